@@ -1,0 +1,61 @@
+"""Quantization Lab's engine: PyTorch classifiers become TFLite variants, compared side by side.
+
+>>> import engine
+>>> run = engine.convert("efficientnet_lite0", variants=["float32", "int8"])
+>>> engine.compare(run, "sample_images").to_frame()
+
+Importing it loads neither torch nor TensorFlow; they are loaded in worker processes.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from engine.api import compare, convert, latency, models
+    from engine.comparison.comparison import Comparison
+    from engine.errors import EngineError, UserMistake
+    from engine.preprocess import PreprocessSpec
+    from engine.requests import PreprocessChoice
+    from engine.runs import Run
+    from engine.types import Latency, VariantComparison
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Comparison": "engine.comparison.comparison",
+    "EngineError": "engine.errors",
+    "Latency": "engine.types",
+    "PreprocessChoice": "engine.requests",
+    "PreprocessSpec": "engine.preprocess",
+    "Run": "engine.runs",
+    "UserMistake": "engine.errors",
+    "VariantComparison": "engine.types",
+    "compare": "engine.api",
+    "convert": "engine.api",
+    "latency": "engine.api",
+    "models": "engine.api",
+}
+
+__all__ = [
+    "Comparison",
+    "EngineError",
+    "Latency",
+    "PreprocessChoice",
+    "PreprocessSpec",
+    "Run",
+    "UserMistake",
+    "VariantComparison",
+    "__version__",
+    "compare",
+    "convert",
+    "latency",
+    "models",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'engine' has no attribute '{name}'")
+    return getattr(import_module(_HOMES[name]), name)

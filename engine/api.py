@@ -1,0 +1,222 @@
+"""The functions of ``import engine``: a conversion, a comparison, a timing, the catalogue."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.requests import (
+    DEFAULT_CALIBRATION_COUNT,
+    DEFAULT_MODEL,
+    DEFAULT_OPSET,
+    CalibrationChoice,
+    ConvertRequest,
+    ModelChoice,
+    PreprocessChoice,
+)
+from engine.types import ORIGINAL, Latency, Progress
+
+if TYPE_CHECKING:
+    from engine.comparison.comparison import Comparison
+    from engine.images import Picture
+    from engine.jobs import OnProgress
+    from engine.models.catalog import CatalogEntry
+    from engine.runs import Run
+
+PathLike = str | os.PathLike[str]
+
+
+def _silent(progress: Progress) -> None:
+    """Take no note."""
+
+
+def convert(
+    model: str = DEFAULT_MODEL,
+    *,
+    checkpoint: PathLike | None = None,
+    onnx: PathLike | None = None,
+    random_weights: bool = False,
+    labels: PathLike | None = None,
+    preprocess: PreprocessChoice | None = None,
+    variants: Iterable[str] | str = "all",
+    calibration: PathLike | None = None,
+    calibration_count: int = DEFAULT_CALIBRATION_COUNT,
+    seed: int = 0,
+    opset: int = DEFAULT_OPSET,
+    allow_flex: bool = False,
+    out: PathLike | None = None,
+    on_progress: OnProgress = _silent,
+) -> Run:
+    """Convert a classifier to TFLite variants.
+
+    What was made before is not made again: a second call with one more variant adds that one.
+
+    Args:
+        model: Name in the catalogue.
+        checkpoint: State dict for that model (``.pth``, ``.pt``, ``.safetensors``).
+        onnx: An ONNX file instead of a catalogue model.
+        random_weights: Fresh weights, for size and latency only.
+        labels: Text file with one class name a line.
+        preprocess: Deviations from the model's own preprocessing.
+        variants: Names of recipes, or ``all``.
+        calibration: Folder of pictures like those the model will meet; None takes crops of the
+            sample images (demo calibration).
+        calibration_count: Pictures to calibrate with.
+        seed: Seed of the choice among them.
+        opset: ONNX operator set.
+        allow_flex: Whether operators outside TFLite's built-in set may stay.
+        out: Run folder; None puts it into the store.
+        on_progress: Called for every step.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserMistake: Something asked for can be mended.
+        ConversionError: A stage failed.
+        WorkerError: The worker process failed.
+    """
+    from engine.service import Foreground, convert_request
+
+    request = ConvertRequest(
+        model=ModelChoice(
+            name=model,
+            checkpoint=_text(checkpoint),
+            onnx=_text(onnx),
+            random_weights=random_weights,
+            labels=_text(labels),
+        ),
+        preprocess=preprocess or PreprocessChoice(),
+        variants=(variants,) if isinstance(variants, str) else tuple(variants),
+        calibration=CalibrationChoice(
+            folder=_text(calibration), count=calibration_count, seed=seed
+        ),
+        opset=opset,
+        allow_flex=allow_flex,
+        out=_text(out),
+    )
+    return convert_request(request, Foreground(on_progress))
+
+
+def compare(
+    run: Run | PathLike,
+    images: PathLike | Iterable[PathLike],
+    *,
+    reference: str = ORIGINAL,
+    variants: Iterable[str] = (),
+    labels_csv: PathLike | None = None,
+    labels_from_folders: bool = False,
+    latency: Latency | None = None,
+    on_progress: OnProgress = _silent,
+) -> Comparison:
+    """Compare the variants of a run with a reference on the same pictures.
+
+    Args:
+        run: A run, or its folder.
+        images: A folder of pictures, or picture files.
+        reference: ``original``, ``onnx`` or a variant.
+        variants: What to compare; all variants when empty.
+        labels_csv: Table of right answers with the columns ``filename,class_index``.
+        labels_from_folders: Whether the folder of each picture names its class.
+        latency: Timings to show beside, as `latency` gives them.
+        on_progress: Called for every step.
+
+    Returns:
+        The comparison; see its ``to_frame`` and ``to_dict``.
+
+    Raises:
+        UserMistake: A name, a picture or a label is wrong.
+        WorkerError: The worker process failed.
+    """
+    from engine.service import Foreground, compare_run, right_answers
+
+    opened = _run(run)
+    pictures = _pictures(images)
+    labels = right_answers(
+        opened,
+        pictures,
+        table=None if labels_csv is None else Path(labels_csv),
+        from_folders=labels_from_folders,
+    )
+    return compare_run(
+        opened,
+        pictures,
+        Foreground(on_progress),
+        reference=reference,
+        variants=tuple(variants),
+        labels=labels,
+        latency=latency,
+    )
+
+
+def latency(
+    run: Run | PathLike,
+    *,
+    variants: Iterable[str] = (),
+    threads: int = 1,
+    rounds: int = 50,
+    warmup: int = 5,
+    on_progress: OnProgress = _silent,
+) -> Latency:
+    """Time one call of the original and of every variant on this machine, in turns.
+
+    Args:
+        run: A run, or its folder.
+        variants: ``original``, ``onnx`` or variants; the original and all variants when empty.
+        threads: Threads each model gets.
+        rounds: Timed calls of each.
+        warmup: Calls of each before timing starts.
+        on_progress: Called for every step.
+
+    Returns:
+        Raw samples and the machine they were taken on.
+
+    Raises:
+        UserMistake: A name or number is wrong.
+        WorkerError: The worker process failed.
+    """
+    from engine.service import Foreground, measure
+
+    return measure(
+        _run(run),
+        Foreground(on_progress),
+        columns=tuple(variants),
+        threads=threads,
+        rounds=rounds,
+        warmup=warmup,
+    )
+
+
+def models(*, on_progress: OnProgress = _silent) -> tuple[CatalogEntry, ...]:
+    """The catalogue: what `convert` takes by name.
+
+    Args:
+        on_progress: Called for every step.
+
+    Returns:
+        One entry a model, the default first.
+    """
+    from engine import service
+
+    return service.models(service.Foreground(on_progress))
+
+
+def _text(path: PathLike | None) -> str | None:
+    return None if path is None else os.fspath(path)
+
+
+def _run(run: Run | PathLike) -> Run:
+    from engine.runs import Run
+
+    return run if isinstance(run, Run) else Run.open(Path(run))
+
+
+def _pictures(images: PathLike | Iterable[PathLike]) -> tuple[Picture, ...]:
+    from engine.images import pictures_in
+    from engine.service import as_pictures
+
+    if isinstance(images, str | os.PathLike):
+        return pictures_in(Path(images))
+    return as_pictures(Path(image) for image in images)

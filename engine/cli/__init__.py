@@ -1,0 +1,1 @@
+"""The command line: ``python -m engine models | convert | compare | latency | report-json``."""

@@ -1,0 +1,149 @@
+"""``python -m engine compare``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from engine import api, formats
+from engine.cli.gates import Gate, GateType, missed_gates
+from engine.cli.output import progress_shown, show_table, write_json
+from engine.comparison.comparison import Comparison
+from engine.comparison.latency import latency_warnings
+from engine.errors import OptionError
+from engine.runs import Run
+from engine.types import ORIGINAL
+
+GATE_MISSED = 1
+
+
+@click.command()
+@click.option("--run", "run_folder", required=True, help="Run folder, as convert made it.")
+@click.option("--images", required=True, help="Folder of pictures.")
+@click.option("--labels-csv", help="Table with the columns filename,class_index.")
+@click.option("--labels-from-folders", is_flag=True, help="One folder a class.")
+@click.option(
+    "--reference", default=ORIGINAL, show_default=True, help="original, onnx or a variant."
+)
+@click.option("--variants", default="", help="Comma-separated; all by default.")
+@click.option("--latency", "with_latency", is_flag=True, help="Time the models, too.")
+@click.option("--threads", default=1, show_default=True, help="Threads each model gets.")
+@click.option("--rounds", default=50, show_default=True, help="Timed calls of each model.")
+@click.option("--json", "json_file", metavar="FILE", help="Write JSON ('-' for standard output).")
+@click.option("--min-agreement", type=GateType(), multiple=True, help="Gate, such as int8=0.97.")
+@click.option("--max-size-ratio", type=GateType(), multiple=True, help="Gate, against float32.")
+@click.option("--max-latency-ratio", type=GateType(), multiple=True, help="Gate, against float32.")
+def compare(
+    run_folder: str,
+    images: str,
+    reference: str,
+    variants: str,
+    with_latency: bool,
+    threads: int,
+    rounds: int,
+    json_file: str | None,
+    min_agreement: tuple[Gate, ...],
+    max_size_ratio: tuple[Gate, ...],
+    max_latency_ratio: tuple[Gate, ...],
+    **labels: Any,
+) -> int:
+    """Compare the variants of a run on pictures.
+
+    \b
+    Examples:
+      python -m engine compare --run my_run --images photos
+      python -m engine compare --run my_run --images photos --labels-csv labels.csv --json C.json
+      python -m engine compare --run my_run --images photos --min-agreement int8=0.97
+    """
+    run = Run.open(run_folder)
+    names = tuple(name.strip() for name in variants.split(",") if name.strip())
+    _check_gates(run, names, (min_agreement, max_size_ratio, max_latency_ratio))
+    with progress_shown() as on_progress:
+        timed = None
+        if with_latency or max_latency_ratio:
+            timed = api.latency(run, threads=threads, rounds=rounds, on_progress=on_progress)
+        comparison = api.compare(
+            run,
+            images,
+            reference=reference,
+            variants=names,
+            latency=timed,
+            on_progress=on_progress,
+            **labels,
+        )
+    if json_file is not None:
+        write_json(comparison.to_dict(), json_file)
+    if json_file != "-":
+        _show(comparison)
+    missed = missed_gates(
+        comparison,
+        min_agreement=min_agreement,
+        max_size_ratio=max_size_ratio,
+        max_latency_ratio=max_latency_ratio,
+    )
+    for sentence in missed:
+        click.echo(f"Gate missed: {sentence}", err=True)
+    return GATE_MISSED if missed else 0
+
+
+def _check_gates(run: Run, variants: tuple[str, ...], gates: tuple[tuple[Gate, ...], ...]) -> None:
+    compared = variants or run.variants
+    for name in (name for kind in gates for name, _ in kind):
+        if name not in compared:
+            raise OptionError(
+                "Reading the gates",
+                got=f"a gate for '{name}'",
+                expected="one of " + ", ".join(compared),
+                todo="Name a variant that is compared.",
+            )
+    if gates[2] and "float32" not in run.variants:
+        raise OptionError(
+            "Reading the gates",
+            got="a gate on latency against float32 for a run without float32",
+            expected="float32 among the variants",
+            todo="Add it with: python -m engine convert --variants float32.",
+        )
+
+
+def _show(comparison: Comparison) -> None:
+    rows = []
+    for variant in comparison.variants:
+        timed = comparison.latency.of(variant.variant) if comparison.latency else None
+        accuracy = variant.accuracy
+        rows.append(
+            [
+                variant.variant,
+                formats.percent(variant.top1_agreement),
+                formats.interval(variant.top1_agreement_interval),
+                str(len(variant.flips)),
+                formats.logits(variant.logit_rms),
+                formats.decibels(variant.logit_sqnr_db),
+                formats.small(variant.kl),
+                formats.percent(accuracy.top1 if accuracy else None),
+                formats.megabytes(comparison.sizes.get(variant.variant)),
+                formats.milliseconds(timed.median_ms if timed else None),
+            ]
+        )
+    show_table(
+        f"{comparison.run}: {len(comparison.pictures)} pictures against {comparison.reference}",
+        [
+            "variant",
+            "agreement",
+            "95 % interval",
+            "flips",
+            "logit rms",
+            "SQNR",
+            "KL",
+            "accuracy",
+            "size",
+            "latency",
+        ],
+        rows,
+    )
+    if comparison.reference_accuracy is not None:
+        top1 = formats.percent(comparison.reference_accuracy.top1)
+        click.echo(f"{comparison.reference}: accuracy {top1}")
+    warnings = latency_warnings(comparison.latency) if comparison.latency else ()
+    for note in (*comparison.notes, *warnings):
+        click.echo(f"Note: {note}")

@@ -1,0 +1,148 @@
+"""``python -m engine convert``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import msgspec
+
+from engine import api, formats
+from engine.cli.output import progress_shown, show_table, write_json
+from engine.converters.recipes import RECIPES
+from engine.errors import OptionError
+from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
+from engine.requests import (
+    DEFAULT_CALIBRATION_COUNT,
+    DEFAULT_MODEL,
+    DEFAULT_OPSET,
+    PreprocessChoice,
+)
+from engine.runs import Run
+
+VARIANTS_HELP = "Comma-separated: all, " + ", ".join(recipe.name for recipe in RECIPES) + "."
+_PREPROCESS = (
+    "input_size",
+    "resize",
+    "resize_size",
+    "interpolation",
+    "channel_order",
+    "scale",
+    "mean",
+    "std",
+)
+
+
+class Triple(click.ParamType[tuple[float, ...]]):
+    """Three numbers with commas, or one for all channels."""
+
+    name = "R,G,B"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
+        """Parse the words of a person."""
+        try:
+            numbers = tuple(float(part) for part in str(value).split(","))
+        except ValueError:
+            numbers = ()
+        if len(numbers) == 1:
+            numbers *= 3
+        if len(numbers) != 3:
+            self.fail(f"'{value}' is not three numbers such as 0.485,0.456,0.406.", param, ctx)
+        return numbers
+
+
+@click.command()
+@click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name in the catalogue.")
+@click.option("--checkpoint", help="Your state dict for that model (.pth, .pt, .safetensors).")
+@click.option("--onnx", help="Your ONNX file instead of a catalogue model.")
+@click.option("--random-weights", is_flag=True, help="Fresh weights: for size and latency only.")
+@click.option("--labels", help="Text file with one class name a line.")
+@click.option("--variants", default="all", show_default=True, help=VARIANTS_HELP)
+@click.option("--calibration", help="Folder of pictures like those the model will meet.")
+@click.option(
+    "--calibration-count",
+    default=DEFAULT_CALIBRATION_COUNT,
+    show_default=True,
+    help="Pictures to calibrate with; 100 to 500 are advised.",
+)
+@click.option("--seed", default=0, show_default=True, help="Seed of the choice among them.")
+@click.option("--opset", default=DEFAULT_OPSET, show_default=True, help="ONNX operator set.")
+@click.option("--allow-flex", is_flag=True, help="Allow TensorFlow operators (SELECT_TF).")
+@click.option("--input-size", type=int, help="Height and width of the input, in pixels.")
+@click.option("--resize", type=click.Choice(RESIZE_RULES), help="How pictures are fitted.")
+@click.option("--resize-size", type=int, help="Shorter side before the crop, in pixels.")
+@click.option("--interpolation", type=click.Choice(INTERPOLATIONS))
+@click.option("--channel-order", type=click.Choice(CHANNEL_ORDERS))
+@click.option("--scale", type=float, help="Factor for pixels of 0 to 255, such as 0.00392157.")
+@click.option("--mean", type=Triple(), help="Subtracted after scaling.")
+@click.option("--std", type=Triple(), help="Divided by after that.")
+@click.option("--out", help="Run folder; by default one in the store, whose path is printed.")
+@click.option("--json", "json_file", metavar="FILE", help="Write the manifest ('-' for stdout).")
+def convert(json_file: str | None, variants: str, **options: Any) -> None:
+    """Convert a model to TFLite variants, or add variants to its run.
+
+    \b
+    Examples:
+      python -m engine convert --out my_run
+      python -m engine convert --variants float32,int8 --calibration photos --out my_run
+      python -m engine convert --model mobilenet_v2 --checkpoint weights.pth --out my_run
+      python -m engine convert --onnx classifier.onnx --labels labels.txt --out my_run
+    """
+    chosen = {name: options.pop(name) for name in _PREPROCESS}
+    names = [name.strip() for name in variants.split(",") if name.strip()]
+    if not names:
+        raise OptionError(
+            "Choosing the variants",
+            got="none",
+            expected="names of recipes",
+            todo="Leave --variants out to make all of them.",
+        )
+    with progress_shown() as on_progress:
+        run = api.convert(
+            options.pop("model"),
+            preprocess=PreprocessChoice(**chosen),
+            variants=names,
+            on_progress=on_progress,
+            **options,
+        )
+    if json_file is not None:
+        write_json(msgspec.to_builtins(run.manifest), json_file)
+    if json_file != "-":
+        _show(run)
+
+
+def _show(run: Run) -> None:
+    manifest = run.manifest
+    show_table(
+        f"{manifest.model.name}: how far each hop moved the logits",
+        ["hop", "against", "time", "largest difference", "relative"],
+        [
+            [
+                stage.name,
+                stage.against or formats.UNKNOWN,
+                formats.seconds(stage.seconds),
+                formats.small(stage.max_abs_error),
+                formats.small(stage.max_rel_error),
+            ]
+            for stage in manifest.stages
+        ],
+    )
+    show_table(
+        "Files",
+        ["variant", "size", "of float32", "operators", "weights"],
+        [
+            [
+                artifact.variant,
+                formats.megabytes(artifact.bytes),
+                formats.percent(artifact.bytes / manifest.float32_bytes),
+                str(sum(artifact.operators.values())),
+                artifact.weight_granularity,
+            ]
+            for artifact in manifest.artifacts
+        ],
+    )
+    if manifest.calibration is not None and manifest.calibration.demo:
+        click.echo("Demo calibration: crops of the sample images. Give --calibration for figures.")
+    if manifest.model.random:
+        click.echo("Random weights: for size and latency only.")
+    click.echo(f"Run: {run.folder}")

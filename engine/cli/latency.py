@@ -1,0 +1,66 @@
+"""``python -m engine latency``."""
+
+from __future__ import annotations
+
+import click
+
+from engine import api, formats
+from engine.cli.output import progress_shown, show_table, write_json
+from engine.comparison.latency import latency_warnings
+from engine.report import latency_dict
+from engine.types import Latency
+
+
+@click.command()
+@click.option("--run", "run_folder", required=True, help="Run folder, as convert made it.")
+@click.option("--variants", default="", help="Comma-separated; the original and all by default.")
+@click.option("--threads", default=1, show_default=True, help="Threads each model gets.")
+@click.option("--rounds", default=50, show_default=True, help="Timed calls of each model.")
+@click.option("--warmup", default=5, show_default=True, help="Calls before timing starts.")
+@click.option("--json", "json_file", metavar="FILE", help="Write JSON ('-' for standard output).")
+def latency(
+    run_folder: str, variants: str, threads: int, rounds: int, warmup: int, json_file: str | None
+) -> None:
+    """Time every model of a run on this machine, in turns.
+
+    \b
+    Examples:
+      python -m engine latency --run my_run
+      python -m engine latency --run my_run --threads 2 --variants float32,int8 --json L.json
+    """
+    names = [name.strip() for name in variants.split(",") if name.strip()]
+    with progress_shown() as on_progress:
+        timed = api.latency(
+            run_folder,
+            variants=names,
+            threads=threads,
+            rounds=rounds,
+            warmup=warmup,
+            on_progress=on_progress,
+        )
+    if json_file is not None:
+        write_json(latency_dict(timed), json_file)
+    if json_file != "-":
+        _show(timed)
+
+
+def _show(timed: Latency) -> None:
+    rows = [
+        [
+            entry.variant,
+            formats.milliseconds(entry.median_ms),
+            formats.milliseconds(entry.p90_ms),
+            formats.percent(entry.spread),
+            formats.UNKNOWN
+            if (ratio := timed.ratio(entry.variant, "float32")) is None
+            else f"{ratio:.2f}",
+        ]
+        for entry in timed.entries
+    ]
+    show_table(
+        f"{timed.host}, {timed.cores} cores, threads: {timed.threads}",
+        ["model", "median", "p90", "spread", "of float32"],
+        rows,
+    )
+    for warning in latency_warnings(timed):
+        click.echo(f"Note: {warning}")

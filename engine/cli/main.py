@@ -1,0 +1,71 @@
+"""Entry of the command line, and what becomes of errors.
+
+Exit codes: 0 done, 1 a gate was missed, 2 the person's mistake, 3 an internal fault,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Sequence
+
+import click
+
+from engine import __version__
+from engine.cli.compare import compare
+from engine.cli.convert import convert
+from engine.cli.latency import latency
+from engine.cli.models import models
+from engine.cli.report import report_json
+from engine.errors import EngineError
+
+MISTAKE, FAULT, INTERRUPTED = 2, 3, 130
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="Quantization Lab")
+def commands() -> None:
+    """Convert PyTorch image classifiers to TFLite variants and compare them.
+
+    \b
+    Exit codes: 0 done, 1 a gate was missed, 2 your mistake, 3 an internal fault.
+    Start with:  python -m engine convert --out my_run
+    """
+
+
+for command in (models, convert, compare, latency, report_json):
+    commands.add_command(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: Words after the program's name; by default those of this process.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        result = commands.main(
+            args=None if arguments is None else list(arguments),
+            prog_name="python -m engine",
+            standalone_mode=False,
+        )
+    except click.ClickException as error:
+        error.show(sys.stderr)
+        return MISTAKE
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted; nothing half-made was kept.", err=True)
+        return INTERRUPTED
+    except EngineError as error:
+        click.echo(f"Error: {error}", err=True)
+        return error.exit_code
+    except Exception:
+        traceback.print_exc()
+        click.echo(
+            "An internal fault of Quantization Lab; please report the lines above.", err=True
+        )
+        return FAULT
+    return result if isinstance(result, int) else 0

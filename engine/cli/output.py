@@ -1,0 +1,105 @@
+"""How the command line shows progress, tables and JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from engine.errors import OptionError
+from engine.jobs import OnProgress
+from engine.types import Progress
+
+
+@contextmanager
+def progress_shown() -> Iterator[OnProgress]:
+    """Show progress on standard error: a bar on a terminal, plain lines elsewhere.
+
+    Yields:
+        What to call for every step.
+    """
+    if sys.stderr.isatty():
+        columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+            task = bar.add_task("Starting", total=None)
+
+            def show(progress: Progress) -> None:
+                total = progress.total or None
+                bar.update(task, description=progress.stage, completed=progress.done, total=total)
+
+            yield show
+    else:
+        yield _PlainLines()
+
+
+class _PlainLines:
+    """Prints a line when the kind of work changes, not for every picture."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._last = ""
+
+    def __call__(self, progress: Progress) -> None:
+        kind = "Showing" if progress.stage.startswith("Showing ") else progress.stage
+        kind = "Calibrating" if kind.startswith("Calibrating:") else kind
+        if kind != self._last:
+            self._last = kind
+            elapsed = time.monotonic() - self._started
+            step = f"[{progress.done + 1}/{progress.total}] " if progress.total else ""
+            click.echo(f"{elapsed:6.1f} s  {step}{progress.stage}", err=True)
+
+
+def write_json(value: Mapping[str, Any] | Sequence[Any], target: str) -> None:
+    """Write JSON to a file, or to standard output for ``-``.
+
+    Raises:
+        OptionError: The file cannot be written.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    if target == "-":
+        click.echo(text, nl=False)
+    else:
+        write_text(text, target)
+
+
+def write_text(text: str, target: str) -> None:
+    """Write a text file whole or not at all.
+
+    Raises:
+        OptionError: It cannot be written.
+    """
+    path = Path(target)
+    aside = path.with_name(f".{path.name}.partial")
+    try:
+        aside.write_text(text, encoding="utf-8")
+        aside.replace(path)
+    except OSError as error:
+        raise OptionError(
+            f"Writing {target}",
+            got=f"a refusal ({error.strerror})",
+            expected="a place to write to",
+            todo="Choose another file.",
+        ) from error
+
+
+def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on standard output: the first column to the left, the rest to the right."""
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        table.add_row(*row)
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=max(120, console.width))
+    console.print(table)

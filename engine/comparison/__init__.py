@@ -1,0 +1,10 @@
+"""Two models' answers to the same pictures against each other, and their speed.
+
+This room knows arrays, not runtimes: logits and timings come in, frozen records go out. It is
+run as often as one likes on stored logits.
+
+- `engine.comparison.metrics`: single figures over arrays of logits.
+- `engine.comparison.accuracy`: answers against labels.
+- `engine.comparison.comparison`: every variant of a run against one reference.
+- `engine.comparison.latency`: timing in turns, and when not to believe a timing.
+"""

@@ -1,0 +1,105 @@
+"""Answers against labels."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.comparison import metrics
+from engine.errors import LabelsError
+from engine.types import Accuracy, FloatArray, IntArray
+
+NO_LABEL = -1
+"""The label of a picture that has none."""
+
+
+def accuracy(
+    logits: FloatArray, labels: IntArray, reference_logits: FloatArray | None = None
+) -> Accuracy:
+    """Count how often a model's first answer, or one of its first five, is the label.
+
+    Pictures without a label are left out. A row that holds NaN or Inf is wrong, in the top-1, in
+    the top-5 and in McNemar's test. With fewer than five classes the top-5 share is that of all
+    classes.
+
+    Args:
+        logits: The model's answers, shape (pictures, classes); probabilities do as well.
+        labels: Class indices, shape (pictures,), -1 for a picture without a label.
+        reference_logits: Answers to test against, shape (pictures, classes); None leaves
+            ``mcnemar_p`` None.
+
+    Returns:
+        Shares with their 95 % intervals, over the labelled pictures.
+
+    Raises:
+        LabelsError: No picture has a label, or a label is no class of the model.
+        ValueError: The shapes do not belong together, or the labels are no integers.
+    """
+    counted = labelled(labels, logits.shape)
+    rows, truth = logits[counted], labels[counted]
+    first_right = _holds(rows, truth, 1)
+    five_right = _holds(rows, truth, min(5, rows.shape[1]))
+    total, top1, top5 = len(truth), int(first_right.sum()), int(five_right.sum())
+    return Accuracy(
+        pictures=total,
+        top1=top1 / total,
+        top1_interval=metrics.wilson_interval(top1, total),
+        top5=top5 / total,
+        top5_interval=metrics.wilson_interval(top5, total),
+        mcnemar_p=_p_value(first_right, logits, labels, reference_logits),
+    )
+
+
+def labelled(labels: IntArray, shape: tuple[int, ...]) -> metrics.BoolArray:
+    """Tell the pictures that have a label, shape (pictures,); at least one.
+
+    Args:
+        labels: Class indices, -1 for a picture without a label.
+        shape: The logits' (pictures, classes).
+
+    Raises:
+        LabelsError: No picture has a label, or a label is no class of the model.
+        ValueError: Not one integer a picture.
+    """
+    if len(shape) != 2 or labels.shape != shape[:1] or labels.dtype.kind not in "iu":
+        raise ValueError(
+            f"labels have shape {labels.shape} and type {labels.dtype}, logits shape {shape}; "
+            "expected one integer a row"
+        )
+    counted = labels != NO_LABEL
+    if not counted.any():
+        raise LabelsError(
+            "counting right answers",
+            got=f"{len(labels)} pictures without a label",
+            expected="at least one picture with a label",
+            todo="Give labels for these pictures, or compare them without accuracy.",
+        )
+    strange = labels[counted & ((labels < 0) | (labels >= shape[1]))]
+    if strange.size:
+        raise LabelsError(
+            "counting right answers",
+            got=f"class {int(strange[0])} as a label",
+            expected=f"0 to {shape[1] - 1}, the classes of the model",
+            todo="Check that the labels belong to this model.",
+        )
+    return np.asarray(counted)
+
+
+def _holds(rows: FloatArray, truth: IntArray, k: int) -> metrics.BoolArray:
+    answers = metrics.top_k(rows, k)
+    return np.asarray((answers == truth[:, None]).any(axis=1))
+
+
+def _p_value(
+    right: metrics.BoolArray,
+    logits: FloatArray,
+    labels: IntArray,
+    reference_logits: FloatArray | None,
+) -> float | None:
+    if reference_logits is None:
+        return None
+    metrics.require_same_shape(reference_logits, logits)
+    counted = labels != NO_LABEL
+    reference_right = _holds(reference_logits[counted], labels[counted], 1)
+    return metrics.mcnemar_exact(
+        int((reference_right & ~right).sum()), int((right & ~reference_right).sum())
+    )

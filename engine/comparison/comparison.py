@@ -1,0 +1,298 @@
+"""Every variant of a run against one reference, as one record.
+
+Outputs of a softmax are recognised. Logarithms of them (`metrics.log_probabilities`) then stand in
+for logits in every figure that is in logits or nats. First answers, first five and accuracy are
+read from the outputs as they are: the floor under the logarithms would make answers equal that
+the models tell apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.comparison import metrics
+from engine.comparison.accuracy import NO_LABEL, accuracy
+from engine.comparison.plain import SCALAR_KEYS, accuracy_dict, variant_dict
+from engine.errors import OptionError, PictureError
+from engine.types import (
+    Accuracy,
+    Flip,
+    FloatArray,
+    IntArray,
+    Latency,
+    VariantComparison,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+RANDOM_WEIGHTS_NOTE = (
+    "The weights are random: figures about agreement and accuracy say nothing about a trained "
+    "model."
+)
+DEMO_CALIBRATION_NOTE = (
+    "Calibrated on crops of the sample images (demo calibration): give pictures of your own for "
+    "figures that count."
+)
+NO_LABELS_NOTE = "None of the pictures has a label, so there is no accuracy."
+ONE_CLASS_NOTE = "The model has one class: agreement and softmax figures cannot show a difference."
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What every variant of a run costs and gains.
+
+    Attributes:
+        run: Name of the run.
+        reference: What the variants were compared with.
+        pictures: Names of the pictures, in the order of the rows of logits.
+        variants: One record a variant; the reference is not among them.
+        reference_accuracy: The reference against labels, where there are some.
+        probabilities: Whether the outputs were recognised as those of a softmax.
+        random_weights: Whether the model's weights are random.
+        demo_calibration: Whether crops of the sample images calibrated the integer variants.
+        sizes: Bytes of the model file, by variant.
+        float32_bytes: Bytes of the float32 file that size ratios are taken to, where known.
+        latency: Timings, where measured.
+        notes: Findings that a reader of the figures has to know, one sentence each.
+    """
+
+    run: str
+    reference: str
+    pictures: tuple[str, ...]
+    variants: tuple[VariantComparison, ...]
+    reference_accuracy: Accuracy | None
+    probabilities: bool
+    random_weights: bool
+    demo_calibration: bool
+    sizes: Mapping[str, int]
+    float32_bytes: int | None
+    latency: Latency | None
+    notes: tuple[str, ...]
+
+    def variant(self, name: str) -> VariantComparison:
+        """Find the record of one variant.
+
+        Raises:
+            OptionError: There is none of that name.
+        """
+        for variant in self.variants:
+            if variant.variant == name:
+                return variant
+        raise _unknown("looking up a variant", name, (v.variant for v in self.variants))
+
+    def size_ratio(self, name: str) -> float | None:
+        """Bytes of a variant's file divided by those of float32; None where either is unknown."""
+        size = self.sizes.get(name)
+        return size / self.float32_bytes if size is not None and self.float32_bytes else None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give all figures in plain Python types, ready for JSON.
+
+        NaN and infinity become None. That is the fate of every figure about logits when a
+        picture gave NaN or Inf (``non_finite`` is then not 0 and ``notes`` says so), and of
+        ``logit_sqnr_db`` when nothing differs (``logit_max`` is then 0).
+
+        Returns:
+            The fields of this record, ``variants`` by name; see `variant_dict`.
+        """
+        reference = self.reference_accuracy
+        return {
+            "run": self.run,
+            "reference": self.reference,
+            "pictures": len(self.pictures),
+            "picture_names": list(self.pictures),
+            "probabilities": self.probabilities,
+            "random_weights": self.random_weights,
+            "demo_calibration": self.demo_calibration,
+            "notes": list(self.notes),
+            "reference_accuracy": reference
+            and {"pictures": reference.pictures, **accuracy_dict(reference)},
+            "variants": {v.variant: self._plain(v) for v in self.variants},
+        }
+
+    def to_frame(self) -> pd.DataFrame:
+        """Give the scalar figures of `to_dict` as a table.
+
+        Returns:
+            One row a variant, its name as the index ``variant``; `SCALAR_KEYS` as columns, NaN
+            (in ``bytes`` NA) where `to_dict` has None.
+        """
+        import pandas as pd
+
+        index = pd.Index([v.variant for v in self.variants], name="variant", dtype=object)
+        cells = [[self._plain(v)[key] for key in SCALAR_KEYS] for v in self.variants]
+        frame = pd.DataFrame(cells, index=index, columns=list(SCALAR_KEYS), dtype=float)
+        return frame.astype({"flip_count": int, "non_finite": int, "bytes": "Int64"})
+
+    def _plain(self, variant: VariantComparison) -> dict[str, Any]:
+        size, ratio = self.sizes.get(variant.variant), self.size_ratio(variant.variant)
+        return variant_dict(variant, size=size, size_ratio=ratio, latency=self.latency)
+
+
+def compare_variant(
+    variant: str,
+    reference: FloatArray,
+    logits: FloatArray,
+    pictures: Sequence[str],
+    labels: IntArray | None = None,
+    *,
+    probabilities: bool = False,
+) -> VariantComparison:
+    """Compare one variant's answers with the reference's.
+
+    Args:
+        variant: Its name.
+        reference: The reference's outputs, shape (pictures, classes).
+        logits: The variant's outputs, same shape.
+        pictures: Names of the rows.
+        labels: Class indices, shape (pictures,), -1 for a picture without one.
+        probabilities: The outputs are those of a softmax: compare their logarithms.
+
+    Raises:
+        LabelsError: See `accuracy`.
+        ValueError: Shapes that differ, or not one name a row.
+    """
+    _require_one_name_a_row(pictures, reference)
+    shown, answers = (reference, logits), metrics.agreeing_rows(reference, logits)
+    if probabilities:
+        shown = metrics.log_probabilities(reference), metrics.log_probabilities(logits)
+    finite = metrics.finite_rows(reference) & metrics.finite_rows(logits)
+    differences, kl = metrics.difference(*shown), metrics.kl(*shown)
+    return VariantComparison(
+        variant=variant,
+        pictures=len(pictures),
+        top1_agreement=float(answers.mean()),
+        top1_agreement_interval=metrics.wilson_interval(int(answers.sum()), len(pictures)),
+        top5_overlap=metrics.top5_overlap(reference, logits),
+        flips=_flips(pictures, (reference, logits), shown, finite & ~answers),
+        logit_rms=metrics.rms(differences),
+        logit_mean=metrics.mean_absolute(differences),
+        logit_max=metrics.max_absolute(differences),
+        logit_sqnr_db=metrics.sqnr_db(*shown),
+        cosine=metrics.cosine(*shown),
+        kl=float(kl.mean()),
+        non_finite=int((~finite).sum()),
+        picture_rms=metrics.rms_along(differences, 1),
+        picture_kl=kl,
+        class_rms=metrics.rms_along(differences, 0),
+        accuracy=None if labels is None else accuracy(logits, labels, reference),
+    )
+
+
+def compare(
+    *,
+    run: str,
+    reference_name: str,
+    logits: Mapping[str, FloatArray],
+    pictures: Sequence[str],
+    labels: IntArray | None = None,
+    sizes: Mapping[str, int] | None = None,
+    float32_bytes: int | None = None,
+    latency: Latency | None = None,
+    random_weights: bool = False,
+    demo_calibration: bool = False,
+    notes: Sequence[str] = (),
+) -> Comparison:
+    """Compare all sides of a run with one of them.
+
+    ``logits`` holds each side's outputs, shape (pictures, classes); memory-mapped arrays will do,
+    as one variant at a time is held in float64. Any key may be the reference; the others become
+    variants in the order given. ``labels`` are class indices, -1 for a picture without one. The
+    rest is described at `Comparison`.
+
+    Raises:
+        LabelsError: A label is no class of the model.
+        OptionError: The reference is not among the sides.
+        PictureError: There is no picture.
+        ValueError: Shapes that differ, or not one name a row.
+    """
+    reference = logits.get(reference_name)
+    if reference is None:
+        raise _unknown("choosing the reference", reference_name, logits)
+    _require_one_name_a_row(pictures, reference)
+    truth = None if labels is None or bool(np.all(labels == NO_LABEL)) else labels
+    probabilities = _are_probabilities(reference, logits.values())
+    variants = (
+        compare_variant(name, reference, side, pictures, truth, probabilities=probabilities)
+        for name, side in logits.items()
+        if name != reference_name
+    )
+    return Comparison(
+        run=run,
+        reference=reference_name,
+        pictures=tuple(pictures),
+        variants=tuple(variants),
+        reference_accuracy=None if truth is None else accuracy(reference, truth),
+        probabilities=probabilities,
+        random_weights=random_weights,
+        demo_calibration=demo_calibration,
+        sizes=dict(sizes or {}),
+        float32_bytes=float32_bytes,
+        latency=latency,
+        notes=(*notes, *_findings(logits, random_weights, demo_calibration, truth is not labels)),
+    )
+
+
+def _unknown(stage: str, name: str, known: Iterable[str]) -> OptionError:
+    return OptionError(
+        stage,
+        got=repr(name),
+        expected=f"one of {', '.join(known) or '(none)'}",
+        todo="Choose one of these names.",
+    )
+
+
+def _require_one_name_a_row(pictures: Sequence[str], reference: FloatArray) -> None:
+    if not pictures:
+        raise PictureError(
+            "comparing answers",
+            got="0 pictures",
+            expected="at least one picture",
+            todo="Choose pictures that the models can answer.",
+        )
+    if reference.shape[:1] != (len(pictures),):
+        raise ValueError(f"{len(pictures)} names of pictures for logits of {reference.shape}")
+
+
+def _are_probabilities(reference: FloatArray, sides: Iterable[FloatArray]) -> bool:
+    # A softmax in 8 bits loses every class below half a step, and with many classes its rows then
+    # sum to less than 1; another side of the same model tells what it is.
+    return metrics.looks_like_probabilities(reference) or (
+        metrics.within_unit(reference) and any(map(metrics.looks_like_probabilities, sides))
+    )
+
+
+def _findings(
+    logits: Mapping[str, FloatArray], random_weights: bool, demo_calibration: bool, unlabelled: bool
+) -> Iterable[str]:
+    if random_weights:
+        yield RANDOM_WEIGHTS_NOTE
+    if demo_calibration:
+        yield DEMO_CALIBRATION_NOTE
+    if unlabelled:
+        yield NO_LABELS_NOTE
+    for name, side in logits.items():
+        bad = int((~metrics.finite_rows(side)).sum())
+        if bad:
+            yield f"{name}: {bad} of {len(side)} pictures gave NaN or Inf"
+    if any(side.shape[1] == 1 for side in logits.values()):
+        yield ONE_CLASS_NOTE
+
+
+def _flips(
+    pictures: Sequence[str],
+    outputs: tuple[FloatArray, FloatArray],
+    shown: tuple[FloatArray, FloatArray],
+    changed: metrics.BoolArray,
+) -> tuple[Flip, ...]:
+    first, second = (metrics.top_k(side, 1)[:, 0] for side in outputs)
+    one, other = (metrics.margins(side) for side in shown)
+    return tuple(
+        Flip(pictures[i], i, int(first[i]), int(second[i]), float(one[i]), float(other[i]))
+        for i in np.flatnonzero(changed).tolist()
+    )

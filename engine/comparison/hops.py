@@ -1,0 +1,77 @@
+"""The hop ladder: does each stage of the conversion still answer like the one before?"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.errors import HopError
+from engine.types import FloatArray
+
+
+def hop_errors(before: FloatArray, after: FloatArray) -> tuple[float, float]:
+    """How far answers moved between two stages.
+
+    Args:
+        before: Logits of the stage before, shape (pictures, classes).
+        after: Logits of this stage on the same pictures.
+
+    Returns:
+        The largest absolute difference, and that divided by the largest absolute logit of
+        ``before`` (0 where both are 0 everywhere, infinite where only ``before`` is).
+    """
+    absolute = float(np.max(np.abs(after.astype(np.float64) - before)))
+    largest = float(np.max(np.abs(before)))
+    if largest == 0:
+        return absolute, 0.0 if absolute == 0 else float("inf")
+    return absolute, absolute / largest
+
+
+def check_hop(
+    hop: str, before: FloatArray | None, after: FloatArray, *, tolerance: float | None
+) -> tuple[float | None, float | None]:
+    """Refuse a stage that broke the model.
+
+    Args:
+        hop: The stage and the one before it, for the message.
+        before: Logits of the stage before; None for the first.
+        after: Logits of this stage.
+        tolerance: Largest relative error that passes; None where the answers may move.
+
+    Returns:
+        Absolute and relative error as of `hop_errors`; None for the first stage.
+
+    Raises:
+        HopError: The logits are not finite, are of another shape, moved too far, or are the same
+            for every picture although they were not before.
+    """
+    broken = int((~np.isfinite(after)).any(axis=1).sum())
+    if broken:
+        raise _broken(hop, f"NaN or Inf for {broken} of {len(after)} pictures", "finite logits")
+    if before is None:
+        return None, None
+    if before.shape != after.shape:
+        raise _broken(hop, f"logits of shape {after.shape}", f"shape {before.shape}")
+    absolute, relative = hop_errors(before, after)
+    if tolerance is not None and relative > tolerance:
+        raise _broken(
+            hop,
+            f"logits that differ by {absolute:.3g} ({relative:.2g} of the largest)",
+            f"at most {tolerance:g} of the largest",
+        )
+    if len(after) > 1 and _constant(after) and not _constant(before):
+        raise _broken(hop, "the same logits for every picture", "answers that follow the picture")
+    return absolute, relative
+
+
+def _constant(logits: FloatArray) -> bool:
+    return bool((logits == logits[0]).all())
+
+
+def _broken(hop: str, got: str, expected: str) -> HopError:
+    return HopError(
+        f"Checking {hop}",
+        got=got,
+        expected=expected,
+        todo="This step broke the model, so no file was kept. Try another operator set (--opset), "
+        "check the weights and the calibration pictures, or leave this variant out.",
+    )

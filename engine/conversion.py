@@ -1,0 +1,282 @@
+"""One conversion in the worker: stage by stage, each checked against the one before."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from engine.comparison.hops import check_hop
+from engine.converters.artifact import artifact_of
+from engine.converters.calibration import representative_dataset
+from engine.converters.recipes import FLOAT32, RECIPES, Recipe, recipes_named
+from engine.images import pictures_in
+from engine.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, command_line, versions
+from engine.models.source import ModelSource, TorchSource
+from engine.preprocess import PreprocessSpec
+from engine.requests import ConvertTask
+from engine.run.base import Runner, in_layout
+from engine.run.flex_runner import runner_for
+from engine.run.onnx_runner import OnnxRunner
+from engine.run.savedmodel_runner import SavedModelRunner
+from engine.run.torch_runner import TorchRunner
+from engine.runs import ONNX_FILE, WORK, Run
+from engine.sources import model_source
+from engine.store import SAMPLE_IMAGES
+from engine.types import Artifact, FloatArray, Layout, ModelIdentity, Progress, Stage
+
+CHECK_PICTURES = 4
+FLOAT_TOLERANCE = 1e-3
+PYTORCH, ONNX, SAVEDMODEL = "pytorch", "onnx", "savedmodel"
+_TITLES = {
+    PYTORCH: "Building the network",
+    ONNX: "PyTorch to ONNX",
+    SAVEDMODEL: "ONNX to SavedModel",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Model:
+    """What every later stage has to know of the original."""
+
+    identity: ModelIdentity
+    preprocess: PreprocessSpec
+    labels: tuple[str, ...] | None
+    layout: Layout
+
+
+class Conversion:
+    """Makes the files of a run in a side folder.
+
+    Args:
+        task: What to make, and where.
+        report: Receives progress.
+    """
+
+    def __init__(self, task: ConvertTask, report: Callable[[Progress], None]) -> None:
+        self._task = task
+        self._report = report
+        self._side = Path(task.side)
+        self._base = None if task.base is None else Run.open(task.base)
+        wanted = recipes_named(task.request.variants)
+        present = self._base.variants if self._base else ()
+        self._recipes = tuple(recipe for recipe in wanted if recipe.name not in present)
+        self._calibration = (
+            representative_dataset(task.request.calibration, SAMPLE_IMAGES)
+            if any(recipe.calibrated for recipe in self._recipes)
+            else None
+        )
+        self._stages: list[Stage] = []
+        self._done = 0
+        (self._side / WORK).mkdir()
+
+    def run(self) -> None:
+        """Do every missing stage, then write the manifest.
+
+        Raises:
+            EngineError: A stage failed; the side folder is worth nothing then.
+        """
+        if self._base is None:
+            model = self._make_savedmodel()
+        else:
+            known = self._base.manifest
+            model = _Model(known.model, known.preprocess, known.labels, known.layout)
+        artifacts = self._make_variants(model)
+        self._write_manifest(model, artifacts)
+
+    def _make_savedmodel(self) -> _Model:
+        from engine.converters.savedmodel_from_onnx import savedmodel_from_onnx
+        from engine.models.onnx_files import read_onnx
+
+        request = self._task.request
+        started = self._begin(_TITLES[PYTORCH])
+        source = model_source(request.model, request.preprocess)
+        layout: Layout = "NCHW" if isinstance(source, TorchSource) else source.layout
+        model = _Model(source.identity, source.preprocess, source.labels, layout)
+        if isinstance(source, TorchSource):
+            runner = TorchRunner(source.build)
+            self._finish(PYTORCH, started, runner, model, against=None)
+        started = self._begin(_TITLES[ONNX])
+        file = self._side / ONNX_FILE
+        self._write_onnx(source, file)
+        before = PYTORCH if isinstance(source, TorchSource) else None
+        self._finish(ONNX, started, OnnxRunner(file, layout=layout), model, against=before)
+        started = self._begin(_TITLES[SAVEDMODEL])
+        folder = self._side / WORK / SAVEDMODEL
+        savedmodel_from_onnx(read_onnx(file), folder)
+        saved = SavedModelRunner(folder, layout=layout)
+        self._finish(SAVEDMODEL, started, saved, model, against=ONNX)
+        return model
+
+    def _write_onnx(self, source: ModelSource, file: Path) -> None:
+        from engine.converters.onnx_from_torch import onnx_from_torch
+        from engine.models.onnx_files import read_onnx, with_fixed_input
+
+        size = source.preprocess
+        if isinstance(source, TorchSource):
+            onnx_from_torch(
+                source.build(),
+                file,
+                height=size.height,
+                width=size.width,
+                opset=self._task.request.opset,
+            )
+        else:
+            fixed = with_fixed_input(read_onnx(source.file), size.height, size.width)
+            file.write_bytes(fixed.SerializeToString())
+
+    def _make_variants(self, model: _Model) -> tuple[Artifact, ...]:
+        artifacts = []
+        if not self._has_check(FLOAT32.name):
+            self._make_float32(model)
+        for recipe in self._recipes:
+            started = self._begin(f"SavedModel to TFLite: {recipe.name}")
+            file = self._side / f"{recipe.name}.tflite"
+            if recipe is FLOAT32:
+                file.write_bytes(self._core_file(FLOAT32, model).read_bytes())
+            else:
+                self._make_variant(recipe, file, model)
+                runner = self._tflite_runner(file, recipe, model)
+                self._finish(recipe.name, started, runner, model, FLOAT32.name, recipe.tolerance)
+            artifacts.append(artifact_of(file, variant=recipe.name, layout=model.layout))
+        return tuple(artifacts)
+
+    def _make_float32(self, model: _Model) -> None:
+        started = self._begin("SavedModel to TFLite: float32")
+        runner = self._tflite_runner(self._core_file(FLOAT32, model), FLOAT32, model)
+        self._finish(FLOAT32.name, started, runner, model, SAVEDMODEL, FLOAT32.tolerance)
+
+    def _make_variant(self, recipe: Recipe, file: Path, model: _Model) -> None:
+        from engine.converters.tflite_from_savedmodel import with_edges
+
+        core = self._core_file(recipe.core, model).read_bytes()
+        file.write_bytes(with_edges(core, recipe.edges))
+
+    def _core_file(self, recipe: Recipe, model: _Model) -> Path:
+        """A variant with float32 edges, which those with other edges are made from."""
+        from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
+
+        name = f"{WORK}/{recipe.name}.tflite"
+        found = self._find(name)
+        if found is not None:
+            return found
+        folder = self._find(f"{WORK}/{SAVEDMODEL}")
+        assert folder is not None, "a run keeps its SavedModel"
+        content = tflite_from_savedmodel(
+            folder,
+            recipe,
+            batches=lambda: self._calibration_batches(model),
+            allow_flex=self._task.request.allow_flex,
+        )
+        file = self._side / name
+        file.write_bytes(content)
+        return file
+
+    def _tflite_runner(self, file: Path, recipe: Recipe, model: _Model) -> Runner:
+        return runner_for(artifact_of(file, variant=recipe.name, layout=model.layout), file)
+
+    def _calibration_batches(self, model: _Model) -> Iterator[FloatArray]:
+        assert self._calibration is not None, "calibrated recipes come with a dataset"
+        batch = self._batch_of(model)
+        inputs = self._calibration.inputs(model.preprocess)
+        for index, picture in enumerate(inputs, 1):
+            self._say(f"Calibrating: picture {index} of {self._calibration.info.count}")
+            yield in_layout(np.repeat(picture[None], batch, axis=0), model.layout)
+
+    def _batch_of(self, model: _Model) -> int:
+        file = self._find(ONNX_FILE)
+        assert file is not None, "a run keeps its ONNX file"
+        with OnnxRunner(file, layout=model.layout) as runner:
+            return runner.batch or 1
+
+    def _find(self, name: str) -> Path | None:
+        places = [self._side] if self._base is None else [self._side, self._base.folder]
+        return next((place / name for place in places if (place / name).exists()), None)
+
+    def _has_check(self, stage: str) -> bool:
+        return self._find(f"{WORK}/{stage}.npy") is not None
+
+    def _finish(
+        self,
+        stage: str,
+        started: float,
+        runner: Runner,
+        model: _Model,
+        against: str | None,
+        tolerance: float | None = FLOAT_TOLERANCE,
+    ) -> None:
+        """Check the stage's model on the check pictures and note how long all of it took."""
+        with runner:
+            logits = runner.infer(check_inputs(model.preprocess))
+        before = None
+        if against is not None:
+            file = self._find(f"{WORK}/{against}.npy")
+            assert file is not None, "every stage keeps its check logits"
+            before = np.load(file)
+        hop = stage if against is None else f"{against} to {stage}"
+        absolute, relative = check_hop(hop, before, logits, tolerance=tolerance)
+        np.save(self._side / WORK / f"{stage}.npy", logits)
+        seconds = time.perf_counter() - started
+        self._stages.append(Stage(stage, seconds, against, absolute, relative))
+        self._done += 1
+
+    def _begin(self, what: str) -> float:
+        self._say(what)
+        return time.perf_counter()
+
+    def _say(self, what: str) -> None:
+        total = len(self._recipes) + (0 if self._base else 3)
+        self._report(Progress(what, self._done, max(total, self._done + 1)))
+
+    def _write_manifest(self, model: _Model, artifacts: tuple[Artifact, ...]) -> None:
+        old = self._base.manifest if self._base else None
+        request = self._task.request
+        every = {artifact.variant: artifact for artifact in (old.artifacts if old else ())}
+        every |= {artifact.variant: artifact for artifact in artifacts}
+        recipes = tuple(recipe for recipe in RECIPES if recipe.name in every)
+        names = tuple(recipe.name for recipe in recipes)
+        calibration = old.calibration if old else None
+        float32 = self._find(f"{WORK}/{FLOAT32.name}.tflite")
+        assert float32 is not None, "float32 is a rung of every ladder"
+        kept = tuple(replace(stage, reused=True) for stage in old.stages) if old else ()
+        manifest = Manifest(
+            schema_version=SCHEMA_VERSION,
+            key=self._task.key,
+            created_at=old.created_at if old else datetime.now(UTC).isoformat(timespec="seconds"),
+            model=model.identity,
+            preprocess=model.preprocess,
+            labels=model.labels,
+            layout=model.layout,
+            opset=request.opset,
+            allow_flex=request.allow_flex,
+            recipes=recipes,
+            calibration=self._calibration.info if self._calibration else calibration,
+            stages=_in_order(kept + tuple(self._stages)),
+            artifacts=tuple(every[name] for name in names),
+            float32_bytes=float32.stat().st_size,
+            versions=versions(),
+            command=command_line(request, names),
+        )
+        (self._side / FILE_NAME).write_bytes(manifest.to_json())
+
+
+def _in_order(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
+    names = [PYTORCH, ONNX, SAVEDMODEL, *(recipe.name for recipe in RECIPES)]
+    return tuple(sorted(stages, key=lambda stage: names.index(stage.name)))
+
+
+def check_inputs(preprocess: PreprocessSpec) -> FloatArray:
+    """The pictures that every stage is checked on: the first few of the sample images.
+
+    Args:
+        preprocess: What the network's input expects.
+
+    Returns:
+        Shape (pictures, height, width, 3), float32.
+    """
+    pictures = pictures_in(SAMPLE_IMAGES)[:CHECK_PICTURES]
+    return np.stack([preprocess.apply(picture.decode()) for picture in pictures])

@@ -1,0 +1,71 @@
+"""ONNX to TensorFlow SavedModel, with onnx-tf."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine.converters.lowering import register_handlers
+from engine.converters.onnx_tf_import import import_onnx_tf
+from engine.errors import ConversionError, OperatorError
+
+if TYPE_CHECKING:
+    import onnx
+
+_STAGE = "ONNX to SavedModel"
+
+
+def savedmodel_from_onnx(model: onnx.ModelProto, folder: Path) -> None:
+    """Convert a model with a static input, and save it with one serving signature.
+
+    The signature is traced from onnx-tf's module directly; onnx-tf's own ``export_graph`` gives
+    the same graph and takes longer.
+
+    Args:
+        model: One float32 picture input with fixed dimensions; its first output is the logits.
+        folder: Where to write the SavedModel.
+
+    Raises:
+        OperatorError: onnx-tf has no handler for an operator.
+        ConversionError: onnx-tf or TensorFlow fails on it.
+    """
+    import tensorflow as tf
+
+    backend: Any = import_onnx_tf()
+    register_handlers()
+    try:
+        representation = backend.prepare(model, logging_level="ERROR")
+        (input_name,) = representation.inputs
+        output_name = representation.outputs[0]
+        module = representation.tf_module
+        spec = tf.TensorSpec.from_spec(representation.signatures[input_name], name="input")
+        # onnx-tf reads this to keep Python values out of the traced graph.
+        module.is_export = True
+
+        def serve(picture: Any) -> dict[str, Any]:
+            return {"logits": module(**{input_name: picture})[output_name]}
+
+        function = tf.function(serve, input_signature=[spec])
+        tf.saved_model.save(module, str(folder), signatures=function)
+    except Exception as error:  # onnx-tf passes on whatever its handlers raise
+        raise _mapped(error) from error
+
+
+def _mapped(error: Exception) -> Exception:
+    reason = str(error).strip()
+    missing = re.search(r"(\w+) is not implemented", reason)
+    if missing:
+        return OperatorError(
+            _STAGE,
+            got=f"the operator {missing[1]}, which onnx-tf cannot translate",
+            expected="operators that onnx-tf translates",
+            todo="Export the model with a lower operator set (--opset), or without it.",
+        )
+    first = reason.splitlines()[0] if reason else type(error).__name__
+    return ConversionError(
+        _STAGE,
+        got=f"a failure of onnx-tf ({first[:300]})",
+        expected="a TensorFlow graph",
+        todo="Try another operator set (--opset); the log of the run has the whole message.",
+    )

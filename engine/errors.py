@@ -1,0 +1,116 @@
+"""Everything the engine raises on purpose.
+
+::
+
+    EngineError                 stage, got, expected, todo
+    ├── UserMistake             the person can mend it           exit code 2
+    │   ├── ModelError          unknown model, weights, checkpoint, ONNX file
+    │   ├── PictureError        an unreadable picture, an empty folder
+    │   ├── LabelsError         label files and label tables
+    │   ├── OptionError         a value that is not allowed, options that contradict each other
+    │   ├── OperatorError       the model needs operators that TFLite's built-in set lacks
+    │   └── RunError            a run folder that is absent, damaged or of another version
+    ├── ConversionError         a stage of the chain failed      exit code 3
+    │   └── HopError            a stage finished, but its model answers differently
+    └── WorkerError             the worker process itself        exit code 3
+        ├── WorkerDied
+        └── JobCancelled
+
+Errors of other libraries are mapped to these at the boundary, with ``raise ... from``.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class EngineError(Exception):
+    """A failure that can be told to a person in one message.
+
+    Args:
+        stage: What was being done, in the person's words ("reading the checkpoint").
+        got: What was met.
+        expected: What would have been right.
+        todo: What the person can do now.
+    """
+
+    exit_code: ClassVar[int] = 3
+
+    def __init__(self, stage: str, *, got: str, expected: str, todo: str) -> None:
+        self.stage = stage
+        self.got = got
+        self.expected = expected
+        self.todo = todo
+        super().__init__(stage, got, expected, todo)
+
+    def __str__(self) -> str:
+        return f"{self.stage}: got {self.got}; expected {self.expected}. {self.todo}"
+
+
+class UserMistake(EngineError):
+    """Something the person who asked can mend."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ModelError(UserMistake):
+    """The model cannot be had: its name, weights, checkpoint or ONNX file."""
+
+
+class PictureError(UserMistake):
+    """A picture or a folder of pictures cannot be used."""
+
+
+class LabelsError(UserMistake):
+    """A file of labels does not fit the model or the pictures."""
+
+
+class OptionError(UserMistake):
+    """A value that is not allowed, or options that contradict each other."""
+
+
+class OperatorError(UserMistake):
+    """The model needs operators outside TFLite's built-in set."""
+
+
+class RunError(UserMistake):
+    """A run folder is absent, damaged, of another version, or holds something else."""
+
+
+class ConversionError(EngineError):
+    """A stage of the conversion failed."""
+
+
+class HopError(ConversionError):
+    """A stage finished, but the model it made answers differently from the one before."""
+
+
+class WorkerError(EngineError):
+    """The worker process failed, not the work."""
+
+
+class WorkerDied(WorkerError):
+    """The worker process ended without an answer."""
+
+
+class JobCancelled(WorkerError):
+    """The person cancelled the job."""
+
+
+def _subclasses(root: type[EngineError]) -> dict[str, type[EngineError]]:
+    found = {root.__name__: root}
+    for child in root.__subclasses__():
+        found |= _subclasses(child)
+    return found
+
+
+def error_named(name: str) -> type[EngineError]:
+    """Find an error class of this module by name.
+
+    Args:
+        name: The class name, as another process sent it.
+
+    Returns:
+        The class; `EngineError` for a name that is not of this tree.
+    """
+    return _subclasses(EngineError).get(name, EngineError)

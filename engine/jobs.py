@@ -1,0 +1,256 @@
+"""Worker processes: one task at a time each, with progress, cancel and a log.
+
+The parent never imports torch, TensorFlow or onnx: a worker that crashes takes nothing with it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from engine.errors import EngineError, JobCancelled, WorkerDied, error_named
+from engine.types import Progress
+from engine.worker import ErrorMessage, Message, ProgressMessage, ResultMessage, TaskMessage
+
+Result = TypeVar("Result")
+OnProgress = Callable[[Progress], None]
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+_PACKAGE_PARENT = Path(__file__).resolve().parent.parent
+_LOG_TAIL_BYTES = 2000
+
+
+class Worker:
+    """One worker process.
+
+    Use it as a context manager, or call `close`.
+    """
+
+    def __init__(self) -> None:
+        self._log = tempfile.NamedTemporaryFile(  # noqa: SIM115 - lives as long as the worker
+            prefix="qlab-worker-", suffix=".log"
+        )
+        self._cancelled = False
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "engine.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._log,
+            env=_environment(),
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process can take a task."""
+        return self._process.poll() is None
+
+    def run(
+        self,
+        task: str,
+        request: Any,
+        result_type: type[Result],
+        on_progress: OnProgress = lambda _: None,
+    ) -> Result:
+        """Do one task and wait for its result.
+
+        Args:
+            task: Name of the task, see `engine.worker.TASKS`.
+            request: Its request record.
+            result_type: Type of the result.
+            on_progress: Called for every step, in this thread.
+
+        Returns:
+            The result.
+
+        Raises:
+            EngineError: As the task raised it.
+            WorkerDied: The process ended without an answer.
+            JobCancelled: `cancel` was called meanwhile.
+        """
+        message = TaskMessage(task, msgspec.Raw(msgspec.json.encode(request)))
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(msgspec.json.encode(message) + b"\n")
+            self._process.stdin.flush()
+        for line in self._process.stdout:
+            answer = msgspec.json.decode(line, type=Message)
+            if isinstance(answer, ProgressMessage):
+                on_progress(answer.progress)
+            elif isinstance(answer, ResultMessage):
+                return msgspec.json.decode(answer.result, type=result_type)
+            else:
+                raise _raised(answer)
+        raise self._died(task)
+
+    def cancel(self) -> None:
+        """End the process at once; `run` then raises `JobCancelled`."""
+        self._cancelled = True
+        self._kill()
+
+    def close(self) -> None:
+        """End the process and remove its log."""
+        self._kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+        self._log.close()
+
+    def log(self) -> bytes:
+        """What the process and its libraries printed."""
+        return Path(self._log.name).read_bytes()
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+
+    def _died(self, task: str) -> EngineError:
+        code = self._process.wait()
+        if self._cancelled:
+            return JobCancelled(
+                f"Working on {task}",
+                got="a cancel",
+                expected="an end of the work",
+                todo="Nothing was kept; start it again when you like.",
+            )
+        how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
+        tail = self.log()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip().splitlines()
+        last = f"; its last words: {tail[-1]}" if tail else ""
+        return WorkerDied(
+            f"Working on {task}",
+            got=f"the end of the worker process by {how}{last}",
+            expected="an answer",
+            todo="The dashboard goes on. Try again, or leave out what you added last; "
+            "out of memory is the usual cause of SIGKILL.",
+        )
+
+
+def _raised(message: ErrorMessage) -> EngineError:
+    kind = error_named(message.kind)
+    return kind(message.stage, got=message.got, expected=message.expected, todo=message.todo)
+
+
+def _environment() -> dict[str, str]:
+    found = os.environ.get("PYTHONPATH")
+    return os.environ | {
+        "PYTHONPATH": os.pathsep.join([str(_PACKAGE_PARENT), *([found] if found else [])]),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "CUDA_VISIBLE_DEVICES": "-1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+class Job(Generic[Result]):
+    """A piece of work in a thread of its own, for a page that comes back to look.
+
+    Args:
+        title: What a person calls it.
+        work: Does it; gets the job, to report progress and to own the worker it starts.
+    """
+
+    def __init__(self, title: str, work: Callable[[Job[Result]], Result]) -> None:
+        self.title = title
+        self.state: State = "waiting"
+        self.progress = Progress("Waiting for its turn", 0, 0)
+        self.result: Result | None = None
+        self.error: EngineError | None = None
+        self._worker: Worker | None = None
+        self._cancel_asked = False
+        self._started = time.monotonic()
+        self._ended: float | None = None
+        self._work = work
+        self._thread = threading.Thread(target=self._main, name=title, daemon=True)
+
+    def start(self) -> Job[Result]:
+        """Begin."""
+        self._thread.start()
+        return self
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Wait for the end.
+
+        Returns:
+            Whether it came within that time.
+        """
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the job was asked for, until its end."""
+        return (self._ended or time.monotonic()) - self._started
+
+    @property
+    def active(self) -> bool:
+        """Whether it is waiting or running."""
+        return self.state in {"waiting", "running"}
+
+    def cancel(self) -> None:
+        """Stop the work; the state becomes ``cancelled`` within moments."""
+        self._cancel_asked = True
+        if self._worker is not None:
+            self._worker.cancel()
+
+    def report(self, progress: Progress) -> None:
+        """Note how far the work is."""
+        self.progress = progress
+
+    def _main(self) -> None:
+        try:
+            with ONE_AT_A_TIME:
+                self._demand_wanted()
+                self.state = "running"
+                self.result = self._work(self)
+            self.state = "done"
+        except JobCancelled as error:
+            self.error, self.state = error, "cancelled"
+        except EngineError as error:
+            self.error, self.state = error, "failed"
+        except Exception as error:
+            self.error = EngineError(
+                self.title,
+                got=f"an internal fault ({type(error).__name__}: {error})",
+                expected="no fault",
+                todo="This is a defect of Quantization Lab; please report it.",
+            )
+            self.state = "failed"
+        finally:
+            self._ended = time.monotonic()
+
+    def adopt(self, worker: Worker) -> Worker:
+        """Make a worker the one that `cancel` ends."""
+        self._worker = worker
+        self._demand_wanted()
+        return worker
+
+    def _demand_wanted(self) -> None:
+        if self._cancel_asked:
+            if self._worker is not None:
+                self._worker.cancel()
+            raise JobCancelled(
+                self.title, got="a cancel", expected="its turn", todo="Start it again."
+            )
+
+
+ONE_AT_A_TIME = threading.Lock()
+"""Held by the job that runs: two at once would slow each other and spoil latency figures."""

@@ -1,0 +1,229 @@
+"""`Manifest`: what `manifest.json` in a run folder says."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import shlex
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import msgspec
+
+from engine.converters.recipes import Recipe
+from engine.errors import ModelError, RunError
+from engine.preprocess import PreprocessSpec
+from engine.requests import ConvertRequest
+from engine.types import Artifact, CalibrationInfo, Layout, ModelIdentity, Stage
+
+SCHEMA_VERSION = 1
+FILE_NAME = "manifest.json"
+
+_PACKAGES = (
+    "torch",
+    "torchvision",
+    "onnx",
+    "onnx-tf",
+    "onnxruntime",
+    "tensorflow",
+    "ai-edge-litert",
+    "numpy",
+    "pillow",
+)
+_DECIDING_PACKAGES = ("torch", "torchvision", "onnx", "onnx-tf", "tensorflow", "ai-edge-litert")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Everything about a run that is not in its files.
+
+    Attributes:
+        schema_version: Version of this record.
+        key: Digest of everything but variants and calibration that the run was made from.
+        created_at: UTC time in ISO 8601 of the first conversion.
+        model: Network and weights.
+        preprocess: How pictures become inputs.
+        labels: Class names in the order of the logits, or None.
+        layout: Order of the dimensions of the original's picture input.
+        opset: ONNX operator set.
+        allow_flex: Whether SELECT_TF operators were allowed.
+        recipes: Recipe of each variant.
+        calibration: The representative dataset; None while no variant needed one.
+        stages: Steps of the conversion with their errors (the hop ladder).
+        artifacts: The TFLite files.
+        float32_bytes: Size of the float32 TFLite file, whether it is among the artifacts or not.
+        versions: Python, platform and packages.
+        command: Command line that makes the run again.
+    """
+
+    schema_version: int
+    key: str
+    created_at: str
+    model: ModelIdentity
+    preprocess: PreprocessSpec
+    labels: tuple[str, ...] | None
+    layout: Layout
+    opset: int
+    allow_flex: bool
+    recipes: tuple[Recipe, ...]
+    calibration: CalibrationInfo | None
+    stages: tuple[Stage, ...]
+    artifacts: tuple[Artifact, ...]
+    float32_bytes: int
+    versions: Mapping[str, str]
+    command: str
+
+    def to_json(self) -> bytes:
+        """The manifest as indented JSON."""
+        return msgspec.json.format(msgspec.json.encode(self), indent=2)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest of a run folder.
+
+    Args:
+        folder: The run folder.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        RunError: There is none, it is damaged, or of another version.
+    """
+    stage = f"Opening the run {folder.name}"
+    try:
+        data = (folder / FILE_NAME).read_bytes()
+    except OSError as error:
+        raise RunError(
+            stage,
+            got=f"no {FILE_NAME} in {folder}",
+            expected="the folder of a finished conversion",
+            todo="Check the path, or make the run with: python -m engine convert.",
+        ) from error
+    try:
+        found = msgspec.json.decode(data, type=_VersionOnly).schema_version
+        if found != SCHEMA_VERSION:
+            raise RunError(
+                stage,
+                got=f"schema version {found}",
+                expected=f"version {SCHEMA_VERSION}",
+                todo="Make the run again with this version of Quantization Lab.",
+            )
+        return msgspec.json.decode(data, type=Manifest)
+    except msgspec.DecodeError as error:
+        raise RunError(
+            stage,
+            got=f"a damaged {FILE_NAME} ({error})",
+            expected="a manifest as it was written",
+            todo="Make the run again.",
+        ) from error
+
+
+class _VersionOnly(msgspec.Struct):
+    schema_version: int
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, the platform and every package that has a part in a run."""
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "absent"
+    return found
+
+
+def run_key(request: ConvertRequest) -> str:
+    """Digest of everything that a run is made from, but its variants and its calibration.
+
+    Files count by content, so a moved checkpoint gives the same key and a changed one another.
+
+    Args:
+        request: What was asked for.
+
+    Returns:
+        Hex digest.
+
+    Raises:
+        ModelError: A file that was named cannot be read.
+    """
+    model = asdict(request.model)
+    for name in ("checkpoint", "onnx", "labels"):
+        if model[name] is not None:
+            model[name] = _file_digest(Path(model[name]))
+    if model["onnx"] is not None:
+        model["name"] = None
+    known = versions()
+    parts = {
+        "schema": SCHEMA_VERSION,
+        "model": model,
+        "preprocess": asdict(request.preprocess),
+        "opset": request.opset,
+        "allow_flex": request.allow_flex,
+        "versions": {name: known[name] for name in _DECIDING_PACKAGES},
+    }
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+def _file_digest(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelError(
+            "Reading a file of the model",
+            got=f"{path}, which cannot be read ({error.strerror})",
+            expected="a file",
+            todo="Check the path.",
+        ) from error
+
+
+def command_line(request: ConvertRequest, variants: tuple[str, ...]) -> str:
+    """The command that makes a run again.
+
+    Args:
+        request: What was asked for.
+        variants: Names of all variants of the run.
+
+    Returns:
+        One line for a POSIX shell.
+    """
+    words = ["python", "-m", "engine", "convert"]
+    model, preprocess, calibration = request.model, request.preprocess, request.calibration
+    options: list[tuple[str, object]] = (
+        [("--onnx", model.onnx)]
+        if model.onnx is not None
+        else [("--model", model.name), ("--checkpoint", model.checkpoint)]
+    )
+    options += [
+        ("--labels", model.labels),
+        ("--input-size", preprocess.input_size),
+        ("--resize", preprocess.resize),
+        ("--resize-size", preprocess.resize_size),
+        ("--interpolation", preprocess.interpolation),
+        ("--channel-order", preprocess.channel_order),
+        ("--scale", preprocess.scale),
+        ("--mean", _triple(preprocess.mean)),
+        ("--std", _triple(preprocess.std)),
+        ("--variants", ",".join(variants)),
+        ("--opset", request.opset),
+        ("--calibration", calibration.folder),
+        ("--calibration-count", calibration.count),
+        ("--seed", calibration.seed),
+        ("--out", request.out),
+    ]
+    for option, value in options:
+        if value is not None:
+            words += [option, str(value)]
+    if model.random_weights:
+        words.append("--random-weights")
+    if request.allow_flex:
+        words.append("--allow-flex")
+    return shlex.join(words)
+
+
+def _triple(values: tuple[float, float, float] | None) -> str | None:
+    return None if values is None else ",".join(f"{value:g}" for value in values)

@@ -1,0 +1,243 @@
+"""A person's own ONNX file: one picture in, logits out, or refused with a sentence."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import ModelError, OptionError
+from engine.models.catalog import labels_for
+from engine.models.checkpoints import sha256_of
+from engine.models.source import OnnxSource
+from engine.preprocess import PreprocessSpec
+from engine.requests import ModelChoice
+from engine.types import Layout, ModelIdentity
+
+if TYPE_CHECKING:
+    import onnx
+
+HIGHEST_OPSET = 17
+_DOMAINS = {"", "ai.onnx"}
+
+
+def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSource:
+    """Read a person's ONNX file and find out how to feed it.
+
+    Args:
+        choice: Holds the path and the labels.
+        input_size: Height and width to feed where the file leaves them open.
+
+    Returns:
+        The source, with ImageNet's usual preprocessing at the size of its input.
+
+    Raises:
+        ModelError: The file is no ONNX model, or not a classifier of one picture.
+        OptionError: The file's input has a fixed size and another was asked for.
+        LabelsError: The label file does not fit.
+    """
+    path = Path(str(choice.onnx))
+    model = read_onnx(path)
+    layout, height, width = picture_input(model, path.name)
+    if input_size is not None and height and (height, width) != (input_size, input_size):
+        raise OptionError(
+            f"Reading {path.name}",
+            got=f"input size {input_size}",
+            expected=f"{height} x {width}, which the file fixes",
+            todo="Leave the input size out, or export the model for the other size.",
+        )
+    size = input_size or 224
+    preprocess = PreprocessSpec().with_input_size(max(height or size, width or size))
+    preprocess = replace(preprocess, height=height or size, width=width or size)
+    classes = _classes(model, layout, preprocess, path.name)
+    return OnnxSource(
+        identity=ModelIdentity(
+            name=path.stem,
+            kind="onnx",
+            weights="file",
+            weights_sha256=sha256_of(path),
+            weights_file=str(path),
+            parameters=_parameters(model),
+            classes=classes,
+        ),
+        preprocess=preprocess,
+        labels=labels_for(choice, classes),
+        file=path,
+        layout=layout,
+    )
+
+
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """Load and check an ONNX file that holds all of its weights.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: The file is absent, damaged, keeps weights elsewhere, or is of too high an
+            operator set.
+    """
+    import onnx
+
+    stage = f"Reading {path.name}"
+    if not path.is_file():
+        raise ModelError(
+            stage, got=f"no file at {path}", expected="an ONNX file", todo="Check the path."
+        )
+    try:
+        model = onnx.load(path, load_external_data=False)
+        if not model.graph.node:
+            raise ValueError("it holds no operators")
+    except Exception as error:  # protobuf raises its own kinds
+        raise ModelError(
+            stage,
+            got=f"bytes that are no ONNX model ({error})",
+            expected="a model saved as ONNX",
+            todo="Export it again, for instance with torch.onnx.export.",
+        ) from error
+    outside = [t.name for t in model.graph.initializer if t.data_location == t.EXTERNAL]
+    if outside:
+        raise ModelError(
+            stage,
+            got=f"{len(outside)} weights kept in another file",
+            expected="one file that holds everything",
+            todo="Save it with onnx.save_model(model, path, save_as_external_data=False).",
+        )
+    _check_opset(model, stage)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise ModelError(
+            stage,
+            got=f"a model that onnx.checker refuses ({str(error).splitlines()[0]})",
+            expected="a valid ONNX model",
+            todo="Export it again.",
+        ) from error
+    return model
+
+
+def _check_opset(model: onnx.ModelProto, stage: str) -> None:
+    custom = sorted(
+        {
+            f"{node.domain}.{node.op_type}"
+            for node in model.graph.node
+            if node.domain not in _DOMAINS
+        }
+    )
+    if custom:
+        raise ModelError(
+            stage,
+            got=f"operators outside ONNX's own set: {', '.join(custom)}",
+            expected="operators of ONNX alone",
+            todo="Export the model without custom operators.",
+        )
+    version = max((o.version for o in model.opset_import if o.domain in _DOMAINS), default=0)
+    if not 1 <= version <= HIGHEST_OPSET:
+        raise ModelError(
+            stage,
+            got=f"operator set {version}",
+            expected=f"at most {HIGHEST_OPSET}",
+            todo=f"Export it with opset_version={HIGHEST_OPSET} or lower.",
+        )
+
+
+def picture_input(model: onnx.ModelProto, name: str) -> tuple[Layout, int | None, int | None]:
+    """Find the one picture input of a model.
+
+    Args:
+        model: The model.
+        name: What to call it in messages.
+
+    Returns:
+        Layout, height and width; height and width are None where the file leaves them open.
+
+    Raises:
+        ModelError: There is no single float32 input of N x 3 x H x W or N x H x W x 3.
+    """
+    import onnx
+
+    weights = {tensor.name for tensor in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in weights]
+    described = [
+        f"{value.name} {_dims(value)} {_dtype(value)}".replace("None", "?") for value in inputs
+    ]
+    layout: Layout | None = None
+    if len(inputs) == 1 and len(dims := _dims(inputs[0])) == 4:
+        is_float = inputs[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
+        layout = "NCHW" if dims[1] == 3 else "NHWC" if dims[3] == 3 else None
+        if layout is not None and is_float:
+            height, width = (dims[2], dims[3]) if layout == "NCHW" else (dims[1], dims[2])
+            return layout, height, width
+    raise ModelError(
+        f"Reading {name}",
+        got="inputs " + ("; ".join(described) or "none"),
+        expected="one float32 picture input, N x 3 x H x W or N x H x W x 3",
+        todo="Export the classifier alone, with one picture as its input.",
+    )
+
+
+def _dims(value: onnx.ValueInfoProto) -> list[int | None]:
+    return [
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
+        for dim in value.type.tensor_type.shape.dim
+    ]
+
+
+def _dtype(value: onnx.ValueInfoProto) -> str:
+    import onnx
+
+    return str(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)).lower()
+
+
+def with_fixed_input(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
+    """Fix the open dimensions of a model's picture input, the batch at 1.
+
+    A batch that the file fixes stays.
+
+    Args:
+        model: The model; not changed.
+        height: Rows to feed.
+        width: Columns to feed.
+
+    Returns:
+        A copy with a static input, and the shapes that follow from it.
+    """
+    import onnx
+
+    fixed = onnx.ModelProto()
+    fixed.CopyFrom(model)
+    layout, _, _ = picture_input(fixed, "the model")
+    weights = {tensor.name for tensor in fixed.graph.initializer}
+    value = next(value for value in fixed.graph.input if value.name not in weights)
+    dims = value.type.tensor_type.shape.dim
+    sizes = (1, 3, height, width) if layout == "NCHW" else (1, height, width, 3)
+    for dim, size in zip(dims, sizes, strict=True):
+        if not (dim.HasField("dim_value") and dim.dim_value > 0):
+            dim.dim_value = size
+    # Shapes written for an open batch contradict the fixed one.
+    del fixed.graph.value_info[:]
+    for output in fixed.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    inferred: onnx.ModelProto = onnx.shape_inference.infer_shapes(fixed)
+    return inferred
+
+
+def _classes(model: onnx.ModelProto, layout: Layout, preprocess: PreprocessSpec, name: str) -> int:
+    """Number of logits, found by running the model on two pictures."""
+    import numpy as np
+
+    from engine.run.onnx_runner import OnnxRunner
+
+    fixed = with_fixed_input(model, preprocess.height, preprocess.width)
+    with OnnxRunner(fixed.SerializeToString(), layout=layout) as runner:
+        logits = runner.infer(np.zeros((1, preprocess.height, preprocess.width, 3), np.float32))
+    return int(logits.shape[1])
+
+
+def _parameters(model: onnx.ModelProto) -> int:
+    import math
+
+    return sum(math.prod(tensor.dims) for tensor in model.graph.initializer)

@@ -1,0 +1,53 @@
+"""`ModelSource`: one record for a model from anywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.preprocess import PreprocessSpec
+from engine.types import Layout, ModelIdentity
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TorchSource:
+    """A PyTorch network, ready to be built.
+
+    Attributes:
+        identity: Name and weights.
+        preprocess: What its input expects.
+        labels: Class names, or None.
+        build: Makes the network with its weights, in evaluation mode.
+    """
+
+    identity: ModelIdentity
+    preprocess: PreprocessSpec
+    labels: tuple[str, ...] | None
+    build: Callable[[], torch.nn.Module]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnnxSource:
+    """A person's own ONNX file.
+
+    Attributes:
+        identity: Name and digest.
+        preprocess: What its input expects, as far as the person said.
+        labels: Class names, or None.
+        file: The file as given.
+        layout: Order of the picture input's dimensions.
+    """
+
+    identity: ModelIdentity
+    preprocess: PreprocessSpec
+    labels: tuple[str, ...] | None
+    file: Path
+    layout: Layout
+
+
+ModelSource = TorchSource | OnnxSource

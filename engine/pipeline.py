@@ -1,0 +1,161 @@
+"""The tasks of the worker process, by name; see `engine.worker.TASKS`."""
+
+from __future__ import annotations
+
+import gc
+import os
+import platform
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from engine.comparison.latency import interleaved
+from engine.images import Picture
+from engine.requests import (
+    CatalogRequest,
+    ConvertTask,
+    EvaluateRequest,
+    LatencyRequest,
+)
+from engine.run.base import Runner
+from engine.run.flex_runner import runner_for
+from engine.run.onnx_runner import OnnxRunner
+from engine.runs import ONNX_COLUMN, Run
+from engine.sources import original_runner
+from engine.types import ORIGINAL, Latency, Progress
+
+Report = Callable[[Progress], None]
+
+
+def convert_run(task: ConvertTask, report: Report) -> bool:
+    """Make the files of a run in its side folder; see `engine.conversion`."""
+    from engine.conversion import Conversion
+
+    Conversion(task, report).run()
+    return True
+
+
+def list_models(request: CatalogRequest, report: Report) -> object:
+    """The catalogue; see `engine.models.catalog.catalog`."""
+    from engine.models.catalog import catalog
+
+    report(Progress("Reading the catalogue", 0, 1))
+    return catalog()
+
+
+def column_runner(run: Run, column: str, threads: int | None) -> Runner:
+    """The runner behind a column of a run.
+
+    Args:
+        run: The run.
+        column: One of `Run.columns`.
+        threads: Threads it may use; None lets it use every core.
+
+    Returns:
+        A runner, not yet entered.
+    """
+    if column == ORIGINAL:
+        return original_runner(run, threads)
+    if column == ONNX_COLUMN:
+        return OnnxRunner(run.onnx_file, layout=run.manifest.layout, threads=threads)
+    return runner_for(run.artifact(column), run.file(column), threads=threads or usable_cores())
+
+
+def evaluate_run(request: EvaluateRequest, report: Report) -> bool:
+    """Show pictures to columns of a run and write their logits, one array a column.
+
+    Args:
+        request: Columns, pictures, and the folder to write ``<column>.npy`` to.
+        report: Receives progress.
+
+    Returns:
+        True.
+
+    Raises:
+        PictureError: A picture cannot be decoded.
+        EngineError: A model cannot be loaded.
+    """
+    run = Run.open(request.run)
+    preprocess = run.manifest.preprocess
+    shape = (len(request.pictures), run.manifest.model.classes)
+    with ExitStack() as stack:
+        runners = {}
+        for column in request.columns:
+            report(Progress(f"Loading {column}", 0, len(request.pictures)))
+            runners[column] = stack.enter_context(column_runner(run, column, None))
+        stored = {
+            column: np.lib.format.open_memmap(
+                Path(request.folder) / f"{column}.npy", mode="w+", dtype=np.float32, shape=shape
+            )
+            for column in request.columns
+        }
+        for row, file in enumerate(request.pictures):
+            report(Progress(f"Showing {file.name}", row, len(request.pictures)))
+            picture = Picture(file.name, Path(file.path), file.sha256)
+            pixels = preprocess.apply(picture.decode())[None]
+            for column, runner in runners.items():
+                stored[column][row] = runner.infer(pixels)[0]
+        for array in stored.values():
+            array.flush()
+    return True
+
+
+def measure_run(request: LatencyRequest, report: Report) -> Latency:
+    """Time one call of each column, in turns.
+
+    Args:
+        request: Columns, threads, rounds.
+        report: Receives progress.
+
+    Returns:
+        Raw samples and the machine they were taken on.
+    """
+    run = Run.open(request.run)
+    preprocess = run.manifest.preprocess
+    if request.picture is None:
+        noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+        pixels = preprocess.apply(noise)
+    else:
+        pixels = preprocess.apply(Picture("", Path(request.picture), "").decode())
+    rounds = request.warmup + request.rounds
+    with ExitStack() as stack:
+        calls = {}
+        for column in request.columns:
+            report(Progress(f"Loading {column}", 0, rounds))
+            runner = stack.enter_context(column_runner(run, column, request.threads))
+            runner.feed(pixels)
+            calls[column] = runner.invoke
+        report(Progress(f"Timing {len(calls)} models in turns", request.warmup, rounds))
+        gc.collect()
+        gc.disable()
+        try:
+            entries = interleaved(calls, rounds=request.rounds, warmup=request.warmup)
+        finally:
+            gc.enable()
+    return Latency(
+        host=host_name(),
+        cores=usable_cores(),
+        threads=request.threads,
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        entries=entries,
+    )
+
+
+def host_name() -> str:
+    """Processor and operating system of this machine, for people."""
+    processor = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.is_file():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                processor = line.partition(":")[2].strip()
+                break
+    return f"{processor}, {platform.system()} {platform.machine()}"
+
+
+def usable_cores() -> int:
+    """Logical cores that this process may use."""
+    return len(os.sched_getaffinity(0))

@@ -1,0 +1,47 @@
+"""A run as plain data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from engine.comparison.comparison import Comparison
+from engine.manifest import Manifest
+from engine.types import Latency
+
+
+def latency_dict(timed: Latency) -> dict[str, Any]:
+    """Raw samples and the figures derived from them, in plain types."""
+    plain: dict[str, Any] = msgspec.to_builtins(timed)
+    plain["entries"] = [
+        msgspec.to_builtins(entry)
+        | {
+            "median_ms": entry.median_ms,
+            "p90_ms": entry.p90_ms,
+            "spread": entry.spread,
+            "trusted": entry.trusted,
+        }
+        for entry in timed.entries
+    ]
+    return plain
+
+
+def run_report(
+    manifest: Manifest, comparison: Comparison | None, timed: Latency | None
+) -> dict[str, Any]:
+    """Everything known about a run, in plain types.
+
+    Args:
+        manifest: The run's manifest.
+        comparison: On some pictures, where there were some.
+        timed: Timings, where there are some.
+
+    Returns:
+        The keys ``manifest``, ``comparison`` and ``latency``; None for what there is not.
+    """
+    return {
+        "manifest": msgspec.to_builtins(manifest),
+        "comparison": None if comparison is None else comparison.to_dict(),
+        "latency": None if timed is None else latency_dict(timed),
+    }

@@ -1,0 +1,171 @@
+"""What a person asks for: the records that the command line, Python and the pages fill in.
+
+They travel to the worker process as JSON, so paths are strings here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.preprocess import ChannelOrder, Interpolation, ResizeRule
+
+DEFAULT_MODEL = "efficientnet_lite0"
+DEFAULT_OPSET = 13
+DEFAULT_CALIBRATION_COUNT = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """Which network with which weights.
+
+    Attributes:
+        name: Name in the catalogue; not used with ``onnx``.
+        checkpoint: A state dict for that network (``.pth``, ``.pt`` or ``.safetensors``).
+        onnx: An ONNX file instead of a catalogue network.
+        random_weights: Fresh weights: for size and latency only.
+        labels: Text file with one class name a line.
+    """
+
+    name: str = DEFAULT_MODEL
+    checkpoint: str | None = None
+    onnx: str | None = None
+    random_weights: bool = False
+    labels: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreprocessChoice:
+    """Deviations from the model's own preprocessing; None keeps the model's own value.
+
+    Attributes:
+        input_size: Height and width of the network's input in pixels.
+        resize: See `PreprocessSpec`.
+        resize_size: See `PreprocessSpec`.
+        interpolation: See `PreprocessSpec`.
+        channel_order: See `PreprocessSpec`.
+        scale: See `PreprocessSpec`.
+        mean: See `PreprocessSpec`.
+        std: See `PreprocessSpec`.
+    """
+
+    input_size: int | None = None
+    resize: ResizeRule | None = None
+    resize_size: int | None = None
+    interpolation: Interpolation | None = None
+    channel_order: ChannelOrder | None = None
+    scale: float | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationChoice:
+    """Where the representative dataset comes from.
+
+    Attributes:
+        folder: Folder with pictures; None takes crops of the sample images.
+        count: Pictures to use; all of them where the folder holds fewer.
+        seed: Seed of the choice among them.
+    """
+
+    folder: str | None = None
+    count: int = DEFAULT_CALIBRATION_COUNT
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertRequest:
+    """Everything a conversion depends on.
+
+    Attributes:
+        model: The network and its weights.
+        preprocess: Deviations from its preprocessing.
+        variants: Names of recipes.
+        calibration: The representative dataset.
+        opset: ONNX operator set to export with.
+        allow_flex: Whether operators outside TFLite's built-in set may be kept (SELECT_TF).
+        out: Run folder to make; None puts it into the store.
+    """
+
+    model: ModelChoice = field(default_factory=ModelChoice)
+    preprocess: PreprocessChoice = field(default_factory=PreprocessChoice)
+    variants: tuple[str, ...] = ()
+    calibration: CalibrationChoice = field(default_factory=CalibrationChoice)
+    opset: int = DEFAULT_OPSET
+    allow_flex: bool = False
+    out: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureFile:
+    """A picture to be shown to the models.
+
+    Attributes:
+        name: Unique within the request.
+        path: The file.
+        sha256: Hex digest of its bytes.
+    """
+
+    name: str
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluateRequest:
+    """Show pictures to models of a run and keep their logits.
+
+    Attributes:
+        run: Run folder.
+        columns: ``original``, ``onnx`` or names of variants.
+        pictures: The pictures, in the order of the rows.
+        folder: Where to write ``<column>.npy``.
+    """
+
+    run: str
+    columns: tuple[str, ...]
+    pictures: tuple[PictureFile, ...]
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyRequest:
+    """Time one call of each model of a run.
+
+    Attributes:
+        run: Run folder.
+        columns: ``original``, ``onnx`` or names of variants.
+        threads: Threads each model gets.
+        rounds: Timed calls of each model.
+        warmup: Calls of each model before timing starts.
+        picture: A picture to feed; None feeds a picture made of noise.
+    """
+
+    run: str
+    columns: tuple[str, ...]
+    threads: int = 1
+    rounds: int = 50
+    warmup: int = 5
+    picture: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogRequest:
+    """Ask which models there are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConvertTask:
+    """A conversion as the worker gets it, with the folders it works in.
+
+    Attributes:
+        request: What the person asked for.
+        key: Digest of what the run is made from.
+        side: Empty folder to write into.
+        base: Finished run of the same key to which variants are added; None for a new run.
+    """
+
+    request: ConvertRequest
+    key: str
+    side: str
+    base: str | None

@@ -1,0 +1,1 @@
+"""Runners: every kind of model behind one context manager (see `engine.run.base`)."""

@@ -1,0 +1,102 @@
+"""`Runner`: pictures in, logits out, whatever executes the model."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+
+from engine.types import FloatArray, Layout
+
+
+class Runner(ABC):
+    """A model that is loaded on entering the context and let go on leaving it.
+
+    ``infer`` takes preprocessed pictures in one layout, whatever the model wants. For timing,
+    ``feed`` hands over one batch beforehand and ``invoke`` runs the model on it, so that only the
+    model itself is timed.
+
+    Attributes:
+        layout: Order of the model's input dimensions.
+        batch: Pictures the model takes at once; None where it takes any number.
+    """
+
+    layout: Layout = "NCHW"
+    batch: int | None = None
+
+    def __enter__(self) -> Self:
+        self.load_impl()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.unload_impl()
+
+    def infer(self, pictures: FloatArray) -> FloatArray:
+        """Run the model on preprocessed pictures.
+
+        Args:
+            pictures: Shape (pictures, height, width, 3), float32.
+
+        Returns:
+            Logits of shape (pictures, classes), float32; integer outputs are dequantized.
+
+        Raises:
+            ValueError: The array is not of that shape or type.
+        """
+        if pictures.ndim != 4 or pictures.shape[3] != 3 or pictures.dtype != np.float32:
+            raise ValueError(
+                f"pictures must be float32 (pictures, height, width, 3), "
+                f"got {pictures.dtype} {pictures.shape}"
+            )
+        rows = len(pictures)
+        step = self.batch or rows
+        chunks = []
+        for start in range(0, rows, step):
+            chunk = pictures[start : start + step]
+            missing = step - len(chunk)
+            if missing:
+                chunk = np.concatenate([chunk, np.repeat(chunk[-1:], missing, axis=0)])
+            logits = self.infer_impl(in_layout(chunk, self.layout))
+            chunks.append(logits.reshape(step, -1)[: step - missing])
+        return np.concatenate(chunks).astype(np.float32, copy=False)
+
+    def feed(self, picture: FloatArray) -> None:
+        """Hand over one picture for `invoke`.
+
+        Args:
+            picture: Shape (height, width, 3), float32.
+        """
+        self.feed_impl(in_layout(np.repeat(picture[None], self.batch or 1, axis=0), self.layout))
+
+    @abstractmethod
+    def load_impl(self) -> None:
+        """Load the model."""
+
+    @abstractmethod
+    def infer_impl(self, batch: FloatArray) -> FloatArray:
+        """Run one batch in the model's own layout."""
+
+    @abstractmethod
+    def feed_impl(self, batch: FloatArray) -> None:
+        """Hand over one batch in the model's own layout."""
+
+    @abstractmethod
+    def invoke(self) -> None:
+        """Run the model once on what was fed last, and drop the answer."""
+
+    def unload_impl(self) -> None:  # noqa: B027 - most runners have nothing to let go
+        """Let go of what `load_impl` took."""
+
+
+def in_layout(pictures: FloatArray, layout: Layout) -> FloatArray:
+    """Order the dimensions of a batch of pictures (pictures, height, width, 3) as ``layout``."""
+    if layout == "NCHW":
+        pictures = pictures.transpose(0, 3, 1, 2)
+    return np.ascontiguousarray(pictures)

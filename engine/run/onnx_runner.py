@@ -1,0 +1,71 @@
+"""Run an ONNX model with ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engine.errors import ModelError
+from engine.run.base import Runner
+from engine.types import FloatArray, Layout
+
+
+class OnnxRunner(Runner):
+    """Runs an ONNX model on the processor.
+
+    Args:
+        model: Path of the file, or its content.
+        layout: Order of the picture input's dimensions.
+        threads: Threads within an operator; None leaves ONNX Runtime's own choice.
+
+    Raises:
+        ModelError: On entering: ONNX Runtime refuses the model.
+    """
+
+    def __init__(
+        self, model: Path | bytes, *, layout: Layout = "NCHW", threads: int | None = None
+    ) -> None:
+        self.layout = layout
+        self._model = model
+        self._threads = threads
+
+    def load_impl(self) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        if self._threads is not None:
+            options.intra_op_num_threads = self._threads
+            options.inter_op_num_threads = 1
+        model = str(self._model) if isinstance(self._model, Path) else self._model
+        try:
+            self._session = onnxruntime.InferenceSession(
+                model, options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors share no public base class
+            raise _refused(error) from error
+        first = self._session.get_inputs()[0]
+        self._input = first.name
+        self.batch = first.shape[0] if isinstance(first.shape[0], int) else None
+        self._output = self._session.get_outputs()[0].name
+
+    def infer_impl(self, batch: FloatArray) -> FloatArray:
+        try:
+            logits: FloatArray = self._session.run([self._output], {self._input: batch})[0]
+        except Exception as error:  # onnxruntime's errors share no public base class
+            raise _refused(error) from error
+        return logits
+
+    def feed_impl(self, batch: FloatArray) -> None:
+        self._fed = {self._input: batch}
+
+    def invoke(self) -> None:
+        self._session.run([self._output], self._fed)
+
+
+def _refused(error: Exception) -> ModelError:
+    return ModelError(
+        "Running the ONNX model",
+        got=str(error).strip().splitlines()[0],
+        expected="logits",
+        todo="Check that the file runs in ONNX Runtime, and export it again if it does not.",
+    )

@@ -1,0 +1,101 @@
+"""Run a TFLite file with LiteRT."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.errors import ConversionError
+from engine.run.base import Runner
+from engine.types import FloatArray, Layout
+
+
+class TfliteRunner(Runner):
+    """Runs a TFLite file; integer edges are quantized and dequantized outside the model.
+
+    Args:
+        file: The file.
+        layout: Order of the picture input's dimensions.
+        threads: Threads of the interpreter.
+
+    Raises:
+        ConversionError: On entering: the interpreter refuses the file.
+    """
+
+    def __init__(self, file: Path, *, layout: Layout = "NCHW", threads: int = 1) -> None:
+        self.layout = layout
+        self._file = file
+        self._threads = threads
+
+    def load_impl(self) -> None:
+        try:
+            self._interpreter = self.make_interpreter(self._file, self._threads)
+            self._interpreter.allocate_tensors()
+        except (RuntimeError, ValueError) as error:
+            raise ConversionError(
+                f"Loading {self._file.name}",
+                got=f"a refusal of the LiteRT interpreter ({str(error).splitlines()[0]})",
+                expected="a file that it runs",
+                todo="Leave this variant out.",
+            ) from error
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
+        self.batch = int(self._input["shape"][0])
+
+    def make_interpreter(self, file: Path, threads: int) -> Any:
+        """Open the file with LiteRT's interpreter."""
+        from ai_edge_litert.interpreter import Interpreter
+
+        return Interpreter(str(file), num_threads=threads)
+
+    def infer_impl(self, batch: FloatArray) -> FloatArray:
+        self.feed_impl(batch)
+        self._interpreter.invoke()
+        return dequantized(self._interpreter.get_tensor(self._output["index"]), self._output)
+
+    def feed_impl(self, batch: FloatArray) -> None:
+        self._interpreter.set_tensor(self._input["index"], quantized(batch, self._input))
+
+    def invoke(self) -> None:
+        self._interpreter.invoke()
+
+    def unload_impl(self) -> None:
+        del self._interpreter
+
+
+def quantized(values: FloatArray, tensor: dict[str, Any]) -> np.ndarray:
+    """Bring real values onto a tensor's integer grid: round(value / scale) + zero point.
+
+    Args:
+        values: Real values.
+        tensor: The interpreter's description of the tensor.
+
+    Returns:
+        Values in the tensor's own type, clipped to it; float tensors get them as they are.
+    """
+    dtype = np.dtype(tensor["dtype"])
+    if dtype.kind == "f":
+        return values.astype(dtype, copy=False)
+    scale, zero_point = tensor["quantization"]
+    limits = np.iinfo(dtype)
+    steps = np.round(values / np.float32(scale)) + zero_point
+    clipped: np.ndarray = np.clip(steps, limits.min, limits.max).astype(dtype)
+    return clipped
+
+
+def dequantized(values: np.ndarray, tensor: dict[str, Any]) -> FloatArray:
+    """Real values of a tensor: (integer - zero point) * scale.
+
+    Args:
+        values: Values in the tensor's own type.
+        tensor: The interpreter's description of the tensor.
+
+    Returns:
+        A copy in float32.
+    """
+    if values.dtype.kind == "f":
+        return values.astype(np.float32)
+    scale, zero_point = tensor["quantization"]
+    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)

@@ -1,0 +1,195 @@
+"""A run on disk: a folder with ``manifest.json`` and the files that it lists.
+
+::
+
+    RUN/manifest.json          what is there; a file that is not listed is not a part of the run
+    RUN/<variant>.tflite
+    RUN/model.onnx
+    RUN/logs/                  what the converters said
+    RUN/work/                  SavedModel and check logits, so that a variant can be added
+    RUN/logits/<pictures>/     stored answers, one array a column
+    RUN/latency/               stored timings
+
+A run is made in a folder beside its place and moved there when it is whole. Variants are added
+file by file; the manifest is replaced last.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import OptionError, RunError
+from engine.manifest import FILE_NAME, Manifest, read_manifest
+from engine.types import ORIGINAL, Artifact, Layout
+
+ONNX_FILE = "model.onnx"
+ONNX_COLUMN = "onnx"
+WORK = "work"
+LOGS = "logs"
+LOGITS = "logits"
+LATENCY = "latency"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A finished conversion.
+
+    Attributes:
+        folder: Where it is.
+        manifest: What it holds.
+    """
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Run:
+        """Read the run in a folder.
+
+        Raises:
+            RunError: There is none, or it cannot be read.
+        """
+        path = Path(folder)
+        return cls(path, read_manifest(path))
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the TFLite variants."""
+        return tuple(artifact.variant for artifact in self.manifest.artifacts)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Everything that can answer: the original, the ONNX file, the variants."""
+        onnx = () if self.manifest.model.kind == "onnx" else (ONNX_COLUMN,)
+        return (ORIGINAL, *onnx, *self.variants)
+
+    @property
+    def onnx_file(self) -> Path:
+        """The ONNX file."""
+        return self.folder / ONNX_FILE
+
+    def artifact(self, variant: str) -> Artifact:
+        """The identity card of a variant.
+
+        Raises:
+            OptionError: The run has no such variant.
+        """
+        for artifact in self.manifest.artifacts:
+            if artifact.variant == variant:
+                return artifact
+        raise OptionError(
+            f"Looking into the run {self.folder.name}",
+            got=f"the variant '{variant}'",
+            expected="one of " + ", ".join(self.variants),
+            todo="Name one of these, or add it with: python -m engine convert.",
+        )
+
+    def file(self, variant: str) -> Path:
+        """Path of a variant's TFLite file."""
+        return self.folder / self.artifact(variant).file
+
+    def layout(self, column: str) -> Layout:
+        """Order of the picture input's dimensions of a column."""
+        known = {artifact.variant: artifact.layout for artifact in self.manifest.artifacts}
+        return known.get(column, self.manifest.layout)
+
+    def check_columns(self, columns: tuple[str, ...]) -> None:
+        """Refuse names that are not columns of this run.
+
+        Raises:
+            OptionError: One is not.
+        """
+        for column in columns:
+            if column not in self.columns:
+                raise OptionError(
+                    f"Looking into the run {self.folder.name}",
+                    got=f"'{column}'",
+                    expected="one of " + ", ".join(self.columns),
+                    todo="Name one of these.",
+                )
+
+    def damaged(self) -> tuple[str, ...]:
+        """Files that are absent or not as the manifest says."""
+        return tuple(
+            artifact.file
+            for artifact in self.manifest.artifacts
+            if not _intact(self.folder / artifact.file, artifact.sha256)
+        )
+
+
+def _intact(path: Path, sha256: str) -> bool:
+    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+
+
+def existing_run(folder: Path) -> Run | None:
+    """The run in a folder, or None where the folder is absent or empty.
+
+    Raises:
+        RunError: The folder holds something else, or a run that cannot be read.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return None
+    if not (folder / FILE_NAME).is_file():
+        raise RunError(
+            "Choosing the run folder",
+            got=f"{folder}, which holds something that is not a run",
+            expected="a new folder, an empty one, or a run of the same model",
+            todo="Choose another folder.",
+        )
+    return Run.open(folder)
+
+
+@contextmanager
+def folder_beside(place: Path) -> Iterator[Path]:
+    """A fresh hidden folder beside a place, removed at the end whatever happened.
+
+    Args:
+        place: Where its content shall go in the end.
+
+    Yields:
+        The folder.
+
+    Raises:
+        RunError: The folder cannot be made there.
+    """
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        side = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        side.chmod(0o755)
+    except OSError as error:
+        raise RunError(
+            "Making the run folder",
+            got=f"{place}, where nothing can be written ({error.strerror})",
+            expected="a place to write to",
+            todo="Choose another folder.",
+        ) from error
+    try:
+        yield side
+    finally:
+        shutil.rmtree(side, ignore_errors=True)
+
+
+def move_into_place(side: Path, place: Path) -> None:
+    """Make the content of a side folder a run, or a part of the run that is there.
+
+    Args:
+        side: Holds a manifest and new files.
+        place: Absent, empty, or a run.
+    """
+    if not place.exists() or not any(place.iterdir()):
+        os.replace(side, place)
+        return
+    for path in sorted(side.rglob("*")):
+        target = place / path.relative_to(side)
+        if path.is_dir():
+            target.mkdir(exist_ok=True)
+        elif path.name != FILE_NAME:
+            os.replace(path, target)
+    os.replace(side / FILE_NAME, place / FILE_NAME)

@@ -1,0 +1,395 @@
+"""What the engine does for a person: the functions behind ``import engine``.
+
+Everything heavy happens in a worker process; these functions prepare requests, wait, and give
+back typed results.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+import numpy as np
+
+from engine.comparison.comparison import Comparison
+from engine.comparison.comparison import compare as compare_logits
+from engine.converters.calibration import representative_dataset
+from engine.converters.onnx_from_torch import check_opset
+from engine.converters.recipes import recipes_named
+from engine.errors import OptionError, RunError
+from engine.images import Picture, digest_of
+from engine.jobs import OnProgress, Worker
+from engine.manifest import run_key, versions
+from engine.models.catalog import CatalogEntry
+from engine.picture_labels import labels_from_csv, labels_from_folders
+from engine.requests import (
+    CatalogRequest,
+    ConvertRequest,
+    ConvertTask,
+    EvaluateRequest,
+    LatencyRequest,
+    ModelChoice,
+    PictureFile,
+)
+from engine.runs import LATENCY, LOGITS, LOGS, ONNX_COLUMN, Run, existing_run, folder_beside
+from engine.runs import move_into_place as put
+from engine.store import SAMPLE_IMAGES, folder
+from engine.types import ORIGINAL, FloatArray, IntArray, Latency, Progress
+
+
+class Host(Protocol):
+    """Who waits for the work: a terminal, a notebook, or a job of the dashboard."""
+
+    def adopt(self, worker: Worker) -> Worker:
+        """Take note of the worker, so that it can be cancelled."""
+
+    def report(self, progress: Progress) -> None:
+        """Take note of progress."""
+
+
+class Foreground:
+    """A host that simply waits.
+
+    Args:
+        on_progress: Called for every step.
+    """
+
+    def __init__(self, on_progress: OnProgress = lambda _: None) -> None:
+        self._on_progress = on_progress
+
+    def adopt(self, worker: Worker) -> Worker:
+        """The worker, as it is."""
+        return worker
+
+    def report(self, progress: Progress) -> None:
+        """Pass it on."""
+        self._on_progress(progress)
+
+
+def convert_request(request: ConvertRequest, host: Host) -> Run:
+    """Convert a model, or add to its run what is missing.
+
+    Args:
+        request: What to make, and from what.
+        host: Gets the worker and its progress.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserMistake: Something in the request can be mended by the person.
+        ConversionError: A stage failed.
+        WorkerError: The worker process failed.
+    """
+    recipes = recipes_named(request.variants)
+    check_opset(request.opset)
+    calibration = representative_dataset(request.calibration, SAMPLE_IMAGES).info
+    request = replace(
+        request, model=_with_absolute_paths(request), variants=tuple(r.name for r in recipes)
+    )
+    key = run_key(request)
+    if request.out is None:
+        stem = Path(request.model.onnx).stem if request.model.onnx else request.model.name
+        name = f"{stem}-{key[:10]}-{calibration.digest[:6]}"
+        place = folder("runs") / name
+    else:
+        place = Path(request.out).absolute()
+    base = existing_run(place)
+    if base is not None:
+        _check_same(base, key, calibration.digest, any(r.calibrated for r in recipes))
+        if set(request.variants) <= set(base.variants):
+            return base
+    with folder_beside(place) as side, Worker() as worker:
+        task = ConvertTask(
+            request=request, key=key, side=str(side), base=None if base is None else str(place)
+        )
+        host.adopt(worker).run("convert", task, bool, host.report)
+        logs = side / LOGS
+        logs.mkdir()
+        number = 1 if base is None else len(list((place / LOGS).glob("*.log"))) + 1
+        (logs / f"convert-{number}.log").write_bytes(worker.log())
+        put(side, place)
+    return Run.open(place)
+
+
+def _with_absolute_paths(request: ConvertRequest) -> ModelChoice:
+    model = request.model
+    return replace(
+        model,
+        checkpoint=model.checkpoint and os.path.abspath(model.checkpoint),
+        onnx=model.onnx and os.path.abspath(model.onnx),
+        labels=model.labels and os.path.abspath(model.labels),
+    )
+
+
+def _check_same(base: Run, key: str, calibration: str, calibrates: bool) -> None:
+    known = base.manifest.calibration
+    if base.manifest.key != key:
+        different = "another model, preprocessing, operator set or version of the packages"
+    elif calibrates and known is not None and known.digest != calibration:
+        different = "other calibration pictures"
+    elif damaged := base.damaged():
+        different = f"damaged files ({', '.join(damaged)})"
+    else:
+        return
+    raise RunError(
+        "Adding to the run",
+        got=f"a run with {different} in {base.folder}",
+        expected="a run of the very same request, or an empty folder",
+        todo="Choose another folder, or delete this one.",
+    )
+
+
+def models(host: Host) -> tuple[CatalogEntry, ...]:
+    """The catalogue, read once for each version of torchvision and engine.
+
+    Args:
+        host: Gets the worker and its progress.
+
+    Returns:
+        One entry a model, the default first.
+    """
+    file = folder("cache") / f"catalog-{versions()['torchvision']}.json"
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=tuple[CatalogEntry, ...])
+    except (OSError, msgspec.DecodeError):
+        with Worker() as worker:
+            entries = host.adopt(worker).run(
+                "catalog", CatalogRequest(), tuple[CatalogEntry, ...], host.report
+            )
+        _write_whole(file, msgspec.json.encode(entries))
+        return entries
+
+
+def evaluate(
+    run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...], host: Host
+) -> dict[str, FloatArray]:
+    """Logits of columns of a run on pictures; what was computed before is read from the run.
+
+    Args:
+        run: The run.
+        pictures: At least one picture.
+        columns: Some of `Run.columns`.
+        host: Gets the worker and its progress.
+
+    Returns:
+        For each column an array of shape (pictures, classes), float32, mapped from disk.
+
+    Raises:
+        UserMistake: A column or picture is wrong.
+        WorkerError: The worker process failed.
+    """
+    run.check_columns(columns)
+    place = run.folder / LOGITS / digest_of(pictures)[:20]
+    files = {
+        column: place / f"{column}-{_column_digest(run, column)[:12]}.npy" for column in columns
+    }
+    missing = tuple(column for column in columns if not files[column].is_file())
+    if missing:
+        with folder_beside(place) as side, Worker() as worker:
+            request = EvaluateRequest(
+                run=str(run.folder),
+                columns=missing,
+                pictures=tuple(
+                    PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256)
+                    for p in pictures
+                ),
+                folder=str(side),
+            )
+            host.adopt(worker).run("evaluate", request, bool, host.report)
+            place.mkdir(exist_ok=True)
+            for column in missing:
+                os.replace(side / f"{column}.npy", files[column])
+    return {column: np.load(file, mmap_mode="r") for column, file in files.items()}
+
+
+def _column_digest(run: Run, column: str) -> str:
+    if column in {ORIGINAL, ONNX_COLUMN}:
+        return run.manifest.model.weights_sha256
+    return run.artifact(column).sha256
+
+
+def compare_run(
+    run: Run,
+    pictures: tuple[Picture, ...],
+    host: Host,
+    *,
+    reference: str = ORIGINAL,
+    variants: tuple[str, ...] = (),
+    labels: IntArray | None = None,
+    latency: Latency | None = None,
+) -> Comparison:
+    """Compare variants of a run with a reference on pictures.
+
+    Args:
+        run: The run.
+        pictures: At least one picture.
+        host: Gets the worker and its progress.
+        reference: One of `Run.columns`.
+        variants: Some of `Run.columns`; all TFLite variants when empty.
+        labels: Right answers, shape (pictures,), -1 for unknown.
+        latency: Timings to show beside.
+
+    Returns:
+        The comparison.
+
+    Raises:
+        UserMistake: A name or picture is wrong.
+        WorkerError: The worker process failed.
+    """
+    chosen = variants or run.variants
+    columns = tuple(dict.fromkeys((reference, *chosen)))
+    logits = evaluate(run, pictures, columns, host)
+    manifest = run.manifest
+    calibrated = {recipe.name for recipe in manifest.recipes if recipe.calibrated}
+    demo = manifest.calibration is not None and manifest.calibration.demo
+    return compare_logits(
+        run=run.folder.name,
+        reference_name=reference,
+        logits=logits,
+        pictures=tuple(picture.name for picture in pictures),
+        labels=labels,
+        sizes={artifact.variant: artifact.bytes for artifact in manifest.artifacts},
+        float32_bytes=manifest.float32_bytes,
+        latency=latency,
+        random_weights=manifest.model.random,
+        demo_calibration=demo and bool(calibrated & set(columns)),
+    )
+
+
+def measure(
+    run: Run,
+    host: Host,
+    *,
+    columns: tuple[str, ...] = (),
+    threads: int = 1,
+    rounds: int = 50,
+    warmup: int = 5,
+    picture: Path | None = None,
+) -> Latency:
+    """Time columns of a run on this machine, in turns, and keep the samples in the run.
+
+    Args:
+        run: The run.
+        host: Gets the worker and its progress.
+        columns: Some of `Run.columns`; the original and all variants when empty.
+        threads: Threads each model gets.
+        rounds: Timed calls of each.
+        warmup: Calls of each before timing starts.
+        picture: A picture to feed; None feeds noise.
+
+    Returns:
+        Raw samples and the machine they were taken on.
+
+    Raises:
+        OptionError: A column or number is wrong.
+        WorkerError: The worker process failed.
+    """
+    _demand_range("threads", threads, os.cpu_count() or 1)
+    _demand_range("rounds", rounds, 10_000)
+    chosen = columns or (ORIGINAL, *run.variants)
+    run.check_columns(chosen)
+    request = LatencyRequest(
+        run=str(run.folder.absolute()),
+        columns=chosen,
+        threads=threads,
+        rounds=rounds,
+        warmup=warmup,
+        picture=None if picture is None else str(picture.absolute()),
+    )
+    with Worker() as worker:
+        latency = host.adopt(worker).run("latency", request, Latency, host.report)
+    _write_whole(_latency_file(run, threads), msgspec.json.encode(latency))
+    return latency
+
+
+def stored_latency(run: Run, threads: int = 1) -> Latency | None:
+    """The last timings of a run with that many threads, or None."""
+    try:
+        return msgspec.json.decode(_latency_file(run, threads).read_bytes(), type=Latency)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def known_runs() -> tuple[Run, ...]:
+    """The readable runs of the store, the newest first."""
+    found = []
+    for path in folder("runs").iterdir():
+        try:
+            found.append(Run.open(path))
+        except RunError:
+            continue
+    return tuple(sorted(found, key=lambda run: run.manifest.created_at, reverse=True))
+
+
+def _latency_file(run: Run, threads: int) -> Path:
+    return run.folder / LATENCY / f"threads-{threads}.json"
+
+
+def _write_whole(file: Path, content: bytes) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    aside.write_bytes(content)
+    os.replace(aside, file)
+
+
+def _demand_range(name: str, value: int, highest: int) -> None:
+    if not 1 <= value <= highest:
+        raise OptionError(
+            "Measuring latency",
+            got=f"{value} {name}",
+            expected=f"1 to {highest}",
+            todo=f"Give another number of {name}.",
+        )
+
+
+def as_pictures(files: Iterable[Path]) -> tuple[Picture, ...]:
+    """Describe picture files under names that are unique among them."""
+    from engine.images import picture_at
+
+    seen: dict[str, int] = {}
+    found = []
+    for path in files:
+        seen[path.name] = seen.get(path.name, 0) + 1
+        count = seen[path.name]
+        name = path.name if count == 1 else f"{path.stem} ({count}){path.suffix}"
+        found.append(picture_at(path, name))
+    return tuple(found)
+
+
+def right_answers(
+    run: Run, pictures: tuple[Picture, ...], *, table: Path | None, from_folders: bool
+) -> IntArray | None:
+    """Labels of pictures, from a table or from their folders.
+
+    Args:
+        run: Whose classes they are.
+        pictures: The pictures.
+        table: CSV file with the columns ``filename,class_index``.
+        from_folders: Whether the folder of each picture names its class.
+
+    Returns:
+        Class index a picture, -1 for unknown; None where neither was given.
+
+    Raises:
+        OptionError: Both were given.
+        LabelsError: They do not fit.
+    """
+    if table is not None and from_folders:
+        raise OptionError(
+            "Reading the right answers",
+            got="a table and folders at once",
+            expected="one of them",
+            todo="Leave one out.",
+        )
+    names = [picture.name for picture in pictures]
+    classes = run.manifest.model.classes
+    if table is not None:
+        return labels_from_csv(table, names, classes)
+    if from_folders:
+        return labels_from_folders(names, run.manifest.labels, classes)
+    return None

@@ -1,0 +1,90 @@
+"""From what a person chose to a `ModelSource`, and back to the original of a finished run."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+
+from engine.errors import OptionError, RunError
+from engine.models.source import ModelSource, TorchSource
+from engine.preprocess import PreprocessSpec
+from engine.requests import ModelChoice, PreprocessChoice
+from engine.run.base import Runner
+from engine.run.onnx_runner import OnnxRunner
+from engine.run.torch_runner import TorchRunner
+from engine.runs import Run
+
+
+def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSource:
+    """Find the model that a person chose, with the preprocessing they want.
+
+    Args:
+        choice: Network and weights.
+        preprocess: Deviations from the model's own preprocessing.
+
+    Returns:
+        The source.
+
+    Raises:
+        UserMistake: The model cannot be had, or the preprocessing contradicts it.
+    """
+    if choice.onnx is not None:
+        from engine.models.onnx_files import onnx_source
+
+        if choice.checkpoint is not None or choice.random_weights:
+            raise OptionError(
+                "Choosing the model",
+                got="an ONNX file together with a checkpoint or random weights",
+                expected="the ONNX file alone, which holds its weights",
+                todo="Leave the other out.",
+            )
+        source: ModelSource = onnx_source(choice, preprocess.input_size)
+    else:
+        from engine.models.catalog import torch_source
+
+        source = torch_source(choice, preprocess.input_size)
+    return replace(source, preprocess=_with_choice(source.preprocess, preprocess))
+
+
+def _with_choice(spec: PreprocessSpec, choice: PreprocessChoice) -> PreprocessSpec:
+    chosen = {
+        name: value
+        for name, value in asdict(choice).items()
+        if value is not None and name != "input_size"
+    }
+    return replace(spec, **chosen)
+
+
+def original_runner(run: Run, threads: int | None) -> Runner:
+    """The model that a run was made from, ready to be entered.
+
+    Args:
+        run: The run.
+        threads: Threads it may use; None leaves the runtime's own choice.
+
+    Returns:
+        A runner.
+
+    Raises:
+        RunError: Its weights are not what they were.
+        ModelError: Its weights are gone.
+    """
+    model = run.manifest.model
+    if model.kind == "onnx":
+        return OnnxRunner(run.onnx_file, layout=run.manifest.layout, threads=threads)
+    from engine.models.catalog import torch_source
+
+    choice = ModelChoice(
+        name=model.name,
+        checkpoint=model.weights_file,
+        random_weights=model.random,
+    )
+    source: TorchSource = torch_source(choice, run.manifest.preprocess.height)
+    if source.identity.weights_sha256 != model.weights_sha256:
+        raise RunError(
+            f"Loading the original of the run {run.folder.name}",
+            got=f"weights with the digest {source.identity.weights_sha256[:12]}",
+            expected=f"those it was made from, {model.weights_sha256[:12]}",
+            todo="Put the old weights back, make the run again, or compare with the ONNX file "
+            "instead (--reference onnx).",
+        )
+    return TorchRunner(source.build, threads)

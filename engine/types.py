@@ -1,0 +1,329 @@
+"""The frozen records that travel between the rooms of the engine.
+
+Only the standard library and numpy are needed to read them. Arrays inside records are
+never written to after the record is made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+FloatArray = NDArray[np.floating]
+IntArray = NDArray[np.integer]
+
+Layout = Literal["NCHW", "NHWC"]
+WeightsKind = Literal["package", "pretrained", "checkpoint", "random", "file"]
+Granularity = Literal["per-channel", "per-tensor", "none"]
+
+ORIGINAL = "original"
+"""Name of the column of the model before conversion: PyTorch, or a person's own ONNX file."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """One input or output of a model file.
+
+    Attributes:
+        name: As the file calls it.
+        shape: Dimensions; -1 where the file leaves one open.
+        dtype: numpy's name of the element type, for instance ``int8``.
+        scale: Real value of one quantization step; None for float tensors.
+        zero_point: The integer that stands for 0.0; None for float tensors.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float | None = None
+    zero_point: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """One TFLite file of a run: its identity card.
+
+    Attributes:
+        variant: Name of the recipe that made it.
+        file: Path relative to the run folder.
+        bytes: File size.
+        sha256: Hex digest of the file.
+        operators: How often each TFLite operator occurs.
+        inputs: Input tensors.
+        outputs: Output tensors.
+        layout: Order of the picture input's dimensions.
+        weight_granularity: Whether convolution weights have one scale a channel or one a tensor.
+    """
+
+    variant: str
+    file: str
+    bytes: int
+    sha256: str
+    operators: Mapping[str, int]
+    inputs: tuple[TensorInfo, ...]
+    outputs: tuple[TensorInfo, ...]
+    layout: Layout
+    weight_granularity: Granularity
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One step of the conversion and, where it made a model, how far that model's answers moved.
+
+    Attributes:
+        name: ``pytorch``, ``onnx``, ``savedmodel`` or a variant's name.
+        seconds: Wall time of the step when it was computed; a step taken from the store keeps
+            the time it took then.
+        against: The stage whose answers these were compared with; None for the first.
+        max_abs_error: Largest absolute difference of any logit over the check pictures.
+        max_rel_error: ``max_abs_error`` divided by the largest absolute logit of the other side.
+        reused: True when the result came from the store.
+    """
+
+    name: str
+    seconds: float
+    against: str | None = None
+    max_abs_error: float | None = None
+    max_rel_error: float | None = None
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which network with which weights a run was made from.
+
+    Attributes:
+        name: Catalogue name, or the stem of an ONNX file.
+        kind: ``torchvision``, ``efficientnet_lite`` or ``onnx``.
+        weights: Where the weights came from.
+        weights_sha256: Hex digest of the weights file; for random weights of the state dict.
+        weights_file: Path of a checkpoint or ONNX file that a person gave; otherwise None.
+        parameters: Number of parameters.
+        classes: Number of logits.
+    """
+
+    name: str
+    kind: Literal["torchvision", "efficientnet_lite", "onnx"]
+    weights: WeightsKind
+    weights_sha256: str
+    weights_file: str | None
+    parameters: int
+    classes: int
+
+    @property
+    def random(self) -> bool:
+        """Whether figures about accuracy or agreement mean nothing for this model."""
+        return self.weights == "random"
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationInfo:
+    """The representative dataset that a run's integer variants were calibrated with.
+
+    Attributes:
+        count: Pictures used.
+        seed: Seed of the choice among the pictures given.
+        digest: SHA-256 over the digests of the pictures, in the order used.
+        demo: True when no pictures were given and crops of the sample images stood in.
+        source: Folder the pictures came from, as given; None for demo or uploaded pictures.
+    """
+
+    count: int
+    seed: int
+    digest: str
+    demo: bool
+    source: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A 95 % confidence interval of a proportion."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A picture on which a variant's first answer is not the reference's.
+
+    Attributes:
+        picture: Name of the picture.
+        index: Its row in the logits.
+        reference_class: The reference's answer.
+        variant_class: The variant's answer.
+        reference_margin: The reference's first logit minus its second.
+        variant_margin: The same of the variant.
+    """
+
+    picture: str
+    index: int
+    reference_class: int
+    variant_class: int
+    reference_margin: float
+    variant_margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How often a model's answers are right.
+
+    Attributes:
+        pictures: Labelled pictures counted.
+        top1: Share whose first answer is the label.
+        top1_interval: Wilson score interval of ``top1``.
+        top5: Share whose first five answers hold the label.
+        top5_interval: Wilson score interval of ``top5``.
+        mcnemar_p: Two-sided p-value of McNemar's exact test against the reference; None for the
+            reference itself.
+    """
+
+    pictures: int
+    top1: float
+    top1_interval: Interval
+    top5: float
+    top5_interval: Interval
+    mcnemar_p: float | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VariantComparison:
+    """One variant's answers against the reference's, on the same pictures.
+
+    Logit differences are taken after each row's mean is removed, because softmax does not see
+    it. For models that end in a softmax the logarithms of their outputs stand in for logits.
+
+    Attributes:
+        variant: Name of the variant.
+        pictures: Pictures compared.
+        top1_agreement: Share of pictures with the same first answer.
+        top1_agreement_interval: Wilson score interval of it.
+        top5_overlap: Mean share of common classes among the first five (all, if fewer classes).
+        flips: Pictures whose first answer changed.
+        logit_rms: Root mean square of the differences.
+        logit_mean: Mean of the absolute differences.
+        logit_max: Largest absolute difference.
+        logit_sqnr_db: Signal to quantization noise ratio in dB.
+        cosine: Mean cosine similarity of the rows.
+        kl: Mean Kullback-Leibler divergence of the softmaxes, reference against variant, in nats.
+        non_finite: Rows that hold NaN or Inf; such rows never agree, and where there are some,
+            the figures about logits above are NaN.
+        picture_rms: Rms of the differences of each picture, shape (pictures,).
+        picture_kl: KL of each picture, shape (pictures,).
+        class_rms: Rms of the differences of each class, shape (classes,).
+        accuracy: Against labels, where there are some.
+    """
+
+    variant: str
+    pictures: int
+    top1_agreement: float
+    top1_agreement_interval: Interval
+    top5_overlap: float
+    flips: tuple[Flip, ...]
+    logit_rms: float
+    logit_mean: float
+    logit_max: float
+    logit_sqnr_db: float
+    cosine: float
+    kl: float
+    non_finite: int
+    picture_rms: FloatArray = field(repr=False)
+    picture_kl: FloatArray = field(repr=False)
+    class_rms: FloatArray = field(repr=False)
+    accuracy: Accuracy | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySamples:
+    """Raw timings of one model: milliseconds of one call on one picture.
+
+    Attributes:
+        variant: Name of the variant.
+        samples_ms: One figure a round, in the order measured.
+    """
+
+    variant: str
+    samples_ms: tuple[float, ...]
+
+    @property
+    def median_ms(self) -> float:
+        """Median of the samples in milliseconds."""
+        return float(np.median(self.samples_ms))
+
+    @property
+    def p90_ms(self) -> float:
+        """90th percentile of the samples in milliseconds."""
+        return float(np.percentile(self.samples_ms, 90))
+
+    @property
+    def quartiles_ms(self) -> tuple[float, float]:
+        """25th and 75th percentile of the samples in milliseconds."""
+        low, high = np.percentile(self.samples_ms, (25, 75))
+        return float(low), float(high)
+
+    @property
+    def spread(self) -> float:
+        """Interquartile range divided by the median, without unit."""
+        low, high = self.quartiles_ms
+        return (high - low) / self.median_ms
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the spread is small enough for the median to be believed."""
+        return self.spread <= SPREAD_LIMIT
+
+
+SPREAD_LIMIT = 0.15
+"""Interquartile range over median above which a latency figure is not to be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Latency of several models, measured in turns on one machine.
+
+    Attributes:
+        host: Processor and operating system.
+        cores: Logical cores that the measuring process may use.
+        threads: Threads each model was given.
+        measured_at: UTC time in ISO 8601.
+        entries: Samples a model.
+    """
+
+    host: str
+    cores: int
+    threads: int
+    measured_at: str
+    entries: tuple[LatencySamples, ...]
+
+    def of(self, variant: str) -> LatencySamples | None:
+        """The samples of one variant, or None where it was not measured."""
+        return next((entry for entry in self.entries if entry.variant == variant), None)
+
+    def ratio(self, variant: str, base: str) -> float | None:
+        """Median of one variant divided by that of another, or None where either is missing."""
+        one, other = self.of(variant), self.of(base)
+        return None if one is None or other is None else one.median_ms / other.median_ms
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a job stands.
+
+    Attributes:
+        stage: What is being done, in words for a person.
+        done: Steps finished.
+        total: Steps in all; 0 where not known yet.
+    """
+
+    stage: str
+    done: int
+    total: int
+
+    @property
+    def fraction(self) -> float:
+        """Share of the steps finished, 0 to 1."""
+        return self.done / self.total if self.total else 0.0

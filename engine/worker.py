@@ -1,0 +1,124 @@
+"""The worker process: ``python -m engine.worker``.
+
+It reads requests from standard input, one JSON line each, and answers on standard output with
+progress, then a result or an error. Whatever libraries print goes to standard error, which the
+parent keeps as a log. When the parent goes away, standard input ends and so does the worker.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import queue
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import IO, Any
+
+import msgspec
+
+from engine.errors import EngineError
+from engine.requests import CatalogRequest, ConvertTask, EvaluateRequest, LatencyRequest
+from engine.types import Progress
+
+Report = Callable[[Progress], None]
+
+
+class TaskMessage(msgspec.Struct, frozen=True):
+    """Parent to worker: do this."""
+
+    task: str
+    request: msgspec.Raw
+
+
+class ProgressMessage(msgspec.Struct, frozen=True, tag="progress"):
+    """Worker to parent: this far."""
+
+    progress: Progress
+
+
+class ResultMessage(msgspec.Struct, frozen=True, tag="result"):
+    """Worker to parent: done."""
+
+    result: msgspec.Raw
+
+
+class ErrorMessage(msgspec.Struct, frozen=True, tag="error"):
+    """Worker to parent: failed."""
+
+    kind: str
+    stage: str
+    got: str
+    expected: str
+    todo: str
+
+
+Message = ProgressMessage | ResultMessage | ErrorMessage
+
+
+TASKS: dict[str, tuple[type[Any], str]] = {
+    "convert": (ConvertTask, "convert_run"),
+    "evaluate": (EvaluateRequest, "evaluate_run"),
+    "latency": (LatencyRequest, "measure_run"),
+    "catalog": (CatalogRequest, "list_models"),
+}
+"""Requests by task, and the function of `engine.pipeline` that does it."""
+
+
+def answer(message: TaskMessage, report: Report) -> Message:
+    """Do one task; every failure becomes a message.
+
+    Args:
+        message: The task.
+        report: Receives progress.
+
+    Returns:
+        The result or the error.
+    """
+    try:
+        request_type, function = TASKS[message.task]
+        request = msgspec.json.decode(message.request, type=request_type)
+        result = getattr(importlib.import_module("engine.pipeline"), function)(request, report)
+        return ResultMessage(msgspec.Raw(msgspec.json.encode(result)))
+    except EngineError as error:
+        traceback.print_exc()
+        return ErrorMessage(
+            type(error).__name__, error.stage, error.got, error.expected, error.todo
+        )
+    except Exception as error:
+        traceback.print_exc()
+        first = (str(error).strip().splitlines() or [""])[0]
+        return ErrorMessage(
+            "EngineError",
+            f"Working on {message.task}",
+            f"an internal fault ({type(error).__name__}: {first[:300]})",
+            "no fault",
+            "This is a defect of Quantization Lab; please report it with the log.",
+        )
+
+
+def main() -> None:
+    """Answer requests until standard input ends."""
+    channel = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(sys.stdin.buffer, lines), daemon=True).start()
+
+    def send(message: Message) -> None:
+        channel.write(msgspec.json.encode(message) + b"\n")
+
+    while True:
+        message = msgspec.json.decode(lines.get(), type=TaskMessage)
+        send(answer(message, lambda progress: send(ProgressMessage(progress))))
+
+
+def _read(source: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
+    for line in source:
+        lines.put(line)
+    # The parent has gone: nobody waits for the answer, so stop in the middle of it.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Timing on a clock that the calls themselves move."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from engine.comparison.latency import interleaved, latency_warnings
+from engine.errors import OptionError
+from engine.types import Latency, LatencySamples
+
+
+class Machine:
+    """A clock in seconds and calls that take a known time."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.made: list[str] = []
+
+    def clock(self) -> float:
+        return self.now
+
+    def call(self, name: str, *seconds: float) -> Callable[[], None]:
+        times = iter(seconds)
+
+        def run() -> None:
+            self.made.append(name)
+            self.now += next(times)
+
+        return run
+
+
+def measured(*entries: LatencySamples) -> Latency:
+    return Latency("host", 2, 1, "2025-01-01T00:00:00Z", entries)
+
+
+def test_calls_are_timed_in_turns_that_rotate() -> None:
+    machine = Machine()
+    calls = {name: machine.call(name, *[0.001] * 4) for name in "ABC"}
+    interleaved(calls, rounds=4, warmup=0, clock=machine.clock)
+    assert "".join(machine.made) == "ABCBCACABABC"
+
+
+def test_samples_are_milliseconds_in_the_order_measured() -> None:
+    machine = Machine()
+    calls = {"a": machine.call("a", 0.5, 0.25), "b": machine.call("b", 0.125, 1.0)}
+    one, other = interleaved(calls, rounds=2, warmup=0, clock=machine.clock)
+    assert (one.variant, one.samples_ms) == ("a", (500.0, 250.0))
+    assert (other.variant, other.samples_ms) == ("b", (125.0, 1000.0))
+
+
+def test_warm_up_is_made_first_and_not_counted() -> None:
+    machine = Machine()
+    calls = {"a": machine.call("a", 9, 9, 0.5), "b": machine.call("b", 9, 9, 0.25)}
+    samples = interleaved(calls, rounds=1, warmup=2, clock=machine.clock)
+    assert "".join(machine.made) == "aabbab"
+    assert [entry.samples_ms for entry in samples] == [(500.0,), (250.0,)]
+
+
+def test_nothing_to_time_gives_nothing() -> None:
+    assert interleaved({}, rounds=3, warmup=1) == ()
+
+
+def test_the_ordinary_clock_runs_forward() -> None:
+    (entry,) = interleaved({"a": lambda: None}, rounds=3, warmup=0)
+    assert len(entry.samples_ms) == 3
+    assert min(entry.samples_ms) >= 0.0
+
+
+@pytest.mark.parametrize(("rounds", "warmup", "named"), [(0, 1, "rounds = 0"), (1, -1, "warmup")])
+def test_impossible_counts_are_refused(rounds: int, warmup: int, named: str) -> None:
+    with pytest.raises(OptionError, match=named):
+        interleaved({"a": lambda: None}, rounds=rounds, warmup=warmup)
+
+
+def test_a_wide_spread_is_told_in_one_sentence() -> None:
+    # Of 4, 5, 6, 7, 8: quartiles 5 and 7, median 6, range 2, spread 0.33.
+    wide = LatencySamples("int8", (4.0, 8.0, 6.0, 5.0, 7.0))
+    narrow = LatencySamples("float32", (10.0, 10.1, 10.2))
+    (sentence,) = latency_warnings(measured(narrow, wide))
+    assert sentence == (
+        "int8: the median of 6.00 ms is not to be trusted, because the interquartile range is "
+        "2.00 ms (more than 15% of the median). Close other programs and measure again with more "
+        "rounds."
+    )
+
+
+def test_a_spread_at_the_limit_is_trusted() -> None:
+    # Quartiles 9.25 and 10.75 round a median of 10: exactly 0.15.
+    assert latency_warnings(measured(LatencySamples("a", (8.5, 9.25, 10.0, 10.75, 11.5)))) == ()
+
+
+def test_one_sample_has_no_spread() -> None:
+    assert latency_warnings(measured(LatencySamples("a", (3.0,)))) == ()
+
+
+def test_a_median_of_zero_is_not_believed() -> None:
+    (sentence,) = latency_warnings(measured(LatencySamples("a", (0.0, 0.0, 0.0))))
+    assert sentence.startswith("a: the median of 0.00 ms is not to be trusted")
