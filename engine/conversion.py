@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -20,9 +21,9 @@ from engine.models.source import ModelSource, TorchSource
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertTask
 from engine.run.base import Runner, in_layout
-from engine.run.flex_runner import runner_for
 from engine.run.onnx_runner import OnnxRunner
 from engine.run.savedmodel_runner import SavedModelRunner
+from engine.run.tflite_runner import TfliteRunner
 from engine.run.torch_runner import TorchRunner
 from engine.runs import ONNX_FILE, WORK, Run
 from engine.sources import model_source
@@ -131,24 +132,19 @@ class Conversion:
 
     def _make_variants(self, model: _Model) -> tuple[Artifact, ...]:
         artifacts = []
-        if not self._has_check(FLOAT32.name):
-            self._make_float32(model)
+        if self._find(f"{WORK}/{FLOAT32.name}.tflite") is None:
+            started = self._begin("SavedModel to TFLite: float32")
+            self._finish_tflite(FLOAT32, started, self._core_file(FLOAT32, model), model)
         for recipe in self._recipes:
-            started = self._begin(f"SavedModel to TFLite: {recipe.name}")
             file = self._side / f"{recipe.name}.tflite"
             if recipe is FLOAT32:
-                file.write_bytes(self._core_file(FLOAT32, model).read_bytes())
+                shutil.copyfile(self._core_file(FLOAT32, model), file)
             else:
+                started = self._begin(f"SavedModel to TFLite: {recipe.name}")
                 self._make_variant(recipe, file, model)
-                runner = self._tflite_runner(file, recipe, model)
-                self._finish(recipe.name, started, runner, model, FLOAT32.name, recipe.tolerance)
+                self._finish_tflite(recipe, started, file, model)
             artifacts.append(artifact_of(file, variant=recipe.name, layout=model.layout))
         return tuple(artifacts)
-
-    def _make_float32(self, model: _Model) -> None:
-        started = self._begin("SavedModel to TFLite: float32")
-        runner = self._tflite_runner(self._core_file(FLOAT32, model), FLOAT32, model)
-        self._finish(FLOAT32.name, started, runner, model, SAVEDMODEL, FLOAT32.tolerance)
 
     def _make_variant(self, recipe: Recipe, file: Path, model: _Model) -> None:
         from engine.converters.tflite_from_savedmodel import with_edges
@@ -176,8 +172,17 @@ class Conversion:
         file.write_bytes(content)
         return file
 
-    def _tflite_runner(self, file: Path, recipe: Recipe, model: _Model) -> Runner:
-        return runner_for(artifact_of(file, variant=recipe.name, layout=model.layout), file)
+    def _finish_tflite(self, recipe: Recipe, started: float, file: Path, model: _Model) -> None:
+        against = SAVEDMODEL if recipe is FLOAT32 else FLOAT32.name
+        foreign = artifact_of(file, variant=recipe.name, layout=model.layout).select_tf
+        if foreign:
+            why = f"LiteRT does not run SELECT_TF operators ({', '.join(foreign)})"
+            seconds = time.perf_counter() - started
+            self._stages.append(Stage(recipe.name, seconds, against, unchecked=why))
+            self._done += 1
+        else:
+            runner = TfliteRunner(file, layout=model.layout)
+            self._finish(recipe.name, started, runner, model, against, recipe.tolerance)
 
     def _calibration_batches(self, model: _Model) -> Iterator[FloatArray]:
         assert self._calibration is not None, "calibrated recipes come with a dataset"
@@ -196,9 +201,6 @@ class Conversion:
     def _find(self, name: str) -> Path | None:
         places = [self._side] if self._base is None else [self._side, self._base.folder]
         return next((place / name for place in places if (place / name).exists()), None)
-
-    def _has_check(self, stage: str) -> bool:
-        return self._find(f"{WORK}/{stage}.npy") is not None
 
     def _finish(
         self,

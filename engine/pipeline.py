@@ -21,8 +21,8 @@ from engine.requests import (
     LatencyRequest,
 )
 from engine.run.base import Runner
-from engine.run.flex_runner import runner_for
 from engine.run.onnx_runner import OnnxRunner
+from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_COLUMN, Run
 from engine.sources import original_runner
 from engine.types import ORIGINAL, Latency, Progress
@@ -61,7 +61,9 @@ def column_runner(run: Run, column: str, threads: int | None) -> Runner:
         return original_runner(run, threads)
     if column == ONNX_COLUMN:
         return OnnxRunner(run.onnx_file, layout=run.manifest.layout, threads=threads)
-    return runner_for(run.artifact(column), run.file(column), threads=threads or usable_cores())
+    return TfliteRunner(
+        run.file(column), layout=run.layout(column), threads=threads or usable_cores()
+    )
 
 
 def evaluate_run(request: EvaluateRequest, report: Report) -> bool:

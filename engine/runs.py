@@ -65,10 +65,15 @@ class Run:
         return tuple(artifact.variant for artifact in self.manifest.artifacts)
 
     @property
+    def runnable(self) -> tuple[str, ...]:
+        """Names of the variants that LiteRT runs: those without SELECT_TF operators."""
+        return tuple(a.variant for a in self.manifest.artifacts if not a.select_tf)
+
+    @property
     def columns(self) -> tuple[str, ...]:
-        """Everything that can answer: the original, the ONNX file, the variants."""
+        """Everything that can answer: the original, the ONNX file, the runnable variants."""
         onnx = () if self.manifest.model.kind == "onnx" else (ONNX_COLUMN,)
-        return (ORIGINAL, *onnx, *self.variants)
+        return (ORIGINAL, *onnx, *self.runnable)
 
     @property
     def onnx_file(self) -> Path:

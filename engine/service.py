@@ -183,13 +183,10 @@ def evaluate(
         UserMistake: A column or picture is wrong.
         WorkerError: The worker process failed.
     """
-    run.check_columns(columns)
-    place = run.folder / LOGITS / digest_of(pictures)[:20]
-    files = {
-        column: place / f"{column}-{_column_digest(run, column)[:12]}.npy" for column in columns
-    }
+    files = _logit_files(run, pictures, columns)
     missing = tuple(column for column in columns if not files[column].is_file())
     if missing:
+        place = files[missing[0]].parent
         with folder_beside(place) as side, Worker() as worker:
             request = EvaluateRequest(
                 run=str(run.folder),
@@ -205,6 +202,21 @@ def evaluate(
             for column in missing:
                 os.replace(side / f"{column}.npy", files[column])
     return {column: np.load(file, mmap_mode="r") for column, file in files.items()}
+
+
+def evaluated(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> bool:
+    """Whether `evaluate` would find everything in the run already."""
+    return all(file.is_file() for file in _logit_files(run, pictures, columns).values())
+
+
+def _logit_files(
+    run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]
+) -> dict[str, Path]:
+    run.check_columns(columns)
+    place = run.folder / LOGITS / digest_of(pictures)[:20]
+    return {
+        column: place / f"{column}-{_column_digest(run, column)[:12]}.npy" for column in columns
+    }
 
 
 def _column_digest(run: Run, column: str) -> str:
@@ -241,7 +253,7 @@ def compare_run(
         UserMistake: A name or picture is wrong.
         WorkerError: The worker process failed.
     """
-    chosen = variants or run.variants
+    chosen = variants or run.runnable
     columns = tuple(dict.fromkeys((reference, *chosen)))
     logits = evaluate(run, pictures, columns, host)
     manifest = run.manifest
@@ -291,7 +303,7 @@ def measure(
     """
     _demand_range("threads", threads, os.cpu_count() or 1)
     _demand_range("rounds", rounds, 10_000)
-    chosen = columns or (ORIGINAL, *run.variants)
+    chosen = columns or (ORIGINAL, *run.runnable)
     run.check_columns(chosen)
     request = LatencyRequest(
         run=str(run.folder.absolute()),

@@ -69,6 +69,11 @@ class Artifact:
     layout: Layout
     weight_granularity: Granularity
 
+    @property
+    def select_tf(self) -> tuple[str, ...]:
+        """Operators of TensorFlow itself, which LiteRT alone does not run."""
+        return tuple(name for name in self.operators if name.startswith("Flex"))
+
 
 @dataclass(frozen=True, slots=True)
 class Stage:
@@ -81,7 +86,9 @@ class Stage:
         against: The stage whose answers these were compared with; None for the first.
         max_abs_error: Largest absolute difference of any logit over the check pictures.
         max_rel_error: ``max_abs_error`` divided by the largest absolute logit of the other side.
-        reused: True when the result came from the store.
+        reused: True when the step was done for an earlier conversion of the same run.
+        unchecked: Why the answers could not be compared; None where they were, or where there is
+            nothing to compare with.
     """
 
     name: str
@@ -90,6 +97,7 @@ class Stage:
     max_abs_error: float | None = None
     max_rel_error: float | None = None
     reused: bool = False
+    unchecked: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ def compare(
 
 
 def _check_gates(run: Run, variants: tuple[str, ...], gates: tuple[tuple[Gate, ...], ...]) -> None:
-    compared = variants or run.variants
+    compared = variants or run.runnable
     for name in (name for kind in gates for name, _ in kind):
         if name not in compared:
             raise OptionError(
@@ -97,7 +97,7 @@ def _check_gates(run: Run, variants: tuple[str, ...], gates: tuple[tuple[Gate, .
                 expected="one of " + ", ".join(compared),
                 todo="Name a variant that is compared.",
             )
-    if gates[2] and "float32" not in run.variants:
+    if gates[2] and "float32" not in run.runnable:
         raise OptionError(
             "Reading the gates",
             got="a gate on latency against float32 for a run without float32",

@@ -42,12 +42,22 @@ def savedmodel_from_onnx(model: onnx.ModelProto, folder: Path) -> None:
         spec = tf.TensorSpec.from_spec(representation.signatures[input_name], name="input")
         # onnx-tf reads this to keep Python values out of the traced graph.
         module.is_export = True
+        call: Any = vars(type(module))["__call__"].python_function
 
         def serve(picture: Any) -> dict[str, Any]:
-            return {"logits": module(**{input_name: picture})[output_name]}
+            return {"logits": call(module, **{input_name: picture})[output_name]}
 
-        function = tf.function(serve, input_signature=[spec])
-        tf.saved_model.save(module, str(folder), signatures=function)
+        # AutoGraph rewrites all of onnx-tf's code, which takes most of the time; only handlers
+        # that branch on a tensor need it.
+        plain = tf.function(serve, input_signature=[spec], autograph=False)
+        try:
+            plain.get_concrete_function()
+        except tf.errors.OperatorNotAllowedInGraphError:
+            plain = tf.function(serve, input_signature=[spec])
+        root = tf.Module()
+        root.module = module
+        root.serve = plain
+        tf.saved_model.save(root, str(folder), signatures={"serving_default": plain})
     except Exception as error:  # onnx-tf passes on whatever its handlers raise
         raise _mapped(error) from error
 

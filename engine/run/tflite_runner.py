@@ -30,8 +30,10 @@ class TfliteRunner(Runner):
         self._threads = threads
 
     def load_impl(self) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
         try:
-            self._interpreter = self.make_interpreter(self._file, self._threads)
+            self._interpreter = Interpreter(str(self._file), num_threads=self._threads)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             raise ConversionError(
@@ -43,12 +45,6 @@ class TfliteRunner(Runner):
         self._input = self._interpreter.get_input_details()[0]
         self._output = self._interpreter.get_output_details()[0]
         self.batch = int(self._input["shape"][0])
-
-    def make_interpreter(self, file: Path, threads: int) -> Any:
-        """Open the file with LiteRT's interpreter."""
-        from ai_edge_litert.interpreter import Interpreter
-
-        return Interpreter(str(file), num_threads=threads)
 
     def infer_impl(self, batch: FloatArray) -> FloatArray:
         self.feed_impl(batch)

@@ -1,0 +1,27 @@
+"""Quantization Lab's dashboard: page configuration and navigation, nothing else."""
+
+import streamlit as st
+
+from pages.components.frame import show_frame
+
+st.set_page_config(page_title="Quantization Lab", page_icon=":material/balance:", layout="wide")
+
+page = st.navigation(
+    [
+        st.Page("pages/dashboard/convert.py", title="Convert", icon=":material/conversion_path:"),
+        st.Page("pages/dashboard/predictions.py", title="Predictions", icon=":material/image:"),
+        st.Page(
+            "pages/dashboard/logit_differences.py",
+            title="Logit differences",
+            icon=":material/scatter_plot:",
+        ),
+        st.Page(
+            "pages/dashboard/latency_and_size.py",
+            title="Latency and size",
+            icon=":material/speed:",
+        ),
+        st.Page("pages/dashboard/run_details.py", title="Run details", icon=":material/list_alt:"),
+    ]
+)
+show_frame()
+page.run()

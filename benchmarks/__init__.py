@@ -1,0 +1,1 @@
+"""Side-by-side measurements, shown as ratios taken in one run."""

@@ -1,0 +1,97 @@
+"""How a variant looks, everywhere: hue for its family, marker and dash for the member."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.types import ORIGINAL
+
+Symbol = Literal[
+    "circle", "circle-open", "square", "triangle-up", "diamond", "x", "star", "star-open", "cross"
+]
+Dash = Literal["solid", "dash", "dot"]
+
+NEUTRAL = "#7a8699"
+"""For the original and for files of unknown make: readable on light and dark ground."""
+
+
+@dataclass(frozen=True, slots=True)
+class Style:
+    """Looks of one variant.
+
+    Attributes:
+        hue: Colour as ``#rrggbb``.
+        symbol: Plotly's marker.
+        dash: Plotly's line dash.
+    """
+
+    hue: str
+    symbol: Symbol
+    dash: Dash
+
+
+_STYLES = {
+    "float32": Style("#64748b", "circle", "solid"),
+    "float16": Style("#0199ff", "square", "solid"),
+    "dynamic_range": Style("#7c3aed", "triangle-up", "solid"),
+    "int8": Style("#ea7317", "circle", "solid"),
+    "uint8": Style("#ea7317", "circle-open", "dash"),
+    "int8_float_io": Style("#ea7317", "diamond", "dot"),
+    "int16x8": Style("#c62659", "x", "solid"),
+    "int8_optimized": Style("#15a856", "star", "solid"),
+    ORIGINAL: Style(NEUTRAL, "cross", "dash"),
+}
+
+_OPTIMIZED = Style("#15a856", "star-open", "dash")
+_UNKNOWN = Style(NEUTRAL, "diamond", "dot")
+
+_SHAPES = {
+    "circle": '<circle cx="8" cy="8" r="6" fill="{hue}"/>',
+    "circle-open": '<circle cx="8" cy="8" r="5" fill="none" stroke="{hue}" stroke-width="2.5"/>',
+    "square": '<rect x="2.5" y="2.5" width="11" height="11" rx="1" fill="{hue}"/>',
+    "triangle-up": '<path d="M8 2 15 14H1z" fill="{hue}"/>',
+    "diamond": '<path d="M8 1 15 8 8 15 1 8z" fill="{hue}"/>',
+    "x": '<path d="M3 3 13 13M13 3 3 13" stroke="{hue}" stroke-width="4"/>',
+    "star": '<path d="M8 .8 10 6h5.4l-4.3 3.4 1.6 5.4L8 11.6l-4.7 3.2 1.6-5.4L.6 6H6z" '
+    'fill="{hue}"/>',
+    "star-open": '<path d="M8 2 9.6 6.4h4.2l-3.4 2.8 1.3 4.4L8 11l-3.7 2.6 1.3-4.4L2.2 6.4h4.2z" '
+    'fill="none" stroke="{hue}" stroke-width="1.6"/>',
+    "cross": '<rect x="1" y="6.5" width="14" height="3" rx="1" fill="{hue}"/>',
+}
+
+
+def style_of(variant: str) -> Style:
+    """Looks of a variant.
+
+    Args:
+        variant: Its name; names that end in ``_optimized`` or begin with ``int8_mixed`` share the
+            hue of the optimized family, other unknown names are neutral.
+
+    Returns:
+        Hue, marker and dash.
+    """
+    if variant in _STYLES:
+        return _STYLES[variant]
+    if variant.endswith("_optimized") or variant.startswith("int8_mixed"):
+        return _OPTIMIZED
+    return _UNKNOWN
+
+
+def marker_svg(variant: str, size: int = 14) -> str:
+    """A variant's marker as inline SVG, for tables, cards and chips.
+
+    Args:
+        variant: Its name.
+        size: Width and height in pixels.
+
+    Returns:
+        One ``<svg>`` element; the original's is drawn in the colour of the text.
+    """
+    style = style_of(variant)
+    hue = "currentColor" if variant == ORIGINAL else style.hue
+    shape = _SHAPES[style.symbol].format(hue=hue)
+    return (
+        f'<svg width="{size}" height="{size}" viewBox="0 0 16 16" aria-hidden="true" '
+        f'style="vertical-align:-2px;flex:none">{shape}</svg>'
+    )

@@ -1,0 +1,30 @@
+"""Records in, Plotly figures out.
+
+Every axis names quantity, unit and which way is good; a variant has the same hue and marker in
+every figure; marks carry their labels. Grounds are transparent, so that a figure stands on light
+and dark pages alike.
+"""
+
+from engine.plots.answers import (
+    difference_distribution,
+    difference_heatmap,
+    logit_scatter,
+    top_logits,
+)
+from engine.plots.costs import latency_bars, latency_samples, size_bars
+from engine.plots.ladder import hop_ladder
+from engine.plots.trade_off import TradeOffPoint, trade_off, trade_off_by_size
+
+__all__ = [
+    "TradeOffPoint",
+    "difference_distribution",
+    "difference_heatmap",
+    "hop_ladder",
+    "latency_bars",
+    "latency_samples",
+    "logit_scatter",
+    "size_bars",
+    "top_logits",
+    "trade_off",
+    "trade_off_by_size",
+]

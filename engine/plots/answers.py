@@ -1,0 +1,226 @@
+"""Logits of variants against those of the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from engine import formats
+from engine.palette import NEUTRAL, style_of
+from engine.plots.frame import LINE, framed, noted, rows_height
+from engine.types import FloatArray
+
+_BINS = 121
+_HEIGHT = 420
+
+
+def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
+    """How the logit differences of each variant are distributed.
+
+    Args:
+        differences: Differences by variant, any shape, in logits.
+
+    Returns:
+        One outline a variant over common bins, as a share of all logits; values beyond the
+        99.9th percentile of the widest variant are counted into the last bins. Variants with the
+        same distribution lie on each other and share a label.
+    """
+    figure = go.Figure()
+    finite = {name: values[np.isfinite(values)] for name, values in differences.items()}
+    notes = [
+        f"{name}: {values.size - finite[name].size} logits are NaN or Inf"
+        for name, values in differences.items()
+        if finite[name].size < values.size
+    ]
+    widest = max(
+        (float(np.percentile(np.abs(v), 99.9)) for v in finite.values() if v.size), default=1.0
+    )
+    edges = np.linspace(-widest or -1.0, widest or 1.0, _BINS + 1)
+    centres = (edges[1:] + edges[:-1]) / 2
+    labels: dict[tuple[int, float], list[str]] = {}
+    for name, values in finite.items():
+        if not values.size:
+            continue
+        style = style_of(name)
+        counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), bins=edges)
+        shares = counts / values.size
+        figure.add_trace(
+            go.Scatter(
+                x=centres,
+                y=shares,
+                mode="lines",
+                name=name,
+                line={"color": style.hue, "dash": style.dash, "width": 2},
+                hovertemplate=f"{name}: %{{y:.1%}} of the logits near %{{x:.3f}}<extra></extra>",
+            )
+        )
+        reach = float(np.percentile(np.abs(values), 90))
+        place = int(np.argmin(np.abs(centres - reach)))
+        key = next((k for k in labels if k[0] == place), (place, float(shares[place])))
+        labels.setdefault(key, []).append(name)
+    for (place, height), names in labels.items():
+        figure.add_annotation(
+            x=float(centres[place]),
+            y=height,
+            text=", ".join(names),
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            xshift=4,
+            font={"color": style_of(names[0]).hue, "size": 12},
+        )
+    figure.update_yaxes(type="log", exponentformat="power", tickformat=".2~%")
+    framed(
+        figure,
+        x="difference to the reference, logits (0 is no difference)",
+        y="share of the logits",
+        height=_HEIGHT,
+    )
+    return noted(figure, notes)
+
+
+def logit_scatter(
+    reference: FloatArray, logits: FloatArray, variant: str, max_points: int = 4000
+) -> go.Figure:
+    """Each logit of a variant against the same logit of the reference.
+
+    Args:
+        reference: Logits of shape (pictures, classes).
+        logits: Logits of the variant, the same shape.
+        variant: Its name.
+        max_points: Logits drawn at the most: the ones that differ most, then an even choice.
+
+    Returns:
+        Dots around the identity line.
+    """
+    x, y = np.asarray(reference).ravel(), np.asarray(logits).ravel()
+    good = np.isfinite(x) & np.isfinite(y)
+    notes = [] if good.all() else [f"{int((~good).sum())} logits are NaN or Inf"]
+    x, y = x[good], y[good]
+    if x.size > max_points:
+        order = np.argsort(-np.abs(y - x), kind="stable")
+        rest = order[max_points // 4 :]
+        even = rest[np.linspace(0, rest.size - 1, max_points - max_points // 4).astype(int)]
+        keep = np.concatenate([order[: max_points // 4], even])
+        x, y = x[keep], y[keep]
+    style = style_of(variant)
+    figure = go.Figure(
+        go.Scattergl(
+            x=x,
+            y=y,
+            mode="markers",
+            marker={"color": style.hue, "size": 4, "opacity": 0.55},
+            hovertemplate=f"reference %{{x:.2f}}, {variant} %{{y:.2f}}<extra></extra>",
+        )
+    )
+    if x.size:
+        ends = [float(min(x.min(), y.min())), float(max(x.max(), y.max()))]
+        figure.add_trace(
+            go.Scatter(
+                x=ends, y=ends, mode="lines", line={"color": LINE, "width": 1.5}, hoverinfo="skip"
+            )
+        )
+    framed(
+        figure,
+        x="logit of the reference",
+        y=f"logit of {variant} (on the line is equal)",
+        height=_HEIGHT,
+    )
+    return noted(figure, notes)
+
+
+def difference_heatmap(
+    pictures: Sequence[str], variants: Sequence[str], values: FloatArray
+) -> go.Figure:
+    """Rms of the logit differences, pictures against variants.
+
+    Args:
+        pictures: Names of the rows, from top to bottom.
+        variants: Names of the columns.
+        values: Shape (pictures, variants), in logits; NaN stays an empty cell that says NaN.
+
+    Returns:
+        A heatmap; darker is further from the reference.
+    """
+    text = [[formats.logits(float(value)) for value in row] for row in values]
+    figure = go.Figure(
+        go.Heatmap(
+            z=values,
+            x=list(variants),
+            y=list(pictures),
+            text=text,
+            texttemplate="%{text}" if len(pictures) <= 40 else None,
+            textfont={"size": 11},
+            colorscale=[[0, "rgba(234, 115, 23, 0.04)"], [1, "rgba(234, 115, 23, 0.95)"]],
+            zmin=0,
+            colorbar={"title": {"text": "rms, logits"}, "thickness": 12},
+            hovertemplate="%{y}<br>%{x}: rms %{text}<extra></extra>",
+            hoverongaps=True,
+            xgap=2,
+            ygap=2,
+        )
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_xaxes(side="top", showgrid=False)
+    height = 140 + 26 * len(pictures)
+    return framed(figure, x="", y="", height=height)
+
+
+def top_logits(
+    labels: Sequence[str], reference: FloatArray, rows: Mapping[str, FloatArray], k: int = 8
+) -> go.Figure:
+    """One picture's largest logits, in every model.
+
+    Args:
+        labels: Class names.
+        reference: The reference's logits of the picture, shape (classes,).
+        rows: The variants' logits of the picture, shape (classes,) each.
+        k: Classes to show: the reference's first ones, and every variant's first.
+
+    Returns:
+        A row a class; a bar for the reference, a mark for each variant.
+    """
+    classes = [int(index) for index in np.argsort(-reference, kind="stable")[:k]]
+    for logits in rows.values():
+        if np.isfinite(logits).all() and int(np.argmax(logits)) not in classes:
+            classes.append(int(np.argmax(logits)))
+    names = [labels[index] for index in classes]
+    figure = go.Figure(
+        go.Bar(
+            x=reference[classes],
+            y=names,
+            orientation="h",
+            name="reference",
+            marker={"color": NEUTRAL, "opacity": 0.35},
+            hovertemplate="reference: %{x:.2f}<extra></extra>",
+        )
+    )
+    notes = []
+    for variant, logits in rows.items():
+        if not np.isfinite(logits).all():
+            notes.append(f"{variant}: NaN or Inf")
+            continue
+        style = style_of(variant)
+        figure.add_trace(
+            go.Scatter(
+                x=logits[classes],
+                y=names,
+                mode="markers",
+                name=variant,
+                marker={"color": style.hue, "symbol": style.symbol, "size": 10},
+                hovertemplate=f"{variant}: %{{x:.2f}}<extra></extra>",
+            )
+        )
+    figure.update_yaxes(autorange="reversed")
+    framed(
+        figure,
+        x="logit (bar: the reference; marks: the variants)",
+        y="",
+        height=rows_height(len(classes)) + 40,
+    )
+    figure.update_layout(
+        showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+    )
+    return noted(figure, notes)

@@ -1,0 +1,126 @@
+"""Latency and size."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import plotly.graph_objects as go
+
+from engine import formats
+from engine.palette import style_of
+from engine.plots.frame import framed, rows_height
+from engine.types import Latency
+
+_LATENCY_AXIS = "median latency of one picture, ms (left is quicker)"
+
+
+def latency_bars(latency: Latency) -> go.Figure:
+    """Median latency of each model, with its quartiles.
+
+    Args:
+        latency: The timings.
+
+    Returns:
+        Horizontal bars from 0; whiskers from the 25th to the 75th percentile; a bar whose spread
+        is too wide to be trusted is hatched and says so.
+    """
+    figure = go.Figure()
+    for entry in latency.entries:
+        low, high = entry.quartiles_ms
+        label = formats.milliseconds(entry.median_ms)
+        style = style_of(entry.variant)
+        figure.add_trace(
+            go.Bar(
+                x=[entry.median_ms],
+                y=[entry.variant],
+                orientation="h",
+                marker={
+                    "color": style.hue,
+                    "pattern": {"shape": "" if entry.trusted else "/"},
+                },
+                error_x={
+                    "array": [high - entry.median_ms],
+                    "arrayminus": [entry.median_ms - low],
+                    "thickness": 1.5,
+                },
+                text=[f" {label}" if entry.trusted else f" {label}, unsteady"],
+                textposition="outside",
+                cliponaxis=False,
+                hovertemplate=f"{entry.variant}<br>median {label}, p90 "
+                f"{formats.milliseconds(entry.p90_ms)}<br>{len(entry.samples_ms)} rounds, spread "
+                f"{formats.percent(entry.spread)}<extra></extra>",
+            )
+        )
+    largest = max((entry.quartiles_ms[1] for entry in latency.entries), default=1.0)
+    figure.update_xaxes(range=[0, largest * 1.3])
+    figure.update_yaxes(autorange="reversed")
+    return framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
+
+
+def latency_samples(latency: Latency) -> go.Figure:
+    """Every timing, in the order taken, so that drift and outliers show.
+
+    Args:
+        latency: The timings.
+
+    Returns:
+        One line of dots a model.
+    """
+    figure = go.Figure()
+    for entry in latency.entries:
+        style = style_of(entry.variant)
+        rounds = list(range(1, len(entry.samples_ms) + 1))
+        figure.add_trace(
+            go.Scatter(
+                x=rounds,
+                y=list(entry.samples_ms),
+                mode="markers+lines",
+                line={"color": style.hue, "width": 1, "dash": style.dash},
+                marker={"color": style.hue, "symbol": style.symbol, "size": 5},
+                name=entry.variant,
+                hovertemplate=f"{entry.variant}, round %{{x}}: %{{y:.2f}} ms<extra></extra>",
+            )
+        )
+        figure.add_annotation(
+            x=rounds[-1],
+            y=entry.samples_ms[-1],
+            text=entry.variant,
+            showarrow=False,
+            xanchor="left",
+            xshift=6,
+            font={"color": style.hue},
+        )
+    figure.update_yaxes(rangemode="tozero")
+    framed(figure, x="round", y="latency, ms (down is quicker)", height=420)
+    return figure.update_layout(margin_r=120)
+
+
+def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
+    """File size of each variant.
+
+    Args:
+        sizes: Bytes by variant.
+        float32_bytes: What ratios are taken to.
+
+    Returns:
+        Horizontal bars from 0, each with its size and its share of float32.
+    """
+    figure = go.Figure()
+    for variant, size in sizes.items():
+        label = formats.megabytes(size)
+        ratio = formats.percent(size / float32_bytes)
+        figure.add_trace(
+            go.Bar(
+                x=[size / 1e6],
+                y=[variant],
+                orientation="h",
+                marker={"color": style_of(variant).hue},
+                text=[f" {label}"],
+                textposition="outside",
+                cliponaxis=False,
+                hovertemplate=f"{variant}<br>{label}, {ratio} of float32<extra></extra>",
+            )
+        )
+    figure.update_xaxes(range=[0, max(sizes.values(), default=1) / 1e6 * 1.25])
+    figure.update_yaxes(autorange="reversed")
+    return framed(figure, x="file size, MB (left is smaller)", y="", height=rows_height(len(sizes)))

@@ -1,0 +1,68 @@
+"""What all figures have in common."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import plotly.graph_objects as go
+
+GRID = "rgba(128, 138, 158, 0.25)"
+LINE = "rgba(128, 138, 158, 0.7)"
+CLEAR = "rgba(0, 0, 0, 0)"
+ROW_PIXELS = 40
+
+
+def framed(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
+    """Give a figure its axes' titles, its grid and its size.
+
+    Args:
+        figure: The figure; changed in place.
+        x: Title of the horizontal axis: quantity, unit, which way is good.
+        y: The same of the vertical axis; may be empty where the marks' names stand there.
+        height: In pixels.
+
+    Returns:
+        The figure.
+    """
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 16, "t": 16, "b": 8},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        font={"family": "Inter, sans-serif", "size": 13},
+        showlegend=False,
+        hoverlabel={"namelength": -1},
+        bargap=0.35,
+    )
+    axis: dict[str, Any] = {
+        "gridcolor": GRID,
+        "zerolinecolor": LINE,
+        "automargin": True,
+        "title_standoff": 12,
+    }
+    figure.update_xaxes(title_text=x, **axis)
+    figure.update_yaxes(title_text=y, **axis)
+    return figure
+
+
+def rows_height(rows: int) -> int:
+    """Height in pixels of a figure with a row for each of ``rows`` names."""
+    return 90 + ROW_PIXELS * max(rows, 2)
+
+
+def noted(figure: go.Figure, notes: list[str]) -> go.Figure:
+    """Write findings, such as a variant without finite figures, at the top of a figure."""
+    if notes:
+        figure.add_annotation(
+            text="<br>".join(notes),
+            xref="paper",
+            yref="paper",
+            x=1,
+            y=1,
+            xanchor="right",
+            yanchor="top",
+            showarrow=False,
+            align="right",
+            font={"color": "#c62659", "size": 13},
+        )
+    return figure

@@ -1,0 +1,65 @@
+"""The hop ladder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from engine import formats
+from engine.palette import NEUTRAL, style_of
+from engine.plots.frame import LINE, framed, rows_height
+from engine.types import Stage
+
+FLOAT_LIMIT = 1e-4
+_FLOOR = 1e-8
+_CHAIN = ("pytorch", "onnx", "savedmodel")
+
+
+def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
+    """Relative error of each hop, on a logarithmic axis.
+
+    Args:
+        stages: The stages of a conversion; those with nothing to compare with are left out, those
+            that could not be checked are named as such.
+
+    Returns:
+        One row a hop, the first at the top; an error of 0 sits at the left edge and says so.
+    """
+    figure = go.Figure()
+    hops = [stage for stage in stages if stage.against is not None]
+    names = [f"{stage.against} → {stage.name}" for stage in hops]
+    for stage, name in zip(hops, names, strict=True):
+        error = stage.max_rel_error
+        if error is None:
+            text, shown = "not checked", _FLOOR
+        else:
+            text, shown = formats.small(error), max(error, _FLOOR)
+        hue = NEUTRAL if stage.name in _CHAIN else style_of(stage.name).hue
+        symbol = "circle" if stage.name in _CHAIN else style_of(stage.name).symbol
+        figure.add_trace(
+            go.Scatter(
+                x=[_FLOOR, shown],
+                y=[name, name],
+                mode="lines+markers+text",
+                line={"color": hue, "width": 2},
+                marker={"color": hue, "symbol": symbol, "size": [0.1, 12]},
+                text=["", text],
+                textposition="middle right",
+                hovertemplate=f"{name}<br>largest difference "
+                f"{formats.small(stage.max_abs_error)}, relative {text}<br>"
+                f"{formats.seconds(stage.seconds)}<extra></extra>",
+            )
+        )
+    figure.add_vline(x=FLOAT_LIMIT, line={"color": LINE, "dash": "dot"})
+    figure.update_xaxes(
+        type="log", range=[math.log10(_FLOOR), 0.7], dtick=2, exponentformat="power"
+    )
+    figure.update_yaxes(autorange="reversed")
+    return framed(
+        figure,
+        x="largest difference ÷ largest logit (left is closer)",
+        y="",
+        height=rows_height(len(hops)),
+    )

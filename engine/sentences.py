@@ -1,0 +1,155 @@
+"""Headlines and captions, made from figures.
+
+Pure functions of records: the same data gives the same sentence, "no difference found" is said
+when that is so, and few pictures are called few.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from engine import formats
+from engine.types import Interval, Latency
+
+if TYPE_CHECKING:
+    from engine.comparison.comparison import Comparison
+    from engine.manifest import Manifest
+
+FEW_PICTURES = 100
+_FLOAT32 = "float32"
+_WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
+_SAME_SPEED = 0.05
+
+
+def counted(count: int, thing: str) -> str:
+    """A number of things at the start of a sentence: "One picture", "14 pictures"."""
+    number = _WORDS[count] if count < len(_WORDS) else str(count)
+    return f"{number} {thing}{'' if count == 1 else 's'}"
+
+
+def listed(names: list[str]) -> str:
+    """Names in a sentence: "a, b and c"."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def convert_headline(manifest: Manifest) -> str:
+    """What the run on show holds."""
+    smallest = min(manifest.artifacts, key=lambda artifact: artifact.bytes)
+    count = len(manifest.artifacts)
+    if smallest.bytes >= manifest.float32_bytes:
+        return f"{manifest.model.name} became {counted(count, 'TFLite variant').lower()}"
+    share = formats.times(manifest.float32_bytes / smallest.bytes)
+    return (
+        f"{manifest.model.name} became {counted(count, 'TFLite variant').lower()}, "
+        f"up to {share} smaller than float32"
+    )
+
+
+def predictions_headline(comparison: Comparison) -> str:
+    """On how many pictures an answer changed, and under which variants."""
+    total = len(comparison.pictures)
+    if not comparison.variants:
+        return "There is no variant to compare"
+    broken = [v.variant for v in comparison.variants if v.non_finite]
+    if broken:
+        return f"{listed(broken)}: answers that are not numbers. This model is broken"
+    flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
+    if not flipped:
+        who = (
+            f"All {len(comparison.variants)} variants answer"
+            if len(comparison.variants) > 1
+            else f"{comparison.variants[0].variant} answers"
+        )
+        where = f"all {total} pictures" if total > 1 else "the one picture"
+        return f"{who} like {_reference(comparison)} on {where}: no difference found"
+    changing = [variant.variant for variant in comparison.variants if variant.flips]
+    verb = "changes its answer" if len(flipped) == 1 else "change their answer"
+    number = _WORDS[len(flipped)] if len(flipped) < len(_WORDS) else str(len(flipped))
+    who = listed(changing) if len(changing) <= 3 else f"{len(changing)} of the variants"
+    noun = "picture" if total == 1 else "pictures"
+    return f"{number} of {total} {noun} {verb} under {who}"
+
+
+def evidence(interval: Interval, pictures: int) -> str:
+    """How much these pictures prove about all pictures.
+
+    Args:
+        interval: Of the agreement of the weakest variant.
+        pictures: How many there were.
+
+    Returns:
+        One sentence.
+    """
+    subject = counted(pictures, "picture")
+    verb = "proves" if pictures == 1 else "prove"
+    amount = f"{verb} little: b" if pictures < FEW_PICTURES else f"{verb} this much: b"
+    return (
+        f"{subject} {amount}etween {math.floor(interval.low * 100)} % and "
+        f"{math.ceil(interval.high * 100)} % of all pictures would keep their answer under the "
+        "weakest variant (95 % interval)."
+    )
+
+
+def logits_headline(comparison: Comparison) -> str:
+    """Which variant stays closest to the reference and which moves furthest."""
+    finite = [v for v in comparison.variants if not math.isnan(v.logit_rms)]
+    if not finite:
+        return "No variant gives logits that can be compared"
+    closest = min(finite, key=lambda v: v.logit_rms)
+    furthest = max(finite, key=lambda v: v.logit_rms)
+    if furthest.logit_max == 0:
+        return f"No difference found: every logit is that of {_reference(comparison)}"
+    if closest is furthest:
+        return f"{closest.variant} moves the logits by {formats.logits(closest.logit_rms)} (rms)"
+    same = [
+        v.variant for v in finite if math.isclose(v.logit_rms, furthest.logit_rms, rel_tol=0.01)
+    ]
+    verb = "moves" if len(same) == 1 else "move"
+    return (
+        f"{listed(same)} {verb} the logits most, by {formats.logits(furthest.logit_rms)} (rms); "
+        f"{closest.variant} moves them least"
+    )
+
+
+def latency_headline(latency: Latency | None, sizes: Mapping[str, int], float32_bytes: int) -> str:
+    """Which variant is quickest, which smallest, against float32."""
+    smallest = min(sizes, key=lambda name: sizes[name])
+    small = f"{smallest} is {formats.times(float32_bytes / sizes[smallest])} smaller than float32"
+    if latency is None:
+        return f"{small}; its speed is not measured yet"
+    ratios = {
+        name: ratio
+        for name in sizes
+        if name != _FLOAT32 and (ratio := latency.ratio(name, _FLOAT32)) is not None
+    }
+    if not ratios:
+        return small
+    quickest = min(ratios, key=lambda name: ratios[name])
+    slow = [name for name, ratio in ratios.items() if ratio > 1 + _SAME_SPEED]
+    slower = f"; {listed(slow)} {'is' if len(slow) == 1 else 'are'} slower" if slow else ""
+    if ratios[quickest] >= 1 - _SAME_SPEED:
+        return f"No variant is quicker than float32 on this machine{slower}"
+    speed = f"{formats.times(1 / ratios[quickest])} quicker"
+    if quickest == smallest:
+        size = formats.times(float32_bytes / sizes[quickest])
+        return f"{quickest} is {size} smaller and {speed} than float32{slower}"
+    return f"{quickest} is {speed} than float32, {smallest} the smallest file{slower}"
+
+
+def details_headline(manifest: Manifest) -> str:
+    """What was made from what."""
+    weights = {
+        "package": "with its own weights",
+        "pretrained": "with torchvision's weights",
+        "checkpoint": "with your checkpoint",
+        "random": "with random weights",
+        "file": "from your ONNX file",
+    }[manifest.model.weights]
+    size = f"{manifest.preprocess.height} × {manifest.preprocess.width}"
+    return f"{manifest.model.name} {weights}, for pictures of {size}"
+
+
+def _reference(comparison: Comparison) -> str:
+    return "the original" if comparison.reference == "original" else comparison.reference

@@ -1,0 +1,1 @@
+"""Widgets over the engine: each hides its session state behind one function."""

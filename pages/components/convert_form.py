@@ -1,0 +1,285 @@
+"""What to convert: the widgets, and the request they make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from engine import service
+from engine.converters.recipes import RECIPES
+from engine.errors import PictureError
+from engine.images import PICTURE_SUFFIXES, decode_picture
+from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
+from engine.requests import (
+    DEFAULT_CALIBRATION_COUNT,
+    DEFAULT_MODEL,
+    DEFAULT_OPSET,
+    CalibrationChoice,
+    ConvertRequest,
+    ModelChoice,
+    PreprocessChoice,
+)
+from pages.components import jobs, session
+from pages.components.problems import plain
+
+CATALOGUE, ONNX = "From the catalogue", "My ONNX file"
+TRAINED, CHECKPOINT, RANDOM = "Trained", "My checkpoint", "Random"
+DEMO, UPLOAD, FOLDER = "Crops of the sample images", "My pictures", "A folder on this machine"
+_OWN = "the model's own"
+_UPLOADED = "qlab_uploaded_"
+
+
+def convert_form() -> ConvertRequest | None:
+    """Show the widgets.
+
+    Returns:
+        The request; None while something it needs is missing.
+    """
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch"):
+        st.subheader("Model")
+        model = _model()
+    with right.container(border=True, height="stretch"):
+        st.subheader("Calibration pictures")
+        calibration = _calibration()
+    with st.container(border=True):
+        st.subheader("Variants")
+        variants = st.pills(
+            "Variants",
+            [recipe.name for recipe in RECIPES],
+            selection_mode="multi",
+            default=[recipe.name for recipe in RECIPES],
+            label_visibility="collapsed",
+            persist_state="session",
+            key="convert_variants",
+        )
+        with st.expander("Preprocessing and operator set", icon=":material/tune:"):
+            preprocess, opset, allow_flex = _details()
+    if model is None or calibration is None:
+        return None
+    if not variants:
+        st.info("Choose at least one variant.", icon=":material/info:")
+        return None
+    return ConvertRequest(
+        model=model,
+        preprocess=preprocess,
+        variants=tuple(variants),
+        calibration=calibration,
+        opset=opset,
+        allow_flex=allow_flex,
+    )
+
+
+def _model() -> ModelChoice | None:
+    kind = st.segmented_control(
+        "Where it comes from",
+        [CATALOGUE, ONNX],
+        default=CATALOGUE,
+        required=True,
+        label_visibility="collapsed",
+        key="convert_kind",
+        persist_state="session",
+    )
+    if kind == ONNX:
+        file = _upload("ONNX file", "onnx", help_="One picture in, logits out; opset up to 17.")
+        labels = _labels()
+        if file is None:
+            st.info("Upload an ONNX file to go on.", icon=":material/upload:")
+            return None
+        return ModelChoice(name=Path(file).stem, onnx=file, labels=labels)
+    name = st.selectbox("Model", _names(), key="convert_model", persist_state="session")
+    weights = st.segmented_control(
+        "Weights",
+        [TRAINED, CHECKPOINT, RANDOM],
+        default=TRAINED,
+        required=True,
+        key="convert_weights",
+        persist_state="session",
+        help="Random weights show size and latency only.",
+    )
+    if weights == RANDOM:
+        return ModelChoice(name=name, random_weights=True)
+    checkpoint = None
+    if weights == CHECKPOINT:
+        checkpoint = _upload(
+            "State dict", "pth", "pt", "safetensors", help_="Tensors only: nothing in it is run."
+        )
+        if checkpoint is None:
+            st.info("Upload a checkpoint to go on.", icon=":material/upload:")
+            return None
+    return ModelChoice(name=name, checkpoint=checkpoint, labels=_labels())
+
+
+def _names() -> list[str]:
+    job = jobs.get("catalog")
+    if job is None:
+        jobs.start("catalog", "Reading the catalogue", service.models)
+        job = jobs.get("catalog")
+    if job is not None and not job.active:
+        if job.error is None and isinstance(job.result, tuple):
+            return [entry.name for entry in job.result]
+        return [DEFAULT_MODEL]
+    _wait_for_catalogue()
+    return [DEFAULT_MODEL]
+
+
+@st.fragment(run_every=1.0)
+def _wait_for_catalogue() -> None:
+    job = jobs.get("catalog")
+    if job is not None and not job.active:
+        st.rerun()
+    st.caption("Reading the catalogue; more models appear in a few seconds.")
+
+
+def _upload(label: str, *endings: str, help_: str) -> str | None:
+    file = st.file_uploader(label, type=list(endings), help=help_, key=f"upload_{label}")
+    if file is not None:
+        st.session_state[_UPLOADED + label] = session.keep_upload(file.name, file.getvalue())
+    kept = st.session_state.get(_UPLOADED + label)
+    if kept is None:
+        return None
+    if file is None:
+        st.caption(f"Using {plain(kept.name)}, uploaded before.")
+    return str(kept.path)
+
+
+def _labels() -> str | None:
+    with st.expander("Class names", icon=":material/label:"):
+        st.caption("ImageNet's for 1,000 classes unless you give others.")
+        return _upload("Class names", "txt", help_="One a line, in the order of the outputs.")
+
+
+def _calibration() -> CalibrationChoice | None:
+    source = st.segmented_control(
+        "Source",
+        [DEMO, UPLOAD, FOLDER],
+        default=DEMO,
+        required=True,
+        label_visibility="collapsed",
+        key="convert_calibration",
+        persist_state="session",
+    )
+    folder: str | None = None
+    if source == DEMO:
+        st.caption(
+            "Good for a look. For figures that count, give 100 to 500 pictures like those the "
+            "model will meet."
+        )
+    elif source == FOLDER:
+        folder = st.text_input("Folder", key="convert_folder", persist_state="session").strip()
+        if not folder:
+            return None
+    else:
+        folder = _uploaded_folder()
+        if folder is None:
+            st.info("Drop some pictures to go on.", icon=":material/upload:")
+            return None
+    count, seed = st.columns(2)
+    return CalibrationChoice(
+        folder=folder,
+        count=count.number_input(
+            "Pictures to use",
+            1,
+            10_000,
+            DEFAULT_CALIBRATION_COUNT,
+            key="convert_count",
+            persist_state="session",
+        ),
+        seed=seed.number_input(
+            "Seed of the choice", 0, 2**31, 0, key="convert_seed", persist_state="session"
+        ),
+    )
+
+
+def _uploaded_folder() -> str | None:
+    files = st.file_uploader(
+        "Pictures",
+        type=sorted(ending[1:] for ending in PICTURE_SUFFIXES),
+        accept_multiple_files=True,
+        key="upload_calibration",
+    )
+    kept = []
+    for file in files:
+        content = file.getvalue()
+        try:
+            decode_picture(content, file.name)
+        except PictureError as error:
+            st.warning(plain(str(error)), icon=":material/broken_image:")
+        else:
+            kept.append(session.keep_upload(file.name, content))
+    if kept:
+        st.session_state[_UPLOADED + "calibration"] = str(session.keep_folder(kept))
+    found: str | None = st.session_state.get(_UPLOADED + "calibration")
+    return found
+
+
+def _details() -> tuple[PreprocessChoice, int, bool]:
+    one, two, three, four = st.columns(4)
+    size = one.number_input(
+        "Input size, px", 1, 2048, None, placeholder=_OWN, key="pre_size", persist_state="session"
+    )
+    resize_size = one.number_input(
+        "Shorter side, px",
+        1,
+        4096,
+        None,
+        placeholder=_OWN,
+        key="pre_short",
+        persist_state="session",
+    )
+    resize = two.selectbox(
+        "Resize", RESIZE_RULES, None, placeholder=_OWN, key="pre_resize", persist_state="session"
+    )
+    interpolation = two.selectbox(
+        "Interpolation",
+        INTERPOLATIONS,
+        None,
+        placeholder=_OWN,
+        key="pre_inter",
+        persist_state="session",
+    )
+    mean = three.text_input("Mean", placeholder=_OWN, key="pre_mean", persist_state="session")
+    std = three.text_input("Std", placeholder=_OWN, key="pre_std", persist_state="session")
+    order = four.selectbox(
+        "Channel order",
+        CHANNEL_ORDERS,
+        None,
+        placeholder=_OWN,
+        key="pre_order",
+        persist_state="session",
+    )
+    opset = four.number_input(
+        "ONNX opset", 9, 17, DEFAULT_OPSET, key="opset", persist_state="session"
+    )
+    allow_flex = st.toggle(
+        "Allow TensorFlow operators (SELECT_TF)",
+        key="flex",
+        persist_state="session",
+        help="Only where a model needs them: the app then ships a larger runtime.",
+    )
+    choice = PreprocessChoice(
+        input_size=size,
+        resize=resize,
+        resize_size=resize_size,
+        interpolation=interpolation,
+        channel_order=order,
+        mean=_triple("Mean", mean),
+        std=_triple("Std", std),
+    )
+    return choice, opset, allow_flex
+
+
+def _triple(name: str, text: str) -> tuple[float, float, float] | None:
+    if not text.strip():
+        return None
+    try:
+        numbers = [float(part) for part in text.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) == 1:
+        numbers *= 3
+    if len(numbers) != 3:
+        st.warning(f"{name}: three numbers with commas, such as 0.485, 0.456, 0.406.")
+        st.stop()
+    return numbers[0], numbers[1], numbers[2]

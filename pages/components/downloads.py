@@ -1,0 +1,64 @@
+"""Files of a run to take home."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+
+from engine import formats
+from engine.converters.recipes import recipe_named
+from engine.manifest import FILE_NAME
+from engine.palette import marker_svg
+from engine.runs import ONNX_FILE, Run
+
+
+def show_downloads(run: Run) -> None:
+    """A row a variant with its download, and one button for everything."""
+    for artifact in run.manifest.artifacts:
+        with st.container(horizontal=True, vertical_alignment="center", border=True):
+            ratio = artifact.bytes / run.manifest.float32_bytes
+            st.html(
+                f'<div style="min-width:10rem">{marker_svg(artifact.variant)} '
+                f"<b>{artifact.variant}</b> &nbsp;{formats.megabytes(artifact.bytes)}"
+                f'<br><span style="opacity:.7">{formats.percent(ratio)} of float32 · '
+                f"{recipe_named(artifact.variant).summary}</span></div>"
+            )
+            st.download_button(
+                "Download",
+                _reader(run.folder / artifact.file),
+                file_name=f"{run.manifest.model.name}_{artifact.file}",
+                mime="application/octet-stream",
+                key=f"download_{artifact.variant}",
+                icon=":material/download:",
+                help=f"{artifact.file}: {recipe_named(artifact.variant).summary}",
+                on_click="ignore",
+                width="content",
+            )
+    st.download_button(
+        "Download everything as one zip",
+        lambda: zipped(run),
+        file_name=f"{run.folder.name}.zip",
+        mime="application/zip",
+        icon=":material/folder_zip:",
+        type="primary",
+        on_click="ignore",
+    )
+
+
+def _reader(path: Path) -> Callable[[], bytes]:
+    return path.read_bytes
+
+
+def zipped(run: Run) -> bytes:
+    """The TFLite files, the ONNX file, the manifest and the labels as a zip."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in (FILE_NAME, ONNX_FILE, *(a.file for a in run.manifest.artifacts)):
+            archive.write(run.folder / name, name)
+        if run.manifest.labels is not None:
+            archive.writestr("labels.txt", "\n".join(run.manifest.labels) + "\n")
+    return buffer.getvalue()

@@ -1,0 +1,58 @@
+"""A TFLite file's identity card."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+import streamlit as st
+
+from engine import formats
+from engine.converters.recipes import recipe_named
+from engine.palette import marker_svg
+from engine.runs import Run
+from engine.types import Artifact, TensorInfo
+from pages.components.problems import plain
+
+
+def show_card(run: Run, artifact: Artifact) -> None:
+    """Show what a file is: recipe, edges, operators, digest."""
+    manifest = run.manifest
+    with st.container(border=True):
+        st.html(f"<h3>{marker_svg(artifact.variant, 18)} {artifact.variant}</h3>")
+        st.markdown(recipe_named(artifact.variant).summary)
+        one, two, three, four = st.columns(4)
+        one.metric("Size", formats.megabytes(artifact.bytes))
+        two.metric("Of float32", formats.percent(artifact.bytes / manifest.float32_bytes))
+        three.metric("Operators", str(sum(artifact.operators.values())))
+        four.metric("Weight scales", artifact.weight_granularity)
+        edges = [_edge("input", tensor) for tensor in artifact.inputs]
+        edges += [_edge("output", tensor) for tensor in artifact.outputs]
+        st.dataframe(pd.DataFrame(edges), hide_index=True, width="stretch")
+        left, right = st.columns(2, gap="medium")
+        counts = pd.DataFrame(
+            Counter(artifact.operators).most_common(), columns=["operator", "count"]
+        )
+        left.dataframe(counts, hide_index=True, width="stretch")
+        with right:
+            st.caption("SHA-256")
+            st.code(artifact.sha256, language=None, wrap_lines=True)
+            calibration = manifest.calibration
+            if recipe_named(artifact.variant).calibrated and calibration is not None:
+                source = "crops of the sample images (demo calibration)"
+                if not calibration.demo:
+                    source = f"pictures from {plain(calibration.source or 'uploads')}"
+                st.caption("Calibrated with")
+                st.markdown(f"{calibration.count} {source}, seed {calibration.seed}")
+                st.code(calibration.digest, language=None, wrap_lines=True)
+
+
+def _edge(side: str, tensor: TensorInfo) -> dict[str, str]:
+    return {
+        "edge": side,
+        "shape": " × ".join(str(size) for size in tensor.shape),
+        "type": tensor.dtype,
+        "scale": formats.UNKNOWN if tensor.scale is None else f"{tensor.scale:.6g}",
+        "zero point": formats.UNKNOWN if tensor.zero_point is None else str(tensor.zero_point),
+        "name": tensor.name,
+    }

@@ -1,0 +1,50 @@
+"""The button that times a run, and how many threads the models get."""
+
+from __future__ import annotations
+
+import os
+
+import streamlit as st
+
+from engine import service
+from engine.jobs import Job
+from engine.runs import Run
+from engine.types import Latency
+from pages.components import jobs
+
+JOB = "latency"
+
+
+def measure_controls(run: Run) -> int:
+    """Show the controls.
+
+    Returns:
+        The number of threads chosen.
+    """
+    choices = sorted({1, 2, 4, os.cpu_count() or 1} & set(range(1, (os.cpu_count() or 1) + 1)))
+    finished = jobs.get(JOB)
+    if finished is not None and finished.state == "done":
+        jobs.forget(JOB)
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        threads = st.segmented_control(
+            "Threads", choices, default=1, required=True, key="threads", persist_state="session"
+        )
+        rounds = st.segmented_control(
+            "Rounds",
+            [30, 50, 100, 200],
+            default=50,
+            required=True,
+            key="rounds",
+            persist_state="session",
+            help="Timed calls of each model, in turns.",
+        )
+        busy = finished is not None and finished.active
+        if st.button("Measure", type="primary", disabled=busy, icon=":material/timer:"):
+
+            def work(job: Job[Latency]) -> Latency:
+                return service.measure(run, job, threads=threads, rounds=rounds)
+
+            jobs.start(JOB, "Timing every model on this machine", work)
+            st.rerun()
+    return int(threads)

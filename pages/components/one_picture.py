@@ -1,0 +1,32 @@
+"""One picture, and the logits that every model gave it."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from engine import plots
+from engine.models.labels import label_of
+from pages.components.evaluation import Evaluation
+
+
+def show_picture(evaluation: Evaluation, row: int) -> None:
+    """Show a picture beside its largest logits.
+
+    Args:
+        evaluation: The answers.
+        row: Row of the picture in the logits.
+    """
+    comparison = evaluation.comparison
+    left, right = st.columns([1, 3], gap="medium")
+    picture = evaluation.pictures[row]
+    left.image(picture.decode(), caption=picture.name, alt=picture.name, width="stretch")
+    reference = np.asarray(evaluation.comparable(comparison.reference)[row])
+    labels = tuple(
+        label_of(evaluation.run.manifest.labels, index) for index in range(len(reference))
+    )
+    rows = {
+        variant.variant: np.asarray(evaluation.comparable(variant.variant)[row])
+        for variant in comparison.variants
+    }
+    right.plotly_chart(plots.top_logits(labels, reference, rows), key=f"top_logits_{row}")

@@ -1,0 +1,56 @@
+"""How errors and empty states look."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from html import escape
+
+import streamlit as st
+
+from engine.errors import EngineError
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn an error of the engine into a message and end the page there."""
+    try:
+        yield
+    except EngineError as error:
+        show_problem(error)
+        st.stop()
+
+
+def show_problem(error: EngineError) -> None:
+    """Show an error: what was done, what was met, what to do."""
+    with st.container(border=True):
+        st.markdown(f":material/error: **{plain(error.stage)}**")
+        st.markdown(f"Got {plain(error.got)}; expected {plain(error.expected)}.")
+        st.markdown(plain(error.todo))
+
+
+def plain(text: str) -> str:
+    """Text from outside, so that Markdown shows it as it is."""
+    special = "\\`*_{}[]()#+-!|~$:<>"
+    return "".join(f"\\{sign}" if sign in special else sign for sign in text.replace("\n", " "))
+
+
+def html(text: str) -> str:
+    """Text from outside, for use inside HTML."""
+    return escape(text, quote=True)
+
+
+def no_run_yet() -> None:
+    """The empty state of every page that needs a run; ends the page."""
+    st.title("Nothing is converted yet")
+    with st.container(border=True):
+        st.markdown(
+            "This page compares the variants of a converted model. EfficientNet-Lite0 is on this "
+            "machine already: converting it takes a minute or two and needs no network."
+        )
+        st.page_link(
+            "pages/dashboard/convert.py",
+            label="Convert a model",
+            icon=":material/conversion_path:",
+        )
+    st.stop()

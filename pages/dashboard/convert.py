@@ -1,0 +1,55 @@
+"""Convert: choose a model, press one button, watch it become TFLite variants."""
+
+import streamlit as st
+
+from engine import plots, sentences, service
+from engine.jobs import Job
+from engine.requests import ConvertRequest
+from engine.runs import Run
+from pages.components import jobs, session
+from pages.components.convert_form import convert_form
+from pages.components.downloads import show_downloads
+
+JOB = "convert"
+
+
+def start(request: ConvertRequest) -> None:
+    """Start the conversion in a worker."""
+
+    def work(job: Job[Run]) -> Run:
+        return service.convert_request(request, job)
+
+    jobs.start(JOB, f"Converting {request.model.name}", work)
+
+
+def show_result(run: Run) -> None:
+    """The hop ladder and the files."""
+    with st.container(border=True):
+        st.subheader("Each step answers like the one before")
+        st.caption(
+            "Largest difference of any logit on the same pictures, relative to the largest logit. "
+            "Quantized variants are meant to differ; float steps are not."
+        )
+        st.plotly_chart(plots.hop_ladder(run.manifest.stages), key="hop_ladder")
+    st.subheader("Files")
+    show_downloads(run)
+
+
+finished = jobs.get(JOB)
+if finished is not None and isinstance(finished.result, Run):
+    session.choose_run(finished.result.folder)
+    jobs.forget(JOB)
+    st.rerun()
+run = session.current_run()
+st.title(
+    "Convert a classifier to TFLite" if run is None else sentences.convert_headline(run.manifest)
+)
+request = convert_form()
+busy = (job := jobs.get(JOB)) is not None and job.active
+if st.button("Convert", type="primary", disabled=busy or request is None, icon=":material/bolt:"):
+    assert request is not None
+    start(request)
+    st.rerun()
+jobs.show(JOB)
+if run is not None and not busy:
+    show_result(run)

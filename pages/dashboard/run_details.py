@@ -1,0 +1,44 @@
+"""Run details: what each file is, and how to make the run again."""
+
+import msgspec
+import pandas as pd
+import streamlit as st
+
+from engine import sentences
+from engine.manifest import FILE_NAME
+from engine.runs import LOGS, ONNX_FILE
+from pages.components.identity_card import show_card
+from pages.components.problems import no_run_yet, plain
+from pages.components.session import current_run
+
+run = current_run()
+if run is None:
+    no_run_yet()
+assert run is not None
+manifest = run.manifest
+st.title(sentences.details_headline(manifest))
+st.caption(f"Made {manifest.created_at[:16].replace('T', ' ')} UTC in {plain(str(run.folder))}")
+chosen = st.pills("Variant", run.variants, default=run.variants[0], required=True)
+if chosen is not None:
+    show_card(run, run.artifact(chosen))
+with st.container(border=True):
+    st.subheader("The command that makes it again")
+    st.code(manifest.command, language="bash", wrap_lines=True)
+left, right = st.columns(2, gap="medium")
+with left.container(border=True, height="stretch"):
+    st.subheader("Made with")
+    versions = pd.DataFrame(manifest.versions.items(), columns=["package", "version"])
+    st.dataframe(versions, hide_index=True, width="stretch")
+with right.container(border=True, height="stretch"):
+    st.subheader("Files of the run")
+    for name in (FILE_NAME, ONNX_FILE):
+        path = run.folder / name
+        st.download_button(name, path.read_bytes, file_name=name, icon=":material/download:")
+    with st.expander("Manifest", icon=":material/data_object:"):
+        plain_manifest = msgspec.to_builtins(manifest)
+        plain_manifest["labels"] = None if manifest.labels is None else len(manifest.labels)
+        st.json(plain_manifest, expanded=1)
+    with st.expander("Logs of the converters", icon=":material/article:"):
+        for log in sorted((run.folder / LOGS).glob("*.log")):
+            st.caption(log.name)
+            st.code(log.read_text(errors="replace")[-20_000:] or "(nothing was printed)")

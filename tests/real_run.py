@@ -1,0 +1,34 @@
+"""One real conversion, made once for all the tests that need it."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import engine
+from engine.runs import Run
+from engine.store import HOME_VARIABLE
+
+CALIBRATION_COUNT = 16
+
+
+@cache
+def real_store() -> Path:
+    """A store that lives as long as the test process."""
+    return Path(mkdtemp(prefix="qlab-tests-"))
+
+
+@cache
+def real_run() -> Run:
+    """EfficientNet-Lite0 with all variants, in `real_store`, calibrated on few crops."""
+    before = os.environ.get(HOME_VARIABLE)
+    os.environ[HOME_VARIABLE] = str(real_store())
+    try:
+        return engine.convert(calibration_count=CALIBRATION_COUNT)
+    finally:
+        if before is None:
+            del os.environ[HOME_VARIABLE]
+        else:
+            os.environ[HOME_VARIABLE] = before

@@ -1,0 +1,117 @@
+"""A person's own ONNX file through the whole chain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import engine
+from engine.errors import HopError, OperatorError, OptionError
+from engine.store import SAMPLE_IMAGES
+from engine.types import ORIGINAL
+
+pytestmark = pytest.mark.slow
+
+CLASSES, SIZE = 5, 32
+Dims = list[int | str]
+
+
+def classifier(
+    path: Path, *, shape: Dims, tail: tuple[str, ...] = (), head_scale: float = 10.0
+) -> Path:
+    """A convolution, a mean and a matrix product, then operators of ``tail``."""
+    rng = np.random.default_rng(7)
+    weights = {
+        "w1": rng.normal(0, 0.3, (8, 3, 3, 3)),
+        "b1": rng.normal(0, 0.1, 8),
+        "w2": rng.normal(0, head_scale, (8, CLASSES)),
+        "b2": rng.normal(0, 0.1, CLASSES),
+    }
+    nhwc = shape[3] == 3
+    nodes = [helper.make_node("Transpose", ["picture"], ["x"], perm=[0, 3, 1, 2])] if nhwc else []
+    first = "x" if nhwc else "picture"
+    nodes += [
+        helper.make_node("Conv", [first, "w1", "b1"], ["c"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["c"], ["r"]),
+        helper.make_node("GlobalAveragePool", ["r"], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+        helper.make_node("Gemm", ["f", "w2", "b2"], ["t0"]),
+    ]
+    for index, op in enumerate(tail):
+        nodes.append(helper.make_node(op, [f"t{index}"], [f"t{index + 1}"]))
+    last = f"t{len(tail)}"
+    graph = helper.make_graph(
+        nodes,
+        "classifier",
+        [helper.make_tensor_value_info("picture", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info(last, TensorProto.FLOAT, [shape[0], CLASSES])],
+        [numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [["n", 3, SIZE, SIZE], [1, SIZE, SIZE, 3], [4, 3, SIZE, SIZE]],
+    ids=["NCHW, open batch", "NHWC", "batch of 4"],
+)
+def test_layouts_and_batches(tmp_path: Path, shape: Dims) -> None:
+    run = engine.convert(
+        onnx=classifier(tmp_path / "mine.onnx", shape=shape),
+        variants=["float32", "int8"],
+        calibration_count=8,
+        out=tmp_path / "run",
+    )
+    assert run.manifest.model.kind == "onnx"
+    assert run.manifest.model.classes == CLASSES
+    assert run.manifest.labels is None
+    assert run.manifest.preprocess.height == SIZE
+    assert run.layout("int8") == ("NHWC" if shape[3] == 3 else "NCHW")
+    comparison = engine.compare(run, SAMPLE_IMAGES)
+    assert comparison.reference == ORIGINAL
+    assert comparison.variant("float32").logit_max < 1e-4
+    assert comparison.variant("int8").logit_rms < 0.2
+
+
+def test_a_softmax_is_recognised(tmp_path: Path) -> None:
+    path = classifier(tmp_path / "soft.onnx", shape=[1, 3, SIZE, SIZE], tail=("Softmax",))
+    run = engine.convert(
+        onnx=path, variants=["float32", "int8"], calibration_count=8, out=tmp_path / "run"
+    )
+    assert engine.compare(run, SAMPLE_IMAGES).probabilities
+
+
+def test_an_open_size_is_a_choice_and_a_fixed_one_is_not(tmp_path: Path) -> None:
+    free = classifier(tmp_path / "free.onnx", shape=["n", 3, "h", "w"])
+    size = engine.PreprocessChoice(input_size=48)
+    run = engine.convert(onnx=free, variants=["float32"], preprocess=size, out=tmp_path / "run")
+    assert run.artifact("float32").inputs[0].shape == (1, 3, 48, 48)
+    fixed = classifier(tmp_path / "fixed.onnx", shape=[1, 3, SIZE, SIZE])
+    with pytest.raises(OptionError, match="32 x 32, which the file fixes"):
+        engine.convert(onnx=fixed, variants=["float32"], preprocess=size, out=tmp_path / "no")
+
+
+def test_operators_outside_the_builtin_set_are_named_and_can_be_allowed(tmp_path: Path) -> None:
+    path = classifier(tmp_path / "erf.onnx", shape=[1, 3, SIZE, SIZE], tail=("Erf",))
+    with pytest.raises(OperatorError, match=r"Erf.*--allow-flex"):
+        engine.convert(onnx=path, variants=["float32"], out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    run = engine.convert(onnx=path, variants=["float32"], allow_flex=True, out=tmp_path / "flex")
+    assert run.artifact("float32").select_tf == ("FlexErf",)
+    assert "SELECT_TF" in str(run.manifest.stages[-1].unchecked)
+    assert "float32" not in run.columns
+
+
+def test_a_model_that_answers_nan_is_refused_at_its_hop(tmp_path: Path) -> None:
+    path = classifier(
+        tmp_path / "nan.onnx", shape=[1, 3, SIZE, SIZE], tail=("Log",), head_scale=100.0
+    )
+    with pytest.raises(HopError, match="Checking onnx: got NaN or Inf"):
+        engine.convert(onnx=path, variants=["float32"], out=tmp_path / "run")
+    assert [file.name for file in tmp_path.iterdir()] == ["nan.onnx"]
