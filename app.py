@@ -4,7 +4,8 @@ import streamlit as st
 
 from pages.components.frame import show_frame
 
-st.set_page_config(page_title="Quantization Lab", page_icon=":material/balance:", layout="wide")
+st.set_page_config(page_title="Quantization Lab", page_icon="static/icon.png", layout="wide")
+st.logo("static/logo.svg", size="large", icon_image="static/icon.png")
 
 page = st.navigation(
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import Literal
 
@@ -78,20 +79,23 @@ def style_of(variant: str) -> Style:
     return _UNKNOWN
 
 
-def marker_svg(variant: str, size: int = 14) -> str:
-    """A variant's marker as inline SVG, for tables, cards and chips.
+def marker_image(variant: str, size: int = 14) -> str:
+    """A variant's marker as an HTML image, for tables, cards and chips.
+
+    It is an image, not an ``<svg>`` element, because Streamlit strips those from HTML.
 
     Args:
         variant: Its name.
         size: Width and height in pixels.
 
     Returns:
-        One ``<svg>`` element; the original's is drawn in the colour of the text.
+        One ``<img>`` element.
     """
     style = style_of(variant)
-    hue = "currentColor" if variant == ORIGINAL else style.hue
-    shape = _SHAPES[style.symbol].format(hue=hue)
+    shape = _SHAPES[style.symbol].format(hue=style.hue)
+    svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{shape}</svg>'
+    data = base64.b64encode(svg.encode()).decode()
     return (
-        f'<svg width="{size}" height="{size}" viewBox="0 0 16 16" aria-hidden="true" '
-        f'style="vertical-align:-2px;flex:none">{shape}</svg>'
+        f'<img width="{size}" height="{size}" alt="" style="vertical-align:-2px;flex:none" '
+        f'src="data:image/svg+xml;base64,{data}">'
     )

@@ -38,13 +38,12 @@ def convert_headline(manifest: Manifest) -> str:
     """What the run on show holds."""
     smallest = min(manifest.artifacts, key=lambda artifact: artifact.bytes)
     count = len(manifest.artifacts)
+    number = _WORDS[count].lower() if count < len(_WORDS) else str(count)
+    made = f"{manifest.model.name} became {number} TFLite variant{'' if count == 1 else 's'}"
     if smallest.bytes >= manifest.float32_bytes:
-        return f"{manifest.model.name} became {counted(count, 'TFLite variant').lower()}"
+        return made
     share = formats.times(manifest.float32_bytes / smallest.bytes)
-    return (
-        f"{manifest.model.name} became {counted(count, 'TFLite variant').lower()}, "
-        f"up to {share} smaller than float32"
-    )
+    return f"{made}, up to {share} smaller than float32"
 
 
 def predictions_headline(comparison: Comparison) -> str:

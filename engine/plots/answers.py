@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from engine import formats
 from engine.palette import NEUTRAL, style_of
-from engine.plots.frame import LINE, framed, noted, rows_height
+from engine.plots.frame import LINE, framed, noted, rows_height, with_legend
 from engine.types import FloatArray
 
 _BINS = 121
@@ -23,9 +23,8 @@ def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
         differences: Differences by variant, any shape, in logits.
 
     Returns:
-        One outline a variant over common bins, as a share of all logits; values beyond the
-        99.9th percentile of the widest variant are counted into the last bins. Variants with the
-        same distribution lie on each other and share a label.
+        One outline a variant over common bins, as a share of all logits, out to the 99.9th
+        percentile of the widest variant.
     """
     figure = go.Figure()
     finite = {name: values[np.isfinite(values)] for name, values in differences.items()}
@@ -39,13 +38,12 @@ def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
     )
     edges = np.linspace(-widest or -1.0, widest or 1.0, _BINS + 1)
     centres = (edges[1:] + edges[:-1]) / 2
-    labels: dict[tuple[int, float], list[str]] = {}
     for name, values in finite.items():
         if not values.size:
             continue
         style = style_of(name)
-        counts, _ = np.histogram(np.clip(values, edges[0], edges[-1]), bins=edges)
-        shares = counts / values.size
+        counts, _ = np.histogram(values, bins=edges)
+        shares = np.where(counts, counts / values.size, np.nan)
         figure.add_trace(
             go.Scatter(
                 x=centres,
@@ -56,29 +54,14 @@ def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
                 hovertemplate=f"{name}: %{{y:.1%}} of the logits near %{{x:.3f}}<extra></extra>",
             )
         )
-        reach = float(np.percentile(np.abs(values), 90))
-        place = int(np.argmin(np.abs(centres - reach)))
-        key = next((k for k in labels if k[0] == place), (place, float(shares[place])))
-        labels.setdefault(key, []).append(name)
-    for (place, height), names in labels.items():
-        figure.add_annotation(
-            x=float(centres[place]),
-            y=height,
-            text=", ".join(names),
-            showarrow=False,
-            xanchor="left",
-            yanchor="bottom",
-            xshift=4,
-            font={"color": style_of(names[0]).hue, "size": 12},
-        )
-    figure.update_yaxes(type="log", exponentformat="power", tickformat=".2~%")
+    figure.update_yaxes(type="log", range=[-4.3, 0.1], tickformat="~%", dtick=1)
     framed(
         figure,
-        x="difference to the reference, logits (0 is no difference)",
+        x="difference, logits (0 is none)",
         y="share of the logits",
         height=_HEIGHT,
     )
-    return noted(figure, notes)
+    return noted(with_legend(figure), notes)
 
 
 def logit_scatter(
@@ -125,7 +108,7 @@ def logit_scatter(
     framed(
         figure,
         x="logit of the reference",
-        y=f"logit of {variant} (on the line is equal)",
+        y=f"logit of {variant} (line: equal)",
         height=_HEIGHT,
     )
     return noted(figure, notes)
@@ -153,7 +136,7 @@ def difference_heatmap(
             text=text,
             texttemplate="%{text}" if len(pictures) <= 40 else None,
             textfont={"size": 11},
-            colorscale=[[0, "rgba(234, 115, 23, 0.04)"], [1, "rgba(234, 115, 23, 0.95)"]],
+            colorscale=[[0, "#fff4ea"], [1, "#ea7317"]],
             zmin=0,
             colorbar={"title": {"text": "rms, logits"}, "thickness": 12},
             hovertemplate="%{y}<br>%{x}: rms %{text}<extra></extra>",
@@ -213,14 +196,11 @@ def top_logits(
                 hovertemplate=f"{variant}: %{{x:.2f}}<extra></extra>",
             )
         )
-    figure.update_yaxes(autorange="reversed")
+    figure.update_yaxes(autorange="reversed", showgrid=False)
     framed(
         figure,
-        x="logit (bar: the reference; marks: the variants)",
+        x="logit (bar: reference; marks: variants)",
         y="",
         height=rows_height(len(classes)) + 40,
     )
-    figure.update_layout(
-        showlegend=True, legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-    )
-    return noted(figure, notes)
+    return noted(with_legend(figure), notes)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 
 import plotly.graph_objects as go
 
@@ -11,7 +12,8 @@ from engine.palette import style_of
 from engine.plots.frame import framed, rows_height
 from engine.types import Latency
 
-_LATENCY_AXIS = "median latency of one picture, ms (left is quicker)"
+_DWARFING = 5
+_LATENCY_AXIS = "median, ms a picture (left is quicker)"
 
 
 def latency_bars(latency: Latency) -> go.Figure:
@@ -22,16 +24,20 @@ def latency_bars(latency: Latency) -> go.Figure:
 
     Returns:
         Horizontal bars from 0; whiskers from the 25th to the 75th percentile; a bar whose spread
-        is too wide to be trusted is hatched and says so.
+        is too wide to be trusted is hatched and says so; a bar that would dwarf the others is cut
+        and says so.
     """
     figure = go.Figure()
+    end = bar_end([entry.median_ms for entry in latency.entries])
     for entry in latency.entries:
         low, high = entry.quartiles_ms
         label = formats.milliseconds(entry.median_ms)
+        label += "" if entry.trusted else ", unsteady"
+        cut = entry.median_ms > end
         style = style_of(entry.variant)
         figure.add_trace(
             go.Bar(
-                x=[entry.median_ms],
+                x=[min(entry.median_ms, end)],
                 y=[entry.variant],
                 orientation="h",
                 marker={
@@ -42,19 +48,38 @@ def latency_bars(latency: Latency) -> go.Figure:
                     "array": [high - entry.median_ms],
                     "arrayminus": [entry.median_ms - low],
                     "thickness": 1.5,
+                    "visible": not cut,
                 },
-                text=[f" {label}" if entry.trusted else f" {label}, unsteady"],
-                textposition="outside",
+                text=[f"{label}, bar cut ▸" if cut else f" {label}"],
+                textposition="inside" if cut else "outside",
+                insidetextanchor="end",
                 cliponaxis=False,
                 hovertemplate=f"{entry.variant}<br>median {label}, p90 "
                 f"{formats.milliseconds(entry.p90_ms)}<br>{len(entry.samples_ms)} rounds, spread "
                 f"{formats.percent(entry.spread)}<extra></extra>",
             )
         )
-    largest = max((entry.quartiles_ms[1] for entry in latency.entries), default=1.0)
-    figure.update_xaxes(range=[0, largest * 1.3])
-    figure.update_yaxes(autorange="reversed")
+    figure.update_xaxes(range=[0, end * 1.25])
+    figure.update_yaxes(autorange="reversed", showgrid=False)
     return framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
+
+
+def bar_end(lengths: Sequence[float]) -> float:
+    """Where bars are cut, so that one very long bar does not hide the differences of the others.
+
+    Args:
+        lengths: Lengths of the bars.
+
+    Returns:
+        The longest length that is at most ``_DWARFING`` times the next shorter one.
+    """
+    ordered = sorted(lengths)
+    end = ordered[0] if ordered else 1.0
+    for length in ordered[1:]:
+        if length > _DWARFING * end:
+            break
+        end = length
+    return end
 
 
 def latency_samples(latency: Latency) -> go.Figure:
@@ -67,7 +92,10 @@ def latency_samples(latency: Latency) -> go.Figure:
         One line of dots a model.
     """
     figure = go.Figure()
+    medians = [entry.median_ms for entry in latency.entries]
+    logarithmic = max(medians, default=1) > _DWARFING * min(medians, default=1)
     for entry in latency.entries:
+        last = entry.samples_ms[-1]
         style = style_of(entry.variant)
         rounds = list(range(1, len(entry.samples_ms) + 1))
         figure.add_trace(
@@ -83,14 +111,14 @@ def latency_samples(latency: Latency) -> go.Figure:
         )
         figure.add_annotation(
             x=rounds[-1],
-            y=entry.samples_ms[-1],
+            y=math.log10(last) if logarithmic else last,
             text=entry.variant,
             showarrow=False,
             xanchor="left",
             xshift=6,
             font={"color": style.hue},
         )
-    figure.update_yaxes(rangemode="tozero")
+    figure.update_yaxes(**({"type": "log"} if logarithmic else {"rangemode": "tozero"}))
     framed(figure, x="round", y="latency, ms (down is quicker)", height=420)
     return figure.update_layout(margin_r=120)
 
@@ -122,5 +150,5 @@ def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
             )
         )
     figure.update_xaxes(range=[0, max(sizes.values(), default=1) / 1e6 * 1.25])
-    figure.update_yaxes(autorange="reversed")
-    return framed(figure, x="file size, MB (left is smaller)", y="", height=rows_height(len(sizes)))
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return framed(figure, x="MB (left is smaller)", y="", height=rows_height(len(sizes)))

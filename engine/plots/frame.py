@@ -26,7 +26,7 @@ def framed(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
     """
     figure.update_layout(
         height=height,
-        margin={"l": 8, "r": 16, "t": 16, "b": 8},
+        margin={"l": 8, "r": 16, "t": 24, "b": 8},
         paper_bgcolor=CLEAR,
         plot_bgcolor=CLEAR,
         font={"family": "Inter, sans-serif", "size": 13},
@@ -66,3 +66,9 @@ def noted(figure: go.Figure, notes: list[str]) -> go.Figure:
             font={"color": "#c62659", "size": 13},
         )
     return figure
+
+
+def with_legend(figure: go.Figure) -> go.Figure:
+    """Name the traces above a figure whose marks lie too close for labels of their own."""
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+    return figure.update_layout(showlegend=True, legend=legend)

@@ -56,10 +56,19 @@ def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
     figure.update_xaxes(
         type="log", range=[math.log10(_FLOOR), 0.7], dtick=2, exponentformat="power"
     )
-    figure.update_yaxes(autorange="reversed")
+    figure.add_annotation(
+        x=math.log10(FLOAT_LIMIT),
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        text="float steps stay left of this",
+        showarrow=False,
+        font={"size": 11},
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False)
     return framed(
         figure,
-        x="largest difference ÷ largest logit (left is closer)",
+        x="largest difference ÷ largest logit",
         y="",
         height=rows_height(len(hops)),
     )

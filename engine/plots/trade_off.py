@@ -14,6 +14,7 @@ from engine.plots.frame import LINE, framed, noted
 
 _HEIGHT = 460
 _SAME_SPOT = 0.03
+_WIDE = 8
 _SMALLEST_MARK, _LARGEST_MARK = 11, 26
 
 
@@ -50,7 +51,7 @@ def trade_off(points: Sequence[TradeOffPoint]) -> go.Figure:
     return _scatter(
         timed,
         lambda point: float(point.latency_ms or 0),
-        "median latency of one picture, ms (left is quicker)",
+        "median, ms a picture (left is quicker)",
         missing,
     )
 
@@ -110,9 +111,17 @@ def _scatter(
                 f"{formats.percent(point.agreement)}<extra></extra>",
             )
         )
-    x_end = max((x_of(point) for point in drawn), default=1.0) * 1.25
+    places = [x_of(point) for point in drawn]
+    logarithmic = bool(places) and 0 < min(places) * _WIDE < max(places)
+
+    def placed(point: TradeOffPoint) -> float:
+        return math.log10(x_of(point)) if logarithmic else x_of(point)
+
+    x_start = min(map(placed, drawn), default=0.0) - 0.15 if logarithmic else 0.0
+    x_end = max(map(placed, drawn), default=1.0)
+    x_end += 0.3 * (x_end - x_start)
     y_end = max((point.difference for point in drawn), default=0.1) * 1.15 or 0.1
-    for x, y, names in merged_labels(drawn, x_of, x_end, y_end):
+    for x, y, names in merged_labels(drawn, placed, x_end - x_start, y_end):
         figure.add_annotation(
             x=x,
             y=y,
@@ -122,10 +131,17 @@ def _scatter(
             xshift=18,
             font={"size": 12},
         )
-    figure.update_xaxes(range=[0, x_end])
+    figure.update_xaxes(range=[x_start, x_end], type="log" if logarithmic else "linear", dtick=None)
+    if logarithmic:
+        figure.update_xaxes(tickvals=_ticks(min(places), max(places)))
     figure.update_yaxes(range=[y_end, -0.06 * y_end], zeroline=True)
-    title = "logit difference to the reference, rms (up is closer)"
+    title = "logit rms to the reference (up is closer)"
     return noted(framed(figure, x=x_title, y=title, height=_HEIGHT), notes)
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [step * 10**decade for decade in decades for step in (1, 2, 5)]
 
 
 def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
@@ -147,16 +163,16 @@ def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, flo
 def merged_labels(
     points: Sequence[TradeOffPoint],
     x_of: Callable[[TradeOffPoint], float],
-    x_end: float,
-    y_end: float,
+    x_length: float,
+    y_length: float,
 ) -> list[tuple[float, float, list[str]]]:
     """Labels for marks, one for all that lie on nearly the same spot.
 
     Args:
         points: The variants.
         x_of: Horizontal coordinate of a variant.
-        x_end: Length of the horizontal axis.
-        y_end: Length of the vertical axis.
+        x_length: Length of the horizontal axis.
+        y_length: Length of the vertical axis.
 
     Returns:
         Coordinates and names of each label.
@@ -165,8 +181,8 @@ def merged_labels(
     for point in points:
         x, y = x_of(point), point.difference
         for other_x, other_y, names in labels:
-            near_x = abs(x - other_x) <= 3 * _SAME_SPOT * x_end
-            if near_x and abs(y - other_y) <= _SAME_SPOT * y_end:
+            near_x = abs(x - other_x) <= _SAME_SPOT * x_length
+            if near_x and abs(y - other_y) <= _SAME_SPOT * y_length:
                 names.append(point.variant)
                 break
         else:

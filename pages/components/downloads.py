@@ -12,7 +12,7 @@ import streamlit as st
 from engine import formats
 from engine.converters.recipes import recipe_named
 from engine.manifest import FILE_NAME
-from engine.palette import marker_svg
+from engine.palette import marker_image
 from engine.runs import ONNX_FILE, Run
 
 
@@ -22,7 +22,7 @@ def show_downloads(run: Run) -> None:
         with st.container(horizontal=True, vertical_alignment="center", border=True):
             ratio = artifact.bytes / run.manifest.float32_bytes
             st.html(
-                f'<div style="min-width:10rem">{marker_svg(artifact.variant)} '
+                f'<div style="min-width:10rem">{marker_image(artifact.variant)} '
                 f"<b>{artifact.variant}</b> &nbsp;{formats.megabytes(artifact.bytes)}"
                 f'<br><span style="opacity:.7">{formats.percent(ratio)} of float32 · '
                 f"{recipe_named(artifact.variant).summary}</span></div>"

@@ -69,8 +69,6 @@ def evaluation_or_wait() -> Evaluation:
     digests = ",".join(artifact.sha256 for artifact in run.manifest.artifacts)
     key = f"{run.folder} {digests} {digest_of(pictures)} {reference}"
     comparison = _compared(key, run, pictures, reference)
-    for note in comparison.notes:
-        st.warning(plain(note), icon=":material/info:")
     return Evaluation(run, pictures, comparison, logits)
 
 
@@ -104,6 +102,14 @@ def _work(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> 
     if job is not None and not job.active and st.button("Try again", icon=":material/refresh:"):
         jobs.forget(_JOB)
         st.rerun()
+
+
+def show_notes(comparison: Comparison) -> None:
+    """Show what a reader of the figures has to know; findings about NaN in red."""
+    for note in comparison.notes:
+        broken = "NaN" in note
+        show = st.error if broken else st.warning
+        show(plain(note), icon=":material/error:" if broken else ":material/info:")
 
 
 def disagreement(evaluation: Evaluation) -> FloatArray:

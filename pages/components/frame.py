@@ -41,7 +41,7 @@ def _choose_run(run: Run) -> Run:
         "Run",
         list(runs),
         index=0,
-        format_func=lambda folder: run_title(runs[folder]),
+        format_func=lambda folder: run_title(runs[folder], tuple(runs.values())),
         key=f"run_{run.folder}",
     )
     if chosen != str(run.folder):
@@ -50,10 +50,13 @@ def _choose_run(run: Run) -> Run:
     return run
 
 
-def run_title(run: Run) -> str:
-    """A run's name for people: its model, size of input and time."""
-    made = run.manifest.created_at[:16].replace("T", " ")
-    return f"{run.manifest.model.name} · {run.manifest.preprocess.height} px · {made}"
+def run_title(run: Run, others: tuple[Run, ...]) -> str:
+    """A run's name for people: its model, and its time where several are of the same model."""
+    name = run.manifest.model.name
+    if sum(other.manifest.model.name == name for other in others) == 1:
+        return name
+    made = run.manifest.created_at[5:16].replace("T", " ")
+    return f"{name} · {run.manifest.preprocess.height} px · {made}"
 
 
 def _choose_reference(run: Run) -> None:

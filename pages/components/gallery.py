@@ -12,7 +12,7 @@ from PIL import Image
 from engine import formats
 from engine.images import Picture
 from engine.models.labels import label_of
-from engine.palette import marker_svg, style_of
+from engine.palette import marker_image, style_of
 from engine.types import ORIGINAL, Flip
 from pages.components.evaluation import Evaluation
 from pages.components.problems import html
@@ -24,7 +24,7 @@ _STYLE = """
 .q-row{display:flex;gap:1rem;align-items:flex-start;padding:1rem;margin:0 0 1rem;
   border:1px solid color-mix(in srgb,currentColor 16%,transparent);border-radius:12px}
 .q-row figure{margin:0;flex:0 0 168px}
-.q-row img{width:168px;height:168px;object-fit:cover;border-radius:8px;display:block}
+.q-row figure img{width:168px;height:168px;object-fit:cover;border-radius:8px;display:block}
 .q-row figcaption{font-size:.82rem;line-height:1.35;margin-top:.4rem;overflow-wrap:anywhere}
 .q-dim{opacity:.68}
 .q-cards{flex:1;min-width:0;display:grid;gap:.5rem;
@@ -37,11 +37,12 @@ _STYLE = """
   font-size:.7rem;font-weight:650;white-space:nowrap}
 .q-answer{display:flex;justify-content:space-between;gap:.4rem;line-height:1.5}
 .q-answer span:first-child{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
-.q-answer span:last-child{font-variant-numeric:tabular-nums}
+.q-answer span:last-child{font-variant-numeric:tabular-nums;white-space:nowrap}
 .q-bar{height:4px;border-radius:2px;margin-bottom:.15rem;
   background:color-mix(in srgb,currentColor 12%,transparent)}
 .q-bar i{display:block;height:100%;border-radius:2px}
-@media(max-width:640px){.q-row{flex-direction:column}.q-row figure,.q-row img{width:100%;flex:auto}
+@media(max-width:640px){.q-row{flex-direction:column}
+  .q-row figure,.q-row figure img{width:100%;flex:auto}
   .q-cards{width:100%;grid-template-columns:repeat(2,minmax(0,1fr))}}
 </style>
 """
@@ -59,7 +60,7 @@ def show_gallery(evaluation: Evaluation, columns: tuple[str, ...], rows: list[in
     pages = max(1, -(-len(rows) // PAGE_SIZE))
     page = 1
     if pages > 1:
-        page = st.number_input(f"Page, of {pages}", 1, pages, 1, key="gallery_page", width=160)
+        page = st.number_input(f"Page (of {pages})", 1, pages, 1, key="gallery_page", width=160)
     flips = {
         (variant.variant, flip.index): flip
         for variant in evaluation.comparison.variants
@@ -98,7 +99,7 @@ def _thumbnail(sha256: str, _picture: Picture) -> str:
 
 
 def _card(evaluation: Evaluation, column: str, row: int, flip: Flip | None) -> str:
-    name = f"{marker_svg(column)}<span>{html(column)}</span>"
+    name = f"{marker_image(column)}<span>{html(column)}</span>"
     flag = '<span class="q-flag">flipped</span>' if flip else ""
     shares = evaluation.probabilities(column, row)
     if not np.isfinite(shares).all():

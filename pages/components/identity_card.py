@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine import formats
 from engine.converters.recipes import recipe_named
-from engine.palette import marker_svg
+from engine.palette import marker_image
 from engine.runs import Run
 from engine.types import Artifact, TensorInfo
 from pages.components.problems import plain
@@ -19,13 +19,14 @@ def show_card(run: Run, artifact: Artifact) -> None:
     """Show what a file is: recipe, edges, operators, digest."""
     manifest = run.manifest
     with st.container(border=True):
-        st.html(f"<h3>{marker_svg(artifact.variant, 18)} {artifact.variant}</h3>")
+        st.html(f"<h3>{marker_image(artifact.variant, 18)} {artifact.variant}</h3>")
         st.markdown(recipe_named(artifact.variant).summary)
         one, two, three, four = st.columns(4)
         one.metric("Size", formats.megabytes(artifact.bytes))
         two.metric("Of float32", formats.percent(artifact.bytes / manifest.float32_bytes))
         three.metric("Operators", str(sum(artifact.operators.values())))
-        four.metric("Weight scales", artifact.weight_granularity)
+        scales = artifact.weight_granularity
+        four.metric("Weight scales", formats.UNKNOWN if scales == "none" else scales)
         edges = [_edge("input", tensor) for tensor in artifact.inputs]
         edges += [_edge("output", tensor) for tensor in artifact.outputs]
         st.dataframe(pd.DataFrame(edges), hide_index=True, width="stretch")

@@ -23,7 +23,8 @@ headline.title(sentences.latency_headline(timed, sizes, run.manifest.float32_byt
 if timed is not None:
     headline.caption(
         f"{timed.host} · {timed.cores} cores · threads: {timed.threads} · "
-        f"{len(timed.entries[0].samples_ms)} rounds in turns · {timed.measured_at[:16]} UTC"
+        f"{len(timed.entries[0].samples_ms)} rounds in turns · "
+        f"{timed.measured_at[:16].replace('T', ' ')} UTC"
     )
     for warning in latency_warnings(timed):
         st.warning(warning, icon=":material/speed:")

@@ -6,15 +6,15 @@ import streamlit as st
 from engine import plots, sentences
 from engine.comparison import metrics
 from pages.components.comparison_table import show_table
-from pages.components.evaluation import disagreement, evaluation_or_wait
+from pages.components.evaluation import disagreement, evaluation_or_wait, show_notes
 from pages.components.one_picture import show_picture
-from pages.components.problems import plain
 
 evaluation = evaluation_or_wait()
 comparison = evaluation.comparison
 names = [variant.variant for variant in comparison.variants]
 reference = evaluation.comparable(comparison.reference)
 st.title(sentences.logits_headline(comparison))
+show_notes(comparison)
 show_table(comparison)
 
 left, right = st.columns(2, gap="medium")
@@ -46,6 +46,6 @@ with st.container(border=True):
         "Picture",
         rows,
         index=rows.index(start) if start in rows else 0,
-        format_func=lambda row: plain(comparison.pictures[row]),
+        format_func=lambda row: comparison.pictures[row],
     )
     show_picture(evaluation, row)

@@ -5,7 +5,7 @@ import streamlit as st
 
 from engine import sentences
 from engine.types import ORIGINAL
-from pages.components.evaluation import disagreement, evaluation_or_wait, margins
+from pages.components.evaluation import disagreement, evaluation_or_wait, margins, show_notes
 from pages.components.gallery import show_gallery
 from pages.components.picture_source import choose_pictures
 from pages.components.problems import no_run_yet
@@ -24,6 +24,7 @@ with headline:
     if comparison.variants:
         worst = min(comparison.variants, key=lambda v: v.top1_agreement)
         st.caption(sentences.evidence(worst.top1_agreement_interval, len(comparison.pictures)))
+    show_notes(comparison)
 
 flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
 with st.container(horizontal=True, vertical_alignment="center"):

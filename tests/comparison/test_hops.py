@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from engine.comparison.hops import check_hop, hop_errors
+from engine.errors import HopError
+
+BEFORE = np.array([[4.0, -8.0], [1.0, 2.0]], dtype=np.float32)
+
+
+def test_errors_by_hand() -> None:
+    after = BEFORE + np.array([[0.0, 0.5], [0.25, 0.0]], dtype=np.float32)
+    assert hop_errors(BEFORE, after) == (0.5, 0.5 / 8)
+    zero = np.zeros_like(BEFORE)
+    assert hop_errors(zero, zero) == (0.0, 0.0)
+    assert hop_errors(zero, BEFORE) == (8.0, float("inf"))
+
+
+def test_the_first_stage_has_nothing_to_compare_with() -> None:
+    assert check_hop("pytorch", None, BEFORE, tolerance=1e-3) == (None, None)
+
+
+def test_the_tolerance_is_an_edge() -> None:
+    after = BEFORE + np.float32(0.5)
+    assert check_hop("a to b", BEFORE, after, tolerance=0.0625) == (0.5, 0.0625)
+    with pytest.raises(HopError, match=r"Checking a to b: got logits that differ by 0\.5"):
+        check_hop("a to b", BEFORE, after, tolerance=0.0624)
+
+
+@pytest.mark.parametrize(
+    ("after", "found"),
+    [
+        (np.array([[np.nan, 0], [1, 2]], np.float32), "NaN or Inf for 1 of 2 pictures"),
+        (np.array([[np.inf, 0], [np.nan, 2]], np.float32), "NaN or Inf for 2 of 2 pictures"),
+        (np.zeros((2, 3), np.float32), "logits of shape"),
+        (np.ones((2, 2), np.float32), "the same logits for every picture"),
+    ],
+)
+def test_a_broken_model_is_refused(after: np.ndarray, found: str) -> None:
+    with pytest.raises(HopError, match=found):
+        check_hop("float32 to int8", BEFORE, after, tolerance=None)
+
+
+def test_a_constant_original_may_stay_constant() -> None:
+    same = np.ones((2, 2), np.float32)
+    assert check_hop("a to b", same, same, tolerance=None) == (0.0, 0.0)

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import LabelsError
+from engine.models.labels import label_of, read_labels
+
+
+def test_one_a_line(tmp_path: Path) -> None:
+    file = tmp_path / "labels.txt"
+    file.write_bytes("\ufeffcat\r\nhound dog\r\n".encode())
+    assert read_labels(file, 2) == ("cat", "hound dog")
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [(b"a\nb\n", "2 lines"), (b"a\n\nb\n", "line 2 of them empty"), (b"\xff\xfe", "UTF-8")],
+)
+def test_what_does_not_fit_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
+    file = tmp_path / "labels.txt"
+    file.write_bytes(content)
+    with pytest.raises(LabelsError, match=found):
+        read_labels(file, 3)
+
+
+def test_without_labels() -> None:
+    assert label_of(None, 17) == "class 17"
+    assert label_of(("a", "b"), 1) == "b"

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from engine.errors import ModelError
+from engine.run.base import Runner, in_layout
+from engine.run.onnx_runner import OnnxRunner
+from engine.run.tflite_runner import dequantized, quantized
+from engine.run.torch_runner import TorchRunner
+
+PICTURES = np.arange(3 * 2 * 2 * 3, dtype=np.float32).reshape(3, 2, 2, 3)
+MEANS = PICTURES.mean((1, 2))
+
+
+class ChannelMeans(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((2, 3))
+
+
+def onnx_means(batch: int | str) -> bytes:
+    node = helper.make_node("ReduceMean", ["x"], ["y"], axes=[2, 3], keepdims=0)
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [value("x", TensorProto.FLOAT, [batch, 3, 2, 2])],
+        [value("y", TensorProto.FLOAT, [batch, 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    return bytes(model.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    "runner",
+    [
+        TorchRunner(ChannelMeans),
+        OnnxRunner(onnx_means("n")),
+        OnnxRunner(onnx_means(1)),
+        OnnxRunner(onnx_means(2)),
+    ],
+    ids=["torch", "any batch", "batch of 1", "batch of 2"],
+)
+def test_logits_by_hand(runner: Runner) -> None:
+    with runner:
+        np.testing.assert_allclose(runner.infer(PICTURES), MEANS, rtol=1e-6)
+        runner.feed(PICTURES[0])
+        runner.invoke()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [PICTURES[0], PICTURES.astype(np.float64), PICTURES.transpose(0, 3, 1, 2)],
+    ids=["one picture", "float64", "NCHW"],
+)
+def test_wrong_pictures_are_refused(wrong: np.ndarray) -> None:
+    with (
+        TorchRunner(ChannelMeans) as runner,
+        pytest.raises(ValueError, match="pictures must be float32"),
+    ):
+        runner.infer(wrong)
+
+
+def test_what_onnx_runtime_refuses_is_a_model_error() -> None:
+    with pytest.raises(ModelError, match="Running the ONNX model"), OnnxRunner(b"nonsense"):
+        pass
+
+
+def test_layouts() -> None:
+    assert in_layout(PICTURES, "NCHW").shape == (3, 3, 2, 2)
+    assert in_layout(PICTURES, "NCHW")[1, 2, 0, 1] == PICTURES[1, 0, 1, 2]
+    assert in_layout(PICTURES, "NHWC") is not None
+
+
+def test_quantization_by_hand() -> None:
+    tensor = {"dtype": np.int8, "quantization": (0.5, -1)}
+    values = np.array([0.0, 0.26, 1.0, 100.0, -100.0], np.float32)
+    # 0/0.5-1=-1, round(0.52)-1=0, 2-1=1, clipped to 127 and -128
+    steps = quantized(values, tensor)
+    assert steps.tolist() == [-1, 0, 1, 127, -128]
+    assert steps.dtype == np.int8
+    np.testing.assert_allclose(dequantized(steps, tensor), [0.0, 0.5, 1.0, 64.0, -63.5])
+
+
+def test_float_edges_pass_through() -> None:
+    tensor = {"dtype": np.float32, "quantization": (0.0, 0)}
+    np.testing.assert_array_equal(dequantized(quantized(MEANS, tensor), tensor), MEANS)

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import engine
+
+HEAVY = {"torch", "torchvision", "tensorflow", "onnx", "onnx_tf", "onnxruntime", "streamlit"}
+
+
+@pytest.mark.parametrize("name", engine.__all__)
+def test_public_names_exist_and_are_documented(name: str) -> None:
+    value = getattr(engine, name)
+    assert name == "__version__" or value.__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = engine.nothing  # type: ignore[attr-defined]
+
+
+def test_functions_stay_functions_when_their_rooms_are_imported() -> None:
+    import engine.comparison.metrics
+    import engine.converters.recipes
+
+    assert callable(engine.compare)
+    assert callable(engine.convert)
+    assert engine.comparison.metrics is not engine.converters.recipes
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["import engine; engine.convert", "import engine.service", "import engine.cli.main"],
+)
+def test_importing_is_light_and_quick(statement: str) -> None:
+    code = (
+        f"import time; start = time.perf_counter(); {statement}; "
+        "import sys; print(time.perf_counter() - start, *sys.modules)"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+        for _ in range(3)
+    ]
+    assert min(float(run.stdout.split()[0]) for run in runs) < 0.5
+    assert HEAVY.isdisjoint(runs[0].stdout.split()[1:])

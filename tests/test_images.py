@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.errors import PictureError
+from engine.images import decode_picture, digest_of, pictures_in
+
+
+def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def test_exif_rotation_is_honoured() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn by 90 degrees
+    wide = Image.new("RGB", (40, 20), "red")
+    assert decode_picture(encoded(wide, "JPEG", exif=exif), "x").shape == (40, 20, 3)
+
+
+def test_transparency_is_laid_on_white() -> None:
+    clear = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    assert (decode_picture(encoded(clear, "PNG"), "x") == 255).all()
+    half = Image.new("RGBA", (4, 4), (0, 0, 0, 127))
+    assert decode_picture(encoded(half, "PNG"), "x")[0, 0].tolist() == [128, 128, 128]
+
+
+def test_sixteen_bits_are_scaled_not_clipped() -> None:
+    grey = Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16))
+    assert decode_picture(encoded(grey, "PNG"), "x")[0, :, 0].tolist() == [0, 127, 255]
+
+
+def test_cmyk_and_palette() -> None:
+    cmyk = Image.new("CMYK", (8, 8), (0, 0, 0, 0))
+    assert decode_picture(encoded(cmyk, "JPEG"), "x").min() > 250
+    palette = Image.new("RGB", (8, 8), "blue").convert("P")
+    assert decode_picture(encoded(palette, "PNG"), "x")[0, 0].tolist() == [0, 0, 255]
+
+
+def test_first_frame_of_an_animation() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert decode_picture(data, "x")[0, 0].tolist() == [255, 0, 0]
+
+
+def lying_png() -> bytes:
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + header
+    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: b"",
+        lambda: b"not a picture at all",
+        lambda: b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+        lambda: encoded(Image.effect_noise((200, 200), 90).convert("RGB"), "JPEG")[:4000],
+        lying_png,
+    ],
+    ids=["empty", "text", "svg", "truncated", "bomb"],
+)
+def test_refused_with_a_sentence(make: Callable[[], bytes]) -> None:
+    with pytest.raises(PictureError, match=r"Reading the picture bad\.png"):
+        decode_picture(make(), "bad.png")
+
+
+def test_a_folder_is_listed_by_name(photos: Path) -> None:
+    (photos / "b").mkdir()
+    (photos / "photo_0.png").rename(photos / "b" / "inner.PNG")
+    (photos / ".hidden.png").write_bytes(b"")
+    (photos / "notes.txt").write_text("no picture")
+    found = pictures_in(photos)
+    assert [picture.name for picture in found] == [
+        "b/inner.PNG",
+        *(f"photo_{index}.png" for index in range(1, 5)),
+    ]
+    assert found[0].decode().shape == (40, 60, 3)
+
+
+def test_a_digest_depends_on_content_and_order(photos: Path) -> None:
+    one, two, *_ = pictures_in(photos)
+    assert digest_of((one, two)) != digest_of((two, one))
+    assert digest_of((one, two)) == digest_of((one, two))
+
+
+def test_absent_and_empty_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(PictureError, match="not there"):
+        pictures_in(tmp_path / "nowhere")
+    with pytest.raises(PictureError, match="no picture in"):
+        pictures_in(tmp_path)

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import LabelsError
+from engine.picture_labels import labels_from_csv, labels_from_folders
+
+
+def table(folder: Path, text: str) -> Path:
+    (folder / "l.csv").write_bytes(text.encode())
+    return folder / "l.csv"
+
+
+def test_by_name_then_by_file_name(tmp_path: Path) -> None:
+    csv = table(tmp_path, "\ufefffilename,class_index,class_name\na.jpg,1,x\nd/b.jpg,2,y\n")
+    assert labels_from_csv(csv, ["a.jpg", "d/b.jpg", "e/a.jpg", "c.jpg"], 3).tolist() == [
+        1,
+        2,
+        1,
+        -1,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("name,label\na.jpg,1\n", "the columns name, label"),
+        ("filename,class_index\na.jpg,3\n", "line 2"),
+        ("filename,class_index\na.jpg,x\n", "line 2"),
+        ("filename,class_index\na.jpg,1\na.jpg,2\n", "line 3"),
+        ("filename,class_index\nother.jpg,1\n", "no row of l.csv"),
+        ("", "the columns none"),
+    ],
+)
+def test_wrong_tables_are_refused(tmp_path: Path, text: str, found: str) -> None:
+    with pytest.raises(LabelsError, match=found):
+        labels_from_csv(table(tmp_path, text), ["a.jpg"], 3)
+
+
+def test_folders_by_index_or_name() -> None:
+    labels = ("tabby", "hound dog", "tabby")
+    names = ["0/a.jpg", "Hound_Dog/b.jpg", "x/tabby/c.jpg"]
+    assert labels_from_folders(names, labels, 3).tolist() == [0, 1, 0]
+    for wrong in ("a.jpg", "lion/a.jpg", "3/a.jpg"):
+        with pytest.raises(LabelsError, match="one folder a class"):
+            labels_from_folders([wrong], labels, 3)
