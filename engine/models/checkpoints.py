@@ -73,11 +73,16 @@ def _read_torch(path: Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises whatever the bytes provoke
-        if "weights_only" in str(error) or "Unsupported" in str(error):
+        if "weights_only" in str(error) and _looks_like_torch(path):
             reason = "a file that holds more than tensors; opening it could run code"
         else:
             reason = "bytes that are no checkpoint"
         raise _not_a_checkpoint(path, reason) from error
+
+
+def _looks_like_torch(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(4).startswith((b"PK", b"\x80"))
 
 
 def _not_a_checkpoint(path: Path, got: str) -> ModelError:

@@ -1,0 +1,122 @@
+"""Every page through Streamlit's own test runner, without and with a run."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.store import HOME_VARIABLE, SAMPLE_IMAGES
+from tests.real_run import real_run, real_store
+
+ROOT = Path(__file__).parent.parent.parent
+PAGES = sorted((ROOT / "pages" / "dashboard").glob("*.py"))
+TIMEOUT = 120
+JOBS = [f"qlab_job_{key}" for key in ("catalog", "convert", "evaluate", "latency")]
+
+
+def opened(page: Path, **state: object) -> AppTest:
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=TIMEOUT)
+    test.switch_page(str(page.relative_to(ROOT)))
+    for key, value in state.items():
+        test.session_state[key] = value
+    return settled(test.run())
+
+
+def settled(test: AppTest) -> AppTest:
+    """Run a page again until its jobs are done."""
+    end = time.monotonic() + TIMEOUT
+    while time.monotonic() < end:
+        jobs = [test.session_state[key] for key in JOBS if key in test.session_state]
+        if not any(job.active for job in jobs):
+            return test.run()
+        time.sleep(0.2)
+    raise AssertionError("a job did not end")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_a_page_without_a_run_says_what_to_do(page: Path) -> None:
+    test = opened(page)
+    assert not test.exception
+    titles = [title.value for title in test.title]
+    expected = (
+        "Convert a classifier to TFLite" if page.stem == "convert" else "Nothing is converted"
+    )
+    assert titles[0].startswith(expected)
+
+
+@pytest.fixture
+def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    real_run()
+    monkeypatch.setenv(HOME_VARIABLE, str(real_store()))
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("with_run")
+@pytest.mark.parametrize(
+    ("page", "headline"),
+    [
+        ("convert", "efficientnet_lite0 became seven TFLite variants"),
+        ("predictions", "pictures"),
+        ("logit_differences", "the logits most"),
+        ("latency_and_size", "smaller than float32"),
+        ("run_details", "efficientnet_lite0 with its own weights"),
+    ],
+)
+def test_a_page_with_a_run_has_a_headline_made_from_it(page: str, headline: str) -> None:
+    test = opened(ROOT / "pages" / "dashboard" / f"{page}.py")
+    assert not test.exception
+    assert headline in test.title[0].value
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("with_run")
+def test_predictions_warn_about_demo_calibration_and_filter_flips() -> None:
+    test = opened(ROOT / "pages" / "dashboard" / "predictions.py")
+    assert "demo calibration" in test.warning[0].value
+    toggle = test.toggle[0]
+    if not toggle.disabled:
+        toggle.set_value(True).run()
+    assert not test.exception
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("with_run")
+def test_a_missing_folder_is_a_sentence() -> None:
+    test = opened(
+        ROOT / "pages" / "dashboard" / "predictions.py",
+        pictures_source="A folder on this machine",
+        pictures_folder="/nowhere",
+    )
+    assert not test.exception
+    shown = " ".join(element.value for element in test.markdown)
+    assert "Looking for pictures" in shown
+    assert "not there" in shown
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("with_run")
+def test_a_folder_on_this_machine_is_shown() -> None:
+    test = opened(
+        ROOT / "pages" / "dashboard" / "predictions.py",
+        pictures_source="A folder on this machine",
+        pictures_folder=str(SAMPLE_IMAGES),
+    )
+    assert not test.exception
+    assert "13" in test.title[0].value
+
+
+def test_the_server_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.path.insert(0, '.')\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        "test = AppTest.from_file('app.py', default_timeout=60).run()\n"
+        "assert not test.exception, test.exception\n"
+        "heavy = {'torch', 'tensorflow', 'onnx', 'onnx_tf', 'torchvision'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)

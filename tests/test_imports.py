@@ -1,0 +1,107 @@
+"""Who may import whom, read from the source."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+HEAVY = {"torch", "torchvision", "tensorflow", "onnx", "onnx_tf"}
+RUNTIMES = HEAVY | {"onnxruntime", "ai_edge_litert", "efficientnet_lite_pytorch"}
+
+
+def imported(source: str, *, inside_functions: bool = True) -> Iterator[str]:
+    """Modules that a source imports; those for types alone do not count."""
+    waiting: list[ast.AST] = [ast.parse(source)]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            module = node.module or ""
+            yield module
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+        elif passed_over(node, inside_functions):
+            continue
+        waiting.extend(ast.iter_child_nodes(node))
+
+
+def passed_over(node: ast.AST, inside_functions: bool) -> bool:
+    if isinstance(node, ast.If):
+        return "TYPE_CHECKING" in ast.unparse(node.test)
+    return isinstance(node, ast.FunctionDef) and not inside_functions
+
+
+def offences(source: str, forbidden: set[str], *, inside_functions: bool = True) -> set[str]:
+    found = imported(source, inside_functions=inside_functions)
+    return {
+        name
+        for name in found
+        for wanted in forbidden
+        if name == wanted or name.startswith(wanted + ".")
+    }
+
+
+def files(*patterns: str) -> list[Path]:
+    found = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
+    assert found, f"{patterns} match nothing"
+    return found
+
+
+RULES = {
+    "engine never imports Streamlit": (("engine/**/*.py",), {"streamlit"}, True),
+    "pages never import converters' libraries": (("pages/**/*.py", "app.py"), RUNTIMES, True),
+    "heavy libraries are imported in functions": (("engine/**/*.py",), RUNTIMES, False),
+    "converters do not know runners": (("engine/converters/**/*.py",), {"engine.run"}, True),
+    "runners do not know converters": (("engine/run/*.py",), {"engine.converters"}, True),
+    "comparison knows arrays, not runtimes": (
+        ("engine/comparison/*.py",),
+        RUNTIMES | {"engine.run", "engine.converters", "engine.models", "engine.runs"},
+        True,
+    ),
+    "plots know records alone": (
+        ("engine/plots/*.py",),
+        RUNTIMES | {"engine.runs", "engine.service", "engine.comparison", "engine.manifest"},
+        True,
+    ),
+    "the pipeline knows no figures": (
+        ("engine/pipeline.py", "engine/conversion.py"),
+        {"engine.plots", "engine.report", "pages"},
+        True,
+    ),
+}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_rule(rule: str) -> None:
+    patterns, forbidden, inside = RULES[rule]
+    found = {
+        str(path.relative_to(ROOT)): names
+        for path in files(*patterns)
+        if (names := offences(path.read_text(), forbidden, inside_functions=inside))
+    }
+    assert found == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "caught"),
+    [
+        ("import torch", True),
+        ("from torch.nn import Linear", True),
+        ("def f():\n    import torch", False),
+        ("class A:\n    import torch", True),
+        ("from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch", False),
+        ("import torchmetrics", False),
+    ],
+)
+def test_the_rules_can_fail(source: str, caught: bool) -> None:
+    assert bool(offences(source, {"torch"}, inside_functions=False)) is caught
+    assert offences("def f():\n    import torch", {"torch"}) == {"torch"}
+
+
+@pytest.mark.parametrize("path", files("pages/dashboard/*.py", "app.py"), ids=lambda p: p.name)
+def test_pages_stay_small(path: Path) -> None:
+    assert len(path.read_text().splitlines()) <= 60

@@ -1,0 +1,102 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ModelError, RunError
+from engine.manifest import FILE_NAME, command_line, read_manifest, run_key
+from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice, PreprocessChoice
+from tests.made_up import manifest
+
+REQUEST = ConvertRequest(variants=("int8",))
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    made = manifest()
+    (tmp_path / FILE_NAME).write_bytes(made.to_json())
+    assert read_manifest(tmp_path) == made
+
+
+def test_keys_that_others_rely_on(tmp_path: Path) -> None:
+    plain = json.loads(manifest().to_json())
+    assert set(plain["stages"][0]) >= {"name", "seconds", "max_abs_error", "max_rel_error"}
+    wanted = {"variant", "file", "bytes", "sha256", "operators", "inputs", "outputs"}
+    assert set(plain["artifacts"][0]) >= wanted
+    assert set(plain["artifacts"][0]["inputs"][0]) >= {"shape", "dtype", "scale", "zero_point"}
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"{", "a damaged manifest"),
+        (b'{"schema_version": 99}', "schema version 99"),
+        (b'{"schema_version": 1}', "a damaged manifest"),
+        (manifest().to_json().replace(b'"bytes": 100', b'"bytes": "many"'), "a damaged manifest"),
+        (b"\xff\xff", "a damaged manifest"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: bytes, found: str) -> None:
+    (tmp_path / FILE_NAME).write_bytes(content)
+    with pytest.raises(RunError, match=found):
+        read_manifest(tmp_path)
+
+
+def test_no_run_there(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"no manifest\.json"):
+        read_manifest(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(REQUEST, opset=12),
+        replace(REQUEST, allow_flex=True),
+        replace(REQUEST, model=ModelChoice(name="resnet18")),
+        replace(REQUEST, model=ModelChoice(random_weights=True)),
+        replace(REQUEST, preprocess=PreprocessChoice(input_size=256)),
+        replace(REQUEST, preprocess=PreprocessChoice(mean=(0.5, 0.5, 0.5))),
+    ],
+)
+def test_the_key_depends_on_what_the_run_is_made_from(other: ConvertRequest) -> None:
+    assert run_key(other) != run_key(REQUEST)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(REQUEST, variants=("float32",)),
+        replace(REQUEST, out="elsewhere"),
+        replace(REQUEST, calibration=CalibrationChoice(count=7)),
+    ],
+)
+def test_the_key_does_not_depend_on_the_rest(other: ConvertRequest) -> None:
+    assert run_key(other) == run_key(REQUEST)
+
+
+def test_files_count_by_content(tmp_path: Path) -> None:
+    for name, content in (("a", b"1"), ("b", b"1"), ("c", b"2")):
+        (tmp_path / name).write_bytes(content)
+    a, b, c = (
+        run_key(replace(REQUEST, model=ModelChoice(checkpoint=str(tmp_path / name))))
+        for name in "abc"
+    )
+    assert a == b != c
+    with pytest.raises(ModelError, match="cannot be read"):
+        run_key(replace(REQUEST, model=ModelChoice(checkpoint=str(tmp_path / "d"))))
+
+
+def test_the_command_is_complete_and_quoted() -> None:
+    request = ConvertRequest(
+        model=ModelChoice(name="resnet18", checkpoint="my weights.pth"),
+        preprocess=PreprocessChoice(input_size=256, mean=(0.5, 0.25, 0.125)),
+        calibration=CalibrationChoice(folder="photos", count=12, seed=3),
+        out="run",
+    )
+    assert command_line(request, ("float32", "int8")) == (
+        "python -m engine convert --model resnet18 --checkpoint 'my weights.pth' --input-size 256 "
+        "--mean 0.5,0.25,0.125 --variants float32,int8 --opset 13 --calibration photos "
+        "--calibration-count 12 --seed 3 --out run"
+    )
