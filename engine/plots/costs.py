@@ -13,7 +13,7 @@ from engine.plots.frame import framed, rows_height
 from engine.types import Latency
 
 _DWARFING = 5
-_LATENCY_AXIS = "median, ms a picture (left is quicker)"
+_LATENCY_AXIS = "median ms (left is quicker)"
 
 
 def latency_bars(latency: Latency) -> go.Figure:

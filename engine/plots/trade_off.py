@@ -51,7 +51,7 @@ def trade_off(points: Sequence[TradeOffPoint]) -> go.Figure:
     return _scatter(
         timed,
         lambda point: float(point.latency_ms or 0),
-        "median, ms a picture (left is quicker)",
+        "median ms (left is quicker)",
         missing,
     )
 

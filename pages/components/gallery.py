@@ -32,7 +32,8 @@ _STYLE = """
 .q-card{border:1px solid color-mix(in srgb,currentColor 16%,transparent);border-radius:9px;
   padding:.5rem .6rem;font-size:.78rem;min-width:0;position:relative}
 .q-card.q-flip{border:2px solid #c62659;padding:calc(.5rem - 1px) calc(.6rem - 1px)}
-.q-name{font-weight:650;display:flex;align-items:center;gap:.35rem;margin-bottom:.3rem}
+.q-name{font-weight:650;display:flex;flex-wrap:wrap;align-items:center;gap:.35rem;
+  margin-bottom:.3rem}
 .q-flag{margin-left:auto;background:#c62659;color:#fff;border-radius:6px;padding:0 .35rem;
   font-size:.7rem;font-weight:650;white-space:nowrap}
 .q-answer{display:flex;justify-content:space-between;gap:.4rem;line-height:1.5}
