@@ -16,7 +16,7 @@ from engine.requests import (
     ModelChoice,
     PreprocessChoice,
 )
-from engine.types import ORIGINAL, Latency, Progress
+from engine.types import ORIGINAL, Latency, Layout, LoweringName, Progress
 
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison
@@ -46,6 +46,8 @@ def convert(
     seed: int = 0,
     opset: int = DEFAULT_OPSET,
     allow_flex: bool = False,
+    lowering: LoweringName = "nhwc",
+    input_layout: Layout = "NHWC",
     out: PathLike | None = None,
     on_progress: OnProgress = _silent,
 ) -> Run:
@@ -67,6 +69,8 @@ def convert(
         seed: Seed of the choice among them.
         opset: ONNX operator set.
         allow_flex: Whether operators outside TFLite's built-in set may stay.
+        lowering: ``nhwc`` for our handlers of ONNX operators, ``stock`` for onnx-tf's own.
+        input_layout: Order of the picture input's dimensions in the TFLite files.
         out: Run folder; None puts it into the store.
         on_progress: Called for every step.
 
@@ -95,6 +99,8 @@ def convert(
         ),
         opset=opset,
         allow_flex=allow_flex,
+        lowering=lowering,
+        input_layout=input_layout,
         out=_text(out),
     )
     return convert_request(request, Foreground(on_progress))

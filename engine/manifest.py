@@ -16,9 +16,9 @@ from engine.converters.recipes import Recipe
 from engine.errors import ModelError, RunError
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertRequest
-from engine.types import Artifact, CalibrationInfo, Layout, ModelIdentity, Stage
+from engine.types import Artifact, CalibrationInfo, Layout, LoweringName, ModelIdentity, Stage
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"
 
 _PACKAGES = (
@@ -49,6 +49,7 @@ class Manifest:
         layout: Order of the dimensions of the original's picture input.
         opset: ONNX operator set.
         allow_flex: Whether SELECT_TF operators were allowed.
+        lowering: Whose handlers made TensorFlow's operators.
         recipes: Recipe of each variant.
         calibration: The representative dataset; None while no variant needed one.
         stages: Steps of the conversion with their errors (the hop ladder).
@@ -67,6 +68,7 @@ class Manifest:
     layout: Layout
     opset: int
     allow_flex: bool
+    lowering: LoweringName
     recipes: tuple[Recipe, ...]
     calibration: CalibrationInfo | None
     stages: tuple[Stage, ...]
@@ -163,6 +165,8 @@ def run_key(request: ConvertRequest) -> str:
         "preprocess": asdict(request.preprocess),
         "opset": request.opset,
         "allow_flex": request.allow_flex,
+        "lowering": request.lowering,
+        "input_layout": request.input_layout,
         "versions": {name: known[name] for name in _DECIDING_PACKAGES},
     }
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
@@ -210,6 +214,8 @@ def command_line(request: ConvertRequest, variants: tuple[str, ...]) -> str:
         ("--std", _triple(preprocess.std)),
         ("--variants", ",".join(variants)),
         ("--opset", request.opset),
+        ("--lowering", request.lowering),
+        ("--input-layout", request.input_layout),
         ("--calibration", calibration.folder),
         ("--calibration-count", calibration.count),
         ("--seed", calibration.seed),

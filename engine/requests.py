@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from engine.preprocess import ChannelOrder, Interpolation, ResizeRule
+from engine.types import Layout, LoweringName
 
 DEFAULT_MODEL = "efficientnet_lite0"
 DEFAULT_OPSET = 13
@@ -84,6 +85,9 @@ class ConvertRequest:
         calibration: The representative dataset.
         opset: ONNX operator set to export with.
         allow_flex: Whether operators outside TFLite's built-in set may be kept (SELECT_TF).
+        lowering: Whose handlers turn ONNX operators into TensorFlow's: ``nhwc`` for ours,
+            ``stock`` for onnx-tf's own.
+        input_layout: Order of the picture input's dimensions in the TFLite files.
         out: Run folder to make; None puts it into the store.
     """
 
@@ -93,6 +97,8 @@ class ConvertRequest:
     calibration: CalibrationChoice = field(default_factory=CalibrationChoice)
     opset: int = DEFAULT_OPSET
     allow_flex: bool = False
+    lowering: LoweringName = "nhwc"
+    input_layout: Layout = "NHWC"
     out: str | None = None
 
 

@@ -17,6 +17,9 @@ FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
 
 Layout = Literal["NCHW", "NHWC"]
+LAYOUTS: tuple[Layout, ...] = ("NHWC", "NCHW")
+LoweringName = Literal["nhwc", "stock"]
+LOWERINGS: tuple[LoweringName, ...] = ("nhwc", "stock")
 WeightsKind = Literal["package", "pretrained", "checkpoint", "random", "file"]
 Granularity = Literal["per-channel", "per-tensor", "none"]
 

@@ -50,6 +50,7 @@ def manifest(*variants: str, weights: str = "package", float32_bytes: int = 400)
         layout="NCHW",
         opset=13,
         allow_flex=False,
+        lowering="nhwc",
         recipes=tuple(recipe_named(name) for name in names),
         calibration=CalibrationInfo(100, 0, "2" * 64, True, None),
         stages=(

@@ -33,7 +33,7 @@ def test_keys_that_others_rely_on(tmp_path: Path) -> None:
     [
         (b"{", "a damaged manifest"),
         (b'{"schema_version": 99}', "schema version 99"),
-        (b'{"schema_version": 1}', "a damaged manifest"),
+        (b'{"schema_version": 2}', "a damaged manifest"),
         (manifest().to_json().replace(b'"bytes": 100', b'"bytes": "many"'), "a damaged manifest"),
         (b"\xff\xff", "a damaged manifest"),
     ],
@@ -54,6 +54,8 @@ def test_no_run_there(tmp_path: Path) -> None:
     [
         replace(REQUEST, opset=12),
         replace(REQUEST, allow_flex=True),
+        replace(REQUEST, lowering="stock"),
+        replace(REQUEST, input_layout="NCHW"),
         replace(REQUEST, model=ModelChoice(name="resnet18")),
         replace(REQUEST, model=ModelChoice(random_weights=True)),
         replace(REQUEST, preprocess=PreprocessChoice(input_size=256)),
@@ -97,6 +99,6 @@ def test_the_command_is_complete_and_quoted() -> None:
     )
     assert command_line(request, ("float32", "int8")) == (
         "python -m engine convert --model resnet18 --checkpoint 'my weights.pth' --input-size 256 "
-        "--mean 0.5,0.25,0.125 --variants float32,int8 --opset 13 --calibration photos "
-        "--calibration-count 12 --seed 3 --out run"
+        "--mean 0.5,0.25,0.125 --variants float32,int8 --opset 13 --lowering nhwc "
+        "--input-layout NHWC --calibration photos --calibration-count 12 --seed 3 --out run"
     )

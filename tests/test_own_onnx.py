@@ -72,7 +72,8 @@ def test_layouts_and_batches(tmp_path: Path, shape: Dims) -> None:
     assert run.manifest.model.classes == CLASSES
     assert run.manifest.labels is None
     assert run.manifest.preprocess.height == SIZE
-    assert run.layout("int8") == ("NHWC" if shape[3] == 3 else "NCHW")
+    assert run.layout("original") == ("NHWC" if shape[3] == 3 else "NCHW")
+    assert run.artifact("int8").inputs[0].shape == (shape[0] if shape[0] == 4 else 1, SIZE, SIZE, 3)
     comparison = engine.compare(run, SAMPLE_IMAGES)
     assert comparison.reference == ORIGINAL
     assert comparison.variant("float32").logit_max < 1e-4
@@ -91,7 +92,7 @@ def test_an_open_size_is_a_choice_and_a_fixed_one_is_not(tmp_path: Path) -> None
     free = classifier(tmp_path / "free.onnx", shape=["n", 3, "h", "w"])
     size = engine.PreprocessChoice(input_size=48)
     run = engine.convert(onnx=free, variants=["float32"], preprocess=size, out=tmp_path / "run")
-    assert run.artifact("float32").inputs[0].shape == (1, 3, 48, 48)
+    assert run.artifact("float32").inputs[0].shape == (1, 48, 48, 3)
     fixed = classifier(tmp_path / "fixed.onnx", shape=[1, 3, SIZE, SIZE])
     with pytest.raises(OptionError, match="32 x 32, which the file fixes"):
         engine.convert(onnx=fixed, variants=["float32"], preprocess=size, out=tmp_path / "no")

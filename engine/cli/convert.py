@@ -19,6 +19,7 @@ from engine.requests import (
     PreprocessChoice,
 )
 from engine.runs import Run
+from engine.types import LAYOUTS, LOWERINGS
 
 VARIANTS_HELP = "Comma-separated: all, " + ", ".join(recipe.name for recipe in RECIPES) + "."
 _PREPROCESS = (
@@ -68,6 +69,20 @@ class Triple(click.ParamType[tuple[float, ...]]):
 @click.option("--seed", default=0, show_default=True, help="Seed of the choice among them.")
 @click.option("--opset", default=DEFAULT_OPSET, show_default=True, help="ONNX operator set.")
 @click.option("--allow-flex", is_flag=True, help="Allow TensorFlow operators (SELECT_TF).")
+@click.option(
+    "--lowering",
+    type=click.Choice(LOWERINGS),
+    default="nhwc",
+    show_default=True,
+    help="Handlers of ONNX operators: ours, or onnx-tf's own.",
+)
+@click.option(
+    "--input-layout",
+    type=click.Choice(LAYOUTS),
+    default="NHWC",
+    show_default=True,
+    help="Order of the picture's dimensions in the TFLite files.",
+)
 @click.option("--input-size", type=int, help="Height and width of the input, in pixels.")
 @click.option("--resize", type=click.Choice(RESIZE_RULES), help="How pictures are fitted.")
 @click.option("--resize-size", type=int, help="Shorter side before the crop, in pixels.")

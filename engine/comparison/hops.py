@@ -41,8 +41,7 @@ def check_hop(
         Absolute and relative error as of `hop_errors`; None for the first stage.
 
     Raises:
-        HopError: The logits are not finite, are of another shape, moved too far, or are the same
-            for every picture although they were not before.
+        HopError: The logits are not finite, are of another shape, or moved too far.
     """
     broken = int((~np.isfinite(after)).any(axis=1).sum())
     if broken:
@@ -58,9 +57,22 @@ def check_hop(
             f"logits that differ by {absolute:.3g} ({relative:.2g} of the largest)",
             f"at most {tolerance:g} of the largest",
         )
+    return absolute, relative
+
+
+def check_answers_follow(hop: str, before: FloatArray, after: FloatArray) -> None:
+    """Refuse a stage that answers the same for every picture although the one before did not.
+
+    Args:
+        hop: The stage and the one before it, for the message.
+        before: Logits of the stage before, shape (pictures, classes).
+        after: Logits of this stage.
+
+    Raises:
+        HopError: It does.
+    """
     if len(after) > 1 and _constant(after) and not _constant(before):
         raise _broken(hop, "the same logits for every picture", "answers that follow the picture")
-    return absolute, relative
 
 
 def _constant(logits: FloatArray) -> bool:

@@ -9,14 +9,24 @@ from typing import TYPE_CHECKING, Any
 from engine.converters.lowering import register_handlers
 from engine.converters.onnx_tf_import import import_onnx_tf
 from engine.errors import ConversionError, OperatorError
+from engine.types import Layout, LoweringName
 
 if TYPE_CHECKING:
     import onnx
 
 _STAGE = "ONNX to SavedModel"
+# Axes of the other layout, in the order of the one named.
+_TURNS: dict[Layout, tuple[int, ...]] = {"NCHW": (0, 3, 1, 2), "NHWC": (0, 2, 3, 1)}
 
 
-def savedmodel_from_onnx(model: onnx.ModelProto, folder: Path) -> None:
+def savedmodel_from_onnx(
+    model: onnx.ModelProto,
+    folder: Path,
+    *,
+    layout: Layout,
+    input_layout: Layout,
+    lowering: LoweringName,
+) -> None:
     """Convert a model with a static input, and save it with one serving signature.
 
     The signature is traced from onnx-tf's module directly; onnx-tf's own ``export_graph`` gives
@@ -25,6 +35,9 @@ def savedmodel_from_onnx(model: onnx.ModelProto, folder: Path) -> None:
     Args:
         model: One float32 picture input with fixed dimensions; its first output is the logits.
         folder: Where to write the SavedModel.
+        layout: Order of the dimensions of the model's input.
+        input_layout: Order of the dimensions of the SavedModel's input.
+        lowering: Whose handlers turn ONNX operators into TensorFlow's.
 
     Raises:
         OperatorError: onnx-tf has no handler for an operator.
@@ -33,18 +46,24 @@ def savedmodel_from_onnx(model: onnx.ModelProto, folder: Path) -> None:
     import tensorflow as tf
 
     backend: Any = import_onnx_tf()
-    register_handlers()
+    register_handlers(lowering)
     try:
         representation = backend.prepare(model, logging_level="ERROR")
         (input_name,) = representation.inputs
         output_name = representation.outputs[0]
         module = representation.tf_module
-        spec = tf.TensorSpec.from_spec(representation.signatures[input_name], name="input")
+        shape = representation.signatures[input_name].shape.as_list()
+        turn = None if layout == input_layout else _TURNS[layout]
+        if turn is not None:
+            shape = [shape[axis] for axis in _TURNS[input_layout]]
+        spec = tf.TensorSpec(shape, tf.float32, name="input")
         # onnx-tf reads this to keep Python values out of the traced graph.
         module.is_export = True
         call: Any = vars(type(module))["__call__"].python_function
 
         def serve(picture: Any) -> dict[str, Any]:
+            if turn is not None:
+                picture = tf.transpose(picture, turn)
             return {"logits": call(module, **{input_name: picture})[output_name]}
 
         # AutoGraph rewrites all of onnx-tf's code, which takes most of the time; only handlers
