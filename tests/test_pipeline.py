@@ -48,6 +48,13 @@ def test_no_flex_operators(run: Run) -> None:
         assert not [name for name in artifact.operators if name.startswith("Flex")]
 
 
+def test_there_is_no_transpose_and_pictures_go_in_as_nhwc(run: Run) -> None:
+    for artifact in run.manifest.artifacts:
+        assert "TRANSPOSE" not in artifact.operators
+        assert artifact.layout == "NHWC"
+        assert artifact.inputs[0].shape == (1, 224, 224, 3)
+
+
 def test_sizes(run: Run) -> None:
     sizes = {artifact.variant: artifact.bytes for artifact in run.manifest.artifacts}
     assert sizes["float32"] == run.manifest.float32_bytes
@@ -158,3 +165,22 @@ def test_latency_and_report_on_the_command_line(run: Run, tmp_path: Path) -> Non
     report = json.loads((tmp_path / "R.json").read_text())
     assert report["latency"]["entries"][0]["variant"] == "float32"
     assert report["manifest"]["key"] == run.manifest.key
+
+
+def test_the_stock_lowering_and_the_input_layout_are_choices(tmp_path: Path) -> None:
+    stock = engine.convert(variants=["float32"], lowering="stock", out=tmp_path / "stock")
+    assert stock.artifact("float32").operators["TRANSPOSE"] > 10
+    planar = engine.convert(variants=["float32"], input_layout="NCHW", out=tmp_path / "planar")
+    assert planar.artifact("float32").operators["TRANSPOSE"] == 1
+    assert planar.artifact("float32").inputs[0].shape == (1, 3, 224, 224)
+    for run in (stock, planar):
+        assert engine.compare(run, SAMPLE_IMAGES).variant("float32").logit_rms < 1e-4
+
+
+def test_networks_with_padded_max_pools_can_be_quantized(tmp_path: Path) -> None:
+    run = engine.convert(
+        "resnet18", random_weights=True, variants=["int8"], calibration_count=4, out=tmp_path / "r"
+    )
+    assert run.manifest.model.random
+    assert "MAX_POOL_2D" in run.artifact("int8").operators
+    assert any("random" in note for note in engine.compare(run, SAMPLE_IMAGES).notes)

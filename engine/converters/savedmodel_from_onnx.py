@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.converters.clean_onnx import cleaned
 from engine.converters.lowering import register_handlers
 from engine.converters.onnx_tf_import import import_onnx_tf
 from engine.errors import ConversionError, OperatorError
@@ -47,6 +48,8 @@ def savedmodel_from_onnx(
 
     backend: Any = import_onnx_tf()
     register_handlers(lowering)
+    if lowering == "nhwc":
+        model = cleaned(model)
     try:
         representation = backend.prepare(model, logging_level="ERROR")
         (input_name,) = representation.inputs

@@ -14,19 +14,22 @@ from engine.converters.lowering.layout import constant, is_picture, padded, to_n
 
 
 def pad(node: Any, tensors: dict[str, Any]) -> Any:
-    """Lower a constant zero padding of rows and columns."""
+    """Lower a padding whose lengths are known and not negative, with a constant value."""
+    import tensorflow as tf
+
     x = tensors[node.inputs[0]]
-    flat = _pads(node, tensors)
-    if flat is None or not _pads_with_zero(node, tensors) or not is_picture(x):
+    flat, value = _pads(node, tensors), _value(node, tensors)
+    if flat is None or value is None or min(flat) < 0 or len(flat) != 2 * (x.shape.rank or 0):
         return repaired_pad(node, tensors)
-    if len(flat) != 8 or min(flat) < 0 or any(flat[axis] for axis in (0, 1, 4, 5)):
-        return repaired_pad(node, tensors)
-    return to_nchw(padded(to_nhwc(x), [[flat[2], flat[6]], [flat[3], flat[7]]]))
+    pairs = [[flat[axis], flat[axis + x.shape.rank]] for axis in range(x.shape.rank)]
+    if is_picture(x) and value == 0 and not any(map(any, pairs[:2])):
+        return to_nchw(padded(to_nhwc(x), pairs[2:]))
+    return tf.pad(x, pairs, constant_values=value)
 
 
 def repaired_pad(node: Any, tensors: dict[str, Any]) -> Any:
     """Leave the work to the stock handler, without a padding value that is 0 anyway."""
-    if len(node.inputs) >= 3 and _pads_with_zero(node, tensors):
+    if len(node.inputs) >= 3 and _value(node, tensors) == 0:
         node.inputs = node.inputs[:2]
 
 
@@ -37,14 +40,15 @@ def _pads(node: Any, tensors: dict[str, Any]) -> list[int] | None:
     return None if value is None else [int(size) for size in value]
 
 
-def _pads_with_zero(node: Any, tensors: dict[str, Any]) -> bool:
+def _value(node: Any, tensors: dict[str, Any]) -> float | None:
+    """What is padded with; None for other modes and for values known only at run time."""
     mode = node.attrs.get("mode", "constant")
     if (mode.decode() if isinstance(mode, bytes) else mode) != "constant":
-        return False
+        return None
     if len(node.inputs) >= 3 and node.inputs[2]:
         value = constant(tensors[node.inputs[2]])
-        return value is not None and bool(value == 0)
-    return float(node.attrs.get("value", 0.0)) == 0
+        return None if value is None else float(value.reshape(-1)[0])
+    return float(node.attrs.get("value", 0.0))
 
 
 LOWERINGS = {"Pad": pad}
