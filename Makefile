@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: setup setup-dev run test lint format bench clean
+.PHONY: setup setup-dev run test lint format bench screenshots clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -36,6 +36,10 @@ format: setup-dev
 
 bench: setup
 	$(BIN)/python -m benchmarks.plain_script
+
+SCREENSHOTS ?= build/screenshots
+screenshots: setup-dev
+	PYTHONPATH=. $(BIN)/python docs/take_screenshots.py $(SCREENSHOTS)
 
 clean:
 	rm -rf $(VENV)

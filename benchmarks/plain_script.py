@@ -39,7 +39,12 @@ def plain_script(folder: Path) -> None:
     source = torch_source(ModelChoice())
     dataset = representative_dataset(CalibrationChoice(count=COUNT), SAMPLE_IMAGES)
     torch.onnx.export(
-        source.build(), (torch.zeros(1, 3, 224, 224),), str(folder / "m.onnx"), dynamo=False
+        source.build(),
+        (torch.zeros(1, 3, 224, 224),),
+        str(folder / "m.onnx"),
+        dynamo=False,
+        opset_version=13,
+        input_names=["input"],
     )
     import_onnx_tf().prepare(onnx.load(folder / "m.onnx")).export_graph(str(folder / "saved"))
     for recipe in RECIPES:

@@ -135,7 +135,6 @@ def difference_heatmap(
             y=list(pictures),
             text=text,
             texttemplate="%{text}" if len(pictures) <= 40 else None,
-            textfont={"size": 11},
             colorscale=[[0, "#fff4ea"], [1, "#ea7317"]],
             zmin=0,
             colorbar={"title": {"text": "rms, logits"}, "thickness": 12},

@@ -20,6 +20,7 @@ from engine.requests import (
     ModelChoice,
     PreprocessChoice,
 )
+from engine.types import LAYOUTS, LOWERINGS, Layout, LoweringName
 from pages.components import jobs, session
 from pages.components.problems import plain
 
@@ -55,7 +56,8 @@ def convert_form() -> ConvertRequest | None:
             key="convert_variants",
         )
         with st.expander("Preprocessing and operator set", icon=":material/tune:"):
-            preprocess, opset, allow_flex = _details()
+            preprocess = _preprocessing()
+            opset, lowering, input_layout, allow_flex = _translation()
     if model is None or calibration is None:
         return None
     if not variants:
@@ -68,6 +70,8 @@ def convert_form() -> ConvertRequest | None:
         calibration=calibration,
         opset=opset,
         allow_flex=allow_flex,
+        lowering=lowering,
+        input_layout=input_layout,
     )
 
 
@@ -214,7 +218,7 @@ def _uploaded_folder() -> str | None:
     return found
 
 
-def _details() -> tuple[PreprocessChoice, int, bool]:
+def _preprocessing() -> PreprocessChoice:
     one, two, three, four = st.columns(4)
     size = one.number_input(
         "Input size, px", 1, 2048, None, placeholder=_OWN, key="pre_size", persist_state="session"
@@ -249,16 +253,7 @@ def _details() -> tuple[PreprocessChoice, int, bool]:
         key="pre_order",
         persist_state="session",
     )
-    opset = four.number_input(
-        "ONNX opset", 9, 17, DEFAULT_OPSET, key="opset", persist_state="session"
-    )
-    allow_flex = st.toggle(
-        "Allow TensorFlow operators (SELECT_TF)",
-        key="flex",
-        persist_state="session",
-        help="Only where a model needs them: the app then ships a larger runtime.",
-    )
-    choice = PreprocessChoice(
+    return PreprocessChoice(
         input_size=size,
         resize=resize,
         resize_size=resize_size,
@@ -267,7 +262,35 @@ def _details() -> tuple[PreprocessChoice, int, bool]:
         mean=_triple("Mean", mean),
         std=_triple("Std", std),
     )
-    return choice, opset, allow_flex
+
+
+def _translation() -> tuple[int, LoweringName, Layout, bool]:
+    one, two, three, four = st.columns(4, vertical_alignment="bottom")
+    opset = one.number_input(
+        "ONNX opset", 9, 17, DEFAULT_OPSET, key="opset", persist_state="session"
+    )
+    lowering = two.selectbox(
+        "Lowering",
+        LOWERINGS,
+        key="lowering",
+        persist_state="session",
+        help="nhwc: our translation, without needless transposes. stock: onnx-tf's own.",
+    )
+    layout = three.selectbox(
+        "Input layout",
+        LAYOUTS,
+        key="input_layout",
+        persist_state="session",
+        help="NHWC is how phone code feeds pictures; NCHW costs a transpose.",
+    )
+    allow_flex = four.toggle(
+        "Allow SELECT_TF",
+        key="flex",
+        persist_state="session",
+        help="TensorFlow operators outside TFLite's own, only where a model needs them: the app "
+        "then ships a larger runtime.",
+    )
+    return opset, lowering, layout, allow_flex
 
 
 def _triple(name: str, text: str) -> tuple[float, float, float] | None:

@@ -1,0 +1,101 @@
+"""Screenshots of every page, wide and narrow, light and dark; run it with ``make screenshots``.
+
+Converts the default model into a store of its own, opens the dashboard on it in Debian's chromium,
+and writes ``<page>_<width>_<theme>.png`` to the folder given.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+
+from playwright.sync_api import Browser, sync_playwright
+
+import engine
+from engine.store import HOME_VARIABLE
+
+ROOT = Path(__file__).parent.parent
+PAGES = ("convert", "predictions", "logit_differences", "latency_and_size", "run_details")
+WIDTHS = {1440: 1000, 390: 844}
+THEMES = ("light", "dark")
+ADDRESSES = {"convert": ""}  # the first page has none of its own
+
+
+@contextmanager
+def dashboard() -> Iterator[str]:
+    """A server on a free port of loopback, ready to answer."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    options = ["--server.headless", "true", "--server.port", str(port)]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", *options],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        for _ in range(100):
+            try:
+                urllib.request.urlopen(f"{address}/_stcore/health", timeout=2).close()
+                break
+            except (URLError, OSError):
+                time.sleep(0.2)
+        yield address
+    finally:
+        server.terminate()
+        server.wait(20)
+
+
+def take(browser: Browser, address: str, folder: Path) -> None:
+    """Open every page in every size and theme."""
+    for theme in THEMES:
+        for width, height in WIDTHS.items():
+            context = browser.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if theme == "dark" else "light",
+            )
+            tab = context.new_page()
+            for name in PAGES:
+                tab.goto(f"{address}/{ADDRESSES.get(name, name)}")
+                tab.get_by_role("heading", level=1).first.wait_for(timeout=120_000)
+                tab.wait_for_timeout(2_500)
+                tall = tab.evaluate(
+                    "document.querySelector('[data-testid=stMain]')?.scrollHeight ?? 0"
+                )
+                tab.set_viewport_size({"width": width, "height": max(height, min(tall, 3_500))})
+                tab.wait_for_timeout(1_200)
+                tab.screenshot(path=folder / f"{name}_{width}_{theme}.png")
+                tab.set_viewport_size({"width": width, "height": height})
+            context.close()
+
+
+def main(folder: Path) -> None:
+    """Convert, measure, open, photograph."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as home:
+        os.environ[HOME_VARIABLE] = home
+        run = engine.convert(calibration_count=32)
+        engine.latency(run, rounds=20)
+        engine.compare(run, ROOT / "sample_images")
+        with dashboard() as address, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
+            )
+            take(browser, address, folder)
+            browser.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
