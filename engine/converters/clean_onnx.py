@@ -5,12 +5,14 @@ from __future__ import annotations
 import traceback
 from typing import TYPE_CHECKING
 
+from engine.converters.onnx_patterns import fuse
+
 if TYPE_CHECKING:
     import onnx
 
 
 def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Fold constants and merge operators with onnxslim.
+    """Fold constants with onnxslim, and merge groups of operators that stand for one.
 
     torch writes a zero padding as a chain of seventeen operators on constants; folded, it becomes a
     part of the convolution behind it. The hop ladder checks the result: the SavedModel made from it
@@ -20,16 +22,20 @@ def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
         model: The graph; not changed.
 
     Returns:
-        A tidier graph; where onnxslim fails, which the log then shows, the graph as it was.
+        A tidier graph; where that fails, which the log then shows, the graph as it was.
     """
+    import onnx_ir
     import onnxslim
 
     try:
         slim: onnx.ModelProto = onnxslim.slim(_copy(model))
-    except Exception:  # onnxslim passes on whatever a graph provokes, and is no must
+        graph = onnx_ir.from_proto(slim)
+        fuse(graph)
+        tidy: onnx.ModelProto = onnx_ir.to_proto(graph)
+    except Exception:  # they pass on whatever a graph provokes, and are no must
         traceback.print_exc()
         return model
-    return slim
+    return tidy
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -12,39 +12,66 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-OPERATORS = (
-    "Conv",
-    "MaxPool",
-    "AveragePool",
-    "GlobalAveragePool",
-    "ReduceMean",
-    "Pad",
-    "Concat",
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-)
-NEWER_THAN_OPSET_17 = {
-    "test_averagepool_2d_dilations",
-    "test_constant_pad_axes",
-    "test_constant_pad_negative_axes",
+# What is left out, and why.
+OF_THREE_DIMENSIONS = {
+    "test_averagepool_3d_default",
+    "test_averagepool_3d_dilations_small",
+    "test_averagepool_3d_dilations_large_count_include_pad_is_0_ceil_mode_is_True",
+    "test_averagepool_3d_dilations_large_count_include_pad_is_0_ceil_mode_is_False",
+    "test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_True",
+    "test_averagepool_3d_dilations_large_count_include_pad_is_1_ceil_mode_is_False",
+    "test_convtranspose_3d",
+    "test_maxpool_3d_default",
+    "test_maxpool_3d_dilations",
+    "test_maxpool_3d_dilations_use_ref_impl",
+    "test_maxpool_3d_dilations_use_ref_impl_large",
 }
-LEFT_TO_ONNX_TF = {"test_maxpool_2d_dilations"}
+OF_TRAINING = {
+    "test_training_dropout_default",
+    "test_training_dropout",
+    "test_training_dropout_zero_ratio",
+}
+OF_TENSORS_WITHOUT_NUMBERS = {
+    "test_reduce_sum_empty_set_non_reduced_axis_zero",
+    "test_reshape_allowzero_reordered",
+    "test_shape_start_greater_than_end",
+    "test_slice_start_out_of_bounds",
+}
+WITHOUT_A_KERNEL_IN_TFLITE = {
+    "test_pow_types_float32_uint64",
+    "test_resize_tf_crop_and_resize",
+    "test_resize_tf_crop_and_resize_extrapolation_value",
+    "test_resize_tf_crop_and_resize_axes_2_3",
+    "test_resize_tf_crop_and_resize_axes_3_2",
+}
+NOT_DONE = {
+    "test_resize_upsample_sizes_nearest_not_larger",
+    "test_resize_upsample_sizes_nearest_not_smaller",
+    "test_resize_downsample_sizes_nearest_not_larger",
+    "test_resize_downsample_sizes_nearest_not_smaller",
+}
+LEFT_OUT = (
+    OF_THREE_DIMENSIONS
+    | OF_TRAINING
+    | OF_TENSORS_WITHOUT_NUMBERS
+    | WITHOUT_A_KERNEL_IN_TFLITE
+    | NOT_DONE
+)
+PASSING = 388
 
 
 def test_node_cases_of_onnx() -> None:
     root = Path(__file__).parent.parent.parent
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).parent / "node_cases.py"), *OPERATORS],
+        [sys.executable, str(Path(__file__).parent / "node_cases.py")],
         capture_output=True,
         text=True,
         check=False,
-        timeout=400,
+        timeout=900,
         env=os.environ | {"PYTHONPATH": str(root), "CUDA_VISIBLE_DEVICES": "-1"},
     )
     assert done.returncode == 0, done.stderr[-2000:]
     results: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
     failed = {name: why for name, why in results.items() if why != "ok"}
-    assert set(failed) <= NEWER_THAN_OPSET_17 | LEFT_TO_ONNX_TF, failed
-    assert len(results) - len(failed) >= 30
+    assert set(failed) == LEFT_OUT, {n: failed.get(n) for n in set(failed) ^ LEFT_OUT}
+    assert len(results) - len(failed) >= PASSING

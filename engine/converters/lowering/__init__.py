@@ -2,30 +2,48 @@
 
 onnx-tf finds its handlers among the subclasses of `BackendHandler`, the last of an operator
 winning. Ours are subclasses of the stock handlers: where a lowering of ours gives None, the stock
-handler does the work. One file a family of operators; each says what the stock handler does and
-why ours differs.
-
-The layout is carried as pairs of transposes: every lowering of ours turns its input to NHWC,
-computes there, and turns the result back to NCHW. The turns between two of them cancel in the
-TFLite converter.
+handler does the work. One file a family of operators; each says what the stock handlers do and why
+ours differ. How the layout is carried from one to the next is in `layout`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from engine.converters.lowering import convolution, elementwise, padding, pooling
+from engine.converters.lowering import (
+    activation,
+    convolution,
+    elementwise,
+    linear,
+    normalization,
+    padding,
+    pooling,
+    reduction,
+    resizing,
+    shape,
+)
+from engine.converters.lowering.node import Lowering, Node
+from engine.converters.onnx_patterns import DOMAIN_OF_OURS
 from engine.types import LoweringName
 
-Lowering = Callable[[Any, dict[str, Any]], Any]
-
-_FAMILIES: dict[str, Lowering] = (
-    convolution.LOWERINGS | pooling.LOWERINGS | padding.LOWERINGS | elementwise.LOWERINGS
+LOWERINGS: dict[str, Lowering] = (
+    elementwise.LOWERINGS
+    | activation.LOWERINGS
+    | convolution.LOWERINGS
+    | linear.LOWERINGS
+    | normalization.LOWERINGS
+    | padding.LOWERINGS
+    | pooling.LOWERINGS
+    | reduction.LOWERINGS
+    | resizing.LOWERINGS
+    | shape.LOWERINGS
 )
 # Without these two even the stock graph cannot be quantized; see their docstrings.
-_REPAIRS = {"Pad": padding.repaired_pad, "MaxPool": pooling.max_pool}
+_REPAIRS: dict[str, Lowering] = {"Pad": padding.repaired_pad, "MaxPool": pooling.max_pool}
+# Newer operator sets than onnx-tf knows only added types to these; their older form serves.
+_ONLY_WIDENED = {*elementwise.LOWERINGS, *activation.LOWERINGS, "MaxPool"}
 
 
 @cache
@@ -42,13 +60,59 @@ def register_handlers(name: LoweringName) -> tuple[type, ...]:
     from onnx_tf.handlers.backend_handler import BackendHandler
 
     stock = {handler.ONNX_OP: handler for handler in BackendHandler.__subclasses__()}
-    lowerings = _FAMILIES if name == "nhwc" else _REPAIRS
-    return tuple(_handler(stock[op], lower, BackendHandler) for op, lower in lowerings.items())
+    lowerings = LOWERINGS if name == "nhwc" else _REPAIRS
+    handlers = [
+        _handler(op, stock.get(op), lower, BackendHandler) for op, lower in lowerings.items()
+    ]
+    if name == "nhwc":
+        handlers += [
+            _handler(op, None, LOWERINGS[op], BackendHandler, DOMAIN_OF_OURS)
+            for op in ("Gelu", "HardSwish", "LayerNormalization")
+        ]
+    return tuple(handlers)
 
 
-def _handler(stock: Any, lower: Lowering, base: Any) -> type:
+def _handler(op: str, stock: Any, lower: Lowering, base: Any, domain: str = "") -> type:
     def handle(cls: Any, /, node: Any, **kwargs: Any) -> Any:
-        result = lower(node, kwargs["tensor_dict"])
-        return stock.handle.__func__(cls, node, **kwargs) if result is None else [result]
+        tensors = kwargs["tensor_dict"]
 
-    return type(f"{stock.__name__}InNhwc", (stock, base), {"handle": classmethod(handle)})
+        def run_stock(inputs: Sequence[Any]) -> list[Any]:
+            if stock is None:
+                raise NotImplementedError(f"{op} is not implemented in this form.")
+            if op in _ONLY_WIDENED:
+                cls.SINCE_VERSION = _newest(stock, seen.since)
+            names = [
+                f"{node.name}/{place}" if x is not None else "" for place, x in enumerate(inputs)
+            ]
+            given = {name: x for name, x in zip(names, inputs, strict=True) if name}
+            before, node.inputs = node.inputs, names
+            try:
+                found = stock.handle.__func__(
+                    cls, node, **kwargs | {"tensor_dict": tensors | given}
+                )
+                return list(found)
+            finally:
+                node.inputs, cls.SINCE_VERSION = before, seen.since
+
+        seen = Node(
+            kind=op,
+            since=cls.SINCE_VERSION,
+            inputs=tuple(tensors[name] if name else None for name in node.inputs),
+            attributes={
+                key: value.decode() if isinstance(value, bytes) else value
+                for key, value in node.attrs.items()
+            },
+            outputs=sum(map(bool, node.outputs)),
+            stock=run_stock,
+        )
+        lowered = lower(seen)
+        return run_stock(seen.inputs) if lowered is None else lowered
+
+    bases = (base,) if stock is None else (stock, base)
+    members = {"handle": classmethod(handle), "ONNX_OP": op, "DOMAIN": domain}
+    return type(f"{op}InNhwc", bases, members)
+
+
+def _newest(stock: Any, since: int) -> int:
+    """The newest form of an operator that a stock handler knows, up to the one asked for."""
+    return max((version for version in stock.get_versions() if version <= since), default=since)

@@ -1,58 +1,154 @@
-"""Conv.
+"""Conv and ConvTranspose.
 
-The stock handler turns to NHWC and back around every convolution as ours does, but splits a grouped
-convolution into one a group, pads in NCHW (which keeps the turns from cancelling), and computes
-the weights' turn in the graph. Ours pads in NHWC, uses TensorFlow's SAME only where it is the same
-arithmetic, makes one operator of every convolution, and stores turned weights.
+The stock handlers turn to NHWC and back around every convolution as ours do, but split a grouped
+convolution into one a group, pad in NCHW (which keeps the turns from cancelling), and compute the
+weights' turn in the graph. Ours pad in NHWC, use TensorFlow's SAME only where it is the same
+arithmetic, make one operator of every convolution, and store turned weights. A convolution over one
+dimension becomes one over pictures of a single row.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from engine.converters.lowering.layout import (
     constant,
-    is_picture,
-    is_same,
-    padded,
-    pads_of,
-    reach,
+    is_static,
+    reshaped,
     to_nchw,
     to_nhwc,
 )
+from engine.converters.lowering.node import Node
+from engine.converters.lowering.windows import is_same, padded, pads_of, reach
 
 
-def conv(node: Any, tensors: dict[str, Any]) -> Any:
-    """Lower a two-dimensional convolution with constant weights."""
+def conv(node: Node) -> list[Any] | None:
+    """Lower a convolution over one or two dimensions with constant weights."""
+    x, kernel = node.inputs[0], constant(node.inputs[1])
+    if kernel is None or x.shape.rank != kernel.ndim or not is_static(x):
+        return None
+    if kernel.ndim == 3:
+        return _over_one_dimension(node, kernel, conv)
+    return [to_nchw(_convolved(node, to_nhwc(x), kernel))] if kernel.ndim == 4 else None
+
+
+def _convolved(node: Node, y: Any, kernel: np.ndarray) -> Any:
     import tensorflow as tf
 
-    x, kernel = tensors[node.inputs[0]], constant(tensors[node.inputs[1]])
-    if kernel is None or kernel.ndim != 4 or not is_picture(x):
-        return None
-    _, channels, *sizes = x.shape.as_list()
+    _, *sizes, channels = y.shape.as_list()
     outputs, group_channels, *window = kernel.shape
-    strides = list(node.attrs.get("strides", [1, 1]))
-    dilations = list(node.attrs.get("dilations", [1, 1]))
+    strides = list(node.attributes.get("strides", [1, 1]))
+    dilations = list(node.attributes.get("dilations", [1, 1]))
     spans = [reach(k, d) for k, d in zip(window, dilations, strict=True)]
-    pads = pads_of(node.attrs, sizes, window)
-    if min(map(min, pads)) < 0:
-        return None
-    y = to_nhwc(x)
-    if is_same(pads, sizes, spans, strides):
-        mode = "SAME"
-    else:
-        y, mode = padded(y, pads), "VALID"
-    if group_channels == 1 and channels > 1:
-        if strides[0] != strides[1] or (strides != [1, 1] and dilations != [1, 1]):
-            return None
+    pads = pads_of(node.attributes, sizes, window)
+    mode = "SAME" if is_same(pads, sizes, spans, strides) else "VALID"
+    if mode == "VALID":
+        y = padded(y, pads)
+    even = strides[0] == strides[1] and (strides == [1, 1] or dilations == [1, 1])
+    if group_channels == 1 and channels > 1 and even:
         depth = kernel.reshape(channels, outputs // channels, *window).transpose(2, 3, 0, 1)
         y = tf.nn.depthwise_conv2d(y, depth, [1, *strides, 1], mode, dilations=dilations)
     else:
-        turned = kernel.transpose(2, 3, 1, 0)
-        y = tf.nn.conv2d(y, turned, strides, mode, dilations=dilations)
-    if len(node.inputs) == 3:
-        y = tf.nn.bias_add(y, tensors[node.inputs[2]])
-    return to_nchw(y)
+        y = tf.nn.conv2d(y, kernel.transpose(2, 3, 1, 0), strides, mode, dilations=dilations)
+    bias = node.input(2)
+    return y if bias is None else tf.nn.bias_add(y, bias)
 
 
-LOWERINGS = {"Conv": conv}
+def conv_transpose(node: Node) -> list[Any] | None:
+    """Lower a transposed convolution over one or two dimensions with constant weights."""
+    import tensorflow as tf
+
+    x, kernel = node.inputs[0], constant(node.inputs[1])
+    if kernel is None or x.shape.rank != kernel.ndim or not is_static(x):
+        return None
+    if kernel.ndim == 3:
+        return _over_one_dimension(node, kernel, conv_transpose)
+    if kernel.ndim != 4:
+        return None
+    groups = int(node.attributes.get("group", 1))
+    kernel = _dilated(kernel, node.attributes.get("dilations", [1, 1]))
+    strides = list(node.attributes.get("strides", [1, 1]))
+    y = to_nhwc(x)
+    whole = [
+        (size - 1) * stride + span
+        for size, stride, span in zip(y.shape[1:3], strides, kernel.shape[2:], strict=True)
+    ]
+    parts = [
+        tf.nn.conv2d_transpose(
+            part,
+            weights.transpose(2, 3, 1, 0),
+            [y.shape[0], *whole, weights.shape[1]],
+            strides,
+            "VALID",
+        )
+        for part, weights in zip(
+            tf.split(y, groups, 3) if groups > 1 else [y], np.split(kernel, groups), strict=True
+        )
+    ]
+    z = tf.concat(parts, 3) if groups > 1 else parts[0]
+    begin, size = _cut_out(node, y.shape[1:3], strides, whole)
+    missing = [max(0, b + s - w) for b, s, w in zip(begin, size, whole, strict=True)]
+    z = padded(z, [[0, lack] for lack in missing])
+    z = z[:, begin[0] : begin[0] + size[0], begin[1] : begin[1] + size[1], :]
+    bias = node.input(2)
+    return [to_nchw(z if bias is None else tf.nn.bias_add(z, bias))]
+
+
+def _cut_out(
+    node: Node, sizes: list[int], strides: list[int], whole: list[int]
+) -> tuple[list[int], list[int]]:
+    """Where the output lies in the whole: first row and column, and how many of each."""
+    extra = node.attributes.get("output_padding", [0, 0])
+    wanted = node.attributes.get("output_shape")
+    mode = node.attributes.get("auto_pad", "NOTSET")
+    if wanted is None and mode in {"SAME_UPPER", "SAME_LOWER"}:
+        wanted = [size * stride for size, stride in zip(sizes, strides, strict=True)]
+    if wanted is None:
+        flat = node.attributes.get("pads", [0] * 4) if mode == "NOTSET" else [0] * 4
+        ends = [w + e - a for w, e, a in zip(whole, extra, flat[2:], strict=True)]
+        return list(flat[:2]), [end - b for end, b in zip(ends, flat[:2], strict=True)]
+    wanted = list(wanted)[-2:]
+    totals = [max(0, w + e - s) for w, e, s in zip(whole, extra, wanted, strict=True)]
+    upper = mode != "SAME_LOWER" if "output_shape" not in node.attributes else mode == "SAME_UPPER"
+    begin = [total // 2 if upper else total - total // 2 for total in totals]
+    return begin, wanted
+
+
+def _dilated(kernel: np.ndarray, dilations: list[int]) -> np.ndarray:
+    """The kernel with zeros between its taps."""
+    spans = [reach(k, d) for k, d in zip(kernel.shape[2:], dilations, strict=True)]
+    wide = np.zeros((*kernel.shape[:2], *spans), kernel.dtype)
+    wide[:, :, :: dilations[0], :: dilations[1]] = kernel
+    return wide
+
+
+def _over_one_dimension(node: Node, kernel: np.ndarray, lower: Any) -> list[Any]:
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    batch, channels, length = x.shape.as_list()
+    attributes = dict(node.attributes)
+    for name, neutral in (
+        ("strides", 1),
+        ("dilations", 1),
+        ("output_padding", 0),
+        ("kernel_shape", 1),
+        ("output_shape", 1),
+    ):
+        if name in attributes:
+            attributes[name] = [neutral, *attributes[name][-1:]]
+    if "pads" in attributes:
+        before, after = attributes["pads"]
+        attributes["pads"] = [0, before, 0, after]
+    row = reshaped(x, [batch, channels, 1, length])
+    taps = tf.constant(kernel[:, :, None, :])
+    inputs = (row, taps, *node.inputs[2:])
+    (y,) = lower(replace(node, inputs=inputs, attributes=attributes))
+    sizes = y.shape.as_list()
+    return [reshaped(y, [*sizes[:2], sizes[3]])]
+
+
+LOWERINGS = {"Conv": conv, "ConvTranspose": conv_transpose}

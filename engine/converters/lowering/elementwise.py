@@ -1,44 +1,195 @@
-"""Add, Sub, Mul and Div of pictures, and Concat of channels.
+"""Operators that work on each number by itself, on one tensor or on several of one shape.
 
-The stock handlers compute in NCHW. The TFLite converter moves turns through an operator whose
-inputs are of one shape, but not through the product of a picture with one value a channel
-(squeeze-and-excitation), nor through a concatenation. Ours compute in NHWC.
+The stock handlers compute in NCHW. Ours hand them the tensors as they are kept and put the
+transpose behind: for one input always, for several by bringing all to the order of the largest one;
+constants are turned while the graph is made.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import Any
 
-from engine.converters.lowering.layout import is_picture, to_nchw, to_nhwc
+import numpy as np
+
+from engine.converters.lowering.layout import (
+    Order,
+    constant,
+    inverse,
+    is_static,
+    reshaped,
+    settled,
+    transposed,
+    view,
+)
+from engine.converters.lowering.node import Lowering, Node
+
+UNARY = [
+    "Abs",
+    "Cast",
+    "Ceil",
+    "Celu",
+    "Cos",
+    "Elu",
+    "Exp",
+    "Floor",
+    "LeakyRelu",
+    "Log",
+    "Neg",
+    "Not",
+    "Reciprocal",
+    "Relu",
+    "Round",
+    "Selu",
+    "Shrink",
+    "Sigmoid",
+    "Sign",
+    "Sin",
+    "Softplus",
+    "Softsign",
+    "Sqrt",
+    "Tanh",
+    "ThresholdedRelu",
+]
+TOGETHER = [
+    "Add",
+    "Sub",
+    "Mul",
+    "Pow",
+    "Max",
+    "Min",
+    "Mean",
+    "Sum",
+    "PRelu",
+    "Where",
+    "And",
+    "Or",
+    "Xor",
+    "Equal",
+    "Greater",
+    "GreaterOrEqual",
+    "Less",
+    "LessOrEqual",
+]
+BROADCAST_SINCE = 7
 
 
-def _binary(name: str) -> Callable[[Any, dict[str, Any]], Any]:
-    def lower(node: Any, tensors: dict[str, Any]) -> Any:
-        import tensorflow as tf
-
-        one, other = (tensors[name] for name in node.inputs)
-        if not (is_picture(one) and is_picture(other)):
-            return None
-        return to_nchw(getattr(tf, name)(to_nhwc(one), to_nhwc(other)))
-
-    return lower
+def unary(node: Node) -> list[Any] | None:
+    """Lower an operator on each number of its first input; further inputs are single numbers."""
+    x = node.inputs[0]
+    if x.shape.rank is None:
+        return None
+    source, order = view(x)
+    return [transposed(y, order) for y in node.stock([source, *node.inputs[1:]])]
 
 
-def concat(node: Any, tensors: dict[str, Any]) -> Any:
-    """Lower a concatenation of the channels of pictures."""
+def identity(node: Node) -> list[Any] | None:
+    """Pass a tensor on."""
+    return [node.inputs[0]] if node.outputs == 1 else None
+
+
+def dropout(node: Node) -> list[Any] | None:
+    """Pass a tensor on, as a dropout does outside training."""
+    training = constant(node.input(2))
+    if training is not None and training.any():
+        raise NotImplementedError("Dropout in training mode is not implemented.")
+    return identity(node)
+
+
+def clip(node: Node) -> list[Any] | None:
+    """Lower a clip to known bounds, by the operators that fuse into the one before."""
     import tensorflow as tf
 
-    parts = [tensors[name] for name in node.inputs]
-    if node.attrs.get("axis") not in {1, -3} or not all(map(is_picture, parts)):
+    x = node.inputs[0]
+    bounds = [
+        node.attributes[name] if name in node.attributes else constant(node.input(place))
+        for place, name in enumerate(("min", "max"), 1)
+    ]
+    unknown = any(
+        node.input(place) is not None and bound is None for place, bound in enumerate(bounds, 1)
+    )
+    if unknown or x.shape.rank is None or not x.dtype.is_floating:
         return None
-    return to_nchw(tf.concat([to_nhwc(part) for part in parts], 3))
+    low, high = (None if bound is None else np.float32(bound).reshape(()) for bound in bounds)
+    source, order = view(x)
+    if low == 0 and (high is None or high == 6):
+        return [transposed((tf.nn.relu if high is None else tf.nn.relu6)(source), order)]
+    if low is not None:
+        source = tf.maximum(source, tf.cast(low, source.dtype))
+    if high is not None:
+        source = tf.minimum(source, tf.cast(high, source.dtype))
+    return [transposed(source, order)]
 
 
-LOWERINGS = {
-    "Add": _binary("add"),
-    "Sub": _binary("subtract"),
-    "Mul": _binary("multiply"),
-    "Div": _binary("divide"),
-    "Concat": concat,
-}
+def aligned(inputs: tuple[Any, ...]) -> tuple[list[Any], Order] | None:
+    """Bring tensors that broadcast with each other to one order of axes.
+
+    Args:
+        inputs: Tensors of known shape.
+
+    Returns:
+        The tensors as they are kept, and the order that gives ONNX's; None for unknown shapes.
+    """
+    if any(x is None or not is_static(x) for x in inputs):
+        return None
+    rank = max(x.shape.rank for x in inputs)
+    changing = [settled(x) for x in inputs if constant(x) is None and x.shape.rank == rank]
+    if not changing:
+        return None
+    orders = [(math.prod(x.shape.as_list()), view(x)[1]) for x in changing]
+    most = max(count for count, _ in orders)
+    # Of two as large, the one that is kept in another order leads: it is a picture.
+    order = max(found for count, found in orders if count == most)
+    back = inverse(order)
+    kept = []
+    for x in inputs:
+        sizes = x.shape.as_list()
+        wide = x if len(sizes) == rank else reshaped(x, [1] * (rank - len(sizes)) + sizes)
+        kept.append(transposed(settled(wide) if constant(wide) is None else wide, back))
+    return kept, order
+
+
+def together(node: Node) -> list[Any] | None:
+    """Lower an operator on several tensors that broadcast."""
+    found = aligned(node.inputs)
+    if found is None or (node.since < BROADCAST_SINCE and node.attributes.get("broadcast")):
+        return None
+    kept, order = found
+    return [transposed(y, order) for y in node.stock(kept)]
+
+
+def div(node: Node) -> list[Any] | None:
+    """Lower a division; by a constant, as a multiplication, which integer kernels have."""
+    import tensorflow as tf
+
+    divisor = constant(node.inputs[1])
+    if divisor is None or divisor.dtype != np.float32 or not divisor.all():
+        return together(node)
+    found = aligned((node.inputs[0], tf.constant(np.float32(1) / divisor)))
+    if found is None:
+        return together(node)
+    (x, factor), order = found
+    return [transposed(tf.multiply(x, factor), order)]
+
+
+def expand(node: Node) -> list[Any] | None:
+    """Lower a broadcast to a known shape; nothing where the shape stays."""
+    import tensorflow as tf
+
+    x, shape = node.inputs[0], constant(node.inputs[1])
+    if shape is None or not is_static(x):
+        return None
+    sizes = list(np.broadcast_shapes(tuple(x.shape.as_list()), tuple(int(s) for s in shape)))
+    wide = reshaped(x, [1] * (len(sizes) - x.shape.rank) + x.shape.as_list())
+    if wide.shape.as_list() == sizes:
+        return [wide]
+    source, order = view(wide)
+    there = [sizes[order.index(axis)] for axis in range(len(order))]
+    return [transposed(tf.broadcast_to(source, there), order)]
+
+
+LOWERINGS: dict[str, Lowering] = (
+    dict.fromkeys(UNARY, unary)
+    | dict.fromkeys(TOGETHER, together)
+    | {"Div": div, "Clip": clip, "Identity": identity, "Dropout": dropout, "Expand": expand}
+)

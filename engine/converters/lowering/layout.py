@@ -1,101 +1,242 @@
-"""Between ONNX's NCHW and TFLite's NHWC."""
+"""Layouts: a tensor in ONNX's order of axes that is kept in another one.
+
+Every lowering computes in the order that TFLite's kernels want and gives its result back in ONNX's
+order, through `transposed`. Such a transpose is a promise rather than work: whoever takes the
+tensor looks through it (`view`), computes on what lies behind, and puts a transpose behind its own
+result. Two that meet cancel, and one that nobody reads is dropped when the graph is frozen. So no
+transpose is left in an image CNN.
+"""
 
 from __future__ import annotations
 
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-
-def to_nhwc(x: Any) -> Any:
-    """Turn a (N, C, H, W) tensor to (N, H, W, C)."""
-    return _turned(x, (0, 2, 3, 1))
-
-
-def to_nchw(x: Any) -> Any:
-    """Turn a (N, H, W, C) tensor to (N, C, H, W)."""
-    return _turned(x, (0, 3, 1, 2))
-
-
-def _turned(x: Any, order: tuple[int, ...]) -> Any:
-    import tensorflow as tf
-
-    shape = x.shape.as_list()
-    target = [shape[axis] for axis in order]
-    if None not in shape and sum(size > 1 for size in shape[1:]) <= 1:
-        # One value a channel, or one channel: the same numbers in the same order.
-        return tf.reshape(x, target)
-    return tf.transpose(x, order)
-
-
-def is_picture(x: Any) -> bool:
-    """Whether a tensor is of four static dimensions."""
-    return bool(x.shape.rank == 4 and x.shape.is_fully_defined())
+Order = tuple[int, ...]
+NHWC: Order = (0, 2, 3, 1)
+NCHW: Order = (0, 3, 1, 2)
 
 
 def constant(x: Any) -> np.ndarray | None:
     """The value of a tensor that is known while the graph is made, or None."""
     import tensorflow as tf
 
+    if x is None:
+        return None
     value: np.ndarray | None = tf.get_static_value(x)
     return value
 
 
-def pads_of(attributes: dict[str, Any], sizes: list[int], kernel: list[int]) -> list[list[int]]:
-    """Explicit padding of the spatial dimensions, whichever way ONNX gives it.
-
-    Args:
-        attributes: Of the node: ``auto_pad``, ``pads``, ``strides``, ``dilations``.
-        sizes: Length of each spatial dimension.
-        kernel: Length of the kernel in each.
-
-    Returns:
-        A pair (before, after) a dimension.
-    """
-    mode = attributes.get("auto_pad", "NOTSET")
-    count = len(sizes)
-    strides = attributes.get("strides", [1] * count)
-    dilations = attributes.get("dilations", [1] * count)
-    if mode in {"SAME_UPPER", "SAME_LOWER"}:
-        pairs = [
-            _same(size, reach(k, d), s)
-            for size, k, s, d in zip(sizes, kernel, strides, dilations, strict=True)
-        ]
-        return pairs if mode == "SAME_UPPER" else [[after, before] for before, after in pairs]
-    flat = attributes.get("pads", [0] * (2 * count)) if mode == "NOTSET" else [0] * (2 * count)
-    return [[int(flat[axis]), int(flat[axis + count])] for axis in range(count)]
+def integers(x: Any) -> list[int] | None:
+    """The value of a tensor of whole numbers that is known while the graph is made, or None."""
+    value = constant(x)
+    return None if value is None else [int(number) for number in value.reshape(-1)]
 
 
-def reach(kernel: int, dilation: int) -> int:
-    """Pixels that a dilated kernel spans."""
-    return (kernel - 1) * dilation + 1
+def is_static(x: Any) -> bool:
+    """Whether the shape of a tensor is wholly known."""
+    return bool(x.shape.is_fully_defined())
 
 
-def _same(size: int, span: int, stride: int) -> list[int]:
-    total = max((-(-size // stride) - 1) * stride + span - size, 0)
-    return [total // 2, total - total // 2]
+def is_picture(x: Any) -> bool:
+    """Whether a tensor is of four static dimensions."""
+    return bool(x.shape.rank == 4 and is_static(x))
 
 
-def is_same(pads: list[list[int]], sizes: list[int], spans: list[int], strides: list[int]) -> bool:
-    """Whether explicit padding is just what TensorFlow's SAME does.
-
-    Args:
-        pads: A pair a dimension.
-        sizes: Length of each spatial dimension.
-        spans: What `reach` says of the kernel in each.
-        strides: Stride in each.
-
-    Returns:
-        True where output size and arithmetic are equal.
-    """
-    return all(
-        pair == _same(size, span, stride)
-        for pair, size, span, stride in zip(pads, sizes, spans, strides, strict=True)
-    )
-
-
-def padded(x: Any, pads: list[list[int]]) -> Any:
-    """Pad rows and columns of an NHWC tensor with 0."""
+def operation(x: Any) -> Any:
+    """The TensorFlow operation that makes a tensor; None for a constant."""
     import tensorflow as tf
 
-    return tf.pad(x, [[0, 0], *pads, [0, 0]]) if any(map(any, pads)) else x
+    return x.op if tf.is_symbolic_tensor(x) else None
+
+
+def view(x: Any) -> tuple[Any, Order]:
+    """Look through a transpose.
+
+    Args:
+        x: A tensor of known rank.
+
+    Returns:
+        A tensor and an order such that ``x`` is that tensor transposed to that order.
+    """
+    made_by = operation(x)
+    if made_by is not None and made_by.type == "Transpose":
+        order = constant(made_by.inputs[1])
+        if order is not None:
+            return made_by.inputs[0], tuple(int(axis) for axis in order)
+    return x, tuple(range(x.shape.rank))
+
+
+def inverse(order: Order) -> Order:
+    """The order that undoes another."""
+    return tuple(order.index(axis) for axis in range(len(order)))
+
+
+def transposed(x: Any, order: Sequence[int]) -> Any:
+    """Transpose, after looking through a transpose that ``x`` already is.
+
+    Args:
+        x: A tensor of known rank.
+        order: For each axis of the result, the axis of ``x``.
+
+    Returns:
+        The transposed tensor; without any transpose where two of them cancel.
+    """
+    import tensorflow as tf
+
+    value = constant(x)
+    if value is not None:
+        return tf.constant(np.ascontiguousarray(value.transpose(order)))
+    source, first = view(x)
+    total = tuple(first[axis] for axis in order)
+    if total == tuple(range(len(total))):
+        return source
+    return tf.transpose(source, total)
+
+
+def to_nhwc(x: Any) -> Any:
+    """Transpose a (N, C, H, W) tensor to (N, H, W, C)."""
+    return transposed(x, NHWC)
+
+
+def to_nchw(x: Any) -> Any:
+    """Transpose a (N, H, W, C) tensor to (N, C, H, W)."""
+    return transposed(x, NCHW)
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Axes of the new shape that take the numbers of some atoms, in the atoms' order."""
+
+    sizes: tuple[int, ...]
+    axes: tuple[int, ...]
+    atoms: tuple[int, ...]
+
+
+def reshaped(x: Any, shape: Sequence[int]) -> Any:
+    """Reshape, moving the transpose that ``x`` may be behind the reshape.
+
+    Axes are cut into atoms, the largest pieces that both shapes are made of. Atoms that merge must
+    lie side by side; where the transpose tore them apart, just those are brought together.
+
+    Args:
+        x: A tensor.
+        shape: Known sizes; one may be -1.
+
+    Returns:
+        The reshaped tensor.
+    """
+    import tensorflow as tf
+
+    value = constant(x)
+    if value is not None:
+        return tf.constant(value.reshape(shape))
+    if not is_static(x):
+        return tf.reshape(x, shape)
+    old = x.shape.as_list()
+    new = _filled(shape, math.prod(old))
+    if old == new:
+        return x
+    source, order = view(x)
+    if _moves_nothing(order, old):
+        return tf.reshape(source, new)
+    if 0 in old:
+        return tf.reshape(x, new)
+    atoms, blocks = _cut(old, new)
+    return _rearranged(source, order, atoms, blocks)
+
+
+def settled(x: Any) -> Any:
+    """A tensor in its own order, by a reshape where its transpose only moves axes of size 1."""
+    source, order = view(x)
+    import tensorflow as tf
+
+    if source is not x and is_static(x) and _moves_nothing(order, x.shape.as_list()):
+        return tf.reshape(source, x.shape.as_list())
+    return x
+
+
+def _filled(shape: Sequence[int], count: int) -> list[int]:
+    known = math.prod(size for size in shape if size != -1)
+    return [count // max(known, 1) if size == -1 else int(size) for size in shape]
+
+
+def _moves_nothing(order: Order, sizes: Sequence[int]) -> bool:
+    moved = [axis for axis, size in zip(order, sizes, strict=True) if size != 1]
+    return moved == sorted(moved)
+
+
+def _cut(old: list[int], new: list[int]) -> tuple[list[tuple[int, int]], list[_Block]]:
+    """Atoms as (old axis, size), and the blocks of the new shape that take them."""
+    old_ends, new_ends = _ends(old), _ends(new)
+    cuts = sorted(set(old_ends) | set(new_ends))
+    if any(after % before for before, after in itertools.pairwise(cuts)):
+        # Sizes such as 4 x 6 to 6 x 4 share no atoms: what lies between two common ends is one.
+        cuts = sorted(set(old_ends))
+        joints = sorted(set(old_ends) & set(new_ends))
+    else:
+        joints = sorted(set(new_ends))
+    atoms = []
+    for axis, size in enumerate(old):
+        if size > 1:
+            start = math.prod(old[:axis])
+            inside = [cut for cut in cuts if start < cut <= start * size]
+            edges = [start, *inside]
+            atoms += [(axis, b // a) for a, b in itertools.pairwise(edges)]
+    ends_of_atoms = list(np.cumprod([size for _, size in atoms]))
+    blocks, begin, axis = [], 0, 0
+    for joint in joints:
+        end = ends_of_atoms.index(joint) + 1
+        axes = []
+        while axis < len(new) and (new_ends_at(new, axis) <= joint):
+            axes.append(axis)
+            axis += 1
+        blocks.append(_Block(tuple(new[a] for a in axes), tuple(axes), tuple(range(begin, end))))
+        begin = end
+    return atoms, blocks
+
+
+def new_ends_at(sizes: list[int], axis: int) -> int:
+    """Product of the sizes up to and with an axis."""
+    return math.prod(sizes[: axis + 1])
+
+
+def _ends(sizes: list[int]) -> list[int]:
+    return [math.prod(sizes[: axis + 1]) for axis, size in enumerate(sizes) if size > 1]
+
+
+def _rearranged(
+    source: Any, order: Order, atoms: list[tuple[int, int]], blocks: list[_Block]
+) -> Any:
+    import tensorflow as tf
+
+    # Where each atom lies in the source: by the source's axis, then by its place within that axis.
+    lying = sorted(range(len(atoms)), key=lambda atom: (order[atoms[atom][0]], atom))
+    place = {atom: position for position, atom in enumerate(lying)}
+    leading = blocks[0].sizes[: _leading_ones(blocks[0].sizes)]
+    blocks_there = sorted(blocks, key=lambda block: max(place[atom] for atom in block.atoms))
+    wanted = [atom for block in blocks_there for atom in block.atoms]
+    if wanted != lying:
+        source = tf.reshape(source, [atoms[atom][1] for atom in lying])
+        source = tf.transpose(source, [place[atom] for atom in wanted])
+    # Leading axes of size 1 stay in front: the batch.
+    axes = list(range(len(leading)))
+    for block in blocks_there:
+        axes += [axis for axis in block.axes if axis >= len(leading)]
+    size_of = {
+        axis: size for block in blocks for axis, size in zip(block.axes, block.sizes, strict=True)
+    }
+    result = tf.reshape(source, [size_of[axis] for axis in axes])
+    return transposed(result, inverse(tuple(axes)))
+
+
+def _leading_ones(sizes: tuple[int, ...]) -> int:
+    count = 0
+    while count < len(sizes) and sizes[count] == 1:
+        count += 1
+    return count

@@ -2,53 +2,75 @@
 
 The stock handler passes the padding value on as a tensor, even where it is the constant 0. That
 becomes TFLite's PADV2, whose value keeps its float type when activations are quantized to int16,
-and the interpreter then refuses the file. Ours drops a constant 0, which becomes PAD, and pads
-pictures in NHWC, where it can be fused into a convolution.
+and the interpreter then refuses the file. Ours drops a constant 0, which becomes PAD, and pads in
+the order that the tensor is kept in, where it can be fused into a convolution. It also knows the
+form of operator set 18, which names the axes.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from engine.converters.lowering.layout import constant, is_picture, padded, to_nchw, to_nhwc
+import numpy as np
+
+from engine.converters.lowering.layout import constant, integers, transposed, view
+from engine.converters.lowering.node import Node
+
+_MODES = {"constant": "CONSTANT", "reflect": "REFLECT"}
 
 
-def pad(node: Any, tensors: dict[str, Any]) -> Any:
-    """Lower a padding whose lengths are known and not negative, with a constant value."""
+def pad(node: Node) -> list[Any] | None:
+    """Lower a padding whose lengths are known; negative lengths cut."""
     import tensorflow as tf
 
-    x = tensors[node.inputs[0]]
-    flat, value = _pads(node, tensors), _value(node, tensors)
-    if flat is None or value is None or min(flat) < 0 or len(flat) != 2 * (x.shape.rank or 0):
-        return repaired_pad(node, tensors)
-    pairs = [[flat[axis], flat[axis + x.shape.rank]] for axis in range(x.shape.rank)]
-    if is_picture(x) and value == 0 and not any(map(any, pairs[:2])):
-        return to_nchw(padded(to_nhwc(x), pairs[2:]))
-    return tf.pad(x, pairs, constant_values=value)
+    x = node.inputs[0]
+    value = _value(node)
+    mode = node.attributes.get("mode", "constant")
+    pairs = _pairs(node)
+    if pairs is None or value is None or mode not in _MODES or x.shape.rank is None:
+        return repaired_pad(node)
+    source, order = view(x)
+    there = [pairs[order.index(axis)] for axis in range(len(order))]
+    if min(map(min, there)) < 0:
+        source = source[tuple(slice(max(0, -b), -max(0, -e) or None) for b, e in there)]
+        there = [[max(0, length) for length in pair] for pair in there]
+    if any(map(any, there)):
+        fill = np.asarray(value, source.dtype.as_numpy_dtype)
+        source = (
+            tf.pad(source, there, _MODES[mode])
+            if value == 0 or mode != "constant"
+            else tf.pad(source, there, constant_values=fill)
+        )
+    return [transposed(source, order)]
 
 
-def repaired_pad(node: Any, tensors: dict[str, Any]) -> Any:
+def repaired_pad(node: Node) -> list[Any] | None:
     """Leave the work to the stock handler, without a padding value that is 0 anyway."""
-    if len(node.inputs) >= 3 and _value(node, tensors) == 0:
-        node.inputs = node.inputs[:2]
+    if len(node.inputs) == 3 and _value(node) == 0:
+        return node.stock(node.inputs[:2])
+    return None
 
 
-def _pads(node: Any, tensors: dict[str, Any]) -> list[int] | None:
-    if "pads" in node.attrs:
-        return [int(size) for size in node.attrs["pads"]]
-    value = constant(tensors[node.inputs[1]]) if len(node.inputs) > 1 else None
-    return None if value is None else [int(size) for size in value]
-
-
-def _value(node: Any, tensors: dict[str, Any]) -> float | None:
-    """What is padded with; None for other modes and for values known only at run time."""
-    mode = node.attrs.get("mode", "constant")
-    if (mode.decode() if isinstance(mode, bytes) else mode) != "constant":
+def _pairs(node: Node) -> list[list[int]] | None:
+    flat = node.attributes.get("pads") or integers(node.input(1))
+    rank = node.inputs[0].shape.rank
+    axes = integers(node.input(3)) if node.input(3) is not None else list(range(rank or 0))
+    if flat is None or axes is None or rank is None:
         return None
-    if len(node.inputs) >= 3 and node.inputs[2]:
-        value = constant(tensors[node.inputs[2]])
+    pairs = [[0, 0] for _ in range(rank)]
+    for place, axis in enumerate(axes):
+        pairs[axis % rank] = [int(flat[place]), int(flat[place + len(axes)])]
+    return pairs
+
+
+def _value(node: Node) -> float | None:
+    """What is padded with; None for a value known only at run time."""
+    if node.attributes.get("mode", "constant") != "constant":
+        return 0.0
+    if node.input(2) is not None:
+        value = constant(node.input(2))
         return None if value is None else float(value.reshape(-1)[0])
-    return float(node.attrs.get("value", 0.0))
+    return float(node.attributes.get("value", 0.0))
 
 
 LOWERINGS = {"Pad": pad}

@@ -1,148 +1,198 @@
-"""MaxPool, AveragePool, GlobalAveragePool and the mean over rows and columns.
+"""MaxPool and AveragePool, over one or two dimensions.
 
 The stock MaxPool pads with the lowest float. Calibration then sees that as the range of the tensor,
 its scale becomes infinite, and the interpreter refuses every integer variant of, say, ResNet-18.
-Ours pads with values that cannot win: 0 behind a ReLU, else the picture's own edge, mirrored. The
-stock average pools and means compute in NCHW, which keeps turns from cancelling; ours work in NHWC.
+Ours pads with values that cannot win: 0 behind a ReLU, else the picture's own edge, repeated. The
+stock average pools compute in NCHW, which keeps turns from cancelling; ours work in NHWC. A dilated
+maximum is one of strided slices.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from engine.converters.lowering.layout import (
-    constant,
     is_picture,
-    is_same,
-    padded,
-    pads_of,
+    is_static,
+    operation,
+    reshaped,
     to_nchw,
     to_nhwc,
 )
+from engine.converters.lowering.node import Lowering, Node
+from engine.converters.lowering.windows import Pads, is_same, padded, pads_of, reach
 
 _NEVER_NEGATIVE = {"Relu", "Relu6", "Sigmoid", "Softmax", "MaxPool"}
-_SPATIAL = {2, 3}
+_PASSES_ON = {"Transpose", "Reshape", "Identity", "StridedSlice"}
 
 
-def _windows(node: Any, sizes: list[int]) -> tuple[list[int], list[int], list[list[int]]] | None:
-    """Kernel, strides, and padding with what ``ceil_mode`` adds; None for what is left alone."""
-    window = list(node.attrs["kernel_shape"])
-    strides = list(node.attrs.get("strides", [1] * len(window)))
-    pads = pads_of(node.attrs, sizes, window)
-    if len(window) != 2 or any(d != 1 for d in node.attrs.get("dilations", [1])):
-        return None
-    if min(map(min, pads)) < 0:
-        return None
-    if node.attrs.get("ceil_mode", 0):
-        for axis, (size, k, s) in enumerate(zip(sizes, window, strides, strict=True)):
+@dataclass(frozen=True, slots=True)
+class _Windows:
+    """Windows of a pool; the padding includes what ``ceil_mode`` adds."""
+
+    kernel: list[int]
+    strides: list[int]
+    dilations: list[int]
+    pads: Pads
+
+    @property
+    def spans(self) -> list[int]:
+        return [reach(k, d) for k, d in zip(self.kernel, self.dilations, strict=True)]
+
+    @property
+    def dilated(self) -> bool:
+        return any(dilation != 1 for dilation in self.dilations)
+
+
+def _windows(node: Node, sizes: list[int]) -> _Windows:
+    kernel = list(node.attributes["kernel_shape"])
+    strides = list(node.attributes.get("strides", [1] * len(kernel)))
+    dilations = list(node.attributes.get("dilations", [1] * len(kernel)))
+    pads = pads_of(node.attributes, sizes, kernel)
+    found = _Windows(kernel, strides, dilations, pads)
+    if node.attributes.get("ceil_mode", 0):
+        for axis, (size, span, s) in enumerate(zip(sizes, found.spans, strides, strict=True)):
             before, after = pads[axis]
-            steps = -(-(size + before + after - k) // s)
+            steps = -(-(size + before + after - span) // s)
             # A window that starts in the padding behind the picture does not count.
             steps -= steps * s >= size + before
-            pads[axis] = [before, max(after, steps * s + k - size - before)]
-    return window, strides, pads
+            pads[axis] = [before, max(after, steps * s + span - size - before)]
+    return found
 
 
-def max_pool(node: Any, tensors: dict[str, Any]) -> Any:
-    """Lower a two-dimensional maximum without indices."""
+def max_pool(node: Node) -> list[Any] | None:
+    """Lower a maximum over one or two dimensions, without indices."""
     import tensorflow as tf
 
-    x = tensors[node.inputs[0]]
-    if len(node.outputs) > 1 or not is_picture(x):
+    x = node.inputs[0]
+    if node.outputs > 1 or not is_static(x):
         return None
-    found = _windows(node, x.shape.as_list()[2:])
-    if found is None:
+    if x.shape.rank == 3:
+        return _over_one_dimension(node, max_pool)
+    if not is_picture(x):
         return None
-    window, strides, pads = found
-    y, mode = to_nhwc(x), "VALID"
+    y = to_nhwc(x)
     sizes = y.shape.as_list()[1:3]
-    if is_same(pads, sizes, window, strides):
+    windows = _windows(node, sizes)
+    pads, mode = windows.pads, "VALID"
+    if min(map(min, pads)) < 0:
+        return None
+    if is_same(pads, sizes, windows.kernel, windows.strides) and not windows.dilated:
         mode = "SAME"  # TensorFlow leaves the padding out of the maximum
     elif any(map(any, pads)):
-        if _never_negative(x):
+        if _never_negative(y):
             y = padded(y, pads)
-        elif all(max(pair) <= k - max(pair) for pair, k in zip(pads, window, strict=True)):
-            # Every window that reaches into the mirror also covers what is mirrored there.
-            y = tf.pad(y, [[0, 0], *pads, [0, 0]], "SYMMETRIC")
-        else:
+        elif windows.dilated:
             return None
-    return to_nchw(tf.nn.max_pool2d(y, window, strides, mode))
+        else:
+            y = _extended(y, pads)
+    if windows.dilated:
+        return [to_nchw(_over_taps(y, windows, tf.maximum))]
+    return [to_nchw(tf.nn.max_pool2d(y, windows.kernel, windows.strides, mode))]
+
+
+def _extended(y: Any, pads: Pads) -> Any:
+    """Repeat the edges: a window that reaches over an edge also covers the pixel at it."""
+    import tensorflow as tf
+
+    left = [list(pair) for pair in pads]
+    while any(map(any, left)):
+        step = [[min(1, length) for length in pair] for pair in left]
+        y = tf.pad(y, [[0, 0], *step, [0, 0]], "SYMMETRIC")
+        left = [[length - min(1, length) for length in pair] for pair in left]
+    return y
+
+
+def _over_taps(y: Any, windows: _Windows, combine: Callable[[Any, Any], Any]) -> Any:
+    """Combine the taps of dilated windows, each a strided slice."""
+    counts = [
+        (size - span) // stride + 1
+        for size, span, stride in zip(y.shape[1:3], windows.spans, windows.strides, strict=True)
+    ]
+    found = None
+    for row, column in np.ndindex(*windows.kernel):
+        starts = (row * windows.dilations[0], column * windows.dilations[1])
+        rows, columns = (
+            slice(start, start + (count - 1) * stride + 1, stride)
+            for start, count, stride in zip(starts, counts, windows.strides, strict=True)
+        )
+        tap = y[:, rows, columns, :]
+        found = tap if found is None else combine(found, tap)
+    return found
 
 
 def _never_negative(x: Any) -> bool:
-    operation = x.op
-    while operation.type in {"Transpose", "Reshape", "Identity"}:
-        operation = operation.inputs[0].op
-    return operation.type in _NEVER_NEGATIVE
+    made_by = operation(x)
+    while made_by is not None and made_by.type in _PASSES_ON:
+        made_by = operation(made_by.inputs[0])
+    return made_by is not None and made_by.type in _NEVER_NEGATIVE
 
 
-def average_pool(node: Any, tensors: dict[str, Any]) -> Any:
-    """Lower a two-dimensional average, with or without the padding counted."""
+def average_pool(node: Node) -> list[Any] | None:
+    """Lower an average over one or two dimensions, with or without the padding counted."""
     import tensorflow as tf
 
-    x = tensors[node.inputs[0]]
+    x = node.inputs[0]
+    if is_static(x) and x.shape.rank == 3:
+        return _over_one_dimension(node, average_pool)
     if not is_picture(x):
         return None
-    sizes = x.shape.as_list()[2:]
-    found = _windows(node, sizes)
-    if found is None:
-        return None
-    window, strides, pads = found
     y = to_nhwc(x)
-    counted = bool(node.attrs.get("count_include_pad", 0))
-    if not counted and is_same(pads, sizes, window, strides):
-        return to_nchw(tf.nn.avg_pool2d(y, window, strides, "SAME"))
-    y = tf.nn.avg_pool2d(padded(y, pads), window, strides, "VALID")
-    declared = pads_of(node.attrs, sizes, window)
+    sizes = y.shape.as_list()[1:3]
+    windows = _windows(node, sizes)
+    kernel, strides, pads = windows.kernel, windows.strides, windows.pads
+    if min(map(min, pads)) < 0:
+        return None
+    counted = bool(node.attributes.get("count_include_pad", 0))
+    if not counted and not windows.dilated and is_same(pads, sizes, kernel, strides):
+        return [to_nchw(tf.nn.avg_pool2d(y, kernel, strides, "SAME"))]
+    if windows.dilated:
+        y = _over_taps(padded(y, pads), windows, tf.add) * np.float32(1 / np.prod(kernel))
+    else:
+        y = tf.nn.avg_pool2d(padded(y, pads), kernel, strides, "VALID")
+    declared = pads_of(node.attributes, sizes, kernel)
     rows, columns = (
-        _counts(size, k, s, pair[0], pair[1] if counted else 0, counted)
-        for size, k, s, pair in zip(sizes, window, strides, declared, strict=True)
+        _counts(
+            sizes[axis], windows, axis, declared[axis] if counted else [0, 0], y.shape[axis + 1]
+        )
+        for axis in (0, 1)
     )
-    rows, columns = rows[: y.shape[1]], columns[: y.shape[2]]
-    share = window[0] * window[1] / np.outer(rows, columns)
+    share = np.prod(kernel) / np.outer(rows, columns)
     if not np.allclose(share, 1):
         y = y * share[None, :, :, None].astype(np.float32)
-    return to_nchw(y)
+    return [to_nchw(y)]
 
 
 def _counts(
-    size: int, window: int, stride: int, before: int, after: int, counted: bool
+    size: int, windows: _Windows, axis: int, counted: list[int], outputs: int
 ) -> np.ndarray:
-    """Pixels that each window along one dimension averages over."""
-    starts = np.arange(0, size + before, stride) - before
-    low = starts if counted else np.maximum(starts, 0)
-    return np.minimum(starts + window, size + after) - low
+    """Taps along one dimension that each window averages over, padding included where counted."""
+    starts = np.arange(outputs) * windows.strides[axis] - windows.pads[axis][0]
+    taps = starts[:, None] + np.arange(windows.kernel[axis]) * windows.dilations[axis]
+    inside = (taps >= -counted[0]) & (taps < size + counted[1])
+    return np.asarray(inside.sum(1))
 
 
-def global_average_pool(node: Any, tensors: dict[str, Any]) -> Any:
-    """Lower a mean over all rows and columns."""
-    import tensorflow as tf
-
-    x = tensors[node.inputs[0]]
-    if not is_picture(x):
+def _over_one_dimension(node: Node, lower: Lowering) -> list[Any] | None:
+    x = node.inputs[0]
+    batch, channels, length = x.shape.as_list()
+    attributes = dict(node.attributes)
+    for name in ("kernel_shape", "strides", "dilations"):
+        if name in attributes:
+            attributes[name] = [1, *attributes[name]]
+    if "pads" in attributes:
+        before, after = attributes["pads"]
+        attributes["pads"] = [0, before, 0, after]
+    row = reshaped(x, [batch, channels, 1, length])
+    found = lower(replace(node, inputs=(row, *node.inputs[1:]), attributes=attributes))
+    if found is None:
         return None
-    return to_nchw(tf.reduce_mean(to_nhwc(x), [1, 2], keepdims=True))
+    sizes = found[0].shape.as_list()
+    return [reshaped(found[0], [*sizes[:2], sizes[3]])]
 
 
-def reduce_mean(node: Any, tensors: dict[str, Any]) -> Any:
-    """Lower a mean over just rows and columns."""
-    import tensorflow as tf
-
-    x = tensors[node.inputs[0]]
-    axes = node.attrs.get("axes")
-    if axes is None and len(node.inputs) > 1:
-        axes = constant(tensors[node.inputs[1]])
-    if axes is None or not is_picture(x) or {int(axis) % 4 for axis in axes} != _SPATIAL:
-        return None
-    mean = tf.reduce_mean(to_nhwc(x), [1, 2], keepdims=bool(node.attrs.get("keepdims", 1)))
-    return to_nchw(mean) if mean.shape.rank == 4 else mean
-
-
-LOWERINGS = {
-    "MaxPool": max_pool,
-    "AveragePool": average_pool,
-    "GlobalAveragePool": global_average_pool,
-    "ReduceMean": reduce_mean,
-}
+LOWERINGS: dict[str, Lowering] = {"MaxPool": max_pool, "AveragePool": average_pool}

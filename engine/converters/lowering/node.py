@@ -1,0 +1,37 @@
+"""One ONNX node as a lowering sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Stock = Callable[[Sequence[Any]], list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An ONNX node with its tensors.
+
+    Attributes:
+        kind: The ONNX operator.
+        since: Operator set in which this form of the operator was defined.
+        inputs: Tensors in ONNX's order and layout; None for an input that is left out.
+        attributes: As the file has them, strings decoded.
+        outputs: How many outputs are asked for.
+        stock: Runs onnx-tf's own handler, on these inputs or on others in their place.
+    """
+
+    kind: str
+    since: int
+    inputs: tuple[Any, ...]
+    attributes: dict[str, Any]
+    outputs: int
+    stock: Stock
+
+    def input(self, place: int) -> Any:
+        """The input at a place, None where it is left out."""
+        return self.inputs[place] if place < len(self.inputs) else None
+
+
+Lowering = Callable[[Node], list[Any] | None]

@@ -1,0 +1,108 @@
+"""BatchNormalization, InstanceNormalization, LayerNormalization and LRN.
+
+The stock batch norm computes its factors in the graph; the stock layer norm is missing. Ours store
+factors, so that the converter folds them into the convolution before, and write the others with the
+fewest operators that integer kernels have: a product with itself rather than a squared difference.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.converters.lowering.layout import constant, is_static, transposed, view
+from engine.converters.lowering.node import Lowering, Node
+from engine.converters.lowering.reduction import kept_axes
+
+
+def batch_normalization(node: Node) -> list[Any] | None:
+    """Lower a batch norm with constant statistics to a factor and a shift a channel."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    scale, shift, mean, variance = (constant(value) for value in node.inputs[1:5])
+    if scale is None or shift is None or mean is None or variance is None or node.outputs > 1:
+        return None
+    if x.shape.rank is None or node.attributes.get("training_mode"):
+        return None
+    source, order = view(x)
+    factor = scale / np.sqrt(variance + np.float32(node.attributes.get("epsilon", 1e-5)))
+    shape = [1] * len(order)
+    shape[order[1]] = -1
+    y = tf.multiply(source, factor.reshape(shape))
+    y = tf.add(y, (shift - mean * factor).reshape(shape))
+    return [transposed(y, order)]
+
+
+def instance_normalization(node: Node) -> list[Any] | None:
+    """Lower a norm over all but batch and channels."""
+    x = node.inputs[0]
+    scale, shift = constant(node.inputs[1]), constant(node.inputs[2])
+    if scale is None or shift is None or not is_static(x):
+        return None
+    ones = [1] * (x.shape.rank - 2)
+    axes = list(range(2, x.shape.rank))
+    epsilon = node.attributes.get("epsilon", 1e-5)
+    return [_normalized(x, axes, epsilon, scale.reshape(-1, *ones), shift.reshape(-1, *ones))]
+
+
+def layer_normalization(node: Node) -> list[Any] | None:
+    """Lower a norm over the last axes."""
+    x = node.inputs[0]
+    scale, shift = constant(node.inputs[1]), constant(node.input(2))
+    if scale is None or node.outputs > 1 or not is_static(x):
+        return None
+    if node.input(2) is not None and shift is None:
+        return None
+    first = node.attributes.get("axis", -1) % x.shape.rank
+    axes = list(range(first, x.shape.rank))
+    return [_normalized(x, axes, node.attributes.get("epsilon", 1e-5), scale, shift)]
+
+
+def _normalized(
+    x: Any, axes: list[int], epsilon: float, scale: np.ndarray, shift: np.ndarray | None
+) -> Any:
+    import tensorflow as tf
+
+    source, there, order = kept_axes(x, axes)
+    centred = source - tf.reduce_mean(source, there, keepdims=True)
+    variance = tf.reduce_mean(centred * centred, there, keepdims=True)
+    y = centred * tf.math.rsqrt(variance + np.float32(epsilon))
+    if (scale != 1).any():
+        y = tf.multiply(y, _kept(scale, order))
+    if shift is not None and shift.any():
+        y = tf.add(y, _kept(shift, order))
+    return transposed(y, order)
+
+
+def _kept(value: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
+    """A constant that broadcasts, turned to the order that a tensor is kept in."""
+    wide = value.reshape([1] * (len(order) - value.ndim) + list(value.shape))
+    return wide.transpose([order.index(axis) for axis in range(len(order))])
+
+
+def lrn(node: Node) -> list[Any] | None:
+    """Lower a local response norm, whose TensorFlow form is of channels last."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    size = int(node.attributes["size"])
+    if x.shape.rank != 4 or size % 2 == 0:
+        return None
+    y = tf.nn.local_response_normalization(
+        transposed(x, (0, 2, 3, 1)),
+        depth_radius=size // 2,
+        bias=node.attributes.get("bias", 1.0),
+        alpha=node.attributes.get("alpha", 1e-4) / size,
+        beta=node.attributes.get("beta", 0.75),
+    )
+    return [transposed(y, (0, 3, 1, 2))]
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "BatchNormalization": batch_normalization,
+    "InstanceNormalization": instance_normalization,
+    "LayerNormalization": layer_normalization,
+    "LRN": lrn,
+}

@@ -1,0 +1,142 @@
+"""Reductions, global pools, and softmax.
+
+The stock handlers reduce in NCHW, and give a softmax over channels two transposes of its own. Ours
+name the axes as they lie in the tensor that is kept, so that no transpose is needed in front. They
+also read axes from an input, as operator sets 13 and 18 have them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.converters.lowering.layout import integers, inverse, is_static, transposed, view
+from engine.converters.lowering.node import Lowering, Node
+
+_AXIS_SINCE = 13
+
+
+def kept_axes(x: Any, axes: list[int]) -> tuple[Any, list[int], tuple[int, ...]]:
+    """Axes of a tensor where they lie in what is kept of it: the tensor, its axes, its order."""
+    source, order = view(x)
+    return source, sorted(order[axis] for axis in axes), order
+
+
+def _reduced(name: str) -> Lowering:
+    def lower(node: Node) -> list[Any] | None:
+        x = node.inputs[0]
+        axes = _axes(node)
+        if axes is None or not is_static(x):
+            return None
+        return [_over(_arithmetic(name), x, axes, bool(node.attributes.get("keepdims", 1)))]
+
+    return lower
+
+
+def _axes(node: Node) -> list[int] | None:
+    x = node.inputs[0]
+    found = node.attributes.get("axes")
+    if found is None and node.input(1) is not None:
+        found = integers(node.inputs[1])
+        if found is None:
+            return None
+    if not found:
+        if node.attributes.get("noop_with_empty_axes"):
+            return None
+        found = range(x.shape.rank)
+    return [int(axis) % x.shape.rank for axis in found]
+
+
+def _over(compute: Callable[..., Any], x: Any, axes: list[int], keep: bool) -> Any:
+    source, there, order = kept_axes(x, axes)
+    y = compute(source, there, keep)
+    if keep:
+        return transposed(y, order)
+    left = [axis for axis in order if axis not in there]
+    ranks = sorted(left)
+    return transposed(y, tuple(ranks.index(axis) for axis in left))
+
+
+def _arithmetic(name: str) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    plain: dict[str, Callable[..., Any]] = {
+        "ReduceMean": tf.reduce_mean,
+        "ReduceSum": tf.reduce_sum,
+        "ReduceMax": tf.reduce_max,
+        "ReduceMin": tf.reduce_min,
+        "ReduceProd": tf.reduce_prod,
+    }
+    if name in plain:
+        return plain[name]
+    composed: dict[str, Callable[..., Any]] = {
+        "ReduceL1": lambda x, axes, keep: tf.reduce_sum(tf.abs(x), axes, keep),
+        "ReduceL2": lambda x, axes, keep: tf.sqrt(tf.reduce_sum(x * x, axes, keep)),
+        "ReduceSumSquare": lambda x, axes, keep: tf.reduce_sum(x * x, axes, keep),
+        "ReduceLogSum": lambda x, axes, keep: tf.math.log(tf.reduce_sum(x, axes, keep)),
+        "ReduceLogSumExp": _log_sum_exp,
+    }
+    return composed[name]
+
+
+def _log_sum_exp(x: Any, axes: list[int], keep: bool) -> Any:
+    import tensorflow as tf
+
+    # Less the maximum, as tf.reduce_logsumexp, but without its guard against infinities, whose
+    # operators TFLite lacks.
+    most = tf.reduce_max(x, axes, True)
+    summed = tf.math.log(tf.reduce_sum(tf.exp(x - most), axes, keep))
+    return summed + (most if keep else tf.reshape(most, summed.shape))
+
+
+def _global(name: str) -> Lowering:
+    def lower(node: Node) -> list[Any] | None:
+        x = node.inputs[0]
+        if not is_static(x) or x.shape.rank < 3:
+            return None
+        return [_over(_arithmetic(name), x, list(range(2, x.shape.rank)), True)]
+
+    return lower
+
+
+def softmax(node: Node) -> list[Any] | None:
+    """Lower a softmax, or its logarithm, over one axis."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    axis = node.attributes.get("axis", -1 if node.since >= _AXIS_SINCE else 1)
+    if x.shape.rank is None:
+        return None
+    axis %= x.shape.rank
+    if node.since < _AXIS_SINCE and axis != x.shape.rank - 1:
+        return None
+    compute = tf.nn.softmax if node.kind == "Softmax" else tf.nn.log_softmax
+    source, order = view(x)
+    last = len(order) - 1
+    if order[axis] == last:
+        return [transposed(compute(source), order)]
+    # Both kernels work along the last axis alone.
+    swap = tuple({axis: last, last: axis}.get(place, place) for place in range(x.shape.rank))
+    return [transposed(compute(transposed(x, swap)), inverse(swap))]
+
+
+LOWERINGS: dict[str, Lowering] = {
+    name: _reduced(name)
+    for name in [
+        "ReduceMean",
+        "ReduceSum",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceSumSquare",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+    ]
+} | {
+    "GlobalAveragePool": _global("ReduceMean"),
+    "GlobalMaxPool": _global("ReduceMax"),
+    "Softmax": softmax,
+    "LogSoftmax": softmax,
+}

@@ -1,0 +1,158 @@
+"""Resize and Upsample.
+
+The stock handler covers ten combinations of attributes and fails on the others. Every Resize of
+ONNX is linear in its input, and along one axis at a time: ours reads the matrix of each axis off
+ONNX's reference implementation. Where TensorFlow's own resize has that matrix it is used, since
+TFLite has a kernel for it; else rows and columns are multiplied by the matrix.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from engine.converters.lowering.layout import constant, is_picture, to_nchw, to_nhwc
+from engine.converters.lowering.node import Lowering, Node
+
+_SPATIAL = (2, 3)
+_KINDS = {"nearest": "nearest", "linear": "bilinear"}
+
+
+def resize(node: Node) -> list[Any] | None:
+    """Lower a change of rows and columns by known factors or to known sizes."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    if not is_picture(x):
+        return None
+    if node.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
+        return None
+    axes = [axis % 4 for axis in node.attributes.get("axes", range(4))]
+    scales = _of_all_axes(_scales(node), axes, [1.0] * 4)
+    sizes = _of_all_axes(constant(node.input(3)), axes, x.shape.as_list())
+    if scales is None and sizes is None:
+        return None
+    if node.attributes.get("keep_aspect_ratio_policy", "stretch") != "stretch":
+        return None
+    matrices = []
+    for axis, size in enumerate(x.shape.as_list()):
+        scale = None if scales is None else float(scales[axis])
+        wanted = None if sizes is None else int(sizes[axis])
+        matrices.append(_matrix(node, size, scale, wanted))
+    if any(not _is_identity(matrices[axis]) for axis in (0, 1)):
+        return None
+    rows, columns = matrices[2:]
+    y = to_nhwc(x)
+    for corners, half in ((False, False), (False, True), (True, False)):
+        kind = _KINDS.get(node.attributes.get("mode", "nearest"))
+        if kind and all(_of_tensorflow(m, kind, corners, half) for m in (rows, columns)):
+            # The public tf.image.resize knows only half-pixel centres.
+            kernel = getattr(tf.raw_ops, f"Resize{_OPERATORS[kind]}")
+            return [
+                to_nchw(
+                    kernel(
+                        images=y,
+                        size=[len(rows), len(columns)],
+                        align_corners=corners,
+                        half_pixel_centers=half,
+                    )
+                )
+            ]
+    return [to_nchw(_multiplied(y, rows, columns))]
+
+
+def _of_all_axes(given: Any, axes: list[int], others: list[Any]) -> list[Any] | None:
+    if given is None:
+        return None
+    values = list(others)
+    for axis, value in zip(axes, given, strict=True):
+        values[axis] = value
+    return values
+
+
+_OPERATORS = {"nearest": "NearestNeighbor", "bilinear": "Bilinear"}
+
+
+def _scales(node: Node) -> Sequence[float] | None:
+    if node.kind == "Upsample" or node.since < 11:
+        given = node.attributes.get("scales")
+        value = constant(node.input(1)) if given is None else np.asarray(given)
+    else:
+        value = constant(node.input(2))
+    return None if value is None or not value.size else list(value)
+
+
+def _matrix(node: Node, size: int, scale: float | None, wanted: int | None) -> np.ndarray:
+    """What a resize along one axis multiplies with, shape (new size, size), float32."""
+    from onnx import TensorProto, helper, numpy_helper
+    from onnx.reference import ReferenceEvaluator
+
+    if scale == 1 or wanted == size:
+        return np.eye(size, dtype=np.float32)
+    names = [
+        "mode",
+        "coordinate_transformation_mode",
+        "nearest_mode",
+        "cubic_coeff_a",
+        "exclude_outside",
+        "antialias",
+        "extrapolation_value",
+    ]
+    attributes: dict[str, Any] = {
+        name: node.attributes[name] for name in names if name in node.attributes
+    }
+    if node.kind == "Upsample" or node.since < 11:
+        # Before operator set 11 the coordinates were always these.
+        attributes |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    if scale is not None:
+        given, place = np.asarray([scale], np.float32), 2
+        length = int(np.floor(size * scale))
+    else:
+        assert wanted is not None, "scales or sizes are given"
+        given, place, length = np.asarray([wanted], np.int64), 3, wanted
+    inputs = ["x", *[""] * (place - 1), "given"]
+    graph = helper.make_graph(
+        [helper.make_node("Resize", inputs, ["y"], **attributes)],
+        "axis",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [length])],
+        [numpy_helper.from_array(given, "given")],
+    )
+    evaluator = ReferenceEvaluator(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
+    )
+    units = np.eye(size, dtype=np.float32)
+    return np.stack([np.asarray(evaluator.run(None, {"x": unit})[0]) for unit in units], 1)
+
+
+def _is_identity(matrix: np.ndarray) -> bool:
+    return matrix.shape[0] == matrix.shape[1] and bool((matrix == np.eye(len(matrix))).all())
+
+
+def _of_tensorflow(matrix: np.ndarray, kind: str, corners: bool, half: bool) -> bool:
+    """Whether TensorFlow's resize of one axis has the same matrix."""
+    import tensorflow as tf
+
+    new, old = matrix.shape
+    kernel = getattr(tf.raw_ops, f"Resize{_OPERATORS[kind]}")
+    with tf.init_scope():
+        picture = np.eye(old, dtype=np.float32)[None, :, None, :]
+        found = kernel(
+            images=picture, size=[new, 1], align_corners=corners, half_pixel_centers=half
+        )
+    return bool(np.allclose(np.asarray(found)[0, :, 0, :], matrix, atol=1e-6))
+
+
+def _multiplied(y: Any, rows: np.ndarray, columns: np.ndarray) -> Any:
+    import tensorflow as tf
+
+    batch, height, width, channels = y.shape.as_list()
+    y = tf.matmul(rows, tf.reshape(y, [batch, height, width * channels]))
+    y = tf.reshape(y, [batch * len(rows), width, channels])
+    y = tf.matmul(np.broadcast_to(columns, (batch * len(rows), *columns.shape)), y)
+    return tf.reshape(y, [batch, len(rows), len(columns), channels])
+
+
+LOWERINGS: dict[str, Lowering] = {"Resize": resize, "Upsample": resize}

@@ -1,0 +1,253 @@
+"""Operators that move numbers without changing them.
+
+The stock handlers compute shapes, starts and indices in the graph, although the input size is
+known, which leaves chains of integer operators in the file, and work in NCHW. Ours compute all of
+that while the graph is made, look through transposes, and turn a gather of neighbours into a slice.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from engine.converters.lowering.layout import (
+    constant,
+    integers,
+    inverse,
+    is_static,
+    reshaped,
+    transposed,
+    view,
+)
+from engine.converters.lowering.node import Lowering, Node
+
+
+def transpose(node: Node) -> list[Any] | None:
+    """Lower a transpose: another order of the same tensor."""
+    x = node.inputs[0]
+    if x.shape.rank is None:
+        return None
+    return [transposed(x, node.attributes.get("perm") or range(x.shape.rank)[::-1])]
+
+
+def reshape(node: Node) -> list[Any] | None:
+    """Lower a reshape to a known shape, where 0 may stand for an axis that stays."""
+    x = node.inputs[0]
+    shape = node.attributes.get("shape") or integers(node.input(1))
+    if shape is None or not is_static(x):
+        return None
+    if not node.attributes.get("allowzero"):
+        shape = [size or x.shape[axis] for axis, size in enumerate(shape)]
+    return [reshaped(x, shape)]
+
+
+def flatten(node: Node) -> list[Any] | None:
+    """Lower a flattening to two axes."""
+    x = node.inputs[0]
+    if not is_static(x):
+        return None
+    axis = node.attributes.get("axis", 1)
+    axis += x.shape.rank if axis < 0 else 0
+    return [reshaped(x, [int(np.prod(x.shape.as_list()[:axis])), -1])]
+
+
+def squeeze(node: Node) -> list[Any] | None:
+    """Lower the removal of axes of size 1."""
+    x = node.inputs[0]
+    axes = node.attributes.get("axes")
+    if axes is None and node.input(1) is not None:
+        axes = integers(node.inputs[1])
+        if axes is None:
+            return None
+    if not is_static(x):
+        return None
+    sizes = x.shape.as_list()
+    gone = {axis % len(sizes) for axis in axes} if axes is not None else None
+    return [
+        reshaped(
+            x,
+            [
+                size
+                for axis, size in enumerate(sizes)
+                if (size != 1 if gone is None else axis not in gone)
+            ],
+        )
+    ]
+
+
+def unsqueeze(node: Node) -> list[Any] | None:
+    """Lower the insertion of axes of size 1."""
+    x = node.inputs[0]
+    axes = node.attributes.get("axes") or integers(node.input(1))
+    if axes is None or not is_static(x):
+        return None
+    sizes = x.shape.as_list()
+    for axis in sorted(axis % (len(sizes) + len(axes)) for axis in axes):
+        sizes.insert(axis, 1)
+    return [reshaped(x, sizes)]
+
+
+def shape(node: Node) -> list[Any] | None:
+    """The shape, where it is known, as a constant."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    if not is_static(x):
+        return None
+    sizes = x.shape.as_list()[node.attributes.get("start", 0) : node.attributes.get("end")]
+    return [tf.constant(sizes, tf.int64)]
+
+
+def concat(node: Node) -> list[Any] | None:
+    """Lower a concatenation, in the order of the largest part."""
+    import tensorflow as tf
+
+    parts = node.inputs
+    if not all(is_static(part) for part in parts):
+        return None
+    changing = [part for part in parts if constant(part) is None]
+    if not changing:
+        return None
+    leading = max(changing, key=lambda part: (np.prod(part.shape.as_list()), view(part)[1]))
+    order = view(leading)[1]
+    there = order[int(node.attributes["axis"]) % len(order)]
+    kept = [transposed(part, inverse(order)) for part in parts if 0 not in part.shape.as_list()]
+    return [transposed(tf.concat(kept, there), order)]
+
+
+def split(node: Node) -> list[Any] | None:
+    """Lower a cut into parts of known sizes."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    if x.shape.rank is None or not is_static(x):
+        return None
+    axis = node.attributes.get("axis", 0) % x.shape.rank
+    sizes = node.attributes.get("split")
+    if sizes is None and node.input(1) is not None:
+        sizes = integers(node.inputs[1])
+        if sizes is None:
+            return None
+    if sizes is None:
+        count = int(node.attributes.get("num_outputs", node.outputs))
+        part = -(-x.shape[axis] // count)
+        sizes = [min(part, x.shape[axis] - part * index) for index in range(count)]
+    source, order = view(x)
+    return [transposed(y, order) for y in tf.split(source, sizes, order[axis])]
+
+
+def slice_(node: Node) -> list[Any] | None:
+    """Lower a slice with known bounds."""
+    x = node.inputs[0]
+    if x.shape.rank is None or not is_static(x):
+        return None
+    given = [
+        node.attributes.get(name) if name in node.attributes else integers(node.input(place))
+        for place, name in enumerate(("starts", "ends", "axes", "steps"), 1)
+    ]
+    starts, ends, axes, steps = given
+    if starts is None or ends is None:
+        return None
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
+    source, order = view(x)
+    cuts = [slice(None)] * len(order)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        there = order[axis % len(order)]
+        size = source.shape[there]
+        # A bound below the first place: slice() would count it from the end.
+        low = None if step < 0 and end < -size else end
+        cuts[there] = slice(*slice(start, low, step).indices(size))
+        if step < 0 and cuts[there].stop < 0:
+            cuts[there] = slice(cuts[there].start, None, step)
+    if all(map(_whole, cuts, source.shape)):
+        return [x]
+    return [transposed(source[tuple(cuts)], order)]
+
+
+def _whole(cut: slice, size: int) -> bool:
+    return cut.indices(size) == (0, size, 1)
+
+
+def gather(node: Node) -> list[Any] | None:
+    """Lower a choice of known places along an axis."""
+    import tensorflow as tf
+
+    x, places = node.inputs[0], constant(node.inputs[1])
+    if places is None or not is_static(x) or places.ndim > 1 or constant(x) is not None:
+        return None
+    axis = node.attributes.get("axis", 0) % x.shape.rank
+    size = x.shape[axis]
+    wanted = [int(place) % size for place in places.reshape(-1)]
+    source, order = view(x)
+    there = order[axis]
+    step = wanted[1] - wanted[0] if len(wanted) > 1 else 1
+    if step > 0 and wanted == list(range(wanted[0], wanted[-1] + 1, step)):
+        cuts = [slice(None)] * len(order)
+        cuts[there] = slice(wanted[0], wanted[-1] + 1, step)
+        y = transposed(source[tuple(cuts)], order)
+    else:
+        y = transposed(tf.gather(source, wanted, axis=there), order)
+    sizes = y.shape.as_list()
+    return [y if places.ndim else reshaped(y, sizes[:axis] + sizes[axis + 1 :])]
+
+
+def tile(node: Node) -> list[Any] | None:
+    """Lower a repetition a known number of times."""
+    import tensorflow as tf
+
+    x, repeats = node.inputs[0], integers(node.input(1))
+    if repeats is None or x.shape.rank is None or len(repeats) != x.shape.rank:
+        return None
+    source, order = view(x)
+    return [
+        transposed(tf.tile(source, [repeats[order.index(a)] for a in range(len(order))]), order)
+    ]
+
+
+def depth_to_space(node: Node) -> list[Any] | None:
+    """Lower channels spread over rows and columns."""
+    x = node.inputs[0]
+    if not is_static(x) or x.shape.rank != 4:
+        return None
+    block = int(node.attributes["blocksize"])
+    batch, channels, rows, columns = x.shape.as_list()
+    depth = channels // block**2
+    if node.attributes.get("mode", "DCR") == "DCR":
+        y = reshaped(x, [batch, block, block, depth, rows, columns])
+        y = transposed(y, (0, 3, 4, 1, 5, 2))
+    else:
+        y = reshaped(x, [batch, depth, block, block, rows, columns])
+        y = transposed(y, (0, 1, 4, 2, 5, 3))
+    return [reshaped(y, [batch, depth, rows * block, columns * block])]
+
+
+def space_to_depth(node: Node) -> list[Any] | None:
+    """Lower blocks of rows and columns gathered in channels."""
+    x = node.inputs[0]
+    if not is_static(x) or x.shape.rank != 4:
+        return None
+    block = int(node.attributes["blocksize"])
+    batch, channels, rows, columns = x.shape.as_list()
+    y = reshaped(x, [batch, channels, rows // block, block, columns // block, block])
+    crd = node.attributes.get("mode", "DCR") == "CRD"
+    y = transposed(y, (0, 1, 3, 5, 2, 4) if crd else (0, 3, 5, 1, 2, 4))
+    return [reshaped(y, [batch, channels * block**2, rows // block, columns // block])]
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "Transpose": transpose,
+    "Reshape": reshape,
+    "Flatten": flatten,
+    "Squeeze": squeeze,
+    "Unsqueeze": unsqueeze,
+    "Shape": shape,
+    "Concat": concat,
+    "Split": split,
+    "Slice": slice_,
+    "Gather": gather,
+    "Tile": tile,
+    "DepthToSpace": depth_to_space,
+    "SpaceToDepth": space_to_depth,
+}

@@ -1,0 +1,74 @@
+"""Sliding windows: the padding and reach that convolutions and pools share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+Pads = list[list[int]]
+
+
+def pads_of(attributes: dict[str, Any], sizes: Sequence[int], kernel: Sequence[int]) -> Pads:
+    """Explicit padding of the spatial dimensions, whichever way ONNX gives it.
+
+    Args:
+        attributes: Of the node: ``auto_pad``, ``pads``, ``strides``, ``dilations``.
+        sizes: Length of each spatial dimension.
+        kernel: Length of the kernel in each.
+
+    Returns:
+        A pair (before, after) a dimension.
+    """
+    mode = attributes.get("auto_pad", "NOTSET")
+    count = len(sizes)
+    strides = attributes.get("strides", [1] * count)
+    dilations = attributes.get("dilations", [1] * count)
+    if mode in {"SAME_UPPER", "SAME_LOWER"}:
+        pairs = [
+            _same(size, reach(k, d), s)
+            for size, k, s, d in zip(sizes, kernel, strides, dilations, strict=True)
+        ]
+        return pairs if mode == "SAME_UPPER" else [[after, before] for before, after in pairs]
+    flat = attributes.get("pads", [0] * (2 * count)) if mode == "NOTSET" else [0] * (2 * count)
+    return [[int(flat[axis]), int(flat[axis + count])] for axis in range(count)]
+
+
+def reach(kernel: int, dilation: int) -> int:
+    """Pixels that a dilated kernel spans."""
+    return (kernel - 1) * dilation + 1
+
+
+def _same(size: int, span: int, stride: int) -> list[int]:
+    total = max((-(-size // stride) - 1) * stride + span - size, 0)
+    return [total // 2, total - total // 2]
+
+
+def is_same(pads: Pads, sizes: Sequence[int], spans: Sequence[int], strides: Sequence[int]) -> bool:
+    """Whether explicit padding is just what TensorFlow's SAME does.
+
+    Args:
+        pads: A pair a dimension.
+        sizes: Length of each spatial dimension.
+        spans: What `reach` says of the kernel in each.
+        strides: Stride in each.
+
+    Returns:
+        True where output size and arithmetic are equal.
+    """
+    return all(
+        pair == _same(size, span, stride)
+        for pair, size, span, stride in zip(pads, sizes, spans, strides, strict=True)
+    )
+
+
+def padded(x: Any, pads: Pads) -> Any:
+    """Pad rows and columns of an NHWC tensor with 0; negative lengths cut them off."""
+    import tensorflow as tf
+
+    if any(length < 0 for pair in pads for length in pair):
+        sizes = x.shape.as_list()[1:3]
+        begin = [max(0, -before) for before, _ in pads]
+        end = [size - max(0, -after) for size, (_, after) in zip(sizes, pads, strict=True)]
+        x = x[:, begin[0] : end[0], begin[1] : end[1], :]
+        pads = [[max(0, length) for length in pair] for pair in pads]
+    return tf.pad(x, [[0, 0], *pads, [0, 0]]) if any(map(any, pads)) else x
