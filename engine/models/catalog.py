@@ -10,13 +10,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
+import numpy as np
+
 from engine.errors import ModelError, OptionError
+from engine.images import pictures_in
 from engine.models.checkpoints import fitted_network, read_state_dict, sha256_of, state_digest
 from engine.models.labels import read_labels
+from engine.models.random_weights import give_ordinary_values, settle
 from engine.models.source import TorchSource
 from engine.models.torchvision_import import import_torchvision
 from engine.preprocess import PreprocessSpec
 from engine.requests import DEFAULT_MODEL, ModelChoice
+from engine.store import SAMPLE_IMAGES
 from engine.types import ModelIdentity, WeightsKind
 
 if TYPE_CHECKING:
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
 IMAGENET_CLASSES = 1000
 RANDOM_WEIGHTS_SEED = 0
 DOWNLOAD_TIMEOUT_SECONDS = 20.0
+_REFUSALS = (RuntimeError, ValueError, AssertionError)
 
 # From the README of the package efficientnet-lite-pytorch: (pixel - 127) / 128.
 EFFICIENTNET_LITE0_PREPROCESS = PreprocessSpec(
@@ -153,7 +159,7 @@ def _classes_of_head(module: torch.nn.Module, preprocess: PreprocessSpec) -> int
     try:
         with torch.no_grad():
             logits = module(torch.zeros(2, 3, preprocess.height, preprocess.width))
-    except (RuntimeError, ValueError, AssertionError) as error:
+    except _REFUSALS as error:
         raise _size_refused(preprocess.height, error) from error
     return int(logits.shape[1])
 
@@ -176,7 +182,16 @@ def _with_weights(
 
         torch.manual_seed(RANDOM_WEIGHTS_SEED)
         module = network.build(IMAGENET_CLASSES, False)
-        return "random", module, state_digest(module)
+        give_ordinary_values(module)
+        # Before settling, whose figures are rounded differently with other threads.
+        digest = state_digest(module.state_dict())
+        pictures = [network.preprocess.apply(one.decode()) for one in pictures_in(SAMPLE_IMAGES)]
+        channels_first = np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
+        try:
+            settle(module, torch.from_numpy(channels_first))
+        except _REFUSALS as error:
+            raise _size_refused(network.preprocess.height, error) from error
+        return "random", module, digest
     if choice.checkpoint is not None:
         path = Path(choice.checkpoint)
         state = read_state_dict(path)

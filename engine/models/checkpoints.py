@@ -184,10 +184,10 @@ def _listed(what: str, keys: list[str]) -> str:
     return f"{len(keys)} {what}: {shown}"
 
 
-def state_digest(network: torch.nn.Module) -> str:
-    """SHA-256 over names, shapes and bytes of a network's tensors, in the order of names."""
+def state_digest(state: Mapping[str, torch.Tensor]) -> str:
+    """SHA-256 over names, shapes and bytes of tensors, in the order of names."""
     digest = hashlib.sha256()
-    for key, tensor in sorted(network.state_dict().items()):
+    for key, tensor in sorted(state.items()):
         digest.update(f"{key}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
     return digest.hexdigest()
