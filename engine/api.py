@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_MODEL,
-    DEFAULT_OPSET,
     CalibrationChoice,
     ConvertRequest,
     ModelChoice,
@@ -44,7 +43,7 @@ def convert(
     calibration: PathLike | None = None,
     calibration_count: int = DEFAULT_CALIBRATION_COUNT,
     seed: int = 0,
-    opset: int = DEFAULT_OPSET,
+    opset: int | None = None,
     allow_flex: bool = False,
     lowering: LoweringName = "nhwc",
     input_layout: Layout = "NHWC",
@@ -67,7 +66,7 @@ def convert(
             sample images (demo calibration).
         calibration_count: Pictures to calibrate with.
         seed: Seed of the choice among them.
-        opset: ONNX operator set.
+        opset: ONNX operator set; None takes the lowest from 13 on that works.
         allow_flex: Whether operators outside TFLite's built-in set may stay.
         lowering: ``nhwc`` for our handlers of ONNX operators, ``stock`` for onnx-tf's own.
         input_layout: Order of the picture input's dimensions in the TFLite files.

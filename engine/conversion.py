@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.comparison.hops import check_answers_follow, check_hop
+from engine.comparison.hops import check_answers_follow, check_hop, check_reference
 from engine.converters.artifact import artifact_of
 from engine.converters.calibration import representative_dataset
 from engine.converters.recipes import FLOAT32, RECIPES, Recipe, recipes_named
 from engine.images import pictures_in
 from engine.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, command_line, versions
-from engine.models.source import ModelSource, TorchSource
+from engine.models.source import ModelSource, OnnxSource, TorchSource
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertTask
 from engine.run.base import Runner, in_layout
@@ -48,6 +48,7 @@ class _Model:
     preprocess: PreprocessSpec
     labels: tuple[str, ...] | None
     layout: Layout
+    opset: int
 
 
 class Conversion:
@@ -86,7 +87,7 @@ class Conversion:
             model = self._make_savedmodel()
         else:
             known = self._base.manifest
-            model = _Model(known.model, known.preprocess, known.labels, known.layout)
+            model = _Model(known.model, known.preprocess, known.labels, known.layout, known.opset)
         artifacts = self._make_variants(model)
         self._write_manifest(model, artifacts)
 
@@ -97,16 +98,14 @@ class Conversion:
         request = self._task.request
         started = self._begin(_TITLES[PYTORCH])
         source = model_source(request.model, request.preprocess)
-        layout: Layout = "NCHW" if isinstance(source, TorchSource) else source.layout
-        model = _Model(source.identity, source.preprocess, source.labels, layout)
         if isinstance(source, TorchSource):
             runner = TorchRunner(source.build)
-            self._finish(PYTORCH, started, runner, model, against=None)
-        started = self._begin(_TITLES[ONNX])
+            self._finish(PYTORCH, started, runner, source, against=None)
+            started = self._begin(_TITLES[ONNX])
+        layout: Layout = "NCHW" if isinstance(source, TorchSource) else source.layout
         file = self._side / ONNX_FILE
-        self._write_onnx(source, file)
-        before = PYTORCH if isinstance(source, TorchSource) else None
-        self._finish(ONNX, started, OnnxRunner(file, layout=layout), model, against=before)
+        opset, before = self._write_onnx(source, file)
+        self._finish(ONNX, started, OnnxRunner(file, layout=layout), source, against=before)
         started = self._begin(_TITLES[SAVEDMODEL])
         folder = self._side / WORK / SAVEDMODEL
         savedmodel_from_onnx(
@@ -117,25 +116,42 @@ class Conversion:
             lowering=request.lowering,
         )
         saved = SavedModelRunner(folder, layout=request.input_layout)
-        self._finish(SAVEDMODEL, started, saved, model, against=ONNX)
-        return model
+        self._finish(SAVEDMODEL, started, saved, source, against=ONNX)
+        return _Model(source.identity, source.preprocess, source.labels, layout, opset)
 
-    def _write_onnx(self, source: ModelSource, file: Path) -> None:
+    def _write_onnx(self, source: ModelSource, file: Path) -> tuple[int, str | None]:
+        """Write the ONNX file; give its operator set, and the stage to check it against."""
         from engine.converters.onnx_from_torch import onnx_from_torch
-        from engine.models.onnx_files import read_onnx, with_fixed_input
+
+        size, opset = source.preprocess, self._task.request.opset
+        if isinstance(source, TorchSource):
+            network = source.build()
+            return onnx_from_torch(
+                network, file, height=size.height, width=size.width, opset=opset
+            ), PYTORCH
+        return self._copy_onnx(source, file)
+
+    def _copy_onnx(self, source: OnnxSource, file: Path) -> tuple[int, str | None]:
+        from engine.models.onnx_files import (
+            operator_set,
+            read_onnx,
+            with_fixed_input,
+            with_operator_set_read_on,
+        )
 
         size = source.preprocess
-        if isinstance(source, TorchSource):
-            onnx_from_torch(
-                source.build(),
-                file,
-                height=size.height,
-                width=size.width,
-                opset=self._task.request.opset,
-            )
-        else:
-            fixed = with_fixed_input(read_onnx(source.file), size.height, size.width)
-            file.write_bytes(fixed.SerializeToString())
+        given = with_fixed_input(read_onnx(source.file), size.height, size.width)
+        copy = with_operator_set_read_on(given)
+        file.write_bytes(copy.SerializeToString())
+        if copy is given:
+            return operator_set(copy), None
+        before = f"opset {operator_set(given)}"
+        with OnnxRunner(given.SerializeToString(), layout=source.layout) as runner:
+            logits = runner.infer(check_inputs(size))
+        check_hop(before, None, logits, tolerance=None)
+        check_reference(before, logits)
+        np.save(self._side / WORK / f"{before}.npy", logits)
+        return operator_set(copy), before
 
     def _make_variants(self, model: _Model) -> tuple[Artifact, ...]:
         artifacts = []
@@ -214,7 +230,7 @@ class Conversion:
         stage: str,
         started: float,
         runner: Runner,
-        model: _Model,
+        model: _Model | ModelSource,
         against: str | None,
         tolerance: float | None = FLOAT_TOLERANCE,
     ) -> None:
@@ -228,8 +244,9 @@ class Conversion:
             before = np.load(file)
         hop = stage if against is None else f"{against} to {stage}"
         absolute, relative = check_hop(hop, before, logits, tolerance=tolerance)
-        # Random weights may give logits closer to each other than a step of an integer.
-        if before is not None and not model.identity.random:
+        if before is None:
+            check_reference(hop, logits)
+        else:
             check_answers_follow(hop, before, logits)
         np.save(self._side / WORK / f"{stage}.npy", logits)
         seconds = time.perf_counter() - started
@@ -263,7 +280,7 @@ class Conversion:
             preprocess=model.preprocess,
             labels=model.labels,
             layout=model.layout,
-            opset=request.opset,
+            opset=model.opset,
             allow_flex=request.allow_flex,
             lowering=request.lowering,
             recipes=recipes,

@@ -11,7 +11,6 @@ from engine.preprocess import ChannelOrder, Interpolation, ResizeRule
 from engine.types import Layout, LoweringName
 
 DEFAULT_MODEL = "efficientnet_lite0"
-DEFAULT_OPSET = 13
 DEFAULT_CALIBRATION_COUNT = 100
 
 
@@ -83,7 +82,8 @@ class ConvertRequest:
         preprocess: Deviations from its preprocessing.
         variants: Names of recipes.
         calibration: The representative dataset.
-        opset: ONNX operator set to export with.
+        opset: ONNX operator set to export with; None takes the lowest that works, from
+            `engine.converters.onnx_from_torch.BASE_OPSET` on. ONNX files keep their own.
         allow_flex: Whether operators outside TFLite's built-in set may be kept (SELECT_TF).
         lowering: Whose handlers turn ONNX operators into TensorFlow's: ``nhwc`` for ours,
             ``stock`` for onnx-tf's own.
@@ -95,7 +95,7 @@ class ConvertRequest:
     preprocess: PreprocessChoice = field(default_factory=PreprocessChoice)
     variants: tuple[str, ...] = ()
     calibration: CalibrationChoice = field(default_factory=CalibrationChoice)
-    opset: int = DEFAULT_OPSET
+    opset: int | None = None
     allow_flex: bool = False
     lowering: LoweringName = "nhwc"
     input_layout: Layout = "NHWC"

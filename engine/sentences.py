@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from engine import formats
+from engine.converters.onnx_from_torch import BASE_OPSET
 from engine.types import Interval, Latency
 
 if TYPE_CHECKING:
@@ -148,6 +149,18 @@ def details_headline(manifest: Manifest) -> str:
     }[manifest.model.weights]
     size = f"{manifest.preprocess.height} × {manifest.preprocess.width}"
     return f"{manifest.model.name} {weights}, for pictures of {size}"
+
+
+def opset_note(manifest: Manifest) -> str | None:
+    """Which ONNX operator set was used, where it is not the usual one."""
+    if manifest.model.kind == "onnx":
+        before = next(stage.against for stage in manifest.stages if stage.name == "onnx")
+        if before is None:
+            return None
+        return f"The file's {before} was converted to ONNX operator set {manifest.opset}."
+    if manifest.opset == BASE_OPSET:
+        return None
+    return f"Exported with ONNX operator set {manifest.opset}; {BASE_OPSET} is the usual one."
 
 
 def _reference(comparison: Comparison) -> str:

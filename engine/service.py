@@ -86,7 +86,7 @@ def convert_request(request: ConvertRequest, host: Host) -> Run:
         WorkerError: The worker process failed.
     """
     recipes = recipes_named(request.variants)
-    check_opset(request.opset)
+    _check_opset(request)
     calibration = representative_dataset(request.calibration, SAMPLE_IMAGES).info
     request = replace(
         request, model=_with_absolute_paths(request), variants=tuple(r.name for r in recipes)
@@ -114,6 +114,17 @@ def convert_request(request: ConvertRequest, host: Host) -> Run:
         (logs / f"convert-{number}.log").write_bytes(worker.log())
         put(side, place)
     return Run.open(place)
+
+
+def _check_opset(request: ConvertRequest) -> None:
+    check_opset(request.opset)
+    if request.opset is not None and request.model.onnx is not None:
+        raise OptionError(
+            "Choosing the ONNX operator set",
+            got=f"{request.opset} for an ONNX file, which has its own",
+            expected="a choice for PyTorch models alone",
+            todo="Leave --opset out.",
+        )
 
 
 def _with_absolute_paths(request: ConvertRequest) -> ModelChoice:

@@ -99,6 +99,6 @@ def test_the_command_is_complete_and_quoted() -> None:
     )
     assert command_line(request, ("float32", "int8")) == (
         "python -m engine convert --model resnet18 --checkpoint 'my weights.pth' --input-size 256 "
-        "--mean 0.5,0.25,0.125 --variants float32,int8 --opset 13 --lowering nhwc "
+        "--mean 0.5,0.25,0.125 --variants float32,int8 --lowering nhwc "
         "--input-layout NHWC --calibration photos --calibration-count 12 --seed 3 --out run"
     )

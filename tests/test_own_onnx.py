@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import engine
-from engine.errors import HopError, OperatorError, OptionError
+from engine.errors import HopError, ModelError, OperatorError, OptionError
+from engine.sentences import opset_note
 from engine.store import SAMPLE_IMAGES
 from engine.types import ORIGINAL
 
@@ -21,7 +22,12 @@ Dims = list[int | str]
 
 
 def classifier(
-    path: Path, *, shape: Dims, tail: tuple[str, ...] = (), head_scale: float = 10.0
+    path: Path,
+    *,
+    shape: Dims,
+    tail: tuple[str, ...] = (),
+    head_scale: float = 10.0,
+    opset: int = 13,
 ) -> Path:
     """A convolution, a mean and a matrix product, then operators of ``tail``."""
     rng = np.random.default_rng(7)
@@ -51,7 +57,7 @@ def classifier(
         [helper.make_tensor_value_info(last, TensorProto.FLOAT, [shape[0], CLASSES])],
         [numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     onnx.save(model, path)
     return path
 
@@ -80,12 +86,18 @@ def test_layouts_and_batches(tmp_path: Path, shape: Dims) -> None:
     assert comparison.variant("int8").logit_sqnr_db > 12
 
 
-def test_a_softmax_is_recognised(tmp_path: Path) -> None:
-    path = classifier(tmp_path / "soft.onnx", shape=[1, 3, SIZE, SIZE], tail=("Softmax",))
+def test_a_softmax_of_a_newer_operator_set(tmp_path: Path) -> None:
+    path = classifier(tmp_path / "soft.onnx", shape=[1, 3, SIZE, SIZE], tail=("Softmax",), opset=20)
     run = engine.convert(
         onnx=path, variants=["float32", "int8"], calibration_count=8, out=tmp_path / "run"
     )
     assert engine.compare(run, SAMPLE_IMAGES).probabilities
+    assert run.manifest.opset == 17
+    first = run.manifest.stages[0]
+    assert (first.name, first.against) == ("onnx", "opset 20")
+    assert first.max_rel_error is not None
+    assert first.max_rel_error < 1e-6
+    assert opset_note(run.manifest) == "The file's opset 20 was converted to ONNX operator set 17."
 
 
 def test_an_open_size_is_a_choice_and_a_fixed_one_is_not(tmp_path: Path) -> None:
@@ -107,6 +119,12 @@ def test_operators_outside_the_builtin_set_are_named_and_can_be_allowed(tmp_path
     assert run.artifact("float32").select_tf == ("FlexErf",)
     assert "SELECT_TF" in str(run.manifest.stages[-1].unchecked)
     assert "float32" not in run.columns
+
+
+def test_a_model_that_answers_the_same_for_every_picture_is_refused(tmp_path: Path) -> None:
+    path = classifier(tmp_path / "same.onnx", shape=[1, 3, SIZE, SIZE], head_scale=0.0)
+    with pytest.raises(ModelError, match="Checking onnx: got the same logits for 4"):
+        engine.convert(onnx=path, variants=["float32"], out=tmp_path / "run")
 
 
 def test_a_model_that_answers_nan_is_refused_at_its_hop(tmp_path: Path) -> None:

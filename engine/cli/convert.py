@@ -7,7 +7,7 @@ from typing import Any
 import click
 import msgspec
 
-from engine import api, formats
+from engine import api, formats, sentences
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.converters.recipes import RECIPES
 from engine.errors import OptionError
@@ -15,7 +15,6 @@ from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_MODEL,
-    DEFAULT_OPSET,
     PreprocessChoice,
 )
 from engine.runs import Run
@@ -52,6 +51,21 @@ class Triple(click.ParamType[tuple[float, ...]]):
         return numbers
 
 
+class Opset(click.ParamType[int | None]):
+    """The number of an operator set, or auto."""
+
+    name = "auto|N"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> int | None:
+        """Parse the words of a person."""
+        if value in {"auto", None}:
+            return None
+        try:
+            return int(value)
+        except ValueError:
+            self.fail(f"'{value}' is neither a number nor auto.", param, ctx)
+
+
 @click.command()
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name in the catalogue.")
 @click.option("--checkpoint", help="Your state dict for that model (.pth, .pt, .safetensors).")
@@ -67,7 +81,13 @@ class Triple(click.ParamType[tuple[float, ...]]):
     help="Pictures to calibrate with; 100 to 500 are advised.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of the choice among them.")
-@click.option("--opset", default=DEFAULT_OPSET, show_default=True, help="ONNX operator set.")
+@click.option(
+    "--opset",
+    type=Opset(),
+    default="auto",
+    show_default=True,
+    help="ONNX operator set; auto takes the lowest that works, from 13 on.",
+)
 @click.option("--allow-flex", is_flag=True, help="Allow TensorFlow operators (SELECT_TF).")
 @click.option(
     "--lowering",
@@ -156,6 +176,8 @@ def _show(run: Run) -> None:
             for artifact in manifest.artifacts
         ],
     )
+    if (note := sentences.opset_note(manifest)) is not None:
+        click.echo(note)
     if manifest.calibration is not None and manifest.calibration.demo:
         click.echo("Demo calibration: crops of the sample images. Give --calibration for figures.")
     if manifest.model.random:

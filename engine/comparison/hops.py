@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.errors import HopError
+from engine.errors import HopError, ModelError
 from engine.types import FloatArray
+
+SMALLEST_SPREAD = 1e-5
+"""Spread of a logit over the pictures, divided by the largest logit, below which a model's answers
+count as constant: float32 rounds the answers of deep networks by as much."""
 
 
 def hop_errors(before: FloatArray, after: FloatArray) -> tuple[float, float]:
@@ -58,6 +62,35 @@ def check_hop(
             f"at most {tolerance:g} of the largest",
         )
     return absolute, relative
+
+
+def check_reference(stage: str, logits: FloatArray) -> None:
+    """Refuse an original whose answers do not change with the picture.
+
+    Every conversion of it would pass, right or wrong.
+
+    Args:
+        stage: What the original is, for the message.
+        logits: Its logits, shape (pictures, classes).
+
+    Raises:
+        ModelError: No logit varies by `SMALLEST_SPREAD` of the largest.
+    """
+    if len(logits) < 2:
+        return
+    spread = float(np.ptp(logits.astype(np.float64), axis=0).max())
+    largest = float(np.abs(logits).max())
+    if spread > SMALLEST_SPREAD * largest:
+        return
+    raise ModelError(
+        f"Checking {stage}",
+        got=f"the same logits for {len(logits)} different pictures"
+        + (f" (they vary by {spread / largest:.1g} of the largest)" if spread else ""),
+        expected="answers that follow the picture, without which no step can be checked",
+        todo="The weights may be untrained, as a head of zeros is, or the preprocessing may turn "
+        "every picture into the same input. Check both, or take random weights "
+        "(--random-weights), which are chosen so that the answers differ.",
+    )
 
 
 def check_answers_follow(hop: str, before: FloatArray, after: FloatArray) -> None:

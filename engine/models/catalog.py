@@ -17,6 +17,7 @@ from engine.images import pictures_in
 from engine.models.checkpoints import fitted_network, read_state_dict, sha256_of, state_digest
 from engine.models.labels import read_labels
 from engine.models.random_weights import give_ordinary_values, settle
+from engine.models.size_limit import demand_fits
 from engine.models.source import TorchSource
 from engine.models.torchvision_import import import_torchvision
 from engine.preprocess import PreprocessSpec
@@ -112,7 +113,8 @@ def torch_source(choice: ModelChoice, input_size: int | None = None) -> TorchSou
         The source; nothing is left to fail in its `build`.
 
     Raises:
-        ModelError: The name is unknown, the checkpoint does not fit, or the weights cannot be had.
+        ModelError: The name is unknown, the network is too large for a TFLite file, the
+            checkpoint does not fit, or the weights cannot be had.
         LabelsError: The label file does not fit.
         OptionError: A checkpoint and random weights were asked for at once.
     """
@@ -124,6 +126,8 @@ def torch_source(choice: ModelChoice, input_size: int | None = None) -> TorchSou
             todo="Leave one out.",
         )
     network = _network(choice.name, input_size)
+    if network.weights is not None:
+        demand_fits(choice.name, network.weights.meta["num_params"])
     kind, module, digest = _with_weights(network, choice)
     module.eval()
     classes = _classes_of_head(module, network.preprocess)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from engine.errors import ModelError, OptionError
 from engine.models.catalog import labels_for
 from engine.models.checkpoints import sha256_of
+from engine.models.size_limit import demand_fits
 from engine.models.source import OnnxSource
 from engine.preprocess import PreprocessSpec
 from engine.requests import ModelChoice
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
     import onnx
 
 HIGHEST_OPSET = 17
+"""The newest operator set that onnx-tf reads; newer files are converted to it."""
 _DOMAINS = {"", "ai.onnx"}
+_EXPORT_LOWER = (
+    f"Export it for operator set {HIGHEST_OPSET} or lower; in PyTorch: "
+    f"torch.onnx.export(..., opset_version={HIGHEST_OPSET}, dynamo=False)."
+)
 
 
 def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSource:
@@ -32,12 +39,13 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
         The source, with ImageNet's usual preprocessing at the size of its input.
 
     Raises:
-        ModelError: The file is no ONNX model, or not a classifier of one picture.
+        ModelError: The file is no ONNX model, not a classifier of one picture, or too large.
         OptionError: The file's input has a fixed size and another was asked for.
         LabelsError: The label file does not fit.
     """
     path = Path(str(choice.onnx))
     model = read_onnx(path)
+    demand_fits(path.name, _parameters(model))
     layout, height, width = picture_input(model, path.name)
     if input_size is not None and height and (height, width) != (input_size, input_size):
         raise OptionError(
@@ -77,8 +85,8 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         The model.
 
     Raises:
-        ModelError: The file is absent, damaged, keeps weights elsewhere, or is of too high an
-            operator set.
+        ModelError: The file is absent, damaged, too large, keeps weights elsewhere, or is of an
+            operator set that the onnx package does not know.
     """
     import onnx
 
@@ -87,6 +95,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         raise ModelError(
             stage, got=f"no file at {path}", expected="an ONNX file", todo="Check the path."
         )
+    demand_fits(path.name, path.stat().st_size // 4)
     try:
         model = onnx.load(path, load_external_data=False)
         if not model.graph.node:
@@ -120,6 +129,8 @@ def read_onnx(path: Path) -> onnx.ModelProto:
 
 
 def _check_opset(model: onnx.ModelProto, stage: str) -> None:
+    import onnx
+
     custom = sorted(
         {
             f"{node.domain}.{node.op_type}"
@@ -134,14 +145,52 @@ def _check_opset(model: onnx.ModelProto, stage: str) -> None:
             expected="operators of ONNX alone",
             todo="Export the model without custom operators.",
         )
-    version = max((o.version for o in model.opset_import if o.domain in _DOMAINS), default=0)
-    if not 1 <= version <= HIGHEST_OPSET:
+    version, highest = operator_set(model), onnx.defs.onnx_opset_version()
+    if not 1 <= version <= highest:
         raise ModelError(
             stage,
             got=f"operator set {version}",
-            expected=f"at most {HIGHEST_OPSET}",
-            todo=f"Export it with opset_version={HIGHEST_OPSET} or lower.",
+            expected=f"at most {highest}",
+            todo=_EXPORT_LOWER,
         )
+
+
+def operator_set(model: onnx.ModelProto) -> int:
+    """Version of ONNX's own operators that a model uses; 0 where it says none."""
+    return max((o.version for o in model.opset_import if o.domain in _DOMAINS), default=0)
+
+
+def with_operator_set_read_on(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Convert a model of a newer operator set than onnx-tf reads, with ONNX's own converter.
+
+    Args:
+        model: The model; not changed.
+
+    Returns:
+        The model itself where nothing is to be done, else one of `HIGHEST_OPSET`.
+
+    Raises:
+        ModelError: The converter cannot; the message names the operator.
+    """
+    import onnx
+    from onnx import version_converter
+
+    version = operator_set(model)
+    if version <= HIGHEST_OPSET:
+        return model
+    try:
+        converted: onnx.ModelProto = version_converter.convert_version(model, HIGHEST_OPSET)
+        onnx.checker.check_model(converted)
+    except Exception as error:  # a C++ assertion, or the checker
+        found = re.search(r"(?:for|of) (\w+)(?: exists)?$", str(error).strip())
+        what = f"the operator {found[1]}" if found else str(error).strip().splitlines()[0]
+        raise ModelError(
+            f"Converting the ONNX file from operator set {version} to {HIGHEST_OPSET}",
+            got=f"{what}, which ONNX's version converter cannot take back",
+            expected=f"operators that exist in operator set {HIGHEST_OPSET}",
+            todo=_EXPORT_LOWER,
+        ) from error
+    return converted
 
 
 def picture_input(model: onnx.ModelProto, name: str) -> tuple[Layout, int | None, int | None]:

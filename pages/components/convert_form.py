@@ -7,6 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine import service
+from engine.converters.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
 from engine.converters.recipes import RECIPES
 from engine.errors import PictureError
 from engine.images import PICTURE_SUFFIXES, decode_picture
@@ -14,7 +15,6 @@ from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_MODEL,
-    DEFAULT_OPSET,
     CalibrationChoice,
     ConvertRequest,
     ModelChoice,
@@ -57,7 +57,9 @@ def convert_form() -> ConvertRequest | None:
         )
         with st.expander("Preprocessing and operator set", icon=":material/tune:"):
             preprocess = _preprocessing()
-            opset, lowering, input_layout, allow_flex = _translation()
+            opset, lowering, input_layout, allow_flex = _translation(
+                own_file=model is not None and model.onnx is not None
+            )
     if model is None or calibration is None:
         return None
     if not variants:
@@ -86,7 +88,7 @@ def _model() -> ModelChoice | None:
         persist_state="session",
     )
     if kind == ONNX:
-        file = _upload("ONNX file", "onnx", help_="One picture in, logits out; opset up to 17.")
+        file = _upload("ONNX file", "onnx", help_="One picture in, logits out.")
         labels = _labels()
         if file is None:
             st.info("Upload an ONNX file to go on.", icon=":material/upload:")
@@ -264,10 +266,17 @@ def _preprocessing() -> PreprocessChoice:
     )
 
 
-def _translation() -> tuple[int, LoweringName, Layout, bool]:
+def _translation(*, own_file: bool) -> tuple[int | None, LoweringName, Layout, bool]:
     one, two, three, four = st.columns(4, vertical_alignment="bottom")
     opset = one.number_input(
-        "ONNX opset", 9, 17, DEFAULT_OPSET, key="opset", persist_state="session"
+        "ONNX opset",
+        LOWEST_OPSET,
+        HIGHEST_OPSET,
+        None,
+        placeholder="the file's own" if own_file else "lowest that works",
+        disabled=own_file,
+        key="opset",
+        persist_state="session",
     )
     lowering = two.selectbox(
         "Lowering",
@@ -290,7 +299,7 @@ def _translation() -> tuple[int, LoweringName, Layout, bool]:
         help="TensorFlow operators outside TFLite's own, only where a model needs them: the app "
         "then ships a larger runtime.",
     )
-    return opset, lowering, layout, allow_flex
+    return None if own_file else opset, lowering, layout, allow_flex
 
 
 def _triple(name: str, text: str) -> tuple[float, float, float] | None:

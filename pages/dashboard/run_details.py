@@ -18,6 +18,8 @@ assert run is not None
 manifest = run.manifest
 st.title(sentences.details_headline(manifest))
 st.caption(f"Made {manifest.created_at[:16].replace('T', ' ')} UTC in {plain(str(run.folder))}")
+if (note := sentences.opset_note(manifest)) is not None:
+    st.caption(note)
 chosen = st.pills("Variant", run.variants, default=run.variants[0], required=True)
 if chosen is not None:
     show_card(run, run.artifact(chosen))

@@ -3,8 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.comparison.hops import check_answers_follow, check_hop, hop_errors
-from engine.errors import HopError
+from engine.comparison.hops import (
+    SMALLEST_SPREAD,
+    check_answers_follow,
+    check_hop,
+    check_reference,
+    hop_errors,
+)
+from engine.errors import HopError, ModelError
 
 BEFORE = np.array([[4.0, -8.0], [1.0, 2.0]], dtype=np.float32)
 
@@ -47,3 +53,16 @@ def test_answers_have_to_follow_the_picture_where_the_original_does() -> None:
         check_answers_follow("a to b", BEFORE, same)
     check_answers_follow("a to b", same, same)
     check_answers_follow("a to b", BEFORE[:1], same[:1])
+
+
+def test_an_original_that_always_answers_the_same_proves_nothing() -> None:
+    for same in (np.zeros((4, 3), np.float32), np.full((4, 3), 7.5, np.float32)):
+        with pytest.raises(ModelError, match=r"pytorch: got the same logits for 4 .* weights"):
+            check_reference("pytorch", same)
+    logits = np.full((4, 3), 8.0)
+    logits[2, 1] += 8 * SMALLEST_SPREAD / 2
+    with pytest.raises(ModelError, match="vary by 5e-06 of the largest"):
+        check_reference("pytorch", logits)
+    logits[2, 1] = 8 + 8 * SMALLEST_SPREAD * 2
+    check_reference("pytorch", logits)
+    check_reference("pytorch", logits[:1])

@@ -9,7 +9,14 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.errors import ModelError
-from engine.models.onnx_files import onnx_source, picture_input, read_onnx, with_fixed_input
+from engine.models.onnx_files import (
+    onnx_source,
+    operator_set,
+    picture_input,
+    read_onnx,
+    with_fixed_input,
+    with_operator_set_read_on,
+)
 from engine.requests import ModelChoice
 
 
@@ -63,7 +70,7 @@ def test_open_dimensions_are_fixed() -> None:
 @pytest.mark.parametrize(
     ("model", "found"),
     [
-        (mean_model([1, 3, 8, 8], opset=18), "operator set 18"),
+        (mean_model([1, 3, 8, 8], opset=99), "operator set 99"),
         (mean_model([1, 3, 8, 8], domain="my.ops"), r"my\.ops\.ReduceMean"),
         (mean_model([1, 4, 8, 8]), "inputs x"),
         (mean_model([1, 3, 8, 8], dtype=TensorProto.DOUBLE), "double"),
@@ -91,4 +98,42 @@ def test_weights_outside_the_file_are_refused(tmp_path: Path) -> None:
 def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
     with pytest.raises(ModelError, match=r"Reading m\.onnx: got bytes that are no ONNX model"):
+        read_onnx(tmp_path / "m.onnx")
+
+
+def newer(nodes: list[onnx.NodeProto]) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
+        [numpy_helper.from_array(np.array([2, 3]), "axes")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+
+
+def test_newer_operator_sets_are_converted() -> None:
+    mean = helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)
+    model = newer([mean])
+    converted = with_operator_set_read_on(model)
+    assert (operator_set(model), operator_set(converted)) == (20, 17)
+    axes = next(a for a in converted.graph.node[0].attribute if a.name == "axes")
+    assert list(axes.ints) == [2, 3]
+    older = mean_model([1, 3, 8, 8])
+    assert with_operator_set_read_on(older) is older
+
+
+def test_an_operator_that_cannot_be_taken_back_is_named() -> None:
+    nodes = [
+        helper.make_node("Gelu", ["x"], ["g"]),
+        helper.make_node("ReduceMean", ["g", "axes"], ["y"], keepdims=0),
+    ]
+    with pytest.raises(ModelError, match=r"20 to 17: got the operator Gelu.*opset_version=17"):
+        with_operator_set_read_on(newer(nodes))
+
+
+def test_a_file_above_two_gigabytes_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "m.onnx").open("wb") as file:
+        file.truncate(2**31 + 4)
+    with pytest.raises(ModelError, match=r"m\.onnx: got 537 million parameters, 2\.15 GB"):
         read_onnx(tmp_path / "m.onnx")

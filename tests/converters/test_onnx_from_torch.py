@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+import torch
+
+from engine.converters.onnx_from_torch import BASE_OPSET, onnx_from_torch
+from engine.errors import OperatorError, OptionError
+from engine.models.onnx_files import operator_set
+
+
+class Attention(torch.nn.Module):
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        tokens = picture.flatten(2).transpose(1, 2)
+        return torch.nn.functional.scaled_dot_product_attention(tokens, tokens, tokens).mean(1)
+
+
+class Eigenvalues(torch.nn.Module):
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.eigvals(picture).real
+
+
+def exported(network: torch.nn.Module, folder: Path, opset: int | None) -> int:
+    file = folder / "m.onnx"
+    used = onnx_from_torch(network, file, height=8, width=8, opset=opset)
+    assert operator_set(onnx.load(file)) == used
+    return used
+
+
+def test_the_lowest_operator_set_that_works(tmp_path: Path) -> None:
+    plain = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.ReLU())
+    assert exported(plain, tmp_path, None) == BASE_OPSET
+    assert exported(plain, tmp_path, 11) == 11
+    assert exported(Attention(), tmp_path, None) == 14
+
+
+def test_a_missing_operator_is_named_and_the_graph_not_printed(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(OperatorError, match=r"scaled_dot_product_attention.*set 13\. Leave"):
+        exported(Attention(), tmp_path, 13)
+    with pytest.raises(OperatorError, match=r"aten::linalg_eigvals; .*13 to 17\. Write"):
+        exported(Eigenvalues(), tmp_path, None)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_operator_sets_out_of_range(tmp_path: Path) -> None:
+    with pytest.raises(OptionError, match="9 to 17"):
+        exported(Attention(), tmp_path, 18)
