@@ -1,11 +1,12 @@
 # make run    the dashboard        make test   the tests
 # make lint   style and types      make bench  side-by-side measurements
+# make coverage [MODELS=a,b]       docs/coverage.md: what converts
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: setup setup-dev run test lint format bench screenshots clean
+.PHONY: setup setup-dev run test lint format bench coverage screenshots clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -36,6 +37,9 @@ format: setup-dev
 
 bench: setup
 	$(BIN)/python -m benchmarks.plain_script
+
+coverage: setup
+	$(BIN)/python -m benchmarks.coverage --models "$(MODELS)"
 
 SCREENSHOTS ?= build/screenshots
 screenshots: setup-dev

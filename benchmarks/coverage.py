@@ -1,0 +1,225 @@
+"""Convert every classification model of torchvision, and write docs/coverage.md.
+
+``make coverage`` converts all, small ones first; ``make coverage MODELS=resnet18,swin_t`` some, and
+then prints the table instead. What was tried with the same engine is not tried again, so that it
+can be stopped and gone on with; ``--again`` tries it again.
+
+Each model is converted in a process of its own with a time limit, and its files are deleted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+import numpy as np
+
+from benchmarks.coverage_table import Row, as_markdown
+from engine import api
+from engine.comparison.hops import hop_errors
+from engine.comparison.metrics import sqnr_db
+from engine.errors import EngineError
+from engine.manifest import versions
+from engine.models.catalog import CatalogEntry
+from engine.pipeline import host_name
+from engine.requests import DEFAULT_MODEL
+from engine.runs import WORK, Run
+
+ROOT = Path(__file__).resolve().parent.parent
+PAGE = ROOT / "docs" / "coverage.md"
+BUILD = ROOT / "build" / "coverage"
+CALIBRATION_COUNT = 4
+_PACKAGES = ("torch", "torchvision", "onnx", "onnx-tf", "tensorflow", "ai-edge-litert")
+
+
+@click.command()
+@click.option("--models", default="", help="Comma-separated names; all without it.")
+@click.option("--most-parameters", type=float, help="Leave out models with more million.")
+@click.option("--again", is_flag=True, help="Try again what was tried before.")
+@click.option("--timeout", default=3600, show_default=True, help="Seconds a model may take.")
+def main(models: str, most_parameters: float | None, again: bool, timeout: int) -> None:
+    """Convert the models and write the table."""
+    every = sorted(
+        (entry for entry in api.models() if entry.name != DEFAULT_MODEL), key=_parameters
+    )
+    wanted = {name.strip() for name in models.split(",") if name.strip()}
+    if unknown := wanted - {entry.name for entry in every}:
+        raise click.UsageError(f"no such models: {', '.join(sorted(unknown))}")
+    chosen = [
+        entry
+        for entry in every
+        if (not wanted or entry.name in wanted)
+        and (most_parameters is None or _parameters(entry) <= most_parameters * 1e6)
+    ]
+    folder = BUILD / engine_digest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, entry in enumerate(chosen, 1):
+        file = folder / f"{entry.name}.json"
+        if again or not file.is_file():
+            row = tried(entry, timeout)
+            file.write_bytes(msgspec.json.format(msgspec.json.encode(row), indent=2))
+        row = msgspec.json.decode(file.read_bytes(), type=Row)
+        reason = row.float32_reason or row.int8_reason or ""
+        error = "failed" if row.error is None else f"{row.error:.1e}"
+        quantized = "ok" if row.int8_ok else "failed"
+        click.echo(
+            f"{number}/{len(chosen)} {row.name}: float32 {error}, int8 {quantized}, "
+            f"{row.seconds:.0f} s {reason}"
+        )
+    rows = [
+        msgspec.json.decode(file.read_bytes(), type=Row)
+        for entry in every
+        if (file := folder / f"{entry.name}.json").is_file()
+    ]
+    done = {row.name for row in rows}
+    known = versions()
+    page = as_markdown(
+        rows,
+        missing=[entry.name for entry in every if entry.name not in done],
+        versions={name: known[name] for name in _PACKAGES},
+        made_on=datetime.now(UTC).date().isoformat(),
+        host=host_name(),
+        calibration_count=CALIBRATION_COUNT,
+    )
+    if len(chosen) == len(every):
+        PAGE.write_text(page)
+        click.echo(f"Wrote {PAGE.relative_to(ROOT)}")
+    else:
+        click.echo(page)
+
+
+def _parameters(entry: CatalogEntry) -> int:
+    assert entry.parameters is not None, "torchvision publishes them"
+    return entry.parameters
+
+
+def engine_digest() -> str:
+    """SHA-256 over the source of the engine, so that a changed engine is tried anew."""
+    digest = hashlib.sha256()
+    for file in sorted((ROOT / "engine").rglob("*.py")):
+        digest.update(str(file.relative_to(ROOT)).encode())
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def tried(entry: CatalogEntry, timeout: float) -> Row:
+    """Convert a model in a process of its own.
+
+    Args:
+        entry: The model.
+        timeout: Seconds that it may take.
+
+    Returns:
+        What became of it.
+    """
+    BUILD.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(dir=BUILD))
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.coverage", "--one", entry.name, str(folder)],
+        cwd=ROOT,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        code = process.wait(timeout)
+        why = f"the process ended with code {code}"
+    except subprocess.TimeoutExpired:
+        why = f"no end after {timeout:.0f} s"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    try:
+        return msgspec.json.decode((folder / "row.json").read_bytes(), type=Row)
+    except FileNotFoundError:
+        return Row(
+            name=entry.name,
+            parameters=_parameters(entry),
+            input_size=entry.input_size,
+            seconds=time.perf_counter() - started,
+            peak_bytes=0,
+            float32_reason=why,
+            int8_reason=why,
+        )
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def convert_one(name: str, folder: Path) -> Row:
+    """Convert a model to float32 and int8, in this process and its worker.
+
+    Args:
+        name: Its name in the catalogue.
+        folder: Where its files may be.
+
+    Returns:
+        What became of it.
+    """
+    entry = next(entry for entry in api.models() if entry.name == name)
+    started = time.perf_counter()
+    run, reasons = None, []
+    for variants in (["float32", "int8"], ["float32"]):
+        try:
+            run = api.convert(
+                name,
+                random_weights=True,
+                variants=variants,
+                calibration_count=CALIBRATION_COUNT,
+                out=folder / "run",
+            )
+        except EngineError as error:
+            reasons.append(f"{error.stage}: {error.got}")
+            continue
+        break
+    measured = Row(
+        name=name,
+        parameters=_parameters(entry),
+        input_size=entry.input_size,
+        seconds=time.perf_counter() - started,
+        peak_bytes=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
+        float32_reason=reasons[1] if len(reasons) == 2 else None,
+        int8_reason=reasons[0] if reasons else None,
+    )
+    return measured if run is None else _with_run(measured, run)
+
+
+def _with_run(row: Row, run: Run) -> Row:
+    float32 = run.artifact("float32")
+    original, converted = (
+        np.load(run.folder / WORK / f"{stage}.npy") for stage in ("pytorch", "float32")
+    )
+    quantized = run.artifact("int8") if "int8" in run.variants else None
+    sqnr = None
+    if quantized is not None:
+        sqnr = sqnr_db(converted, np.load(run.folder / WORK / "int8.npy"))
+    return replace(
+        row,
+        opset=run.manifest.opset,
+        error=hop_errors(original, converted)[1],
+        float32_bytes=float32.bytes,
+        operators=dict(float32.operators),
+        int8_bytes=None if quantized is None else quantized.bytes,
+        int8_sqnr_db=sqnr,
+    )
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--one"]:
+        result = convert_one(sys.argv[2], Path(sys.argv[3]))
+        (Path(sys.argv[3]) / "row.json").write_bytes(msgspec.json.encode(result))
+    else:
+        main()
