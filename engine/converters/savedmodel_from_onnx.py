@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.converters.clean_onnx import cleaned
+from engine.converters.failing_node import failing_node
 from engine.converters.lowering import register_handlers
 from engine.converters.onnx_tf_import import import_onnx_tf
 from engine.errors import ConversionError, OperatorError
@@ -94,10 +95,14 @@ def _mapped(error: Exception) -> Exception:
             expected="operators that onnx-tf translates",
             todo="Export the model with a lower operator set (--opset), or without it.",
         )
-    first = reason.splitlines()[0] if reason else type(error).__name__
+    first = reason.splitlines()[0] if re.search(r"\w", reason) else type(error).__name__
+    node = failing_node(error)
     return ConversionError(
         _STAGE,
-        got=f"a failure of onnx-tf ({first[:300]})",
+        got=f"a failure at the operator {node} ({first[:300]})"
+        if node is not None
+        else f"a failure of onnx-tf ({first[:300]})",
         expected="a TensorFlow graph",
-        todo="Try another operator set (--opset); the log of the run has the whole message.",
+        todo="Write that part of the network with other operators, or try another operator set "
+        "(--opset); the log of the run has the whole message.",
     )
