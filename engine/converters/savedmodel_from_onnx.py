@@ -87,7 +87,7 @@ def savedmodel_from_onnx(
 
 def _mapped(error: Exception) -> Exception:
     reason = str(error).strip()
-    missing = re.search(r"(\w+) is not implemented", reason)
+    missing = re.search(r"(\w+)(?: version \d+)? is not implemented", reason)
     if missing:
         return OperatorError(
             _STAGE,
