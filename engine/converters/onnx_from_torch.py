@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.converters.adaptive_pooling import register_adaptive_pooling
 from engine.errors import ConversionError, OperatorError, OptionError
 
 if TYPE_CHECKING:
@@ -44,14 +45,14 @@ def onnx_from_torch(
         OperatorError: The exporter has no translation of an operator.
         ConversionError: The exporter or onnx.checker refuses.
     """
-    from torch.onnx.errors import UnsupportedOperatorError
+    from torch.onnx.errors import OnnxExporterError
 
     check_opset(opset)
     candidates = range(BASE_OPSET, HIGHEST_OPSET + 1) if opset is None else (opset,)
     for candidate in candidates:
         try:
             _export(network, file, height, width, candidate)
-        except UnsupportedOperatorError as error:
+        except OnnxExporterError as error:  # later sets know more operators, and more of them
             missing = error
         except Exception as error:  # the exporter raises many kinds
             raise ConversionError(
@@ -63,10 +64,9 @@ def onnx_from_torch(
             ) from error
         else:
             return candidate
-    name = re.search(r"'(\w+::\w+)'", str(missing))
     raise OperatorError(
         _STAGE,
-        got=f"the operator {name[1]}" if name else _first_line(missing),
+        got=_operator_refused(missing),
         expected="operators that PyTorch exports to operator set "
         + " to ".join(str(number) for number in dict.fromkeys((candidates[0], candidates[-1]))),
         todo="Leave --opset out to search for one that has it."
@@ -75,10 +75,20 @@ def onnx_from_torch(
     ) from missing
 
 
+def _operator_refused(error: Exception) -> str:
+    unknown = re.search(r"operator '(\w+::\w+)'", _first_line(error))
+    if unknown:
+        return f"the operator {unknown[1]}"
+    # "Unsupported: ONNX export of operator x, reason. Please ... URL [Caused by the value ..."
+    known = re.search(r"ONNX export of operator (.+?)(?:\. |$)", _first_line(error))
+    return f"the operator {known[1]}" if known else _first_line(error)
+
+
 def _export(network: torch.nn.Module, file: Path, height: int, width: int, opset: int) -> None:
     import onnx
     import torch
 
+    register_adaptive_pooling()
     with warnings.catch_warnings(), _unheard():
         warnings.simplefilter("ignore")
         torch.onnx.export(

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 
@@ -43,9 +45,22 @@ def test_a_missing_operator_is_named_and_the_graph_not_printed(
         exported(Attention(), tmp_path, 13)
     with pytest.raises(OperatorError, match=r"aten::linalg_eigvals; .*13 to 17\. Write"):
         exported(Eigenvalues(), tmp_path, None)
+    threshold = torch.nn.Threshold(0.1, 0.2)
+    with pytest.raises(OperatorError, match=r"the operator threshold, non-zero threshold; "):
+        exported(threshold, tmp_path, None)
     assert capfd.readouterr() == ("", "")
 
 
 def test_operator_sets_out_of_range(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="9 to 17"):
         exported(Attention(), tmp_path, 18)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 8, (5, 8), (1, 3), 11])
+def test_adaptive_pooling_to_any_size(size: int | tuple[int, int], tmp_path: Path) -> None:
+    pool = torch.nn.AdaptiveAvgPool2d(size)
+    exported(pool, tmp_path, None)
+    picture = torch.randn(1, 3, 8, 8)
+    session = onnxruntime.InferenceSession(tmp_path / "m.onnx")
+    (found,) = session.run(None, {"input": picture.numpy()})
+    np.testing.assert_allclose(found, pool(picture).numpy(), atol=1e-6)
