@@ -42,6 +42,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "coverage.md"
 BUILD = ROOT / "build" / "coverage"
 CALIBRATION_COUNT = 4
+_INT8_STEPS = ("SavedModel to TFLite: int8", "Calibrating")
 _PACKAGES = ("torch", "torchvision", "onnx", "onnx-tf", "tensorflow", "ai-edge-litert")
 
 
@@ -171,7 +172,7 @@ def convert_one(name: str, folder: Path) -> Row:
     """
     entry = next(entry for entry in api.models() if entry.name == name)
     started = time.perf_counter()
-    run, reasons = None, []
+    run, reasons, steps = None, [], [""]
     for variants in (["float32", "int8"], ["float32"]):
         try:
             run = api.convert(
@@ -180,18 +181,21 @@ def convert_one(name: str, folder: Path) -> Row:
                 variants=variants,
                 calibration_count=CALIBRATION_COUNT,
                 out=folder / "run",
+                on_progress=lambda progress: steps.append(progress.stage),
             )
         except EngineError as error:
             reasons.append(f"{error.stage}: {error.got}")
-            continue
-        break
+            if not steps[-1].startswith(_INT8_STEPS):
+                break
+        else:
+            break
     measured = Row(
         name=name,
         parameters=_parameters(entry),
         input_size=entry.input_size,
         seconds=time.perf_counter() - started,
         peak_bytes=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
-        float32_reason=reasons[1] if len(reasons) == 2 else None,
+        float32_reason=reasons[-1] if run is None else None,
         int8_reason=reasons[0] if reasons else None,
     )
     return measured if run is None else _with_run(measured, run)

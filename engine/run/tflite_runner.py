@@ -48,7 +48,16 @@ class TfliteRunner(Runner):
 
     def infer_impl(self, batch: FloatArray) -> FloatArray:
         self.feed_impl(batch)
-        self._interpreter.invoke()
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as error:
+            reason = " ".join(str(error).split())
+            raise ConversionError(
+                f"Running {self._file.name}",
+                got=f"a failure of the LiteRT interpreter ({reason})",
+                expected="logits",
+                todo="Leave this variant out, or write the operator named in another way.",
+            ) from error
         return dequantized(self._interpreter.get_tensor(self._output["index"]), self._output)
 
     def feed_impl(self, batch: FloatArray) -> None:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from onnx import TensorProto, helper
 
-from engine.errors import ModelError
+from engine.errors import ConversionError, ModelError
 from engine.run.base import Runner, in_layout
 from engine.run.onnx_runner import OnnxRunner
-from engine.run.tflite_runner import dequantized, quantized
+from engine.run.tflite_runner import TfliteRunner, dequantized, quantized
 from engine.run.torch_runner import TorchRunner
 
 PICTURES = np.arange(3 * 2 * 2 * 3, dtype=np.float32).reshape(3, 2, 2, 3)
@@ -87,3 +90,33 @@ def test_quantization_by_hand() -> None:
 def test_float_edges_pass_through() -> None:
     tensor = {"dtype": np.float32, "quantization": (0.0, 0)}
     np.testing.assert_array_equal(dequantized(quantized(MEANS, tensor), tensor), MEANS)
+
+
+class DividesByZero:
+    """Stands for LiteRT's interpreter of a model that its kernels cannot compute."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def allocate_tensors(self) -> None:
+        pass
+
+    def get_input_details(self) -> list[dict[str, Any]]:
+        return [{"index": 0, "shape": [1, 3, 2, 2], "dtype": np.float32}]
+
+    get_output_details = get_input_details
+
+    def set_tensor(self, *_: Any) -> None:
+        pass
+
+    def invoke(self) -> None:
+        raise RuntimeError("data[i] != zero_point was not true.\nNode number 8 (DIV) failed")
+
+
+def test_a_model_that_fails_while_it_runs_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ai_edge_litert.interpreter.Interpreter", DividesByZero)
+    with (
+        TfliteRunner(Path("int8.tflite")) as runner,
+        pytest.raises(ConversionError, match=r"Running int8\.tflite: got .*\(DIV\) failed"),
+    ):
+        runner.infer(PICTURES)
