@@ -27,12 +27,18 @@ def register_adaptive_pooling() -> None:
 
 def _adaptive_avg_pool2d(graph: Any, picture: Any, output_size: Any) -> Any:
     from torch.onnx import symbolic_helper
+    from torch.onnx.errors import SymbolicValueError
 
     helper: Any = symbolic_helper
-    sizes = picture.type().sizes()[2:]
     wanted = helper._get_const(output_size, "is", "output_size")
     if list(wanted) == [1, 1]:
         return graph.op("GlobalAveragePool", picture)
+    sizes = (helper._get_tensor_sizes(picture) or [None] * 4)[2:]
+    if None in sizes:
+        raise SymbolicValueError(
+            "Unsupported: ONNX export of operator adaptive_avg_pool2d, input of unknown size",
+            picture,
+        )
     if all(size % number == 0 for size, number in zip(sizes, wanted, strict=True)):
         kernel = [size // number for size, number in zip(sizes, wanted, strict=True)]
         return graph.op("AveragePool", picture, kernel_shape_i=kernel, strides_i=kernel)

@@ -56,6 +56,19 @@ def test_operator_sets_out_of_range(tmp_path: Path) -> None:
         exported(Attention(), tmp_path, 18)
 
 
+class WithRolledWindows(torch.nn.Module):
+    """As in Swin: the exporter loses the sizes of what a roll and a reshape give."""
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        rows = picture.permute(0, 2, 3, 1)
+        rolled = torch.roll(rows[:, : rows.shape[1] // 2], shifts=(1, 1), dims=(1, 2))
+        return torch.nn.functional.adaptive_avg_pool2d(rolled.permute(0, 3, 1, 2), 1)
+
+
+def test_global_pooling_of_an_unknown_size(tmp_path: Path) -> None:
+    assert exported(WithRolledWindows(), tmp_path, None) == BASE_OPSET
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8, (5, 8), (1, 3), 11])
 def test_adaptive_pooling_to_any_size(size: int | tuple[int, int], tmp_path: Path) -> None:
     pool = torch.nn.AdaptiveAvgPool2d(size)
