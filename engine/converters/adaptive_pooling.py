@@ -7,10 +7,7 @@ for pictures of other sizes than their own (8 x 8 to 7 x 7).
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    import torch
+from typing import Any
 
 _FROM_OPSET = 9
 
@@ -42,30 +39,34 @@ def _adaptive_avg_pool2d(graph: Any, picture: Any, output_size: Any) -> Any:
     if all(size % number == 0 for size, number in zip(sizes, wanted, strict=True)):
         kernel = [size // number for size, number in zip(sizes, wanted, strict=True)]
         return graph.op("AveragePool", picture, kernel_shape_i=kernel, strides_i=kernel)
-    rows, columns = (
-        averaging_matrix(size, number) for size, number in zip(sizes, wanted, strict=True)
-    )
-    across = graph.op("MatMul", picture, graph.op("Constant", value_t=columns.T.contiguous()))
-    return graph.op("MatMul", graph.op("Constant", value_t=rows), across)
+    across = _averaged(graph, picture, cells(sizes[1], wanted[1]), axis=3)
+    return _averaged(graph, across, cells(sizes[0], wanted[0]), axis=2)
 
 
-def averaging_matrix(size: int, number: int) -> torch.Tensor:
-    """The matrix whose product with a column is its adaptive average.
-
-    Cell ``i`` averages the elements from ``floor(i size / number)`` to before
-    ``ceil((i + 1) size / number)``, as in PyTorch's ``AdaptiveAvgPool2d``.
-
-    Args:
-        size: Elements of the column.
-        number: Cells.
-
-    Returns:
-        Shape (number, size), float32; each row sums to 1.
-    """
+def _averaged(graph: Any, picture: Any, intervals: list[tuple[int, int]], axis: int) -> Any:
+    """Mean over each interval of an axis; slices, because int8 spoils a product with a matrix."""
     import torch
 
-    matrix = torch.zeros(number, size)
-    for cell in range(number):
-        first, end = cell * size // number, -(-(cell + 1) * size // number)
-        matrix[cell, first:end] = 1 / (end - first)
-    return matrix
+    def constant(value: int) -> Any:
+        return graph.op("Constant", value_t=torch.tensor([value]))
+
+    means = []
+    for first, end in intervals:
+        part = graph.op("Slice", picture, constant(first), constant(end), constant(axis))
+        kernel = [end - first, 1] if axis == 2 else [1, end - first]
+        means.append(graph.op("AveragePool", part, kernel_shape_i=kernel, strides_i=[1, 1]))
+    return graph.op("Concat", *means, axis_i=axis) if len(means) > 1 else means[0]
+
+
+def cells(size: int, number: int) -> list[tuple[int, int]]:
+    """What each cell of an adaptive average covers, as in PyTorch's ``AdaptiveAvgPool2d``.
+
+    Args:
+        size: Elements along the axis.
+        number: Cells along it.
+
+    Returns:
+        First element of each cell, and the one after its last:
+        ``floor(i size / number)`` and ``ceil((i + 1) size / number)``.
+    """
+    return [(cell * size // number, -(-(cell + 1) * size // number)) for cell in range(number)]
