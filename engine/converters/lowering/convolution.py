@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.converters.lowering.channels import reordered, shuffled_back
 from engine.converters.lowering.layout import (
     constant,
     is_static,
@@ -36,6 +37,22 @@ def conv(node: Node) -> list[Any] | None:
 
 
 def _convolved(node: Node, y: Any, kernel: np.ndarray) -> Any:
+    """Convolve; a shuffle of the channels before goes into the weights."""
+    channels, (outputs, group_channels) = y.shape[-1], kernel.shape[:2]
+    alone = group_channels == 1 and outputs == channels
+    bias = constant(node.input(2))
+    moved = reordered(y) if alone or group_channels == channels else None
+    if moved is None or (node.input(2) is not None and bias is None):
+        return _windowed(node, y, kernel, node.input(2))
+    y, order = moved
+    if not alone:
+        return _windowed(node, y, kernel[:, order], bias)
+    return shuffled_back(
+        _windowed(node, y, kernel[order], None if bias is None else bias[order]), order
+    )
+
+
+def _windowed(node: Node, y: Any, kernel: np.ndarray, bias: Any) -> Any:
     import tensorflow as tf
 
     _, *sizes, channels = y.shape.as_list()
@@ -53,7 +70,6 @@ def _convolved(node: Node, y: Any, kernel: np.ndarray) -> Any:
         y = tf.nn.depthwise_conv2d(y, depth, [1, *strides, 1], mode, dilations=dilations)
     else:
         y = tf.nn.conv2d(y, kernel.transpose(2, 3, 1, 0), strides, mode, dilations=dilations)
-    bias = node.input(2)
     return y if bias is None else tf.nn.bias_add(y, bias)
 
 

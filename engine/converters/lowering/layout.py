@@ -109,6 +109,17 @@ def to_nchw(x: Any) -> Any:
     return transposed(x, NCHW)
 
 
+def relabelled(x: Any, shape: Sequence[int]) -> Any:
+    """Reshape a tensor in its own order, after looking through reshapes that it already is."""
+    import tensorflow as tf
+
+    made_by = operation(x)
+    while made_by is not None and made_by.type == "Reshape":
+        x = made_by.inputs[0]
+        made_by = operation(x)
+    return x if x.shape.as_list() == list(shape) else tf.reshape(x, shape)
+
+
 @dataclass(frozen=True, slots=True)
 class _Block:
     """Axes of the new shape that take the numbers of some atoms, in the atoms' order."""
@@ -144,7 +155,7 @@ def reshaped(x: Any, shape: Sequence[int]) -> Any:
         return x
     source, order = view(x)
     if _moves_nothing(order, old):
-        return tf.reshape(source, new)
+        return relabelled(source, new)
     if 0 in old:
         return tf.reshape(x, new)
     atoms, blocks = _cut(old, new)
@@ -154,10 +165,8 @@ def reshaped(x: Any, shape: Sequence[int]) -> Any:
 def settled(x: Any) -> Any:
     """A tensor in its own order, by a reshape where its transpose only moves axes of size 1."""
     source, order = view(x)
-    import tensorflow as tf
-
     if source is not x and is_static(x) and _moves_nothing(order, x.shape.as_list()):
-        return tf.reshape(source, x.shape.as_list())
+        return relabelled(source, x.shape.as_list())
     return x
 
 
@@ -222,7 +231,7 @@ def _rearranged(
     blocks_there = sorted(blocks, key=lambda block: max(place[atom] for atom in block.atoms))
     wanted = [atom for block in blocks_there for atom in block.atoms]
     if wanted != lying:
-        source = tf.reshape(source, [atoms[atom][1] for atom in lying])
+        source = relabelled(source, [atoms[atom][1] for atom in lying])
         source = tf.transpose(source, [place[atom] for atom in wanted])
     # Leading axes of size 1 stay in front: the batch.
     axes = list(range(len(leading)))
@@ -231,7 +240,7 @@ def _rearranged(
     size_of = {
         axis: size for block in blocks for axis, size in zip(block.axes, block.sizes, strict=True)
     }
-    result = tf.reshape(source, [size_of[axis] for axis in axes])
+    result = relabelled(source, [size_of[axis] for axis in axes])
     return transposed(result, inverse(tuple(axes)))
 
 

@@ -20,6 +20,7 @@ from engine.converters.lowering.layout import (
     inverse,
     is_static,
     operation,
+    relabelled,
     reshaped,
     settled,
     transposed,
@@ -66,11 +67,12 @@ def fully_connected(x: Any, weights: np.ndarray, bias: np.ndarray | None) -> Any
     if order[-1] != len(order) - 1:
         source, order = x, tuple(range(x.shape.rank))
     sizes = source.shape.as_list()
-    y = tf.matmul(tf.reshape(source, [-1, sizes[-1]]) if len(sizes) != 2 else source, weights)
+    rows = math.prod(sizes[:-1])
+    y = tf.matmul(relabelled(source, [rows, sizes[-1]]), weights)
     if bias is not None:
         y = tf.nn.bias_add(y, bias)
     if len(sizes) != 2:
-        y = tf.reshape(y, [*sizes[:-1], weights.shape[1]])
+        y = relabelled(y, [*sizes[:-1], weights.shape[1]])
     return transposed(y, order)
 
 

@@ -20,6 +20,7 @@ from engine.converters.lowering.layout import (
     transposed,
     view,
 )
+from engine.converters.lowering.narrowing import narrowed
 from engine.converters.lowering.node import Lowering, Node
 
 
@@ -161,8 +162,17 @@ def slice_(node: Node) -> list[Any] | None:
         cuts[there] = slice(*slice(start, low, step).indices(size))
         if step < 0 and cuts[there].stop < 0:
             cuts[there] = slice(cuts[there].start, None, step)
-    if all(map(_whole, cuts, source.shape)):
+    narrow = [
+        axis
+        for axis, (cut, size) in enumerate(zip(cuts, source.shape, strict=True))
+        if not _whole(cut, size)
+    ]
+    if not narrow:
         return [x]
+    first, *others = narrow
+    if not others and cuts[first].step in {1, None}:
+        start, stop, _ = cuts[first].indices(source.shape[first])
+        return [transposed(narrowed(source, first, start, stop), order)]
     return [transposed(source[tuple(cuts)], order)]
 
 
@@ -186,7 +196,8 @@ def gather(node: Node) -> list[Any] | None:
     if step > 0 and wanted == list(range(wanted[0], wanted[-1] + 1, step)):
         cuts = [slice(None)] * len(order)
         cuts[there] = slice(wanted[0], wanted[-1] + 1, step)
-        y = transposed(source[tuple(cuts)], order)
+        y = source[tuple(cuts)] if step > 1 else narrowed(source, there, wanted[0], wanted[-1] + 1)
+        y = transposed(y, order)
     else:
         y = transposed(tf.gather(source, wanted, axis=there), order)
     sizes = y.shape.as_list()
