@@ -120,7 +120,7 @@ def _matrix(node: Node, size: int, scale: float | None, wanted: int | None) -> n
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [length])],
         [numpy_helper.from_array(given, "given")],
     )
-    evaluator = ReferenceEvaluator(
+    evaluator: Any = ReferenceEvaluator(
         helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
     )
     units = np.eye(size, dtype=np.float32)
