@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,6 +113,7 @@ def compare(
     variants: Iterable[str] = (),
     labels_csv: PathLike | None = None,
     labels_from_folders: bool = False,
+    also: Mapping[str, PathLike] | None = None,
     latency: Latency | None = None,
     on_progress: OnProgress = _silent,
 ) -> Comparison:
@@ -125,6 +126,8 @@ def compare(
         variants: What to compare; all variants when empty.
         labels_csv: Table of right answers with the columns ``filename,class_index``.
         labels_from_folders: Whether the folder of each picture names its class.
+        also: TFLite files of other tools by the name to give them; they are copied into the run,
+            and compared in later calls, too.
         latency: Timings to show beside, as `latency` gives them.
         on_progress: Called for every step.
 
@@ -137,7 +140,8 @@ def compare(
     """
     from engine.service import Foreground, compare_run, right_answers
 
-    opened = _run(run)
+    opened = add_files(_run(run), also or {}, on_progress=on_progress)
+    chosen = tuple(variants)
     pictures = _pictures(images)
     labels = right_answers(
         opened,
@@ -150,10 +154,35 @@ def compare(
         pictures,
         Foreground(on_progress),
         reference=reference,
-        variants=tuple(variants),
+        variants=(*chosen, *(also or ())) if chosen else (),
         labels=labels,
         latency=latency,
     )
+
+
+def add_files(
+    run: Run | PathLike, files: Mapping[str, PathLike], *, on_progress: OnProgress = _silent
+) -> Run:
+    """Put TFLite files of other tools beside the variants of a run.
+
+    Args:
+        run: A run, or its folder.
+        files: Files by the name to give them.
+        on_progress: Called for every step.
+
+    Returns:
+        The run with the files.
+
+    Raises:
+        UserMistake: A name cannot be used, or a file cannot be compared in this run.
+    """
+    from engine.added import add_file
+    from engine.service import Foreground
+
+    opened = _run(run)
+    for name, file in files.items():
+        opened = add_file(opened, name, Path(file), Foreground(on_progress))
+    return opened
 
 
 def latency(

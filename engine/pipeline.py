@@ -18,6 +18,7 @@ from engine.requests import (
     CatalogRequest,
     ConvertTask,
     EvaluateRequest,
+    InspectRequest,
     LatencyRequest,
 )
 from engine.run.base import Runner
@@ -25,7 +26,7 @@ from engine.run.onnx_runner import OnnxRunner
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_COLUMN, Run
 from engine.sources import original_runner
-from engine.types import ORIGINAL, Latency, Progress
+from engine.types import ORIGINAL, Artifact, Latency, Progress
 
 Report = Callable[[Progress], None]
 
@@ -44,6 +45,14 @@ def list_models(request: CatalogRequest, report: Report) -> object:
 
     report(Progress("Reading the catalogue", 0, 1))
     return catalog()
+
+
+def inspect_file(request: InspectRequest, report: Report) -> Artifact:
+    """Read and try a TFLite file from elsewhere; see `engine.inspection`."""
+    from engine.inspection import TRYING, inspected
+
+    report(Progress(TRYING, 0, 1))
+    return inspected(request)
 
 
 def column_runner(run: Run, column: str, threads: int | None) -> Runner:

@@ -156,6 +156,21 @@ class LatencyRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class InspectRequest:
+    """Read a TFLite file from elsewhere and try it on a picture.
+
+    Attributes:
+        run: Run folder that it shall be compared in.
+        name: What to call it.
+        file: Its path.
+    """
+
+    run: str
+    name: str
+    file: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogRequest:
     """Ask which models there are."""
 

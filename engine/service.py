@@ -276,11 +276,12 @@ def compare_run(
         logits=logits,
         pictures=tuple(picture.name for picture in pictures),
         labels=labels,
-        sizes={artifact.variant: artifact.bytes for artifact in manifest.artifacts},
+        sizes=run.sizes,
         float32_bytes=manifest.float32_bytes,
         latency=latency,
         random_weights=manifest.model.random,
         demo_calibration=demo and bool(calibrated & set(columns)),
+        added={added.artifact.variant for added in run.added},
     )
 
 

@@ -79,6 +79,21 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class AddedFile:
+    """A TFLite file of another tool that stands beside the variants of a run.
+
+    Attributes:
+        artifact: Its identity card; ``variant`` is the name a person gave it.
+        origin: The file it was copied from, or the tool that made it, in words for a person.
+        added_at: UTC time in ISO 8601.
+    """
+
+    artifact: Artifact
+    origin: str
+    added_at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Stage:
     """One step of the conversion and, where it made a model, how far that model's answers moved.
 

@@ -19,7 +19,13 @@ from typing import IO, Any
 import msgspec
 
 from engine.errors import EngineError
-from engine.requests import CatalogRequest, ConvertTask, EvaluateRequest, LatencyRequest
+from engine.requests import (
+    CatalogRequest,
+    ConvertTask,
+    EvaluateRequest,
+    InspectRequest,
+    LatencyRequest,
+)
 from engine.types import Progress
 
 Report = Callable[[Progress], None]
@@ -61,6 +67,7 @@ TASKS: dict[str, tuple[type[Any], str]] = {
     "convert": (ConvertTask, "convert_run"),
     "evaluate": (EvaluateRequest, "evaluate_run"),
     "latency": (LatencyRequest, "measure_run"),
+    "inspect": (InspectRequest, "inspect_file"),
     "catalog": (CatalogRequest, "list_models"),
 }
 """Requests by task, and the function of `engine.pipeline` that does it."""

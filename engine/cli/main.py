@@ -15,6 +15,7 @@ import click
 from engine import __version__
 from engine.cli.compare import compare
 from engine.cli.convert import convert
+from engine.cli.files import files
 from engine.cli.latency import latency
 from engine.cli.models import models
 from engine.cli.report import report_json
@@ -34,7 +35,7 @@ def commands() -> None:
     """
 
 
-for command in (models, convert, compare, latency, report_json):
+for command in (models, convert, compare, latency, files, report_json):
     commands.add_command(command)
 
 

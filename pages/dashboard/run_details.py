@@ -20,7 +20,8 @@ st.title(sentences.details_headline(manifest))
 st.caption(f"Made {manifest.created_at[:16].replace('T', ' ')} UTC in {plain(str(run.folder))}")
 if (note := sentences.opset_note(manifest)) is not None:
     st.caption(note)
-chosen = st.pills("Variant", run.variants, default=run.variants[0], required=True)
+names = [artifact.variant for artifact in run.artifacts]
+chosen = st.pills("Variant", names, default=names[0], required=True)
 if chosen is not None:
     show_card(run, run.artifact(chosen))
 with st.container(border=True):
