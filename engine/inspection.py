@@ -44,7 +44,7 @@ def inspected(request: InspectRequest) -> Artifact:
     except Exception as error:  # the schema's reader raises nearly anything on damaged files
         raise FileError(
             stage,
-            got=f"a file that cannot be read as TFLite ({type(error).__name__})",
+            got="a damaged file, whose tables do not hang together",
             expected="a whole .tflite file",
             todo="Copy or export it again, or leave it out.",
         ) from error

@@ -89,28 +89,9 @@ def evaluate_run(request: EvaluateRequest, report: Report) -> bool:
         PictureError: A picture cannot be decoded.
         EngineError: A model cannot be loaded.
     """
-    run = Run.open(request.run)
-    preprocess = run.manifest.preprocess
-    shape = (len(request.pictures), run.manifest.model.classes)
-    with ExitStack() as stack:
-        runners = {}
-        for column in request.columns:
-            report(Progress(f"Loading {column}", 0, len(request.pictures)))
-            runners[column] = stack.enter_context(column_runner(run, column, None))
-        stored = {
-            column: np.lib.format.open_memmap(
-                Path(request.folder) / f"{column}.npy", mode="w+", dtype=np.float32, shape=shape
-            )
-            for column in request.columns
-        }
-        for row, file in enumerate(request.pictures):
-            report(Progress(f"Showing {file.name}", row, len(request.pictures)))
-            picture = Picture(file.name, Path(file.path), file.sha256)
-            pixels = preprocess.apply(picture.decode())[None]
-            for column, runner in runners.items():
-                stored[column][row] = runner.infer(pixels)[0]
-        for array in stored.values():
-            array.flush()
+    from engine.evaluation import evaluate
+
+    evaluate(request, report, lambda run, column: column_runner(run, column, 1), usable_cores())
     return True
 
 

@@ -38,8 +38,8 @@ def findings(
             same = round(variant.top1_agreement * total)
             yield (
                 f"{name} answers like the reference on {same} of {total} pictures only. It may "
-                "expect other preprocessing, such as pixels of 0 to 255 or another mean: a file "
-                "does not say. Ask whoever made it, or export it with this run's preprocessing."
+                "expect other preprocessing (such as pixels of 0 to 255, or another mean), or hold "
+                "other weights: a file does not say. Ask whoever made it."
             )
         if not probabilities and metrics.looks_like_probabilities(logits[name]):
             yield (
