@@ -26,6 +26,7 @@ from engine.requests import (
     InspectRequest,
     LatencyRequest,
 )
+from engine.turns import turn
 from engine.types import Progress
 
 Report = Callable[[Progress], None]
@@ -86,7 +87,9 @@ def answer(message: TaskMessage, report: Report) -> Message:
     try:
         request_type, function = TASKS[message.task]
         request = msgspec.json.decode(message.request, type=request_type)
-        result = getattr(importlib.import_module("engine.pipeline"), function)(request, report)
+        work = getattr(importlib.import_module("engine.pipeline"), function)
+        with turn(report):
+            result = work(request, report)
         return ResultMessage(msgspec.Raw(msgspec.json.encode(result)))
     except EngineError as error:
         traceback.print_exc()
