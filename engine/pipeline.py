@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,10 +14,12 @@ import numpy as np
 
 from engine.comparison.latency import interleaved
 from engine.images import Picture
+from engine.preprocess import PreprocessSpec
 from engine.requests import (
     CatalogRequest,
     ConvertTask,
     EvaluateRequest,
+    FileLatencyRequest,
     InspectRequest,
     LatencyRequest,
 )
@@ -26,7 +28,7 @@ from engine.run.onnx_runner import OnnxRunner
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_COLUMN, Run
 from engine.sources import original_runner
-from engine.types import ORIGINAL, Artifact, Latency, Progress
+from engine.types import ORIGINAL, Artifact, FloatArray, Latency, Progress
 
 Report = Callable[[Progress], None]
 
@@ -106,20 +108,50 @@ def measure_run(request: LatencyRequest, report: Report) -> Latency:
         Raw samples and the machine they were taken on.
     """
     run = Run.open(request.run)
-    preprocess = run.manifest.preprocess
-    if request.picture is None:
+    runners = {column: column_runner(run, column, request.threads) for column in request.columns}
+    return _timed(runners, _pixels(run.manifest.preprocess, request.picture), request, report)
+
+
+def time_files(request: FileLatencyRequest, report: Report) -> Latency:
+    """Time one call of each of some TFLite files, in turns.
+
+    Args:
+        request: Files, threads, rounds.
+        report: Receives progress.
+
+    Returns:
+        Raw samples and the machine they were taken on.
+    """
+    preprocess = Run.open(request.run).manifest.preprocess
+    runners: dict[str, Runner] = {
+        timed.name: TfliteRunner(Path(timed.file), layout=timed.layout, threads=request.threads)
+        for timed in request.files
+    }
+    return _timed(runners, _pixels(preprocess, None), request, report)
+
+
+def _pixels(preprocess: PreprocessSpec, picture: str | None) -> FloatArray:
+    """The network input made of a picture, or of noise."""
+    if picture is None:
         noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
-        pixels = preprocess.apply(noise)
-    else:
-        pixels = preprocess.apply(Picture("", Path(request.picture), "").decode())
+        return preprocess.apply(noise)
+    return preprocess.apply(Picture("", Path(picture), "").decode())
+
+
+def _timed(
+    runners: Mapping[str, Runner],
+    pixels: FloatArray,
+    request: LatencyRequest | FileLatencyRequest,
+    report: Report,
+) -> Latency:
     rounds = request.warmup + request.rounds
     with ExitStack() as stack:
         calls = {}
-        for column in request.columns:
-            report(Progress(f"Loading {column}", 0, rounds))
-            runner = stack.enter_context(column_runner(run, column, request.threads))
+        for name, runner in runners.items():
+            report(Progress(f"Loading {name}", 0, rounds))
+            stack.enter_context(runner)
             runner.feed(pixels)
-            calls[column] = runner.invoke
+            calls[name] = runner.invoke
         report(Progress(f"Timing {len(calls)} models in turns", request.warmup, rounds))
         gc.collect()
         gc.disable()

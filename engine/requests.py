@@ -156,6 +156,40 @@ class LatencyRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TimedFile:
+    """A TFLite file to be timed.
+
+    Attributes:
+        name: What to call its samples.
+        file: Its path.
+        layout: Order of its input's dimensions.
+    """
+
+    name: str
+    file: str
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileLatencyRequest:
+    """Time one call of each of some TFLite files for the pictures of a run.
+
+    Attributes:
+        run: Run folder, for its preprocessing.
+        files: The files.
+        threads: Threads each model gets.
+        rounds: Timed calls of each model.
+        warmup: Calls of each model before timing starts.
+    """
+
+    run: str
+    files: tuple[TimedFile, ...]
+    threads: int = 1
+    rounds: int = 50
+    warmup: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class InspectRequest:
     """Read a TFLite file from elsewhere and try it on a picture.
 

@@ -10,6 +10,7 @@
     RUN/logits/<pictures>/     stored answers, one array a column
     RUN/latency/               stored timings
     RUN/also/                  files from elsewhere: NAME.tflite, and NAME.json, written last
+    RUN/lowering/              a run of the other lowering, and what the two cost
 
 A run is made in a folder beside its place and moved there when it is whole. Variants are added
 file by file; the manifest is replaced last.
@@ -39,6 +40,7 @@ LOGS = "logs"
 LOGITS = "logits"
 LATENCY = "latency"
 ALSO = "also"
+LOWERING = "lowering"
 
 
 @dataclass(frozen=True, slots=True)

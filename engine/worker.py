@@ -23,6 +23,7 @@ from engine.requests import (
     CatalogRequest,
     ConvertTask,
     EvaluateRequest,
+    FileLatencyRequest,
     InspectRequest,
     LatencyRequest,
 )
@@ -68,6 +69,7 @@ TASKS: dict[str, tuple[type[Any], str]] = {
     "convert": (ConvertTask, "convert_run"),
     "evaluate": (EvaluateRequest, "evaluate_run"),
     "latency": (LatencyRequest, "measure_run"),
+    "time_files": (FileLatencyRequest, "time_files"),
     "inspect": (InspectRequest, "inspect_file"),
     "catalog": (CatalogRequest, "list_models"),
 }
