@@ -20,9 +20,8 @@ import msgspec
 
 from engine.converters.recipes import RECIPES
 from engine.errors import FileError, JobCancelled, OptionError, WorkerDied
-from engine.inspection import TRYING
 from engine.jobs import Worker
-from engine.requests import InspectRequest
+from engine.requests import TRYING, InspectRequest
 from engine.runs import ALSO, LATENCY, ONNX_COLUMN, Run
 from engine.types import ORIGINAL, AddedFile, Artifact, Latency, Progress
 

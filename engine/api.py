@@ -15,7 +15,7 @@ from engine.requests import (
     ModelChoice,
     PreprocessChoice,
 )
-from engine.types import ORIGINAL, Latency, Layout, LoweringName, Progress
+from engine.types import ORIGINAL, Latency, Layout, LoweringName, Progress, RouteName
 
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison
@@ -47,6 +47,7 @@ def convert(
     allow_flex: bool = False,
     lowering: LoweringName = "nhwc",
     input_layout: Layout = "NHWC",
+    routes: Iterable[RouteName] = (),
     out: PathLike | None = None,
     on_progress: OnProgress = _silent,
 ) -> Run:
@@ -70,6 +71,7 @@ def convert(
         allow_flex: Whether operators outside TFLite's built-in set may stay.
         lowering: ``nhwc`` for our handlers of ONNX operators, ``stock`` for onnx-tf's own.
         input_layout: Order of the picture input's dimensions in the TFLite files.
+        routes: Other converters whose files shall stand beside the variants.
         out: Run folder; None puts it into the store.
         on_progress: Called for every step.
 
@@ -81,8 +83,13 @@ def convert(
         ConversionError: A stage failed.
         WorkerError: The worker process failed.
     """
+    from engine.routes.litert_torch import add_litert_torch, check_route
     from engine.service import Foreground, convert_request
 
+    others = tuple(routes)
+    if others:
+        check_route("torchvision" if onnx is None else "onnx")
+    host = Foreground(on_progress)
     request = ConvertRequest(
         model=ModelChoice(
             name=model,
@@ -102,7 +109,8 @@ def convert(
         input_layout=input_layout,
         out=_text(out),
     )
-    return convert_request(request, Foreground(on_progress))
+    run = convert_request(request, host)
+    return add_litert_torch(run, host) if others else run
 
 
 def compare(

@@ -18,7 +18,6 @@ from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ALSO, Run
 from engine.types import Artifact, Layout, TensorInfo
 
-TRYING = "Trying the file on a picture"
 EDGE_TYPES = ("float32", "int8", "uint8", "int16")
 _BACKGROUND = 1
 _EXPORT_AGAIN = "Export it again that way, or leave it out."

@@ -16,12 +16,14 @@ from engine.comparison.latency import interleaved
 from engine.images import Picture
 from engine.preprocess import PreprocessSpec
 from engine.requests import (
+    TRYING,
     CatalogRequest,
     ConvertTask,
     EvaluateRequest,
     FileLatencyRequest,
     InspectRequest,
     LatencyRequest,
+    RouteRequest,
 )
 from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
@@ -49,9 +51,17 @@ def list_models(request: CatalogRequest, report: Report) -> object:
     return catalog()
 
 
+def litert_torch_files(request: RouteRequest, report: Report) -> bool:
+    """Convert with litert-torch; see `engine.routes.litert_torch`."""
+    from engine.routes.litert_torch import convert_with_litert_torch
+
+    convert_with_litert_torch(request, report)
+    return True
+
+
 def inspect_file(request: InspectRequest, report: Report) -> Artifact:
     """Read and try a TFLite file from elsewhere; see `engine.inspection`."""
-    from engine.inspection import TRYING, inspected
+    from engine.inspection import inspected
 
     report(Progress(TRYING, 0, 1))
     return inspected(request)

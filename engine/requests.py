@@ -12,6 +12,8 @@ from engine.types import Layout, LoweringName
 
 DEFAULT_MODEL = "efficientnet_lite0"
 DEFAULT_CALIBRATION_COUNT = 100
+TRYING = "Trying the file on a picture"
+"""Stage that a worker reports when it begins to read a file from elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +189,19 @@ class FileLatencyRequest:
     threads: int = 1
     rounds: int = 50
     warmup: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRequest:
+    """Convert the network of a run with another converter.
+
+    Attributes:
+        run: Run folder.
+        folder: Empty folder to write the files to.
+    """
+
+    run: str
+    folder: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from filelock import FileLock, Timeout
-
 from engine.store import folder
 from engine.types import Progress
 
@@ -26,6 +24,8 @@ def turn(report: Callable[[Progress], None]) -> Iterator[None]:
     Args:
         report: Receives progress, once, where there is something to wait for.
     """
+    from filelock import FileLock, Timeout
+
     lock = FileLock(folder("cache") / "work.lock")
     try:
         lock.acquire(blocking=False)

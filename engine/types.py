@@ -20,6 +20,8 @@ Layout = Literal["NCHW", "NHWC"]
 LAYOUTS: tuple[Layout, ...] = ("NHWC", "NCHW")
 LoweringName = Literal["nhwc", "stock"]
 LOWERINGS: tuple[LoweringName, ...] = ("nhwc", "stock")
+RouteName = Literal["litert-torch"]
+ROUTES: tuple[RouteName, ...] = ("litert-torch",)
 WeightsKind = Literal["package", "pretrained", "checkpoint", "random", "file"]
 Granularity = Literal["per-channel", "per-tensor", "none"]
 

@@ -26,6 +26,7 @@ from engine.requests import (
     FileLatencyRequest,
     InspectRequest,
     LatencyRequest,
+    RouteRequest,
 )
 from engine.turns import turn
 from engine.types import Progress
@@ -70,6 +71,7 @@ TASKS: dict[str, tuple[type[Any], str]] = {
     "evaluate": (EvaluateRequest, "evaluate_run"),
     "latency": (LatencyRequest, "measure_run"),
     "time_files": (FileLatencyRequest, "time_files"),
+    "litert_torch": (RouteRequest, "litert_torch_files"),
     "inspect": (InspectRequest, "inspect_file"),
     "catalog": (CatalogRequest, "list_models"),
 }

@@ -9,7 +9,6 @@ import click
 import msgspec
 
 from engine import api, formats
-from engine.added import remove_file
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.runs import Run
 
@@ -50,6 +49,8 @@ def files(
       python -m engine files --run my_run --also theirs=model.tflite
       python -m engine files --run my_run --remove theirs
     """
+    from engine.added import remove_file
+
     run = Run.open(run_folder)
     for name in remove:
         run = remove_file(run, name)

@@ -6,9 +6,7 @@ import click
 
 from engine import sentences
 from engine.cli.output import progress_shown, show_table
-from engine.lowerings import compare_lowerings, lowering_rows
 from engine.runs import Run
-from engine.service import Foreground
 
 
 @click.command()
@@ -21,6 +19,9 @@ def lowerings(run_folder: str, rounds: int) -> None:
     Examples:
       python -m engine lowerings --run my_run
     """
+    from engine.lowerings import compare_lowerings, lowering_rows
+    from engine.service import Foreground
+
     run = Run.open(run_folder)
     with progress_shown() as on_progress:
         found = compare_lowerings(run, Foreground(on_progress), rounds=rounds)

@@ -6,11 +6,13 @@ import streamlit as st
 
 from engine import formats
 from engine.added import add_file, name_for, remove_file
+from engine.errors import OptionError
 from engine.jobs import Job
 from engine.palette import marker_image
+from engine.routes.litert_torch import add_litert_torch, check_route
 from engine.runs import Run
 from pages.components import jobs, session
-from pages.components.problems import html, told
+from pages.components.problems import html, plain, told
 
 JOB = "also"
 
@@ -45,7 +47,24 @@ def show_files_from_elsewhere(run: Run) -> None:
 
                 jobs.start(JOB, f"Adding {name}", work)
                 st.rerun()
+        _show_route(run, busy=finished is not None and finished.active)
         jobs.show(JOB)
+
+
+def _show_route(run: Run, *, busy: bool) -> None:
+    """The button of the second converter, or what is missing for it."""
+    try:
+        check_route(run.manifest.model.kind)
+    except OptionError as error:
+        st.caption(f"Convert with litert-torch, too: {plain(str(error))}")
+        return
+    if st.button("Convert with litert-torch, too", disabled=busy, icon=":material/alt_route:"):
+
+        def work(job: Job[Run]) -> Run:
+            return add_litert_torch(run, job)
+
+        jobs.start(JOB, "Converting with litert-torch", work)
+        st.rerun()
 
 
 def _show_added(run: Run, name: str, origin: str, size: int) -> None:
