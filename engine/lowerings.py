@@ -7,6 +7,7 @@ run's folder, and the files of both are timed in turns. Kept there, so that it i
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +15,14 @@ from pathlib import Path
 import msgspec
 
 from engine import formats
-from engine.errors import ConversionError, EngineError, OperatorError, OptionError, WorkerDied
+from engine.errors import (
+    ConversionError,
+    EngineError,
+    OperatorError,
+    OptionError,
+    RunError,
+    WorkerDied,
+)
 from engine.jobs import Worker
 from engine.requests import (
     CalibrationChoice,
@@ -117,7 +125,7 @@ def _converted(
     attempts = [variants] if len(variants) == 1 else [variants, variants[:1]]
     for attempt in attempts:
         try:
-            made = convert_request(_request(run, lowering, attempt), host)
+            made = _made(_request(run, lowering, attempt), host)
         except (ConversionError, OperatorError, WorkerDied) as error:
             failures |= {name: _reason(error) for name in attempt}
         else:
@@ -126,6 +134,16 @@ def _converted(
     made_names = {artifact.variant for artifact in artifacts}
     kept = {name: why for name, why in failures.items() if name not in made_names}
     return lowering, LoweringSide(artifacts, kept)
+
+
+def _made(request: ConvertRequest, host: Host) -> Run:
+    try:
+        return convert_request(request, host)
+    except RunError:
+        # What was made with other versions of the packages, or is damaged, is of no more use.
+        assert request.out is not None
+        shutil.rmtree(request.out, ignore_errors=True)
+        return convert_request(request, host)
 
 
 def _request(run: Run, lowering: LoweringName, variants: tuple[str, ...]) -> ConvertRequest:

@@ -30,7 +30,7 @@ folder = pathlib.Path(sys.argv[3])
 if os.environ.get("FAIL"):
     sys.exit("RuntimeError: no lowering for aten.stft")
 (folder / "float32.tflite").write_text(" ".join(sys.argv[4:]))
-(folder / "version.txt").write_text("litert-torch 9.9")
+(folder / "float32.txt").write_text("litert-torch 9.9")
 """
 
 

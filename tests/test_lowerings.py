@@ -6,13 +6,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
+import engine
 from engine import lowerings, plots, sentences
-from engine.errors import ConversionError, OptionError
+from engine.errors import ConversionError, OptionError, RunError
 from engine.lowerings import lowering_rows, stored_lowerings
 from engine.runs import Run
 from engine.service import Foreground
 from engine.types import Artifact, Lowerings, LoweringSide
 from tests.made_up import artifact, latency
+from tests.test_own_onnx import classifier
 from tests.tiny_run import tiny_run
 
 
@@ -74,8 +76,9 @@ def test_the_table_has_ratios_and_dashes() -> None:
 
 def test_figures() -> None:
     bars = plots.lowering_latency(made())
-    assert [trace.y[0] for trace in bars.data] == ["float32, stock", "float32, nhwc"]
-    assert [trace.x[0] for trace in bars.data] == [4.0, 2.0]
+    assert [trace.y[0] for trace in bars.data[::2]] == ["float32, stock", "float32, nhwc"]
+    assert [trace.x[0] for trace in bars.data[::2]] == [4.0, 2.0]
+    assert [trace.text[0].strip() for trace in bars.data[1::2]] == ["4.0 ms", "2.0 ms"]
     counts = plots.lowering_operators(made(), "float32")
     assert list(counts.data[0].y) == ["TRANSPOSE", "PADV2"]
     assert [list(trace.x) for trace in counts.data] == [[6, 1], [0, 0]]
@@ -102,6 +105,39 @@ def test_what_cannot_be_made_is_kept_as_a_reason(run: Run, monkeypatch: pytest.M
     assert [entry.variant for entry in found.latency.entries] == ["float32 nhwc", "int8 nhwc"]
     assert stored_lowerings(run) == found
     assert run.columns == Run.open(run.folder).columns
+
+
+def test_a_side_that_is_of_no_more_use_is_made_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stale = run.folder / "lowering" / "stock"
+    stale.mkdir(parents=True)
+    (stale / "file").write_text("of another version")
+
+    def make(request: object, host: object) -> Run:
+        if stale.exists():
+            raise RunError("Choosing", got="another version", expected="", todo="")
+        return tiny_run(stale)
+
+    monkeypatch.setattr(lowerings, "convert_request", make)
+    found = lowerings.compare_lowerings(run, Foreground(), rounds=3)
+    assert [a.variant for a in found.stock.artifacts] == ["float32", "int8"]
+    assert len(found.latency.entries) == 4
+    assert found.speedup("int8") is not None
+
+
+@pytest.mark.slow
+def test_a_real_model_both_ways(tmp_path: Path) -> None:
+    file = classifier(tmp_path / "m.onnx", shape=[1, 3, 32, 32])
+    run = engine.convert(onnx=file, variants=["float32"], out=tmp_path / "run")
+    found = lowerings.compare_lowerings(run, Foreground(), rounds=3)
+    counts = [
+        made.operators.get("TRANSPOSE", 0)
+        for side in (found.stock, found.nhwc)
+        for made in side.artifacts
+    ]
+    assert counts[0] > counts[1] == 0
+    assert stored_lowerings(run) == found
 
 
 def test_what_was_found_about_other_files_is_not_shown(run: Run) -> None:

@@ -48,15 +48,24 @@ def lowering_latency(lowerings: Lowerings) -> go.Figure:
                         "arrayminus": [entry.median_ms - low],
                         "thickness": 1.5,
                     },
-                    text=[f" {label}"],
-                    textposition="outside",
-                    cliponaxis=False,
                     hovertemplate=f"{variant}, {name}<br>median {label}<br>"
                     f"{len(entry.samples_ms)} rounds, spread {formats.percent(entry.spread)}"
                     "<extra></extra>",
                 )
             )
-    figure.update_xaxes(range=[0, (longest or 1.0) * 1.3])
+            # Beside the whisker, not under it.
+            figure.add_trace(
+                go.Scatter(
+                    x=[high],
+                    y=[f"{variant}, {name}"],
+                    mode="text",
+                    text=[f"  {label}"],
+                    textposition="middle right",
+                    cliponaxis=False,
+                    hoverinfo="skip",
+                )
+            )
+    figure.update_xaxes(range=[0, (longest or 1.0) * 1.6])
     figure.update_yaxes(autorange="reversed", showgrid=False)
     framed(figure, x="median ms (left is quicker)", y="", height=rows_height(rows))
     return noted(figure, notes)
@@ -102,7 +111,7 @@ def lowering_operators(lowerings: Lowerings, variant: str) -> go.Figure:
     figure.update_layout(barmode="group")
     framed(
         figure,
-        x="operators in the file (fewer is less work)",
+        x="operators (left is fewer)",
         y="",
         height=rows_height(round(1.3 * len(shown))),
     )

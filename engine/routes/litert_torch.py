@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ROUTE = "litert-torch"
 PYTHON_VARIABLE = "QLAB_LITERT_TORCH_PYTHON"
 PREFIX = "litert_torch_"
-NETWORK, CALIBRATION, VERSION = "network.pt", "calibration.npy", "version.txt"
+NETWORK, CALIBRATION = "network.pt", "calibration.npy"
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _ENVIRONMENT = ".venv-bench-litert-torch"
 _SCRIPT = "engine.routes.litert_torch_script"
@@ -98,8 +98,8 @@ def add_litert_torch(run: Run, host: Host) -> Run:
         request = RouteRequest(run=str(run.folder.absolute()), folder=str(side))
         with Worker() as worker:
             host.adopt(worker).run("litert_torch", request, bool, host.report)
-        origin = (side / VERSION).read_text().strip()
         for file in sorted(side.glob("*.tflite")):
+            origin = file.with_suffix(".txt").read_text()
             run = add_file(run, PREFIX + file.stem, file, host, origin=origin)
     return run
 

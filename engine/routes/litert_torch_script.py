@@ -1,8 +1,8 @@
 """Run in litert-torch's own environment: ``FOLDER LAYOUT HEIGHT WIDTH``.
 
 Reads ``network.pt`` and, where there is one, ``calibration.npy`` (NHWC) from the folder, and writes
-``float32.tflite``, ``int8.tflite`` and ``version.txt`` into it. Only packages of that environment
-may be imported here.
+``float32.tflite`` and ``int8.tflite`` into it, each with a ``.txt`` that says what made it. Only
+packages of that environment may be imported here.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ def main(folder: Path, layout: str, height: int, width: int) -> None:
     float32 = folder / "float32.tflite"
     litert_torch.convert(network, (torch.zeros(shape),)).export(str(float32))
     made_by = f"litert-torch {version('litert-torch')}"
+    (folder / "float32.txt").write_text(made_by)
     calibration = folder / "calibration.npy"
     if calibration.exists():
         pictures = np.load(calibration)
@@ -37,7 +38,7 @@ def main(folder: Path, layout: str, height: int, width: int) -> None:
             pictures = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
         (folder / "int8.tflite").write_bytes(quantized(float32, pictures))
         made_by += f", litert-quantizer {version('litert-quantizer')}"
-    (folder / "version.txt").write_text(made_by)
+        (folder / "int8.txt").write_text(made_by)
 
 
 def quantized(float32: Path, pictures: np.ndarray) -> bytes:

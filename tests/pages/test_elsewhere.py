@@ -47,7 +47,7 @@ def test_a_file_that_does_not_fit_is_a_sentence(run: Run, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "page", ["convert", "predictions", "logit_differences", "latency_and_size", "run_details"]
+    "page", ["predictions", "logit_differences", "latency_and_size", "run_details"]
 )
 def test_every_page_shows_it(run: Run, tmp_path: Path, page: str) -> None:
     add_file(run, "theirs", reshape_file(tmp_path / "x.tflite", (1, SIDE, SIDE, 3)), Foreground())
