@@ -152,12 +152,15 @@ class PreprocessSpec:
         Returns:
             Shape (height, width, 3), float32, channels in ``channel_order``.
         """
-        pixels = fitted.astype(np.float32)
+        rows, columns, channels = fitted.shape
         if self.channel_order == "BGR":
-            pixels = pixels[:, :, ::-1]
-        mean = np.asarray(self.mean, dtype=np.float32)
-        std = np.asarray(self.std, dtype=np.float32)
-        return (pixels * np.float32(self.scale) - mean) / std
+            fitted = fitted[:, :, ::-1]
+        # In place and along whole rows: broadcasting over the last three numbers is slow.
+        values = fitted.astype(np.float32, order="C").reshape(rows, columns * channels)
+        values *= np.float32(self.scale)
+        values -= np.tile(np.asarray(self.mean, dtype=np.float32), columns)
+        values /= np.tile(np.asarray(self.std, dtype=np.float32), columns)
+        return values.reshape(fitted.shape)
 
     @property
     def fitting_key(self) -> str:

@@ -8,6 +8,8 @@ from engine.comparison import metrics
 from engine.types import FloatArray, VariantComparison
 
 MOSTLY = 0.5
+CLOSE_DB = 3.0
+"""Logits as near as this (half of their energy) come from the same pixels, however quantized."""
 
 
 def findings(
@@ -34,7 +36,8 @@ def findings(
         name, total = variant.variant, variant.pictures
         if name not in added:
             continue
-        if variant.top1_agreement < MOSTLY:
+        # NaN, which broken answers give, is not close either.
+        if variant.top1_agreement < MOSTLY and not variant.logit_sqnr_db >= CLOSE_DB:
             same = round(variant.top1_agreement * total)
             yield (
                 f"{name} answers like the reference on {same} of {total} pictures only. It may "
