@@ -156,7 +156,6 @@ def _request(run: Run, lowering: LoweringName, variants: tuple[str, ...]) -> Con
         preprocess=PreprocessChoice(**kept),
         variants=variants,
         calibration=CalibrationChoice(count=CALIBRATION_COUNT),
-        opset=manifest.opset,
         allow_flex=manifest.allow_flex,
         lowering=lowering,
         input_layout=manifest.artifacts[0].layout,
