@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: setup setup-dev run test lint format bench coverage screenshots clean
+.PHONY: setup setup-dev setup-litert-torch run test lint format bench coverage screenshots clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -45,5 +45,13 @@ SCREENSHOTS ?= build/screenshots
 screenshots: setup-dev
 	PYTHONPATH=. $(BIN)/python docs/take_screenshots.py $(SCREENSHOTS)
 
+# The packages of convert --route litert-torch, in an environment of their own: their pins collide.
+setup-litert-torch: .venv-bench-litert-torch/.installed
+
+.venv-bench-%/.installed: benchmarks/requirements-%.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -r $<
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) .venv-bench-*

@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.api import compare, convert, latency, models
+    from engine.api import add_files, compare, convert, latency, models
     from engine.comparison.comparison import Comparison
     from engine.errors import EngineError, UserMistake
     from engine.preprocess import PreprocessSpec
@@ -32,6 +32,7 @@ _HOMES = {
     "Run": "engine.runs",
     "UserMistake": "engine.errors",
     "VariantComparison": "engine.types",
+    "add_files": "engine.api",
     "compare": "engine.api",
     "convert": "engine.api",
     "latency": "engine.api",
@@ -48,6 +49,7 @@ __all__ = [
     "UserMistake",
     "VariantComparison",
     "__version__",
+    "add_files",
     "compare",
     "convert",
     "latency",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from engine.requests import (
     ModelChoice,
     PreprocessChoice,
 )
-from engine.types import ORIGINAL, Latency, Layout, LoweringName, Progress
+from engine.types import ORIGINAL, Latency, Layout, LoweringName, Progress, RouteName
 
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison
@@ -47,6 +47,7 @@ def convert(
     allow_flex: bool = False,
     lowering: LoweringName = "nhwc",
     input_layout: Layout = "NHWC",
+    routes: Iterable[RouteName] = (),
     out: PathLike | None = None,
     on_progress: OnProgress = _silent,
 ) -> Run:
@@ -70,6 +71,7 @@ def convert(
         allow_flex: Whether operators outside TFLite's built-in set may stay.
         lowering: ``nhwc`` for our handlers of ONNX operators, ``stock`` for onnx-tf's own.
         input_layout: Order of the picture input's dimensions in the TFLite files.
+        routes: Other converters whose files shall stand beside the variants.
         out: Run folder; None puts it into the store.
         on_progress: Called for every step.
 
@@ -81,8 +83,13 @@ def convert(
         ConversionError: A stage failed.
         WorkerError: The worker process failed.
     """
+    from engine.routes.litert_torch import add_litert_torch, check_route
     from engine.service import Foreground, convert_request
 
+    others = tuple(routes)
+    if others:
+        check_route("torchvision" if onnx is None else "onnx")
+    host = Foreground(on_progress)
     request = ConvertRequest(
         model=ModelChoice(
             name=model,
@@ -102,7 +109,8 @@ def convert(
         input_layout=input_layout,
         out=_text(out),
     )
-    return convert_request(request, Foreground(on_progress))
+    run = convert_request(request, host)
+    return add_litert_torch(run, host) if others else run
 
 
 def compare(
@@ -113,6 +121,7 @@ def compare(
     variants: Iterable[str] = (),
     labels_csv: PathLike | None = None,
     labels_from_folders: bool = False,
+    also: Mapping[str, PathLike] | None = None,
     latency: Latency | None = None,
     on_progress: OnProgress = _silent,
 ) -> Comparison:
@@ -125,6 +134,8 @@ def compare(
         variants: What to compare; all variants when empty.
         labels_csv: Table of right answers with the columns ``filename,class_index``.
         labels_from_folders: Whether the folder of each picture names its class.
+        also: TFLite files of other tools by the name to give them; they are copied into the run,
+            and compared in later calls, too.
         latency: Timings to show beside, as `latency` gives them.
         on_progress: Called for every step.
 
@@ -137,7 +148,8 @@ def compare(
     """
     from engine.service import Foreground, compare_run, right_answers
 
-    opened = _run(run)
+    opened = add_files(_run(run), also or {}, on_progress=on_progress)
+    chosen = tuple(variants)
     pictures = _pictures(images)
     labels = right_answers(
         opened,
@@ -150,10 +162,35 @@ def compare(
         pictures,
         Foreground(on_progress),
         reference=reference,
-        variants=tuple(variants),
+        variants=(*chosen, *(also or ())) if chosen else (),
         labels=labels,
         latency=latency,
     )
+
+
+def add_files(
+    run: Run | PathLike, files: Mapping[str, PathLike], *, on_progress: OnProgress = _silent
+) -> Run:
+    """Put TFLite files of other tools beside the variants of a run.
+
+    Args:
+        run: A run, or its folder.
+        files: Files by the name to give them.
+        on_progress: Called for every step.
+
+    Returns:
+        The run with the files.
+
+    Raises:
+        UserMistake: A name cannot be used, or a file cannot be compared in this run.
+    """
+    from engine.added import add_file
+    from engine.service import Foreground
+
+    opened = _run(run)
+    for name, file in files.items():
+        opened = add_file(opened, name, Path(file), Foreground(on_progress))
+    return opened
 
 
 def latency(

@@ -73,6 +73,10 @@ class OperatorError(UserMistake):
     """The model needs operators outside TFLite's built-in set."""
 
 
+class FileError(UserMistake):
+    """A TFLite file from elsewhere cannot be used beside the variants of a run."""
+
+
 class RunError(UserMistake):
     """A run folder is absent, damaged, of another version, or holds something else."""
 

@@ -45,7 +45,13 @@ _STYLES = {
 }
 
 _OPTIMIZED = Style("#15a856", "star-open", "dash")
-_UNKNOWN = Style(NEUTRAL, "diamond", "dot")
+_UNKNOWN = (
+    Style(NEUTRAL, "diamond", "dot"),
+    Style(NEUTRAL, "square", "dash"),
+    Style(NEUTRAL, "triangle-up", "solid"),
+    Style(NEUTRAL, "circle-open", "dot"),
+    Style(NEUTRAL, "x", "dash"),
+)
 
 _SHAPES = {
     "circle": '<circle cx="8" cy="8" r="6" fill="{hue}"/>',
@@ -67,7 +73,8 @@ def style_of(variant: str) -> Style:
 
     Args:
         variant: Its name; names that end in ``_optimized`` or begin with ``int8_mixed`` share the
-            hue of the optimized family, other unknown names are neutral.
+            hue of the optimized family, other unknown names are neutral, with a marker that
+            follows from the name.
 
     Returns:
         Hue, marker and dash.
@@ -76,7 +83,7 @@ def style_of(variant: str) -> Style:
         return _STYLES[variant]
     if variant.endswith("_optimized") or variant.startswith("int8_mixed"):
         return _OPTIMIZED
-    return _UNKNOWN
+    return _UNKNOWN[sum(variant.encode()) % len(_UNKNOWN)]
 
 
 def marker_image(variant: str, size: int = 14) -> str:

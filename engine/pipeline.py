@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,18 +14,23 @@ import numpy as np
 
 from engine.comparison.latency import interleaved
 from engine.images import Picture
+from engine.preprocess import PreprocessSpec
 from engine.requests import (
+    TRYING,
     CatalogRequest,
     ConvertTask,
     EvaluateRequest,
+    FileLatencyRequest,
+    InspectRequest,
     LatencyRequest,
+    RouteRequest,
 )
 from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_COLUMN, Run
 from engine.sources import original_runner
-from engine.types import ORIGINAL, Latency, Progress
+from engine.types import ORIGINAL, Artifact, FloatArray, Latency, Progress
 
 Report = Callable[[Progress], None]
 
@@ -44,6 +49,22 @@ def list_models(request: CatalogRequest, report: Report) -> object:
 
     report(Progress("Reading the catalogue", 0, 1))
     return catalog()
+
+
+def litert_torch_files(request: RouteRequest, report: Report) -> bool:
+    """Convert with litert-torch; see `engine.routes.litert_torch`."""
+    from engine.routes.litert_torch import convert_with_litert_torch
+
+    convert_with_litert_torch(request, report)
+    return True
+
+
+def inspect_file(request: InspectRequest, report: Report) -> Artifact:
+    """Read and try a TFLite file from elsewhere; see `engine.inspection`."""
+    from engine.inspection import inspected
+
+    report(Progress(TRYING, 0, 1))
+    return inspected(request)
 
 
 def column_runner(run: Run, column: str, threads: int | None) -> Runner:
@@ -80,28 +101,9 @@ def evaluate_run(request: EvaluateRequest, report: Report) -> bool:
         PictureError: A picture cannot be decoded.
         EngineError: A model cannot be loaded.
     """
-    run = Run.open(request.run)
-    preprocess = run.manifest.preprocess
-    shape = (len(request.pictures), run.manifest.model.classes)
-    with ExitStack() as stack:
-        runners = {}
-        for column in request.columns:
-            report(Progress(f"Loading {column}", 0, len(request.pictures)))
-            runners[column] = stack.enter_context(column_runner(run, column, None))
-        stored = {
-            column: np.lib.format.open_memmap(
-                Path(request.folder) / f"{column}.npy", mode="w+", dtype=np.float32, shape=shape
-            )
-            for column in request.columns
-        }
-        for row, file in enumerate(request.pictures):
-            report(Progress(f"Showing {file.name}", row, len(request.pictures)))
-            picture = Picture(file.name, Path(file.path), file.sha256)
-            pixels = preprocess.apply(picture.decode())[None]
-            for column, runner in runners.items():
-                stored[column][row] = runner.infer(pixels)[0]
-        for array in stored.values():
-            array.flush()
+    from engine.evaluation import evaluate
+
+    evaluate(request, report, lambda run, column: column_runner(run, column, 1), usable_cores())
     return True
 
 
@@ -116,20 +118,50 @@ def measure_run(request: LatencyRequest, report: Report) -> Latency:
         Raw samples and the machine they were taken on.
     """
     run = Run.open(request.run)
-    preprocess = run.manifest.preprocess
-    if request.picture is None:
+    runners = {column: column_runner(run, column, request.threads) for column in request.columns}
+    return _timed(runners, _pixels(run.manifest.preprocess, request.picture), request, report)
+
+
+def time_files(request: FileLatencyRequest, report: Report) -> Latency:
+    """Time one call of each of some TFLite files, in turns.
+
+    Args:
+        request: Files, threads, rounds.
+        report: Receives progress.
+
+    Returns:
+        Raw samples and the machine they were taken on.
+    """
+    preprocess = Run.open(request.run).manifest.preprocess
+    runners: dict[str, Runner] = {
+        timed.name: TfliteRunner(Path(timed.file), layout=timed.layout, threads=request.threads)
+        for timed in request.files
+    }
+    return _timed(runners, _pixels(preprocess, None), request, report)
+
+
+def _pixels(preprocess: PreprocessSpec, picture: str | None) -> FloatArray:
+    """The network input made of a picture, or of noise."""
+    if picture is None:
         noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
-        pixels = preprocess.apply(noise)
-    else:
-        pixels = preprocess.apply(Picture("", Path(request.picture), "").decode())
+        return preprocess.apply(noise)
+    return preprocess.apply(Picture("", Path(picture), "").decode())
+
+
+def _timed(
+    runners: Mapping[str, Runner],
+    pixels: FloatArray,
+    request: LatencyRequest | FileLatencyRequest,
+    report: Report,
+) -> Latency:
     rounds = request.warmup + request.rounds
     with ExitStack() as stack:
         calls = {}
-        for column in request.columns:
-            report(Progress(f"Loading {column}", 0, rounds))
-            runner = stack.enter_context(column_runner(run, column, request.threads))
+        for name, runner in runners.items():
+            report(Progress(f"Loading {name}", 0, rounds))
+            stack.enter_context(runner)
             runner.feed(pixels)
-            calls[column] = runner.invoke
+            calls[name] = runner.invoke
         report(Progress(f"Timing {len(calls)} models in turns", request.warmup, rounds))
         gc.collect()
         gc.disable()

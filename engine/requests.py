@@ -12,6 +12,8 @@ from engine.types import Layout, LoweringName
 
 DEFAULT_MODEL = "efficientnet_lite0"
 DEFAULT_CALIBRATION_COUNT = 100
+TRYING = "Trying the file on a picture"
+"""Stage that a worker reports when it begins to read a file from elsewhere."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,6 +155,68 @@ class LatencyRequest:
     rounds: int = 50
     warmup: int = 5
     picture: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedFile:
+    """A TFLite file to be timed.
+
+    Attributes:
+        name: What to call its samples.
+        file: Its path.
+        layout: Order of its input's dimensions.
+    """
+
+    name: str
+    file: str
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileLatencyRequest:
+    """Time one call of each of some TFLite files for the pictures of a run.
+
+    Attributes:
+        run: Run folder, for its preprocessing.
+        files: The files.
+        threads: Threads each model gets.
+        rounds: Timed calls of each model.
+        warmup: Calls of each model before timing starts.
+    """
+
+    run: str
+    files: tuple[TimedFile, ...]
+    threads: int = 1
+    rounds: int = 50
+    warmup: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRequest:
+    """Convert the network of a run with another converter.
+
+    Attributes:
+        run: Run folder.
+        folder: Empty folder to write the files to.
+    """
+
+    run: str
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InspectRequest:
+    """Read a TFLite file from elsewhere and try it on a picture.
+
+    Attributes:
+        run: Run folder that it shall be compared in.
+        name: What to call it.
+        file: Its path.
+    """
+
+    run: str
+    name: str
+    file: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

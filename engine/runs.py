@@ -9,6 +9,8 @@
     RUN/work/                  SavedModel and check logits, so that a variant can be added
     RUN/logits/<pictures>/     stored answers, one array a column
     RUN/latency/               stored timings
+    RUN/also/                  files from elsewhere: NAME.tflite, and NAME.json, written last
+    RUN/lowering/              a run of the other lowering, and what the two cost
 
 A run is made in a folder beside its place and moved there when it is whole. Variants are added
 file by file; the manifest is replaced last.
@@ -25,9 +27,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
+
 from engine.errors import OptionError, RunError
 from engine.manifest import FILE_NAME, Manifest, read_manifest
-from engine.types import ORIGINAL, Artifact, Layout
+from engine.types import ORIGINAL, AddedFile, Artifact, Layout
 
 ONNX_FILE = "model.onnx"
 ONNX_COLUMN = "onnx"
@@ -35,6 +39,8 @@ WORK = "work"
 LOGS = "logs"
 LOGITS = "logits"
 LATENCY = "latency"
+ALSO = "also"
+LOWERING = "lowering"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +50,12 @@ class Run:
     Attributes:
         folder: Where it is.
         manifest: What it holds.
+        added: Files from elsewhere that stand beside its variants.
     """
 
     folder: Path
     manifest: Manifest
+    added: tuple[AddedFile, ...] = ()
 
     @classmethod
     def open(cls, folder: Path | str) -> Run:
@@ -57,17 +65,27 @@ class Run:
             RunError: There is none, or it cannot be read.
         """
         path = Path(folder)
-        return cls(path, read_manifest(path))
+        return cls(path, read_manifest(path), _added_files(path))
+
+    @property
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """Identity cards of every TFLite file: those made here, then those from elsewhere."""
+        return self.manifest.artifacts + tuple(added.artifact for added in self.added)
 
     @property
     def variants(self) -> tuple[str, ...]:
-        """Names of the TFLite variants."""
+        """Names of the TFLite variants made here."""
         return tuple(artifact.variant for artifact in self.manifest.artifacts)
 
     @property
     def runnable(self) -> tuple[str, ...]:
-        """Names of the variants that LiteRT runs: those without SELECT_TF operators."""
-        return tuple(a.variant for a in self.manifest.artifacts if not a.select_tf)
+        """Names of the TFLite files that LiteRT runs: those without SELECT_TF operators."""
+        return tuple(a.variant for a in self.artifacts if not a.select_tf)
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every TFLite file, by name."""
+        return {artifact.variant: artifact.bytes for artifact in self.artifacts}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -81,18 +99,18 @@ class Run:
         return self.folder / ONNX_FILE
 
     def artifact(self, variant: str) -> Artifact:
-        """The identity card of a variant.
+        """The identity card of a variant, or of a file from elsewhere.
 
         Raises:
             OptionError: The run has no such variant.
         """
-        for artifact in self.manifest.artifacts:
+        for artifact in self.artifacts:
             if artifact.variant == variant:
                 return artifact
         raise OptionError(
             f"Looking into the run {self.folder.name}",
             got=f"the variant '{variant}'",
-            expected="one of " + ", ".join(self.variants),
+            expected="one of " + ", ".join(a.variant for a in self.artifacts),
             todo="Name one of these, or add it with: python -m engine convert.",
         )
 
@@ -102,7 +120,7 @@ class Run:
 
     def layout(self, column: str) -> Layout:
         """Order of the picture input's dimensions of a column."""
-        known = {artifact.variant: artifact.layout for artifact in self.manifest.artifacts}
+        known = {artifact.variant: artifact.layout for artifact in self.artifacts}
         return known.get(column, self.manifest.layout)
 
     def check_columns(self, columns: tuple[str, ...]) -> None:
@@ -124,9 +142,25 @@ class Run:
         """Files that are absent or not as the manifest says."""
         return tuple(
             artifact.file
-            for artifact in self.manifest.artifacts
+            for artifact in self.artifacts
             if not _intact(self.folder / artifact.file, artifact.sha256)
         )
+
+
+def _added_files(folder: Path) -> tuple[AddedFile, ...]:
+    """Files from elsewhere in the order they were added."""
+    found = []
+    for card in (folder / ALSO).glob("*.json"):
+        try:
+            found.append(msgspec.json.decode(card.read_bytes(), type=AddedFile))
+        except (OSError, msgspec.DecodeError) as error:
+            raise RunError(
+                f"Opening the run {folder.name}",
+                got=f"a damaged {ALSO}/{card.name}",
+                expected="a card as it was written",
+                todo=f"Delete {card} and add the file again.",
+            ) from error
+    return tuple(sorted(found, key=lambda added: (added.added_at, added.artifact.variant)))
 
 
 def _intact(path: Path, sha256: str) -> bool:

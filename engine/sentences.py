@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine import formats
 from engine.converters.onnx_from_torch import BASE_OPSET
-from engine.types import Interval, Latency
+from engine.types import Interval, Latency, Lowerings
 
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison
@@ -136,6 +136,39 @@ def latency_headline(latency: Latency | None, sizes: Mapping[str, int], float32_
         size = formats.times(float32_bytes / sizes[quickest])
         return f"{quickest} is {size} smaller and {speed} than float32{slower}"
     return f"{quickest} is {speed} than float32, {smallest} the smallest file{slower}"
+
+
+def lowering_headline(lowerings: Lowerings) -> str:
+    """What our lowering gains over onnx-tf's own, on the variants that both made."""
+    if not lowerings.stock.artifacts:
+        return "Only the NHWC lowering converts this model: onnx-tf's own handlers fail on it"
+    if not lowerings.nhwc.artifacts:
+        return "Only onnx-tf's own handlers convert this model: the NHWC lowering fails on it"
+    gains = [
+        (variant, speedup)
+        for variant in lowerings.variants
+        if (speedup := lowerings.speedup(variant)) is not None
+    ]
+    if not gains:
+        return "The two lowerings made no variant in common"
+    if all(abs(speedup - 1) < _SAME_SPEED for _, speedup in gains):
+        return f"No difference found: both lowerings are equally quick{_transposes(lowerings)}"
+    parts = [
+        f"{variant} {formats.times(speedup)} quicker"
+        if speedup >= 1
+        else f"{variant} {formats.times(1 / speedup)} slower"
+        for variant, speedup in gains
+    ]
+    return f"The NHWC lowering makes {listed(parts)}{_transposes(lowerings)}"
+
+
+def _transposes(lowerings: Lowerings) -> str:
+    for variant in lowerings.variants:
+        before, after = lowerings.stock.artifact(variant), lowerings.nhwc.artifact(variant)
+        if before is not None and after is not None:
+            counts = [made.operators.get("TRANSPOSE", 0) for made in (after, before)]
+            return f", with {counts[0]} TRANSPOSE operators instead of {counts[1]}"
+    return ""
 
 
 def details_headline(manifest: Manifest) -> str:

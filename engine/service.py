@@ -21,8 +21,9 @@ from engine.converters.calibration import representative_dataset
 from engine.converters.onnx_from_torch import check_opset
 from engine.converters.recipes import recipes_named
 from engine.errors import OptionError, RunError
-from engine.images import Picture, digest_of
+from engine.images import Picture
 from engine.jobs import OnProgress, Worker
+from engine.logits import logit_files, write_index
 from engine.manifest import run_key, versions
 from engine.models.catalog import CatalogEntry
 from engine.picture_labels import labels_from_csv, labels_from_folders
@@ -35,7 +36,7 @@ from engine.requests import (
     ModelChoice,
     PictureFile,
 )
-from engine.runs import LATENCY, LOGITS, LOGS, ONNX_COLUMN, Run, existing_run, folder_beside
+from engine.runs import LATENCY, LOGS, Run, existing_run, folder_beside
 from engine.runs import move_into_place as put
 from engine.store import SAMPLE_IMAGES, folder
 from engine.types import ORIGINAL, FloatArray, IntArray, Latency, Progress
@@ -194,7 +195,7 @@ def evaluate(
         UserMistake: A column or picture is wrong.
         WorkerError: The worker process failed.
     """
-    files = _logit_files(run, pictures, columns)
+    files = logit_files(run, pictures, columns)
     missing = tuple(column for column in columns if not files[column].is_file())
     if missing:
         place = files[missing[0]].parent
@@ -210,6 +211,7 @@ def evaluate(
             )
             host.adopt(worker).run("evaluate", request, bool, host.report)
             place.mkdir(exist_ok=True)
+            write_index(place, [picture.sha256 for picture in pictures])
             for column in missing:
                 os.replace(side / f"{column}.npy", files[column])
     return {column: np.load(file, mmap_mode="r") for column, file in files.items()}
@@ -217,23 +219,7 @@ def evaluate(
 
 def evaluated(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> bool:
     """Whether `evaluate` would find everything in the run already."""
-    return all(file.is_file() for file in _logit_files(run, pictures, columns).values())
-
-
-def _logit_files(
-    run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]
-) -> dict[str, Path]:
-    run.check_columns(columns)
-    place = run.folder / LOGITS / digest_of(pictures)[:20]
-    return {
-        column: place / f"{column}-{_column_digest(run, column)[:12]}.npy" for column in columns
-    }
-
-
-def _column_digest(run: Run, column: str) -> str:
-    if column in {ORIGINAL, ONNX_COLUMN}:
-        return run.manifest.model.weights_sha256
-    return run.artifact(column).sha256
+    return all(file.is_file() for file in logit_files(run, pictures, columns).values())
 
 
 def compare_run(
@@ -276,11 +262,12 @@ def compare_run(
         logits=logits,
         pictures=tuple(picture.name for picture in pictures),
         labels=labels,
-        sizes={artifact.variant: artifact.bytes for artifact in manifest.artifacts},
+        sizes=run.sizes,
         float32_bytes=manifest.float32_bytes,
         latency=latency,
         random_weights=manifest.model.random,
         demo_calibration=demo and bool(calibrated & set(columns)),
+        added={added.artifact.variant for added in run.added},
     )
 
 

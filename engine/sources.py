@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
 
 from engine.errors import OptionError, RunError
 from engine.models.source import ModelSource, TorchSource
@@ -12,6 +13,9 @@ from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
 from engine.run.torch_runner import TorchRunner
 from engine.runs import Run
+
+if TYPE_CHECKING:
+    import torch
 
 
 def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSource:
@@ -71,6 +75,24 @@ def original_runner(run: Run, threads: int | None) -> Runner:
     model = run.manifest.model
     if model.kind == "onnx":
         return OnnxRunner(run.onnx_file, layout=run.manifest.layout, threads=threads)
+    return TorchRunner(_original_source(run).build, threads)
+
+
+def original_network(run: Run) -> torch.nn.Module:
+    """The PyTorch network that a run was made from, in evaluation mode.
+
+    Args:
+        run: A run that was not made from an ONNX file.
+
+    Raises:
+        RunError: Its weights are not what they were.
+        ModelError: Its weights are gone.
+    """
+    return _original_source(run).build().eval()
+
+
+def _original_source(run: Run) -> TorchSource:
+    model = run.manifest.model
     from engine.models.catalog import torch_source
 
     choice = ModelChoice(
@@ -87,4 +109,4 @@ def original_runner(run: Run, threads: int | None) -> Runner:
             todo="Put the old weights back, make the run again, or compare with the ONNX file "
             "instead (--reference onnx).",
         )
-    return TorchRunner(source.build, threads)
+    return source

@@ -20,6 +20,8 @@ Layout = Literal["NCHW", "NHWC"]
 LAYOUTS: tuple[Layout, ...] = ("NHWC", "NCHW")
 LoweringName = Literal["nhwc", "stock"]
 LOWERINGS: tuple[LoweringName, ...] = ("nhwc", "stock")
+RouteName = Literal["litert-torch"]
+ROUTES: tuple[RouteName, ...] = ("litert-torch",)
 WeightsKind = Literal["package", "pretrained", "checkpoint", "random", "file"]
 Granularity = Literal["per-channel", "per-tensor", "none"]
 
@@ -76,6 +78,21 @@ class Artifact:
     def select_tf(self) -> tuple[str, ...]:
         """Operators of TensorFlow itself, which LiteRT alone does not run."""
         return tuple(name for name in self.operators if name.startswith("Flex"))
+
+
+@dataclass(frozen=True, slots=True)
+class AddedFile:
+    """A TFLite file of another tool that stands beside the variants of a run.
+
+    Attributes:
+        artifact: Its identity card; ``variant`` is the name a person gave it.
+        origin: The file it was copied from, or the tool that made it, in words for a person.
+        added_at: UTC time in ISO 8601.
+    """
+
+    artifact: Artifact
+    origin: str
+    added_at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +335,56 @@ class Latency:
         """Median of one variant divided by that of another, or None where either is missing."""
         one, other = self.of(variant), self.of(base)
         return None if one is None or other is None else one.median_ms / other.median_ms
+
+
+@dataclass(frozen=True, slots=True)
+class LoweringSide:
+    """What one lowering made of a model.
+
+    Attributes:
+        artifacts: The TFLite files.
+        failures: Why it could not make others, by variant.
+    """
+
+    artifacts: tuple[Artifact, ...]
+    failures: Mapping[str, str]
+
+    def artifact(self, variant: str) -> Artifact | None:
+        """The file of a variant, or None where it could not be made."""
+        return next((a for a in self.artifacts if a.variant == variant), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Lowerings:
+    """The same model through onnx-tf's own handlers and through ours.
+
+    Attributes:
+        stock: What onnx-tf's own handlers made.
+        nhwc: What ours made.
+        latency: All files timed in turns, named ``<variant> <lowering>``.
+    """
+
+    stock: LoweringSide
+    nhwc: LoweringSide
+    latency: Latency
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Names of the variants that at least one side has."""
+        names = (a.variant for a in (*self.nhwc.artifacts, *self.stock.artifacts))
+        return tuple(dict.fromkeys(names))
+
+    def side(self, lowering: LoweringName) -> LoweringSide:
+        """What a lowering made."""
+        return self.stock if lowering == "stock" else self.nhwc
+
+    def latency_of(self, variant: str, lowering: LoweringName) -> LatencySamples | None:
+        """Samples of a file, or None where there is no such file."""
+        return self.latency.of(f"{variant} {lowering}")
+
+    def speedup(self, variant: str) -> float | None:
+        """Median latency of the stock lowering divided by ours; None where one is missing."""
+        return self.latency.ratio(f"{variant} stock", f"{variant} nhwc")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,16 @@ from typing import IO, Any
 import msgspec
 
 from engine.errors import EngineError
-from engine.requests import CatalogRequest, ConvertTask, EvaluateRequest, LatencyRequest
+from engine.requests import (
+    CatalogRequest,
+    ConvertTask,
+    EvaluateRequest,
+    FileLatencyRequest,
+    InspectRequest,
+    LatencyRequest,
+    RouteRequest,
+)
+from engine.turns import turn
 from engine.types import Progress
 
 Report = Callable[[Progress], None]
@@ -61,6 +70,9 @@ TASKS: dict[str, tuple[type[Any], str]] = {
     "convert": (ConvertTask, "convert_run"),
     "evaluate": (EvaluateRequest, "evaluate_run"),
     "latency": (LatencyRequest, "measure_run"),
+    "time_files": (FileLatencyRequest, "time_files"),
+    "litert_torch": (RouteRequest, "litert_torch_files"),
+    "inspect": (InspectRequest, "inspect_file"),
     "catalog": (CatalogRequest, "list_models"),
 }
 """Requests by task, and the function of `engine.pipeline` that does it."""
@@ -79,7 +91,9 @@ def answer(message: TaskMessage, report: Report) -> Message:
     try:
         request_type, function = TASKS[message.task]
         request = msgspec.json.decode(message.request, type=request_type)
-        result = getattr(importlib.import_module("engine.pipeline"), function)(request, report)
+        work = getattr(importlib.import_module("engine.pipeline"), function)
+        with turn(report):
+            result = work(request, report)
         return ResultMessage(msgspec.Raw(msgspec.json.encode(result)))
     except EngineError as error:
         traceback.print_exc()

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from engine import api, formats
+from engine.cli.files import NamedFile
 from engine.cli.gates import Gate, GateType, missed_gates
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.comparison import Comparison
@@ -27,6 +28,7 @@ GATE_MISSED = 1
     "--reference", default=ORIGINAL, show_default=True, help="original, onnx or a variant."
 )
 @click.option("--variants", default="", help="Comma-separated; all by default.")
+@click.option("--also", type=NamedFile(), multiple=True, help="A .tflite of another tool.")
 @click.option("--latency", "with_latency", is_flag=True, help="Time the models, too.")
 @click.option("--threads", default=1, show_default=True, help="Threads each model gets.")
 @click.option("--rounds", default=50, show_default=True, help="Timed calls of each model.")
@@ -39,6 +41,7 @@ def compare(
     images: str,
     reference: str,
     variants: str,
+    also: tuple[tuple[str, str], ...],
     with_latency: bool,
     threads: int,
     rounds: int,
@@ -55,11 +58,13 @@ def compare(
       python -m engine compare --run my_run --images photos
       python -m engine compare --run my_run --images photos --labels-csv labels.csv --json C.json
       python -m engine compare --run my_run --images photos --min-agreement int8=0.97
+      python -m engine compare --run my_run --images photos --also theirs=model.tflite --latency
     """
-    run = Run.open(run_folder)
     names = tuple(name.strip() for name in variants.split(",") if name.strip())
-    _check_gates(run, names, (min_agreement, max_size_ratio, max_latency_ratio))
     with progress_shown() as on_progress:
+        run = api.add_files(run_folder, dict(also), on_progress=on_progress)
+        names += tuple(name for name, _ in also if names)
+        _check_gates(run, names, (min_agreement, max_size_ratio, max_latency_ratio))
         timed = None
         if with_latency or max_latency_ratio:
             timed = api.latency(run, threads=threads, rounds=rounds, on_progress=on_progress)

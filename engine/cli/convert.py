@@ -18,7 +18,7 @@ from engine.requests import (
     PreprocessChoice,
 )
 from engine.runs import Run
-from engine.types import LAYOUTS, LOWERINGS
+from engine.types import LAYOUTS, LOWERINGS, ROUTES
 
 VARIANTS_HELP = "Comma-separated: all, " + ", ".join(recipe.name for recipe in RECIPES) + "."
 _PREPROCESS = (
@@ -103,6 +103,13 @@ class Opset(click.ParamType[int | None]):
     show_default=True,
     help="Order of the picture's dimensions in the TFLite files.",
 )
+@click.option(
+    "--route",
+    "routes",
+    type=click.Choice(ROUTES),
+    multiple=True,
+    help="Another converter, whose files stand beside the variants of onnx-tf.",
+)
 @click.option("--input-size", type=int, help="Height and width of the input, in pixels.")
 @click.option("--resize", type=click.Choice(RESIZE_RULES), help="How pictures are fitted.")
 @click.option("--resize-size", type=int, help="Shorter side before the crop, in pixels.")
@@ -121,6 +128,7 @@ def convert(json_file: str | None, variants: str, **options: Any) -> None:
       python -m engine convert --out my_run
       python -m engine convert --variants float32,int8 --calibration photos --out my_run
       python -m engine convert --model mobilenet_v2 --checkpoint weights.pth --out my_run
+      python -m engine convert --route litert-torch --out my_run
       python -m engine convert --onnx classifier.onnx --labels labels.txt --out my_run
     """
     chosen = {name: options.pop(name) for name in _PREPROCESS}
@@ -173,7 +181,7 @@ def _show(run: Run) -> None:
                 str(sum(artifact.operators.values())),
                 artifact.weight_granularity,
             ]
-            for artifact in manifest.artifacts
+            for artifact in run.artifacts
         ],
     )
     if (note := sentences.opset_note(manifest)) is not None:

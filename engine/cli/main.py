@@ -15,7 +15,9 @@ import click
 from engine import __version__
 from engine.cli.compare import compare
 from engine.cli.convert import convert
+from engine.cli.files import files
 from engine.cli.latency import latency
+from engine.cli.lowerings import lowerings
 from engine.cli.models import models
 from engine.cli.report import report_json
 from engine.errors import EngineError
@@ -34,7 +36,7 @@ def commands() -> None:
     """
 
 
-for command in (models, convert, compare, latency, report_json):
+for command in (models, convert, compare, latency, files, lowerings, report_json):
     commands.add_command(command)
 
 

@@ -50,7 +50,7 @@ class _PlainLines:
         self._last = ""
 
     def __call__(self, progress: Progress) -> None:
-        kind = "Showing" if progress.stage.startswith("Showing ") else progress.stage
+        kind = progress.stage
         kind = "Calibrating" if kind.startswith("Calibrating:") else kind
         if kind != self._last:
             self._last = kind

@@ -8,7 +8,7 @@ the models tell apart.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from engine.comparison import metrics
 from engine.comparison.accuracy import NO_LABEL, accuracy
+from engine.comparison.elsewhere import findings as findings_elsewhere
 from engine.comparison.plain import SCALAR_KEYS, accuracy_dict, variant_dict
 from engine.errors import OptionError, PictureError
 from engine.types import (
@@ -196,14 +197,15 @@ def compare(
     latency: Latency | None = None,
     random_weights: bool = False,
     demo_calibration: bool = False,
+    added: Collection[str] = (),
     notes: Sequence[str] = (),
 ) -> Comparison:
     """Compare all sides of a run with one of them.
 
     ``logits`` holds each side's outputs, shape (pictures, classes); memory-mapped arrays will do,
     as one variant at a time is held in float64. Any key may be the reference; the others become
-    variants in the order given. ``labels`` are class indices, -1 for a picture without one. The
-    rest is described at `Comparison`.
+    variants in the order given. ``labels`` are class indices, -1 for a picture without one.
+    ``added`` names the sides that are files from elsewhere. The rest is described at `Comparison`.
 
     Raises:
         LabelsError: A label is no class of the model.
@@ -217,7 +219,7 @@ def compare(
     _require_one_name_a_row(pictures, reference)
     truth = None if labels is None or bool(np.all(labels == NO_LABEL)) else labels
     probabilities = _are_probabilities(reference, logits.values())
-    variants = (
+    variants = tuple(
         compare_variant(name, reference, side, pictures, truth, probabilities=probabilities)
         for name, side in logits.items()
         if name != reference_name
@@ -226,7 +228,7 @@ def compare(
         run=run,
         reference=reference_name,
         pictures=tuple(pictures),
-        variants=tuple(variants),
+        variants=variants,
         reference_accuracy=None if truth is None else accuracy(reference, truth),
         probabilities=probabilities,
         random_weights=random_weights,
@@ -234,7 +236,11 @@ def compare(
         sizes=dict(sizes or {}),
         float32_bytes=float32_bytes,
         latency=latency,
-        notes=(*notes, *_findings(logits, random_weights, demo_calibration, truth is not labels)),
+        notes=(
+            *notes,
+            *findings_elsewhere(variants, logits, added, probabilities=probabilities),
+            *_findings(logits, random_weights, demo_calibration, truth is not labels),
+        ),
     )
 
 

@@ -21,10 +21,12 @@ class Runner(ABC):
     Attributes:
         layout: Order of the model's input dimensions.
         batch: Pictures the model takes at once; None where it takes any number.
+        concurrent: Whether several threads may call ``infer`` at the same time.
     """
 
     layout: Layout = "NCHW"
     batch: int | None = None
+    concurrent: bool = False
 
     def __enter__(self) -> Self:
         self.load_impl()

@@ -21,6 +21,8 @@ class OnnxRunner(Runner):
         ModelError: On entering: ONNX Runtime refuses the model.
     """
 
+    concurrent = True
+
     def __init__(
         self, model: Path | bytes, *, layout: Layout = "NCHW", threads: int | None = None
     ) -> None:

@@ -85,9 +85,11 @@ def quantized(values: FloatArray, tensor: dict[str, Any]) -> np.ndarray:
         return values.astype(dtype, copy=False)
     scale, zero_point = tensor["quantization"]
     limits = np.iinfo(dtype)
-    steps = np.round(values / np.float32(scale)) + zero_point
-    clipped: np.ndarray = np.clip(steps, limits.min, limits.max).astype(dtype)
-    return clipped
+    steps = values / np.float32(scale)
+    np.rint(steps, out=steps)
+    steps += zero_point
+    np.clip(steps, limits.min, limits.max, out=steps)
+    return steps.astype(dtype)
 
 
 def dequantized(values: np.ndarray, tensor: dict[str, Any]) -> FloatArray:

@@ -21,6 +21,7 @@ class TorchRunner(Runner):
     """
 
     layout = "NCHW"
+    concurrent = True
 
     def __init__(self, build: Callable[[], torch.nn.Module], threads: int | None = None) -> None:
         self._build = build

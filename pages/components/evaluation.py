@@ -66,7 +66,7 @@ def evaluation_or_wait() -> Evaluation:
         st.stop()
     with told():
         logits = service.evaluate(run, pictures, columns, service.Foreground())
-    digests = ",".join(artifact.sha256 for artifact in run.manifest.artifacts)
+    digests = ",".join(artifact.sha256 for artifact in run.artifacts)
     key = f"{run.folder} {digests} {digest_of(pictures)} {reference}"
     comparison = _compared(key, run, pictures, reference)
     return Evaluation(run, pictures, comparison, logits)

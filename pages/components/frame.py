@@ -20,7 +20,8 @@ def show_frame() -> None:
         _choose_reference(run)
         count = len(session.pictures())
         whose = "your" if session.own_pictures() else "sample"
-        st.caption(f"{len(run.variants)} variants · {count} {whose} pictures")
+        others = f" · {len(run.added)} from elsewhere" if run.added else ""
+        st.caption(f"{len(run.variants)} variants{others} · {count} {whose} pictures")
         show_marks(run)
 
 

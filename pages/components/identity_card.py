@@ -20,7 +20,7 @@ def show_card(run: Run, artifact: Artifact) -> None:
     manifest = run.manifest
     with st.container(border=True):
         st.html(f"<h3>{marker_image(artifact.variant, 18)} {artifact.variant}</h3>")
-        st.markdown(recipe_named(artifact.variant).summary)
+        st.markdown(_what_it_is(run, artifact))
         one, two, three, four = st.columns(4)
         one.metric("Size", formats.megabytes(artifact.bytes))
         two.metric("Of float32", formats.percent(artifact.bytes / manifest.float32_bytes))
@@ -39,13 +39,21 @@ def show_card(run: Run, artifact: Artifact) -> None:
             st.caption("SHA-256")
             st.code(artifact.sha256, language=None, wrap_lines=True)
             calibration = manifest.calibration
-            if recipe_named(artifact.variant).calibrated and calibration is not None:
+            made_here = artifact.variant in run.variants
+            if made_here and recipe_named(artifact.variant).calibrated and calibration is not None:
                 source = "crops of the sample images (demo calibration)"
                 if not calibration.demo:
                     source = f"pictures from {plain(calibration.source or 'uploads')}"
                 st.caption("Calibrated with")
                 st.markdown(f"{calibration.count} {source}, seed {calibration.seed}")
                 st.code(calibration.digest, language=None, wrap_lines=True)
+
+
+def _what_it_is(run: Run, artifact: Artifact) -> str:
+    for added in run.added:
+        if added.artifact == artifact:
+            return f"From elsewhere: {plain(added.origin)}, fed in {artifact.layout}."
+    return recipe_named(artifact.variant).summary
 
 
 def _edge(side: str, tensor: TensorInfo) -> dict[str, str]:

@@ -9,6 +9,7 @@ from engine.runs import Run
 from pages.components import jobs, session
 from pages.components.convert_form import convert_form
 from pages.components.downloads import show_downloads
+from pages.components.elsewhere import show_files_from_elsewhere
 
 JOB = "convert"
 
@@ -33,6 +34,7 @@ def show_result(run: Run) -> None:
         st.plotly_chart(plots.hop_ladder(run.manifest.stages), key="hop_ladder")
     st.subheader("Files")
     show_downloads(run)
+    show_files_from_elsewhere(run)
 
 
 finished = jobs.get(JOB)

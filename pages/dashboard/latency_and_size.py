@@ -14,7 +14,7 @@ run = current_run()
 if run is None:
     no_run_yet()
 assert run is not None
-sizes = {artifact.variant: artifact.bytes for artifact in run.manifest.artifacts}
+sizes = run.sizes
 headline = st.container()
 threads = measure_controls(run)
 jobs.show("latency")

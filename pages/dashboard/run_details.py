@@ -8,6 +8,7 @@ from engine import sentences
 from engine.manifest import FILE_NAME
 from engine.runs import LOGS, ONNX_FILE
 from pages.components.identity_card import show_card
+from pages.components.lowerings import show_lowerings
 from pages.components.problems import no_run_yet, plain
 from pages.components.session import current_run
 
@@ -20,9 +21,11 @@ st.title(sentences.details_headline(manifest))
 st.caption(f"Made {manifest.created_at[:16].replace('T', ' ')} UTC in {plain(str(run.folder))}")
 if (note := sentences.opset_note(manifest)) is not None:
     st.caption(note)
-chosen = st.pills("Variant", run.variants, default=run.variants[0], required=True)
+names = [artifact.variant for artifact in run.artifacts]
+chosen = st.pills("Variant", names, default=names[0], required=True)
 if chosen is not None:
     show_card(run, run.artifact(chosen))
+show_lowerings(run)
 with st.container(border=True):
     st.subheader("The command that makes it again")
     st.code(manifest.command, language="bash", wrap_lines=True)

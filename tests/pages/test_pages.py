@@ -16,7 +16,9 @@ from tests.real_run import real_run, real_store
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted((ROOT / "pages" / "dashboard").glob("*.py"))
 TIMEOUT = 120
-JOBS = [f"qlab_job_{key}" for key in ("catalog", "convert", "evaluate", "latency")]
+JOBS = [
+    f"qlab_job_{key}" for key in ("catalog", "convert", "evaluate", "latency", "also", "lowerings")
+]
 
 
 def opened(page: Path, **state: object) -> AppTest:

@@ -1,0 +1,215 @@
+"""Files from elsewhere: a TFLite file of another tool becomes one more column of a run.
+
+The file is tried in a worker first, since a malformed one can kill or hang its process. Then it
+is copied into the run, so that every page finds it again until it is removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+import threading
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from engine.converters.recipes import RECIPES
+from engine.errors import FileError, JobCancelled, OptionError, WorkerDied
+from engine.jobs import Worker
+from engine.requests import TRYING, InspectRequest
+from engine.runs import ALSO, LATENCY, ONNX_COLUMN, Run
+from engine.types import ORIGINAL, AddedFile, Artifact, Latency, Progress
+
+if TYPE_CHECKING:
+    from engine.service import Host
+
+TRIAL_SECONDS = 120.0
+"""How long a file may take to be read and to answer for one picture."""
+
+LONGEST_NAME = 40
+_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
+_MAGIC = b"TFL3"
+
+
+def name_for(file: str) -> str:
+    """A name made from that of a file: its stem, with what a name may not hold as ``_``."""
+    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(file).stem).strip("_.-")[:LONGEST_NAME]
+    return stem if _NAME.fullmatch(stem) else "file"
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that cannot be a column's and a file's.
+
+    Raises:
+        OptionError: It has other characters, is too long, or is taken by Quantization Lab.
+    """
+    if not _NAME.fullmatch(name):
+        raise OptionError(
+            "Naming a file",
+            got=f"'{name}'",
+            expected=f"1 to {LONGEST_NAME} letters, digits, '_', '-' or '.', a letter or digit "
+            "first",
+            todo="Give another name.",
+        )
+    reserved = {ORIGINAL, ONNX_COLUMN, *(recipe.name for recipe in RECIPES)}
+    # The looks of these belong to variants that Quantization Lab optimises itself.
+    ours = name.lower().endswith("_optimized") or name.lower().startswith("int8_mixed")
+    if ours or name.lower() in reserved:
+        raise OptionError(
+            "Naming a file",
+            got=f"'{name}', which is the name of a variant made here",
+            expected="a name of its own",
+            todo=f"Call it, for instance, other_{name}"[: 30 + LONGEST_NAME] + ".",
+        )
+
+
+def add_file(run: Run, name: str, file: Path, host: Host, *, origin: str | None = None) -> Run:
+    """Put a TFLite file beside the variants of a run.
+
+    The same content under the same name is left as it is; other content takes its place, and
+    the timings of the old one are dropped.
+
+    Args:
+        run: The run.
+        name: What to call its column.
+        file: The file; it is copied.
+        host: Gets the worker and its progress.
+        origin: Where it comes from, for people; by default the file's name.
+
+    Returns:
+        The run with the file.
+
+    Raises:
+        FileError: It cannot be compared in this run.
+        OptionError: The name cannot be used.
+        WorkerError: The work was cancelled.
+    """
+    check_name(name)
+    _check_head(name, file)
+    known = {added.artifact.variant.lower(): added.artifact for added in run.added}
+    old = known.get(name.lower())
+    same = old is not None and old.variant == name and _digest(file) == old.sha256
+    if old is not None and same and old.file not in run.damaged():
+        return run
+    place = run.folder / ALSO
+    place.mkdir(exist_ok=True)
+    aside = place / f".{name}.{os.getpid()}.tflite"
+    try:
+        shutil.copyfile(file, aside)
+        card = _tried(run, name, aside, host)
+        if old is not None:
+            remove_file(run, old.variant)
+        os.replace(aside, run.folder / card.file)
+    finally:
+        aside.unlink(missing_ok=True)
+    added = AddedFile(
+        artifact=card,
+        origin=origin or file.name,
+        added_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+    )
+    note = place / f".{name}.{os.getpid()}.card"
+    note.write_bytes(msgspec.json.format(msgspec.json.encode(added), indent=2))
+    os.replace(note, place / f"{name}.json")
+    return Run.open(run.folder)
+
+
+def remove_file(run: Run, name: str) -> Run:
+    """Take a file from elsewhere out of a run, with its timings.
+
+    Args:
+        run: The run.
+        name: The file's column.
+
+    Returns:
+        The run without it.
+
+    Raises:
+        OptionError: No file from elsewhere has that name.
+    """
+    names = [added.artifact.variant for added in run.added]
+    if name not in names:
+        raise OptionError(
+            "Removing a file",
+            got=f"'{name}'",
+            expected="one of " + (", ".join(names) or "(no file was added to this run)"),
+            todo="Name one of these; variants made here stay.",
+        )
+    (run.folder / ALSO / f"{name}.json").unlink(missing_ok=True)
+    (run.folder / ALSO / f"{name}.tflite").unlink(missing_ok=True)
+    for file in (run.folder / LATENCY).glob("threads-*.json"):
+        timed = msgspec.json.decode(file.read_bytes(), type=Latency)
+        kept = tuple(entry for entry in timed.entries if entry.variant != name)
+        aside = file.with_name(f".{file.name}.{os.getpid()}")
+        aside.write_bytes(msgspec.json.encode(replace(timed, entries=kept)))
+        os.replace(aside, file)
+    return Run.open(run.folder)
+
+
+def _check_head(name: str, file: Path) -> None:
+    try:
+        with file.open("rb") as opened:
+            head = opened.read(8)
+    except OSError as error:
+        raise FileError(
+            f"Adding {name}",
+            got=f"{file}, which cannot be read ({error.strerror})",
+            expected="a .tflite file",
+            todo="Check the path.",
+        ) from error
+    if head[4:] != _MAGIC:
+        raise FileError(
+            f"Adding {name}",
+            got=f"{file.name}, which does not begin like a TFLite file",
+            expected="a .tflite file",
+            todo="Choose the file that the converter wrote.",
+        )
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _tried(run: Run, name: str, file: Path, host: Host) -> Artifact:
+    """Read and run the file in a worker, for a limited time."""
+    late = threading.Event()
+    request = InspectRequest(run=str(run.folder.absolute()), name=name, file=str(file.absolute()))
+    with Worker() as worker:
+
+        def give_up() -> None:
+            late.set()
+            worker.cancel()
+
+        timer = threading.Timer(TRIAL_SECONDS, give_up)
+        timer.daemon = True
+
+        def on_progress(progress: Progress) -> None:
+            host.report(progress)
+            if progress.stage == TRYING:
+                timer.start()
+
+        try:
+            return host.adopt(worker).run("inspect", request, Artifact, on_progress)
+        except JobCancelled:
+            if not late.is_set():
+                raise
+            raise _fatal(name, f"no answer within {TRIAL_SECONDS:.0f} s") from None
+        except WorkerDied as error:
+            raise _fatal(name, error.got) from error
+        finally:
+            timer.cancel()
+
+
+def _fatal(name: str, got: str) -> FileError:
+    return FileError(
+        f"Adding {name}",
+        got=f"{got}, when the file was tried in a process of its own",
+        expected="a file that LiteRT reads and runs",
+        todo="The file is damaged or too large for this machine. It was not added, and nothing "
+        "else was harmed.",
+    )

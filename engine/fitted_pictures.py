@@ -1,0 +1,103 @@
+"""Pictures brought to a network's size, kept on disk by their content.
+
+Decoding and resizing a photo costs more than running a small integer model on it. What comes out
+depends on the file's bytes and on how it is fitted, so one copy serves every column, every run of
+that input size and every later evaluation. Pixels are kept before normalization: a quarter of the
+bytes, and networks that differ in mean and std alone share them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from engine.images import Picture
+from engine.preprocess import PreprocessSpec
+from engine.store import folder
+from engine.types import FloatArray
+
+LIMIT_BYTES = 2 * 1024**3
+
+
+class FittedPictures:
+    """Network inputs of pictures; any thread may ask.
+
+    Pictures for which there is no room are decoded whenever they are asked for.
+
+    Args:
+        preprocess: What the network expects.
+        wanted: SHA-256 digests of the pictures that will be asked for; only others make room.
+        limit: Bytes that all kept pictures may take.
+    """
+
+    def __init__(
+        self, preprocess: PreprocessSpec, wanted: Collection[str], limit: int = LIMIT_BYTES
+    ) -> None:
+        self._preprocess = preprocess
+        self._place = folder("cache") / "pictures" / preprocess.fitting_key
+        self._place.mkdir(parents=True, exist_ok=True)
+        size = preprocess.height * preprocess.width * 3
+        absent = sum(not self._file(digest).exists() for digest in set(wanted))
+        kept = {self._file(digest) for digest in wanted}
+        self._room = min(absent, make_room(self._place.parent, absent * size, limit, kept) // size)
+        self._lock = threading.Lock()
+
+    def input_of(self, picture: Picture) -> FloatArray:
+        """Decode, fit and normalize a picture, or read what that gave before.
+
+        Returns:
+            Shape (height, width, 3), float32.
+
+        Raises:
+            PictureError: It cannot be decoded.
+        """
+        return self._preprocess.normalized(self._fitted(picture))
+
+    def _fitted(self, picture: Picture) -> np.ndarray:
+        file = self._file(picture.sha256)
+        shape = (self._preprocess.height, self._preprocess.width, 3)
+        try:
+            pixels = np.fromfile(file, dtype=np.uint8)
+            if pixels.size == np.prod(shape):
+                return pixels.reshape(shape)
+        except OSError:
+            pass
+        fitted = self._preprocess.fitted(picture.decode())
+        with self._lock:
+            self._room -= 1
+            room = self._room >= 0
+        if room:
+            aside = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
+            fitted.tofile(aside)
+            os.replace(aside, file)
+        return fitted
+
+    def _file(self, digest: str) -> Path:
+        return self._place / f"{digest}.rgb"
+
+
+def make_room(place: Path, wanted: int, limit: int, kept: Collection[Path]) -> int:
+    """Delete the files written longest ago until there is room for more.
+
+    Args:
+        place: Folder with the files, in subfolders.
+        wanted: Bytes to come.
+        limit: Bytes that all files may take.
+        kept: Files that stay.
+
+    Returns:
+        Bytes that may come, at least 0.
+    """
+    found = [(path, path.stat()) for path in place.glob("*/*")]
+    used = sum(about.st_size for _, about in found)
+    for path, about in sorted(found, key=lambda pair: pair[1].st_mtime):
+        if used + wanted <= limit:
+            break
+        if path not in kept:
+            path.unlink(missing_ok=True)
+            used -= about.st_size
+    return max(0, limit - used)

@@ -1,0 +1,149 @@
+"""A TFLite file from elsewhere, read and tried in the worker: it may kill the process."""
+
+from __future__ import annotations
+
+import os
+import resource
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.converters.artifact import artifact_of
+from engine.errors import ConversionError, FileError
+from engine.preprocess import PreprocessSpec
+from engine.requests import InspectRequest
+from engine.run.base import Runner
+from engine.run.tflite_runner import TfliteRunner
+from engine.runs import ALSO, Run
+from engine.types import Artifact, Layout, TensorInfo
+
+EDGE_TYPES = ("float32", "int8", "uint8", "int16")
+_BACKGROUND = 1
+_EXPORT_AGAIN = "Export it again that way, or leave it out."
+
+
+def inspected(request: InspectRequest) -> Artifact:
+    """Read the identity card of a file, check its edges against the run, and run it once.
+
+    Args:
+        request: The file, and the run it shall be compared in.
+
+    Returns:
+        Its identity card, with the layout found from the input's shape.
+
+    Raises:
+        FileError: It is no TFLite file, or not one that can be compared with this run.
+    """
+    _limit_memory()
+    manifest = Run.open(request.run).manifest
+    stage, file = f"Adding {request.name}", Path(request.file)
+    try:
+        card = artifact_of(file, variant=request.name, layout="NHWC")
+    except Exception as error:  # the schema's reader raises nearly anything on damaged files
+        raise FileError(
+            stage,
+            got="a damaged file, whose tables do not hang together",
+            expected="a whole .tflite file",
+            todo="Copy or export it again, or leave it out.",
+        ) from error
+    _check_operators(stage, card)
+    layout = _check_edges(stage, card, manifest.preprocess, manifest.model.classes)
+    _try(stage, TfliteRunner(file, layout=layout), manifest.preprocess)
+    return replace(card, file=f"{ALSO}/{request.name}.tflite", layout=layout)
+
+
+def _limit_memory() -> None:
+    """Let a damaged shape fail an allocation here instead of filling the machine's memory."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (physical * 3 // 4, hard))
+
+
+def _check_operators(stage: str, card: Artifact) -> None:
+    if card.select_tf:
+        raise FileError(
+            stage,
+            got=f"SELECT_TF operators ({', '.join(card.select_tf)}), which LiteRT does not run",
+            expected="TFLite's built-in operators",
+            todo=_EXPORT_AGAIN,
+        )
+
+
+def _check_edges(stage: str, card: Artifact, preprocess: PreprocessSpec, classes: int) -> Layout:
+    size = f"{preprocess.height} × {preprocess.width}"
+    if len(card.inputs) != 1 or len(card.outputs) != 1:
+        raise FileError(
+            stage,
+            got=f"{len(card.inputs)} inputs and {len(card.outputs)} outputs",
+            expected="one picture in, one row of logits out",
+            todo=_EXPORT_AGAIN,
+        )
+    (picture,), (logits,) = card.inputs, card.outputs
+    for side, tensor in (("input", picture), ("output", logits)):
+        _check_type(stage, side, tensor)
+    batch, *rest = picture.shape or (0,)
+    if len(rest) == 3 and batch not in (1, -1):
+        raise FileError(
+            stage,
+            got=f"an input for {batch} pictures at once {picture.shape}",
+            expected="one picture at a time (batch 1)",
+            todo=_EXPORT_AGAIN,
+        )
+    # A picture of 3 × 3 would fit both; files made for phones are NHWC.
+    layouts: dict[Layout, list[int]] = {
+        "NHWC": [preprocess.height, preprocess.width, 3],
+        "NCHW": [3, preprocess.height, preprocess.width],
+    }
+    layout = next((name for name, shape in layouts.items() if shape == rest), None)
+    if layout is None:
+        raise FileError(
+            stage,
+            got=f"an input of shape {picture.shape}",
+            expected=f"a colour picture of {size} pixels, NHWC or NCHW, as the run has",
+            todo="Compare it in a run of its own input size (--input-size), or export it again.",
+        )
+    _check_classes(stage, logits, classes)
+    return layout
+
+
+def _check_type(stage: str, side: str, tensor: TensorInfo) -> None:
+    got = tensor.dtype
+    if got in EDGE_TYPES and (got == "float32" or tensor.scale is not None):
+        return
+    raise FileError(
+        stage,
+        got=f"an {side} of type {got}" + (" without a scale" if got in EDGE_TYPES else ""),
+        expected=f"float32, or {', '.join(EDGE_TYPES[1:])} with one scale",
+        todo=_EXPORT_AGAIN,
+    )
+
+
+def _check_classes(stage: str, logits: TensorInfo, classes: int) -> None:
+    found = int(np.prod([size for size in logits.shape if size != -1], dtype=np.int64))
+    if found == classes:
+        return
+    background = found == classes + _BACKGROUND
+    raise FileError(
+        stage,
+        got=f"{found} outputs {logits.shape}",
+        expected=f"{classes}, one for each class of the run",
+        todo="One more output is often a background class; cut it off before the export."
+        if background
+        else "Compare it in a run of a model with the same classes.",
+    )
+
+
+def _try(stage: str, runner: Runner, preprocess: PreprocessSpec) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    try:
+        with runner:
+            runner.infer(preprocess.apply(noise)[None])
+    except (ConversionError, RuntimeError, ValueError, MemoryError) as error:
+        why = error.got if isinstance(error, ConversionError) else str(error).splitlines()[0]
+        raise FileError(
+            stage,
+            got=f"a failure when it was run on a picture: {why}",
+            expected="a file that LiteRT runs",
+            todo="Try it with the tool that made it; leave it out if it does not run there.",
+        ) from error

@@ -1,0 +1,78 @@
+"""Stored logits: ``RUN/logits/<pictures>/<column>-<model>.npy``, one row a picture.
+
+A folder belongs to one set of pictures in one order; ``pictures.json`` in it lists their digests,
+so that a set that shares pictures with an earlier one copies those rows instead of running a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from engine.images import Picture, digest_of
+from engine.runs import LOGITS, ONNX_COLUMN, Run
+from engine.types import ORIGINAL, FloatArray
+
+INDEX = "pictures.json"
+
+
+def logit_files(
+    run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]
+) -> dict[str, Path]:
+    """Where the logits of columns on a set of pictures are, or will be.
+
+    Args:
+        run: The run.
+        pictures: The pictures.
+        columns: Some of `Run.columns`.
+
+    Returns:
+        A file for each column; it need not exist.
+
+    Raises:
+        OptionError: One is no column of the run.
+    """
+    run.check_columns(columns)
+    place = run.folder / LOGITS / digest_of(pictures)[:20]
+    return {column: place / file_name(run, column) for column in columns}
+
+
+def file_name(run: Run, column: str) -> str:
+    """The name under which every set keeps the logits of a column, told apart by its model."""
+    ours = column in {ORIGINAL, ONNX_COLUMN}
+    digest = run.manifest.model.weights_sha256 if ours else run.artifact(column).sha256
+    return f"{column}-{digest[:12]}.npy"
+
+
+def write_index(place: Path, digests: Sequence[str]) -> None:
+    """Note which pictures the rows of a set are."""
+    (place / INDEX).write_bytes(msgspec.json.encode(digests))
+
+
+class KnownRows:
+    """Rows of a column that earlier sets of pictures hold.
+
+    Args:
+        run: The run.
+        column: One of `Run.columns`.
+    """
+
+    def __init__(self, run: Run, column: str) -> None:
+        self._rows: dict[str, tuple[FloatArray, int]] = {}
+        name = file_name(run, column)
+        for index in (run.folder / LOGITS).glob(f"*/{INDEX}"):
+            try:
+                digests = msgspec.json.decode(index.read_bytes(), type=list[str])
+                rows = np.load(index.with_name(name), mmap_mode="r")
+            except (OSError, ValueError, msgspec.DecodeError):
+                continue
+            if rows.shape == (len(digests), run.manifest.model.classes):
+                self._rows |= {digest: (rows, row) for row, digest in enumerate(digests)}
+
+    def of(self, digest: str) -> FloatArray | None:
+        """The logits of a picture by the SHA-256 of its file, shape (classes,), or None."""
+        found = self._rows.get(digest)
+        return None if found is None else np.asarray(found[0][found[1]])

@@ -1,0 +1,80 @@
+"""Files from elsewhere: a TFLite file of another tool, put beside the variants of a run."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine import formats
+from engine.added import add_file, name_for, remove_file
+from engine.errors import OptionError
+from engine.jobs import Job
+from engine.palette import marker_image
+from engine.routes.litert_torch import add_litert_torch, check_route
+from engine.runs import Run
+from pages.components import jobs, session
+from pages.components.problems import html, plain, told
+
+JOB = "also"
+
+
+def show_files_from_elsewhere(run: Run) -> None:
+    """Show the files that were added, and the widgets to add one.
+
+    Args:
+        run: The run on show.
+    """
+    st.subheader("Files from elsewhere")
+    finished = jobs.get(JOB)
+    if finished is not None and finished.state == "done":
+        jobs.forget(JOB)
+        st.rerun()
+    for added in run.added:
+        _show_added(run, added.artifact.variant, added.origin, added.artifact.bytes)
+    with st.container(border=True):
+        st.caption(
+            "A .tflite that another tool made of the same model becomes one more column on every "
+            "page. It gets the pictures as this run prepares them."
+        )
+        file = st.file_uploader("TFLite file", type="tflite", key="also_file")
+        if file is not None:
+            name = st.text_input("Name", name_for(file.name), key=f"also_name_{file.file_id}")
+            busy = finished is not None and finished.active
+            if st.button("Add to the comparison", disabled=busy, icon=":material/add:"):
+                kept = session.keep_upload(file.name, file.getvalue())
+
+                def work(job: Job[Run]) -> Run:
+                    return add_file(run, name.strip(), kept.path, job, origin=kept.name)
+
+                jobs.start(JOB, f"Adding {name}", work)
+                st.rerun()
+        _show_route(run, busy=finished is not None and finished.active)
+        jobs.show(JOB)
+
+
+def _show_route(run: Run, *, busy: bool) -> None:
+    """The button of the second converter, or what is missing for it."""
+    try:
+        check_route(run.manifest.model.kind)
+    except OptionError as error:
+        st.caption(f"Convert with litert-torch, too: {plain(str(error))}")
+        return
+    if st.button("Convert with litert-torch, too", disabled=busy, icon=":material/alt_route:"):
+
+        def work(job: Job[Run]) -> Run:
+            return add_litert_torch(run, job)
+
+        jobs.start(JOB, "Converting with litert-torch", work)
+        st.rerun()
+
+
+def _show_added(run: Run, name: str, origin: str, size: int) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", border=True):
+        st.html(
+            f'<div style="min-width:10rem">{marker_image(name)} <b>{html(name)}</b> '
+            f"&nbsp;{formats.megabytes(size)}"
+            f'<br><span style="opacity:.7">from {html(origin)}</span></div>'
+        )
+        if st.button("Remove", key=f"remove_{name}", icon=":material/delete:", width="content"):
+            with told():
+                remove_file(run, name)
+            st.rerun()

@@ -1,0 +1,88 @@
+"""Stock against NHWC lowering, for the model on show."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from engine import plots, sentences
+from engine.comparison.latency import latency_warnings
+from engine.jobs import Job
+from engine.lowerings import COMPARED, compare_lowerings, lowering_rows, stored_lowerings
+from engine.runs import Run
+from engine.types import Lowerings
+from pages.components import jobs
+from pages.components.problems import plain
+
+JOB = "lowerings"
+
+
+def show_lowerings(run: Run) -> None:
+    """Show what the two lowerings cost, or the button that finds out.
+
+    Args:
+        run: The run on show.
+    """
+    found = stored_lowerings(run)
+    job = jobs.get(JOB)
+    if job is not None and job.state == "done":
+        jobs.forget(JOB)
+        st.rerun()
+    with st.container(border=True):
+        st.subheader("What the NHWC lowering gains")
+        if not set(COMPARED) & set(run.variants):
+            st.caption("This is shown for runs with float32 or int8. Add one on the page Convert.")
+            return
+        if found is None:
+            st.caption(
+                "PyTorch and ONNX put channels first, TFLite last. onnx-tf's own handlers turn "
+                "every convolution's input and output; ours keep one order through the graph. "
+                "Convert this model the other way, too, and time both: it takes a minute or two."
+            )
+        else:
+            _show_found(found)
+        label = "Compare stock and NHWC" if found is None else "Measure again"
+        busy = job is not None and job.active
+        if st.button(label, disabled=busy, icon=":material/compare_arrows:", key="lowerings"):
+
+            def work(job: Job[Lowerings]) -> Lowerings:
+                return compare_lowerings(run, job)
+
+            jobs.start(JOB, "Comparing stock and NHWC lowering", work)
+            st.rerun()
+        jobs.show(JOB)
+
+
+def _show_found(found: Lowerings) -> None:
+    st.markdown(f"**{plain(sentences.lowering_headline(found))}**")
+    for name, side in (("onnx-tf's own handlers", found.stock), ("The NHWC lowering", found.nhwc)):
+        for variant, reason in side.failures.items():
+            st.info(f"{name} cannot make {variant}. {plain(reason)}", icon=":material/block:")
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.plotly_chart(plots.lowering_latency(found), key="lowering_latency")
+    with right:
+        both = [
+            variant
+            for variant in found.variants
+            if found.stock.artifact(variant) and found.nhwc.artifact(variant)
+        ]
+        if both:
+            st.plotly_chart(plots.lowering_operators(found, both[0]), key="lowering_operators")
+            st.caption(f"Operators of {both[0]} whose number differs.")
+    rows = [(row.title, row.stock, row.nhwc, row.ratio) for row in lowering_rows(found)]
+    columns = ["figure", "stock", "NHWC", "stock ÷ NHWC"]
+    right_aligned = {name: st.column_config.TextColumn(alignment="right") for name in columns[1:]}
+    st.dataframe(
+        pd.DataFrame(rows, columns=columns),
+        hide_index=True,
+        width="stretch",
+        column_config=right_aligned,
+    )
+    st.caption(
+        f"{found.latency.host} · threads: {found.latency.threads} · "
+        f"{len(found.latency.entries[0].samples_ms)} rounds in turns · "
+        f"{found.latency.measured_at[:16].replace('T', ' ')} UTC"
+    )
+    for warning in latency_warnings(found.latency):
+        st.warning(warning, icon=":material/speed:")
