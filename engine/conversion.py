@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.comparison.hops import check_answers_follow, check_hop, check_reference
+from engine.converters.activation_ranges import ActivationRanges, CollectedRanges
 from engine.converters.artifact import artifact_of
 from engine.converters.calibration import representative_dataset
 from engine.converters.recipes import FLOAT32, RECIPES, Recipe, recipes_named
@@ -155,6 +156,7 @@ class Conversion:
 
     def _make_variants(self, model: _Model) -> tuple[Artifact, ...]:
         artifacts = []
+        self._ranges = CollectedRanges(lambda: self._calibration_batches(model))
         if self._find(f"{WORK}/{FLOAT32.name}.tflite") is None:
             started = self._begin("SavedModel to TFLite: float32")
             self._finish_tflite(FLOAT32, started, self._core_file(FLOAT32, model), model)
@@ -189,11 +191,18 @@ class Conversion:
             folder,
             recipe,
             batches=lambda: self._calibration_batches(model),
+            ranges_of=self._ranges_of,
             allow_flex=self._task.request.allow_flex,
         )
         file = self._side / name
         file.write_bytes(content)
         return file
+
+    def _ranges_of(self, float_model: bytes) -> ActivationRanges | None:
+        found = self._ranges.of(float_model)
+        if found is None:
+            self._say(f"Calibrating with TensorFlow's calibrator: {self._ranges.unsupported}")
+        return found
 
     def _finish_tflite(self, recipe: Recipe, started: float, file: Path, model: _Model) -> None:
         against = SAVEDMODEL if recipe is FLOAT32 else FLOAT32.name
@@ -269,6 +278,10 @@ class Conversion:
         recipes = tuple(recipe for recipe in RECIPES if recipe.name in every)
         names = tuple(recipe.name for recipe in recipes)
         calibration = old.calibration if old else None
+        if self._calibration:
+            earlier = calibration.fallback if calibration else None
+            fallback = self._ranges.unsupported or earlier
+            calibration = replace(self._calibration.info, fallback=fallback)
         float32 = self._find(f"{WORK}/{FLOAT32.name}.tflite")
         assert float32 is not None, "float32 is a rung of every ladder"
         kept = tuple(replace(stage, reused=True) for stage in old.stages) if old else ()
@@ -284,7 +297,7 @@ class Conversion:
             allow_flex=request.allow_flex,
             lowering=request.lowering,
             recipes=recipes,
-            calibration=self._calibration.info if self._calibration else calibration,
+            calibration=calibration,
             stages=_in_order(kept + tuple(self._stages)),
             artifacts=tuple(every[name] for name in names),
             float32_bytes=float32.stat().st_size,

@@ -13,14 +13,16 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
 from engine.errors import EngineError, JobCancelled, WorkerDied, error_named
-from engine.types import Progress
+from engine.types import LoweringName, Progress
+from engine.warm_worker import WarmWorker
 from engine.worker import ErrorMessage, Message, ProgressMessage, ResultMessage, TaskMessage
 
 Result = TypeVar("Result")
@@ -35,6 +37,10 @@ class Worker:
     """One worker process.
 
     Use it as a context manager, or call `close`.
+
+    Attributes:
+        tasks: How many tasks it was given.
+        busy: Whether a task that it was given has not been answered.
     """
 
     def __init__(self) -> None:
@@ -42,6 +48,9 @@ class Worker:
             prefix="qlab-worker-", suffix=".log"
         )
         self._cancelled = False
+        self._log_start = 0
+        self.tasks = 0
+        self.busy = False
         self._process = subprocess.Popen(
             [sys.executable, "-m", "engine.worker"],
             stdin=subprocess.PIPE,
@@ -60,7 +69,7 @@ class Worker:
     @property
     def alive(self) -> bool:
         """Whether the process can take a task."""
-        return self._process.poll() is None
+        return not self._cancelled and self._process.poll() is None
 
     def run(
         self,
@@ -88,6 +97,9 @@ class Worker:
         message = TaskMessage(task, msgspec.Raw(msgspec.json.encode(request)))
         assert self._process.stdin is not None
         assert self._process.stdout is not None
+        self._log_start = Path(self._log.name).stat().st_size
+        self.tasks += 1
+        self.busy = True
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(msgspec.json.encode(message) + b"\n")
             self._process.stdin.flush()
@@ -95,10 +107,11 @@ class Worker:
             answer = msgspec.json.decode(line, type=Message)
             if isinstance(answer, ProgressMessage):
                 on_progress(answer.progress)
-            elif isinstance(answer, ResultMessage):
+                continue
+            self.busy = False
+            if isinstance(answer, ResultMessage):
                 return msgspec.json.decode(answer.result, type=result_type)
-            else:
-                raise _raised(answer)
+            raise _raised(answer)
         raise self._died(task)
 
     def cancel(self) -> None:
@@ -117,8 +130,18 @@ class Worker:
         self._log.close()
 
     def log(self) -> bytes:
-        """What the process and its libraries printed."""
-        return Path(self._log.name).read_bytes()
+        """What the process and its libraries printed since the last task began."""
+        with Path(self._log.name).open("rb") as file:
+            file.seek(self._log_start)
+            return file.read()
+
+    def resident_bytes(self) -> int:
+        """Memory that the process holds; 0 once it has ended."""
+        try:
+            pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def _kill(self) -> None:
         with contextlib.suppress(ProcessLookupError):
@@ -176,6 +199,7 @@ class Job(Generic[Result]):
         self.error: EngineError | None = None
         self._worker: Worker | None = None
         self._cancel_asked = False
+        self._lock = threading.Lock()
         self._started = time.monotonic()
         self._ended: float | None = None
         self._work = work
@@ -207,9 +231,10 @@ class Job(Generic[Result]):
 
     def cancel(self) -> None:
         """Stop the work; the state becomes ``cancelled`` within moments."""
-        self._cancel_asked = True
-        if self._worker is not None:
-            self._worker.cancel()
+        with self._lock:
+            self._cancel_asked = True
+            if self._worker is not None:
+                self._worker.cancel()
 
     def report(self, progress: Progress) -> None:
         """Note how far the work is."""
@@ -243,6 +268,17 @@ class Job(Generic[Result]):
         self._demand_wanted()
         return worker
 
+    @contextmanager
+    def worker(self, lowering: LoweringName | None = None) -> Iterator[Worker]:
+        """The warm worker, as the one that `cancel` ends while the context lasts."""
+        with WARM_WORKER.lend(lowering) as worker:
+            try:
+                yield self.adopt(worker)
+            finally:
+                # By the next cancel it may work for another job.
+                with self._lock:
+                    self._worker = None
+
     def _demand_wanted(self) -> None:
         if self._cancel_asked:
             if self._worker is not None:
@@ -254,3 +290,6 @@ class Job(Generic[Result]):
 
 ONE_AT_A_TIME = threading.Lock()
 """Held by the job that runs: two at once would slow each other and spoil latency figures."""
+
+WARM_WORKER = WarmWorker(Worker)
+"""Of this process; empty until a job has borrowed it."""

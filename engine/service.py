@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -39,7 +40,7 @@ from engine.requests import (
 from engine.runs import LATENCY, LOGS, Run, existing_run, folder_beside
 from engine.runs import move_into_place as put
 from engine.store import SAMPLE_IMAGES, folder
-from engine.types import ORIGINAL, FloatArray, IntArray, Latency, Progress
+from engine.types import ORIGINAL, FloatArray, IntArray, Latency, LoweringName, Progress
 
 
 class Host(Protocol):
@@ -47,6 +48,9 @@ class Host(Protocol):
 
     def adopt(self, worker: Worker) -> Worker:
         """Take note of the worker, so that it can be cancelled."""
+
+    def worker(self, lowering: LoweringName | None = None) -> AbstractContextManager[Worker]:
+        """A worker for tasks on files of our own making; a kept one, where the host keeps one."""
 
     def report(self, progress: Progress) -> None:
         """Take note of progress."""
@@ -65,6 +69,10 @@ class Foreground:
     def adopt(self, worker: Worker) -> Worker:
         """The worker, as it is."""
         return worker
+
+    def worker(self, lowering: LoweringName | None = None) -> AbstractContextManager[Worker]:
+        """A fresh one: a terminal does one task."""
+        return Worker()
 
     def report(self, progress: Progress) -> None:
         """Pass it on."""
@@ -104,11 +112,11 @@ def convert_request(request: ConvertRequest, host: Host) -> Run:
         _check_same(base, key, calibration.digest, any(r.calibrated for r in recipes))
         if set(request.variants) <= set(base.variants):
             return base
-    with folder_beside(place) as side, Worker() as worker:
+    with folder_beside(place) as side, host.worker(request.lowering) as worker:
         task = ConvertTask(
             request=request, key=key, side=str(side), base=None if base is None else str(place)
         )
-        host.adopt(worker).run("convert", task, bool, host.report)
+        worker.run("convert", task, bool, host.report)
         logs = side / LOGS
         logs.mkdir()
         number = 1 if base is None else len(list((place / LOGS).glob("*.log"))) + 1
@@ -199,7 +207,7 @@ def evaluate(
     missing = tuple(column for column in columns if not files[column].is_file())
     if missing:
         place = files[missing[0]].parent
-        with folder_beside(place) as side, Worker() as worker:
+        with folder_beside(place) as side, host.worker() as worker:
             request = EvaluateRequest(
                 run=str(run.folder),
                 columns=missing,
@@ -209,7 +217,7 @@ def evaluate(
                 ),
                 folder=str(side),
             )
-            host.adopt(worker).run("evaluate", request, bool, host.report)
+            worker.run("evaluate", request, bool, host.report)
             place.mkdir(exist_ok=True)
             write_index(place, [picture.sha256 for picture in pictures])
             for column in missing:
@@ -311,6 +319,7 @@ def measure(
         warmup=warmup,
         picture=None if picture is None else str(picture.absolute()),
     )
+    # Always a fresh one, so that dashboard and command line time in the same surroundings.
     with Worker() as worker:
         latency = host.adopt(worker).run("latency", request, Latency, host.report)
     _write_whole(_latency_file(run, threads), msgspec.json.encode(latency))

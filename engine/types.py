@@ -158,6 +158,8 @@ class CalibrationInfo:
         digest: SHA-256 over the digests of the pictures, in the order used.
         demo: True when no pictures were given and crops of the sample images stood in.
         source: Folder the pictures came from, as given; None for demo or uploaded pictures.
+        fallback: Why TensorFlow's own calibrator had to find the ranges of activations; None
+            where LiteRT did.
     """
 
     count: int
@@ -165,6 +167,7 @@ class CalibrationInfo:
     digest: str
     demo: bool
     source: str | None
+    fallback: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

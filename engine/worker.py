@@ -7,6 +7,9 @@ parent keeps as a log. When the parent goes away, standard input ends and so doe
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import gc
 import importlib
 import os
 import queue
@@ -124,7 +127,16 @@ def main() -> None:
 
     while True:
         message = msgspec.json.decode(lines.get(), type=TaskMessage)
-        send(answer(message, lambda progress: send(ProgressMessage(progress))))
+        done = answer(message, lambda progress: send(ProgressMessage(progress)))
+        _let_go_of_memory()
+        send(done)
+
+
+def _let_go_of_memory() -> None:
+    """Give freed memory back to the system, which a worker that waits has no use for."""
+    gc.collect()
+    with contextlib.suppress(AttributeError):  # malloc_trim is glibc's
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _read(source: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:

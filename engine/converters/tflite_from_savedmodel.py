@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from engine.converters.recipes import EdgeType, Recipe
-from engine.errors import ConversionError, OperatorError
-from engine.types import FloatArray
+import numpy as np
 
-Batches = Callable[[], Iterator[FloatArray]]
+from engine.converters.activation_ranges import ActivationRanges, Batches, with_ranges
+from engine.converters.recipes import EdgeType, Recipe
+from engine.errors import ConversionError, EngineError, OperatorError
+
+RangesOf = Callable[[bytes], ActivationRanges | None]
 
 
 def tflite_from_savedmodel(
-    folder: Path, recipe: Recipe, *, batches: Batches | None = None, allow_flex: bool = False
+    folder: Path,
+    recipe: Recipe,
+    *,
+    batches: Batches | None = None,
+    ranges_of: RangesOf = lambda _: None,
+    allow_flex: bool = False,
 ) -> bytes:
     """Convert a SavedModel with TensorFlow's converter.
 
@@ -24,6 +31,8 @@ def tflite_from_savedmodel(
         recipe: A recipe with float32 edges; `with_edges` makes the others from its result.
         batches: Gives the representative dataset, batch by batch in the model's own layout;
             needed by calibrated recipes.
+        ranges_of: Gives the ranges of a float32 TFLite model; where it has none, TensorFlow's own
+            calibrator runs over the batches.
         allow_flex: Whether operators outside TFLite's built-in set may stay (SELECT_TF).
 
     Returns:
@@ -49,14 +58,61 @@ def tflite_from_savedmodel(
         if batches is None:
             raise ValueError(f"{recipe.name} needs a representative dataset")
         converter.representative_dataset = lambda: ([batch] for batch in batches())
+        _take_ranges(converter, ranges_of)
     converter.target_spec.supported_ops = [builtins] + (
         [tf.lite.OpsSet.SELECT_TF_OPS] if allow_flex else []
     )
     try:
         model: bytes = converter.convert()
+    except EngineError:
+        raise
     except Exception as error:  # the converter and the calibrator share no base class
         raise _mapped(error, recipe.name) from error
     return model
+
+
+def _take_ranges(converter: Any, ranges_of: RangesOf) -> None:
+    """Let a converter quantize with given ranges in place of those of its own calibrator.
+
+    `_quantize` is where TensorFlow's converter turns the float32 model that it made into an
+    integer one; all before and after stays the converter's. The two quantizers, and which recipe
+    gets which, are as there.
+    """
+    import tensorflow as tf
+    from tensorflow.lite.python.convert import mlir_quantize
+    from tensorflow.lite.python.optimize import calibrator
+
+    theirs = converter._quantize
+
+    def quantize(
+        model: bytes,
+        input_type: tf.DType,
+        output_type: tf.DType,
+        activations_type: tf.DType,
+        bias_type: tf.DType,
+        allow_float: bool,
+        variables: bool,
+        debug_options: Any,
+    ) -> Any:
+        ranges = ranges_of(model)
+        types = (input_type, output_type, activations_type, bias_type)
+        if ranges is None:
+            return theirs(model, *types, allow_float, variables, debug_options)
+        calibrated = with_ranges(model, ranges)
+        if activations_type != tf.int16:
+            return mlir_quantize(
+                calibrated,
+                input_data_type=input_type,
+                output_data_type=output_type,
+                enable_variable_quantization=variables,
+                debug_options_str=debug_options.SerializeToString(),
+            )
+        source, target, inside, bias = (np.dtype(t.as_numpy_dtype).num for t in types)
+        # A calibrator that was fed nothing keeps the ranges of the file.
+        fed_nothing = calibrator.Calibrator(calibrated)._calibrator
+        return fed_nothing.QuantizeModel(source, target, allow_float, inside, bias, False, False)
+
+    converter._quantize = quantize
 
 
 def with_edges(model: bytes, edges: EdgeType) -> bytes:

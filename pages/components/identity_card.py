@@ -47,6 +47,8 @@ def show_card(run: Run, artifact: Artifact) -> None:
                 st.caption("Calibrated with")
                 st.markdown(f"{calibration.count} {source}, seed {calibration.seed}")
                 st.code(calibration.digest, language=None, wrap_lines=True)
+                if calibration.fallback is not None:
+                    st.markdown(f"by TensorFlow's own calibrator: {plain(calibration.fallback)}")
 
 
 def _what_it_is(run: Run, artifact: Artifact) -> str:

@@ -1,0 +1,258 @@
+"""Ranges of activations: collected once from the float32 model, read by every integer recipe.
+
+TensorFlow's converter makes a float32 TFLite model, runs it through its own calibrator and
+quantizes it with the ranges found. That calibrator runs plain kernels and is asked again for every
+recipe (twice for int16x8). Here LiteRT runs the same float32 model, with every activation as an
+output, so XNNPACK stays on and no value is overwritten before it is read.
+
+The latter is also a difference: TensorFlow's calibrator reads an operator's inputs after it ran,
+when an ADD may have written its sum over one of them, and so takes the range of the sum into that
+input's range. Where nothing is overwritten, both find the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import isfinite, prod
+from types import MappingProxyType
+from typing import Any
+
+from engine.errors import ConversionError
+from engine.types import FloatArray
+
+Batches = Callable[[], Iterator[FloatArray]]
+Observe = Callable[[str, FloatArray], None]
+
+PASS_BYTES = 1 << 30
+"""Activations held at once; a network with more of them is run several times over the pictures."""
+
+_STAGE = "Collecting the ranges of activations"
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class ActivationRanges:
+    """How far each activation of a float32 model reaches.
+
+    Attributes:
+        bounds: Lowest and highest real value by name of the tensor, as `activations` names them.
+    """
+
+    bounds: Mapping[str, tuple[float, float]]
+
+
+class MinMax:
+    """Observes activations and keeps the smallest and the largest value of each."""
+
+    def __init__(self) -> None:
+        self._bounds: dict[str, tuple[float, float]] = {}
+
+    def __call__(self, name: str, values: FloatArray) -> None:
+        """Take the values of one tensor for one batch into account.
+
+        Raises:
+            ConversionError: There is a value that is not finite.
+        """
+        if values.size == 0:
+            return
+        low, high = float(values.min()), float(values.max())
+        if not (isfinite(low) and isfinite(high)):
+            raise ConversionError(
+                _STAGE,
+                got=f"values of {low} to {high} in the tensor {name}",
+                expected="finite activations for every calibration picture",
+                todo="Check the weights and the preprocessing; the float32 model overflows.",
+            )
+        known = self._bounds.get(name, (low, high))
+        self._bounds[name] = min(known[0], low), max(known[1], high)
+
+    def ranges(self) -> ActivationRanges:
+        """The ranges seen so far."""
+        return ActivationRanges(MappingProxyType(dict(self._bounds)))
+
+
+class CollectedRanges:
+    """Min-max ranges of one conversion's float32 models, each collected when first asked for.
+
+    Args:
+        batches: Gives the calibration pictures, batch by batch in the model's own layout.
+    """
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+        self._known: dict[bytes, ActivationRanges] = {}
+        self.unsupported: str | None = None
+
+    def of(self, model: bytes) -> ActivationRanges | None:
+        """The ranges of a float32 TFLite model.
+
+        Args:
+            model: The file's content.
+
+        Returns:
+            Its ranges; None where this cannot find them, and `unsupported` says why.
+
+        Raises:
+            ConversionError: LiteRT refuses the model, or an activation is not finite.
+        """
+        self.unsupported = _unsupported(_parsed(model))
+        if self.unsupported is not None:
+            return None
+        digest = hashlib.sha256(model).digest()
+        if digest not in self._known:
+            seen = MinMax()
+            observe_activations(model, self._batches, seen)
+            self._known[digest] = seen.ranges()
+        return self._known[digest]
+
+
+def observe_activations(
+    model: bytes, batches: Batches, observe: Observe, *, pass_bytes: int = PASS_BYTES
+) -> None:
+    """Run a float32 model on pictures and show every activation to an observer.
+
+    Args:
+        model: A TFLite file of one graph of built-in operators.
+        batches: Gives the inputs, batch by batch in the model's own layout.
+        observe: Gets a tensor's name and its values for one batch; the array is only valid
+            during the call.
+        pass_bytes: Activations to hold at once; each pass over the pictures takes as many
+            tensors as that allows, and at least one.
+
+    Raises:
+        ConversionError: LiteRT refuses the model.
+    """
+    parsed = _parsed(model)
+    graph = parsed.subgraphs[0]
+    found = activations(parsed)
+    (start,) = [int(index) for index in graph.inputs]
+    (input_name,) = [name for name, index in found.items() if index == start]
+    del found[input_name]
+    sizes = {name: _FLOAT_BYTES * prod(graph.tensors[i].shape) for name, i in found.items()}
+    for number, names in enumerate(_passes(sizes, pass_bytes)):
+        graph.outputs = [found[name] for name in names]
+        # Signatures name the outputs that the model had.
+        parsed.signatureDefs = []
+        outputs = dict(zip(names, graph.outputs, strict=True))
+        interpreter = _interpreter(packed(parsed, len(model)))
+        for batch in _one_ahead(batches()):
+            if number == 0:
+                observe(input_name, batch)
+            interpreter.set_tensor(start, batch)
+            interpreter.invoke()
+            for name, index in outputs.items():
+                observe(name, interpreter.tensor(index)())
+
+
+def with_ranges(model: bytes, ranges: ActivationRanges) -> bytes:
+    """Write ranges where TensorFlow's quantizers read them.
+
+    Args:
+        model: The float32 TFLite file that the ranges are of.
+        ranges: A range for every activation.
+
+    Returns:
+        The file with a minimum and a maximum at every activation.
+
+    Raises:
+        ValueError: An activation has no range. The quantizer would leave it in float32 or guess,
+            without a word.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    parsed = _parsed(model)
+    for name, index in activations(parsed).items():
+        if name not in ranges.bounds:
+            raise ValueError(f"no range for the activation {name}")
+        quantization = schema.QuantizationParametersT()
+        low, high = ranges.bounds[name]
+        quantization.min, quantization.max = [low], [high]
+        parsed.subgraphs[0].tensors[index].quantization = quantization
+    return packed(parsed, len(model))
+
+
+def activations(parsed: Any) -> dict[str, int]:
+    """Index by name of the float32 tensors that hold inputs or results of operators.
+
+    Names that tensors share get the index as a suffix.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph = parsed.subgraphs[0]
+    made = [int(index) for index in graph.inputs]
+    made += [int(index) for operator in graph.operators for index in operator.outputs]
+    floats = [i for i in made if graph.tensors[i].type == schema.TensorType.FLOAT32]
+    names = {index: graph.tensors[index].name.decode() for index in floats}
+    shared = Counter(names.values())
+    return {name if shared[name] == 1 else f"{name}#{i}": i for i, name in names.items()}
+
+
+def packed(parsed: Any, size: int) -> bytes:
+    """The content of a TFLite file from its objects; `size` is about how long it will be."""
+    import flatbuffers
+
+    # A builder that has to grow doubles, which a large model would pay for in memory.
+    builder = flatbuffers.Builder(size + (1 << 20))
+    builder.Finish(parsed.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _parsed(model: bytes) -> Any:
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromPackedBuf(model, 0)
+
+
+def _unsupported(parsed: Any) -> str | None:
+    if len(parsed.subgraphs) > 1:
+        return "the model has control flow in graphs of its own"
+    if any(code.customCode for code in parsed.operatorCodes):
+        return "the model has operators outside TFLite's built-in set"
+    graph = parsed.subgraphs[0]
+    if any(tensor.isVariable for tensor in graph.tensors):
+        return "the model keeps a state from call to call"
+    if len(graph.inputs) != 1:
+        return f"the model has {len(graph.inputs)} inputs"
+    return None
+
+
+def _passes(sizes: Mapping[str, int], pass_bytes: int) -> list[list[str]]:
+    passes: list[list[str]] = []
+    held = pass_bytes
+    for name, size in sizes.items():
+        if held + size > pass_bytes or not passes:
+            passes.append([])
+            held = 0
+        passes[-1].append(name)
+        held += size
+    return passes
+
+
+def _interpreter(model: bytes) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_content=model, num_threads=len(os.sched_getaffinity(0)))
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ConversionError(
+            _STAGE,
+            got=f"a refusal of the LiteRT interpreter ({str(error).splitlines()[0]})",
+            expected="a float32 model that it runs",
+            todo="Leave the integer variants out.",
+        ) from error
+    return interpreter
+
+
+def _one_ahead(batches: Iterator[FloatArray]) -> Iterator[FloatArray]:
+    """The same batches; the next one is made while the caller works on the last."""
+    with ThreadPoolExecutor(1) as pool:
+        upcoming = pool.submit(next, batches, None)
+        while (batch := upcoming.result()) is not None:
+            upcoming = pool.submit(next, batches, None)
+            yield batch
