@@ -30,7 +30,7 @@ class Prepared:
 
     Attributes:
         model: Name in the catalogue.
-        weights_sha256: Digest of the network's parameters.
+        weights_sha256: Digest of the network's weights, as its manifest has it.
         random_weights: Whether they are random.
         parameters: Number of parameters.
         height: Rows of the input.
@@ -52,6 +52,7 @@ class Prepared:
 
     FILE = "prepared.json"
     NETWORK = "network.pt"
+    WEIGHTS = "weights.pth"
     ONNX = "m.onnx"
     ONNX_INPUT = "input"
     CALIBRATION = "calibration.npy"

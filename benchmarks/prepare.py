@@ -35,7 +35,6 @@ def prepare(model: str, folder: Path) -> None:
     from engine.converters.calibration import representative_dataset
     from engine.images import pictures_in
     from engine.models.catalog import torch_source
-    from engine.models.checkpoints import state_digest
     from engine.models.torchvision_import import import_torchvision
     from engine.requests import CalibrationChoice, ModelChoice
     from engine.run.torch_runner import TorchRunner
@@ -48,6 +47,7 @@ def prepare(model: str, folder: Path) -> None:
     network = source.build()
     size = source.preprocess
     torch.save(network, folder / Prepared.NETWORK)
+    torch.save(network.state_dict(), folder / Prepared.WEIGHTS)
     opset, export_seconds = _export(network, folder / Prepared.ONNX, size.height, size.width)
     dataset = representative_dataset(CalibrationChoice(count=CALIBRATION_PICTURES), SAMPLE_IMAGES)
     np.save(folder / Prepared.CALIBRATION, np.stack(list(dataset.inputs(size))))
@@ -57,7 +57,7 @@ def prepare(model: str, folder: Path) -> None:
         np.save(folder / Prepared.LOGITS, runner.infer(checks))
     record = Prepared(
         model=model,
-        weights_sha256=state_digest(dict(network.named_parameters())),
+        weights_sha256=source.identity.weights_sha256 or "",
         random_weights=random,
         parameters=source.identity.parameters or 0,
         height=size.height,
