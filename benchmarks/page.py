@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from plotly.io import to_html
 
 from benchmarks.attempts import PRECISIONS, Precision
-from benchmarks.report import headline
+from benchmarks.report import failures, headline
 from benchmarks.results import OURS, Results
 from engine.palette import Style, style_of
 from engine.plots.frame import framed, rows_height, with_legend
@@ -111,8 +111,13 @@ def write_page(results: Results, file: Path) -> None:
     for precision in PRECISIONS:
         text = escape(headline(results, precision)).replace("**", "")
         parts.append(f"<h2>{precision}</h2><p>{text}</p>")
+        if not any(result.timed_peers(precision) for result in results.models):
+            continue
         for draw in (ratio_figure, latency_figure):
             parts.append(to_html(draw(results, precision), include_plotlyjs=False, full_html=False))
+    lines = (escape(line.removeprefix("- ").replace("`", "")) for line in failures(results))
+    parts.append("<h2>What failed</h2><ul>" + "".join(f"<li>{line}</li>" for line in lines))
+    parts.append("</ul>")
     file.write_text(_PAGE.format(made_at=escape(results.made_at), body="\n".join(parts), js=_js()))
 
 

@@ -57,7 +57,7 @@ def prepare(model: str, folder: Path) -> None:
         np.save(folder / Prepared.LOGITS, runner.infer(checks))
     record = Prepared(
         model=model,
-        weights_sha256=source.identity.weights_sha256 or "",
+        weights_sha256=source.identity.weights_sha256,
         random_weights=random,
         parameters=source.identity.parameters or 0,
         height=size.height,

@@ -23,7 +23,7 @@ def markdown(results: Results) -> str:
         parts += ["", f"## {precision}", "", headline(results, precision), ""]
         parts += _ratio_table(results, precision)
         parts += ["", "What stands behind it:", "", *_figure_table(results, precision)]
-    parts += ["", "## What failed", "", *_failures(results)]
+    parts += ["", "## What failed", "", *failures(results)]
     parts += ["", "## What to know", "", *_notes(results)]
     return "\n".join(parts) + "\n"
 
@@ -103,7 +103,8 @@ def _figures(entry: Entry) -> list[str]:
     return [seconds, f"{check.file_bytes / 1e6:.1f}", error, *map(str, [*counts, total])]
 
 
-def _failures(results: Results) -> list[str]:
+def failures(results: Results) -> list[str]:
+    """One line of Markdown for every file that a converter did not make, or that does not run."""
     lines = [
         f"- `{result.model}`, {entry.tool}, {entry.precision}: {entry.failure}"
         for result in results.models

@@ -71,3 +71,4 @@ def test_page_needs_no_network(tmp_path: Path) -> None:
     assert 'src="http' not in page
     assert "<h1>The bench</h1>" in page
     assert "Geometric mean" in page
+    assert "<li>net_a, slow, float32: OpError: no kernel for Frobnicate</li>" in page
