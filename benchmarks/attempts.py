@@ -35,9 +35,9 @@ class Prepared:
         parameters: Number of parameters.
         height: Rows of the input.
         width: Columns of the input.
-        opset: ONNX operator set of ``m.onnx``: the lowest from 13 on that the exporter takes.
+        opset: ONNX operator set of ``m.onnx``: the lowest that the exporter takes.
         import_seconds: Importing torch and torchvision.
-        export_seconds: PyTorch to ``m.onnx``.
+        export_seconds: PyTorch to ``m.onnx``, the search for that operator set included.
     """
 
     model: str

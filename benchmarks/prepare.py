@@ -8,18 +8,13 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.attempts import Prepared, write_record
 from engine.requests import DEFAULT_MODEL
 
-if TYPE_CHECKING:
-    import torch
-
 CALIBRATION_PICTURES = 20
-LOWEST_OPSET, HIGHEST_OPSET = 13, 17
 
 
 def prepare(model: str, folder: Path) -> None:
@@ -33,6 +28,7 @@ def prepare(model: str, folder: Path) -> None:
     import torch
 
     from engine.converters.calibration import representative_dataset
+    from engine.converters.onnx_from_torch import onnx_from_torch
     from engine.images import pictures_in
     from engine.models.catalog import torch_source
     from engine.models.torchvision_import import import_torchvision
@@ -48,7 +44,11 @@ def prepare(model: str, folder: Path) -> None:
     size = source.preprocess
     torch.save(network, folder / Prepared.NETWORK)
     torch.save(network.state_dict(), folder / Prepared.WEIGHTS)
-    opset, export_seconds = _export(network, folder / Prepared.ONNX, size.height, size.width)
+    started = time.perf_counter()
+    opset = onnx_from_torch(
+        network, folder / Prepared.ONNX, height=size.height, width=size.width, opset=None
+    )
+    export_seconds = time.perf_counter() - started
     dataset = representative_dataset(CalibrationChoice(count=CALIBRATION_PICTURES), SAMPLE_IMAGES)
     np.save(folder / Prepared.CALIBRATION, np.stack(list(dataset.inputs(size))))
     checks = np.stack([size.apply(picture.decode()) for picture in pictures_in(SAMPLE_IMAGES)])
@@ -67,22 +67,6 @@ def prepare(model: str, folder: Path) -> None:
         export_seconds=export_seconds,
     )
     write_record(folder / Prepared.FILE, record)
-
-
-def _export(network: torch.nn.Module, file: Path, height: int, width: int) -> tuple[int, float]:
-    from engine.converters.onnx_from_torch import onnx_from_torch
-    from engine.errors import ConversionError
-
-    for opset in range(LOWEST_OPSET, HIGHEST_OPSET + 1):
-        started = time.perf_counter()
-        try:
-            onnx_from_torch(network, file, height=height, width=width, opset=opset)
-        except ConversionError:
-            if opset == HIGHEST_OPSET:
-                raise
-            continue
-        return opset, time.perf_counter() - started
-    raise AssertionError("the last operator set returns or raises")
 
 
 if __name__ == "__main__":

@@ -214,7 +214,10 @@ class Workshop:
         file = self._file(tool, precision)
         if not file.is_file():
             return f"made no {file.name}"
-        raw = file.with_suffix(".check.json").read_bytes()
+        record = file.with_suffix(".check.json")
+        if not record.is_file():
+            return "its file was not checked yet"
+        raw = record.read_bytes()
         failure = json.loads(raw).get("failure")
         if failure is not None:
             return f"its file does not run ({failure})"
