@@ -1,12 +1,13 @@
 # make run    the dashboard        make test   the tests
-# make lint   style and types      make bench  side-by-side measurements
+# make lint   style and types      make bench  ours beside other converters
 # make coverage [MODELS=a,b]       docs/coverage.md: what converts
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: setup setup-dev setup-litert-torch run test lint format bench coverage screenshots clean
+.PHONY: setup setup-dev setup-litert-torch run test lint format bench bench-peers bench-conversion
+.PHONY: coverage screenshots clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -35,7 +36,24 @@ format: setup-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup
+# make bench MODELS=mobilenet_v2 runs one model in minutes; python -m benchmarks.bench --help has the rest.
+MODELS ?=
+BENCH_OPTIONS ?=
+PEERS := .venv-bench-litert-torch/.installed .venv-bench-onnx2tf/.installed
+
+bench: setup bench-peers
+	$(BIN)/python -m benchmarks.bench --models "$(MODELS)" $(BENCH_OPTIONS)
+
+bench-peers: $(PEERS)
+
+# onnx2tf asks for Python 3.12 and works with 3.11.
+.venv-bench-onnx2tf/.installed: PIP_OPTIONS := --ignore-requires-python
+.venv-bench-%/.installed: benchmarks/requirements-%.txt
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -r $<
+	touch $@
+
+bench-conversion: setup
 	$(BIN)/python -m benchmarks.plain_script
 
 coverage: setup
@@ -47,11 +65,6 @@ screenshots: setup-dev
 
 # The packages of convert --route litert-torch, in an environment of their own: their pins collide.
 setup-litert-torch: .venv-bench-litert-torch/.installed
-
-.venv-bench-%/.installed: benchmarks/requirements-%.txt
-	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
-	$(@D)/bin/pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -r $<
-	touch $@
 
 clean:
 	rm -rf $(VENV) .venv-bench-*

@@ -1,7 +1,7 @@
 """Conversion time: the engine against the plain script that people write.
 
 Both make the same seven variants of the same model with the same calibration pictures, each in a
-process of its own, one after the other. Run it with ``make bench``.
+process of its own, one after the other. Run it with ``make bench-conversion``.
 
 The plain script: export, ``onnx_tf.backend.prepare``, ``export_graph``, one ``TFLiteConverter`` a
 variant, each with its own representative dataset.

@@ -1,0 +1,95 @@
+"""Time TFLite files in turns (A B C, B C A, …), on one thread, in this one process.
+
+``python -m benchmarks.latency PREPARED OUT SECONDS NAME=FILE...``
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.attempts import Prepared, write_record
+from engine.comparison.latency import interleaved
+from engine.pipeline import host_name, usable_cores
+from engine.run.tflite_runner import TfliteRunner
+
+FEWEST_ROUNDS, MOST_ROUNDS = 15, 120
+WARMUP = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turns:
+    """Samples taken in turns: the sample of one round stand at the same place of every list.
+
+    Attributes:
+        measured_at: When, in UTC.
+        host: Processor and operating system.
+        cores: Cores that the process could use.
+        samples_ms: Milliseconds of one call, by name, one a round.
+    """
+
+    measured_at: str
+    host: str
+    cores: int
+    samples_ms: dict[str, tuple[float, ...]]
+
+
+def take_turns(picture: np.ndarray, files: dict[str, Path], seconds: float) -> Turns:
+    """Time one call of each file, in turns.
+
+    Args:
+        picture: Shape (height, width, 3), float32; every file takes pictures in NHWC.
+        files: TFLite files by name.
+        seconds: How long timing may take; between `FEWEST_ROUNDS` and `MOST_ROUNDS` are made.
+
+    Returns:
+        The samples.
+    """
+    with ExitStack() as stack:
+        calls = {}
+        for name, file in files.items():
+            runner = stack.enter_context(TfliteRunner(file, layout="NHWC", threads=1))
+            runner.feed(picture)
+            calls[name] = runner.invoke
+        for call in calls.values():
+            for _ in range(WARMUP):
+                call()
+        started = time.perf_counter()
+        for call in calls.values():
+            call()
+        one_round = time.perf_counter() - started
+        rounds = min(MOST_ROUNDS, max(FEWEST_ROUNDS, int(seconds / one_round)))
+        gc.collect()
+        gc.disable()
+        try:
+            taken = interleaved(calls, rounds=rounds, warmup=1)
+        finally:
+            gc.enable()
+    return Turns(
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        host=host_name(),
+        cores=usable_cores(),
+        samples_ms={
+            entry.variant: tuple(round(sample, 4) for sample in entry.samples_ms) for entry in taken
+        },
+    )
+
+
+def main() -> None:
+    """Time the files and write a record."""
+    prepared, out, seconds = Path(sys.argv[1]), Path(sys.argv[2]), float(sys.argv[3])
+    named = (argument.partition("=") for argument in sys.argv[4:])
+    files = {name: Path(file) for name, _, file in named}
+    picture = np.load(prepared / Prepared.CHECKS)[0]
+    write_record(out, take_turns(picture, files, seconds))
+
+
+if __name__ == "__main__":
+    main()
