@@ -9,6 +9,7 @@
     │   ├── LabelsError         label files and label tables
     │   ├── OptionError         a value that is not allowed, options that contradict each other
     │   ├── OperatorError       the model needs operators that TFLite's built-in set lacks
+    │   ├── FileError           a TFLite file of another tool that does not fit or does not run
     │   └── RunError            a run folder that is absent, damaged or of another version
     ├── ConversionError         a stage of the chain failed      exit code 3
     │   └── HopError            a stage finished, but its model answers differently

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from engine.converters.clean_onnx import cleaned
 from engine.converters.failing_node import failing_node
-from engine.converters.lowering import register_handlers
+from engine.converters.lowering import count_reads, register_handlers
+from engine.converters.lowering.weights import take_stored
 from engine.converters.onnx_tf_import import import_onnx_tf
 from engine.errors import ConversionError, OperatorError
 from engine.types import Layout, LoweringName
@@ -51,6 +52,7 @@ def savedmodel_from_onnx(
     register_handlers(lowering)
     if lowering == "nhwc":
         model = cleaned(model)
+    count_reads(model.graph)
     try:
         representation = backend.prepare(model, logging_level="ERROR")
         (input_name,) = representation.inputs
@@ -72,15 +74,17 @@ def savedmodel_from_onnx(
 
         # AutoGraph rewrites all of onnx-tf's code, which takes most of the time; only handlers
         # that branch on a tensor need it.
-        plain = tf.function(serve, input_signature=[spec], autograph=False)
+        take_stored()
         try:
-            plain.get_concrete_function()
+            traced = tf.compat.v1.wrap_function(serve, [spec])
         except tf.errors.OperatorNotAllowedInGraphError:
-            plain = tf.function(serve, input_signature=[spec])
+            take_stored()
+            traced = tf.compat.v1.wrap_function(tf.autograph.to_graph(serve), [spec])
         root = tf.Module()
-        root.module = module
-        root.serve = plain
-        tf.saved_model.save(root, str(folder), signatures={"serving_default": plain})
+        root.weights = [*take_stored(), *module.variables]
+        # tf.function traces twice; what it traces here is no more than a call.
+        root.serve = tf.function(lambda input: traced(input), [spec], autograph=False)
+        tf.saved_model.save(root, str(folder), signatures={"serving_default": root.serve})
     except Exception as error:  # onnx-tf passes on whatever its handlers raise
         raise _mapped(error) from error
 

@@ -8,9 +8,10 @@ ours differ. How the layout is carried from one to the next is in `layout`.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.converters.lowering import (
     activation,
@@ -28,6 +29,9 @@ from engine.converters.lowering.node import Lowering, Node
 from engine.converters.onnx_patterns import DOMAIN_OF_OURS
 from engine.types import LoweringName
 
+if TYPE_CHECKING:
+    import onnx
+
 LOWERINGS: dict[str, Lowering] = (
     elementwise.LOWERINGS
     | activation.LOWERINGS
@@ -44,6 +48,14 @@ LOWERINGS: dict[str, Lowering] = (
 _REPAIRS: dict[str, Lowering] = {"Pad": padding.repaired_pad, "MaxPool": pooling.max_pool}
 # Newer operator sets than onnx-tf knows only added types to these; their older form serves.
 _ONLY_WIDENED = {*elementwise.LOWERINGS, *activation.LOWERINGS, "MaxPool"}
+_reads: Counter[str] = Counter()
+
+
+def count_reads(graph: onnx.GraphProto) -> None:
+    """Note how often each value of the graph that is lowered next is read."""
+    _reads.clear()
+    _reads.update(name for node in graph.node for name in node.input)
+    _reads.update(value.name for value in graph.output)
 
 
 @cache
@@ -103,6 +115,7 @@ def _handler(op: str, stock: Any, lower: Lowering, base: Any, domain: str = "") 
                 for key, value in node.attrs.items()
             },
             outputs=sum(map(bool, node.outputs)),
+            alone=bool(node.inputs) and _reads[node.inputs[0]] == 1,
             stock=run_stock,
         )
         lowered = lower(seen)

@@ -23,6 +23,7 @@ from engine.converters.lowering.layout import (
     to_nhwc,
 )
 from engine.converters.lowering.node import Node
+from engine.converters.lowering.weights import stored
 from engine.converters.lowering.windows import is_same, padded, pads_of, reach
 
 
@@ -67,9 +68,10 @@ def _windowed(node: Node, y: Any, kernel: np.ndarray, bias: Any) -> Any:
     even = strides[0] == strides[1] and (strides == [1, 1] or dilations == [1, 1])
     if group_channels == 1 and channels > 1 and even:
         depth = kernel.reshape(channels, outputs // channels, *window).transpose(2, 3, 0, 1)
-        y = tf.nn.depthwise_conv2d(y, depth, [1, *strides, 1], mode, dilations=dilations)
+        y = tf.nn.depthwise_conv2d(y, stored(depth), [1, *strides, 1], mode, dilations=dilations)
     else:
-        y = tf.nn.conv2d(y, kernel.transpose(2, 3, 1, 0), strides, mode, dilations=dilations)
+        turned = stored(kernel.transpose(2, 3, 1, 0))
+        y = tf.nn.conv2d(y, turned, strides, mode, dilations=dilations)
     return y if bias is None else tf.nn.bias_add(y, bias)
 
 
@@ -95,7 +97,7 @@ def conv_transpose(node: Node) -> list[Any] | None:
     parts = [
         tf.nn.conv2d_transpose(
             part,
-            weights.transpose(2, 3, 1, 0),
+            stored(weights.transpose(2, 3, 1, 0)),
             [y.shape[0], *whole, weights.shape[1]],
             strides,
             "VALID",

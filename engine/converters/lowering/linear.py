@@ -27,6 +27,7 @@ from engine.converters.lowering.layout import (
     view,
 )
 from engine.converters.lowering.node import Lowering, Node
+from engine.converters.lowering.weights import stored
 
 
 def gemm(node: Node) -> list[Any] | None:
@@ -68,7 +69,7 @@ def fully_connected(x: Any, weights: np.ndarray, bias: np.ndarray | None) -> Any
         source, order = x, tuple(range(x.shape.rank))
     sizes = source.shape.as_list()
     rows = math.prod(sizes[:-1])
-    y = tf.matmul(relabelled(source, [rows, sizes[-1]]), weights)
+    y = tf.matmul(relabelled(source, [rows, sizes[-1]]), stored(weights))
     if bias is not None:
         y = tf.nn.bias_add(y, bias)
     if len(sizes) != 2:

@@ -165,9 +165,10 @@ class _Narrowing:
             plain = not made_by.get_attr("adj_x") and inputs[0].shape.rank == rank
             return [axis, None] if axis == rank - 2 and plain else None
         if kind == "Mean":
-            axes = constant(inputs[1])
-            kept = axes is not None and made_by.get_attr("keep_dims")
-            return [axis, None] if kept and axis not in axes.reshape(-1) % rank else None
+            over = constant(inputs[1])
+            if over is None or not made_by.get_attr("keep_dims"):
+                return None
+            return None if axis in over.reshape(-1) % rank else [axis, None]
         if kind == "Transpose":
             order = constant(inputs[1])
             return None if order is None else [int(order[axis]), None]

@@ -19,6 +19,7 @@ class Node:
         inputs: Tensors in ONNX's order and layout; None for an input that is left out.
         attributes: As the file has them, strings decoded.
         outputs: How many outputs are asked for.
+        alone: Whether no other node reads the first input.
         stock: Runs onnx-tf's own handler, on these inputs or on others in their place.
     """
 
@@ -27,6 +28,7 @@ class Node:
     inputs: tuple[Any, ...]
     attributes: dict[str, Any]
     outputs: int
+    alone: bool
     stock: Stock
 
     def input(self, place: int) -> Any:

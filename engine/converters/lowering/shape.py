@@ -170,7 +170,7 @@ def slice_(node: Node) -> list[Any] | None:
     if not narrow:
         return [x]
     first, *others = narrow
-    if not others and cuts[first].step in {1, None}:
+    if node.alone and not others and cuts[first].step in {1, None}:
         start, stop, _ = cuts[first].indices(source.shape[first])
         return [transposed(narrowed(source, first, start, stop), order)]
     return [transposed(source[tuple(cuts)], order)]
@@ -196,7 +196,10 @@ def gather(node: Node) -> list[Any] | None:
     if step > 0 and wanted == list(range(wanted[0], wanted[-1] + 1, step)):
         cuts = [slice(None)] * len(order)
         cuts[there] = slice(wanted[0], wanted[-1] + 1, step)
-        y = source[tuple(cuts)] if step > 1 else narrowed(source, there, wanted[0], wanted[-1] + 1)
+        if node.alone and step == 1:
+            y = narrowed(source, there, wanted[0], wanted[-1] + 1)
+        else:
+            y = source[tuple(cuts)]
         y = transposed(y, order)
     else:
         y = transposed(tf.gather(source, wanted, axis=there), order)
