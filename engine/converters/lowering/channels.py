@@ -46,6 +46,25 @@ class Origin:
         )
 
 
+def without_factor(y: Any) -> tuple[Any, np.ndarray]:
+    """A tensor without a constant factor a channel that it is multiplied with.
+
+    Args:
+        y: Shape (N, H, W, C), static.
+
+    Returns:
+        The tensor before the factor, and the factor, shape (C,), float32; ones where there is none.
+    """
+    ones = np.ones(y.shape[-1], np.float32)
+    made_by = operation(y)
+    if made_by is None or made_by.type != "Mul" or made_by.inputs[0].shape != y.shape:
+        return y, ones
+    factor = constant(made_by.inputs[1])
+    if factor is None or factor.size not in {1, ones.size} or factor.shape[-1:] != (factor.size,):
+        return y, ones
+    return made_by.inputs[0], ones * factor.reshape(-1)
+
+
 def reordered(y: Any) -> tuple[Any, np.ndarray] | None:
     """The channels of a shuffled tensor without the shuffle.
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.converters.lowering.channels import reordered, shuffled_back
+from engine.converters.lowering.channels import reordered, shuffled_back, without_factor
 from engine.converters.lowering.layout import (
     constant,
     is_static,
@@ -38,10 +38,13 @@ def conv(node: Node) -> list[Any] | None:
 
 
 def _convolved(node: Node, y: Any, kernel: np.ndarray) -> Any:
-    """Convolve; a shuffle of the channels before goes into the weights."""
+    """Convolve; a factor or a shuffle of the channels before goes into the weights."""
     channels, (outputs, group_channels) = y.shape[-1], kernel.shape[:2]
     alone = group_channels == 1 and outputs == channels
     bias = constant(node.input(2))
+    if alone or group_channels == channels:
+        y, factor = without_factor(y)
+        kernel = kernel * (factor[:, None, None, None] if alone else factor[:, None, None])
     moved = reordered(y) if alone or group_channels == channels else None
     if moved is None or (node.input(2) is not None and bias is None):
         return _windowed(node, y, kernel, node.input(2))

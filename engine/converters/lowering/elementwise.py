@@ -17,6 +17,7 @@ from engine.converters.lowering.layout import (
     constant,
     inverse,
     is_static,
+    operation,
     reshaped,
     settled,
     transposed,
@@ -38,7 +39,6 @@ UNARY = [
     "Neg",
     "Not",
     "Reciprocal",
-    "Relu",
     "Round",
     "Selu",
     "Shrink",
@@ -81,6 +81,21 @@ def unary(node: Node) -> list[Any] | None:
         return None
     source, order = view(x)
     return [transposed(y, order) for y in node.stock([source, *node.inputs[1:]])]
+
+
+def relu(node: Node) -> list[Any] | None:
+    """Lower a ReLU; a positive factor before it comes behind it, for a convolution to take up."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    if x.shape.rank is None:
+        return None
+    source, order = view(x)
+    made_by = operation(source)
+    factor = constant(made_by.inputs[1]) if made_by is not None and made_by.type == "Mul" else None
+    if factor is None or not (factor > 0).all():
+        return [transposed(tf.nn.relu(source), order)]
+    return [transposed(tf.multiply(tf.nn.relu(made_by.inputs[0]), factor), order)]
 
 
 def identity(node: Node) -> list[Any] | None:
@@ -163,6 +178,8 @@ def div(node: Node) -> list[Any] | None:
     import tensorflow as tf
 
     divisor = constant(node.inputs[1])
+    if divisor is None and node.inputs[0].dtype == tf.float32:
+        return _times_reciprocal_root(node) or together(node)
     if divisor is None or divisor.dtype != np.float32 or not divisor.all():
         return together(node)
     found = aligned((node.inputs[0], tf.constant(np.float32(1) / divisor)))
@@ -170,6 +187,26 @@ def div(node: Node) -> list[Any] | None:
         return together(node)
     (x, factor), order = found
     return [transposed(tf.multiply(x, factor), order)]
+
+
+def _times_reciprocal_root(node: Node) -> list[Any] | None:
+    """A division by a root as a product with RSQRT: the integer DIV refuses a divisor of 0."""
+    import tensorflow as tf
+
+    found = aligned(node.inputs)
+    if found is None:
+        return None
+    (x, divisor), order = found
+    made_by, least = operation(divisor), None
+    if made_by is not None and made_by.type == "Maximum":
+        least = constant(made_by.inputs[1])
+        made_by = None if least is None else operation(made_by.inputs[0])
+    if made_by is None or made_by.type != "Sqrt":
+        return None
+    square = made_by.inputs[0]
+    if least is not None:
+        square = tf.maximum(square, least * least)
+    return [transposed(tf.multiply(x, tf.math.rsqrt(square)), order)]
 
 
 def expand(node: Node) -> list[Any] | None:
@@ -191,5 +228,12 @@ def expand(node: Node) -> list[Any] | None:
 LOWERINGS: dict[str, Lowering] = (
     dict.fromkeys(UNARY, unary)
     | dict.fromkeys(TOGETHER, together)
-    | {"Div": div, "Clip": clip, "Identity": identity, "Dropout": dropout, "Expand": expand}
+    | {
+        "Div": div,
+        "Clip": clip,
+        "Relu": relu,
+        "Identity": identity,
+        "Dropout": dropout,
+        "Expand": expand,
+    }
 )

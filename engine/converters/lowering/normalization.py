@@ -15,6 +15,8 @@ from engine.converters.lowering.layout import constant, is_static, transposed, v
 from engine.converters.lowering.node import Lowering, Node
 from engine.converters.lowering.reduction import kept_axes
 
+_DEVIATIONS = 4
+
 
 def batch_normalization(node: Node) -> list[Any] | None:
     """Lower a batch norm with constant statistics to a factor and a shift a channel."""
@@ -27,12 +29,31 @@ def batch_normalization(node: Node) -> list[Any] | None:
     if x.shape.rank is None or node.attributes.get("training_mode"):
         return None
     source, order = view(x)
-    factor = scale / np.sqrt(variance + np.float32(node.attributes.get("epsilon", 1e-5)))
+    deviation = np.sqrt(variance + np.float32(node.attributes.get("epsilon", 1e-5)))
+    factor = scale / deviation
     shape = [1] * len(order)
     shape[order[1]] = -1
-    y = tf.multiply(source, factor.reshape(shape))
-    y = tf.add(y, (shift - mean * factor).reshape(shape))
+    offset = shift - mean * factor
+    if _factor_can_wait(scale, shift, deviation):
+        y = tf.add(source, (offset / factor).reshape(shape))
+        y = tf.multiply(y, factor.reshape(shape))
+    else:
+        y = tf.multiply(source, factor.reshape(shape))
+        y = tf.add(y, offset.reshape(shape))
     return [transposed(y, order)]
+
+
+def _factor_can_wait(scale: np.ndarray, shift: np.ndarray, deviation: np.ndarray) -> bool:
+    """Whether the shift may come before the factor.
+
+    A positive factor passes through a ReLU and into the weights of the convolution behind it. But
+    the shift grows by the inverse of the factor: where it would outgrow the values themselves, the
+    integers would have no steps left for the other channels.
+    """
+    if not (scale > 0).all():
+        return False
+    widest = _DEVIATIONS * deviation.max()
+    return bool((np.abs(shift) * deviation / scale).max() <= widest)
 
 
 def instance_normalization(node: Node) -> list[Any] | None:

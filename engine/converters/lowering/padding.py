@@ -16,7 +16,7 @@ import numpy as np
 from engine.converters.lowering.layout import constant, integers, transposed, view
 from engine.converters.lowering.node import Node
 
-_MODES = {"constant": "CONSTANT", "reflect": "REFLECT"}
+_MODES = {"constant": "CONSTANT", "reflect": "REFLECT", "edge": "SYMMETRIC"}
 
 
 def pad(node: Node) -> list[Any] | None:
@@ -34,6 +34,11 @@ def pad(node: Node) -> list[Any] | None:
     if min(map(min, there)) < 0:
         source = source[tuple(slice(max(0, -b), -max(0, -e) or None) for b, e in there)]
         there = [[max(0, length) for length in pair] for pair in there]
+    if mode == "edge":
+        while any(map(any, there)):
+            step = [[min(1, length) for length in pair] for pair in there]
+            source = tf.pad(source, step, "SYMMETRIC")
+            there = [[length - min(1, length) for length in pair] for pair in there]
     if any(map(any, there)):
         fill = np.asarray(value, source.dtype.as_numpy_dtype)
         source = (
