@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.converters.lowering.layout import constant, operation
+from engine.converters.lowering.layout import constant, is_static, operation
 
 # Slices cost about the same whether narrow or wide: a scattered shuffle is cheaper done as it is.
 MOST_SLICES = 16
@@ -50,19 +50,61 @@ def without_factor(y: Any) -> tuple[Any, np.ndarray]:
     """A tensor without a constant factor a channel that it is multiplied with.
 
     Args:
-        y: Shape (N, H, W, C), static.
+        y: Shape (..., C), static.
 
     Returns:
         The tensor before the factor, and the factor, shape (C,), float32; ones where there is none.
     """
-    ones = np.ones(y.shape[-1], np.float32)
+    found = _operand(y, "Mul")
+    return found or (y, np.ones(y.shape[-1], np.float32))
+
+
+def without_affine(y: Any) -> tuple[Any, np.ndarray, np.ndarray]:
+    """A tensor without the constant factors and shifts a channel that it was last given.
+
+    Reshapes and transposes between that leave the channels alone are done again without them.
+
+    Args:
+        y: Shape (..., C), static.
+
+    Returns:
+        A tensor, a factor and a shift, both of shape (C,), float32, such that ``y`` is the tensor
+        times the factor plus the shift.
+    """
+    import tensorflow as tf
+
+    made_by, channels = operation(y), y.shape[-1]
+    kind = None if made_by is None else made_by.type
+    if kind in {"AddV2", "Mul"}:
+        found = _operand(y, kind)
+        if found is not None:
+            inner, factor, shift = without_affine(found[0])
+            if kind == "AddV2":
+                return inner, factor, shift + found[1]
+            return inner, factor * found[1], shift * found[1]
+    if kind in {"Reshape", "Transpose"} and made_by.inputs[0].shape[-1:] == [channels]:
+        source = made_by.inputs[0]
+        inner, factor, shift = without_affine(source)
+        if inner is source or not is_static(source):
+            return y, np.ones(channels, np.float32), np.zeros(channels, np.float32)
+        if kind == "Reshape":
+            return tf.reshape(inner, y.shape.as_list()), factor, shift
+        order = constant(made_by.inputs[1])
+        if order is not None and int(order[-1]) == len(order) - 1:
+            return tf.transpose(inner, order), factor, shift
+    return y, np.ones(channels, np.float32), np.zeros(channels, np.float32)
+
+
+def _operand(y: Any, kind: str) -> tuple[Any, np.ndarray] | None:
+    """The changing and the constant side of a sum or product with one number a channel."""
     made_by = operation(y)
-    if made_by is None or made_by.type != "Mul" or made_by.inputs[0].shape != y.shape:
-        return y, ones
-    factor = constant(made_by.inputs[1])
-    if factor is None or factor.size not in {1, ones.size} or factor.shape[-1:] != (factor.size,):
-        return y, ones
-    return made_by.inputs[0], ones * factor.reshape(-1)
+    if made_by is None or made_by.type != kind or made_by.inputs[0].shape != y.shape:
+        return None
+    value = constant(made_by.inputs[1])
+    count = y.shape[-1]
+    if value is None or value.size not in {1, count} or value.shape[-1:] not in {(), (value.size,)}:
+        return None
+    return made_by.inputs[0], np.broadcast_to(value.reshape(-1), (count,)).astype(np.float32)
 
 
 def reordered(y: Any) -> tuple[Any, np.ndarray] | None:

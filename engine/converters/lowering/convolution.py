@@ -14,7 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from engine.converters.lowering.channels import reordered, shuffled_back, without_factor
+from engine.converters.lowering.channels import (
+    reordered,
+    shuffled_back,
+    without_affine,
+    without_factor,
+)
 from engine.converters.lowering.layout import (
     constant,
     is_static,
@@ -38,16 +43,27 @@ def conv(node: Node) -> list[Any] | None:
 
 
 def _convolved(node: Node, y: Any, kernel: np.ndarray) -> Any:
-    """Convolve; a factor or a shuffle of the channels before goes into the weights."""
+    """Convolve; what can go into the weights of what lies before goes there."""
     channels, (outputs, group_channels) = y.shape[-1], kernel.shape[:2]
     alone = group_channels == 1 and outputs == channels
     bias = constant(node.input(2))
-    if alone or group_channels == channels:
-        y, factor = without_factor(y)
-        kernel = kernel * (factor[:, None, None, None] if alone else factor[:, None, None])
-    moved = reordered(y) if alone or group_channels == channels else None
-    if moved is None or (node.input(2) is not None and bias is None):
+    if (node.input(2) is not None and bias is None) or not (alone or group_channels == channels):
         return _windowed(node, y, kernel, node.input(2))
+    if alone:
+        y, factor = without_factor(y)
+        kernel = kernel * factor[:, None, None, None]
+    elif any(map(any, pads_of(node.attributes, y.shape[1:3], kernel.shape[2:]))):
+        # A shift would have to reach the padding too.
+        y, factor = without_factor(y)
+        kernel = kernel * factor[:, None, None]
+    else:
+        y, factor, shift = without_affine(y)
+        if shift.any():
+            bias = np.tensordot(kernel, shift, (1, 0)).sum((1, 2)) + (0 if bias is None else bias)
+        kernel = kernel * factor[:, None, None]
+    moved = reordered(y)
+    if moved is None:
+        return _windowed(node, y, kernel, bias)
     y, order = moved
     if not alone:
         return _windowed(node, y, kernel[:, order], bias)

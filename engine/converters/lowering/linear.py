@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.converters.lowering.channels import without_affine
 from engine.converters.lowering.layout import (
     constant,
     inverse,
@@ -64,6 +65,10 @@ def fully_connected(x: Any, weights: np.ndarray, bias: np.ndarray | None) -> Any
     import tensorflow as tf
 
     x, weights = _as_kept(x, weights)
+    x, factor, shift = without_affine(x)
+    if shift.any():
+        bias = shift @ weights + (0 if bias is None else bias)
+    weights = weights * factor[:, None]
     source, order = view(settled(x))
     if order[-1] != len(order) - 1:
         source, order = x, tuple(range(x.shape.rank))
