@@ -1,4 +1,7 @@
-"""Time TFLite files in turns (A B C, B C A, …), on one thread, in this one process.
+"""Time TFLite files in turns (A B C, B C A, …), on one thread, in several processes.
+
+Where a process happens to put its buffers moves a latency by several percent, so each process loads
+the files anew, in another order.
 
 ``python -m benchmarks.latency PREPARED OUT SECONDS NAME=FILE...``
 """
@@ -6,8 +9,10 @@
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,37 +25,69 @@ from engine.comparison.latency import interleaved
 from engine.pipeline import host_name, usable_cores
 from engine.run.tflite_runner import TfliteRunner
 
-FEWEST_ROUNDS, MOST_ROUNDS = 15, 120
+PROCESSES = 6
+FEWEST_ROUNDS, MOST_ROUNDS = 4, 120
 WARMUP = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turns:
-    """Samples taken in turns: the sample of one round stand at the same place of every list.
+    """Samples taken in turns: those of one round stand at the same place of every list.
 
     Attributes:
         measured_at: When, in UTC.
         host: Processor and operating system.
         cores: Cores that the process could use.
-        samples_ms: Milliseconds of one call, by name, one a round.
+        samples_ms: By name and for each process, milliseconds of one call, one a round.
     """
 
     measured_at: str
     host: str
     cores: int
-    samples_ms: dict[str, tuple[float, ...]]
+    samples_ms: dict[str, tuple[tuple[float, ...], ...]]
 
 
 def take_turns(picture: np.ndarray, files: dict[str, Path], seconds: float) -> Turns:
-    """Time one call of each file, in turns.
+    """Time one call of each file, in turns, in several processes one after the other.
 
     Args:
         picture: Shape (height, width, 3), float32; every file takes pictures in NHWC.
         files: TFLite files by name.
-        seconds: How long timing may take; between `FEWEST_ROUNDS` and `MOST_ROUNDS` are made.
+        seconds: How long timing may take in all.
 
     Returns:
         The samples.
+    """
+    order = list(files)
+    taken: dict[str, list[tuple[float, ...]]] = {name: [] for name in files}
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as fresh:
+        for _ in range(PROCESSES):
+            named = {name: files[name] for name in order}
+            found = fresh.submit(in_this_process, picture, named, seconds / PROCESSES).result()
+            for name, samples in found.items():
+                taken[name].append(samples)
+            order = order[1:] + order[:1]
+    return Turns(
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        host=host_name(),
+        cores=usable_cores(),
+        samples_ms={name: tuple(samples) for name, samples in taken.items()},
+    )
+
+
+def in_this_process(
+    picture: np.ndarray, files: dict[str, Path], seconds: float
+) -> dict[str, tuple[float, ...]]:
+    """Time one call of each file, in turns, loaded in the order given.
+
+    Args:
+        picture: Shape (height, width, 3), float32.
+        files: TFLite files by name.
+        seconds: How long timing may take; between `FEWEST_ROUNDS` and `MOST_ROUNDS` are made.
+
+    Returns:
+        Milliseconds by name, one a round.
     """
     with ExitStack() as stack:
         calls = {}
@@ -72,14 +109,9 @@ def take_turns(picture: np.ndarray, files: dict[str, Path], seconds: float) -> T
             taken = interleaved(calls, rounds=rounds, warmup=1)
         finally:
             gc.enable()
-    return Turns(
-        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        host=host_name(),
-        cores=usable_cores(),
-        samples_ms={
-            entry.variant: tuple(round(sample, 4) for sample in entry.samples_ms) for entry in taken
-        },
-    )
+    return {
+        entry.variant: tuple(round(sample, 4) for sample in entry.samples_ms) for entry in taken
+    }
 
 
 def main() -> None:

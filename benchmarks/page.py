@@ -83,8 +83,10 @@ def latency_figure(results: Results, precision: Precision) -> go.Figure:
             go.Box(
                 name=tool,
                 orientation="h",
-                x=[sample for _, entry in timed for sample in entry.samples_ms],
-                y=[model for model, entry in timed for _ in entry.samples_ms],
+                x=[
+                    sample for _, entry in timed for rounds in entry.samples_ms for sample in rounds
+                ],
+                y=[model for model, entry in timed for rounds in entry.samples_ms for _ in rounds],
                 marker={"color": look_of(tool).hue, "size": 3},
                 line={"width": 1},
             )

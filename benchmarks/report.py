@@ -51,9 +51,9 @@ def _preface(results: Results) -> list[str]:
     return [
         f"Made {results.made_at} by `make bench` on {'; '.join(hosts) or 'no machine'}. "
         f"LiteRT {results.runtime}, {results.threads} thread; the files of one model and precision "
-        "are timed in turns in one process. Ratios are of medians, with 95 % intervals from a "
-        "bootstrap over rounds. Only efficientnet_lite0 has trained weights; the errors of the "
-        "others are those of random weights, so hold them against each other only. Errors are "
+        "are timed in turns, in several processes. Ratios are of medians, with 95 % intervals from "
+        "a bootstrap over processes and rounds. Only efficientnet_lite0 has trained weights; the "
+        "errors of the others are those of random weights, so hold them against each other only. Errors are "
         f"over {results.check_pictures} pictures, int8 is calibrated with "
         f"{results.calibration_pictures} crops. Seconds run from starting Python to the file, "
         "imports and (for ours) all checks of the hops included; they were taken one converter "

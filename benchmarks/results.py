@@ -27,7 +27,8 @@ class Entry:
         convert_seconds: From PyTorch to the file, without the imports.
         note: What a reader has to know of the file; empty where nothing.
         check: What the file is, and its error.
-        samples_ms: Milliseconds of one call, one a round; empty where not measured.
+        samples_ms: For each process, milliseconds of one call, one a round; empty where not
+            measured.
     """
 
     tool: str
@@ -37,12 +38,12 @@ class Entry:
     convert_seconds: float | None
     note: str
     check: Check | None
-    samples_ms: tuple[float, ...]
+    samples_ms: tuple[tuple[float, ...], ...]
 
     @property
     def median_ms(self) -> float:
-        """Median of the samples in milliseconds."""
-        return float(np.median(self.samples_ms))
+        """Median over processes of the median over rounds, in milliseconds."""
+        return float(np.median([np.median(rounds) for rounds in self.samples_ms]))
 
     @property
     def total_seconds(self) -> float | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 RESAMPLES = 2000
 _SEED = 0
 
-Samples = Sequence[float]
+Samples = Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,31 +30,37 @@ class Ratio:
 
 
 def ratio_of_medians(first: Samples, second: Samples) -> Ratio:
-    """Median of the first over median of the second.
+    """Median of the first over median of the second, averaged over processes.
 
-    The interval is the percentile bootstrap over rounds (Efron 1979): rounds are drawn with
-    replacement, the same for both, because the samples of one round were taken next to each other.
+    Where a process happens to put its buffers moves a ratio by several percent, so the interval is
+    the percentile bootstrap (Efron 1979) over processes and, within each, over rounds; the same
+    rounds are drawn for both, because the samples of one round were taken next to each other.
 
     Args:
-        first: Milliseconds, one a round.
-        second: Milliseconds of the other, in the same rounds.
+        first: For each process, milliseconds, one a round.
+        second: Milliseconds of the other, in the same processes and rounds.
 
     Returns:
-        The ratio.
+        The geometric mean over processes.
 
     Raises:
         ValueError: The rounds are not the same, or there are none.
     """
     resampled = _resampled_ratios(first, second)
     low, high = np.percentile(resampled, (2.5, 97.5))
-    return Ratio(float(np.median(first) / np.median(second)), float(low), float(high))
+    return Ratio(_ratio(first, second), float(low), float(high))
+
+
+def _ratio(first: Samples, second: Samples) -> float:
+    ratios = [np.median(a) / np.median(b) for a, b in zip(first, second, strict=True)]
+    return float(np.exp(np.mean(np.log(ratios))))
 
 
 def geometric_mean(pairs: Sequence[tuple[Samples, Samples]]) -> Ratio:
     """Geometric mean of `ratio_of_medians` over models.
 
-    The interval says how well the mean over *these* models is known (each model's rounds are
-    resampled); it does not speak for other models.
+    The interval says how well the mean over *these* models is known (each model's
+    processes and rounds are resampled); it does not speak for other models.
 
     Args:
         pairs: First and second samples of each model.
@@ -67,17 +73,27 @@ def geometric_mean(pairs: Sequence[tuple[Samples, Samples]]) -> Ratio:
     """
     if not pairs:
         raise ValueError("a mean of no models")
-    values = [float(np.median(first) / np.median(second)) for first, second in pairs]
+    values = [_ratio(first, second) for first, second in pairs]
     logs = np.log([_resampled_ratios(*pair, seed) for seed, pair in enumerate(pairs)])
     low, high = np.percentile(np.exp(logs.mean(axis=0)), (2.5, 97.5))
     return Ratio(float(np.exp(np.mean(np.log(values)))), float(low), float(high))
 
 
 def _resampled_ratios(first: Samples, second: Samples, seed: int = _SEED) -> NDArray[np.float64]:
-    if len(first) != len(second) or not first:
-        raise ValueError(f"{len(first)} and {len(second)} samples are not of the same rounds")
-    rows = np.random.default_rng(seed).integers(len(first), size=(RESAMPLES, len(first)))
-    above = np.median(np.asarray(first, dtype=np.float64)[rows], axis=1)
-    below = np.median(np.asarray(second, dtype=np.float64)[rows], axis=1)
-    ratios: NDArray[np.float64] = above / below
+    rounds = [len(one) for one in first]
+    if rounds != [len(one) for one in second] or not rounds or not all(rounds):
+        raise ValueError(
+            f"{rounds} and {list(map(len, second))} samples are not of the same rounds"
+        )
+    rng = np.random.default_rng(seed)
+    logs = []
+    for one, other in zip(first, second, strict=True):
+        rows = rng.integers(len(one), size=(RESAMPLES, len(one)))
+        above = np.median(np.asarray(one, dtype=np.float64)[rows], axis=1)
+        below = np.median(np.asarray(other, dtype=np.float64)[rows], axis=1)
+        logs.append(np.log(above / below))
+    drawn = rng.integers(len(logs), size=(RESAMPLES, len(logs)))
+    ratios: NDArray[np.float64] = np.exp(
+        np.asarray(logs)[drawn, np.arange(RESAMPLES)[:, None]].mean(1)
+    )
     return ratios

@@ -33,7 +33,7 @@ def entry(
         convert_seconds=None if failure else 3.5,
         note=note,
         check=None if failure else check,
-        samples_ms=samples_ms,
+        samples_ms=(samples_ms,) if samples_ms else (),
     )
 
 
