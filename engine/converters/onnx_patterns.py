@@ -29,18 +29,20 @@ def fuse(model: ir.Model) -> None:
         model: The graph, its constants folded; gets ``Gelu``, ``LayerNormalization`` and
             ``HardSwish`` of our domain in the place of their parts.
     """
-    _rules().apply_to_model(model)
+    for rules in _rules():
+        rules.apply_to_model(model)
 
 
 @cache
-def _rules() -> Any:
+def _rules() -> tuple[Any, ...]:
     from onnxscript.rewriter.pattern import RewriteRule, RewriteRuleSet
 
     rules = [RewriteRule(parts, _gelu) for parts in _gelus()]
     rules += [RewriteRule(_gelu_by_tanh, _approximate_gelu)]
     rules += [RewriteRule(_hard_swish, _one_hard_swish, _is_hard_swish)]
     rules += [RewriteRule(parts, _layer_norm, _is_layer_norm) for parts in _layer_norms()]
-    return RewriteRuleSet(rules, commute=True)
+    as_written = [RewriteRule(_gelu_of_torch, _approximate_gelu)]
+    return RewriteRuleSet(rules, commute=True), RewriteRuleSet(as_written)
 
 
 def _near(value: float) -> Any:
@@ -80,6 +82,13 @@ def _gelu_by_tanh(op: Any, x: Any) -> Any:
     cubed = op.Pow(x, _near(3.0))
     inner = op.Mul(op.Add(x, op.Mul(cubed, _near(_TANH_CUBIC))), _near(_TANH_FACTOR))
     return op.Mul(op.Mul(x, _near(0.5)), op.Add(op.Tanh(inner), _near(1.0)))
+
+
+def _gelu_of_torch(op: Any, x: Any) -> Any:
+    """The order that torch's exporter writes; trying all orders of so many takes too long."""
+    cubed = op.Mul(x, op.Mul(x, x))
+    inner = op.Mul(_near(_TANH_FACTOR), op.Add(x, op.Mul(_near(_TANH_CUBIC), cubed)))
+    return op.Mul(_near(0.5), op.Mul(x, op.Add(_near(1.0), op.Tanh(inner))))
 
 
 def _approximate_gelu(op: Any, x: Any, **_: Any) -> Any:
