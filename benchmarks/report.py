@@ -53,8 +53,8 @@ def _preface(results: Results) -> list[str]:
         f"LiteRT {results.runtime}, {results.threads} thread; the files of one model and precision "
         "are timed in turns, in several processes. Ratios are of medians, with 95 % intervals from "
         "a bootstrap over processes and rounds. Only efficientnet_lite0 has trained weights; the "
-        "errors of the others are those of random weights, so hold them against each other only. Errors are "
-        f"over {results.check_pictures} pictures, int8 is calibrated with "
+        "errors of the others are those of random weights, so hold them against each other only. "
+        f"Errors are over {results.check_pictures} pictures, int8 is calibrated with "
         f"{results.calibration_pictures} crops. Seconds run from starting Python to the file, "
         "imports and (for ours) all checks of the hops included; they were taken one converter "
         "after the other, so other work on the machine shows in them.",

@@ -16,6 +16,7 @@ from engine.converters.activation_ranges import ActivationRanges, CollectedRange
 from engine.converters.artifact import artifact_of
 from engine.converters.calibration import representative_dataset
 from engine.converters.recipes import FLOAT32, RECIPES, Recipe, recipes_named
+from engine.converters.shared_ranges import with_shared_ranges
 from engine.images import pictures_in
 from engine.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, command_line, versions
 from engine.models.source import ModelSource, OnnxSource, TorchSource
@@ -202,7 +203,8 @@ class Conversion:
         found = self._ranges.of(float_model)
         if found is None:
             self._say(f"Calibrating with TensorFlow's calibrator: {self._ranges.unsupported}")
-        return found
+            return None
+        return with_shared_ranges(float_model, found)
 
     def _finish_tflite(self, recipe: Recipe, started: float, file: Path, model: _Model) -> None:
         against = SAVEDMODEL if recipe is FLOAT32 else FLOAT32.name
