@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from engine import formats
-from engine.models.size_limit import LARGEST_FILE_BYTES
+from engine.networks.size_limit import LARGEST_FILE_BYTES
 
 ERROR_LIMIT = 1e-4
 _HEAD = (

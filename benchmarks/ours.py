@@ -70,7 +70,7 @@ def _import_seconds() -> float:
     import torch  # noqa: F401
 
     from engine.converters.onnx_tf_import import import_onnx_tf
-    from engine.models.torchvision_import import import_torchvision
+    from engine.networks.torchvision_import import import_torchvision
 
     import_torchvision()
     import_onnx_tf()

@@ -32,7 +32,7 @@ def plain_script(folder: Path) -> None:
 
     from engine.converters.calibration import representative_dataset
     from engine.converters.onnx_tf_import import import_onnx_tf
-    from engine.models.catalog import torch_source
+    from engine.networks.catalog import torch_source
     from engine.requests import CalibrationChoice, ModelChoice
     from engine.run.base import in_layout
 

@@ -30,8 +30,8 @@ def prepare(model: str, folder: Path) -> None:
     from engine.converters.calibration import representative_dataset
     from engine.converters.onnx_from_torch import onnx_from_torch
     from engine.images import pictures_in
-    from engine.models.catalog import torch_source
-    from engine.models.torchvision_import import import_torchvision
+    from engine.networks.catalog import torch_source
+    from engine.networks.torchvision_import import import_torchvision
     from engine.requests import CalibrationChoice, ModelChoice
     from engine.run.torch_runner import TorchRunner
     from engine.store import SAMPLE_IMAGES

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison
     from engine.images import Picture
     from engine.jobs import OnProgress
-    from engine.models.catalog import CatalogEntry
+    from engine.networks.catalog import CatalogEntry
     from engine.runs import Run
 
 PathLike = str | os.PathLike[str]

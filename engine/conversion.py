@@ -19,7 +19,7 @@ from engine.converters.recipes import FLOAT32, RECIPES, Recipe, recipes_named
 from engine.converters.shared_ranges import with_shared_ranges
 from engine.images import pictures_in
 from engine.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, command_line, versions
-from engine.models.source import ModelSource, OnnxSource, TorchSource
+from engine.networks.source import ModelSource, OnnxSource, TorchSource
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertTask
 from engine.run.base import Runner, in_layout
@@ -95,7 +95,7 @@ class Conversion:
 
     def _make_savedmodel(self) -> _Model:
         from engine.converters.savedmodel_from_onnx import savedmodel_from_onnx
-        from engine.models.onnx_files import read_onnx
+        from engine.networks.onnx_files import read_onnx
 
         request = self._task.request
         started = self._begin(_TITLES[PYTORCH])
@@ -134,7 +134,7 @@ class Conversion:
         return self._copy_onnx(source, file)
 
     def _copy_onnx(self, source: OnnxSource, file: Path) -> tuple[int, str | None]:
-        from engine.models.onnx_files import (
+        from engine.networks.onnx_files import (
             operator_set,
             read_onnx,
             with_fixed_input,

@@ -44,8 +44,8 @@ def convert_run(task: ConvertTask, report: Report) -> bool:
 
 
 def list_models(request: CatalogRequest, report: Report) -> object:
-    """The catalogue; see `engine.models.catalog.catalog`."""
-    from engine.models.catalog import catalog
+    """The catalogue; see `engine.networks.catalog.catalog`."""
+    from engine.networks.catalog import catalog
 
     report(Progress("Reading the catalogue", 0, 1))
     return catalog()

@@ -7,8 +7,8 @@ back typed results.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
@@ -26,7 +26,7 @@ from engine.images import Picture
 from engine.jobs import OnProgress, Worker
 from engine.logits import logit_files, write_index
 from engine.manifest import run_key, versions
-from engine.models.catalog import CatalogEntry
+from engine.networks.catalog import CatalogEntry
 from engine.picture_labels import labels_from_csv, labels_from_folders
 from engine.requests import (
     CatalogRequest,
@@ -207,7 +207,7 @@ def evaluate(
     missing = tuple(column for column in columns if not files[column].is_file())
     if missing:
         place = files[missing[0]].parent
-        with folder_beside(place) as side, host.worker() as worker:
+        with folder_beside(place) as side, _worker_for(run, missing, host) as worker:
             request = EvaluateRequest(
                 run=str(run.folder),
                 columns=missing,
@@ -223,6 +223,18 @@ def evaluate(
             for column in missing:
                 os.replace(side / f"{column}.npy", files[column])
     return {column: np.load(file, mmap_mode="r") for column, file in files.items()}
+
+
+def _worker_for(run: Run, columns: tuple[str, ...], host: Host) -> AbstractContextManager[Worker]:
+    added = {file.artifact.variant for file in run.added}
+    return _fresh_worker(host) if added & set(columns) else host.worker()
+
+
+@contextmanager
+def _fresh_worker(host: Host) -> Iterator[Worker]:
+    """A worker for files from elsewhere: what they do to it must not reach other work."""
+    with Worker() as worker:
+        yield host.adopt(worker)
 
 
 def evaluated(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> bool:

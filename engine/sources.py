@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from engine.errors import OptionError, RunError
-from engine.models.source import ModelSource, TorchSource
+from engine.networks.source import ModelSource, TorchSource
 from engine.preprocess import PreprocessSpec
 from engine.requests import ModelChoice, PreprocessChoice
 from engine.run.base import Runner
@@ -32,7 +32,7 @@ def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSour
         UserMistake: The model cannot be had, or the preprocessing contradicts it.
     """
     if choice.onnx is not None:
-        from engine.models.onnx_files import onnx_source
+        from engine.networks.onnx_files import onnx_source
 
         if choice.checkpoint is not None or choice.random_weights:
             raise OptionError(
@@ -43,7 +43,7 @@ def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSour
             )
         source: ModelSource = onnx_source(choice, preprocess.input_size)
     else:
-        from engine.models.catalog import torch_source
+        from engine.networks.catalog import torch_source
 
         source = torch_source(choice, preprocess.input_size)
     return replace(source, preprocess=_with_choice(source.preprocess, preprocess))
@@ -93,7 +93,7 @@ def original_network(run: Run) -> torch.nn.Module:
 
 def _original_source(run: Run) -> TorchSource:
     model = run.manifest.model
-    from engine.models.catalog import torch_source
+    from engine.networks.catalog import torch_source
 
     choice = ModelChoice(
         name=model.name,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -21,13 +22,11 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
         _ = engine.nothing  # type: ignore[attr-defined]
 
 
-def test_functions_stay_functions_when_their_rooms_are_imported() -> None:
-    import engine.comparison.metrics
-    import engine.converters.recipes
-
-    assert callable(engine.compare)
-    assert callable(engine.convert)
-    assert engine.comparison.metrics is not engine.converters.recipes
+@pytest.mark.parametrize("name", engine.__all__)
+def test_no_room_takes_the_place_of_a_public_name(name: str) -> None:
+    room = Path(engine.__file__).parent / name
+    assert not room.exists()
+    assert not room.with_suffix(".py").exists()
 
 
 @pytest.mark.parametrize(

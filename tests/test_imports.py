@@ -59,7 +59,7 @@ RULES = {
     "runners do not know converters": (("engine/run/*.py",), {"engine.converters"}, True),
     "comparison knows arrays, not runtimes": (
         ("engine/comparison/*.py",),
-        RUNTIMES | {"engine.run", "engine.converters", "engine.models", "engine.runs"},
+        RUNTIMES | {"engine.run", "engine.converters", "engine.networks", "engine.runs"},
         True,
     ),
     "plots know records alone": (

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from engine.errors import OptionError
-from engine.models.torchvision_import import import_torchvision
+from engine.networks.torchvision_import import import_torchvision
 from engine.preprocess import PreprocessSpec
 
 PLAIN: dict[str, Any] = {"scale": 1.0, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}

@@ -19,7 +19,7 @@ def main(folder: Path, layout: str, height: int, width: int) -> None:
     import litert_torch
     import torch
 
-    from engine.models.torchvision_import import import_torchvision
+    from engine.networks.torchvision_import import import_torchvision
 
     import_torchvision()
     # Written a moment ago by our own worker: nothing from outside is unpickled.

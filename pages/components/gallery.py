@@ -11,7 +11,7 @@ from PIL import Image
 
 from engine import formats
 from engine.images import Picture
-from engine.models.labels import label_of
+from engine.networks.labels import label_of
 from engine.palette import marker_image, style_of
 from engine.types import ORIGINAL, Flip
 from pages.components.evaluation import Evaluation

@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from engine import plots
-from engine.models.labels import label_of
+from engine.networks.labels import label_of
 from pages.components.evaluation import Evaluation
 
 

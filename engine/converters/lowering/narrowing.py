@@ -16,6 +16,8 @@ from typing import Any
 from engine.converters.lowering.layout import constant, operation
 
 SMALLEST_GAIN = 8
+# Operators: a block of a transformer has about 30, and Python recurses over them.
+FARTHEST = 100
 _UNARY = {
     "Relu",
     "Relu6",
@@ -114,12 +116,18 @@ class _Narrowing:
         self._start, self._stop = start, stop
         self._stops = stops
         self._known: dict[tuple[Any, int], Any] = {}
+        self._depth = 0
         self.whole: list[Any] = []
 
     def narrow(self, x: Any, axis: int, build: Build) -> Any:
         key = (x.ref(), axis)
         if key not in self._known:
-            self._known[key] = self._narrow(x, axis, build)
+            self._depth += 1
+            far = self._depth > FARTHEST
+            self._known[key] = (
+                _cut(x, axis, self._start, self._stop) if far else self._narrow(x, axis, build)
+            )
+            self._depth -= 1
         return self._known[key]
 
     def _narrow(self, x: Any, axis: int, build: Build) -> Any:

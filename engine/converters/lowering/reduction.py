@@ -7,10 +7,18 @@ also read axes from an input, as operator sets 13 and 18 have them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
-from engine.converters.lowering.layout import integers, inverse, is_static, transposed, view
+from engine.converters.lowering.layout import (
+    integers,
+    inverse,
+    is_static,
+    reshaped,
+    transposed,
+    view,
+)
 from engine.converters.lowering.node import Lowering, Node
 
 _AXIS_SINCE = 13
@@ -109,7 +117,8 @@ def softmax(node: Node) -> list[Any] | None:
         return None
     axis %= x.shape.rank
     if node.since < _AXIS_SINCE and axis != x.shape.rank - 1:
-        return None
+        # It used to be over all axes from this one on.
+        return _softmax_of_rest(node, x, axis)
     compute = tf.nn.softmax if node.kind == "Softmax" else tf.nn.log_softmax
     source, order = view(x)
     last = len(order) - 1
@@ -118,6 +127,17 @@ def softmax(node: Node) -> list[Any] | None:
     # Both kernels work along the last axis alone.
     swap = tuple({axis: last, last: axis}.get(place, place) for place in range(x.shape.rank))
     return [transposed(compute(transposed(x, swap)), inverse(swap))]
+
+
+def _softmax_of_rest(node: Node, x: Any, axis: int) -> list[Any] | None:
+    import tensorflow as tf
+
+    if not is_static(x):
+        return None
+    compute = tf.nn.softmax if node.kind == "Softmax" else tf.nn.log_softmax
+    sizes = x.shape.as_list()
+    flat = reshaped(x, [math.prod(sizes[:axis]), -1])
+    return [reshaped(compute(flat), sizes)]
 
 
 LOWERINGS: dict[str, Lowering] = {

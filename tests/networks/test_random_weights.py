@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from engine.conversion import check_inputs
-from engine.models.catalog import torch_source
-from engine.models.random_weights import give_ordinary_values, settle
+from engine.networks.catalog import torch_source
+from engine.networks.random_weights import give_ordinary_values, settle
 from engine.requests import ModelChoice
 from engine.run.torch_runner import TorchRunner
 

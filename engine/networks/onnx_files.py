@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelError, OptionError
-from engine.models.catalog import labels_for
-from engine.models.checkpoints import sha256_of
-from engine.models.size_limit import demand_fits
-from engine.models.source import OnnxSource
+from engine.networks.catalog import labels_for
+from engine.networks.checkpoints import sha256_of
+from engine.networks.size_limit import demand_fits
+from engine.networks.source import OnnxSource
 from engine.preprocess import PreprocessSpec
 from engine.requests import ModelChoice
 from engine.types import Layout, ModelIdentity

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from engine.errors import ModelError, OptionError
-from engine.models.catalog import catalog, torch_source
-from engine.models.torchvision_import import import_torchvision
+from engine.networks.catalog import catalog, torch_source
+from engine.networks.torchvision_import import import_torchvision
 from engine.requests import ModelChoice
 
 

@@ -14,12 +14,12 @@ import numpy as np
 
 from engine.errors import ModelError, OptionError
 from engine.images import pictures_in
-from engine.models.checkpoints import fitted_network, read_state_dict, sha256_of, state_digest
-from engine.models.labels import read_labels
-from engine.models.random_weights import give_ordinary_values, settle
-from engine.models.size_limit import demand_fits
-from engine.models.source import TorchSource
-from engine.models.torchvision_import import import_torchvision
+from engine.networks.checkpoints import fitted_network, read_state_dict, sha256_of, state_digest
+from engine.networks.labels import read_labels
+from engine.networks.random_weights import give_ordinary_values, settle
+from engine.networks.size_limit import demand_fits
+from engine.networks.source import TorchSource
+from engine.networks.torchvision_import import import_torchvision
 from engine.preprocess import PreprocessSpec
 from engine.requests import DEFAULT_MODEL, ModelChoice
 from engine.store import SAMPLE_IMAGES

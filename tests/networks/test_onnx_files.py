@@ -9,7 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.errors import ModelError
-from engine.models.onnx_files import (
+from engine.networks.onnx_files import (
     onnx_source,
     operator_set,
     picture_input,

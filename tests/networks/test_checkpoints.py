@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from engine.errors import ModelError
-from engine.models.checkpoints import fitted_network, read_state_dict, state_digest
+from engine.networks.checkpoints import fitted_network, read_state_dict, state_digest
 
 CLASSES = 7
 

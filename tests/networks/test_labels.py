@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import LabelsError
-from engine.models.labels import label_of, read_labels
+from engine.networks.labels import label_of, read_labels
 
 
 def test_one_a_line(tmp_path: Path) -> None:
