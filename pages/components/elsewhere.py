@@ -56,7 +56,7 @@ def _show_route(run: Run, *, busy: bool) -> None:
     try:
         check_route(run.manifest.model.kind)
     except OptionError as error:
-        st.caption(f"Convert with litert-torch, too: {plain(str(error))}")
+        st.caption(f"The second converter, litert-torch, is not at hand here. {plain(error.todo)}")
         return
     if st.button("Convert with litert-torch, too", disabled=busy, icon=":material/alt_route:"):
 
