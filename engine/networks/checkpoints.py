@@ -165,16 +165,24 @@ def fitted_network(
 
 
 def _classes_of(build: Callable[[int], torch.nn.Module], state: StateDict) -> int:
-    import torch
-
     default, other = 1000, 1001
-    with torch.device("meta"):
-        one, two = build(default).state_dict(), build(other).state_dict()
+    one, two = _layout_of(build, default), _layout_of(build, other)
     head = [key for key in one if one[key].shape != two[key].shape]
     for key in head:
         if key in state and state[key].ndim == one[key].ndim:
             return int(state[key].shape[0])
     return default
+
+
+def _layout_of(build: Callable[[int], torch.nn.Module], classes: int) -> StateDict:
+    """The state dict for the shapes of its tensors, without their numbers where that is possible."""
+    import torch
+
+    try:
+        with torch.device("meta"):
+            return build(classes).state_dict()
+    except NotImplementedError:  # RegNet computes its widths with tensors
+        return build(classes).state_dict()
 
 
 def _listed(what: str, keys: list[str]) -> str:

@@ -102,9 +102,10 @@ def _operand(y: Any, kind: str) -> tuple[Any, np.ndarray] | None:
         return None
     value = constant(made_by.inputs[1])
     count = y.shape[-1]
-    if value is None or value.size not in {1, count} or value.shape[-1:] not in {(), (value.size,)}:
+    # A single number may be part of what the converter knows as one operator, such as HARD_SWISH.
+    if value is None or value.size != count or value.shape[-1] != count:
         return None
-    return made_by.inputs[0], np.broadcast_to(value.reshape(-1), (count,)).astype(np.float32)
+    return made_by.inputs[0], value.reshape(-1).astype(np.float32)
 
 
 def reordered(y: Any) -> tuple[Any, np.ndarray] | None:
