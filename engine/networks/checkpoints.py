@@ -175,7 +175,7 @@ def _classes_of(build: Callable[[int], torch.nn.Module], state: StateDict) -> in
 
 
 def _layout_of(build: Callable[[int], torch.nn.Module], classes: int) -> StateDict:
-    """The state dict for the shapes of its tensors, without their numbers where that is possible."""
+    """A state dict for its shapes; without its numbers where that is possible."""
     import torch
 
     try:
