@@ -9,7 +9,6 @@ dimension becomes one over pictures of a single row.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,13 +22,12 @@ from engine.converters.lowering.channels import (
 from engine.converters.lowering.layout import (
     constant,
     is_static,
-    reshaped,
     to_nchw,
     to_nhwc,
 )
 from engine.converters.lowering.node import Node
 from engine.converters.lowering.weights import stored
-from engine.converters.lowering.windows import is_same, padded, pads_of, reach
+from engine.converters.lowering.windows import is_same, over_one_dimension, padded, pads_of, reach
 
 
 def conv(node: Node) -> list[Any] | None:
@@ -38,7 +36,7 @@ def conv(node: Node) -> list[Any] | None:
     if kernel is None or x.shape.rank != kernel.ndim or not is_static(x):
         return None
     if kernel.ndim == 3:
-        return _over_one_dimension(node, kernel, conv)
+        return over_one_dimension(node, conv)
     return [to_nchw(_convolved(node, to_nhwc(x), kernel))] if kernel.ndim == 4 else None
 
 
@@ -102,7 +100,7 @@ def conv_transpose(node: Node) -> list[Any] | None:
     if kernel is None or x.shape.rank != kernel.ndim or not is_static(x):
         return None
     if kernel.ndim == 3:
-        return _over_one_dimension(node, kernel, conv_transpose)
+        return over_one_dimension(node, conv_transpose)
     if kernel.ndim != 4:
         return None
     groups = int(node.attributes.get("group", 1))
@@ -160,32 +158,6 @@ def _dilated(kernel: np.ndarray, dilations: list[int]) -> np.ndarray:
     wide = np.zeros((*kernel.shape[:2], *spans), kernel.dtype)
     wide[:, :, :: dilations[0], :: dilations[1]] = kernel
     return wide
-
-
-def _over_one_dimension(node: Node, kernel: np.ndarray, lower: Any) -> list[Any]:
-    import tensorflow as tf
-
-    x = node.inputs[0]
-    batch, channels, length = x.shape.as_list()
-    attributes = dict(node.attributes)
-    for name, neutral in (
-        ("strides", 1),
-        ("dilations", 1),
-        ("output_padding", 0),
-        ("kernel_shape", 1),
-        ("output_shape", 1),
-    ):
-        if name in attributes:
-            attributes[name] = [neutral, *attributes[name][-1:]]
-    if "pads" in attributes:
-        before, after = attributes["pads"]
-        attributes["pads"] = [0, before, 0, after]
-    row = reshaped(x, [batch, channels, 1, length])
-    taps = tf.constant(kernel[:, :, None, :])
-    inputs = (row, taps, *node.inputs[2:])
-    (y,) = lower(replace(node, inputs=inputs, attributes=attributes))
-    sizes = y.shape.as_list()
-    return [reshaped(y, [*sizes[:2], sizes[3]])]
 
 
 LOWERINGS = {"Conv": conv, "ConvTranspose": conv_transpose}

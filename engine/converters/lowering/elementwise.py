@@ -205,6 +205,8 @@ def _times_reciprocal_root(node: Node) -> list[Any] | None:
         return None
     square = made_by.inputs[0]
     if least is not None:
+        if (least < 0).any():
+            return None
         square = tf.maximum(square, least * least)
     return [transposed(tf.multiply(x, tf.math.rsqrt(square)), order)]
 

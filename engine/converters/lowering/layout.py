@@ -17,6 +17,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.converters.lowering.node import Node
+
 Order = tuple[int, ...]
 NHWC: Order = (0, 2, 3, 1)
 NCHW: Order = (0, 3, 1, 2)
@@ -36,6 +38,21 @@ def integers(x: Any) -> list[int] | None:
     """The value of a tensor of whole numbers that is known while the graph is made, or None."""
     value = constant(x)
     return None if value is None else [int(number) for number in value.reshape(-1)]
+
+
+def listed(node: Node, name: str, place: int) -> list[int] | None:
+    """Whole numbers that are an attribute in older operator sets and an input in newer ones.
+
+    Returns:
+        The numbers; None where they are left out, or known only at run time (`unknown`).
+    """
+    given = node.attributes.get(name)
+    return integers(node.input(place)) if given is None else [int(number) for number in given]
+
+
+def unknown(node: Node, place: int) -> bool:
+    """Whether an input is there, but its value known only at run time."""
+    return node.input(place) is not None and constant(node.input(place)) is None
 
 
 def is_static(x: Any) -> bool:
@@ -202,17 +219,12 @@ def _cut(old: list[int], new: list[int]) -> tuple[list[tuple[int, int]], list[_B
     for joint in joints:
         end = ends_of_atoms.index(joint) + 1
         axes = []
-        while axis < len(new) and (new_ends_at(new, axis) <= joint):
+        while axis < len(new) and math.prod(new[: axis + 1]) <= joint:
             axes.append(axis)
             axis += 1
         blocks.append(_Block(tuple(new[a] for a in axes), tuple(axes), tuple(range(begin, end))))
         begin = end
     return atoms, blocks
-
-
-def new_ends_at(sizes: list[int], axis: int) -> int:
-    """Product of the sizes up to and with an axis."""
-    return math.prod(sizes[: axis + 1])
 
 
 def _ends(sizes: list[int]) -> list[int]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.converters.lowering.layout import constant, integers, transposed, view
+from engine.converters.lowering.layout import constant, integers, listed, transposed, view
 from engine.converters.lowering.node import Node
 
 _MODES = {"constant": "CONSTANT", "reflect": "REFLECT", "edge": "SYMMETRIC"}
@@ -57,7 +57,7 @@ def repaired_pad(node: Node) -> list[Any] | None:
 
 
 def _pairs(node: Node) -> list[list[int]] | None:
-    flat = node.attributes.get("pads") or integers(node.input(1))
+    flat = listed(node, "pads", 1)
     rank = node.inputs[0].shape.rank
     axes = integers(node.input(3)) if node.input(3) is not None else list(range(rank or 0))
     if flat is None or axes is None or rank is None:

@@ -10,7 +10,7 @@ maximum is one of strided slices.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,12 +19,18 @@ from engine.converters.lowering.layout import (
     is_picture,
     is_static,
     operation,
-    reshaped,
     to_nchw,
     to_nhwc,
 )
 from engine.converters.lowering.node import Lowering, Node
-from engine.converters.lowering.windows import Pads, is_same, padded, pads_of, reach
+from engine.converters.lowering.windows import (
+    Pads,
+    is_same,
+    over_one_dimension,
+    padded,
+    pads_of,
+    reach,
+)
 
 _NEVER_NEGATIVE = {"Relu", "Relu6", "Sigmoid", "Softmax", "MaxPool"}
 _PASSES_ON = {"Transpose", "Reshape", "Identity", "StridedSlice"}
@@ -72,7 +78,7 @@ def max_pool(node: Node) -> list[Any] | None:
     if node.outputs > 1 or not is_static(x):
         return None
     if x.shape.rank == 3:
-        return _over_one_dimension(node, max_pool)
+        return over_one_dimension(node, max_pool)
     if not is_picture(x):
         return None
     y = to_nhwc(x)
@@ -138,7 +144,7 @@ def average_pool(node: Node) -> list[Any] | None:
 
     x = node.inputs[0]
     if is_static(x) and x.shape.rank == 3:
-        return _over_one_dimension(node, average_pool)
+        return over_one_dimension(node, average_pool)
     if not is_picture(x):
         return None
     y = to_nhwc(x)
@@ -175,24 +181,6 @@ def _counts(
     taps = starts[:, None] + np.arange(windows.kernel[axis]) * windows.dilations[axis]
     inside = (taps >= -counted[0]) & (taps < size + counted[1])
     return np.asarray(inside.sum(1))
-
-
-def _over_one_dimension(node: Node, lower: Lowering) -> list[Any] | None:
-    x = node.inputs[0]
-    batch, channels, length = x.shape.as_list()
-    attributes = dict(node.attributes)
-    for name in ("kernel_shape", "strides", "dilations"):
-        if name in attributes:
-            attributes[name] = [1, *attributes[name]]
-    if "pads" in attributes:
-        before, after = attributes["pads"]
-        attributes["pads"] = [0, before, 0, after]
-    row = reshaped(x, [batch, channels, 1, length])
-    found = lower(replace(node, inputs=(row, *node.inputs[1:]), attributes=attributes))
-    if found is None:
-        return None
-    sizes = found[0].shape.as_list()
-    return [reshaped(found[0], [*sizes[:2], sizes[3]])]
 
 
 LOWERINGS: dict[str, Lowering] = {"MaxPool": max_pool, "AveragePool": average_pool}

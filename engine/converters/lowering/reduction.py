@@ -12,11 +12,12 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.converters.lowering.layout import (
-    integers,
     inverse,
     is_static,
+    listed,
     reshaped,
     transposed,
+    unknown,
     view,
 )
 from engine.converters.lowering.node import Lowering, Node
@@ -43,16 +44,12 @@ def _reduced(name: str) -> Lowering:
 
 def _axes(node: Node) -> list[int] | None:
     x = node.inputs[0]
-    found = node.attributes.get("axes")
-    if found is None and node.input(1) is not None:
-        found = integers(node.inputs[1])
-        if found is None:
-            return None
-    if not found:
-        if node.attributes.get("noop_with_empty_axes"):
-            return None
-        found = range(x.shape.rank)
-    return [int(axis) % x.shape.rank for axis in found]
+    found = listed(node, "axes", 1)
+    if found:
+        return [axis % x.shape.rank for axis in found]
+    if unknown(node, 1) or node.attributes.get("noop_with_empty_axes"):
+        return None
+    return list(range(x.shape.rank))
 
 
 def _over(compute: Callable[..., Any], x: Any, axes: list[int], keep: bool) -> Any:
@@ -116,10 +113,13 @@ def softmax(node: Node) -> list[Any] | None:
     if x.shape.rank is None:
         return None
     axis %= x.shape.rank
+    compute = tf.nn.softmax if node.kind == "Softmax" else tf.nn.log_softmax
     if node.since < _AXIS_SINCE and axis != x.shape.rank - 1:
         # It used to be over all axes from this one on.
-        return _softmax_of_rest(node, x, axis)
-    compute = tf.nn.softmax if node.kind == "Softmax" else tf.nn.log_softmax
+        if not is_static(x):
+            return None
+        sizes = x.shape.as_list()
+        return [reshaped(compute(reshaped(x, [math.prod(sizes[:axis]), -1])), sizes)]
     source, order = view(x)
     last = len(order) - 1
     if order[axis] == last:
@@ -127,17 +127,6 @@ def softmax(node: Node) -> list[Any] | None:
     # Both kernels work along the last axis alone.
     swap = tuple({axis: last, last: axis}.get(place, place) for place in range(x.shape.rank))
     return [transposed(compute(transposed(x, swap)), inverse(swap))]
-
-
-def _softmax_of_rest(node: Node, x: Any, axis: int) -> list[Any] | None:
-    import tensorflow as tf
-
-    if not is_static(x):
-        return None
-    compute = tf.nn.softmax if node.kind == "Softmax" else tf.nn.log_softmax
-    sizes = x.shape.as_list()
-    flat = reshaped(x, [math.prod(sizes[:axis]), -1])
-    return [reshaped(compute(flat), sizes)]
 
 
 LOWERINGS: dict[str, Lowering] = {

@@ -16,8 +16,10 @@ from engine.converters.lowering.layout import (
     integers,
     inverse,
     is_static,
+    listed,
     reshaped,
     transposed,
+    unknown,
     view,
 )
 from engine.converters.lowering.narrowing import narrowed
@@ -35,7 +37,7 @@ def transpose(node: Node) -> list[Any] | None:
 def reshape(node: Node) -> list[Any] | None:
     """Lower a reshape to a known shape, where 0 may stand for an axis that stays."""
     x = node.inputs[0]
-    shape = node.attributes.get("shape") or integers(node.input(1))
+    shape = listed(node, "shape", 1)
     if shape is None or not is_static(x):
         return None
     if not node.attributes.get("allowzero"):
@@ -56,12 +58,8 @@ def flatten(node: Node) -> list[Any] | None:
 def squeeze(node: Node) -> list[Any] | None:
     """Lower the removal of axes of size 1."""
     x = node.inputs[0]
-    axes = node.attributes.get("axes")
-    if axes is None and node.input(1) is not None:
-        axes = integers(node.inputs[1])
-        if axes is None:
-            return None
-    if not is_static(x):
+    axes = listed(node, "axes", 1)
+    if unknown(node, 1) or not is_static(x):
         return None
     sizes = x.shape.as_list()
     gone = {axis % len(sizes) for axis in axes} if axes is not None else None
@@ -80,7 +78,7 @@ def squeeze(node: Node) -> list[Any] | None:
 def unsqueeze(node: Node) -> list[Any] | None:
     """Lower the insertion of axes of size 1."""
     x = node.inputs[0]
-    axes = node.attributes.get("axes") or integers(node.input(1))
+    axes = listed(node, "axes", 1)
     if axes is None or not is_static(x):
         return None
     sizes = x.shape.as_list()
@@ -125,11 +123,9 @@ def split(node: Node) -> list[Any] | None:
     if x.shape.rank is None or not is_static(x):
         return None
     axis = node.attributes.get("axis", 0) % x.shape.rank
-    sizes = node.attributes.get("split")
-    if sizes is None and node.input(1) is not None:
-        sizes = integers(node.inputs[1])
-        if sizes is None:
-            return None
+    sizes = listed(node, "split", 1)
+    if unknown(node, 1):
+        return None
     if sizes is None:
         count = int(node.attributes.get("num_outputs", node.outputs))
         part = -(-x.shape[axis] // count)
@@ -143,11 +139,10 @@ def slice_(node: Node) -> list[Any] | None:
     x = node.inputs[0]
     if x.shape.rank is None or not is_static(x):
         return None
-    given = [
-        node.attributes.get(name) if name in node.attributes else integers(node.input(place))
+    starts, ends, axes, steps = (
+        listed(node, name, place)
         for place, name in enumerate(("starts", "ends", "axes", "steps"), 1)
-    ]
-    starts, ends, axes, steps = given
+    )
     if starts is None or ends is None:
         return None
     axes = list(range(len(starts))) if axes is None else axes

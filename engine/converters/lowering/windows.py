@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from engine.converters.lowering.layout import constant, reshaped
+from engine.converters.lowering.node import Lowering, Node
+
 Pads = list[list[int]]
+_NEUTRAL = {"kernel_shape": 1, "strides": 1, "dilations": 1, "output_padding": 0, "output_shape": 1}
 
 
 def pads_of(attributes: dict[str, Any], sizes: Sequence[int], kernel: Sequence[int]) -> Pads:
@@ -72,3 +77,35 @@ def padded(x: Any, pads: Pads) -> Any:
         x = x[:, begin[0] : end[0], begin[1] : end[1], :]
         pads = [[max(0, length) for length in pair] for pair in pads]
     return tf.pad(x, [[0, 0], *pads, [0, 0]]) if any(map(any, pads)) else x
+
+
+def over_one_dimension(node: Node, lower: Lowering) -> list[Any] | None:
+    """Lower windows over one dimension as windows over pictures of a single row.
+
+    Args:
+        node: Its first input is of three static dimensions; its second, if any, is the constant
+            kernel.
+        lower: Lowers the same operator over two dimensions.
+
+    Returns:
+        What ``lower`` gives, without the row.
+    """
+    import tensorflow as tf
+
+    x, *others = node.inputs
+    batch, channels, length = x.shape.as_list()
+    kernel = constant(node.input(1))
+    if kernel is not None:
+        others[0] = tf.constant(kernel[:, :, None, :])
+    attributes = dict(node.attributes)
+    for name in _NEUTRAL.keys() & attributes.keys():
+        attributes[name] = [_NEUTRAL[name], *attributes[name][-1:]]
+    if "pads" in attributes:
+        before, after = attributes["pads"]
+        attributes["pads"] = [0, before, 0, after]
+    row = reshaped(x, [batch, channels, 1, length])
+    found = lower(replace(node, inputs=(row, *others), attributes=attributes))
+    if found is None:
+        return None
+    sizes = found[0].shape.as_list()
+    return [reshaped(found[0], [*sizes[:2], sizes[3]])]
