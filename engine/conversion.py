@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -15,6 +14,7 @@ from engine.comparison.hops import check_answers_follow, check_hop, check_refere
 from engine.converters.activation_ranges import ActivationRanges, CollectedRanges
 from engine.converters.artifact import artifact_of
 from engine.converters.calibration import representative_dataset
+from engine.converters.depthwise_parts import with_depthwise_in_parts
 from engine.converters.recipes import FLOAT32, RECIPES, Recipe, recipes_named
 from engine.converters.shared_ranges import with_shared_ranges
 from engine.images import pictures_in
@@ -158,17 +158,14 @@ class Conversion:
     def _make_variants(self, model: _Model) -> tuple[Artifact, ...]:
         artifacts = []
         self._ranges = CollectedRanges(lambda: self._calibration_batches(model))
-        if self._find(f"{WORK}/{FLOAT32.name}.tflite") is None:
-            started = self._begin("SavedModel to TFLite: float32")
+        if FLOAT32 not in self._recipes and self._base is None:
+            started = self._begin(f"SavedModel to TFLite: {FLOAT32.name}")
             self._finish_tflite(FLOAT32, started, self._core_file(FLOAT32, model), model)
         for recipe in self._recipes:
             file = self._side / f"{recipe.name}.tflite"
-            if recipe is FLOAT32:
-                shutil.copyfile(self._core_file(FLOAT32, model), file)
-            else:
-                started = self._begin(f"SavedModel to TFLite: {recipe.name}")
-                self._make_variant(recipe, file, model)
-                self._finish_tflite(recipe, started, file, model)
+            started = self._begin(f"SavedModel to TFLite: {recipe.name}")
+            self._make_variant(recipe, file, model)
+            self._finish_tflite(recipe, started, file, model)
             artifacts.append(artifact_of(file, variant=recipe.name, layout=self._input_layout))
         return tuple(artifacts)
 
@@ -176,6 +173,8 @@ class Conversion:
         from engine.converters.tflite_from_savedmodel import with_edges
 
         core = self._core_file(recipe.core, model).read_bytes()
+        if recipe.activations == "float32" and self._task.request.lowering == "nhwc":
+            core = with_depthwise_in_parts(core)
         file.write_bytes(with_edges(core, recipe.edges))
 
     def _core_file(self, recipe: Recipe, model: _Model) -> Path:
@@ -286,7 +285,12 @@ class Conversion:
             calibration = replace(self._calibration.info, fallback=fallback)
         float32 = self._find(f"{WORK}/{FLOAT32.name}.tflite")
         assert float32 is not None, "float32 is a rung of every ladder"
-        kept = tuple(replace(stage, reused=True) for stage in old.stages) if old else ()
+        done = {stage.name for stage in self._stages}
+        kept = tuple(
+            replace(stage, reused=True)
+            for stage in (old.stages if old else ())
+            if stage.name not in done
+        )
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
             key=self._task.key,
