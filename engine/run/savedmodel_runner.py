@@ -25,6 +25,8 @@ class SavedModelRunner(Runner):
     def load_impl(self) -> None:
         import tensorflow as tf
 
+        # Without oneDNN, TensorFlow fuses grouped convolutions into a kernel that refuses groups.
+        tf.config.optimizer.set_experimental_options({"remapping": False})
         self._module = tf.saved_model.load(str(self._folder))
         self._signature = self._module.signatures[SIGNATURE]
         specs = self._signature.structured_input_signature[1]
