@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 
+from engine.calibrations import Calibration, Calibrations
 from engine.comparison.hops import check_answers_follow, check_hop, check_reference
-from engine.converters.activation_ranges import ActivationRanges, CollectedRanges
 from engine.converters.artifact import artifact_of
-from engine.converters.calibration import representative_dataset
 from engine.converters.depthwise_parts import with_depthwise_in_parts
-from engine.converters.recipes import FLOAT32, RECIPES, Recipe, recipes_named
-from engine.converters.shared_ranges import with_shared_ranges
+from engine.converters.recipes import FLOAT32, Recipe, in_order, recipe_named, recipes_named
+from engine.core_files import CoreFiles
 from engine.images import pictures_in
 from engine.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, command_line, versions
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertTask
-from engine.run.base import Runner, in_layout
+from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
 from engine.run.savedmodel_runner import SavedModelRunner
 from engine.run.tflite_runner import TfliteRunner
 from engine.run.torch_runner import TorchRunner
-from engine.runs import ONNX_FILE, WORK, Run
+from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.sources import model_source
 from engine.store import SAMPLE_IMAGES
 from engine.types import Artifact, FloatArray, Layout, ModelIdentity, Progress, Stage
 
 CHECK_PICTURES = 4
 FLOAT_TOLERANCE = 1e-3
-PYTORCH, ONNX, SAVEDMODEL = "pytorch", "onnx", "savedmodel"
+PYTORCH, ONNX = "pytorch", "onnx"
 _TITLES = {
     PYTORCH: "Building the network",
     ONNX: "PyTorch to ONNX",
@@ -69,11 +68,7 @@ class Conversion:
         wanted = recipes_named(task.request.variants)
         present = self._base.variants if self._base else ()
         self._recipes = tuple(recipe for recipe in wanted if recipe.name not in present)
-        self._calibration = (
-            representative_dataset(task.request.calibration, SAMPLE_IMAGES)
-            if any(recipe.calibrated for recipe in self._recipes)
-            else None
-        )
+        self._calibrations = Calibrations(task.request.calibration, self._recipes)
         self._input_layout = task.request.input_layout
         self._stages: list[Stage] = []
         self._done = 0
@@ -157,53 +152,30 @@ class Conversion:
 
     def _make_variants(self, model: _Model) -> tuple[Artifact, ...]:
         artifacts = []
-        self._ranges = CollectedRanges(lambda: self._calibration_batches(model))
+        self._cores = CoreFiles(
+            self._side,
+            self._find,
+            lambda recipe: self._calibration(recipe, model),
+            self._task.request.allow_flex,
+        )
         if FLOAT32 not in self._recipes and self._base is None:
             started = self._begin(f"SavedModel to TFLite: {FLOAT32.name}")
-            self._finish_tflite(FLOAT32, started, self._core_file(FLOAT32, model), model)
+            self._finish_tflite(FLOAT32, started, self._cores.of(FLOAT32), model)
         for recipe in self._recipes:
             file = self._side / f"{recipe.name}.tflite"
             started = self._begin(f"SavedModel to TFLite: {recipe.name}")
-            self._make_variant(recipe, file, model)
+            self._make_variant(recipe, file)
             self._finish_tflite(recipe, started, file, model)
             artifacts.append(artifact_of(file, variant=recipe.name, layout=self._input_layout))
         return tuple(artifacts)
 
-    def _make_variant(self, recipe: Recipe, file: Path, model: _Model) -> None:
+    def _make_variant(self, recipe: Recipe, file: Path) -> None:
         from engine.converters.tflite_from_savedmodel import with_edges
 
-        core = self._core_file(recipe.core, model).read_bytes()
+        core = self._cores.of(recipe).read_bytes()
         if recipe.activations == "float32" and self._task.request.lowering == "nhwc":
             core = with_depthwise_in_parts(core)
         file.write_bytes(with_edges(core, recipe.edges))
-
-    def _core_file(self, recipe: Recipe, model: _Model) -> Path:
-        """A variant with float32 edges, which those with other edges are made from."""
-        from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
-
-        name = f"{WORK}/{recipe.name}.tflite"
-        found = self._find(name)
-        if found is not None:
-            return found
-        folder = self._find(f"{WORK}/{SAVEDMODEL}")
-        assert folder is not None, "a run keeps its SavedModel"
-        content = tflite_from_savedmodel(
-            folder,
-            recipe,
-            batches=lambda: self._calibration_batches(model),
-            ranges_of=self._ranges_of,
-            allow_flex=self._task.request.allow_flex,
-        )
-        file = self._side / name
-        file.write_bytes(content)
-        return file
-
-    def _ranges_of(self, float_model: bytes) -> ActivationRanges | None:
-        found = self._ranges.of(float_model)
-        if found is None:
-            self._say(f"Calibrating with TensorFlow's calibrator: {self._ranges.unsupported}")
-            return None
-        return with_shared_ranges(float_model, found)
 
     def _finish_tflite(self, recipe: Recipe, started: float, file: Path, model: _Model) -> None:
         against = SAVEDMODEL if recipe is FLOAT32 else FLOAT32.name
@@ -217,13 +189,9 @@ class Conversion:
             runner = TfliteRunner(file, layout=self._input_layout)
             self._finish(recipe.name, started, runner, model, against, recipe.tolerance)
 
-    def _calibration_batches(self, model: _Model) -> Iterator[FloatArray]:
-        assert self._calibration is not None, "calibrated recipes come with a dataset"
+    def _calibration(self, recipe: Recipe, model: _Model) -> Calibration:
         batch = self._batch_of(model)
-        inputs = self._calibration.inputs(model.preprocess)
-        for index, picture in enumerate(inputs, 1):
-            self._say(f"Calibrating: picture {index} of {self._calibration.info.count}")
-            yield in_layout(np.repeat(picture[None], batch, axis=0), self._input_layout)
+        return self._calibrations.of(recipe, model.preprocess, self._input_layout, batch, self._say)
 
     def _batch_of(self, model: _Model) -> int:
         file = self._find(ONNX_FILE)
@@ -276,13 +244,13 @@ class Conversion:
         request = self._task.request
         every = {artifact.variant: artifact for artifact in (old.artifacts if old else ())}
         every |= {artifact.variant: artifact for artifact in artifacts}
-        recipes = tuple(recipe for recipe in RECIPES if recipe.name in every)
+        recipes = in_order({recipe_named(name) for name in every})
         names = tuple(recipe.name for recipe in recipes)
-        calibration = old.calibration if old else None
-        if self._calibration:
-            earlier = calibration.fallback if calibration else None
-            fallback = self._ranges.unsupported or earlier
-            calibration = replace(self._calibration.info, fallback=fallback)
+        calibrations = dict(old.calibrations) if old else {}
+        for recipe in self._recipes:
+            if (info := self._calibrations.info(recipe)) is not None:
+                calibrations[recipe.name] = info
+        calibration = self._calibrations.own_info or (old.calibration if old else None)
         float32 = self._find(f"{WORK}/{FLOAT32.name}.tflite")
         assert float32 is not None, "float32 is a rung of every ladder"
         done = {stage.name for stage in self._stages}
@@ -304,7 +272,8 @@ class Conversion:
             lowering=request.lowering,
             recipes=recipes,
             calibration=calibration,
-            stages=_in_order(kept + tuple(self._stages)),
+            calibrations=calibrations,
+            stages=_in_order(kept + tuple(self._stages), names),
             artifacts=tuple(every[name] for name in names),
             float32_bytes=float32.stat().st_size,
             versions=versions(),
@@ -313,8 +282,8 @@ class Conversion:
         (self._side / FILE_NAME).write_bytes(manifest.to_json())
 
 
-def _in_order(stages: tuple[Stage, ...]) -> tuple[Stage, ...]:
-    names = [PYTORCH, ONNX, SAVEDMODEL, *(recipe.name for recipe in RECIPES)]
+def _in_order(stages: tuple[Stage, ...], variants: tuple[str, ...]) -> tuple[Stage, ...]:
+    names = [PYTORCH, ONNX, SAVEDMODEL, FLOAT32.name, *variants]
     return tuple(sorted(stages, key=lambda stage: names.index(stage.name)))
 
 

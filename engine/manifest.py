@@ -6,7 +6,7 @@ import hashlib
 import platform
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -52,6 +52,8 @@ class Manifest:
         lowering: Whose handlers made TensorFlow's operators.
         recipes: Recipe of each variant.
         calibration: The representative dataset; None while no variant needed one.
+        calibrations: The one of each calibrated variant, whose recipe may name another count or
+            seed.
         stages: Steps of the conversion with their errors (the hop ladder).
         artifacts: The TFLite files.
         float32_bytes: Size of the float32 TFLite file, whether it is among the artifacts or not.
@@ -76,6 +78,7 @@ class Manifest:
     float32_bytes: int
     versions: Mapping[str, str]
     command: str
+    calibrations: Mapping[str, CalibrationInfo] = field(default_factory=dict)
 
     def to_json(self) -> bytes:
         """The manifest as indented JSON."""

@@ -36,6 +36,7 @@ from engine.types import ORIGINAL, AddedFile, Artifact, Layout
 ONNX_FILE = "model.onnx"
 ONNX_COLUMN = "onnx"
 WORK = "work"
+SAVEDMODEL = "savedmodel"
 LOGS = "logs"
 LOGITS = "logits"
 LATENCY = "latency"

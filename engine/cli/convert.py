@@ -9,7 +9,7 @@ import msgspec
 
 from engine import api, formats, sentences
 from engine.cli.output import progress_shown, show_table, write_json
-from engine.converters.recipes import RECIPES
+from engine.converters.recipes import RECIPES, names_in
 from engine.errors import OptionError
 from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
 from engine.requests import (
@@ -20,7 +20,11 @@ from engine.requests import (
 from engine.runs import Run
 from engine.types import LAYOUTS, LOWERINGS, ROUTES
 
-VARIANTS_HELP = "Comma-separated: all, " + ", ".join(recipe.name for recipe in RECIPES) + "."
+VARIANTS_HELP = (
+    "Comma-separated: all, "
+    + ", ".join(recipe.name for recipe in RECIPES)
+    + '; with settings, such as "int8(range=mse,count=64)".'
+)
 _PREPROCESS = (
     "input_size",
     "resize",
@@ -132,7 +136,7 @@ def convert(json_file: str | None, variants: str, **options: Any) -> None:
       python -m engine convert --onnx classifier.onnx --labels labels.txt --out my_run
     """
     chosen = {name: options.pop(name) for name in _PREPROCESS}
-    names = [name.strip() for name in variants.split(",") if name.strip()]
+    names = names_in(variants)
     if not names:
         raise OptionError(
             "Choosing the variants",

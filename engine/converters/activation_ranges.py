@@ -22,6 +22,8 @@ from math import isfinite, prod
 from types import MappingProxyType
 from typing import Any
 
+from engine.converters.range_methods import Histograms
+from engine.converters.recipes import RangeMethod
 from engine.errors import ConversionError
 from engine.tflite_graph import expose, interpreter_of, packed, parsed
 from engine.types import FloatArray
@@ -78,7 +80,7 @@ class MinMax:
 
 
 class CollectedRanges:
-    """Min-max ranges of one conversion's float32 models, each collected when first asked for.
+    """Ranges of one conversion's float32 models, each model looked at when first asked for.
 
     Args:
         batches: Gives the calibration pictures, batch by batch in the model's own layout.
@@ -87,13 +89,19 @@ class CollectedRanges:
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
         self._known: dict[bytes, ActivationRanges] = {}
+        self._counted: dict[bytes, Histograms] = {}
         self.unsupported: str | None = None
 
-    def of(self, model: bytes) -> ActivationRanges | None:
+    def of(
+        self, model: bytes, method: RangeMethod = "min_max", levels: int = 256
+    ) -> ActivationRanges | None:
         """The ranges of a float32 TFLite model.
 
         Args:
             model: The file's content.
+            method: How ranges follow from the values seen. Outputs of the model keep all of
+                theirs: the largest logit is the answer.
+            levels: Integers that a range is cut into.
 
         Returns:
             Its ranges; None where this cannot find them, and `unsupported` says why.
@@ -101,7 +109,8 @@ class CollectedRanges:
         Raises:
             ConversionError: LiteRT refuses the model, or an activation is not finite.
         """
-        self.unsupported = _unsupported(parsed(model))
+        objects = parsed(model)
+        self.unsupported = _unsupported(objects)
         if self.unsupported is not None:
             return None
         digest = hashlib.sha256(model).digest()
@@ -109,7 +118,18 @@ class CollectedRanges:
             seen = MinMax()
             observe_activations(model, self._batches, seen)
             self._known[digest] = seen.ranges()
-        return self._known[digest]
+        whole = self._known[digest]
+        if method == "min_max":
+            return whole
+        if digest not in self._counted:
+            counted = Histograms(whole.bounds)
+            observe_activations(model, self._batches, counted)
+            self._counted[digest] = counted
+        bounds = self._counted[digest].bounds(method, levels)
+        ends = {int(index) for index in objects.subgraphs[0].outputs}
+        kept = [name for name, index in activations(objects).items() if index in ends]
+        bounds |= {name: whole.bounds[name] for name in kept}
+        return ActivationRanges(MappingProxyType(bounds))
 
 
 def observe_activations(

@@ -10,18 +10,33 @@ A name says what is stored and computed::
     int8_float_io   the same inside, input and output in float32
     int16x8         weights in int8, activations in int16, input and output in float32
 
-A new recipe is one more `Recipe` in `RECIPES`.
+``_optimized`` behind ``int8``, ``uint8`` or ``int8_float_io`` rounds weights, corrects biases and
+chooses ranges anew (`engine.improve`). Settings of the calibration stand in brackets, with commas::
+
+    int8(range=mse)                   how ranges follow from the values seen (`RANGE_METHODS`)
+    int8_optimized(count=64,seed=1)   pictures, and seed of the choice among them, where they
+                                      differ from the run's own
+
+The same name serves on the command line, in Python, on the pages, as a file's stem and in the
+manifest. Settings that are the default are left out of it.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
-from typing import Literal
+from typing import Literal, get_args
 
 from engine.errors import OptionError
 
 EdgeType = Literal["float32", "int8", "uint8"]
+RangeMethod = Literal["min_max", "percentile_99.9", "percentile_99.99", "mse", "entropy"]
+RANGE_METHODS: tuple[RangeMethod, ...] = get_args(RangeMethod)
+
+_STAGE = "Choosing the variants"
+_OPTIMIZED = "_optimized"
+_NAME = re.compile(r"(?P<base>\w+?)(?P<optimized>_optimized)?(?:\((?P<settings>[^()]*)\))?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +51,10 @@ class Recipe:
         edges: Type of the model's input and output.
         tolerance: Largest relative error against the stage before that still passes for the same
             model; None where quantization is expected to move the answers.
+        range_method: How ranges of activations follow from the values seen in calibration.
+        count: Calibration pictures; None takes as many as the run says.
+        seed: Seed of the choice among them; None takes the run's.
+        optimized: Whether weights, biases and ranges are chosen anew after quantization.
     """
 
     name: str
@@ -44,6 +63,10 @@ class Recipe:
     activations: Literal["float32", "dynamic", "int8", "int16"] = "float32"
     edges: EdgeType = "float32"
     tolerance: float | None = None
+    range_method: RangeMethod = "min_max"
+    count: int | None = None
+    seed: int | None = None
+    optimized: bool = False
 
     @property
     def calibrated(self) -> bool:
@@ -51,16 +74,24 @@ class Recipe:
         return self.activations in {"int8", "int16"}
 
     @property
-    def core(self) -> Recipe:
-        """The recipe that differs from this one only in having float32 input and output."""
-        if self.edges == "float32":
-            return self
+    def base(self) -> Recipe:
+        """The recipe of `RECIPES` that this one is a kind of."""
         return next(
             recipe
             for recipe in RECIPES
-            if replace(recipe, name="", summary="")
-            == replace(self, edges="float32", name="", summary="")
+            if (recipe.weights, recipe.activations, recipe.edges)
+            == (self.weights, self.activations, self.edges)
         )
+
+    @property
+    def core(self) -> Recipe:
+        """The recipe that differs from this one only in having float32 input and output."""
+        return self if self.edges == "float32" else _named(replace(self, edges="float32"))
+
+    @property
+    def plain(self) -> Recipe:
+        """The recipe that differs from this one only in not being optimized."""
+        return _named(replace(self, optimized=False)) if self.optimized else self
 
 
 FLOAT32 = Recipe(name="float32", summary="Weights and activations in float32.", tolerance=1e-3)
@@ -106,40 +137,109 @@ RECIPES: tuple[Recipe, ...] = (
         activations="int16",
     ),
 )
+"""The recipes that ``all`` stands for."""
+
+_BASES = {recipe.name: recipe for recipe in RECIPES}
+
+
+def _named(recipe: Recipe) -> Recipe:
+    """The recipe with the name and the summary that follow from its other fields."""
+    base = recipe.base
+    settings = {
+        "range": None if recipe.range_method == "min_max" else recipe.range_method,
+        "count": recipe.count,
+        "seed": recipe.seed,
+    }
+    given = ",".join(f"{key}={value}" for key, value in settings.items() if value is not None)
+    name = base.name + _OPTIMIZED * recipe.optimized + (f"({given})" if given else "")
+    summary = base.summary
+    if recipe.optimized:
+        summary += " Weights, biases and ranges optimized."
+    if given:
+        summary += f" Calibrated with {given.replace(',', ', ').replace('=', ' ')}."
+    return replace(recipe, name=name, summary=summary)
 
 
 def recipe_named(name: str) -> Recipe:
     """Find a recipe.
 
     Args:
-        name: Its name.
+        name: Its name, by the grammar above.
 
     Returns:
-        The recipe.
+        The recipe, under its shortest name.
 
     Raises:
         OptionError: There is none of that name.
     """
-    for recipe in RECIPES:
-        if recipe.name == name:
-            return recipe
-    names = [recipe.name for recipe in RECIPES]
-    near = get_close_matches(name, names, n=1)
+    found = _NAME.fullmatch(name.replace(" ", ""))
+    base = _BASES.get(found["base"]) if found is not None else None
+    if found is None or base is None:
+        raise _unknown(name)
+    recipe = replace(base, optimized=found["optimized"] is not None)
+    if recipe.optimized and recipe.activations != "int8":
+        raise OptionError(
+            _STAGE,
+            got=f"'{name}'",
+            expected="an integer variant with int8 activations before _optimized",
+            todo=f"Name int8_optimized, or {base.name} as it is.",
+        )
+    for setting in (found["settings"] or "").split(",") if found["settings"] is not None else ():
+        recipe = _with_setting(recipe, setting, name)
+    return _named(recipe)
+
+
+def _with_setting(recipe: Recipe, setting: str, name: str) -> Recipe:
+    key, _, value = setting.partition("=")
+    if recipe.calibrated and key == "range" and value in RANGE_METHODS:
+        return replace(recipe, range_method=value)
+    if recipe.calibrated and key in {"count", "seed"} and value.isdecimal():
+        number = int(value)
+        return replace(recipe, count=number) if key == "count" else replace(recipe, seed=number)
     raise OptionError(
-        "Choosing the variants",
+        _STAGE,
+        got=f"the setting '{setting}' in '{name}'",
+        expected=f"range={'|'.join(RANGE_METHODS)}, count=N or seed=N"
+        if recipe.calibrated
+        else f"no settings: {recipe.base.name} is not calibrated",
+        todo="Write it like int8(range=mse,count=64), or leave the brackets out.",
+    )
+
+
+def _unknown(name: str) -> OptionError:
+    names = list(_BASES)
+    near = get_close_matches(name.partition("(")[0].removesuffix(_OPTIMIZED), names, n=1)
+    return OptionError(
+        _STAGE,
         got=f"'{name}'",
-        expected="one of " + ", ".join(names),
+        expected="one of " + ", ".join(names) + ", or int8_optimized",
         todo=f"Did you mean {near[0]}?" if near else "Name some of these, or all.",
     )
 
 
 def recipes_named(names: tuple[str, ...]) -> tuple[Recipe, ...]:
-    """Find recipes, each once, in the order of `RECIPES`; ``all`` or none stands for every one.
+    """Find recipes, each once; ``all`` or none stands for every one of `RECIPES`.
+
+    Returns:
+        In the order of `RECIPES`, what is a kind of one of them behind it.
 
     Raises:
         OptionError: There is none of one of the names.
     """
-    if not names or "all" in names:
-        return RECIPES
-    chosen = {recipe_named(name).name for name in names}
-    return tuple(recipe for recipe in RECIPES if recipe.name in chosen)
+    chosen: set[Recipe] = set(() if names else RECIPES)
+    for name in names:
+        chosen.update(RECIPES if name == "all" else (recipe_named(name),))
+    return in_order(chosen)
+
+
+def in_order(recipes: set[Recipe]) -> tuple[Recipe, ...]:
+    """Recipes in the order in which people look for them."""
+    return tuple(
+        sorted(recipes, key=lambda r: (RECIPES.index(r.base), r.optimized, len(r.name), r.name))
+    )
+
+
+def names_in(text: str) -> tuple[str, ...]:
+    """Names of recipes out of a list with commas; those within brackets part nothing."""
+    parts = re.split(r",(?![^()]*\))", text)
+    return tuple(part.strip() for part in parts if part.strip())

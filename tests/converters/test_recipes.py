@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.converters.recipes import RECIPES, recipe_named, recipes_named
+from engine.converters.recipes import RECIPES, names_in, recipe_named, recipes_named
 from engine.errors import OptionError
 
 
@@ -27,3 +27,65 @@ def test_only_quantized_activations_need_calibration() -> None:
 def test_an_unknown_name_is_refused_with_the_near_one() -> None:
     with pytest.raises(OptionError, match=r"'int88'.*Did you mean int8\?"):
         recipe_named("int88")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "int8_optimized",
+        "uint8_optimized",
+        "int8_float_io_optimized",
+        "int8(range=mse)",
+        "int16x8(range=percentile_99.9,count=8,seed=2)",
+        "int8_optimized(count=64)",
+    ],
+)
+def test_names_give_recipes_that_give_the_names(name: str) -> None:
+    assert recipe_named(name).name == name
+
+
+def test_settings_are_read_in_any_order_and_defaults_are_left_out() -> None:
+    recipe = recipe_named("int8( seed=1, count=8, range=min_max )")
+    assert recipe.name == "int8(count=8,seed=1)"
+    assert (recipe.count, recipe.seed, recipe.range_method) == (8, 1, "min_max")
+    assert recipe.edges == "int8"
+
+
+def test_a_core_and_a_plain_recipe_keep_the_settings() -> None:
+    recipe = recipe_named("uint8_optimized(range=mse)")
+    assert recipe.core.name == "int8_float_io_optimized(range=mse)"
+    assert recipe.plain.name == "uint8(range=mse)"
+    assert recipe.plain.core.name == "int8_float_io(range=mse)"
+
+
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("float32_optimized", "int8 activations"),
+        ("int16x8_optimized", "int8 activations"),
+        ("float16(count=3)", "not calibrated"),
+        ("int8(range=widest)", "range=widest"),
+        ("int8(count=-1)", "count=-1"),
+        ("int8()", "the setting ''"),
+        ("int8(count=3", r"int8\(count=3"),
+        ("int8(count=3)x", "Did you mean int8"),
+        ("", "''"),
+    ],
+)
+def test_what_is_not_of_the_grammar_is_refused(name: str, named: str) -> None:
+    with pytest.raises(OptionError, match=named):
+        recipe_named(name)
+
+
+def test_kinds_of_a_recipe_stand_behind_it() -> None:
+    given = ("int16x8", "int8(count=8)", "int8_optimized", "float32", "int8")
+    names = [recipe.name for recipe in recipes_named(given)]
+    assert names == ["float32", "int8", "int8(count=8)", "int8_optimized", "int16x8"]
+
+
+def test_commas_within_brackets_part_no_names() -> None:
+    assert names_in("float32, int8(range=mse,count=8),uint8,") == (
+        "float32",
+        "int8(range=mse,count=8)",
+        "uint8",
+    )
