@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.errors import ConversionError
+from engine.tflite_graph import expose, interpreter_of, packed, parsed
 from engine.types import FloatArray
 
 Batches = Callable[[], Iterator[FloatArray]]
@@ -100,7 +101,7 @@ class CollectedRanges:
         Raises:
             ConversionError: LiteRT refuses the model, or an activation is not finite.
         """
-        self.unsupported = _unsupported(_parsed(model))
+        self.unsupported = _unsupported(parsed(model))
         if self.unsupported is not None:
             return None
         digest = hashlib.sha256(model).digest()
@@ -127,19 +128,22 @@ def observe_activations(
     Raises:
         ConversionError: LiteRT refuses the model.
     """
-    parsed = _parsed(model)
-    graph = parsed.subgraphs[0]
-    found = activations(parsed)
+    objects = parsed(model)
+    graph = objects.subgraphs[0]
+    found = activations(objects)
     (start,) = [int(index) for index in graph.inputs]
     (input_name,) = [name for name, index in found.items() if index == start]
     del found[input_name]
     sizes = {name: _FLOAT_BYTES * prod(graph.tensors[i].shape) for name, i in found.items()}
     for number, names in enumerate(_passes(sizes, pass_bytes)):
-        graph.outputs = [found[name] for name in names]
-        # Signatures name the outputs that the model had.
-        parsed.signatureDefs = []
-        outputs = dict(zip(names, graph.outputs, strict=True))
-        interpreter = _interpreter(packed(parsed, len(model)))
+        outputs = {name: found[name] for name in names}
+        expose(objects, list(outputs.values()))
+        interpreter = interpreter_of(
+            packed(objects, len(model)),
+            len(os.sched_getaffinity(0)),
+            _STAGE,
+            "Leave the integer variants out.",
+        )
         for batch in _one_ahead(batches()):
             if number == 0:
                 observe(input_name, batch)
@@ -165,25 +169,25 @@ def with_ranges(model: bytes, ranges: ActivationRanges) -> bytes:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    parsed = _parsed(model)
-    for name, index in activations(parsed).items():
+    objects = parsed(model)
+    for name, index in activations(objects).items():
         if name not in ranges.bounds:
             raise ValueError(f"no range for the activation {name}")
         quantization = schema.QuantizationParametersT()
         low, high = ranges.bounds[name]
         quantization.min, quantization.max = [low], [high]
-        parsed.subgraphs[0].tensors[index].quantization = quantization
-    return packed(parsed, len(model))
+        objects.subgraphs[0].tensors[index].quantization = quantization
+    return packed(objects, len(model))
 
 
-def activations(parsed: Any) -> dict[str, int]:
+def activations(objects: Any) -> dict[str, int]:
     """Index by name of the float32 tensors that hold inputs or results of operators.
 
     Names that tensors share get the index as a suffix.
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    graph = parsed.subgraphs[0]
+    graph = objects.subgraphs[0]
     made = [int(index) for index in graph.inputs]
     made += [int(index) for operator in graph.operators for index in operator.outputs]
     floats = [i for i in made if graph.tensors[i].type == schema.TensorType.FLOAT32]
@@ -192,28 +196,12 @@ def activations(parsed: Any) -> dict[str, int]:
     return {name if shared[name] == 1 else f"{name}#{i}": i for i, name in names.items()}
 
 
-def packed(parsed: Any, size: int) -> bytes:
-    """The content of a TFLite file from its objects; `size` is about how long it will be."""
-    import flatbuffers
-
-    # A builder that has to grow doubles, which a large model would pay for in memory.
-    builder = flatbuffers.Builder(size + (1 << 20))
-    builder.Finish(parsed.Pack(builder), b"TFL3")
-    return bytes(builder.Output())
-
-
-def _parsed(model: bytes) -> Any:
-    from ai_edge_litert import schema_py_generated as schema
-
-    return schema.ModelT.InitFromPackedBuf(model, 0)
-
-
-def _unsupported(parsed: Any) -> str | None:
-    if len(parsed.subgraphs) > 1:
+def _unsupported(objects: Any) -> str | None:
+    if len(objects.subgraphs) > 1:
         return "the model has control flow in graphs of its own"
-    if any(code.customCode for code in parsed.operatorCodes):
+    if any(code.customCode for code in objects.operatorCodes):
         return "the model has operators outside TFLite's built-in set"
-    graph = parsed.subgraphs[0]
+    graph = objects.subgraphs[0]
     if any(tensor.isVariable for tensor in graph.tensors):
         return "the model keeps a state from call to call"
     if len(graph.inputs) != 1:
@@ -231,22 +219,6 @@ def _passes(sizes: Mapping[str, int], pass_bytes: int) -> list[list[str]]:
         passes[-1].append(name)
         held += size
     return passes
-
-
-def _interpreter(model: bytes) -> Any:
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        interpreter = Interpreter(model_content=model, num_threads=len(os.sched_getaffinity(0)))
-        interpreter.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        raise ConversionError(
-            _STAGE,
-            got=f"a refusal of the LiteRT interpreter ({str(error).splitlines()[0]})",
-            expected="a float32 model that it runs",
-            todo="Leave the integer variants out.",
-        ) from error
-    return interpreter
 
 
 def _one_ahead(batches: Iterator[FloatArray]) -> Iterator[FloatArray]:

@@ -1,0 +1,91 @@
+"""TFLite files as objects, through the schema: read, changed, packed again, loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Any
+
+from engine.errors import ConversionError
+
+
+def parsed(model: bytes) -> Any:
+    """The objects of a TFLite file (``schema_py_generated.ModelT``)."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    return schema.ModelT.InitFromPackedBuf(model, 0)
+
+
+def packed(parsed: Any, size: int) -> bytes:
+    """The content of a TFLite file from its objects; `size` is about how long it will be."""
+    import flatbuffers
+
+    # A builder that has to grow doubles, which a large model would pay for in memory.
+    builder = flatbuffers.Builder(size + (1 << 20))
+    builder.Finish(parsed.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def expose(parsed: Any, outputs: Sequence[int]) -> None:
+    """Make tensors the outputs of the first graph, instead of those it has.
+
+    LiteRT then keeps their values to the end of a call, with XNNPACK on.
+
+    Args:
+        parsed: The objects of a file; changed.
+        outputs: Indices of tensors.
+    """
+    parsed.subgraphs[0].outputs = list(outputs)
+    # Signatures name the outputs that the model had.
+    parsed.signatureDefs = []
+
+
+def operator_names(parsed: Any) -> list[str]:
+    """TFLite's name of each operator of the first graph, in order."""
+    names = _names("BuiltinOperator")
+    # Files from before 2020 fill only the deprecated field.
+    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in parsed.operatorCodes]
+    return [names[codes[operator.opcodeIndex]] for operator in parsed.subgraphs[0].operators]
+
+
+def type_names() -> dict[int, str]:
+    """Names of the schema's element types, in lower case, by number."""
+    return {number: name.lower() for number, name in _names("TensorType").items()}
+
+
+@cache
+def _names(kind: str) -> dict[int, str]:
+    from ai_edge_litert import schema_py_generated as schema
+
+    found = vars(getattr(schema, kind)).items()
+    return {number: name for name, number in found if not name.startswith("_")}
+
+
+def interpreter_of(model: bytes, threads: int, stage: str, todo: str) -> Any:
+    """A LiteRT interpreter, ready to run.
+
+    Args:
+        model: Content of a TFLite file.
+        threads: Threads it may use.
+        stage: What is being done, for the message.
+        todo: What a person can do where LiteRT refuses the model.
+
+    Returns:
+        The interpreter, its tensors allocated.
+
+    Raises:
+        ConversionError: LiteRT refuses the model.
+    """
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_content=model, num_threads=threads)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ConversionError(
+            stage,
+            got=f"a refusal of the LiteRT interpreter ({str(error).splitlines()[0]})",
+            expected="a model that it runs",
+            todo=todo,
+        ) from error
+    return interpreter
