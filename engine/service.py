@@ -259,8 +259,7 @@ def layers(
     """
     chosen = chosen_pictures(pictures, count)
     run.check_columns((variant,))
-    file = layers_file(run, variant, chosen)
-    known = read_layers(file)
+    known = stored_layers(run, variant, pictures, count=count)
     if known is not None:
         return known
     request = LayersRequest(
@@ -268,8 +267,15 @@ def layers(
     )
     with _worker_for(run, (variant,), host) as worker:
         found = worker.run("layers", request, LayerErrors, host.report)
-    keep_layers(file, found)
+    keep_layers(layers_file(run, variant, chosen), found)
     return found
+
+
+def stored_layers(
+    run: Run, variant: str, pictures: tuple[Picture, ...], *, count: int = DEFAULT_LAYERS_COUNT
+) -> LayerErrors | None:
+    """What `layers` would find in the run already, or None."""
+    return read_layers(layers_file(run, variant, chosen_pictures(pictures, count)))
 
 
 def _worker_for(run: Run, columns: tuple[str, ...], host: Host) -> AbstractContextManager[Worker]:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from engine.layer_errors.records import CauseName, Finding, Grid, LayerError
+from engine.layer_errors.records import CauseName, Finding, Grid, LayerError, kind_of
 
 ONE_BIT_DB = 20 * math.log10(2)
 
@@ -150,8 +150,8 @@ def outlier_channel(case: Case) -> Finding | None:
     who = "one channel" if one else f"{channels.outliers} channels"
     return Finding(
         "outlier_channel",
-        f"The range of this {_kind(layer)} is set by {who} out of {channels.channels}: channel "
-        f"{channels.widest} reaches {_real(channels.widest_reach)}, the others stay below "
+        f"The range of this {kind_of(layer.op)} is set by {who} out of {channels.channels}: "
+        f"channel {channels.widest} reaches {_real(channels.widest_reach)}, the others stay below "
         f"{_real(channels.others_reach)}",
         "Equalize the weights across layers before conversion, keep this layer in float32 or with "
         "16-bit activations, or clip the channel if the network bears it.",
@@ -208,7 +208,7 @@ def wrong_fixed_scale(case: Case) -> Finding | None:
         return None
     return Finding(
         "wrong_fixed_scale",
-        f"This {_kind(layer)} gives {_real(low)} to {_real(high)}, and its scale is "
+        f"This {kind_of(layer.op)} gives {_real(low)} to {_real(high)}, and its scale is "
         f"{layer.grid.scale:.3g} instead of {right:.3g}",
         "Convert again with a converter that knows the operator's fixed output range.",
         max(20 * math.log10(off), _above_covering(layer), ONE_BIT_DB),
@@ -310,7 +310,7 @@ def input_range(case: Case) -> Finding | None:
         return None
     return Finding(
         "input_range",
-        f"It suffers from the range of what it reads, {_kind(source)} {source.index}",
+        f"It suffers from the range of what it reads, {source.title}",
         f"Mend that one. {source.cause.remedy}",
         0.0,
     )
@@ -392,34 +392,6 @@ def _nearest_end(layer: LayerError) -> float:
     assert layer.grid is not None
     above = layer.high - layer.grid.high >= layer.grid.low - layer.low
     return layer.grid.high if above else layer.grid.low
-
-
-_KINDS: Mapping[str, str] = {
-    "CONV_2D": "convolution",
-    "DEPTHWISE_CONV_2D": "depthwise layer",
-    "FULLY_CONNECTED": "fully connected layer",
-    "TRANSPOSE_CONV": "transposed convolution",
-    "BATCH_MATMUL": "matrix product",
-    "ADD": "addition",
-    "MUL": "multiplication",
-    "MEAN": "mean",
-    "SOFTMAX": "softmax",
-    "LOGISTIC": "sigmoid",
-    "TANH": "tanh",
-    "CONCATENATION": "concatenation",
-    "HARD_SWISH": "hard-swish",
-    "AVERAGE_POOL_2D": "average pooling",
-    "MAX_POOL_2D": "max pooling",
-}
-
-
-def kind_of(op: str) -> str:
-    """What a person calls an operator: "depthwise layer" for ``DEPTHWISE_CONV_2D``."""
-    return _KINDS.get(op, op.lower().replace("_", " "))
-
-
-def _kind(layer: LayerError) -> str:
-    return kind_of(layer.op)
 
 
 def _counted(count: int, channels: int) -> str:

@@ -15,6 +15,27 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     import pandas as pd
 
+_KINDS = {
+    "ADD": "addition",
+    "AVERAGE_POOL_2D": "average pooling",
+    "BATCH_MATMUL": "matrix product",
+    "CONCATENATION": "concatenation",
+    "CONV_2D": "convolution",
+    "DEPTHWISE_CONV_2D": "depthwise layer",
+    "FULLY_CONNECTED": "fully connected layer",
+    "HARD_SWISH": "hard-swish",
+    "LOGISTIC": "sigmoid",
+    "MAX_POOL_2D": "max pooling",
+    "MUL": "multiplication",
+    "TRANSPOSE_CONV": "transposed convolution",
+}
+
+
+def kind_of(op: str) -> str:
+    """What a person calls an operator: "depthwise layer" for ``DEPTHWISE_CONV_2D``."""
+    return _KINDS.get(op, op.lower().replace("_", " "))
+
+
 CauseName = Literal[
     "wrong_normalisation",
     "saturated_range",
@@ -217,6 +238,11 @@ class LayerError:
     findings: tuple[Finding, ...] = ()
 
     @property
+    def title(self) -> str:
+        """What a person calls it: "depthwise layer 26"."""
+        return f"{kind_of(self.op)} {self.index}"
+
+    @property
     def cause(self) -> Finding | None:
         """The finding that costs most."""
         return self.findings[0] if self.findings else None
@@ -278,28 +304,21 @@ class LayerErrors:
 
     def rows(self) -> Iterator[dict[str, Any]]:
         """One flat row an operator: culprits first, then those without a counterpart."""
-        for layer in self.by_loss:
-            yield _row(layer)
-        for missing in self.unmatched:
-            row = dict.fromkeys(COLUMNS)
-            row |= {
-                "name": missing.name,
-                "op": missing.op,
-                "index": missing.index,
-                "shape": list(missing.shape),
-                "matched": False,
-                "side": missing.side,
-            }
-            yield row
+        from engine.layer_errors.rows import row_of, row_of_unmatched
+
+        yield from map(row_of, self.by_loss)
+        yield from map(row_of_unmatched, self.unmatched)
 
     def to_frame(self) -> pd.DataFrame:
-        """The paired operators in the network's order as a table with `COLUMNS`.
+        """The paired operators in the network's order as a table; see `engine.layer_errors.rows`.
 
         Figures that do not exist are missing values there.
         """
         import pandas as pd
 
-        rows = [_row(layer) for layer in self.layers]
+        from engine.layer_errors.rows import COLUMNS, row_of
+
+        rows = [row_of(layer) for layer in self.layers]
         return pd.DataFrame(rows, columns=list(COLUMNS)).drop(columns=["matched", "side"])
 
     def to_dict(self) -> dict[str, Any]:
@@ -311,107 +330,3 @@ class LayerErrors:
             "notes": list(self.notes),
             "layers": list(self.rows()),
         }
-
-
-COLUMNS = (
-    "name",
-    "op",
-    "sqnr_db",
-    "own_sqnr_db",
-    "mean_shift",
-    "saturation",
-    "range_used",
-    "weight_sqnr_db_worst",
-    "cause",
-    "cause_name",
-    "remedy",
-    "causes",
-    "index",
-    "shape",
-    "dtype",
-    "macs",
-    "error_ratio",
-    "own_error_ratio",
-    "own_mean_shift",
-    "own_mean_shift_ratio",
-    "own_shift_channel",
-    "own_channel_shift",
-    "mean_shift_ratio",
-    "shift_channel",
-    "channel_shift",
-    "channel_shift_ratio",
-    "rms",
-    "float_min",
-    "float_max",
-    "grid_min",
-    "grid_max",
-    "scale",
-    "clipped",
-    "dead_channels",
-    "killed_channels",
-    "weight_worst_channel",
-    "matched",
-    "side",
-)
-"""Keys of a row of `LayerErrors.rows`, in order."""
-
-
-def _row(layer: LayerError) -> dict[str, Any]:
-    run, own, grid, weights = layer.accumulated, layer.own, layer.grid, layer.weights
-    row: dict[str, Any] = dict.fromkeys(COLUMNS)
-    row |= {
-        "name": layer.name,
-        "op": layer.op,
-        "sqnr_db": _finite(run.sqnr_db),
-        "mean_shift": run.mean_shift,
-        "saturation": layer.saturation,
-        "range_used": layer.range_used,
-        "causes": [finding.cause for finding in layer.findings],
-        "index": layer.index,
-        "shape": list(layer.shape),
-        "dtype": layer.dtype,
-        "macs": layer.macs,
-        "error_ratio": run.error_ratio,
-        "mean_shift_ratio": _ratio(run.mean_shift, layer.rms),
-        "shift_channel": run.channel,
-        "channel_shift": run.channel_shift,
-        "channel_shift_ratio": _ratio(run.channel_shift, layer.rms),
-        "rms": layer.rms,
-        "float_min": layer.low,
-        "float_max": layer.high,
-        "clipped": layer.clipped,
-        "dead_channels": layer.channels.dead,
-        "killed_channels": layer.channels.killed,
-        "matched": True,
-    }
-    if own is not None:
-        row |= {
-            "own_sqnr_db": _finite(own.sqnr_db),
-            "own_error_ratio": own.error_ratio,
-            "own_mean_shift": own.mean_shift,
-            "own_mean_shift_ratio": _ratio(own.mean_shift, layer.rms),
-            "own_shift_channel": own.channel,
-            "own_channel_shift": own.channel_shift,
-        }
-    if grid is not None:
-        row |= {"grid_min": grid.low, "grid_max": grid.high, "scale": grid.scale}
-    if weights is not None:
-        row |= {
-            "weight_sqnr_db_worst": weights.worst_sqnr_db,
-            "weight_worst_channel": weights.worst_channel,
-        }
-    if layer.cause is not None:
-        row |= {
-            "cause": layer.cause.sentence,
-            "cause_name": layer.cause.cause,
-            "remedy": layer.cause.remedy,
-        }
-    return row
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
-
-
-def _ratio(value: float, rms: float) -> float | None:
-    return value / rms if rms else None
