@@ -16,6 +16,7 @@ page = st.navigation(
             title="Logit differences",
             icon=":material/scatter_plot:",
         ),
+        st.Page("pages/dashboard/layers.py", title="Layers", icon=":material/layers:"),
         st.Page(
             "pages/dashboard/latency_and_size.py",
             title="Latency and size",

@@ -25,7 +25,14 @@ import engine
 from engine.store import HOME_VARIABLE
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("convert", "predictions", "logit_differences", "latency_and_size", "run_details")
+PAGES = (
+    "convert",
+    "predictions",
+    "logit_differences",
+    "layers",
+    "latency_and_size",
+    "run_details",
+)
 WIDTHS = {1440: 1000, 390: 844}
 THEMES = ("light", "dark")
 ADDRESSES = {"convert": ""}  # the first page has none of its own
@@ -89,6 +96,7 @@ def main(folder: Path) -> None:
         run = engine.convert(calibration_count=32)
         engine.latency(run, rounds=20)
         engine.compare(run, ROOT / "sample_images")
+        engine.layers(run, "int8", ROOT / "sample_images")
         with dashboard() as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]

@@ -13,9 +13,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.api import add_files, compare, convert, latency, models
+    from engine.api import add_files, compare, convert, latency, layers, models
     from engine.comparison.comparison import Comparison
     from engine.errors import EngineError, UserMistake
+    from engine.layer_errors.records import LayerErrors
     from engine.preprocess import PreprocessSpec
     from engine.requests import PreprocessChoice
     from engine.runs import Run
@@ -27,6 +28,7 @@ _HOMES = {
     "Comparison": "engine.comparison.comparison",
     "EngineError": "engine.errors",
     "Latency": "engine.types",
+    "LayerErrors": "engine.layer_errors.records",
     "PreprocessChoice": "engine.requests",
     "PreprocessSpec": "engine.preprocess",
     "Run": "engine.runs",
@@ -36,6 +38,7 @@ _HOMES = {
     "compare": "engine.api",
     "convert": "engine.api",
     "latency": "engine.api",
+    "layers": "engine.api",
     "models": "engine.api",
 }
 
@@ -43,6 +46,7 @@ __all__ = [
     "Comparison",
     "EngineError",
     "Latency",
+    "LayerErrors",
     "PreprocessChoice",
     "PreprocessSpec",
     "Run",
@@ -53,6 +57,7 @@ __all__ = [
     "compare",
     "convert",
     "latency",
+    "layers",
     "models",
 ]
 

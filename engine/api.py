@@ -1,4 +1,4 @@
-"""The functions of ``import engine``: a conversion, a comparison, a timing, the catalogue."""
+"""The functions of ``import engine``: conversion, comparison, layers, timing, catalogue."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
+    DEFAULT_LAYERS_COUNT,
     DEFAULT_MODEL,
     CalibrationChoice,
     ConvertRequest,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison
     from engine.images import Picture
     from engine.jobs import OnProgress
+    from engine.layer_errors.records import LayerErrors
     from engine.networks.catalog import CatalogEntry
     from engine.runs import Run
 
@@ -166,6 +168,37 @@ def compare(
         labels=labels,
         latency=latency,
     )
+
+
+def layers(
+    run: Run | PathLike,
+    variant: str,
+    images: PathLike | Iterable[PathLike],
+    *,
+    count: int = DEFAULT_LAYERS_COUNT,
+    on_progress: OnProgress = _silent,
+) -> LayerErrors:
+    """Measure what each operator of an integer variant loses against float32, and why.
+
+    Args:
+        run: A run, or its folder.
+        variant: An integer variant, or an integer file of another tool that was added.
+        images: A folder of pictures, or picture files.
+        count: Pictures to use: all where there are fewer, else some at equal distances.
+        on_progress: Called for every step.
+
+    Returns:
+        One record an operator; see its ``by_loss``, ``to_frame`` and ``to_dict``.
+
+    Raises:
+        UserMistake: A name, a picture or the count is wrong.
+        ConversionError: The variant gives other answers when its activations are kept.
+        WorkerError: The worker process failed.
+    """
+    from engine import service
+
+    host = service.Foreground(on_progress)
+    return service.layers(_run(run), variant, _pictures(images), host, count=count)
 
 
 def add_files(

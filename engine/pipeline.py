@@ -14,6 +14,7 @@ import numpy as np
 
 from engine.comparison.latency import interleaved
 from engine.images import Picture
+from engine.layer_errors.records import LayerErrors
 from engine.preprocess import PreprocessSpec
 from engine.requests import (
     TRYING,
@@ -23,6 +24,7 @@ from engine.requests import (
     FileLatencyRequest,
     InspectRequest,
     LatencyRequest,
+    LayersRequest,
     RouteRequest,
 )
 from engine.run.base import Runner
@@ -105,6 +107,13 @@ def evaluate_run(request: EvaluateRequest, report: Report) -> bool:
 
     evaluate(request, report, lambda run, column: column_runner(run, column, 1), usable_cores())
     return True
+
+
+def measure_layers(request: LayersRequest, report: Report) -> LayerErrors:
+    """Measure layer errors; see `engine.layer_errors.task`."""
+    from engine.layer_errors.task import measured
+
+    return measured(request, report, usable_cores())
 
 
 def measure_run(request: LatencyRequest, report: Report) -> Latency:

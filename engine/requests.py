@@ -12,6 +12,7 @@ from engine.types import Layout, LoweringName
 
 DEFAULT_MODEL = "efficientnet_lite0"
 DEFAULT_CALIBRATION_COUNT = 100
+DEFAULT_LAYERS_COUNT = 32
 TRYING = "Trying the file on a picture"
 """Stage that a worker reports when it begins to read a file from elsewhere."""
 
@@ -134,6 +135,21 @@ class EvaluateRequest:
     columns: tuple[str, ...]
     pictures: tuple[PictureFile, ...]
     folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayersRequest:
+    """Measure what each operator of an integer variant loses against float32.
+
+    Attributes:
+        run: Run folder.
+        variant: Name of the variant, or of a file from elsewhere.
+        pictures: Pictures to show to both.
+    """
+
+    run: str
+    variant: str
+    pictures: tuple[PictureFile, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@
     RUN/logits/<pictures>/     stored answers, one array a column
     RUN/latency/               stored timings
     RUN/also/                  files from elsewhere: NAME.tflite, and NAME.json, written last
+    RUN/layers/                stored layer errors, one file a variant and set of pictures
     RUN/lowering/              a run of the other lowering, and what the two cost
 
 A run is made in a folder beside its place and moved there when it is whole. Variants are added
@@ -42,6 +43,7 @@ LOGITS = "logits"
 LATENCY = "latency"
 ALSO = "also"
 LOWERING = "lowering"
+LAYERS = "layers"
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,16 +24,20 @@ from engine.converters.recipes import recipes_named
 from engine.errors import OptionError, RunError
 from engine.images import Picture
 from engine.jobs import OnProgress, Worker
+from engine.layer_errors.records import LayerErrors
+from engine.layer_errors.stored import chosen_pictures, keep_layers, layers_file, read_layers
 from engine.logits import logit_files, write_index
 from engine.manifest import run_key, versions
 from engine.networks.catalog import CatalogEntry
 from engine.picture_labels import labels_from_csv, labels_from_folders
 from engine.requests import (
+    DEFAULT_LAYERS_COUNT,
     CatalogRequest,
     ConvertRequest,
     ConvertTask,
     EvaluateRequest,
     LatencyRequest,
+    LayersRequest,
     ModelChoice,
     PictureFile,
 )
@@ -211,10 +215,7 @@ def evaluate(
             request = EvaluateRequest(
                 run=str(run.folder),
                 columns=missing,
-                pictures=tuple(
-                    PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256)
-                    for p in pictures
-                ),
+                pictures=_picture_files(pictures),
                 folder=str(side),
             )
             worker.run("evaluate", request, bool, host.report)
@@ -223,6 +224,58 @@ def evaluate(
             for column in missing:
                 os.replace(side / f"{column}.npy", files[column])
     return {column: np.load(file, mmap_mode="r") for column, file in files.items()}
+
+
+def _picture_files(pictures: tuple[Picture, ...]) -> tuple[PictureFile, ...]:
+    return tuple(
+        PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256) for p in pictures
+    )
+
+
+def layers(
+    run: Run,
+    variant: str,
+    pictures: tuple[Picture, ...],
+    host: Host,
+    *,
+    count: int = DEFAULT_LAYERS_COUNT,
+) -> LayerErrors:
+    """What each operator of an integer variant loses; what was measured before is read.
+
+    Args:
+        run: The run.
+        variant: An integer variant, or an integer file from elsewhere.
+        pictures: At least one picture.
+        host: Gets the worker and its progress.
+        count: Pictures to use: all where there are fewer, else some at equal distances.
+
+    Returns:
+        One record an operator, with causes.
+
+    Raises:
+        UserMistake: The variant, a picture or the count is wrong.
+        ConversionError: The variant gives other answers when its activations are kept.
+        WorkerError: The worker process failed.
+    """
+    chosen = chosen_pictures(pictures, count)
+    run.check_columns((variant,))
+    known = stored_layers(run, variant, pictures, count=count)
+    if known is not None:
+        return known
+    request = LayersRequest(
+        run=str(run.folder.absolute()), variant=variant, pictures=_picture_files(chosen)
+    )
+    with _worker_for(run, (variant,), host) as worker:
+        found = worker.run("layers", request, LayerErrors, host.report)
+    keep_layers(layers_file(run, variant, chosen), found)
+    return found
+
+
+def stored_layers(
+    run: Run, variant: str, pictures: tuple[Picture, ...], *, count: int = DEFAULT_LAYERS_COUNT
+) -> LayerErrors | None:
+    """What `layers` would find in the run already, or None."""
+    return read_layers(layers_file(run, variant, chosen_pictures(pictures, count)))
 
 
 def _worker_for(run: Run, columns: tuple[str, ...], host: Host) -> AbstractContextManager[Worker]:

@@ -29,6 +29,7 @@ from engine.requests import (
     FileLatencyRequest,
     InspectRequest,
     LatencyRequest,
+    LayersRequest,
     RouteRequest,
 )
 from engine.turns import turn
@@ -72,6 +73,7 @@ Message = ProgressMessage | ResultMessage | ErrorMessage
 TASKS: dict[str, tuple[type[Any], str]] = {
     "convert": (ConvertTask, "convert_run"),
     "evaluate": (EvaluateRequest, "evaluate_run"),
+    "layers": (LayersRequest, "measure_layers"),
     "latency": (LatencyRequest, "measure_run"),
     "time_files": (FileLatencyRequest, "time_files"),
     "litert_torch": (RouteRequest, "litert_torch_files"),

@@ -17,6 +17,7 @@ from engine.cli.compare import compare
 from engine.cli.convert import convert
 from engine.cli.files import files
 from engine.cli.latency import latency
+from engine.cli.layers import layers
 from engine.cli.lowerings import lowerings
 from engine.cli.models import models
 from engine.cli.report import report_json
@@ -36,7 +37,7 @@ def commands() -> None:
     """
 
 
-for command in (models, convert, compare, latency, files, lowerings, report_json):
+for command in (models, convert, compare, layers, latency, files, lowerings, report_json):
     commands.add_command(command)
 
 

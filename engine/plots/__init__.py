@@ -13,6 +13,7 @@ from engine.plots.answers import (
 )
 from engine.plots.costs import latency_bars, latency_samples, size_bars
 from engine.plots.ladder import hop_ladder
+from engine.plots.layers import layer_histogram, layer_line
 from engine.plots.lowerings import lowering_latency, lowering_operators
 from engine.plots.trade_off import TradeOffPoint, trade_off, trade_off_by_size
 
@@ -23,6 +24,8 @@ __all__ = [
     "hop_ladder",
     "latency_bars",
     "latency_samples",
+    "layer_histogram",
+    "layer_line",
     "logit_scatter",
     "lowering_latency",
     "lowering_operators",

@@ -17,7 +17,8 @@ ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted((ROOT / "pages" / "dashboard").glob("*.py"))
 TIMEOUT = 120
 JOBS = [
-    f"qlab_job_{key}" for key in ("catalog", "convert", "evaluate", "latency", "also", "lowerings")
+    f"qlab_job_{key}"
+    for key in ("catalog", "convert", "evaluate", "layers", "latency", "also", "lowerings")
 ]
 
 
@@ -65,6 +66,7 @@ def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
         ("convert", "efficientnet_lite0 became seven TFLite variants"),
         ("predictions", "pictures"),
         ("logit_differences", "the logits most"),
+        ("layers", "above the error"),
         ("latency_and_size", "smaller than float32"),
         ("run_details", "efficientnet_lite0 with its own weights"),
     ],

@@ -1,0 +1,1 @@
+"""What each operator of an integer variant loses against its float32 counterpart, and why."""

@@ -1,0 +1,69 @@
+"""Stored layer errors: ``RUN/layers/<variant>-<file>-<pictures>.json``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from engine.errors import OptionError
+from engine.images import Picture, digest_of
+from engine.layer_errors.records import LayerErrors
+from engine.runs import LAYERS, Run
+from engine.types import Artifact
+
+
+def chosen_pictures(pictures: tuple[Picture, ...], count: int) -> tuple[Picture, ...]:
+    """The pictures to measure with: at equal distances, since folders are sorted by motif.
+
+    Raises:
+        OptionError: The count is less than 1.
+    """
+    if count < 1:
+        raise OptionError(
+            "Measuring layer errors",
+            got=f"{count} pictures",
+            expected="1 or more",
+            todo="Give another count.",
+        )
+    if count >= len(pictures):
+        return pictures
+    return tuple(pictures[place * len(pictures) // count] for place in range(count))
+
+
+def computes_in_integers(card: Artifact) -> bool:
+    """Whether a file's activations are integers, of some operators at least.
+
+    Float16 and dynamic-range files hold integers or halves as weights alone: they have float
+    edges, and nothing that quantizes on the way.
+    """
+    edges = (*card.inputs, *card.outputs)
+    return "QUANTIZE" in card.operators or any("int" in edge.dtype for edge in edges)
+
+
+def layers_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
+    """Where the layer errors of a variant on a set of pictures are, or will be.
+
+    Raises:
+        OptionError: The run has no such variant.
+    """
+    card = run.artifact(variant)
+    name = f"{variant}-{card.sha256[:12]}-{digest_of(pictures)[:12]}.json"
+    return run.folder / LAYERS / name
+
+
+def read_layers(file: Path) -> LayerErrors | None:
+    """What is stored in a file; None where it is absent or of another version."""
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=LayerErrors)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def keep_layers(file: Path, found: LayerErrors) -> None:
+    """Store layer errors, whole or not at all."""
+    file.parent.mkdir(exist_ok=True)
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    aside.write_bytes(msgspec.json.encode(found))
+    os.replace(aside, file)

@@ -1,0 +1,77 @@
+"""The worker's part: a run's files and its pictures, measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from engine.converters.recipes import FLOAT32
+from engine.errors import RunError
+from engine.fitted_pictures import FittedPictures
+from engine.images import Picture
+from engine.layer_errors.analysis import layer_errors
+from engine.layer_errors.measuring import STAGE
+from engine.layer_errors.records import LayerErrors
+from engine.requests import LayersRequest
+from engine.run.base import in_layout
+from engine.runs import WORK, Run
+from engine.types import FloatArray, Progress
+
+
+def measured(
+    request: LayersRequest, report: Callable[[Progress], None], threads: int
+) -> LayerErrors:
+    """Measure the layer errors of a variant of a run.
+
+    Args:
+        request: Run, variant and pictures.
+        report: Receives progress.
+        threads: Threads to use.
+
+    Returns:
+        One record an operator.
+
+    Raises:
+        UserMistake: A picture cannot be decoded, the run has no float32 file, or the variant
+            cannot be measured.
+        ConversionError: See `engine.layer_errors.analysis.layer_errors`.
+    """
+    run = Run.open(request.run)
+    pictures = [Picture(p.name, Path(p.path), p.sha256) for p in request.pictures]
+    fitted = FittedPictures(run.manifest.preprocess, {picture.sha256 for picture in pictures})
+    layout, total = run.layout(request.variant), len(pictures)
+    stage = f"Comparing {request.variant} with float32, operator by operator"
+
+    def batches() -> Iterator[FloatArray]:
+        for done, picture in enumerate(pictures):
+            report(Progress(stage, done, total))
+            yield in_layout(fitted.input_of(picture)[None], layout)
+
+    return layer_errors(
+        float32_file(run).read_bytes(),
+        run.file(request.variant).read_bytes(),
+        batches,
+        run=run.folder.name,
+        variant=request.variant,
+        pictures=total,
+        threads=max(1, min(threads, total)),
+    )
+
+
+def float32_file(run: Run) -> Path:
+    """The float32 TFLite file that a run's integer variants were made from.
+
+    Raises:
+        RunError: The run has none.
+    """
+    file = run.folder / WORK / f"{FLOAT32.name}.tflite"
+    if file.is_file():
+        return file
+    if FLOAT32.name in run.variants:
+        return run.file(FLOAT32.name)
+    raise RunError(
+        STAGE,
+        got=f"no float32 file in the run {run.folder.name}",
+        expected="the one that its integer variants were made from",
+        todo="Add it with: python -m engine convert --variants float32.",
+    )

@@ -1,0 +1,78 @@
+"""Sentences about layer errors, made from figures; see `engine.sentences`."""
+
+from __future__ import annotations
+
+import math
+
+from engine import formats
+from engine.layer_errors.records import LayerError, LayerErrors
+from engine.sentences import counted, listed
+
+STANDS_OUT_DB = 3.0
+"""Findings that cost less than half a bit are no reason to name an operator."""
+
+_NAMED = 3
+
+
+def culprits(found: LayerErrors) -> tuple[LayerError, ...]:
+    """Operators with a cause of their own, the likeliest culprit first."""
+    return tuple(
+        layer
+        for layer in found.by_loss
+        if layer.cause is not None and layer.cause.severity_db >= STANDS_OUT_DB
+    )
+
+
+def layers_headline(found: LayerErrors) -> str:
+    """Which operators stand out, and what is left of the signal at the end."""
+    if all(layer.accumulated.error_ratio in (0.0, None) for layer in found.layers):
+        return f"No difference found: every operator of {found.variant} gives what float32 gives"
+    end = found.layers[-1].accumulated.sqnr_db
+    left = "" if end is None else f"the signal ends {formats.decibels(end)} above the error"
+    total, named = len(found.layers), culprits(found)
+    if not named:
+        plain = f"No operator of {found.variant} stands out among {total}: rounding adds up"
+        return f"{plain}, and {left}" if left else plain
+    verb = "stands" if len(named) == 1 else "stand"
+    number = counted(len(named), "").strip().removesuffix(" s")
+    who = f"{number} of {total} operators {verb} out in {found.variant}"
+    first = listed([layer.title for layer in named[:_NAMED]])
+    first = first if len(named) <= _NAMED else f"{first} first"
+    return f"{who}: {first}" + (f"; {left}" if left else "")
+
+
+def why(layer: LayerError) -> str:
+    """Why an operator loses, in plain words; without a rule that says so, rounding alone."""
+    if layer.cause is not None:
+        return f"{layer.cause.sentence}."
+    own = layer.own.sqnr_db if layer.own is not None else None
+    if layer.grid is None:
+        return "It computes in float32, and loses nothing of its own."
+    if own is None or math.isinf(own):
+        return "It adds no error of its own."
+    steps = layer.grid.highest - layer.grid.lowest + 1
+    return (
+        f"Rounding alone: {steps} steps over {layer.grid.low:.3g} to {layer.grid.high:.3g}, "
+        "weights and input rounded, too. No rule finds a cause that could be mended."
+    )
+
+
+def histogram_caption(layer: LayerError) -> str:
+    """What the histogram of an operator's float values shows."""
+    if layer.grid is None:
+        return "This operator computes in float32: there is no grid."
+    used = formats.percent(layer.range_used)
+    text = (
+        f"The values span {used} of the grid of {layer.grid.low:.3g} to {layer.grid.high:.3g}; "
+        f"one step is {layer.grid.scale:.2g}."
+    )
+    beyond = layer.below + layer.above
+    if beyond:
+        text += f" {beyond:,} values lie beyond it and are cut off."
+    channels = layer.channels
+    if channels.outliers:
+        text += (
+            f" Channel {channels.widest} reaches {channels.widest_reach:.3g}, the others stay "
+            f"below {channels.others_reach:.3g}."
+        )
+    return text

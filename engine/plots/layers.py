@@ -1,0 +1,158 @@
+"""Layer errors along the network, and one operator's values over its grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from engine import formats
+from engine.layer_errors.records import Deviation, LayerError, LayerErrors
+from engine.palette import style_of
+from engine.plots.frame import LINE, framed, noted
+
+_LINE_HEIGHT = 400
+_HISTOGRAM_HEIGHT = 300
+_TOWER = 3.0
+
+
+def layer_line(found: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
+    """Signal over error along the network: as it runs, and of each operator alone.
+
+    Args:
+        found: The layer errors.
+        named: Operators to mark by name.
+
+    Returns:
+        Two lines over the operators; higher is closer to float32. Operators that only pass their
+        input's grid on, such as PAD, add no error and are left out, unless all do.
+    """
+    style = style_of(found.variant)
+    layers = [layer for layer in found.layers if layer.own_grid] or list(found.layers)
+    figure = go.Figure()
+    # Lone operators first, so that the line of the network lies over them.
+    for title, own in (("alone", True), ("so far", False)):
+        points = [
+            (layer, value)
+            for layer in layers
+            if (value := _drawn(layer.own if own else layer.accumulated)) is not None
+        ]
+        figure.add_trace(
+            go.Scatter(
+                x=[layer.index for layer, _ in points],
+                y=[value for _, value in points],
+                mode="markers" if own else "lines+markers",
+                name=title,
+                marker={
+                    "color": style.hue,
+                    "symbol": "circle-open" if own else style.symbol,
+                    "size": 7,
+                    "opacity": 0.75 if own else 1.0,
+                },
+                line={"color": style.hue, "dash": style.dash, "width": 2},
+                customdata=[
+                    f"{layer.title}, {' × '.join(map(str, layer.shape))}" for layer, _ in points
+                ],
+                hovertemplate=f"%{{customdata}}<br>{title}: %{{y:.1f}} dB<extra></extra>",
+            )
+        )
+        if points:
+            text = f"<b>{found.variant}</b>, so far" if not own else "each operator alone"
+            last, value = points[-1]
+            figure.add_annotation(
+                x=last.index,
+                y=value,
+                text=text,
+                font={"color": style.hue},
+                showarrow=False,
+                xanchor="right",
+                yanchor="top" if not own else "bottom",
+                yshift=-8 if not own else 8,
+            )
+    _mark(figure, found, named)
+    return framed(
+        figure,
+        x="input → the network, operator by operator → logits",
+        y="signal over error, dB (higher is closer)",
+        height=_LINE_HEIGHT,
+    )
+
+
+def _drawn(deviation: Deviation | None) -> float | None:
+    value = None if deviation is None else deviation.sqnr_db
+    return value if value is not None and math.isfinite(value) else None
+
+
+def _mark(figure: go.Figure, found: LayerErrors, named: Sequence[LayerError]) -> None:
+    middle = (found.layers[0].index + found.layers[-1].index) / 2
+    for row, layer in enumerate(named):
+        figure.add_vline(x=layer.index, line={"color": LINE, "dash": "dot", "width": 1.5})
+        left = layer.index > middle
+        figure.add_annotation(
+            x=layer.index,
+            yref="paper",
+            y=1.0,
+            text=layer.title,
+            showarrow=False,
+            xanchor="right" if left else "left",
+            yanchor="bottom",
+            xshift=-4 if left else 4,
+            yshift=16 * (len(named) - 1 - row),
+        )
+
+
+def layer_histogram(layer: LayerError, variant: str) -> go.Figure:
+    """Float values of an operator over the integer grid that stands for them.
+
+    Args:
+        layer: The operator; without a grid the figure is empty and says so.
+        variant: Whose hue it has.
+
+    Returns:
+        Bars from 0 over the whole grid. A tower more than three times as tall as the next bar is
+        cut, with its share written on it, so that the others can be seen.
+    """
+    figure = go.Figure()
+    hue = style_of(variant).hue
+    notes = []
+    if layer.grid is None:
+        notes.append("computes in float32: no grid")
+    else:
+        total = sum(layer.histogram) + layer.below + layer.above
+        shares = [count / max(total, 1) for count in layer.histogram]
+        width = layer.grid.width / len(shares)
+        centres = [layer.grid.low + width * (cell + 0.5) for cell in range(len(shares))]
+        figure.add_trace(
+            go.Bar(
+                x=centres,
+                y=shares,
+                width=width,
+                marker={"color": hue, "line": {"width": 0}},
+                hovertemplate="%{y:.2%} of the values near %{x:.3g}<extra></extra>",
+            )
+        )
+        first, second = sorted(shares, reverse=True)[:2]
+        if second and first > _TOWER * second:
+            figure.update_yaxes(range=[0, second * 1.35])
+            figure.add_annotation(
+                x=centres[shares.index(first)],
+                y=second * 1.35,
+                text=f"{formats.percent(first)} here",
+                showarrow=False,
+                xanchor="left" if shares.index(first) < len(shares) / 2 else "right",
+                yanchor="top",
+                xshift=8 if shares.index(first) < len(shares) / 2 else -8,
+            )
+        for count, end in ((layer.below, "below"), (layer.above, "above")):
+            if count:
+                notes.append(f"{formats.percent(count / total)} cut off {end} the grid")
+    figure.update_yaxes(tickformat="~%")
+    framed(
+        figure,
+        x="float value, over the whole grid",
+        y="share of the values",
+        height=_HISTOGRAM_HEIGHT,
+    )
+    figure.update_layout(bargap=0)
+    return noted(figure, notes)

@@ -1,0 +1,40 @@
+"""Layers: where along the network an integer variant loses, and why."""
+
+import streamlit as st
+
+from engine import layer_sentences, plots
+from pages.components import layers
+from pages.components.picture_source import choose_pictures
+from pages.components.problems import no_run_yet
+from pages.components.session import current_run, pictures
+
+run = current_run()
+if run is None:
+    no_run_yet()
+assert run is not None
+headline = st.container()
+with st.container(horizontal=True, vertical_alignment="center"):
+    variant = layers.choose_variant(run)
+    count = st.empty()
+with st.expander(f"Pictures ({len(pictures())})", icon=":material/photo_library:"):
+    shown = choose_pictures()
+with headline:
+    found = layers.layers_or_wait(run, variant, shown)
+    st.title(layer_sentences.layers_headline(found))
+count.caption(f"{found.pictures} pictures")
+named = layer_sentences.culprits(found)[:3]
+with st.container(border=True):
+    st.subheader("Signal over error, from input to logits")
+    st.plotly_chart(plots.layer_line(found, named), key="layer_line")
+left, right = st.columns(2, gap="medium")
+with left.container(border=True, height="stretch"):
+    st.subheader("Who loses most")
+    layers.show_worst(found)
+chart = right.container(border=True, height="stretch")
+with st.container(border=True):
+    st.subheader("All operators")
+    st.caption("Choose a row to see that operator's values over its integer grid.")
+    chosen = layers.show_operators(found)
+with chart:
+    layers.show_operator(chosen, variant)
+layers.show_notes(run, found)

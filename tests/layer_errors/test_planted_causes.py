@@ -1,0 +1,116 @@
+"""Diseases planted in a small network are named first, with the right cause."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from engine.layer_errors.records import LayerErrors
+from tests.tiny_quantized import Tiny, healthy
+
+
+def first(found: LayerErrors) -> tuple[str, str]:
+    """Name and cause of the row that stands first."""
+    row = next(found.rows())
+    return row["name"], row["cause_name"]
+
+
+def scaled_channel(network: Tiny, layer: int, channel: int, factor: float, undo: bool) -> Tiny:
+    """Scale a channel of a layer, and the next layer's weights for it the other way if asked."""
+    weights = [array.copy() for array in network.weights]
+    biases = [array.copy() for array in network.biases]
+    weights[layer - 1][channel] *= factor
+    biases[layer - 1][channel] *= factor
+    if undo:
+        weights[layer][:, channel] /= factor
+    return replace(network, weights=tuple(weights), biases=tuple(biases))
+
+
+def test_a_network_without_a_fault_has_no_cause() -> None:
+    found = healthy().errors()
+    assert [row["cause"] for row in found.rows()] == [None] * 4
+    assert all(layer.own is not None and layer.own.sqnr_db > 35 for layer in found.layers)
+
+
+@pytest.mark.parametrize("undo", [True, False])
+@pytest.mark.parametrize("layer", [1, 2, 3])
+def test_a_channel_scaled_200_times(layer: int, undo: bool) -> None:
+    found = scaled_channel(healthy(), layer, 5, 200.0, undo).errors()
+    assert first(found) == (f"t{layer}", "outlier_channel")
+    sentence = next(found.rows())["cause"]
+    assert "one channel out of 16" in sentence
+    assert "channel 5 reaches" in sentence
+
+
+@pytest.mark.parametrize("layer", [1, 2, 3, 4])
+def test_a_range_cut_to_a_tenth(layer: int) -> None:
+    network = healthy()
+    values = network.activations()[layer]
+    cut = float(values.min()) / 10, float(values.max()) / 10
+    found = replace(network, ranges={layer: cut}).errors()
+    assert first(found) == (f"t{layer}", "saturated_range")
+    if layer < 4:
+        after = found.layers[layer]
+        assert after.cause is not None
+        assert after.cause.cause == "input_range"
+
+
+@pytest.mark.parametrize("layer", [1, 2, 3, 4])
+@pytest.mark.parametrize("steps", [3.0, -3.0])
+def test_a_bias_shifted_by_three_steps(layer: int, steps: float) -> None:
+    network = healthy()
+    found = replace(network, shifts={layer: steps}).errors()
+    assert first(found) == (f"t{layer}", "mean_shift")
+    own = found.layers[layer - 1].own
+    assert own is not None
+    assert own.mean_shift == pytest.approx(steps * network.grid(layer)[0], rel=0.05)
+    assert ("too high" if steps > 0 else "too low") in next(found.rows())["cause"]
+
+
+def test_a_range_far_wider_than_the_values() -> None:
+    found = replace(healthy(), ranges={2: (-40.0, 40.0)}).errors()
+    assert first(found) == ("t2", "range_too_wide")
+
+
+def test_one_scale_for_weights_of_channels_that_differ_200_times() -> None:
+    # The bias of the small channels is scaled, too, so that the activations differ as much.
+    network = replace(scaled_channel(healthy(), 2, 5, 200.0, True), per_tensor=frozenset({2}))
+    layer = network.errors().layers[1]
+    assert {finding.cause for finding in layer.findings} >= {
+        "per_tensor_weights",
+        "outlier_channel",
+    }
+    assert layer.weights is not None
+    assert layer.weights.scales == 1
+    assert layer.weights.spread > 100
+
+
+@pytest.mark.parametrize("calibrated", [(0.0, 255.0), (0.0, 1.0), (-1.0, 0.3)])
+def test_wrong_normalisation_in_calibration(calibrated: tuple[float, float]) -> None:
+    found = replace(healthy(), ranges={0: calibrated}).errors()
+    assert first(found) == ("t1", "wrong_normalisation")
+
+
+def test_pictures_that_the_calibration_did_not_cover() -> None:
+    network = healthy(pictures=64)
+    covered = network.activations()[2]
+    glare = network.pictures.copy()
+    glare[0, 0, 0] *= 4
+    ranges = {2: (float(covered.min()), float(covered.max()))}
+    found = replace(network, pictures=glare, ranges=ranges).errors()
+    assert found.layers[1].cause is not None
+    assert found.layers[1].cause.cause == "calibration_does_not_cover"
+    assert found.layers[1].clipped is not None
+    assert 0 < found.layers[1].clipped < 0.001
+
+
+def test_dead_channels() -> None:
+    network = healthy()
+    weights = [array.copy() for array in network.weights]
+    weights[1][:3] = 0.0
+    found = replace(network, weights=tuple(weights)).errors()
+    layer = found.layers[1]
+    assert layer.channels.dead == 3
+    assert "dead_channels" in {finding.cause for finding in layer.findings}
+    assert layer.findings[-1].severity_db == 0
