@@ -178,7 +178,7 @@ class Conversion:
         file.write_bytes(with_edges(core, recipe.edges))
 
     def _finish_tflite(self, recipe: Recipe, started: float, file: Path, model: _Model) -> None:
-        against = SAVEDMODEL if recipe is FLOAT32 else FLOAT32.name
+        against = SAVEDMODEL if recipe == FLOAT32 else FLOAT32.name
         foreign = artifact_of(file, variant=recipe.name, layout=self._input_layout).select_tf
         if foreign:
             why = f"LiteRT does not run SELECT_TF operators ({', '.join(foreign)})"
