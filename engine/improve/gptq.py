@@ -1,0 +1,119 @@
+"""Rounding of weights that lets later weights make up for the error of earlier ones.
+
+Frantar, Ashkboos, Hoefler, Alistarh: GPTQ (2022), in the batched form with one Hessian a group.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.types import FloatArray
+
+LIMIT = 127
+"""Weights stay symmetric: TFLite's specification has -127 to 127."""
+DAMPING = 0.01
+_BLOCK = 128
+_SHRINKS = np.linspace(1.0, 0.7, 16)
+
+
+def covariance(rows: FloatArray) -> FloatArray:
+    """Centred second moments of rows.
+
+    The mean is left out, because the bias makes up for what rounding does to it.
+
+    Args:
+        rows: Shape (groups, rows, length).
+
+    Returns:
+        Shape (groups, length, length), float64.
+    """
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    products = np.matmul(centred.transpose(0, 2, 1), centred) / np.float32(rows.shape[1])
+    return np.asarray(products, np.float64)
+
+
+def nearest(weights: FloatArray, steps: FloatArray) -> FloatArray:
+    """Plain rounding to -127 to 127 steps.
+
+    Args:
+        weights: Shape (groups, channels, length).
+        steps: Shape (groups, channels).
+    """
+    return np.asarray(np.clip(np.rint(weights / steps[..., None]), -LIMIT, LIMIT))
+
+
+def best_steps(weights: FloatArray, steps: FloatArray, power: FloatArray) -> FloatArray:
+    """For each channel the step, at most the given one, of least error of plain rounding.
+
+    Args:
+        weights: Shape (groups, channels, length).
+        steps: Shape (groups, channels); those that reach the largest weight.
+        power: Variance of each input, shape (groups, length), that weighs the squared errors.
+
+    Returns:
+        Shape (groups, channels), float32.
+    """
+    best = np.full(steps.shape, np.inf)
+    chosen = steps.copy()
+    for shrink in _SHRINKS:
+        tried = (steps * shrink).astype(np.float32)
+        errors = weights - nearest(weights, tried) * tried[..., None]
+        losses = np.einsum("gok,gk->go", errors * errors, power)
+        better = losses < best
+        best[better], chosen[better] = losses[better], tried[better]
+    return chosen.astype(np.float32)
+
+
+def gptq(weights: FloatArray, steps: FloatArray, hessian: FloatArray) -> FloatArray:
+    """Round weights so that the error of the products, not of the weights, is small.
+
+    Args:
+        weights: Shape (groups, channels, length).
+        steps: Shape (groups, channels).
+        hessian: Shape (groups, length, length); inputs that never vary have a zero diagonal and
+            their weights are rounded plainly.
+
+    Returns:
+        Whole numbers from -127 to 127, shape (groups, channels, length).
+    """
+    diagonal = np.einsum("gkk->gk", hessian)
+    order = np.argsort(-diagonal, axis=1, kind="stable")
+    left = np.take_along_axis(weights.astype(np.float64), order[:, None, :], axis=2)
+    factor = _factor(_reordered(hessian, order))
+    chosen = _rounded(left, steps.astype(np.float64), factor)
+    back = np.argsort(order, axis=1)
+    return np.asarray(np.take_along_axis(chosen, back[:, None, :], axis=2))
+
+
+def _rounded(left: FloatArray, steps: FloatArray, factor: FloatArray) -> FloatArray:
+    length = left.shape[2]
+    chosen = np.empty_like(left)
+    for start in range(0, length, _BLOCK):
+        end = min(start + _BLOCK, length)
+        errors = np.empty(left.shape[:2] + (end - start,))
+        for k in range(start, end):
+            column = np.clip(np.rint(left[:, :, k] / steps), -LIMIT, LIMIT)
+            error = (left[:, :, k] - column * steps) / factor[:, None, k, k]
+            left[:, :, k + 1 : end] -= error[:, :, None] * factor[:, None, k, k + 1 : end]
+            chosen[:, :, k], errors[:, :, k - start] = column, error
+        left[:, :, end:] -= np.matmul(errors, factor[:, start:end, end:])
+    return chosen
+
+
+def _reordered(hessian: FloatArray, order: np.ndarray) -> FloatArray:
+    rows = np.take_along_axis(hessian, order[:, :, None], axis=1)
+    return np.asarray(np.take_along_axis(rows, order[:, None, :], axis=2))
+
+
+def _factor(hessian: FloatArray) -> FloatArray:
+    """The upper Cholesky factor of the inverse of the damped Hessian."""
+    length = hessian.shape[1]
+    damped = hessian.copy()
+    places = np.arange(length)
+    diagonal = damped[:, places, places]
+    mean = diagonal.mean(axis=1, keepdims=True)
+    # An input that never varies would make the matrix singular; nothing depends on its weight.
+    damped[:, places, places] += np.where(mean > 0, DAMPING * mean, 1.0)
+    inverse = np.linalg.inv(damped)
+    inverse = (inverse + inverse.transpose(0, 2, 1)) / 2
+    return np.asarray(np.linalg.cholesky(inverse).transpose(0, 2, 1))
