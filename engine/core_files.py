@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from engine.calibrations import Calibration
-from engine.converters.recipes import Recipe
-from engine.runs import SAVEDMODEL, WORK
+import msgspec
+
+from engine.calibrations import Calibration, Say
+from engine.converters.recipes import FLOAT32, Recipe
+from engine.runs import IMPROVED, SAVEDMODEL, WORK
+
+_INTEGER_HEAD = ".integer_head"
 
 
 class CoreFiles:
@@ -19,6 +23,7 @@ class CoreFiles:
             relative path.
         calibration_of: Gives the calibration of a recipe.
         allow_flex: Whether SELECT_TF operators may stay.
+        say: Told how far it is.
     """
 
     def __init__(
@@ -27,8 +32,9 @@ class CoreFiles:
         find: Callable[[str], Path | None],
         calibration_of: Callable[[Recipe], Calibration],
         allow_flex: bool,
+        say: Say,
     ) -> None:
-        self._side, self._find = side, find
+        self._side, self._find, self._say = side, find, say
         self._calibration_of, self._allow_flex = calibration_of, allow_flex
 
     def of(self, recipe: Recipe) -> Path:
@@ -38,7 +44,15 @@ class CoreFiles:
             ConversionError: It cannot be made.
         """
         core = recipe.core
-        return self._found(core.name) or self._converted(core)
+        if not core.optimized:
+            return self._found(core.name) or self._converted(core)
+        name = core.name if recipe is core else core.name + _INTEGER_HEAD
+        found = self._found(name)
+        if found is None:
+            self._optimize(core)
+            found = self._found(name)
+            assert found is not None, "the pass makes both"
+        return found
 
     def _found(self, name: str) -> Path | None:
         return self._find(f"{WORK}/{name}.tflite")
@@ -59,6 +73,22 @@ class CoreFiles:
             allow_flex=self._allow_flex,
         )
         return self._written(recipe.name, content)
+
+    def _optimize(self, core: Recipe) -> None:
+        """Make an optimized file, and the one whose output stays integer, from the plain one."""
+        from engine.optimization.optimize import optimized
+
+        made = optimized(
+            self.of(FLOAT32).read_bytes(),
+            self.of(core.plain).read_bytes(),
+            self._calibration_of(core).batches,
+            lambda p: self._say(f"Optimizing: operator {p.done + 1} of {p.total} ({p.stage})"),
+        )
+        self._written(core.name, made.float_io)
+        self._written(core.name + _INTEGER_HEAD, made.integer_head)
+        folder = self._side / IMPROVED
+        folder.mkdir(exist_ok=True)
+        (folder / f"{core.name}.json").write_bytes(msgspec.json.encode(made.layers))
 
     def _written(self, name: str, content: bytes) -> Path:
         file = self._side / WORK / f"{name}.tflite"

@@ -11,7 +11,8 @@ A name says what is stored and computed::
     int16x8         weights in int8, activations in int16, input and output in float32
 
 ``_optimized`` behind ``int8``, ``uint8`` or ``int8_float_io`` rounds weights, corrects biases and
-chooses ranges anew (`engine.improve`). Settings of the calibration stand in brackets, with commas::
+chooses ranges anew (`engine.optimization`). Settings of the calibration stand in brackets, with
+commas::
 
     int8(range=mse)                   how ranges follow from the values seen (`RANGE_METHODS`)
     int8_optimized(count=64,seed=1)   pictures, and seed of the choice among them, where they

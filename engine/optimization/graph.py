@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.converters.activation_ranges import packed
 from engine.errors import ConversionError
+from engine.tflite_graph import packed
 from engine.types import FloatArray, IntArray
 
 WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})

@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from engine.improve.bias import corrected
-from engine.improve.gptq import best_steps, covariance, gptq, nearest
-from engine.improve.graph import Graph, Operator, Scale, bias_steps
-from engine.improve.ranges import Grid, least_squares
-from engine.improve.rows import Geometry, Rows
+from engine.optimization.bias import corrected
+from engine.optimization.gptq import best_steps, covariance, gptq
+from engine.optimization.graph import Graph, Operator, Scale, bias_steps
+from engine.optimization.ranges import Grid, least_squares
+from engine.optimization.rows import Geometry, Rows
 from engine.types import FloatArray
 
 FEWEST_SAMPLES = 4000

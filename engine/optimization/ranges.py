@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.improve.graph import Scale
+from engine.optimization.graph import Scale
 from engine.types import FloatArray
 
 LOWEST, HIGHEST = -128, 127

@@ -11,8 +11,8 @@ from __future__ import annotations
 from copy import copy
 from typing import Any
 
-from engine.improve.graph import Graph, Operator, Scale
-from engine.improve.ranges import scale_between
+from engine.optimization.graph import Graph, Operator, Scale
+from engine.optimization.ranges import scale_between
 from engine.types import FloatArray
 
 MARGIN = 0.05

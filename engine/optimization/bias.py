@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.improve.ranges import Grid
+from engine.optimization.ranges import Grid
 from engine.types import FloatArray
 
 _NEWTON_STEPS = 8

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.improve.graph import Graph, Operator
+from engine.optimization.graph import Graph, Operator
 from engine.types import FloatArray, IntArray
 
 ROW_NUMBERS = 12_000_000

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import ConversionError
-from engine.improve.graph import Graph, Operator
+from engine.optimization.graph import Graph, Operator
 
 
 class Activations:
@@ -106,7 +106,7 @@ def _extracted(graph: Graph, op: Operator, inputs: list[int]) -> bytes:
     """A model of one operator."""
     from ai_edge_litert import schema_py_generated as schema
 
-    from engine.converters.activation_ranges import packed
+    from engine.tflite_graph import packed
 
     used = list(dict.fromkeys([*op.inputs, *op.outputs]))
     buffers, tensors, size = [schema.BufferT()], [], 0
