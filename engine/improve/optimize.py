@@ -11,7 +11,7 @@ import numpy as np
 from engine.improve.alone import Activations
 from engine.improve.graph import WEIGHTED, Graph, Operator, paired
 from engine.improve.head import head_of, range_with_margin, with_float_output
-from engine.improve.layer import Fitted, Layer, Parameters, parameters_of, write
+from engine.improve.layer import Fitted, Layer, parameters_of, write
 from engine.improve.ranges import Grid, least_squares
 from engine.improve.rows import Geometry, Positions, rows_of
 from engine.types import FloatArray, OptimizedLayer, Progress
