@@ -95,7 +95,9 @@ SIDE = 16
 IN_STEP, IN_ZERO = 1 / 16, 0
 
 
-def conv(rng: np.random.Generator, out: int, inside: int, *, shift: float = 0.0) -> Conv:
+def conv(
+    rng: np.random.Generator, out: int, inside: int, *, shift: float | np.ndarray = 0.0
+) -> Conv:
     """Random weights, rounded; ``shift`` is added to the integer side's bias alone."""
     weights = rng.normal(0, 0.5, (out, inside)).astype(np.float32)
     bias = rng.normal(0, 0.2, out).astype(np.float32)
