@@ -78,10 +78,26 @@ def run_alone(
     Raises:
         ConversionError: LiteRT refuses the operator.
     """
-    content = _extracted(graph, op, tensors)
+    return run_model(_extracted(graph, op, tensors), op.name, inputs)
+
+
+def run_model(content: bytes, name: str, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """Run a model on every picture.
+
+    Args:
+        content: The TFLite file.
+        name: What to call it where LiteRT refuses it.
+        inputs: Its inputs; first axis the pictures.
+
+    Returns:
+        Its outputs, first axis the pictures.
+
+    Raises:
+        ConversionError: LiteRT refuses the model.
+    """
     count = len(inputs[0]) if inputs else 0
     workers = max(1, min(len(os.sched_getaffinity(0)), count))
-    interpreters = [_interpreter(content, op.name) for _ in range(workers)]
+    interpreters = [_interpreter(content, name) for _ in range(workers)]
     details = interpreters[0].get_output_details()
     outputs = [np.empty((count, *detail["shape"]), detail["dtype"]) for detail in details]
 
@@ -141,9 +157,9 @@ def _interpreter(content: bytes, name: str) -> Any:
         interpreter.allocate_tensors()
     except (RuntimeError, ValueError) as error:
         raise ConversionError(
-            f"Running {name} by itself",
+            f"Running {name}",
             got=f"a refusal of the LiteRT interpreter ({str(error).splitlines()[0]})",
-            expected="an operator that it runs",
+            expected="operators that it runs",
             todo="Leave the optimized variants out.",
         ) from error
     return interpreter

@@ -12,10 +12,10 @@ import numpy as np
 from engine.optimization.ranges import Grid
 from engine.types import FloatArray
 
-_NEWTON_STEPS = 8
+_NEWTON_STEPS = 6
 _FEWEST_INSIDE = 0.02
 """Share of values between the ends of the range below which a channel's bias says too little."""
-_CLOSE = 1e-3
+_CLOSE = 3e-3
 """Shift, in steps of the output, that is not worth another iteration."""
 
 
@@ -35,15 +35,20 @@ def corrected(sums: FloatArray, bias: FloatArray, target: FloatArray, grid: Grid
     low, high = grid.ends
     found = bias.astype(np.float64)
     best, least = found.copy(), np.full(found.shape, np.inf)
+    open_channels = np.arange(len(found))
     for _ in range(_NEWTON_STEPS):
-        values = sums + found.astype(np.float32)
-        inside = ((values > low) & (values < high)).mean(axis=0)
-        shift = grid.rounded(values).mean(axis=0, dtype=np.float64) - target
-        better = np.abs(shift) < least
-        best[better], least[better] = found[better], np.abs(shift)[better]
-        usable = inside > _FEWEST_INSIDE
-        if np.all(~usable | (least < _CLOSE * grid.scale.step)):
+        values = sums[:, open_channels] + found[open_channels].astype(np.float32)
+        inside = ((values > low) & (values < high)).mean(axis=0, dtype=np.float32)
+        mean = grid.rounded(values).mean(axis=0, dtype=np.float64)
+        shift = mean - target[open_channels]
+        better = np.abs(shift) < least[open_channels]
+        gained = open_channels[better]
+        best[gained], least[gained] = found[gained], np.abs(shift)[better]
+        step = shift / np.maximum(inside, _FEWEST_INSIDE)
+        halved = (best + found)[open_channels] / 2
+        found[open_channels] = np.where(better, found[open_channels] - step, halved)
+        unfinished = (inside > _FEWEST_INSIDE) & (np.abs(shift) >= _CLOSE * grid.scale.step)
+        open_channels = open_channels[unfinished]
+        if not len(open_channels):
             break
-        step = np.where(usable, shift / np.maximum(inside, _FEWEST_INSIDE), 0.0)
-        found = np.where(better, found - step, (best + found) / 2)
     return best

@@ -16,22 +16,6 @@ _BLOCK = 128
 _SHRINKS = np.linspace(1.0, 0.7, 16)
 
 
-def covariance(rows: FloatArray) -> FloatArray:
-    """Centred second moments of rows.
-
-    The mean is left out, because the bias makes up for what rounding does to it.
-
-    Args:
-        rows: Shape (groups, rows, length).
-
-    Returns:
-        Shape (groups, length, length), float64.
-    """
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    products = np.matmul(centred.transpose(0, 2, 1), centred) / np.float32(rows.shape[1])
-    return np.asarray(products, np.float64)
-
-
 def nearest(weights: FloatArray, steps: FloatArray) -> FloatArray:
     """Plain rounding to -127 to 127 steps.
 
@@ -90,7 +74,7 @@ def _rounded(left: FloatArray, steps: FloatArray, factor: FloatArray) -> FloatAr
     chosen = np.empty_like(left)
     for start in range(0, length, _BLOCK):
         end = min(start + _BLOCK, length)
-        errors = np.empty(left.shape[:2] + (end - start,))
+        errors = np.empty((*left.shape[:2], end - start))
         for k in range(start, end):
             column = np.clip(np.rint(left[:, :, k] / steps), -LIMIT, LIMIT)
             error = (left[:, :, k] - column * steps) / factor[:, None, k, k]
@@ -107,13 +91,12 @@ def _reordered(hessian: FloatArray, order: np.ndarray) -> FloatArray:
 
 def _factor(hessian: FloatArray) -> FloatArray:
     """The upper Cholesky factor of the inverse of the damped Hessian."""
-    length = hessian.shape[1]
-    damped = hessian.copy()
-    places = np.arange(length)
-    diagonal = damped[:, places, places]
-    mean = diagonal.mean(axis=1, keepdims=True)
+    import torch
+
+    damped = torch.from_numpy(hessian.copy())
+    diagonal = damped.diagonal(dim1=1, dim2=2)
+    mean = diagonal.mean(dim=1, keepdim=True)
     # An input that never varies would make the matrix singular; nothing depends on its weight.
-    damped[:, places, places] += np.where(mean > 0, DAMPING * mean, 1.0)
-    inverse = np.linalg.inv(damped)
-    inverse = (inverse + inverse.transpose(0, 2, 1)) / 2
-    return np.asarray(np.linalg.cholesky(inverse).transpose(0, 2, 1))
+    diagonal += torch.where(mean > 0, DAMPING * mean, 1.0)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
+    return np.asarray(torch.linalg.cholesky(inverse, upper=True).numpy())

@@ -6,13 +6,15 @@ the float output, on pictures that the fit did not see.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.optimization.bias import corrected
-from engine.optimization.gptq import best_steps, covariance, gptq
+from engine.optimization.gptq import best_steps, gptq
 from engine.optimization.graph import Graph, Operator, Scale, bias_steps
+from engine.optimization.products import covariance, products
 from engine.optimization.ranges import Grid, least_squares
 from engine.optimization.rows import Geometry, Rows
 from engine.types import FloatArray
@@ -83,11 +85,9 @@ class Layer:
 
     def sums(self, parameters: Parameters) -> FloatArray:
         """Products without bias in real units, shape (rows, outputs)."""
-        products = np.matmul(
-            self._rows.source, parameters.weights.astype(np.float32).transpose(0, 2, 1)
-        )
-        products *= (parameters.steps * np.float32(self._source.step))[:, None, :]
-        return np.asarray(products.transpose(1, 0, 2).reshape(products.shape[1], -1))
+        made = products(self._rows.source, parameters.weights.astype(np.float32))
+        made *= (parameters.steps * np.float32(self._source.step))[:, None, :]
+        return np.ascontiguousarray(made.transpose(1, 0, 2)).reshape(made.shape[1], -1)
 
     def error(self, parameters: Parameters, sums: FloatArray) -> float:
         """Own error rms on the pictures kept out of the fit."""
@@ -108,12 +108,13 @@ class Layer:
         before = best = self.error(start, sums)
         chosen, done = start, []
         target = self._rows.target[self._fitted].mean(axis=0, dtype=np.float64)
-        for name, tried in self._weights(start, weights):
-            tried_sums = self.sums(tried)
+        for what, tried in self._weights(start, weights):
+            tried_sums = sums if tried is start else self.sums(tried)
             tried = self._with_bias(tried, tried_sums, target)
             error = self.error(tried, tried_sums)
             if error < best:
-                chosen, done, best, sums = tried, [name, "bias"], error, tried_sums
+                chosen, done, best, sums = tried, [*what, "bias"], error, tried_sums
+                break
         if free_range and self._activation in FREE_RANGE:
             values = sums[self._fitted] + chosen.bias.astype(np.float32)
             if self._activation:
@@ -125,17 +126,18 @@ class Layer:
                 chosen, done, best = tried, [*done, "range"], error
         return Fitted(chosen, tuple(done), before, best)
 
-    def _weights(self, start: Parameters, weights: FloatArray) -> list[tuple[str, Parameters]]:
-        tried = [("", start)]
-        fitted = self._rows.source[:, self._fitted]
+    def _weights(
+        self, start: Parameters, weights: FloatArray
+    ) -> Iterator[tuple[tuple[str, ...], Parameters]]:
+        """Weights to try, the best first."""
         if self.samples >= FEWEST_SAMPLES:
-            hessian = covariance(fitted)
+            hessian = covariance(self._rows.source[:, self._fitted])
             power = np.einsum("gkk->gk", hessian)
             if power.any():
                 steps = best_steps(weights, start.steps, power)
                 rounded = gptq(weights, steps, hessian)
-                tried.append(("gptq", replace(start, weights=rounded, steps=steps)))
-        return tried
+                yield ("gptq",), replace(start, weights=rounded, steps=steps)
+        yield (), start
 
     def _with_bias(
         self, parameters: Parameters, sums: FloatArray, target: FloatArray

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.optimization.graph import Scale
+from engine.optimization.products import rounded
 from engine.types import FloatArray
 
 LOWEST, HIGHEST = -128, 127
@@ -47,12 +48,8 @@ class Grid:
 
     def rounded(self, values: FloatArray) -> FloatArray:
         """Real values as they come out of the kernel (half to even, like XNNPACK), float32."""
-        steps = np.rint(values / np.float32(self.scale.step))
-        steps += np.float32(self.scale.zero)
-        np.clip(steps, self.low, self.high, out=steps)
-        steps -= np.float32(self.scale.zero)
-        steps *= np.float32(self.scale.step)
-        return np.asarray(steps, np.float32)
+        scale = self.scale
+        return rounded(values, scale.step, scale.zero, self.low, self.high)
 
 
 def scale_between(low: float, high: float) -> Scale:

@@ -15,9 +15,9 @@ import numpy as np
 from engine.optimization.graph import Graph, Operator
 from engine.types import FloatArray, IntArray
 
-ROW_NUMBERS = 12_000_000
+ROW_NUMBERS = 8_000_000
 """Numbers in all rows of a layer, about; more rows say little more about a covariance."""
-FEWEST_ROWS = 8192
+FEWEST_ROWS = 5000
 HELD_OUT = 8
 """Every so manieth picture is kept out of the fit, to judge it by."""
 
