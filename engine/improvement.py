@@ -6,11 +6,13 @@ from dataclasses import replace
 
 import msgspec
 
+from engine.converters.calibration import representative_dataset
 from engine.converters.recipes import recipe_named
 from engine.errors import OptionError, RunError
 from engine.requests import ConvertRequest
 from engine.runs import IMPROVED, REQUEST, Run
 from engine.service import Host, convert_request
+from engine.store import SAMPLE_IMAGES
 from engine.types import OptimizedLayer
 
 _STAGE = "Improving a variant"
@@ -91,6 +93,17 @@ def improved_layers(run: Run, variant: str) -> tuple[OptimizedLayer, ...]:
             expected="the record of the pass",
             todo="Make the run again.",
         ) from error
+
+
+def calibration_digests(run: Run) -> frozenset[str]:
+    """SHA-256 of the pictures that a run was calibrated with.
+
+    Raises:
+        RunError: The run does not say what it was made from.
+        PictureError: The pictures are not where they were.
+    """
+    dataset = representative_dataset(_request(run).calibration, SAMPLE_IMAGES)
+    return frozenset(picture.sha256 for picture in dataset.pictures)
 
 
 def _request(run: Run) -> ConvertRequest:
