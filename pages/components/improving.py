@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from engine import formats
+from engine import formats, plots, service
 from engine.errors import EngineError
+from engine.images import Picture
 from engine.improvement import (
     calibration_digests,
     improvable,
@@ -24,6 +25,7 @@ from pages.components.gallery import show_gallery
 from pages.components.problems import plain
 
 JOB = "improve"
+LAYERS_JOB = "improve_layers"
 PAGE = "pages/dashboard/improve.py"
 _MOST_SHOWN = 12
 
@@ -125,6 +127,32 @@ def show_flips(evaluation: Evaluation, before: VariantComparison, after: Variant
 
 def _rows(flips: tuple[Flip, ...]) -> list[int]:
     return [flip.index for flip in flips[:_MOST_SHOWN]]
+
+
+def show_layer_lines(run: Run, variants: tuple[str, str], pictures: tuple[Picture, ...]) -> None:
+    """Show the layer lines of both over each other, or the button that measures them."""
+    before, after = (service.stored_layers(run, variant, pictures) for variant in variants)
+    if before is not None and after is not None:
+        st.plotly_chart(plots.layer_lines(before, after), key="layer_lines")
+        st.caption(f"Over {before.pictures} of the pictures, against float32.")
+        return
+    st.caption("Where along the network the error was taken away: half a minute to measure.")
+    job = jobs.get(LAYERS_JOB)
+    if job is not None and job.state == "done":
+        jobs.forget(LAYERS_JOB)
+        st.rerun()
+    if (job is None or not job.active) and st.button(
+        "Compare layer by layer", icon=":material/layers:", key="layer_lines_start"
+    ):
+
+        def work(job: Job[bool]) -> bool:
+            for variant in variants:
+                service.layers(run, variant, pictures, job)
+            return True
+
+        jobs.start(LAYERS_JOB, "Comparing both with float32, operator by operator", work)
+        st.rerun()
+    jobs.show(LAYERS_JOB)
 
 
 def show_layers(run: Run, variant: str) -> None:

@@ -38,6 +38,9 @@ show_notes(evaluation.comparison)
 with st.container(border=True):
     st.subheader("Answers won back, and newly lost")
     improving.show_flips(evaluation, before, after)
+with st.container(border=True):
+    st.subheader("Signal over error, before and after")
+    improving.show_layer_lines(run, (variant, better), evaluation.pictures)
 with st.container(border=True), told():
     st.subheader("What was done, layer by layer")
     improving.show_layers(run, better)

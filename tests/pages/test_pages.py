@@ -24,6 +24,7 @@ JOBS = [
         "evaluate",
         "layers",
         "improve",
+        "improve_layers",
         "latency",
         "also",
         "lowerings",
