@@ -249,7 +249,7 @@ def mean_shift(case: Case) -> Finding | None:
     shift = own.error_ratio * layer.rms * math.sqrt(own.shift_share)
     if own.shift_share < SHIFT_SHARE or shift < SHIFT_STEPS * layer.grid.scale:
         return None
-    if layer.clip_ratio >= CLIPPED_ENERGY or _inherited(case) is not None:
+    if layer.clip_ratio >= CLIPPED_ENERGY:
         return None
     all_alike = abs(own.mean_shift) >= shift / 2
     amount = own.mean_shift if all_alike else own.channel_shift
