@@ -131,7 +131,9 @@ class Layer:
     ) -> Iterator[tuple[tuple[str, ...], Parameters]]:
         """Weights to try, the best first."""
         if self.samples >= FEWEST_SAMPLES:
-            hessian = covariance(self._rows.source[:, self._fitted])
+            chosen = np.flatnonzero(self._fitted)
+            # Not by a mask, whose result has the rows outermost in memory.
+            hessian = covariance(np.take(self._rows.source, chosen, axis=1))
             power = np.einsum("gkk->gk", hessian)
             if power.any():
                 steps = best_steps(weights, start.steps, power)
