@@ -17,7 +17,7 @@ from engine.types import FloatArray, IntArray
 
 ROW_NUMBERS = 8_000_000
 """Numbers in all rows of a layer, about; more rows say little more about a covariance."""
-FEWEST_ROWS = 5000
+FEWEST_ROWS = 4700
 HELD_OUT = 8
 """Every so manieth picture is kept out of the fit, to judge it by."""
 
