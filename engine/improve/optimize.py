@@ -183,11 +183,11 @@ class _Pass:
         if op.activation:
             np.maximum(sums, 0.0, out=sums)
         real = positions.of(target.reshape(pictures, places, channels))
-        new = least_squares(sums[~positions.held_out])
-        judged = positions.held_out
+        held_out = slice(positions.fitted if positions.fitted < len(sums) else 0, None)
+        new = least_squares(sums[: positions.fitted])
 
         def error(grid: Grid) -> float:
-            wrong = grid.rounded(sums[judged]) - real[judged]
+            wrong = grid.rounded(sums[held_out]) - real[held_out]
             return float(np.sqrt(np.mean(np.square(wrong), dtype=np.float64)))
 
         before, after = error(Grid.of(old, op.activation)), error(Grid.of(new, op.activation))
