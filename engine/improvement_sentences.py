@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from engine import formats
-from engine.types import Flip, VariantComparison
+from engine.layer_errors.records import kind_of
+from engine.types import Flip, OptimizedLayer, VariantComparison
 
 _SAME = 0.02
 
@@ -91,6 +92,11 @@ def overlap_note(shared: int, pictures: int) -> str:
         f"{shared} of these {pictures} pictures were used for calibration: the gain may be smaller "
         "on others."
     )
+
+
+def layer_title(layer: OptimizedLayer) -> str:
+    """What a person calls a layer: "depthwise layer 26", as on the page Layers."""
+    return layer.name if layer.index is None else f"{kind_of(layer.op)} {layer.index}"
 
 
 def _pictures(count: int) -> str:

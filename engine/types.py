@@ -397,6 +397,8 @@ class OptimizedLayer:
     Attributes:
         name: Name of the operator's output.
         op: The TFLite operator.
+        index: Place of its counterpart among the float32 model's operators, as in
+            `engine.layer_errors`; None where it has none.
         done: What was changed, in order: ``gptq`` (weights), ``bias``, ``range``.
         left: Why nothing was changed; None where something was.
         before: Root mean square, in real units, between the output as it was and the float
@@ -407,6 +409,7 @@ class OptimizedLayer:
 
     name: str
     op: str
+    index: int | None = None
     done: tuple[str, ...] = ()
     left: str | None = None
     before: float | None = None

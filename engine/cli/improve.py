@@ -22,6 +22,7 @@ def improve(run_folder: str, variant: str) -> None:
     """
     from engine.improvement import improve as improved
     from engine.improvement import improved_layers, improved_name
+    from engine.improvement_sentences import layer_title
     from engine.service import Foreground
 
     run = Run.open(run_folder)
@@ -31,11 +32,10 @@ def improve(run_folder: str, variant: str) -> None:
     layers = improved_layers(run, name)
     show_table(
         f"{name}: what was done, layer by layer",
-        ["layer", "operator", "changed", "own error rms before", "after"],
+        ["layer", "changed", "own error rms before", "after"],
         [
             [
-                layer.name,
-                layer.op,
+                layer_title(layer),
                 ", ".join(layer.done) or f"left: {layer.left}",
                 formats.small(layer.before),
                 formats.small(layer.after),

@@ -90,7 +90,11 @@ def _reordered(hessian: FloatArray, order: np.ndarray) -> FloatArray:
 
 
 def _factor(hessian: FloatArray) -> FloatArray:
-    """The upper Cholesky factor of the inverse of the damped Hessian."""
+    """The upper Cholesky factor of the inverse of the damped Hessian.
+
+    With the Hessian as ``M M^T``, M upper, the inverse is ``M^-T M^-1``: the factor is ``M^-1``,
+    and M is the lower factor of the Hessian in reverse order, in reverse order.
+    """
     import torch
 
     damped = torch.from_numpy(hessian.copy())
@@ -98,5 +102,6 @@ def _factor(hessian: FloatArray) -> FloatArray:
     mean = diagonal.mean(dim=1, keepdim=True)
     # An input that never varies would make the matrix singular; nothing depends on its weight.
     diagonal += torch.where(mean > 0, DAMPING * mean, 1.0)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
-    return np.asarray(torch.linalg.cholesky(inverse, upper=True).numpy())
+    upper = torch.linalg.cholesky(damped.flip(1, 2)).flip(1, 2)
+    unit = torch.eye(hessian.shape[1], dtype=torch.float64)
+    return np.asarray(torch.linalg.solve_triangular(upper, unit, upper=True).numpy())

@@ -67,21 +67,19 @@ class Layer:
         rows: Input and float output.
         activation: TFLite's number of the fused activation function.
         source: Scale of the input.
+
+    Attributes:
+        samples: Rows that the fit may use.
     """
 
     def __init__(self, rows: Rows, activation: int, source: Scale) -> None:
         self._rows = rows
         self._activation = activation
         self._source = source
-        held = rows.held_out
-        enough = _FEWEST_HELD_OUT <= int(held.sum()) < len(held)
-        self._judged = held if enough else np.ones_like(held)
-        self._fitted = ~held if enough else np.ones_like(held)
-
-    @property
-    def samples(self) -> int:
-        """Rows that the fit may use."""
-        return int(self._fitted.sum())
+        every = len(rows.target)
+        enough = 0 < rows.fitted <= every - _FEWEST_HELD_OUT
+        self.samples = rows.fitted if enough else every
+        self._judged = slice(rows.fitted if enough else 0, every)
 
     def sums(self, parameters: Parameters) -> FloatArray:
         """Products without bias in real units, shape (rows, outputs)."""
@@ -107,7 +105,7 @@ class Layer:
         sums = self.sums(start)
         before = best = self.error(start, sums)
         chosen, done = start, []
-        target = self._rows.target[self._fitted].mean(axis=0, dtype=np.float64)
+        target = self._rows.target[: self.samples].mean(axis=0, dtype=np.float64)
         for what, tried in self._weights(start, weights):
             tried_sums = sums if tried is start else self.sums(tried)
             tried = self._with_bias(tried, tried_sums, target)
@@ -116,7 +114,7 @@ class Layer:
                 chosen, done, best, sums = tried, [*what, "bias"], error, tried_sums
                 break
         if free_range and self._activation in FREE_RANGE:
-            values = sums[self._fitted] + chosen.bias.astype(np.float32)
+            values = sums[: self.samples] + chosen.bias.astype(np.float32)
             if self._activation:
                 np.maximum(values, 0.0, out=values)
             tried = replace(chosen, scale=least_squares(values))
@@ -131,7 +129,7 @@ class Layer:
     ) -> Iterator[tuple[tuple[str, ...], Parameters]]:
         """Weights to try, the best first."""
         if self.samples >= FEWEST_SAMPLES:
-            hessian = covariance(self._rows.source[:, self._fitted])
+            hessian = covariance(self._rows.source[:, : self.samples])
             power = np.einsum("gkk->gk", hessian)
             if power.any():
                 steps = best_steps(weights, start.steps, power)
@@ -144,7 +142,7 @@ class Layer:
     ) -> Parameters:
         grid = Grid.of(parameters.scale, self._activation)
         return replace(
-            parameters, bias=corrected(sums[self._fitted], parameters.bias, target, grid)
+            parameters, bias=corrected(sums[: self.samples], parameters.bias, target, grid)
         )
 
 

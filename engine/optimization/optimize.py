@@ -130,7 +130,8 @@ class _Pass:
         graph = self._graph
         if op.name not in WEIGHTED | {"ADD"}:
             return None
-        record = OptimizedLayer(graph.name(op.output), op.name)
+        place = None if partner is None else partner.index
+        record = OptimizedLayer(graph.name(op.output), op.name, place)
         why = _left_alone(graph, op) if partner is not None else "no operator of the float model"
         if why is not None or partner is None:
             return replace(record, left=why)
@@ -183,11 +184,11 @@ class _Pass:
         if op.activation:
             np.maximum(sums, 0.0, out=sums)
         real = positions.of(target.reshape(pictures, places, channels))
-        new = least_squares(sums[~positions.held_out])
-        judged = positions.held_out
+        held_out = slice(positions.fitted if positions.fitted < len(sums) else 0, None)
+        new = least_squares(sums[: positions.fitted])
 
         def error(grid: Grid) -> float:
-            wrong = grid.rounded(sums[judged]) - real[judged]
+            wrong = grid.rounded(sums[held_out]) - real[held_out]
             return float(np.sqrt(np.mean(np.square(wrong), dtype=np.float64)))
 
         before, after = error(Grid.of(old, op.activation)), error(Grid.of(new, op.activation))

@@ -15,7 +15,12 @@ from engine.improvement import (
     improved_layers,
     improved_name,
 )
-from engine.improvement_sentences import flip_change, flips_sentence, overlap_note
+from engine.improvement_sentences import (
+    flip_change,
+    flips_sentence,
+    layer_title,
+    overlap_note,
+)
 from engine.jobs import Job
 from engine.runs import Run
 from engine.types import Flip, VariantComparison
@@ -159,8 +164,7 @@ def show_layers(run: Run, variant: str) -> None:
     """Show what was done to each layer."""
     rows = [
         {
-            "layer": layer.name,
-            "operator": layer.op,
+            "layer": layer_title(layer),
             "changed": ", ".join(layer.done) or f"left: {layer.left}",
             "own error before": formats.small(layer.before),
             "after": formats.small(layer.after),

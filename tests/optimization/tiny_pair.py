@@ -13,6 +13,10 @@ from engine.tflite_graph import packed
 _TYPES = {"float32": 0, "int8": 9, "int32": 2}
 _OPTIONS = {
     "CONV_2D": (schema.BuiltinOptions.Conv2DOptions, schema.Conv2DOptionsT),
+    "DEPTHWISE_CONV_2D": (
+        schema.BuiltinOptions.DepthwiseConv2DOptions,
+        schema.DepthwiseConv2DOptionsT,
+    ),
     "PAD": (schema.BuiltinOptions.PadOptions, schema.PadOptionsT),
     "ADD": (schema.BuiltinOptions.AddOptions, schema.AddOptionsT),
     "QUANTIZE": (schema.BuiltinOptions.QuantizeOptions, schema.QuantizeOptionsT),
@@ -75,7 +79,7 @@ class Writer:
         if name not in self._codes:
             code: Any = schema.OperatorCodeT()
             code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
-            code.version = {"CONV_2D": 3, "FULLY_CONNECTED": 4}.get(name, 2)
+            code.version = {"CONV_2D": 3, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 4}.get(name, 2)
             self._codes[name] = len(self.model.operatorCodes)
             self.model.operatorCodes.append(code)
         made: Any = schema.OperatorT()

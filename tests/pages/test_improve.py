@@ -44,7 +44,7 @@ def with_optimized(request: ConvertRequest) -> Run:
     )
     (run.folder / FILE_NAME).write_bytes(manifest.to_json())
     (run.folder / IMPROVED).mkdir()
-    layer = OptimizedLayer("logits", "FULLY_CONNECTED", ("gptq", "bias"), None, 0.2, 0.1, 1.0)
+    layer = OptimizedLayer("logits", "FULLY_CONNECTED", 7, ("gptq", "bias"), None, 0.2, 0.1, 1.0)
     record = run.folder / IMPROVED / f"{recipe_named(name).core.name}.json"
     record.write_bytes(msgspec.json.encode((layer,)))
     return Run.open(run.folder)
@@ -74,6 +74,7 @@ def test_the_button_improves_and_the_page_shows_before_and_after(
     assert metrics["Logit rms"].delta.endswith(" before")
     assert any("used for calibration" in w.value for w in test.warning)
     table = next(t.value for t in test.dataframe if "changed" in t.value.columns)
+    assert list(table["layer"]) == ["fully connected layer 7"]
     assert list(table["changed"]) == ["gptq, bias"]
 
 
