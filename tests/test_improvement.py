@@ -74,3 +74,24 @@ def test_settings_of_a_recipe_reach_the_file(improved: Run) -> None:
     digests = {run.artifact(name).sha256 for name in ("int8", *names)}
     assert len(digests) == 3
     assert (run.folder / "int8(range=mse).tflite").is_file()
+
+
+@pytest.mark.slow
+def test_layers_in_float32_bring_the_answers_closer(improved: Run) -> None:
+    run = engine.convert(
+        calibration_count=CALIBRATION_COUNT,
+        variants=["int8_float_io_optimized", "int8_mixed(k=4)", "int8_mixed(k=1)"],
+        out=improved.folder,
+    )
+    names = ["int8_float_io_optimized", "int8_mixed(k=1)", "int8_mixed(k=4)"]
+    found = engine.compare(run, SAMPLE_IMAGES, reference="float32", variants=names)
+    optimized, one, four = (variant.logit_rms for variant in found.variants)
+    assert four < one <= optimized
+    sizes = run.sizes
+    assert sizes["int8_float_io_optimized"] < sizes["int8_mixed(k=4)"] < sizes["float32"]
+    with pytest.raises(OptionError, match="1 to "):
+        engine.convert(
+            calibration_count=CALIBRATION_COUNT,
+            variants=["int8_mixed(k=500)"],
+            out=improved.folder,
+        )

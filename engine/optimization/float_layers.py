@@ -10,6 +10,8 @@ from collections.abc import Collection
 from copy import copy
 from typing import Any
 
+import numpy as np
+
 from engine.optimization.graph import EDGES, Graph, Operator, paired
 
 
@@ -62,12 +64,14 @@ class _Mixer:
         raw.outputs = [self._output(tensor) for tensor in op.outputs]
         self.operators.append(raw)
         for tensor in op.outputs:
-            if self._read_as_integers(tensor):
+            if tensor in self._floats and self._read_as_integers(tensor):
                 self._edge("QUANTIZE", self._floats[tensor], tensor)
 
     def _input(self, index: int, float_index: int) -> int:
         graph = self._graph
         if index < 0 or (graph.is_constant(index) and not graph.steps(index).size):
+            return index
+        if not graph.is_constant(index) and graph.dtype(index) == np.float32:
             return index
         if graph.is_constant(index):
             return self._constant(float_index)
@@ -82,6 +86,8 @@ class _Mixer:
 
     def _output(self, tensor: int) -> int:
         """The float tensor that an output becomes: that of a DEQUANTIZE behind it, or a new one."""
+        if self._graph.dtype(tensor) == np.float32:
+            return tensor
         behind = [op for op in self._graph.consumers(tensor) if op.name == "DEQUANTIZE"]
         if behind:
             self._dropped.add(behind[0].index)
