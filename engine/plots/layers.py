@@ -88,7 +88,7 @@ def _drawn(deviation: Deviation | None) -> float | None:
 
 def _mark(figure: go.Figure, found: LayerErrors, named: Sequence[LayerError]) -> None:
     middle = (found.layers[0].index + found.layers[-1].index) / 2
-    for row, layer in enumerate(named):
+    for row, layer in enumerate(sorted(named, key=lambda layer: layer.index)):
         figure.add_vline(x=layer.index, line={"color": LINE, "dash": "dot", "width": 1.5})
         left = layer.index > middle
         figure.add_annotation(

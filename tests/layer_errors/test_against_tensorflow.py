@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import csv
+import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,10 @@ from engine.runs import WORK, Run
 from engine.store import SAMPLE_IMAGES
 from tests.real_run import real_run
 
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore:.*tf.lite.Interpreter is deprecated:UserWarning"),
+]
 CLOSE = 0.9
 PICTURES = 8
 
@@ -31,7 +36,6 @@ def both() -> tuple[LayerErrors, dict[str, dict[str, Any]]]:
         for picture in pictures_in(SAMPLE_IMAGES)[:PICTURES]
     ]
     debugger = debugged(run, inputs)
-    started = time.monotonic()
     found = layer_errors(
         float32_file(run).read_bytes(),
         debugger.get_nondebug_quantized_model(),
@@ -41,10 +45,7 @@ def both() -> tuple[LayerErrors, dict[str, dict[str, Any]]]:
         pictures=len(inputs),
         threads=2,
     )
-    ours = time.monotonic() - started
-    started = time.monotonic()
     debugger.run()
-    print(f"ours {ours:.2f} s, theirs {time.monotonic() - started:.2f} s after its conversion")
     return found, theirs(debugger)
 
 
@@ -66,23 +67,18 @@ def debugged(run: Run, inputs: list[np.ndarray]) -> Any:
 
 def theirs(debugger: Any) -> dict[str, dict[str, Any]]:
     """Statistics of each operator that TensorFlow looked at, by the name of its output."""
-    import csv
-    import io
-
     text = io.StringIO()
     debugger.layer_statistics_dump(text)
     text.seek(0)
     return {row["tensor_name"]: row for row in csv.DictReader(text)}
 
 
-@pytest.mark.slow
 def test_layers_rank_as_tensorflow_ranks_them(
     both: tuple[LayerErrors, dict[str, dict[str, Any]]],
 ) -> None:
     found, debugged = both
     ours = {layer.name: layer for layer in found.layers if layer.own is not None}
     common = sorted(ours.keys() & debugged.keys())
-    print(len(ours), len(debugged), len(common))
     assert len(common) >= 0.9 * len(debugged)
     errors, scaled = [], []
     for name in common:
@@ -95,6 +91,6 @@ def test_layers_rank_as_tensorflow_ranks_them(
         scaled.append((mine / float(row["scale"]), other / float(row["scale"])))
     for pairs in (errors, scaled):
         one, other = zip(*pairs, strict=True)
-        correlation = spearmanr(one, other).statistic
-        print(correlation, max(abs(np.log(np.array(one) / np.array(other)))))
-        assert correlation >= CLOSE
+        assert spearmanr(one, other).statistic >= CLOSE
+        # The same statistic, not only the same order; kernels differ on few values.
+        assert np.abs(np.log(np.array(one) / np.array(other))).max() < 0.05

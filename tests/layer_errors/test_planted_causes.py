@@ -114,3 +114,14 @@ def test_dead_channels() -> None:
     assert layer.channels.dead == 3
     assert "dead_channels" in {finding.cause for finding in layer.findings}
     assert layer.findings[-1].severity_db == 0
+
+
+def test_a_layer_with_the_grid_of_its_input_has_a_range_of_its_own() -> None:
+    network = healthy()
+    values = network.activations()
+    cut = float(values[2].min()) / 10, float(values[2].max()) / 10
+    found = replace(network, ranges={1: cut, 2: cut}).errors()
+    assert found.layers[1].grid == found.layers[0].grid
+    assert found.layers[1].own_grid
+    assert found.layers[1].cause is not None
+    assert found.layers[1].cause.cause == "saturated_range"
