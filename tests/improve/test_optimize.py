@@ -189,8 +189,9 @@ def test_the_integer_head_has_a_margin_and_takes_integer_edges() -> None:
     scale, logits = graph.scale(head.output), answers(floating, inputs)
     assert scale is not None
     span = float(logits.max() - logits.min())
-    assert (127 - scale.zero) * scale.step > logits.max() + 0.04 * span
-    assert (-128 - scale.zero) * scale.step < logits.min() - 0.04 * span
+    high, low = ((end - scale.zero) * scale.step for end in (127, -128))
+    assert high == pytest.approx(logits.max() + 0.02 * span, abs=scale.step)
+    assert low == pytest.approx(logits.min(), abs=scale.step)
     pytest.importorskip("tensorflow")
     edged = Graph(with_edges(found.integer_head, "int8"))
     assert [op.name for op in edged.operators] == ["FULLY_CONNECTED"]
