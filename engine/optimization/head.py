@@ -15,8 +15,9 @@ from engine.optimization.graph import Graph, Operator, Scale
 from engine.optimization.ranges import scale_between
 from engine.types import FloatArray
 
-MARGIN = 0.05
-"""Of the range that the float logits have over calibration, at each end."""
+MARGIN = 0.02
+"""Of the range that the float logits have over calibration, at the upper end: an answer that is
+clipped may tie with another, while a class that is out of question may be clipped."""
 _HYBRID_VERSION = 12
 """FULLY_CONNECTED with float32 activations and int8 weights of one scale a channel."""
 
@@ -40,8 +41,7 @@ def range_with_margin(logits: FloatArray) -> Scale:
         logits: Of the float model over calibration.
     """
     low, high = float(logits.min()), float(logits.max())
-    margin = MARGIN * (high - low)
-    return scale_between(low - margin, high + margin)
+    return scale_between(low, high + MARGIN * (high - low))
 
 
 def with_float_output(model: bytes, bias: FloatArray) -> bytes:
