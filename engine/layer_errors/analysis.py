@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 
 from engine.errors import ConversionError, OptionError
-from engine.layer_errors.causes import Case, NetworkInput, diagnosed
+from engine.layer_errors.case import Case, NetworkInput
+from engine.layer_errors.causes import diagnosed
 from engine.layer_errors.graph import PASSING, Graph, Operator
 from engine.layer_errors.measuring import (
     PASS_BYTES,
