@@ -17,6 +17,7 @@ page = st.navigation(
             icon=":material/scatter_plot:",
         ),
         st.Page("pages/dashboard/layers.py", title="Layers", icon=":material/layers:"),
+        st.Page("pages/dashboard/improve.py", title="Improve", icon=":material/auto_fix_high:"),
         st.Page(
             "pages/dashboard/latency_and_size.py",
             title="Latency and size",

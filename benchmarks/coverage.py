@@ -1,8 +1,9 @@
 """Convert every classification model of torchvision, and write docs/coverage.md.
 
 ``make coverage`` converts all, small ones first; ``make coverage MODELS=resnet18,swin_t`` some, and
-then prints the table instead. What was tried with the same engine is not tried again, so that it
-can be stopped and gone on with; ``--again`` tries it again.
+then prints the table instead. Every row is kept in benchmarks/coverage.json as soon as it is made.
+What was tried with the same engine is not tried again, so that it can be stopped and gone on with;
+``--missing`` also keeps rows of an earlier engine, ``--again`` keeps none.
 
 Each model is converted in a process of its own with a time limit, and its files are deleted.
 """
@@ -40,6 +41,7 @@ from engine.runs import WORK, Run
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "coverage.md"
+RECORD = ROOT / "benchmarks" / "coverage.json"
 BUILD = ROOT / "build" / "coverage"
 CALIBRATION_COUNT = 4
 _INT8_STEPS = ("SavedModel to TFLite: int8", "Calibrating")
@@ -50,8 +52,11 @@ _PACKAGES = ("torch", "torchvision", "onnx", "onnx-tf", "tensorflow", "ai-edge-l
 @click.option("--models", default="", help="Comma-separated names; all without it.")
 @click.option("--most-parameters", type=float, help="Leave out models with more million.")
 @click.option("--again", is_flag=True, help="Try again what was tried before.")
+@click.option("--missing", is_flag=True, help="Try only what no engine has tried yet.")
 @click.option("--timeout", default=3600, show_default=True, help="Seconds a model may take.")
-def main(models: str, most_parameters: float | None, again: bool, timeout: int) -> None:
+def main(
+    models: str, most_parameters: float | None, again: bool, missing: bool, timeout: int
+) -> None:
     """Convert the models and write the table."""
     every = sorted(
         (entry for entry in api.models() if entry.name != DEFAULT_MODEL), key=_parameters
@@ -65,14 +70,14 @@ def main(models: str, most_parameters: float | None, again: bool, timeout: int) 
         if (not wanted or entry.name in wanted)
         and (most_parameters is None or _parameters(entry) <= most_parameters * 1e6)
     ]
-    folder = BUILD / engine_digest()[:12]
-    folder.mkdir(parents=True, exist_ok=True)
+    rows = read_rows()
+    engine = engine_digest()[:12]
     for number, entry in enumerate(chosen, 1):
-        file = folder / f"{entry.name}.json"
-        if again or not file.is_file():
-            row = tried(entry, timeout)
-            file.write_bytes(msgspec.json.format(msgspec.json.encode(row), indent=2))
-        row = msgspec.json.decode(file.read_bytes(), type=Row)
+        row = rows.get(entry.name)
+        if again or row is None or (row.engine != engine and not missing):
+            row = replace(tried(entry, timeout), engine=engine, made_on=_today())
+            rows = read_rows() | {row.name: row}
+            write_rows(rows)
         reason = row.float32_reason or row.int8_reason or ""
         error = "failed" if row.error is None else f"{row.error:.1e}"
         quantized = "ok" if row.int8_ok else "failed"
@@ -80,18 +85,12 @@ def main(models: str, most_parameters: float | None, again: bool, timeout: int) 
             f"{number}/{len(chosen)} {row.name}: float32 {error}, int8 {quantized}, "
             f"{row.seconds:.0f} s {reason}"
         )
-    rows = [
-        msgspec.json.decode(file.read_bytes(), type=Row)
-        for entry in every
-        if (file := folder / f"{entry.name}.json").is_file()
-    ]
-    done = {row.name for row in rows}
     known = versions()
     page = as_markdown(
-        rows,
-        missing=[entry.name for entry in every if entry.name not in done],
+        [rows[entry.name] for entry in every if entry.name in rows],
+        missing=[entry.name for entry in every if entry.name not in rows],
         versions={name: known[name] for name in _PACKAGES},
-        made_on=datetime.now(UTC).date().isoformat(),
+        made_on=_today(),
         host=host_name(),
         calibration_count=CALIBRATION_COUNT,
     )
@@ -105,6 +104,26 @@ def main(models: str, most_parameters: float | None, again: bool, timeout: int) 
 def _parameters(entry: CatalogEntry) -> int:
     assert entry.parameters is not None, "torchvision publishes them"
     return entry.parameters
+
+
+def _today() -> str:
+    return datetime.now(UTC).date().isoformat()
+
+
+def read_rows() -> dict[str, Row]:
+    """The rows kept, by name of the model."""
+    if not RECORD.is_file():
+        return {}
+    rows = msgspec.json.decode(RECORD.read_bytes(), type=tuple[Row, ...])
+    return {row.name: row for row in rows}
+
+
+def write_rows(rows: dict[str, Row]) -> None:
+    """Keep rows, by name, whole or not at all."""
+    aside = RECORD.with_name(f".{RECORD.name}.{os.getpid()}")
+    content = msgspec.json.encode([rows[name] for name in sorted(rows)])
+    aside.write_bytes(msgspec.json.format(content, indent=1) + b"\n")
+    os.replace(aside, RECORD)
 
 
 def engine_digest() -> str:

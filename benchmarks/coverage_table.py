@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,8 @@ class Row:
         int8_sqnr_db: Signal to quantization noise ratio of its logits on the check pictures.
         float32_reason: Why float32 failed; None where it did not.
         int8_reason: Why int8 failed; None where it did not.
+        engine: Digest of the engine's source that it was tried with.
+        made_on: Date.
     """
 
     name: str
@@ -61,6 +64,8 @@ class Row:
     int8_sqnr_db: float | None = None
     float32_reason: str | None = None
     int8_reason: str | None = None
+    engine: str = ""
+    made_on: str = ""
 
     @property
     def too_large(self) -> bool:
@@ -108,7 +113,7 @@ def as_markdown(
     lines = [
         "# Coverage: every classification model of torchvision",
         "",
-        f"Made on {made_on} by `make coverage`, on {host}, with {packages}.",
+        f"Made on {made_on} by `make coverage`, on {host}, with {packages}. {_states(ordered)}",
         "",
         f"Of {len(possible)} models whose float32 file can exist (2.1 GB is the most that the "
         f"format holds), **{_share(float32, len(possible))} convert to float32** with a relative "
@@ -173,6 +178,15 @@ def _reasons(row: Row) -> str:
     if row.int8_reason is not None and row.int8_reason != row.float32_reason:
         found.append(f"int8: {row.int8_reason}")
     return "; ".join(found)
+
+
+def _states(rows: Sequence[Row]) -> str:
+    """Which states of the engine the rows are of."""
+    counts = Counter((row.made_on, row.engine) for row in rows)
+    told = [
+        f"{count} on {day} (engine {engine})" for (day, engine), count in sorted(counts.items())
+    ]
+    return f"Models tried: {', '.join(told)}."
 
 
 def _share(count: int, total: int) -> str:

@@ -30,6 +30,7 @@ PAGES = (
     "predictions",
     "logit_differences",
     "layers",
+    "improve",
     "latency_and_size",
     "run_details",
 )
@@ -93,10 +94,11 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         os.environ[HOME_VARIABLE] = home
-        run = engine.convert(calibration_count=32)
+        run = engine.improve(engine.convert(calibration_count=32), "int8")
         engine.latency(run, rounds=20)
         engine.compare(run, ROOT / "sample_images")
-        engine.layers(run, "int8", ROOT / "sample_images")
+        for variant in ("int8", "int8_optimized"):
+            engine.layers(run, variant, ROOT / "sample_images")
         with dashboard() as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]

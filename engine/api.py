@@ -226,6 +226,30 @@ def add_files(
     return opened
 
 
+def improve(
+    run: Run | PathLike, variant: str = "int8", *, on_progress: OnProgress = _silent
+) -> Run:
+    """Add a better integer variant: weights, biases and ranges chosen anew.
+
+    Args:
+        run: A run, or its folder.
+        variant: One of its variants with int8 activations.
+        on_progress: Called for every step.
+
+    Returns:
+        The run with ``<variant>_optimized`` beside the variant.
+
+    Raises:
+        UserMistake: The variant cannot be improved, or its calibration pictures are gone.
+        ConversionError: The pass failed.
+        WorkerError: The worker process failed.
+    """
+    from engine.improvement import improve as improved
+    from engine.service import Foreground
+
+    return improved(_run(run), variant, Foreground(on_progress))
+
+
 def latency(
     run: Run | PathLike,
     *,

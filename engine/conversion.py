@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import msgspec
 import numpy as np
 
 from engine.calibrations import Calibration, Calibrations
@@ -26,7 +27,7 @@ from engine.run.onnx_runner import OnnxRunner
 from engine.run.savedmodel_runner import SavedModelRunner
 from engine.run.tflite_runner import TfliteRunner
 from engine.run.torch_runner import TorchRunner
-from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
+from engine.runs import ONNX_FILE, REQUEST, SAVEDMODEL, WORK, Run
 from engine.sources import model_source
 from engine.store import SAMPLE_IMAGES
 from engine.types import Artifact, FloatArray, Layout, ModelIdentity, Progress, Stage
@@ -157,6 +158,7 @@ class Conversion:
             self._find,
             lambda recipe: self._calibration(recipe, model),
             self._task.request.allow_flex,
+            self._say,
         )
         if FLOAT32 not in self._recipes and self._base is None:
             started = self._begin(f"SavedModel to TFLite: {FLOAT32.name}")
@@ -279,6 +281,7 @@ class Conversion:
             versions=versions(),
             command=command_line(request, names),
         )
+        (self._side / REQUEST).write_bytes(msgspec.json.encode(request))
         (self._side / FILE_NAME).write_bytes(manifest.to_json())
 
 

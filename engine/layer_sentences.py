@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
+from statistics import median
 
 from engine import formats
 from engine.layer_errors.records import LayerError, LayerErrors
 from engine.sentences import counted, listed
 
 STANDS_OUT_DB = 3.0
-"""Findings that cost less than half a bit are no reason to name an operator."""
+"""Half a bit: what costs less, or brings an operator less below the others, is not worth a name."""
 
 _NAMED = 3
 
 
 def culprits(found: LayerErrors) -> tuple[LayerError, ...]:
-    """Operators with a cause of their own, the likeliest culprit first."""
+    """Operators with a cause of their own that brings them below most others, the worst first."""
+    known = [layer.own.sqnr_db for layer in found.layers if layer.own is not None]
+    usual = median([value for value in known if value is not None] or [math.inf])
     return tuple(
         layer
         for layer in found.by_loss
-        if layer.cause is not None and layer.cause.severity_db >= STANDS_OUT_DB
+        if layer.cause is not None
+        and layer.cause.severity_db >= STANDS_OUT_DB
+        and layer.standing <= usual - STANDS_OUT_DB
     )
 
 

@@ -11,6 +11,7 @@
     RUN/latency/               stored timings
     RUN/also/                  files from elsewhere: NAME.tflite, and NAME.json, written last
     RUN/layers/                stored layer errors, one file a variant and set of pictures
+    RUN/improved/              what the optimizing pass did, layer by layer
     RUN/lowering/              a run of the other lowering, and what the two cost
 
 A run is made in a folder beside its place and moved there when it is whole. Variants are added
@@ -38,6 +39,8 @@ ONNX_FILE = "model.onnx"
 ONNX_COLUMN = "onnx"
 WORK = "work"
 SAVEDMODEL = "savedmodel"
+REQUEST = f"{WORK}/request.json"
+IMPROVED = "improved"
 LOGS = "logs"
 LOGITS = "logits"
 LATENCY = "latency"

@@ -391,6 +391,33 @@ class Lowerings:
 
 
 @dataclass(frozen=True, slots=True)
+class OptimizedLayer:
+    """What the optimizing pass did to one operator of an integer model.
+
+    Attributes:
+        name: Name of the operator's output.
+        op: The TFLite operator.
+        index: Place of its counterpart among the float32 model's operators, as in
+            `engine.layer_errors`; None where it has none.
+        done: What was changed, in order: ``gptq`` (weights), ``bias``, ``range``.
+        left: Why nothing was changed; None where something was.
+        before: Root mean square, in real units, between the output as it was and the float
+            model's, on the integer input that it now gets; None where it was not looked at.
+        after: The same as it is now.
+        seconds: Wall time, running the operator on all pictures included.
+    """
+
+    name: str
+    op: str
+    index: int | None = None
+    done: tuple[str, ...] = ()
+    left: str | None = None
+    before: float | None = None
+    after: float | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Where a job stands.
 

@@ -62,6 +62,11 @@ RULES = {
         RUNTIMES | {"engine.run", "engine.converters", "engine.networks", "engine.runs"},
         True,
     ),
+    "the optimizing pass knows files and arrays": (
+        ("engine/optimization/*.py",),
+        {"engine.run", "engine.runs", "engine.networks", "engine.manifest", "tensorflow"},
+        True,
+    ),
     "plots know records alone": (
         ("engine/plots/*.py",),
         RUNTIMES | {"engine.runs", "engine.service", "engine.comparison", "engine.manifest"},

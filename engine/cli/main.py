@@ -16,6 +16,7 @@ from engine import __version__
 from engine.cli.compare import compare
 from engine.cli.convert import convert
 from engine.cli.files import files
+from engine.cli.improve import improve
 from engine.cli.latency import latency
 from engine.cli.layers import layers
 from engine.cli.lowerings import lowerings
@@ -37,7 +38,17 @@ def commands() -> None:
     """
 
 
-for command in (models, convert, compare, layers, latency, files, lowerings, report_json):
+for command in (
+    models,
+    convert,
+    compare,
+    layers,
+    improve,
+    latency,
+    files,
+    lowerings,
+    report_json,
+):
     commands.add_command(command)
 
 

@@ -25,17 +25,30 @@ def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
         A tidier graph; where that fails, which the log then shows, the graph as it was.
     """
     import onnx_ir
-    import onnxslim
 
     try:
-        slim: onnx.ModelProto = onnxslim.slim(_copy(model))
-        graph = onnx_ir.from_proto(slim)
+        graph = onnx_ir.from_proto(_folded(_copy(model)))
         fuse(graph)
         tidy: onnx.ModelProto = onnx_ir.to_proto(graph)
     except Exception:  # they pass on whatever a graph provokes, and are no must
         traceback.print_exc()
         return model
     return tidy
+
+
+def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Fold until it brings nothing more: onnxslim gives up in the middle of a deep Swin.
+
+    Inputs are of fixed size, so a graph that still asks for a shape has constants left to fold.
+    """
+    import onnxslim
+
+    while True:
+        slim: onnx.ModelProto = onnxslim.slim(model)
+        asks = any(node.op_type == "Shape" for node in slim.graph.node)
+        if not asks or len(slim.graph.node) >= len(model.graph.node):
+            return slim
+        model = slim
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:

@@ -10,8 +10,11 @@ A name says what is stored and computed::
     int8_float_io   the same inside, input and output in float32
     int16x8         weights in int8, activations in int16, input and output in float32
 
+    int8_mixed(k=5) int8_float_io_optimized, but for the k layers that cost most, in float32
+
 ``_optimized`` behind ``int8``, ``uint8`` or ``int8_float_io`` rounds weights, corrects biases and
-chooses ranges anew (`engine.improve`). Settings of the calibration stand in brackets, with commas::
+chooses ranges anew (`engine.optimization`). Settings of the calibration stand in brackets, with
+commas::
 
     int8(range=mse)                   how ranges follow from the values seen (`RANGE_METHODS`)
     int8_optimized(count=64,seed=1)   pictures, and seed of the choice among them, where they
@@ -55,6 +58,7 @@ class Recipe:
         count: Calibration pictures; None takes as many as the run says.
         seed: Seed of the choice among them; None takes the run's.
         optimized: Whether weights, biases and ranges are chosen anew after quantization.
+        float_layers: How many layers are computed in float32 nevertheless.
     """
 
     name: str
@@ -67,6 +71,7 @@ class Recipe:
     count: int | None = None
     seed: int | None = None
     optimized: bool = False
+    float_layers: int = 0
 
     @property
     def calibrated(self) -> bool:
@@ -92,6 +97,11 @@ class Recipe:
     def plain(self) -> Recipe:
         """The recipe that differs from this one only in not being optimized."""
         return _named(replace(self, optimized=False)) if self.optimized else self
+
+    @property
+    def unmixed(self) -> Recipe:
+        """The recipe that differs from this one only in having no layer in float32."""
+        return _named(replace(self, float_layers=0)) if self.float_layers else self
 
 
 FLOAT32 = Recipe(name="float32", summary="Weights and activations in float32.", tolerance=1e-3)
@@ -140,23 +150,30 @@ RECIPES: tuple[Recipe, ...] = (
 """The recipes that ``all`` stands for."""
 
 _BASES = {recipe.name: recipe for recipe in RECIPES}
+_MIXED = "int8_mixed"
 
 
 def _named(recipe: Recipe) -> Recipe:
     """The recipe with the name and the summary that follow from its other fields."""
     base = recipe.base
     settings = {
+        "k": recipe.float_layers or None,
         "range": None if recipe.range_method == "min_max" else recipe.range_method,
         "count": recipe.count,
         "seed": recipe.seed,
     }
     given = ",".join(f"{key}={value}" for key, value in settings.items() if value is not None)
-    name = base.name + _OPTIMIZED * recipe.optimized + (f"({given})" if given else "")
+    stem = _MIXED if recipe.float_layers else base.name + _OPTIMIZED * recipe.optimized
+    name = stem + (f"({given})" if given else "")
     summary = base.summary
     if recipe.optimized:
         summary += " Weights, biases and ranges optimized."
-    if given:
-        summary += f" Calibrated with {given.replace(',', ', ').replace('=', ' ')}."
+    if recipe.float_layers:
+        summary += f" {recipe.float_layers} of its layers in float32."
+    calibrated = {key: value for key, value in settings.items() if key != "k" and value is not None}
+    if calibrated:
+        told = ", ".join(f"{key} {value}" for key, value in calibrated.items())
+        summary += f" Calibrated with {told}."
     return replace(recipe, name=name, summary=summary)
 
 
@@ -173,10 +190,11 @@ def recipe_named(name: str) -> Recipe:
         OptionError: There is none of that name.
     """
     found = _NAME.fullmatch(name.replace(" ", ""))
-    base = _BASES.get(found["base"]) if found is not None else None
-    if found is None or base is None:
+    mixed = found is not None and found["base"] == _MIXED
+    base = _BASES.get("int8_float_io" if mixed else found["base"]) if found is not None else None
+    if found is None or base is None or (mixed and found["optimized"] is not None):
         raise _unknown(name)
-    recipe = replace(base, optimized=found["optimized"] is not None)
+    recipe = replace(base, optimized=mixed or found["optimized"] is not None)
     if recipe.optimized and recipe.activations != "int8":
         raise OptionError(
             _STAGE,
@@ -185,12 +203,21 @@ def recipe_named(name: str) -> Recipe:
             todo=f"Name int8_optimized, or {base.name} as it is.",
         )
     for setting in (found["settings"] or "").split(",") if found["settings"] is not None else ():
-        recipe = _with_setting(recipe, setting, name)
+        recipe = _with_setting(recipe, setting, name, mixed=mixed)
+    if mixed and not recipe.float_layers:
+        raise OptionError(
+            _STAGE,
+            got=f"'{name}'",
+            expected="how many layers are computed in float32",
+            todo="Write it like int8_mixed(k=5).",
+        )
     return _named(recipe)
 
 
-def _with_setting(recipe: Recipe, setting: str, name: str) -> Recipe:
+def _with_setting(recipe: Recipe, setting: str, name: str, *, mixed: bool) -> Recipe:
     key, _, value = setting.partition("=")
+    if mixed and key == "k" and value.isdecimal() and int(value) > 0:
+        return replace(recipe, float_layers=int(value))
     if recipe.calibrated and key == "range" and value in RANGE_METHODS:
         return replace(recipe, range_method=value)
     if recipe.calibrated and key in {"count", "seed"} and value.isdecimal():
@@ -212,7 +239,7 @@ def _unknown(name: str) -> OptionError:
     return OptionError(
         _STAGE,
         got=f"'{name}'",
-        expected="one of " + ", ".join(names) + ", or int8_optimized",
+        expected="one of " + ", ".join(names) + ", int8_optimized, or int8_mixed(k=N)",
         todo=f"Did you mean {near[0]}?" if near else "Name some of these, or all.",
     )
 
@@ -234,9 +261,12 @@ def recipes_named(names: tuple[str, ...]) -> tuple[Recipe, ...]:
 
 def in_order(recipes: set[Recipe]) -> tuple[Recipe, ...]:
     """Recipes in the order in which people look for them."""
-    return tuple(
-        sorted(recipes, key=lambda r: (RECIPES.index(r.base), r.optimized, len(r.name), r.name))
-    )
+
+    def place(recipe: Recipe) -> tuple[object, ...]:
+        kind = RECIPES.index(recipe.base), recipe.float_layers, recipe.optimized
+        return (*kind, len(recipe.name), recipe.name)
+
+    return tuple(sorted(recipes, key=place))
 
 
 def names_in(text: str) -> tuple[str, ...]:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from engine.errors import ConversionError, OptionError
-from engine.layer_errors.causes import Case, NetworkInput, diagnosed
-from engine.layer_errors.graph import Graph, Operator
+from engine.layer_errors.case import Case, NetworkInput
+from engine.layer_errors.causes import diagnosed
+from engine.layer_errors.graph import PASSING, Graph, Operator
 from engine.layer_errors.measuring import (
     PASS_BYTES,
     STAGE,
@@ -171,7 +172,8 @@ def _layer(sides: Sides, sums: PairSums) -> LayerError:
         low=values.low,
         high=values.high,
         grid=grid,
-        own_grid=grid is not None and grid not in read,
+        # A ReLU6 before and after a layer gives both the same grid, and yet it is the layer's own.
+        own_grid=grid is not None and not (operator.op in PASSING and grid in read),
         saturation=accumulated.at_ends / accumulated.count if grid else None,
         clipped=(values.below + values.above) / values.count if grid else None,
         clip_ratio=min(values.clip_energy / errors.energy, 1.0) if errors.energy else 0.0,

@@ -15,6 +15,41 @@ from engine.types import FloatArray
 EDGES = frozenset({"QUANTIZE", "DEQUANTIZE"})
 """Operators between float and integers: no counterpart in a float file."""
 
+PASSING = frozenset(
+    {
+        "AVERAGE_POOL_2D",
+        "BATCH_TO_SPACE_ND",
+        "BROADCAST_TO",
+        "CONCATENATION",
+        "DEPTH_TO_SPACE",
+        "EXPAND_DIMS",
+        "GATHER",
+        "MAX_POOL_2D",
+        "MAXIMUM",
+        "MINIMUM",
+        "MIRROR_PAD",
+        "PACK",
+        "PAD",
+        "PADV2",
+        "RELU",
+        "RELU6",
+        "RESHAPE",
+        "RESIZE_BILINEAR",
+        "RESIZE_NEAREST_NEIGHBOR",
+        "SLICE",
+        "SPACE_TO_BATCH_ND",
+        "SPACE_TO_DEPTH",
+        "SPLIT",
+        "SPLIT_V",
+        "SQUEEZE",
+        "STRIDED_SLICE",
+        "TILE",
+        "TRANSPOSE",
+        "UNPACK",
+    }
+)
+"""Operators that pass values on: where the grid stays, they add neither error nor range."""
+
 CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
 """Axis of the output channels in the weights, by operator."""
 

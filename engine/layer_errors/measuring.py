@@ -1,8 +1,8 @@
 """Pictures through a float32 file and an integer one at once, operator by operator.
 
-Three files run side by side: the float32 file and the integer one, each with its activations as
-outputs, and the integer file's operators taken apart (`engine.layer_errors.own`). That the two
-whole files still answer as they do without such outputs is checked for every picture, bit by bit.
+Four files run side by side: the float32 file and the integer one, each with its activations as
+outputs, and the operators of both taken apart (`engine.layer_errors.own`). That the two whole
+files still answer as they do without such outputs is checked for every picture, bit by bit.
 """
 
 from __future__ import annotations
@@ -12,13 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
 
 import numpy as np
 
 from engine.errors import ConversionError
 from engine.layer_errors.graph import Graph
-from engine.layer_errors.own import LoneOperators, lone_operators
+from engine.layer_errors.own import Source, feedable, lone_floats, lone_integers
 from engine.layer_errors.pairing import Pair
 from engine.layer_errors.statistics import Errors, Values, on_grid
 from engine.run.tflite_runner import quantized
@@ -44,6 +43,7 @@ class PairSums:
         own: Errors of the operator alone; None where it cannot be.
         inputs: The network's input on the grid that this operator reads it with; None for
             operators that do not read it.
+        input_tensor: The integer tensor that this operator reads it from; -1 without.
     """
 
     pair: Pair
@@ -52,6 +52,7 @@ class PairSums:
     accumulated: Errors
     own: Errors | None
     inputs: Values | None
+    input_tensor: int
 
     @property
     def tensors(self) -> tuple[int, int]:
@@ -136,13 +137,13 @@ def measurable(exact: Graph, integer: Graph, pair: Pair) -> bool:
 
 
 def _passes(sides: Sides, pass_bytes: int) -> list[tuple[Pair, ...]]:
-    """Pairs that are measured together: float inputs and outputs, and integers twice."""
+    """Pairs that are measured together: each file's outputs, whole and alone, and what is fed."""
     passes: list[list[Pair]] = [[]]
     held = 0
     for pair in sides.pairs:
         values = sum(prod(shape) for shape in pair.exact.shapes)
         read = sum(prod(sides.exact.shape(tensor)) for tensor in pair.exact.inputs.values())
-        size = 4 * (values + read) + 4 * values + 2 * read
+        size = (4 + 2) * (2 * values + read)
         if held + size > pass_bytes and passes[-1]:
             passes.append([])
             held = 0
@@ -194,7 +195,8 @@ class _Kept:
             interpreter.invoke()
         for index in self._ends:
             plain, kept = self._plain.get_tensor(index), self._kept.get_tensor(index)
-            if not np.array_equal(plain, kept):
+            # NaN on both sides is the same answer; that it is NaN is told with the figures.
+            if not np.array_equal(plain, kept, equal_nan=plain.dtype.kind == "f"):
                 raise ConversionError(
                     STAGE,
                     got=f"{np.count_nonzero(plain != kept)} of {plain.size} outputs of "
@@ -209,27 +211,68 @@ class _Kept:
         return array
 
 
+class _Alone:
+    """A thread's lone operators of both files."""
+
+    def __init__(self, sides: Sides, pairs: Sequence[Pair], start: int, room: FloatArray) -> None:
+        self._integer, self._start, self._room = sides.integer, start, room
+        integers = lone_integers(sides.integer, pairs, len(sides.integer_file))
+        floats = lone_floats(sides.exact, pairs, len(sides.exact_file))
+        self._fed = {key: (place, floats.fed[key]) for key, place in integers.fed.items()}
+        self._integers = interpreter_of(integers.model, 1, STAGE, _TODO)
+        self._floats = interpreter_of(floats.model, 1, STAGE, _TODO)
+
+    def feed(self, batch: FloatArray, exact: _Kept) -> dict[Source, np.ndarray]:
+        """Bring float values to the grids of what reads them.
+
+        Returns:
+            The integers, by what they stand for; valid until `run`.
+        """
+        laid = {}
+        for (tensor, whole), (place, real) in self._fed.items():
+            values = batch if tensor == self._start else exact.values(tensor)
+            integers = self._integers.tensor(place)()
+            floats = self._floats.tensor(real)()
+            grid = self._integer.grid(whole)
+            if grid is None:
+                np.copyto(integers, values.reshape(integers.shape))
+                np.copyto(floats, values.reshape(floats.shape))
+                continue
+            on_grid(values, grid, self._room, integers)
+            np.subtract(integers, grid.zero_point, out=floats, dtype=np.float32)
+            floats *= np.float32(grid.scale)
+            laid[tensor, whole] = integers
+        return laid
+
+    def run(self) -> None:
+        """Run the operators; nobody may hold what `feed` gave."""
+        self._integers.invoke()
+        self._floats.invoke()
+
+    def values(self, tensors: tuple[int, int]) -> tuple[FloatArray, np.ndarray]:
+        """What the float operator gave and what the integer one."""
+        return self._floats.tensor(tensors[0])(), self._integers.tensor(tensors[1])()
+
+
 class _Bench:
     """One thread's models and sums."""
 
     def __init__(self, sides: Sides, pairs: tuple[Pair, ...]) -> None:
-        graph = sides.exact.objects.subgraphs[0]
-        (self._start,) = [int(index) for index in graph.inputs]
-        self._made = frozenset(
-            index
-            for operator in sides.exact.operators
-            for index in operator.outputs
-            if sides.exact.dtype(index) == "float32"
-        )
+        (self._start,) = [int(index) for index in sides.exact.objects.subgraphs[0].inputs]
         self._integer = sides.integer
-        known = self._made | {self._start}
-        self._lone = lone_operators(sides.integer, pairs, known, len(sides.integer_file))
-        self._lone_model: Any = None
-        if self._lone is not None:
-            self._lone_model = interpreter_of(self._lone.model, 1, STAGE, _TODO)
-        self.sums = [sums for pair in pairs for sums in self._sums_of(sides, pair)]
-        read = {tensor for tensor, _ in (self._lone.fed if self._lone is not None else ())}
+        made = (index for operator in sides.exact.operators for index in operator.outputs)
+        known = frozenset(i for i in made if sides.exact.dtype(i) == "float32") | {self._start}
+        fed = [pair for pair in pairs if feedable(sides.integer, pair, known)]
+        self.sums = [
+            sums
+            for pair in pairs
+            for sums in self._sums_of(sides, pair, alone=any(pair is one for one in fed))
+        ]
+        read = {tensor for pair in fed for tensor in pair.read.values()}
         wanted = {sums.tensors[0] for sums in self.sums} | read - {self._start}
+        sizes = [prod(sides.exact.shape(tensor)) for tensor in {self._start, *wanted}]
+        self._room = np.empty(max(sizes), dtype=np.float32)
+        self._alone = _Alone(sides, fed, self._start, self._room) if fed else None
         self._exact = _Kept("float32", sides.exact, sides.exact_file, sorted(wanted))
         self._whole = _Kept(
             "the variant",
@@ -237,86 +280,58 @@ class _Bench:
             sides.integer_file,
             sorted({sums.tensors[1] for sums in self.sums}),
         )
-        sizes = [prod(sides.exact.shape(tensor)) for tensor in {self._start, *wanted}]
-        self._room = np.empty(max(sizes), dtype=np.float32)
 
-    def _sums_of(self, sides: Sides, pair: Pair) -> Iterator[PairSums]:
-        alone = self._lone is not None and pair in self._lone.pairs
+    def _sums_of(self, sides: Sides, pair: Pair, *, alone: bool) -> Iterator[PairSums]:
+        start = sides.exact.shape(self._start)
+        read = [pair.integer.inputs[at] for at, index in pair.read.items() if index == self._start]
         for output, tensor in enumerate(pair.integer.outputs):
             grid, shape = sides.integer.grid(tensor), pair.exact.shapes[output]
-            fed = [
-                sides.integer.grid(pair.integer.inputs[at])
-                for at, index in pair.read.items()
-                if index == self._start
-            ]
-            start = sides.exact.shape(self._start)
+            input_grid = sides.integer.grid(read[0]) if read else None
             yield PairSums(
                 pair=pair,
                 output=output,
                 values=Values(shape, grid),
                 accumulated=Errors(shape, grid),
                 own=Errors(shape, grid) if alone else None,
-                inputs=Values(start, fed[0]) if fed and fed[0] is not None else None,
+                inputs=Values(start, input_grid) if input_grid is not None else None,
+                input_tensor=read[0] if read else -1,
             )
 
     def take(self, source: _Shared) -> None:
         """Measure pictures until there are no more."""
         try:
-            for batch in source:
-                self._look_at(batch)
+            # Values that are not finite end in an error when all pictures are seen.
+            with np.errstate(invalid="ignore", over="ignore"):
+                for batch in source:
+                    self._look_at(batch)
         finally:
             source.end()
 
     def _look_at(self, batch: FloatArray) -> None:
         self._exact.run(batch)
         self._whole.run(batch)
-        laid: dict[tuple[int, int], np.ndarray] = {}
-        if self._lone is not None:
-            self._feed(self._lone, batch, laid)
+        laid = self._alone.feed(batch, self._exact) if self._alone is not None else {}
         for sums in self.sums:
             values = self._exact.values(sums.tensors[0])
             sums.values.add(values, self._laid(sums.tensors, values, laid))
             if sums.inputs is not None:
-                tensors = self._start, self._input_tensor(sums.pair)
+                tensors = self._start, sums.input_tensor
                 sums.inputs.add(batch, self._laid(tensors, batch, laid))
             sums.accumulated.add(values, self._whole.values(sums.tensors[1]), self._room)
         laid.clear()
-        if self._lone is not None:
-            self._lone_model.invoke()
+        if self._alone is not None:
+            self._alone.run()
             for sums in self.sums:
                 if sums.own is not None:
-                    exact, whole = sums.tensors
-                    alone = self._lone_model.tensor(whole)()
-                    sums.own.add(self._exact.values(exact), alone, self._room)
-
-    def _input_tensor(self, pair: Pair) -> int:
-        return next(
-            pair.integer.inputs[at] for at, index in pair.read.items() if index == self._start
-        )
-
-    def _feed(
-        self, lone: LoneOperators, batch: FloatArray, laid: dict[tuple[int, int], np.ndarray]
-    ) -> None:
-        for (tensor, whole), place in lone.fed.items():
-            values = batch if tensor == self._start else self._exact.values(tensor)
-            grid = self._integer.grid(whole)
-            view = self._lone_model.tensor(place)()
-            if grid is None:
-                np.copyto(view, values.reshape(view.shape))
-            else:
-                on_grid(values, grid, self._room, view)
-                laid[tensor, whole] = view
+                    sums.own.add(*self._alone.values(sums.tensors), self._room)
 
     def _laid(
-        self,
-        tensors: tuple[int, int],
-        values: FloatArray,
-        laid: dict[tuple[int, int], np.ndarray],
+        self, tensors: Source, values: FloatArray, laid: dict[Source, np.ndarray]
     ) -> np.ndarray | None:
         """Float values on the grid of their integer tensor; None for a float one."""
         grid = self._integer.grid(tensors[1])
         if grid is None or tensors in laid:
             return laid.get(tensors)
-        room = np.empty(values.size, dtype=self._integer.dtype(tensors[1]))
-        on_grid(values, grid, self._room, room)
-        return room
+        integers = np.empty(values.size, dtype=self._integer.dtype(tensors[1]))
+        on_grid(values, grid, self._room, integers)
+        return integers

@@ -205,8 +205,9 @@ class LayerError:
         channels: How channels share the range.
         weights: Of the constant weights; None without, or in float.
         accumulated: Error as the network runs.
-        own: Error of this operator alone, fed with float values brought to its input's grid; None
-            where it cannot be run alone.
+        own: Error of this operator alone: fed with float values brought to its input's grid, and
+            compared with the float operator fed with the same; relative to the float output as the
+            network runs. None where it cannot be run alone.
         histogram: Float values a cell: the grid in `HISTOGRAM_CELLS` equal parts.
         below: Float values below the grid.
         above: Float values above the grid.

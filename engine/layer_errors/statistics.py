@@ -6,12 +6,13 @@ picture but its sums, so that memory does not grow with their number.
 
 from __future__ import annotations
 
-from math import prod
-
 import numpy as np
 
 from engine.layer_errors.records import HISTOGRAM_CELLS, ChannelRanges, Deviation, Grid
 from engine.types import FloatArray
+
+CACHED_VALUES = 1 << 15
+"""Values that are worked on at once, so that what is computed of them stays in the cache."""
 
 OUTLIER_SHARE = 0.02
 """At most this share of the channels, and at least one, can be called outliers."""
@@ -156,8 +157,8 @@ class Errors:
     def __init__(self, shape: tuple[int, ...], grid: Grid | None) -> None:
         self._grid = grid
         self._channels = shape[-1] if shape else 1
-        self._rows = max(prod(shape) // max(self._channels, 1), 1)
-        self._ones = np.ones(self._rows, dtype=np.float32)
+        self._step = max(CACHED_VALUES // self._channels, 1)
+        self._ones = np.ones(self._step, dtype=np.float32)
         self._sums = np.zeros(self._channels)
         self.energy = 0.0
         self.count = 0
@@ -171,19 +172,25 @@ class Errors:
             found: What stands for them, in the tensor's own type.
             room: Space for as many float32 values.
         """
-        flat = found.reshape(-1)
-        error = room[: flat.size]
+        whole, exact = (side.reshape(-1, self._channels) for side in (found, values))
+        for start in range(0, len(whole), self._step):
+            self._add(exact[start : start + self._step], whole[start : start + self._step], room)
+        self.count += found.size
+
+    def _add(self, exact: FloatArray, whole: np.ndarray, room: FloatArray) -> None:
+        """Take some rows of channels into account."""
+        error = room[: whole.size].reshape(whole.shape)
         if self._grid is None:
-            np.subtract(flat, values.reshape(-1), out=error)
+            np.subtract(whole, exact, out=error)
         else:
-            np.subtract(flat, self._grid.zero_point, out=error, dtype=np.float32)
+            np.subtract(whole, self._grid.zero_point, out=error, dtype=np.float32)
             error *= np.float32(self._grid.scale)
-            error -= values.reshape(-1)
-            self.at_ends += int(np.count_nonzero(flat == self._grid.lowest))
-            self.at_ends += int(np.count_nonzero(flat == self._grid.highest))
-        self.energy += float(np.dot(error, error))
-        self._sums += self._ones @ error.reshape(self._rows, self._channels)
-        self.count += flat.size
+            error -= exact
+            self.at_ends += int(np.count_nonzero(whole == self._grid.lowest))
+            self.at_ends += int(np.count_nonzero(whole == self._grid.highest))
+        flat = error.reshape(-1)
+        self.energy += float(np.dot(flat, flat))
+        self._sums += self._ones[: len(error)] @ error
 
     def merge(self, other: Errors) -> None:
         """Take in what another saw of other pictures."""
@@ -237,4 +244,9 @@ def _cells(integers: np.ndarray) -> np.ndarray:
     if integers.dtype.kind == "i":
         plain = plain ^ plain.dtype.type(1 << (bits - 1))
     plain = plain >> plain.dtype.type(bits - HISTOGRAM_CELLS.bit_length() + 1)
-    return np.bincount(plain, minlength=HISTOGRAM_CELLS)
+    cells = np.zeros(HISTOGRAM_CELLS, dtype=np.int64)
+    for start in range(0, len(plain), CACHED_VALUES):
+        # It makes eight bytes of each value.
+        part = plain[start : start + CACHED_VALUES]
+        cells += np.bincount(part, minlength=HISTOGRAM_CELLS)
+    return cells

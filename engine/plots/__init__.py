@@ -12,6 +12,7 @@ from engine.plots.answers import (
     top_logits,
 )
 from engine.plots.costs import latency_bars, latency_samples, size_bars
+from engine.plots.improvement import layer_lines
 from engine.plots.ladder import hop_ladder
 from engine.plots.layers import layer_histogram, layer_line
 from engine.plots.lowerings import lowering_latency, lowering_operators
@@ -26,6 +27,7 @@ __all__ = [
     "latency_samples",
     "layer_histogram",
     "layer_line",
+    "layer_lines",
     "logit_scatter",
     "lowering_latency",
     "lowering_operators",

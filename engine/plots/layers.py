@@ -13,6 +13,7 @@ from engine.palette import style_of
 from engine.plots.frame import LINE, framed, noted
 
 _LINE_HEIGHT = 400
+_LABEL_PIXELS = 18
 _HISTOGRAM_HEIGHT = 300
 _TOWER = 3.0
 
@@ -58,25 +59,26 @@ def layer_line(found: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
             )
         )
         if points:
-            text = f"<b>{found.variant}</b>, so far" if not own else "each operator alone"
-            last, value = points[-1]
+            # Above the marks at the end, or below them, where nothing else is drawn.
+            near = [value for _, value in points[-max(len(points) // 3, 1) :]]
             figure.add_annotation(
-                x=last.index,
-                y=value,
-                text=text,
+                x=points[-1][0].index,
+                y=max(near) if own else min(near),
+                text="each operator alone" if own else f"<b>{found.variant}</b>, so far",
                 font={"color": style.hue},
                 showarrow=False,
                 xanchor="right",
-                yanchor="top" if not own else "bottom",
-                yshift=-8 if not own else 8,
+                yanchor="bottom" if own else "top",
+                yshift=6 if own else -6,
             )
     _mark(figure, found, named)
-    return framed(
+    framed(
         figure,
-        x="input → the network, operator by operator → logits",
+        x="operators, from input to logits",
         y="signal over error, dB (higher is closer)",
         height=_LINE_HEIGHT,
     )
+    return figure.update_layout(margin_t=28 + _LABEL_PIXELS * len(named))
 
 
 def _drawn(deviation: Deviation | None) -> float | None:
@@ -86,7 +88,7 @@ def _drawn(deviation: Deviation | None) -> float | None:
 
 def _mark(figure: go.Figure, found: LayerErrors, named: Sequence[LayerError]) -> None:
     middle = (found.layers[0].index + found.layers[-1].index) / 2
-    for row, layer in enumerate(named):
+    for row, layer in enumerate(sorted(named, key=lambda layer: layer.index)):
         figure.add_vline(x=layer.index, line={"color": LINE, "dash": "dot", "width": 1.5})
         left = layer.index > middle
         figure.add_annotation(
@@ -98,7 +100,7 @@ def _mark(figure: go.Figure, found: LayerErrors, named: Sequence[LayerError]) ->
             xanchor="right" if left else "left",
             yanchor="bottom",
             xshift=-4 if left else 4,
-            yshift=16 * (len(named) - 1 - row),
+            yshift=_LABEL_PIXELS * (len(named) - 1 - row),
         )
 
 

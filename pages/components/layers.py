@@ -121,6 +121,7 @@ def show_operators(found: LayerErrors) -> LayerError:
         name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
         for name in list(rows[0])[1:-1]
     }
+    columns["cause"] = st.column_config.TextColumn(width="large")
     picked = st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,

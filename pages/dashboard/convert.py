@@ -10,6 +10,7 @@ from pages.components import jobs, session
 from pages.components.convert_form import convert_form
 from pages.components.downloads import show_downloads
 from pages.components.elsewhere import show_files_from_elsewhere
+from pages.components.improving import link_to_improve
 
 JOB = "convert"
 
@@ -34,6 +35,7 @@ def show_result(run: Run) -> None:
         st.plotly_chart(plots.hop_ladder(run.manifest.stages), key="hop_ladder")
     st.subheader("Files")
     show_downloads(run)
+    link_to_improve(run)
     show_files_from_elsewhere(run)
 
 

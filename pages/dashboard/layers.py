@@ -4,6 +4,7 @@ import streamlit as st
 
 from engine import layer_sentences, plots
 from pages.components import layers
+from pages.components.improving import link_to_improve
 from pages.components.picture_source import choose_pictures
 from pages.components.problems import no_run_yet
 from pages.components.session import current_run, pictures
@@ -30,6 +31,7 @@ left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     st.subheader("Who loses most")
     layers.show_worst(found)
+    link_to_improve(run)
 chart = right.container(border=True, height="stretch")
 with st.container(border=True):
     st.subheader("All operators")

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
+import pytest
+
+from benchmarks import coverage
 from benchmarks.coverage import engine_digest
 from benchmarks.coverage_table import ERROR_LIMIT, Row, as_markdown
 
@@ -93,3 +97,23 @@ def test_reasons_are_listed_once() -> None:
 def test_results_belong_to_an_engine() -> None:
     assert engine_digest() == engine_digest()
     assert len(engine_digest()) == 64
+
+
+def test_rows_of_several_states_of_the_engine_are_told() -> None:
+    rows = [
+        replace(GOOD, engine="aaa", made_on="2026-01-02"),
+        replace(NO_INT8, engine="aaa", made_on="2026-01-02"),
+        replace(INEXACT, engine="bbb", made_on="2026-01-03"),
+    ]
+    page = as_markdown(
+        rows, missing=[], versions={}, made_on="2026-01-03", host="h", calibration_count=4
+    )
+    assert "2 on 2026-01-02 (engine aaa), 1 on 2026-01-03 (engine bbb)" in page
+
+
+def test_rows_are_kept_and_read_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(coverage, "RECORD", tmp_path / "coverage.json")
+    assert coverage.read_rows() == {}
+    coverage.write_rows({"small": GOOD, "large": LARGE})
+    assert coverage.read_rows() == {"small": GOOD, "large": LARGE}
+    assert [file.name for file in tmp_path.iterdir()] == ["coverage.json"]

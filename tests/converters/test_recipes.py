@@ -38,6 +38,8 @@ def test_an_unknown_name_is_refused_with_the_near_one() -> None:
         "int8(range=mse)",
         "int16x8(range=percentile_99.9,count=8,seed=2)",
         "int8_optimized(count=64)",
+        "int8_mixed(k=5)",
+        "int8_mixed(k=2,range=mse,count=8)",
     ],
 )
 def test_names_give_recipes_that_give_the_names(name: str) -> None:
@@ -70,11 +72,22 @@ def test_a_core_and_a_plain_recipe_keep_the_settings() -> None:
         ("int8(count=3", r"int8\(count=3"),
         ("int8(count=3)x", "Did you mean int8"),
         ("", "''"),
+        ("int8_mixed", r"int8_mixed\(k=5\)"),
+        ("int8_mixed(k=0)", "k=0"),
+        ("int8_mixed_optimized(k=2)", "int8_mixed_optimized"),
+        ("int8(k=2)", "k=2"),
     ],
 )
 def test_what_is_not_of_the_grammar_is_refused(name: str, named: str) -> None:
     with pytest.raises(OptionError, match=named):
         recipe_named(name)
+
+
+def test_a_mixed_recipe_is_made_from_the_optimized_one() -> None:
+    recipe = recipe_named("int8_mixed(k=3,count=8)")
+    assert recipe.core == recipe
+    assert recipe.unmixed.name == "int8_float_io_optimized(count=8)"
+    assert "3 of its layers in float32" in recipe.summary
 
 
 def test_kinds_of_a_recipe_stand_behind_it() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
-from engine.layer_errors.records import LayerErrors
+from engine.layer_errors.case import Case
+from engine.layer_errors.range_causes import wrong_fixed_scale
+from engine.layer_errors.records import Grid, LayerErrors
 from tests.tiny_quantized import Tiny, healthy
 
 
@@ -114,3 +117,35 @@ def test_dead_channels() -> None:
     assert layer.channels.dead == 3
     assert "dead_channels" in {finding.cause for finding in layer.findings}
     assert layer.findings[-1].severity_db == 0
+
+
+def test_a_layer_with_the_grid_of_its_input_has_a_range_of_its_own() -> None:
+    network = healthy()
+    values = network.activations()
+    cut = float(values[2].min()) / 10, float(values[2].max()) / 10
+    found = replace(network, ranges={1: cut, 2: cut}).errors()
+    assert found.layers[1].grid == found.layers[0].grid
+    assert found.layers[1].own_grid
+    assert found.layers[1].cause is not None
+    assert found.layers[1].cause.cause == "saturated_range"
+
+
+@pytest.mark.parametrize(
+    ("op", "dtype", "scale", "wrong"),
+    [
+        ("SOFTMAX", np.int8, 1 / 256, False),
+        ("SOFTMAX", np.int8, 1 / 128, True),
+        ("LOGISTIC", np.uint8, 1 / 255, False),
+        ("LOGISTIC", np.uint8, 1 / 200, True),
+        ("LOGISTIC", np.int16, 1 / 32768, False),
+        ("TANH", np.int8, 1 / 128, False),
+        ("TANH", np.int8, 1 / 256, True),
+        ("CONV_2D", np.int8, 1 / 128, False),
+    ],
+)
+def test_outputs_whose_scale_is_prescribed(op: str, dtype: type, scale: float, wrong: bool) -> None:
+    limits = np.iinfo(dtype)
+    grid = Grid(scale, 0, int(limits.min), int(limits.max))
+    layer = replace(healthy().errors().layers[0], op=op, grid=grid)
+    finding = wrong_fixed_scale(Case(layer))
+    assert (finding is not None) is wrong

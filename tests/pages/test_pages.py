@@ -18,7 +18,17 @@ PAGES = sorted((ROOT / "pages" / "dashboard").glob("*.py"))
 TIMEOUT = 120
 JOBS = [
     f"qlab_job_{key}"
-    for key in ("catalog", "convert", "evaluate", "layers", "latency", "also", "lowerings")
+    for key in (
+        "catalog",
+        "convert",
+        "evaluate",
+        "layers",
+        "improve",
+        "improve_layers",
+        "latency",
+        "also",
+        "lowerings",
+    )
 ]
 
 
@@ -67,6 +77,7 @@ def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
         ("predictions", "pictures"),
         ("logit_differences", "the logits most"),
         ("layers", "above the error"),
+        ("improve", "Could int8 answer closer to the original?"),
         ("latency_and_size", "smaller than float32"),
         ("run_details", "efficientnet_lite0 with its own weights"),
     ],

@@ -1,0 +1,119 @@
+"""A better integer variant beside one of a run: made on demand, with a record of what was done."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+
+from engine.converters.calibration import representative_dataset
+from engine.converters.recipes import recipe_named
+from engine.errors import OptionError, RunError
+from engine.requests import ConvertRequest
+from engine.runs import IMPROVED, REQUEST, Run
+from engine.service import Host, convert_request
+from engine.store import SAMPLE_IMAGES
+from engine.types import OptimizedLayer
+
+_STAGE = "Improving a variant"
+
+
+def improve(run: Run, variant: str, host: Host) -> Run:
+    """Add the optimized counterpart of an integer variant to its run.
+
+    It is calibrated with the very pictures that the variant was calibrated with.
+
+    Args:
+        run: The run.
+        variant: One of its variants with int8 activations.
+        host: Gets the worker and its progress.
+
+    Returns:
+        The run with the optimized variant; as it was where it had that already.
+
+    Raises:
+        OptionError: The variant cannot be optimized, or is not of the run.
+        RunError: The run does not say what it was made from.
+        PictureError: The calibration pictures are not where they were.
+        ConversionError: The pass fails.
+        WorkerError: The worker process failed.
+    """
+    name = improved_name(run, variant)
+    if name in run.variants:
+        return run
+    request = replace(_request(run), variants=(name,), out=str(run.folder.absolute()))
+    return convert_request(request, host)
+
+
+def improved_name(run: Run, variant: str) -> str:
+    """Name of the optimized counterpart of a variant.
+
+    Raises:
+        OptionError: It has none, or is not of the run.
+    """
+    if variant not in run.variants:
+        run.artifact(variant)
+        raise OptionError(
+            _STAGE,
+            got=f"{variant}, a file from elsewhere",
+            expected="a variant made here, whose float32 model and calibration are known",
+            todo="Improve " + (", ".join(improvable(run)) or "an int8 variant") + " instead.",
+        )
+    recipe = recipe_named(variant)
+    if recipe.activations != "int8" or recipe.optimized:
+        raise OptionError(
+            _STAGE,
+            got=variant,
+            expected="an integer variant with int8 activations that is not optimized yet",
+            todo="Name " + (" or ".join(improvable(run)) or "int8, after adding it") + ".",
+        )
+    base, bracket, settings = recipe.name.partition("(")
+    return recipe_named(f"{base}_optimized{bracket}{settings}").name
+
+
+def improvable(run: Run) -> tuple[str, ...]:
+    """Variants of a run that can be improved."""
+    recipes = [recipe_named(variant) for variant in run.variants]
+    return tuple(r.name for r in recipes if r.activations == "int8" and not r.optimized)
+
+
+def improved_layers(run: Run, variant: str) -> tuple[OptimizedLayer, ...]:
+    """What was done to an optimized variant, one record an operator that was looked at.
+
+    Raises:
+        RunError: The record is absent or damaged.
+    """
+    file = run.folder / IMPROVED / f"{recipe_named(variant).core.name}.json"
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=tuple[OptimizedLayer, ...])
+    except (OSError, msgspec.DecodeError) as error:
+        raise RunError(
+            f"Reading what was done to {variant}",
+            got=f"no readable {file.name} in {file.parent}",
+            expected="the record of the pass",
+            todo="Make the run again.",
+        ) from error
+
+
+def calibration_digests(run: Run) -> frozenset[str]:
+    """SHA-256 of the pictures that a run was calibrated with.
+
+    Raises:
+        RunError: The run does not say what it was made from.
+        PictureError: The pictures are not where they were.
+    """
+    dataset = representative_dataset(_request(run).calibration, SAMPLE_IMAGES)
+    return frozenset(picture.sha256 for picture in dataset.pictures)
+
+
+def _request(run: Run) -> ConvertRequest:
+    try:
+        return msgspec.json.decode((run.folder / REQUEST).read_bytes(), type=ConvertRequest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise RunError(
+            _STAGE,
+            got=f"a run without a readable {REQUEST}",
+            expected="the request that it was made from",
+            todo="Make the run again with this version, or add the variant with: "
+            "python -m engine convert.",
+        ) from error

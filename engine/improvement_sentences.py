@@ -1,0 +1,103 @@
+"""What an optimized variant gained, in sentences made from figures."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine import formats
+from engine.layer_errors.records import kind_of
+from engine.types import Flip, OptimizedLayer, VariantComparison
+
+_SAME = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class FlipChange:
+    """How the changed answers of a variant and of its optimized counterpart differ.
+
+    Attributes:
+        won_back: Changed under the variant, right again under the counterpart.
+        newly_lost: The other way round.
+    """
+
+    won_back: tuple[Flip, ...]
+    newly_lost: tuple[Flip, ...]
+
+
+def flip_change(before: VariantComparison, after: VariantComparison) -> FlipChange:
+    """Sort the changed answers of both by who changed them.
+
+    Args:
+        before: The variant, on some pictures against some reference.
+        after: Its counterpart on the same.
+
+    Returns:
+        Pictures by row, as each side saw them.
+    """
+    first = {flip.index for flip in before.flips}
+    second = {flip.index for flip in after.flips}
+    return FlipChange(
+        won_back=tuple(flip for flip in before.flips if flip.index not in second),
+        newly_lost=tuple(flip for flip in after.flips if flip.index not in first),
+    )
+
+
+def improvement_headline(before: VariantComparison, after: VariantComparison) -> str:
+    """How much closer the counterpart's logits are, or that they are not."""
+    for side in (before, after):
+        if side.non_finite:
+            return f"{side.variant} gives answers that are not numbers: nothing can be compared"
+    if before.logit_rms == 0:
+        return f"{before.variant} answers like the reference already: nothing to win"
+    ratio = after.logit_rms / before.logit_rms
+    if ratio > 1 + _SAME:
+        share = formats.percent(ratio - 1)
+        return f"{after.variant} is further off than {before.variant}, by {share}: keep the latter"
+    if ratio > 1 - _SAME:
+        return f"No difference found between {after.variant} and {before.variant}"
+    share = formats.percent(1 - ratio)
+    return f"{after.variant} takes {share} of the error of {before.variant} away"
+
+
+def flips_sentence(before: VariantComparison, after: VariantComparison) -> str:
+    """How many answers were won back and newly lost."""
+    change = flip_change(before, after)
+    won, lost = len(change.won_back), len(change.newly_lost)
+    if not before.flips and not after.flips:
+        return f"Neither changes an answer on {_pictures(after.pictures)}."
+    if not won and not lost:
+        which = "the same picture" if len(after.flips) == 1 else "the same pictures"
+        return f"Both change their answer on {which} ({len(after.flips)} of {after.pictures})."
+    return (
+        f"Of {_pictures(after.pictures)}, {before.variant} changes {len(before.flips)} and "
+        f"{after.variant} {len(after.flips)}: {won} won back, {lost} newly lost."
+    )
+
+
+def overlap_note(shared: int, pictures: int) -> str:
+    """Whether the figures are on pictures that calibration has not seen.
+
+    Args:
+        shared: Pictures on show that calibration used.
+        pictures: Pictures on show.
+    """
+    if shared == 0:
+        return f"None of these {pictures} pictures was used for calibration."
+    if shared == pictures:
+        return (
+            "These are the very pictures that were used for calibration: the gain may be smaller "
+            "on others. Choose other pictures to see."
+        )
+    return (
+        f"{shared} of these {pictures} pictures were used for calibration: the gain may be smaller "
+        "on others."
+    )
+
+
+def layer_title(layer: OptimizedLayer) -> str:
+    """What a person calls a layer: "depthwise layer 26", as on the page Layers."""
+    return layer.name if layer.index is None else f"{kind_of(layer.op)} {layer.index}"
+
+
+def _pictures(count: int) -> str:
+    return "one picture" if count == 1 else f"{count} pictures"

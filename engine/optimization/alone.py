@@ -1,0 +1,165 @@
+"""One operator by itself, run by LiteRT on the activations of every picture.
+
+The kernels that will run on the device also run here, so what later operators are fed is exact
+for every operator that LiteRT knows, and nothing has to be written twice.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from copy import copy
+from typing import Any
+
+import numpy as np
+
+from engine.errors import ConversionError
+from engine.optimization.graph import Graph, Operator
+
+
+class Activations:
+    """The live activations of a graph, one array a tensor, its first axis the pictures.
+
+    Args:
+        graph: The graph.
+        start: The model's input for every picture.
+        kept: How often each tensor is needed beyond the operators of this graph.
+    """
+
+    def __init__(self, graph: Graph, start: np.ndarray, kept: list[int] | None = None) -> None:
+        self._graph = graph
+        self._waiting: dict[int, int] = defaultdict(int)
+        for tensor in [*graph.outputs, *(kept or ())]:
+            self._waiting[tensor] += 1
+        for op in graph.operators:
+            for tensor in set(op.inputs):
+                self._waiting[tensor] += 1
+        self._values = {graph.inputs[0]: start}
+
+    def __getitem__(self, tensor: int) -> np.ndarray:
+        return self._values[tensor]
+
+    def __contains__(self, tensor: int) -> bool:
+        return tensor in self._values
+
+    def run(self, op: Operator) -> None:
+        """Compute what an operator makes, then let go of what nobody reads any more."""
+        sources = [t for t in dict.fromkeys(op.inputs) if t in self._values]
+        made = run_alone(self._graph, op, [self._values[t] for t in sources], sources)
+        self._values |= dict(zip(op.outputs, made, strict=True))
+        for tensor in set(op.inputs):
+            self.release(tensor)
+        for tensor in op.outputs:
+            if self._waiting[tensor] == 0:
+                del self._values[tensor]
+
+    def release(self, tensor: int) -> None:
+        """Say that one of those who need a tensor has had it."""
+        self._waiting[tensor] -= 1
+        if self._waiting[tensor] <= 0:
+            self._values.pop(tensor, None)
+
+
+def run_alone(
+    graph: Graph, op: Operator, inputs: list[np.ndarray], tensors: list[int]
+) -> list[np.ndarray]:
+    """Run one operator on every picture.
+
+    Args:
+        graph: The graph it is of.
+        op: The operator.
+        inputs: Values of its inputs that are no constants; first axis the pictures.
+        tensors: Which tensors these are.
+
+    Returns:
+        Its outputs, first axis the pictures.
+
+    Raises:
+        ConversionError: LiteRT refuses the operator.
+    """
+    return run_model(_extracted(graph, op, tensors), op.name, inputs)
+
+
+def run_model(content: bytes, name: str, inputs: list[np.ndarray]) -> list[np.ndarray]:
+    """Run a model on every picture.
+
+    Args:
+        content: The TFLite file.
+        name: What to call it where LiteRT refuses it.
+        inputs: Its inputs; first axis the pictures.
+
+    Returns:
+        Its outputs, first axis the pictures.
+
+    Raises:
+        ConversionError: LiteRT refuses the model.
+    """
+    count = len(inputs[0]) if inputs else 0
+    workers = max(1, min(len(os.sched_getaffinity(0)), count))
+    interpreters = [_interpreter(content, name) for _ in range(workers)]
+    details = interpreters[0].get_output_details()
+    outputs = [np.empty((count, *detail["shape"]), detail["dtype"]) for detail in details]
+
+    def work(number: int) -> None:
+        interpreter = interpreters[number]
+        places = [detail["index"] for detail in interpreter.get_input_details()]
+        results = [detail["index"] for detail in interpreter.get_output_details()]
+        for picture in range(number, count, workers):
+            for place, values in zip(places, inputs, strict=True):
+                interpreter.set_tensor(place, values[picture])
+            interpreter.invoke()
+            for output, result in zip(outputs, results, strict=True):
+                output[picture] = interpreter.get_tensor(result)
+
+    with ThreadPoolExecutor(workers) as pool:
+        for _ in pool.map(work, range(workers)):
+            pass
+    return outputs
+
+
+def _extracted(graph: Graph, op: Operator, inputs: list[int]) -> bytes:
+    """A model of one operator."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    from engine.tflite_graph import packed
+
+    used = list(dict.fromkeys([*op.inputs, *op.outputs]))
+    buffers, tensors, size = [schema.BufferT()], [], 0
+    for tensor in used:
+        raw = copy(graph.tensors[tensor])
+        raw.buffer = 0
+        if graph.is_constant(tensor):
+            raw.buffer = len(buffers)
+            buffer = graph.model.buffers[graph.tensors[tensor].buffer]
+            buffers.append(buffer)
+            size += len(buffer.data)
+        tensors.append(raw)
+    place = {tensor: number for number, tensor in enumerate(used)}
+    made = copy(op.raw)
+    made.opcodeIndex = 0
+    made.inputs = [place[int(i)] if i >= 0 else -1 for i in op.raw.inputs]
+    made.outputs = [place[i] for i in op.outputs]
+    part: Any = schema.SubGraphT()
+    part.tensors, part.operators = tensors, [made]
+    part.inputs, part.outputs = [place[i] for i in inputs], made.outputs
+    model: Any = schema.ModelT()
+    model.version, model.subgraphs, model.buffers = 3, [part], buffers
+    model.operatorCodes = [graph.model.operatorCodes[op.raw.opcodeIndex]]
+    return packed(model, size)
+
+
+def _interpreter(content: bytes, name: str) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(model_content=content, num_threads=1)
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise ConversionError(
+            f"Running {name}",
+            got=f"a refusal of the LiteRT interpreter ({str(error).splitlines()[0]})",
+            expected="operators that it runs",
+            todo="Leave the optimized variants out.",
+        ) from error
+    return interpreter

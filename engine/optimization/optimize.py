@@ -1,0 +1,226 @@
+"""The pass over a model: every layer in the order it runs, on the exact inputs it will have."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from engine.optimization.alone import Activations, run_model
+from engine.optimization.graph import WEIGHTED, Graph, Operator, paired
+from engine.optimization.head import head_of, range_with_margin, with_float_output
+from engine.optimization.layer import Fitted, Layer, parameters_of, write
+from engine.optimization.ranges import Grid, least_squares
+from engine.optimization.rows import HELD_OUT, Geometry, Positions, rows_of
+from engine.types import FloatArray, OptimizedLayer, Progress
+
+Batches = Callable[[], Iterator[FloatArray]]
+Report = Callable[[Progress], None]
+
+WORTH_IT = 0.9
+"""Share of the integer model's error on calibration pictures that the changed one has to stay
+below. A smaller gain does not carry over to other pictures: on networks of random weights, gains
+of some percent there were losses of some percent elsewhere."""
+_WORSE = "the model as a whole gained too little by the changes"
+_SUMS = 400_000
+"""Values of an addition that its range is chosen by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Optimized:
+    """The files of one pass.
+
+    Attributes:
+        float_io: The model with float32 input and output; its head gives float32 where it can.
+        integer_head: The same but for the head, which gives int8; files with integer edges are
+            made from it.
+        layers: What was done, an operator each.
+    """
+
+    float_io: bytes
+    integer_head: bytes
+    layers: tuple[OptimizedLayer, ...]
+
+
+def optimized(
+    float_model: bytes, quantized_model: bytes, batches: Batches, report: Report
+) -> Optimized:
+    """Choose weights, biases and output ranges of an integer model anew.
+
+    Args:
+        float_model: The float32 TFLite file.
+        quantized_model: TensorFlow's integer model of it, with float32 input and output.
+        batches: Gives the calibration pictures, batch by batch in the model's own layout.
+        report: Receives progress.
+
+    Returns:
+        The better models, with the same operators. Where a changed model as a whole gains less
+        than a tenth, the integer model as it was stands in its place.
+
+    Raises:
+        ConversionError: The model has control flow, state, several inputs or operators outside the
+            built-in set, or LiteRT refuses an operator.
+    """
+    start = np.stack(list(batches()))
+    graph = Graph(quantized_model)
+    walk = _Pass(Graph(float_model), graph, start, report)
+    found = walk.run()
+    theirs = walk.error(quantized_model)
+    float_io, integer_head = (
+        model if walk.error(model) <= WORTH_IT * theirs else quantized_model
+        for model in (found.float_io, found.integer_head)
+    )
+    layers = found.layers
+    if float_io == integer_head == quantized_model:
+        layers = tuple(
+            replace(layer, done=(), left=_WORSE, after=layer.before) if layer.done else layer
+            for layer in layers
+        )
+    return Optimized(float_io, integer_head, layers)
+
+
+class _Pass:
+    def __init__(self, floating: Graph, graph: Graph, start: np.ndarray, report: Report) -> None:
+        self._graph, self._floating, self._report = graph, floating, report
+        self._partners = paired(graph, floating)
+        self._head = head_of(graph)
+        self._head_bias: FloatArray | None = None
+        self._start = start
+        wanted = [op.output for op in self._partners.values()]
+        self._reals = Activations(floating, start, wanted)
+        self._integers = Activations(graph, start)
+        self._next_real = 0
+
+    def run(self) -> Optimized:
+        records = []
+        operators = self._graph.operators
+        for op in operators:
+            self._report(Progress(f"Optimizing {op.name}", op.index, len(operators)))
+            started = time.perf_counter()
+            partner = self._partners.get(op.index)
+            if partner is not None:
+                self._run_float_to(partner)
+            change = self._change(op, partner)
+            self._integers.run(op)
+            if partner is not None:
+                self._reals.release(partner.output)
+            if change is not None:
+                records.append(replace(change, seconds=time.perf_counter() - started))
+        self._run_float_to(self._floating.operators[-1])
+        integer_head = self._graph.pack()
+        float_io = integer_head
+        if self._head_bias is not None:
+            float_io = with_float_output(integer_head, self._head_bias)
+        return Optimized(float_io, integer_head, tuple(records))
+
+    def error(self, model: bytes) -> float:
+        """Rms between a model's answers and the float ones, row means removed, as for logits.
+
+        On the pictures kept out of the fit, or on all where these are few.
+        """
+        (answers,) = run_model(model, "the integer model", [self._start])
+        wrong = answers - self._reals[self._floating.outputs[0]]
+        wrong = wrong - wrong.mean(axis=-1, keepdims=True)
+        judged = wrong[HELD_OUT - 1 :: HELD_OUT]
+        wrong = judged if len(judged) >= HELD_OUT else wrong
+        return float(np.sqrt(np.mean(np.square(wrong), dtype=np.float64)))
+
+    def _run_float_to(self, partner: Operator) -> None:
+        while self._next_real <= partner.index:
+            self._reals.run(self._floating.operators[self._next_real])
+            self._next_real += 1
+
+    def _change(self, op: Operator, partner: Operator | None) -> OptimizedLayer | None:
+        """Change the operator in the graph, where that gains; None for those not looked at."""
+        graph = self._graph
+        if op.name not in WEIGHTED | {"ADD"}:
+            return None
+        place = None if partner is None else partner.index
+        record = OptimizedLayer(graph.name(op.output), op.name, place)
+        why = _left_alone(graph, op) if partner is not None else "no operator of the float model"
+        if why is not None or partner is None:
+            return replace(record, left=why)
+        if op.name == "ADD":
+            return self._addition(op, partner, record)
+        fitted = self._layer(op, partner)
+        left = None if fitted.done else "nothing tried came closer"
+        return replace(
+            record, done=fitted.done, left=left, before=fitted.before, after=fitted.after
+        )
+
+    def _layer(self, op: Operator, partner: Operator) -> Fitted:
+        graph, source = self._graph, self._graph.scale(op.inputs[0])
+        assert source is not None, "looked at before"
+        rows = rows_of(
+            graph, op, self._integers[op.inputs[0]], self._reals[partner.output], seed=op.index
+        )
+        layer = Layer(rows, op.activation, source)
+        start = parameters_of(graph, op)
+        weights = Geometry.of(graph, op).grouped(self._floating.constant(partner.inputs[1]))
+        is_head = op is self._head
+        if is_head:
+            start = replace(start, scale=range_with_margin(self._reals[partner.output]))
+        free = not is_head and graph.may_move(op.output)
+        fitted = layer.fit(start, weights, free_range=free)
+        if fitted.done or is_head:
+            write(graph, op, fitted.parameters)
+        if is_head:
+            self._head_bias = fitted.parameters.bias
+        return fitted
+
+    def _addition(self, op: Operator, partner: Operator, record: OptimizedLayer) -> OptimizedLayer:
+        graph, old = self._graph, self._graph.scale(op.output)
+        assert old is not None, "looked at before"
+        if op.activation not in {0, 1} or not graph.may_move(op.output):
+            return replace(record, left="its range is not free")
+        target = self._reals[partner.output]
+        pictures = target.shape[0] * target.shape[1]
+        channels = target.shape[-1]
+        places = target.size // pictures // channels
+        positions = Positions(pictures, places, _SUMS // channels, op.index)
+
+        def sampled(tensor: int, values: np.ndarray) -> FloatArray:
+            scale = graph.scale(tensor)
+            assert scale is not None, "looked at before"
+            return scale.real(positions.of(values.reshape(pictures, places, channels)))
+
+        one, other = (sampled(t, self._integers[t]) for t in op.inputs)
+        sums = one + other
+        if op.activation:
+            np.maximum(sums, 0.0, out=sums)
+        real = positions.of(target.reshape(pictures, places, channels))
+        held_out = slice(positions.fitted if positions.fitted < len(sums) else 0, None)
+        new = least_squares(sums[: positions.fitted])
+
+        def error(grid: Grid) -> float:
+            wrong = grid.rounded(sums[held_out]) - real[held_out]
+            return float(np.sqrt(np.mean(np.square(wrong), dtype=np.float64)))
+
+        before, after = error(Grid.of(old, op.activation)), error(Grid.of(new, op.activation))
+        if after >= before:
+            return replace(record, left="nothing tried came closer", before=before, after=before)
+        graph.set_scale(op.output, new)
+        return replace(record, done=("range",), before=before, after=after)
+
+
+def _left_alone(graph: Graph, op: Operator) -> str | None:
+    """Why an operator cannot be optimized; None where it can."""
+    inputs = op.inputs[:1] if op.name in WEIGHTED else op.inputs
+    edges = [*inputs, op.output]
+    if any(graph.dtype(t) != np.int8 or graph.scale(t) is None for t in edges):
+        return "not an int8 operator"
+    if op.name == "ADD":
+        shapes = {graph.shape(t) for t in edges}
+        if len(shapes) > 1 or any(graph.is_constant(t) for t in inputs):
+            return "not a sum of two activations of one shape"
+        return None
+    held = op.inputs[1:]
+    if not all(graph.is_constant(t) for t in held) or graph.dtype(held[0]) != np.int8:
+        return "its weights are not int8 constants"
+    if any(len(graph.consumers(t)) > 1 for t in held):
+        return "its weights are shared with another operator"
+    if len(held) < 2:
+        return "it has no bias"
+    return None

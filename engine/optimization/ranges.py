@@ -1,0 +1,93 @@
+"""The range of a layer's output: the grid of 8-bit steps that its values are rounded to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.optimization.graph import Scale
+from engine.optimization.products import rounded
+from engine.types import FloatArray
+
+LOWEST, HIGHEST = -128, 127
+_STEPS = HIGHEST - LOWEST
+_TRIED = 48
+_BOUNDS = {0: (-np.inf, np.inf), 1: (0.0, np.inf), 2: (-1.0, 1.0), 3: (0.0, 6.0)}
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """What the output of an integer kernel is rounded and clipped to.
+
+    Attributes:
+        scale: Of the output.
+        low: Lowest integer that the fused activation lets through.
+        high: Highest integer.
+    """
+
+    scale: Scale
+    low: int
+    high: int
+
+    @classmethod
+    def of(cls, scale: Scale, activation: int) -> Grid:
+        """The grid of an output, given TFLite's number of the fused activation function."""
+        low, high = _BOUNDS[activation]
+        ends = [
+            int(np.clip(np.rint(end / scale.step) + scale.zero, LOWEST, HIGHEST))
+            for end in (low, high)
+        ]
+        return cls(scale, *ends)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """Lowest and highest real value."""
+        step, zero = self.scale.step, self.scale.zero
+        return (self.low - zero) * step, (self.high - zero) * step
+
+    def rounded(self, values: FloatArray) -> FloatArray:
+        """Real values as they come out of the kernel (half to even, like XNNPACK), float32."""
+        scale = self.scale
+        return rounded(values, scale.step, scale.zero, self.low, self.high)
+
+
+def scale_between(low: float, high: float) -> Scale:
+    """The scale whose 256 steps reach from ``low`` to ``high``; 0 is always one of them."""
+    low, high = min(low, 0.0), max(high, 0.0)
+    step = float(np.float32((high - low) / _STEPS)) or 1.0
+    zero = int(np.clip(np.rint(LOWEST - low / step), LOWEST, HIGHEST))
+    return Scale(step, zero)
+
+
+def least_squares(values: FloatArray) -> Scale:
+    """The range of least expected squared error: what is clipped, and rounding inside.
+
+    ``sum over what is clipped (v - end)^2 + count * step^2 / 12``, searched over quantiles of both
+    tails; a rounding error is taken as uniform (Widrow, 1956).
+
+    Args:
+        values: Real values, of any shape.
+
+    Returns:
+        The scale; the range holds 0.
+    """
+    ordered = np.sort(np.asarray(values, np.float64), axis=None)
+    count = len(ordered)
+    sums = np.concatenate([[0.0], np.cumsum(ordered)])
+    squares = np.concatenate([[0.0], np.cumsum(ordered * ordered)])
+    lowest, highest = min(ordered[0], 0.0), max(ordered[-1], 0.0)
+    lows, highs = lowest * _shares(), highest * _shares()
+    below = np.searchsorted(ordered, lows)
+    above = count - np.searchsorted(ordered, highs, side="right")
+    tail, tail_squares = sums[-1] - sums[count - above], squares[-1] - squares[count - above]
+    clipped_low = squares[below] - 2 * lows * sums[below] + below * lows**2
+    clipped_high = tail_squares - 2 * highs * tail + above * highs**2
+    steps = (highs[None, :] - lows[:, None]) / _STEPS
+    losses = clipped_low[:, None] + clipped_high[None, :] + count * steps**2 / 12
+    low, high = np.unravel_index(int(losses.argmin()), losses.shape)
+    return scale_between(float(lows[low]), float(highs[high]))
+
+
+def _shares() -> FloatArray:
+    return np.linspace(1.0, 0.1, _TRIED)

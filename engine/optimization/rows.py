@@ -1,0 +1,205 @@
+"""What a layer's products are taken of: rows of its input and output at sampled positions.
+
+A convolution at one position is a product of its weights with one row, the window it looks at.
+All layers get one form: ``groups`` products of their own, each of ``out`` channels with rows of
+``length`` numbers. A plain convolution or a fully connected layer is one group, a depthwise
+convolution one a channel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.optimization.graph import Graph, Operator
+from engine.types import FloatArray, IntArray
+
+ROW_NUMBERS = 8_000_000
+"""Numbers in all rows of a layer, about; more rows say little more about a covariance."""
+FEWEST_ROWS = 4700
+HELD_OUT = 8
+_BLOCK = 32
+"""Every so manieth picture is kept out of the fit, to judge it by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """How the weights of a layer lie in its file.
+
+    Attributes:
+        groups: Products of their own.
+        channels: Output channels a group.
+        length: Numbers in a row.
+        window: Height and width of what a convolution looks at; (1, 1) for a fully connected layer.
+        depthwise: Whether channels are the last axis of the weights.
+    """
+
+    groups: int
+    channels: int
+    length: int
+    window: tuple[int, int]
+    depthwise: bool
+
+    @classmethod
+    def of(cls, graph: Graph, op: Operator) -> Geometry:
+        """Of an operator with weights."""
+        weights, source = graph.shape(op.inputs[1]), graph.shape(op.inputs[0])
+        if op.name == "FULLY_CONNECTED":
+            return cls(1, weights[0], weights[1], (1, 1), False)
+        if op.name == "DEPTHWISE_CONV_2D":
+            _, height, width, out = weights
+            return cls(source[-1], out // source[-1], height * width, (height, width), True)
+        out, height, width, depth = weights
+        groups = source[-1] // depth
+        return cls(groups, out // groups, height * width * depth, (height, width), False)
+
+    def grouped(self, weights: np.ndarray) -> np.ndarray:
+        """Weights as in the file to shape (groups, channels, length)."""
+        if self.depthwise:
+            weights = weights.reshape(self.length, -1).T
+        return weights.reshape(self.groups, self.channels, self.length)
+
+    def stored(self, grouped: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """The way back of `grouped`."""
+        flat = grouped.reshape(self.groups * self.channels, self.length)
+        return (flat.T if self.depthwise else flat).reshape(shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """A layer's input and output at sampled positions.
+
+    Attributes:
+        source: Input, zero point removed, in steps; shape (groups, rows, length), float32.
+        target: What the float model gives there; shape (rows, outputs), float32.
+        fitted: How many of the rows, from the first on, are for the fit; the others are of
+            pictures that are kept out of it.
+    """
+
+    source: FloatArray
+    target: FloatArray
+    fitted: int
+
+
+class Positions:
+    """Positions sampled in every picture, the same for all that is asked about them.
+
+    Args:
+        pictures: How many pictures.
+        places: Positions in each.
+        most: Rows wanted in all.
+        seed: Of the choice.
+    """
+
+    def __init__(self, pictures: int, places: int, most: int, seed: int) -> None:
+        each = min(places, max(1, -(-most // pictures)))
+        if each == places:
+            self.chosen = np.broadcast_to(np.arange(places), (pictures, places))
+        else:
+            rng = np.random.default_rng(seed)
+            self.chosen = np.stack(
+                [rng.choice(places, each, replace=False, shuffle=False) for _ in range(pictures)]
+            )
+        held = np.arange(pictures) % HELD_OUT == HELD_OUT - 1
+        self.order = np.argsort(held, kind="stable")
+        self.fitted = int((~held).sum()) * each
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """Rows of values of shape (pictures, places, channels); shape (rows, channels).
+
+        Those of pictures that are kept out of the fit come last.
+        """
+        taken = [values[picture][self.chosen[picture]] for picture in self.order]
+        return np.concatenate(taken)
+
+
+def rows_of(
+    graph: Graph, op: Operator, source: np.ndarray, target: FloatArray, *, seed: int = 0
+) -> Rows:
+    """Sample a layer's rows.
+
+    Args:
+        graph: The integer model.
+        op: The layer.
+        source: Its integer input, first axis the pictures.
+        target: The float output, first axis the pictures.
+        seed: Of the choice of positions.
+
+    Returns:
+        The rows.
+    """
+    geometry = Geometry.of(graph, op)
+    outputs = geometry.groups * geometry.channels
+    pictures = len(source) * (1 if op.name == "FULLY_CONNECTED" else source.shape[1])
+    flat = target.reshape(pictures, -1, outputs)
+    whole = geometry.groups * geometry.length
+    most = max(ROW_NUMBERS // max(whole, outputs), FEWEST_ROWS, 2 * geometry.length)
+    positions = Positions(pictures, flat.shape[1], most, seed)
+    scale = graph.scale(op.inputs[0])
+    assert scale is not None, "the input of an integer layer has one scale"
+    if op.name == "FULLY_CONNECTED":
+        windows = positions.of(source.reshape(pictures, -1, geometry.length))
+    else:
+        images = source.reshape(pictures, *source.shape[2:])
+        windows = _windows(graph, op, images, positions, scale.zero)
+    grouped = _grouped(windows, geometry)
+    grouped -= np.float32(scale.zero)
+    return Rows(grouped, positions.of(flat).astype(np.float32), positions.fitted)
+
+
+def _grouped(windows: IntArray, geometry: Geometry) -> FloatArray:
+    if geometry.groups == 1:
+        return windows.astype(np.float32)[None]
+    rows = len(windows)
+    height, width = geometry.window
+    parted = windows.reshape(rows, height * width, geometry.groups, -1)
+    # Contiguous, since batched products of strided matrices are tens of times slower; some rows at
+    # a time, since the transpose of a block that stays in the cache is quicker.
+    made = np.empty((geometry.groups, rows, geometry.length), np.float32)
+    for start in range(0, rows, _BLOCK):
+        block = parted[start : start + _BLOCK].transpose(2, 0, 1, 3)
+        made[:, start : start + _BLOCK] = block.reshape(geometry.groups, -1, geometry.length)
+    return made
+
+
+def _windows(
+    graph: Graph, op: Operator, images: IntArray, positions: Positions, zero: int
+) -> IntArray:
+    """Windows of every image at its positions; shape (rows, height * width * channels)."""
+    options, (height, width) = op.raw.builtinOptions, Geometry.of(graph, op).window
+    strides = int(options.strideH), int(options.strideW)
+    dilations = int(options.dilationHFactor), int(options.dilationWFactor)
+    if (height, width) == (1, 1) and strides == (1, 1):
+        return positions.of(images.reshape(len(images), -1, images.shape[-1]))
+    columns = graph.shape(op.output)[2]
+    spread = [
+        _padding(int(options.padding), size, out, kernel, stride, dilation)
+        for size, out, kernel, stride, dilation in zip(
+            images.shape[1:3],
+            graph.shape(op.output)[1:3],
+            (height, width),
+            strides,
+            dilations,
+            strict=True,
+        )
+    ]
+    found = []
+    for picture in positions.order:
+        chosen = positions.chosen[picture]
+        padded = np.pad(images[picture], (*spread, (0, 0)), constant_values=zero)
+        top, left = chosen // columns * strides[0], chosen % columns * strides[1]
+        y = top[:, None, None] + np.arange(height)[:, None] * dilations[0]
+        x = left[:, None, None] + np.arange(width)[None, :] * dilations[1]
+        found.append(padded[y, x].reshape(len(chosen), -1))
+    return np.concatenate(found)
+
+
+def _padding(
+    rule: int, size: int, out: int, kernel: int, stride: int, dilation: int
+) -> tuple[int, int]:
+    """Places before and after one axis; TensorFlow's SAME puts the odd one after."""
+    if rule != 0:
+        return 0, 0
+    whole = max(0, (out - 1) * stride + (kernel - 1) * dilation + 1 - size)
+    return whole // 2, whole - whole // 2

@@ -1,0 +1,182 @@
+"""The button that makes a better integer variant, and what it won."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from engine import formats, plots, service
+from engine.errors import EngineError
+from engine.images import Picture
+from engine.improvement import (
+    calibration_digests,
+    improvable,
+    improve,
+    improved_layers,
+    improved_name,
+)
+from engine.improvement_sentences import (
+    flip_change,
+    flips_sentence,
+    layer_title,
+    overlap_note,
+)
+from engine.jobs import Job
+from engine.runs import Run
+from engine.types import Flip, VariantComparison
+from pages.components import jobs
+from pages.components.evaluation import Evaluation
+from pages.components.gallery import show_gallery
+from pages.components.problems import plain
+
+JOB = "improve"
+LAYERS_JOB = "improve_layers"
+PAGE = "pages/dashboard/improve.py"
+_MOST_SHOWN = 12
+
+
+def choose_improvable(run: Run) -> str:
+    """Show the variants that can be improved; the page ends here where there are none."""
+    names = list(improvable(run))
+    if not names:
+        st.title("No variant of this run can be improved")
+        st.markdown("Variants with int8 activations can: int8, uint8 and int8_float_io.")
+        st.page_link("pages/dashboard/convert.py", label="Add one", icon=":material/bolt:")
+        st.stop()
+    default = "int8" if "int8" in names else names[0]
+    chosen = st.pills(
+        "Variant",
+        names,
+        default=default,
+        required=True,
+        label_visibility="collapsed",
+        key="improve_variant",
+        persist_state="session",
+    )
+    return chosen or default
+
+
+def show_button(run: Run, variant: str) -> None:
+    """Offer to improve a variant, show the work, and come back when it is done."""
+    job = jobs.get(JOB)
+    if job is not None and job.state == "done":
+        jobs.forget(JOB)
+        st.rerun()
+    busy = job is not None and job.active
+    if not busy and st.button(
+        f"Improve {variant}", type="primary", icon=":material/auto_fix_high:", key="improve"
+    ):
+
+        def work(job: Job[Run]) -> Run:
+            return improve(run, variant, job)
+
+        jobs.start(JOB, f"Improving {variant}", work)
+        st.rerun()
+    jobs.show(JOB)
+
+
+def link_to_improve(run: Run) -> None:
+    """Point to the page Improve, where the run has something to improve."""
+    open_to = [name for name in improvable(run) if improved_name(run, name) not in run.variants]
+    if open_to:
+        st.page_link(
+            PAGE,
+            label=f"Improve {open_to[0]}: same size and speed, less error",
+            icon=":material/auto_fix_high:",
+        )
+
+
+def show_before_after(before: VariantComparison, after: VariantComparison) -> None:
+    """Show the figures of both, side by side."""
+    cells = (
+        ("Logit rms", formats.logits(before.logit_rms), formats.logits(after.logit_rms)),
+        ("KL, nats", formats.small(before.kl), formats.small(after.kl)),
+        ("SQNR", formats.decibels(before.logit_sqnr_db), formats.decibels(after.logit_sqnr_db)),
+        (
+            "Same answer",
+            formats.percent(before.top1_agreement),
+            formats.percent(after.top1_agreement),
+        ),
+    )
+    for column, (title, old, new) in zip(st.columns(len(cells)), cells, strict=True):
+        column.metric(
+            title, new, f"{old} before", delta_color="off", delta_arrow="off", border=True
+        )
+
+
+def show_overlap(run: Run, evaluation: Evaluation) -> None:
+    """Say whether these pictures were used for calibration."""
+    try:
+        known = calibration_digests(run)
+    except EngineError as error:
+        st.warning(f"Not known: whether these pictures were used for calibration ({error.got}).")
+        return
+    shared = sum(picture.sha256 in known for picture in evaluation.pictures)
+    note = overlap_note(shared, len(evaluation.pictures))
+    if shared:
+        st.warning(note, icon=":material/info:")
+    else:
+        st.caption(note)
+
+
+def show_flips(evaluation: Evaluation, before: VariantComparison, after: VariantComparison) -> None:
+    """Show the pictures whose answers were won back, and those newly lost."""
+    st.markdown(plain(flips_sentence(before, after)))
+    change = flip_change(before, after)
+    columns = (evaluation.comparison.reference, before.variant, after.variant)
+    for title, flips in (("Newly lost", change.newly_lost), ("Won back", change.won_back)):
+        if flips:
+            with st.expander(f"{title} ({len(flips)})", expanded=True):
+                show_gallery(evaluation, columns, _rows(flips))
+
+
+def _rows(flips: tuple[Flip, ...]) -> list[int]:
+    return [flip.index for flip in flips[:_MOST_SHOWN]]
+
+
+def show_layer_lines(run: Run, variants: tuple[str, str], pictures: tuple[Picture, ...]) -> None:
+    """Show the layer lines of both over each other, or the button that measures them."""
+    before, after = (service.stored_layers(run, variant, pictures) for variant in variants)
+    if before is not None and after is not None:
+        st.plotly_chart(plots.layer_lines(before, after), key="layer_lines")
+        st.caption(f"Over {before.pictures} of the pictures, against float32.")
+        return
+    st.caption("Where along the network the error was taken away: half a minute to measure.")
+    job = jobs.get(LAYERS_JOB)
+    if job is not None and job.state == "done":
+        jobs.forget(LAYERS_JOB)
+        st.rerun()
+    if (job is None or not job.active) and st.button(
+        "Compare layer by layer", icon=":material/layers:", key="layer_lines_start"
+    ):
+
+        def work(job: Job[bool]) -> bool:
+            for variant in variants:
+                service.layers(run, variant, pictures, job)
+            return True
+
+        jobs.start(LAYERS_JOB, "Comparing both with float32, operator by operator", work)
+        st.rerun()
+    jobs.show(LAYERS_JOB)
+
+
+def show_layers(run: Run, variant: str) -> None:
+    """Show what was done to each layer."""
+    rows = [
+        {
+            "layer": layer_title(layer),
+            "changed": ", ".join(layer.done) or f"left: {layer.left}",
+            "own error before": formats.small(layer.before),
+            "after": formats.small(layer.after),
+        }
+        for layer in improved_layers(run, variant)
+    ]
+    right = {
+        name: st.column_config.TextColumn(
+            alignment="right",
+            help="Root mean square between the layer's output and the float model's, on its "
+            "integer input.",
+        )
+        for name in ("own error before", "after")
+    }
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=right)

@@ -1,0 +1,46 @@
+"""Improve: a better integer variant at the same size and speed, before and after."""
+
+import streamlit as st
+
+from engine.improvement import improved_name
+from engine.improvement_sentences import improvement_headline
+from pages.components import improving
+from pages.components.evaluation import evaluation_or_wait, show_notes
+from pages.components.picture_source import choose_pictures
+from pages.components.problems import no_run_yet, told
+from pages.components.session import current_run, pictures
+
+run = current_run()
+if run is None:
+    no_run_yet()
+assert run is not None
+headline = st.container()
+variant = improving.choose_improvable(run)
+better = improved_name(run, variant)
+if better not in run.variants:
+    headline.title(f"Could {variant} answer closer to the original?")
+    st.markdown(
+        "Weights are rounded so that each layer's output changes least, biases are set so that "
+        "its mean stays, and ranges so that clipping and rounding cost least. The file keeps its "
+        "operators, size and speed. It takes about a minute."
+    )
+    improving.show_button(run, variant)
+    st.stop()
+with st.expander(f"Pictures ({len(pictures())})", icon=":material/photo_library:"):
+    choose_pictures()
+evaluation = evaluation_or_wait()
+sides = {side.variant: side for side in evaluation.comparison.variants}
+before, after = sides[variant], sides[better]
+headline.title(improvement_headline(before, after))
+improving.show_overlap(run, evaluation)
+improving.show_before_after(before, after)
+show_notes(evaluation.comparison)
+with st.container(border=True):
+    st.subheader("Answers won back, and newly lost")
+    improving.show_flips(evaluation, before, after)
+with st.container(border=True):
+    st.subheader("Signal over error, before and after")
+    improving.show_layer_lines(run, (variant, better), evaluation.pictures)
+with st.container(border=True), told():
+    st.subheader("What was done, layer by layer")
+    improving.show_layers(run, better)
