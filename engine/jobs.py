@@ -31,6 +31,7 @@ State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 _LOG_TAIL_BYTES = 2000
+_LOOK_SECONDS = 0.1
 
 
 class Worker:
@@ -242,8 +243,7 @@ class Job(Generic[Result]):
 
     def _main(self) -> None:
         try:
-            with ONE_AT_A_TIME:
-                self._demand_wanted()
+            with self._turn():
                 self.state = "running"
                 self.result = self._work(self)
             self.state = "done"
@@ -261,6 +261,17 @@ class Job(Generic[Result]):
             self.state = "failed"
         finally:
             self._ended = time.monotonic()
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait until no other job runs; a cancel ends the waiting, too."""
+        while not ONE_AT_A_TIME.acquire(timeout=_LOOK_SECONDS):
+            self._demand_wanted()
+        try:
+            self._demand_wanted()
+            yield
+        finally:
+            ONE_AT_A_TIME.release()
 
     def adopt(self, worker: Worker) -> Worker:
         """Make a worker the one that `cancel` ends."""

@@ -100,6 +100,17 @@ def test_one_job_at_a_time_and_waiting_ones_can_be_cancelled() -> None:
     assert (first.state, second.state) == ("done", "cancelled")
 
 
+def test_a_waiting_job_is_cancelled_while_another_runs() -> None:
+    release = threading.Event()
+    first = Job("first", lambda job: release.wait(20)).start()
+    second = Job("second", lambda job: True).start()
+    second.cancel()
+    assert second.wait(2)
+    assert (first.state, second.state) == ("running", "cancelled")
+    release.set()
+    assert first.wait(5)
+
+
 def test_cancelling_a_job_cancels_its_worker() -> None:
     started = threading.Event()
 
