@@ -67,9 +67,9 @@ def optimized(
     graph = Graph(quantized_model)
     walk = _Pass(Graph(float_model), graph, start, report)
     found = walk.run()
-    theirs = walk.error(quantized_model)
+    theirs = walk.errors(quantized_model)
     float_io, integer_head = (
-        model if walk.error(model) <= WORTH_IT * theirs else quantized_model
+        model if np.all(walk.errors(model) <= WORTH_IT * theirs) else quantized_model
         for model in (found.float_io, found.integer_head)
     )
     layers = found.layers
@@ -115,17 +115,22 @@ class _Pass:
             float_io = with_float_output(integer_head, self._head_bias)
         return Optimized(float_io, integer_head, tuple(records))
 
-    def error(self, model: bytes) -> float:
+    def errors(self, model: bytes) -> FloatArray:
         """Rms between a model's answers and the float ones, row means removed, as for logits.
 
-        On the pictures kept out of the fit, or on all where these are few.
+        On the pictures of the fit and on those kept out of it; where there are few of the latter,
+        on all alone. A single picture far out of the usual ranges can make most of an rms, and it
+        may be among either.
         """
         (answers,) = run_model(model, "the integer model", [self._start])
         wrong = answers - self._reals[self._floating.outputs[0]]
         wrong = wrong - wrong.mean(axis=-1, keepdims=True)
-        judged = wrong[HELD_OUT - 1 :: HELD_OUT]
-        wrong = judged if len(judged) >= HELD_OUT else wrong
-        return float(np.sqrt(np.mean(np.square(wrong), dtype=np.float64)))
+        pictures = np.square(wrong, dtype=np.float64).mean(axis=tuple(range(1, wrong.ndim)))
+        held_out = np.arange(len(pictures)) % HELD_OUT == HELD_OUT - 1
+        parts = [pictures]
+        if held_out.sum() >= HELD_OUT:
+            parts = [pictures[~held_out], pictures[held_out]]
+        return np.sqrt([part.mean() for part in parts])
 
     def _run_float_to(self, partner: Operator) -> None:
         while self._next_real <= partner.index:
