@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import ConversionError
-from engine.tflite_graph import packed
+from engine.tflite_graph import operator_names, packed, parsed
 from engine.types import FloatArray, IntArray
 
 WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
@@ -107,23 +107,16 @@ class Graph:
     """
 
     def __init__(self, model: bytes) -> None:
-        from ai_edge_litert import schema_py_generated as schema
-
-        self.model = schema.ModelT.InitFromPackedBuf(model, 0)
+        self.model = parsed(model)
         self._size = len(model)
         self.raw = self.model.subgraphs[0]
         self.tensors = self.raw.tensors
         _require_plain(self.model)
-        names = {
-            number: name
-            for name, number in vars(schema.BuiltinOperator).items()
-            if not name.startswith("_")
-        }
-        codes = self.model.operatorCodes
         self.operators = [
-            # Files from before 2020 fill only the deprecated field.
-            Operator(place, names[_code(codes[raw.opcodeIndex])], raw)
-            for place, raw in enumerate(self.raw.operators)
+            Operator(place, name, raw)
+            for place, (name, raw) in enumerate(
+                zip(operator_names(self.model), self.raw.operators, strict=True)
+            )
         ]
         self.producer = {t: op for op in self.operators for t in op.outputs}
 
@@ -304,10 +297,6 @@ def paired(quantized: Graph, floating: Graph) -> dict[int, Operator]:
 
 def _inside(op: Operator, group: set[int]) -> bool:
     return op.name in MOVING and set(op.outputs) <= group
-
-
-def _code(code: Any) -> int:
-    return max(int(code.builtinCode), int(code.deprecatedBuiltinCode))
 
 
 def _require_plain(model: Any) -> None:
