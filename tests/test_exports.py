@@ -8,7 +8,18 @@ import pytest
 
 import engine
 
-HEAVY = {"torch", "torchvision", "tensorflow", "onnx", "onnx_tf", "onnxruntime", "streamlit"}
+HEAVY = {
+    "torch",
+    "torchvision",
+    "tensorflow",
+    "onnx",
+    "onnx_tf",
+    "onnxruntime",
+    "streamlit",
+    "plotly",
+    "pandas",
+    "ai_edge_litert",
+}
 
 
 @pytest.mark.parametrize("name", engine.__all__)
@@ -33,15 +44,7 @@ def test_no_room_takes_the_place_of_a_public_name(name: str) -> None:
     "statement",
     ["import engine; engine.convert", "import engine.service", "import engine.cli.main"],
 )
-def test_importing_is_light_and_quick(statement: str) -> None:
-    # Processor time: what else runs on the machine must not decide.
-    code = (
-        f"import time; start = time.process_time(); {statement}; "
-        "import sys; print(time.process_time() - start, *sys.modules)"
-    )
-    runs = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-        for _ in range(3)
-    ]
-    assert min(float(run.stdout.split()[0]) for run in runs) < 0.5
-    assert HEAVY.isdisjoint(runs[0].stdout.split()[1:])
+def test_importing_is_light(statement: str) -> None:
+    code = f"{statement}; import sys; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert HEAVY.isdisjoint(run.stdout.split())
