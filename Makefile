@@ -24,8 +24,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 run: setup
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
+# Two processes of one thread each: torch and TensorFlow with two threads each would get in each other's way.
 test: setup-dev lint
-	$(BIN)/pytest
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
 lint: setup-dev
 	$(BIN)/ruff check .

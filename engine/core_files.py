@@ -11,8 +11,10 @@ import msgspec
 from engine.calibrations import Calibration, Say
 from engine.converters.recipes import FLOAT32, Recipe
 from engine.errors import OptionError
-from engine.optimization.mixed import FloatLayerGain, float_layer_gains
-from engine.runs import IMPROVED, SAVEDMODEL, WORK
+from engine.optimization.choice import Step
+from engine.optimization.mixed import MixedModels, float_order
+from engine.runs import CURVE, IMPROVED, ORDER, SAVEDMODEL, WORK
+from engine.types import MixedPoint
 
 _INTEGER_HEAD = ".integer_head"
 
@@ -47,7 +49,7 @@ class CoreFiles:
             ConversionError: It cannot be made.
         """
         core = recipe.core
-        if core.float_layers:
+        if core.mixed:
             return self._found(core.name) or self._mixed(core)
         if not core.optimized:
             return self._found(core.name) or self._converted(core)
@@ -94,30 +96,71 @@ class CoreFiles:
         self._recorded(core.name, made.layers)
 
     def _mixed(self, core: Recipe) -> Path:
-        """Make a file with its costliest layers in float32, from the optimized one."""
-        from engine.optimization.float_layers import with_float_layers
-
-        exact, whole = (self.of(r).read_bytes() for r in (FLOAT32, core.unmixed))
-        ranking = self._find(f"{IMPROVED}/{core.unmixed.name}.gains.json")
-        if ranking is None:
-            gains = float_layer_gains(
-                exact,
-                whole,
-                self._calibration_of(core).batches,
-                lambda p: self._say(f"{p.stage}: layer {p.done + 1} of {p.total}"),
-            )
-            self._recorded(f"{core.unmixed.name}.gains", gains)
-        else:
-            gains = msgspec.json.decode(ranking.read_bytes(), type=tuple[FloatLayerGain, ...])
-        if core.float_layers > len(gains):
+        """Make a file with the layers in float32 that cost most, from the optimized one."""
+        models = self._mixed_models(core)
+        points = self._mixed_points(core, models)
+        layers = core.float_layers or self._fewest(core, models, points)
+        if layers > models.most:
             raise OptionError(
                 f"Making {core.name}",
-                got=f"{core.float_layers} layers in float32",
-                expected=f"1 to {len(gains)}, as many as the model has with weights",
-                todo=f"Name int8_mixed(k={len(gains)}), or fewer.",
+                got=f"{layers} layers in float32",
+                expected=f"1 to {models.most}, as many as the model has with weights",
+                todo=f"Name int8_mixed(k={models.most}), or fewer.",
             )
-        kept = [gain.operator for gain in gains[: core.float_layers]]
-        return self._written(core.name, with_float_layers(whole, exact, kept))
+        return self._written(core.name, models.model(layers))
+
+    def _fewest(self, core: Recipe, models: MixedModels, points: tuple[MixedPoint, ...]) -> int:
+        """How many layers in float32 it takes to what a recipe asks for."""
+        rms, agreement = core.target_rms, core.target_agreement
+
+        def reaches(point: MixedPoint) -> bool:
+            return (rms is None or point.rms <= rms) and (
+                agreement is None or point.agreement >= agreement
+            )
+
+        self._say(f"{core.name}: looking for the fewest layers")
+        found = models.fewest(points, reaches)
+        if found is None:
+            last = points[-1]
+            raise OptionError(
+                f"Making {core.name}",
+                got=f"rms {last.rms:.3g} and agreement {last.agreement:.1%} with all "
+                f"{last.layers} layers in float32",
+                expected="a target that can be reached",
+                todo="Ask for less, or take float32.",
+            )
+        return found
+
+    def _mixed_models(self, core: Recipe) -> MixedModels:
+        exact, whole = (self.of(r).read_bytes() for r in (FLOAT32, core.unmixed))
+        batches = self._calibration_of(core).batches
+        name = f"{core.unmixed.name}{ORDER}"
+        known = self._find(f"{IMPROVED}/{name}.json")
+        if known is None:
+            order = float_order(
+                exact,
+                whole,
+                batches,
+                lambda p: self._say(f"{p.stage}: operator {p.done + 1} of {p.total}"),
+            )
+            self._recorded(name, order)
+        else:
+            order = msgspec.json.decode(known.read_bytes(), type=tuple[Step, ...])
+        return MixedModels(exact, whole, order, batches)
+
+    def _mixed_points(self, core: Recipe, models: MixedModels) -> tuple[MixedPoint, ...]:
+        """What some numbers of layers in float32 give, for the curve."""
+        name = f"{core.unmixed.name}{CURVE}"
+        known = self._find(f"{IMPROVED}/{name}.json")
+        if known is not None:
+            return msgspec.json.decode(known.read_bytes(), type=tuple[MixedPoint, ...])
+        points = []
+        sizes = models.looked_at()
+        for number, layers in enumerate(sizes, 1):
+            self._say(f"{layers} layers in float32: measuring {number} of {len(sizes)}")
+            points.append(models.point(layers))
+        self._recorded(name, points)
+        return tuple(points)
 
     def _recorded(self, name: str, record: Any) -> None:
         folder = self._side / IMPROVED

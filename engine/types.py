@@ -418,6 +418,28 @@ class OptimizedLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class MixedPoint:
+    """What an integer model with some layers in float32 gives, on calibration pictures.
+
+    Attributes:
+        layers: How many layers with weights are computed in float32.
+        names: Names of their outputs, the one that wins most first.
+        bytes: Size of the file.
+        rms: Root mean square of the logits' differences to the float32 model's, each row's mean
+            removed, in logits.
+        kl: Mean Kullback-Leibler divergence of the softmaxes, in nats.
+        agreement: Share of pictures with the same answer.
+    """
+
+    layers: int
+    names: tuple[str, ...]
+    bytes: int
+    rms: float
+    kl: float
+    agreement: float
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Where a job stands.
 

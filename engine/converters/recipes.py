@@ -10,7 +10,10 @@ A name says what is stored and computed::
     int8_float_io   the same inside, input and output in float32
     int16x8         weights in int8, activations in int16, input and output in float32
 
-    int8_mixed(k=5) int8_float_io_optimized, but for the k layers that cost most, in float32
+    int8_mixed(k=5)             int8_float_io_optimized, but for the 5 layers whose rounding costs
+                                most, which are in float32
+    int8_mixed(rms=0.08)        the same with as few layers as bring the logits' error to 0.08
+    int8_mixed(agreement=0.99)  or let 99 % of the answers stay, on calibration pictures
 
 ``_optimized`` behind ``int8``, ``uint8`` or ``int8_float_io`` rounds weights, corrects biases and
 chooses ranges anew (`engine.optimization`). Settings of the calibration stand in brackets, with
@@ -59,6 +62,9 @@ class Recipe:
         seed: Seed of the choice among them; None takes the run's.
         optimized: Whether weights, biases and ranges are chosen anew after quantization.
         float_layers: How many layers are computed in float32 nevertheless.
+        target_rms: Root mean square of the logits' error that as many layers in float32 as it
+            takes have to bring.
+        target_agreement: Share of answers that have to stay, in the same way.
     """
 
     name: str
@@ -72,6 +78,14 @@ class Recipe:
     seed: int | None = None
     optimized: bool = False
     float_layers: int = 0
+    target_rms: float | None = None
+    target_agreement: float | None = None
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some layers are computed in float32 nevertheless."""
+        targets = (self.target_rms, self.target_agreement)
+        return self.float_layers > 0 or targets != (None, None)
 
     @property
     def calibrated(self) -> bool:
@@ -101,7 +115,8 @@ class Recipe:
     @property
     def unmixed(self) -> Recipe:
         """The recipe that differs from this one only in having no layer in float32."""
-        return _named(replace(self, float_layers=0)) if self.float_layers else self
+        plain = replace(self, float_layers=0, target_rms=None, target_agreement=None)
+        return _named(plain) if self.mixed else self
 
 
 FLOAT32 = Recipe(name="float32", summary="Weights and activations in float32.", tolerance=1e-3)
@@ -158,23 +173,35 @@ def _named(recipe: Recipe) -> Recipe:
     base = recipe.base
     settings = {
         "k": recipe.float_layers or None,
+        "rms": recipe.target_rms,
+        "agreement": recipe.target_agreement,
         "range": None if recipe.range_method == "min_max" else recipe.range_method,
         "count": recipe.count,
         "seed": recipe.seed,
     }
     given = ",".join(f"{key}={value}" for key, value in settings.items() if value is not None)
-    stem = _MIXED if recipe.float_layers else base.name + _OPTIMIZED * recipe.optimized
+    stem = _MIXED if recipe.mixed else base.name + _OPTIMIZED * recipe.optimized
     name = stem + (f"({given})" if given else "")
     summary = base.summary
     if recipe.optimized:
         summary += " Weights, biases and ranges optimized."
-    if recipe.float_layers:
-        summary += f" {recipe.float_layers} of its layers in float32."
-    calibrated = {key: value for key, value in settings.items() if key != "k" and value is not None}
+    summary += _mixed_summary(recipe)
+    calibration = ("range", "count", "seed")
+    calibrated = {key: settings[key] for key in calibration if settings[key] is not None}
     if calibrated:
         told = ", ".join(f"{key} {value}" for key, value in calibrated.items())
         summary += f" Calibrated with {told}."
     return replace(recipe, name=name, summary=summary)
+
+
+def _mixed_summary(recipe: Recipe) -> str:
+    if recipe.float_layers:
+        return f" {recipe.float_layers} of its layers in float32."
+    if recipe.target_rms is not None:
+        return f" As few layers in float32 as bring the error to {recipe.target_rms:g}."
+    if recipe.target_agreement is not None:
+        return f" As few layers in float32 as keep {recipe.target_agreement:.1%} of the answers."
+    return ""
 
 
 def recipe_named(name: str) -> Recipe:
@@ -204,12 +231,18 @@ def recipe_named(name: str) -> Recipe:
         )
     for setting in (found["settings"] or "").split(",") if found["settings"] is not None else ():
         recipe = _with_setting(recipe, setting, name, mixed=mixed)
-    if mixed and not recipe.float_layers:
+    aims = (
+        recipe.float_layers > 0,
+        recipe.target_rms is not None,
+        recipe.target_agreement is not None,
+    )
+    if mixed and sum(aims) != 1:
         raise OptionError(
             _STAGE,
             got=f"'{name}'",
-            expected="how many layers are computed in float32",
-            todo="Write it like int8_mixed(k=5).",
+            expected="how many layers are computed in float32, or what they have to bring",
+            todo="Write it like int8_mixed(k=5), int8_mixed(rms=0.08) or "
+            "int8_mixed(agreement=0.99).",
         )
     return _named(recipe)
 
@@ -218,19 +251,33 @@ def _with_setting(recipe: Recipe, setting: str, name: str, *, mixed: bool) -> Re
     key, _, value = setting.partition("=")
     if mixed and key == "k" and value.isdecimal() and int(value) > 0:
         return replace(recipe, float_layers=int(value))
+    if mixed and key == "rms" and (number := _positive(value)) is not None:
+        return replace(recipe, target_rms=number)
+    if mixed and key == "agreement" and (number := _positive(value)) is not None and number <= 1:
+        return replace(recipe, target_agreement=number)
     if recipe.calibrated and key == "range" and value in RANGE_METHODS:
         return replace(recipe, range_method=value)
     if recipe.calibrated and key in {"count", "seed"} and value.isdecimal():
-        number = int(value)
-        return replace(recipe, count=number) if key == "count" else replace(recipe, seed=number)
+        chosen = int(value)
+        return replace(recipe, count=chosen) if key == "count" else replace(recipe, seed=chosen)
     raise OptionError(
         _STAGE,
         got=f"the setting '{setting}' in '{name}'",
-        expected=f"range={'|'.join(RANGE_METHODS)}, count=N or seed=N"
+        expected="k=N, rms=X, agreement=SHARE, " * mixed
+        + f"range={'|'.join(RANGE_METHODS)}, count=N or seed=N"
         if recipe.calibrated
         else f"no settings: {recipe.base.name} is not calibrated",
         todo="Write it like int8(range=mse,count=64), or leave the brackets out.",
     )
+
+
+def _positive(value: str) -> float | None:
+    """A finite number above 0; None where it is none."""
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if 0 < number < float("inf") else None
 
 
 def _unknown(name: str) -> OptionError:
@@ -263,7 +310,7 @@ def in_order(recipes: set[Recipe]) -> tuple[Recipe, ...]:
     """Recipes in the order in which people look for them."""
 
     def place(recipe: Recipe) -> tuple[object, ...]:
-        kind = RECIPES.index(recipe.base), recipe.float_layers, recipe.optimized
+        kind = RECIPES.index(recipe.base), recipe.mixed, recipe.float_layers, recipe.optimized
         return (*kind, len(recipe.name), recipe.name)
 
     return tuple(sorted(recipes, key=place))

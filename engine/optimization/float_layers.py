@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.optimization.edges import added_tensor, edge_operator
 from engine.optimization.graph import EDGES, Graph, Operator, paired
 
 
@@ -65,7 +66,8 @@ class _Mixer:
         self.operators.append(raw)
         for tensor in op.outputs:
             if tensor in self._floats and self._read_as_integers(tensor):
-                self._edge("QUANTIZE", self._floats[tensor], tensor)
+                edge = edge_operator(self._graph, "QUANTIZE", self._floats[tensor], tensor)
+                self.operators.append(edge)
 
     def _input(self, index: int, float_index: int) -> int:
         graph = self._graph
@@ -80,8 +82,10 @@ class _Mixer:
             if maker is not None and maker.name == "QUANTIZE":
                 self._floats[index] = maker.inputs[0]
             else:
-                self._floats[index] = self._float_like(index)
-                self._edge("DEQUANTIZE", index, self._floats[index])
+                self._floats[index] = added_tensor(graph, index, b"_float", None)
+                self.operators.append(
+                    edge_operator(graph, "DEQUANTIZE", index, self._floats[index])
+                )
         return self._floats[index]
 
     def _output(self, tensor: int) -> int:
@@ -91,7 +95,9 @@ class _Mixer:
         behind = [op for op in self._graph.consumers(tensor) if op.name == "DEQUANTIZE"]
         if behind:
             self._dropped.add(behind[0].index)
-        self._floats[tensor] = behind[0].output if behind else self._float_like(tensor)
+        self._floats[tensor] = (
+            behind[0].output if behind else added_tensor(self._graph, tensor, b"_float", None)
+        )
         return self._floats[tensor]
 
     def _read_as_integers(self, tensor: int) -> bool:
@@ -106,36 +112,9 @@ class _Mixer:
         raw.buffer = len(buffers) - 1
         return self._added(raw)
 
-    def _float_like(self, tensor: int) -> int:
-        raw = copy(self._graph.tensors[tensor])
-        raw.name, raw.type, raw.quantization, raw.buffer = raw.name + b"_float", 0, None, 0
-        return self._added(raw)
-
     def _added(self, raw: Any) -> int:
         self._graph.tensors.append(raw)
         return len(self._graph.tensors) - 1
-
-    def _edge(self, name: str, source: int, target: int) -> None:
-        from ai_edge_litert import schema_py_generated as schema
-
-        made = schema.OperatorT()
-        made.opcodeIndex = self._code(getattr(schema.BuiltinOperator, name))
-        made.inputs, made.outputs = [source], [target]
-        self.operators.append(made)
-
-    def _code(self, number: int) -> int:
-        from ai_edge_litert import schema_py_generated as schema
-
-        codes = self._graph.model.operatorCodes
-        for place, code in enumerate(codes):
-            if code.builtinCode == number:
-                return place
-        code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = number
-        # Of QUANTIZE and DEQUANTIZE: the first versions with int8.
-        code.version = 2 if number == schema.BuiltinOperator.DEQUANTIZE else 1
-        codes.append(code)
-        return len(codes) - 1
 
 
 def _needed(graph: Graph, operators: list[Any]) -> list[Any]:

@@ -1,75 +1,144 @@
-"""Which layers of an integer model win most in float32: found by trying each."""
+"""An integer model with some layers in float32: which ones, and what each number of them gives."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
+from engine.comparison.metrics import difference, kl, rms, top1_agreement
 from engine.optimization.alone import run_model
+from engine.optimization.choice import Step, Wiring, float_steps
 from engine.optimization.float_layers import with_float_layers
-from engine.optimization.graph import WEIGHTED, Graph, paired
-from engine.types import FloatArray, Progress
+from engine.optimization.graph import Graph, paired
+from engine.optimization.noise import noise_of
+from engine.types import FloatArray, MixedPoint, Progress
 
-PICTURES = 16
-"""Calibration pictures that every layer is tried on."""
+Batches = Callable[[], Iterator[FloatArray]]
+Report = Callable[[Progress], None]
 
-
-@dataclass(frozen=True, slots=True)
-class FloatLayerGain:
-    """What one layer in float32 does to the logits.
-
-    Attributes:
-        operator: Its place among the integer model's operators.
-        index: Place of its counterpart among the float32 model's operators.
-        op: The TFLite operator.
-        rms: Root mean square of the logits' differences to the float32 model's, each row's mean
-            removed, with this layer alone in float32.
-    """
-
-    operator: int
-    index: int
-    op: str
-    rms: float
+NOISE_PICTURES = 8
+"""Calibration pictures that each rounding is measured on."""
+MEASURED_PICTURES = 64
+"""Calibration pictures that a mixed model is measured on."""
+CURVE_POINTS = 16
 
 
-def float_layer_gains(
-    float_model: bytes,
-    quantized_model: bytes,
-    batches: Callable[[], Iterator[FloatArray]],
-    report: Callable[[Progress], None],
-) -> tuple[FloatLayerGain, ...]:
-    """Try every layer with weights in float32.
+def float_order(
+    float_model: bytes, quantized_model: bytes, batches: Batches, report: Report
+) -> tuple[Step, ...]:
+    """In which order layers are best computed in float32.
 
     Args:
         float_model: The float32 model.
         quantized_model: The integer model, with float32 input and output.
-        batches: Gives pictures, batch by batch in the model's own layout; the first are used.
+        batches: Gives calibration pictures, batch by batch in the model's own layout.
         report: Receives progress.
 
     Returns:
-        A record a layer, the one that helps most first.
+        All layers with weights that have a counterpart, in steps, the best first.
 
     Raises:
         ConversionError: LiteRT refuses a model.
     """
-    pictures = np.stack(list(islice(batches(), PICTURES)))
-    (exact,) = run_model(float_model, "the float32 model", [pictures])
-    graph = Graph(quantized_model)
-    partners = paired(graph, Graph(float_model))
-    layers = [op for op in graph.operators if op.name in WEIGHTED and op.index in partners]
-    found = []
-    for number, op in enumerate(layers):
-        report(Progress(f"Trying {op.name} in float32", number, len(layers)))
-        mixed = with_float_layers(quantized_model, float_model, [op.index])
-        (answers,) = run_model(mixed, "the mixed model", [pictures])
-        rms = _rms(answers, exact)
-        found.append(FloatLayerGain(op.index, partners[op.index].index, op.name, rms))
-    return tuple(sorted(found, key=lambda gain: (gain.rms, gain.operator)))
+    pictures = _spread(np.stack(list(batches())), NOISE_PICTURES)
+    noise = noise_of(float_model, quantized_model, pictures, report)
+    wiring = Wiring(Graph(quantized_model), [record.operator for record in noise])
+    return float_steps(wiring, noise)
 
 
-def _rms(answers: FloatArray, exact: FloatArray) -> float:
-    wrong = (answers - exact).astype(np.float64)
-    return float(np.sqrt(np.mean(np.square(wrong - wrong.mean(axis=-1, keepdims=True)))))
+class MixedModels:
+    """The models along an order of layers, each measured on calibration pictures.
+
+    Args:
+        float_model: The float32 model.
+        quantized_model: The integer model, with float32 input and output.
+        order: Layers by `float_order`.
+        batches: Gives calibration pictures, batch by batch in the model's own layout.
+    """
+
+    def __init__(
+        self,
+        float_model: bytes,
+        quantized_model: bytes,
+        order: tuple[Step, ...],
+        batches: Batches,
+    ) -> None:
+        self._floating, self._quantized = float_model, quantized_model
+        self._layers = tuple(layer for step in order for layer in step.layers)
+        self._ends = tuple(np.cumsum([len(step.layers) for step in order]).tolist())
+        self._graph = Graph(quantized_model)
+        self._wiring = Wiring(self._graph, paired(self._graph, Graph(float_model)))
+        self._batches = batches
+        self._exact: FloatArray | None = None
+        self._pictures: FloatArray | None = None
+
+    @property
+    def most(self) -> int:
+        """How many layers there are."""
+        return len(self._layers)
+
+    def looked_at(self) -> tuple[int, ...]:
+        """Numbers of layers that draw the curve: none, all, and ends of steps between.
+
+        Small numbers lie closer together, for they are what a person will choose among.
+        """
+        ends = (0, *self._ends)
+        if len(ends) <= CURVE_POINTS:
+            return ends
+        places = np.linspace(0, 1, CURVE_POINTS) ** 1.5 * (len(ends) - 1)
+        return tuple(ends[place] for place in np.unique(places.round().astype(int)))
+
+    def fewest(
+        self, points: tuple[MixedPoint, ...], reaches: Callable[[MixedPoint], bool]
+    ) -> int | None:
+        """The fewest layers in float32 that reach something; None where even all do not.
+
+        Args:
+            points: Those of `looked_at`.
+            reaches: Whether a point does.
+        """
+        below = -1
+        for point in points:
+            if reaches(point):
+                between = range(max(below + 1, 1), point.layers)
+                return next((k for k in between if reaches(self.point(k))), max(point.layers, 1))
+            below = point.layers
+        return None
+
+    def model(self, layers: int) -> bytes:
+        """The model with the first so many layers in float32."""
+        if not layers:
+            return self._quantized
+        kept = self._wiring.kept(self._layers[:layers])
+        return with_float_layers(self._quantized, self._floating, sorted(kept))
+
+    def point(self, layers: int) -> MixedPoint:
+        """What the model with the first so many layers in float32 gives."""
+        if self._exact is None or self._pictures is None:
+            self._pictures = _spread(np.stack(list(self._batches())), MEASURED_PICTURES)
+            self._exact = self._answers(self._floating)
+        model = self.model(layers)
+        answers = self._answers(model)
+        return MixedPoint(
+            layers=layers,
+            names=tuple(self._name(layer) for layer in self._layers[:layers]),
+            bytes=len(model),
+            rms=rms(difference(self._exact, answers)),
+            kl=float(kl(self._exact, answers).mean()),
+            agreement=top1_agreement(self._exact, answers),
+        )
+
+    def _name(self, layer: int) -> str:
+        return self._graph.name(self._graph.operators[layer].output)
+
+    def _answers(self, model: bytes) -> FloatArray:
+        assert self._pictures is not None
+        (answers,) = run_model(model, "the mixed model", [self._pictures])
+        return np.asarray(answers.reshape(len(answers), -1), np.float32)
+
+
+def _spread(pictures: FloatArray, most: int) -> FloatArray:
+    """So many pictures at even distances."""
+    places = np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int)
+    return pictures[np.unique(places)]
