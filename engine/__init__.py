@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.api import add_files, compare, convert, improve, latency, layers, models
+    from engine.api import add_files, compare, convert, improve, latency, layers, mix, models
     from engine.comparison.comparison import Comparison
     from engine.errors import EngineError, UserMistake
     from engine.layer_errors.records import LayerErrors
@@ -40,6 +40,7 @@ _HOMES = {
     "improve": "engine.api",
     "latency": "engine.api",
     "layers": "engine.api",
+    "mix": "engine.api",
     "models": "engine.api",
 }
 
@@ -60,6 +61,7 @@ __all__ = [
     "improve",
     "latency",
     "layers",
+    "mix",
     "models",
 ]
 

@@ -250,6 +250,40 @@ def improve(
     return improved(_run(run), variant, Foreground(on_progress))
 
 
+def mix(
+    run: Run | PathLike,
+    *,
+    layers: int | None = None,
+    target_rms: float | None = None,
+    target_agreement: float | None = None,
+    on_progress: OnProgress = _silent,
+) -> Run:
+    """Add an int8 variant with some layers in float32: those whose rounding costs most.
+
+    Args:
+        run: A run, or its folder.
+        layers: How many layers; exactly one of this and the targets is given.
+        target_rms: Logit rms that as few of them as it takes have to bring, on calibration
+            pictures.
+        target_agreement: Share of answers that have to stay, in the same way.
+        on_progress: Called for every step.
+
+    Returns:
+        The run with the variant beside the others.
+
+    Raises:
+        UserMistake: A target cannot be reached, or the calibration pictures are gone.
+        ConversionError: The model cannot be taken apart.
+        WorkerError: The worker process failed.
+    """
+    from engine.mixed_precision import mix as mixed
+    from engine.mixed_precision import mixed_name
+    from engine.service import Foreground
+
+    name = mixed_name(layers=layers, target_rms=target_rms, target_agreement=target_agreement)
+    return mixed(_run(run), name, Foreground(on_progress))
+
+
 def latency(
     run: Run | PathLike,
     *,

@@ -10,10 +10,10 @@ import msgspec
 
 from engine.calibrations import Calibration, Say
 from engine.converters.recipes import FLOAT32, Recipe
-from engine.errors import OptionError
+from engine.errors import OptionError, RunError
 from engine.optimization.choice import Step
 from engine.optimization.mixed import MixedModels, float_order
-from engine.runs import CURVE, IMPROVED, ORDER, SAVEDMODEL, WORK
+from engine.runs import CURVE, IMPROVED, ORDER, SAVEDMODEL, WORK, Run
 from engine.types import MixedPoint
 
 _INTEGER_HEAD = ".integer_head"
@@ -107,10 +107,13 @@ class CoreFiles:
                 expected=f"1 to {models.most}, as many as the model has with weights",
                 todo=f"Name int8_mixed(k={models.most}), or fewer.",
             )
+        if layers not in {point.layers for point in points}:
+            found = (*points, models.point(layers))
+            self._recorded(f"{core.unmixed.name}{CURVE}", sorted(found, key=lambda p: p.layers))
         return self._written(core.name, models.model(layers))
 
     def _fewest(self, core: Recipe, models: MixedModels, points: tuple[MixedPoint, ...]) -> int:
-        """How many layers in float32 it takes to what a recipe asks for."""
+        """How many layers in float32 what a recipe asks for takes."""
         rms, agreement = core.target_rms, core.target_agreement
 
         def reaches(point: MixedPoint) -> bool:
@@ -129,7 +132,7 @@ class CoreFiles:
                 expected="a target that can be reached",
                 todo="Ask for less, or take float32.",
             )
-        return found
+        return found.layers
 
     def _mixed_models(self, core: Recipe) -> MixedModels:
         exact, whole = (self.of(r).read_bytes() for r in (FLOAT32, core.unmixed))
@@ -171,3 +174,28 @@ class CoreFiles:
         file = self._side / WORK / f"{name}.tflite"
         file.write_bytes(content)
         return file
+
+
+def kept_mixed_models(run: Run, whole: str) -> MixedModels:
+    """The mixed models of a run's optimized variant, from what was kept when they were chosen.
+
+    Args:
+        run: The run.
+        whole: Name of the variant without a layer in float32.
+
+    Raises:
+        RunError: Something of it is absent or damaged.
+    """
+    try:
+        exact = (run.folder / WORK / f"{FLOAT32.name}.tflite").read_bytes()
+        quantized = (run.folder / WORK / f"{whole}.tflite").read_bytes()
+        order = (run.folder / IMPROVED / f"{whole}{ORDER}.json").read_bytes()
+        steps = msgspec.json.decode(order, type=tuple[Step, ...])
+    except (OSError, msgspec.DecodeError) as error:
+        raise RunError(
+            f"Reading what {whole} was made from",
+            got=f"a run without it ({error})",
+            expected="the files that the variant was chosen from",
+            todo="Make the run again.",
+        ) from error
+    return MixedModels(exact, quantized, steps, lambda: iter(()))

@@ -41,7 +41,7 @@ def improve(run: Run, variant: str, host: Host) -> Run:
     name = improved_name(run, variant)
     if name in run.variants:
         return run
-    request = replace(_request(run), variants=(name,), out=str(run.folder.absolute()))
+    request = replace(request_of(run), variants=(name,), out=str(run.folder.absolute()))
     return convert_request(request, host)
 
 
@@ -102,11 +102,16 @@ def calibration_digests(run: Run) -> frozenset[str]:
         RunError: The run does not say what it was made from.
         PictureError: The pictures are not where they were.
     """
-    dataset = representative_dataset(_request(run).calibration, SAMPLE_IMAGES)
+    dataset = representative_dataset(request_of(run).calibration, SAMPLE_IMAGES)
     return frozenset(picture.sha256 for picture in dataset.pictures)
 
 
-def _request(run: Run) -> ConvertRequest:
+def request_of(run: Run) -> ConvertRequest:
+    """The request that a run was made from.
+
+    Raises:
+        RunError: The run does not say.
+    """
     try:
         return msgspec.json.decode((run.folder / REQUEST).read_bytes(), type=ConvertRequest)
     except (OSError, msgspec.DecodeError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import platform
+import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from engine.requests import (
     InspectRequest,
     LatencyRequest,
     LayersRequest,
+    MixedLatencyRequest,
     RouteRequest,
 )
 from engine.run.base import Runner
@@ -149,6 +151,30 @@ def time_files(request: FileLatencyRequest, report: Report) -> Latency:
     return _timed(runners, _pixels(preprocess, None), request, report)
 
 
+def time_mixed(request: MixedLatencyRequest, report: Report) -> Latency:
+    """Time float32 and an integer variant with numbers of its layers in float32, in turns.
+
+    Args:
+        request: Numbers of layers, threads, rounds.
+        report: Receives progress.
+
+    Returns:
+        Raw samples and the machine they were taken on.
+    """
+    from engine.core_files import kept_mixed_models
+
+    run = Run.open(request.run)
+    models = kept_mixed_models(run, request.whole)
+    with tempfile.TemporaryDirectory() as folder:
+        layout = run.layout(run.variants[0])
+        runners: dict[str, Runner] = {}
+        for name, content in models.contents(request.layers):
+            file = Path(folder) / f"{name}.tflite"
+            file.write_bytes(content)
+            runners[name] = TfliteRunner(file, layout=layout, threads=request.threads)
+        return _timed(runners, _pixels(run.manifest.preprocess, None), request, report)
+
+
 def _pixels(preprocess: PreprocessSpec, picture: str | None) -> FloatArray:
     """The network input made of a picture, or of noise."""
     if picture is None:
@@ -160,7 +186,7 @@ def _pixels(preprocess: PreprocessSpec, picture: str | None) -> FloatArray:
 def _timed(
     runners: Mapping[str, Runner],
     pixels: FloatArray,
-    request: LatencyRequest | FileLatencyRequest,
+    request: LatencyRequest | FileLatencyRequest | MixedLatencyRequest,
     report: Report,
 ) -> Latency:
     rounds = request.warmup + request.rounds

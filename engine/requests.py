@@ -188,6 +188,27 @@ class TimedFile:
     layout: Layout
 
 
+@dataclass(frozen=True, slots=True)
+class MixedLatencyRequest:
+    """What to time of an integer variant with some layers in float32.
+
+    Attributes:
+        run: Folder of the run.
+        whole: Name of the variant without a layer in float32.
+        layers: Numbers of layers in float32.
+        threads: Threads each model gets.
+        rounds: Timed calls of each.
+        warmup: Calls of each before timing starts.
+    """
+
+    run: str
+    whole: str
+    layers: tuple[int, ...]
+    threads: int = 1
+    rounds: int = 30
+    warmup: int = 5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileLatencyRequest:
     """Time one call of each of some TFLite files for the pictures of a run.

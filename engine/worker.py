@@ -30,6 +30,7 @@ from engine.requests import (
     InspectRequest,
     LatencyRequest,
     LayersRequest,
+    MixedLatencyRequest,
     RouteRequest,
 )
 from engine.turns import turn
@@ -76,6 +77,7 @@ TASKS: dict[str, tuple[type[Any], str]] = {
     "layers": (LayersRequest, "measure_layers"),
     "latency": (LatencyRequest, "measure_run"),
     "time_files": (FileLatencyRequest, "time_files"),
+    "time_mixed": (MixedLatencyRequest, "time_mixed"),
     "litert_torch": (RouteRequest, "litert_torch_files"),
     "inspect": (InspectRequest, "inspect_file"),
     "catalog": (CatalogRequest, "list_models"),

@@ -11,6 +11,7 @@ from engine import api, formats, sentences
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.converters.recipes import RECIPES, names_in
 from engine.errors import OptionError
+from engine.mixed_precision import mixed_name
 from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
@@ -77,6 +78,8 @@ class Opset(click.ParamType[int | None]):
 @click.option("--random-weights", is_flag=True, help="Fresh weights: for size and latency only.")
 @click.option("--labels", help="Text file with one class name a line.")
 @click.option("--variants", default="all", show_default=True, help=VARIANTS_HELP)
+@click.option("--target-rms", type=float, help="Logit rms that int8_mixed has to bring.")
+@click.option("--target-agreement", type=float, help="Share of answers that it has to keep.")
 @click.option("--calibration", help="Folder of pictures like those the model will meet.")
 @click.option(
     "--calibration-count",
@@ -124,7 +127,13 @@ class Opset(click.ParamType[int | None]):
 @click.option("--std", type=Triple(), help="Divided by after that.")
 @click.option("--out", help="Run folder; by default one in the store, whose path is printed.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the manifest ('-' for stdout).")
-def convert(json_file: str | None, variants: str, **options: Any) -> None:
+def convert(
+    json_file: str | None,
+    variants: str,
+    target_rms: float | None,
+    target_agreement: float | None,
+    **options: Any,
+) -> None:
     """Convert a model to TFLite variants, or add variants to its run.
 
     \b
@@ -132,6 +141,7 @@ def convert(json_file: str | None, variants: str, **options: Any) -> None:
       python -m engine convert --out my_run
       python -m engine convert --variants float32,int8 --calibration photos --out my_run
       python -m engine convert --model mobilenet_v2 --checkpoint weights.pth --out my_run
+      python -m engine convert --variants float32,int8,int8_mixed --target-rms 0.08 --out my_run
       python -m engine convert --route litert-torch --out my_run
       python -m engine convert --onnx classifier.onnx --labels labels.txt --out my_run
     """
@@ -144,6 +154,9 @@ def convert(json_file: str | None, variants: str, **options: Any) -> None:
             expected="names of recipes",
             todo="Leave --variants out to make all of them.",
         )
+    if target_rms is not None or target_agreement is not None:
+        mixed = mixed_name(target_rms=target_rms, target_agreement=target_agreement)
+        names = (*(name for name in names if name != "int8_mixed"), mixed)
     with progress_shown() as on_progress:
         run = api.convert(
             options.pop("model"),

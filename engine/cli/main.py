@@ -20,6 +20,7 @@ from engine.cli.improve import improve
 from engine.cli.latency import latency
 from engine.cli.layers import layers
 from engine.cli.lowerings import lowerings
+from engine.cli.mix import mix_command
 from engine.cli.models import models
 from engine.cli.report import report_json
 from engine.errors import EngineError
@@ -44,6 +45,7 @@ for command in (
     compare,
     layers,
     improve,
+    mix_command,
     latency,
     files,
     lowerings,

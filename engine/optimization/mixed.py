@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
@@ -91,18 +91,18 @@ class MixedModels:
 
     def fewest(
         self, points: tuple[MixedPoint, ...], reaches: Callable[[MixedPoint], bool]
-    ) -> int | None:
-        """The fewest layers in float32 that reach something; None where even all do not.
+    ) -> MixedPoint | None:
+        """The point of the fewest layers in float32 that reaches something; None where none does.
 
         Args:
             points: Those of `looked_at`.
             reaches: Whether a point does.
         """
-        below = -1
+        below = 0
         for point in points:
-            if reaches(point):
-                between = range(max(below + 1, 1), point.layers)
-                return next((k for k in between if reaches(self.point(k))), max(point.layers, 1))
+            if point.layers and reaches(point):
+                between = map(self.point, range(below + 1, point.layers))
+                return next((p for p in between if reaches(p)), point)
             below = point.layers
         return None
 
@@ -112,6 +112,12 @@ class MixedModels:
             return self._quantized
         kept = self._wiring.kept(self._layers[:layers])
         return with_float_layers(self._quantized, self._floating, sorted(kept))
+
+    def contents(self, layers: Iterable[int]) -> Iterator[tuple[str, bytes]]:
+        """The float32 model and those with so many layers in float32, with names for people."""
+        yield "float32", self._floating
+        for number in layers:
+            yield f"k={number}", self.model(number)
 
     def point(self, layers: int) -> MixedPoint:
         """What the model with the first so many layers in float32 gives."""
@@ -135,10 +141,12 @@ class MixedModels:
     def _answers(self, model: bytes) -> FloatArray:
         assert self._pictures is not None
         (answers,) = run_model(model, "the mixed model", [self._pictures])
-        return np.asarray(answers.reshape(len(answers), -1), np.float32)
+        rows: FloatArray = np.reshape(answers, (len(answers), -1))
+        return rows
 
 
 def _spread(pictures: FloatArray, most: int) -> FloatArray:
     """So many pictures at even distances."""
     places = np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int)
-    return pictures[np.unique(places)]
+    chosen: FloatArray = pictures[np.unique(places)]
+    return chosen

@@ -16,6 +16,7 @@ from engine.plots.improvement import layer_lines
 from engine.plots.ladder import hop_ladder
 from engine.plots.layers import layer_histogram, layer_line
 from engine.plots.lowerings import lowering_latency, lowering_operators
+from engine.plots.mixed import mixed_by_latency, mixed_by_size
 from engine.plots.trade_off import TradeOffPoint, trade_off, trade_off_by_size
 
 __all__ = [
@@ -31,6 +32,8 @@ __all__ = [
     "logit_scatter",
     "lowering_latency",
     "lowering_operators",
+    "mixed_by_latency",
+    "mixed_by_size",
     "size_bars",
     "top_logits",
     "trade_off",

@@ -1,0 +1,196 @@
+"""An integer variant with some layers in float32: added to a run, and what each number costs."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import msgspec
+
+from engine.converters.recipes import Recipe, recipe_named
+from engine.errors import OptionError, RunError
+from engine.improvement import request_of
+from engine.jobs import Worker
+from engine.requests import MixedLatencyRequest
+from engine.runs import CURVE, IMPROVED, Run
+from engine.service import Host, convert_request
+from engine.types import Latency, LatencySamples, MixedPoint
+
+_STAGE = "Mixing float32 into an integer variant"
+_MOST_TIMED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class MixedCurve:
+    """What numbers of layers in float32 give and cost.
+
+    Attributes:
+        whole: Name of the variant without a layer in float32.
+        points: By number of layers, on calibration pictures; the first has none, the last all.
+        latency: Of float32 and of some of the points, called as `timed_name` says; None where it
+            was not measured.
+    """
+
+    whole: str
+    points: tuple[MixedPoint, ...]
+    latency: Latency | None = None
+
+    def timed(self, layers: int) -> LatencySamples | None:
+        """Samples of the point with so many layers in float32; None where it was not timed."""
+        wanted = timed_name(layers)
+        entries = self.latency.entries if self.latency is not None else ()
+        return next((entry for entry in entries if entry.variant == wanted), None)
+
+    @property
+    def timed_float32(self) -> LatencySamples | None:
+        """Samples of float32; None where nothing was timed."""
+        entries = self.latency.entries if self.latency is not None else ()
+        return next((entry for entry in entries if entry.variant == "float32"), None)
+
+    def of_size(self, size: int) -> MixedPoint:
+        """The point whose file comes closest to a size in bytes."""
+        return min(self.points, key=lambda point: abs(point.bytes - size))
+
+    @property
+    def monotone(self) -> bool:
+        """Whether every further layer brings the error down."""
+        errors = [point.rms for point in self.points]
+        return errors == sorted(errors, reverse=True)
+
+
+def timed_name(layers: int) -> str:
+    """What a point of the curve is called among samples of latency."""
+    return f"k={layers}"
+
+
+def mixed_name(
+    *,
+    layers: int | None = None,
+    target_rms: float | None = None,
+    target_agreement: float | None = None,
+) -> str:
+    """Name of the recipe that has so many layers in float32, or reaches a target.
+
+    Raises:
+        OptionError: Not exactly one of them is given, or it is out of range.
+    """
+    given = {"k": layers, "rms": target_rms, "agreement": target_agreement}
+    settings = [f"{key}={value:g}" for key, value in given.items() if value is not None]
+    if len(settings) != 1:
+        raise OptionError(
+            _STAGE,
+            got=", ".join(settings) or "no target",
+            expected="a number of layers, a target for rms, or one for the agreement",
+            todo="Give exactly one of them.",
+        )
+    return recipe_named(f"int8_mixed({settings[0]})").name
+
+
+def mix(run: Run, variant: str, host: Host) -> Run:
+    """Add an integer variant with some layers in float32 to its run.
+
+    Args:
+        run: The run.
+        variant: Name of the recipe, as `mixed_name` gives it.
+        host: Gets the worker and its progress.
+
+    Returns:
+        The run with the variant; as it was where it had that already.
+
+    Raises:
+        OptionError: The recipe is none of these, or its target cannot be reached.
+        RunError: The run does not say what it was made from.
+        PictureError: The calibration pictures are not where they were.
+        ConversionError: The model cannot be taken apart.
+        WorkerError: The worker process failed.
+    """
+    recipe = _mixed(variant)
+    if recipe.name in run.variants:
+        return run
+    request = replace(request_of(run), variants=(recipe.name,), out=str(run.folder.absolute()))
+    return convert_request(request, host)
+
+
+def stored_curve(run: Run, variant: str) -> MixedCurve | None:
+    """The curve that a mixed variant was chosen from; None where none was made.
+
+    Args:
+        run: The run.
+        variant: Name of a mixed recipe; those that differ in their target alone share a curve.
+
+    Raises:
+        RunError: The record is damaged.
+    """
+    whole = _mixed(variant).unmixed.name
+    file = run.folder / IMPROVED / f"{whole}{CURVE}.json"
+    if not file.is_file():
+        return None
+    try:
+        points = msgspec.json.decode(file.read_bytes(), type=tuple[MixedPoint, ...])
+        timed = _latency_file(run, whole)
+        latency = msgspec.json.decode(timed.read_bytes(), type=Latency) if timed.is_file() else None
+    except (OSError, msgspec.DecodeError) as error:
+        raise RunError(
+            f"Reading the curve of {variant}",
+            got=f"no readable {file.name} in {file.parent}",
+            expected="the record of what was measured",
+            todo="Make the run again.",
+        ) from error
+    return MixedCurve(whole, points, latency)
+
+
+def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> MixedCurve:
+    """Time float32 and points of a curve on this machine, in turns, and keep the samples.
+
+    Args:
+        run: The run.
+        variant: Name of a mixed recipe whose curve was made.
+        host: Gets the worker and its progress.
+        rounds: Timed calls of each.
+
+    Returns:
+        The curve with its latency.
+
+    Raises:
+        OptionError: There is no curve yet.
+        WorkerError: The worker process failed.
+    """
+    curve = stored_curve(run, variant)
+    if curve is None:
+        raise OptionError(
+            _STAGE,
+            got=f"a run without a curve of {variant}",
+            expected="a mixed variant that was made",
+            todo="Make one first, with a target.",
+        )
+    places = {round(i * (len(curve.points) - 1) / (_MOST_TIMED - 1)) for i in range(_MOST_TIMED)}
+    request = MixedLatencyRequest(
+        run=str(run.folder.absolute()),
+        whole=curve.whole,
+        layers=tuple(curve.points[place].layers for place in sorted(places)),
+        rounds=rounds,
+    )
+    with Worker() as worker:
+        timed = host.adopt(worker).run("time_mixed", request, Latency, host.report)
+    file = _latency_file(run, curve.whole)
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    aside.write_bytes(msgspec.json.encode(timed))
+    os.replace(aside, file)
+    return replace(curve, latency=timed)
+
+
+def _latency_file(run: Run, whole: str) -> Path:
+    return run.folder / IMPROVED / f"{whole}{CURVE}_latency.json"
+
+
+def _mixed(variant: str) -> Recipe:
+    recipe = recipe_named(variant)
+    if not recipe.mixed:
+        raise OptionError(
+            _STAGE,
+            got=variant,
+            expected="int8_mixed with a number of layers or a target",
+            todo="Write it like int8_mixed(k=5) or int8_mixed(rms=0.08).",
+        )
+    return recipe

@@ -1,0 +1,49 @@
+"""What layers in float32 give and cost, in sentences made from figures."""
+
+from __future__ import annotations
+
+from engine import formats
+from engine.mixed_precision import MixedCurve
+from engine.types import MixedPoint
+
+_SAME = 1.02
+
+
+def curve_headline(curve: MixedCurve, chosen: MixedPoint) -> str:
+    """What one point of the curve wins over the variant without a layer in float32."""
+    whole, layers = curve.points[0], curve.points[-1].layers
+    return (
+        f"{chosen.layers} of {layers} layers in float32 take the error from "
+        f"{formats.small(whole.rms)} to {formats.small(chosen.rms)}, at "
+        f"{chosen.bytes / whole.bytes:.2f} × the size"
+    )
+
+
+def worth_sentence(curve: MixedCurve, chosen: MixedPoint) -> str | None:
+    """Whether a point is worth its latency beside float32; None where nothing was timed."""
+    mixed, exact, whole = curve.timed(chosen.layers), curve.timed_float32, curve.timed(0)
+    if mixed is None or exact is None or whole is None:
+        return None
+    took = (
+        f"With {chosen.layers} layers in float32 a picture takes "
+        f"{formats.milliseconds(mixed.median_ms)}, against {formats.milliseconds(whole.median_ms)} "
+        f"without and {formats.milliseconds(exact.median_ms)} in float32"
+    )
+    if mixed.median_ms * _SAME >= exact.median_ms:
+        return f"{took}: on this machine that is more than it is worth, take float32 or float16."
+    return f"{took}: {exact.median_ms / mixed.median_ms:.1f} × quicker than float32."
+
+
+def monotone_sentence(curve: MixedCurve) -> str | None:
+    """Why the error rises somewhere along the curve; None where it does not."""
+    if curve.monotone:
+        return None
+    rises = [
+        after
+        for before, after in zip(curve.points, curve.points[1:], strict=False)
+        if after.rms > before.rms
+    ]
+    return (
+        f"The error rises at {', '.join(str(point.layers) for point in rises)} layers: what those "
+        "add had made up for roundings elsewhere, to which the integer model was fitted."
+    )

@@ -1,0 +1,83 @@
+"""What numbers of layers in float32 give: error over size or latency."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import plotly.graph_objects as go
+
+from engine.palette import style_of
+from engine.plots.frame import LINE, framed
+from engine.types import Latency, MixedPoint
+
+_HEIGHT = 400
+_MIXED = "int8_mixed(k=1)"
+
+
+def mixed_by_size(points: Sequence[MixedPoint], chosen: int | None = None) -> go.Figure:
+    """Logit rms over the size of the file, a mark for each number of layers in float32.
+
+    Args:
+        points: By number of layers.
+        chosen: Number of layers of the point that is marked; None marks none.
+    """
+    return _curve(
+        points,
+        [point.bytes / 1e6 for point in points],
+        chosen,
+        x="size of the file, MB (further left is smaller)",
+        unit="MB",
+    )
+
+
+def mixed_by_latency(
+    points: Sequence[MixedPoint], latency: Latency, chosen: int | None = None
+) -> go.Figure:
+    """Logit rms over the median latency, with float32 as a line.
+
+    Args:
+        points: By number of layers; those that were not timed are left out.
+        latency: Samples called ``k=<layers>`` and ``float32``.
+        chosen: Number of layers of the point that is marked; None marks none.
+    """
+    medians = {entry.variant: entry.median_ms for entry in latency.entries}
+    timed = [point for point in points if f"k={point.layers}" in medians]
+    figure = _curve(
+        timed,
+        [medians[f"k={point.layers}"] for point in timed],
+        chosen,
+        x=f"median latency on {latency.host}, ms (further left is quicker)",
+        unit="ms",
+    )
+    if "float32" in medians:
+        figure.add_vline(
+            x=medians["float32"],
+            line={"color": LINE, "dash": "dot"},
+            annotation={"text": "float32", "yanchor": "top"},
+        )
+    return figure
+
+
+def _curve(
+    points: Sequence[MixedPoint], costs: list[float], chosen: int | None, *, x: str, unit: str
+) -> go.Figure:
+    style = style_of(_MIXED)
+    sizes = [13 if point.layers == chosen else 8 for point in points]
+    figure = go.Figure(
+        go.Scatter(
+            x=costs,
+            y=[point.rms for point in points],
+            mode="lines+markers+text",
+            text=[f"{point.layers}" for point in points],
+            textposition="top right",
+            marker={"color": style.hue, "symbol": style.symbol, "size": sizes},
+            line={"color": style.hue, "dash": style.dash, "width": 2},
+            customdata=[(point.layers, point.kl, point.agreement) for point in points],
+            hovertemplate="%{customdata[0]} layers in float32<br>rms %{y:.4f}, KL "
+            "%{customdata[1]:.2g} nats, same answer %{customdata[2]:.1%}<br>%{x:.2f} "
+            + unit
+            + "<extra></extra>",
+        )
+    )
+    figure.update_yaxes(rangemode="tozero")
+    return framed(figure, x=x, y="logit rms (lower is closer)", height=_HEIGHT)

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from engine.optimization.choice import Step
+from engine.optimization.mixed import CURVE_POINTS, MixedModels, float_order
+from engine.types import MixedPoint
+from tests.optimization.tiny_chain import Chain, chain_of, inputs
+
+
+def batches() -> Iterator[np.ndarray]:
+    return iter(inputs(16))
+
+
+@pytest.fixture(scope="module")
+def chain() -> Chain:
+    return chain_of((0.01, 0.08, 0.02, 0.01))
+
+
+@pytest.fixture(scope="module")
+def models(chain: Chain) -> MixedModels:
+    exact, whole = chain.float_file(), chain.integer_file()
+    return MixedModels(exact, whole, float_order(exact, whole, batches, lambda _: None), batches)
+
+
+def test_the_coarsest_rounding_goes_first(chain: Chain) -> None:
+    order = float_order(chain.float_file(), chain.integer_file(), batches, lambda _: None)
+    assert set(order[0].layers) == {2, 3}
+    assert sorted(layer for step in order for layer in step.layers) == [1, 2, 3, 4]
+
+
+def test_the_curve_ends_in_float32(models: MixedModels) -> None:
+    assert models.most == 4
+    points = [models.point(layers) for layers in models.looked_at()]
+    assert points[0].layers == 0
+    assert points[-1].layers == 4
+    errors = [point.rms for point in points]
+    assert errors == sorted(errors, reverse=True)
+    assert points[-1].rms < 1e-6
+    assert points[-1].agreement == 1
+    assert points[-1].kl == pytest.approx(0, abs=1e-9)
+    assert len(points[-1].names) == 4
+
+
+def test_the_fewest_layers_are_found_between_points(models: MixedModels) -> None:
+    none, some = models.point(0), models.point(3)
+    last = models.point(4)
+    found = models.fewest((none, last), lambda point: point.rms <= some.rms)
+    assert found is not None
+    assert found.layers == 3
+    assert models.fewest((none, last), lambda point: point.rms < 0) is None
+
+
+def test_a_long_curve_is_thinned_out(chain: Chain) -> None:
+    steps = tuple(Step((layer,), 0.0) for layer in range(1, 200))
+    looked_at = MixedModels(chain.float_file(), chain.integer_file(), steps, batches).looked_at()
+    assert looked_at[0] == 0
+    assert looked_at[-1] == 199
+    assert len(looked_at) <= CURVE_POINTS
+    gaps = np.diff(looked_at)
+    assert gaps[0] < gaps[-1]
+
+
+def test_points_say_what_is_in_float32(models: MixedModels) -> None:
+    point: MixedPoint = models.point(2)
+    assert set(point.names) == {"y1", "y2"}
+    assert models.point(0).names == ()
