@@ -24,9 +24,9 @@ from engine.improvement_sentences import (
 from engine.jobs import Job
 from engine.runs import Run
 from engine.types import Flip, VariantComparison
-from pages.components import jobs
 from pages.components.evaluation import Evaluation
 from pages.components.gallery import show_gallery
+from pages.components.job_button import job_button
 from pages.components.problems import plain
 
 JOB = "improve"
@@ -58,21 +58,18 @@ def choose_improvable(run: Run) -> str:
 
 def show_button(run: Run, variant: str) -> None:
     """Offer to improve a variant, show the work, and come back when it is done."""
-    job = jobs.get(JOB)
-    if job is not None and job.state == "done":
-        jobs.forget(JOB)
-        st.rerun()
-    busy = job is not None and job.active
-    if not busy and st.button(
-        f"Improve {variant}", type="primary", icon=":material/auto_fix_high:", key="improve"
-    ):
 
-        def work(job: Job[Run]) -> Run:
-            return improve(run, variant, job)
+    def work(job: Job[Run]) -> Run:
+        return improve(run, variant, job)
 
-        jobs.start(JOB, f"Improving {variant}", work)
-        st.rerun()
-    jobs.show(JOB)
+    job_button(
+        JOB,
+        f"Improve {variant}",
+        f"Improving {variant}",
+        work,
+        icon=":material/auto_fix_high:",
+        primary=True,
+    )
 
 
 def link_to_improve(run: Run) -> None:
@@ -142,22 +139,19 @@ def show_layer_lines(run: Run, variants: tuple[str, str], pictures: tuple[Pictur
         st.caption(f"Over {before.pictures} of the pictures, against float32.")
         return
     st.caption("Where along the network the error was taken away: half a minute to measure.")
-    job = jobs.get(LAYERS_JOB)
-    if job is not None and job.state == "done":
-        jobs.forget(LAYERS_JOB)
-        st.rerun()
-    if (job is None or not job.active) and st.button(
-        "Compare layer by layer", icon=":material/layers:", key="layer_lines_start"
-    ):
 
-        def work(job: Job[bool]) -> bool:
-            for variant in variants:
-                service.layers(run, variant, pictures, job)
-            return True
+    def work(job: Job[bool]) -> bool:
+        for variant in variants:
+            service.layers(run, variant, pictures, job)
+        return True
 
-        jobs.start(LAYERS_JOB, "Comparing both with float32, operator by operator", work)
-        st.rerun()
-    jobs.show(LAYERS_JOB)
+    job_button(
+        LAYERS_JOB,
+        "Compare layer by layer",
+        "Comparing both with float32, operator by operator",
+        work,
+        icon=":material/layers:",
+    )
 
 
 def show_layers(run: Run, variant: str) -> None:

@@ -4,7 +4,7 @@ import streamlit as st
 
 from engine.improvement import improved_name
 from engine.improvement_sentences import improvement_headline
-from pages.components import improving
+from pages.components import improving, mixing
 from pages.components.evaluation import evaluation_or_wait, show_notes
 from pages.components.picture_source import choose_pictures
 from pages.components.problems import no_run_yet, told
@@ -41,6 +41,9 @@ with st.container(border=True):
 with st.container(border=True):
     st.subheader("Signal over error, before and after")
     improving.show_layer_lines(run, (variant, better), evaluation.pictures)
+with st.container(border=True):
+    st.subheader("Closer still: some layers in float32")
+    mixing.show_mixing(run, after.logit_rms)
 with st.container(border=True), told():
     st.subheader("What was done, layer by layer")
     improving.show_layers(run, better)
