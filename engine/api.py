@@ -125,6 +125,7 @@ def compare(
     labels_from_folders: bool = False,
     also: Mapping[str, PathLike] | None = None,
     latency: Latency | None = None,
+    dask: str | None = None,
     on_progress: OnProgress = _silent,
 ) -> Comparison:
     """Compare the variants of a run with a reference on the same pictures.
@@ -139,6 +140,8 @@ def compare(
         also: TFLite files of other tools by the name to give them; they are copied into the run,
             and compared in later calls, too.
         latency: Timings to show beside, as `latency` gives them.
+        dask: Let a Dask cluster find the answers, shard by shard: ``local`` for two workers on
+            this machine, or a scheduler's address.
         on_progress: Called for every step.
 
     Returns:
@@ -159,12 +162,19 @@ def compare(
         table=None if labels_csv is None else Path(labels_csv),
         from_folders=labels_from_folders,
     )
+    host = Foreground(on_progress)
+    compared = (*chosen, *(also or ())) if chosen else ()
+    if dask is not None:
+        from engine.shards import evaluate_by_shards
+
+        columns = tuple(dict.fromkeys((reference, *(compared or opened.runnable))))
+        evaluate_by_shards(opened, pictures, columns, dask, host)
     return compare_run(
         opened,
         pictures,
-        Foreground(on_progress),
+        host,
         reference=reference,
-        variants=(*chosen, *(also or ())) if chosen else (),
+        variants=compared,
         labels=labels,
         latency=latency,
     )

@@ -21,6 +21,9 @@ from engine.jobs import OnProgress
 from engine.types import Progress
 
 
+DASK_HELP = "Work on a Dask cluster: local, or a scheduler's address (tcp://...)."
+
+
 @contextmanager
 def progress_shown() -> Iterator[OnProgress]:
     """Show progress on standard error: a bar on a terminal, plain lines elsewhere.
