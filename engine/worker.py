@@ -31,6 +31,7 @@ from engine.requests import (
     LatencyRequest,
     LayersRequest,
     RouteRequest,
+    SweepRequest,
 )
 from engine.turns import turn
 from engine.types import Progress
@@ -74,6 +75,7 @@ TASKS: dict[str, tuple[type[Any], str]] = {
     "convert": (ConvertTask, "convert_run"),
     "evaluate": (EvaluateRequest, "evaluate_run"),
     "layers": (LayersRequest, "measure_layers"),
+    "sweep": (SweepRequest, "sweep_run"),
     "latency": (LatencyRequest, "measure_run"),
     "time_files": (FileLatencyRequest, "time_files"),
     "litert_torch": (RouteRequest, "litert_torch_files"),

@@ -135,7 +135,7 @@ def convert(json_file: str | None, variants: str, **options: Any) -> None:
       python -m engine convert --route litert-torch --out my_run
       python -m engine convert --onnx classifier.onnx --labels labels.txt --out my_run
     """
-    chosen = {name: options.pop(name) for name in _PREPROCESS}
+    preprocess = preprocess_in(options)
     names = names_in(variants)
     if not names:
         raise OptionError(
@@ -147,7 +147,7 @@ def convert(json_file: str | None, variants: str, **options: Any) -> None:
     with progress_shown() as on_progress:
         run = api.convert(
             options.pop("model"),
-            preprocess=PreprocessChoice(**chosen),
+            preprocess=preprocess,
             variants=names,
             on_progress=on_progress,
             **options,
@@ -156,6 +156,11 @@ def convert(json_file: str | None, variants: str, **options: Any) -> None:
         write_json(msgspec.to_builtins(run.manifest), json_file)
     if json_file != "-":
         _show(run)
+
+
+def preprocess_in(options: dict[str, Any]) -> PreprocessChoice:
+    """Take the options about preprocessing out of all options of a command."""
+    return PreprocessChoice(**{name: options.pop(name) for name in _PREPROCESS})
 
 
 def _show(run: Run) -> None:

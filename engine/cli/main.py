@@ -22,6 +22,7 @@ from engine.cli.layers import layers
 from engine.cli.lowerings import lowerings
 from engine.cli.models import models
 from engine.cli.report import report_json
+from engine.cli.sweep import sweep
 from engine.errors import EngineError
 
 MISTAKE, FAULT, INTERRUPTED = 2, 3, 130
@@ -44,6 +45,7 @@ for command in (
     compare,
     layers,
     improve,
+    sweep,
     latency,
     files,
     lowerings,
