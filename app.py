@@ -18,6 +18,7 @@ page = st.navigation(
         ),
         st.Page("pages/dashboard/layers.py", title="Layers", icon=":material/layers:"),
         st.Page("pages/dashboard/improve.py", title="Improve", icon=":material/auto_fix_high:"),
+        st.Page("pages/dashboard/calibration.py", title="Calibration", icon=":material/tune:"),
         st.Page(
             "pages/dashboard/latency_and_size.py",
             title="Latency and size",

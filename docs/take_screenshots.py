@@ -31,6 +31,7 @@ PAGES = (
     "logit_differences",
     "layers",
     "improve",
+    "calibration",
     "latency_and_size",
     "run_details",
 )

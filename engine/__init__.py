@@ -13,13 +13,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.api import add_files, compare, convert, improve, latency, layers, mix, models
+    from engine.api import add_files, compare, convert, improve, latency, layers, mix, models, sweep
     from engine.comparison.comparison import Comparison
     from engine.errors import EngineError, UserMistake
     from engine.layer_errors.records import LayerErrors
     from engine.preprocess import PreprocessSpec
     from engine.requests import PreprocessChoice
     from engine.runs import Run
+    from engine.sweeps.records import Sweep
     from engine.types import Latency, VariantComparison
 
 __version__ = "0.1.0"
@@ -32,6 +33,7 @@ _HOMES = {
     "PreprocessChoice": "engine.requests",
     "PreprocessSpec": "engine.preprocess",
     "Run": "engine.runs",
+    "Sweep": "engine.sweeps.records",
     "UserMistake": "engine.errors",
     "VariantComparison": "engine.types",
     "add_files": "engine.api",
@@ -42,6 +44,7 @@ _HOMES = {
     "layers": "engine.api",
     "mix": "engine.api",
     "models": "engine.api",
+    "sweep": "engine.api",
 }
 
 __all__ = [
@@ -52,6 +55,7 @@ __all__ = [
     "PreprocessChoice",
     "PreprocessSpec",
     "Run",
+    "Sweep",
     "UserMistake",
     "VariantComparison",
     "__version__",
@@ -63,6 +67,7 @@ __all__ = [
     "layers",
     "mix",
     "models",
+    "sweep",
 ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.converters.recipes import RANGE_METHODS
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_LAYERS_COUNT,
@@ -16,6 +17,7 @@ from engine.requests import (
     ModelChoice,
     PreprocessChoice,
 )
+from engine.sweeps.plan import DEFAULT_RECIPES, DEFAULT_SEEDS
 from engine.types import ORIGINAL, Latency, Layout, LoweringName, Progress, RouteName
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from engine.layer_errors.records import LayerErrors
     from engine.networks.catalog import CatalogEntry
     from engine.runs import Run
+    from engine.sweeps.records import Sweep
 
 PathLike = str | os.PathLike[str]
 
@@ -125,6 +128,7 @@ def compare(
     labels_from_folders: bool = False,
     also: Mapping[str, PathLike] | None = None,
     latency: Latency | None = None,
+    dask: str | None = None,
     on_progress: OnProgress = _silent,
 ) -> Comparison:
     """Compare the variants of a run with a reference on the same pictures.
@@ -139,6 +143,8 @@ def compare(
         also: TFLite files of other tools by the name to give them; they are copied into the run,
             and compared in later calls, too.
         latency: Timings to show beside, as `latency` gives them.
+        dask: Let a Dask cluster find the answers, shard by shard: ``local`` for two workers on
+            this machine, or a scheduler's address.
         on_progress: Called for every step.
 
     Returns:
@@ -159,12 +165,19 @@ def compare(
         table=None if labels_csv is None else Path(labels_csv),
         from_folders=labels_from_folders,
     )
+    host = Foreground(on_progress)
+    compared = (*chosen, *(also or ())) if chosen else ()
+    if dask is not None:
+        from engine.shards import evaluate_by_shards
+
+        columns = tuple(dict.fromkeys((reference, *(compared or opened.runnable))))
+        evaluate_by_shards(opened, pictures, columns, dask, host)
     return compare_run(
         opened,
         pictures,
-        Foreground(on_progress),
+        host,
         reference=reference,
-        variants=(*chosen, *(also or ())) if chosen else (),
+        variants=compared,
         labels=labels,
         latency=latency,
     )
@@ -282,6 +295,62 @@ def mix(
 
     name = mixed_name(layers=layers, target_rms=target_rms, target_agreement=target_agreement)
     return mixed(_run(run), name, Foreground(on_progress))
+
+
+def sweep(
+    run: Run | PathLike,
+    images: PathLike | Iterable[PathLike],
+    *,
+    calibration: PathLike | None = None,
+    recipes: Iterable[str] = DEFAULT_RECIPES,
+    counts: Iterable[int] = (),
+    seeds: Iterable[int] = DEFAULT_SEEDS,
+    ranges: Iterable[str] = RANGE_METHODS,
+    dask: str | None = None,
+    on_progress: OnProgress = _silent,
+) -> Sweep:
+    """Find out how many calibration pictures are enough, and which ranges are best.
+
+    The float32 model of the run is quantized for every recipe, count, seed and range method, and
+    each is compared with float32. Nothing is added to the run. Finished cells are kept in the
+    store, so that a sweep that was ended goes on where it was.
+
+    Args:
+        run: A run, or its folder; see `convert`.
+        images: A folder of pictures, or picture files, to measure on; those that calibration may
+            use are left out.
+        calibration: Folder of pictures to choose from; None takes that of the run.
+        recipes: Calibrated recipes without count, seed and range.
+        counts: Calibration pictures; none takes those of 8, 16, 32, 64 and 128 that there are.
+        seeds: Seeds of the choice among the pictures.
+        ranges: Methods by which ranges follow from the values seen.
+        dask: Let a Dask cluster do it: ``local`` for two workers on this machine, or a scheduler's
+            address. The figures are the same.
+        on_progress: Called for every step.
+
+    Returns:
+        One record a cell; see its ``groups``, ``to_frame`` and ``write``.
+
+    Raises:
+        UserMistake: A name, number, picture or address is wrong, or no picture is left.
+        ConversionError: A cell cannot be made.
+        WorkerError: The worker process failed.
+    """
+    from engine.service import Foreground
+    from engine.sweeps.plan import SweepChoice
+    from engine.sweeps.sweeping import sweep as swept
+
+    choice = SweepChoice(
+        recipes=tuple(recipes), counts=tuple(counts), seeds=tuple(seeds), ranges=tuple(ranges)
+    )
+    return swept(
+        _run(run),
+        _pictures(images),
+        Foreground(on_progress),
+        choice,
+        calibration=_text(calibration),
+        dask=dask,
+    )
 
 
 def latency(

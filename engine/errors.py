@@ -44,6 +44,10 @@ class EngineError(Exception):
         self.todo = todo
         super().__init__(stage, got, expected, todo)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Travel between processes: `BaseException` would call the class by position."""
+        return _again, (type(self), self.stage, self.got, self.expected, self.todo)
+
     def __str__(self) -> str:
         return f"{self.stage}: got {self.got}; expected {self.expected}. {self.todo}"
 
@@ -100,6 +104,10 @@ class WorkerDied(WorkerError):
 
 class JobCancelled(WorkerError):
     """The person cancelled the job."""
+
+
+def _again(kind: type[EngineError], stage: str, got: str, expected: str, todo: str) -> EngineError:
+    return kind(stage, got=got, expected=expected, todo=todo)
 
 
 def _subclasses(root: type[EngineError]) -> dict[str, type[EngineError]]:

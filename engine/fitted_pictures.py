@@ -8,6 +8,7 @@ bytes, and networks that differ in mean and std alone share them.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Collection
@@ -92,7 +93,10 @@ def make_room(place: Path, wanted: int, limit: int, kept: Collection[Path]) -> i
     Returns:
         Bytes that may come, at least 0.
     """
-    found = [(path, path.stat()) for path in place.glob("*/*")]
+    found = []
+    for path in place.glob("*/*"):
+        with contextlib.suppress(FileNotFoundError):  # another process moved it into place
+            found.append((path, path.stat()))
     used = sum(about.st_size for _, about in found)
     for path, about in sorted(found, key=lambda pair: pair[1].st_mtime):
         if used + wanted <= limit:

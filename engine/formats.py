@@ -69,3 +69,8 @@ def decibels(value: float | None) -> str:
     if math.isnan(value):
         return "NaN"
     return "∞ dB" if math.isinf(value) else f"{value:.1f} dB"
+
+
+def spread(value: float) -> str:
+    """A standard deviation; unknown where a single value has none."""
+    return UNKNOWN if math.isnan(value) else f"{value:.2g}"

@@ -28,6 +28,7 @@ from engine.requests import (
     LayersRequest,
     MixedLatencyRequest,
     RouteRequest,
+    SweepRequest,
 )
 from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
@@ -116,6 +117,14 @@ def measure_layers(request: LayersRequest, report: Report) -> LayerErrors:
     from engine.layer_errors.task import measured
 
     return measured(request, report, usable_cores())
+
+
+def sweep_run(request: SweepRequest, report: Report) -> bool:
+    """Make and measure the cells of a sweep; see `engine.sweeps.cells`."""
+    from engine.sweeps.cells import make_cells
+
+    make_cells(request, report, usable_cores())
+    return True
 
 
 def measure_run(request: LatencyRequest, report: Report) -> Latency:

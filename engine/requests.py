@@ -153,6 +153,25 @@ class LayersRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepRequest:
+    """Quantize the float32 model of a run many times, and measure each.
+
+    Attributes:
+        run: Run folder.
+        calibration: Folder of calibration pictures; None takes crops of the sample images.
+        pictures: Pictures to measure on.
+        cells: Full names of recipes, with count and seed.
+        folder: Where finished cells go.
+    """
+
+    run: str
+    calibration: str | None
+    pictures: tuple[PictureFile, ...]
+    cells: tuple[str, ...]
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyRequest:
     """Time one call of each model of a run.
 

@@ -32,6 +32,7 @@ from engine.requests import (
     LayersRequest,
     MixedLatencyRequest,
     RouteRequest,
+    SweepRequest,
 )
 from engine.turns import turn
 from engine.types import Progress
@@ -75,6 +76,7 @@ TASKS: dict[str, tuple[type[Any], str]] = {
     "convert": (ConvertTask, "convert_run"),
     "evaluate": (EvaluateRequest, "evaluate_run"),
     "layers": (LayersRequest, "measure_layers"),
+    "sweep": (SweepRequest, "sweep_run"),
     "latency": (LatencyRequest, "measure_run"),
     "time_files": (FileLatencyRequest, "time_files"),
     "time_mixed": (MixedLatencyRequest, "time_mixed"),

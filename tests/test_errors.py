@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import copy
+import pickle
+
+import pytest
+
 import engine.errors as errors
 from engine.errors import EngineError, UserMistake, error_named
 
@@ -27,3 +32,13 @@ def test_mistakes_exit_with_2_and_faults_with_3() -> None:
 def test_a_message_says_all_four_things() -> None:
     error = UserMistake("Reading", got="this", expected="that", todo="Do so.")
     assert str(error) == "Reading: got this; expected that. Do so."
+
+
+@pytest.mark.parametrize("kind", family(EngineError), ids=lambda kind: kind.__name__)
+def test_errors_travel_between_processes(kind: type[EngineError]) -> None:
+    error = kind("Reading", got="this", expected="that", todo="Do so.")
+    for again in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert type(again) is kind
+        assert (again.stage, again.got, again.expected, again.todo) == error.args
+        assert again.args == error.args
+        assert str(again) == str(error)

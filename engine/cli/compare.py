@@ -9,7 +9,7 @@ import click
 from engine import api, formats
 from engine.cli.files import NamedFile
 from engine.cli.gates import Gate, GateType, missed_gates
-from engine.cli.output import progress_shown, show_table, write_json
+from engine.cli.output import DASK_HELP, progress_shown, show_table, write_json
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import latency_warnings
 from engine.errors import OptionError
@@ -32,6 +32,7 @@ GATE_MISSED = 1
 @click.option("--latency", "with_latency", is_flag=True, help="Time the models, too.")
 @click.option("--threads", default=1, show_default=True, help="Threads each model gets.")
 @click.option("--rounds", default=50, show_default=True, help="Timed calls of each model.")
+@click.option("--dask", metavar="ADDRESS", help=DASK_HELP)
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON ('-' for standard output).")
 @click.option("--min-agreement", type=GateType(), multiple=True, help="Gate, such as int8=0.97.")
 @click.option("--max-size-ratio", type=GateType(), multiple=True, help="Gate, against float32.")
@@ -45,6 +46,7 @@ def compare(
     with_latency: bool,
     threads: int,
     rounds: int,
+    dask: str | None,
     json_file: str | None,
     min_agreement: tuple[Gate, ...],
     max_size_ratio: tuple[Gate, ...],
@@ -59,6 +61,7 @@ def compare(
       python -m engine compare --run my_run --images photos --labels-csv labels.csv --json C.json
       python -m engine compare --run my_run --images photos --min-agreement int8=0.97
       python -m engine compare --run my_run --images photos --also theirs=model.tflite --latency
+      python -m engine compare --run my_run --images photos --dask tcp://10.0.0.1:8786
     """
     names = tuple(name.strip() for name in variants.split(",") if name.strip())
     with progress_shown() as on_progress:
@@ -74,6 +77,7 @@ def compare(
             reference=reference,
             variants=names,
             latency=timed,
+            dask=dask,
             on_progress=on_progress,
             **labels,
         )

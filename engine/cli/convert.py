@@ -145,7 +145,7 @@ def convert(
       python -m engine convert --route litert-torch --out my_run
       python -m engine convert --onnx classifier.onnx --labels labels.txt --out my_run
     """
-    chosen = {name: options.pop(name) for name in _PREPROCESS}
+    preprocess = preprocess_in(options)
     names = names_in(variants)
     if not names:
         raise OptionError(
@@ -160,7 +160,7 @@ def convert(
     with progress_shown() as on_progress:
         run = api.convert(
             options.pop("model"),
-            preprocess=PreprocessChoice(**chosen),
+            preprocess=preprocess,
             variants=names,
             on_progress=on_progress,
             **options,
@@ -169,6 +169,11 @@ def convert(
         write_json(msgspec.to_builtins(run.manifest), json_file)
     if json_file != "-":
         _show(run)
+
+
+def preprocess_in(options: dict[str, Any]) -> PreprocessChoice:
+    """Take the options about preprocessing out of all options of a command."""
+    return PreprocessChoice(**{name: options.pop(name) for name in _PREPROCESS})
 
 
 def _show(run: Run) -> None:

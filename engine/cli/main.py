@@ -23,6 +23,7 @@ from engine.cli.lowerings import lowerings
 from engine.cli.mix import mix_command
 from engine.cli.models import models
 from engine.cli.report import report_json
+from engine.cli.sweep import sweep
 from engine.errors import EngineError
 
 MISTAKE, FAULT, INTERRUPTED = 2, 3, 130
@@ -46,6 +47,7 @@ for command in (
     layers,
     improve,
     mix_command,
+    sweep,
     latency,
     files,
     lowerings,

@@ -20,6 +20,8 @@ from engine.errors import OptionError
 from engine.jobs import OnProgress
 from engine.types import Progress
 
+DASK_HELP = "Work on a Dask cluster: local, or a scheduler's address (tcp://...)."
+
 
 @contextmanager
 def progress_shown() -> Iterator[OnProgress]:

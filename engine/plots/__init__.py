@@ -17,10 +17,12 @@ from engine.plots.ladder import hop_ladder
 from engine.plots.layers import layer_histogram, layer_line
 from engine.plots.lowerings import lowering_latency, lowering_operators
 from engine.plots.mixed import mixed_by_latency, mixed_by_size
+from engine.plots.sweep import calibration_counts
 from engine.plots.trade_off import TradeOffPoint, trade_off, trade_off_by_size
 
 __all__ = [
     "TradeOffPoint",
+    "calibration_counts",
     "difference_distribution",
     "difference_heatmap",
     "hop_ladder",

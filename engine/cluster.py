@@ -1,0 +1,185 @@
+"""Work on a Dask cluster: one of this machine, or one whose scheduler has an address.
+
+Workers read the run and the pictures under the very paths that the client names, so machines need a
+file system in common; what they find comes back to the client, which alone writes. Dask does the
+task of a lost worker again. A worker of another version of a package that has a part in the figures
+is refused, since its figures would differ without a word.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from engine import __version__
+from engine.errors import EngineError, OptionError, WorkerDied
+from engine.manifest import versions
+from engine.turns import turn
+from engine.types import Progress
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+LOCAL = "local"
+LOCAL_WORKERS = 2
+CONNECT_SECONDS = 10
+_STAGE = "Using a Dask cluster"
+_PACKAGE_PARENT = Path(__file__).resolve().parent.parent
+_SHARED = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
+
+Report = Callable[[Progress], None]
+
+
+def check_address(address: str) -> None:
+    """Refuse what is no cluster, before anything else is done.
+
+    Raises:
+        OptionError: Dask is not installed, or the address is none.
+    """
+    try:
+        import distributed  # noqa: F401
+    except ImportError as error:
+        raise OptionError(
+            _STAGE,
+            got="an environment without the package distributed",
+            expected="Dask, which is an extra",
+            todo="Install it with: pip install -r requirements-dask.txt; or leave --dask out.",
+        ) from error
+    if address != LOCAL and not address.startswith(_SHARED):
+        raise OptionError(
+            _STAGE,
+            got=f"'{address}'",
+            expected=f"{LOCAL}, or the address of a scheduler such as tcp://10.0.0.1:8786",
+            todo=f"Name one of these; {LOCAL} starts {LOCAL_WORKERS} workers on this machine.",
+        )
+
+
+@contextmanager
+def connected(address: str, report: Report) -> Iterator[Client]:
+    """A client of a cluster for the length of the context.
+
+    A cluster of this machine takes the turn of its store, as a worker does (`engine.turns`).
+
+    Args:
+        address: ``local``, or the address of a scheduler.
+        report: Receives progress.
+
+    Raises:
+        OptionError: See `check_address`; or nothing answers there.
+    """
+    check_address(address)
+    from distributed import Client, LocalCluster
+
+    report(Progress("Starting workers" if address == LOCAL else f"Calling {address}", 0, 0))
+    if address == LOCAL:
+        with (
+            turn(report),
+            LocalCluster(
+                n_workers=LOCAL_WORKERS,
+                threads_per_worker=1,
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+                env=_environment(),
+            ) as cluster,
+            Client(cluster) as client,
+        ):
+            yield client
+        return
+    try:
+        client = Client(address, timeout=CONNECT_SECONDS)
+    except (OSError, TimeoutError, ValueError) as error:
+        raise OptionError(
+            _STAGE,
+            got=f"no answer of a scheduler at {address}",
+            expected="a Dask scheduler of this version",
+            todo="Check the address, or start one with: dask scheduler.",
+        ) from error
+    with client:
+        yield client
+
+
+def _environment() -> dict[str, str]:
+    found = os.environ.get("PYTHONPATH")
+    return {
+        "PYTHONPATH": os.pathsep.join([str(_PACKAGE_PARENT), *([found] if found else [])]),
+        "TF_CPP_MIN_LOG_LEVEL": "2",
+        "CUDA_VISIBLE_DEVICES": "-1",
+    }
+
+
+def finished(
+    client: Client, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
+) -> Iterator[tuple[int, Any]]:
+    """Call a function on a cluster, once for each set of arguments.
+
+    Args:
+        client: Of the cluster.
+        function: One of a module that workers can import.
+        arguments: Positional arguments; futures among them are waited for.
+
+    Yields:
+        Place among the arguments, and result, in the order in which they come.
+
+    Raises:
+        EngineError: As the function raised it, or a worker of other versions.
+        WorkerDied: One call ended several workers, one after the other.
+    """
+    from distributed import KilledWorker, as_completed
+
+    own = _versions()
+    futures = {
+        client.submit(_checked, own, function, *given, pure=False): place
+        for place, given in enumerate(arguments)
+    }
+    for future in as_completed(list(futures)):
+        try:
+            result = future.result()
+        except KilledWorker as error:
+            raise WorkerDied(
+                _STAGE,
+                got="a piece of work that ended several workers one after the other",
+                expected="a result",
+                todo="Look into the workers' logs; often their memory is too small.",
+            ) from error
+        place = futures.pop(future)
+        future.release()
+        yield place, result
+
+
+def _checked(versions_of_client: dict[str, str], function: Callable[..., Any], *given: Any) -> Any:
+    """Run in the worker: the function, unless figures could differ from the client's."""
+    check_versions(versions_of_client, _versions())
+    return function(*given)
+
+
+def _versions() -> dict[str, str]:
+    return versions() | {"Quantization Lab": __version__}
+
+
+def check_versions(client: dict[str, str], worker: dict[str, str]) -> None:
+    """Refuse a worker whose packages are not the client's.
+
+    Args:
+        client: Versions by package, as `versions` gives them.
+        worker: The same in the worker; the platform may differ.
+
+    Raises:
+        EngineError: They are not.
+    """
+    other = [
+        f"{name} {worker.get(name)} for {known}"
+        for name, known in client.items()
+        if name != "platform" and worker.get(name) != known
+    ]
+    if other:
+        raise EngineError(
+            _STAGE,
+            got="a worker with " + ", ".join(other),
+            expected="the versions of the client, since figures depend on them",
+            todo="Install the same requirements.txt on every machine of the cluster.",
+        )

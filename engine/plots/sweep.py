@@ -1,0 +1,126 @@
+"""Error against the number of calibration pictures, a line for each way to choose ranges."""
+
+from __future__ import annotations
+
+import math
+
+import plotly.graph_objects as go
+
+from engine.palette import NEUTRAL, Dash, Symbol, style_of
+from engine.plots.frame import framed, noted
+from engine.sweeps.records import Sweep
+from engine.sweeps.sentences import best_method, enough, enough_sentence, line
+
+_HEIGHT = 420
+_LOOKS: dict[str, tuple[Symbol, Dash]] = {
+    "min_max": ("circle", "solid"),
+    "percentile_99.9": ("triangle-up", "dash"),
+    "percentile_99.99": ("square", "dash"),
+    "mse": ("diamond", "dot"),
+    "entropy": ("x", "dot"),
+}
+_SHIFT = 0.06
+"""Between lines, of the distance between counts, so that error bars do not lie on each other."""
+
+
+def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
+    """Rms over the number of calibration pictures, mean and standard deviation over seeds.
+
+    Args:
+        sweep: The sweep.
+        recipe: One of its recipes.
+
+    Returns:
+        The line of the best ranges in the recipe's hue, the others neutral; the count that is
+        enough is marked, and the title says it.
+    """
+    figure = go.Figure()
+    best = best_method(sweep, recipe)
+    methods = list(dict.fromkeys(group.range_method for group in sweep.of(recipe)))
+    counts = sorted({group.count for group in sweep.of(recipe)})
+    broken = []
+    # The best last, so that it lies over the others.
+    for method in sorted(methods, key=lambda name: name == best):
+        groups = line(sweep, recipe, method)
+        shift = (methods.index(method) - (len(methods) - 1) / 2) * _SHIFT
+        finite = [group for group in groups if not math.isnan(group.rms.mean)]
+        if len(finite) < len(groups):
+            broken.append(f"{method}: NaN or Inf")
+        hue = style_of(recipe).hue if method == best else NEUTRAL
+        symbol, dash = _LOOKS[method]
+        figure.add_trace(
+            go.Scatter(
+                x=[counts.index(group.count) + shift for group in finite],
+                y=[group.rms.mean for group in finite],
+                error_y={
+                    "type": "data",
+                    "array": [_bar(group.rms.deviation) for group in finite],
+                    "thickness": 1.5,
+                    "width": 4,
+                },
+                mode="lines+markers",
+                name=method,
+                marker={"color": hue, "symbol": symbol, "size": 9},
+                line={"color": hue, "dash": dash, "width": 2.5 if method == best else 1.5},
+                customdata=[(group.count, group.kl.mean, len(group.cells)) for group in finite],
+                hovertemplate=(
+                    f"{method}, %{{customdata[0]}} pictures<br>rms %{{y:.4f}}, "
+                    "KL %{customdata[1]:.2g}, %{customdata[2]} seeds<extra></extra>"
+                ),
+            )
+        )
+    _label(figure, sweep, recipe, best)
+    _mark(figure, counts, enough(line(sweep, recipe, best)))
+    figure.update_xaxes(
+        tickmode="array", tickvals=list(range(len(counts))), ticktext=[str(n) for n in counts]
+    )
+    figure.update_yaxes(rangemode="tozero")
+    framed(
+        figure,
+        x="calibration pictures",
+        y="rms of the logits' error (lower is closer)",
+        height=_HEIGHT,
+    )
+    title = {"text": enough_sentence(sweep, recipe), "font": {"size": 16}, "x": 0, "xref": "paper"}
+    figure.update_layout(title=title, margin_t=56, margin_r=130)
+    return noted(figure, broken)
+
+
+def _bar(deviation: float) -> float:
+    return 0.0 if math.isnan(deviation) else deviation
+
+
+def _label(figure: go.Figure, sweep: Sweep, recipe: str, best: str) -> None:
+    """Name the lines at their right ends, those that end close together below each other."""
+    ends = [(trace.y[-1], trace.x[-1], trace.name) for trace in figure.data if len(trace.y)]
+    if not ends:
+        return
+    tallest = max(max(group.rms.worst for group in sweep.of(recipe)), 1e-12)
+    gap, height = 0.055 * tallest, math.inf
+    for value, place, method in sorted(ends, reverse=True):
+        height = min(value, height - gap)
+        figure.add_annotation(
+            x=place,
+            y=height,
+            text=f"<b>{method}</b>" if method == best else method,
+            font={"color": style_of(recipe).hue if method == best else NEUTRAL},
+            showarrow=False,
+            xanchor="left",
+            xshift=12,
+        )
+
+
+def _mark(figure: go.Figure, counts: list[int], found: int | None) -> None:
+    if found is not None and found != counts[-1]:
+        figure.add_vline(
+            x=counts.index(found), line={"color": NEUTRAL, "dash": "dot", "width": 1.5}
+        )
+        figure.add_annotation(
+            x=counts.index(found),
+            y=0,
+            text="enough",
+            showarrow=False,
+            xanchor="left",
+            yanchor="bottom",
+            xshift=4,
+        )

@@ -1,0 +1,141 @@
+"""What a sweep found, in sentences made from its figures."""
+
+from __future__ import annotations
+
+import math
+
+from engine import formats
+from engine.sweeps.records import Sweep, SweepGroup
+
+NEAR = 0.05
+"""An error this share above that with the most pictures counts as the same."""
+
+_METHODS = {
+    "min_max": "from the smallest to the largest value",
+    "percentile_99.9": "that leave 0.1 % of the values out",
+    "percentile_99.99": "that leave 0.01 % of the values out",
+    "mse": "of least squared error",
+    "entropy": "of least divergence",
+}
+
+
+def method_title(method: str) -> str:
+    """What a person calls ranges by a method: "ranges of least squared error"."""
+    return f"ranges {_METHODS[method]}"
+
+
+def best_method(sweep: Sweep, recipe: str) -> str:
+    """The range method with the lowest mean rms at the largest count.
+
+    Methods with answers that are not numbers come last.
+    """
+    groups = sweep.of(recipe)
+    most = max(group.count for group in groups)
+    last = [group for group in groups if group.count == most]
+    return min(last, key=lambda g: (math.isnan(g.rms.mean), g.rms.mean)).range_method
+
+
+def line(sweep: Sweep, recipe: str, method: str) -> tuple[SweepGroup, ...]:
+    """The groups of a recipe and a range method, from few pictures to many."""
+    found = [group for group in sweep.of(recipe) if group.range_method == method]
+    return tuple(sorted(found, key=lambda group: group.count))
+
+
+def enough(groups: tuple[SweepGroup, ...]) -> int | None:
+    """The smallest count from which on no choice of pictures is worse than more would be.
+
+    That is: from there on, no seed's rms is more than `NEAR` above the mean at the largest count.
+
+    Args:
+        groups: Of one recipe and range method, from few pictures to many.
+
+    Returns:
+        The count; the largest one where every smaller is too few. None for figures that are not
+        numbers, or a single count.
+    """
+    if len(groups) < 2 or any(math.isnan(group.rms.worst) for group in groups):
+        return None
+    limit = (1 + NEAR) * groups[-1].rms.mean
+    found = groups[-1].count
+    for group in reversed(groups[:-1]):
+        if group.rms.worst > limit:
+            break
+        found = group.count
+    return found
+
+
+def enough_sentence(sweep: Sweep, recipe: str) -> str:
+    """How many calibration pictures are enough for a recipe, with its best ranges."""
+    groups = line(sweep, recipe, best_method(sweep, recipe))
+    most = groups[-1].count
+    if any(cell.non_finite for group in groups for cell in group.cells):
+        return f"{recipe} gives answers that are not numbers: nothing can be compared"
+    if len(groups) < 2:
+        pictures = _pictures(most)
+        return f"{recipe} was calibrated on {pictures} alone: that says nothing about more"
+    found = enough(groups)
+    assert found is not None, "figures are numbers, and counts are several"
+    if found == most:
+        before = groups[-2]
+        worse = before.rms.worst / groups[-1].rms.mean - 1
+        return (
+            f"Fewer than {most} calibration pictures are too few for {recipe}: with "
+            f"{before.count}, the error can be {formats.percent(worse)} higher"
+        )
+    verb = "is" if found == 1 else "are"
+    noun = "picture" if found == 1 else "pictures"
+    return (
+        f"{found} calibration {noun} {verb} enough for {recipe}: {most} do not bring it "
+        f"{NEAR:.0%} closer to float32".replace("%", " %")
+    )
+
+
+def method_sentence(sweep: Sweep, recipe: str) -> str:
+    """What the choice of the range method is worth, with the most pictures."""
+    groups = sweep.of(recipe)
+    most = max(group.count for group in groups)
+    last = {group.range_method: group for group in groups if group.count == most}
+    best = last[best_method(sweep, recipe)]
+    others = [g for g in last.values() if g is not best and not math.isnan(g.rms.mean)]
+    if math.isnan(best.rms.mean) or not others:
+        return f"Only {method_title(best.range_method)} were tried."
+    base = last.get("min_max", best)
+    if base is best:
+        base = min(others, key=lambda group: group.rms.mean)
+    if base.rms.mean == 0 or best.rms.mean / base.rms.mean > 1 - NEAR:
+        return (
+            f"With {_pictures(most)} it makes no difference how ranges follow from the values: "
+            f"{best.range_method} {formats.logits(best.rms.mean)}, "
+            f"{base.range_method} {formats.logits(base.rms.mean)}."
+        )
+    share = formats.percent(1 - best.rms.mean / base.rms.mean)
+    return (
+        f"With {_pictures(most)}, {best.range_method} ({method_title(best.range_method)}) makes "
+        f"{share} less error than {base.range_method}."
+    )
+
+
+def notes(sweep: Sweep) -> tuple[str, ...]:
+    """What a reader of the figures has to know, one sentence each."""
+    basis, found = sweep.basis, []
+    pictures = "one picture" if basis.pictures == 1 else f"{basis.pictures} pictures"
+    left = f"; {basis.left_out} that calibration may use were left out" if basis.left_out else ""
+    found.append(f"Figures are on {pictures} that no calibration used{left}.")
+    if basis.calibration is None:
+        found.append("Calibrated on crops of the sample images (demo calibration).")
+    counts = sorted({cell.count for cell in sweep.cells if basis.exhausted(cell.count)})
+    if counts and len({cell.seed for cell in sweep.cells}) > 1:
+        found.append(
+            f"{_pictures(counts[0])} are all that the folder has: every seed takes the same, so "
+            "there is no spread to see."
+        )
+    reasons = sorted({cell.fallback for cell in sweep.cells if cell.fallback is not None})
+    found += [
+        f"Every range is that of TensorFlow's own calibrator, by min-max: {reason}."
+        for reason in reasons
+    ]
+    return tuple(found)
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count} pictures"

@@ -1,0 +1,30 @@
+"""Calibration: how many pictures are enough, and how ranges should follow from them."""
+
+import streamlit as st
+
+from pages.components import sweeping
+from pages.components.picture_source import choose_pictures
+from pages.components.problems import no_run_yet, plain
+from pages.components.session import current_run, pictures
+
+run = current_run()
+if run is None:
+    no_run_yet()
+assert run is not None
+headline = st.container()
+with st.expander(f"Pictures to measure on ({len(pictures())})", icon=":material/photo_library:"):
+    shown = choose_pictures()
+plan = sweeping.plan_controls(run, shown)
+if plan is not None:
+    sweeping.show_button(run, shown, plan)
+found = sweeping.found_for(run, plan)
+recipe = sweeping.recipe_of(found, plan)
+headline.title(plain(sweeping.headline(found, recipe)))
+if found is None or recipe is None:
+    st.markdown(
+        "The float32 model is quantized for several numbers of pictures, several choices of them "
+        "and several ways to choose ranges, and each result is compared with float32 on pictures "
+        "that calibration has not seen. Nothing is added to the run."
+    )
+else:
+    sweeping.show_sweep(found, recipe)

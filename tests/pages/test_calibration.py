@@ -1,0 +1,111 @@
+"""The page Calibration, with a run made by hand and cells that a stand-in measures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine.images import Picture, pictures_in
+from engine.runs import Run
+from engine.sweeps.plan import SweepChoice, cell_names
+from engine.sweeps.stored import keep_cell, sweep_folder
+from engine.sweeps.sweeping import basis_of
+from pages.components import sweeping
+from tests.pages.test_pages import ROOT, opened, settled
+from tests.sweeps.made_up_sweeps import cell
+from tests.tiny_run import tiny_run
+
+PAGE = ROOT / "pages" / "dashboard" / "calibration.py"
+
+
+@pytest.fixture
+def run(own_store: Path) -> Run:
+    return tiny_run(own_store / "runs" / "tiny")
+
+
+@pytest.fixture
+def calibration(tmp_path: Path) -> Path:
+    folder = tmp_path / "calibration"
+    folder.mkdir()
+    rng = np.random.default_rng(8)
+    for index in range(16):
+        Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(
+            folder / f"{index}.png"
+        )
+    return folder
+
+
+def measured(
+    run: Run,
+    pictures: tuple[Picture, ...],
+    host: object,
+    choice: SweepChoice,
+    *,
+    calibration: str | None,
+) -> None:
+    """Cells as if they had been made: 16 pictures halve the error of 8."""
+    basis, _ = basis_of(run, pictures, calibration)
+    place = sweep_folder(basis)
+    for name in cell_names(choice, basis):
+        method = "mse" if "range=mse" in name else "min_max"
+        count, seed = (int(part) for part in name.rstrip(")").split("count=")[1].split(",seed="))
+        keep_cell(place, cell(method, count, seed, 1.6 / count))
+
+
+def shown(folder: Path) -> dict[str, object]:
+    """State of a session in which the pictures of a folder are on show."""
+    return {"pictures_source": "A folder on this machine", "pictures_folder": str(folder)}
+
+
+def test_the_button_sweeps_and_the_page_shows_what_was_found(
+    run: Run, photos: Path, calibration: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeping, "sweep", measured)
+    test = opened(PAGE, **shown(photos), **{f"sweep_folder_{run.folder}": str(calibration)})
+    assert not test.exception
+    assert test.title[0].value == "How many calibration pictures are enough?"
+    next(b for b in test.button if b.label.startswith("Sweep: 8 models")).click().run()
+    settled(test)
+    settled(test)
+    assert not test.exception
+    title = test.title[0].value.replace("\\", "")
+    assert title == (
+        "Fewer than 16 calibration pictures are too few for int8_float_io: with 8, the error can "
+        "be 100.0 % higher"
+    )
+    captions = " ".join(element.value for element in test.caption).replace("\\", "")
+    assert "All 8 models of this sweep are measured" in captions
+    assert "Figures are on 5 pictures that no calibration used" in captions
+    assert "16 pictures are all that the folder has" in captions
+    table = next(t.value for t in test.dataframe if "choices" in t.value.columns)
+    assert list(table["logit rms"]) == ["0.2000", "0.1000"] * 2
+
+
+def test_pictures_of_calibration_cannot_be_measured_on(run: Run) -> None:
+    test = opened(PAGE)  # sample images on show, crops of them for calibration
+    assert not test.exception
+    assert not [button for button in test.button if button.key == "sweep"]
+    said = " ".join(element.value for element in test.markdown).replace("\\", "")
+    assert "every one of which calibration may use" in said
+
+
+def test_a_stored_sweep_is_shown_whatever_is_on_show(
+    run: Run, photos: Path, calibration: Path
+) -> None:
+    choice = SweepChoice(counts=(8, 16), seeds=(0,), ranges=("min_max",))
+    measured(run, pictures_in(photos), None, choice, calibration=str(calibration))
+    test = opened(PAGE)
+    assert test.title[0].value.startswith("Fewer than 16 calibration pictures")
+
+
+def test_a_sweep_that_was_ended_goes_on(run: Run, photos: Path, calibration: Path) -> None:
+    choice = SweepChoice(counts=(8,), seeds=(0,), ranges=("min_max",))
+    measured(run, pictures_in(photos), None, choice, calibration=str(calibration))
+    test = opened(PAGE, **shown(photos), **{f"sweep_folder_{run.folder}": str(calibration)})
+    assert not test.exception
+    assert [b.label for b in test.button if b.key == "sweep"] == [
+        "Go on with: 7 models, some seconds each"
+    ]
