@@ -1,4 +1,5 @@
 # make run    the dashboard        make test   the tests
+# make share  the dashboard for others, behind a password: docs/sharing.md
 # make lint   style and types      make bench  ours beside other converters
 # make coverage [MODELS=a,b]       docs/coverage.md: what converts
 PYTHON ?= python3.11
@@ -6,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: setup setup-dev setup-litert-torch run test lint format bench bench-peers bench-conversion
+.PHONY: setup setup-dev setup-litert-torch run share test lint format bench bench-peers bench-conversion
 .PHONY: coverage screenshots clean
 
 setup: $(VENV)/.installed
@@ -23,6 +24,11 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 
 run: setup
 	$(BIN)/streamlit run app.py --server.port $(PORT)
+
+ADDRESS ?= 0.0.0.0
+SHARE_OPTIONS ?=
+share: setup
+	$(BIN)/python -m pages.share --address $(ADDRESS) --port $(PORT) $(SHARE_OPTIONS)
 
 test: setup-dev lint
 	$(BIN)/pytest

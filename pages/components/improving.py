@@ -14,6 +14,7 @@ from engine.improvement import (
     improve,
     improved_layers,
     improved_name,
+    improving_request,
 )
 from engine.improvement_sentences import (
     flip_change,
@@ -24,10 +25,11 @@ from engine.improvement_sentences import (
 from engine.jobs import Job
 from engine.runs import Run
 from engine.types import Flip, VariantComparison
-from pages.components import jobs
+from engine.under_way import UnderWay, noted
+from pages.components import jobs, session
 from pages.components.evaluation import Evaluation
 from pages.components.gallery import show_gallery
-from pages.components.problems import plain
+from pages.components.problems import plain, told
 
 JOB = "improve"
 LAYERS_JOB = "improve_layers"
@@ -70,7 +72,10 @@ def show_button(run: Run, variant: str) -> None:
         def work(job: Job[Run]) -> Run:
             return improve(run, variant, job)
 
-        jobs.start(JOB, f"Improving {variant}", work)
+        title = f"Improving {variant}"
+        with told():
+            request = improving_request(run, variant)
+        jobs.start(JOB, title, work, during=noted(UnderWay(session.owner(), title, request)))
         st.rerun()
     jobs.show(JOB)
 

@@ -6,11 +6,13 @@ from engine import plots, sentences, service
 from engine.jobs import Job
 from engine.requests import ConvertRequest
 from engine.runs import Run
+from engine.under_way import UnderWay, noted
 from pages.components import jobs, session
 from pages.components.convert_form import convert_form
 from pages.components.downloads import show_downloads
 from pages.components.elsewhere import show_files_from_elsewhere
 from pages.components.improving import link_to_improve
+from pages.components.interrupted import chosen_interrupted
 
 JOB = "convert"
 
@@ -21,7 +23,8 @@ def start(request: ConvertRequest) -> None:
     def work(job: Job[Run]) -> Run:
         return service.convert_request(request, job)
 
-    jobs.start(JOB, f"Converting {request.model.name}", work)
+    title = f"Converting {request.model.name}"
+    jobs.start(JOB, title, work, during=noted(UnderWay(session.owner(), title, request)))
 
 
 def show_result(run: Run) -> None:
@@ -55,5 +58,8 @@ if st.button("Convert", type="primary", disabled=busy or request is None, icon="
     start(request)
     st.rerun()
 jobs.show(JOB)
+if not busy and (interrupted := chosen_interrupted()) is not None:
+    start(interrupted)
+    st.rerun()
 if run is not None and not busy:
     show_result(run)
