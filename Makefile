@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: setup setup-dev setup-litert-torch run share test lint format bench bench-peers bench-conversion
+.PHONY: setup setup-dev setup-litert-torch run share test test-hostile lint format bench bench-peers bench-conversion
 .PHONY: coverage screenshots clean
 
 setup: $(VENV)/.installed
@@ -32,6 +32,10 @@ share: setup
 
 test: setup-dev lint
 	$(BIN)/pytest
+
+HOSTILE_SCALE ?= 1
+test-hostile: setup-dev
+	$(BIN)/pytest -m hostile --hostile-scale $(HOSTILE_SCALE) --timeout 1500 tests/hostile
 
 lint: setup-dev
 	$(BIN)/ruff check .

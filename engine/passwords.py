@@ -1,4 +1,4 @@
-"""One password for a shared dashboard: kept as a salted scrypt digest, compared in constant time."""
+"""The password of a shared dashboard: a salted scrypt digest, compared in constant time."""
 
 from __future__ import annotations
 

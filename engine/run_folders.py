@@ -7,6 +7,7 @@ disk and renamed into its place.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -106,17 +107,26 @@ def move_into_place(side: Path, place: Path) -> None:
     sync_tree(side)
     if not place.exists() or not any(place.iterdir()):
         os.replace(side, place)
-        sync(place.parent)
+        _sync_gently(place.parent)
         return
+    folders = {place}
     for path in sorted(side.rglob("*")):
         target = place / path.relative_to(side)
         if path.is_dir():
             target.mkdir(exist_ok=True)
+            folders.add(target)
         elif path.name != FILE_NAME or path.parent != side:
             os.replace(path, target)
-    sync_tree(place)
+    for folder in folders:
+        sync(folder)
     os.replace(side / FILE_NAME, place / FILE_NAME)
-    sync(place)
+    _sync_gently(place)
+
+
+def _sync_gently(folder: Path) -> None:
+    """Flush a folder whose content is whole and in place: a refusal takes nothing of it away."""
+    with contextlib.suppress(OSError):
+        sync(folder)
 
 
 def empty(folder: Path) -> None:

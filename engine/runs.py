@@ -179,6 +179,13 @@ class Run:
                     todo="Name one of these.",
                 )
 
+    def sound(self, name: str) -> bool:
+        """Whether a file of the run is as it was written; unlike `intact`, nothing is moved."""
+        record = self.records.get(name)
+        return (
+            (self.folder / name).is_file() if record is None else intact(self.folder / name, record)
+        )
+
     def damaged(self, *, again: bool = False) -> tuple[str, ...]:
         """Files that are absent or not as they were written.
 

@@ -102,15 +102,18 @@ def cleaned(runs_bytes: int | None = None) -> Cleaned:
     Args:
         runs_bytes: What the runs may take; None for the store's limit.
     """
+    runs = make_room(limits().runs_bytes if runs_bytes is None else runs_bytes)
     leftovers = [*abandoned_in(folder("runs")), *folder(DAMAGED).iterdir()]
-    leftovers += [path / DAMAGED for path in _by_use() if (path / DAMAGED).is_dir()]
     for path in _by_use():
         leftovers += [side for place in path.rglob(".*.partial") for side in _free(place)]
+        if (path / DAMAGED).is_dir():
+            leftovers.append(path / DAMAGED)
     took = sum(bytes_under(path) for path in leftovers)
     for path in leftovers:
+        used = _used(path.parent)
         shutil.rmtree(path, ignore_errors=True)
+        os.utime(path.parent, (used, used))  # to clean up is not to use
     uploads = drop_old_uploads()
-    runs = make_room(limits().runs_bytes if runs_bytes is None else runs_bytes)
     return Cleaned(
         tuple(run.name for run in runs),
         tuple(path.name for path in leftovers),
@@ -185,7 +188,9 @@ def _described(path: Path) -> StoredRun:
     if lock is not None:
         lock.release()
     used = datetime.fromtimestamp(_used(path), UTC).isoformat(timespec="seconds")
-    model, variants, problem = None, (), None
+    model: str | None = None
+    variants: tuple[str, ...] = ()
+    problem: str | None = None
     try:
         run = Run.open(path)
         model, variants = run.manifest.model.name, run.variants

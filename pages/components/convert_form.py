@@ -145,8 +145,8 @@ def _upload(label: str, *endings: str, help_: str) -> str | None:
     file = st.file_uploader(label, type=list(endings), help=help_, key=f"upload_{label}")
     if file is not None:
         with told():
-            kept = session.keep_upload(file.name, file.getvalue())
-        st.session_state[_UPLOADED + label] = kept
+            uploaded = session.keep_upload(file.name, file.getvalue())
+        st.session_state[_UPLOADED + label] = uploaded
         st.caption(session.uploads_kept())
     kept = st.session_state.get(_UPLOADED + label)
     if kept is None:

@@ -19,7 +19,8 @@ from pages.components.problems import plain
 
 def show_downloads(run: Run) -> None:
     """A row a variant with its download, and one button for everything."""
-    damaged = run.damaged()
+    files = (ONNX_FILE, *(artifact.file for artifact in run.manifest.artifacts))
+    damaged = [name for name in files if not run.sound(name)]
     if damaged:
         st.warning(
             f"Damaged, and not offered: {', '.join(plain(name) for name in damaged)}. Convert with "

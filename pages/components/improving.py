@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import pandas as pd
 import streamlit as st
 
@@ -29,7 +31,7 @@ from engine.under_way import UnderWay, noted
 from pages.components import jobs, session
 from pages.components.evaluation import Evaluation
 from pages.components.gallery import show_gallery
-from pages.components.problems import plain, told
+from pages.components.problems import plain
 
 JOB = "improve"
 LAYERS_JOB = "improve_layers"
@@ -73,11 +75,16 @@ def show_button(run: Run, variant: str) -> None:
             return improve(run, variant, job)
 
         title = f"Improving {variant}"
-        with told():
-            request = improving_request(run, variant)
-        jobs.start(JOB, title, work, during=noted(UnderWay(session.owner(), title, request)))
+        jobs.start(JOB, title, work, during=_note(run, variant, title))
         st.rerun()
     jobs.show(JOB)
+
+
+def _note(run: Run, variant: str, title: str) -> AbstractContextManager[None]:
+    try:
+        return noted(UnderWay(session.owner(), title, improving_request(run, variant)))
+    except EngineError:  # the work itself says why
+        return nullcontext()
 
 
 def link_to_improve(run: Run) -> None:

@@ -32,7 +32,7 @@ def owner() -> str:
     when the page is closed or the server is started again.
     """
     if _OWNER not in st.session_state:
-        who = account() or browser_token(st.context.cookies.get("_streamlit_xsrf", ""))
+        who = account() or browser_token(str(st.context.cookies.get("_streamlit_xsrf")))
         secret = who or secrets.token_hex(16)
         st.session_state[_OWNER] = hashlib.sha256(f"owner {secret}".encode()).hexdigest()[:32]
     return str(st.session_state[_OWNER])

@@ -13,7 +13,8 @@ import streamlit as st
 from engine.passwords import ATTEMPTS
 
 SHARED_VARIABLE = "QLAB_SHARED"
-DIGEST_VARIABLE = "QLAB_PASSWORD_DIGEST"
+DIGEST_VARIABLE = "SHARE_PASSWORD_DIGEST"
+"""Not named QLAB_: workers are given variables that are, and have no use for this one."""
 ALLOWED_VARIABLE = "QLAB_ALLOWED"
 Way = Literal["password", "login"]
 _LET_IN = "qlab_let_in"
@@ -36,7 +37,7 @@ def demand_let_in() -> None:
 
 def account() -> str | None:
     """The e-mail address of whoever logged in; None on a dashboard without log-in."""
-    if os.environ.get(SHARED_VARIABLE) != "login" or not st.user.is_logged_in:
+    if os.environ.get(SHARED_VARIABLE) != "login" or not _logged_in():
         return None
     verified = st.user.get("email_verified", True) not in {False, "false"}
     email = st.user.get("email")
@@ -50,6 +51,8 @@ def allowed(email: str, rule: str) -> bool:
         email: In lower case.
         rule: Addresses, or domains such as ``@example.org``, with commas.
     """
+    if "@" not in email:
+        return False
     names = {name.strip().lower() for name in rule.split(",")} - {""}
     return email in names or "@" + email.rpartition("@")[2] in names
 
@@ -73,12 +76,16 @@ def browser_token(cookie: str) -> str | None:
     return bytes(byte ^ mask[place % 4] for place, byte in enumerate(token)).hex()
 
 
+def _logged_in() -> bool:
+    return st.user.get("is_logged_in", False) is True
+
+
 def _demand_login() -> None:
     email = account()
     if email is not None and allowed(email, os.environ.get(ALLOWED_VARIABLE, "")):
         return
     st.title("Quantization Lab")
-    if st.user.is_logged_in:
+    if _logged_in():
         st.error("This account may not see the dashboard.", icon=":material/block:")
         st.button("Log out", on_click=st.logout, icon=":material/logout:")
     else:

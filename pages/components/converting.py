@@ -1,21 +1,32 @@
-"""Conversions that ended with the server: shown, gone on with, or dropped."""
+"""Conversions: started, and found again when the server stopped in the middle of one."""
 
 from __future__ import annotations
 
 import streamlit as st
 
+from engine import service
+from engine.jobs import Job
 from engine.requests import ConvertRequest
-from engine.under_way import interrupted
-from pages.components import session
+from engine.runs import Run
+from engine.under_way import UnderWay, interrupted, noted
+from pages.components import jobs, session
 from pages.components.problems import plain
 
+JOB = "convert"
 
-def chosen_interrupted() -> ConvertRequest | None:
-    """Show what was interrupted, with a button to go on.
 
-    Returns:
-        The request of the one to go on with; None while none is chosen.
-    """
+def start(request: ConvertRequest) -> None:
+    """Start a conversion in a worker."""
+
+    def work(job: Job[Run]) -> Run:
+        return service.convert_request(request, job)
+
+    title = f"Converting {request.model.name}"
+    jobs.start(JOB, title, work, during=noted(UnderWay(session.owner(), title, request)))
+
+
+def show_interrupted() -> None:
+    """Show what was interrupted, with a button to go on and one to drop it."""
     for found in interrupted(session.owner()):
         with st.container(border=True):
             st.markdown(f":material/pause_circle: **{plain(found.work.title)}** was interrupted.")
@@ -26,8 +37,8 @@ def chosen_interrupted() -> ConvertRequest | None:
                     "Go on", key=f"go_on_{name}", type="primary", icon=":material/resume:"
                 ):
                     found.forget()
-                    return found.work.request
+                    start(found.work.request)
+                    st.rerun()
                 if st.button("Drop it", key=f"drop_{name}", icon=":material/delete:"):
                     found.forget()
                     st.rerun()
-    return None
