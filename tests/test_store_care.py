@@ -14,6 +14,7 @@ from engine.run_folders import partial_folder
 from engine.runs import Run
 from engine.service import convert_request
 from engine.store import RUNS_VARIABLE, UPLOADS_VARIABLE, StoreLimits, limits
+from engine.upkeep import Upkeep
 from tests.hand_made_host import HandMadeHost, request_for
 from tests.test_checksums import flip
 
@@ -135,6 +136,26 @@ def test_uploads_go_after_their_time(own_store: Path) -> None:
         used(folder, hours)
     assert store_care.drop_old_uploads() == (1, 10)
     assert [path.name for path in (own_store / "uploads").iterdir()] == ["new"]
+
+
+def test_uploads_go_without_anybody_coming(own_store: Path) -> None:
+    old = own_store / "uploads" / "old"
+    old.mkdir(parents=True)
+    used(old, 25)
+    upkeep = Upkeep(seconds=0.05)
+    upkeep.begin()
+    upkeep.begin()
+    end = time.monotonic() + 5
+    while old.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    used_again = own_store / "uploads" / "other"
+    used_again.mkdir()
+    used(used_again, 25)
+    while used_again.exists() and time.monotonic() < end:
+        time.sleep(0.01)
+    upkeep.end()
+    assert not old.exists()
+    assert not used_again.exists()
 
 
 def test_limits_can_be_set_and_nonsense_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.runs import Run
+from engine.upkeep import UPKEEP
 from pages.components import session
 
 
 def show_frame() -> None:
     """Show the sidebar."""
+    UPKEEP.begin()
     session.keep_alive()
     run = session.current_run()
     with st.sidebar:

@@ -16,7 +16,6 @@ from engine.images import Picture, picture_at, pictures_in
 from engine.making import mark_used
 from engine.requests import ConvertRequest
 from engine.runs import Run
-from engine.store_care import drop_old_uploads
 from engine.types import ORIGINAL
 from pages.components import sharing
 from pages.components.sharing import account, browser_token
@@ -164,7 +163,6 @@ def uploads_owner(request: ConvertRequest) -> str | None:
 def _own_folder() -> Path:
     if _FOLDER not in st.session_state:
         st.session_state[_FOLDER] = secrets.token_urlsafe(16)
-        drop_old_uploads()
     path = store.folder("uploads") / str(st.session_state[_FOLDER])
     path.mkdir(mode=0o700, exist_ok=True)
     return path
