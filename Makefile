@@ -1,4 +1,5 @@
 # make run    the dashboard        make test   the tests
+# make share  the dashboard for others, behind a password: docs/sharing.md
 # make lint   style and types      make bench  ours beside other converters
 # make coverage [MODELS=a,b]       docs/coverage.md: what converts
 PYTHON ?= python3.11
@@ -6,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: setup setup-dev setup-litert-torch run test lint format bench bench-peers bench-conversion
+.PHONY: setup setup-dev setup-litert-torch run share test test-hostile lint format bench bench-peers bench-conversion
 .PHONY: coverage screenshots clean
 
 setup: $(VENV)/.installed
@@ -24,9 +25,18 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-das
 run: setup
 	$(BIN)/streamlit run app.py --server.port $(PORT)
 
-# Two processes of one thread each: torch and TensorFlow with two threads each would get in each other's way.
+ADDRESS ?= 0.0.0.0
+SHARE_OPTIONS ?=
+share: setup
+	$(BIN)/python -m pages.share --address $(ADDRESS) --port $(PORT) $(SHARE_OPTIONS)
+
+# Two processes of one thread each: with two each, torch and TensorFlow get in each other's way.
 test: setup-dev lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+HOSTILE_SCALE ?= 1
+test-hostile: setup-dev
+	$(BIN)/pytest -m hostile --hostile-scale $(HOSTILE_SCALE) --timeout 1500 tests/hostile
 
 lint: setup-dev
 	$(BIN)/ruff check .

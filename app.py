@@ -3,9 +3,11 @@
 import streamlit as st
 
 from pages.components.frame import show_frame
+from pages.components.sharing import demand_let_in
 
 st.set_page_config(page_title="Quantization Lab", page_icon="static/icon.png", layout="wide")
 st.logo("static/logo.svg", size="large", icon_image="static/icon.png")
+demand_let_in()
 
 page = st.navigation(
     [

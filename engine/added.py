@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from engine.checksums import drop_kept, write_kept
 from engine.converters.recipes import RECIPES
+from engine.disk import sync, told_of_the_disk
 from engine.errors import FileError, JobCancelled, OptionError, WorkerDied
 from engine.jobs import Worker
 from engine.requests import TRYING, InspectRequest
@@ -100,7 +102,9 @@ def add_file(run: Run, name: str, file: Path, host: Host, *, origin: str | None 
     place.mkdir(exist_ok=True)
     aside = place / f".{name}.{os.getpid()}.tflite"
     try:
-        shutil.copyfile(file, aside)
+        with told_of_the_disk(f"Adding {name}"):
+            shutil.copyfile(file, aside)
+            sync(aside)
         card = _tried(run, name, aside, host)
         if old is not None:
             remove_file(run, old.variant)
@@ -112,9 +116,7 @@ def add_file(run: Run, name: str, file: Path, host: Host, *, origin: str | None 
         origin=origin or file.name,
         added_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
     )
-    note = place / f".{name}.{os.getpid()}.card"
-    note.write_bytes(msgspec.json.format(msgspec.json.encode(added), indent=2))
-    os.replace(note, place / f"{name}.json")
+    write_kept(place / f"{name}.json", msgspec.json.format(msgspec.json.encode(added), indent=2))
     return Run.open(run.folder)
 
 
@@ -139,14 +141,12 @@ def remove_file(run: Run, name: str) -> Run:
             expected="one of " + (", ".join(names) or "(no file was added to this run)"),
             todo="Name one of these; variants made here stay.",
         )
-    (run.folder / ALSO / f"{name}.json").unlink(missing_ok=True)
+    drop_kept(run.folder / ALSO / f"{name}.json")
     (run.folder / ALSO / f"{name}.tflite").unlink(missing_ok=True)
     for file in (run.folder / LATENCY).glob("threads-*.json"):
         timed = msgspec.json.decode(file.read_bytes(), type=Latency)
         kept = tuple(entry for entry in timed.entries if entry.variant != name)
-        aside = file.with_name(f".{file.name}.{os.getpid()}")
-        aside.write_bytes(msgspec.json.encode(replace(timed, entries=kept)))
-        os.replace(aside, file)
+        write_kept(file, msgspec.json.encode(replace(timed, entries=kept)))
     return Run.open(run.folder)
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,11 +13,19 @@ import msgspec
 import numpy as np
 
 from engine.calibrations import Calibration, Calibrations
+from engine.checksums import FileRecord, records_under, write_kept
 from engine.comparison.hops import check_answers_follow, check_hop, check_reference
 from engine.converters.artifact import artifact_of
 from engine.converters.depthwise_parts import with_depthwise_in_parts
 from engine.converters.recipes import FLOAT32, Recipe, in_order, recipe_named, recipes_named
 from engine.core_files import CoreFiles
+from engine.finished_stages import (
+    RECORD,
+    OriginalModel,
+    finished_in,
+    keep_finished,
+    without_others,
+)
 from engine.images import pictures_in
 from engine.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, command_line, versions
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
@@ -30,7 +39,7 @@ from engine.run.torch_runner import TorchRunner
 from engine.runs import ONNX_FILE, REQUEST, SAVEDMODEL, WORK, Run
 from engine.sources import model_source
 from engine.store import SAMPLE_IMAGES
-from engine.types import Artifact, FloatArray, Layout, ModelIdentity, Progress, Stage
+from engine.types import Artifact, CalibrationInfo, FloatArray, Layout, Progress, Stage
 
 CHECK_PICTURES = 4
 FLOAT_TOLERANCE = 1e-3
@@ -40,17 +49,6 @@ _TITLES = {
     ONNX: "PyTorch to ONNX",
     SAVEDMODEL: "ONNX to SavedModel",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Model:
-    """What every later stage has to know of the original."""
-
-    identity: ModelIdentity
-    preprocess: PreprocessSpec
-    labels: tuple[str, ...] | None
-    layout: Layout
-    opset: int
 
 
 class Conversion:
@@ -67,45 +65,53 @@ class Conversion:
         self._side = Path(task.side)
         self._base = None if task.base is None else Run.open(task.base)
         wanted = recipes_named(task.request.variants)
-        present = self._base.variants if self._base else ()
+        present = _present(self._base) if self._base else ()
         self._recipes = tuple(recipe for recipe in wanted if recipe.name not in present)
         self._calibrations = Calibrations(task.request.calibration, self._recipes)
         self._input_layout = task.request.input_layout
-        self._stages: list[Stage] = []
-        self._done = 0
-        (self._side / WORK).mkdir()
+        found = finished_in(self._side, task.wanted)
+        names = {recipe.name for recipe in self._recipes}
+        self._finished = without_others(self._side, found, names)
+        (self._side / WORK).mkdir(exist_ok=True)
 
     def run(self) -> None:
         """Do every missing stage, then write the manifest.
 
         Raises:
-            EngineError: A stage failed; the side folder is worth nothing then.
+            EngineError: A stage failed.
         """
         if self._base is None:
             model = self._make_savedmodel()
         else:
             known = self._base.manifest
-            model = _Model(known.model, known.preprocess, known.labels, known.layout, known.opset)
+            model = OriginalModel(
+                known.model, known.preprocess, known.labels, known.layout, known.opset
+            )
         artifacts = self._make_variants(model)
         self._write_manifest(model, artifacts)
 
-    def _make_savedmodel(self) -> _Model:
+    def _make_savedmodel(self) -> OriginalModel:
         from engine.converters.savedmodel_from_onnx import savedmodel_from_onnx
-        from engine.networks.onnx_files import read_onnx
+        from engine.networks.onnx_files import operator_set, read_onnx
 
+        if SAVEDMODEL in self._finished.names and self._finished.model is not None:
+            return self._finished.model
         request = self._task.request
         started = self._begin(_TITLES[PYTORCH])
         source = model_source(request.model, request.preprocess)
-        if isinstance(source, TorchSource):
+        if isinstance(source, TorchSource) and PYTORCH not in self._finished.names:
             runner = TorchRunner(source.build)
             self._finish(PYTORCH, started, runner, source, against=None)
-            started = self._begin(_TITLES[ONNX])
         layout: Layout = "NCHW" if isinstance(source, TorchSource) else source.layout
         file = self._side / ONNX_FILE
-        opset, before = self._write_onnx(source, file)
-        self._finish(ONNX, started, OnnxRunner(file, layout=layout), source, against=before)
+        if ONNX not in self._finished.names:
+            if isinstance(source, TorchSource):
+                started = self._begin(_TITLES[ONNX])
+            before = self._write_onnx(source, file)
+            self._finish(ONNX, started, OnnxRunner(file, layout=layout), source, against=before)
         started = self._begin(_TITLES[SAVEDMODEL])
         folder = self._side / WORK / SAVEDMODEL
+        shutil.rmtree(folder, ignore_errors=True)
         savedmodel_from_onnx(
             read_onnx(file),
             folder,
@@ -114,22 +120,24 @@ class Conversion:
             lowering=request.lowering,
         )
         saved = SavedModelRunner(folder, layout=request.input_layout)
+        opset = operator_set(read_onnx(file))
+        model = OriginalModel(source.identity, source.preprocess, source.labels, layout, opset)
+        self._finished = replace(self._finished, model=model)
         self._finish(SAVEDMODEL, started, saved, source, against=ONNX)
-        return _Model(source.identity, source.preprocess, source.labels, layout, opset)
+        return model
 
-    def _write_onnx(self, source: ModelSource, file: Path) -> tuple[int, str | None]:
-        """Write the ONNX file; give its operator set, and the stage to check it against."""
+    def _write_onnx(self, source: ModelSource, file: Path) -> str | None:
+        """Write the ONNX file; give the stage to check it against."""
         from engine.converters.onnx_from_torch import onnx_from_torch
 
         size, opset = source.preprocess, self._task.request.opset
         if isinstance(source, TorchSource):
             network = source.build()
-            return onnx_from_torch(
-                network, file, height=size.height, width=size.width, opset=opset
-            ), PYTORCH
+            onnx_from_torch(network, file, height=size.height, width=size.width, opset=opset)
+            return PYTORCH
         return self._copy_onnx(source, file)
 
-    def _copy_onnx(self, source: OnnxSource, file: Path) -> tuple[int, str | None]:
+    def _copy_onnx(self, source: OnnxSource, file: Path) -> str | None:
         from engine.networks.onnx_files import (
             operator_set,
             read_onnx,
@@ -142,16 +150,16 @@ class Conversion:
         copy = with_operator_set_read_on(given)
         file.write_bytes(copy.SerializeToString())
         if copy is given:
-            return operator_set(copy), None
+            return None
         before = f"opset {operator_set(given)}"
         with OnnxRunner(given.SerializeToString(), layout=source.layout) as runner:
             logits = runner.infer(check_inputs(size))
         check_hop(before, None, logits, tolerance=None)
         check_reference(before, logits)
         np.save(self._side / WORK / f"{before}.npy", logits)
-        return operator_set(copy), before
+        return before
 
-    def _make_variants(self, model: _Model) -> tuple[Artifact, ...]:
+    def _make_variants(self, model: OriginalModel) -> tuple[Artifact, ...]:
         artifacts = []
         self._cores = CoreFiles(
             self._side,
@@ -160,14 +168,16 @@ class Conversion:
             self._task.request.allow_flex,
             self._say,
         )
-        if FLOAT32 not in self._recipes and self._base is None:
+        alone = FLOAT32 not in self._recipes and self._base is None
+        if alone and FLOAT32.name not in self._finished.names:
             started = self._begin(f"SavedModel to TFLite: {FLOAT32.name}")
             self._finish_tflite(FLOAT32, started, self._cores.of(FLOAT32), model)
         for recipe in self._recipes:
             file = self._side / f"{recipe.name}.tflite"
-            started = self._begin(f"SavedModel to TFLite: {recipe.name}")
-            self._make_variant(recipe, file)
-            self._finish_tflite(recipe, started, file, model)
+            if recipe.name not in self._finished.names or not file.is_file():
+                started = self._begin(f"SavedModel to TFLite: {recipe.name}")
+                self._make_variant(recipe, file)
+                self._finish_tflite(recipe, started, file, model)
             artifacts.append(artifact_of(file, variant=recipe.name, layout=self._input_layout))
         return tuple(artifacts)
 
@@ -179,23 +189,24 @@ class Conversion:
             core = with_depthwise_in_parts(core)
         file.write_bytes(with_edges(core, recipe.edges))
 
-    def _finish_tflite(self, recipe: Recipe, started: float, file: Path, model: _Model) -> None:
+    def _finish_tflite(
+        self, recipe: Recipe, started: float, file: Path, model: OriginalModel
+    ) -> None:
         against = SAVEDMODEL if recipe == FLOAT32 else FLOAT32.name
         foreign = artifact_of(file, variant=recipe.name, layout=self._input_layout).select_tf
         if foreign:
             why = f"LiteRT does not run SELECT_TF operators ({', '.join(foreign)})"
             seconds = time.perf_counter() - started
-            self._stages.append(Stage(recipe.name, seconds, against, unchecked=why))
-            self._done += 1
+            self._keep(Stage(recipe.name, seconds, against, unchecked=why))
         else:
             runner = TfliteRunner(file, layout=self._input_layout)
             self._finish(recipe.name, started, runner, model, against, recipe.tolerance)
 
-    def _calibration(self, recipe: Recipe, model: _Model) -> Calibration:
+    def _calibration(self, recipe: Recipe, model: OriginalModel) -> Calibration:
         batch = self._batch_of(model)
         return self._calibrations.of(recipe, model.preprocess, self._input_layout, batch, self._say)
 
-    def _batch_of(self, model: _Model) -> int:
+    def _batch_of(self, model: OriginalModel) -> int:
         file = self._find(ONNX_FILE)
         assert file is not None, "a run keeps its ONNX file"
         with OnnxRunner(file, layout=model.layout) as runner:
@@ -210,7 +221,7 @@ class Conversion:
         stage: str,
         started: float,
         runner: Runner,
-        model: _Model | ModelSource,
+        model: OriginalModel | ModelSource,
         against: str | None,
         tolerance: float | None = FLOAT_TOLERANCE,
     ) -> None:
@@ -230,36 +241,42 @@ class Conversion:
             check_answers_follow(hop, before, logits)
         np.save(self._side / WORK / f"{stage}.npy", logits)
         seconds = time.perf_counter() - started
-        self._stages.append(Stage(stage, seconds, against, absolute, relative))
-        self._done += 1
+        self._keep(Stage(stage, seconds, against, absolute, relative))
+
+    def _keep(self, stage: Stage) -> None:
+        """Note a stage as finished, so that a conversion that is killed can go on from it."""
+        calibrations = dict(self._finished.calibrations)
+        for recipe in self._recipes:
+            if recipe.name == stage.name and (info := self._calibrations.info(recipe)) is not None:
+                calibrations[recipe.name] = info
+        others = tuple(known for known in self._finished.stages if known.name != stage.name)
+        finished = replace(self._finished, stages=(*others, stage), calibrations=calibrations)
+        self._finished = keep_finished(self._side, finished)
 
     def _begin(self, what: str) -> float:
         self._say(what)
         return time.perf_counter()
 
     def _say(self, what: str) -> None:
-        total = len(self._recipes) + (0 if self._base else 3)
-        self._report(Progress(what, self._done, max(total, self._done + 1)))
+        total, done = len(self._recipes) + (0 if self._base else 3), len(self._finished.stages)
+        self._report(Progress(what, done, max(total, done + 1)))
 
-    def _write_manifest(self, model: _Model, artifacts: tuple[Artifact, ...]) -> None:
+    def _write_manifest(self, model: OriginalModel, artifacts: tuple[Artifact, ...]) -> None:
         old = self._base.manifest if self._base else None
         request = self._task.request
         every = {artifact.variant: artifact for artifact in (old.artifacts if old else ())}
         every |= {artifact.variant: artifact for artifact in artifacts}
         recipes = in_order({recipe_named(name) for name in every})
         names = tuple(recipe.name for recipe in recipes)
-        calibrations = dict(old.calibrations) if old else {}
-        for recipe in self._recipes:
-            if (info := self._calibrations.info(recipe)) is not None:
-                calibrations[recipe.name] = info
-        calibration = self._calibrations.own_info or (old.calibration if old else None)
+        finished = self._finished
+        calibrations = {**(old.calibrations if old else {}), **finished.calibrations}
+        calibration = self._own_calibration() or (old.calibration if old else None)
         float32 = self._find(f"{WORK}/{FLOAT32.name}.tflite")
         assert float32 is not None, "float32 is a rung of every ladder"
-        done = {stage.name for stage in self._stages}
         kept = tuple(
             replace(stage, reused=True)
             for stage in (old.stages if old else ())
-            if stage.name not in done
+            if stage.name not in finished.names
         )
         manifest = Manifest(
             schema_version=SCHEMA_VERSION,
@@ -275,14 +292,38 @@ class Conversion:
             recipes=recipes,
             calibration=calibration,
             calibrations=calibrations,
-            stages=_in_order(kept + tuple(self._stages), names),
+            stages=_in_order(kept + finished.stages, names),
             artifacts=tuple(every[name] for name in names),
             float32_bytes=float32.stat().st_size,
             versions=versions(),
             command=command_line(request, names),
+            files=self._records(),
         )
-        (self._side / REQUEST).write_bytes(msgspec.json.encode(request))
+        write_kept(self._side / REQUEST, msgspec.json.encode(request))
         (self._side / FILE_NAME).write_bytes(manifest.to_json())
+        (self._side / RECORD).unlink()
+
+    def _records(self) -> dict[str, FileRecord]:
+        """Checksums of what this conversion wrote, and of what the run has of earlier ones."""
+        new = records_under(self._side, dict(self._finished.files))
+        new.pop(RECORD, None)
+        if self._base is None:
+            return new
+        base = self._base
+        old = {k: v for k, v in base.manifest.files.items() if (base.folder / k).is_file()}
+        return {**old, **new}
+
+    def _own_calibration(self) -> CalibrationInfo | None:
+        """The run's own; with what a stage that was finished earlier found about it."""
+        own = self._calibrations.own_info
+        known = self._finished.calibrations.values()
+        return next((info for info in known if own and info.digest == own.digest), own)
+
+
+def _present(base: Run) -> tuple[str, ...]:
+    """Variants of a run whose files were not set apart."""
+    made = base.manifest.artifacts
+    return tuple(card.variant for card in made if (base.folder / card.file).is_file())
 
 
 def _in_order(stages: tuple[Stage, ...], variants: tuple[str, ...]) -> tuple[Stage, ...]:

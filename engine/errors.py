@@ -10,7 +10,8 @@
     │   ├── OptionError         a value that is not allowed, options that contradict each other
     │   ├── OperatorError       the model needs operators that TFLite's built-in set lacks
     │   ├── FileError           a TFLite file of another tool that does not fit or does not run
-    │   └── RunError            a run folder that is absent, damaged or of another version
+    │   ├── RunError            a run folder that is absent, damaged or of another version
+    │   └── StorageError        the disk is full, or refuses to be written
     ├── ConversionError         a stage of the chain failed      exit code 3
     │   └── HopError            a stage finished, but its model answers differently
     └── WorkerError             the worker process itself        exit code 3
@@ -84,6 +85,10 @@ class FileError(UserMistake):
 
 class RunError(UserMistake):
     """A run folder is absent, damaged, of another version, or holds something else."""
+
+
+class StorageError(UserMistake):
+    """The disk is full, or refuses to be written."""
 
 
 class ConversionError(EngineError):

@@ -9,6 +9,7 @@ bytes, and networks that differ in mean and std alone share them.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import threading
 from collections.abc import Collection
@@ -22,6 +23,7 @@ from engine.store import folder
 from engine.types import FloatArray
 
 LIMIT_BYTES = 2 * 1024**3
+_DIGEST_BYTES = 32
 
 
 class FittedPictures:
@@ -41,7 +43,7 @@ class FittedPictures:
         self._preprocess = preprocess
         self._place = folder("cache") / "pictures" / preprocess.fitting_key
         self._place.mkdir(parents=True, exist_ok=True)
-        size = preprocess.height * preprocess.width * 3
+        size = preprocess.height * preprocess.width * 3 + _DIGEST_BYTES
         absent = sum(not self._file(digest).exists() for digest in set(wanted))
         kept = {self._file(digest) for digest in wanted}
         self._room = min(absent, make_room(self._place.parent, absent * size, limit, kept) // size)
@@ -60,22 +62,38 @@ class FittedPictures:
 
     def _fitted(self, picture: Picture) -> np.ndarray:
         file = self._file(picture.sha256)
-        shape = (self._preprocess.height, self._preprocess.width, 3)
-        try:
-            pixels = np.fromfile(file, dtype=np.uint8)
-            if pixels.size == np.prod(shape):
-                return pixels.reshape(shape)
-        except OSError:
-            pass
+        known = self._kept(file)
+        if known is not None:
+            return known
         fitted = self._preprocess.fitted(picture.decode())
         with self._lock:
             self._room -= 1
             room = self._room >= 0
         if room:
-            aside = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
-            fitted.tofile(aside)
-            os.replace(aside, file)
+            self._keep(file, fitted)
         return fitted
+
+    def _kept(self, file: Path) -> np.ndarray | None:
+        """The pixels in a file, if they are as they were written: their digest follows them."""
+        shape = (self._preprocess.height, self._preprocess.width, 3)
+        try:
+            content = file.read_bytes()
+        except OSError:
+            return None
+        pixels, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
+        if len(pixels) != np.prod(shape) or hashlib.sha256(pixels).digest() != digest:
+            return None
+        return np.frombuffer(pixels, dtype=np.uint8).reshape(shape)
+
+    def _keep(self, file: Path, fitted: np.ndarray) -> None:
+        """Keep pixels, unless the disk is full: they can be made again."""
+        aside = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
+        pixels = fitted.tobytes()
+        try:
+            aside.write_bytes(pixels + hashlib.sha256(pixels).digest())
+            os.replace(aside, file)
+        except OSError:
+            aside.unlink(missing_ok=True)
 
     def _file(self, digest: str) -> Path:
         return self._place / f"{digest}.rgb"

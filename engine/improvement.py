@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
+from engine.checksums import read_kept
 from engine.converters.calibration import representative_dataset
 from engine.converters.recipes import recipe_named
 from engine.errors import OptionError, RunError
@@ -41,8 +42,18 @@ def improve(run: Run, variant: str, host: Host) -> Run:
     name = improved_name(run, variant)
     if name in run.variants:
         return run
-    request = replace(request_of(run), variants=(name,), out=str(run.folder.absolute()))
-    return convert_request(request, host)
+    return convert_request(improving_request(run, variant), host)
+
+
+def improving_request(run: Run, variant: str) -> ConvertRequest:
+    """What is asked for to add the optimized counterpart of a variant to its run.
+
+    Raises:
+        OptionError: The variant cannot be optimized, or is not of the run.
+        RunError: The run does not say what it was made from.
+    """
+    name = improved_name(run, variant)
+    return replace(request_of(run), variants=(name,), out=str(run.folder.absolute()))
 
 
 def improved_name(run: Run, variant: str) -> str:
@@ -85,7 +96,10 @@ def improved_layers(run: Run, variant: str) -> tuple[OptimizedLayer, ...]:
     """
     file = run.folder / IMPROVED / f"{recipe_named(variant).core.name}.json"
     try:
-        return msgspec.json.decode(file.read_bytes(), type=tuple[OptimizedLayer, ...])
+        return msgspec.json.decode(
+            run.intact(file.relative_to(run.folder).as_posix()).read_bytes(),
+            type=tuple[OptimizedLayer, ...],
+        )
     except (OSError, msgspec.DecodeError) as error:
         raise RunError(
             f"Reading what was done to {variant}",
@@ -113,7 +127,7 @@ def request_of(run: Run) -> ConvertRequest:
         RunError: The run does not say.
     """
     try:
-        return msgspec.json.decode((run.folder / REQUEST).read_bytes(), type=ConvertRequest)
+        return msgspec.json.decode(read_kept(run.folder / REQUEST), type=ConvertRequest)
     except (OSError, msgspec.DecodeError) as error:
         raise RunError(
             _STAGE,

@@ -14,13 +14,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from engine.disk import refusal, storage_error
 from engine.errors import EngineError, JobCancelled, WorkerDied, error_named
+from engine.job_queue import JobQueue
+from engine.turns import slots
 from engine.types import LoweringName, Progress
 from engine.warm_worker import WarmWorker
 from engine.worker import ErrorMessage, Message, ProgressMessage, ResultMessage, TaskMessage
@@ -31,7 +34,6 @@ State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent
 _LOG_TAIL_BYTES = 2000
-_LOOK_SECONDS = 0.1
 
 
 class Worker:
@@ -190,10 +192,17 @@ class Job(Generic[Result]):
     Args:
         title: What a person calls it.
         work: Does it; gets the job, to report progress and to own the worker it starts.
+        during: A context that lasts from the start to the end, waiting included.
     """
 
-    def __init__(self, title: str, work: Callable[[Job[Result]], Result]) -> None:
+    def __init__(
+        self,
+        title: str,
+        work: Callable[[Job[Result]], Result],
+        during: AbstractContextManager[object] | None = None,
+    ) -> None:
         self.title = title
+        self._during = during if during is not None else contextlib.nullcontext()
         self.state: State = "waiting"
         self.progress = Progress("Waiting for its turn", 0, 0)
         self.result: Result | None = None
@@ -238,12 +247,17 @@ class Job(Generic[Result]):
                 self._worker.cancel()
 
     def report(self, progress: Progress) -> None:
-        """Note how far the work is."""
+        """Note how far the work is.
+
+        Raises:
+            JobCancelled: Nobody wants it any more.
+        """
         self.progress = progress
+        self._demand_wanted()
 
     def _main(self) -> None:
         try:
-            with self._turn():
+            with self._during, self._turn():
                 self.state = "running"
                 self.result = self._work(self)
             self.state = "done"
@@ -252,26 +266,29 @@ class Job(Generic[Result]):
         except EngineError as error:
             self.error, self.state = error, "failed"
         except Exception as error:
+            said = refusal(error)
             self.error = EngineError(
                 self.title,
                 got=f"an internal fault ({type(error).__name__}: {error})",
                 expected="no fault",
                 todo="This is a defect of Quantization Lab; please report it.",
             )
+            if said is not None:
+                self.error = storage_error(self.title, said)
             self.state = "failed"
         finally:
             self._ended = time.monotonic()
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
-        """Wait until no other job runs; a cancel ends the waiting, too."""
-        while not ONE_AT_A_TIME.acquire(timeout=_LOOK_SECONDS):
-            self._demand_wanted()
-        try:
+        """Wait until fewer jobs run than may; a cancel ends the waiting, too."""
+        with QUEUE.turn(self._look):
             self._demand_wanted()
             yield
-        finally:
-            ONE_AT_A_TIME.release()
+
+    def _look(self, place: int) -> None:
+        self._demand_wanted()
+        self.progress = Progress(f"Waiting for its turn: number {place} in the queue", 0, 0)
 
     def adopt(self, worker: Worker) -> Worker:
         """Make a worker the one that `cancel` ends."""
@@ -299,8 +316,8 @@ class Job(Generic[Result]):
             )
 
 
-ONE_AT_A_TIME = threading.Lock()
-"""Held by the job that runs: two at once would slow each other and spoil latency figures."""
+QUEUE = JobQueue(slots)
+"""Of this process: more jobs at once than the machine has cores and memory for slow each other."""
 
 WARM_WORKER = WarmWorker(Worker)
 """Of this process; empty until a job has borrowed it."""

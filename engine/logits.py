@@ -6,12 +6,14 @@ so that a set that shares pictures with an earlier one copies those rows instead
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from engine.checksums import checked, kept, read_kept, write_kept
+from engine.damage import set_apart
 from engine.images import Picture, digest_of
 from engine.runs import LOGITS, ONNX_COLUMN, Run
 from engine.types import ORIGINAL, FloatArray
@@ -40,6 +42,23 @@ def logit_files(
     return {column: place / file_name(run, column) for column in columns}
 
 
+def missing_logits(run: Run, files: Mapping[str, Path]) -> tuple[str, ...]:
+    """Columns whose logits are not there; damaged ones are set apart, so that they are made again.
+
+    Args:
+        run: The run.
+        files: See `logit_files`.
+    """
+    missing = []
+    for column, file in files.items():
+        if kept(file):
+            continue
+        missing.append(column)
+        if file.exists():
+            set_apart(run.folder, file.relative_to(run.folder).as_posix())
+    return tuple(missing)
+
+
 def file_name(run: Run, column: str) -> str:
     """The name under which every set keeps the logits of a column, told apart by its model."""
     ours = column in {ORIGINAL, ONNX_COLUMN}
@@ -49,7 +68,7 @@ def file_name(run: Run, column: str) -> str:
 
 def write_index(place: Path, digests: Sequence[str]) -> None:
     """Note which pictures the rows of a set are."""
-    (place / INDEX).write_bytes(msgspec.json.encode(digests))
+    write_kept(place / INDEX, msgspec.json.encode(digests))
 
 
 class KnownRows:
@@ -65,8 +84,8 @@ class KnownRows:
         name = file_name(run, column)
         for index in (run.folder / LOGITS).glob(f"*/{INDEX}"):
             try:
-                digests = msgspec.json.decode(index.read_bytes(), type=list[str])
-                rows = np.load(index.with_name(name), mmap_mode="r")
+                digests = msgspec.json.decode(read_kept(index), type=list[str])
+                rows = np.load(checked(index.with_name(name)), mmap_mode="r")
             except (OSError, ValueError, msgspec.DecodeError):
                 continue
             if rows.shape == (len(digests), run.manifest.model.classes):

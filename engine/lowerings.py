@@ -6,7 +6,6 @@ run's folder, and the files of both are timed in turns. Kept there, so that it i
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from engine import formats
+from engine.checksums import read_kept, write_kept
 from engine.errors import (
     ConversionError,
     EngineError,
@@ -46,7 +46,7 @@ _RECORD = "lowerings.json"
 def stored_lowerings(run: Run) -> Lowerings | None:
     """What `compare_lowerings` found, if it was about the files that the run has now."""
     try:
-        found = msgspec.json.decode((run.folder / LOWERING / _RECORD).read_bytes(), type=Lowerings)
+        found = msgspec.json.decode(read_kept(run.folder / LOWERING / _RECORD), type=Lowerings)
     except (OSError, msgspec.DecodeError):
         return None
     return found if found.side(run.manifest.lowering).artifacts == _own(run) else None
@@ -93,11 +93,7 @@ def compare_lowerings(run: Run, host: Host, *, rounds: int = 50) -> Lowerings:
         request = FileLatencyRequest(run=str(run.folder.absolute()), files=files, rounds=rounds)
         timed = host.adopt(worker).run("time_files", request, Latency, host.report)
     found = Lowerings(stock=sides["stock"], nhwc=sides["nhwc"], latency=timed)
-    record = run.folder / LOWERING / _RECORD
-    record.parent.mkdir(exist_ok=True)
-    aside = record.with_name(f".{_RECORD}.{os.getpid()}")
-    aside.write_bytes(msgspec.json.encode(found))
-    os.replace(aside, record)
+    write_kept(run.folder / LOWERING / _RECORD, msgspec.json.encode(found))
     return found
 
 

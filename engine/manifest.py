@@ -6,12 +6,13 @@ import hashlib
 import platform
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
 
+from engine.checksums import FileRecord
 from engine.converters.recipes import Recipe
 from engine.errors import ModelError, RunError
 from engine.preprocess import PreprocessSpec
@@ -32,6 +33,7 @@ _PACKAGES = (
     "numpy",
     "pillow",
 )
+_BLANK = "0" * 64
 _DECIDING_PACKAGES = ("torch", "torchvision", "onnx", "onnx-tf", "tensorflow", "ai-edge-litert")
 
 
@@ -59,6 +61,10 @@ class Manifest:
         float32_bytes: Size of the float32 TFLite file, whether it is among the artifacts or not.
         versions: Python, platform and packages.
         command: Command line that makes the run again.
+        files: What the conversion wrote, by its path in the run; empty in runs of older versions,
+            whose TFLite files alone can be checked.
+        checksum: On disk, the SHA-256 of the manifest's text with 64 zeros in place of this;
+            None in memory, and in runs of older versions.
     """
 
     schema_version: int
@@ -79,10 +85,14 @@ class Manifest:
     versions: Mapping[str, str]
     command: str
     calibrations: Mapping[str, CalibrationInfo] = field(default_factory=dict)
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
+    checksum: str | None = None
 
     def to_json(self) -> bytes:
-        """The manifest as indented JSON."""
-        return msgspec.json.format(msgspec.json.encode(self), indent=2)
+        """The manifest as indented JSON, with its own checksum in it."""
+        blank = replace(self, checksum=_BLANK)
+        content = msgspec.json.format(msgspec.json.encode(blank), indent=2)
+        return content.replace(_field(_BLANK), _field(_digest(content)))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -116,7 +126,9 @@ def read_manifest(folder: Path) -> Manifest:
                 expected=f"version {SCHEMA_VERSION}",
                 todo="Make the run again with this version of Quantization Lab.",
             )
-        return msgspec.json.decode(data, type=Manifest)
+        manifest = msgspec.json.decode(data, type=Manifest)
+        _demand_unchanged(manifest, data)
+        return replace(manifest, checksum=None)
     except msgspec.DecodeError as error:
         raise RunError(
             stage,
@@ -124,6 +136,20 @@ def read_manifest(folder: Path) -> Manifest:
             expected="a manifest as it was written",
             todo="Make the run again.",
         ) from error
+
+
+def _demand_unchanged(manifest: Manifest, data: bytes) -> None:
+    known = manifest.checksum
+    if known is not None and _digest(data.replace(_field(known), _field(_BLANK))) != known:
+        raise msgspec.DecodeError("its text is not the one that was written")
+
+
+def _field(checksum: str) -> bytes:
+    return f'"checksum": "{checksum}"'.encode()
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 class _VersionOnly(msgspec.Struct):

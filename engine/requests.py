@@ -92,6 +92,7 @@ class ConvertRequest:
             ``stock`` for onnx-tf's own.
         input_layout: Order of the picture input's dimensions in the TFLite files.
         out: Run folder to make; None puts it into the store.
+        owner: Who alone may see the run on a shared dashboard; None for everybody.
     """
 
     model: ModelChoice = field(default_factory=ModelChoice)
@@ -103,6 +104,7 @@ class ConvertRequest:
     lowering: LoweringName = "nhwc"
     input_layout: Layout = "NHWC"
     out: str | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,11 +289,13 @@ class ConvertTask:
     Attributes:
         request: What the person asked for.
         key: Digest of what the run is made from.
-        side: Empty folder to write into.
+        side: Folder to write into; empty, or with what a conversion that was killed had made.
         base: Finished run of the same key to which variants are added; None for a new run.
+        wanted: Digest of everything that the files depend on, but the variants.
     """
 
     request: ConvertRequest
     key: str
     side: str
     base: str | None
+    wanted: str

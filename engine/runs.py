@@ -13,24 +13,23 @@
     RUN/layers/                stored layer errors, one file a variant and set of pictures
     RUN/improved/              what the optimizing pass did, layer by layer
     RUN/lowering/              a run of the other lowering, and what the two cost
+    RUN/owners/                whose run it is on a shared dashboard: a file each; absent for all
+    RUN/damaged/               files that were not as they were written
 
-A run is made in a folder beside its place and moved there when it is whole. Variants are added
-file by file; the manifest is replaced last.
+A run is made in a folder beside its place (`engine.run_folders`) and moved there when it is whole.
+Variants are added file by file; the manifest is replaced last. It holds the checksums of what the
+conversion wrote; results that come later have theirs beside them (`engine.checksums`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 
+from engine.checksums import FileRecord, intact, read_kept
+from engine.damage import DAMAGED, demand_intact
 from engine.errors import OptionError, RunError
 from engine.manifest import FILE_NAME, Manifest, read_manifest
 from engine.types import ORIGINAL, AddedFile, Artifact, Layout
@@ -48,6 +47,7 @@ LATENCY = "latency"
 ALSO = "also"
 LOWERING = "lowering"
 LAYERS = "layers"
+OWNERS = "owners"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +100,40 @@ class Run:
         onnx = () if self.manifest.model.kind == "onnx" else (ONNX_COLUMN,)
         return (ORIGINAL, *onnx, *self.runnable)
 
+    def visible_to(self, owner: str) -> bool:
+        """Whether a person may see the run on a shared dashboard."""
+        return self.public or (self.folder / OWNERS / owner).is_file()
+
+    @property
+    def public(self) -> bool:
+        """Whether everybody may see the run on a shared dashboard."""
+        return not (self.folder / OWNERS).is_dir()
+
     @property
     def onnx_file(self) -> Path:
-        """The ONNX file."""
-        return self.folder / ONNX_FILE
+        """The ONNX file.
+
+        Raises:
+            RunError: It is damaged.
+        """
+        return self.intact(ONNX_FILE)
+
+    @property
+    def records(self) -> dict[str, FileRecord]:
+        """What the files of the run were when they were written, by their path in it."""
+        cards = {a.file: FileRecord(a.bytes, a.sha256) for a in self.artifacts}
+        return {**self.manifest.files, **cards}
+
+    def intact(self, name: str) -> Path:
+        """Path of a file of the run, after a look at its checksum.
+
+        Args:
+            name: Its path in the run.
+
+        Raises:
+            RunError: It is damaged; it was set apart.
+        """
+        return demand_intact(self.folder, name, self.records.get(name))
 
     def artifact(self, variant: str) -> Artifact:
         """The identity card of a variant, or of a file from elsewhere.
@@ -122,8 +152,13 @@ class Run:
         )
 
     def file(self, variant: str) -> Path:
-        """Path of a variant's TFLite file."""
-        return self.folder / self.artifact(variant).file
+        """Path of a variant's TFLite file.
+
+        Raises:
+            OptionError: The run has no such variant.
+            RunError: The file is damaged; it was set apart.
+        """
+        return self.intact(self.artifact(variant).file)
 
     def layout(self, column: str) -> Layout:
         """Order of the picture input's dimensions of a column."""
@@ -145,12 +180,23 @@ class Run:
                     todo="Name one of these.",
                 )
 
-    def damaged(self) -> tuple[str, ...]:
-        """Files that are absent or not as the manifest says."""
+    def sound(self, name: str) -> bool:
+        """Whether a file of the run is as it was written; unlike `intact`, nothing is moved."""
+        record = self.records.get(name)
+        return (
+            (self.folder / name).is_file() if record is None else intact(self.folder / name, record)
+        )
+
+    def damaged(self, *, again: bool = False) -> tuple[str, ...]:
+        """Files that are absent or not as they were written.
+
+        Args:
+            again: Read every file, whatever is remembered of it.
+        """
         return tuple(
-            artifact.file
-            for artifact in self.artifacts
-            if not _intact(self.folder / artifact.file, artifact.sha256)
+            name
+            for name, record in sorted(self.records.items())
+            if not intact(self.folder / name, record, again=again)
         )
 
 
@@ -159,7 +205,7 @@ def _added_files(folder: Path) -> tuple[AddedFile, ...]:
     found = []
     for card in (folder / ALSO).glob("*.json"):
         try:
-            found.append(msgspec.json.decode(card.read_bytes(), type=AddedFile))
+            found.append(msgspec.json.decode(read_kept(card), type=AddedFile))
         except (OSError, msgspec.DecodeError) as error:
             raise RunError(
                 f"Opening the run {folder.name}",
@@ -170,17 +216,13 @@ def _added_files(folder: Path) -> tuple[AddedFile, ...]:
     return tuple(sorted(found, key=lambda added: (added.added_at, added.artifact.variant)))
 
 
-def _intact(path: Path, sha256: str) -> bool:
-    return path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() == sha256
-
-
 def existing_run(folder: Path) -> Run | None:
     """The run in a folder, or None where the folder is absent or empty.
 
     Raises:
         RunError: The folder holds something else, or a run that cannot be read.
     """
-    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+    if not folder.exists() or (folder.is_dir() and not holds_anything(folder)):
         return None
     if not (folder / FILE_NAME).is_file():
         raise RunError(
@@ -192,50 +234,6 @@ def existing_run(folder: Path) -> Run | None:
     return Run.open(folder)
 
 
-@contextmanager
-def folder_beside(place: Path) -> Iterator[Path]:
-    """A fresh hidden folder beside a place, removed at the end whatever happened.
-
-    Args:
-        place: Where its content shall go in the end.
-
-    Yields:
-        The folder.
-
-    Raises:
-        RunError: The folder cannot be made there.
-    """
-    try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        side = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
-        side.chmod(0o755)
-    except OSError as error:
-        raise RunError(
-            "Making the run folder",
-            got=f"{place}, where nothing can be written ({error.strerror})",
-            expected="a place to write to",
-            todo="Choose another folder.",
-        ) from error
-    try:
-        yield side
-    finally:
-        shutil.rmtree(side, ignore_errors=True)
-
-
-def move_into_place(side: Path, place: Path) -> None:
-    """Make the content of a side folder a run, or a part of the run that is there.
-
-    Args:
-        side: Holds a manifest and new files.
-        place: Absent, empty, or a run.
-    """
-    if not place.exists() or not any(place.iterdir()):
-        os.replace(side, place)
-        return
-    for path in sorted(side.rglob("*")):
-        target = place / path.relative_to(side)
-        if path.is_dir():
-            target.mkdir(exist_ok=True)
-        elif path.name != FILE_NAME:
-            os.replace(path, target)
-    os.replace(side / FILE_NAME, place / FILE_NAME)
+def holds_anything(folder: Path) -> bool:
+    """Whether a folder holds more than files that were set apart."""
+    return any(path.name != DAMAGED for path in folder.iterdir())

@@ -16,6 +16,7 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
+from engine.checksums import keep_file, read_kept, write_kept
 from engine.comparison.comparison import Comparison
 from engine.comparison.comparison import compare as compare_logits
 from engine.converters.calibration import representative_dataset
@@ -26,7 +27,9 @@ from engine.images import Picture
 from engine.jobs import OnProgress, Worker
 from engine.layer_errors.records import LayerErrors
 from engine.layer_errors.stored import chosen_pictures, keep_layers, layers_file, read_layers
-from engine.logits import logit_files, write_index
+from engine.locks import in_use
+from engine.logits import logit_files, missing_logits, write_index
+from engine.making import make_run
 from engine.manifest import run_key, versions
 from engine.networks.catalog import CatalogEntry
 from engine.picture_labels import labels_from_csv, labels_from_folders
@@ -34,15 +37,14 @@ from engine.requests import (
     DEFAULT_LAYERS_COUNT,
     CatalogRequest,
     ConvertRequest,
-    ConvertTask,
     EvaluateRequest,
     LatencyRequest,
     LayersRequest,
     ModelChoice,
     PictureFile,
 )
-from engine.runs import LATENCY, LOGS, Run, existing_run, folder_beside
-from engine.runs import move_into_place as put
+from engine.run_folders import empty, reserved
+from engine.runs import LATENCY, Run
 from engine.store import SAMPLE_IMAGES, folder
 from engine.types import ORIGINAL, FloatArray, IntArray, Latency, LoweringName, Progress
 
@@ -111,22 +113,7 @@ def convert_request(request: ConvertRequest, host: Host) -> Run:
         place = folder("runs") / name
     else:
         place = Path(request.out).absolute()
-    base = existing_run(place)
-    if base is not None:
-        _check_same(base, key, calibration.digest, any(r.calibrated for r in recipes))
-        if set(request.variants) <= set(base.variants):
-            return base
-    with folder_beside(place) as side, host.worker(request.lowering) as worker:
-        task = ConvertTask(
-            request=request, key=key, side=str(side), base=None if base is None else str(place)
-        )
-        worker.run("convert", task, bool, host.report)
-        logs = side / LOGS
-        logs.mkdir()
-        number = 1 if base is None else len(list((place / LOGS).glob("*.log"))) + 1
-        (logs / f"convert-{number}.log").write_bytes(worker.log())
-        put(side, place)
-    return Run.open(place)
+    return make_run(request, key, calibration.digest, place, host)
 
 
 def _check_opset(request: ConvertRequest) -> None:
@@ -150,24 +137,6 @@ def _with_absolute_paths(request: ConvertRequest) -> ModelChoice:
     )
 
 
-def _check_same(base: Run, key: str, calibration: str, calibrates: bool) -> None:
-    known = base.manifest.calibration
-    if base.manifest.key != key:
-        different = "another model, preprocessing, operator set or version of the packages"
-    elif calibrates and known is not None and known.digest != calibration:
-        different = "other calibration pictures"
-    elif damaged := base.damaged():
-        different = f"damaged files ({', '.join(damaged)})"
-    else:
-        return
-    raise RunError(
-        "Adding to the run",
-        got=f"a run with {different} in {base.folder}",
-        expected="a run of the very same request, or an empty folder",
-        todo="Choose another folder, or delete this one.",
-    )
-
-
 def models(host: Host) -> tuple[CatalogEntry, ...]:
     """The catalogue, read once for each version of torchvision and engine.
 
@@ -179,13 +148,13 @@ def models(host: Host) -> tuple[CatalogEntry, ...]:
     """
     file = folder("cache") / f"catalog-{versions()['torchvision']}.json"
     try:
-        return msgspec.json.decode(file.read_bytes(), type=tuple[CatalogEntry, ...])
+        return msgspec.json.decode(read_kept(file), type=tuple[CatalogEntry, ...])
     except (OSError, msgspec.DecodeError):
         with Worker() as worker:
             entries = host.adopt(worker).run(
                 "catalog", CatalogRequest(), tuple[CatalogEntry, ...], host.report
             )
-        _write_whole(file, msgspec.json.encode(entries))
+        write_kept(file, msgspec.json.encode(entries))
         return entries
 
 
@@ -208,22 +177,31 @@ def evaluate(
         WorkerError: The worker process failed.
     """
     files = logit_files(run, pictures, columns)
-    missing = tuple(column for column in columns if not files[column].is_file())
-    if missing:
-        place = files[missing[0]].parent
-        with folder_beside(place) as side, _worker_for(run, missing, host) as worker:
-            request = EvaluateRequest(
-                run=str(run.folder),
-                columns=missing,
-                pictures=_picture_files(pictures),
-                folder=str(side),
-            )
-            worker.run("evaluate", request, bool, host.report)
-            place.mkdir(exist_ok=True)
-            write_index(place, [picture.sha256 for picture in pictures])
-            for column in missing:
-                os.replace(side / f"{column}.npy", files[column])
+    if missing_logits(run, files):
+        _evaluate(run, pictures, files, host)
     return {column: np.load(file, mmap_mode="r") for column, file in files.items()}
+
+
+def _evaluate(run: Run, pictures: tuple[Picture, ...], files: dict[str, Path], host: Host) -> None:
+    """Compute what is missing, unless another does so already, whose answers then serve."""
+    place = next(iter(files.values())).parent
+    with in_use(run.folder), reserved(place, host.report) as side:
+        empty(side)
+        missing = missing_logits(run, files)
+        if not missing:
+            return
+        request = EvaluateRequest(
+            run=str(run.folder),
+            columns=missing,
+            pictures=_picture_files(pictures),
+            folder=str(side),
+        )
+        with _worker_for(run, missing, host) as worker:
+            worker.run("evaluate", request, bool, host.report)
+        place.mkdir(exist_ok=True)
+        write_index(place, [picture.sha256 for picture in pictures])
+        for column in missing:
+            keep_file(side / f"{column}.npy", files[column])
 
 
 def _picture_files(pictures: tuple[Picture, ...]) -> tuple[PictureFile, ...]:
@@ -265,7 +243,7 @@ def layers(
     request = LayersRequest(
         run=str(run.folder.absolute()), variant=variant, pictures=_picture_files(chosen)
     )
-    with _worker_for(run, (variant,), host) as worker:
+    with in_use(run.folder), _worker_for(run, (variant,), host) as worker:
         found = worker.run("layers", request, LayerErrors, host.report)
     keep_layers(layers_file(run, variant, chosen), found)
     return found
@@ -292,7 +270,7 @@ def _fresh_worker(host: Host) -> Iterator[Worker]:
 
 def evaluated(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> bool:
     """Whether `evaluate` would find everything in the run already."""
-    return all(file.is_file() for file in logit_files(run, pictures, columns).values())
+    return not missing_logits(run, logit_files(run, pictures, columns))
 
 
 def compare_run(
@@ -385,16 +363,16 @@ def measure(
         picture=None if picture is None else str(picture.absolute()),
     )
     # Always a fresh one, so that dashboard and command line time in the same surroundings.
-    with Worker() as worker:
+    with in_use(run.folder), Worker() as worker:
         latency = host.adopt(worker).run("latency", request, Latency, host.report)
-    _write_whole(_latency_file(run, threads), msgspec.json.encode(latency))
+    write_kept(_latency_file(run, threads), msgspec.json.encode(latency))
     return latency
 
 
 def stored_latency(run: Run, threads: int = 1) -> Latency | None:
     """The last timings of a run with that many threads, or None."""
     try:
-        return msgspec.json.decode(_latency_file(run, threads).read_bytes(), type=Latency)
+        return msgspec.json.decode(read_kept(_latency_file(run, threads)), type=Latency)
     except (OSError, msgspec.DecodeError):
         return None
 
@@ -412,13 +390,6 @@ def known_runs() -> tuple[Run, ...]:
 
 def _latency_file(run: Run, threads: int) -> Path:
     return run.folder / LATENCY / f"threads-{threads}.json"
-
-
-def _write_whole(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    aside.write_bytes(content)
-    os.replace(aside, file)
 
 
 def _demand_range(name: str, value: int, highest: int) -> None:

@@ -1,14 +1,65 @@
-"""Where things are kept on this machine when a person names no folder."""
+"""Where things are kept on this machine when a person names no folder, and how much of them."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from platformdirs import user_data_path
 
+from engine.errors import OptionError
+
 HOME_VARIABLE = "QLAB_HOME"
+RUNS_VARIABLE = "QLAB_STORE_GB"
+UPLOADS_VARIABLE = "QLAB_UPLOAD_HOURS"
 SAMPLE_IMAGES = Path(__file__).resolve().parent.parent / "sample_images"
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLimits:
+    """How much the store keeps, and for how long.
+
+    Attributes:
+        runs_bytes: What all runs of the store may take; the least recently used ones are let go.
+        recent_seconds: A run that was used within this time is never let go.
+        uploads_seconds: How long a browser session's files are kept after it was last seen.
+    """
+
+    runs_bytes: int = 50 * 10**9
+    recent_seconds: float = 600.0
+    uploads_seconds: float = 24 * 3600.0
+
+
+def limits() -> StoreLimits:
+    """The limits: ``$QLAB_STORE_GB`` and ``$QLAB_UPLOAD_HOURS``, where they are set.
+
+    Raises:
+        OptionError: One of them is no positive number.
+    """
+    usual = StoreLimits()
+    return StoreLimits(
+        runs_bytes=int(_positive(RUNS_VARIABLE, usual.runs_bytes / 1e9) * 1e9),
+        uploads_seconds=_positive(UPLOADS_VARIABLE, usual.uploads_seconds / 3600) * 3600,
+    )
+
+
+def _positive(variable: str, usual: float) -> float:
+    text = os.environ.get(variable)
+    if text is None:
+        return usual
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e9:
+        raise OptionError(
+            f"Reading {variable}",
+            got=f"'{text}'",
+            expected="a positive number",
+            todo=f"Set it to a number, such as {usual:g}, or unset it.",
+        )
+    return number
 
 
 def home() -> Path:
@@ -21,7 +72,7 @@ def folder(name: str) -> Path:
     """A folder of the store, made if absent.
 
     Args:
-        name: ``runs``, ``uploads`` or ``cache``.
+        name: ``runs``, ``uploads``, ``cache``, ``jobs`` or ``damaged``.
 
     Returns:
         Its path.

@@ -21,7 +21,8 @@ from typing import IO, Any
 
 import msgspec
 
-from engine.errors import EngineError
+from engine.disk import refusal, storage_error
+from engine.errors import EngineError, StorageError
 from engine.requests import (
     CatalogRequest,
     ConvertTask,
@@ -86,6 +87,9 @@ TASKS: dict[str, tuple[type[Any], str]] = {
 }
 """Requests by task, and the function of `engine.pipeline` that does it."""
 
+TIMED = frozenset({"latency", "time_files"})
+"""Tasks beside which nothing else may run."""
+
 
 def answer(message: TaskMessage, report: Report) -> Message:
     """Do one task; every failure becomes a message.
@@ -101,24 +105,30 @@ def answer(message: TaskMessage, report: Report) -> Message:
         request_type, function = TASKS[message.task]
         request = msgspec.json.decode(message.request, type=request_type)
         work = getattr(importlib.import_module("engine.pipeline"), function)
-        with turn(report):
+        with turn(report, alone=message.task in TIMED):
             result = work(request, report)
         return ResultMessage(msgspec.Raw(msgspec.json.encode(result)))
-    except EngineError as error:
-        traceback.print_exc()
-        return ErrorMessage(
-            type(error).__name__, error.stage, error.got, error.expected, error.todo
-        )
     except Exception as error:
-        traceback.print_exc()
+        # A full disk has no room for the log either.
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        return _told(error, message.task)
+
+
+def _told(error: Exception, task: str) -> ErrorMessage:
+    said = refusal(error)
+    if said is not None and not isinstance(error, StorageError):
+        error = storage_error(f"Working on {task}", said)
+    if not isinstance(error, EngineError):
         first = (str(error).strip().splitlines() or [""])[0]
         return ErrorMessage(
             "EngineError",
-            f"Working on {message.task}",
+            f"Working on {task}",
             f"an internal fault ({type(error).__name__}: {first[:300]})",
             "no fault",
             "This is a defect of Quantization Lab; please report it with the log.",
         )
+    return ErrorMessage(type(error).__name__, error.stage, error.got, error.expected, error.todo)
 
 
 def main() -> None:

@@ -11,6 +11,24 @@ from PIL import Image
 from engine.store import HOME_VARIABLE
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--hostile-scale",
+        type=float,
+        default=1.0,
+        help="Share of the attacks of tests marked hostile.",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave hostile tests out, unless they are asked for by their marker."""
+    if "hostile" in str(config.getoption("-m")):
+        return
+    hostile = [item for item in items if item.get_closest_marker("hostile")]
+    config.hook.pytest_deselected(items=hostile)
+    items[:] = [item for item in items if item not in hostile]
+
+
 @pytest.fixture(autouse=True)
 def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store for each test, so that none touches a person's data."""

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -84,9 +85,8 @@ def test_what_does_not_fit_is_refused(
 
 def test_another_number_of_classes_is_refused(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "run")
-    manifest = json.loads((run.folder / "manifest.json").read_text())
-    manifest["model"]["classes"] = CLASSES - 1
-    (run.folder / "manifest.json").write_text(json.dumps(manifest))
+    other = replace(run.manifest, model=replace(run.manifest.model, classes=CLASSES - 1))
+    (run.folder / "manifest.json").write_bytes(other.to_json())
     file = reshape_file(tmp_path / "x.tflite", NHWC)
     with pytest.raises(FileError, match="background class") as caught:
         add_file(Run.open(run.folder), "theirs", file, HOST)

@@ -8,7 +8,8 @@ import pytest
 
 from engine.errors import OptionError, RunError
 from engine.manifest import FILE_NAME
-from engine.runs import Run, existing_run, folder_beside, move_into_place
+from engine.run_folders import folder_beside, move_into_place
+from engine.runs import Run, existing_run
 from tests.made_up import artifact, manifest
 
 

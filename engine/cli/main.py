@@ -23,7 +23,9 @@ from engine.cli.lowerings import lowerings
 from engine.cli.mix import mix_command
 from engine.cli.models import models
 from engine.cli.report import report_json
+from engine.cli.store import store
 from engine.cli.sweep import sweep
+from engine.disk import refusal, storage_error
 from engine.errors import EngineError
 
 MISTAKE, FAULT, INTERRUPTED = 2, 3, 130
@@ -52,6 +54,7 @@ for command in (
     files,
     lowerings,
     report_json,
+    store,
 ):
     commands.add_command(command)
 
@@ -80,7 +83,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EngineError as error:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
-    except Exception:
+    except Exception as error:
+        if (said := refusal(error)) is not None:
+            full = storage_error("Working", said)
+            click.echo(f"Error: {full}", err=True)
+            return full.exit_code
         traceback.print_exc()
         click.echo(
             "An internal fault of Quantization Lab; please report the lines above.", err=True

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from engine.checksums import read_kept, write_kept
 from engine.errors import OptionError
 from engine.images import Picture, digest_of
 from engine.layer_errors.records import LayerErrors
@@ -56,14 +56,11 @@ def layers_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
 def read_layers(file: Path) -> LayerErrors | None:
     """What is stored in a file; None where it is absent or of another version."""
     try:
-        return msgspec.json.decode(file.read_bytes(), type=LayerErrors)
+        return msgspec.json.decode(read_kept(file), type=LayerErrors)
     except (OSError, msgspec.DecodeError):
         return None
 
 
 def keep_layers(file: Path, found: LayerErrors) -> None:
     """Store layer errors, whole or not at all."""
-    file.parent.mkdir(exist_ok=True)
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    aside.write_bytes(msgspec.json.encode(found))
-    os.replace(aside, file)
+    write_kept(file, msgspec.json.encode(found))

@@ -66,7 +66,7 @@ def float32_file(run: Run) -> Path:
     """
     file = run.folder / WORK / f"{FLOAT32.name}.tflite"
     if file.is_file():
-        return file
+        return run.intact(file.relative_to(run.folder).as_posix())
     if FLOAT32.name in run.variants:
         return run.file(FLOAT32.name)
     raise RunError(

@@ -19,7 +19,8 @@ from engine.converters.calibration import representative_dataset
 from engine.errors import ConversionError, OptionError, PictureError
 from engine.jobs import Worker
 from engine.requests import CalibrationChoice, RouteRequest
-from engine.runs import Run, folder_beside
+from engine.run_folders import folder_beside
+from engine.runs import Run
 from engine.store import SAMPLE_IMAGES
 from engine.types import Progress
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
@@ -22,7 +23,8 @@ from engine.requests import (
 )
 from engine.types import LAYOUTS, LOWERINGS, Layout, LoweringName
 from pages.components import jobs, session
-from pages.components.problems import plain
+from pages.components.problems import plain, told
+from pages.components.sharing import shared
 
 CATALOGUE, ONNX = "From the catalogue", "My ONNX file"
 TRAINED, CHECKPOINT, RANDOM = "Trained", "My checkpoint", "Random"
@@ -65,7 +67,7 @@ def convert_form() -> ConvertRequest | None:
     if not variants:
         st.info("Choose at least one variant.", icon=":material/info:")
         return None
-    return ConvertRequest(
+    request = ConvertRequest(
         model=model,
         preprocess=preprocess,
         variants=tuple(variants),
@@ -75,6 +77,7 @@ def convert_form() -> ConvertRequest | None:
         lowering=lowering,
         input_layout=input_layout,
     )
+    return replace(request, owner=session.uploads_owner(request))
 
 
 def _model() -> ModelChoice | None:
@@ -141,7 +144,10 @@ def _wait_for_catalogue() -> None:
 def _upload(label: str, *endings: str, help_: str) -> str | None:
     file = st.file_uploader(label, type=list(endings), help=help_, key=f"upload_{label}")
     if file is not None:
-        st.session_state[_UPLOADED + label] = session.keep_upload(file.name, file.getvalue())
+        with told():
+            uploaded = session.keep_upload(file.name, file.getvalue())
+        st.session_state[_UPLOADED + label] = uploaded
+        st.caption(session.uploads_kept())
     kept = st.session_state.get(_UPLOADED + label)
     if kept is None:
         return None
@@ -159,7 +165,7 @@ def _labels() -> str | None:
 def _calibration() -> CalibrationChoice | None:
     source = st.segmented_control(
         "Source",
-        [DEMO, UPLOAD, FOLDER],
+        [DEMO, UPLOAD] if shared() else [DEMO, UPLOAD, FOLDER],
         default=DEMO,
         required=True,
         label_visibility="collapsed",
@@ -172,7 +178,7 @@ def _calibration() -> CalibrationChoice | None:
             "Good for a look. For figures that count, give 100 to 500 pictures like those the "
             "model will meet."
         )
-    elif source == FOLDER:
+    elif source == FOLDER and not shared():
         folder = st.text_input("Folder", key="convert_folder", persist_state="session").strip()
         if not folder:
             return None
@@ -213,9 +219,12 @@ def _uploaded_folder() -> str | None:
         except PictureError as error:
             st.warning(plain(str(error)), icon=":material/broken_image:")
         else:
-            kept.append(session.keep_upload(file.name, content))
+            with told():
+                kept.append(session.keep_upload(file.name, content))
     if kept:
-        st.session_state[_UPLOADED + "calibration"] = str(session.keep_folder(kept))
+        st.caption(session.uploads_kept())
+        with told():
+            st.session_state[_UPLOADED + "calibration"] = str(session.keep_folder(kept))
     found: str | None = st.session_state.get(_UPLOADED + "calibration")
     return found
 

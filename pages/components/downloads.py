@@ -14,11 +14,22 @@ from engine.converters.recipes import recipe_named
 from engine.manifest import FILE_NAME
 from engine.palette import marker_image
 from engine.runs import ONNX_FILE, Run
+from pages.components.problems import plain
 
 
 def show_downloads(run: Run) -> None:
     """A row a variant with its download, and one button for everything."""
+    files = (ONNX_FILE, *(artifact.file for artifact in run.manifest.artifacts))
+    damaged = [name for name in files if not run.sound(name)]
+    if damaged:
+        st.warning(
+            f"Damaged, and not offered: {', '.join(plain(name) for name in damaged)}. Convert with "
+            "the same settings again: what is missing is made, the rest is kept.",
+            icon=":material/healing:",
+        )
     for artifact in run.manifest.artifacts:
+        if artifact.file in damaged:
+            continue
         with st.container(horizontal=True, vertical_alignment="center", border=True):
             ratio = artifact.bytes / run.manifest.float32_bytes
             st.html(
@@ -38,6 +49,8 @@ def show_downloads(run: Run) -> None:
                 on_click="ignore",
                 width="content",
             )
+    if damaged:
+        return
     st.download_button(
         "Download everything as one zip",
         lambda: zipped(run),

@@ -13,6 +13,7 @@ from engine.routes.litert_torch import add_litert_torch, check_route
 from engine.runs import Run
 from pages.components import jobs, session
 from pages.components.problems import html, plain, told
+from pages.components.sharing import shared
 
 JOB = "also"
 
@@ -30,6 +31,12 @@ def show_files_from_elsewhere(run: Run) -> None:
         st.rerun()
     for added in run.added:
         _show_added(run, added.artifact.variant, added.origin, added.artifact.bytes)
+    if shared() and run.public:
+        st.caption(
+            "On a shared dashboard files can be added to runs of your own uploads alone: everybody "
+            "sees this one."
+        )
+        return
     with st.container(border=True):
         st.caption(
             "A .tflite that another tool made of the same model becomes one more column on every "
@@ -40,7 +47,8 @@ def show_files_from_elsewhere(run: Run) -> None:
             name = st.text_input("Name", name_for(file.name), key=f"also_name_{file.file_id}")
             busy = finished is not None and finished.active
             if st.button("Add to the comparison", disabled=busy, icon=":material/add:"):
-                kept = session.keep_upload(file.name, file.getvalue())
+                with told():
+                    kept = session.keep_upload(file.name, file.getvalue())
 
                 def work(job: Job[Run]) -> Run:
                     return add_file(run, name.strip(), kept.path, job, origin=kept.name)
@@ -74,6 +82,8 @@ def _show_added(run: Run, name: str, origin: str, size: int) -> None:
             f"&nbsp;{formats.megabytes(size)}"
             f'<br><span style="opacity:.7">from {html(origin)}</span></div>'
         )
+        if shared() and run.public:
+            return
         if st.button("Remove", key=f"remove_{name}", icon=":material/delete:", width="content"):
             with told():
                 remove_file(run, name)

@@ -85,18 +85,15 @@ def _compared(key: str, _run: Run, _pictures: tuple[Picture, ...], _reference: s
 
 def _work(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> None:
     wanted = f"{run.folder} {digest_of(pictures)} {columns}"
-    job = jobs.get(_JOB)
-    if job is None or st.session_state.get("qlab_evaluating") != wanted:
-        if job is not None:
-            job.cancel()
-        st.session_state["qlab_evaluating"] = wanted
+    jobs.stop_others(_JOB, about=wanted)
+    if jobs.get(_JOB, about=wanted) is None:
 
         def work(job: Job[bool]) -> bool:
             service.evaluate(run, pictures, columns, job)
             return True
 
-        jobs.forget(_JOB)
-        jobs.start(_JOB, f"Showing {len(pictures)} pictures to {len(columns)} models", work)
+        title = f"Showing {len(pictures)} pictures to {len(columns)} models"
+        jobs.start(_JOB, title, work, about=wanted)
     jobs.show(_JOB)
     job = jobs.get(_JOB)
     if job is not None and not job.active and st.button("Try again", icon=":material/refresh:"):

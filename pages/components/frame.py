@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine import service
 from engine.runs import Run
+from engine.upkeep import UPKEEP
 from pages.components import session
 
 
 def show_frame() -> None:
     """Show the sidebar."""
+    UPKEEP.begin()
+    session.keep_alive()
     run = session.current_run()
     with st.sidebar:
         if run is None:
@@ -37,7 +39,7 @@ def show_marks(run: Run) -> None:
 
 
 def _choose_run(run: Run) -> Run:
-    runs = {str(found.folder): found for found in (run, *service.known_runs())}
+    runs = {str(found.folder): found for found in (run, *session.known_runs())}
     chosen = st.selectbox(
         "Run",
         list(runs),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import pandas as pd
 import streamlit as st
 
@@ -14,6 +16,7 @@ from engine.improvement import (
     improve,
     improved_layers,
     improved_name,
+    improving_request,
 )
 from engine.improvement_sentences import (
     flip_change,
@@ -24,6 +27,8 @@ from engine.improvement_sentences import (
 from engine.jobs import Job
 from engine.runs import Run
 from engine.types import Flip, VariantComparison
+from engine.under_way import UnderWay, noted
+from pages.components import session
 from pages.components.evaluation import Evaluation
 from pages.components.gallery import show_gallery
 from pages.components.job_button import job_button
@@ -62,14 +67,23 @@ def show_button(run: Run, variant: str) -> None:
     def work(job: Job[Run]) -> Run:
         return improve(run, variant, job)
 
+    title = f"Improving {variant}"
     job_button(
         JOB,
         f"Improve {variant}",
-        f"Improving {variant}",
+        title,
         work,
         icon=":material/auto_fix_high:",
         primary=True,
+        during=_note(run, variant, title),
     )
+
+
+def _note(run: Run, variant: str, title: str) -> AbstractContextManager[None]:
+    try:
+        return noted(UnderWay(session.owner(), title, improving_request(run, variant)))
+    except EngineError:  # the work itself says why
+        return nullcontext()
 
 
 def link_to_improve(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import streamlit as st
 
@@ -19,6 +20,7 @@ def job_button(
     *,
     icon: str,
     primary: bool = False,
+    during: AbstractContextManager[object] | None = None,
 ) -> None:
     """Show the button, or the work that it started.
 
@@ -29,6 +31,7 @@ def job_button(
         work: Does it, in a thread of its own.
         icon: On the button.
         primary: Whether it is what the page is about.
+        during: A context that lasts from the click to the end of the work.
     """
     job = jobs.get(key)
     if job is not None and job.state == "done":
@@ -38,6 +41,6 @@ def job_button(
     if not busy and st.button(
         label, type="primary" if primary else "secondary", icon=icon, key=f"start_{key}"
     ):
-        jobs.start(key, title, work)
+        jobs.start(key, title, work, during=during)
         st.rerun()
     jobs.show(key)

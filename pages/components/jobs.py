@@ -3,40 +3,72 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import streamlit as st
 
 from engine import formats
+from engine.job_board import BOARD
 from engine.jobs import Job
+from pages.components import session
 from pages.components.problems import plain, show_problem
 
 Result = TypeVar("Result")
 _PREFIX = "qlab_job_"
+_ABOUT = "qlab_about_"
 
 
-def start(key: str, title: str, work: Callable[[Job[Result]], Result]) -> None:
+def start(
+    key: str,
+    title: str,
+    work: Callable[[Job[Result]], Result],
+    *,
+    about: str = "",
+    during: AbstractContextManager[object] | None = None,
+) -> None:
     """Start work under a key, unless it is under way.
 
     Args:
         key: What the page calls it.
         title: What a person calls it.
         work: Does it, in a thread of its own.
+        about: What exactly is done, where the key alone does not say it.
+        during: A context that lasts from now to the end of the work.
     """
-    found = get(key)
+    found = get(key, about=about)
     if found is None or not found.active:
-        st.session_state[_PREFIX + key] = Job(title, work).start()
+        job = Job(title, work, during).start()
+        st.session_state[_PREFIX + key] = job
+        BOARD.add(session.owner(), key, about, job)
 
 
-def get(key: str) -> Job[object] | None:
-    """The job under a key, or None."""
+def get(key: str, *, about: str = "") -> Job[object] | None:
+    """The job under a key, or None; one that was started before the page was closed, too."""
     found: Job[object] | None = st.session_state.get(_PREFIX + key)
+    if found is None:
+        found = BOARD.find(session.owner(), key, about)
+        if found is not None:
+            st.session_state[_PREFIX + key] = found
     return found
+
+
+def stop_others(key: str, *, about: str) -> None:
+    """Cancel and drop this session's job under a key, if it is about something else."""
+    known = st.session_state.get(_ABOUT + key)
+    st.session_state[_ABOUT + key] = about
+    if known not in {None, about}:
+        found = st.session_state.get(_PREFIX + key)
+        if found is not None:
+            found.cancel()
+        forget(key)
 
 
 def forget(key: str) -> None:
     """Drop a finished job."""
-    st.session_state.pop(_PREFIX + key, None)
+    found = st.session_state.pop(_PREFIX + key, None)
+    if found is not None:
+        BOARD.forget(found)
 
 
 def show(key: str) -> Job[object] | None:

@@ -15,7 +15,6 @@ from pages.components import jobs
 from pages.components.problems import plain
 
 JOB = "layers"
-_WANTED = "qlab_measuring_layers"
 _MOST = 3
 
 
@@ -45,18 +44,15 @@ def layers_or_wait(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Lay
 
 def _work(run: Run, variant: str, pictures: tuple[Picture, ...]) -> None:
     wanted = f"{run.folder} {variant} {digest_of(pictures)}"
-    job = jobs.get(JOB)
-    if job is None or st.session_state.get(_WANTED) != wanted:
-        if job is not None:
-            job.cancel()
-        st.session_state[_WANTED] = wanted
+    jobs.stop_others(JOB, about=wanted)
+    if jobs.get(JOB, about=wanted) is None:
 
         def work(job: Job[bool]) -> bool:
             service.layers(run, variant, pictures, job)
             return True
 
-        jobs.forget(JOB)
-        jobs.start(JOB, f"Comparing {variant} with float32, operator by operator", work)
+        title = f"Comparing {variant} with float32, operator by operator"
+        jobs.start(JOB, title, work, about=wanted)
     st.title(f"Where does {plain(variant)} lose?")
     jobs.show(JOB)
     job = jobs.get(JOB)

@@ -10,6 +10,7 @@ from engine.errors import PictureError
 from engine.images import PICTURE_SUFFIXES, Picture, decode_picture, pictures_in
 from pages.components import session
 from pages.components.problems import plain, told
+from pages.components.sharing import shared
 
 SAMPLES, UPLOAD, FOLDER = "Sample images", "My photos", "A folder on this machine"
 
@@ -22,7 +23,7 @@ def choose_pictures() -> tuple[Picture, ...]:
     """
     source = st.segmented_control(
         "Pictures",
-        [SAMPLES, UPLOAD, FOLDER],
+        [SAMPLES, UPLOAD] if shared() else [SAMPLES, UPLOAD, FOLDER],
         default=SAMPLES,
         required=True,
         label_visibility="collapsed",
@@ -31,7 +32,7 @@ def choose_pictures() -> tuple[Picture, ...]:
     )
     if source == SAMPLES:
         session.choose_pictures(())
-    elif source == UPLOAD:
+    elif source == UPLOAD or shared():
         _uploaded()
     else:
         _from_folder()
@@ -45,6 +46,7 @@ def _uploaded() -> None:
         accept_multiple_files=True,
         key="upload_photos",
     )
+    st.caption(session.uploads_kept())
     kept: dict[str, Picture] = {}
     for file in files:
         content = file.getvalue()
@@ -53,7 +55,8 @@ def _uploaded() -> None:
         except PictureError as error:
             st.warning(plain(str(error)), icon=":material/broken_image:")
         else:
-            picture = session.keep_upload(file.name, content)
+            with told():
+                picture = session.keep_upload(file.name, content)
             kept.setdefault(picture.sha256, picture)
     if kept:
         session.choose_pictures(tuple(kept.values()))

@@ -10,12 +10,39 @@ from pathlib import Path
 import streamlit as st
 
 from engine import service, store
+from engine.disk import write_whole
 from engine.errors import RunError
 from engine.images import Picture, picture_at, pictures_in
+from engine.making import mark_used
+from engine.requests import ConvertRequest
 from engine.runs import Run
 from engine.types import ORIGINAL
+from pages.components import sharing
+from pages.components.sharing import account, browser_token
 
 _RUN, _PICTURES, _FOLDER, _REFERENCE = "qlab_run", "qlab_pictures", "qlab_folder", "qlab_reference"
+_OWNER = "qlab_owner"
+
+
+def owner() -> str:
+    """A digest of who this is: the account, or else the browser, or else this session alone.
+
+    Streamlit gives every browser a random token of 128 bits against forged requests; it stays
+    when the page is closed or the server is started again.
+    """
+    if _OWNER not in st.session_state:
+        who = account() or browser_token(str(st.context.cookies.get("_streamlit_xsrf")))
+        secret = who or secrets.token_hex(16)
+        st.session_state[_OWNER] = hashlib.sha256(f"owner {secret}".encode()).hexdigest()[:32]
+    return str(st.session_state[_OWNER])
+
+
+def known_runs() -> tuple[Run, ...]:
+    """The runs that this person may see, the newest first."""
+    runs = service.known_runs()
+    if not sharing.shared():
+        return runs
+    return tuple(run for run in runs if run.visible_to(owner()))
 
 
 def current_run() -> Run | None:
@@ -23,10 +50,12 @@ def current_run() -> Run | None:
     chosen = st.session_state.get(_RUN)
     if chosen is not None:
         try:
-            return Run.open(chosen)
+            run = Run.open(chosen)
+            mark_used(run.folder)
+            return run
         except RunError:
             del st.session_state[_RUN]
-    runs = service.known_runs()
+    runs = known_runs()
     return runs[0] if runs else None
 
 
@@ -79,7 +108,7 @@ def keep_upload(name: str, content: bytes) -> Picture:
     """
     path = _own_folder() / (hashlib.sha256(content).hexdigest() + Path(name).suffix.lower()[:12])
     if not path.exists():
-        path.write_bytes(content)
+        write_whole(path, content)
     return picture_at(path, Path(name).name)
 
 
@@ -101,6 +130,34 @@ def keep_folder(files: Iterable[Picture]) -> Path:
         if not target.exists():
             target.hardlink_to(file.path)
     return folder
+
+
+def uploads_kept() -> str:
+    """How long uploads are kept, in words."""
+    hours = store.limits().uploads_seconds / 3600
+    return (
+        f"Kept on this machine for this session alone, and removed {hours:g} hours after it was "
+        "last seen."
+    )
+
+
+def keep_alive() -> None:
+    """Note that this session is still there, so that its uploads stay."""
+    if _FOLDER in st.session_state:
+        mark_used(_own_folder())
+
+
+def uploads_owner(request: ConvertRequest) -> str | None:
+    """This person, if a request is about something that was uploaded; None for everybody."""
+    paths = (
+        request.model.checkpoint,
+        request.model.onnx,
+        request.model.labels,
+        request.calibration.folder,
+    )
+    uploads = store.folder("uploads")
+    own = any(path is not None and Path(path).is_relative_to(uploads) for path in paths)
+    return owner() if own else None
 
 
 def _own_folder() -> Path:

@@ -2,26 +2,14 @@
 
 import streamlit as st
 
-from engine import plots, sentences, service
-from engine.jobs import Job
-from engine.requests import ConvertRequest
+from engine import plots, sentences
 from engine.runs import Run
 from pages.components import jobs, session
 from pages.components.convert_form import convert_form
+from pages.components.converting import JOB, show_interrupted, start
 from pages.components.downloads import show_downloads
 from pages.components.elsewhere import show_files_from_elsewhere
 from pages.components.improving import link_to_improve
-
-JOB = "convert"
-
-
-def start(request: ConvertRequest) -> None:
-    """Start the conversion in a worker."""
-
-    def work(job: Job[Run]) -> Run:
-        return service.convert_request(request, job)
-
-    jobs.start(JOB, f"Converting {request.model.name}", work)
 
 
 def show_result(run: Run) -> None:
@@ -55,5 +43,7 @@ if st.button("Convert", type="primary", disabled=busy or request is None, icon="
     start(request)
     st.rerun()
 jobs.show(JOB)
+if not busy:
+    show_interrupted()
 if run is not None and not busy:
     show_result(run)

@@ -1,0 +1,153 @@
+"""What a conversion has finished so far, kept in its side folder after every stage.
+
+A conversion that was killed goes on from here: stages whose files are all as they were written
+are not done again. The record is no part of the run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Set
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import msgspec
+
+from engine.checksums import FileRecord, intact, records_under
+from engine.converters.recipes import FLOAT32
+from engine.disk import write_whole
+from engine.manifest import FILE_NAME
+from engine.preprocess import PreprocessSpec
+from engine.requests import ConvertRequest
+from engine.run_folders import empty
+from engine.types import CalibrationInfo, Layout, ModelIdentity, Stage
+
+RECORD = ".finished.json"
+
+
+@dataclass(frozen=True, slots=True)
+class OriginalModel:
+    """What every later stage has to know of the original.
+
+    Attributes:
+        identity: Network and weights.
+        preprocess: How pictures become inputs.
+        labels: Class names, or None.
+        layout: Order of the dimensions of its picture input.
+        opset: ONNX operator set.
+    """
+
+    identity: ModelIdentity
+    preprocess: PreprocessSpec
+    labels: tuple[str, ...] | None
+    layout: Layout
+    opset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FinishedStages:
+    """How far a conversion came.
+
+    Attributes:
+        wanted: Digest of everything that its files depend on.
+        stages: Finished stages.
+        model: The original, once its SavedModel is made.
+        calibrations: Calibration of each finished variant that needed one.
+        files: What was written so far, by its path in the folder.
+    """
+
+    wanted: str
+    stages: tuple[Stage, ...] = ()
+    model: OriginalModel | None = None
+    calibrations: Mapping[str, CalibrationInfo] = field(default_factory=dict)
+    files: Mapping[str, FileRecord] = field(default_factory=dict)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Names of the finished stages."""
+        return frozenset(stage.name for stage in self.stages)
+
+
+def wanted_digest(request: ConvertRequest, key: str, calibration: str, base: Path | None) -> str:
+    """Digest of everything that the files of a conversion depend on, but its variants.
+
+    Args:
+        request: What was asked for.
+        key: See `engine.manifest.run_key`.
+        calibration: Digest of the calibration pictures.
+        base: The run that variants are added to, or None.
+    """
+    state = None if base is None else (base / FILE_NAME).read_bytes()
+    parts = (key, calibration, request.calibration.count, request.calibration.seed, state)
+    return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+
+
+def finished_in(side: Path, wanted: str) -> FinishedStages:
+    """What of a side folder can be gone on from; the rest of it is removed.
+
+    Args:
+        side: The side folder, perhaps of a process that was killed.
+        wanted: See `wanted_digest`.
+
+    Returns:
+        The record; one without stages where there is nothing to go on from.
+    """
+    try:
+        found = msgspec.json.decode((side / RECORD).read_bytes(), type=FinishedStages)
+    except (OSError, msgspec.DecodeError):
+        found = FinishedStages(wanted="")
+    whole = found.wanted == wanted and all(
+        intact(side / name, record, again=True) for name, record in found.files.items()
+    )
+    if not whole:
+        empty(side)
+        return FinishedStages(wanted=wanted)
+    for path in side.rglob("*"):
+        if not path.is_dir() and path.relative_to(side).as_posix() not in found.files:
+            path.unlink()
+    return found
+
+
+def without_others(side: Path, finished: FinishedStages, variants: Set[str]) -> FinishedStages:
+    """Forget variants that nobody asks for now, and remove their files.
+
+    Args:
+        side: The side folder.
+        finished: What is in it.
+        variants: Names of those that are wanted.
+
+    Returns:
+        The record without them.
+    """
+    others = {Path(name).stem for name in finished.files if _is_variant(name)} - variants
+    files = dict(finished.files)
+    for name in others:
+        for file in (f"{name}.tflite", f"work/{name}.npy" if name != FLOAT32.name else ""):
+            if files.pop(file, None) is not None:
+                (side / file).unlink()
+    stages = tuple(s for s in finished.stages if s.name not in others or s.name == FLOAT32.name)
+    return replace(finished, stages=stages, files=files)
+
+
+def _is_variant(name: str) -> bool:
+    return "/" not in name and name.endswith(".tflite")
+
+
+def keep_finished(side: Path, finished: FinishedStages) -> FinishedStages:
+    """Keep a record of what is finished, with every file that is there now.
+
+    Args:
+        side: The side folder.
+        finished: The record, but for its files.
+
+    Returns:
+        The record with its files.
+
+    Raises:
+        StorageError: The disk refuses.
+    """
+    files = records_under(side, dict(finished.files))
+    files.pop(RECORD, None)
+    complete = replace(finished, files=files)
+    write_whole(side / RECORD, msgspec.json.encode(complete))
+    return complete

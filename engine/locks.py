@@ -1,0 +1,108 @@
+"""Locks on folders, between processes: let go by the system whatever ends their holder.
+
+A lock is an advisory one on the folder itself, so it leaves no file behind and moves with the
+folder when that is renamed. Where the system has none for folders (some network shares),
+nothing is locked and nothing that asks whether a folder is in use is told that it is free.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+POLL_SECONDS = 0.2
+_TRIES, _LOOK_SECONDS = 40, 0.025
+_HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
+
+
+class FolderLock:
+    """A lock that is held until `release`; use `try_lock` to get one."""
+
+    def __init__(self, opened: int) -> None:
+        self._opened = opened
+        self._inode = os.fstat(opened).st_ino
+
+    def is_on(self, path: Path) -> bool:
+        """Whether the folder that is locked is still the one at a path."""
+        try:
+            return path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def release(self) -> None:
+        """Let go."""
+        os.close(self._opened)
+
+
+def try_lock(folder: Path, *, shared: bool = False) -> FolderLock | None:
+    """Lock a folder, unless another holder is in the way.
+
+    Args:
+        folder: The folder.
+        shared: Whether others may hold a shared lock at the same time.
+
+    Returns:
+        The lock; None while it is held by another, or where the folder is gone.
+
+    Raises:
+        OSError: The system has no such locks here.
+    """
+    try:
+        opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(opened, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(opened)
+        if error.errno in _HELD:
+            return None
+        raise
+    lock = FolderLock(opened)
+    # Between opening and locking its last holder may have moved or removed it.
+    if lock.is_on(folder):
+        return lock
+    lock.release()
+    return None
+
+
+def lock_when_free(folder: Path, wait: Callable[[], None]) -> FolderLock:
+    """Make a folder and lock it, as soon as no other holds it.
+
+    Args:
+        folder: The folder; made anew where its holder took it away.
+        wait: Called before every wait; what it raises ends the waiting.
+
+    Raises:
+        OSError: It cannot be made, or the system has no such locks here.
+    """
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = try_lock(folder)
+        if lock is not None:
+            return lock
+        wait()
+        time.sleep(POLL_SECONDS)
+
+
+@contextmanager
+def in_use(folder: Path) -> Iterator[None]:
+    """Keep a folder from being let go while the context lasts."""
+    lock = None
+    with contextlib.suppress(OSError):
+        for _ in range(_TRIES):
+            lock = try_lock(folder, shared=True)
+            if lock is not None or not folder.exists():
+                break
+            time.sleep(_LOOK_SECONDS)  # somebody looks at it, or moves it into its place
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()

@@ -1,0 +1,44 @@
+"""Conversions: started, and found again when the server stopped in the middle of one."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine import service
+from engine.jobs import Job
+from engine.requests import ConvertRequest
+from engine.runs import Run
+from engine.under_way import UnderWay, interrupted, noted
+from pages.components import jobs, session
+from pages.components.problems import plain
+
+JOB = "convert"
+
+
+def start(request: ConvertRequest) -> None:
+    """Start a conversion in a worker."""
+
+    def work(job: Job[Run]) -> Run:
+        return service.convert_request(request, job)
+
+    title = f"Converting {request.model.name}"
+    jobs.start(JOB, title, work, during=noted(UnderWay(session.owner(), title, request)))
+
+
+def show_interrupted() -> None:
+    """Show what was interrupted, with a button to go on and one to drop it."""
+    for found in interrupted(session.owner()):
+        with st.container(border=True):
+            st.markdown(f":material/pause_circle: **{plain(found.work.title)}** was interrupted.")
+            st.caption("The server stopped meanwhile. Finished stages are kept.")
+            with st.container(horizontal=True):
+                name = found.folder.name
+                if st.button(
+                    "Go on", key=f"go_on_{name}", type="primary", icon=":material/resume:"
+                ):
+                    found.forget()
+                    start(found.work.request)
+                    st.rerun()
+                if st.button("Drop it", key=f"drop_{name}", icon=":material/delete:"):
+                    found.forget()
+                    st.rerun()

@@ -1,0 +1,179 @@
+"""Real browsers: ten at once, one that clicks for hours, one that comes back."""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from engine.runs import Run
+from tests.hostile.conftest import Noted
+from tests.hostile.servers import Server
+from tests.test_browser import CHROMIUM, FLAGS
+from tests.test_own_onnx import SIZE, classifier
+from tests.tiny_run import tiny_run
+
+pytestmark = [
+    pytest.mark.hostile,
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+SESSIONS, RERUNS = 10, 1000
+MB = 1e6
+ORDERS = ("By name", "Lowest margin first", "Most disagreement first")
+OTHERS = ("Logit differences", "Latency and size", "Run details")
+
+
+@pytest.fixture
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+def new_page(browser: Browser, address: str) -> Page:
+    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+    page.set_default_timeout(120_000)
+    page.goto(address)
+    return page
+
+
+def go_to(page: Page, name: str) -> None:
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+
+
+def ask(page: Page, model: Path) -> None:
+    """Upload a model and begin its conversion."""
+    page.get_by_text("My ONNX file").click()
+    page.locator("input[type=file]").first.set_input_files(str(model))
+    expect(page.get_by_text(model.name).first).to_be_visible()
+    page.get_by_role("button", name="Convert", exact=False).last.click()
+
+
+def photo(place: Path, number: int) -> Path:
+    pixels = np.random.default_rng(number).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    file = place / f"photo_of_{number}.png"
+    Image.fromarray(pixels).save(file)
+    return file
+
+
+def test_ten_sessions_at_once(
+    tmp_path: Path, own_store: Path, browser: Browser, scaled: Callable[[int], int], noted: Noted
+) -> None:
+    count = scaled(SESSIONS)
+    models = [
+        classifier(tmp_path / f"model_{k}.onnx", shape=[1, 3, SIZE, SIZE], head_scale=5.0 + k)
+        for k in range(count)
+    ]
+    with Server(own_store) as server:
+        pages = [new_page(browser, server.address) for _ in range(count)]
+        for page in pages:
+            expect(page.get_by_role("heading", name="Convert a classifier")).to_be_visible()
+        before = server.resident()
+        for page, model in zip(pages, models, strict=True):
+            ask(page, model)
+        for page, model in zip(pages, models, strict=True):
+            title = page.get_by_role("heading", name=f"{model.stem} became")
+            expect(title).to_be_visible(timeout=400_000)
+        for number, page in enumerate(pages):
+            go_to(page, "Predictions")
+            page.get_by_text("My photos").click()
+            page.locator("input[type=file]").set_input_files(str(photo(tmp_path, number)))
+        for number, page in enumerate(pages):
+            row = page.locator(".q-row")
+            expect(row).to_have_count(1, timeout=400_000)
+            expect(row).to_contain_text(f"photo_of_{number}.png")
+            assert page.get_by_text("Traceback").count() == 0
+            chosen = page.get_by_test_id("stSidebar").get_by_role("combobox").first
+            expect(chosen).to_have_value(f"model_{number}")
+        for page in pages:
+            page.context.close()
+        runs = [Run.open(path) for path in (own_store / "runs").iterdir()]
+        assert sorted(run.manifest.model.name for run in runs) == sorted(m.stem for m in models)
+        assert all(run.damaged(again=True) == () for run in runs)
+        time.sleep(5)
+        grown = server.resident() - before
+        assert len(server.workers()) <= 1
+        assert "Traceback" not in server.said.read_text()
+        assert grown < 100 * MB
+    noted("browser sessions at once", count, f"every answer its own, memory +{grown / MB:.0f} MB")
+
+
+def test_eight_hours_of_clicks(
+    own_store: Path, browser: Browser, scaled: Callable[[int], int], noted: Noted
+) -> None:
+    tiny_run(own_store / "runs" / "tiny")
+    count, warm = scaled(RERUNS), min(100, scaled(RERUNS))
+    with Server(own_store) as server:
+        page = new_page(browser, server.address)
+        go_to(page, "Predictions")
+        expect(page.locator(".q-row").first).to_be_visible(timeout=120_000)
+
+        def click(times: int) -> None:
+            for number in range(times):
+                name = ORDERS[number % 3]
+                page.get_by_text(name, exact=True).click()
+                expect(page.get_by_test_id("stApp")).to_have_attribute(
+                    "data-test-script-state", "notRunning"
+                )
+                if number % 50 == 49:
+                    go_to(
+                        page, ("Logit differences", "Latency and size", "Run details")[number % 3]
+                    )
+                    expect(page.locator("h1")).to_be_visible()
+                    go_to(page, "Predictions")
+                    expect(page.locator(".q-row").first).to_be_visible()
+
+        click(warm)
+        memory, handles, workers = server.resident(), server.handles(), len(server.workers())
+        click(count)
+        gc.collect()
+        grown, more = server.resident() - memory, server.handles() - handles
+        assert grown < 50 * MB
+        assert more <= 5
+        assert len(server.workers()) <= workers
+        assert page.get_by_text("Traceback").count() == 0
+        assert "Traceback" not in server.said.read_text()
+    noted("reruns", count, f"memory +{grown / MB:.0f} MB, handles {more:+d}, no process left")
+
+
+def test_a_closed_page_and_a_killed_server_lose_nothing(
+    tmp_path: Path, own_store: Path, browser: Browser, noted: Noted
+) -> None:
+    model = classifier(tmp_path / "mine.onnx", shape=[1, 3, SIZE, SIZE])
+    context = browser.new_context()
+    with Server(own_store) as server:
+        page = context.new_page()
+        page.set_default_timeout(120_000)
+        page.goto(server.address)
+        ask(page, model)
+        expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+        page.close()
+        time.sleep(2)
+        stranger = new_page(browser, server.address)
+        expect(stranger.get_by_role("heading", name="Convert a classifier")).to_be_visible()
+        time.sleep(1)
+        assert stranger.get_by_text("Converting mine").count() == 0
+        page = context.new_page()
+        page.goto(server.address)
+        expect(page.get_by_text("Converting mine")).to_be_visible()
+        expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+        port = server.port
+    with Server(own_store, port) as server:
+        page.goto(server.address)
+        expect(page.get_by_text("was interrupted")).to_be_visible()
+        stranger.goto(server.address)
+        expect(stranger.get_by_role("heading", name="Convert a classifier")).to_be_visible()
+        assert stranger.get_by_text("was interrupted").count() == 0
+        page.get_by_role("button", name="Go on").click()
+        expect(page.get_by_role("heading", name="mine became")).to_be_visible(timeout=120_000)
+        assert page.get_by_text("was interrupted").count() == 0
+    noted("closed page, killed server", 1, "the work is found again, and gone on with")

@@ -1,0 +1,148 @@
+"""What a browser session uploads and starts is its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.job_board import BOARD
+from engine.jobs import Job
+from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice
+from engine.under_way import UnderWay, noted
+from pages.components import session
+from tests.pages.test_pages import ROOT, opened
+from tests.tiny_run import tiny_run
+
+DETAILS = ROOT / "pages" / "dashboard" / "run_details.py"
+CONVERT = ROOT / "pages" / "dashboard" / "convert.py"
+
+
+@pytest.fixture
+def state(monkeypatch: pytest.MonkeyPatch) -> dict[str, object]:
+    """A session's memory, without a browser."""
+    kept: dict[str, object] = {}
+    stand_in = SimpleNamespace(session_state=kept, context=SimpleNamespace(cookies={}))
+    monkeypatch.setattr(session, "st", stand_in)
+    return kept
+
+
+def test_uploads_lie_in_a_folder_that_nobody_guesses_or_reads(
+    state: dict[str, object], own_store: Path
+) -> None:
+    first = session.keep_upload("../../evil.png", b"one")
+    assert first.name == "evil.png"
+    assert first.path.read_bytes() == b"one"
+    assert first.path.parent.parent == own_store / "uploads"
+    assert first.path.parent.stat().st_mode & 0o077 == 0
+    assert len(first.path.parent.name) >= 20
+    assert session.keep_upload("again.png", b"one").path == first.path
+    state.clear()
+    other = session.keep_upload("evil.png", b"one")
+    assert other.path != first.path
+    assert other.path.name == first.path.name
+
+
+def test_what_comes_of_an_upload_has_an_owner(state: dict[str, object], own_store: Path) -> None:
+    kept = str(session.keep_upload("m.onnx", b"x").path)
+    public = ConvertRequest()
+    assert session.uploads_owner(public) is None
+    for own in (
+        replace(public, model=ModelChoice(onnx=kept)),
+        replace(public, model=ModelChoice(checkpoint=kept)),
+        replace(public, model=ModelChoice(labels=kept)),
+        replace(public, calibration=CalibrationChoice(folder=str(Path(kept).parent))),
+    ):
+        assert session.uploads_owner(own) == session.owner()
+    elsewhere = replace(public, model=ModelChoice(onnx=str(own_store / "m.onnx")))
+    assert session.uploads_owner(elsewhere) is None
+
+
+def test_a_browser_is_known_again_and_two_are_not_one(state: dict[str, object]) -> None:
+    cookies: dict[str, str] = session.st.context.cookies  # type: ignore[assignment]
+    owners = []
+    for token, mask in ((1, 0), (1, 7), (2, 0)):
+        state.clear()
+        masked = bytes([token ^ mask] * 16).hex()
+        cookies["_streamlit_xsrf"] = f"2|{bytes([mask] * 4).hex()}|{masked}|1"
+        owners.append(session.owner())
+    assert owners[0] == owners[1] != owners[2]
+    cookies.clear()
+    state.clear()
+    unknown = session.owner()
+    assert unknown == session.owner()
+    state.clear()
+    assert session.owner() != unknown
+
+
+def test_the_page_names_how_long_uploads_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "removed 24 hours after" in session.uploads_kept()
+    monkeypatch.setenv("QLAB_UPLOAD_HOURS", "1.5")
+    assert "removed 1.5 hours after" in session.uploads_kept()
+
+
+def test_downloads_have_addresses_of_their_own_each_time(own_store: Path) -> None:
+    tiny_run(own_store / "runs" / "tiny")
+    found = []
+    for _ in range(2):
+        test = opened(DETAILS)
+        assert not test.exception
+        found.append({button.proto.deferred_file_id for button in test.get("download_button")})
+    assert all(len(name) == 32 for names in found for name in names)
+    assert found[0].isdisjoint(found[1])
+    assert "manifest" not in str(found)
+
+
+@pytest.fixture
+def held() -> Iterator[Job[bool]]:
+    """A job of somebody who closed the page."""
+    release = threading.Event()
+    job = Job("Converting mine", lambda job: release.wait(30)).start()
+    BOARD.add("me", "convert", "", job)
+    yield job
+    release.set()
+    assert job.wait(5)
+    BOARD.forget(job)
+
+
+def shown(owner: str) -> str:
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    test.switch_page(str(CONVERT.relative_to(ROOT)))
+    test.session_state["qlab_owner"] = owner
+    test.session_state["qlab_job_catalog"] = Job("", lambda job: ()).start()
+    test.session_state["qlab_job_catalog"].wait(5)
+    test.run()
+    assert not test.exception
+    words = [element.value for element in (*test.markdown, *test.caption)]
+    return " ".join([*words, *(button.label for button in test.button)])
+
+
+def test_coming_back_finds_the_job_and_a_stranger_does_not(held: Job[bool]) -> None:
+    assert "Converting mine" in shown("me")
+    assert "Cancel" in shown("me")
+    assert "Converting mine" not in shown("you")
+
+
+def test_what_a_stopped_server_interrupted_is_shown_to_its_owner(own_store: Path) -> None:
+    # A note that nobody holds is what a killed server leaves.
+    from engine import under_way
+
+    note = noted(UnderWay("me", "Converting <b>mine</b>", ConvertRequest()))
+    note.__enter__()
+    (place,) = (own_store / "jobs").iterdir()
+    copy = own_store / "jobs" / "left"
+    copy.mkdir()
+    for file in place.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    note.__exit__(None, None, None)
+    assert len(under_way.interrupted("me")) == 1
+    mine = shown("me")
+    assert r"\<b\>mine\</b\>** was interrupted" in mine
+    assert "Go on" in mine
+    assert "Drop it" in mine
+    assert "interrupted" not in shown("you")
