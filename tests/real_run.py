@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import gettempdir, mkdtemp
 
 import engine
 from engine.runs import Run
@@ -16,8 +16,13 @@ CALIBRATION_COUNT = 16
 
 @cache
 def real_store() -> Path:
-    """A store that lives as long as the test process."""
-    return Path(mkdtemp(prefix="qlab-tests-"))
+    """A store that lives as long as the test run; processes of one run share it."""
+    shared = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+    if shared is None:
+        return Path(mkdtemp(prefix="qlab-tests-"))
+    folder = Path(gettempdir()) / f"qlab-tests-{shared}"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @cache
