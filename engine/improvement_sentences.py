@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from engine import formats
 from engine.layer_errors.records import kind_of
-from engine.types import Flip, OptimizedLayer, VariantComparison
+from engine.types import Flip, FloatLayer, OptimizedLayer, VariantComparison
 
 _SAME = 0.02
 
@@ -94,7 +94,7 @@ def overlap_note(shared: int, pictures: int) -> str:
     )
 
 
-def layer_title(layer: OptimizedLayer) -> str:
+def layer_title(layer: OptimizedLayer | FloatLayer) -> str:
     """What a person calls a layer: "depthwise layer 26", as on the page Layers."""
     return layer.name if layer.index is None else f"{kind_of(layer.op)} {layer.index}"
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from engine import formats
+from engine.improvement_sentences import layer_title
 from engine.mixed_precision import MixedCurve
 from engine.types import MixedPoint
 
 _SAME = 1.02
+_MOST_NAMED = 8
 
 
 def curve_headline(curve: MixedCurve, chosen: MixedPoint) -> str:
@@ -47,3 +49,14 @@ def monotone_sentence(curve: MixedCurve) -> str | None:
         f"The error rises at {', '.join(str(point.layers) for point in rises)} layers: what those "
         "add had made up for roundings elsewhere, to which the integer model was fitted."
     )
+
+
+def kept_sentence(point: MixedPoint) -> str:
+    """Which layers are in float32, the one that wins most first."""
+    titles = [layer_title(layer) for layer in point.kept]
+    more = len(titles) - _MOST_NAMED
+    if more > 1:
+        titles = [*titles[:_MOST_NAMED], f"{more} more"]
+    if len(titles) < 2:
+        return f"In float32: {titles[0]}." if titles else "No layer is in float32."
+    return f"In float32, what wins most first: {', '.join(titles[:-1])} and {titles[-1]}."

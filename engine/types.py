@@ -418,12 +418,27 @@ class OptimizedLayer:
 
 
 @dataclass(frozen=True, slots=True)
+class FloatLayer:
+    """A layer of an integer model that is computed in float32.
+
+    Attributes:
+        name: Name of its output.
+        op: The TFLite operator.
+        index: Place of its counterpart among the float32 model's operators.
+    """
+
+    name: str
+    op: str
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class MixedPoint:
     """What an integer model with some layers in float32 gives, on calibration pictures.
 
     Attributes:
         layers: How many layers with weights are computed in float32.
-        names: Names of their outputs, the one that wins most first.
+        kept: These layers, the one that wins most first.
         bytes: Size of the file.
         rms: Root mean square of the logits' differences to the float32 model's, each row's mean
             removed, in logits.
@@ -432,7 +447,7 @@ class MixedPoint:
     """
 
     layers: int
-    names: tuple[str, ...]
+    kept: tuple[FloatLayer, ...]
     bytes: int
     rms: float
     kl: float

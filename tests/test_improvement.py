@@ -10,7 +10,9 @@ import pytest
 import engine
 from engine.errors import OptionError, RunError
 from engine.improvement import calibration_digests, improvable, improved_layers, improved_name
+from engine.mixed_precision import stored_curve, time_curve
 from engine.runs import REQUEST, Run
+from engine.service import Foreground
 from engine.store import SAMPLE_IMAGES
 from tests.real_run import CALIBRATION_COUNT, real_run
 from tests.tiny_run import tiny_run
@@ -90,6 +92,15 @@ def test_layers_in_float32_bring_the_answers_closer(improved: Run) -> None:
     assert mixed < optimized
     sizes = run.sizes
     assert sizes["int8_float_io_optimized"] < sizes["int8_mixed(k=20)"] < sizes["float32"]
+    curve = stored_curve(run, "int8_mixed(k=20)")
+    assert curve is not None
+    assert curve.points[0].bytes == sizes["int8_float_io_optimized"]
+    assert curve.of_size(sizes["int8_mixed(k=20)"]).layers == 20
+    assert curve.points[-1].rms < 0.01 < curve.points[0].rms
+    timed = time_curve(run, "int8_mixed(k=20)", Foreground(), rounds=2)
+    assert timed == stored_curve(run, "int8_mixed(k=20)")
+    assert timed.timed_float32 is not None
+    assert timed.timed(0) is not None
     with pytest.raises(OptionError, match="1 to "):
         engine.convert(
             calibration_count=CALIBRATION_COUNT,

@@ -12,7 +12,7 @@ from engine.optimization.choice import Step, Wiring, float_steps
 from engine.optimization.float_layers import with_float_layers
 from engine.optimization.graph import Graph, paired
 from engine.optimization.noise import noise_of
-from engine.types import FloatArray, MixedPoint, Progress
+from engine.types import FloatArray, FloatLayer, MixedPoint, Progress
 
 Batches = Callable[[], Iterator[FloatArray]]
 Report = Callable[[Progress], None]
@@ -68,7 +68,8 @@ class MixedModels:
         self._layers = tuple(layer for step in order for layer in step.layers)
         self._ends = tuple(np.cumsum([len(step.layers) for step in order]).tolist())
         self._graph = Graph(quantized_model)
-        self._wiring = Wiring(self._graph, paired(self._graph, Graph(float_model)))
+        self._partners = paired(self._graph, Graph(float_model))
+        self._wiring = Wiring(self._graph, self._partners)
         self._batches = batches
         self._exact: FloatArray | None = None
         self._pictures: FloatArray | None = None
@@ -128,15 +129,16 @@ class MixedModels:
         answers = self._answers(model)
         return MixedPoint(
             layers=layers,
-            names=tuple(self._name(layer) for layer in self._layers[:layers]),
+            kept=tuple(self._described(layer) for layer in self._layers[:layers]),
             bytes=len(model),
             rms=rms(difference(self._exact, answers)),
             kl=float(kl(self._exact, answers).mean()),
             agreement=top1_agreement(self._exact, answers),
         )
 
-    def _name(self, layer: int) -> str:
-        return self._graph.name(self._graph.operators[layer].output)
+    def _described(self, layer: int) -> FloatLayer:
+        op = self._graph.operators[layer]
+        return FloatLayer(self._graph.name(op.output), op.name, self._partners[layer].index)
 
     def _answers(self, model: bytes) -> FloatArray:
         assert self._pictures is not None

@@ -8,7 +8,7 @@ from engine import formats, plots
 from engine.converters.recipes import recipe_named
 from engine.jobs import Job
 from engine.mixed_precision import MixedCurve, mix, mixed_name, stored_curve, time_curve
-from engine.mixed_sentences import curve_headline, monotone_sentence, worth_sentence
+from engine.mixed_sentences import curve_headline, kept_sentence, monotone_sentence, worth_sentence
 from engine.runs import Run
 from pages.components.job_button import job_button
 from pages.components.problems import plain, told
@@ -74,9 +74,8 @@ def _show_curve(run: Run, curve: MixedCurve, mixed: list[str]) -> None:
         if sentence is not None:
             st.markdown(plain(sentence))
     st.caption(
-        "On calibration pictures; the same answer as float32 on "
-        f"{formats.percent(point.agreement)} of them. In float32, the one that wins most first: "
-        f"{plain(', '.join(point.names))}."
+        f"{plain(kept_sentence(point))} On calibration pictures; the same answer as float32 on "
+        f"{formats.percent(point.agreement)} of them."
     )
     name = mixed_name(layers=layers)
     if layers != made and name not in run.variants:

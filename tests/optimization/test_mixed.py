@@ -42,7 +42,7 @@ def test_the_curve_ends_in_float32(models: MixedModels) -> None:
     assert points[-1].rms < 1e-6
     assert points[-1].agreement == 1
     assert points[-1].kl == pytest.approx(0, abs=1e-9)
-    assert len(points[-1].names) == 4
+    assert len(points[-1].kept) == 4
 
 
 def test_the_fewest_layers_are_found_between_points(models: MixedModels) -> None:
@@ -66,5 +66,8 @@ def test_a_long_curve_is_thinned_out(chain: Chain) -> None:
 
 def test_points_say_what_is_in_float32(models: MixedModels) -> None:
     point: MixedPoint = models.point(2)
-    assert set(point.names) == {"y1", "y2"}
-    assert models.point(0).names == ()
+    assert {(layer.name, layer.op, layer.index) for layer in point.kept} == {
+        ("y1", "CONV_2D", 1),
+        ("y2", "CONV_2D", 2),
+    }
+    assert models.point(0).kept == ()
