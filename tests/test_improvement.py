@@ -96,7 +96,7 @@ def test_layers_in_float32_bring_the_answers_closer(improved: Run) -> None:
     assert curve is not None
     assert curve.points[0].bytes == sizes["int8_float_io_optimized"]
     assert curve.of_size(sizes["int8_mixed(k=20)"]).layers == 20
-    assert curve.points[-1].rms < 0.01 < curve.points[0].rms
+    assert curve.points[-1].rms < 0.3 * curve.points[0].rms
     timed = time_curve(run, "int8_mixed(k=20)", Foreground(), rounds=2)
     assert timed == stored_curve(run, "int8_mixed(k=20)")
     assert timed.timed_float32 is not None

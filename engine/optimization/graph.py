@@ -238,10 +238,13 @@ class Graph:
         self.set_bias(op, real, new)
 
     def set_bias(self, op: Operator, real: FloatArray, steps: FloatArray) -> None:
-        """Write real biases on a grid of int32 with one step a channel, or one for all."""
-        limits = np.iinfo(np.int32)
+        """Write real biases as whole numbers of one step a channel, or one for all.
+
+        They are int32 beside int8 activations, int64 beside int16.
+        """
+        limits = np.iinfo(self.dtype(op.inputs[2]))
         integers = np.clip(np.rint(real / steps.astype(np.float64)), limits.min, limits.max)
-        self.set_constant(op.inputs[2], integers.astype(np.int32))
+        self.set_constant(op.inputs[2], integers.astype(limits.dtype))
         own = self._own_quantization(op.inputs[2])
         own.scale, own.zeroPoint = steps, [0] * len(steps)
 
@@ -258,7 +261,7 @@ class Graph:
 
 
 def bias_steps(source: Scale, weights: FloatArray) -> FloatArray:
-    """Steps of an int32 bias: those of the products that it is added to."""
+    """Steps of a bias: those of the products that it is added to."""
     return np.asarray(np.float32(source.step) * weights, np.float32)
 
 

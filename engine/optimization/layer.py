@@ -67,13 +67,15 @@ class Layer:
         rows: Input and float output.
         activation: TFLite's number of the fused activation function.
         source: Scale of the input.
+        bits: Of the output's integers.
 
     Attributes:
         samples: Rows that the fit may use.
     """
 
-    def __init__(self, rows: Rows, activation: int, source: Scale) -> None:
+    def __init__(self, rows: Rows, activation: int, source: Scale, bits: int = 8) -> None:
         self._rows = rows
+        self._bits = bits
         self._activation = activation
         self._source = source
         every = len(rows.target)
@@ -90,7 +92,7 @@ class Layer:
     def error(self, parameters: Parameters, sums: FloatArray) -> float:
         """Own error rms on the pictures kept out of the fit."""
         values = sums[self._judged] + parameters.bias.astype(np.float32)
-        values = Grid.of(parameters.scale, self._activation).rounded(values)
+        values = Grid.of(parameters.scale, self._activation, self._bits).rounded(values)
         values -= self._rows.target[self._judged]
         return float(np.sqrt(np.mean(np.square(values), dtype=np.float64)))
 
@@ -140,7 +142,7 @@ class Layer:
     def _with_bias(
         self, parameters: Parameters, sums: FloatArray, target: FloatArray
     ) -> Parameters:
-        grid = Grid.of(parameters.scale, self._activation)
+        grid = Grid.of(parameters.scale, self._activation, self._bits)
         return replace(
             parameters, bias=corrected(sums[: self.samples], parameters.bias, target, grid)
         )

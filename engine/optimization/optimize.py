@@ -161,13 +161,15 @@ class _Pass:
         rows = rows_of(
             graph, op, self._integers[op.inputs[0]], self._reals[partner.output], seed=op.index
         )
-        layer = Layer(rows, op.activation, source)
+        bits = 8 * graph.dtype(op.output).itemsize
+        layer = Layer(rows, op.activation, source, bits)
         start = parameters_of(graph, op)
         weights = Geometry.of(graph, op).grouped(self._floating.constant(partner.inputs[1]))
-        is_head = op is self._head
+        is_head = op is self._head and bits == 8
         if is_head:
             start = replace(start, scale=range_with_margin(self._reals[partner.output]))
-        free = not is_head and graph.may_move(op.output)
+        # Ranges of int16 cost nothing: 65,536 steps are enough for any.
+        free = not is_head and bits == 8 and graph.may_move(op.output)
         fitted = layer.fit(start, weights, free_range=free)
         if fitted.done or is_head:
             write(graph, op, fitted.parameters)
@@ -214,8 +216,11 @@ def _left_alone(graph: Graph, op: Operator) -> str | None:
     """Why an operator cannot be optimized; None where it can."""
     inputs = op.inputs[:1] if op.name in WEIGHTED else op.inputs
     edges = [*inputs, op.output]
-    if any(graph.dtype(t) != np.int8 or graph.scale(t) is None for t in edges):
-        return "not an int8 operator"
+    dtypes = {graph.dtype(t) for t in edges}
+    if dtypes not in ({np.dtype(np.int8)}, {np.dtype(np.int16)}) or None in map(graph.scale, edges):
+        return "not an integer operator"
+    if op.name == "ADD" and np.dtype(np.int16) in dtypes:
+        return "its range is not free"
     if op.name == "ADD":
         shapes = {graph.shape(t) for t in edges}
         if len(shapes) > 1 or any(graph.is_constant(t) for t in inputs):

@@ -31,11 +31,18 @@ class Grid:
     high: int
 
     @classmethod
-    def of(cls, scale: Scale, activation: int) -> Grid:
-        """The grid of an output, given TFLite's number of the fused activation function."""
+    def of(cls, scale: Scale, activation: int, bits: int = 8) -> Grid:
+        """The grid of an output.
+
+        Args:
+            scale: Of the output.
+            activation: TFLite's number of the fused activation function.
+            bits: Of the output's integers.
+        """
+        lowest, highest = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
         low, high = _BOUNDS[activation]
         ends = [
-            int(np.clip(np.rint(end / scale.step) + scale.zero, LOWEST, HIGHEST))
+            int(np.clip(np.rint(end / scale.step) + scale.zero, lowest, highest))
             for end in (low, high)
         ]
         return cls(scale, *ends)
