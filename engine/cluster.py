@@ -170,8 +170,8 @@ def finished(
                 _STAGE,
                 got="a piece of work that ended several workers one after the other",
                 expected="a result",
-                todo="Look into the workers' logs; often their memory is too small. Those of a local "
-                f"cluster write to {folder('cache') / LOG}.",
+                todo="Look into the workers' logs; often their memory is too small. A local "
+                f"cluster writes to {folder('cache') / LOG}.",
             ) from error
         place = futures.pop(future)
         future.release()
