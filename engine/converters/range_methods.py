@@ -91,11 +91,25 @@ def _least_squares(counts: IntArray, centres: FloatArray, levels: int) -> Bounds
 
 def _least_divergence(counts: IntArray, centres: FloatArray, levels: int) -> Bounds:
     """The share of the whole range whose clipped and rounded distribution loses least."""
+    counts = _without_zeros(counts, centres)
     lows, highs = _candidates(centres)
     pairs = list(zip(lows, highs, strict=True))
     losses = [_divergence(counts, centres, low, high, levels) for low, high in pairs]
     low, high = pairs[int(np.argmin(losses))]
     return float(low), float(high)
+
+
+def _without_zeros(counts: IntArray, centres: FloatArray) -> IntArray:
+    """No more values at zero than beside it.
+
+    A ReLU makes half of its values zero. They have an integer of their own whatever the range is,
+    and would otherwise count as lost with the bins that share it, the less the narrower the range.
+    """
+    zero = int(np.argmin(np.abs(centres)))
+    beside = [int(counts[i]) for i in (zero - 1, zero + 1) if 0 <= i < len(counts)]
+    fewer = counts.copy()
+    fewer[zero] = min(int(counts[zero]), max(beside))
+    return fewer
 
 
 def _divergence(

@@ -25,7 +25,7 @@ def test_a_line_a_method_with_the_best_in_the_recipes_hue() -> None:
     assert list(lines) == ["min_max", "mse"], "the best lies over the others"
     assert lines["mse"].line.color == style_of(RECIPE).hue
     assert lines["min_max"].line.color == NEUTRAL
-    assert lines["min_max"].y == pytest.approx((0.25, 0.205, 0.2, 0.2))
+    assert lines["min_max"].y == pytest.approx((0.25, 0.2045, 0.2, 0.2))
     assert lines["min_max"].error_y.array[0] == pytest.approx(0.1 / math.sqrt(2))
     assert figure.layout.title.text == enough_sentence(found, RECIPE)
     assert list(figure.layout.xaxis.ticktext) == ["8", "16", "32", "64"]
@@ -48,6 +48,13 @@ def test_nan_is_not_drawn_but_told() -> None:
     lines = {trace.name: trace for trace in figure.data}
     assert len(lines["mse"].y) == 1
     assert "mse: NaN or Inf" in " ".join(texts(figure))
+
+
+def test_a_line_that_would_dwarf_the_rest_is_told() -> None:
+    found = sweep({"min_max": {8: (0.2,), 16: (0.2,)}, "entropy": {8: (1.5,), 16: (1.5,)}})
+    figure = plots.calibration_counts(found, RECIPE)
+    assert [trace.name for trace in figure.data] == ["min_max"]
+    assert "entropy: rms 1.500, beyond this figure" in " ".join(texts(figure))
 
 
 def test_labels_of_lines_that_end_together_are_apart() -> None:
