@@ -130,11 +130,14 @@ def _log_plugin() -> WorkerPlugin:
 
 
 def _environment() -> dict[str, str]:
+    cores = os.sched_getaffinity(0)
     found = os.environ.get("PYTHONPATH")
     return {
         "PYTHONPATH": os.pathsep.join([str(_PACKAGE_PARENT), *([found] if found else [])]),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "CUDA_VISIBLE_DEVICES": "-1",
+        # As in a worker of our own, where the nanny would set 1: numpy's last bits depend on it.
+        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", str(len(cores))),
     }
 
 

@@ -81,8 +81,9 @@ def _percentile(percent: float) -> Callable[[IntArray, FloatArray, int], Bounds]
 def _least_squares(counts: IntArray, centres: FloatArray, levels: int) -> Bounds:
     """Least sum of what is clipped, squared, and of rounding's step² / 12 a value."""
     lows, highs = _candidates(centres)
-    beyond_low = np.clip(lows[:, None] - centres, 0, None) ** 2 @ counts
-    beyond_high = np.clip(centres - highs[:, None], 0, None) ** 2 @ counts
+    # Sums, not products of matrices: those differ in the last bits with the number of threads.
+    beyond_low = (np.clip(lows[:, None] - centres, 0, None) ** 2 * counts).sum(axis=1)
+    beyond_high = (np.clip(centres - highs[:, None], 0, None) ** 2 * counts).sum(axis=1)
     steps = (highs[None, :] - lows[:, None]) / (levels - 1)
     error = beyond_low[:, None] + beyond_high[None, :] + counts.sum() * steps**2 / 12
     low, high = np.unravel_index(np.argmin(error), error.shape)
