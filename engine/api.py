@@ -144,7 +144,7 @@ def compare(
             and compared in later calls, too.
         latency: Timings to show beside, as `latency` gives them.
         dask: Let a Dask cluster find the answers, shard by shard: ``local`` for two workers on
-            this machine, or a scheduler's address.
+            this machine, or a scheduler's address; see `sweep`.
         on_progress: Called for every step.
 
     Returns:
@@ -325,7 +325,8 @@ def sweep(
         seeds: Seeds of the choice among the pictures.
         ranges: Methods by which ranges follow from the values seen.
         dask: Let a Dask cluster do it: ``local`` for two workers on this machine, or a scheduler's
-            address. The figures are the same.
+            address. The figures are the same. A script that names ``local`` needs the usual
+            ``if __name__ == "__main__":``, since workers import it.
         on_progress: Called for every step.
 
     Returns:

@@ -18,14 +18,18 @@ from typing import TYPE_CHECKING, Any
 from engine import __version__
 from engine.errors import EngineError, OptionError, WorkerDied
 from engine.manifest import versions
+from engine.store import folder
 from engine.turns import turn
 from engine.types import Progress
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, WorkerPlugin
 
 LOCAL = "local"
 LOCAL_WORKERS = 2
+LOG = "dask-workers.log"
+"""In the store's cache: what the workers of the last local cluster printed."""
+
 CONNECT_SECONDS = 10
 _STAGE = "Using a Dask cluster"
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent
@@ -88,6 +92,7 @@ def connected(address: str, report: Report) -> Iterator[Client]:
             ) as cluster,
             Client(cluster) as client,
         ):
+            client.register_plugin(_log_plugin())
             yield client
         return
     try:
@@ -103,12 +108,36 @@ def connected(address: str, report: Report) -> Iterator[Client]:
         yield client
 
 
+def _log_plugin() -> WorkerPlugin:
+    """Sends what libraries print in workers, restarted ones as well, to a file of the store."""
+    from distributed import WorkerPlugin
+
+    class LogPlugin(WorkerPlugin):
+        name = "qlab-log"
+
+        def __init__(self, file: str) -> None:
+            self._file = file
+
+        def setup(self, worker: Any) -> None:
+            log = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            for stream in (1, 2):
+                os.dup2(log, stream)
+            os.close(log)
+
+    file = folder("cache") / LOG
+    file.unlink(missing_ok=True)
+    return LogPlugin(str(file))
+
+
 def _environment() -> dict[str, str]:
+    cores = os.sched_getaffinity(0)
     found = os.environ.get("PYTHONPATH")
     return {
         "PYTHONPATH": os.pathsep.join([str(_PACKAGE_PARENT), *([found] if found else [])]),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "CUDA_VISIBLE_DEVICES": "-1",
+        # As in a worker of our own, where the nanny would set 1: numpy's last bits depend on it.
+        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", str(len(cores))),
     }
 
 
@@ -144,7 +173,8 @@ def finished(
                 _STAGE,
                 got="a piece of work that ended several workers one after the other",
                 expected="a result",
-                todo="Look into the workers' logs; often their memory is too small.",
+                todo="Look into the workers' logs; often their memory is too small. A local "
+                f"cluster writes to {folder('cache') / LOG}.",
             ) from error
         place = futures.pop(future)
         future.release()

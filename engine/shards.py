@@ -25,6 +25,8 @@ from engine.runs import LOGITS, Run
 from engine.types import FloatArray, Progress
 
 if TYPE_CHECKING:
+    from distributed import Client
+
     from engine.service import Host
 
 SHARD = 250
@@ -74,14 +76,14 @@ def _shards(run: Run, column: str, pictures: tuple[Picture, ...]) -> list[Shard]
     return [(column, left[start : start + SHARD]) for start in range(0, len(left), SHARD)]
 
 
-def _keep_all(run: Run, shards: list[Shard], client: object, host: Host) -> None:
+def _keep_all(run: Run, shards: list[Shard], client: Client, host: Host) -> None:
     total = sum(len(part) for _, part in shards)
     stage = f"Showing pictures to {len({column for column, _ in shards})} models by shards"
     host.report(Progress(stage, 0, total))
     done = 0
     folder = str(run.folder.absolute())
     asked = [(folder, column, _files(part)) for column, part in shards]
-    for place, rows in finished(client, shard_answers, asked):  # type: ignore[arg-type]
+    for place, rows in finished(client, shard_answers, asked):
         column, part = shards[place]
         _keep(run, column, part, rows)
         done += len(part)

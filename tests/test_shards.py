@@ -15,11 +15,12 @@ from PIL import Image
 
 import engine
 from engine import cluster, shards
-from engine.cluster import LOCAL, check_address, check_versions, connected, finished
+from engine.cluster import LOCAL, LOG, check_address, check_versions, connected, finished
 from engine.errors import EngineError, OptionError, PictureError
 from engine.images import pictures_in
 from engine.runs import LOGITS, Run
 from engine.service import Foreground
+from engine.store import folder
 from engine.types import Progress
 from tests.tiny_run import tiny_run
 
@@ -88,6 +89,7 @@ def test_a_cluster_answers_as_one_machine_does_though_a_worker_is_killed(
     for one, other in zip(found.variants, alone.variants, strict=True):
         np.testing.assert_array_equal(one.picture_rms, other.picture_rms)
     assert not list((run.folder / LOGITS).glob("shard-*"))
+    assert "XNNPACK" in (folder("cache") / LOG).read_text(), "what libraries print goes to a log"
     again = engine.compare(run, many, variants=["float32", "int8"], dask=LOCAL)
     assert again.to_dict() == found.to_dict()
     assert len(workers) == 2, "what is known needs no cluster"

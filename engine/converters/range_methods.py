@@ -81,8 +81,9 @@ def _percentile(percent: float) -> Callable[[IntArray, FloatArray, int], Bounds]
 def _least_squares(counts: IntArray, centres: FloatArray, levels: int) -> Bounds:
     """Least sum of what is clipped, squared, and of rounding's step² / 12 a value."""
     lows, highs = _candidates(centres)
-    beyond_low = np.clip(lows[:, None] - centres, 0, None) ** 2 @ counts
-    beyond_high = np.clip(centres - highs[:, None], 0, None) ** 2 @ counts
+    # Sums, not products of matrices: those differ in the last bits with the number of threads.
+    beyond_low = (np.clip(lows[:, None] - centres, 0, None) ** 2 * counts).sum(axis=1)
+    beyond_high = (np.clip(centres - highs[:, None], 0, None) ** 2 * counts).sum(axis=1)
     steps = (highs[None, :] - lows[:, None]) / (levels - 1)
     error = beyond_low[:, None] + beyond_high[None, :] + counts.sum() * steps**2 / 12
     low, high = np.unravel_index(np.argmin(error), error.shape)
@@ -91,11 +92,25 @@ def _least_squares(counts: IntArray, centres: FloatArray, levels: int) -> Bounds
 
 def _least_divergence(counts: IntArray, centres: FloatArray, levels: int) -> Bounds:
     """The share of the whole range whose clipped and rounded distribution loses least."""
+    counts = _without_zeros(counts, centres)
     lows, highs = _candidates(centres)
     pairs = list(zip(lows, highs, strict=True))
     losses = [_divergence(counts, centres, low, high, levels) for low, high in pairs]
     low, high = pairs[int(np.argmin(losses))]
     return float(low), float(high)
+
+
+def _without_zeros(counts: IntArray, centres: FloatArray) -> IntArray:
+    """No more values at zero than beside it.
+
+    A ReLU makes half of its values zero. They have an integer of their own whatever the range is,
+    and would otherwise count as lost with the bins that share it, the less the narrower the range.
+    """
+    zero = int(np.argmin(np.abs(centres)))
+    beside = [int(counts[i]) for i in (zero - 1, zero + 1) if 0 <= i < len(counts)]
+    fewer = counts.copy()
+    fewer[zero] = min(int(counts[zero]), max(beside))
+    return fewer
 
 
 def _divergence(

@@ -102,6 +102,12 @@ def _factor(hessian: FloatArray) -> FloatArray:
     mean = diagonal.mean(dim=1, keepdim=True)
     # An input that never varies would make the matrix singular; nothing depends on its weight.
     diagonal += torch.where(mean > 0, DAMPING * mean, 1.0)
-    upper = torch.linalg.cholesky(damped.flip(1, 2)).flip(1, 2)
     unit = torch.eye(hessian.shape[1], dtype=torch.float64)
-    return np.asarray(torch.linalg.solve_triangular(upper, unit, upper=True).numpy())
+    # LAPACK's last bits depend on the number of threads, and with them which way a weight goes.
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        upper = torch.linalg.cholesky(damped.flip(1, 2)).flip(1, 2)
+        return np.asarray(torch.linalg.solve_triangular(upper, unit, upper=True).numpy())
+    finally:
+        torch.set_num_threads(threads)

@@ -6,6 +6,7 @@ import math
 
 import plotly.graph_objects as go
 
+from engine import formats
 from engine.palette import NEUTRAL, Dash, Symbol, style_of
 from engine.plots.frame import framed, noted
 from engine.sweeps.records import Sweep
@@ -19,6 +20,9 @@ _LOOKS: dict[str, tuple[Symbol, Dash]] = {
     "mse": ("diamond", "dot"),
     "entropy": ("x", "dot"),
 }
+_HIGHEST = 2.0
+"""A line that ends this many times above the best is left out."""
+
 _SHIFT = 0.06
 """Between lines, of the distance between counts, so that error bars do not lie on each other."""
 
@@ -32,20 +36,27 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
 
     Returns:
         The line of the best ranges in the recipe's hue, the others neutral; the count that is
-        enough is marked, and the title says it.
+        enough is marked, and the title says it. Lines that would dwarf the rest are told, not
+        drawn.
     """
     figure = go.Figure()
     best = best_method(sweep, recipe)
     methods = list(dict.fromkeys(group.range_method for group in sweep.of(recipe)))
     counts = sorted({group.count for group in sweep.of(recipe)})
-    broken = []
+    told = []
+    highest = _HIGHEST * max(
+        (g.rms.mean for g in line(sweep, recipe, best) if not math.isnan(g.rms.mean)), default=0.0
+    )
     # The best last, so that it lies over the others.
     for method in sorted(methods, key=lambda name: name == best):
         groups = line(sweep, recipe, method)
         shift = (methods.index(method) - (len(methods) - 1) / 2) * _SHIFT
         finite = [group for group in groups if not math.isnan(group.rms.mean)]
         if len(finite) < len(groups):
-            broken.append(f"{method}: NaN or Inf")
+            told.append(f"{method}: NaN or Inf")
+        if finite and method != best and (rms := finite[-1].rms.mean) > highest:
+            told.append(f"{method}: rms {formats.logits(rms)}, beyond this figure")
+            continue
         hue = style_of(recipe).hue if method == best else NEUTRAL
         symbol, dash = _LOOKS[method]
         figure.add_trace(
@@ -69,7 +80,7 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
                 ),
             )
         )
-    _label(figure, sweep, recipe, best)
+    _label(figure, recipe, best)
     _mark(figure, counts, enough(line(sweep, recipe, best)))
     figure.update_xaxes(
         tickmode="array", tickvals=list(range(len(counts))), ticktext=[str(n) for n in counts]
@@ -83,19 +94,19 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
     )
     title = {"text": enough_sentence(sweep, recipe), "font": {"size": 16}, "x": 0, "xref": "paper"}
     figure.update_layout(title=title, margin_t=56, margin_r=130)
-    return noted(figure, broken)
+    return noted(figure, told)
 
 
 def _bar(deviation: float) -> float:
     return 0.0 if math.isnan(deviation) else deviation
 
 
-def _label(figure: go.Figure, sweep: Sweep, recipe: str, best: str) -> None:
+def _label(figure: go.Figure, recipe: str, best: str) -> None:
     """Name the lines at their right ends, those that end close together below each other."""
     ends = [(trace.y[-1], trace.x[-1], trace.name) for trace in figure.data if len(trace.y)]
     if not ends:
         return
-    tallest = max(max(group.rms.worst for group in sweep.of(recipe)), 1e-12)
+    tallest = max(max(value for trace in figure.data for value in trace.y), 1e-12)
     gap, height = 0.055 * tallest, math.inf
     for value, place, method in sorted(ends, reverse=True):
         height = min(value, height - gap)

@@ -31,7 +31,7 @@ from engine.run.tflite_runner import TfliteRunner
 from engine.runs import SAVEDMODEL, WORK, Run
 from engine.store import SAMPLE_IMAGES
 from engine.sweeps.records import SweepCell
-from engine.sweeps.stored import encoded, keep_cell
+from engine.sweeps.stored import encoded, keep_cell, known_cell
 from engine.types import FloatArray, Layout, Progress
 
 _FROM_RUN = (f"{WORK}/{SAVEDMODEL}", f"{WORK}/{FLOAT32.name}.tflite")
@@ -54,7 +54,9 @@ def make_cells(request: SweepRequest, report: Callable[[Progress], None], worker
     with Bench(request, workers) as bench:
         for done, name in enumerate(request.cells):
             report(Progress(title(name), done, total))
-            keep_cell(Path(request.folder), bench.cell(name))
+            # Another process may have made it while this one waited for its turn.
+            if known_cell(Path(request.folder), name) is None:
+                keep_cell(Path(request.folder), bench.cell(name))
 
 
 def title(name: str) -> str:

@@ -8,7 +8,8 @@ from engine import formats
 from engine.sweeps.records import Sweep, SweepGroup
 
 NEAR = 0.05
-"""An error this share above that with the most pictures counts as the same."""
+"""An rms this share above that with the most pictures counts as the same; a KL divergence, which
+goes with the square of small errors, of twice this share."""
 
 _METHODS = {
     "min_max": "from the smallest to the largest value",
@@ -44,7 +45,8 @@ def line(sweep: Sweep, recipe: str, method: str) -> tuple[SweepGroup, ...]:
 def enough(groups: tuple[SweepGroup, ...]) -> int | None:
     """The smallest count from which on no choice of pictures is worse than more would be.
 
-    That is: from there on, no seed's rms is more than `NEAR` above the mean at the largest count.
+    That is: from there on, no seed's rms and KL are further above the means at the largest count
+    than `NEAR` allows.
 
     Args:
         groups: Of one recipe and range method, from few pictures to many.
@@ -55,13 +57,23 @@ def enough(groups: tuple[SweepGroup, ...]) -> int | None:
     """
     if len(groups) < 2 or any(math.isnan(group.rms.worst) for group in groups):
         return None
-    limit = (1 + NEAR) * groups[-1].rms.mean
     found = groups[-1].count
     for group in reversed(groups[:-1]):
-        if group.rms.worst > limit:
+        if _excess(group, groups[-1]) is not None:
             break
         found = group.count
     return found
+
+
+def _excess(group: SweepGroup, most: SweepGroup) -> tuple[str, float] | None:
+    """A figure whose worst seed is too far above the mean with the most pictures, and its share."""
+    for name, spread, goal, near in (
+        ("rms", group.rms, most.rms.mean, NEAR),
+        ("KL divergence", group.kl, most.kl.mean, 2 * NEAR),
+    ):
+        if spread.worst > (1 + near) * goal:
+            return name, spread.worst / goal - 1 if goal else math.inf
+    return None
 
 
 def enough_sentence(sweep: Sweep, recipe: str) -> str:
@@ -75,18 +87,18 @@ def enough_sentence(sweep: Sweep, recipe: str) -> str:
         return f"{recipe} was calibrated on {pictures} alone: that says nothing about more"
     found = enough(groups)
     assert found is not None, "figures are numbers, and counts are several"
-    if found == most:
-        before = groups[-2]
-        worse = before.rms.worst / groups[-1].rms.mean - 1
+    excess = _excess(groups[-2], groups[-1])
+    if excess is not None:
+        figure, share = excess
+        higher = "many times" if math.isinf(share) else formats.percent(share)
         return (
             f"Fewer than {most} calibration pictures are too few for {recipe}: with "
-            f"{before.count}, the error can be {formats.percent(worse)} higher"
+            f"{groups[-2].count}, its {figure} can be {higher} higher"
         )
-    verb = "is" if found == 1 else "are"
-    noun = "picture" if found == 1 else "pictures"
+    verb, noun = ("is", "picture") if found == 1 else ("are", "pictures")
     return (
-        f"{found} calibration {noun} {verb} enough for {recipe}: {most} do not bring it "
-        f"{NEAR:.0%} closer to float32".replace("%", " %")
+        f"{found} calibration {noun} {verb} enough for {recipe}: {most} bring it no closer to "
+        "float32"
     )
 
 

@@ -64,6 +64,14 @@ def test_entropy_cuts_the_long_tail_and_keeps_the_body() -> None:
     assert -15 < low < -3
 
 
+@pytest.mark.parametrize("zeros", [20_000, 100_000, 5_000_000])
+def test_zeros_of_a_relu_do_not_narrow_the_range(zeros: int) -> None:
+    values = np.abs(np.random.default_rng(3).normal(0, 1, 100_000)).astype(np.float32)
+    alone = bounds(values, "entropy", low=0.0)
+    assert alone[1] > 0.9 * values.max()
+    assert bounds(np.append(np.zeros(zeros, np.float32), values), "entropy") == alone
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a_constant_keeps_its_bounds(method: RangeMethod) -> None:
     assert bounds(np.full(10, 2.5, np.float32), method) == (2.5, 2.5)

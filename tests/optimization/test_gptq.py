@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.optimization.gptq import DAMPING, best_steps, gptq
+from engine.optimization.gptq import DAMPING, _factor, best_steps, gptq
 from engine.optimization.products import covariance
 
 
@@ -27,6 +27,23 @@ def test_inputs_that_never_vary_are_rounded_plainly() -> None:
     hessian = np.zeros((1, 3, 3))
     found = gptq(np.array([[[0.4, 1.6, -300.0]]]), np.ones((1, 1)), hessian)
     np.testing.assert_array_equal(found, [[[0, 2, -127]]])
+
+
+def test_the_factor_does_not_depend_on_the_number_of_threads() -> None:
+    import torch
+
+    rows = np.random.default_rng(0).normal(0, 1, (1, 700, 400)).astype(np.float32)
+    hessian = covariance(rows)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            found.append(_factor(hessian))
+            assert torch.get_num_threads() == threads
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(found[0], found[1])
 
 
 def test_groups_and_blocks_give_what_each_alone_gives() -> None:

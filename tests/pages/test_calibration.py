@@ -73,8 +73,8 @@ def test_the_button_sweeps_and_the_page_shows_what_was_found(
     assert not test.exception
     title = test.title[0].value.replace("\\", "")
     assert title == (
-        "Fewer than 16 calibration pictures are too few for int8_float_io: with 8, the error can "
-        "be 100.0 % higher"
+        "Fewer than 16 calibration pictures are too few for int8_float_io: with 8, its rms can be "
+        "100.0 % higher"
     )
     captions = " ".join(element.value for element in test.caption).replace("\\", "")
     assert "All 8 models of this sweep are measured" in captions

@@ -24,12 +24,11 @@ def test_enough_by_hand() -> None:
     assert best_method(found, RECIPE) == "mse"
     # 0.104 is the worst of 16 pictures: within 5 % of 0.1; 0.3 of 8 is not.
     assert enough(line(found, RECIPE, "mse")) == 16
-    # 0.21 is exactly 5 % above 0.2.
+    # 0.209 is 4.5 % above 0.2, and its square 9.2 % above that of 0.2.
     assert enough(line(found, RECIPE, "min_max")) == 16
     said = enough_sentence(found, RECIPE)
     assert said == (
-        "16 calibration pictures are enough for int8_float_io: 64 do not bring it 5 % closer to "
-        "float32"
+        "16 calibration pictures are enough for int8_float_io: 64 bring it no closer to float32"
     )
 
 
@@ -37,8 +36,24 @@ def test_one_unlucky_choice_makes_a_count_too_small() -> None:
     found = sweep({"mse": {8: (0.1, 0.1), 16: (0.1, 0.12), 32: (0.1, 0.1)}})
     assert enough(line(found, RECIPE, "mse")) == 32
     assert enough_sentence(found, RECIPE) == (
-        "Fewer than 32 calibration pictures are too few for int8_float_io: with 16, the error can "
+        "Fewer than 32 calibration pictures are too few for int8_float_io: with 16, its rms can "
         "be 20.0 % higher"
+    )
+
+
+def test_kl_counts_as_well() -> None:
+    few = cell("mse", 8, 0, 0.1, kl=0.0112)
+    found = Sweep(BASIS, (few, cell("mse", 16, 0, 0.1)))
+    assert enough(line(found, RECIPE, "mse")) == 16
+    assert enough_sentence(found, RECIPE).endswith("its KL divergence can be 12.0 % higher")
+
+
+def test_without_any_error_few_are_enough_and_some_error_is_not() -> None:
+    assert "8 calibration pictures are enough" in enough_sentence(
+        sweep({"mse": {8: (0.0,), 16: (0.0,)}}), RECIPE
+    )
+    assert enough_sentence(sweep({"mse": {8: (0.1,), 16: (0.0,)}}), RECIPE).endswith(
+        "its rms can be many times higher"
     )
 
 
