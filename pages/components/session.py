@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,6 +23,7 @@ from pages.components.sharing import account, browser_token
 
 _RUN, _PICTURES, _FOLDER, _REFERENCE = "qlab_run", "qlab_pictures", "qlab_folder", "qlab_reference"
 _OWNER = "qlab_owner"
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 def owner() -> str:
@@ -104,12 +106,15 @@ def keep_upload(name: str, content: bytes) -> Picture:
         content: The file.
 
     Returns:
-        The file under this session's own folder, named by its content.
+        The file under this session's own folder, in a folder named by its content.
     """
-    path = _own_folder() / (hashlib.sha256(content).hexdigest() + Path(name).suffix.lower()[:12])
+    shown = Path(name).name
+    safe = _UNSAFE.sub("_", Path(shown).stem).strip("_.")[:40] or "file"
+    suffix = _UNSAFE.sub("", Path(shown).suffix.lower())[:12]
+    path = _own_folder() / hashlib.sha256(content).hexdigest() / (safe + suffix)
     if not path.exists():
         write_whole(path, content)
-    return picture_at(path, Path(name).name)
+    return picture_at(path, shown)
 
 
 def keep_folder(files: Iterable[Picture]) -> Path:
@@ -126,7 +131,7 @@ def keep_folder(files: Iterable[Picture]) -> Path:
     folder = _own_folder() / f"set-{digest[:16]}"
     folder.mkdir(exist_ok=True)
     for file in kept:
-        target = folder / file.path.name
+        target = folder / (file.sha256 + file.path.suffix)
         if not target.exists():
             target.hardlink_to(file.path)
     return folder

@@ -38,14 +38,44 @@ def test_uploads_lie_in_a_folder_that_nobody_guesses_or_reads(
     first = session.keep_upload("../../evil.png", b"one")
     assert first.name == "evil.png"
     assert first.path.read_bytes() == b"one"
-    assert first.path.parent.parent == own_store / "uploads"
-    assert first.path.parent.stat().st_mode & 0o077 == 0
-    assert len(first.path.parent.name) >= 20
+    mine = first.path.parent.parent
+    assert mine.parent == own_store / "uploads"
+    assert mine.stat().st_mode & 0o077 == 0
+    assert len(mine.name) >= 20
     assert session.keep_upload("again.png", b"one").path == first.path
     state.clear()
     other = session.keep_upload("evil.png", b"one")
     assert other.path != first.path
     assert other.path.name == first.path.name
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("my model.onnx", "my_model.onnx"),
+        ("../../etc/passwd", "passwd"),
+        (".hidden", "hidden"),
+        ("x" * 300 + ".PNG", "x" * 40 + ".png"),
+        ("a\nb.png", "a_b.png"),
+        ("<b>.png", "b.png"),
+        ("..", "file"),
+        ("", "file"),
+        ("\N{SNOWMAN}.png", "file.png"),
+    ],
+)
+@pytest.mark.usefixtures("state")
+def test_a_name_from_outside_becomes_a_plain_one(own_store: Path, name: str, kept: str) -> None:
+    path = session.keep_upload(name, b"x").path
+    assert path.name == kept
+    assert path.resolve().is_relative_to(own_store / "uploads")
+
+
+@pytest.mark.usefixtures("state")
+def test_a_set_of_pictures_keeps_both_of_the_same_name() -> None:
+    kept = [session.keep_upload("photo.png", content) for content in (b"one", b"two")]
+    folder = session.keep_folder(kept)
+    assert {path.read_bytes() for path in folder.iterdir()} == {b"one", b"two"}
+    assert session.keep_folder(kept[::-1]) == folder
 
 
 def test_what_comes_of_an_upload_has_an_owner(state: dict[str, object], own_store: Path) -> None:
