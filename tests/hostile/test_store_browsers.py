@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import re
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
 
 from engine.runs import Run
 from tests.hostile.conftest import Noted
-from tests.hostile.servers import Server
+from tests.hostile.servers import ROOT, Server
 from tests.test_browser import CHROMIUM, FLAGS
 from tests.test_own_onnx import SIZE, classifier
 from tests.tiny_run import tiny_run
@@ -175,3 +176,36 @@ def test_a_closed_page_and_a_killed_server_lose_nothing(
         expect(page.get_by_role("heading", name="mine became")).to_be_visible(timeout=120_000)
         assert page.get_by_text("was interrupted").count() == 0
     noted("closed page, killed server", 1, "the work is found again, and gone on with")
+
+
+def test_the_headers_of_the_proxy_let_the_dashboard_work(
+    own_store: Path, browser: Browser, noted: Noted
+) -> None:
+    tiny_run(own_store / "runs" / "tiny")
+    text = (ROOT / "deploy" / "nginx.conf").read_text()
+    headers = dict(re.findall(r'add_header (\S+) "(.*)" always;', text))
+    complaints: list[str] = []
+
+    def add_headers(route: Route) -> None:
+        response = route.fetch()
+        route.fulfill(response=response, headers={**response.headers, **headers})
+
+    def hear(message: ConsoleMessage) -> None:
+        if "Security Policy" in message.text or "Permissions" in message.text:
+            complaints.append(message.text)
+
+    with Server(own_store) as server:
+        page = browser.new_context().new_page()
+        page.on("console", hear)
+        page.route("**/*", add_headers)
+        page.goto(server.address)
+        go_to(page, "Latency and size")
+        expect(page.locator(".js-plotly-plot").first).to_be_visible()
+        go_to(page, "Predictions")
+        expect(page.locator(".q-row img").first).to_be_visible()
+        page.evaluate("fetch('https://elsewhere.invalid/').catch(() => null)")
+        page.wait_for_timeout(500)
+    # The last one shows that the policy was in force.
+    assert [text for text in complaints if "elsewhere.invalid" not in text] == []
+    assert complaints
+    noted("security headers of deploy/nginx.conf", 1, "the dashboard works, others are not called")

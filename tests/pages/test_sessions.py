@@ -20,6 +20,7 @@ from tests.pages.test_pages import ROOT, opened
 from tests.tiny_run import tiny_run
 
 DETAILS = ROOT / "pages" / "dashboard" / "run_details.py"
+CATALOG = SimpleNamespace(active=False, error=None, state="done", result=())
 CONVERT = ROOT / "pages" / "dashboard" / "convert.py"
 
 
@@ -42,7 +43,7 @@ def test_uploads_lie_in_a_folder_that_nobody_guesses_or_reads(
     assert mine.parent == own_store / "uploads"
     assert mine.stat().st_mode & 0o077 == 0
     assert len(mine.name) >= 20
-    assert session.keep_upload("again.png", b"one").path == first.path
+    assert session.keep_upload("evil.png", b"one").path == first.path
     state.clear()
     other = session.keep_upload("evil.png", b"one")
     assert other.path != first.path
@@ -144,8 +145,7 @@ def shown(owner: str) -> str:
     test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     test.switch_page(str(CONVERT.relative_to(ROOT)))
     test.session_state["qlab_owner"] = owner
-    test.session_state["qlab_job_catalog"] = Job("", lambda job: ()).start()
-    test.session_state["qlab_job_catalog"].wait(5)
+    test.session_state["qlab_job_catalog"] = CATALOG
     test.run()
     assert not test.exception
     words = [element.value for element in (*test.markdown, *test.caption)]
