@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -127,6 +128,19 @@ def test_downloads_have_addresses_of_their_own_each_time(own_store: Path) -> Non
     assert all(len(name) == 32 for names in found for name in names)
     assert found[0].isdisjoint(found[1])
     assert "manifest" not in str(found)
+
+
+def test_clicks_leave_nothing_behind(own_store: Path) -> None:
+    tiny_run(own_store / "runs" / "tiny")
+    test = opened(DETAILS)
+    process = psutil.Process()
+    counts = []
+    for click in range(12):
+        test.get("button_group")[0].set_value(("int8", "float32")[click % 2])
+        test.run()
+        assert not test.exception
+        counts.append((process.num_fds(), process.num_threads(), len(process.children())))
+    assert counts[-1] <= counts[2]
 
 
 @pytest.fixture
