@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -27,9 +26,8 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
-SESSIONS, RERUNS = 10, 1000
+SESSIONS = 10
 MB = 1e6
-OTHERS = ("Predictions", "Logit differences", "Latency and size", "Convert")
 
 
 @pytest.fixture
@@ -108,40 +106,6 @@ def test_ten_sessions_at_once(
         assert "Traceback" not in server.said.read_text()
         assert grown < 100 * MB
     noted("browser sessions at once", count, f"every answer its own, memory +{grown / MB:.0f} MB")
-
-
-def test_eight_hours_of_clicks(
-    own_store: Path, browser: Browser, scaled: Callable[[int], int], noted: Noted
-) -> None:
-    tiny_run(own_store / "runs" / "tiny")
-    count, warm = scaled(RERUNS), min(100, scaled(RERUNS))
-    with Server(own_store) as server:
-        page = new_page(browser, server.address)
-        go_to(page, "Predictions")
-        expect(page.locator(".q-row").first).to_be_visible()
-        go_to(page, "Run details")
-
-        def click(times: int) -> None:
-            for number in range(times):
-                name = ("float32", "int8")[number % 2]
-                page.get_by_test_id("stMain").get_by_text(name, exact=True).first.click()
-                expect(page.get_by_role("heading", name=name)).to_be_visible()
-                if number % 20 == 19:
-                    go_to(page, OTHERS[number // 20 % len(OTHERS)])
-                    expect(page.locator("h1")).to_be_visible()
-                    go_to(page, "Run details")
-
-        click(warm)
-        memory, handles, workers = server.resident(), server.handles(), len(server.workers())
-        click(count)
-        gc.collect()
-        grown, more = server.resident() - memory, server.handles() - handles
-        assert grown < 50 * MB
-        assert more <= 5
-        assert len(server.workers()) <= workers
-        assert page.get_by_text("Traceback").count() == 0
-        assert "Traceback" not in server.said.read_text()
-    noted("reruns", count, f"memory +{grown / MB:.0f} MB, handles {more:+d}, no process left")
 
 
 def test_a_closed_page_and_a_killed_server_lose_nothing(
