@@ -17,13 +17,6 @@ pytestmark = [pytest.mark.hostile, pytest.mark.slow]
 RERUNS, WARM, MB = 1000, 60, 1e6
 NAMES = "run_details predictions logit_differences latency_and_size convert improve"
 PAGES = NAMES.split()
-    "run_details",
-    "predictions",
-    "logit_differences",
-    "latency_and_size",
-    "convert",
-    "improve",
-)
 
 
 def test_eight_hours_of_clicks(own_store: Path, scaled: Callable[[int], int], noted: Noted) -> None:
