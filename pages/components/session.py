@@ -14,6 +14,7 @@ from engine import service, store
 from engine.disk import write_whole
 from engine.errors import RunError
 from engine.images import Picture, picture_at, pictures_in
+from engine.job_board import RUNS_ON_SHOW
 from engine.making import mark_used
 from engine.requests import ConvertRequest
 from engine.runs import Run
@@ -48,15 +49,18 @@ def known_runs() -> tuple[Run, ...]:
 
 
 def current_run() -> Run | None:
-    """The run on show: the one chosen, else the newest; None where there is none."""
-    chosen = st.session_state.get(_RUN)
+    """The run on show: the one chosen, else the newest; None where there is none.
+
+    Whoever comes back in a new session sees the run chosen last.
+    """
+    chosen = st.session_state.get(_RUN) or RUNS_ON_SHOW.of(owner())
     if chosen is not None:
         try:
             run = Run.open(chosen)
             mark_used(run.folder)
             return run
         except RunError:
-            del st.session_state[_RUN]
+            st.session_state.pop(_RUN, None)
     runs = known_runs()
     return runs[0] if runs else None
 
@@ -64,6 +68,7 @@ def current_run() -> Run | None:
 def choose_run(folder: Path) -> None:
     """Put another run on show."""
     st.session_state[_RUN] = str(folder)
+    RUNS_ON_SHOW.note(owner(), str(folder))
 
 
 def reference(run: Run) -> str:
