@@ -6,28 +6,24 @@ import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from engine.calibrations import Calibration, Calibrations
-from engine.checksums import FileRecord, records_under, write_kept
 from engine.comparison.hops import check_answers_follow, check_hop, check_reference
+from engine.conversion_record import ONNX, PYTORCH, write_manifest
 from engine.converters.artifact import artifact_of
 from engine.converters.depthwise_parts import with_depthwise_in_parts
-from engine.converters.recipes import FLOAT32, Recipe, in_order, recipe_named, recipes_named
+from engine.converters.recipes import FLOAT32, Recipe, recipes_named
 from engine.core_files import CoreFiles
 from engine.finished_stages import (
-    RECORD,
     OriginalModel,
     finished_in,
     keep_finished,
     without_others,
 )
 from engine.images import pictures_in
-from engine.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, command_line, versions
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertTask
@@ -36,14 +32,13 @@ from engine.run.onnx_runner import OnnxRunner
 from engine.run.savedmodel_runner import SavedModelRunner
 from engine.run.tflite_runner import TfliteRunner
 from engine.run.torch_runner import TorchRunner
-from engine.runs import ONNX_FILE, REQUEST, SAVEDMODEL, WORK, Run
+from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.sources import model_source
 from engine.store import SAMPLE_IMAGES
 from engine.types import Artifact, CalibrationInfo, FloatArray, Layout, Progress, Stage
 
 CHECK_PICTURES = 4
 FLOAT_TOLERANCE = 1e-3
-PYTORCH, ONNX = "pytorch", "onnx"
 _TITLES = {
     PYTORCH: "Building the network",
     ONNX: "PyTorch to ONNX",
@@ -80,6 +75,8 @@ class Conversion:
         Raises:
             EngineError: A stage failed.
         """
+        if self._finished.stages:
+            self._say(f"Going on after {self._finished.stages[-1].name}, which was made before")
         if self._base is None:
             model = self._make_savedmodel()
         else:
@@ -168,8 +165,8 @@ class Conversion:
             self._task.request.allow_flex,
             self._say,
         )
-        alone = FLOAT32 not in self._recipes and self._base is None
-        if alone and FLOAT32.name not in self._finished.names:
+        core = self._find(f"{WORK}/{FLOAT32.name}.tflite")
+        if core is None and FLOAT32 not in self._recipes:
             started = self._begin(f"SavedModel to TFLite: {FLOAT32.name}")
             self._finish_tflite(FLOAT32, started, self._cores.of(FLOAT32), model)
         for recipe in self._recipes:
@@ -262,56 +259,14 @@ class Conversion:
         self._report(Progress(what, done, max(total, done + 1)))
 
     def _write_manifest(self, model: OriginalModel, artifacts: tuple[Artifact, ...]) -> None:
-        old = self._base.manifest if self._base else None
-        request = self._task.request
-        every = {artifact.variant: artifact for artifact in (old.artifacts if old else ())}
-        every |= {artifact.variant: artifact for artifact in artifacts}
-        recipes = in_order({recipe_named(name) for name in every})
-        names = tuple(recipe.name for recipe in recipes)
-        finished = self._finished
-        calibrations = {**(old.calibrations if old else {}), **finished.calibrations}
-        calibration = self._own_calibration() or (old.calibration if old else None)
-        float32 = self._find(f"{WORK}/{FLOAT32.name}.tflite")
-        assert float32 is not None, "float32 is a rung of every ladder"
-        kept = tuple(
-            replace(stage, reused=True)
-            for stage in (old.stages if old else ())
-            if stage.name not in finished.names
+        write_manifest(
+            self._task,
+            self._base,
+            self._finished,
+            model,
+            artifacts,
+            calibration=self._own_calibration(),
         )
-        manifest = Manifest(
-            schema_version=SCHEMA_VERSION,
-            key=self._task.key,
-            created_at=old.created_at if old else datetime.now(UTC).isoformat(timespec="seconds"),
-            model=model.identity,
-            preprocess=model.preprocess,
-            labels=model.labels,
-            layout=model.layout,
-            opset=model.opset,
-            allow_flex=request.allow_flex,
-            lowering=request.lowering,
-            recipes=recipes,
-            calibration=calibration,
-            calibrations=calibrations,
-            stages=_in_order(kept + finished.stages, names),
-            artifacts=tuple(every[name] for name in names),
-            float32_bytes=float32.stat().st_size,
-            versions=versions(),
-            command=command_line(request, names),
-            files=self._records(),
-        )
-        write_kept(self._side / REQUEST, msgspec.json.encode(request))
-        (self._side / FILE_NAME).write_bytes(manifest.to_json())
-        (self._side / RECORD).unlink()
-
-    def _records(self) -> dict[str, FileRecord]:
-        """Checksums of what this conversion wrote, and of what the run has of earlier ones."""
-        new = records_under(self._side, dict(self._finished.files))
-        new.pop(RECORD, None)
-        if self._base is None:
-            return new
-        base = self._base
-        old = {k: v for k, v in base.manifest.files.items() if (base.folder / k).is_file()}
-        return {**old, **new}
 
     def _own_calibration(self) -> CalibrationInfo | None:
         """The run's own; with what a stage that was finished earlier found about it."""
@@ -324,11 +279,6 @@ def _present(base: Run) -> tuple[str, ...]:
     """Variants of a run whose files were not set apart."""
     made = base.manifest.artifacts
     return tuple(card.variant for card in made if (base.folder / card.file).is_file())
-
-
-def _in_order(stages: tuple[Stage, ...], variants: tuple[str, ...]) -> tuple[Stage, ...]:
-    names = [PYTORCH, ONNX, SAVEDMODEL, FLOAT32.name, *variants]
-    return tuple(sorted(stages, key=lambda stage: names.index(stage.name)))
 
 
 def check_inputs(preprocess: PreprocessSpec) -> FloatArray:

@@ -66,4 +66,5 @@ def set_run_apart(place: Path, apart: Path) -> None:
         apart: The folder of damaged runs, on the same disk.
     """
     apart.mkdir(parents=True, exist_ok=True)
-    os.replace(place, apart / f"{place.name}-{time.time_ns()}")
+    with contextlib.suppress(FileNotFoundError):  # another process was quicker
+        os.replace(place, apart / f"{place.name}-{time.time_ns()}")

@@ -67,5 +67,33 @@ class JobBoard:
             self._entries = [entry for entry in self._entries if entry.job is not job]
 
 
+class LastChoices:
+    """What each owner chose last, for whoever comes back in a new session.
+
+    Args:
+        most: Owners to remember; those who chose longest ago are forgotten.
+    """
+
+    def __init__(self, most: int = 1000) -> None:
+        self._most = most
+        self._lock = threading.Lock()
+        self._choices: dict[str, str] = {}
+
+    def note(self, owner: str, choice: str) -> None:
+        """Remember a choice in place of the one before."""
+        with self._lock:
+            self._choices.pop(owner, None)
+            self._choices[owner] = choice
+            while len(self._choices) > self._most:
+                del self._choices[next(iter(self._choices))]
+
+    def of(self, owner: str) -> str | None:
+        """The last choice of an owner, or None."""
+        return self._choices.get(owner)
+
+
+RUNS_ON_SHOW = LastChoices()
+"""Of this process: the run that each person looked at last."""
+
 BOARD = JobBoard()
 """Of this process."""

@@ -134,7 +134,8 @@ def _make(
 def _damaged(base: Run, request: ConvertRequest) -> tuple[str, ...]:
     """Damaged files that have a part in what is asked for."""
     others = {card.file for card in base.artifacts if card.variant not in request.variants}
-    return tuple(name for name in base.damaged() if name not in others)
+    wanted = [name for name in base.records if name not in others]
+    return tuple(name for name in wanted if not base.sound(name))
 
 
 def _is_essential(name: str) -> bool:

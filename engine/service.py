@@ -381,6 +381,8 @@ def known_runs() -> tuple[Run, ...]:
     """The readable runs of the store, the newest first."""
     found = []
     for path in folder("runs").iterdir():
+        if path.name.startswith("."):  # being made
+            continue
         try:
             found.append(Run.open(path))
         except RunError:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from engine.job_board import JobBoard
+from engine.job_board import JobBoard, LastChoices
 from engine.job_queue import JobQueue
 from engine.jobs import Job
 
@@ -109,6 +109,13 @@ def test_a_board_gives_everybody_their_own_jobs() -> None:
     assert board.find("me", "convert", "") is job
     release.set()
     assert job.wait(5)
+
+
+def test_the_last_choices_of_the_latest_owners_are_remembered() -> None:
+    choices = LastChoices(most=2)
+    for owner, choice in (("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")):
+        choices.note(owner, choice)
+    assert [choices.of(owner) for owner in "abc"] == ["3", None, "4"]
 
 
 def test_a_board_does_not_grow() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -15,7 +16,7 @@ from engine.jobs import Job
 from engine.manifest import FILE_NAME
 from engine.run_folders import WAITING_FOR_SAME, partial_folder
 from engine.runs import ONNX_FILE, Run
-from engine.service import convert_request
+from engine.service import convert_request, known_runs
 from engine.types import Progress
 from tests.hand_made_host import HandMadeHost, request_for
 from tests.test_checksums import flip
@@ -85,6 +86,12 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(ConversionError):
         convert_request(request_for(tmp_path / "m.onnx", out=place), Failing())
     assert list(place.parent.iterdir()) == []
+
+
+def test_a_run_that_is_being_made_is_not_among_the_known(tmp_path: Path, own_store: Path) -> None:
+    run = convert_request(request_for(tmp_path / "m.onnx"), HandMadeHost())
+    shutil.copytree(run.folder, partial_folder(own_store / "runs" / "other"))
+    assert [known.folder for known in known_runs()] == [run.folder]
 
 
 def test_what_a_killed_process_left_is_handed_to_the_next(tmp_path: Path) -> None:

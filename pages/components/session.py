@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from engine import service, store
 from engine.disk import write_whole
 from engine.errors import RunError
 from engine.images import Picture, picture_at, pictures_in
+from engine.job_board import RUNS_ON_SHOW
 from engine.making import mark_used
 from engine.requests import ConvertRequest
 from engine.runs import Run
@@ -22,6 +24,7 @@ from pages.components.sharing import account, browser_token
 
 _RUN, _PICTURES, _FOLDER, _REFERENCE = "qlab_run", "qlab_pictures", "qlab_folder", "qlab_reference"
 _OWNER = "qlab_owner"
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 def owner() -> str:
@@ -46,15 +49,18 @@ def known_runs() -> tuple[Run, ...]:
 
 
 def current_run() -> Run | None:
-    """The run on show: the one chosen, else the newest; None where there is none."""
-    chosen = st.session_state.get(_RUN)
+    """The run on show: the one chosen, else the newest; None where there is none.
+
+    Whoever comes back in a new session sees the run chosen last.
+    """
+    chosen = st.session_state.get(_RUN) or RUNS_ON_SHOW.of(owner())
     if chosen is not None:
         try:
             run = Run.open(chosen)
             mark_used(run.folder)
             return run
         except RunError:
-            del st.session_state[_RUN]
+            st.session_state.pop(_RUN, None)
     runs = known_runs()
     return runs[0] if runs else None
 
@@ -62,6 +68,7 @@ def current_run() -> Run | None:
 def choose_run(folder: Path) -> None:
     """Put another run on show."""
     st.session_state[_RUN] = str(folder)
+    RUNS_ON_SHOW.note(owner(), str(folder))
 
 
 def reference(run: Run) -> str:
@@ -104,12 +111,15 @@ def keep_upload(name: str, content: bytes) -> Picture:
         content: The file.
 
     Returns:
-        The file under this session's own folder, named by its content.
+        The file under this session's own folder, in a folder named by its content.
     """
-    path = _own_folder() / (hashlib.sha256(content).hexdigest() + Path(name).suffix.lower()[:12])
+    shown = Path(name).name
+    safe = _UNSAFE.sub("_", Path(shown).stem).strip("_.")[:40] or "file"
+    suffix = _UNSAFE.sub("", Path(shown).suffix.lower())[:12]
+    path = _own_folder() / hashlib.sha256(content).hexdigest() / (safe + suffix)
     if not path.exists():
         write_whole(path, content)
-    return picture_at(path, Path(name).name)
+    return picture_at(path, shown)
 
 
 def keep_folder(files: Iterable[Picture]) -> Path:
@@ -126,7 +136,7 @@ def keep_folder(files: Iterable[Picture]) -> Path:
     folder = _own_folder() / f"set-{digest[:16]}"
     folder.mkdir(exist_ok=True)
     for file in kept:
-        target = folder / file.path.name
+        target = folder / (file.sha256 + file.path.suffix)
         if not target.exists():
             target.hardlink_to(file.path)
     return folder

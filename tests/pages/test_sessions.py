@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -20,6 +21,7 @@ from tests.pages.test_pages import ROOT, opened
 from tests.tiny_run import tiny_run
 
 DETAILS = ROOT / "pages" / "dashboard" / "run_details.py"
+CATALOG = SimpleNamespace(active=False, error=None, state="done", result=())
 CONVERT = ROOT / "pages" / "dashboard" / "convert.py"
 
 
@@ -38,14 +40,44 @@ def test_uploads_lie_in_a_folder_that_nobody_guesses_or_reads(
     first = session.keep_upload("../../evil.png", b"one")
     assert first.name == "evil.png"
     assert first.path.read_bytes() == b"one"
-    assert first.path.parent.parent == own_store / "uploads"
-    assert first.path.parent.stat().st_mode & 0o077 == 0
-    assert len(first.path.parent.name) >= 20
-    assert session.keep_upload("again.png", b"one").path == first.path
+    mine = first.path.parent.parent
+    assert mine.parent == own_store / "uploads"
+    assert mine.stat().st_mode & 0o077 == 0
+    assert len(mine.name) >= 20
+    assert session.keep_upload("evil.png", b"one").path == first.path
     state.clear()
     other = session.keep_upload("evil.png", b"one")
     assert other.path != first.path
     assert other.path.name == first.path.name
+
+
+@pytest.mark.parametrize(
+    ("name", "kept"),
+    [
+        ("my model.onnx", "my_model.onnx"),
+        ("../../etc/passwd", "passwd"),
+        (".hidden", "hidden"),
+        ("x" * 300 + ".PNG", "x" * 40 + ".png"),
+        ("a\nb.png", "a_b.png"),
+        ("<b>.png", "b.png"),
+        ("..", "file"),
+        ("", "file"),
+        ("\N{SNOWMAN}.png", "file.png"),
+    ],
+)
+@pytest.mark.usefixtures("state")
+def test_a_name_from_outside_becomes_a_plain_one(own_store: Path, name: str, kept: str) -> None:
+    path = session.keep_upload(name, b"x").path
+    assert path.name == kept
+    assert path.resolve().is_relative_to(own_store / "uploads")
+
+
+@pytest.mark.usefixtures("state")
+def test_a_set_of_pictures_keeps_both_of_the_same_name() -> None:
+    kept = [session.keep_upload("photo.png", content) for content in (b"one", b"two")]
+    folder = session.keep_folder(kept)
+    assert {path.read_bytes() for path in folder.iterdir()} == {b"one", b"two"}
+    assert session.keep_folder(kept[::-1]) == folder
 
 
 def test_what_comes_of_an_upload_has_an_owner(state: dict[str, object], own_store: Path) -> None:
@@ -98,6 +130,19 @@ def test_downloads_have_addresses_of_their_own_each_time(own_store: Path) -> Non
     assert "manifest" not in str(found)
 
 
+def test_clicks_leave_nothing_behind(own_store: Path) -> None:
+    tiny_run(own_store / "runs" / "tiny")
+    test = opened(DETAILS)
+    process = psutil.Process()
+    counts = []
+    for click in range(12):
+        test.get("button_group")[0].set_value(("int8", "float32")[click % 2])
+        test.run()
+        assert not test.exception
+        counts.append((process.num_fds(), process.num_threads(), len(process.children())))
+    assert counts[-1] <= counts[2]
+
+
 @pytest.fixture
 def held() -> Iterator[Job[bool]]:
     """A job of somebody who closed the page."""
@@ -114,8 +159,7 @@ def shown(owner: str) -> str:
     test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
     test.switch_page(str(CONVERT.relative_to(ROOT)))
     test.session_state["qlab_owner"] = owner
-    test.session_state["qlab_job_catalog"] = Job("", lambda job: ()).start()
-    test.session_state["qlab_job_catalog"].wait(5)
+    test.session_state["qlab_job_catalog"] = CATALOG
     test.run()
     assert not test.exception
     words = [element.value for element in (*test.markdown, *test.caption)]
