@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from engine import formats
 from engine.palette import style_of
-from engine.plots.frame import framed, rows_height
+from engine.plots import titles
+from engine.plots.frame import framed, rows_height, titled
 from engine.types import Latency
 
 _DWARFING = 5
@@ -37,6 +38,7 @@ def latency_bars(latency: Latency) -> go.Figure:
         style = style_of(entry.variant)
         figure.add_trace(
             go.Bar(
+                name=entry.variant,
                 x=[min(entry.median_ms, end)],
                 y=[entry.variant],
                 orientation="h",
@@ -61,7 +63,8 @@ def latency_bars(latency: Latency) -> go.Figure:
         )
     figure.update_xaxes(range=[0, end * 1.25])
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    return framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
+    framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
+    return titled(figure, titles.latency(latency))
 
 
 def bar_end(lengths: Sequence[float]) -> float:
@@ -139,6 +142,7 @@ def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
         ratio = formats.percent(size / float32_bytes)
         figure.add_trace(
             go.Bar(
+                name=variant,
                 x=[size / 1e6],
                 y=[variant],
                 orientation="h",
@@ -151,4 +155,5 @@ def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
         )
     figure.update_xaxes(range=[0, max(sizes.values(), default=1) / 1e6 * 1.25])
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    return framed(figure, x="MB (left is smaller)", y="", height=rows_height(len(sizes)))
+    framed(figure, x="MB (left is smaller)", y="", height=rows_height(len(sizes)))
+    return titled(figure, titles.sizes(sizes, float32_bytes))
