@@ -13,11 +13,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.api import add_files, compare, convert, improve, latency, layers, models
+    from engine.api import add_files, compare, convert, improve, latency, layers, models, report
     from engine.comparison.comparison import Comparison
     from engine.errors import EngineError, UserMistake
     from engine.layer_errors.records import LayerErrors
     from engine.preprocess import PreprocessSpec
+    from engine.reporting.report import Report
     from engine.requests import PreprocessChoice
     from engine.runs import Run
     from engine.types import Latency, VariantComparison
@@ -31,6 +32,7 @@ _HOMES = {
     "LayerErrors": "engine.layer_errors.records",
     "PreprocessChoice": "engine.requests",
     "PreprocessSpec": "engine.preprocess",
+    "Report": "engine.reporting.report",
     "Run": "engine.runs",
     "UserMistake": "engine.errors",
     "VariantComparison": "engine.types",
@@ -41,6 +43,7 @@ _HOMES = {
     "latency": "engine.api",
     "layers": "engine.api",
     "models": "engine.api",
+    "report": "engine.api",
 }
 
 __all__ = [
@@ -50,6 +53,7 @@ __all__ = [
     "LayerErrors",
     "PreprocessChoice",
     "PreprocessSpec",
+    "Report",
     "Run",
     "UserMistake",
     "VariantComparison",
@@ -61,6 +65,7 @@ __all__ = [
     "latency",
     "layers",
     "models",
+    "report",
 ]
 
 

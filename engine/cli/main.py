@@ -21,7 +21,7 @@ from engine.cli.latency import latency
 from engine.cli.layers import layers
 from engine.cli.lowerings import lowerings
 from engine.cli.models import models
-from engine.cli.report import report_json
+from engine.cli.report import report, report_json
 from engine.errors import EngineError
 
 MISTAKE, FAULT, INTERRUPTED = 2, 3, 130
@@ -47,6 +47,7 @@ for command in (
     latency,
     files,
     lowerings,
+    report,
     report_json,
 ):
     commands.add_command(command)

@@ -14,6 +14,7 @@ from engine.plots.frame import LINE, framed, noted, rows_height, titled, with_le
 from engine.types import FloatArray
 
 _BINS = 121
+_DRAWN_AS_SHAPES = 2000
 _HEIGHT = 420
 
 
@@ -92,8 +93,9 @@ def logit_scatter(
         keep = np.concatenate([order[: max_points // 4], even])
         x, y = x[keep], y[keep]
     style = style_of(variant)
+    mark = go.Scatter if x.size <= _DRAWN_AS_SHAPES else go.Scattergl
     figure = go.Figure(
-        go.Scattergl(
+        mark(
             x=x,
             y=y,
             mode="markers",

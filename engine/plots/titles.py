@@ -79,7 +79,7 @@ def heatmap(pictures: Sequence[str], variants: Sequence[str], values: FloatArray
         return "No difference found on any of these pictures"
     row, column = np.unravel_index(int(np.argmax(values)), values.shape)
     far = formats.logits(float(values[row, column]))
-    return f"{pictures[row]} moves most, by {far} (rms) under {variants[column]}"
+    return f"{pictures[int(row)]} moves most, by {far} (rms) under {variants[int(column)]}"
 
 
 def margins(variant: str, pictures: Sequence[str], reference: FloatArray, kept: FloatArray) -> str:
