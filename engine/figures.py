@@ -60,8 +60,10 @@ def difference_heatmap(evaluation: Evaluation, rows: Sequence[int]) -> go.Figure
 def margin_loss(comparison: Comparison, variant: str) -> go.Figure:
     """Who is about to flip: margins against what a variant takes of them."""
     found = comparison.variant(variant)
+    flipped = np.zeros(len(comparison.pictures), dtype=bool)
+    flipped[[flip.index for flip in found.flips]] = True
     return plots.margin_loss(
-        comparison.pictures, found.reference_margins, found.kept_margins, variant
+        comparison.pictures, found.reference_margins, found.kept_margins, flipped, variant
     )
 
 

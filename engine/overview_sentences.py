@@ -3,14 +3,42 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from engine import formats
 from engine.comparison.comparison import Comparison
-from engine.overview import FLOAT32, SAME, Candidate, Choice, candidates, pictures_to_prove
+from engine.overview import (
+    FLOAT32,
+    SAME,
+    Candidate,
+    Choice,
+    candidates,
+    closest,
+    pictures_to_prove,
+    quickest,
+    smallest,
+)
 from engine.types import Latency
 from engine.wording import counted, listed
 
 _MANY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One of the three cards.
+
+    Attributes:
+        title: What it is best at.
+        figure: The figure that says so.
+        variant: Whose it is.
+        detail: Beside what it stands.
+    """
+
+    title: str
+    figure: str
+    variant: str
+    detail: str
 
 
 def headline(comparison: Comparison, choice: Choice) -> str:
@@ -37,9 +65,11 @@ def _gain(about: Candidate) -> str:
         parts.append(_ratio(about.smaller, "smaller", "larger"))
     if about.quicker is not None:
         parts.append(_ratio(about.quicker, "quicker", "slower"))
-    if not parts:
-        return ""
-    return f"is {' and '.join(parts)} {'as' if parts[-1].startswith('as ') else 'than'} float32"
+    return f"is {_beside(parts)}" if parts else ""
+
+
+def _beside(parts: list[str]) -> str:
+    return f"{' and '.join(parts)} {'as' if parts[-1].startswith('as ') else 'than'} float32"
 
 
 def _ratio(ratio: float, more: str, less: str) -> str:
@@ -137,6 +167,19 @@ def measured(comparison: Comparison, converted_at: str) -> str:
     return f"{made}; timed {_minute(timed.measured_at)} on {where(timed)}."
 
 
+def timing_note(timed: Latency) -> str:
+    """One sentence about timings that are not to be trusted; empty where all are."""
+    unsteady = [entry.variant for entry in timed.entries if not entry.trusted]
+    if not unsteady:
+        return ""
+    who = listed(unsteady) if len(unsteady) <= 3 else f"{len(unsteady)} of {len(timed.entries)}"
+    verb = "is" if len(unsteady) == 1 else "are"
+    return (
+        f"{who} {verb} timed unsteadily, so that small differences of speed mean nothing: measure "
+        "again while nothing else runs."
+    )
+
+
 def where(timed: Latency) -> str:
     """The machine of some timings."""
     threads = "one thread" if timed.threads == 1 else f"{timed.threads} threads"
@@ -173,3 +216,23 @@ def against_headline(one: Comparison, other: Comparison) -> str:
         f"{formats.logits(a.difference)} against {formats.logits(b.difference)}, same answer on "
         f"{a.kept} against {b.kept} of {a.pictures} pictures"
     )
+
+
+def tiles(found: tuple[Candidate, ...]) -> tuple[Tile, ...]:
+    """The three cards: smallest, quickest, closest; fewer where a figure is not known."""
+    made = []
+    if (small := smallest(found)) is not None:
+        beside = "float32 is not known"
+        if small.smaller is not None:
+            beside = _beside([_ratio(small.smaller, "smaller", "larger")])
+        made.append(Tile("Smallest", formats.megabytes(small.size_bytes), small.variant, beside))
+    if (quick := quickest(found)) is not None:
+        beside = "float32 was not timed"
+        if quick.quicker is not None:
+            beside = _beside([_ratio(quick.quicker, "quicker", "slower")])
+        made.append(Tile("Quickest", formats.milliseconds(quick.latency_ms), quick.variant, beside))
+    if (close := closest(found)) is not None:
+        beside = f"same answer on {close.kept} of {close.pictures}"
+        rms = f"rms {formats.logits(close.difference)}"
+        made.append(Tile("Closest", rms, close.variant, beside))
+    return tuple(made)

@@ -170,6 +170,14 @@ def test_when_and_where() -> None:
     assert "not measured yet" in overview_sentences.measured(made(latency=None), "2026")
 
 
+def test_unsteady_timings_are_one_note() -> None:
+    assert overview_sentences.timing_note(latency(MEDIANS)) == ""
+    assert overview_sentences.timing_note(latency({"int8": 4.0}, spread=0.5)).startswith(
+        "int8 is timed unsteadily"
+    )
+    assert overview_sentences.timing_note(latency(MEDIANS, spread=0.5)).startswith("5 of 5 are")
+
+
 def test_two_runs() -> None:
     one, other = made({"int8": LOGITS}), made({"int8": FLIPPED})
     assert overview_sentences.against_headline(one, other).startswith(

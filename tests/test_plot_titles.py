@@ -32,7 +32,7 @@ def test_trade_off(front: list[str], drawn: int, said: str) -> None:
 def test_logits() -> None:
     far, near = np.array([0.3, -0.3, 0.1]), np.array([0.1, 0.0, -0.1])
     assert titles.distribution({"int8": far, "float16": near}) == (
-        "Half of the logits move by more than 0.300 under int8, by more than 0.100 under float16"
+        "Half of the logits move by more than 0.3 under int8, by more than 0.1 under float16"
     )
     assert titles.distribution({"int8": far}).endswith("under int8")
     assert titles.distribution({"int8": far * 0}).startswith("No difference found")
@@ -57,12 +57,16 @@ def test_heatmap() -> None:
 def test_margins() -> None:
     names = ["a", "b", "c"]
     reference = np.array([3.0, 1.0, 0.5])
-    assert titles.margins("int8", names, reference, np.array([2.5, 0.25, -0.1])) == (
+
+    def said(kept: np.ndarray, *flipped: bool) -> str:
+        return titles.margins("int8", names, reference, kept, np.array(flipped))
+
+    assert said(np.array([2.5, 0.25, -0.1]), False, False, True) == (
         "int8 flips one of 3; b is nearest to it: of a margin of 1.00, 0.25 is left"
     )
-    assert titles.margins("int8", names, reference, reference).startswith("int8 flips none; c is")
-    assert titles.margins("int8", names, reference, -reference) == "int8 flips three of 3"
-    assert "no answers" in titles.margins("int8", names, reference, reference * NAN)
+    assert said(reference, False, False, False).startswith("int8 flips none of 3; c is")
+    assert said(reference * 0, True, True, True) == "int8 flips three of 3", "ties flip, too"
+    assert "no answers" in said(reference * NAN, False, False, False)
 
 
 def test_confusion() -> None:
@@ -110,7 +114,9 @@ def test_files() -> None:
     assert titles.ladder(manifest().stages[1:3], 1e-4) == "Each step answers like the one before"
 
 
-MARGINS = plots.margin_loss(["a.jpg", "b.jpg"], np.array([3.0, 1.0]), np.array([2.5, -0.5]), "int8")
+MARGINS = plots.margin_loss(
+    ["a.jpg", "b.jpg"], np.array([3.0, 1.0]), np.array([2.5, -0.5]), np.array([False, True]), "int8"
+)
 
 
 def test_a_title_can_be_taken_off_for_a_page_that_shows_it() -> None:
@@ -128,7 +134,7 @@ def test_margins_by_hand() -> None:
     assert (list(kept.x), list(kept.y)) == ([3.0], [0.5])
     assert (list(flipped.x), list(flipped.y)) == ([1.0], [1.5])
     assert line.hoverinfo == "skip"
-    broken = plots.margin_loss(["a"], np.array([NAN]), np.array([1.0]), "int8")
+    broken = plots.margin_loss(["a"], np.array([NAN]), np.array([1.0]), np.array([False]), "int8")
     assert "1 pictures are NaN or Inf" in broken.layout.annotations[-1].text
 
 
@@ -159,7 +165,7 @@ def test_violins_and_operators_by_hand() -> None:
 
 def test_figures_as_csv() -> None:
     assert plots.figure_csv(MARGINS).splitlines() == [
-        'series,"margin of the reference, logits (right is surer)",'
+        "series,margin of the reference (right is surer),"
         "what int8 takes of it (down is better),value",
         "int8,3.0,0.5,",
         "flipped,1.0,1.5,",

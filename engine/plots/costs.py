@@ -52,16 +52,21 @@ def latency_bars(latency: Latency) -> go.Figure:
                     "thickness": 1.5,
                     "visible": not cut,
                 },
-                text=[f"{label}, bar cut ▸" if cut else f" {label}"],
-                textposition="inside" if cut else "outside",
-                insidetextanchor="end",
-                cliponaxis=False,
                 hovertemplate=f"{entry.variant}<br>median {label}, p90 "
                 f"{formats.milliseconds(entry.p90_ms)}<br>{len(entry.samples_ms)} rounds, spread "
                 f"{formats.percent(entry.spread)}<extra></extra>",
             )
         )
-    figure.update_xaxes(range=[0, end * 1.25])
+        # Beside the whisker, not under it.
+        figure.add_annotation(
+            x=end if cut else high,
+            y=entry.variant,
+            text=f"{label}, bar cut ▸" if cut else label,
+            showarrow=False,
+            xanchor="left",
+            xshift=6,
+        )
+    figure.update_xaxes(range=[0, end * 1.6])
     figure.update_yaxes(autorange="reversed", showgrid=False)
     framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
     return titled(figure, titles.latency(latency))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from engine.palette import style_of
 from engine.plots import titles
@@ -15,19 +16,26 @@ from engine.types import FloatArray
 _HEIGHT = 420
 _NAMED = 4
 _MOST_CLASSES = 20
+_APART = (0.25, 0.07)
 _CLASS_PIXELS = 30
 _FLIP = "#c62659"
 
 
 def margin_loss(
-    pictures: Sequence[str], reference: FloatArray, kept: FloatArray, variant: str
+    pictures: Sequence[str],
+    reference: FloatArray,
+    kept: FloatArray,
+    flipped: NDArray[np.bool_],
+    variant: str,
 ) -> go.Figure:
     """Each picture's margin against what a variant takes of it: beyond the line it flips.
 
     Args:
         pictures: Names.
         reference: The reference's first logit minus its second, shape (pictures,).
-        kept: What the variant leaves of it, shape (pictures,), negative for a flip; NaN is named.
+        kept: What the variant leaves of it, shape (pictures,); NaN is named.
+        flipped: Whether the first answer changed, shape (pictures,): where nothing is left, the
+            first of the tied classes is the answer.
         variant: Its name.
 
     Returns:
@@ -38,8 +46,8 @@ def margin_loss(
     style = style_of(variant)
     figure = go.Figure()
     groups = (
-        (finite & (kept >= 0), variant, {"color": style.hue, "symbol": "circle", "size": 8}),
-        (finite & (kept < 0), "flipped", {"color": _FLIP, "symbol": "x", "size": 11}),
+        (finite & ~flipped, variant, {"color": style.hue, "symbol": "circle", "size": 8}),
+        (finite & flipped, "flipped", {"color": _FLIP, "symbol": "x", "size": 11}),
     )
     for rows, name, marker in groups:
         if rows.any():
@@ -58,7 +66,7 @@ def margin_loss(
     longest = float(reference[finite].max(initial=0.0)) or 1.0
     low, high = float(lost[finite].min(initial=0.0)), float(lost[finite].max(initial=0.0))
     # The line of flipping shall be in view, but not squeeze the dots to the bottom.
-    top = max(high * 1.25, min(longest, 0.25 * longest)) or 1.0
+    top = max(high * 1.6, 0.12 * longest) or 1.0
     end = min(longest * 1.05, top)
     figure.add_trace(
         go.Scatter(
@@ -78,7 +86,7 @@ def margin_loss(
         xshift=6,
         font={"size": 11},
     )
-    for row in sorted(np.flatnonzero(finite).tolist(), key=lambda row: float(kept[row]))[:_NAMED]:
+    for row in _named(reference, lost, kept, finite, (longest, top - low)):
         figure.add_annotation(
             x=reference[row],
             y=lost[row],
@@ -90,16 +98,38 @@ def margin_loss(
             font={"size": 11},
         )
     figure.update_xaxes(range=[-0.02 * longest, longest * 1.08])
-    figure.update_yaxes(range=[min(low * 1.1, -0.03 * top), top], zeroline=True)
+    figure.update_yaxes(range=[low - 0.08 * (top - low), top], zeroline=True)
     missing = int((~finite).sum())
     framed(
         figure,
-        x="margin of the reference, logits (right is surer)",
+        x="margin of the reference (right is surer)",
         y=f"what {variant} takes of it (down is better)",
         height=_HEIGHT,
     )
     noted(figure, [f"{missing} pictures are NaN or Inf"] if missing else [])
-    return titled(figure, titles.margins(variant, pictures, reference, kept))
+    return titled(figure, titles.margins(variant, pictures, reference, kept, flipped))
+
+
+def _named(
+    reference: FloatArray,
+    lost: FloatArray,
+    kept: FloatArray,
+    finite: NDArray[np.bool_],
+    spans: tuple[float, float],
+) -> list[int]:
+    """Rows with the least margin left, without those whose name would lie over another."""
+    named: list[int] = []
+    for row in sorted(np.flatnonzero(finite).tolist(), key=lambda row: float(kept[row])):
+        apart = all(
+            abs(reference[row] - reference[other]) > _APART[0] * spans[0]
+            or abs(lost[row] - lost[other]) > _APART[1] * spans[1]
+            for other in named
+        )
+        if apart:
+            named.append(row)
+        if len(named) == _NAMED:
+            break
+    return named
 
 
 def changed_classes(changes: Mapping[tuple[str, str], int], variant: str) -> go.Figure:

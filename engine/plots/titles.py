@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine import formats
 from engine.types import FloatArray, Latency, Stage
@@ -48,10 +49,10 @@ def distribution(differences: Mapping[str, FloatArray]) -> str:
     least, most = min(halves, key=lambda n: halves[n]), max(halves, key=lambda n: halves[n])
     if halves[most] == 0:
         return "No difference found: half of the logits or more are those of the reference"
-    said = f"Half of the logits move by more than {formats.logits(halves[most])} under {most}"
+    said = f"Half of the logits move by more than {formats.small(halves[most])} under {most}"
     if least == most:
         return said
-    return f"{said}, by more than {formats.logits(halves[least])} under {least}"
+    return f"{said}, by more than {formats.small(halves[least])} under {least}"
 
 
 def scatter(variant: str, differences: FloatArray) -> str:
@@ -82,15 +83,20 @@ def heatmap(pictures: Sequence[str], variants: Sequence[str], values: FloatArray
     return f"{pictures[int(row)]} moves most, by {far} (rms) under {variants[int(column)]}"
 
 
-def margins(variant: str, pictures: Sequence[str], reference: FloatArray, kept: FloatArray) -> str:
+def margins(
+    variant: str,
+    pictures: Sequence[str],
+    reference: FloatArray,
+    kept: FloatArray,
+    flipped: NDArray[np.bool_],
+) -> str:
     """How many pictures a variant flips, and which one is next."""
     finite = np.isfinite(reference) & np.isfinite(kept)
     if not finite.any():
         return f"{variant} gives no answers that can be compared"
-    flipped = int((kept[finite] < 0).sum())
-    total = len(pictures)
-    said = f"{variant} flips {number(flipped)} of {total}" if flipped else f"{variant} flips none"
-    waiting = [row for row in np.flatnonzero(finite).tolist() if kept[row] >= 0]
+    count = int(flipped.sum())
+    said = f"{variant} flips {number(count) if count else 'none'} of {len(pictures)}"
+    waiting = np.flatnonzero(finite & ~flipped).tolist()
     if not waiting:
         return said
     nearest = min(waiting, key=lambda row: float(kept[row]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,6 @@ from engine import figures, formats, layer_sentences, plots, sentences, tables
 from engine import overview as choosing
 from engine import overview_sentences as said
 from engine.comparison.comparison import Comparison
-from engine.comparison.latency import latency_warnings
 from engine.glossary import GLOSSARY
 from engine.palette import marker_image
 from engine.reporting.picture_cards import PictureCard, picture_card
@@ -30,6 +30,7 @@ MOST_PICTURES = 40
 _HEATMAP_ROWS = 30
 _SCATTER_POINTS = 1500
 _TEMPLATE = "report.html.jinja"
+_FONT = Path(__file__).resolve().parent.parent.parent / "static" / "inter.woff2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,23 +48,6 @@ class Shown:
     headline: str
     figure: go.Figure
     csv: str
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One of the three cards.
-
-    Attributes:
-        title: What it is best at.
-        figure: The figure that says so.
-        variant: Whose it is.
-        detail: Beside what it stands.
-    """
-
-    title: str
-    figure: str
-    variant: str
-    detail: str
 
 
 def document(report: Report) -> str:
@@ -91,7 +75,7 @@ def document(report: Report) -> str:
             recommendation=said.recommendation(choice),
             reason=said.reason(comparison, choice),
             notes=(*comparison.notes, *_timing_notes(report)),
-            tiles=tiles(found),
+            tiles=said.tiles(found),
             table=tables.comparison_table(comparison, tables.EVERYTHING),
             accuracy=_accuracy(comparison),
             against=_against(report),
@@ -107,29 +91,11 @@ def document(report: Report) -> str:
             run=comparison.run,
             reference=comparison.reference,
             glossary=GLOSSARY,
+            font=Markup(base64.b64encode(_FONT.read_bytes()).decode()),
             plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),
             data=_script(report.to_dict()),
         )
     )
-
-
-def tiles(found: Sequence[choosing.Candidate]) -> tuple[Tile, ...]:
-    """The three cards: smallest, quickest, closest; fewer where a figure is not known."""
-    every = tuple(found)
-    made = []
-    if (small := choosing.smallest(every)) is not None:
-        beside = f"{formats.times(small.smaller)} smaller than float32"
-        made.append(Tile("Smallest", formats.megabytes(small.size_bytes), small.variant, beside))
-    if (quick := choosing.quickest(every)) is not None:
-        beside = "float32 was not timed"
-        if quick.quicker is not None:
-            beside = f"{formats.times(quick.quicker)} quicker than float32"
-        made.append(Tile("Quickest", formats.milliseconds(quick.latency_ms), quick.variant, beside))
-    if (close := choosing.closest(every)) is not None:
-        beside = f"same answer on {close.kept} of {close.pictures}"
-        rms = f"rms {formats.logits(close.difference)}"
-        made.append(Tile("Closest", rms, close.variant, beside))
-    return tuple(made)
 
 
 @cache
@@ -197,7 +163,7 @@ def _of(report: Report, variant: str) -> Iterator[Shown]:
     evaluation = report.evaluation
     yield _shown(f"margins-{variant}", figures.margin_loss(report.comparison, variant))
     yield _shown(f"scatter-{variant}", figures.logit_scatter(evaluation, variant, _SCATTER_POINTS))
-    if report.comparison.variant(variant).flips:
+    if len(report.comparison.variant(variant).flips) > 1:
         yield _shown(f"changed-{variant}", figures.changed_classes(evaluation, variant))
 
 
@@ -207,7 +173,8 @@ def _pictures(report: Report, rows: Sequence[int]) -> tuple[PictureCard, ...]:
 
 def _timing_notes(report: Report) -> tuple[str, ...]:
     timed = report.comparison.latency
-    return () if timed is None else latency_warnings(timed)
+    note = "" if timed is None else said.timing_note(timed)
+    return (note,) if note else ()
 
 
 def _accuracy(comparison: Comparison) -> str:

@@ -12,7 +12,7 @@ from engine.jobs import Job
 from pages.components.problems import plain, show_problem
 
 Result = TypeVar("Result")
-_PREFIX = "qlab_job_"
+PREFIX = "qlab_job_"
 
 
 def start(key: str, title: str, work: Callable[[Job[Result]], Result]) -> None:
@@ -25,18 +25,18 @@ def start(key: str, title: str, work: Callable[[Job[Result]], Result]) -> None:
     """
     found = get(key)
     if found is None or not found.active:
-        st.session_state[_PREFIX + key] = Job(title, work).start()
+        st.session_state[PREFIX + key] = Job(title, work).start()
 
 
 def get(key: str) -> Job[object] | None:
     """The job under a key, or None."""
-    found: Job[object] | None = st.session_state.get(_PREFIX + key)
+    found: Job[object] | None = st.session_state.get(PREFIX + key)
     return found
 
 
 def forget(key: str) -> None:
     """Drop a finished job."""
-    st.session_state.pop(_PREFIX + key, None)
+    st.session_state.pop(PREFIX + key, None)
 
 
 def show(key: str) -> Job[object] | None:

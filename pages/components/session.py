@@ -15,19 +15,35 @@ from engine.images import Picture, picture_at, pictures_in
 from engine.runs import Run
 from engine.types import ORIGINAL
 
+RUN_IN_ADDRESS, REFERENCE_IN_ADDRESS = "run", "against"
 _RUN, _PICTURES, _FOLDER, _REFERENCE = "qlab_run", "qlab_pictures", "qlab_folder", "qlab_reference"
 
 
 def current_run() -> Run | None:
     """The run on show: the one chosen, else the newest; None where there is none."""
-    chosen = st.session_state.get(_RUN)
+    chosen = st.session_state.get(_RUN) or _named_in_address()
     if chosen is not None:
         try:
             return Run.open(chosen)
         except RunError:
-            del st.session_state[_RUN]
+            st.session_state.pop(_RUN, None)
     runs = service.known_runs()
     return runs[0] if runs else None
+
+
+def _named_in_address() -> str | None:
+    """Folder of the run that a link names, where the store has it."""
+    name = st.query_params.get(RUN_IN_ADDRESS)
+    known = (str(run.folder) for run in service.known_runs() if run.folder.name == name)
+    return None if name is None else next(known, None)
+
+
+def keep_in_address(run: Run) -> None:
+    """Name the run and what it is compared with in the address, for a link to show the same."""
+    shown = {RUN_IN_ADDRESS: run.folder.name, REFERENCE_IN_ADDRESS: reference(run)}
+    for key, value in shown.items():
+        if st.query_params.get(key) != value:
+            st.query_params[key] = value
 
 
 def choose_run(folder: Path) -> None:
@@ -37,7 +53,8 @@ def choose_run(folder: Path) -> None:
 
 def reference(run: Run) -> str:
     """What the variants are compared with; the original unless the person chose otherwise."""
-    chosen = st.session_state.get(_REFERENCE, ORIGINAL)
+    named = st.query_params.get(REFERENCE_IN_ADDRESS, ORIGINAL)
+    chosen = st.session_state.get(_REFERENCE, named)
     return chosen if chosen in run.columns else ORIGINAL
 
 
