@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from pages.components.demo import show_demo
 from pages.components.frame import show_frame
 from pages.components.story import CHAPTERS, chapter
 
@@ -15,5 +16,6 @@ page = st.navigation(
     ]
 )
 show_frame()
+show_demo()
 with chapter(page.title):
     page.run()

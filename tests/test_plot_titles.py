@@ -35,6 +35,9 @@ def test_logits() -> None:
         "Half of the logits move by more than 0.3 under int8, by more than 0.1 under float16"
     )
     assert titles.distribution({"int8": far}).endswith("under int8")
+    assert titles.distribution({"int8": far, "float32": far * 1e-6}).endswith(
+        "hardly at all under float32"
+    )
     assert titles.distribution({"int8": far * 0}).startswith("No difference found")
     assert titles.distribution({}).startswith("No variant")
     assert titles.scatter("int8", far) == (

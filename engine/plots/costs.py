@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -11,7 +12,7 @@ from engine import formats
 from engine.palette import style_of
 from engine.plots import titles
 from engine.plots.frame import framed, rows_height, titled
-from engine.types import Latency
+from engine.types import Latency, LatencySamples
 
 _DWARFING = 5
 _LATENCY_AXIS = "median ms (left is quicker)"
@@ -57,19 +58,23 @@ def latency_bars(latency: Latency) -> go.Figure:
                 f"{formats.percent(entry.spread)}<extra></extra>",
             )
         )
-        # Beside the whisker, not under it.
-        figure.add_annotation(
-            x=end if cut else high,
-            y=entry.variant,
-            text=f"{label}, bar cut ▸" if cut else label,
-            showarrow=False,
-            xanchor="left",
-            xshift=6,
-        )
-    figure.update_xaxes(range=[0, end * 1.6])
+        figure.add_annotation(**_label(entry, end, cut=cut))
+    figure.update_xaxes(range=[0, end * 1.45])
     figure.update_yaxes(autorange="reversed", showgrid=False)
     framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
     return titled(figure, titles.latency(latency))
+
+
+def _label(entry: LatencySamples, end: float, *, cut: bool) -> dict[str, Any]:
+    """The figure beside a whisker, or on a bar that is cut."""
+    label = formats.milliseconds(entry.median_ms)
+    placed = {"y": entry.variant, "showarrow": False}
+    if cut:
+        hue = style_of(entry.variant).hue
+        inside = {"x": end, "xanchor": "right", "xshift": -3, "bgcolor": hue}
+        return placed | inside | {"text": f"{label}, bar cut ▸", "font": {"color": "#ffffff"}}
+    label += "" if entry.trusted else ", unsteady"
+    return placed | {"x": entry.quartiles_ms[1], "xanchor": "left", "xshift": 6, "text": label}
 
 
 def bar_end(lengths: Sequence[float]) -> float:
@@ -158,7 +163,7 @@ def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
                 hovertemplate=f"{variant}<br>{label}, {ratio} of float32<extra></extra>",
             )
         )
-    figure.update_xaxes(range=[0, max(sizes.values(), default=1) / 1e6 * 1.25])
+    figure.update_xaxes(range=[0, max(sizes.values(), default=1) / 1e6 * 1.4])
     figure.update_yaxes(autorange="reversed", showgrid=False)
     framed(figure, x="MB (left is smaller)", y="", height=rows_height(len(sizes)))
     return titled(figure, titles.sizes(sizes, float32_bytes))

@@ -13,6 +13,7 @@ from engine.wording import counted, listed, number
 
 NAMED = 3
 _SAME_SPEED = 0.05
+_NOTHING = 5e-4
 
 
 def trade_off(front: Sequence[str], drawn: int) -> str:
@@ -52,6 +53,8 @@ def distribution(differences: Mapping[str, FloatArray]) -> str:
     said = f"Half of the logits move by more than {formats.small(halves[most])} under {most}"
     if least == most:
         return said
+    if halves[least] < _NOTHING:
+        return f"{said}, hardly at all under {least}"
     return f"{said}, by more than {formats.small(halves[least])} under {least}"
 
 

@@ -30,6 +30,7 @@ _STYLE = """
 .o-weak img.o-photo{width:112px;height:112px;object-fit:cover;border-radius:10px;flex:none}
 .o-weak ul{list-style:none;margin:.2rem 0 0;padding:0;font-size:.9rem;line-height:1.55}
 .o-weak div{min-width:0;overflow-wrap:anywhere}
+.o-one{white-space:nowrap;margin-right:.3rem}
 .o-flip{background:#c62659;color:#fff;border-radius:6px;padding:0 .35rem;font-size:.78rem;
   font-weight:650;white-space:nowrap}
 </style>
@@ -97,7 +98,9 @@ def _others(answers: tuple[AnswerCard, ...]) -> str:
     lines = ""
     for label in labels:
         names = " ".join(
-            f"{marker_image(a.column)}&nbsp;{html(a.column)}" for a in answers if a.label == label
+            f'<span class="o-one">{marker_image(a.column)} {html(a.column)}</span>'
+            for a in answers
+            if a.label == label
         )
         lines += f'<li><span class="o-flip">flipped</span> <b>{html(label)}</b>: {names}</li>'
     return lines

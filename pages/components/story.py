@@ -77,14 +77,16 @@ def _show_code(known: Chapter) -> None:
 
 def _show_neighbours(place: int) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute"):
-        if place > 0:
-            before = CHAPTERS[place - 1]
-            st.page_link(before.file, label=before.title, icon=":material/arrow_back:")
-        if place + 1 < len(CHAPTERS):
-            after = CHAPTERS[place + 1]
-            st.page_link(
-                after.file,
-                label=after.title,
-                icon=":material/arrow_forward:",
-                icon_position="right",
-            )
+        with st.container(key="go_back", width="content"):
+            if place > 0:
+                before = CHAPTERS[place - 1]
+                st.page_link(before.file, label=before.title, icon=":material/arrow_back:")
+        with st.container(key="go_on", width="content"):
+            if place + 1 < len(CHAPTERS):
+                after = CHAPTERS[place + 1]
+                st.page_link(
+                    after.file,
+                    label=after.title,
+                    icon=":material/arrow_forward:",
+                    icon_position="right",
+                )

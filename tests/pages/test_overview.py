@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from engine import service
 from engine.first_run import completed
@@ -73,3 +74,32 @@ def test_a_fresh_installation_makes_its_first_comparison(
     other = settled(opened(PAGE))
     assert made == ["first", "optimized"], "another browser finds the work done"
     assert not other.exception
+
+
+def test_a_link_shows_the_same_view(own_store: Path) -> None:
+    for name in ("one", "two"):
+        tiny_run(own_store / "runs" / name)
+    for name in ("one", "two"):
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        test.switch_page("pages/dashboard/run_details.py")
+        test.query_params["run"] = name
+        test.query_params["against"] = "int8"
+        test.run()
+        assert not test.exception
+        captions = " ".join(caption.value.replace("\\", "") for caption in test.caption)
+        assert f"in {own_store}/runs/{name}" in captions
+        assert test.selectbox[1].value == "int8"
+        assert test.query_params["run"] == [name]
+
+
+def test_demo_mode_stays_on_until_the_address_says_otherwise(own_store: Path) -> None:
+    tiny_run(own_store / "runs" / "tiny")
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    test.switch_page("pages/dashboard/run_details.py")
+    test.query_params["demo"] = "1"
+    test.run()
+    assert not test.exception
+    assert test.session_state["qlab_demo"] is True
+    test.query_params["demo"] = "0"
+    test.run()
+    assert test.session_state["qlab_demo"] is False
