@@ -10,10 +10,7 @@ st.set_page_config(page_title="Quantization Lab", page_icon="static/icon.png", l
 st.logo("static/logo.svg", size="large", icon_image="static/icon.png")
 
 page = st.navigation(
-    [
-        st.Page(known.file, title=known.title, url_path=known.path, icon=f":material/{known.icon}:")
-        for known in CHAPTERS
-    ]
+    [st.Page(known.file, title=known.title, icon=f":material/{known.icon}:") for known in CHAPTERS]
 )
 show_frame()
 show_demo()

@@ -26,10 +26,10 @@ from engine.store import HOME_VARIABLE
 from pages.components.story import CHAPTERS
 
 ROOT = Path(__file__).parent.parent
-PAGES = tuple(known.path for known in CHAPTERS)
+PAGES = tuple(known.stem for known in CHAPTERS)
 WIDTHS = {1440: 1000, 390: 844}
 THEMES = ("light", "dark")
-ADDRESSES = {CHAPTERS[0].path: ""}  # the first page has none of its own
+ADDRESSES = {CHAPTERS[0].stem: ""}  # the first page has none of its own
 
 
 @contextmanager

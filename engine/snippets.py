@@ -12,8 +12,8 @@ _OPEN = "import engine\nfrom engine import {modules}\n\nrun = engine.Run.open({r
 _MODULES = {
     "overview": "figures, overview, overview_sentences",
     "convert": "plots",
-    "logits": "figures",
-    "speed": "plots",
+    "logit_differences": "figures",
+    "latency_and_size": "plots",
     "layers": "layer_sentences, plots",
 }
 
@@ -25,21 +25,21 @@ _VIEWS = {
         "figures.trade_off(report.comparison)\n"
     ),
     "convert": "# {command}\nplots.hop_ladder(run.manifest.stages)\n",
-    "pictures": (
+    "predictions": (
         "report = engine.report(run, {images}, reference={reference!r})\n"
         "for variant in report.comparison.variants:\n"
         "    for flip in variant.flips:\n"
         "        answer = report.evaluation.label(flip.variant_class)\n"
         "        print(variant.variant, flip.picture, answer)\n"
     ),
-    "logits": (
+    "logit_differences": (
         "report = engine.report(run, {images}, reference={reference!r})\n"
         "report.comparison.to_frame()\n"
         "figures.difference_distribution(report.evaluation)\n"
         "figures.logit_scatter(report.evaluation, {variant!r})\n"
         "figures.margin_loss(report.comparison, {variant!r})\n"
     ),
-    "speed": (
+    "latency_and_size": (
         "timed = engine.latency(run, threads=1, rounds=50)\n"
         "plots.latency_bars(timed)\n"
         "plots.size_bars(run.sizes, run.manifest.float32_bytes)\n"
@@ -52,7 +52,7 @@ _VIEWS = {
     "improve": (
         "run = engine.improve(run, {variant!r})\nengine.compare(run, {images}).to_frame()\n"
     ),
-    "details": (
+    "run_details": (
         "print(run.manifest.command)\n"
         "for artifact in run.artifacts:\n"
         "    print(artifact.variant, artifact.bytes, dict(artifact.operators))\n"

@@ -34,20 +34,27 @@ def test_the_code_of_every_view_runs(run: Run, photos: Path) -> None:
     files = sorted(photos.iterdir())
     texts = {
         view: ran(snippet(view, run, files))
-        for view in ("overview", "convert", "pictures", "logits", "layers", "details")
+        for view in (
+            "overview",
+            "convert",
+            "predictions",
+            "logit_differences",
+            "layers",
+            "run_details",
+        )
     }
     assert texts["overview"].startswith("On these 5 pictures, ")
     assert "int8" in texts["layers"]
-    assert "RESHAPE" in texts["details"]
+    assert "RESHAPE" in texts["run_details"]
 
 
-@pytest.mark.parametrize("view", ["improve", "speed"])
+@pytest.mark.parametrize("view", ["improve", "latency_and_size"])
 def test_code_that_takes_long_is_python(view: str, run: Run, photos: Path) -> None:
     assert ast.parse(snippet(view, run, sorted(photos.iterdir())))
 
 
 def test_pictures_are_a_folder_where_they_are_all_of_it(run: Run, photos: Path) -> None:
     files = sorted(photos.iterdir())
-    assert f"engine.report(run, {str(photos)!r}" in snippet("logits", run, files)
-    assert "photo_0.png', '" in snippet("logits", run, files[:2])
+    assert f"engine.report(run, {str(photos)!r}" in snippet("logit_differences", run, files)
+    assert "photo_0.png', '" in snippet("logit_differences", run, files[:2])
     assert snippet("nothing", run, files) == ""

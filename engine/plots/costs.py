@@ -68,7 +68,7 @@ def latency_bars(latency: Latency) -> go.Figure:
 def _label(entry: LatencySamples, end: float, *, cut: bool) -> dict[str, Any]:
     """The figure beside a whisker, or on a bar that is cut."""
     label = formats.milliseconds(entry.median_ms)
-    placed = {"y": entry.variant, "showarrow": False}
+    placed: dict[str, Any] = {"y": entry.variant, "showarrow": False}
     if cut:
         hue = style_of(entry.variant).hue
         inside = {"x": end, "xanchor": "right", "xshift": -3, "bgcolor": hue}

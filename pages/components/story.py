@@ -19,15 +19,13 @@ class Chapter:
     """One page.
 
     Attributes:
-        stem: Name of its file.
+        stem: Name of its file, which is its address, too.
         title: What a person calls it.
-        path: Its address.
         icon: Name of its Material icon.
     """
 
     stem: str
     title: str
-    path: str
     icon: str
 
     @property
@@ -37,14 +35,14 @@ class Chapter:
 
 
 CHAPTERS = (
-    Chapter("overview", "Overview", "overview", "target"),
-    Chapter("convert", "Convert", "convert", "conversion_path"),
-    Chapter("predictions", "Pictures", "pictures", "image"),
-    Chapter("logit_differences", "Logits", "logits", "scatter_plot"),
-    Chapter("latency_and_size", "Speed and size", "speed", "speed"),
-    Chapter("layers", "Layers", "layers", "layers"),
-    Chapter("improve", "Improve", "improve", "auto_fix_high"),
-    Chapter("run_details", "Details", "details", "list_alt"),
+    Chapter("overview", "Overview", "target"),
+    Chapter("convert", "Convert", "conversion_path"),
+    Chapter("predictions", "Pictures", "image"),
+    Chapter("logit_differences", "Logits", "scatter_plot"),
+    Chapter("latency_and_size", "Speed and size", "speed"),
+    Chapter("layers", "Layers", "layers"),
+    Chapter("improve", "Improve", "auto_fix_high"),
+    Chapter("run_details", "Details", "list_alt"),
 )
 
 
@@ -69,7 +67,7 @@ def _show_code(known: Chapter) -> None:
         return
     paths = [picture.path for picture in session.pictures()]
     need = float(st.session_state.get(NEED, 95)) / 100
-    text = snippet(known.path, run, paths, reference=session.reference(run), need=need)
+    text = snippet(known.stem, run, paths, reference=session.reference(run), need=need)
     if text:
         with st.expander("Show the code", icon=":material/code:"):
             st.code(text, language="python", wrap_lines=True)

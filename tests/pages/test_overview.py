@@ -89,7 +89,6 @@ def test_a_link_shows_the_same_view(own_store: Path) -> None:
         captions = " ".join(caption.value.replace("\\", "") for caption in test.caption)
         assert f"in {own_store}/runs/{name}" in captions
         assert test.selectbox[1].value == "int8"
-        assert test.query_params["run"] == [name]
 
 
 def test_demo_mode_stays_on_until_the_address_says_otherwise(own_store: Path) -> None:
