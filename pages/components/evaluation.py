@@ -32,12 +32,21 @@ def evaluation_or_wait() -> Evaluation:
         st.stop()
     with told():
         logits = service.evaluate(run, pictures, columns, service.Foreground())
-    digests = ",".join(artifact.sha256 for artifact in run.artifacts)
     timed = service.stored_latency(run)
-    moment = None if timed is None else timed.measured_at
-    key = f"{run.folder} {digests} {digest_of(pictures)} {reference} {moment}"
-    comparison = _compared(key, run, pictures, reference, timed)
+    comparison = _compared(_key(run, pictures, reference, timed), run, pictures, reference, timed)
     return Evaluation(run, pictures, comparison, logits)
+
+
+def _key(run: Run, pictures: tuple[Picture, ...], reference: str, timed: Latency | None) -> str:
+    digests = ",".join(artifact.sha256 for artifact in run.artifacts)
+    moment = "" if timed is None else timed.measured_at
+    return f"{run.folder} {digests} {digest_of(pictures)} {reference} {moment}"
+
+
+def key_of(evaluation: Evaluation) -> str:
+    """What tells an evaluation from every other one: models, pictures, reference, timings."""
+    comparison = evaluation.comparison
+    return _key(evaluation.run, evaluation.pictures, comparison.reference, comparison.latency)
 
 
 @st.cache_data(scope="session", max_entries=8, show_spinner="Comparing the answers")

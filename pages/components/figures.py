@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,6 +12,17 @@ from engine import plots
 from pages.components.problems import plain
 
 PNG, SVG = "PNG", "SVG"
+
+
+@st.cache_data(scope="session", max_entries=24, show_spinner=False)
+def kept_figure(key: str, _make: Callable[[], go.Figure]) -> go.Figure:
+    """A figure that takes a while over many pictures, made once for each key.
+
+    Args:
+        key: Tells it from every other figure; see `pages.components.evaluation.key_of`.
+        _make: Makes it.
+    """
+    return _make()
 
 
 def show_figure(figure: go.Figure, key: str) -> None:

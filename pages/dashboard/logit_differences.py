@@ -4,26 +4,30 @@ import streamlit as st
 
 from engine import figures, sentences
 from pages.components.comparison_table import show_table
-from pages.components.evaluation import evaluation_or_wait, show_notes
-from pages.components.figures import show_figure, show_picking_figure
+from pages.components.evaluation import evaluation_or_wait, key_of, show_notes
+from pages.components.figures import kept_figure, show_figure, show_picking_figure
 from pages.components.one_picture import show_picture
 
 MOST_ROWS = 40
 
 evaluation = evaluation_or_wait()
 comparison = evaluation.comparison
+key = key_of(evaluation)
 names = [variant.variant for variant in comparison.variants]
 st.title(sentences.logits_headline(comparison))
 show_notes(comparison)
 show_table(comparison)
 with st.container(border=True):
-    show_figure(figures.difference_distribution(evaluation), "differences")
+    show_figure(
+        kept_figure(f"differences {key}", lambda: figures.difference_distribution(evaluation)),
+        "differences",
+    )
 shown = st.pills(
     "Variant",
     names,
     default="int8" if "int8" in names else names[-1],
     required=True,
-    key="logits_variant",
+    key=f"logits_variant_{comparison.run}",
     persist_state="session",
 )
 assert shown is not None
@@ -31,7 +35,10 @@ left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     show_figure(figures.margin_loss(comparison, shown), "margins")
 with right.container(border=True, height="stretch"):
-    show_figure(figures.logit_scatter(evaluation, shown), "scatter")
+    show_figure(
+        kept_figure(f"scatter {shown} {key}", lambda: figures.logit_scatter(evaluation, shown)),
+        "scatter",
+    )
 if len(comparison.variant(shown).flips) > 1:
     with st.container(border=True):
         show_figure(figures.changed_classes(evaluation, shown), "changed")
