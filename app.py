@@ -2,32 +2,19 @@
 
 import streamlit as st
 
+from pages.components.demo import show_demo
 from pages.components.frame import show_frame
 from pages.components.sharing import demand_let_in
+from pages.components.story import CHAPTERS, chapter
 
 st.set_page_config(page_title="Quantization Lab", page_icon="static/icon.png", layout="wide")
 st.logo("static/logo.svg", size="large", icon_image="static/icon.png")
 demand_let_in()
 
 page = st.navigation(
-    [
-        st.Page("pages/dashboard/convert.py", title="Convert", icon=":material/conversion_path:"),
-        st.Page("pages/dashboard/predictions.py", title="Predictions", icon=":material/image:"),
-        st.Page(
-            "pages/dashboard/logit_differences.py",
-            title="Logit differences",
-            icon=":material/scatter_plot:",
-        ),
-        st.Page("pages/dashboard/layers.py", title="Layers", icon=":material/layers:"),
-        st.Page("pages/dashboard/improve.py", title="Improve", icon=":material/auto_fix_high:"),
-        st.Page("pages/dashboard/calibration.py", title="Calibration", icon=":material/tune:"),
-        st.Page(
-            "pages/dashboard/latency_and_size.py",
-            title="Latency and size",
-            icon=":material/speed:",
-        ),
-        st.Page("pages/dashboard/run_details.py", title="Run details", icon=":material/list_alt:"),
-    ]
+    [st.Page(known.file, title=known.title, icon=f":material/{known.icon}:") for known in CHAPTERS]
 )
 show_frame()
-page.run()
+show_demo()
+with chapter(page.title):
+    page.run()

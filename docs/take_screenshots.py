@@ -23,21 +23,13 @@ from playwright.sync_api import Browser, sync_playwright
 
 import engine
 from engine.store import HOME_VARIABLE
+from pages.components.story import CHAPTERS
 
 ROOT = Path(__file__).parent.parent
-PAGES = (
-    "convert",
-    "predictions",
-    "logit_differences",
-    "layers",
-    "improve",
-    "calibration",
-    "latency_and_size",
-    "run_details",
-)
+PAGES = tuple(known.stem for known in CHAPTERS)
 WIDTHS = {1440: 1000, 390: 844}
 THEMES = ("light", "dark")
-ADDRESSES = {"convert": ""}  # the first page has none of its own
+ADDRESSES = {CHAPTERS[0].stem: ""}  # the first page has none of its own
 
 
 @contextmanager

@@ -13,11 +13,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.api import add_files, compare, convert, improve, latency, layers, mix, models, sweep
+    from engine.api import (
+        add_files,
+        compare,
+        convert,
+        improve,
+        latency,
+        layers,
+        mix,
+        models,
+        report,
+        sweep,
+    )
     from engine.comparison.comparison import Comparison
     from engine.errors import EngineError, UserMistake
     from engine.layer_errors.records import LayerErrors
     from engine.preprocess import PreprocessSpec
+    from engine.reporting.report import Report
     from engine.requests import PreprocessChoice
     from engine.runs import Run
     from engine.sweeps.records import Sweep
@@ -32,6 +44,7 @@ _HOMES = {
     "LayerErrors": "engine.layer_errors.records",
     "PreprocessChoice": "engine.requests",
     "PreprocessSpec": "engine.preprocess",
+    "Report": "engine.reporting.report",
     "Run": "engine.runs",
     "Sweep": "engine.sweeps.records",
     "UserMistake": "engine.errors",
@@ -45,6 +58,7 @@ _HOMES = {
     "mix": "engine.api",
     "models": "engine.api",
     "sweep": "engine.api",
+    "report": "engine.api",
 }
 
 __all__ = [
@@ -54,6 +68,7 @@ __all__ = [
     "LayerErrors",
     "PreprocessChoice",
     "PreprocessSpec",
+    "Report",
     "Run",
     "Sweep",
     "UserMistake",
@@ -67,6 +82,7 @@ __all__ = [
     "layers",
     "mix",
     "models",
+    "report",
     "sweep",
 ]
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.jobs import OnProgress
     from engine.layer_errors.records import LayerErrors
     from engine.networks.catalog import CatalogEntry
+    from engine.reporting.report import Report
     from engine.runs import Run
     from engine.sweeps.records import Sweep
 
@@ -181,6 +182,65 @@ def compare(
         labels=labels,
         latency=latency,
     )
+
+
+def report(
+    run: Run | PathLike,
+    images: PathLike | Iterable[PathLike],
+    out: PathLike | None = None,
+    *,
+    reference: str = ORIGINAL,
+    labels_csv: PathLike | None = None,
+    labels_from_folders: bool = False,
+    against: Run | PathLike | None = None,
+    threads: int = 1,
+    need: float = 0.95,
+    on_progress: OnProgress = _silent,
+) -> Report:
+    """Gather everything about a run on pictures, to take home as one HTML file.
+
+    Args:
+        run: A run, or its folder.
+        images: A folder of pictures, or picture files.
+        out: HTML file to write; None writes none.
+        reference: ``original``, ``onnx`` or a variant.
+        labels_csv: Table of right answers with the columns ``filename,class_index``.
+        labels_from_folders: Whether the folder of each picture names its class.
+        against: Another run, to hold it against on the same pictures.
+        threads: Which stored timings stand beside the figures; see `latency`.
+        need: Share of equal first answers that the recommendation asks for, 0 to 1.
+        on_progress: Called for every step.
+
+    Returns:
+        The report; see its ``to_html``, ``to_dict`` and ``to_csv``.
+
+    Raises:
+        UserMistake: A name, a picture, a label or a number is wrong, or ``out`` cannot be written.
+        WorkerError: The worker process failed.
+    """
+    from engine.reporting.make import report_of
+    from engine.service import Foreground, right_answers
+
+    opened, pictures = _run(run), _pictures(images)
+    labels = right_answers(
+        opened,
+        pictures,
+        table=None if labels_csv is None else Path(labels_csv),
+        from_folders=labels_from_folders,
+    )
+    made = report_of(
+        opened,
+        pictures,
+        Foreground(on_progress),
+        reference=reference,
+        labels=labels,
+        against=None if against is None else _run(against),
+        threads=threads,
+        need=need,
+    )
+    if out is not None:
+        made.save(os.fspath(out))
+    return made
 
 
 def layers(

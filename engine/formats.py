@@ -7,6 +7,7 @@ import math
 from engine.types import Interval
 
 UNKNOWN = "–"
+_SMALL_RATIO = 0.095
 
 
 def megabytes(size: float | None) -> str:
@@ -28,7 +29,9 @@ def seconds(value: float | None) -> str:
 
 def times(ratio: float | None) -> str:
     """A ratio of which more is better, such as how much smaller or quicker."""
-    return UNKNOWN if ratio is None else f"{ratio:.1f} ×"
+    if ratio is None:
+        return UNKNOWN
+    return f"{ratio:.1f} ×" if ratio >= _SMALL_RATIO or ratio == 0 else f"{ratio:.2f} ×"
 
 
 def percent(share: float | None) -> str:

@@ -7,7 +7,7 @@ from statistics import median
 
 from engine import formats
 from engine.layer_errors.records import LayerError, LayerErrors
-from engine.sentences import counted, listed
+from engine.wording import counted, listed
 
 STANDS_OUT_DB = 3.0
 """Half a bit: what costs less, or brings an operator less below the others, is not worth a name."""

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from engine import formats
 from engine.converters.onnx_from_torch import BASE_OPSET
 from engine.types import Interval, Latency, Lowerings
+from engine.wording import counted, listed, number
 
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison
@@ -20,27 +21,14 @@ if TYPE_CHECKING:
 
 FEW_PICTURES = 100
 _FLOAT32 = "float32"
-_WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 _SAME_SPEED = 0.05
-
-
-def counted(count: int, thing: str) -> str:
-    """A number of things at the start of a sentence: "One picture", "14 pictures"."""
-    number = _WORDS[count] if count < len(_WORDS) else str(count)
-    return f"{number} {thing}{'' if count == 1 else 's'}"
-
-
-def listed(names: list[str]) -> str:
-    """Names in a sentence: "a, b and c"."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def convert_headline(manifest: Manifest) -> str:
     """What the run on show holds."""
     smallest = min(manifest.artifacts, key=lambda artifact: artifact.bytes)
     count = len(manifest.artifacts)
-    number = _WORDS[count].lower() if count < len(_WORDS) else str(count)
-    made = f"{manifest.model.name} became {number} TFLite variant{'' if count == 1 else 's'}"
+    made = f"{manifest.model.name} became {number(count)} TFLite variant{'' if count == 1 else 's'}"
     if smallest.bytes >= manifest.float32_bytes:
         return made
     share = formats.times(manifest.float32_bytes / smallest.bytes)
@@ -66,10 +54,9 @@ def predictions_headline(comparison: Comparison) -> str:
         return f"{who} like {_reference(comparison)} on {where}: no difference found"
     changing = [variant.variant for variant in comparison.variants if variant.flips]
     verb = "changes its answer" if len(flipped) == 1 else "change their answer"
-    number = _WORDS[len(flipped)] if len(flipped) < len(_WORDS) else str(len(flipped))
     who = listed(changing) if len(changing) <= 3 else f"{len(changing)} of the variants"
     noun = "picture" if total == 1 else "pictures"
-    return f"{number} of {total} {noun} {verb} under {who}"
+    return f"{number(len(flipped)).capitalize()} of {total} {noun} {verb} under {who}"
 
 
 def evidence(interval: Interval, pictures: int) -> str:

@@ -246,6 +246,10 @@ class VariantComparison:
         picture_rms: Rms of the differences of each picture, shape (pictures,).
         picture_kl: KL of each picture, shape (pictures,).
         class_rms: Rms of the differences of each class, shape (classes,).
+        reference_margins: The reference's first logit minus its second, of each picture, shape
+            (pictures,).
+        kept_margins: What the variant leaves of it: its logit of the reference's first class minus
+            its largest other, negative where another class comes first, shape (pictures,).
         accuracy: Against labels, where there are some.
     """
 
@@ -265,6 +269,8 @@ class VariantComparison:
     picture_rms: FloatArray = field(repr=False)
     picture_kl: FloatArray = field(repr=False)
     class_rms: FloatArray = field(repr=False)
+    reference_margins: FloatArray = field(repr=False)
+    kept_margins: FloatArray = field(repr=False)
     accuracy: Accuracy | None = None
 
 

@@ -1,4 +1,4 @@
-"""The main job in a real browser: pick, convert, upload two photos, compare, measure."""
+"""The dashboard in a real browser: first start, two photos, report; cancels and mistakes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from engine.converters.recipes import RECIPES
+from engine.runs import Run
 from engine.store import HOME_VARIABLE, SAMPLE_IMAGES
+from tests.tiny_run import tiny_run
 
 ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium")
@@ -37,6 +39,12 @@ pytestmark = [
     pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
 ]
+
+
+@pytest.fixture
+def a_run(own_store: Path) -> Run:
+    """A run that is there before the server is, so that the server makes none by itself."""
+    return tiny_run(own_store / "runs" / "tiny")
 
 
 @pytest.fixture
@@ -91,19 +99,25 @@ def go_to(page: Page, name: str) -> None:
 
 
 def test_the_main_job(page: Page) -> None:
-    expect(page.get_by_role("heading", name="Convert a classifier to TFLite")).to_be_visible()
-    page.get_by_label("Pictures to use").fill("16")
-    page.get_by_label("Pictures to use").press("Enter")
-    page.get_by_role("button", name="Convert", exact=False).last.click()
-    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
-    expect(page.get_by_role("heading", name="became seven TFLite variants")).to_be_visible(
+    expect(page.get_by_role("heading", name="Making the first comparison")).to_be_visible()
+    expect(page.get_by_role("heading", name="On these 13 pictures, ")).to_be_visible(
         timeout=240_000
     )
+    expect(page.get_by_text("prove little")).to_be_visible()
+    # The optimized variant comes next, by itself; the page goes on working meanwhile.
+    expect(page.get_by_text("Adding int8_optimized")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    with page.expect_download(timeout=120_000) as download:
+        page.get_by_role("button", name="Report").click()
+    assert download.value.path().stat().st_size < 8_000_000
+
+    go_to(page, "Convert")
+    expect(page.get_by_role("heading", name="became seven TFLite variants")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download", exact=False).first.click()
     assert download.value.path().stat().st_size > 10_000_000
 
-    go_to(page, "Predictions")
+    go_to(page, "Pictures")
     page.get_by_text("My photos").click()
     photos = [str(SAMPLE_IMAGES / name) for name in ("espresso.jpg", "tabby_cat.jpg")]
     page.locator("input[type=file]").set_input_files(photos)
@@ -114,26 +128,29 @@ def test_the_main_job(page: Page) -> None:
         expect(cards.get_by_text(recipe.name, exact=True)).to_be_visible()
     expect(page.locator(".q-row", has_text="espresso.jpg")).to_contain_text("espresso")
 
-    go_to(page, "Logit differences")
+    go_to(page, "Logits")
     expect(page.get_by_role("heading", name=re.compile("the logits most"))).to_be_visible()
     expect(page.locator(".js-plotly-plot").nth(3)).to_be_visible()
 
-    go_to(page, "Latency and size")
+    go_to(page, "Speed and size")
     page.get_by_role("button", name="Measure").click()
     expect(page.get_by_text("rounds in turns")).to_be_visible(timeout=180_000)
     expect(page.locator(".js-plotly-plot").nth(2)).to_be_visible()
 
-    go_to(page, "Run details")
+    go_to(page, "Details")
     expect(page.get_by_text("python -m engine convert").first).to_be_visible()
+    page.get_by_text("Show the code").click()
+    expect(page.get_by_text("engine.Run.open").first).to_be_visible()
     assert page.get_by_text("Traceback").count() == 0
 
 
+@pytest.mark.usefixtures("a_run")
 def test_cancel_and_a_mistake_leave_the_dashboard_usable(page: Page, own_store: Path) -> None:
+    go_to(page, "Convert")
     page.get_by_role("button", name="Convert", exact=False).last.click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("cancelled. Nothing half-made was kept.")).to_be_visible(timeout=5_000)
-    runs = own_store / "runs"
-    assert not runs.exists() or list(runs.iterdir()) == []
+    assert [path.name for path in (own_store / "runs").iterdir()] == ["tiny"]
     page.get_by_text("A folder on this machine").click()
     page.get_by_label("Folder").fill("/nowhere")
     page.get_by_label("Folder").press("Enter")

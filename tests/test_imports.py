@@ -74,7 +74,7 @@ RULES = {
     ),
     "the pipeline knows no figures": (
         ("engine/pipeline.py", "engine/conversion.py"),
-        {"engine.plots", "engine.report", "pages"},
+        {"engine.plots", "engine.reporting", "pages"},
         True,
     ),
 }

@@ -10,14 +10,6 @@ from tests.made_up import LOGITS, comparison, latency, manifest
 FLIPPED = LOGITS[:, [1, 0, 2]]  # the first two answers change places, the third stays
 
 
-@pytest.mark.parametrize(
-    ("count", "text"),
-    [(0, "No pictures"), (1, "One picture"), (9, "Nine pictures"), (14, "14 pictures")],
-)
-def test_counted(count: int, text: str) -> None:
-    assert sentences.counted(count, "picture") == text
-
-
 def test_predictions_headline() -> None:
     headline = sentences.predictions_headline
     assert headline(comparison({"int8": LOGITS})) == (

@@ -7,7 +7,7 @@ import click
 from engine import api, formats
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.latency import latency_warnings
-from engine.report import latency_dict
+from engine.reporting.plain import latency_dict
 from engine.types import Latency
 
 

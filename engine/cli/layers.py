@@ -6,9 +6,10 @@ import click
 
 from engine import api, formats
 from engine.cli.files import NamedFile
-from engine.cli.output import progress_shown, show_table, write_json, write_text
+from engine.cli.output import progress_shown, show_table, write_json
 from engine.layer_errors.records import LayerErrors
 from engine.requests import DEFAULT_LAYERS_COUNT
+from engine.text_files import write_text
 
 _SHOWN = 10
 

@@ -22,7 +22,7 @@ from engine.cli.layers import layers
 from engine.cli.lowerings import lowerings
 from engine.cli.mix import mix_command
 from engine.cli.models import models
-from engine.cli.report import report_json
+from engine.cli.report import report, report_json
 from engine.cli.store import store
 from engine.cli.sweep import sweep
 from engine.disk import refusal, storage_error
@@ -53,6 +53,7 @@ for command in (
     latency,
     files,
     lowerings,
+    report,
     report_json,
     store,
 ):

@@ -7,7 +7,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,8 +15,8 @@ from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
 
-from engine.errors import OptionError
 from engine.jobs import OnProgress
+from engine.text_files import write_text
 from engine.types import Progress
 
 DASK_HELP = "Work on a Dask cluster: local, or a scheduler's address (tcp://...)."
@@ -72,26 +71,6 @@ def write_json(value: Mapping[str, Any] | Sequence[Any], target: str) -> None:
         click.echo(text, nl=False)
     else:
         write_text(text, target)
-
-
-def write_text(text: str, target: str) -> None:
-    """Write a text file whole or not at all.
-
-    Raises:
-        OptionError: It cannot be written.
-    """
-    path = Path(target)
-    aside = path.with_name(f".{path.name}.partial")
-    try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
-    except OSError as error:
-        raise OptionError(
-            f"Writing {target}",
-            got=f"a refusal ({error.strerror})",
-            expected="a place to write to",
-            todo="Choose another file.",
-        ) from error
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

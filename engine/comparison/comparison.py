@@ -17,6 +17,7 @@ import numpy as np
 from engine.comparison import metrics
 from engine.comparison.accuracy import NO_LABEL, accuracy
 from engine.comparison.elsewhere import findings as findings_elsewhere
+from engine.comparison.margins import kept_margins
 from engine.comparison.plain import SCALAR_KEYS, accuracy_dict, variant_dict
 from engine.errors import OptionError, PictureError
 from engine.types import (
@@ -181,6 +182,8 @@ def compare_variant(
         picture_rms=metrics.rms_along(differences, 1),
         picture_kl=kl,
         class_rms=metrics.rms_along(differences, 0),
+        reference_margins=metrics.margins(shown[0]),
+        kept_margins=kept_margins(shown[1], metrics.top_k(reference, 1)[:, 0]),
         accuracy=None if labels is None else accuracy(logits, labels, reference),
     )
 

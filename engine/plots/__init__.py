@@ -12,32 +12,44 @@ from engine.plots.answers import (
     top_logits,
 )
 from engine.plots.costs import latency_bars, latency_samples, size_bars
+from engine.plots.data import figure_csv
+from engine.plots.frame import headline_of, without_title
 from engine.plots.improvement import layer_lines
 from engine.plots.ladder import hop_ladder
 from engine.plots.layers import layer_histogram, layer_line
 from engine.plots.lowerings import lowering_latency, lowering_operators
+from engine.plots.margins import changed_classes, margin_loss
 from engine.plots.mixed import mixed_by_latency, mixed_by_size
+from engine.plots.operators import operator_counts
 from engine.plots.sweep import calibration_counts
 from engine.plots.trade_off import TradeOffPoint, trade_off, trade_off_by_size
+from engine.plots.violins import latency_violins
 
 __all__ = [
     "TradeOffPoint",
     "calibration_counts",
+    "changed_classes",
     "difference_distribution",
     "difference_heatmap",
+    "figure_csv",
+    "headline_of",
     "hop_ladder",
     "latency_bars",
     "latency_samples",
+    "latency_violins",
     "layer_histogram",
     "layer_line",
     "layer_lines",
     "logit_scatter",
     "lowering_latency",
     "lowering_operators",
+    "margin_loss",
     "mixed_by_latency",
     "mixed_by_size",
+    "operator_counts",
     "size_bars",
     "top_logits",
     "trade_off",
     "trade_off_by_size",
+    "without_title",
 ]

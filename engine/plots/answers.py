@@ -9,10 +9,12 @@ import plotly.graph_objects as go
 
 from engine import formats
 from engine.palette import NEUTRAL, style_of
-from engine.plots.frame import LINE, framed, noted, rows_height, with_legend
+from engine.plots import titles
+from engine.plots.frame import LINE, framed, noted, rows_height, titled, with_legend
 from engine.types import FloatArray
 
 _BINS = 121
+_DRAWN_AS_SHAPES = 2000
 _HEIGHT = 420
 
 
@@ -61,7 +63,8 @@ def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
         y="share of the logits",
         height=_HEIGHT,
     )
-    return noted(with_legend(figure), notes)
+    noted(with_legend(figure), notes)
+    return titled(figure, titles.distribution(finite))
 
 
 def logit_scatter(
@@ -82,6 +85,7 @@ def logit_scatter(
     good = np.isfinite(x) & np.isfinite(y)
     notes = [] if good.all() else [f"{int((~good).sum())} logits are NaN or Inf"]
     x, y = x[good], y[good]
+    sentence = titles.scatter(variant, y - x)
     if x.size > max_points:
         order = np.argsort(-np.abs(y - x), kind="stable")
         rest = order[max_points // 4 :]
@@ -89,11 +93,13 @@ def logit_scatter(
         keep = np.concatenate([order[: max_points // 4], even])
         x, y = x[keep], y[keep]
     style = style_of(variant)
+    mark = go.Scatter if x.size <= _DRAWN_AS_SHAPES else go.Scattergl
     figure = go.Figure(
-        go.Scattergl(
+        mark(
             x=x,
             y=y,
             mode="markers",
+            name=variant,
             marker={"color": style.hue, "size": 4, "opacity": 0.55},
             hovertemplate=f"reference %{{x:.2f}}, {variant} %{{y:.2f}}<extra></extra>",
         )
@@ -111,7 +117,7 @@ def logit_scatter(
         y=f"logit of {variant} (line: equal)",
         height=_HEIGHT,
     )
-    return noted(figure, notes)
+    return titled(noted(figure, notes), sentence)
 
 
 def difference_heatmap(
@@ -147,7 +153,8 @@ def difference_heatmap(
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(side="top", showgrid=False)
     height = 140 + 26 * len(pictures)
-    return framed(figure, x="", y="", height=height)
+    framed(figure, x="", y="", height=height)
+    return titled(figure, titles.heatmap(pictures, variants, values))
 
 
 def top_logits(

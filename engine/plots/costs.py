@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import plotly.graph_objects as go
 
 from engine import formats
 from engine.palette import style_of
-from engine.plots.frame import framed, rows_height
-from engine.types import Latency
+from engine.plots import titles
+from engine.plots.frame import framed, rows_height, titled
+from engine.types import Latency, LatencySamples
 
 _DWARFING = 5
 _LATENCY_AXIS = "median ms (left is quicker)"
@@ -37,6 +39,7 @@ def latency_bars(latency: Latency) -> go.Figure:
         style = style_of(entry.variant)
         figure.add_trace(
             go.Bar(
+                name=entry.variant,
                 x=[min(entry.median_ms, end)],
                 y=[entry.variant],
                 orientation="h",
@@ -50,18 +53,28 @@ def latency_bars(latency: Latency) -> go.Figure:
                     "thickness": 1.5,
                     "visible": not cut,
                 },
-                text=[f"{label}, bar cut ▸" if cut else f" {label}"],
-                textposition="inside" if cut else "outside",
-                insidetextanchor="end",
-                cliponaxis=False,
                 hovertemplate=f"{entry.variant}<br>median {label}, p90 "
                 f"{formats.milliseconds(entry.p90_ms)}<br>{len(entry.samples_ms)} rounds, spread "
                 f"{formats.percent(entry.spread)}<extra></extra>",
             )
         )
-    figure.update_xaxes(range=[0, end * 1.25])
+        figure.add_annotation(**_label(entry, end, cut=cut))
+    figure.update_xaxes(range=[0, end * 1.45])
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    return framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
+    framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
+    return titled(figure, titles.latency(latency))
+
+
+def _label(entry: LatencySamples, end: float, *, cut: bool) -> dict[str, Any]:
+    """The figure beside a whisker, or on a bar that is cut."""
+    label = formats.milliseconds(entry.median_ms)
+    placed: dict[str, Any] = {"y": entry.variant, "showarrow": False}
+    if cut:
+        hue = style_of(entry.variant).hue
+        inside = {"x": end, "xanchor": "right", "xshift": -3, "bgcolor": hue}
+        return placed | inside | {"text": f"{label}, bar cut ▸", "font": {"color": "#ffffff"}}
+    label += "" if entry.trusted else ", unsteady"
+    return placed | {"x": entry.quartiles_ms[1], "xanchor": "left", "xshift": 6, "text": label}
 
 
 def bar_end(lengths: Sequence[float]) -> float:
@@ -139,6 +152,7 @@ def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
         ratio = formats.percent(size / float32_bytes)
         figure.add_trace(
             go.Bar(
+                name=variant,
                 x=[size / 1e6],
                 y=[variant],
                 orientation="h",
@@ -149,6 +163,7 @@ def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
                 hovertemplate=f"{variant}<br>{label}, {ratio} of float32<extra></extra>",
             )
         )
-    figure.update_xaxes(range=[0, max(sizes.values(), default=1) / 1e6 * 1.25])
+    figure.update_xaxes(range=[0, max(sizes.values(), default=1) / 1e6 * 1.4])
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    return framed(figure, x="MB (left is smaller)", y="", height=rows_height(len(sizes)))
+    framed(figure, x="MB (left is smaller)", y="", height=rows_height(len(sizes)))
+    return titled(figure, titles.sizes(sizes, float32_bytes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Any
 
 import plotly.graph_objects as go
@@ -10,6 +11,8 @@ GRID = "rgba(128, 138, 158, 0.25)"
 LINE = "rgba(128, 138, 158, 0.7)"
 CLEAR = "rgba(0, 0, 0, 0)"
 ROW_PIXELS = 40
+_TITLE_CHARACTERS = 62
+_TITLE_LINE = 20
 
 
 def framed(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
@@ -72,3 +75,52 @@ def with_legend(figure: go.Figure) -> go.Figure:
     """Name the traces above a figure whose marks lie too close for labels of their own."""
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     return figure.update_layout(showlegend=True, legend=legend)
+
+
+def titled(figure: go.Figure, sentence: str) -> go.Figure:
+    """Give a figure its headline, wrapped, with room above the plot.
+
+    Args:
+        figure: A framed figure; changed in place.
+        sentence: What its data say.
+
+    Returns:
+        The figure.
+    """
+    lines = textwrap.wrap(sentence, _TITLE_CHARACTERS) or [""]
+    room = 14 + _TITLE_LINE * len(lines)
+    figure.update_layout(
+        meta={"headline": sentence, "room": room},
+        title={
+            "text": "<br>".join(lines),
+            "x": 0,
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 8, "l": 8},
+            "font": {"size": 15},
+        },
+        margin_t=figure.layout.margin.t + room,
+        height=figure.layout.height + room,
+    )
+    return figure
+
+
+def headline_of(figure: go.Figure) -> str:
+    """The sentence that `titled` gave a figure, unwrapped; empty where it has none."""
+    return str((figure.layout.meta or {}).get("headline", ""))
+
+
+def without_title(figure: go.Figure) -> go.Figure:
+    """A copy of a figure for a place that shows its headline as text of its own."""
+    bare = go.Figure(figure)
+    if headline_of(figure):
+        room = figure.layout.meta["room"]
+        bare.update_layout(
+            title=None,
+            margin_t=figure.layout.margin.t - room,
+            height=figure.layout.height - room,
+            meta=None,
+        )
+    return bare

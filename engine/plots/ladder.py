@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from engine import formats
 from engine.palette import NEUTRAL, style_of
-from engine.plots.frame import LINE, framed, rows_height
+from engine.plots import titles
+from engine.plots.frame import LINE, framed, rows_height, titled
 from engine.types import Stage
 
 FLOAT_LIMIT = 1e-4
@@ -40,6 +41,7 @@ def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
         symbol = "circle" if stage.name in _CHAIN else style_of(stage.name).symbol
         figure.add_trace(
             go.Scatter(
+                name=name,
                 x=[_FLOOR, shown],
                 y=[name, name],
                 mode="lines+markers+text",
@@ -66,9 +68,10 @@ def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
         font={"size": 11},
     )
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    return framed(
+    framed(
         figure,
         x="largest difference ÷ largest logit",
         y="",
         height=rows_height(len(hops)),
     )
+    return titled(figure, titles.ladder(hops, FLOAT_LIMIT))

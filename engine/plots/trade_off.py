@@ -10,7 +10,8 @@ import plotly.graph_objects as go
 
 from engine import formats
 from engine.palette import style_of
-from engine.plots.frame import LINE, framed, noted
+from engine.plots import titles
+from engine.plots.frame import LINE, framed, noted, titled
 
 _HEIGHT = 460
 _SAME_SPOT = 0.03
@@ -136,7 +137,9 @@ def _scatter(
         figure.update_xaxes(tickvals=_ticks(min(places), max(places)))
     figure.update_yaxes(range=[y_end, -0.06 * y_end], zeroline=True)
     title = "logit rms to the reference (up is closer)"
-    return noted(framed(figure, x=x_title, y=title, height=_HEIGHT), notes)
+    noted(framed(figure, x=x_title, y=title, height=_HEIGHT), notes)
+    ahead = [point.variant for point in drawn if (x_of(point), point.difference) in set(front)]
+    return titled(figure, titles.trade_off(ahead, len(drawn)))
 
 
 def _ticks(low: float, high: float) -> list[float]:

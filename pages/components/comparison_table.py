@@ -2,39 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
-from engine import formats
+from engine import tables
 from engine.comparison.comparison import Comparison
+from engine.glossary import meaning
 
 
 def show_table(comparison: Comparison) -> None:
     """Show one row a variant: agreement, differences, size."""
+    show_columns(comparison, tables.LOGITS)
+
+
+def show_columns(comparison: Comparison, columns: Sequence[tables.Column]) -> None:
+    """Show one row a variant.
+
+    Args:
+        comparison: The figures.
+        columns: Some of the columns of `engine.tables`.
+    """
+    table = tables.comparison_table(comparison, columns)
     rows = [
-        {
-            "variant": variant.variant,
-            "same answer": f"{len(comparison.pictures) - len(variant.flips) - variant.non_finite}"
-            f" of {len(comparison.pictures)}",
-            "95 % interval": formats.interval(variant.top1_agreement_interval),
-            "top-5 overlap": formats.percent(variant.top5_overlap),
-            "logit rms": formats.logits(variant.logit_rms),
-            "largest": formats.logits(variant.logit_max),
-            "SQNR": formats.decibels(variant.logit_sqnr_db),
-            "cosine": formats.logits(variant.cosine),
-            "KL, nats": formats.small(variant.kl),
-            "size": formats.megabytes(comparison.sizes.get(variant.variant)),
-        }
-        for variant in comparison.variants
+        {"variant": name}
+        | {column.title: cell for column, cell in zip(table.columns, cells, strict=True)}
+        for name, cells in table.rows
     ]
-    right = {column: st.column_config.TextColumn(alignment="right") for column in list(rows[0])[1:]}
-    right["logit rms"] = st.column_config.TextColumn(
-        alignment="right", help="Root mean square of the differences, each row's mean removed."
-    )
-    right["SQNR"] = st.column_config.TextColumn(
-        alignment="right", help="Signal to quantization noise ratio: higher is closer."
-    )
-    right["KL, nats"] = st.column_config.TextColumn(
-        alignment="right", help="Kullback-Leibler divergence of the softmaxes: lower is closer."
-    )
+    right = {
+        column.title: st.column_config.TextColumn(alignment="right", help=meaning(column.term))
+        for column in table.columns
+    }
     st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=right, width="stretch")

@@ -11,6 +11,7 @@ from engine import service
 from engine.converters.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
 from engine.converters.recipes import RECIPES
 from engine.errors import PictureError
+from engine.glossary import meaning
 from engine.images import PICTURE_SUFFIXES, decode_picture
 from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
 from engine.requests import (
@@ -44,7 +45,7 @@ def convert_form() -> ConvertRequest | None:
         st.subheader("Model")
         model = _model()
     with right.container(border=True, height="stretch"):
-        st.subheader("Calibration pictures")
+        st.subheader("Calibration pictures", help=meaning("representative dataset"))
         calibration = _calibration()
     with st.container(border=True):
         st.subheader("Variants")

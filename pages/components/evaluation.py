@@ -2,54 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-import numpy as np
 import streamlit as st
 
 from engine import service
+from engine.answers import Evaluation as Evaluation
 from engine.comparison import metrics
 from engine.comparison.comparison import Comparison
 from engine.images import Picture, digest_of
 from engine.jobs import Job
 from engine.runs import Run
-from engine.types import FloatArray
+from engine.types import FloatArray, Latency
 from pages.components import jobs, session
 from pages.components.problems import no_run_yet, plain, told
 
 _JOB = "evaluate"
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """Everything that a page about answers shows.
-
-    Attributes:
-        run: The run on show.
-        pictures: The pictures on show.
-        comparison: Its variants against the reference.
-        logits: What each column gave, shape (pictures, classes).
-    """
-
-    run: Run
-    pictures: tuple[Picture, ...]
-    comparison: Comparison
-    logits: dict[str, FloatArray]
-
-    def comparable(self, column: str) -> FloatArray:
-        """What the comparison looked at: logits, or logarithms of a softmax's output."""
-        if self.comparison.probabilities:
-            return metrics.log_probabilities(self.logits[column])
-        return self.logits[column]
-
-    def probabilities(self, column: str, row: int) -> FloatArray:
-        """What a column believes of one picture, shape (classes,)."""
-        values = np.asarray(self.logits[column][row], dtype=np.float64)
-        if self.comparison.probabilities:
-            return values
-        exponents = np.exp(values - values.max())
-        shares: FloatArray = exponents / exponents.sum()
-        return shares
 
 
 def evaluation_or_wait() -> Evaluation:
@@ -66,20 +32,29 @@ def evaluation_or_wait() -> Evaluation:
         st.stop()
     with told():
         logits = service.evaluate(run, pictures, columns, service.Foreground())
-    digests = ",".join(artifact.sha256 for artifact in run.artifacts)
-    key = f"{run.folder} {digests} {digest_of(pictures)} {reference}"
-    comparison = _compared(key, run, pictures, reference)
+    timed = service.stored_latency(run)
+    comparison = _compared(_key(run, pictures, reference, timed), run, pictures, reference, timed)
     return Evaluation(run, pictures, comparison, logits)
 
 
+def _key(run: Run, pictures: tuple[Picture, ...], reference: str, timed: Latency | None) -> str:
+    digests = ",".join(artifact.sha256 for artifact in run.artifacts)
+    moment = "" if timed is None else timed.measured_at
+    return f"{run.folder} {digests} {digest_of(pictures)} {reference} {moment}"
+
+
+def key_of(evaluation: Evaluation) -> str:
+    """What tells an evaluation from every other one: models, pictures, reference, timings."""
+    comparison = evaluation.comparison
+    return _key(evaluation.run, evaluation.pictures, comparison.reference, comparison.latency)
+
+
 @st.cache_data(scope="session", max_entries=8, show_spinner="Comparing the answers")
-def _compared(key: str, _run: Run, _pictures: tuple[Picture, ...], _reference: str) -> Comparison:
+def _compared(
+    key: str, _run: Run, _pictures: tuple[Picture, ...], _reference: str, _timed: Latency | None
+) -> Comparison:
     return service.compare_run(
-        _run,
-        _pictures,
-        service.Foreground(),
-        reference=_reference,
-        latency=service.stored_latency(_run),
+        _run, _pictures, service.Foreground(), reference=_reference, latency=_timed
     )
 
 
@@ -110,19 +85,8 @@ def show_notes(comparison: Comparison) -> None:
 
 
 def disagreement(evaluation: Evaluation) -> FloatArray:
-    """How far the variants moved each picture: the largest rms, plus a step for every flip.
-
-    Returns:
-        Shape (pictures,); larger is worse, NaN counts as worst.
-    """
-    worst = np.zeros(len(evaluation.pictures))
-    flips = np.zeros(len(evaluation.pictures))
-    for variant in evaluation.comparison.variants:
-        worst = np.maximum(worst, np.nan_to_num(variant.picture_rms, nan=np.inf))
-        for flip in variant.flips:
-            flips[flip.index] += 1
-    order: FloatArray = flips * 1e6 + worst
-    return order
+    """How far the variants moved each picture; see `Evaluation.disagreement`."""
+    return evaluation.disagreement()
 
 
 def margins(evaluation: Evaluation) -> FloatArray:

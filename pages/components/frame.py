@@ -20,6 +20,7 @@ def show_frame() -> None:
             return
         run = _choose_run(run)
         _choose_reference(run)
+        session.keep_in_address(run)
         count = len(session.pictures())
         whose = "your" if session.own_pictures() else "sample"
         others = f" · {len(run.added)} from elsewhere" if run.added else ""

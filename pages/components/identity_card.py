@@ -9,6 +9,7 @@ import streamlit as st
 
 from engine import formats
 from engine.converters.recipes import recipe_named
+from engine.glossary import meaning
 from engine.palette import marker_image
 from engine.runs import Run
 from engine.types import Artifact, TensorInfo
@@ -24,12 +25,20 @@ def show_card(run: Run, artifact: Artifact) -> None:
         one, two, three, four = st.columns(4)
         one.metric("Size", formats.megabytes(artifact.bytes))
         two.metric("Of float32", formats.percent(artifact.bytes / manifest.float32_bytes))
-        three.metric("Operators", str(sum(artifact.operators.values())))
+        three.metric("Operators", str(sum(artifact.operators.values())), help=meaning("operator"))
         scales = artifact.weight_granularity
-        four.metric("Weight scales", formats.UNKNOWN if scales == "none" else scales)
+        four.metric(
+            "Weight scales",
+            formats.UNKNOWN if scales == "none" else scales,
+            help=meaning("per-channel"),
+        )
         edges = [_edge("input", tensor) for tensor in artifact.inputs]
         edges += [_edge("output", tensor) for tensor in artifact.outputs]
-        st.dataframe(pd.DataFrame(edges), hide_index=True, width="stretch")
+        explained = {
+            name: st.column_config.TextColumn(alignment="right", help=meaning(name))
+            for name in ("scale", "zero point")
+        }
+        st.dataframe(pd.DataFrame(edges), hide_index=True, width="stretch", column_config=explained)
         left, right = st.columns(2, gap="medium")
         counts = pd.DataFrame(
             Counter(artifact.operators).most_common(), columns=["operator", "count"]

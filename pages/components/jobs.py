@@ -15,7 +15,7 @@ from pages.components import session
 from pages.components.problems import plain, show_problem
 
 Result = TypeVar("Result")
-_PREFIX = "qlab_job_"
+PREFIX = "qlab_job_"
 _ABOUT = "qlab_about_"
 
 
@@ -39,17 +39,17 @@ def start(
     found = get(key, about=about)
     if found is None or not found.active:
         job = Job(title, work, during).start()
-        st.session_state[_PREFIX + key] = job
+        st.session_state[PREFIX + key] = job
         BOARD.add(session.owner(), key, about, job)
 
 
 def get(key: str, *, about: str = "") -> Job[object] | None:
     """The job under a key, or None; one that was started before the page was closed, too."""
-    found: Job[object] | None = st.session_state.get(_PREFIX + key)
+    found: Job[object] | None = st.session_state.get(PREFIX + key)
     if found is None:
         found = BOARD.find(session.owner(), key, about)
         if found is not None:
-            st.session_state[_PREFIX + key] = found
+            st.session_state[PREFIX + key] = found
     return found
 
 
@@ -58,7 +58,7 @@ def stop_others(key: str, *, about: str) -> None:
     known = st.session_state.get(_ABOUT + key)
     st.session_state[_ABOUT + key] = about
     if known not in {None, about}:
-        found = st.session_state.get(_PREFIX + key)
+        found = st.session_state.get(PREFIX + key)
         if found is not None:
             found.cancel()
         forget(key)
@@ -66,7 +66,7 @@ def stop_others(key: str, *, about: str) -> None:
 
 def forget(key: str) -> None:
     """Drop a finished job."""
-    found = st.session_state.pop(_PREFIX + key, None)
+    found = st.session_state.pop(PREFIX + key, None)
     if found is not None:
         BOARD.forget(found)
 

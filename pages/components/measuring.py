@@ -48,3 +48,20 @@ def measure_controls(run: Run) -> int:
             jobs.start(JOB, "Timing every model on this machine", work)
             st.rerun()
     return int(threads)
+
+
+def offer_measuring(run: Run) -> None:
+    """Where nothing is timed yet: a button that times everything, and how far that is."""
+    job = jobs.get(JOB)
+    if job is not None and job.state == "done":
+        jobs.forget(JOB)
+        st.rerun()
+    busy = job is not None and job.active
+    if not busy and st.button("Measure the speed, too", icon=":material/timer:"):
+
+        def work(job: Job[Latency]) -> Latency:
+            return service.measure(run, job)
+
+        jobs.start(JOB, "Timing every model on this machine", work)
+        st.rerun()
+    jobs.show(JOB)

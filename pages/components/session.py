@@ -22,6 +22,7 @@ from engine.types import ORIGINAL
 from pages.components import sharing
 from pages.components.sharing import account, browser_token
 
+RUN_IN_ADDRESS, REFERENCE_IN_ADDRESS = "run", "against"
 _RUN, _PICTURES, _FOLDER, _REFERENCE = "qlab_run", "qlab_pictures", "qlab_folder", "qlab_reference"
 _OWNER = "qlab_owner"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -49,11 +50,11 @@ def known_runs() -> tuple[Run, ...]:
 
 
 def current_run() -> Run | None:
-    """The run on show: the one chosen, else the newest; None where there is none.
+    """The run on show: the one chosen, else that of the link, else the newest; None without any.
 
     Whoever comes back in a new session sees the run chosen last.
     """
-    chosen = st.session_state.get(_RUN) or RUNS_ON_SHOW.of(owner())
+    chosen = st.session_state.get(_RUN) or _named_in_address() or RUNS_ON_SHOW.of(owner())
     if chosen is not None:
         try:
             run = Run.open(chosen)
@@ -65,6 +66,21 @@ def current_run() -> Run | None:
     return runs[0] if runs else None
 
 
+def _named_in_address() -> str | None:
+    """Folder of the run that a link names, where this person may see it."""
+    name = st.query_params.get(RUN_IN_ADDRESS)
+    known = (str(run.folder) for run in known_runs() if run.folder.name == name)
+    return None if name is None else next(known, None)
+
+
+def keep_in_address(run: Run) -> None:
+    """Name the run and what it is compared with in the address, for a link to show the same."""
+    shown = {RUN_IN_ADDRESS: run.folder.name, REFERENCE_IN_ADDRESS: reference(run)}
+    for key, value in shown.items():
+        if st.query_params.get(key) != value:
+            st.query_params[key] = value
+
+
 def choose_run(folder: Path) -> None:
     """Put another run on show."""
     st.session_state[_RUN] = str(folder)
@@ -73,7 +89,8 @@ def choose_run(folder: Path) -> None:
 
 def reference(run: Run) -> str:
     """What the variants are compared with; the original unless the person chose otherwise."""
-    chosen = st.session_state.get(_REFERENCE, ORIGINAL)
+    named = st.query_params.get(REFERENCE_IN_ADDRESS, ORIGINAL)
+    chosen = st.session_state.get(_REFERENCE, named)
     return chosen if chosen in run.columns else ORIGINAL
 
 

@@ -9,18 +9,18 @@ from pages.components.convert_form import convert_form
 from pages.components.converting import JOB, show_interrupted, start
 from pages.components.downloads import show_downloads
 from pages.components.elsewhere import show_files_from_elsewhere
+from pages.components.figures import show_figure
 from pages.components.improving import link_to_improve
 
 
 def show_result(run: Run) -> None:
     """The hop ladder and the files."""
     with st.container(border=True):
-        st.subheader("Each step answers like the one before")
+        show_figure(plots.hop_ladder(run.manifest.stages), "hop_ladder")
         st.caption(
             "Largest difference of any logit on the same pictures, relative to the largest logit. "
             "Quantized variants are meant to differ; float steps are not."
         )
-        st.plotly_chart(plots.hop_ladder(run.manifest.stages), key="hop_ladder")
     st.subheader("Files")
     show_downloads(run)
     link_to_improve(run)

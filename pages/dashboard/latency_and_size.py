@@ -3,10 +3,12 @@
 import streamlit as st
 
 from engine import formats, plots, sentences, service
-from engine.comparison.latency import latency_warnings
+from engine.overview_sentences import timing_note
+from engine.timings import stored_timings
 from pages.components import jobs
+from pages.components.figures import show_figure
 from pages.components.measuring import measure_controls
-from pages.components.problems import no_run_yet
+from pages.components.problems import no_run_yet, plain
 from pages.components.session import current_run
 from pages.components.trade_off import show_trade_off
 
@@ -26,23 +28,26 @@ if timed is not None:
         f"{len(timed.entries[0].samples_ms)} rounds in turns · "
         f"{timed.measured_at[:16].replace('T', ' ')} UTC"
     )
-    for warning in latency_warnings(timed):
-        st.warning(warning, icon=":material/speed:")
+    if note := timing_note(timed):
+        st.warning(plain(note), icon=":material/speed:")
 left, right = st.columns(2, gap="medium")
-with left.container(border=True):
-    st.subheader("Latency of one picture")
+with left.container(border=True, height="stretch"):
     if timed is None:
+        st.subheader("Latency of one picture")
         st.caption("Not measured yet with this number of threads. Press Measure.")
     else:
-        st.plotly_chart(plots.latency_bars(timed))
-with right.container(border=True):
-    st.subheader("File size")
-    st.plotly_chart(plots.size_bars(sizes, run.manifest.float32_bytes))
+        show_figure(plots.latency_bars(timed), "latency")
+with right.container(border=True, height="stretch"):
+    show_figure(plots.size_bars(sizes, run.manifest.float32_bytes), "sizes")
 with st.container(border=True):
-    st.subheader("What each variant trades")
     show_trade_off(run, timed)
+if timings := stored_timings(run):
+    with st.container(border=True):
+        show_figure(plots.latency_violins(timings), "threads")
+with st.container(border=True):
+    show_figure(plots.operator_counts(run.artifacts), "operators")
 if timed is not None:
-    with st.expander("Every sample", icon=":material/scatter_plot:"):
+    with st.expander("Every sample, in the order taken", icon=":material/scatter_plot:"):
         st.plotly_chart(plots.latency_samples(timed))
         slowest = max(timed.entries, key=lambda entry: entry.p90_ms)
         st.caption(f"Slowest tenth: {slowest.variant}, {formats.milliseconds(slowest.p90_ms)}.")

@@ -1,46 +1,51 @@
-"""Logit differences: how far each variant's answers moved, and on which pictures."""
+"""Logits: how far each variant's answers moved, on which pictures, and who is about to flip."""
 
-import numpy as np
 import streamlit as st
 
-from engine import plots, sentences
-from engine.comparison import metrics
+from engine import figures, sentences
 from pages.components.comparison_table import show_table
-from pages.components.evaluation import disagreement, evaluation_or_wait, show_notes
+from pages.components.evaluation import evaluation_or_wait, key_of, show_notes
+from pages.components.figures import kept_figure, show_figure, show_picking_figure
 from pages.components.one_picture import show_picture
+
+MOST_ROWS = 40
 
 evaluation = evaluation_or_wait()
 comparison = evaluation.comparison
+key = key_of(evaluation)
 names = [variant.variant for variant in comparison.variants]
-reference = evaluation.comparable(comparison.reference)
 st.title(sentences.logits_headline(comparison))
 show_notes(comparison)
 show_table(comparison)
-
-left, right = st.columns(2, gap="medium")
-with left.container(border=True):
-    st.subheader("How far the logits moved")
-    differences = {
-        name: metrics.difference(reference, evaluation.comparable(name)).ravel() for name in names
-    }
-    st.plotly_chart(plots.difference_distribution(differences))
-with right.container(border=True):
-    st.subheader("Logit by logit")
-    shown = st.pills("Variant", names, default=names[-1], required=True, key="scatter_variant")
-    if shown is not None:
-        figure = plots.logit_scatter(reference, evaluation.comparable(shown), shown)
-        st.plotly_chart(figure)
 with st.container(border=True):
-    st.subheader("Which pictures moved")
-    st.caption("Worst first. Click a cell to see that picture's logits.")
-    rows = [int(row) for row in np.argsort(-disagreement(evaluation), kind="stable")][:40]
-    values = np.array([[v.picture_rms[row] for v in comparison.variants] for row in rows])
-    picked = st.plotly_chart(
-        plots.difference_heatmap([comparison.pictures[row] for row in rows], names, values),
-        on_select="rerun",
-        key="heatmap",
+    show_figure(
+        kept_figure(f"differences {key}", lambda: figures.difference_distribution(evaluation)),
+        "differences",
     )
-    points = picked["selection"]["points"]
+shown = st.pills(
+    "Variant",
+    names,
+    default="int8" if "int8" in names else names[-1],
+    required=True,
+    key=f"logits_variant_{comparison.run}",
+    persist_state="session",
+)
+assert shown is not None
+left, right = st.columns(2, gap="medium")
+with left.container(border=True, height="stretch"):
+    show_figure(figures.margin_loss(comparison, shown), "margins")
+with right.container(border=True, height="stretch"):
+    show_figure(
+        kept_figure(f"scatter {shown} {key}", lambda: figures.logit_scatter(evaluation, shown)),
+        "scatter",
+    )
+if len(comparison.variant(shown).flips) > 1:
+    with st.container(border=True):
+        show_figure(figures.changed_classes(evaluation, shown), "changed")
+with st.container(border=True):
+    rows = figures.worst_rows(evaluation, MOST_ROWS)
+    points = show_picking_figure(figures.difference_heatmap(evaluation, rows), "heatmap")
+    st.caption("Worst first. Click a cell to see that picture's logits.")
     start = comparison.pictures.index(points[0]["y"]) if points else rows[0]
     row = st.selectbox(
         "Picture",

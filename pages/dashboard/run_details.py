@@ -5,6 +5,7 @@ import pandas as pd
 import streamlit as st
 
 from engine import sentences
+from engine.glossary import GLOSSARY
 from engine.manifest import FILE_NAME
 from engine.runs import LOGS, ONNX_FILE
 from pages.components.identity_card import show_card
@@ -47,3 +48,5 @@ with right.container(border=True, height="stretch"):
         for log in sorted((run.folder / LOGS).glob("*.log")):
             st.caption(log.name)
             st.code(log.read_text(errors="replace")[-20_000:] or "(nothing was printed)")
+with st.expander("What the words mean", icon=":material/menu_book:"):
+    st.markdown("\n".join(f"- **{term}**: {meaning}" for term, meaning in GLOSSARY.items()))

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.errors import JobCancelled
+from engine.runs import Run
 from engine.store import HOME_VARIABLE, SAMPLE_IMAGES
+from pages.components.story import CHAPTERS
 from tests.real_run import real_run, real_store
 
 ROOT = Path(__file__).parent.parent.parent
@@ -29,6 +32,8 @@ JOBS = [
         "latency",
         "also",
         "lowerings",
+        "first",
+        "first_optimized",
     )
 ]
 
@@ -52,15 +57,27 @@ def settled(test: AppTest) -> AppTest:
     raise AssertionError("a job did not end")
 
 
+TITLES_WITHOUT_A_RUN = {
+    "convert": "Convert a classifier to TFLite",
+    "overview": "Making the first comparison",
+}
+
+
+def cancelled(job: object) -> Run:
+    raise JobCancelled("Converting", got="a cancel", expected="an end", todo="Start it again.")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_a_page_without_a_run_says_what_to_do(page: Path) -> None:
+def test_a_page_without_a_run_says_what_to_do(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pages.components.first_start.first_comparison", cancelled)
     test = opened(page)
     assert not test.exception
     titles = [title.value for title in test.title]
-    expected = (
-        "Convert a classifier to TFLite" if page.stem == "convert" else "Nothing is converted"
-    )
-    assert titles[0].startswith(expected)
+    assert titles[0].startswith(TITLES_WITHOUT_A_RUN.get(page.stem, "Nothing is converted"))
+
+
+def test_every_page_is_a_chapter_of_the_story() -> None:
+    assert {known.stem for known in CHAPTERS} == {page.stem for page in PAGES}
 
 
 @pytest.fixture
@@ -74,6 +91,7 @@ def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("page", "headline"),
     [
+        ("overview", "On these 13 pictures, "),
         ("convert", "efficientnet_lite0 became seven TFLite variants"),
         ("predictions", "pictures"),
         ("logit_differences", "the logits most"),
@@ -131,7 +149,8 @@ def test_the_server_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.path.insert(0, '.')\n"
         "from streamlit.testing.v1 import AppTest\n"
-        "test = AppTest.from_file('app.py', default_timeout=60).run()\n"
+        "test = AppTest.from_file('app.py', default_timeout=60)\n"
+        "test.switch_page('pages/dashboard/run_details.py').run()\n"
         "assert not test.exception, test.exception\n"
         "heavy = {'torch', 'tensorflow', 'onnx', 'onnx_tf', 'torchvision'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

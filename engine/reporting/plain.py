@@ -28,7 +28,10 @@ def latency_dict(timed: Latency) -> dict[str, Any]:
 
 
 def run_report(
-    manifest: Manifest, comparison: Comparison | None, timed: Latency | None
+    manifest: Manifest,
+    comparison: Comparison | None,
+    timed: Latency | None,
+    against: Comparison | None = None,
 ) -> dict[str, Any]:
     """Everything known about a run, in plain types.
 
@@ -36,12 +39,15 @@ def run_report(
         manifest: The run's manifest.
         comparison: On some pictures, where there were some.
         timed: Timings, where there are some.
+        against: Of another run on the same pictures, where it is held against one.
 
     Returns:
-        The keys ``manifest``, ``comparison`` and ``latency``; None for what there is not.
+        The keys ``manifest``, ``comparison``, ``latency`` and ``against``; None for what there is
+        not.
     """
     return {
         "manifest": msgspec.to_builtins(manifest),
         "comparison": None if comparison is None else comparison.to_dict(),
         "latency": None if timed is None else latency_dict(timed),
+        "against": None if against is None else against.to_dict(),
     }

@@ -1,0 +1,77 @@
+"""The figures of a view, by name: one way from records to plots for pages, report and notebook."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from engine import plots
+from engine.answers import Evaluation
+from engine.comparison.comparison import Comparison
+
+
+def trade_off(comparison: Comparison) -> go.Figure:
+    """What each variant costs in closeness and gains in speed; in size where nothing was timed."""
+    timed = comparison.latency
+    points = [
+        plots.TradeOffPoint(
+            variant=variant.variant,
+            latency_ms=entry.median_ms if timed and (entry := timed.of(variant.variant)) else None,
+            size_bytes=comparison.sizes.get(variant.variant, 0),
+            difference=variant.logit_rms,
+            agreement=variant.top1_agreement,
+        )
+        for variant in comparison.variants
+    ]
+    return plots.trade_off_by_size(points) if timed is None else plots.trade_off(points)
+
+
+def difference_distribution(evaluation: Evaluation) -> go.Figure:
+    """How the logit differences of every variant are distributed."""
+    names = [variant.variant for variant in evaluation.comparison.variants]
+    return plots.difference_distribution(
+        {name: evaluation.differences(name).ravel() for name in names}
+    )
+
+
+def logit_scatter(evaluation: Evaluation, variant: str, max_points: int = 4000) -> go.Figure:
+    """Each logit of a variant against the reference's."""
+    reference = evaluation.comparable(evaluation.comparison.reference)
+    return plots.logit_scatter(reference, evaluation.comparable(variant), variant, max_points)
+
+
+def worst_rows(evaluation: Evaluation, most: int) -> list[int]:
+    """Rows of the pictures that the variants disagree on most, the worst first."""
+    order = np.argsort(-evaluation.disagreement(), kind="stable")
+    return [int(row) for row in order[:most]]
+
+
+def difference_heatmap(evaluation: Evaluation, rows: Sequence[int]) -> go.Figure:
+    """Pictures against variants: how far the logits moved."""
+    comparison = evaluation.comparison
+    values = np.array([[v.picture_rms[row] for v in comparison.variants] for row in rows])
+    names = [variant.variant for variant in comparison.variants]
+    return plots.difference_heatmap([comparison.pictures[row] for row in rows], names, values)
+
+
+def margin_loss(comparison: Comparison, variant: str) -> go.Figure:
+    """Who is about to flip: margins against what a variant takes of them."""
+    found = comparison.variant(variant)
+    flipped = np.zeros(len(comparison.pictures), dtype=bool)
+    flipped[[flip.index for flip in found.flips]] = True
+    return plots.margin_loss(
+        comparison.pictures, found.reference_margins, found.kept_margins, flipped, variant
+    )
+
+
+def changed_classes(evaluation: Evaluation, variant: str) -> go.Figure:
+    """Which answers became which."""
+    found = evaluation.comparison.variant(variant)
+    changes = Counter(
+        (evaluation.label(flip.reference_class), evaluation.label(flip.variant_class))
+        for flip in found.flips
+    )
+    return plots.changed_classes(changes, variant)

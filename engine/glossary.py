@@ -1,0 +1,67 @@
+"""What the words mean: one definition each, for tooltips, pages and reports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from engine.errors import OptionError
+
+GLOSSARY: Mapping[str, str] = MappingProxyType(
+    {
+        "accuracy": "Share of the labelled pictures whose first answer is the right one.",
+        "agreement": "Pictures on which the variant's first answer is that of the model it is "
+        "compared with: top-1 agreement.",
+        "calibration": "Showing example pictures to the float model, to find the range of every "
+        "activation before it is put on a grid of integers.",
+        "cosine": "Mean cosine similarity of the logits of each picture: 1 where they point the "
+        "same way.",
+        "file size": "Bytes of the .tflite file, in megabytes of a million bytes.",
+        "flip": "A picture on which the variant's first answer is another than the reference's.",
+        "interval": "Where the figure for all pictures lies, with a confidence of 95 %: Wilson's "
+        "score interval.",
+        "KL": "Kullback-Leibler divergence of the softmaxes, in nats: 0 where both believe the "
+        "same, lower is closer.",
+        "largest difference": "The largest difference of any logit on any of the pictures.",
+        "latency": "Median time of one call on one picture, in milliseconds, with all models timed "
+        "in turns.",
+        "latency ratio": "Latency of float32 divided by that of the variant: above 1 is quicker.",
+        "logit": "What the model gives for a class before the softmax; the class with the largest "
+        "one is the answer.",
+        "logit rms": "Root mean square of the differences of the logits, each picture's mean taken "
+        "off, since softmax does not see it: lower is closer.",
+        "margin": "The largest logit minus the second: how sure the answer is, and what a variant "
+        "must not take away.",
+        "operator": "One step of the network in a TFLite file, such as CONV_2D.",
+        "Pareto front": "The variants that no other one beats in both directions at once.",
+        "per-channel": "One scale for each output channel of a weight, instead of one for all of "
+        "it: outliers of one channel then cost the others nothing.",
+        "representative dataset": "The pictures that calibration looks at; they should be like "
+        "those that the model will meet.",
+        "scale": "The real value of one step of an integer grid.",
+        "size ratio": "Bytes of the float32 file divided by those of the variant.",
+        "SQNR": "Signal to quantization noise ratio in dB: 6 dB more halve the error.",
+        "threads": "How many cores a model may use for one call.",
+        "top-5 overlap": "Share of the reference's first five answers that are among the variant's "
+        "first five.",
+        "zero point": "The integer that stands for the real value 0.",
+    }
+)
+"""Definitions by term."""
+
+
+def meaning(term: str) -> str:
+    """The definition of a term.
+
+    Raises:
+        OptionError: The glossary lacks it.
+    """
+    try:
+        return GLOSSARY[term]
+    except KeyError:
+        raise OptionError(
+            "Looking into the glossary",
+            got=f"'{term}'",
+            expected="one of " + ", ".join(GLOSSARY),
+            todo="Name one of these.",
+        ) from None

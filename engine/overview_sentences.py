@@ -1,0 +1,238 @@
+"""What the first screen says, made from figures; see `engine.overview`."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from engine import formats
+from engine.comparison.comparison import Comparison
+from engine.overview import (
+    FLOAT32,
+    SAME,
+    Candidate,
+    Choice,
+    candidates,
+    closest,
+    pictures_to_prove,
+    quickest,
+    smallest,
+)
+from engine.types import Latency
+from engine.wording import counted, listed
+
+_MANY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One of the three cards.
+
+    Attributes:
+        title: What it is best at.
+        figure: The figure that says so.
+        variant: Whose it is.
+        detail: Beside what it stands.
+    """
+
+    title: str
+    figure: str
+    variant: str
+    detail: str
+
+
+def headline(comparison: Comparison, choice: Choice) -> str:
+    """The answer in one sentence, about the variant that is taken, or else the nearest one."""
+    about = choice.taken or choice.nearest
+    if not comparison.variants:
+        return "There is no variant to compare"
+    if about is None:
+        return "Every variant gives answers that are not numbers. These models are broken"
+    total = about.pictures
+    where = "On this one picture" if total == 1 else f"On these {total} pictures"
+    like = "the original" if comparison.reference == "original" else comparison.reference
+    gain = _gain(about)
+    answers = f"answers like {like} on {_kept(about)}"
+    said = f"{where}, {about.variant} {gain}{' and ' if gain else ''}{answers}"
+    return f"{said}; its weakest picture is {about.weakest}"
+
+
+def _gain(about: Candidate) -> str:
+    if about.variant == FLOAT32:
+        return ""
+    parts = []
+    if about.smaller is not None:
+        parts.append(_ratio(about.smaller, "smaller", "larger"))
+    if about.quicker is not None:
+        parts.append(_ratio(about.quicker, "quicker", "slower"))
+    return f"is {_beside(parts)}" if parts else ""
+
+
+def _beside(parts: list[str]) -> str:
+    return f"{' and '.join(parts)} {'as' if parts[-1].startswith('as ') else 'than'} float32"
+
+
+def _ratio(ratio: float, more: str, less: str) -> str:
+    if abs(ratio - 1) < SAME:
+        return {"smaller": "as large", "quicker": "as quick"}[more]
+    return f"{formats.times(ratio)} {more}" if ratio > 1 else f"{formats.times(1 / ratio)} {less}"
+
+
+def _kept(about: Candidate) -> str:
+    if about.pictures == 1:
+        return "it" if about.kept else "none"
+    return f"all {about.pictures}" if about.kept == about.pictures else f"{about.kept}"
+
+
+def proof(choice: Choice) -> str:
+    """How little, or how much, these pictures prove about the variant that the headline names."""
+    about = choice.taken or choice.nearest
+    if about is None:
+        return ""
+    low, high = math.floor(about.interval.low * 100), math.ceil(about.interval.high * 100)
+    verb = "proves" if about.pictures == 1 else "prove"
+    much = "little" if about.pictures < _MANY else "this much"
+    said = (
+        f"{counted(about.pictures, 'picture')} {verb} {much}: of all pictures, between {low} % and "
+        f"{high} % would keep their answer (95 % interval)."
+    )
+    needed = pictures_to_prove(choice.need)
+    if about.interval.low >= choice.need:
+        return f"{said} That is the {_share(choice.need)} asked for."
+    if needed is None:
+        return f"{said} No number of pictures proves 100 %."
+    return (
+        f"{said} To prove {_share(choice.need)}, {needed} pictures without one changed answer are "
+        "needed."
+    )
+
+
+def recommendation(choice: Choice) -> str:
+    """Which variant to take."""
+    if choice.taken is None:
+        return f"No variant keeps {_share(choice.need)} of the answers"
+    return f"Take {choice.taken.variant}"
+
+
+def reason(comparison: Comparison, choice: Choice) -> str:
+    """Why that one, and what a lower need would gain."""
+    taken, nearest = choice.taken, choice.nearest
+    if taken is None:
+        if nearest is None:
+            return "Every variant gives NaN or Inf."
+        return (
+            f"{nearest.variant} comes nearest with {formats.percent(nearest.agreement)}, "
+            f"{nearest.kept} of {nearest.pictures}."
+        )
+    first = "quickest" if taken.latency_ms is not None else "smallest"
+    count = len(choice.eligible)
+    share = f"at least {_share(choice.need)} of the answers"
+    if count == 1:
+        said = f"It is the only variant that keeps {share}."
+    else:
+        said = f"Of {count} variants that keep {share}, it is the {first}"
+        if choice.alike:
+            alike = (
+                listed(choice.alike) if len(choice.alike) <= 3 else f"{len(choice.alike)} others"
+            )
+            verb = "is" if len(choice.alike) == 1 else "are"
+            what = "quick and small" if first == "quickest" else "small"
+            said += f"; {alike} {verb} as {what}, but further off"
+        said += "."
+    if choice.bolder is not None:
+        said += f" {_bolder(choice.bolder, taken)}"
+    if first == "smallest":
+        said += " Nothing is timed yet: speed may change this."
+    if comparison.random_weights:
+        said += " The weights are random: agreement says nothing about a trained model."
+    return said
+
+
+def _bolder(bold: Candidate, taken: Candidate) -> str:
+    gains = []
+    if bold.latency_ms and taken.latency_ms and taken.latency_ms > bold.latency_ms * (1 + SAME):
+        gains.append(f"{formats.times(taken.latency_ms / bold.latency_ms)} quicker")
+    if bold.size_bytes and taken.size_bytes and taken.size_bytes > bold.size_bytes * (1 + SAME):
+        gains.append(f"{formats.times(taken.size_bytes / bold.size_bytes)} smaller")
+    share = formats.percent(bold.agreement)
+    return f"If {share} were enough, {bold.variant} would be {' and '.join(gains)}."
+
+
+def measured(comparison: Comparison, converted_at: str) -> str:
+    """Where and when the figures were made."""
+    made = f"Converted {_minute(converted_at)}"
+    timed = comparison.latency
+    if timed is None:
+        return f"{made}; speed is not measured yet."
+    return f"{made}; timed {_minute(timed.measured_at)} on {where(timed)}."
+
+
+def timing_note(timed: Latency) -> str:
+    """One sentence about timings that are not to be trusted; empty where all are."""
+    unsteady = [entry.variant for entry in timed.entries if not entry.trusted]
+    if not unsteady:
+        return ""
+    who = listed(unsteady) if len(unsteady) <= 3 else f"{len(unsteady)} of {len(timed.entries)}"
+    verb = "is" if len(unsteady) == 1 else "are"
+    return (
+        f"{who} {verb} timed unsteadily, so that small differences of speed mean nothing: measure "
+        "again while nothing else runs."
+    )
+
+
+def where(timed: Latency) -> str:
+    """The machine of some timings."""
+    threads = "one thread" if timed.threads == 1 else f"{timed.threads} threads"
+    return f"{timed.host}, {timed.cores} cores, {threads}"
+
+
+def _minute(moment: str) -> str:
+    return f"{moment[:16].replace('T', ' ')} UTC"
+
+
+def _share(need: float) -> str:
+    return f"{need * 100:g} %"
+
+
+def against_headline(one: Comparison, other: Comparison) -> str:
+    """Two runs in one sentence: what the variants that both have gained or lost.
+
+    Args:
+        one: The run that the report is about.
+        other: The run that it is held against, on the same pictures.
+    """
+    sides = {c.variant: c for c in candidates(other)}
+    pairs = [(c, sides[c.variant]) for c in candidates(one) if c.variant in sides]
+    if not pairs:
+        return f"{one.run} and {other.run} have no variant in common"
+    apart = [(a, b) for a, b in pairs if a.difference != b.difference or a.kept != b.kept]
+    if not apart:
+        names = counted(len(pairs), "variant")
+        return f"No difference found between {one.run} and {other.run} in {names.lower()}"
+    a, b = max(apart, key=lambda pair: abs(pair[0].difference - pair[1].difference))
+    closer = "closer" if a.difference < b.difference else "further off"
+    return (
+        f"{a.variant} of {one.run} is {closer} than that of {other.run}: rms "
+        f"{formats.logits(a.difference)} against {formats.logits(b.difference)}, same answer on "
+        f"{a.kept} against {b.kept} of {a.pictures} pictures"
+    )
+
+
+def tiles(found: tuple[Candidate, ...]) -> tuple[Tile, ...]:
+    """The three cards: smallest, quickest, closest; fewer where a figure is not known."""
+    made = []
+    if (small := smallest(found)) is not None:
+        beside = "float32 is not known"
+        if small.smaller is not None:
+            beside = _beside([_ratio(small.smaller, "smaller", "larger")])
+        made.append(Tile("Smallest", formats.megabytes(small.size_bytes), small.variant, beside))
+    if (quick := quickest(found)) is not None:
+        beside = "float32 was not timed"
+        if quick.quicker is not None:
+            beside = _beside([_ratio(quick.quicker, "quicker", "slower")])
+        made.append(Tile("Quickest", formats.milliseconds(quick.latency_ms), quick.variant, beside))
+    if (close := closest(found)) is not None:
+        beside = f"same answer on {close.kept} of {close.pictures}"
+        rms = f"rms {formats.logits(close.difference)}"
+        made.append(Tile("Closest", rms, close.variant, beside))
+    return tuple(made)

@@ -1,0 +1,87 @@
+"""How a report is made from a run and pictures."""
+
+from __future__ import annotations
+
+from engine import service
+from engine.answers import answers_of
+from engine.errors import OptionError
+from engine.images import Picture
+from engine.layer_errors.stored import computes_in_integers
+from engine.reporting.report import DEFAULT_NEED, Report
+from engine.runs import Run
+from engine.timings import stored_timings
+from engine.types import ORIGINAL, IntArray
+
+
+def report_of(
+    run: Run,
+    pictures: tuple[Picture, ...],
+    host: service.Host,
+    *,
+    reference: str = ORIGINAL,
+    labels: IntArray | None = None,
+    against: Run | None = None,
+    threads: int = 1,
+    need: float = DEFAULT_NEED,
+) -> Report:
+    """Compare a run on pictures and gather what is stored about it.
+
+    Args:
+        run: The run.
+        pictures: At least one picture.
+        host: Gets the worker and its progress.
+        reference: One of `Run.columns`.
+        labels: Right answers, shape (pictures,), -1 for unknown.
+        against: Another run with as many classes, to hold it against on the same pictures.
+        threads: Which stored timings stand beside the figures.
+        need: Share of equal first answers that the recommendation asks for, 0 to 1.
+
+    Returns:
+        The report.
+
+    Raises:
+        UserMistake: A name, a picture or a number is wrong.
+        WorkerError: The worker process failed.
+    """
+    if not 0 <= need <= 1:
+        raise _wrong("agreement", f"{need:g}", "a share of 0 to 1", "Give 0.95 for 95 %.")
+    timed = service.stored_latency(run, threads)
+    evaluation = answers_of(run, pictures, host, reference=reference, labels=labels, latency=timed)
+    layers = (
+        service.stored_layers(run, artifact.variant, pictures)
+        for artifact in run.artifacts
+        if computes_in_integers(artifact)
+    )
+    other = None
+    if against is not None:
+        _check_classes(run, against)
+        other = service.compare_run(
+            against,
+            pictures,
+            host,
+            reference=reference,
+            labels=labels,
+            latency=service.stored_latency(against, threads),
+        )
+    return Report(
+        evaluation=evaluation,
+        timings=stored_timings(run),
+        layers=tuple(found for found in layers if found is not None),
+        against=other,
+        need=need,
+    )
+
+
+def _check_classes(run: Run, against: Run) -> None:
+    one, other = run.manifest.model.classes, against.manifest.model.classes
+    if one != other:
+        raise _wrong(
+            "run to hold it against",
+            f"{other} classes",
+            f"{one}, as the run of the report has",
+            "Name a run of a model for the same classes.",
+        )
+
+
+def _wrong(what: str, got: str, expected: str, todo: str) -> OptionError:
+    return OptionError(f"Choosing the {what}", got=got, expected=expected, todo=todo)

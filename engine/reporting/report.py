@@ -1,0 +1,84 @@
+"""`Report`: everything that a view of a run shows, as HTML, JSON and CSV."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.answers import Evaluation
+from engine.comparison.comparison import Comparison
+from engine.layer_errors.records import LayerErrors
+from engine.reporting.plain import run_report
+from engine.text_files import write_text
+from engine.types import Latency
+
+DEFAULT_NEED = 0.95
+"""Share of equal first answers that the recommendation asks for unless a person says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A run on pictures, ready to be written.
+
+    Attributes:
+        evaluation: Answers and comparison.
+        timings: All stored timings, fewest threads first.
+        layers: Stored layer errors of some variants on these pictures.
+        against: Another run on the same pictures, where it is held against one.
+        need: Share of equal first answers that the recommendation asks for.
+    """
+
+    evaluation: Evaluation
+    timings: tuple[Latency, ...]
+    layers: tuple[LayerErrors, ...]
+    against: Comparison | None
+    need: float
+
+    @property
+    def comparison(self) -> Comparison:
+        """The figures."""
+        return self.evaluation.comparison
+
+    def to_dict(self) -> dict[str, Any]:
+        """All figures in plain types: ``manifest``, ``comparison``, ``latency``, ``against``.
+
+        ``comparison`` is what ``compare --json`` writes.
+        """
+        return run_report(
+            self.evaluation.run.manifest,
+            self.comparison,
+            self.comparison.latency,
+            self.against,
+        )
+
+    def to_csv(self) -> str:
+        """One row a variant with its scalar figures; the other run's rows follow, if there is one.
+
+        The first column is the run, the second the variant.
+        """
+        sides = [self.comparison, *([self.against] if self.against is not None else [])]
+        parts = []
+        for side in sides:
+            frame = side.to_frame().reset_index()
+            frame.insert(0, "run", side.run)
+            parts.append(frame.to_csv(index=False, lineterminator="\n", header=side is sides[0]))
+        return "".join(parts)
+
+    def to_html(self) -> str:
+        """One page that opens offline, with Plotly and the pictures in it."""
+        from engine.reporting.document import document
+
+        return document(self)
+
+    def save(self, path: Path | str) -> Path:
+        """Write the page, whole or not at all.
+
+        Returns:
+            Where it is.
+
+        Raises:
+            OptionError: It cannot be written.
+        """
+        write_text(self.to_html(), str(path))
+        return Path(path)

@@ -1,0 +1,76 @@
+"""The comparison that a fresh installation makes of itself, once a process."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine import store
+from engine.first_run import BASE, first_comparison, with_optimized
+from engine.improvement import improved_name
+from engine.jobs import Job
+from engine.runs import Run
+from pages.components import jobs
+
+JOB, OPTIMIZED_JOB = "first", "first_optimized"
+
+
+class _Started:
+    """The two jobs of a store, whichever browser sees them."""
+
+    def __init__(self) -> None:
+        self.first: Job[Run] | None = None
+        self.optimized: Job[Run] | None = None
+
+
+@st.cache_resource(show_spinner=False)
+def _started(home: str) -> _Started:
+    return _Started()
+
+
+def _mine() -> _Started:
+    return _started(str(store.home()))
+
+
+def show_making() -> None:
+    """Without any run: make the first comparison, and show how far it is; the page ends here."""
+    started = _mine()
+    # Done without a run on show: somebody deleted it meanwhile.
+    if started.first is None or started.first.state == "done":
+        started.first = Job("Converting, comparing and timing", first_comparison).start()
+    st.session_state[jobs.PREFIX + JOB] = started.first
+    st.title("Making the first comparison")
+    st.markdown(
+        "EfficientNet-Lite0 becomes seven TFLite variants on this machine, all of them see the "
+        "sample images, and each is timed. It takes a minute or so, once, and needs no network. "
+        "You may leave and come back."
+    )
+    jobs.show(JOB)
+    if not started.first.active and st.button("Try again", icon=":material/refresh:"):
+        started.first = None
+        st.rerun()
+    st.page_link(
+        "pages/dashboard/convert.py",
+        label="Convert a model of your own instead",
+        icon=":material/conversion_path:",
+    )
+    st.stop()
+
+
+def under_way() -> bool:
+    """Whether the first comparison is being made now."""
+    first = _mine().first
+    return first is not None and first.active
+
+
+def show_optimizing(run: Run) -> None:
+    """After the first comparison: add the optimized variant, and say how far that is."""
+    started = _mine()
+    first = started.first
+    if first is None or first.result is None or first.result.folder != run.folder:
+        return
+    if improved_name(run, BASE) not in run.variants and started.optimized is None:
+        title = f"Adding {improved_name(run, BASE)}: as small and quick, closer to the original"
+        started.optimized = Job(title, lambda job: with_optimized(run, job)).start()
+    if started.optimized is not None and started.optimized.active:
+        st.session_state[jobs.PREFIX + OPTIMIZED_JOB] = started.optimized
+        jobs.show(OPTIMIZED_JOB)

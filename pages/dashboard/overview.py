@@ -1,0 +1,39 @@
+"""Overview: the answer in one sentence, what each variant trades, and which one to take."""
+
+import streamlit as st
+
+from engine import figures
+from engine import overview_sentences as said
+from pages.components import first_start, overview
+from pages.components.evaluation import evaluation_or_wait, show_notes
+from pages.components.figures import show_figure
+from pages.components.measuring import offer_measuring
+from pages.components.problems import plain
+from pages.components.session import current_run
+
+run = current_run()
+if run is None or first_start.under_way():
+    first_start.show_making()
+assert run is not None
+first_start.show_optimizing(run)
+evaluation = evaluation_or_wait()
+comparison = evaluation.comparison
+found, choice = overview.chosen(evaluation)
+about = choice.taken or choice.nearest
+st.title(plain(said.headline(comparison, choice)))
+st.markdown(plain(said.proof(choice)))
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.caption(plain(said.measured(comparison, run.manifest.created_at)), width="stretch")
+    overview.show_report_button(evaluation)
+overview.show_cards(said.tiles(found))
+left, right = st.columns([9, 5], gap="medium")
+with left.container(border=True, height="stretch"):
+    show_figure(figures.trade_off(comparison), "trade_off")
+with right.container(border=True, height="stretch"):
+    overview.show_advice(evaluation, choice)
+    if about is not None:
+        overview.show_weakest(evaluation, about)
+if comparison.latency is None:
+    offer_measuring(run)
+overview.show_figures(evaluation)
+show_notes(comparison)

@@ -1,0 +1,104 @@
+"""The first screen, with a run made by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine import service
+from engine.first_run import completed
+from engine.runs import Run
+from engine.store import SAMPLE_IMAGES
+from tests.pages.test_pages import ROOT, opened, settled
+from tests.tiny_run import tiny_run
+
+PAGE = ROOT / "pages" / "dashboard" / "overview.py"
+
+
+@pytest.fixture
+def run(own_store: Path) -> Run:
+    return completed(tiny_run(own_store / "runs" / "tiny"), service.Foreground())
+
+
+def test_the_answer_follows_the_slider_and_the_page_has_its_code(run: Run) -> None:
+    test = opened(PAGE)
+    assert not test.exception
+    assert test.title[0].value.startswith("On these 13 pictures, ")
+    said = " ".join(element.value for element in test.markdown)
+    assert "13 pictures prove little" in said
+    assert "at least 95 %" in said
+    test.select_slider(key="overview_need").set_value(80)
+    test = settled(test.run())
+    assert not test.exception
+    said = " ".join(element.value for element in test.markdown)
+    assert "at least 80 %" in said
+    code = test.code[0].value
+    assert str(run.folder) in code
+    assert "0.8)" in code
+    assert list(test.dataframe[0].value["variant"]) == ["float32", "int8"]
+
+
+def test_what_is_complete_is_not_made_again(run: Run) -> None:
+    before = service.stored_latency(run)
+    assert before is not None
+    assert {entry.variant for entry in before.entries} >= {"original", "float32", "int8"}
+    assert completed(run, service.Foreground()) == run
+    after = service.stored_latency(run)
+    assert after == before
+    pictures = service.as_pictures(sorted(SAMPLE_IMAGES.glob("*.jpg")))
+    assert service.evaluated(run, pictures, run.columns)
+
+
+def test_a_fresh_installation_makes_its_first_comparison(
+    own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+
+    def first(host: service.Host) -> Run:
+        made.append("first")
+        return completed(tiny_run(own_store / "runs" / "tiny"), host)
+
+    def optimized(run: Run, host: service.Host) -> Run:
+        made.append("optimized")
+        return run
+
+    monkeypatch.setattr("pages.components.first_start.first_comparison", first)
+    monkeypatch.setattr("pages.components.first_start.with_optimized", optimized)
+    test = opened(PAGE)
+    test = settled(test)
+    assert not test.exception
+    assert test.title[0].value.startswith("On these 13 pictures, ")
+    assert made == ["first", "optimized"]
+    other = settled(opened(PAGE))
+    assert made == ["first", "optimized"], "another browser finds the work done"
+    assert not other.exception
+
+
+def test_a_link_shows_the_same_view(own_store: Path) -> None:
+    for name in ("one", "two"):
+        tiny_run(own_store / "runs" / name)
+    for name in ("one", "two"):
+        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        test.switch_page("pages/dashboard/run_details.py")
+        test.query_params["run"] = name
+        test.query_params["against"] = "int8"
+        test.run()
+        assert not test.exception
+        captions = " ".join(caption.value.replace("\\", "") for caption in test.caption)
+        assert f"in {own_store}/runs/{name}" in captions
+        assert test.selectbox[1].value == "int8"
+
+
+def test_demo_mode_stays_on_until_the_address_says_otherwise(own_store: Path) -> None:
+    tiny_run(own_store / "runs" / "tiny")
+    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    test.switch_page("pages/dashboard/run_details.py")
+    test.query_params["demo"] = "1"
+    test.run()
+    assert not test.exception
+    assert test.session_state["qlab_demo"] is True
+    test.query_params["demo"] = "0"
+    test.run()
+    assert test.session_state["qlab_demo"] is False

@@ -1,0 +1,60 @@
+"""The code that pages show is run."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import io
+import shutil
+from pathlib import Path
+
+import pytest
+
+from engine.runs import WORK, Run
+from engine.snippets import snippet
+from tests.tiny_run import tiny_run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    made = tiny_run(tmp_path / "tiny")
+    (made.folder / WORK).mkdir()
+    shutil.copyfile(made.file("float32"), made.folder / WORK / "float32.tflite")
+    return made
+
+
+def ran(code: str) -> str:
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(code, "snippet", "exec"), {})
+    return printed.getvalue()
+
+
+def test_the_code_of_every_view_runs(run: Run, photos: Path) -> None:
+    files = sorted(photos.iterdir())
+    texts = {
+        view: ran(snippet(view, run, files))
+        for view in (
+            "overview",
+            "convert",
+            "predictions",
+            "logit_differences",
+            "layers",
+            "run_details",
+        )
+    }
+    assert texts["overview"].startswith("On these 5 pictures, ")
+    assert "int8" in texts["layers"]
+    assert "RESHAPE" in texts["run_details"]
+
+
+@pytest.mark.parametrize("view", ["improve", "latency_and_size"])
+def test_code_that_takes_long_is_python(view: str, run: Run, photos: Path) -> None:
+    assert ast.parse(snippet(view, run, sorted(photos.iterdir())))
+
+
+def test_pictures_are_a_folder_where_they_are_all_of_it(run: Run, photos: Path) -> None:
+    files = sorted(photos.iterdir())
+    assert f"engine.report(run, {str(photos)!r}" in snippet("logit_differences", run, files)
+    assert "photo_0.png', '" in snippet("logit_differences", run, files[:2])
+    assert snippet("nothing", run, files) == ""
