@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from engine.api import add_files, compare, convert, improve, latency, layers, models
+    from engine.api import add_files, compare, convert, deploy, improve, latency, layers, models
     from engine.comparison.comparison import Comparison
     from engine.errors import EngineError, UserMistake
     from engine.layer_errors.records import LayerErrors
@@ -37,6 +37,7 @@ _HOMES = {
     "add_files": "engine.api",
     "compare": "engine.api",
     "convert": "engine.api",
+    "deploy": "engine.api",
     "improve": "engine.api",
     "latency": "engine.api",
     "layers": "engine.api",
@@ -57,6 +58,7 @@ __all__ = [
     "add_files",
     "compare",
     "convert",
+    "deploy",
     "improve",
     "latency",
     "layers",

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.comparison.latency import interleaved
+from engine.deployment.golden import GoldenSet
 from engine.images import Picture
 from engine.layer_errors.records import LayerErrors
 from engine.preprocess import PreprocessSpec
@@ -20,6 +21,7 @@ from engine.requests import (
     TRYING,
     CatalogRequest,
     ConvertTask,
+    DeployRequest,
     EvaluateRequest,
     FileLatencyRequest,
     InspectRequest,
@@ -114,6 +116,13 @@ def measure_layers(request: LayersRequest, report: Report) -> LayerErrors:
     from engine.layer_errors.task import measured
 
     return measured(request, report, usable_cores())
+
+
+def deploy_files(request: DeployRequest, report: Report) -> GoldenSet:
+    """Make a kit's model and golden set; see `engine.deployment.task`."""
+    from engine.deployment.task import deployed
+
+    return deployed(request, report, usable_cores())
 
 
 def measure_run(request: LatencyRequest, report: Report) -> Latency:

@@ -12,6 +12,8 @@
     RUN/also/                  files from elsewhere: NAME.tflite, and NAME.json, written last
     RUN/layers/                stored layer errors, one file a variant and set of pictures
     RUN/improved/              what the optimizing pass did, layer by layer
+    RUN/kits/                  deployment kits, one zip a variant and set of pictures
+    RUN/phone/                 timings of benchmark_model on a phone
     RUN/lowering/              a run of the other lowering, and what the two cost
 
 A run is made in a folder beside its place and moved there when it is whole. Variants are added
@@ -47,6 +49,8 @@ LATENCY = "latency"
 ALSO = "also"
 LOWERING = "lowering"
 LAYERS = "layers"
+PHONE = "phone"
+KITS = "kits"
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from engine.errors import EngineError
 from engine.requests import (
     CatalogRequest,
     ConvertTask,
+    DeployRequest,
     EvaluateRequest,
     FileLatencyRequest,
     InspectRequest,
@@ -74,6 +75,7 @@ TASKS: dict[str, tuple[type[Any], str]] = {
     "convert": (ConvertTask, "convert_run"),
     "evaluate": (EvaluateRequest, "evaluate_run"),
     "layers": (LayersRequest, "measure_layers"),
+    "deploy": (DeployRequest, "deploy_files"),
     "latency": (LatencyRequest, "measure_run"),
     "time_files": (FileLatencyRequest, "time_files"),
     "litert_torch": (RouteRequest, "litert_torch_files"),
