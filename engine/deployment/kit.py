@@ -121,7 +121,7 @@ def make_kit(
         with Worker() as worker:
             golden = host.adopt(worker).run("deploy", request, GoldenSet, host.report)
         host.report(Progress("Writing the kit", 3, 4))
-        names = _write_texts(run, variant, side, golden, comparison)
+        names = write_texts(run, variant, side, golden, comparison)
         _zip(side, names, place)
     return Kit(place, variant, model_file(run, variant), golden, names)
 
@@ -138,7 +138,7 @@ def _check(run: Run, variant: str, reference: str) -> None:
         )
 
 
-def _write_texts(
+def write_texts(
     run: Run, variant: str, folder: Path, golden: GoldenSet, comparison: Comparison
 ) -> tuple[str, ...]:
     """Write everything but model and golden set.

@@ -34,11 +34,8 @@ LARGEST_BYTES = 8 * 1024**2
 ROUNDS = 50
 
 _NUMBER = r"([-+0-9.eE]+|nan|inf)"
-_MEANS = (
-    re.compile(rf"Inference \(avg\): {_NUMBER}"),
-    re.compile(rf"inference timings in us:.*?\bInference: {_NUMBER}", re.IGNORECASE),
-    re.compile(rf"inference timings in us:.*?\bno stats: {_NUMBER}", re.IGNORECASE),
-)
+_SUMMARY = re.compile(r"^.*inference timings in us:(.*)$", re.IGNORECASE | re.MULTILINE)
+_MEAN = re.compile(rf"(?:Inference \(avg\)|\bInference|\bno stats): {_NUMBER}")
 _COUNTED = re.compile(r"count=(\d+)\s(?:[^\n]*)")
 _FIELD = re.compile(rf"\b(first|min|max|avg|std|p5|median|p95)={_NUMBER}")
 _THREADS = re.compile(r"(?:Num threads|#threads used for CPU inference): \[(-?\d+)\]")
@@ -132,33 +129,30 @@ def read_timing(text: str) -> PhoneTiming:
     Raises:
         FileError: There is no timing in it, or one that is no time.
     """
-    found = [match for pattern in _MEANS for match in pattern.finditer(text)]
-    if not found:
+    summaries = [line for line in _SUMMARY.finditer(text) if _MEAN.search(line.group(1))]
+    if not summaries:
         raise FileError(
             _STAGE,
             got=_said(text),
             expected="its line 'Inference timings in us: …'",
             todo="Give everything that the tool printed; where it stopped early, run it again.",
         )
-    last = max(found, key=lambda match: match.start())
-    mean = _microseconds(last.group(1))
+    summary = summaries[-1].group(1)
+    said = _MEAN.findall(summary)[-1]
+    mean = _microseconds(said)
     if mean is None:
         raise FileError(
             _STAGE,
-            got=f"'{last.group(1)}' as the time of a call",
+            got=f"'{said}' as the time of a call",
             expected="microseconds, more than 0",
             todo="Run the tool again.",
         )
-    before = text[: last.start()]
-    # Several calls in one text: what was said before the earlier one's end is not this one's.
-    ends = [match.end() for match in found if match.end() < last.start() and match is not last]
-    own = before[max(ends, default=0) :]
+    # What was said before an earlier call's end belongs to that call.
+    begin = summaries[-2].end() if len(summaries) > 1 else 0
+    own = text[begin : summaries[-1].start()]
     calls, fields = _counted(own)
-    line = text[last.start() - 200 if last.start() > 200 else 0 : last.end()]
-    first = _FIRST.findall(line)
-    sizes = _SIZE.findall(own)
-    graphs, threads = _GRAPH.findall(own), _THREADS.findall(own)
-    delegates = _DELEGATE.findall(own)
+    first, sizes = _FIRST.findall(summary), _SIZE.findall(own)
+    graphs, threads, delegates = (p.findall(own) for p in (_GRAPH, _THREADS, _DELEGATE))
     return PhoneTiming(
         mean_ms=mean,
         median_ms=_microseconds(fields.get("median", "")),
