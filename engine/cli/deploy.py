@@ -43,6 +43,5 @@ def deploy(
     golden = kit.golden
     click.echo(f"{kit.file}: {kit.model} and {len(kit.files) - 1} other files")
     click.echo(
-        f"Golden set: {len(golden.pictures)} pictures; outputs may differ by "
-        f"{golden.tolerance:.4g} {golden.unit}"
+        f"Golden set: {len(golden.pictures)} pictures; outputs may differ by {golden.allowed}"
     )

@@ -69,6 +69,13 @@ class GoldenSet:
     kernels: tuple[KernelDifference, ...]
     tolerance: float
 
+    @property
+    def allowed(self) -> str:
+        """The tolerance with its unit, for people."""
+        if self.unit == "values":
+            return f"{self.tolerance:.2g}"
+        return f"{self.tolerance:.0f} step{'' if self.tolerance == 1 else 's'}"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class GoldenArrays:

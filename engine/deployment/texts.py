@@ -120,7 +120,6 @@ def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
         "reference": _reference(figures.comparison),
         "errors": _errors(figures.comparison, model.variant),
         "calibration": _calibration(run, model.variant),
-        "unit": golden.unit if golden.unit == "steps" else f"({model.scores})",
         "factor": formats.small(TOLERANCE_FACTOR),
         "floor": formats.small(floor),
         "files": figures.digests,

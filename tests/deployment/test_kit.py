@@ -36,7 +36,7 @@ def test_the_command_writes_a_kit_that_checks_itself(
     run, out = tiny_run(tmp_path / "run"), tmp_path / "kit.zip"
     words = ["--run", str(run.folder), "--variant", "int8", "--images", str(photos)]
     assert main(["deploy", *words, "--out", str(out)]) == 0
-    assert "Golden set: 5 pictures; outputs may differ by 1 steps" in capsys.readouterr().out
+    assert "Golden set: 5 pictures; outputs may differ by 1 step" in capsys.readouterr().out
     kit = unpacked(out, tmp_path / "kit")
     described = json.loads((kit / "model.json").read_text())
     assert described["labels"] is None

@@ -150,7 +150,7 @@ def check(model: Model) -> bool:
     arrays = np.load(HERE / "golden.npz")
     allowed = INPUT_VALUE if description["input"]["scale"] is None else INPUT_STEPS
     print(
-        f"{description['file']}: outputs may differ by {golden['tolerance']:.4g} {golden['unit']}"
+        f"{description['file']}: outputs may differ by {golden['tolerance']:.2g} {golden['unit']}"
     )
     passed = True
     for row, picture in enumerate(golden["pictures"]):
