@@ -23,6 +23,7 @@ page = st.navigation(
             title="Latency and size",
             icon=":material/speed:",
         ),
+        st.Page("pages/dashboard/accuracy.py", title="Accuracy", icon=":material/target:"),
         st.Page("pages/dashboard/deploy.py", title="Deploy", icon=":material/deployed_code:"),
         st.Page("pages/dashboard/run_details.py", title="Run details", icon=":material/list_alt:"),
     ]

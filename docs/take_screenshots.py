@@ -32,6 +32,7 @@ PAGES = (
     "layers",
     "improve",
     "latency_and_size",
+    "accuracy",
     "deploy",
     "run_details",
 )

@@ -181,7 +181,9 @@ def compare_variant(
         picture_rms=metrics.rms_along(differences, 1),
         picture_kl=kl,
         class_rms=metrics.rms_along(differences, 0),
-        accuracy=None if labels is None else accuracy(logits, labels, reference),
+        accuracy=None
+        if labels is None
+        else accuracy(logits, labels, reference, probabilities=probabilities),
     )
 
 
@@ -229,7 +231,9 @@ def compare(
         reference=reference_name,
         pictures=tuple(pictures),
         variants=variants,
-        reference_accuracy=None if truth is None else accuracy(reference, truth),
+        reference_accuracy=None
+        if truth is None
+        else accuracy(reference, truth, probabilities=probabilities),
         probabilities=probabilities,
         random_weights=random_weights,
         demo_calibration=demo_calibration,

@@ -5,6 +5,7 @@ every figure; marks carry their labels. Grounds are transparent, so that a figur
 and dark pages alike.
 """
 
+from engine.plots.accuracy import accuracy_intervals, reliability_curve
 from engine.plots.answers import (
     difference_distribution,
     difference_heatmap,
@@ -20,6 +21,7 @@ from engine.plots.trade_off import TradeOffPoint, trade_off, trade_off_by_size
 
 __all__ = [
     "TradeOffPoint",
+    "accuracy_intervals",
     "difference_distribution",
     "difference_heatmap",
     "hop_ladder",
@@ -31,6 +33,7 @@ __all__ = [
     "logit_scatter",
     "lowering_latency",
     "lowering_operators",
+    "reliability_curve",
     "size_bars",
     "top_logits",
     "trade_off",

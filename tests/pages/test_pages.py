@@ -80,6 +80,7 @@ def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
         ("layers", "above the error"),
         ("improve", "Could int8 answer closer to the original?"),
         ("latency_and_size", "smaller than float32"),
+        ("accuracy", "labelled pictures, the original on"),
         ("deploy", "Take int8 to a phone"),
         ("run_details", "efficientnet_lite0 with its own weights"),
     ],
