@@ -32,6 +32,9 @@ SCALAR_KEYS = (
     "top1_accuracy",
     "top5_accuracy",
     "mcnemar_p",
+    "lost",
+    "won",
+    "calibration_error",
 )
 """Keys of `variant_dict` that hold one number or None."""
 
