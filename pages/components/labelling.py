@@ -11,7 +11,7 @@ from PIL import Image
 
 from engine.comparison import metrics
 from engine.images import Picture, RgbPicture
-from engine.networks.labels import label_of
+from engine.networks.labels import unique_labels
 from engine.own_labels import give_label, labels_table, own_labels
 from engine.picture_labels import UNLABELLED, labels_from_csv, labels_from_folders
 from engine.runs import Run
@@ -126,7 +126,7 @@ def show_clicking(evaluation: Evaluation, given: IntArray) -> None:
 
 def _one(evaluation: Evaluation, row: int, given: int) -> None:
     run, picture = evaluation.run, evaluation.pictures[row]
-    names = run.manifest.labels
+    names = unique_labels(run.manifest.labels, run.manifest.model.classes)
     st.image(_small(picture.sha256, picture), alt=picture.name, width="stretch")
     st.caption(picture.name)
     likely = _likely(evaluation, row)
@@ -142,7 +142,7 @@ def _one(evaluation: Evaluation, row: int, given: int) -> None:
         "Right answer",
         likely,
         default=given if given != UNLABELLED else None,
-        format_func=lambda index: label_of(names, index),
+        format_func=lambda index: names[index],
         key=clicks,
         on_change=clicked,
         args=(clicks,),
@@ -153,7 +153,7 @@ def _one(evaluation: Evaluation, row: int, given: int) -> None:
         range(run.manifest.model.classes),
         index=None,
         placeholder="Another class",
-        format_func=lambda index: label_of(names, index),
+        format_func=lambda index: names[index],
         key=others,
         on_change=clicked,
         args=(others,),

@@ -26,9 +26,8 @@ def test_a_click_is_kept_and_counted(run: Run, photos: Path) -> None:
     assert not test.exception
     assert test.title[0].value == "Is int8 right? Label some pictures to find out"
     pictures = pictures_in(photos)
-    pills = next(p for p in test.button_group if p.key == f"click_{pictures[2].sha256}")
-    answer = pills.options[0].content
-    pills.set_value([int(answer.removeprefix("class "))]).run()
+    pills = next(p for p in test.pills if p.key == f"click_{pictures[2].sha256}")
+    pills.set_value(int(pills.options[0].removeprefix("class "))).run()
     settled(test)
     assert not test.exception
     labels = own_labels(run, pictures)
@@ -50,9 +49,8 @@ def test_figures_and_classes_are_shown(run: Run, photos: Path) -> None:
 
 def test_a_wrong_table_is_a_sentence(run: Run) -> None:
     test = opened(PAGE)
-    next(b for b in test.button_group if b.key == "labels_source_False").set_value(
-        ["A table (CSV)"]
-    ).run()
+    source = next(c for c in test.segmented_control if c.label == "Right answers")
+    source.set_value("A table (CSV)").run()
     uploader = next(u for u in test.file_uploader if u.label.startswith("A table"))
     uploader.set_value(("labels.csv", b"name,class\na,1\n", "text/csv")).run()
     assert not test.exception
