@@ -38,7 +38,7 @@ class Tool:
         name: Its name.
         module: What to run in its environment.
         python: Its environment's interpreter.
-        requirements: What its environment is pinned to.
+        requirements: Files that its environment is pinned to.
         sources: Files and folders whose change makes its earlier files stale.
         shown_versions: Packages whose versions a reader wants to know.
     """
@@ -46,14 +46,15 @@ class Tool:
     name: str
     module: str
     python: Path
-    requirements: Path
+    requirements: tuple[Path, ...]
     sources: tuple[Path, ...]
     shown_versions: tuple[str, ...]
 
     def key(self, prepared: Prepared) -> str:
         """Digest of everything that its files depend on."""
         digest = hashlib.sha256(f"{prepared.weights_sha256} {prepared.opset}".encode())
-        digest.update(self.requirements.read_bytes())
+        for pins in self.requirements:
+            digest.update(pins.read_bytes())
         for source in self.sources:
             for file in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
                 digest.update(file.read_bytes())
@@ -62,10 +63,11 @@ class Tool:
     def versions(self) -> dict[str, str]:
         """Versions of `shown_versions`, as pinned."""
         pins = {}
-        for line in self.requirements.read_text().splitlines():
-            name, pinned, version = line.partition("#")[0].strip().partition("==")
-            if pinned and name in self.shown_versions:
-                pins[name] = version
+        for file in self.requirements:
+            for line in file.read_text().splitlines():
+                name, pinned, version = line.partition("#")[0].strip().partition("==")
+                if pinned and name in self.shown_versions:
+                    pins[name] = version
         return pins
 
 
@@ -75,7 +77,7 @@ def _peer(name: str, shown_versions: tuple[str, ...]) -> Tool:
         name=name,
         module=f"benchmarks.peers.{module}",
         python=ROOT / f".venv-bench-{name}" / "bin" / "python",
-        requirements=ROOT / "benchmarks" / f"requirements-{name}.txt",
+        requirements=(ROOT / "benchmarks" / f"requirements-{name}.txt",),
         sources=(ROOT / "benchmarks" / "peers" / f"{module}.py",),
         shown_versions=shown_versions,
     )
@@ -85,7 +87,7 @@ OURS = Tool(
     name="ours",
     module="benchmarks.ours",
     python=Path(sys.executable),
-    requirements=ROOT / "requirements.txt",
+    requirements=(ROOT / "requirements.txt", ROOT / "requirements-no-deps.txt"),
     sources=(
         ROOT / "benchmarks" / "ours.py",
         ROOT / "engine" / "conversion.py",

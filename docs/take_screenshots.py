@@ -90,6 +90,7 @@ def main(folder: Path) -> None:
         run = engine.improve(engine.convert(calibration_count=32), "int8")
         engine.latency(run, rounds=20)
         engine.compare(run, ROOT / "sample_images")
+        engine.deploy(run, "int8", ROOT / "sample_images")
         for variant in ("int8", "int8_optimized"):
             engine.layers(run, variant, ROOT / "sample_images")
         with dashboard() as address, sync_playwright() as playwright:

@@ -1,4 +1,4 @@
-"""The functions of ``import engine``: conversion, comparison, layers, timing, catalogue."""
+"""The functions of ``import engine``: conversion, comparison, layers, timing, kits, catalogue."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from engine.types import ORIGINAL, Latency, Layout, LoweringName, Progress, Rout
 
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison
+    from engine.deployment.kit import Kit
     from engine.images import Picture
     from engine.jobs import OnProgress
     from engine.layer_errors.records import LayerErrors
@@ -449,6 +450,54 @@ def latency(
         threads=threads,
         rounds=rounds,
         warmup=warmup,
+    )
+
+
+def deploy(
+    run: Run | PathLike,
+    variant: str,
+    images: PathLike | Iterable[PathLike],
+    *,
+    out: PathLike | None = None,
+    reference: str = ORIGINAL,
+    labels_csv: PathLike | None = None,
+    labels_from_folders: bool = False,
+    on_progress: OnProgress = _silent,
+) -> Kit:
+    """Pack a variant for an app: model with metadata, golden set, script, snippets, model card.
+
+    Args:
+        run: A run, or its folder.
+        variant: One of its variants, or a file of another tool that was added.
+        images: A folder of pictures, or picture files: up to five become the golden set, all give
+            the figures of the model card.
+        out: The zip to write; None puts it into the run.
+        reference: ``original``, ``onnx`` or another variant, for those figures.
+        labels_csv: Table of right answers with the columns ``filename,class_index``.
+        labels_from_folders: Whether the folder of each picture names its class.
+        on_progress: Called for every step.
+
+    Returns:
+        The kit; ``file`` is the zip.
+
+    Raises:
+        UserMistake: A name, a picture or a label is wrong, or the zip cannot be written.
+        ConversionError: LiteRT refuses the variant, or its answers change with the metadata.
+        WorkerError: The worker process failed.
+    """
+    from engine.deployment.kit import make_kit
+    from engine.service import Foreground, right_answers
+
+    opened, pictures = _run(run), _pictures(images)
+    table = None if labels_csv is None else Path(labels_csv)
+    return make_kit(
+        opened,
+        variant,
+        pictures,
+        Foreground(on_progress),
+        out=None if out is None else Path(out),
+        reference=reference,
+        labels=right_answers(opened, pictures, table=table, from_folders=labels_from_folders),
     )
 
 

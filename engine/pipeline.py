@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.comparison.latency import interleaved
+from engine.deployment.golden import GoldenSet
 from engine.images import Picture
 from engine.layer_errors.records import LayerErrors
 from engine.preprocess import PreprocessSpec
@@ -21,6 +22,7 @@ from engine.requests import (
     TRYING,
     CatalogRequest,
     ConvertTask,
+    DeployRequest,
     EvaluateRequest,
     FileLatencyRequest,
     InspectRequest,
@@ -125,6 +127,13 @@ def sweep_run(request: SweepRequest, report: Report) -> bool:
 
     make_cells(request, report, usable_cores())
     return True
+
+
+def deploy_files(request: DeployRequest, report: Report) -> GoldenSet:
+    """Make a kit's model and golden set; see `engine.deployment.task`."""
+    from engine.deployment.task import deployed
+
+    return deployed(request, report, usable_cores())
 
 
 def measure_run(request: LatencyRequest, report: Report) -> Latency:

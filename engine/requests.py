@@ -174,6 +174,25 @@ class SweepRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DeployRequest:
+    """Make the files of a kit that need a model to be run.
+
+    Attributes:
+        run: Run folder.
+        variant: Name of the variant, or of a file from elsewhere.
+        pictures: Pictures of the golden set.
+        probabilities: Whether the model's outputs are those of a softmax.
+        folder: Where to write them.
+    """
+
+    run: str
+    variant: str
+    pictures: tuple[PictureFile, ...]
+    probabilities: bool
+    folder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyRequest:
     """Time one call of each model of a run.
 

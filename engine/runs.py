@@ -12,6 +12,9 @@
     RUN/also/                  files from elsewhere: NAME.tflite, and NAME.json, written last
     RUN/layers/                stored layer errors, one file a variant and set of pictures
     RUN/improved/              what the optimizing pass did, layer by layer
+    RUN/labels/                right answers that a person gave by clicking
+    RUN/kits/                  deployment kits, one zip a variant and set of pictures
+    RUN/phone/                 timings of benchmark_model on a phone
     RUN/lowering/              a run of the other lowering, and what the two cost
     RUN/owners/                whose run it is on a shared dashboard: a file each; absent for all
     RUN/damaged/               files that were not as they were written
@@ -48,6 +51,9 @@ ALSO = "also"
 LOWERING = "lowering"
 LAYERS = "layers"
 OWNERS = "owners"
+LABELS = "labels"
+PHONE = "phone"
+KITS = "kits"
 
 
 @dataclass(frozen=True, slots=True)

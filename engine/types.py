@@ -200,6 +200,67 @@ class Flip:
 
 
 @dataclass(frozen=True, slots=True)
+class ConfidenceBin:
+    """Pictures on which a model is about equally sure of its first answer.
+
+    Attributes:
+        low: Least confidence of the bin; it belongs to the bin below, but for 0.
+        high: Most confidence of the bin.
+        pictures: How many.
+        confidence: Mean share that the softmax gives to the first answer.
+        right: Share whose first answer is the label.
+        right_interval: Wilson score interval of it.
+    """
+
+    low: float
+    high: float
+    pictures: int
+    confidence: float
+    right: float
+    right_interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Whether a model is as often right as it is sure: the calibration curve.
+
+    Attributes:
+        bins: Bins that hold pictures, the least sure first.
+        error: Expected calibration error: mean distance of confidence and share of right answers
+            over the bins, weighted by pictures; NaN where no picture has a confidence.
+        left_out: Labelled pictures without a confidence, for NaN or Inf.
+    """
+
+    bins: tuple[ConfidenceBin, ...]
+    error: float
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassChange:
+    """A class that a variant is right about more or less often than the reference.
+
+    Attributes:
+        index: The class.
+        pictures: Pictures with this label.
+        reference_right: On how many the reference's first answer is right.
+        variant_right: On how many the variant's is.
+        taken_for: The variant's most frequent wrong answer on them; None where it has none.
+    """
+
+    index: int
+    pictures: int
+    reference_right: int
+    variant_right: int
+    taken_for: int | None
+
+    @property
+    def lost(self) -> int:
+        """Right answers lost; negative where some were won."""
+        return self.reference_right - self.variant_right
+
+
+@dataclass(frozen=True, slots=True)
 class Accuracy:
     """How often a model's answers are right.
 
@@ -211,6 +272,11 @@ class Accuracy:
         top5_interval: Wilson score interval of ``top5``.
         mcnemar_p: Two-sided p-value of McNemar's exact test against the reference; None for the
             reference itself.
+        lost: Pictures on which the reference alone is right; None for the reference itself.
+        won: Pictures on which this model alone is right; None for the reference itself.
+        reliability: Its calibration curve.
+        changes: Classes with another number of right answers than the reference has, the ones
+            that lost most first; empty for the reference itself.
     """
 
     pictures: int
@@ -219,6 +285,10 @@ class Accuracy:
     top5: float
     top5_interval: Interval
     mcnemar_p: float | None
+    lost: int | None
+    won: int | None
+    reliability: Reliability
+    changes: tuple[ClassChange, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -26,6 +26,7 @@ from engine.errors import EngineError, StorageError
 from engine.requests import (
     CatalogRequest,
     ConvertTask,
+    DeployRequest,
     EvaluateRequest,
     FileLatencyRequest,
     InspectRequest,
@@ -78,6 +79,7 @@ TASKS: dict[str, tuple[type[Any], str]] = {
     "evaluate": (EvaluateRequest, "evaluate_run"),
     "layers": (LayersRequest, "measure_layers"),
     "sweep": (SweepRequest, "sweep_run"),
+    "deploy": (DeployRequest, "deploy_files"),
     "latency": (LatencyRequest, "measure_run"),
     "time_files": (FileLatencyRequest, "time_files"),
     "time_mixed": (MixedLatencyRequest, "time_mixed"),

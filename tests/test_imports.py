@@ -67,6 +67,11 @@ RULES = {
         {"engine.run", "engine.runs", "engine.networks", "engine.manifest", "tensorflow"},
         True,
     ),
+    "kits are made without converters and pages": (
+        ("engine/deployment/**/*.py",),
+        HEAVY | {"engine.conversion", "engine.converters.lowering", "engine.plots", "pages"},
+        True,
+    ),
     "plots know records alone": (
         ("engine/plots/*.py",),
         RUNTIMES | {"engine.runs", "engine.service", "engine.comparison", "engine.manifest"},

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 import pytest
 
 from engine import plots
+from engine.comparison.accuracy import accuracy
 from engine.palette import style_of
 from engine.plots import TradeOffPoint
 from engine.plots.costs import bar_end
@@ -149,3 +150,26 @@ def test_top_logits_by_hand() -> None:
     assert list(bar.y) == ["cat", "dog", "owl"], "the variant's own first answer is added"
     assert list(marks.x) == [0.0, 1.0, 9.0]
     assert "uint8: NaN or Inf" in " ".join(texts(figure))
+
+
+def test_accuracy_has_a_mark_and_a_whisker_a_model() -> None:
+    logits = np.array([[3.0, 0.0], [0.0, 3.0], [3.0, 0.0]], dtype=np.float32)
+    truth = np.array([0, 1, 1])
+    found = accuracy(logits, truth)
+    figure = plots.accuracy_intervals({"original": found, "int8": found})
+    assert [trace.y[0] for trace in figure.data] == ["original", "int8"]
+    assert figure.data[1].x[0] == pytest.approx(2 / 3)
+    whisker = figure.data[1].error_x
+    assert whisker.array[0] == pytest.approx(found.top1_interval.high - 2 / 3)
+    assert whisker.arrayminus[0] == pytest.approx(2 / 3 - found.top1_interval.low)
+
+
+def test_reliability_has_a_mark_a_bin_and_tells_of_nan() -> None:
+    logits = np.array([[3.0, 0.0], [0.0, 0.1], [np.nan, 0.0]], dtype=np.float32)
+    found = accuracy(logits, np.array([0, 0, 0])).reliability
+    figure = plots.reliability_curve({"int8": found})
+    curve = figure.data[1]
+    assert curve.y == (0.0, 1.0)
+    assert curve.x[1] == pytest.approx(1 / (1 + np.exp(-3.0)))
+    assert curve.customdata[0][0] == 1
+    assert "int8: 1 pictures gave NaN or Inf" in figure.layout.annotations[0].text

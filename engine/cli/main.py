@@ -15,6 +15,7 @@ import click
 from engine import __version__
 from engine.cli.compare import compare
 from engine.cli.convert import convert
+from engine.cli.deploy import deploy
 from engine.cli.files import files
 from engine.cli.improve import improve
 from engine.cli.latency import latency
@@ -52,6 +53,7 @@ for command in (
     sweep,
     latency,
     files,
+    deploy,
     lowerings,
     report,
     report_json,

@@ -5,15 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from engine.comparison import metrics
+from engine.comparison.reliability import reliability
 from engine.errors import LabelsError
-from engine.types import Accuracy, FloatArray, IntArray
+from engine.types import Accuracy, ClassChange, FloatArray, IntArray
 
 NO_LABEL = -1
 """The label of a picture that has none."""
 
 
 def accuracy(
-    logits: FloatArray, labels: IntArray, reference_logits: FloatArray | None = None
+    logits: FloatArray,
+    labels: IntArray,
+    reference_logits: FloatArray | None = None,
+    *,
+    probabilities: bool = False,
 ) -> Accuracy:
     """Count how often a model's first answer, or one of its first five, is the label.
 
@@ -25,7 +30,8 @@ def accuracy(
         logits: The model's answers, shape (pictures, classes); probabilities do as well.
         labels: Class indices, shape (pictures,), -1 for a picture without a label.
         reference_logits: Answers to test against, shape (pictures, classes); None leaves
-            ``mcnemar_p`` None.
+            ``mcnemar_p``, ``lost`` and ``won`` None and ``changes`` empty.
+        probabilities: The outputs are those of a softmax already.
 
     Returns:
         Shares with their 95 % intervals, over the labelled pictures.
@@ -39,13 +45,20 @@ def accuracy(
     first_right = _holds(rows, truth, 1)
     five_right = _holds(rows, truth, min(5, rows.shape[1]))
     total, top1, top5 = len(truth), int(first_right.sum()), int(five_right.sum())
+    lost, won = _one_sided(first_right, logits, labels, reference_logits)
     return Accuracy(
         pictures=total,
         top1=top1 / total,
         top1_interval=metrics.wilson_interval(top1, total),
         top5=top5 / total,
         top5_interval=metrics.wilson_interval(top5, total),
-        mcnemar_p=_p_value(first_right, logits, labels, reference_logits),
+        mcnemar_p=None if lost is None or won is None else metrics.mcnemar_exact(lost, won),
+        lost=lost,
+        won=won,
+        reliability=reliability(rows, first_right, probabilities=probabilities),
+        changes=()
+        if reference_logits is None
+        else class_changes(reference_logits[counted], rows, truth),
     )
 
 
@@ -89,17 +102,42 @@ def _holds(rows: FloatArray, truth: IntArray, k: int) -> metrics.BoolArray:
     return np.asarray((answers == truth[:, None]).any(axis=1))
 
 
-def _p_value(
+def _one_sided(
     right: metrics.BoolArray,
     logits: FloatArray,
     labels: IntArray,
     reference_logits: FloatArray | None,
-) -> float | None:
+) -> tuple[int | None, int | None]:
+    """How often the reference alone, and this model alone, is right."""
     if reference_logits is None:
-        return None
+        return None, None
     metrics.require_same_shape(reference_logits, logits)
     counted = labels != NO_LABEL
     reference_right = _holds(reference_logits[counted], labels[counted], 1)
-    return metrics.mcnemar_exact(
-        int((reference_right & ~right).sum()), int((right & ~reference_right).sum())
-    )
+    return int((reference_right & ~right).sum()), int((right & ~reference_right).sum())
+
+
+def class_changes(
+    reference: FloatArray, variant: FloatArray, truth: IntArray
+) -> tuple[ClassChange, ...]:
+    """Classes that one of two models is right about more often than the other.
+
+    Args:
+        reference: The reference's outputs on labelled pictures, shape (pictures, classes).
+        variant: The variant's outputs, same shape.
+        truth: The labels, shape (pictures,).
+
+    Returns:
+        The classes whose numbers differ: those that lost most first, then by class.
+    """
+    before, after = (metrics.top_k(side, 1)[:, 0] for side in (reference, variant))
+    found = []
+    for index in np.unique(truth):
+        own = truth == index
+        kept, now = int((before[own] == index).sum()), int((after[own] == index).sum())
+        if kept != now:
+            wrong = after[own & (after != index) & (after != metrics.NO_ANSWER)]
+            answers, counts = np.unique(wrong, return_counts=True)
+            taken_for = int(answers[counts.argmax()]) if answers.size else None
+            found.append(ClassChange(int(index), int(own.sum()), kept, now, taken_for))
+    return tuple(sorted(found, key=lambda change: (-change.lost, change.index)))

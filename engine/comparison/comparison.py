@@ -184,7 +184,9 @@ def compare_variant(
         class_rms=metrics.rms_along(differences, 0),
         reference_margins=metrics.margins(shown[0]),
         kept_margins=kept_margins(shown[1], metrics.top_k(reference, 1)[:, 0]),
-        accuracy=None if labels is None else accuracy(logits, labels, reference),
+        accuracy=None
+        if labels is None
+        else accuracy(logits, labels, reference, probabilities=probabilities),
     )
 
 
@@ -232,7 +234,9 @@ def compare(
         reference=reference_name,
         pictures=tuple(pictures),
         variants=variants,
-        reference_accuracy=None if truth is None else accuracy(reference, truth),
+        reference_accuracy=None
+        if truth is None
+        else accuracy(reference, truth, probabilities=probabilities),
         probabilities=probabilities,
         random_weights=random_weights,
         demo_calibration=demo_calibration,

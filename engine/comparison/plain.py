@@ -32,6 +32,9 @@ SCALAR_KEYS = (
     "top1_accuracy",
     "top5_accuracy",
     "mcnemar_p",
+    "lost",
+    "won",
+    "calibration_error",
 )
 """Keys of `variant_dict` that hold one number or None."""
 
@@ -41,6 +44,11 @@ ACCURACY_KEYS = (
     "top5_accuracy",
     "top5_accuracy_interval",
     "mcnemar_p",
+    "lost",
+    "won",
+    "calibration_error",
+    "calibration_bins",
+    "class_changes",
 )
 """Keys of `accuracy_dict`."""
 
@@ -96,6 +104,14 @@ def accuracy_dict(accuracy: Accuracy | None) -> dict[str, Any]:
         "top5_accuracy": accuracy.top5,
         "top5_accuracy_interval": _ends(accuracy.top5_interval),
         "mcnemar_p": accuracy.mcnemar_p,
+        "lost": accuracy.lost,
+        "won": accuracy.won,
+        "calibration_error": _figure(accuracy.reliability.error),
+        "calibration_bins": [
+            asdict(found) | {"right_interval": _ends(found.right_interval)}
+            for found in accuracy.reliability.bins
+        ],
+        "class_changes": [asdict(change) | {"lost": change.lost} for change in accuracy.changes],
     }
 
 

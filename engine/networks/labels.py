@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 from engine.errors import LabelsError
@@ -55,3 +56,20 @@ def read_labels(path: Path, classes: int) -> tuple[str, ...]:
 def label_of(labels: tuple[str, ...] | None, index: int) -> str:
     """Name of a class, or ``class 17`` where there are no names."""
     return labels[index] if labels is not None else f"class {index}"
+
+
+def unique_labels(labels: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:
+    """Names by which a person can choose a class: those that several share carry their number.
+
+    Args:
+        labels: Class names, or None.
+        classes: Number of logits.
+
+    Returns:
+        One name a class, no two alike.
+    """
+    counts = Counter(labels)
+    return tuple(
+        f"{name} ({index})" if counts[name] > 1 else name
+        for index, name in enumerate(label_of(labels, index) for index in range(classes))
+    )

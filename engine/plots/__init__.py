@@ -5,6 +5,7 @@ every figure; marks carry their labels. Grounds are transparent, so that a figur
 and dark pages alike.
 """
 
+from engine.plots.accuracy import accuracy_intervals, reliability_curve
 from engine.plots.answers import (
     difference_distribution,
     difference_heatmap,
@@ -27,6 +28,7 @@ from engine.plots.violins import latency_violins
 
 __all__ = [
     "TradeOffPoint",
+    "accuracy_intervals",
     "calibration_counts",
     "changed_classes",
     "difference_distribution",
@@ -47,6 +49,7 @@ __all__ = [
     "mixed_by_latency",
     "mixed_by_size",
     "operator_counts",
+    "reliability_curve",
     "size_bars",
     "top_logits",
     "trade_off",

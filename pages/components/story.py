@@ -43,6 +43,8 @@ CHAPTERS = (
     Chapter("layers", "Layers", "layers"),
     Chapter("improve", "Improve", "auto_fix_high"),
     Chapter("calibration", "Calibration", "tune"),
+    Chapter("accuracy", "Accuracy", "check_circle"),
+    Chapter("deploy", "Deploy", "deployed_code"),
     Chapter("run_details", "Details", "list_alt"),
 )
 

@@ -32,7 +32,7 @@ def a_tool(tmp_path: Path, module: str) -> Tool:
         name="thing",
         module=module,
         python=Path(sys.executable),
-        requirements=requirements,
+        requirements=(requirements,),
         sources=(requirements,),
         shown_versions=("thing",),
     )
@@ -94,7 +94,7 @@ def test_a_key_changes_with_weights_and_pins(tmp_path: Path) -> None:
     assert tool.key(prepared()) == key
     assert tool.key(prepared("b")) != key
     assert tool.key(replace(prepared(), opset=14)) != key
-    tool.requirements.write_text("thing==1.1\n")
+    tool.requirements[0].write_text("thing==1.1\n")
     assert tool.key(prepared()) != key
 
 
@@ -112,6 +112,6 @@ def test_versions_shown_are_pinned(tool: Tool) -> None:
 
 @pytest.mark.parametrize("tool", PEERS, ids=lambda tool: tool.name)
 def test_every_package_of_a_peer_is_pinned(tool: Tool) -> None:
-    lines = [line for line in tool.requirements.read_text().splitlines() if line[:1] != "#"]
+    lines = [line for line in tool.requirements[0].read_text().splitlines() if line[:1] != "#"]
     assert all("==" in line for line in lines)
     assert tool.python.parent.parent.parent == ROOT

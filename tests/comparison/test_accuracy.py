@@ -148,3 +148,27 @@ def test_mcnemar_exact(one: int, other: int, expected: float) -> None:
 def test_mcnemar_refuses_negative_counts() -> None:
     with pytest.raises(ValueError, match="counts -1, 2"):
         mcnemar_exact(-1, 2)
+
+
+def test_what_was_lost_and_won_is_counted_by_class() -> None:
+    truth = labels(1, 1, 2, 2, 3, 4)
+    reference = answers([1, 1, 2, 5, 5, 4])
+    variant = answers([5, 5, 2, 2, 5, 4])
+    counted = accuracy(variant, truth, reference)
+    assert (counted.lost, counted.won) == (2, 1)
+    assert counted.mcnemar_p == mcnemar_exact(2, 1)
+    assert [(c.index, c.pictures, c.lost, c.taken_for) for c in counted.changes] == [
+        (1, 2, 2, 5),
+        (2, 2, -1, None),
+    ]
+    assert accuracy(reference, truth).changes == ()
+    assert accuracy(reference, truth).lost is None
+
+
+def test_a_class_is_taken_for_its_most_frequent_wrong_answer_but_not_for_nan() -> None:
+    truth, reference = labels(1, 1, 1, 1), answers([1, 1, 1, 1])
+    variant = answers([3, 2, 3, 1])
+    assert accuracy(variant, truth, reference).changes[0].taken_for == 3
+    variant[:3] = NAN
+    (change,) = accuracy(variant, truth, reference).changes
+    assert (change.lost, change.taken_for) == (3, None)

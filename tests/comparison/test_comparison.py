@@ -206,6 +206,7 @@ VARIANT_KEYS = [
     "logit_rms", "logit_mean", "logit_max", "logit_sqnr_db", "cosine", "kl", "non_finite",
     "bytes", "size_ratio", "latency_ms", "latency_ratio", "top1_accuracy",
     "top1_accuracy_interval", "top5_accuracy", "top5_accuracy_interval", "mcnemar_p",
+    "lost", "won", "calibration_error", "calibration_bins", "class_changes",
 ]
 # fmt: on
 
@@ -234,6 +235,9 @@ def test_to_dict_has_stable_keys_and_plain_values() -> None:
     assert (int8["bytes"], int8["size_ratio"]) == (25, 0.25)
     assert (int8["latency_ms"], int8["latency_ratio"]) == (5.0, 0.5)
     assert (int8["top1_accuracy"], int8["mcnemar_p"]) == (0.5, 1.0)
+    assert (int8["lost"], int8["won"]) == (1, 0)
+    assert [change["lost"] for change in int8["class_changes"]] == [1]
+    assert sum(found["pictures"] for found in int8["calibration_bins"]) == 2
     assert len(int8["top1_accuracy_interval"]) == len(int8["top1_agreement_interval"]) == 2
 
 
@@ -260,7 +264,8 @@ def test_to_dict_has_none_for_nan() -> None:
 def test_to_frame_has_one_row_a_variant() -> None:
     frame = small(sizes={"int8": 25}, float32_bytes=100, latency=LATENCY).to_frame()
     assert (frame.index.name, list(frame.index)) == ("variant", ["float32", "int8"])
-    scalars = [key for key in VARIANT_KEYS if not key.endswith("interval") and key != "flips"]
+    lists = {"flips", "calibration_bins", "class_changes"}
+    scalars = [key for key in VARIANT_KEYS if not key.endswith("interval") and key not in lists]
     assert list(frame.columns) == scalars
     assert frame.loc["int8", "logit_rms"] == pytest.approx(2.0)
     assert (frame.loc["int8", "flip_count"], frame.loc["int8", "bytes"]) == (1, 25)

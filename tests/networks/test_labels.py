@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.errors import LabelsError
-from engine.networks.labels import label_of, read_labels
+from engine.networks.labels import label_of, read_labels, unique_labels
 
 
 def test_one_a_line(tmp_path: Path) -> None:
@@ -28,3 +28,8 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, content: bytes, found: str
 def test_without_labels() -> None:
     assert label_of(None, 17) == "class 17"
     assert label_of(("a", "b"), 1) == "b"
+
+
+def test_names_to_choose_by_are_unique() -> None:
+    assert unique_labels(("crane", "cat", "crane"), 3) == ("crane (0)", "cat", "crane (2)")
+    assert unique_labels(None, 2) == ("class 0", "class 1")

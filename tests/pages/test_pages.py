@@ -34,6 +34,7 @@ JOBS = [
         "lowerings",
         "first",
         "first_optimized",
+        "deploy",
     )
 ]
 
@@ -99,6 +100,8 @@ def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
         ("improve", "Could int8 answer closer to the original?"),
         ("calibration", "How many calibration pictures are enough?"),
         ("latency_and_size", "smaller than float32"),
+        ("accuracy", "labelled pictures, the original on"),
+        ("deploy", "Take int8 to a phone"),
         ("run_details", "efficientnet_lite0 with its own weights"),
     ],
 )

@@ -1,0 +1,220 @@
+"""A kit: one zip with all it takes to put a variant into an app, and to prove it there."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.comparison.comparison import Comparison
+from engine.deployment.description import LABELS_FILE, ModelDescription, model_file
+from engine.deployment.golden import COUNT, GoldenSet
+from engine.deployment.task import GOLDEN_FILE
+from engine.deployment.texts import KIT_FILES, CardFigures, model_card, snippets
+from engine.errors import OptionError
+from engine.images import Picture, digest_of
+from engine.jobs import Worker
+from engine.requests import DeployRequest, PictureFile
+from engine.runs import KITS, Run, folder_beside
+from engine.service import Host, compare_run, stored_latency
+from engine.types import ORIGINAL, IntArray, Progress
+
+SCRIPT = "run_model.py"
+CARD = "MODEL_CARD.md"
+DESCRIPTION = "model.json"
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+_WHAT = {
+    DESCRIPTION: "shapes, types, scales, preprocessing and tolerance, for programs",
+    GOLDEN_FILE: "the golden set",
+    SCRIPT: "runs the model with `ai-edge-litert` and `numpy`, and checks the golden set",
+    LABELS_FILE: "class names, one a line",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Kit:
+    """A finished kit.
+
+    Attributes:
+        file: The zip.
+        variant: What it holds.
+        model: Name of the model file in it.
+        golden: Its golden set.
+        files: Names of all files in it.
+    """
+
+    file: Path
+    variant: str
+    model: str
+    golden: GoldenSet
+    files: tuple[str, ...]
+
+
+def golden_pictures(pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
+    """The pictures of the golden set: at equal distances, since folders are sorted by motif."""
+    count = min(COUNT, len(pictures))
+    return tuple(pictures[place * len(pictures) // count] for place in range(count))
+
+
+def kit_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
+    """Where the run keeps the kit of a variant with these pictures; it need not exist."""
+    digest = run.artifact(variant).sha256
+    return run.folder / KITS / f"{variant}-{digest[:12]}-{digest_of(pictures)[:12]}.zip"
+
+
+def make_kit(
+    run: Run,
+    variant: str,
+    pictures: tuple[Picture, ...],
+    host: Host,
+    *,
+    out: Path | None = None,
+    reference: str = ORIGINAL,
+    labels: IntArray | None = None,
+) -> Kit:
+    """Compare a variant with the reference, run its golden set, and write the kit.
+
+    Args:
+        run: The run.
+        variant: One of its variants, or a file from elsewhere.
+        pictures: At least one; the golden set is some of them, the figures are of all.
+        host: Gets the workers and their progress.
+        out: The zip to write; None puts it into the run.
+        reference: One of `Run.columns`.
+        labels: Right answers, shape (pictures,), -1 for unknown.
+
+    Returns:
+        The kit.
+
+    Raises:
+        UserMistake: A name or picture is wrong, or the zip cannot be written.
+        ConversionError: LiteRT refuses the variant, or its answers change with the metadata.
+        WorkerError: The worker process failed.
+    """
+    _check(run, variant, reference)
+    comparison = compare_run(
+        run,
+        pictures,
+        host,
+        reference=reference,
+        variants=(variant,),
+        labels=labels,
+        latency=stored_latency(run),
+    )
+    place = (out or kit_file(run, variant, pictures)).absolute()
+    if out is None:
+        place.parent.mkdir(exist_ok=True)
+    with folder_beside(place) as side:
+        request = DeployRequest(
+            run=str(run.folder.absolute()),
+            variant=variant,
+            pictures=tuple(
+                PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256)
+                for p in golden_pictures(pictures)
+            ),
+            probabilities=comparison.probabilities,
+            folder=str(side),
+        )
+        # A worker of its own: a file from elsewhere must not harm one that does other work.
+        with Worker() as worker:
+            golden = host.adopt(worker).run("deploy", request, GoldenSet, host.report)
+        host.report(Progress("Writing the kit", 3, 4))
+        names = write_texts(run, variant, side, golden, comparison)
+        _zip(side, names, place)
+    return Kit(place, variant, model_file(run, variant), golden, names)
+
+
+def _check(run: Run, variant: str, reference: str) -> None:
+    run.check_columns((variant, reference))
+    run.artifact(variant)
+    if variant == reference:
+        raise OptionError(
+            "Making the kit",
+            got=f"{variant} as variant and as reference",
+            expected="another reference",
+            todo=f"Leave the reference out; it is {ORIGINAL} then.",
+        )
+
+
+def write_texts(
+    run: Run, variant: str, folder: Path, golden: GoldenSet, comparison: Comparison
+) -> tuple[str, ...]:
+    """Write everything but model and golden set.
+
+    Returns:
+        Names of all files of the kit, the card first.
+    """
+    card, manifest, name = run.artifact(variant), run.manifest, model_file(run, variant)
+    model = ModelDescription(
+        name=manifest.model.name,
+        variant=variant,
+        file=name,
+        sha256=_digest(folder / name),
+        classes=manifest.model.classes,
+        labels=LABELS_FILE if manifest.labels else None,
+        layout=card.layout,
+        input=card.inputs[0],
+        output=card.outputs[0],
+        scores="probabilities" if comparison.probabilities else "logits",
+        preprocess=manifest.preprocess,
+        golden=golden,
+    )
+    texts = {DESCRIPTION: model.to_json().decode(), SCRIPT: (KIT_FILES / SCRIPT).read_text()}
+    if manifest.labels:
+        texts[LABELS_FILE] = "".join(f"{label}\n" for label in manifest.labels)
+    texts |= snippets(model)
+    for file, text in texts.items():
+        (folder / file).parent.mkdir(exist_ok=True)
+        (folder / file).write_text(text, encoding="utf-8")
+    inside = (name, *texts, GOLDEN_FILE)
+    figures = CardFigures(
+        comparison,
+        comparison.latency,
+        [(file, _what(file), _digest(folder / file)) for file in inside],
+    )
+    (folder / CARD).write_text(model_card(run, model, figures), encoding="utf-8")
+    return (CARD, *inside)
+
+
+def _what(file: str) -> str:
+    if file.endswith(".tflite"):
+        return "the model, with TFLite Metadata"
+    return _WHAT.get(file, f"snippet for {'iOS' if file.startswith('ios') else 'Android'}")
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+def _zip(folder: Path, names: tuple[str, ...], place: Path) -> None:
+    aside = folder / f".{place.name}"
+    try:
+        with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name in names:
+                entry = zipfile.ZipInfo(name, _ZIP_TIME)
+                entry.compress_type = zipfile.ZIP_DEFLATED
+                entry.external_attr = 0o644 << 16
+                archive.writestr(entry, (folder / name).read_bytes())
+        os.replace(aside, place)
+    except OSError as error:
+        raise OptionError(
+            f"Writing {place}",
+            got=f"a refusal ({error.strerror})",
+            expected="a place to write to",
+            todo="Choose another file.",
+        ) from error
+
+
+def card_of(file: Path) -> str:
+    """The model card of a kit."""
+    with zipfile.ZipFile(file) as archive:
+        return archive.read(CARD).decode()
+
+
+def text_in(file: Path, name: str) -> str:
+    """A text of a kit, by its name there."""
+    with zipfile.ZipFile(file) as archive:
+        return archive.read(name).decode()

@@ -1,0 +1,204 @@
+"""Run the model of this kit, and check it against its golden set.
+
+It needs Python 3.10 or newer with two packages: ``ai-edge-litert`` and ``numpy``.
+
+    python run_model.py              feed the golden inputs and compare the answers
+    python run_model.py photo.jpg    what the model sees in a picture (needs ``pillow``, too)
+
+The golden set needs no picture library: ``golden.npz`` holds its pictures as arrays, already cut to
+the network's size. Only a picture of your own must be decoded and resized, which Pillow does.
+
+Exit code: 0 where every answer lies within the tolerance, 1 where one does not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+HERE = Path(__file__).resolve().parent
+INPUT_STEPS = 1
+"""Steps by which an integer input may differ from the golden one."""
+
+INPUT_VALUE = 1e-5
+"""How far a float input may be from the golden one."""
+
+
+class Model:
+    """The model of this kit.
+
+    Args:
+        description: Content of ``model.json``.
+        threads: Threads that LiteRT may use.
+    """
+
+    def __init__(self, description: dict[str, Any], threads: int = 1) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self.description = description
+        self._interpreter = Interpreter(str(HERE / description["file"]), num_threads=threads)
+        self._interpreter.allocate_tensors()
+        self._input = self._interpreter.get_input_details()[0]
+        self._output = self._interpreter.get_output_details()[0]
+
+    def input_of(self, pixels: np.ndarray) -> np.ndarray:
+        """Turn pixels into what the model is fed.
+
+        Args:
+            pixels: Shape (height, width, 3), uint8, red first, of the network's size.
+
+        Returns:
+            One input in the model's own layout and type, without the batch.
+        """
+        spec = self.description["preprocess"]
+        if spec["channel_order"] == "BGR":
+            pixels = pixels[:, :, ::-1]
+        values = pixels.astype(np.float32) * np.float32(spec["scale"])
+        values -= np.asarray(spec["mean"], dtype=np.float32)
+        values /= np.asarray(spec["std"], dtype=np.float32)
+        if self.description["layout"] == "NCHW":
+            values = values.transpose(2, 0, 1)
+        return quantized(np.ascontiguousarray(values), self.description["input"])
+
+    def run(self, fed: np.ndarray) -> np.ndarray:
+        """Run the model on one input; the scores are in the model's own type, shape (classes,)."""
+        batch = int(self._input["shape"][0])
+        self._interpreter.set_tensor(self._input["index"], np.repeat(fed[None], batch, axis=0))
+        self._interpreter.invoke()
+        answers = self._interpreter.get_tensor(self._output["index"])
+        scores: np.ndarray = answers.reshape(batch, -1)[0]
+        return scores
+
+    def probabilities(self, scores: np.ndarray) -> np.ndarray:
+        """Turn scores into shares that sum to 1."""
+        values = dequantized(scores, self.description["output"])
+        if self.description["scores"] == "probabilities":
+            return values
+        exponents = np.exp(values - values.max())
+        shares: np.ndarray = exponents / exponents.sum()
+        return shares
+
+
+def quantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    """Bring real values onto a tensor's integer grid; float tensors take them as they are."""
+    dtype = np.dtype(tensor["dtype"])
+    if tensor["scale"] is None:
+        return values.astype(dtype)
+    limits = np.iinfo(dtype)
+    steps = np.rint(values / np.float32(tensor["scale"])) + tensor["zero_point"]
+    clipped: np.ndarray = np.clip(steps, limits.min, limits.max).astype(dtype)
+    return clipped
+
+
+def dequantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    """Real values: (integer - zero point) * scale; float tensors have them already."""
+    if tensor["scale"] is None:
+        return values.astype(np.float32)
+    steps = values.astype(np.float32) - np.float32(tensor["zero_point"])
+    return steps * np.float32(tensor["scale"])
+
+
+def pixels_of(file: str, spec: dict[str, Any]) -> np.ndarray:
+    """Decode a picture and bring it to the network's size, as the kit was made.
+
+    Args:
+        file: A picture that Pillow reads.
+        spec: The preprocessing of ``model.json``.
+
+    Returns:
+        Shape (height, width, 3), uint8, red first.
+    """
+    from PIL import Image, ImageOps
+
+    picture = ImageOps.exif_transpose(Image.open(file))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    picture = picture.convert("RGB")
+    resampling = Image.Resampling[spec["interpolation"].upper()]
+    height, width, side = spec["height"], spec["width"], spec["resize_size"]
+    if spec["resize"] == "squash":
+        return np.asarray(picture.resize((width, height), resampling), dtype=np.uint8)
+    columns, rows = picture.size
+    if columns <= rows:
+        size = (side, int(side * rows / columns))
+    else:
+        size = (int(side * columns / rows), side)
+    left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
+    scaled = picture.resize(size, resampling)
+    return np.asarray(scaled.crop((left, top, left + width, top + height)), dtype=np.uint8)
+
+
+def class_names(description: dict[str, Any]) -> list[str]:
+    """Names of the classes; their numbers where the kit has no names."""
+    if description["labels"] is None:
+        return [f"class {index}" for index in range(description["classes"])]
+    text = (HERE / str(description["labels"])).read_text(encoding="utf-8")
+    return text.removesuffix("\n").split("\n")
+
+
+def check(model: Model) -> bool:
+    """Compare the model's answers with those of the golden set, picture by picture."""
+    description, names = model.description, class_names(model.description)
+    golden = description["golden"]
+    arrays = np.load(HERE / "golden.npz")
+    allowed = INPUT_VALUE if description["input"]["scale"] is None else INPUT_STEPS
+    print(
+        f"{description['file']}: outputs may differ by {golden['tolerance']:.2g} {golden['unit']}"
+    )
+    passed = True
+    for row, picture in enumerate(golden["pictures"]):
+        fed, scores = model.input_of(arrays["pixels"][row]), model.run(arrays["inputs"][row])
+        off_in = largest_difference(fed, arrays["inputs"][row])
+        off_out = largest_difference(scores, arrays["outputs"][row])
+        good = off_in <= allowed and off_out <= golden["tolerance"]
+        passed = passed and good
+        print(
+            f"  {'ok    ' if good else 'FAILED'} {picture}: input {off_in:.3g}, output "
+            f"{off_out:.4g}; {names[int(scores.argmax())]} "
+            f"(expected {names[golden['answers'][row]]})"
+        )
+    count = len(golden["pictures"])
+    print(f"{'PASSED' if passed else 'FAILED'}: golden set of {count} pictures")
+    return passed
+
+
+def largest_difference(found: np.ndarray, expected: np.ndarray) -> float:
+    """Largest absolute difference; infinite where shapes differ or a value is NaN."""
+    if found.shape != expected.shape or found.dtype != expected.dtype:
+        return float("inf")
+    apart = np.abs(found.astype(np.float64) - expected.astype(np.float64)).max()
+    return float(apart) if np.isfinite(apart) else float("inf")
+
+
+def show(model: Model, file: str) -> None:
+    """Print the five most likely classes of a picture."""
+    names = class_names(model.description)
+    pixels = pixels_of(file, model.description["preprocess"])
+    shares = model.probabilities(model.run(model.input_of(pixels)))
+    for index in np.argsort(-shares, kind="stable")[:5]:
+        print(f"{shares[index]:7.1%}  {names[index]}")
+
+
+def main() -> int:
+    """Read the command line; see the text at the top."""
+    parser = argparse.ArgumentParser(description="Run the model of this kit.")
+    parser.add_argument("picture", nargs="?", help="a picture; without one the golden set is run")
+    parser.add_argument("--threads", type=int, default=1, help="threads that LiteRT may use")
+    chosen = parser.parse_args()
+    description = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
+    model = Model(description, chosen.threads)
+    if chosen.picture is None:
+        return 0 if check(model) else 1
+    show(model, chosen.picture)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

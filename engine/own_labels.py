@@ -1,0 +1,107 @@
+"""Right answers that a person gave by clicking: ``RUN/labels/answers.json``, by picture content."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from engine.errors import LabelsError, RunError
+from engine.images import Picture
+from engine.networks.labels import label_of
+from engine.picture_labels import UNLABELLED
+from engine.runs import LABELS, Run
+from engine.types import IntArray
+
+_FILE = "answers.json"
+
+
+def own_labels(run: Run, pictures: tuple[Picture, ...]) -> IntArray:
+    """The right answers that were given for pictures.
+
+    Args:
+        run: The run.
+        pictures: The pictures.
+
+    Returns:
+        Class index a picture, shape (pictures,), int64; -1 where none was given.
+
+    Raises:
+        RunError: What was kept is damaged.
+    """
+    kept = _kept(run)
+    return np.array([kept.get(picture.sha256, UNLABELLED) for picture in pictures], dtype=np.int64)
+
+
+def give_label(run: Run, picture: Picture, index: int | None) -> None:
+    """Keep the right answer for a picture.
+
+    Args:
+        run: The run.
+        picture: The picture; the same file under another name is the same picture.
+        index: Its class; None takes an answer back.
+
+    Raises:
+        LabelsError: The model has no such class.
+        RunError: What was kept is damaged.
+    """
+    classes = run.manifest.model.classes
+    if index is not None and not 0 <= index < classes:
+        raise LabelsError(
+            "Keeping the right answer",
+            got=f"class {index} for {picture.name}",
+            expected=f"0 to {classes - 1}",
+            todo="Choose another class.",
+        )
+    kept = _kept(run)
+    kept.pop(picture.sha256, None)
+    if index is not None:
+        kept[picture.sha256] = index
+    file = _place(run)
+    file.parent.mkdir(exist_ok=True)
+    aside = file.with_name(f".{file.name}.{os.getpid()}")
+    aside.write_bytes(msgspec.json.encode(kept))
+    os.replace(aside, file)
+
+
+def labels_table(run: Run, pictures: tuple[Picture, ...], labels: IntArray) -> str:
+    """The right answers as a table that ``compare --labels-csv`` reads.
+
+    Args:
+        run: The run.
+        pictures: The pictures.
+        labels: Class index a picture, -1 for unknown.
+
+    Returns:
+        CSV with the columns ``filename,class_index,class_name``; unknown pictures are left out.
+    """
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("filename", "class_index", "class_name"))
+    for picture, index in zip(pictures, labels.tolist(), strict=True):
+        if index != UNLABELLED:
+            table.writerow((picture.name, index, label_of(run.manifest.labels, index)))
+    return text.getvalue()
+
+
+def _place(run: Run) -> Path:
+    return run.folder / LABELS / _FILE
+
+
+def _kept(run: Run) -> dict[str, int]:
+    file = _place(run)
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=dict[str, int])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.DecodeError) as error:
+        raise RunError(
+            f"Reading the right answers of {run.folder.name}",
+            got=f"a damaged {LABELS}/{_FILE}",
+            expected="a file as it was written",
+            todo=f"Delete {file} and give the answers again.",
+        ) from error

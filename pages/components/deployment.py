@@ -1,0 +1,216 @@
+"""The kit of a variant on the page Deploy: made in a job, looked into, downloaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from engine import formats, service
+from engine.deployment.kit import CARD, DESCRIPTION, Kit, kit_file, make_kit, text_in
+from engine.deployment.phone import (
+    LARGEST_BYTES,
+    PhoneBenchmark,
+    PhoneTiming,
+    add_benchmark,
+    benchmark_command,
+    benchmark_log,
+    benchmarks_of,
+    read_timing,
+    remove_benchmark,
+    variant_of,
+)
+from engine.deployment.sentences import phone_sentence
+from engine.errors import FileError
+from engine.images import Picture
+from engine.jobs import Job
+from engine.runs import Run
+from pages.components import jobs, session
+from pages.components.problems import plain, show_problem, told
+
+JOB = "deploy"
+_SNIPPETS = (
+    ("Python", "run_model.py", "python"),
+    ("Kotlin, the numbers", "android/ModelSpec.kt", "kotlin"),
+    ("Kotlin, the app", "android/Classifier.kt", "kotlin"),
+    ("Swift", "ios/Classifier.swift", "swift"),
+    ("JSON", DESCRIPTION, "json"),
+)
+
+
+def choose_variant(run: Run) -> str:
+    """Show the variants that LiteRT runs; the page ends here where there are none."""
+    names = list(run.runnable)
+    if not names:
+        st.title("LiteRT runs no variant of this run")
+        st.markdown("Their SELECT_TF operators need TensorFlow itself, which a kit cannot bring.")
+        st.page_link("pages/dashboard/convert.py", label="Add a variant", icon=":material/bolt:")
+        st.stop()
+    default = "int8" if "int8" in names else names[0]
+    chosen = st.pills(
+        "Variant", names, default=default, required=True, label_visibility="collapsed"
+    )
+    return chosen or default
+
+
+def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:
+    """The kit that the run has, or the button that makes it."""
+    done = jobs.get(JOB)
+    if done is not None and done.state == "done":
+        jobs.forget(JOB)
+        st.rerun()
+    file = kit_file(run, variant, pictures)
+    if file.is_file():
+        return file
+    busy = done is not None and done.active
+    if st.button("Make the kit", type="primary", disabled=busy, icon=":material/deployed_code:"):
+        reference = session.reference(run)
+
+        def work(job: Job[Kit]) -> Kit:
+            return make_kit(run, variant, pictures, job, reference=reference)
+
+        jobs.start(JOB, f"Packing {variant}", work)
+        st.rerun()
+    jobs.show(JOB)
+    return None
+
+
+def show_promise() -> None:
+    """What a kit will hold."""
+    st.markdown(
+        "- the model with **TFLite Metadata** in it: labels, normalisation, description\n"
+        "- a **golden set**: inputs, expected answers, and how far they may be off\n"
+        "- a **Python script** that runs the model with two packages and checks itself\n"
+        "- **Kotlin and Swift** with this model's shapes, scales and normalisation\n"
+        "- a **model card** with the figures of this run"
+    )
+
+
+def show_download(run: Run, variant: str, file: Path) -> None:
+    """The button that hands the kit over, and what is in it."""
+    name = f"{run.manifest.model.name}_{variant}_kit.zip"
+    st.download_button(
+        f"Download the kit ({formats.megabytes(file.stat().st_size)})",
+        file.read_bytes,
+        file_name=name,
+        mime="application/zip",
+        type="primary",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    lines = ("pip install ai-edge-litert numpy", f"unzip {name} -d kit", "python kit/run_model.py")
+    st.code("\n".join(lines), language="bash")
+    st.caption("The script feeds the golden inputs and says whether the answers are the same.")
+    if st.button("Make it again", icon=":material/refresh:", type="tertiary"):
+        file.unlink(missing_ok=True)
+        st.rerun()
+
+
+def show_contents(file: Path) -> None:
+    """The model card and the snippets, as they lie in the kit."""
+    titles = ["Model card", *(title for title, _, _ in _SNIPPETS)]
+    card, *others = st.tabs(titles)
+    # Headings one level down: the page has a first one of its own.
+    lines = text_in(file, CARD).split("\n")
+    card.markdown("\n".join(f"##{line}" if line.startswith("#") else line for line in lines))
+    for tab, (_, name, language) in zip(others, _SNIPPETS, strict=True):
+        tab.caption(name)
+        tab.code(text_in(file, name), language=language, height=480)
+
+
+def show_phone(run: Run, variant: str, model: str) -> None:
+    """How to time the model on a phone, what phones said, and the place to bring it to."""
+    with told():
+        benchmarks = benchmarks_of(run)
+    own = [found for found in benchmarks if found.variant == variant]
+    threads = own[0].timing.threads if own else None
+    sentence = phone_sentence(variant, benchmarks, service.stored_latency(run, threads or 1))
+    st.subheader(sentence or "How quick is it on your phone?")
+    if benchmarks:
+        _show_table(run, benchmarks)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**1. Time it over adb.** The tool is in LiteRT's documentation.")
+        st.code(benchmark_command(model), language="bash", wrap_lines=True)
+    with right:
+        st.markdown(f"**2. Bring {plain(benchmark_log(model))}**, which these lines write.")
+        _bring(run, variant)
+
+
+def _bring(run: Run, variant: str) -> None:
+    file = st.file_uploader(
+        "Output of benchmark_model",
+        type=["txt", "log"],
+        key="phone_file",
+        label_visibility="collapsed",
+    )
+    if file is None:
+        return
+    if file.size > LARGEST_BYTES:
+        st.warning(f"{plain(file.name)} is larger than the tool's output ever is.")
+        return
+    text = file.getvalue().decode(errors="replace")
+    try:
+        timing = read_timing(text)
+    except FileError as error:
+        show_problem(error)
+        return
+    about = variant_of(run, timing) or variant
+    phone = st.text_input("Which phone is it?", placeholder="Pixel 9", key="phone_name")
+    time = formats.milliseconds(timing.mean_ms)
+    st.markdown(f"**{time}** a call for {plain(about)}: {_how(timing)}")
+    if st.button("Keep it beside this machine's figures", icon=":material/add:"):
+        with told():
+            add_benchmark(run, about, phone, text)
+        st.rerun()
+
+
+def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
+    rows = []
+    for found in benchmarks:
+        timed = service.stored_latency(run, found.timing.threads or 1)
+        host = None if timed is None else timed.of(found.variant)
+        ratio = None if host is None else found.timing.mean_ms / host.median_ms
+        rows.append(
+            {
+                "variant": found.variant,
+                "phone": found.phone,
+                "on the phone": formats.milliseconds(found.timing.mean_ms),
+                "on this machine": formats.milliseconds(host.median_ms if host else None),
+                "phone ÷ machine": formats.UNKNOWN if ratio is None else f"{ratio:.2f}",
+                "how": _how(found.timing),
+            }
+        )
+    right = {
+        name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
+        for name in ("on the phone", "on this machine", "phone ÷ machine")
+    }
+    picked = st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        width="stretch",
+        column_config=right,
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"phones_{run.folder.name}_{len(rows)}",
+    )
+    chosen = picked["selection"]["rows"]
+    if chosen and st.button("Remove the chosen timing", icon=":material/delete:"):
+        remove_benchmark(run, benchmarks[chosen[0]])
+        st.rerun()
+
+
+_HELP = {
+    "on the phone": "Mean of benchmark_model's timed calls.",
+    "on this machine": "Median with as many threads, as on the page about latency.",
+}
+
+
+def _how(timing: PhoneTiming) -> str:
+    parts = (
+        f"mean of {timing.calls} calls" if timing.calls else "mean",
+        f"threads: {timing.threads}" if timing.threads else "",
+        timing.delegate or "",
+    )
+    return ", ".join(part for part in parts if part)

@@ -1,0 +1,39 @@
+"""Accuracy: how often each variant is right, and which classes it hurts."""
+
+import streamlit as st
+
+from engine import accuracy_sentences
+from pages.components import accuracy
+from pages.components.evaluation import evaluation_or_wait, show_notes
+from pages.components.labelling import choose_labels, show_clicking
+from pages.components.picture_source import choose_pictures
+from pages.components.problems import no_run_yet
+from pages.components.session import current_run, pictures
+
+run = current_run()
+if run is None:
+    no_run_yet()
+assert run is not None
+headline = st.container()
+with st.expander(f"Pictures ({len(pictures())})", icon=":material/photo_library:"):
+    shown = choose_pictures()
+evaluation = evaluation_or_wait()
+variant = accuracy.choose_variant(evaluation.comparison)
+labels = choose_labels(run, shown)
+if labels.indices is None or not labels.some:
+    headline.title(accuracy_sentences.accuracy_headline(evaluation.comparison, variant))
+else:
+    comparison = accuracy.compared(evaluation, labels.indices)
+    headline.title(accuracy_sentences.accuracy_headline(comparison, variant))
+    show_notes(comparison)
+    accuracy.show_figures(comparison, variant)
+    with st.container(border=True):
+        st.subheader("Every model, counted")
+        accuracy.show_table(comparison)
+    with st.container(border=True):
+        accuracy.show_classes(run, accuracy.accuracies(comparison)[variant], variant)
+if labels.clicked and labels.indices is not None:
+    with st.container(border=True):
+        st.subheader("Click the right answer")
+        st.caption("Answers are kept in the run, by the content of the picture.")
+        show_clicking(evaluation, labels.indices)

@@ -1,0 +1,40 @@
+"""Deploy: a variant as one zip for an app, and what a phone says about it."""
+
+import streamlit as st
+
+from engine.deployment.description import model_file
+from engine.deployment.sentences import deploy_headline, kit_sentence
+from pages.components import deployment
+from pages.components.evaluation import evaluation_or_wait, show_notes
+from pages.components.picture_source import choose_pictures
+from pages.components.problems import no_run_yet
+from pages.components.session import current_run, pictures
+
+run = current_run()
+if run is None:
+    no_run_yet()
+assert run is not None
+headline = st.container()
+variant = deployment.choose_variant(run)
+size = run.artifact(variant).bytes
+headline.title(deploy_headline(variant, size, run.manifest.float32_bytes))
+with st.expander(f"Pictures ({len(pictures())})", icon=":material/photo_library:"):
+    st.caption("Up to five of them become the golden set; all give the figures of the model card.")
+    shown = choose_pictures()
+comparison = evaluation_or_wait().comparison
+if any(found.variant == variant for found in comparison.variants):
+    headline.markdown(kit_sentence(comparison, variant))
+with st.container(border=True):
+    st.subheader("One zip for the app")
+    file = deployment.kit_or_button(run, variant, shown)
+    if file is None:
+        deployment.show_promise()
+    else:
+        deployment.show_download(run, variant, file)
+if file is not None:
+    with st.container(border=True):
+        st.subheader("What is in it")
+        deployment.show_contents(file)
+with st.container(border=True):
+    deployment.show_phone(run, variant, model_file(run, variant))
+show_notes(comparison)

@@ -1,0 +1,74 @@
+"""Kits of tiny models, made in this process in milliseconds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from engine.comparison.comparison import compare
+from engine.converters.artifact import artifact_of
+from engine.deployment.kit import write_texts
+from engine.deployment.task import deployed
+from engine.manifest import FILE_NAME
+from engine.preprocess import PreprocessSpec
+from engine.requests import DeployRequest, PictureFile
+from engine.runs import Run
+from engine.types import Layout
+from tests.tiny_run import CLASSES, SIDE, tiny_run
+from tests.tiny_tflite import reshape_file
+
+LABELS = tuple(f"class, no. {index}" for index in range(CLASSES))
+SPEC = PreprocessSpec(
+    height=SIDE,
+    width=SIDE,
+    resize_size=SIDE + 2,
+    interpolation="bicubic",
+    channel_order="BGR",
+    mean=(0.1, 0.2, 0.3),
+    std=(0.5, 0.6, 0.7),
+)
+
+
+def run_of(
+    folder: Path,
+    dtype: str,
+    layout: Layout = "NHWC",
+    spec: PreprocessSpec = SPEC,
+    labels: tuple[str, ...] | None = LABELS,
+) -> Run:
+    """A run whose variant ``int8`` has edges of a type and layout, whatever its name says."""
+    run = tiny_run(folder)
+    shape = (1, SIDE, SIDE, 3) if layout == "NHWC" else (1, 3, SIDE, SIDE)
+    scale = None if dtype == "float32" else 0.05 if "8" in dtype else 0.0005
+    file = reshape_file(folder / "int8.tflite", shape, dtype=dtype, scale=scale)
+    card = artifact_of(file, variant="int8", layout=layout)
+    artifacts = (run.artifact("float32"), card)
+    manifest = replace(run.manifest, artifacts=artifacts, preprocess=spec, labels=labels)
+    (folder / FILE_NAME).write_bytes(manifest.to_json())
+    return Run.open(folder)
+
+
+def kit_of(run: Run, photos: Path, folder: Path) -> Path:
+    """The kit of the variant ``int8`` as a folder."""
+    folder.mkdir()
+    files = sorted(photos.glob("*.png"))
+    pictures = tuple(PictureFile(name=p.name, path=str(p), sha256="") for p in files)
+    request = DeployRequest(
+        run=str(run.folder),
+        variant="int8",
+        pictures=pictures,
+        probabilities=False,
+        folder=str(folder),
+    )
+    golden = deployed(request, lambda _: None, 2)
+    rows = np.zeros((len(files), CLASSES), dtype=np.float32)
+    comparison = compare(
+        run="run",
+        reference_name="original",
+        logits={"original": rows, "int8": rows},
+        pictures=[p.name for p in files],
+    )
+    write_texts(run, "int8", folder, golden, comparison)
+    return folder

@@ -1,0 +1,113 @@
+"""The script of a kit, as it lies in the kit."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+from engine.images import decode_picture
+from engine.run.base import in_layout
+from engine.run.tflite_runner import quantized
+from engine.types import Layout
+from tests.deployment.kits import LABELS, SPEC, kit_of, run_of
+
+EDGES = [("int8", "NHWC"), ("uint8", "NCHW"), ("float32", "NCHW"), ("int16", "NHWC")]
+
+
+def script_of(kit: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("run_model", kit / "run_model.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def started(kit: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(kit / "run_model.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+
+
+@pytest.fixture
+def kit(tmp_path: Path, photos: Path) -> Path:
+    return kit_of(run_of(tmp_path / "run", "int8"), photos, tmp_path / "kit")
+
+
+def test_it_passes_its_golden_set(kit: Path) -> None:
+    done = started(kit)
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+        0,
+        "PASSED: golden set of 5 pictures",
+    )
+    assert "photo_3.png: input 0, output 0; class, no." in done.stdout
+
+
+def test_it_answers_for_a_picture(kit: Path, photos: Path) -> None:
+    done = started(kit, str(photos / "photo_0.png"))
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) == 5
+    assert "class, no." in done.stdout
+
+
+@pytest.mark.parametrize("array", ["inputs", "outputs", "pixels"])
+def test_it_fails_where_an_array_is_another(kit: Path, array: str) -> None:
+    arrays = dict(np.load(kit / "golden.npz"))
+    arrays[array] = arrays[array].copy()
+    arrays[array][2].flat[7] ^= 0x10
+    np.savez(kit / "golden.npz", **arrays)
+    done = started(kit)
+    assert done.returncode == 1
+    assert "FAILED photo_2.png" in done.stdout
+    assert "ok     photo_1.png" in done.stdout
+
+
+def test_it_fails_on_nan_and_on_another_shape(kit: Path) -> None:
+    script = script_of(kit)
+    zeros = np.zeros(3, dtype=np.float32)
+    assert script.largest_difference(zeros, zeros + 0.5) == 0.5
+    assert script.largest_difference(zeros + np.float32(np.nan), zeros) == np.inf
+    assert script.largest_difference(zeros, zeros[:2]) == np.inf
+    assert script.largest_difference(zeros.astype(np.int8), zeros) == np.inf
+
+
+@pytest.mark.parametrize(("dtype", "layout"), EDGES)
+@pytest.mark.parametrize("squash", [False, True])
+def test_it_prepares_pictures_as_the_engine_does(
+    tmp_path: Path, photos: Path, dtype: str, layout: Layout, squash: bool
+) -> None:
+    spec = replace(SPEC, resize="squash", channel_order="RGB") if squash else SPEC
+    run = run_of(tmp_path / "run", dtype, layout, spec)
+    kit = kit_of(run, photos, tmp_path / "kit")
+    script = script_of(kit)
+    model = script.Model(json.loads((kit / "model.json").read_text()))
+    edge = run.artifact("int8").inputs[0]
+    tensor = {"dtype": edge.dtype, "quantization": (edge.scale, edge.zero_point)}
+    for photo in sorted(photos.iterdir()):
+        pixels = script.pixels_of(str(photo), model.description["preprocess"])
+        picture = decode_picture(photo.read_bytes(), photo.name)
+        np.testing.assert_array_equal(pixels, spec.fitted(picture))
+        expected = quantized(in_layout(spec.apply(picture)[None], layout), tensor)[0]
+        fed = model.input_of(pixels)
+        assert fed.dtype == expected.dtype
+        np.testing.assert_array_equal(fed, expected)
+        np.testing.assert_array_equal(model.run(fed), expected.reshape(-1))
+    assert script.check(model)
+
+
+def test_probabilities_sum_to_one_and_names_are_those_of_the_run(kit: Path) -> None:
+    script = script_of(kit)
+    model = script.Model(json.loads((kit / "model.json").read_text()))
+    shares = model.probabilities(np.arange(48, dtype=np.int8))
+    assert shares.sum() == pytest.approx(1)
+    assert shares.argmax() == 47
+    assert shares[47] / shares[46] == pytest.approx(np.exp(0.05), rel=1e-4)
+    assert script.class_names(model.description) == list(LABELS)
+    assert script.class_names(model.description | {"labels": None})[3] == "class 3"

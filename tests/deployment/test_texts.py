@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tree_sitter_kotlin
+import tree_sitter_swift
+from tree_sitter import Language, Parser
+
+from engine.types import Layout
+from tests.deployment.kits import SPEC, kit_of, run_of
+from tests.deployment.test_script import EDGES
+
+GRAMMARS = {".kt": tree_sitter_kotlin.language(), ".swift": tree_sitter_swift.language()}
+SNIPPETS = ("android/ModelSpec.kt", "android/Classifier.kt", "ios/Classifier.swift")
+
+
+def wrong_places(kit: Path, name: str) -> list[str]:
+    """Lines of a snippet that its grammar does not read."""
+    source = (kit / name).read_bytes()
+    tree = Parser(Language(GRAMMARS[Path(name).suffix])).parse(source)
+    waiting, found = [tree.root_node], []
+    while waiting:
+        node = waiting.pop()
+        if node.is_error or node.is_missing:
+            found.append(source.splitlines()[node.start_point[0]].decode())
+        waiting.extend(node.children)
+    return found
+
+
+@pytest.mark.parametrize(("dtype", "layout"), EDGES)
+def test_snippets_are_kotlin_and_swift(
+    tmp_path: Path, photos: Path, dtype: str, layout: Layout
+) -> None:
+    kit = kit_of(run_of(tmp_path / "run", dtype, layout), photos, tmp_path / "kit")
+    for name in SNIPPETS:
+        assert wrong_places(kit, name) == []
+    bare = run_of(tmp_path / "bare", dtype, layout, labels=None)
+    kit = kit_of(bare, photos, tmp_path / "bare_kit")
+    for name in SNIPPETS:
+        assert wrong_places(kit, name) == []
+        assert "labels.txt" not in (kit / name).read_text()
+
+
+def test_a_snippet_that_is_none_is_found(tmp_path: Path, photos: Path) -> None:
+    kit = kit_of(run_of(tmp_path / "run", "int8"), photos, tmp_path / "kit")
+    for name in SNIPPETS:
+        text = (kit / name).read_text()
+        (kit / name).write_text(text.replace("return", "return )", 1))
+        assert wrong_places(kit, name) != []
+
+
+def numbers(text: str, name: str) -> list[float]:
+    """Numbers that a snippet gives to a name, as float32."""
+    line = next(line for line in text.splitlines() if re.search(rf"\b{name}\b.* = ", line))
+    said = line.partition(" = ")[2]
+    return [float(np.float32(found)) for found in re.findall(r"-?\d+(?:\.\d+)?(?:e-?\d+)?", said)]
+
+
+@pytest.mark.parametrize(
+    ("file", "names"),
+    [
+        (
+            "android/ModelSpec.kt",
+            ("PIXEL_SCALE", "MEAN", "STD", "INPUT_SCALE", "INPUT_ZERO_POINT", "OUTPUT_SCALE"),
+        ),
+        (
+            "ios/Classifier.swift",
+            ("pixelScale", "mean", "std", "inputScale", "inputZeroPoint", "outputScale"),
+        ),
+    ],
+)
+def test_snippets_have_this_models_numbers(
+    tmp_path: Path, photos: Path, file: str, names: tuple[str, ...]
+) -> None:
+    text = (kit_of(run_of(tmp_path / "run", "int8"), photos, tmp_path / "kit") / file).read_text()
+    expected = ((1 / 255,), SPEC.mean, SPEC.std, (0.05,), (0,), (0.05,))
+    for name, values in zip(names, expected, strict=True):
+        assert numbers(text, name) == [float(np.float32(value)) for value in values], name
+    assert "int8" in text
+
+
+def test_the_card_tells_what_was_measured(tmp_path: Path, photos: Path) -> None:
+    run = run_of(tmp_path / "run", "int8")
+    kit = kit_of(run, photos, tmp_path / "kit")
+    card = (kit / "MODEL_CARD.md").read_text()
+    assert "| Same first answer | 5 of 5 (95 % interval 56 to 100 %) |" in card
+    assert "| input (NHWC, BGR) | 1 × 4 × 4 × 3 | int8 | 0.0500000007 | 0 |" in card
+    assert "mean 0.1, 0.2, 0.3, std 0.5, 0.6, 0.7" in card
+    assert "An output may differ by 1 step;" in card
+    assert "100 crops of the sample images (demo calibration), seed 0" in card
+    assert "not measured" in card
+    described = json.loads((kit / "model.json").read_text())
+    assert described["sha256"] in card
+    assert f"--graph=/data/local/tmp/{described['file']}" in card
+    for name in (*SNIPPETS, "run_model.py", "labels.txt", "golden.npz"):
+        assert f"| `{name}` |" in card

@@ -1,0 +1,65 @@
+"""The page Deploy, with a run made by hand."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.deployment.phone import benchmarks_of
+from engine.runs import KITS, Run
+from tests.deployment.test_phone import NEW
+from tests.pages.test_pages import ROOT, opened, settled
+from tests.tiny_run import tiny_run
+
+PAGE = ROOT / "pages" / "dashboard" / "deploy.py"
+
+
+@pytest.fixture
+def run(own_store: Path) -> Run:
+    return tiny_run(own_store / "runs" / "tiny")
+
+
+def test_a_kit_is_made_shown_and_made_again(run: Run) -> None:
+    test = opened(PAGE)
+    assert not test.exception
+    assert test.title[0].value.startswith("Take int8 to a phone")
+    next(b for b in test.button if b.label == "Make the kit").click().run()
+    settled(test)
+    assert not test.exception
+    (kit,) = (run.folder / KITS).glob("int8-*.zip")
+    with zipfile.ZipFile(kit) as archive:
+        assert "run_model.py" in archive.namelist()
+    assert [tab.label for tab in test.tabs][:2] == ["Model card", "Python"]
+    assert any("### tiny, int8" in element.value for element in test.markdown)
+    next(b for b in test.button if b.label == "Make it again").click().run()
+    assert not test.exception
+    assert list((run.folder / KITS).glob("*.zip")) == []
+
+
+def brought(text: str) -> AppTest:
+    test = opened(PAGE)
+    uploader = next(u for u in test.file_uploader if u.label.startswith("Output of"))
+    uploader.set_value(("log.txt", text.encode(), "text/plain")).run()
+    assert not test.exception
+    return test
+
+
+def test_a_phones_figures_stand_beside_those_of_this_machine(run: Run) -> None:
+    test = brought(NEW)
+    next(box for box in test.text_input if box.label == "Which phone is it?").set_value("P9").run()
+    next(b for b in test.button if b.label.startswith("Keep it")).click().run()
+    assert not test.exception
+    assert [found.phone for found in benchmarks_of(run)] == ["P9"]
+    assert any(s.value.startswith("int8 takes 12.0 ms on P9") for s in test.subheader)
+    table = next(t.value for t in test.dataframe if "on the phone" in t.value.columns)
+    assert list(table["how"]) == ["mean of 80 calls, threads: 4, XNNPACK"]
+
+
+def test_an_unknown_text_is_a_sentence(run: Run) -> None:
+    test = brought("My holiday")
+    shown = " ".join(element.value for element in test.markdown)
+    assert "Reading the output of benchmark" in shown
+    assert benchmarks_of(run) == ()
