@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 
+from engine.checksums import read_kept, write_kept
 from engine.converters.recipes import Recipe, recipe_named
+from engine.disk import told_of_the_disk
 from engine.errors import OptionError, RunError
 from engine.improvement import request_of
 from engine.jobs import Worker
@@ -127,9 +128,9 @@ def stored_curve(run: Run, variant: str) -> MixedCurve | None:
     if not file.is_file():
         return None
     try:
-        points = msgspec.json.decode(file.read_bytes(), type=tuple[MixedPoint, ...])
+        points = msgspec.json.decode(read_kept(file), type=tuple[MixedPoint, ...])
         timed = _latency_file(run, whole)
-        latency = msgspec.json.decode(timed.read_bytes(), type=Latency) if timed.is_file() else None
+        latency = msgspec.json.decode(read_kept(timed), type=Latency) if timed.is_file() else None
     except (OSError, msgspec.DecodeError) as error:
         raise RunError(
             f"Reading the curve of {variant}",
@@ -173,10 +174,8 @@ def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> Mixed
     )
     with Worker() as worker:
         timed = host.adopt(worker).run("time_mixed", request, Latency, host.report)
-    file = _latency_file(run, curve.whole)
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    aside.write_bytes(msgspec.json.encode(timed))
-    os.replace(aside, file)
+    with told_of_the_disk("Keeping the latency of the curve"):
+        write_kept(_latency_file(run, curve.whole), msgspec.json.encode(timed))
     return replace(curve, latency=timed)
 
 

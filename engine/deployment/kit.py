@@ -17,7 +17,8 @@ from engine.errors import OptionError
 from engine.images import Picture, digest_of
 from engine.jobs import Worker
 from engine.requests import DeployRequest, PictureFile
-from engine.runs import KITS, Run, folder_beside
+from engine.run_folders import folder_beside
+from engine.runs import KITS, Run
 from engine.service import Host, compare_run, stored_latency
 from engine.types import ORIGINAL, IntArray, Progress
 
