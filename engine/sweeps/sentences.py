@@ -141,6 +141,11 @@ def notes(sweep: Sweep) -> tuple[str, ...]:
             f"{_pictures(counts[0])} are all that the folder has: every seed takes the same, so "
             "there is no spread to see."
         )
+    if len({len(group.cells) for group in sweep.groups}) > 1:
+        found.append(
+            "Some means are over fewer choices of pictures than others: the sweep was ended before "
+            "its last model, or seeds were added."
+        )
     reasons = sorted({cell.fallback for cell in sweep.cells if cell.fallback is not None})
     found += [
         f"Every range is that of TensorFlow's own calibrator, by min-max: {reason}."

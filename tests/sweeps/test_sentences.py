@@ -112,6 +112,8 @@ def test_notes() -> None:
         "64 pictures are all that the folder has: every seed takes the same, so there is no spread "
         "to see.",
     )
+    uneven = sweep({"mse": {8: (0.1, 0.1), 16: (0.1,)}})
+    assert "fewer choices of pictures than others" in notes(uneven)[-1]
     demo = replace(BASIS, calibration=None, available=None, left_out=0, pictures=1)
     fallen = cell("mse", 8, 0, 0.1, fallback="the model has 2 inputs")
     assert notes(Sweep(demo, (fallen,))) == (
