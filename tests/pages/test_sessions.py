@@ -140,7 +140,8 @@ def test_clicks_leave_nothing_behind(own_store: Path) -> None:
         test.run()
         assert not test.exception
         counts.append((process.num_fds(), process.num_threads(), len(process.children())))
-    assert counts[-1] <= counts[2]
+    # A leak of one a click would be nine by now; a thread may be about to end.
+    assert all(last - third <= 2 for last, third in zip(counts[-1], counts[2], strict=True))
 
 
 @pytest.fixture
