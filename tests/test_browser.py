@@ -134,7 +134,7 @@ def test_the_main_job(page: Page) -> None:
 
     go_to(page, "Speed and size")
     page.get_by_role("button", name="Measure").click()
-    expect(page.get_by_text("rounds in turns")).to_be_visible(timeout=180_000)
+    expect(page.get_by_text("50 rounds in turns")).to_be_visible(timeout=180_000)
     expect(page.locator(".js-plotly-plot").nth(2)).to_be_visible()
 
     go_to(page, "Details")
@@ -147,13 +147,13 @@ def test_the_main_job(page: Page) -> None:
 @pytest.mark.usefixtures("a_run")
 def test_cancel_and_a_mistake_leave_the_dashboard_usable(page: Page, own_store: Path) -> None:
     go_to(page, "Convert")
-    page.get_by_role("button", name="Convert", exact=False).last.click()
+    page.get_by_role("button", name="Convert", exact=False).first.click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("cancelled. Nothing half-made was kept.")).to_be_visible(timeout=5_000)
     assert [path.name for path in (own_store / "runs").iterdir()] == ["tiny"]
     page.get_by_text("A folder on this machine").click()
     page.get_by_label("Folder").fill("/nowhere")
     page.get_by_label("Folder").press("Enter")
-    page.get_by_role("button", name="Convert", exact=False).last.click()
+    page.get_by_role("button", name="Convert", exact=False).first.click()
     expect(page.get_by_text("Choosing the calibration pictures")).to_be_visible()
     assert page.get_by_text("Traceback").count() == 0

@@ -90,7 +90,7 @@ def _scatter(
             hoverinfo="skip",
         )
     )
-    largest = max((point.size_bytes for point in drawn), default=1)
+    largest = max((point.size_bytes for point in drawn), default=1) or 1
     for point in drawn:
         style = style_of(point.variant)
         share = math.sqrt(point.size_bytes / largest)
