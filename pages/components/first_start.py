@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import streamlit as st
 
 from engine import store
@@ -22,13 +24,12 @@ class _Started:
         self.optimized: Job[Run] | None = None
 
 
-@st.cache_resource(show_spinner=False)
-def _started(home: str) -> _Started:
-    return _Started()
+# Of the process, not of a session: whoever opens the page sees the same work. Nobody's data is in it.
+_BY_HOME: dict[Path, _Started] = {}
 
 
 def _mine() -> _Started:
-    return _started(str(store.home()))
+    return _BY_HOME.setdefault(store.home(), _Started())
 
 
 def show_making() -> None:
