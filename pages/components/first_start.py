@@ -24,7 +24,7 @@ class _Started:
         self.optimized: Job[Run] | None = None
 
 
-# Of the process, not of a session: whoever opens the page sees the same work. Nobody's data is in it.
+# Of the process, not of a session: whoever opens the page sees the same work, and nobody's data.
 _BY_HOME: dict[Path, _Started] = {}
 
 
