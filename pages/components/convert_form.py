@@ -9,8 +9,7 @@ import streamlit as st
 from engine import service
 from engine.converters.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
 from engine.converters.recipes import RECIPES
-from engine.errors import PictureError
-from engine.images import PICTURE_SUFFIXES, decode_picture
+from engine.limits import models_note
 from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
@@ -23,6 +22,7 @@ from engine.requests import (
 from engine.types import LAYOUTS, LOWERINGS, Layout, LoweringName
 from pages.components import jobs, session
 from pages.components.problems import plain
+from pages.components.uploaded_pictures import uploaded_pictures
 
 CATALOGUE, ONNX = "From the catalogue", "My ONNX file"
 TRAINED, CHECKPOINT, RANDOM = "Trained", "My checkpoint", "Random"
@@ -89,6 +89,7 @@ def _model() -> ModelChoice | None:
     )
     if kind == ONNX:
         file = _upload("ONNX file", "onnx", help_="One picture in, logits out.")
+        st.caption(models_note())
         labels = _labels()
         if file is None:
             st.info("Upload an ONNX file to go on.", icon=":material/upload:")
@@ -111,6 +112,7 @@ def _model() -> ModelChoice | None:
         checkpoint = _upload(
             "State dict", "pth", "pt", "safetensors", help_="Tensors only: nothing in it is run."
         )
+        st.caption(models_note())
         if checkpoint is None:
             st.info("Upload a checkpoint to go on.", icon=":material/upload:")
             return None
@@ -199,21 +201,7 @@ def _calibration() -> CalibrationChoice | None:
 
 
 def _uploaded_folder() -> str | None:
-    files = st.file_uploader(
-        "Pictures",
-        type=sorted(ending[1:] for ending in PICTURE_SUFFIXES),
-        accept_multiple_files=True,
-        key="upload_calibration",
-    )
-    kept = []
-    for file in files:
-        content = file.getvalue()
-        try:
-            decode_picture(content, file.name)
-        except PictureError as error:
-            st.warning(plain(str(error)), icon=":material/broken_image:")
-        else:
-            kept.append(session.keep_upload(file.name, content))
+    kept = uploaded_pictures("Pictures", "upload_calibration")
     if kept:
         st.session_state[_UPLOADED + "calibration"] = str(session.keep_folder(kept))
     found: str | None = st.session_state.get(_UPLOADED + "calibration")
