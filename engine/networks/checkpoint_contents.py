@@ -123,7 +123,7 @@ def _named(file: IO[bytes]) -> Iterator[str]:
                 memo[len(memo) if argument is None else int(argument)] = recent[-1]
             else:
                 known = kind in {"BINGET", "LONG_BINGET", "GET"}
-                text = memo.get(int(argument), "") if known else str(argument)
+                text = memo.get(int(argument or 0), "") if known else str(argument)
                 recent = [*recent[-1:], text if known or kind in _STRINGS else f"<{kind}>"]
     except (ValueError, EOFError, OverflowError, MemoryError, IndexError):
         return

@@ -170,9 +170,9 @@ def _classes_of(build: Callable[[int], torch.nn.Module], state: StateDict) -> in
     head = [key for key in one if one[key].shape != two[key].shape]
     for key in head:
         # Only the number of classes may differ: a head of any other shape would be built in vain.
-        shape = state[key].shape if key in state else ()
-        if len(shape) == one[key].ndim and shape[1:] == one[key].shape[1:] and shape[0]:
-            return int(shape[0])
+        shape: tuple[int, ...] = tuple(state[key].shape) if key in state else ()
+        if len(shape) == one[key].ndim and shape[1:] == tuple(one[key].shape[1:]):
+            return shape[0] or default
     return default
 
 

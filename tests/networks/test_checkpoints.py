@@ -77,7 +77,7 @@ def test_code_is_never_run(tmp_path: Path) -> None:
     (tmp_path / "bare.pth").write_bytes(pickle.dumps(Command(marker)))
     torch.save({"state_dict": Command(marker)}, tmp_path / "zipped.pth")
     for name in ("bare.pth", "zipped.pth"):
-        with pytest.raises(ModelError, match=r"asks for more than tensors \(.*Path\.touch"):
+        with pytest.raises(ModelError, match=r"asks for more than tensors \(.*pathlib\."):
             read_state_dict(tmp_path / name)
     assert not marker.exists()
     pickle.loads((tmp_path / "bare.pth").read_bytes())
