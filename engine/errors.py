@@ -24,6 +24,19 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+_LONGEST = 2000
+
+
+def _fit_to_show(text: str) -> str:
+    """Cut a text, and take out what could steer a terminal or turn a line around.
+
+    Names of files, tensors and operators come from outside and stand in messages.
+    """
+    cut = text if len(text) <= _LONGEST else text[:_LONGEST] + " …"
+    return "".join(
+        sign if sign.isprintable() or sign in "\n\xa0\u202f" else "\ufffd" for sign in cut
+    )
+
 
 class EngineError(Exception):
     """A failure that can be told to a person in one message.
@@ -38,11 +51,11 @@ class EngineError(Exception):
     exit_code: ClassVar[int] = 3
 
     def __init__(self, stage: str, *, got: str, expected: str, todo: str) -> None:
-        self.stage = stage
-        self.got = got
-        self.expected = expected
-        self.todo = todo
-        super().__init__(stage, got, expected, todo)
+        self.stage = _fit_to_show(stage)
+        self.got = _fit_to_show(got)
+        self.expected = _fit_to_show(expected)
+        self.todo = _fit_to_show(todo)
+        super().__init__(self.stage, self.got, self.expected, self.todo)
 
     def __str__(self) -> str:
         return f"{self.stage}: got {self.got}; expected {self.expected}. {self.todo}"

@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.converters.artifact import artifact_of
 from engine.errors import ConversionError, FileError
+from engine.limits import LIMITS
 from engine.preprocess import PreprocessSpec
 from engine.requests import InspectRequest
 from engine.run.base import Runner
@@ -57,7 +58,8 @@ def _limit_memory() -> None:
     """Let a damaged shape fail an allocation here instead of filling the machine's memory."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (physical * 3 // 4, hard))
+    most = min(physical * 3 // 4, LIMITS.trial_bytes)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 def _check_operators(stage: str, card: Artifact) -> None:

@@ -24,6 +24,9 @@ class Limits:
         zip_unpacked_bytes: Of all its pictures together.
         zip_ratio: Unpacked over packed bytes of a file in a zip.
         worker_memory_share: Resident memory of a worker and all it starts, of the machine's.
+        worker_seconds: That a worker may spend on one task.
+        worker_silent_seconds: That a worker may work without a sign of progress.
+        foreign_silent_seconds: The same where it runs a file from elsewhere.
         worker_processes: Of a worker and all it starts, at once.
         worker_log_bytes: That a worker and its libraries may print.
         trial_bytes: Address space of the worker that tries a TFLite file from elsewhere.
@@ -40,6 +43,9 @@ class Limits:
     zip_unpacked_bytes: int = 4 * _GIB
     zip_ratio: int = 100
     worker_memory_share: float = 0.8
+    worker_seconds: float = 12 * 3600.0
+    worker_silent_seconds: float = 3600.0
+    foreign_silent_seconds: float = 600.0
     worker_processes: int = 64
     worker_log_bytes: int = 64 * _MIB
     trial_bytes: int = 8 * _GIB

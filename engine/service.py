@@ -26,6 +26,7 @@ from engine.images import Picture
 from engine.jobs import OnProgress, Worker
 from engine.layer_errors.records import LayerErrors
 from engine.layer_errors.stored import chosen_pictures, keep_layers, layers_file, read_layers
+from engine.limits import LIMITS
 from engine.logits import logit_files, write_index
 from engine.manifest import run_key, versions
 from engine.networks.catalog import CatalogEntry
@@ -102,7 +103,13 @@ def convert_request(request: ConvertRequest, host: Host) -> Run:
     _check_opset(request)
     calibration = representative_dataset(request.calibration, SAMPLE_IMAGES).info
     request = replace(
-        request, model=_with_absolute_paths(request), variants=tuple(r.name for r in recipes)
+        request,
+        model=_with_absolute_paths(request),
+        variants=tuple(r.name for r in recipes),
+        calibration=replace(
+            request.calibration,
+            folder=request.calibration.folder and os.path.abspath(request.calibration.folder),
+        ),
     )
     key = run_key(request)
     if request.out is None:
@@ -118,7 +125,10 @@ def convert_request(request: ConvertRequest, host: Host) -> Run:
             return base
     with folder_beside(place) as side, host.worker(request.lowering) as worker:
         task = ConvertTask(
-            request=request, key=key, side=str(side), base=None if base is None else str(place)
+            request=request,
+            key=key,
+            side=str(side.absolute()),
+            base=None if base is None else str(place.absolute()),
         )
         worker.run("convert", task, bool, host.report)
         logs = side / LOGS
@@ -213,10 +223,10 @@ def evaluate(
         place = files[missing[0]].parent
         with folder_beside(place) as side, _worker_for(run, missing, host) as worker:
             request = EvaluateRequest(
-                run=str(run.folder),
+                run=str(run.folder.absolute()),
                 columns=missing,
                 pictures=_picture_files(pictures),
-                folder=str(side),
+                folder=str(side.absolute()),
             )
             worker.run("evaluate", request, bool, host.report)
             place.mkdir(exist_ok=True)
@@ -286,7 +296,7 @@ def _worker_for(run: Run, columns: tuple[str, ...], host: Host) -> AbstractConte
 @contextmanager
 def _fresh_worker(host: Host) -> Iterator[Worker]:
     """A worker for files from elsewhere: what they do to it must not reach other work."""
-    with Worker() as worker:
+    with Worker(LIMITS.foreign_silent_seconds) as worker:
         yield host.adopt(worker)
 
 

@@ -13,6 +13,7 @@ import gc
 import importlib
 import os
 import queue
+import resource
 import sys
 import threading
 import traceback
@@ -119,6 +120,8 @@ def answer(message: TaskMessage, report: Report) -> Message:
 
 def main() -> None:
     """Answer requests until standard input ends."""
+    # A worker that a file kills shall not fill the disk with what it held.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
