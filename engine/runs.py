@@ -33,6 +33,7 @@ import msgspec
 
 from engine.errors import OptionError, RunError
 from engine.manifest import FILE_NAME, Manifest, read_manifest
+from engine.run_paths import demand_inside, demand_name
 from engine.types import ORIGINAL, AddedFile, Artifact, Layout
 
 ONNX_FILE = "model.onnx"
@@ -47,6 +48,8 @@ LATENCY = "latency"
 ALSO = "also"
 LOWERING = "lowering"
 LAYERS = "layers"
+
+_PARTS = (FILE_NAME, ONNX_FILE, WORK, IMPROVED, LOGS, LOGITS, LATENCY, ALSO, LOWERING, LAYERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +71,15 @@ class Run:
         """Read the run in a folder.
 
         Raises:
-            RunError: There is none, or it cannot be read.
+            RunError: There is none, it cannot be read, or it names files outside of its folder.
         """
         path = Path(folder)
-        return cls(path, read_manifest(path), _added_files(path))
+        demand_inside(path, _PARTS)
+        run = cls(path, read_manifest(path), _added_files(path))
+        for artifact in run.artifacts:
+            demand_name(path, artifact.variant)
+        demand_inside(path, (artifact.file for artifact in run.artifacts))
+        return run
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:

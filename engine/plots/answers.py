@@ -132,7 +132,7 @@ def difference_heatmap(
         go.Heatmap(
             z=values,
             x=list(variants),
-            y=list(pictures),
+            y=[formats.figure_text(name) for name in pictures],
             text=text,
             texttemplate="%{text}" if len(pictures) <= 40 else None,
             colorscale=[[0, "#fff4ea"], [1, "#ea7317"]],
@@ -168,7 +168,7 @@ def top_logits(
     for logits in rows.values():
         if np.isfinite(logits).all() and int(np.argmax(logits)) not in classes:
             classes.append(int(np.argmax(logits)))
-    names = [labels[index] for index in classes]
+    names = [formats.figure_text(labels[index]) for index in classes]
     figure = go.Figure(
         go.Bar(
             x=reference[classes],

@@ -6,6 +6,7 @@ import math
 
 import plotly.graph_objects as go
 
+from engine import formats
 from engine.layer_errors.records import LayerErrors
 from engine.palette import style_of
 from engine.plots.frame import framed
@@ -42,7 +43,7 @@ def layer_lines(before: LayerErrors, after: LayerErrors) -> go.Figure:
                 name=found.variant,
                 marker={"color": style.hue, "symbol": style.symbol, "size": 7},
                 line={"color": style.hue, "dash": style.dash, "width": 2},
-                customdata=[layer.title for layer, _ in points],
+                customdata=[formats.figure_text(layer.title) for layer, _ in points],
                 hovertemplate=f"%{{customdata}}<br>{found.variant}: %{{y:.1f}} dB<extra></extra>",
             )
         )

@@ -53,7 +53,8 @@ def layer_line(found: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
                 },
                 line={"color": style.hue, "dash": style.dash, "width": 2},
                 customdata=[
-                    f"{layer.title}, {' × '.join(map(str, layer.shape))}" for layer, _ in points
+                    f"{formats.figure_text(layer.title)}, {' × '.join(map(str, layer.shape))}"
+                    for layer, _ in points
                 ],
                 hovertemplate=f"%{{customdata}}<br>{title}: %{{y:.1f}} dB<extra></extra>",
             )
@@ -95,7 +96,7 @@ def _mark(figure: go.Figure, found: LayerErrors, named: Sequence[LayerError]) ->
             x=layer.index,
             yref="paper",
             y=1.0,
-            text=layer.title,
+            text=formats.figure_text(layer.title),
             showarrow=False,
             xanchor="right" if left else "left",
             yanchor="bottom",

@@ -27,7 +27,7 @@ from engine.types import Flip, VariantComparison
 from pages.components import jobs
 from pages.components.evaluation import Evaluation
 from pages.components.gallery import show_gallery
-from pages.components.problems import plain
+from pages.components.problems import cell, plain
 
 JOB = "improve"
 LAYERS_JOB = "improve_layers"
@@ -109,7 +109,9 @@ def show_overlap(run: Run, evaluation: Evaluation) -> None:
     try:
         known = calibration_digests(run)
     except EngineError as error:
-        st.warning(f"Not known: whether these pictures were used for calibration ({error.got}).")
+        st.warning(
+            f"Not known: whether these pictures were used for calibration ({plain(error.got)})."
+        )
         return
     shared = sum(picture.sha256 in known for picture in evaluation.pictures)
     note = overlap_note(shared, len(evaluation.pictures))
@@ -164,7 +166,7 @@ def show_layers(run: Run, variant: str) -> None:
     """Show what was done to each layer."""
     rows = [
         {
-            "layer": layer_title(layer),
+            "layer": cell(layer_title(layer)),
             "changed": ", ".join(layer.done) or f"left: {layer.left}",
             "own error before": formats.small(layer.before),
             "after": formats.small(layer.after),

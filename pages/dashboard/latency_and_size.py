@@ -6,7 +6,7 @@ from engine import formats, plots, sentences, service
 from engine.comparison.latency import latency_warnings
 from pages.components import jobs
 from pages.components.measuring import measure_controls
-from pages.components.problems import no_run_yet
+from pages.components.problems import no_run_yet, plain
 from pages.components.session import current_run
 from pages.components.trade_off import show_trade_off
 
@@ -19,15 +19,15 @@ headline = st.container()
 threads = measure_controls(run)
 jobs.show("latency")
 timed = service.stored_latency(run, threads)
-headline.title(sentences.latency_headline(timed, sizes, run.manifest.float32_bytes))
+headline.title(plain(sentences.latency_headline(timed, sizes, run.manifest.float32_bytes)))
 if timed is not None:
     headline.caption(
-        f"{timed.host} · {timed.cores} cores · threads: {timed.threads} · "
+        f"{plain(timed.host)} · {timed.cores} cores · threads: {timed.threads} · "
         f"{len(timed.entries[0].samples_ms)} rounds in turns · "
-        f"{timed.measured_at[:16].replace('T', ' ')} UTC"
+        f"{plain(timed.measured_at[:16]).replace('T', ' ')} UTC"
     )
     for warning in latency_warnings(timed):
-        st.warning(warning, icon=":material/speed:")
+        st.warning(plain(warning), icon=":material/speed:")
 left, right = st.columns(2, gap="medium")
 with left.container(border=True):
     st.subheader("Latency of one picture")

@@ -3,17 +3,18 @@
 import numpy as np
 import streamlit as st
 
-from engine import plots, sentences
+from engine import formats, plots, sentences
 from engine.comparison import metrics
 from pages.components.comparison_table import show_table
 from pages.components.evaluation import disagreement, evaluation_or_wait, show_notes
 from pages.components.one_picture import show_picture
+from pages.components.problems import plain
 
 evaluation = evaluation_or_wait()
 comparison = evaluation.comparison
 names = [variant.variant for variant in comparison.variants]
 reference = evaluation.comparable(comparison.reference)
-st.title(sentences.logits_headline(comparison))
+st.title(plain(sentences.logits_headline(comparison)))
 show_notes(comparison)
 show_table(comparison)
 
@@ -41,7 +42,8 @@ with st.container(border=True):
         key="heatmap",
     )
     points = picked["selection"]["points"]
-    start = comparison.pictures.index(points[0]["y"]) if points else rows[0]
+    shown_as = [formats.figure_text(name) for name in comparison.pictures]
+    start = shown_as.index(points[0]["y"]) if points else rows[0]
     row = st.selectbox(
         "Picture",
         rows,

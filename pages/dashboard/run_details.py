@@ -17,10 +17,10 @@ if run is None:
     no_run_yet()
 assert run is not None
 manifest = run.manifest
-st.title(sentences.details_headline(manifest))
+st.title(plain(sentences.details_headline(manifest)))
 st.caption(f"Made {manifest.created_at[:16].replace('T', ' ')} UTC in {plain(str(run.folder))}")
 if (note := sentences.opset_note(manifest)) is not None:
-    st.caption(note)
+    st.caption(plain(note))
 names = [artifact.variant for artifact in run.artifacts]
 chosen = st.pills("Variant", names, default=names[0], required=True)
 if chosen is not None:
@@ -45,5 +45,7 @@ with right.container(border=True, height="stretch"):
         st.json(plain_manifest, expanded=1)
     with st.expander("Logs of the converters", icon=":material/article:"):
         for log in sorted((run.folder / LOGS).glob("*.log")):
-            st.caption(log.name)
+            if log.is_symlink():
+                continue  # a log of ours is a file
+            st.caption(plain(log.name))
             st.code(log.read_text(errors="replace")[-20_000:] or "(nothing was printed)")
