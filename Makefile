@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PORT ?= 8501
 
 .PHONY: setup setup-dev setup-litert-torch run test lint format bench bench-peers bench-conversion
-.PHONY: coverage screenshots clean
+.PHONY: test-hostile sbom coverage screenshots clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -26,6 +26,17 @@ run: setup
 
 test: setup-dev lint
 	$(BIN)/pytest
+
+# Files, processes and sessions that mean harm; HOSTILE_OPTIONS="--hostile-seed 7" tries others.
+HOSTILE_OPTIONS ?=
+test-hostile: setup-dev
+	$(BIN)/pytest -m hostile --durations=0 --durations-min=60 $(HOSTILE_OPTIONS)
+
+# What `make run` is made of, for tools that look for known holes.
+sbom: setup-dev
+	mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements.txt --output-reproducible \
+		--output-format JSON --output-file build/sbom.cdx.json
 
 lint: setup-dev
 	$(BIN)/ruff check .

@@ -11,6 +11,22 @@ from PIL import Image
 from engine.store import HOME_VARIABLE
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("hostile", "hostile files and processes (pytest -m hostile)")
+    group.addoption("--hostile-scale", type=float, default=1.0, help="share of the cases to try")
+    group.addoption("--hostile-seed", type=int, default=0, help="another seed, other cases")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out hostile tests, which take minutes, unless they are asked for."""
+    if "hostile" in config.getoption("-m"):
+        return
+    left_out = [item for item in items if "hostile" in item.keywords]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if "hostile" not in item.keywords]
+
+
 @pytest.fixture(autouse=True)
 def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A store for each test, so that none touches a person's data."""
