@@ -17,7 +17,8 @@ def source(choice: ModelChoice, report: Callable[[Any], None]) -> bool:
     from engine.run.torch_runner import TorchRunner
     from engine.sources import model_source
 
-    found = model_source(choice, PreprocessChoice())
+    small = PreprocessChoice(input_size=None if choice.onnx else 64)
+    found = model_source(choice, small)
     if isinstance(found, OnnxSource):
         runner: Any = OnnxRunner(found.file, layout=found.layout)
     else:
