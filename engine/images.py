@@ -16,7 +16,8 @@ from engine.errors import PictureError
 from engine.limits import LIMITS
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "MPO")
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""What Pillow may open; it takes the MPO of some cameras for JPEG."""
 _DEEP = 255 / 65535
 _OTHERS = (
     (b"%PDF", "a PDF"),

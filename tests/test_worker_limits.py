@@ -56,20 +56,23 @@ def do(worker: Worker, what: str, **more: Any) -> Any:
     return worker.run("do", Deed(what, **more), dict[str, Any])
 
 
+slow = pytest.mark.hostile
+
+
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [
-        ("eat", "of memory, with all it started"),
         ("eat_elsewhere", "of memory, with all it started"),
-        ("hang", "no sign of life from the worker for 3 s: it hangs"),
-        ("spin", "it hangs"),
-        ("stop", "it hangs"),
-        ("fork", r"started \d+ processes"),
         ("leave_behind", "SIGSEGV"),
-        ("shout", "printed more than 4 MB"),
         ("garbage", "the end of the worker process"),
-        ("crash", "SIGSEGV"),
-        ("leave", "exit code 7"),
+        pytest.param("eat", "of memory, with all it started", marks=slow),
+        pytest.param("hang", "no sign of life from the worker for 3 s: it hangs", marks=slow),
+        pytest.param("spin", "it hangs", marks=slow),
+        pytest.param("stop", "it hangs", marks=slow),
+        pytest.param("fork", r"started \d+ processes", marks=slow),
+        pytest.param("shout", "printed more than 4 MB", marks=slow),
+        pytest.param("crash", "SIGSEGV", marks=slow),
+        pytest.param("leave", "exit code 7", marks=slow),
     ],
 )
 def test_it_is_ended_with_a_sentence_and_the_next_one_works(
@@ -84,6 +87,7 @@ def test_it_is_ended_with_a_sentence_and_the_next_one_works(
         assert do(worker, "surroundings")["folder"]
 
 
+@pytest.mark.hostile
 def test_without_the_mark_a_process_of_another_session_gets_away(
     monkeypatch: pytest.MonkeyPatch, pid_file: Path
 ) -> None:
@@ -98,6 +102,7 @@ def test_without_the_mark_a_process_of_another_session_gets_away(
         assert "it hangs" in str(job.error)
 
 
+@pytest.mark.hostile
 def test_without_the_watch_a_hanging_worker_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
