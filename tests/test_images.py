@@ -21,9 +21,13 @@ def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
 
 
 def lying_png() -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        total = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", total)
+
     header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + b"IHDR" + header
-    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    data = chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data
 
 
 def test_exif_rotation_is_honoured() -> None:
