@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PORT ?= 8501
 
 .PHONY: setup setup-dev setup-litert-torch run test lint format bench bench-peers bench-conversion
-.PHONY: test-hostile sbom coverage screenshots clean
+.PHONY: coverage screenshots clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -27,16 +27,9 @@ run: setup
 test: setup-dev lint
 	$(BIN)/pytest
 
-# Files, processes and sessions that mean harm; HOSTILE_OPTIONS="--hostile-seed 7" tries others.
-HOSTILE_OPTIONS ?=
+HOSTILE_SCALE ?= 1
 test-hostile: setup-dev
-	$(BIN)/pytest -m hostile --durations=0 --durations-min=60 $(HOSTILE_OPTIONS)
-
-# What `make run` is made of, for tools that look for known holes.
-sbom: setup-dev
-	mkdir -p build
-	$(BIN)/cyclonedx-py requirements requirements.txt --output-reproducible \
-		--output-format JSON --output-file build/sbom.cdx.json
+	$(BIN)/pytest -m hostile --hostile-scale $(HOSTILE_SCALE) --timeout 1500 tests/hostile
 
 lint: setup-dev
 	$(BIN)/ruff check .
@@ -76,6 +69,13 @@ screenshots: setup-dev
 
 # The packages of convert --route litert-torch, in an environment of their own: their pins collide.
 setup-litert-torch: .venv-bench-litert-torch/.installed
+
+# What `make run` is made of, with hashes, for tools that look for known holes.
+.PHONY: sbom
+sbom: setup-dev
+	mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements.lock --output-reproducible \
+		--output-format JSON --output-file build/sbom.cdx.json
 
 clean:
 	rm -rf $(VENV) .venv-bench-*

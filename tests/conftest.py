@@ -12,19 +12,21 @@ from engine.store import HOME_VARIABLE
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("hostile", "hostile files and processes (pytest -m hostile)")
-    group.addoption("--hostile-scale", type=float, default=1.0, help="share of the cases to try")
-    group.addoption("--hostile-seed", type=int, default=0, help="another seed, other cases")
+    parser.addoption(
+        "--hostile-scale",
+        type=float,
+        default=1.0,
+        help="Share of the attacks of tests marked hostile.",
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out hostile tests, which take minutes, unless they are asked for."""
-    if "hostile" in config.getoption("-m"):
+    """Leave hostile tests out, unless they are asked for by their marker."""
+    if "hostile" in str(config.getoption("-m")):
         return
-    left_out = [item for item in items if "hostile" in item.keywords]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if "hostile" not in item.keywords]
+    hostile = [item for item in items if item.get_closest_marker("hostile")]
+    config.hook.pytest_deselected(items=hostile)
+    items[:] = [item for item in items if item not in hostile]
 
 
 @pytest.fixture(autouse=True)

@@ -21,10 +21,10 @@ from engine.errors import ModelError
 from engine.networks.checkpoints import read_state_dict
 from engine.networks.torchvision_import import import_torchvision
 from engine.requests import ModelChoice
-from tests.hostile.conftest import Row
 from tests.hostile.mutants import mutant
 from tests.hostile.pickles import files
 from tests.hostile.reused_worker import ReusedWorker
+from tests.hostile.rows import Noted, Row, Scaled
 
 pytestmark = pytest.mark.hostile
 
@@ -67,9 +67,11 @@ def lying_safetensors(whole: bytes, rng: Random) -> bytes:
     return struct.pack("<Q", told) + text + whole[8 + length :]
 
 
-@pytest.mark.hostile_row("mutated checkpoints, lying safetensors", 300)
 @pytest.mark.timeout(1200)
-def test_changed_checkpoints(row: Row, tmp_path: Path, workers: ReusedWorker) -> None:
+def test_changed_checkpoints(
+    scaled: Scaled, noted: Noted, tmp_path: Path, workers: ReusedWorker
+) -> None:
+    row = Row("mutated checkpoints, lying safetensors", scaled(300), noted)
     torch.manual_seed(0)
     state = import_torchvision().models.squeezenet1_1(num_classes=4).state_dict()
     zipped, older, tensors = saved(state, new=True), saved(state, new=False), save(state)
@@ -100,8 +102,8 @@ def near_the_ends(data: bytes, rng: Random) -> bytes:
     return start + data[40_000:-20_000] + end
 
 
-@pytest.mark.hostile_row("pickles that run code", 60)
-def test_pickles_that_run_code(row: Row, tmp_path: Path) -> None:
+def test_pickles_that_run_code(scaled: Scaled, noted: Noted, tmp_path: Path) -> None:
+    row = Row("pickles that run code", scaled(60), noted)
     marker = tmp_path / "ran"
     found: list[bytes] = []
     for number, rng in row.cases():

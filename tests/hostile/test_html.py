@@ -24,8 +24,8 @@ from engine.added import add_file
 from engine.images import pictures_in
 from engine.runs import Run
 from engine.store import HOME_VARIABLE
-from tests.hostile.conftest import Row
 from tests.hostile.payloads import payloads
+from tests.hostile.rows import Noted, Row, Scaled
 from tests.tiny_run import CLASSES, SIDE, tiny_run
 from tests.tiny_tflite import reshape_file
 
@@ -133,9 +133,11 @@ def settle(page: Page) -> None:
     page.wait_for_timeout(500)
 
 
-@pytest.mark.hostile_row("HTML, Markdown, scripts in names", 30)
 @pytest.mark.timeout(300)
-def test_they_are_shown_as_text(row: Row, own_store: Path, photos: Path, page: Page) -> None:
+def test_they_are_shown_as_text(
+    scaled: Scaled, noted: Noted, own_store: Path, photos: Path, page: Page
+) -> None:
+    row = Row("HTML, Markdown, scripts in names", scaled(30), noted)
     run = hostile_run(own_store, photos)
     pictures = hostile_photos(photos)
     service.evaluate(run, pictures_in(photos), run.columns, service.Foreground())

@@ -13,10 +13,10 @@ import pytest
 from engine import jobs, service
 from engine.jobs import Worker
 from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice
-from tests.hostile.conftest import Row
 from tests.hostile.mutants import mutant
 from tests.hostile.onnx_seeds import changed_model, convolution, residual
 from tests.hostile.reused_worker import ReusedWorker
+from tests.hostile.rows import Noted, Row, Scaled
 
 pytestmark = pytest.mark.hostile
 
@@ -51,9 +51,11 @@ def request_for(file: Path) -> ConvertRequest:
     )
 
 
-@pytest.mark.hostile_row("mutated .onnx", 500)
 @pytest.mark.timeout(1200)
-def test_changed_files(row: Row, tmp_path: Path, own_store: Path, workers: ReusedWorker) -> None:
+def test_changed_files(
+    scaled: Scaled, noted: Noted, tmp_path: Path, own_store: Path, workers: ReusedWorker
+) -> None:
+    row = Row("mutated .onnx", scaled(500), noted)
     whole = [convolution(), residual()]
     file = tmp_path / "x.onnx"
     for model in whole:

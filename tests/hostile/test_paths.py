@@ -19,8 +19,8 @@ from engine.networks.onnx_files import read_onnx
 from engine.picture_zips import zipped_pictures
 from engine.runs import Run
 from engine.service import Foreground
-from tests.hostile.conftest import Row
 from tests.hostile.onnx_seeds import convolution
+from tests.hostile.rows import Noted, Row, Scaled
 from tests.tiny_run import tiny_run
 
 pytestmark = pytest.mark.hostile
@@ -137,10 +137,9 @@ TRICKS: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.hostile_row("path tricks", 40)
-def test_tricks(row: Row, tmp_path: Path) -> None:
+def test_tricks(scaled: Scaled, noted: Noted, tmp_path: Path) -> None:
+    row = Row("path tricks", scaled(len(TRICKS)), noted)
     kept = list(TRICKS.items())
-    row.count = max(row.count, len(kept)) if row.count >= 40 else row.count
     for number, _ in row.cases():
         what, attempt = kept[number]
         place = tmp_path / str(number)

@@ -11,14 +11,14 @@ from PIL import Image, ImageFile
 from engine.errors import PictureError
 from engine.images import decode_picture, described_picture
 from tests.hostile.bad_pictures import MAKERS, encoded, noise
-from tests.hostile.conftest import Row
+from tests.hostile.rows import Noted, Row, Scaled
 
 pytestmark = pytest.mark.hostile
 
 
-@pytest.mark.hostile_row("bad pictures", 200)
 @pytest.mark.filterwarnings("ignore")
-def test_bad_pictures(row: Row) -> None:
+def test_bad_pictures(scaled: Scaled, noted: Noted) -> None:
+    row = Row("bad pictures", scaled(200), noted)
     for number, rng in row.cases():
         case = MAKERS[number % len(MAKERS)](rng)
         with row.tried(f"{number} {case.what}", "right"):

@@ -22,7 +22,7 @@ from engine.picture_labels import labels_from_csv, labels_from_folders
 from engine.preprocess import PreprocessSpec
 from engine.runs import Run
 from engine.text_files import defused
-from tests.hostile.conftest import Row
+from tests.hostile.rows import Noted, Row, Scaled
 from tests.tiny_run import tiny_run
 
 pytestmark = pytest.mark.hostile
@@ -60,8 +60,8 @@ def tried(row: Row, property_: Any) -> None:
     row.check()
 
 
-@pytest.mark.hostile_row("hypothesis: CSV", 300)
-def test_tables(row: Row, tmp_path: Path) -> None:
+def test_tables(scaled: Scaled, noted: Noted, tmp_path: Path) -> None:
+    row = Row("hypothesis: CSV", scaled(300), noted)
     file = tmp_path / "l.csv"
 
     @given(rows, st.sampled_from(ENCODINGS), noises, st.booleans())
@@ -84,8 +84,8 @@ def test_tables(row: Row, tmp_path: Path) -> None:
     tried(row, any_table)
 
 
-@pytest.mark.hostile_row("hypothesis: labels", 300)
-def test_labels(row: Row, tmp_path: Path) -> None:
+def test_labels(scaled: Scaled, noted: Noted, tmp_path: Path) -> None:
+    row = Row("hypothesis: labels", scaled(300), noted)
     file = tmp_path / "labels.txt"
     lines = st.lists(st.text(max_size=8), min_size=1, max_size=6)
 
@@ -101,8 +101,9 @@ def test_labels(row: Row, tmp_path: Path) -> None:
     tried(row, any_labels)
 
 
-@pytest.mark.hostile_row("hypothesis: folders as labels", 300)
-def test_folders(row: Row) -> None:
+def test_folders(scaled: Scaled, noted: Noted) -> None:
+    row = Row("hypothesis: folders as labels", scaled(300), noted)
+
     @given(
         st.lists(names, min_size=1, max_size=4), st.lists(names, min_size=CLASSES, max_size=CLASSES)
     )
@@ -124,8 +125,8 @@ values = st.recursive(
 )
 
 
-@pytest.mark.hostile_row("hypothesis: manifest", 300)
-def test_manifests(row: Row, tmp_path: Path) -> None:
+def test_manifests(scaled: Scaled, noted: Noted, tmp_path: Path) -> None:
+    row = Row("hypothesis: manifest", scaled(300), noted)
     run = tiny_run(tmp_path / "run")
     file = run.folder / "manifest.json"
     whole = json.loads(file.read_bytes())
@@ -158,9 +159,9 @@ numbers = st.one_of(st.integers(-5, 5000), st.floats(), st.text(max_size=3), st.
 triples = st.one_of(st.lists(st.floats(), max_size=4).map(tuple), numbers)
 
 
-@pytest.mark.hostile_row("hypothesis: preprocess fields", 300)
 @pytest.mark.filterwarnings("ignore:overflow")
-def test_preprocessing(row: Row) -> None:
+def test_preprocessing(scaled: Scaled, noted: Noted) -> None:
+    row = Row("hypothesis: preprocess fields", scaled(300), noted)
     fields = {
         "height": numbers,
         "width": numbers,

@@ -14,9 +14,9 @@ from engine import added, service
 from engine.added import add_file, remove_file
 from engine.cli.main import main
 from engine.images import pictures_in
-from tests.hostile.conftest import Row
 from tests.hostile.mutants import mutant
 from tests.hostile.reused_worker import ReusedWorker
+from tests.hostile.rows import Noted, Row, Scaled
 from tests.tiny_quantized import Tiny
 from tests.tiny_run import SIDE, STEP, tiny_run
 from tests.tiny_tflite import reshape_file
@@ -51,9 +51,11 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReusedWorker]:
     kept.close()
 
 
-@pytest.mark.hostile_row("mutated .tflite", 950)
 @pytest.mark.timeout(1200)
-def test_changed_files(row: Row, tmp_path: Path, photos: Path, workers: ReusedWorker) -> None:
+def test_changed_files(
+    scaled: Scaled, noted: Noted, tmp_path: Path, photos: Path, workers: ReusedWorker
+) -> None:
+    row = Row("mutated .tflite", scaled(950), noted)
     run = tiny_run(tmp_path / "run")
     pictures = pictures_in(photos)[:1]
     whole = seeds_of_mutants(tmp_path)
@@ -73,11 +75,16 @@ def test_changed_files(row: Row, tmp_path: Path, photos: Path, workers: ReusedWo
     assert len(list((run.folder / "also").iterdir())) == 0
 
 
-@pytest.mark.hostile_row("mutated .tflite, compare --also", 50)
 @pytest.mark.timeout(900)
 def test_changed_files_on_the_command_line(
-    row: Row, tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch, capfd: object
+    scaled: Scaled,
+    noted: Noted,
+    tmp_path: Path,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: object,
 ) -> None:
+    row = Row("mutated .tflite, compare --also", scaled(50), noted)
     monkeypatch.setattr(added, "TRIAL_SECONDS", 6.0)
     run = tiny_run(tmp_path / "run")
     whole = seeds_of_mutants(tmp_path)
@@ -89,6 +96,7 @@ def test_changed_files_on_the_command_line(
         row.outcomes[{0: "taken and compared", 2: "refused"}.get(code, f"EXIT {code}")] += 1
         if code == 0:
             main(["files", "--run", str(run.folder), "--remove", f"t{number}"])
+    row.check()
     assert set(row.outcomes) <= {"taken and compared", "refused"}
 
 

@@ -14,7 +14,7 @@ import pytest
 from engine import jobs, worker_watch
 from engine.jobs import Worker
 from engine.limits import LIMITS
-from tests.hostile.conftest import Row
+from tests.hostile.rows import Noted, Row, Scaled
 from tests.misbehaving_worker import Deed
 
 pytestmark = pytest.mark.hostile
@@ -30,10 +30,10 @@ def lives(pid: int) -> bool:
 KINDS = (("eat", "eat_elsewhere"), ("hang", "spin", "stop"), ("fork", "leave_behind"))
 
 
-@pytest.mark.hostile_row("workers that eat, hang or fork", 30)
 def test_they_are_ended_and_the_next_request_is_served(
-    row: Row, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scaled: Scaled, noted: Noted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    row = Row("workers that eat, hang or fork", scaled(30), noted)
     monkeypatch.setattr(
         jobs, "WORKER_COMMAND", (sys.executable, "-P", "-m", "tests.misbehaving_worker")
     )
