@@ -70,8 +70,11 @@ screenshots: setup-dev
 # The packages of convert --route litert-torch, in an environment of their own: their pins collide.
 setup-litert-torch: .venv-bench-litert-torch/.installed
 
-# What `make run` is made of, with hashes, for tools that look for known holes.
-.PHONY: sbom
+# What `make run` is made of: with hashes, and as a bill for tools that look for known holes.
+.PHONY: sbom lock
+lock: setup
+	$(BIN)/python tools/lock.py requirements.txt requirements.lock
+
 sbom: setup-dev
 	mkdir -p build
 	$(BIN)/cyclonedx-py requirements requirements.lock --output-reproducible \

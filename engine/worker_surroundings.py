@@ -22,6 +22,9 @@ _PASSED = {
     "SYSTEMROOT",
     "PYTHONHASHSEED",
     "PYTHONUTF8",
+    # By name: QLAB_PASSWORD is nothing for a worker.
+    "QLAB_JOBS",
+    "QLAB_LITERT_TORCH_PYTHON",
     # Weights that a person asked for are downloaded by the worker.
     "TORCH_HOME",
     "SSL_CERT_FILE",
@@ -30,7 +33,7 @@ _PASSED = {
     "HTTPS_PROXY",
     "NO_PROXY",
 }
-_PASSED_BEGINNINGS = ("LC_", "XDG_", "QLAB_", "OMP_", "MKL_", "OPENBLAS_")
+_PASSED_BEGINNINGS = ("LC_", "XDG_", "OMP_", "MKL_", "OPENBLAS_")
 
 
 def variables(mark: str, folder: Path, around: Mapping[str, str] = os.environ) -> dict[str, str]:

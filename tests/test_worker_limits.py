@@ -129,10 +129,16 @@ def test_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_variables_are_chosen_by_name(tmp_path: Path) -> None:
-    around = {"PATH": "/bin", "GITHUB_TOKEN": "x", "LD_PRELOAD": "y", "https_proxy": "p"}
+    around = {
+        "PATH": "/bin",
+        "GITHUB_TOKEN": "x",
+        "LD_PRELOAD": "y",
+        "https_proxy": "p",
+        "QLAB_PASSWORD": "z",
+    }
     found = variables("mark", tmp_path, around)
     assert found["https_proxy"] == "p"
-    assert {"GITHUB_TOKEN", "LD_PRELOAD"}.isdisjoint(found)
+    assert {"GITHUB_TOKEN", "LD_PRELOAD", "QLAB_PASSWORD"}.isdisjoint(found)
 
 
 def test_messages_are_cut_and_cannot_steer_a_terminal() -> None:
