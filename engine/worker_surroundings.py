@@ -24,6 +24,7 @@ _PASSED = {
     "PYTHONUTF8",
     # By name: QLAB_PASSWORD is nothing for a worker.
     "QLAB_JOBS",
+    "QLAB_STORE_GB",
     "QLAB_LITERT_TORCH_PYTHON",
     # Weights that a person asked for are downloaded by the worker.
     "TORCH_HOME",

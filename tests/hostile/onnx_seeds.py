@@ -75,7 +75,8 @@ def changed_model(whole: onnx.ModelProto, rng: Random) -> bytes:
     made = onnx.ModelProto()
     made.CopyFrom(whole)
     for _ in range(rng.choice((1, 1, 2, 3))):
-        rng.choice(_CHANGES)(made.graph, rng)
+        if made.graph.node:
+            rng.choice(_CHANGES)(made.graph, rng)
     return bytes(made.SerializeToString())
 
 
@@ -106,7 +107,7 @@ def _operator(graph: onnx.GraphProto, rng: Random) -> None:
 
 def _edges(graph: onnx.GraphProto, rng: Random) -> None:
     names = [name for node in graph.node for name in (*node.input, *node.output)]
-    node = rng.choice(list(graph.node))
+    node = rng.choice([node for node in graph.node if node.input])
     node.input[rng.randrange(len(node.input))] = rng.choice(names)
 
 
