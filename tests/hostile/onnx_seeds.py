@@ -126,7 +126,9 @@ def _node(graph: onnx.GraphProto, rng: Random) -> None:
 
 def _numbers(graph: onnx.GraphProto, rng: Random) -> None:
     tensor = rng.choice(list(graph.initializer))
-    values = np.frombuffer(tensor.raw_data, np.float32).copy()
+    values = np.frombuffer(tensor.raw_data[: len(tensor.raw_data) // 4 * 4], np.float32).copy()
+    if not len(values):
+        return
     values[rng.randrange(len(values))] = rng.choice((np.nan, np.inf, 1e38, -1e38, 0))
     tensor.raw_data = values.tobytes()
 
