@@ -128,6 +128,19 @@ def test_surroundings(monkeypatch: pytest.MonkeyPatch) -> None:
     assert folder not in map(Path, found["path"])
 
 
+def test_without_the_choice_a_worker_sees_what_the_server_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+
+    def everything(mark: str, folder: Path) -> dict[str, str]:
+        return dict(os.environ) | variables(mark, folder)
+
+    monkeypatch.setattr(jobs, "variables", everything)
+    with Worker() as worker:
+        assert "secret" in str(do(worker, "surroundings")["variables"])
+
+
 def test_variables_are_chosen_by_name(tmp_path: Path) -> None:
     around = {
         "PATH": "/bin",

@@ -8,13 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
+from onnx import TensorProto
 
 from engine import jobs, service
+from engine.errors import ModelError
 from engine.jobs import Worker
+from engine.networks.onnx_files import read_onnx
 from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice
+from engine.run.onnx_runner import OnnxRunner
 from tests.hostile.mutants import mutant
-from tests.hostile.onnx_seeds import changed_model, convolution, residual
+from tests.hostile.onnx_seeds import CLASSES, SIDE, changed_model, convolution, residual
 from tests.hostile.reused_worker import ReusedWorker
 from tests.hostile.rows import Noted, Row, Scaled
 
@@ -78,3 +83,21 @@ def test_changed_files(
     row.check()
     assert not list((own_store / "runs").glob(".*")), "no half a run is left"
     shutil.rmtree(own_store / "runs", ignore_errors=True)
+
+
+def test_without_the_look_a_model_reads_another_file(tmp_path: Path) -> None:
+    """The attack works where tensors may lie in other files: their bytes become weights."""
+    secret = np.arange(CLASSES, dtype=np.float32) + 1000
+    (tmp_path / "secret").write_bytes(secret.tobytes())
+    model = convolution()
+    bias = next(t for t in model.graph.initializer if t.name == "c")
+    bias.ClearField("raw_data")
+    bias.data_location = TensorProto.EXTERNAL
+    bias.external_data.add(key="location", value="secret")
+    file = tmp_path / "x.onnx"
+    file.write_bytes(model.SerializeToString())
+    with pytest.raises(ModelError, match="kept in another file"):
+        read_onnx(file)
+    with OnnxRunner(file) as runner:
+        logits = runner.infer(np.zeros((1, SIDE, SIDE, 3), np.float32))
+    assert np.abs(logits - secret).max() < 100, "the answer tells what the file holds"
