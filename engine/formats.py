@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from html import escape
 
 from engine.types import Interval
 
@@ -70,8 +69,3 @@ def decibels(value: float | None) -> str:
     if math.isnan(value):
         return "NaN"
     return "∞ dB" if math.isinf(value) else f"{value:.1f} dB"
-
-
-def figure_text(text: str) -> str:
-    """Text from outside for a figure: Plotly reads tags, and would show what they do."""
-    return escape(text, quote=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+from html import escape
 from pathlib import Path
 
 from engine.errors import LabelsError
@@ -78,3 +79,8 @@ def defused(text: str) -> str:
     return; an apostrophe in front makes it text.
     """
     return f"'{text}" if text.startswith(_FORMULAS) else text
+
+
+def figure_text(text: str) -> str:
+    """Text from outside for a figure: Plotly reads tags, and would show what they do."""
+    return escape(text, quote=False)

@@ -3,8 +3,9 @@
 import numpy as np
 import streamlit as st
 
-from engine import formats, plots, sentences
+from engine import plots, sentences
 from engine.comparison import metrics
+from engine.text_files import figure_text
 from pages.components.comparison_table import show_table
 from pages.components.evaluation import disagreement, evaluation_or_wait, show_notes
 from pages.components.one_picture import show_picture
@@ -42,7 +43,7 @@ with st.container(border=True):
         key="heatmap",
     )
     points = picked["selection"]["points"]
-    shown_as = [formats.figure_text(name) for name in comparison.pictures]
+    shown_as = [figure_text(name) for name in comparison.pictures]
     start = shown_as.index(points[0]["y"]) if points else rows[0]
     row = st.selectbox(
         "Picture",
