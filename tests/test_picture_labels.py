@@ -2,11 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from engine.errors import LabelsError
 from engine.picture_labels import labels_from_csv, labels_from_folders
-from engine.text_files import defused
+from engine.text_files import defused, defused_table
 
 
 def table(folder: Path, text: str) -> Path:
@@ -39,6 +40,12 @@ def test_formulas_are_defused() -> None:
         "'@a",
         "tabby",
     ]
+
+
+def test_tables_are_defused() -> None:
+    table = pd.DataFrame({"@model": ["=1+1", "tabby"], "rms": [-1.5, 2.0]})
+    text = defused_table(table).to_csv(index=False)
+    assert text == "'@model,rms\n'=1+1,-1.5\ntabby,2.0\n"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import streamlit as st
 from engine import sentences
 from engine.manifest import FILE_NAME
 from engine.runs import LOGS, ONNX_FILE
+from engine.text_files import defused_table
 from pages.components.identity_card import show_card
 from pages.components.lowerings import show_lowerings
 from pages.components.problems import no_run_yet, plain
@@ -33,7 +34,7 @@ left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     st.subheader("Made with")
     versions = pd.DataFrame(manifest.versions.items(), columns=["package", "version"])
-    st.dataframe(versions, hide_index=True, width="stretch")
+    st.dataframe(defused_table(versions), hide_index=True, width="stretch")
 with right.container(border=True, height="stretch"):
     st.subheader("Files of the run")
     for name in (FILE_NAME, ONNX_FILE):
