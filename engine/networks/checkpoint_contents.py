@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.errors import ModelError
-from engine.file_kinds import FileKind, kind_of
+from engine.file_kinds import PICKLE, UNKNOWN, FileKind, kind_of
 from engine.limits import LIMITS
 
 STAGE = "Reading the checkpoint"
@@ -53,10 +53,20 @@ def demand_tensors(path: Path) -> FileKind:
     elif kind.name == "pickle":
         wanted = _wanted_by_pickles(path)
     else:
+        kind = PICKLE if kind is UNKNOWN and _is_pickle(path) else kind
         raise refused(path, kind.words, todo=kind.todo)
     if wanted:
         raise refused(path, _in_words(wanted))
     return kind
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether bytes without a pickle's mark are one all the same, as those of protocol 0 are."""
+    with path.open("rb") as file:
+        try:
+            return any(opcode.name == "REDUCE" for opcode, _, _ in pickletools.genops(file))
+        except (ValueError, EOFError, OverflowError, MemoryError):
+            return False
 
 
 def _demand_plain_zip(path: Path) -> None:
