@@ -73,7 +73,8 @@ class Run:
         Raises:
             RunError: There is none, it cannot be read, or it names files outside of its folder.
         """
-        path = Path(folder)
+        # Workers work in folders of their own, where a relative path would lead elsewhere.
+        path = Path(folder).absolute()
         demand_inside(path, _PARTS)
         run = cls(path, read_manifest(path), _added_files(path))
         for artifact in run.artifacts:

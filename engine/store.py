@@ -14,7 +14,7 @@ SAMPLE_IMAGES = Path(__file__).resolve().parent.parent / "sample_images"
 def home() -> Path:
     """The store's folder: ``$QLAB_HOME``, or the usual place for a person's data."""
     named = os.environ.get(HOME_VARIABLE)
-    return Path(named) if named else user_data_path("quantization-lab")
+    return Path(named).absolute() if named else user_data_path("quantization-lab")
 
 
 def folder(name: str) -> Path:
