@@ -27,10 +27,16 @@ from typing import ClassVar
 _LONGEST = 2000
 
 
-def _fit_to_show(text: str) -> str:
+def fit_to_show(text: str) -> str:
     """Cut a text, and take out what could steer a terminal or turn a line around.
 
     Names of files, tensors and operators come from outside and stand in messages.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        At most 2,000 signs of it, with U+FFFD for those that cannot be printed.
     """
     cut = text if len(text) <= _LONGEST else text[:_LONGEST] + " …"
     return "".join(
@@ -51,10 +57,10 @@ class EngineError(Exception):
     exit_code: ClassVar[int] = 3
 
     def __init__(self, stage: str, *, got: str, expected: str, todo: str) -> None:
-        self.stage = _fit_to_show(stage)
-        self.got = _fit_to_show(got)
-        self.expected = _fit_to_show(expected)
-        self.todo = _fit_to_show(todo)
+        self.stage = fit_to_show(stage)
+        self.got = fit_to_show(got)
+        self.expected = fit_to_show(expected)
+        self.todo = fit_to_show(todo)
         super().__init__(self.stage, self.got, self.expected, self.todo)
 
     def __str__(self) -> str:
