@@ -14,6 +14,7 @@ import importlib
 import os
 import queue
 import resource
+import shutil
 import sys
 import threading
 import traceback
@@ -35,6 +36,7 @@ from engine.requests import (
 )
 from engine.turns import turn
 from engine.types import Progress
+from engine.worker_surroundings import MARK
 
 Report = Callable[[Progress], None]
 
@@ -147,7 +149,10 @@ def _let_go_of_memory() -> None:
 def _read(source: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
     for line in source:
         lines.put(line)
-    # The parent has gone: nobody waits for the answer, so stop in the middle of it.
+    # The parent has gone: nobody waits for the answer, so stop in the middle of it. If it was
+    # killed, nobody else removes the folder that it made for this worker.
+    if MARK in os.environ:
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
     os._exit(0)
 
 

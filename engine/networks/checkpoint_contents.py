@@ -54,7 +54,8 @@ def demand_tensors(path: Path) -> FileKind:
         wanted = _wanted_by_pickles(path)
     else:
         kind = PICKLE if kind is UNKNOWN and _is_pickle(path) else kind
-        raise refused(path, kind.words, todo=kind.todo)
+        words = "bytes that are no checkpoint" if kind is UNKNOWN else kind.words
+        raise refused(path, words, todo=kind.todo)
     if wanted:
         raise refused(path, _in_words(wanted))
     return kind
