@@ -78,7 +78,7 @@ def test_changed_files(
             with workers as worker:
                 worker.run("source", request_for(file).model, bool)
             converted += 1
-            if converted % 4 == 0:
+            if converted % 10 == 1:
                 service.convert_request(request_for(file), Reusing(workers))
     row.check()
     assert not list((own_store / "runs").glob(".*")), "no half a run is left"
