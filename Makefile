@@ -39,6 +39,10 @@ HOSTILE_SCALE ?= 1
 test-hostile: setup-dev
 	$(BIN)/pytest -m hostile --hostile-scale $(HOSTILE_SCALE) --timeout 1500 tests/hostile
 
+HOSTILE_SCALE ?= 1
+test-hostile: setup-dev
+	$(BIN)/pytest -m hostile --hostile-scale $(HOSTILE_SCALE) --timeout 1500 tests/hostile
+
 lint: setup-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -77,6 +81,16 @@ screenshots: setup-dev
 
 # The packages of convert --route litert-torch, in an environment of their own: their pins collide.
 setup-litert-torch: .venv-bench-litert-torch/.installed
+
+# What `make run` is made of: with hashes, and as a bill for tools that look for known holes.
+.PHONY: sbom lock
+lock: setup
+	$(BIN)/python tools/lock.py requirements.txt requirements.lock
+
+sbom: setup-dev
+	mkdir -p build
+	$(BIN)/cyclonedx-py requirements requirements.lock --output-reproducible \
+		--output-format JSON --output-file build/sbom.cdx.json
 
 clean:
 	rm -rf $(VENV) .venv-bench-*

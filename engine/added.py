@@ -22,7 +22,9 @@ from engine.checksums import drop_kept, write_kept
 from engine.converters.recipes import RECIPES
 from engine.disk import sync, told_of_the_disk
 from engine.errors import FileError, JobCancelled, OptionError, WorkerDied
+from engine.file_kinds import kind_of
 from engine.jobs import Worker
+from engine.limits import LIMITS
 from engine.requests import TRYING, InspectRequest
 from engine.runs import ALSO, LATENCY, ONNX_COLUMN, Run
 from engine.types import ORIGINAL, AddedFile, Artifact, Latency, Progress
@@ -35,7 +37,6 @@ TRIAL_SECONDS = 120.0
 
 LONGEST_NAME = 40
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
-_MAGIC = b"TFL3"
 
 
 def name_for(file: str) -> str:
@@ -152,8 +153,7 @@ def remove_file(run: Run, name: str) -> Run:
 
 def _check_head(name: str, file: Path) -> None:
     try:
-        with file.open("rb") as opened:
-            head = opened.read(8)
+        kind, size = kind_of(file), file.stat().st_size
     except OSError as error:
         raise FileError(
             f"Adding {name}",
@@ -161,12 +161,19 @@ def _check_head(name: str, file: Path) -> None:
             expected="a .tflite file",
             todo="Check the path.",
         ) from error
-    if head[4:] != _MAGIC:
+    if kind.name != "tflite":
         raise FileError(
             f"Adding {name}",
-            got=f"{file.name}, which does not begin like a TFLite file",
+            got=f"{file.name}, which does not begin like a TFLite file: {kind.words}",
             expected="a .tflite file",
             todo="Choose the file that the converter wrote.",
+        )
+    if size > LIMITS.model_bytes:
+        raise FileError(
+            f"Adding {name}",
+            got=f"{size / 1e9:.2f} GB",
+            expected=f"at most {LIMITS.model_bytes / 1e9:.2f} GB, as much as a TFLite file holds",
+            todo="Check that it is a TFLite file.",
         )
 
 

@@ -25,6 +25,25 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+_LONGEST = 2000
+
+
+def fit_to_show(text: str) -> str:
+    """Cut a text, and take out what could steer a terminal or turn a line around.
+
+    Names of files, tensors and operators come from outside and stand in messages.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        At most 2,000 signs of it, with U+FFFD for those that cannot be printed.
+    """
+    cut = text if len(text) <= _LONGEST else text[:_LONGEST] + " …"
+    return "".join(
+        sign if sign.isprintable() or sign in "\n\xa0\u202f" else "\ufffd" for sign in cut
+    )
+
 
 class EngineError(Exception):
     """A failure that can be told to a person in one message.
@@ -39,11 +58,11 @@ class EngineError(Exception):
     exit_code: ClassVar[int] = 3
 
     def __init__(self, stage: str, *, got: str, expected: str, todo: str) -> None:
-        self.stage = stage
-        self.got = got
-        self.expected = expected
-        self.todo = todo
-        super().__init__(stage, got, expected, todo)
+        self.stage = fit_to_show(stage)
+        self.got = fit_to_show(got)
+        self.expected = fit_to_show(expected)
+        self.todo = fit_to_show(todo)
+        super().__init__(self.stage, self.got, self.expected, self.todo)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel between processes: `BaseException` would call the class by position."""

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.errors import FileError
 from engine.fitted_pictures import FittedPictures
 from engine.images import Picture
 from engine.logits import KnownRows
@@ -149,7 +150,12 @@ class _Rows:
     def write(self, row: int, logits: FloatArray) -> None:
         """Put the logits of a picture, shape (classes,), into its row."""
         if logits.shape != (self._classes,):
-            raise ValueError(f"logits of shape {logits.shape} for {self._classes} classes")
+            raise FileError(
+                "Showing pictures to a model",
+                got=f"logits of shape {logits.shape}",
+                expected=f"{self._classes}, one for each class of the run",
+                todo="Leave this model out: it is not what the run says.",
+            )
         data = logits.astype(np.float32, copy=False).tobytes()
         os.pwrite(self._file, data, self._start + row * len(data))
 

@@ -13,11 +13,19 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engine.errors import PictureError
+from engine.limits import LIMITS
 
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "MPO")
-LARGEST_BYTES = 64 * 1024**2
-LARGEST_PIXELS = 100_000_000
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""What Pillow may open; it takes the MPO of some cameras for JPEG."""
+_DEEP = 255 / 65535
+_OTHERS = (
+    (b"%PDF", "a PDF"),
+    (b"PK\x03\x04", "a zip or an office document"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"<!DOCTYPE html", "a web page"),
+    (b"<html", "a web page"),
+)
 
 RgbPicture = NDArray[np.uint8]
 
@@ -38,47 +46,119 @@ class Picture:
 
     def decode(self) -> RgbPicture:
         """Read and decode the file; see `decode_picture`."""
-        return decode_picture(self.path.read_bytes(), self.name)
+        return decode_file(self.path, self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPicture:
+    """A picture as the networks see it.
+
+    Attributes:
+        pixels: Shape (rows, columns, 3), uint8, red first.
+        notes: Sentences about what was left out, such as the later frames of an animation.
+    """
+
+    pixels: RgbPicture
+    notes: tuple[str, ...]
+
+
+def decode_file(path: Path, name: str) -> RgbPicture:
+    """Decode a picture file; see `decode_picture`.
+
+    Raises:
+        PictureError: It cannot be read, or is no picture that can be used.
+    """
+    try:
+        with path.open("rb") as file:
+            # Never more than the limit: the file may be larger than memory, or endless.
+            data = file.read(LIMITS.picture_bytes + 1)
+    except OSError as error:
+        raise _refused(
+            name, f"a file that cannot be read ({error.strerror})", "a picture file"
+        ) from error
+    return decode_picture(data, name)
 
 
 def decode_picture(data: bytes, name: str) -> RgbPicture:
-    """Decode a picture upright, in RGB with 8 bits a channel.
+    """Decode a picture upright, in RGB with 8 bits a channel; see `described_picture`."""
+    return described_picture(data, name).pixels
+
+
+def described_picture(data: bytes, name: str) -> DecodedPicture:
+    """Decode a picture upright, in RGB with 8 bits a channel, and say what was left out.
 
     EXIF rotation is applied, transparency is laid on white, 16-bit grey is scaled down, of an
-    animation the first frame is taken.
+    animation the first frame is taken. All of it is decoded, since a header says nothing of a
+    file that ends in its middle.
 
     Args:
         data: Content of the file.
         name: What to call it in messages.
 
     Returns:
-        Array of shape (rows, columns, 3), uint8.
+        Its pixels, and notes.
 
     Raises:
-        PictureError: The bytes are no picture, a damaged one, or too large.
+        PictureError: The bytes are no picture, a damaged one, one whose colours cannot be brought
+            to RGB, or too large.
     """
-    if len(data) > LARGEST_BYTES:
-        raise _refused(name, f"{len(data) / 1e6:.0f} MB", f"at most {LARGEST_BYTES / 1e6:.0f} MB")
+    if len(data) > LIMITS.picture_bytes:
+        limit = LIMITS.picture_bytes / 1e6
+        raise _refused(name, f"more than {limit:.0f} MB", f"at most {limit:.0f} MB")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
-                if picture.width * picture.height > LARGEST_PIXELS:
-                    raise _refused(
-                        name,
-                        f"{picture.width} x {picture.height} pixels",
-                        f"at most {LARGEST_PIXELS / 1e6:.0f} million pixels",
-                    )
+                _demand_size(picture, name)
+                notes = _frames_note(picture, name)
                 picture.load()
-                return np.array(_rgb(ImageOps.exif_transpose(picture)))
+                # Some formats tell their true size only now.
+                _demand_size(picture, name)
+                return DecodedPicture(np.array(_rgb(ImageOps.exif_transpose(picture), name)), notes)
     except PictureError:
         raise
-    except (UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except UnidentifiedImageError as error:
         raise _refused(
-            name, "bytes that are no picture", "JPEG, PNG, WebP, BMP, GIF or TIFF"
-        ) from (error)
+            name, _what_else(data), "a picture in JPEG, PNG, WebP, BMP, GIF or TIFF"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(name, "far too many pixels for a picture") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         raise _refused(name, f"a damaged picture ({error})", "a whole picture file") from error
+
+
+def _demand_size(picture: Image.Image, name: str) -> None:
+    if picture.width * picture.height > LIMITS.picture_pixels:
+        raise _too_many_pixels(name, f"{picture.width} x {picture.height} pixels")
+
+
+def _too_many_pixels(name: str, got: str) -> PictureError:
+    return _refused(name, got, f"at most {LIMITS.picture_pixels / 1e6:.0f} million pixels")
+
+
+def _frames_note(picture: Image.Image, name: str) -> tuple[str, ...]:
+    """Count the frames of an animation without decoding them, and go back to the first."""
+    if not getattr(picture, "is_animated", False) or picture.format == "MPO":
+        return ()  # the second picture of an MPO is a preview or the other eye's
+    frames = getattr(picture, "n_frames", 1)
+    if frames > LIMITS.picture_frames:
+        raise _refused(name, f"{frames:,} frames", f"at most {LIMITS.picture_frames:,} frames")
+    picture.seek(0)
+    what = "pages" if picture.format == "TIFF" else "frames"
+    return (f"{name} has {frames} {what}; the first is used.",)
+
+
+def _what_else(data: bytes) -> str:
+    """What bytes are that are no picture, as far as their beginning tells."""
+    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not data:
+        return "an empty file"
+    if b"<svg" in head.lower():
+        return "an SVG drawing, which has no pixels"
+    if data[4:8] == b"ftyp":
+        return "a HEIC, AVIF or video file"
+    found = (what for start, what in _OTHERS if head.lower().startswith(start.lower()))
+    return next(found, "bytes that are no picture")
 
 
 def _refused(name: str, got: str, expected: str) -> PictureError:
@@ -90,12 +170,20 @@ def _refused(name: str, got: str, expected: str) -> PictureError:
     )
 
 
-def _rgb(picture: Image.Image) -> Image.Image:
-    if picture.mode.startswith("I;16") or picture.mode in {"I", "F"}:
+def _rgb(picture: Image.Image, name: str) -> Image.Image:
+    if picture.mode in {"I", "F"}:
+        raise _refused(
+            name, "pixels of 32 bits, of which nothing says what is white", "8 or 16 bits a channel"
+        )
+    if picture.mode in {"LAB", "HSV"}:
+        raise _refused(name, f"colours in {picture.mode}", "RGB, CMYK, grey or a palette")
+    if picture.mode.startswith("I;16"):
         # Pillow's convert() clips instead of scaling.
         values = np.asarray(picture, dtype=np.float64)
-        full = 255 / 65535 if picture.mode != "F" or values.max() > 255 else 1.0
-        picture = Image.fromarray(np.clip(values * full, 0, 255).astype(np.uint8), mode=None)
+        clear = picture.info.get("transparency")
+        picture = Image.fromarray((values * _DEEP).astype(np.uint8))
+        if isinstance(clear, int):
+            picture.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
         white = Image.new("RGBA", picture.size, "white")
@@ -148,8 +236,18 @@ def picture_at(path: Path, name: str | None = None) -> Picture:
 
     Returns:
         Its record, with the digest of its bytes.
+
+    Raises:
+        PictureError: It cannot be read.
     """
-    return Picture(name or path.name, path, hashlib.sha256(path.read_bytes()).hexdigest())
+    called = name or path.name
+    try:
+        with path.open("rb") as file:
+            return Picture(called, path, hashlib.file_digest(file, "sha256").hexdigest())
+    except OSError as error:
+        raise _refused(
+            called, f"a file that cannot be read ({error.strerror})", "a picture file"
+        ) from error
 
 
 def digest_of(pictures: tuple[Picture, ...]) -> str:

@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.converters.artifact import artifact_of
 from engine.errors import ConversionError, FileError
+from engine.limits import LIMITS
 from engine.preprocess import PreprocessSpec
 from engine.requests import InspectRequest
 from engine.run.base import Runner
@@ -49,7 +50,8 @@ def inspected(request: InspectRequest) -> Artifact:
         ) from error
     _check_operators(stage, card)
     layout = _check_edges(stage, card, manifest.preprocess, manifest.model.classes)
-    _try(stage, TfliteRunner(file, layout=layout), manifest.preprocess)
+    found = _tried(stage, TfliteRunner(file, layout=layout), manifest.preprocess)
+    _demand_classes(stage, found, (found,), manifest.model.classes)
     return replace(card, file=f"{ALSO}/{request.name}.tflite", layout=layout)
 
 
@@ -57,7 +59,8 @@ def _limit_memory() -> None:
     """Let a damaged shape fail an allocation here instead of filling the machine's memory."""
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (physical * 3 // 4, hard))
+    most = min(physical * 3 // 4, LIMITS.trial_bytes)
+    resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 
 def _check_operators(stage: str, card: Artifact) -> None:
@@ -121,12 +124,16 @@ def _check_type(stage: str, side: str, tensor: TensorInfo) -> None:
 
 def _check_classes(stage: str, logits: TensorInfo, classes: int) -> None:
     found = int(np.prod([size for size in logits.shape if size != -1], dtype=np.int64))
+    _demand_classes(stage, found, logits.shape, classes)
+
+
+def _demand_classes(stage: str, found: int, shape: tuple[int, ...], classes: int) -> None:
     if found == classes:
         return
     background = found == classes + _BACKGROUND
     raise FileError(
         stage,
-        got=f"{found} outputs {logits.shape}",
+        got=f"{found} outputs {shape}",
         expected=f"{classes}, one for each class of the run",
         todo="One more output is often a background class; cut it off before the export."
         if background
@@ -134,11 +141,12 @@ def _check_classes(stage: str, logits: TensorInfo, classes: int) -> None:
     )
 
 
-def _try(stage: str, runner: Runner, preprocess: PreprocessSpec) -> None:
+def _tried(stage: str, runner: Runner, preprocess: PreprocessSpec) -> int:
+    """Run the file on a picture; give the number of outputs, which may not be what it says."""
     noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
     try:
         with runner:
-            runner.infer(preprocess.apply(noise)[None])
+            return int(runner.infer(preprocess.apply(noise)[None]).shape[1])
     except (ConversionError, RuntimeError, ValueError, MemoryError) as error:
         why = error.got if isinstance(error, ConversionError) else str(error).splitlines()[0]
         raise FileError(

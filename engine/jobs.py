@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import signal
 import subprocess
 import sys
@@ -23,30 +24,41 @@ import msgspec
 from engine.disk import refusal, storage_error
 from engine.errors import EngineError, JobCancelled, WorkerDied, error_named
 from engine.job_queue import JobQueue
+from engine.limits import LIMITS
 from engine.turns import slots
 from engine.types import LoweringName, Progress
 from engine.warm_worker import WarmWorker
 from engine.worker import ErrorMessage, Message, ProgressMessage, ResultMessage, TaskMessage
+from engine.worker_surroundings import variables
+from engine.worker_watch import Family, Watch
 
 Result = TypeVar("Result")
 OnProgress = Callable[[Progress], None]
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 
-_PACKAGE_PARENT = Path(__file__).resolve().parent.parent
+WORKER_COMMAND = (sys.executable, "-P", "-m", "engine.worker")
+"""``-P``: nothing is imported from the folder that the worker works in."""
+
 _LOG_TAIL_BYTES = 2000
+_LONGEST_ANSWER = 1 << 28
+_MOST_WORDS = 300
+_LOOK_SECONDS = 0.1
 
 
 class Worker:
-    """One worker process.
+    """One worker process: a folder, a process group and few variables of its own, and limits.
 
     Use it as a context manager, or call `close`.
+
+    Args:
+        silent_seconds: How long it may work without a sign of progress.
 
     Attributes:
         tasks: How many tasks it was given.
         busy: Whether a task that it was given has not been answered.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, silent_seconds: float = LIMITS.worker_silent_seconds) -> None:
         self._log = tempfile.NamedTemporaryFile(  # noqa: SIM115 - lives as long as the worker
             prefix="qlab-worker-", suffix=".log"
         )
@@ -54,14 +66,21 @@ class Worker:
         self._log_start = 0
         self.tasks = 0
         self.busy = False
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="qlab-worker-", ignore_cleanup_errors=True
+        )
+        mark = secrets.token_hex(16)
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "engine.worker"],
+            WORKER_COMMAND,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=_environment(),
+            env=variables(mark, Path(self._folder.name)),
+            cwd=self._folder.name,
             start_new_session=True,
         )
+        self._family = Family(self._process, mark)
+        self._watch = Watch(self._family, self._process, Path(self._log.name), silent_seconds)
 
     def __enter__(self) -> Worker:
         return self
@@ -106,12 +125,19 @@ class Worker:
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(msgspec.json.encode(message) + b"\n")
             self._process.stdin.flush()
-        for line in self._process.stdout:
-            answer = msgspec.json.decode(line, type=Message)
+        self._watch.begin()
+        while line := self._process.stdout.readline(_LONGEST_ANSWER):
+            try:
+                answer = msgspec.json.decode(line, type=Message)
+            except msgspec.DecodeError:
+                self._family.end()
+                break
             if isinstance(answer, ProgressMessage):
+                self._watch.hear(answer.progress)
                 on_progress(answer.progress)
                 continue
             self.busy = False
+            self._watch.rest()
             if isinstance(answer, ResultMessage):
                 return msgspec.json.decode(answer.result, type=result_type)
             raise _raised(answer)
@@ -120,23 +146,25 @@ class Worker:
     def cancel(self) -> None:
         """End the process at once; `run` then raises `JobCancelled`."""
         self._cancelled = True
-        self._kill()
+        self._family.end()
 
     def close(self) -> None:
-        """End the process and remove its log."""
-        self._kill()
+        """End the process and all it started; remove its folder and its log."""
+        self._watch.stop()
+        self._family.end()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 with contextlib.suppress(BrokenPipeError):
                     pipe.close()
         self._log.close()
+        self._folder.cleanup()
 
     def log(self) -> bytes:
         """What the process and its libraries printed since the last task began."""
         with Path(self._log.name).open("rb") as file:
             file.seek(self._log_start)
-            return file.read()
+            return file.read(LIMITS.worker_log_bytes)
 
     def resident_bytes(self) -> int:
         """Memory that the process holds; 0 once it has ended."""
@@ -145,10 +173,6 @@ class Worker:
         except (OSError, IndexError):
             return 0
         return int(pages) * os.sysconf("SC_PAGE_SIZE")
-
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
 
     def _died(self, task: str) -> EngineError:
         code = self._process.wait()
@@ -159,31 +183,32 @@ class Worker:
                 expected="an end of the work",
                 todo="Nothing was kept; start it again when you like.",
             )
+        breach = self._watch.breach
+        if breach is not None:
+            return WorkerDied(
+                f"Working on {task}", got=breach.got, expected=breach.expected, todo=_GOES_ON
+            )
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         tail = self.log()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip().splitlines()
-        last = f"; its last words: {tail[-1]}" if tail else ""
+        last = f"; its last words: {tail[-1][:_MOST_WORDS]}" if tail else ""
+        memory = " Out of memory is the usual cause of SIGKILL." if code == -signal.SIGKILL else ""
         return WorkerDied(
             f"Working on {task}",
             got=f"the end of the worker process by {how}{last}",
             expected="an answer",
-            todo="The dashboard goes on. Try again, or leave out what you added last; "
-            "out of memory is the usual cause of SIGKILL.",
+            todo=_GOES_ON + memory,
         )
+
+
+_GOES_ON = (
+    "The worker was ended with all it started; the dashboard goes on. Try again, choose something "
+    "smaller, or leave out the file that you added last."
+)
 
 
 def _raised(message: ErrorMessage) -> EngineError:
     kind = error_named(message.kind)
     return kind(message.stage, got=message.got, expected=message.expected, todo=message.todo)
-
-
-def _environment() -> dict[str, str]:
-    found = os.environ.get("PYTHONPATH")
-    return os.environ | {
-        "PYTHONPATH": os.pathsep.join([str(_PACKAGE_PARENT), *([found] if found else [])]),
-        "TF_CPP_MIN_LOG_LEVEL": "2",
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "PYTHONUNBUFFERED": "1",
-    }
 
 
 class Job(Generic[Result]):

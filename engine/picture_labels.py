@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import LabelsError
+from engine.text_files import read_text
 from engine.types import IntArray
 
 UNLABELLED = -1
@@ -22,7 +23,7 @@ def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
     A picture is looked up by its name in the set, then by its file name alone.
 
     Args:
-        path: The CSV file, UTF-8, with a header.
+        path: The CSV file with a header, UTF-8, or UTF-16 or UTF-32 with a byte order mark.
         names: Names of the pictures.
         classes: Number of classes of the model.
 
@@ -32,16 +33,8 @@ def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
     Raises:
         LabelsError: The table cannot be read, a row is wrong, or no picture is in it.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelsError(
-            _STAGE,
-            got=f"{path}, which cannot be read as UTF-8 text ({error})",
-            expected="a CSV file with the columns filename,class_index",
-            todo="Check the path, or save it as UTF-8.",
-        ) from error
-    table = _table(csv.DictReader(io.StringIO(text)), path.name, classes)
+    text = read_text(path, _STAGE, "a CSV file with the columns filename,class_index")
+    table = _table(csv.DictReader(io.StringIO(text, newline=""), strict=True), path.name, classes)
     found = [table.get(name, table.get(Path(name).name, UNLABELLED)) for name in names]
     if all(label == UNLABELLED for label in found):
         raise LabelsError(
@@ -54,34 +47,51 @@ def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
 
 
 def _table(rows: csv.DictReader[str], name: str, classes: int) -> dict[str, int]:
-    columns = rows.fieldnames or []
-    if not {"filename", "class_index"} <= set(columns):
+    table: dict[str, int] = {}
+    try:
+        _check_columns(rows.fieldnames or [], name)
+        for row in rows:
+            file, index = (row["filename"] or "").strip(), _index(row["class_index"], classes)
+            if not file or index is None or table.get(file, index) != index:
+                raise LabelsError(
+                    _STAGE,
+                    got=f"line {rows.line_num} of {name}: {file!r}, {row['class_index']!r}",
+                    expected=f"a file name, once, with a class index of 0 to {classes - 1}",
+                    todo="Mend that line.",
+                )
+            table[file] = index
+    except csv.Error as error:
         raise LabelsError(
             _STAGE,
-            got=f"the columns {', '.join(columns) or 'none'} in {name}",
-            expected="the columns filename,class_index",
-            todo="Give the table a header with these names.",
-        )
-    table: dict[str, int] = {}
-    for number, row in enumerate(rows, 2):
-        file, index = (row["filename"] or "").strip(), _index(row["class_index"], classes)
-        if not file or index is None or table.get(file, index) != index:
-            raise LabelsError(
-                _STAGE,
-                got=f"line {number} of {name}: {file!r}, {row['class_index']!r}",
-                expected=f"a file name, once, with a class index of 0 to {classes - 1}",
-                todo="Mend that line.",
-            )
-        table[file] = index
+            got=f"line {rows.line_num} of {name}, which is no CSV ({error})",
+            expected="a CSV file with the columns filename,class_index",
+            todo="Mend that line.",
+        ) from error
     return table
 
 
+def _check_columns(columns: Sequence[str], name: str) -> None:
+    if not {"filename", "class_index"} <= set(columns):
+        found = ", ".join(columns) or "none"
+        got = f"the columns {found} in {name}"
+    elif len(set(columns)) < len(columns):
+        got = f"a column twice in {name}: {', '.join(columns)}"
+    else:
+        return
+    raise LabelsError(
+        _STAGE,
+        got=got,
+        expected="the columns filename,class_index",
+        todo="Give the table a header with these names.",
+    )
+
+
 def _index(text: str | None, classes: int) -> int | None:
-    try:
-        index = int(text or "")
-    except ValueError:
+    plain = (text or "").strip()
+    # int() takes "1_0" and digits of every script, which a table means otherwise or by mistake.
+    if not (plain.isascii() and plain.isdecimal() and len(plain) <= 9):
         return None
-    return index if 0 <= index < classes else None
+    return int(plain) if int(plain) < classes else None
 
 
 def labels_from_folders(
@@ -101,11 +111,20 @@ def labels_from_folders(
         LabelsError: A picture lies in no folder, or a folder names no class.
     """
     known: dict[str, int] = {}
-    for position, label in reversed(list(enumerate(labels or ()))):
-        known[_folded(label)] = position
+    shared: set[str] = set()
+    for position, label in enumerate(labels or ()):
+        if known.setdefault(_folded(label), position) != position:
+            shared.add(_folded(label))
     found = []
     for name in names:
         folder = Path(name).parent.name
+        if _folded(folder) in shared:
+            raise LabelsError(
+                _STAGE,
+                got=f"{name}, whose folder has the name of more than one class",
+                expected="one class a folder",
+                todo=f"Name it by class index, such as {known[_folded(folder)]}.",
+            )
         index: int | None = (
             _index(folder, classes) if folder.isdecimal() else known.get(_folded(folder))
         )

@@ -33,10 +33,9 @@ from engine.requests import (
     SweepRequest,
 )
 from engine.run.base import Runner
-from engine.run.onnx_runner import OnnxRunner
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_COLUMN, Run
-from engine.sources import original_runner
+from engine.sources import onnx_runner, original_runner
 from engine.types import ORIGINAL, Artifact, FloatArray, Latency, Progress
 
 Report = Callable[[Progress], None]
@@ -88,7 +87,7 @@ def column_runner(run: Run, column: str, threads: int | None) -> Runner:
     if column == ORIGINAL:
         return original_runner(run, threads)
     if column == ONNX_COLUMN:
-        return OnnxRunner(run.onnx_file, layout=run.manifest.layout, threads=threads)
+        return onnx_runner(run, threads)
     return TfliteRunner(
         run.file(column), layout=run.layout(column), threads=threads or usable_cores()
     )

@@ -35,6 +35,7 @@ from engine.checksums import FileRecord, intact, read_kept
 from engine.damage import DAMAGED, demand_intact
 from engine.errors import OptionError, RunError
 from engine.manifest import FILE_NAME, Manifest, read_manifest
+from engine.run_paths import demand_inside, demand_name
 from engine.types import ORIGINAL, AddedFile, Artifact, Layout
 
 ONNX_FILE = "model.onnx"
@@ -54,6 +55,8 @@ OWNERS = "owners"
 LABELS = "labels"
 PHONE = "phone"
 KITS = "kits"
+
+_PARTS = (FILE_NAME, ONNX_FILE, WORK, IMPROVED, LOGS, LOGITS, LATENCY, ALSO, LOWERING, LAYERS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +78,16 @@ class Run:
         """Read the run in a folder.
 
         Raises:
-            RunError: There is none, or it cannot be read.
+            RunError: There is none, it cannot be read, or it names files outside of its folder.
         """
-        path = Path(folder)
-        return cls(path, read_manifest(path), _added_files(path))
+        # Workers work in folders of their own, where a relative path would lead elsewhere.
+        path = Path(folder).absolute()
+        demand_inside(path, _PARTS)
+        run = cls(path, read_manifest(path), _added_files(path))
+        for artifact in run.artifacts:
+            demand_name(path, artifact.variant)
+        demand_inside(path, (artifact.file for artifact in run.artifacts))
+        return run
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:

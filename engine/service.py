@@ -27,6 +27,7 @@ from engine.images import Picture
 from engine.jobs import OnProgress, Worker
 from engine.layer_errors.records import LayerErrors
 from engine.layer_errors.stored import chosen_pictures, keep_layers, layers_file, read_layers
+from engine.limits import LIMITS
 from engine.locks import in_use
 from engine.logits import logit_files, missing_logits, write_index
 from engine.making import make_run
@@ -104,7 +105,13 @@ def convert_request(request: ConvertRequest, host: Host) -> Run:
     _check_opset(request)
     calibration = representative_dataset(request.calibration, SAMPLE_IMAGES).info
     request = replace(
-        request, model=_with_absolute_paths(request), variants=tuple(r.name for r in recipes)
+        request,
+        model=_with_absolute_paths(request),
+        variants=tuple(r.name for r in recipes),
+        calibration=replace(
+            request.calibration,
+            folder=request.calibration.folder and os.path.abspath(request.calibration.folder),
+        ),
     )
     key = run_key(request)
     if request.out is None:
@@ -264,7 +271,7 @@ def _worker_for(run: Run, columns: tuple[str, ...], host: Host) -> AbstractConte
 @contextmanager
 def _fresh_worker(host: Host) -> Iterator[Worker]:
     """A worker for files from elsewhere: what they do to it must not reach other work."""
-    with Worker() as worker:
+    with Worker(LIMITS.foreign_silent_seconds) as worker:
         yield host.adopt(worker)
 
 

@@ -74,8 +74,27 @@ def original_runner(run: Run, threads: int | None) -> Runner:
     """
     model = run.manifest.model
     if model.kind == "onnx":
-        return OnnxRunner(run.onnx_file, layout=run.manifest.layout, threads=threads)
+        return onnx_runner(run, threads)
     return TorchRunner(_original_source(run).build, threads)
+
+
+def onnx_runner(run: Run, threads: int | None) -> Runner:
+    """The ONNX file of a run, which may come from a stranger, ready to be entered.
+
+    Args:
+        run: The run.
+        threads: Threads it may use; None leaves the runtime's own choice.
+
+    Returns:
+        A runner.
+
+    Raises:
+        ModelError: The file keeps tensors elsewhere: ONNX Runtime would read them from there.
+    """
+    from engine.networks.onnx_files import read_onnx
+
+    read_onnx(run.onnx_file)
+    return OnnxRunner(run.onnx_file, layout=run.manifest.layout, threads=threads)
 
 
 def original_network(run: Run) -> torch.nn.Module:

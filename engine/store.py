@@ -65,7 +65,7 @@ def _positive(variable: str, usual: float) -> float:
 def home() -> Path:
     """The store's folder: ``$QLAB_HOME``, or the usual place for a person's data."""
     named = os.environ.get(HOME_VARIABLE)
-    return Path(named) if named else user_data_path("quantization-lab")
+    return Path(named).absolute() if named else user_data_path("quantization-lab")
 
 
 def folder(name: str) -> Path:

@@ -13,6 +13,8 @@ import gc
 import importlib
 import os
 import queue
+import resource
+import shutil
 import sys
 import threading
 import traceback
@@ -38,6 +40,7 @@ from engine.requests import (
 )
 from engine.turns import turn
 from engine.types import Progress
+from engine.worker_surroundings import MARK
 
 Report = Callable[[Progress], None]
 
@@ -135,6 +138,8 @@ def _told(error: Exception, task: str) -> ErrorMessage:
 
 def main() -> None:
     """Answer requests until standard input ends."""
+    # A worker that a file kills shall not fill the disk with what it held.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
@@ -160,7 +165,10 @@ def _let_go_of_memory() -> None:
 def _read(source: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
     for line in source:
         lines.put(line)
-    # The parent has gone: nobody waits for the answer, so stop in the middle of it.
+    # The parent has gone: nobody waits for the answer, so stop in the middle of it. If it was
+    # killed, nobody else removes the folder that it made for this worker.
+    if MARK in os.environ:
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
     os._exit(0)
 
 

@@ -100,7 +100,7 @@ def test_fitted_pictures_are_kept_by_content(photos: Path, own_store: Path) -> N
     (kept,) = (own_store / "cache" / "pictures").glob("*/*")
     assert kept.stat().st_size == SIDE * SIDE * 3 + 32
     kept.write_bytes(b"cut")
-    with pytest.raises(OSError, match="No such file"):
+    with pytest.raises(PictureError, match="No such file"):
         first.input_of(picture)
 
 

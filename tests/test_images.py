@@ -11,13 +11,23 @@ import pytest
 from PIL import Image
 
 from engine.errors import PictureError
-from engine.images import decode_picture, digest_of, pictures_in
+from engine.images import decode_picture, described_picture, digest_of, pictures_in
 
 
 def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
     buffer = io.BytesIO()
     picture.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def lying_png() -> bytes:
+    def chunk(name: bytes, content: bytes) -> bytes:
+        total = zlib.crc32(name + content)
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", total)
+
+    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
+    data = chunk(b"IDAT", zlib.compress(b"\0" * 99)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data
 
 
 def test_exif_rotation_is_honoured() -> None:
@@ -52,10 +62,27 @@ def test_first_frame_of_an_animation() -> None:
     assert decode_picture(data, "x")[0, 0].tolist() == [255, 0, 0]
 
 
-def lying_png() -> bytes:
-    header = struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 0, 0)
-    chunk = struct.pack(">I", 13) + b"IHDR" + header
-    return b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", zlib.crc32(b"IHDR" + header))
+def test_notes_say_what_was_left_out() -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
+    data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert described_picture(data, "x.gif").notes == ("x.gif has 2 frames; the first is used.",)
+    assert described_picture(encoded(frames[0], "PNG"), "x").notes == ()
+
+
+@pytest.mark.parametrize(
+    ("make", "found"),
+    [
+        (lambda: b"", "an empty file"),
+        (lambda: b"<?xml?><svg xmlns='http://www.w3.org/2000/svg'/>", "an SVG drawing"),
+        (lambda: b"\0\0\0\x18ftypheic", "a HEIC, AVIF or video file"),
+        (lambda: encoded(Image.new("F", (4, 4)), "TIFF"), "pixels of 32 bits"),
+        (lambda: encoded(Image.new("LAB", (4, 4)), "TIFF"), "colours in LAB"),
+        (lying_png, "far too many pixels"),
+    ],
+)
+def test_a_refusal_says_what_it_is(make: Callable[[], bytes], found: str) -> None:
+    with pytest.raises(PictureError, match=f"got {found}"):
+        decode_picture(make(), "x.png")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -52,6 +53,7 @@ def test_a_worker_ends_when_its_parent_goes() -> None:
     assert worker._process.stdin is not None
     worker._process.stdin.close()
     assert worker._process.wait(timeout=10) == 0
+    assert not Path(worker._folder.name).exists(), "a parent that was killed cannot remove it"
     worker.close()
 
 

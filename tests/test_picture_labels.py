@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from engine.errors import LabelsError
 from engine.picture_labels import labels_from_csv, labels_from_folders
+from engine.text_files import defused, defused_table
 
 
 def table(folder: Path, text: str) -> Path:
@@ -23,6 +25,29 @@ def test_by_name_then_by_file_name(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
+def test_encodings(tmp_path: Path, encoding: str) -> None:
+    file = tmp_path / "l.csv"
+    file.write_bytes("filename,class_index\ngrün.jpg,2\n".encode(encoding))
+    assert labels_from_csv(file, ["grün.jpg"], 3).tolist() == [2]
+
+
+def test_formulas_are_defused() -> None:
+    assert [defused(text) for text in ("=cmd|' /C calc'!A0", "+1", "-x", "@a", "tabby")] == [
+        "'=cmd|' /C calc'!A0",
+        "'+1",
+        "'-x",
+        "'@a",
+        "tabby",
+    ]
+
+
+def test_tables_are_defused() -> None:
+    table = pd.DataFrame({"@model": ["=1+1", "tabby"], "rms": [-1.5, 2.0]})
+    text = defused_table(table).to_csv(index=False)
+    assert text == "'@model,rms\n'=1+1,-1.5\ntabby,2.0\n"
+
+
 @pytest.mark.parametrize(
     ("text", "found"),
     [
@@ -32,6 +57,12 @@ def test_by_name_then_by_file_name(tmp_path: Path) -> None:
         ("filename,class_index\na.jpg,1\na.jpg,2\n", "line 3"),
         ("filename,class_index\nother.jpg,1\n", "no row of l.csv"),
         ("", "the columns none"),
+        ("filename,class_index,filename\na.jpg,1,b.jpg\n", "a column twice"),
+        ("filename,class_index\na.jpg,1_0\n", "line 2"),
+        ("filename,class_index\na.jpg,\u0661\n", "line 2"),
+        ("filename,class_index\na.jpg\n", "line 2"),
+        ('filename,class_index\n"a.jpg"x,1\n', "which is no CSV"),
+        ("filename,class_index\na\x00.jpg,1\n", "control character"),
     ],
 )
 def test_wrong_tables_are_refused(tmp_path: Path, text: str, found: str) -> None:
@@ -40,9 +71,11 @@ def test_wrong_tables_are_refused(tmp_path: Path, text: str, found: str) -> None
 
 
 def test_folders_by_index_or_name() -> None:
-    labels = ("tabby", "hound dog", "tabby")
+    labels = ("tabby", "hound dog", "crane", "crane")
     names = ["0/a.jpg", "Hound_Dog/b.jpg", "x/tabby/c.jpg"]
     assert labels_from_folders(names, labels, 3).tolist() == [0, 1, 0]
+    with pytest.raises(LabelsError, match=r"more than one class.*index, such as 2"):
+        labels_from_folders(["crane/a.jpg"], labels, 4)
     for wrong in ("a.jpg", "lion/a.jpg", "3/a.jpg"):
         with pytest.raises(LabelsError, match="one folder a class"):
             labels_from_folders([wrong], labels, 3)

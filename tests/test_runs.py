@@ -38,6 +38,26 @@ def test_what_a_run_knows(tmp_path: Path) -> None:
         run.check_columns(("original", "int4"))
 
 
+@pytest.mark.parametrize("file", ["../secret", "/etc/passwd", "", "linked"])
+def test_a_run_names_no_files_outside_of_its_folder(tmp_path: Path, file: str) -> None:
+    run = written(tmp_path / "run")
+    (tmp_path / "secret").write_text("x")
+    (run.folder / "linked").symlink_to(tmp_path / "secret")
+    first, *rest = run.manifest.artifacts
+    changed = replace(run.manifest, artifacts=(replace(first, file=file), *rest))
+    (run.folder / FILE_NAME).write_bytes(changed.to_json())
+    with pytest.raises(RunError, match="files of its own folder alone"):
+        Run.open(run.folder)
+
+
+def test_names_of_variants_that_are_no_names(tmp_path: Path) -> None:
+    run = written(tmp_path / "run")
+    changed = replace(run.manifest, artifacts=(replace(run.manifest.artifacts[0], variant="a/b"),))
+    (run.folder / FILE_NAME).write_bytes(changed.to_json())
+    with pytest.raises(RunError, match="the variant 'a/b'"):
+        Run.open(run.folder)
+
+
 def test_select_tf_variants_are_not_runnable(tmp_path: Path) -> None:
     run = written(tmp_path / "run")
     flex = replace(run.artifact("int8"), operators={"FlexErf": 1})

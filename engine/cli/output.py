@@ -14,7 +14,9 @@ from rich.console import Console
 from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
 from rich.table import Table
+from rich.text import Text
 
+from engine.errors import fit_to_show
 from engine.jobs import OnProgress
 from engine.text_files import write_text
 from engine.types import Progress
@@ -75,11 +77,12 @@ def write_json(value: Mapping[str, Any] | Sequence[Any], target: str) -> None:
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on standard output: the first column to the left, the rest to the right."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(fit_to_show(title)), title_justify="left")
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
-        table.add_row(*row)
+        # Names come from outside: no markup of Rich's, no codes of a terminal's.
+        table.add_row(*(Text(fit_to_show(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=max(120, console.width))

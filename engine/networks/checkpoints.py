@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelError
+from engine.limits import LIMITS
+from engine.networks.checkpoint_contents import STAGE, demand_tensors, refused
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
 
 _WRAPPINGS = ("state_dict", "model_state_dict", "model", "net", "network")
 _PREFIXES = ("module.", "_orig_mod.", "model.")
-_STAGE = "Reading the checkpoint"
 
 
 def sha256_of(path: Path) -> str:
@@ -45,16 +46,13 @@ def read_state_dict(path: Path) -> StateDict:
     """
     if not path.is_file():
         raise ModelError(
-            _STAGE, got=f"no file at {path}", expected="a checkpoint file", todo="Check the path."
+            STAGE, got=f"no file at {path}", expected="a checkpoint file", todo="Check the path."
         )
-    content = _read_safetensors(path) if _is_safetensors(path) else _read_torch(path)
-    return _without_prefixes(_unwrapped(content, path))
-
-
-def _is_safetensors(path: Path) -> bool:
-    with path.open("rb") as file:
-        head = file.read(9)
-    return len(head) == 9 and head[8:9] == b"{"
+    kind = demand_tensors(path)
+    content = _read_safetensors(path) if kind.name == "safetensors" else _read_torch(path)
+    state = _without_prefixes(_unwrapped(content, path))
+    _demand_ordinary(state, path)
+    return state
 
 
 def _read_safetensors(path: Path) -> Mapping[str, object]:
@@ -64,7 +62,7 @@ def _read_safetensors(path: Path) -> Mapping[str, object]:
     try:
         return load_file(path)
     except (safetensors.SafetensorError, OSError, ValueError, MemoryError) as error:
-        raise _not_a_checkpoint(path, f"a damaged safetensors file ({error})") from error
+        raise refused(path, f"a damaged safetensors file ({error})") from error
 
 
 def _read_torch(path: Path) -> object:
@@ -73,26 +71,28 @@ def _read_torch(path: Path) -> object:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # the unpickler raises whatever the bytes provoke
-        if "weights_only" in str(error) and _looks_like_torch(path):
-            reason = "a file that holds more than tensors; opening it could run code"
-        else:
-            reason = "bytes that are no checkpoint"
-        raise _not_a_checkpoint(path, reason) from error
+        raise refused(path, "a damaged checkpoint, or one with more than tensors") from error
 
 
-def _looks_like_torch(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(4).startswith((b"PK", b"\x80"))
+def _demand_ordinary(state: StateDict, path: Path) -> None:
+    """Refuse tensors whose claims a network could not hold; a stride of 0 makes any claim cheap."""
+    import torch
 
-
-def _not_a_checkpoint(path: Path, got: str) -> ModelError:
-    return ModelError(
-        f"{_STAGE} {path.name}",
-        got=got,
-        expected="a state dict saved by torch.save or safetensors",
-        todo="Save it with torch.save(model.state_dict(), 'weights.pth') or "
-        "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors').",
-    )
+    total = sum(tensor.numel() for tensor in state.values())
+    if total > LIMITS.model_parameters:
+        raise refused(
+            path,
+            f"{total:,} numbers",
+            f"at most {LIMITS.model_parameters:,}, as a TFLite file holds",
+        )
+    for key, tensor in state.items():
+        dense = tensor.layout == torch.strided and tensor.device.type == "cpu"
+        if not dense or tensor.is_quantized or tensor.is_complex():
+            raise refused(
+                path,
+                f"{key}, which is sparse, quantized, complex or empty of numbers",
+                "dense tensors of real numbers",
+            )
 
 
 def _unwrapped(content: object, path: Path) -> StateDict:
@@ -107,7 +107,7 @@ def _unwrapped(content: object, path: Path) -> StateDict:
         if inner is None:
             break
         content = inner
-    raise _not_a_checkpoint(path, f"{type(content).__name__} without a state dict in it")
+    raise refused(path, f"{type(content).__name__} without a state dict in it")
 
 
 def _without_prefixes(state: StateDict) -> StateDict:
@@ -169,8 +169,10 @@ def _classes_of(build: Callable[[int], torch.nn.Module], state: StateDict) -> in
     one, two = _layout_of(build, default), _layout_of(build, other)
     head = [key for key in one if one[key].shape != two[key].shape]
     for key in head:
-        if key in state and state[key].ndim == one[key].ndim:
-            return int(state[key].shape[0])
+        # Only the number of classes may differ: a head of any other shape would be built in vain.
+        shape: tuple[int, ...] = tuple(state[key].shape) if key in state else ()
+        if len(shape) == one[key].ndim and shape[1:] == tuple(one[key].shape[1:]):
+            return shape[0] or default
     return default
 
 

@@ -6,15 +6,14 @@ from collections import Counter
 from pathlib import Path
 
 from engine.errors import LabelsError
-
-LARGEST_LABELS_BYTES = 4 * 1024**2
+from engine.text_files import read_text
 
 
 def read_labels(path: Path, classes: int) -> tuple[str, ...]:
     """Read class names from a text file, one a line, in the order of the logits.
 
     Args:
-        path: The file, UTF-8 with or without a byte order mark.
+        path: The file, UTF-8, or UTF-16 or UTF-32 with a byte order mark.
         classes: Number of logits.
 
     Returns:
@@ -24,23 +23,9 @@ def read_labels(path: Path, classes: int) -> tuple[str, ...]:
         LabelsError: The file cannot be read, or has another number of lines.
     """
     stage = f"Reading the labels in {path.name}"
-    try:
-        if path.stat().st_size > LARGEST_LABELS_BYTES:
-            raise LabelsError(
-                stage,
-                got=f"{path.stat().st_size / 1e6:.0f} MB",
-                expected="a text file with one class name a line",
-                todo="Give the list of class names.",
-            )
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise LabelsError(
-            stage,
-            got=f"a file that cannot be read as UTF-8 text ({error})",
-            expected="a text file with one class name a line",
-            todo="Save it as UTF-8 text.",
-        ) from error
-    lines = [line.strip() for line in text.rstrip().splitlines()]
+    text = read_text(path, stage, "a text file with one class name a line")
+    # Not splitlines(), which also ends lines at signs that a name may hold, such as U+2028.
+    lines = [line.strip() for line in text.rstrip().replace("\r\n", "\n").split("\n")]
     if len(lines) != classes or not all(lines):
         empty = [number for number, line in enumerate(lines, 1) if not line]
         found = f"{len(lines)} lines" + (f", line {empty[0]} of them empty" if empty else "")

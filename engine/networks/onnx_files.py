@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelError, OptionError
+from engine.file_kinds import UNKNOWN, kind_of
 from engine.networks.catalog import labels_for
 from engine.networks.checkpoints import sha256_of
+from engine.networks.onnx_contents import demand_self_contained, nodes_of
 from engine.networks.size_limit import demand_fits
 from engine.networks.source import OnnxSource
 from engine.preprocess import PreprocessSpec
@@ -96,6 +98,14 @@ def read_onnx(path: Path) -> onnx.ModelProto:
             stage, got=f"no file at {path}", expected="an ONNX file", todo="Check the path."
         )
     demand_fits(path.name, path.stat().st_size // 4)
+    kind = kind_of(path)
+    if kind is not UNKNOWN:
+        raise ModelError(
+            stage,
+            got=kind.words,
+            expected="a model saved as ONNX",
+            todo=kind.todo or "Export the model, for instance with torch.onnx.export.",
+        )
     try:
         model = onnx.load(path, load_external_data=False)
         if not model.graph.node:
@@ -107,21 +117,14 @@ def read_onnx(path: Path) -> onnx.ModelProto:
             expected="a model saved as ONNX",
             todo="Export it again, for instance with torch.onnx.export.",
         ) from error
-    outside = [t.name for t in model.graph.initializer if t.data_location == t.EXTERNAL]
-    if outside:
-        raise ModelError(
-            stage,
-            got=f"{len(outside)} weights kept in another file",
-            expected="one file that holds everything",
-            todo="Save it with onnx.save_model(model, path, save_as_external_data=False).",
-        )
+    demand_self_contained(model, stage)
     _check_opset(model, stage)
     try:
         onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
+    except Exception as error:  # ValidationError, or what broken strings and shapes provoke
         raise ModelError(
             stage,
-            got=f"a model that onnx.checker refuses ({str(error).splitlines()[0]})",
+            got=f"a model that onnx.checker refuses ({_first_line(error)})",
             expected="a valid ONNX model",
             todo="Export it again.",
         ) from error
@@ -132,11 +135,7 @@ def _check_opset(model: onnx.ModelProto, stage: str) -> None:
     import onnx
 
     custom = sorted(
-        {
-            f"{node.domain}.{node.op_type}"
-            for node in model.graph.node
-            if node.domain not in _DOMAINS
-        }
+        {f"{node.domain}.{node.op_type}" for node in nodes_of(model) if node.domain not in _DOMAINS}
     )
     if custom:
         raise ModelError(
@@ -153,6 +152,10 @@ def _check_opset(model: onnx.ModelProto, stage: str) -> None:
             expected=f"at most {highest}",
             todo=_EXPORT_LOWER,
         )
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def operator_set(model: onnx.ModelProto) -> int:
@@ -183,7 +186,7 @@ def with_operator_set_read_on(model: onnx.ModelProto) -> onnx.ModelProto:
         onnx.checker.check_model(converted)
     except Exception as error:  # a C++ assertion, or the checker
         found = re.search(r"(?:for|of) (\w+)(?: exists)?$", str(error).strip())
-        what = f"the operator {found[1]}" if found else str(error).strip().splitlines()[0]
+        what = f"the operator {found[1]}" if found else _first_line(error)
         raise ModelError(
             f"Converting the ONNX file from operator set {version} to {HIGHEST_OPSET}",
             got=f"{what}, which ONNX's version converter cannot take back",

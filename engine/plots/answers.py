@@ -11,6 +11,7 @@ from engine import formats
 from engine.palette import NEUTRAL, style_of
 from engine.plots import titles
 from engine.plots.frame import LINE, framed, noted, rows_height, titled, with_legend
+from engine.text_files import figure_text
 from engine.types import FloatArray
 
 _BINS = 121
@@ -138,7 +139,7 @@ def difference_heatmap(
         go.Heatmap(
             z=values,
             x=list(variants),
-            y=list(pictures),
+            y=[figure_text(name) for name in pictures],
             text=text,
             texttemplate="%{text}" if len(pictures) <= 40 else None,
             colorscale=[[0, "#fff4ea"], [1, "#ea7317"]],
@@ -175,7 +176,7 @@ def top_logits(
     for logits in rows.values():
         if np.isfinite(logits).all() and int(np.argmax(logits)) not in classes:
             classes.append(int(np.argmax(logits)))
-    names = [labels[index] for index in classes]
+    names = [figure_text(labels[index]) for index in classes]
     figure = go.Figure(
         go.Bar(
             x=reference[classes],

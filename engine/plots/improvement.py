@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from engine.layer_errors.records import LayerErrors
 from engine.palette import style_of
 from engine.plots.frame import framed
+from engine.text_files import figure_text
 
 _HEIGHT = 380
 
@@ -42,7 +43,7 @@ def layer_lines(before: LayerErrors, after: LayerErrors) -> go.Figure:
                 name=found.variant,
                 marker={"color": style.hue, "symbol": style.symbol, "size": 7},
                 line={"color": style.hue, "dash": style.dash, "width": 2},
-                customdata=[layer.title for layer, _ in points],
+                customdata=[figure_text(layer.title) for layer, _ in points],
                 hovertemplate=f"%{{customdata}}<br>{found.variant}: %{{y:.1f}} dB<extra></extra>",
             )
         )

@@ -11,6 +11,7 @@ from engine import formats
 from engine.layer_errors.records import Deviation, LayerError, LayerErrors
 from engine.palette import style_of
 from engine.plots.frame import LINE, framed, noted
+from engine.text_files import figure_text
 
 _LINE_HEIGHT = 400
 _LABEL_PIXELS = 18
@@ -53,7 +54,8 @@ def layer_line(found: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
                 },
                 line={"color": style.hue, "dash": style.dash, "width": 2},
                 customdata=[
-                    f"{layer.title}, {' × '.join(map(str, layer.shape))}" for layer, _ in points
+                    f"{figure_text(layer.title)}, {' × '.join(map(str, layer.shape))}"
+                    for layer, _ in points
                 ],
                 hovertemplate=f"%{{customdata}}<br>{title}: %{{y:.1f}} dB<extra></extra>",
             )
@@ -95,7 +97,7 @@ def _mark(figure: go.Figure, found: LayerErrors, named: Sequence[LayerError]) ->
             x=layer.index,
             yref="paper",
             y=1.0,
-            text=layer.title,
+            text=figure_text(layer.title),
             showarrow=False,
             xanchor="right" if left else "left",
             yanchor="bottom",

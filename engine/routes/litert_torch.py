@@ -96,7 +96,7 @@ def add_litert_torch(run: Run, host: Host) -> Run:
     """
     check_route(run.manifest.model.kind)
     with folder_beside(run.folder / ROUTE) as side:
-        request = RouteRequest(run=str(run.folder.absolute()), folder=str(side))
+        request = RouteRequest(run=str(run.folder.absolute()), folder=str(side.absolute()))
         with Worker() as worker:
             host.adopt(worker).run("litert_torch", request, bool, host.report)
         for file in sorted(side.glob("*.tflite")):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from engine.errors import ModelError
 from engine.run.base import Runner
 from engine.types import FloatArray, Layout
@@ -45,16 +47,24 @@ class OnnxRunner(Runner):
             )
         except Exception as error:  # onnxruntime's errors share no public base class
             raise _refused(error) from error
-        first = self._session.get_inputs()[0]
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        if not (inputs and outputs):
+            raise _no_logits(f"{len(inputs)} inputs and {len(outputs)} outputs")
+        first = inputs[0]
         self._input = first.name
         self.batch = first.shape[0] if isinstance(first.shape[0], int) else None
-        self._output = self._session.get_outputs()[0].name
+        self._output = outputs[0].name
 
     def infer_impl(self, batch: FloatArray) -> FloatArray:
         try:
-            logits: FloatArray = self._session.run([self._output], {self._input: batch})[0]
+            found = self._session.run([self._output], {self._input: batch})[0]
         except Exception as error:  # onnxruntime's errors share no public base class
             raise _refused(error) from error
+        numbers = isinstance(found, np.ndarray) and found.dtype.kind in "fiu"
+        if not numbers or not found.size or found.size % len(batch):
+            shape = f" of shape {found.shape}" if isinstance(found, np.ndarray) else ""
+            raise _no_logits(f"an output{shape} for {len(batch)} pictures")
+        logits: FloatArray = found
         return logits
 
     def feed_impl(self, batch: FloatArray) -> None:
@@ -64,10 +74,19 @@ class OnnxRunner(Runner):
         self._session.run([self._output], self._fed)
 
 
+def _no_logits(got: str) -> ModelError:
+    return ModelError(
+        "Running the ONNX model",
+        got=got,
+        expected="one row of logits a picture",
+        todo="Export the classifier with one picture in and its logits out.",
+    )
+
+
 def _refused(error: Exception) -> ModelError:
     return ModelError(
         "Running the ONNX model",
-        got=str(error).strip().splitlines()[0],
+        got=(str(error).strip().splitlines() or [type(error).__name__])[0],
         expected="logits",
         todo="Check that the file runs in ONNX Runtime, and export it again if it does not.",
     )

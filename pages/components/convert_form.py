@@ -10,9 +10,8 @@ import streamlit as st
 from engine import service
 from engine.converters.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
 from engine.converters.recipes import RECIPES
-from engine.errors import PictureError
 from engine.glossary import meaning
-from engine.images import PICTURE_SUFFIXES, decode_picture
+from engine.limits import models_note
 from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
@@ -26,6 +25,7 @@ from engine.types import LAYOUTS, LOWERINGS, Layout, LoweringName
 from pages.components import jobs, session
 from pages.components.problems import plain, told
 from pages.components.sharing import shared
+from pages.components.uploaded_pictures import uploaded_pictures
 
 CATALOGUE, ONNX = "From the catalogue", "My ONNX file"
 TRAINED, CHECKPOINT, RANDOM = "Trained", "My checkpoint", "Random"
@@ -93,6 +93,7 @@ def _model() -> ModelChoice | None:
     )
     if kind == ONNX:
         file = _upload("ONNX file", "onnx", help_="One picture in, logits out.")
+        st.caption(models_note())
         labels = _labels()
         if file is None:
             st.info("Upload an ONNX file to go on.", icon=":material/upload:")
@@ -115,6 +116,7 @@ def _model() -> ModelChoice | None:
         checkpoint = _upload(
             "State dict", "pth", "pt", "safetensors", help_="Tensors only: nothing in it is run."
         )
+        st.caption(models_note())
         if checkpoint is None:
             st.info("Upload a checkpoint to go on.", icon=":material/upload:")
             return None
@@ -206,22 +208,7 @@ def _calibration() -> CalibrationChoice | None:
 
 
 def _uploaded_folder() -> str | None:
-    files = st.file_uploader(
-        "Pictures",
-        type=sorted(ending[1:] for ending in PICTURE_SUFFIXES),
-        accept_multiple_files=True,
-        key="upload_calibration",
-    )
-    kept = []
-    for file in files:
-        content = file.getvalue()
-        try:
-            decode_picture(content, file.name)
-        except PictureError as error:
-            st.warning(plain(str(error)), icon=":material/broken_image:")
-        else:
-            with told():
-                kept.append(session.keep_upload(file.name, content))
+    kept = uploaded_pictures("Pictures", "upload_calibration")
     if kept:
         st.caption(session.uploads_kept())
         with told():

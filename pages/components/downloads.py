@@ -14,7 +14,7 @@ from engine.converters.recipes import recipe_named
 from engine.manifest import FILE_NAME
 from engine.palette import marker_image
 from engine.runs import ONNX_FILE, Run
-from pages.components.problems import plain
+from pages.components.problems import html, plain
 
 
 def show_downloads(run: Run) -> None:
@@ -34,7 +34,7 @@ def show_downloads(run: Run) -> None:
             ratio = artifact.bytes / run.manifest.float32_bytes
             st.html(
                 f'<div style="min-width:10rem">{marker_image(artifact.variant)} '
-                f"<b>{artifact.variant}</b> &nbsp;{formats.megabytes(artifact.bytes)}"
+                f"<b>{html(artifact.variant)}</b> &nbsp;{formats.megabytes(artifact.bytes)}"
                 f'<br><span style="opacity:.7">{formats.percent(ratio)} of float32 · '
                 f"{recipe_named(artifact.variant).summary}</span></div>"
             )
@@ -45,7 +45,7 @@ def show_downloads(run: Run) -> None:
                 mime="application/octet-stream",
                 key=f"download_{artifact.variant}",
                 icon=":material/download:",
-                help=f"{artifact.file}: {recipe_named(artifact.variant).summary}",
+                help=f"{plain(artifact.file)}: {recipe_named(artifact.variant).summary}",
                 on_click="ignore",
                 width="content",
             )

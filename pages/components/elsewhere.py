@@ -8,6 +8,7 @@ from engine import formats
 from engine.added import add_file, name_for, remove_file
 from engine.errors import OptionError
 from engine.jobs import Job
+from engine.limits import models_note
 from engine.palette import marker_image
 from engine.routes.litert_torch import add_litert_torch, check_route
 from engine.runs import Run
@@ -40,7 +41,7 @@ def show_files_from_elsewhere(run: Run) -> None:
     with st.container(border=True):
         st.caption(
             "A .tflite that another tool made of the same model becomes one more column on every "
-            "page. It gets the pictures as this run prepares them."
+            f"page. It gets the pictures as this run prepares them. {models_note()}"
         )
         file = st.file_uploader("TFLite file", type="tflite", key="also_file")
         if file is not None:

@@ -13,14 +13,14 @@ from engine.glossary import meaning
 from engine.palette import marker_image
 from engine.runs import Run
 from engine.types import Artifact, TensorInfo
-from pages.components.problems import plain
+from pages.components.problems import cell, html, plain
 
 
 def show_card(run: Run, artifact: Artifact) -> None:
     """Show what a file is: recipe, edges, operators, digest."""
     manifest = run.manifest
     with st.container(border=True):
-        st.html(f"<h3>{marker_image(artifact.variant, 18)} {artifact.variant}</h3>")
+        st.html(f"<h3>{marker_image(artifact.variant, 18)} {html(artifact.variant)}</h3>")
         st.markdown(_what_it_is(run, artifact))
         one, two, three, four = st.columns(4)
         one.metric("Size", formats.megabytes(artifact.bytes))
@@ -40,8 +40,9 @@ def show_card(run: Run, artifact: Artifact) -> None:
         }
         st.dataframe(pd.DataFrame(edges), hide_index=True, width="stretch", column_config=explained)
         left, right = st.columns(2, gap="medium")
+        most = Counter(artifact.operators).most_common()
         counts = pd.DataFrame(
-            Counter(artifact.operators).most_common(), columns=["operator", "count"]
+            [(cell(name), count) for name, count in most], columns=["operator", "count"]
         )
         left.dataframe(counts, hide_index=True, width="stretch")
         with right:
@@ -71,8 +72,8 @@ def _edge(side: str, tensor: TensorInfo) -> dict[str, str]:
     return {
         "edge": side,
         "shape": " × ".join(str(size) for size in tensor.shape),
-        "type": tensor.dtype,
+        "type": cell(tensor.dtype),
         "scale": formats.UNKNOWN if tensor.scale is None else f"{tensor.scale:.6g}",
         "zero point": formats.UNKNOWN if tensor.zero_point is None else str(tensor.zero_point),
-        "name": tensor.name,
+        "name": cell(tensor.name),
     }

@@ -32,7 +32,7 @@ from pages.components import session
 from pages.components.evaluation import Evaluation
 from pages.components.gallery import show_gallery
 from pages.components.job_button import job_button
-from pages.components.problems import plain
+from pages.components.problems import cell, plain
 
 JOB = "improve"
 LAYERS_JOB = "improve_layers"
@@ -120,7 +120,9 @@ def show_overlap(run: Run, evaluation: Evaluation) -> None:
     try:
         known = calibration_digests(run)
     except EngineError as error:
-        st.warning(f"Not known: whether these pictures were used for calibration ({error.got}).")
+        st.warning(
+            f"Not known: whether these pictures were used for calibration ({plain(error.got)})."
+        )
         return
     shared = sum(picture.sha256 in known for picture in evaluation.pictures)
     note = overlap_note(shared, len(evaluation.pictures))
@@ -172,7 +174,7 @@ def show_layers(run: Run, variant: str) -> None:
     """Show what was done to each layer."""
     rows = [
         {
-            "layer": layer_title(layer),
+            "layer": cell(layer_title(layer)),
             "changed": ", ".join(layer.done) or f"left: {layer.left}",
             "own error before": formats.small(layer.before),
             "after": formats.small(layer.after),

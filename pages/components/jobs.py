@@ -87,7 +87,9 @@ def show(key: str) -> Job[object] | None:
         _live(key)
         return None
     if job.state == "cancelled":
-        st.info(f"{job.title}: cancelled. Nothing half-made was kept.", icon=":material/cancel:")
+        st.info(
+            f"{plain(job.title)}: cancelled. Nothing half-made was kept.", icon=":material/cancel:"
+        )
         return None
     if job.error is not None:
         show_problem(job.error)

@@ -12,7 +12,7 @@ from engine.layer_errors.records import LayerError, LayerErrors
 from engine.layer_errors.stored import computes_in_integers
 from engine.runs import Run
 from pages.components import jobs
-from pages.components.problems import plain
+from pages.components.problems import cell, plain
 
 JOB = "layers"
 _MOST = 3
@@ -75,7 +75,7 @@ def show_notes(run: Run, found: LayerErrors) -> None:
         st.warning(plain(note), icon=":material/info:")
     if found.unmatched:
         with st.expander("Operators without a counterpart", icon=":material/link_off:"):
-            rows = [(m.side, m.index, m.op, m.name) for m in found.unmatched]
+            rows = [(m.side, m.index, cell(m.op), cell(m.name)) for m in found.unmatched]
             columns = ["file", "operator", "kind", "output"]
             st.dataframe(pd.DataFrame(rows, columns=columns), hide_index=True, width="stretch")
 
@@ -101,7 +101,7 @@ def show_operators(found: LayerErrors) -> LayerError:
     """
     rows = [
         {
-            "operator": layer.title,
+            "operator": cell(layer.title),
             "alone, dB": _decibels(layer.own.sqnr_db if layer.own is not None else None),
             "so far, dB": _decibels(layer.accumulated.sqnr_db),
             "mean shift": f"{layer.accumulated.mean_shift:+.4f}",
@@ -109,7 +109,7 @@ def show_operators(found: LayerErrors) -> LayerError:
             "range used": formats.percent(layer.range_used),
             "worst weights, dB": _decibels(layer.weights.worst_sqnr_db if layer.weights else None),
             "MACs, million": f"{layer.macs / 1e6:.1f}",
-            "cause": layer.cause.sentence if layer.cause is not None else "",
+            "cause": cell(layer.cause.sentence) if layer.cause is not None else "",
         }
         for layer in found.layers
     ]

@@ -57,7 +57,9 @@ def _show_found(found: Lowerings) -> None:
     st.markdown(f"**{plain(sentences.lowering_headline(found))}**")
     for name, side in (("onnx-tf's own handlers", found.stock), ("The NHWC lowering", found.nhwc)):
         for variant, reason in side.failures.items():
-            st.info(f"{name} cannot make {variant}. {plain(reason)}", icon=":material/block:")
+            st.info(
+                f"{name} cannot make {plain(variant)}. {plain(reason)}", icon=":material/block:"
+            )
     left, right = st.columns(2, gap="medium")
     with left:
         st.plotly_chart(plots.lowering_latency(found), key="lowering_latency")
@@ -80,9 +82,9 @@ def _show_found(found: Lowerings) -> None:
         column_config=right_aligned,
     )
     st.caption(
-        f"{found.latency.host} · threads: {found.latency.threads} · "
+        f"{plain(found.latency.host)} · threads: {found.latency.threads} · "
         f"{len(found.latency.entries[0].samples_ms)} rounds in turns · "
         f"{found.latency.measured_at[:16].replace('T', ' ')} UTC"
     )
     for warning in latency_warnings(found.latency):
-        st.warning(warning, icon=":material/speed:")
+        st.warning(plain(warning), icon=":material/speed:")

@@ -8,6 +8,7 @@ import streamlit as st
 from engine import plots
 from engine.networks.labels import label_of
 from pages.components.evaluation import Evaluation
+from pages.components.problems import plain
 
 
 def show_picture(evaluation: Evaluation, row: int) -> None:
@@ -20,7 +21,7 @@ def show_picture(evaluation: Evaluation, row: int) -> None:
     comparison = evaluation.comparison
     left, right = st.columns([1, 3], gap="medium")
     picture = evaluation.pictures[row]
-    left.image(picture.decode(), caption=picture.name, alt=picture.name, width="stretch")
+    left.image(picture.decode(), caption=plain(picture.name), alt=picture.name, width="stretch")
     reference = np.asarray(evaluation.comparable(comparison.reference)[row])
     labels = tuple(
         label_of(evaluation.run.manifest.labels, index) for index in range(len(reference))

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.errors import PictureError
-from engine.images import PICTURE_SUFFIXES, Picture, decode_picture, pictures_in
+from engine.images import Picture, pictures_in
 from pages.components import session
-from pages.components.problems import plain, told
+from pages.components.problems import told
 from pages.components.sharing import shared
+from pages.components.uploaded_pictures import uploaded_pictures
 
 SAMPLES, UPLOAD, FOLDER = "Sample images", "My photos", "A folder on this machine"
 
@@ -40,26 +40,10 @@ def choose_pictures() -> tuple[Picture, ...]:
 
 
 def _uploaded() -> None:
-    files = st.file_uploader(
-        "Drop photos here. They stay on this machine.",
-        type=sorted(ending[1:] for ending in PICTURE_SUFFIXES),
-        accept_multiple_files=True,
-        key="upload_photos",
-    )
+    kept = uploaded_pictures("Drop photos here. They stay on this machine.", "upload_photos")
     st.caption(session.uploads_kept())
-    kept: dict[str, Picture] = {}
-    for file in files:
-        content = file.getvalue()
-        try:
-            decode_picture(content, file.name)
-        except PictureError as error:
-            st.warning(plain(str(error)), icon=":material/broken_image:")
-        else:
-            with told():
-                picture = session.keep_upload(file.name, content)
-            kept.setdefault(picture.sha256, picture)
     if kept:
-        session.choose_pictures(tuple(kept.values()))
+        session.choose_pictures(kept)
     elif not session.own_pictures():
         st.caption("Until then the sample images are shown.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
@@ -9,6 +10,9 @@ from html import escape
 import streamlit as st
 
 from engine.errors import EngineError
+from engine.text_files import defused
+
+_SPECIAL = re.compile(r"[\\`*{}\[\]()#+\-!|~$:<>&@]|(?<=www)\.|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
 @contextmanager
@@ -31,8 +35,14 @@ def show_problem(error: EngineError) -> None:
 
 def plain(text: str) -> str:
     """Text from outside, so that Markdown shows it as it is."""
-    special = "\\`*_{}[]()#+-!|~$:<>"
-    return "".join(f"\\{sign}" if sign in special else sign for sign in text.replace("\n", " "))
+    flat = text.replace("\n", " ")
+    # Within a word an underscore means nothing to Markdown, and names are full of them.
+    return _SPECIAL.sub(r"\\\g<0>", flat)
+
+
+def cell(text: str) -> str:
+    """Text from outside, for a table: people save tables as CSV and open them in a spreadsheet."""
+    return defused(text)
 
 
 def html(text: str) -> str:

@@ -11,6 +11,7 @@ from pages.components.downloads import show_downloads
 from pages.components.elsewhere import show_files_from_elsewhere
 from pages.components.figures import show_figure
 from pages.components.improving import link_to_improve
+from pages.components.problems import plain
 
 
 def show_result(run: Run) -> None:
@@ -33,9 +34,8 @@ if finished is not None and isinstance(finished.result, Run):
     jobs.forget(JOB)
     st.rerun()
 run = session.current_run()
-st.title(
-    "Convert a classifier to TFLite" if run is None else sentences.convert_headline(run.manifest)
-)
+headline = sentences.convert_headline(run.manifest) if run else "Convert a classifier to TFLite"
+st.title(plain(headline))
 request = convert_form()
 busy = (job := jobs.get(JOB)) is not None and job.active
 if st.button("Convert", type="primary", disabled=busy or request is None, icon=":material/bolt:"):

@@ -7,7 +7,7 @@ from engine.improvement_sentences import improvement_headline
 from pages.components import improving, mixing
 from pages.components.evaluation import evaluation_or_wait, show_notes
 from pages.components.picture_source import choose_pictures
-from pages.components.problems import no_run_yet, told
+from pages.components.problems import no_run_yet, plain, told
 from pages.components.session import current_run, pictures
 
 run = current_run()
@@ -18,7 +18,7 @@ headline = st.container()
 variant = improving.choose_improvable(run)
 better = improved_name(run, variant)
 if better not in run.variants:
-    headline.title(f"Could {variant} answer closer to the original?")
+    headline.title(f"Could {plain(variant)} answer closer to the original?")
     st.markdown(
         "Weights are rounded so that each layer's output changes least, biases are set so that "
         "its mean stays, and ranges so that clipping and rounding cost least. The file keeps its "
@@ -31,7 +31,7 @@ with st.expander(f"Pictures ({len(pictures())})", icon=":material/photo_library:
 evaluation = evaluation_or_wait()
 sides = {side.variant: side for side in evaluation.comparison.variants}
 before, after = sides[variant], sides[better]
-headline.title(improvement_headline(before, after))
+headline.title(plain(improvement_headline(before, after)))
 improving.show_overlap(run, evaluation)
 improving.show_before_after(before, after)
 show_notes(evaluation.comparison)

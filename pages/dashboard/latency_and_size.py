@@ -21,12 +21,12 @@ headline = st.container()
 threads = measure_controls(run)
 jobs.show("latency")
 timed = service.stored_latency(run, threads)
-headline.title(sentences.latency_headline(timed, sizes, run.manifest.float32_bytes))
+headline.title(plain(sentences.latency_headline(timed, sizes, run.manifest.float32_bytes)))
 if timed is not None:
     headline.caption(
-        f"{timed.host} · {timed.cores} cores · threads: {timed.threads} · "
+        f"{plain(timed.host)} · {timed.cores} cores · threads: {timed.threads} · "
         f"{len(timed.entries[0].samples_ms)} rounds in turns · "
-        f"{timed.measured_at[:16].replace('T', ' ')} UTC"
+        f"{plain(timed.measured_at[:16]).replace('T', ' ')} UTC"
     )
     if note := timing_note(timed):
         st.warning(plain(note), icon=":material/speed:")

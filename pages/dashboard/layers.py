@@ -6,7 +6,7 @@ from engine import layer_sentences, plots
 from pages.components import layers
 from pages.components.improving import link_to_improve
 from pages.components.picture_source import choose_pictures
-from pages.components.problems import no_run_yet
+from pages.components.problems import no_run_yet, plain
 from pages.components.session import current_run, pictures
 
 run = current_run()
@@ -21,7 +21,7 @@ with st.expander(f"Pictures ({len(pictures())})", icon=":material/photo_library:
     shown = choose_pictures()
 with headline:
     found = layers.layers_or_wait(run, variant, shown)
-    st.title(layer_sentences.layers_headline(found))
+    st.title(plain(layer_sentences.layers_headline(found)))
 count.caption(f"{found.pictures} pictures")
 named = layer_sentences.culprits(found)[:3]
 with st.container(border=True):

@@ -3,10 +3,12 @@
 import streamlit as st
 
 from engine import figures, sentences
+from engine.text_files import figure_text
 from pages.components.comparison_table import show_table
 from pages.components.evaluation import evaluation_or_wait, key_of, show_notes
 from pages.components.figures import kept_figure, show_figure, show_picking_figure
 from pages.components.one_picture import show_picture
+from pages.components.problems import plain
 
 MOST_ROWS = 40
 
@@ -14,7 +16,7 @@ evaluation = evaluation_or_wait()
 comparison = evaluation.comparison
 key = key_of(evaluation)
 names = [variant.variant for variant in comparison.variants]
-st.title(sentences.logits_headline(comparison))
+st.title(plain(sentences.logits_headline(comparison)))
 show_notes(comparison)
 show_table(comparison)
 with st.container(border=True):
@@ -46,7 +48,8 @@ with st.container(border=True):
     rows = figures.worst_rows(evaluation, MOST_ROWS)
     points = show_picking_figure(figures.difference_heatmap(evaluation, rows), "heatmap")
     st.caption("Worst first. Click a cell to see that picture's logits.")
-    start = comparison.pictures.index(points[0]["y"]) if points else rows[0]
+    shown_as = [figure_text(name) for name in comparison.pictures]
+    start = shown_as.index(points[0]["y"]) if points else rows[0]
     row = st.selectbox(
         "Picture",
         rows,

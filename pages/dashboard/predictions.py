@@ -8,7 +8,7 @@ from engine.types import ORIGINAL
 from pages.components.evaluation import disagreement, evaluation_or_wait, margins, show_notes
 from pages.components.gallery import show_gallery
 from pages.components.picture_source import choose_pictures
-from pages.components.problems import no_run_yet
+from pages.components.problems import no_run_yet, plain
 from pages.components.session import current_run
 
 WORST, MARGIN, NAME = "Most disagreement first", "Lowest margin first", "By name"
@@ -20,7 +20,7 @@ choose_pictures()
 evaluation = evaluation_or_wait()
 comparison = evaluation.comparison
 with headline:
-    st.title(sentences.predictions_headline(comparison))
+    st.title(plain(sentences.predictions_headline(comparison)))
     if comparison.variants:
         worst = min(comparison.variants, key=lambda v: v.top1_agreement)
         st.caption(sentences.evidence(worst.top1_agreement_interval, len(comparison.pictures)))

@@ -8,6 +8,7 @@ from engine import sentences
 from engine.glossary import GLOSSARY
 from engine.manifest import FILE_NAME
 from engine.runs import LOGS, ONNX_FILE
+from engine.text_files import defused_table
 from pages.components.identity_card import show_card
 from pages.components.lowerings import show_lowerings
 from pages.components.problems import no_run_yet, plain
@@ -18,10 +19,10 @@ if run is None:
     no_run_yet()
 assert run is not None
 manifest = run.manifest
-st.title(sentences.details_headline(manifest))
+st.title(plain(sentences.details_headline(manifest)))
 st.caption(f"Made {manifest.created_at[:16].replace('T', ' ')} UTC in {plain(str(run.folder))}")
 if (note := sentences.opset_note(manifest)) is not None:
-    st.caption(note)
+    st.caption(plain(note))
 names = [artifact.variant for artifact in run.artifacts]
 chosen = st.pills("Variant", names, default=names[0], required=True)
 if chosen is not None:
@@ -34,7 +35,7 @@ left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     st.subheader("Made with")
     versions = pd.DataFrame(manifest.versions.items(), columns=["package", "version"])
-    st.dataframe(versions, hide_index=True, width="stretch")
+    st.dataframe(defused_table(versions), hide_index=True, width="stretch")
 with right.container(border=True, height="stretch"):
     st.subheader("Files of the run")
     for name in (FILE_NAME, ONNX_FILE):
@@ -46,7 +47,9 @@ with right.container(border=True, height="stretch"):
         st.json(plain_manifest, expanded=1)
     with st.expander("Logs of the converters", icon=":material/article:"):
         for log in sorted((run.folder / LOGS).glob("*.log")):
-            st.caption(log.name)
+            if log.is_symlink():
+                continue  # a log of ours is a file
+            st.caption(plain(log.name))
             st.code(log.read_text(errors="replace")[-20_000:] or "(nothing was printed)")
 with st.expander("What the words mean", icon=":material/menu_book:"):
     st.markdown("\n".join(f"- **{term}**: {meaning}" for term, meaning in GLOSSARY.items()))

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import struct
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def test_code_is_never_run(tmp_path: Path) -> None:
     (tmp_path / "bare.pth").write_bytes(pickle.dumps(Command(marker)))
     torch.save({"state_dict": Command(marker)}, tmp_path / "zipped.pth")
     for name in ("bare.pth", "zipped.pth"):
-        with pytest.raises(ModelError, match="expected a state dict"):
+        with pytest.raises(ModelError, match=r"asks for more than tensors \(.*pathlib\."):
             read_state_dict(tmp_path / name)
     assert not marker.exists()
     pickle.loads((tmp_path / "bare.pth").read_bytes())
@@ -87,6 +88,45 @@ def test_whole_networks_and_scripts_are_refused(tmp_path: Path) -> None:
     torch.save(build(3), tmp_path / "network.pth")
     with pytest.raises(ModelError, match="could run code"):
         read_state_dict(tmp_path / "network.pth")
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_programs_are_refused_with_the_way_to_convert(tmp_path: Path) -> None:
+    torch.jit.save(torch.jit.trace(build(3), torch.zeros(1, 4)), str(tmp_path / "script.pth"))
+    with pytest.raises(ModelError, match=r"a TorchScript program.*torch\.jit\.load"):
+        read_state_dict(tmp_path / "script.pth")
+    exported = torch.export.export(build(3), (torch.zeros(1, 4),))
+    torch.export.save(exported, tmp_path / "program.pt2")
+    (tmp_path / "program.pt2").rename(tmp_path / "program.pth")
+    with pytest.raises(ModelError, match=r"an exported program.*torch\.export\.load"):
+        read_state_dict(tmp_path / "program.pth")
+
+
+def test_the_older_format_of_torch_is_read(tmp_path: Path, state: Any) -> None:
+    torch.save(state, tmp_path / "c.pth", _use_new_zipfile_serialization=False)
+    assert list(read_state_dict(tmp_path / "c.pth")) == list(state)
+
+
+def test_claims_that_cost_nothing_are_refused(tmp_path: Path, state: Any) -> None:
+    huge = torch.zeros(1).expand(1 << 40, 3)
+    torch.save(state | {"2.weight": huge}, tmp_path / "c.pth")
+    with pytest.raises(ModelError, match=r"3,298,\d+,\d+,\d+ numbers"):
+        read_state_dict(tmp_path / "c.pth")
+    torch.save(state | {"2.weight": torch.eye(3).to_sparse()}, tmp_path / "c.pth")
+    with pytest.raises(ModelError, match=r"2\.weight, which is sparse"):
+        read_state_dict(tmp_path / "c.pth")
+
+
+def test_a_packed_zip_is_refused(tmp_path: Path, state: Any) -> None:
+    torch.save(state, tmp_path / "c.pth")
+    with (
+        zipfile.ZipFile(tmp_path / "c.pth") as plain,
+        zipfile.ZipFile(tmp_path / "d.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in plain.namelist():
+            packed.writestr(name, plain.read(name))
+    with pytest.raises(ModelError, match="packed entries"):
+        read_state_dict(tmp_path / "d.pth")
 
 
 @pytest.mark.parametrize(

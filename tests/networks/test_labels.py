@@ -16,7 +16,13 @@ def test_one_a_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "found"),
-    [(b"a\nb\n", "2 lines"), (b"a\n\nb\n", "line 2 of them empty"), (b"\xff\xfe", "UTF-8")],
+    [
+        (b"a\nb\n", "2 lines"),
+        (b"a\n\nb\n", "line 2 of them empty"),
+        (b"\xff\xfea", "UTF-16"),
+        (b"\xe4", "UTF-8"),
+        (b"a\x1b[2J\nb", "control"),
+    ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
     file = tmp_path / "labels.txt"

@@ -94,11 +94,65 @@ def test_weights_outside_the_file_are_refused(tmp_path: Path) -> None:
         read_onnx(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"random bytes", b"\x08\x08" * 50])
-def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "an empty file"),
+        (b"random bytes", "bytes that are no ONNX model"),
+        (b"\x08\x08" * 50, "bytes that are no ONNX model"),
+        (b"\x20\x00\x00\x00TFL3", "a TFLite file"),
+        (b"\x80\x02K\x01.", "a Python pickle"),
+        (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, content: bytes, found: str) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
-    with pytest.raises(ModelError, match=r"Reading m\.onnx: got bytes that are no ONNX model"):
+    with pytest.raises(ModelError, match=rf"Reading m\.onnx: got {found}"):
         read_onnx(tmp_path / "m.onnx")
+
+
+def hidden_tensor(place: str) -> onnx.ModelProto:
+    """A model with a tensor in another file, at a place that a look at initializers misses."""
+    model = mean_model([1, 3, 8, 8])
+    outside = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[1])
+    outside.data_location = TensorProto.EXTERNAL
+    outside.external_data.add(key="location", value="/etc/hostname")
+    constant = helper.make_node("Constant", [], ["c"], value=outside)
+    if place == "attribute":
+        model.graph.node.append(constant)
+    elif place == "subgraph":
+        inner = helper.make_graph([constant], "inner", [], [])
+        model.graph.node.append(
+            helper.make_node("If", ["x"], ["z"], then_branch=inner, else_branch=inner)
+        )
+    elif place == "initializer of a subgraph":
+        inner = helper.make_graph([], "inner", [], [], [outside])
+        model.graph.node.append(
+            helper.make_node("If", ["x"], ["z"], then_branch=inner, else_branch=inner)
+        )
+    elif place == "sparse":
+        model.graph.sparse_initializer.add().values.CopyFrom(outside)
+    else:
+        model.functions.add(name="f", domain="d").node.append(constant)
+    return model
+
+
+@pytest.mark.parametrize(
+    "place", ["attribute", "subgraph", "initializer of a subgraph", "sparse", "function"]
+)
+def test_tensors_outside_are_found_wherever_they_hide(tmp_path: Path, place: str) -> None:
+    with pytest.raises(ModelError, match=r"kept in another file \('/etc/hostname'\)"):
+        read_onnx(saved(hidden_tensor(place), tmp_path))
+
+
+def test_custom_operators_are_named_wherever_they_hide(tmp_path: Path) -> None:
+    model = mean_model([1, 3, 8, 8])
+    inner = helper.make_graph([helper.make_node("Evil", [], ["c"], domain="my.ops")], "i", [], [])
+    model.graph.node.append(
+        helper.make_node("If", ["x"], ["z"], then_branch=inner, else_branch=inner)
+    )
+    with pytest.raises(ModelError, match=r"my\.ops\.Evil"):
+        read_onnx(saved(model, tmp_path))
 
 
 def newer(nodes: list[onnx.NodeProto]) -> onnx.ModelProto:

@@ -71,6 +71,28 @@ def test_what_onnx_runtime_refuses_is_a_model_error() -> None:
         pass
 
 
+def test_models_without_logits_are_model_errors() -> None:
+    value = helper.make_tensor_value_info
+    node = helper.make_node("ReduceMean", ["x"], ["y"], keepdims=0)
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [value("x", TensorProto.FLOAT, [2, 3, 4, 4])],
+        [value("y", TensorProto.FLOAT, [])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    pictures = np.zeros((2, 4, 4, 3), np.float32)
+    with (
+        OnnxRunner(model.SerializeToString()) as runner,
+        pytest.raises(ModelError, match=r"an output of shape \(\) for 2 pictures"),
+    ):
+        runner.infer(pictures)
+    del graph.output[:]
+    model.graph.CopyFrom(graph)
+    with pytest.raises(ModelError), OnnxRunner(model.SerializeToString()):
+        pass
+
+
 def test_layouts() -> None:
     assert in_layout(PICTURES, "NCHW").shape == (3, 3, 2, 2)
     assert in_layout(PICTURES, "NCHW")[1, 2, 0, 1] == PICTURES[1, 0, 1, 2]

@@ -1,0 +1,163 @@
+"""What a checkpoint asks for, found without loading it: tensors alone, or refused.
+
+The defence is that tensors are all that is ever loaded (``weights_only=True``, safetensors). This
+looks first, so that nothing at all is unpickled of a file that asks for more, and so that a
+person is told what it asks for.
+"""
+
+from __future__ import annotations
+
+import pickletools
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from engine.errors import ModelError
+from engine.file_kinds import PICKLE, UNKNOWN, FileKind, kind_of
+from engine.limits import LIMITS
+
+STAGE = "Reading the checkpoint"
+_LEGACY_PICKLES = 5  # magic number, protocol, system, object, keys of storages
+_MOST_ENTRIES = 100_000
+_TENSORS = re.compile(
+    r"collections\.OrderedDict|torch\.\w*Storage|torch\.storage\.\w+|torch\.Size|torch\.device"
+    r"|torch\.(?:b?float|u?int|complex)\d+|torch\.bool|torch\._utils\._rebuild_\w+"
+    r"|torch\.nn\.parameter\.Parameter"
+)
+_STRINGS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE", "STRING", "BINSTRING"}
+
+
+def demand_tensors(path: Path) -> FileKind:
+    """Refuse a checkpoint that asks for anything but tensors, or for too much.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its kind: ``torch zip``, ``pickle`` (the older format of torch.save) or ``safetensors``.
+
+    Raises:
+        ModelError: It is something else, asks for code, or is too large.
+    """
+    size = path.stat().st_size
+    if size > LIMITS.model_bytes:
+        raise refused(path, f"{size / 1e9:.2f} GB", f"at most {LIMITS.model_bytes / 1e9:.2f} GB")
+    kind = kind_of(path)
+    if kind.name == "safetensors":
+        return kind
+    if kind.name == "torch zip":
+        _demand_plain_zip(path)
+        wanted = _wanted_by_zip(path)
+    elif kind.name == "pickle":
+        wanted = _wanted_by_pickles(path)
+    else:
+        kind = PICKLE if kind is UNKNOWN and _is_pickle(path) else kind
+        words = "bytes that are no checkpoint" if kind is UNKNOWN else kind.words
+        raise refused(path, words, todo=kind.todo)
+    if wanted:
+        raise refused(path, _in_words(wanted))
+    return kind
+
+
+def _is_pickle(path: Path) -> bool:
+    """Whether bytes without a pickle's mark are one all the same, as those of protocol 0 are."""
+    with path.open("rb") as file:
+        try:
+            return any(opcode.name == "REDUCE" for opcode, _, _ in pickletools.genops(file))
+        except (ValueError, EOFError, OverflowError, MemoryError):
+            return False
+
+
+def _demand_plain_zip(path: Path) -> None:
+    """torch.save packs nothing, so nothing may grow when it is read."""
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    packed = [entry for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
+    if packed:
+        raise refused(path, f"packed entries, such as {packed[0].filename!r}")
+    total = sum(entry.file_size for entry in entries)
+    if len(entries) > _MOST_ENTRIES or total > LIMITS.model_bytes:
+        raise refused(path, f"{len(entries)} entries of {total / 1e9:.2f} GB in all")
+
+
+def _wanted_by_zip(path: Path) -> list[str]:
+    import torch
+
+    try:
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+    except Exception as error:  # a pickle that torch.save does not write, or a damaged one
+        found = _named_in_zip(path)
+        if found:
+            return found
+        raise refused(path, f"a damaged checkpoint ({error})") from error
+
+
+def _named_in_zip(path: Path) -> list[str]:
+    """What the pickle of a zip asks for that is no part of a tensor."""
+    with zipfile.ZipFile(path) as archive:
+        main = next(e for e in archive.infolist() if e.filename.endswith("data.pkl"))
+        try:
+            with archive.open(main) as file:
+                return _beyond_tensors(file)
+        except (zipfile.BadZipFile, OSError, NotImplementedError, RuntimeError):
+            return []
+
+
+def _beyond_tensors(file: IO[bytes]) -> list[str]:
+    return sorted({name for name in _named(file) if not _TENSORS.fullmatch(name)})
+
+
+def _wanted_by_pickles(path: Path) -> list[str]:
+    found: set[str] = set()
+    with path.open("rb") as file:
+        for _ in range(_LEGACY_PICKLES):
+            found.update(_beyond_tensors(file))
+    return sorted(found)
+
+
+def _named(file: IO[bytes]) -> Iterator[str]:
+    """Modules and names that a pickle asks for, up to its end or to where it is damaged."""
+    recent: list[str] = []
+    memo: dict[int, str] = {}
+    try:
+        for opcode, argument, _ in pickletools.genops(file):
+            kind = opcode.name
+            if kind in {"GLOBAL", "INST"}:
+                yield str(argument).replace(" ", ".", 1)
+            elif kind == "STACK_GLOBAL":
+                yield ".".join(recent[-2:]) or "a name made while it runs"
+            elif kind in {"EXT1", "EXT2", "EXT4"}:
+                yield "an extension of the pickle registry"
+            elif kind in {"MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT"}:
+                memo[len(memo) if argument is None else int(argument)] = recent[-1]
+            else:
+                known = kind in {"BINGET", "LONG_BINGET", "GET"}
+                text = memo.get(int(argument or 0), "") if known else str(argument)
+                recent = [*recent[-1:], text if known or kind in _STRINGS else f"<{kind}>"]
+    except (ValueError, EOFError, OverflowError, MemoryError, IndexError):
+        return
+
+
+def _in_words(wanted: list[str]) -> str:
+    shown = ", ".join(wanted[:3]) + (f" and {len(wanted) - 3} more" if len(wanted) > 3 else "")
+    return f"a file that asks for more than tensors ({shown}); opening it could run code"
+
+
+def refused(
+    path: Path,
+    got: str,
+    expected: str = "a state dict saved by torch.save or safetensors",
+    todo: str = "",
+) -> ModelError:
+    """The error for a file that is no checkpoint."""
+    return ModelError(
+        f"{STAGE} {path.name}",
+        got=got,
+        expected=expected,
+        todo=todo
+        or "Where you trust it, save its tensors alone: "
+        "torch.save(model.state_dict(), 'weights.pth') or "
+        "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors').",
+    )

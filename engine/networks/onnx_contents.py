@@ -1,0 +1,77 @@
+"""Everything that an ONNX model holds, at any depth: tensors hide in attributes and subgraphs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from engine.errors import ModelError
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def nodes_of(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
+    """Every node: of the graph, of graphs within nodes, and of the model's own functions."""
+    yield from _nodes_in(model.graph.node)
+    for function in model.functions:
+        yield from _nodes_in(function.node)
+
+
+def _nodes_in(nodes: object) -> Iterator[onnx.NodeProto]:
+    # A stack, since protobuf nests deeper than Python calls may.
+    waiting = list(nodes)  # type: ignore[call-overload]
+    while waiting:
+        node = waiting.pop()
+        yield node
+        for attribute in node.attribute:
+            for graph in (attribute.g, *attribute.graphs):
+                waiting.extend(graph.node)
+
+
+def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
+    """Every tensor: initializers of all graphs, dense and sparse, and those in attributes."""
+    yield from _initializers(model.graph)
+    for training in model.training_info:
+        yield from _initializers(training.initialization)
+        yield from _initializers(training.algorithm)
+    for node in nodes_of(model):
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
+            for graph in (attribute.g, *attribute.graphs):
+                yield from _initializers(graph)
+
+
+def _initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+
+
+def demand_self_contained(model: onnx.ModelProto, stage: str) -> None:
+    """Refuse a model that keeps tensors in other files, which could be any file of the machine.
+
+    Args:
+        model: As it was read, without what lies outside.
+        stage: What is being done, for the message.
+
+    Raises:
+        ModelError: One tensor or more lies outside.
+    """
+    outside = [
+        tensor
+        for tensor in tensors_of(model)
+        if tensor.data_location == tensor.EXTERNAL or tensor.external_data
+    ]
+    if not outside:
+        return
+    places = sorted({e.value for t in outside for e in t.external_data if e.key == "location"})
+    shown = ", ".join(repr(place[:80]) for place in places[:3]) or "a place that is not named"
+    raise ModelError(
+        stage,
+        got=f"{len(outside)} weights kept in another file ({shown})",
+        expected="one file that holds everything",
+        todo="Save it with onnx.save_model(onnx.load(path), path, save_as_external_data=False).",
+    )

@@ -1,0 +1,88 @@
+"""Pictures dropped on a page, one by one or in a zip: kept, or refused with a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from engine.errors import PictureError
+from engine.images import PICTURE_SUFFIXES, Picture, described_picture
+from engine.limits import pictures_note
+from engine.picture_zips import is_zip, zipped_pictures
+from pages.components import session
+from pages.components.problems import plain, told
+
+_MOST_WARNINGS = 5
+_SEEN = "qlab_seen_uploads"
+
+
+@dataclass(slots=True)
+class _Found:
+    """What a dropped file held: pictures that are kept, notes, and what was refused."""
+
+    pictures: list[Picture] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problems: list[PictureError] = field(default_factory=list)
+
+
+def uploaded_pictures(label: str, key: str) -> tuple[Picture, ...]:
+    """Show the place to drop pictures, and what became of those dropped.
+
+    Args:
+        label: Of the widget.
+        key: Of the widget.
+
+    Returns:
+        The pictures that can be used, each once.
+    """
+    files = st.file_uploader(
+        label,
+        type=[*sorted(ending[1:] for ending in PICTURE_SUFFIXES), "zip"],
+        accept_multiple_files=True,
+        key=key,
+    )
+    st.caption(pictures_note())
+    found = [_found(file) for file in files]
+    problems = [str(problem) for one in found for problem in one.problems]
+    for problem in problems[:_MOST_WARNINGS]:
+        st.warning(plain(problem), icon=":material/broken_image:")
+    if len(problems) > _MOST_WARNINGS:
+        st.warning(f"{len(problems) - _MOST_WARNINGS} more pictures were left out.")
+    for note in [note for one in found for note in one.notes][:_MOST_WARNINGS]:
+        st.caption(plain(note))
+    return tuple({picture.sha256: picture for one in found for picture in one.pictures}.values())
+
+
+def _found(file: UploadedFile) -> _Found:
+    """What a file holds; looked into once, not with every click."""
+    seen: dict[str, _Found] = st.session_state.setdefault(_SEEN, {})
+    known = seen.get(file.file_id)
+    if known is None or not all(picture.path.exists() for picture in known.pictures):
+        known = seen[file.file_id] = _looked_into(file.name, file.getvalue())
+    return known
+
+
+def _looked_into(name: str, content: bytes) -> _Found:
+    found = _Found()
+    try:
+        for inner, data in _contents(name, content):
+            try:
+                described = described_picture(data, inner)
+            except PictureError as error:
+                found.problems.append(error)
+            else:
+                with told():
+                    found.pictures.append(session.keep_upload(inner, data))
+                found.notes.extend(described.notes)
+    except PictureError as error:
+        found.problems.append(error)
+    return found
+
+
+def _contents(name: str, content: bytes) -> Iterable[tuple[str, bytes]]:
+    if not is_zip(content):
+        return [(name, content)]
+    return ((picture.name, picture.content) for picture in zipped_pictures(content, name))

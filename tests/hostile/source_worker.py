@@ -1,0 +1,34 @@
+"""A worker with one more task: find a person's model as a conversion does, and run it once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine import pipeline, worker
+from engine.requests import ModelChoice, PreprocessChoice
+
+
+def source(choice: ModelChoice, report: Callable[[Any], None]) -> bool:
+    """The first stage of a conversion."""
+    from engine.conversion import check_inputs, check_reference
+    from engine.networks.source import OnnxSource
+    from engine.run.onnx_runner import OnnxRunner
+    from engine.run.torch_runner import TorchRunner
+    from engine.sources import model_source
+
+    small = PreprocessChoice(input_size=None if choice.onnx else 64)
+    found = model_source(choice, small)
+    if isinstance(found, OnnxSource):
+        runner: Any = OnnxRunner(found.file, layout=found.layout)
+    else:
+        runner = TorchRunner(found.build)
+    with runner:
+        check_reference("first stage", runner.infer(check_inputs(found.preprocess)))
+    return True
+
+
+if __name__ == "__main__":
+    pipeline.source = source  # type: ignore[attr-defined]
+    worker.TASKS["source"] = (ModelChoice, "source")
+    worker.main()

@@ -1,0 +1,58 @@
+"""Workers that eat memory, hang or fork, ten times each."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from engine import jobs, worker_watch
+from engine.jobs import Worker
+from engine.limits import LIMITS
+from tests.hostile.rows import Noted, Row, Scaled
+from tests.misbehaving_worker import Deed
+
+pytestmark = pytest.mark.hostile
+
+
+def lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+KINDS = (("eat", "eat_elsewhere"), ("hang", "spin", "stop"), ("fork", "leave_behind"))
+
+
+def test_they_are_ended_and_the_next_request_is_served(
+    scaled: Scaled, noted: Noted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = Row("workers that eat, hang or fork", scaled(30), noted)
+    monkeypatch.setattr(
+        jobs, "WORKER_COMMAND", (sys.executable, "-P", "-m", "tests.misbehaving_worker")
+    )
+    total = psutil.virtual_memory().total
+    small = replace(LIMITS, worker_memory_share=300e6 / total, worker_processes=20)
+    monkeypatch.setattr(worker_watch, "LIMITS", small)
+    for number, rng in row.cases():
+        deed = rng.choice(KINDS[number % 3])
+        pids = tmp_path / f"pids{number}"
+        pids.touch()
+        amount = rng.randrange(30, 300)
+        started = time.monotonic()
+        with row.tried(f"{number} {deed}", "NOT ENDED"), Worker(silent_seconds=3) as worker:
+            worker.run("do", Deed(deed, str(pids), amount), dict[str, Any])
+        assert time.monotonic() - started < 20, deed
+        left = [int(line) for line in pids.read_text().split()]
+        assert not [pid for pid in left if lives(pid)], deed
+        with Worker() as worker:
+            assert worker.run("do", Deed("surroundings"), dict[str, Any])["folder"]
+    row.check()
+    assert "NOT ENDED" not in row.outcomes
+    assert not [child for child in psutil.Process().children(recursive=True) if lives(child.pid)]

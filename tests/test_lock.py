@@ -1,0 +1,25 @@
+"""The lock holds what requirements.txt pins, with a hash each."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+_PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s#]+)", re.MULTILINE)
+
+
+def pins(file: str) -> dict[str, str]:
+    found = _PIN.findall((ROOT / file).read_text())
+    return {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in found}
+
+
+def test_every_pin_is_locked_at_its_version() -> None:
+    locked = pins("requirements.lock")
+    for name, version in pins("requirements.txt").items():
+        assert locked[name].partition("+")[0] == version, f"{name}: run make lock"
+
+
+def test_every_package_has_a_hash() -> None:
+    text = (ROOT / "requirements.lock").read_text()
+    assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}\n", text)) == len(pins("requirements.lock"))
