@@ -1,5 +1,6 @@
 # make run    the dashboard        make test   the tests
 # make share  the dashboard for others, behind a password: docs/sharing.md
+# make test-hostile  attacks, in a suite of their own
 # make lint   style and types      make bench  ours beside other converters
 # make coverage [MODELS=a,b]       docs/coverage.md: what converts
 PYTHON ?= python3.11
@@ -7,8 +8,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: setup setup-dev setup-litert-torch run share test test-hostile lint format bench bench-peers bench-conversion
-.PHONY: coverage screenshots clean
+.PHONY: setup setup-dev setup-litert-torch run share test test-hostile lint format
+.PHONY: bench bench-peers bench-conversion coverage screenshots sbom lock clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -35,10 +36,7 @@ share: setup
 test: setup-dev lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-HOSTILE_SCALE ?= 1
-test-hostile: setup-dev
-	$(BIN)/pytest -m hostile --hostile-scale $(HOSTILE_SCALE) --timeout 1500 tests/hostile
-
+# Files, processes and sessions that mean harm; one table at the end.
 HOSTILE_SCALE ?= 1
 test-hostile: setup-dev
 	$(BIN)/pytest -m hostile --hostile-scale $(HOSTILE_SCALE) --timeout 1500 tests/hostile
@@ -83,7 +81,6 @@ screenshots: setup-dev
 setup-litert-torch: .venv-bench-litert-torch/.installed
 
 # What `make run` is made of: with hashes, and as a bill for tools that look for known holes.
-.PHONY: sbom lock
 lock: setup
 	$(BIN)/python tools/lock.py requirements.txt requirements.lock
 
