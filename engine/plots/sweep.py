@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from engine import formats
 from engine.palette import NEUTRAL, Dash, Symbol, style_of
 from engine.plots.frame import framed, noted
-from engine.sweeps.records import Sweep
+from engine.sweeps.records import Sweep, SweepGroup
 from engine.sweeps.sentences import best_method, enough, enough_sentence, line
 
 _HEIGHT = 420
@@ -58,28 +58,8 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
             told.append(f"{method}: rms {formats.logits(rms)}, beyond this figure")
             continue
         hue = style_of(recipe).hue if method == best else NEUTRAL
-        symbol, dash = _LOOKS[method]
-        figure.add_trace(
-            go.Scatter(
-                x=[counts.index(group.count) + shift for group in finite],
-                y=[group.rms.mean for group in finite],
-                error_y={
-                    "type": "data",
-                    "array": [_bar(group.rms.deviation) for group in finite],
-                    "thickness": 1.5,
-                    "width": 4,
-                },
-                mode="lines+markers",
-                name=method,
-                marker={"color": hue, "symbol": symbol, "size": 9},
-                line={"color": hue, "dash": dash, "width": 2.5 if method == best else 1.5},
-                customdata=[(group.count, group.kl.mean, len(group.cells)) for group in finite],
-                hovertemplate=(
-                    f"{method}, %{{customdata[0]}} pictures<br>rms %{{y:.4f}}, "
-                    "KL %{customdata[1]:.2g}, %{customdata[2]} seeds<extra></extra>"
-                ),
-            )
-        )
+        places = [counts.index(group.count) + shift for group in finite]
+        figure.add_trace(_trace(method, finite, places, hue, 2.5 if method == best else 1.5))
     _label(figure, recipe, best)
     _mark(figure, counts, enough(line(sweep, recipe, best)))
     figure.update_xaxes(
@@ -93,8 +73,34 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
         height=_HEIGHT,
     )
     title = {"text": enough_sentence(sweep, recipe), "font": {"size": 16}, "x": 0, "xref": "paper"}
-    figure.update_layout(title=title, margin_t=56, margin_r=130)
+    legend = {"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0}
+    figure.update_layout(title=title, margin_t=56, showlegend=True, legend=legend)
     return noted(figure, told)
+
+
+def _trace(
+    method: str, groups: list[SweepGroup], places: list[float], hue: str, width: float
+) -> go.Scatter:
+    symbol, dash = _LOOKS[method]
+    return go.Scatter(
+        x=places,
+        y=[group.rms.mean for group in groups],
+        error_y={
+            "type": "data",
+            "array": [_bar(group.rms.deviation) for group in groups],
+            "thickness": 1.5,
+            "width": 4,
+        },
+        mode="lines+markers",
+        name=method,
+        marker={"color": hue, "symbol": symbol, "size": 9},
+        line={"color": hue, "dash": dash, "width": width},
+        customdata=[(group.count, group.kl.mean, len(group.cells)) for group in groups],
+        hovertemplate=(
+            f"{method}, %{{customdata[0]}} pictures<br>rms %{{y:.4f}}, "
+            "KL %{customdata[1]:.2g}, %{customdata[2]} seeds<extra></extra>"
+        ),
+    )
 
 
 def _bar(deviation: float) -> float:
@@ -102,22 +108,18 @@ def _bar(deviation: float) -> float:
 
 
 def _label(figure: go.Figure, recipe: str, best: str) -> None:
-    """Name the lines at their right ends, those that end close together below each other."""
-    ends = [(trace.y[-1], trace.x[-1], trace.name) for trace in figure.data if len(trace.y)]
-    if not ends:
-        return
-    tallest = max(max(value for trace in figure.data for value in trace.y), 1e-12)
-    gap, height = 0.055 * tallest, math.inf
-    for value, place, method in sorted(ends, reverse=True):
-        height = min(value, height - gap)
+    """Name the best line at its end; lines lie too close for names of their own."""
+    (end,) = [trace for trace in figure.data if trace.name == best]
+    if len(end.y):
         figure.add_annotation(
-            x=place,
-            y=height,
-            text=f"<b>{method}</b>" if method == best else method,
-            font={"color": style_of(recipe).hue if method == best else NEUTRAL},
+            x=end.x[-1],
+            y=end.y[-1],
+            text=f"<b>{best}</b>",
+            font={"color": style_of(recipe).hue},
             showarrow=False,
-            xanchor="left",
-            xshift=12,
+            xanchor="right",
+            yanchor="top",
+            yshift=-10,
         )
 
 

@@ -127,10 +127,13 @@ def found_for(run: Run, plan: Plan | None) -> Sweep | None:
 def show_sweep(found: Sweep, recipe: str) -> None:
     """Show the plot and the table of one recipe."""
     with st.container(border=True):
-        st.plotly_chart(plots.calibration_counts(found, recipe), key="calibration_counts")
+        # The figure's title is the page's.
+        figure = plots.calibration_counts(found, recipe).update_layout(title_text="", margin_t=24)
+        st.plotly_chart(figure, key="calibration_counts")
         st.caption(
             "Mean over the choices of pictures, with their standard deviation. Enough is the "
-            "number from which on no choice is more than 5 % worse than the most pictures are."
+            "number from which on no choice's rms is more than 5 % (its KL divergence 10 %) above "
+            "the mean with the most pictures."
         )
         st.markdown(plain(method_sentence(found, recipe)))
     for note in notes(found):
