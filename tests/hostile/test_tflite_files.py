@@ -55,7 +55,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReusedWorker]:
 def test_changed_files(
     scaled: Scaled, noted: Noted, tmp_path: Path, photos: Path, workers: ReusedWorker
 ) -> None:
-    row = Row("mutated .tflite", scaled(950), noted)
+    row = Row("mutated .tflite", scaled(970), noted)
     run = tiny_run(tmp_path / "run")
     pictures = pictures_in(photos)[:1]
     whole = seeds_of_mutants(tmp_path)
@@ -84,7 +84,7 @@ def test_changed_files_on_the_command_line(
     monkeypatch: pytest.MonkeyPatch,
     capfd: object,
 ) -> None:
-    row = Row("mutated .tflite, compare --also", scaled(50), noted)
+    row = Row("mutated .tflite, compare --also", scaled(30), noted)
     monkeypatch.setattr(added, "TRIAL_SECONDS", 6.0)
     run = tiny_run(tmp_path / "run")
     whole = seeds_of_mutants(tmp_path)
