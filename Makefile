@@ -28,7 +28,7 @@ run: setup
 ADDRESS ?= 0.0.0.0
 SHARE_OPTIONS ?=
 share: setup
-	$(BIN)/python -m pages.share --address $(ADDRESS) --port $(PORT) $(SHARE_OPTIONS)
+	$(BIN)/python -m pages.components.share --address $(ADDRESS) --port $(PORT) $(SHARE_OPTIONS)
 
 test: setup-dev lint
 	$(BIN)/pytest
