@@ -30,7 +30,7 @@ run: setup
 ADDRESS ?= 0.0.0.0
 SHARE_OPTIONS ?=
 share: setup
-	$(BIN)/python -m pages.share --address $(ADDRESS) --port $(PORT) $(SHARE_OPTIONS)
+	$(BIN)/python -m pages.components.share --address $(ADDRESS) --port $(PORT) $(SHARE_OPTIONS)
 
 # Two processes of one thread each: with two each, torch and TensorFlow get in each other's way.
 test: setup-dev lint

@@ -16,17 +16,18 @@ class Visitor:
     """
 
     def __init__(self, address: str) -> None:
-        self._socket = connect(
+        self._connection = connect(
             address.replace("http:", "ws:") + "/_stcore/stream",
             subprotocols=[Subprotocol("streamlit")],
             max_size=None,
         )
 
     def __enter__(self) -> Visitor:
+        self._socket = self._connection.__enter__()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._socket.close()
+    def __exit__(self, *why: object) -> None:
+        self._connection.__exit__(*why)
 
     def rerun(self, page: str) -> str:
         """Go to a page and wait until it is made; give what it showed as text."""

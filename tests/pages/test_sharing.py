@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 from engine import passwords
 from engine.errors import OptionError
 from engine.runs import OWNERS, Run
-from pages import share
+from pages.components import share
 from pages.components.sharing import (
     ALLOWED_VARIABLE,
     DIGEST_VARIABLE,
@@ -61,6 +61,11 @@ def test_no_page_shows_anything_without_the_password(page: Path, own_store: Path
     assert len(test.text_input) == 1
     assert not test.selectbox
     assert "tiny" not in str(test.main) + str(test.sidebar)
+
+
+def test_streamlit_finds_no_page_by_itself() -> None:
+    # It would show every pages/*.py without app.py, and so without the password.
+    assert list((ROOT / "pages").glob("*.py")) == []
 
 
 @pytest.mark.usefixtures("shared")

@@ -17,7 +17,7 @@ from engine.passwords import digest_of_password
 from pages.components.sharing import ALLOWED_VARIABLE, DIGEST_VARIABLE, SHARED_VARIABLE
 
 PASSWORD_VARIABLE = "QLAB_PASSWORD"
-_ROOT = Path(__file__).resolve().parent.parent
+_ROOT = Path(__file__).resolve().parent.parent.parent
 SETTINGS = {
     "server.enableXsrfProtection": "true",
     "server.enableCORS": "true",
