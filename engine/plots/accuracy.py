@@ -41,7 +41,7 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
                     "thickness": 2,
                 },
                 text=[formats.percent(found.top1)],
-                textposition="top center",
+                textposition="top right",
                 cliponaxis=False,
                 hovertemplate=f"{name}: {formats.percent(found.top1)} right, 95 % interval "
                 f"{formats.interval(interval)}<extra></extra>",
