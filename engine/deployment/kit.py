@@ -25,6 +25,9 @@ from engine.types import ORIGINAL, IntArray, Progress
 SCRIPT = "run_model.py"
 CARD = "MODEL_CARD.md"
 DESCRIPTION = "model.json"
+FILES_TITLE = "What is in the kit"
+"""Heading of the model card's list of files."""
+
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 _WHAT = {
     DESCRIPTION: "shapes, types, scales, preprocessing and tolerance, for programs",

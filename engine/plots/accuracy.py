@@ -41,7 +41,7 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
                     "thickness": 2,
                 },
                 text=[formats.percent(found.top1)],
-                textposition="top center",
+                textposition="top right",
                 cliponaxis=False,
                 hovertemplate=f"{name}: {formats.percent(found.top1)} right, 95 % interval "
                 f"{formats.interval(interval)}<extra></extra>",
@@ -52,8 +52,12 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
     high = max(found.top1_interval.high for found in accuracies.values())
     figure.update_xaxes(range=[low - _ROOM, high + _ROOM], tickformat=".0%")
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    title = "right first answers, 95 % interval (right is better)"
-    return framed(figure, x=title, y="", height=rows_height(len(accuracies)) + 40)
+    return framed(
+        figure,
+        x="right first answers (right is better)",
+        y="",
+        height=rows_height(len(accuracies)) + 40,
+    )
 
 
 def reliability_curve(curves: Mapping[str, Reliability]) -> go.Figure:

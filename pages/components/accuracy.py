@@ -12,6 +12,7 @@ from engine.comparison.comparison import Comparison
 from engine.images import Picture, digest_of
 from engine.networks.labels import label_of
 from engine.runs import Run
+from engine.sentences import FEW_PICTURES
 from engine.types import Accuracy, IntArray
 from pages.components.evaluation import Evaluation
 from pages.components.problems import plain, told
@@ -76,6 +77,8 @@ def show_figures(comparison: Comparison, variant: str) -> None:
         shown = (comparison.reference, variant)
         curves = {name: every[name].reliability for name in shown}
         st.plotly_chart(plots.reliability_curve(curves), key="reliability")
+        few = " So few prove little." if every[variant].pictures < FEW_PICTURES else ""
+        st.caption(f"A larger mark is more pictures, {every[variant].pictures} in all.{few}")
 
 
 def show_table(comparison: Comparison) -> None:

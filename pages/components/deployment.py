@@ -9,7 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from engine import formats, service
-from engine.deployment.kit import CARD, DESCRIPTION, Kit, kit_file, make_kit, text_in
+from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
 from engine.deployment.phone import (
     LARGEST_BYTES,
     PhoneBenchmark,
@@ -31,6 +31,7 @@ from pages.components import jobs, session
 from pages.components.problems import plain, show_problem, told
 
 JOB = "deploy"
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _SNIPPETS = (
     ("Python", "run_model.py", "python"),
@@ -114,9 +115,10 @@ def show_contents(file: Path) -> None:
     titles = ["Model card", *(title for title, _, _ in _SNIPPETS)]
     card, *others = st.tabs(titles)
     # Headings one level down: the page has a first one of its own.
-    # Digests are for the file; here they would make the tables wider than a phone.
-    lines = _DIGEST.sub(r"\1…", text_in(file, CARD)).split("\n")
-    card.markdown("\n".join(f"##{line}" if line.startswith("#") else line for line in lines))
+    # The list of files and the phone's commands stand elsewhere on the page, and whole digests
+    # would make tables wider than a phone. Headings become bold: the page has its own.
+    text = _DIGEST.sub(r"\1…", text_in(file, CARD)).partition(f"## {FILES_TITLE}")[0]
+    card.markdown(_HEADING.sub(r"**\1**", text.partition("\n")[2]))
     for tab, (_, name, language) in zip(others, _SNIPPETS, strict=True):
         tab.caption(name)
         tab.code(text_in(file, name), language=language, height=480)

@@ -88,7 +88,9 @@ def test_the_card_tells_what_was_measured(tmp_path: Path, photos: Path) -> None:
     kit = kit_of(run, photos, tmp_path / "kit")
     card = (kit / "MODEL_CARD.md").read_text()
     assert "| Same first answer | 5 of 5 (95 % interval 56 to 100 %) |" in card
-    assert "| input (NHWC, BGR) | 1 × 4 × 4 × 3 | int8 | 0.0500000007 | 0 |" in card
+    assert "| | input (NHWC, BGR) | output (logits) |" in card
+    assert "| shape | 1 × 4 × 4 × 3 | 1 × 48 |" in card
+    assert "| scale | 0.0500000007 | 0.0500000007 |" in card
     assert "mean 0.1, 0.2, 0.3, std 0.5, 0.6, 0.7" in card
     assert "An output may differ by 1 step;" in card
     assert "100 crops of the sample images (demo calibration), seed 0" in card

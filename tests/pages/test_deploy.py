@@ -33,7 +33,9 @@ def test_a_kit_is_made_shown_and_made_again(run: Run) -> None:
     with zipfile.ZipFile(kit) as archive:
         assert "run_model.py" in archive.namelist()
     assert [tab.label for tab in test.tabs][:2] == ["Model card", "Python"]
-    assert any("### tiny, int8" in element.value for element in test.markdown)
+    (card,) = [m.value for m in test.markdown if "**Golden set**" in m.value]
+    assert "SHA-256 of the weights | `111111111111…`" in card
+    assert "run_model.py" not in card
     next(b for b in test.button if b.label == "Make it again").click().run()
     assert not test.exception
     assert list((run.folder / KITS).glob("*.zip")) == []
