@@ -5,10 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from html import unescape
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
+
+from engine.text_files import defused
 
 
 def figure_csv(figure: go.Figure) -> str:
@@ -28,7 +31,7 @@ def figure_csv(figure: go.Figure) -> str:
     writer.writerow(("series", x, y, "value"))
     for trace in figure.data:
         if trace.hoverinfo != "skip":
-            writer.writerows(_rows(trace))
+            writer.writerows(tuple(map(_cell, row)) for row in _rows(trace))
     return out.getvalue()
 
 
@@ -45,6 +48,11 @@ def _rows(trace: Any) -> Iterator[tuple[object, ...]]:
     xs = trace.x if trace.x is not None else [name] * len(trace.y)
     for x, y in zip(_values(xs), _values(trace.y), strict=True):
         yield name, _plain(x), _plain(y), ""
+
+
+def _cell(value: object) -> object:
+    """Names stand in a figure as HTML; in a table they are text again, and no formula."""
+    return defused(unescape(value)) if isinstance(value, str) else value
 
 
 def _values(values: Sequence[object]) -> Sequence[object]:

@@ -10,7 +10,7 @@ from engine.answers import Evaluation
 from engine.comparison.comparison import Comparison
 from engine.layer_errors.records import LayerErrors
 from engine.reporting.plain import run_report
-from engine.text_files import write_text
+from engine.text_files import defused_table, write_text
 from engine.types import Latency
 
 DEFAULT_NEED = 0.95
@@ -60,7 +60,7 @@ class Report:
         sides = [self.comparison, *([self.against] if self.against is not None else [])]
         parts = []
         for side in sides:
-            frame = side.to_frame().reset_index()
+            frame = defused_table(side.to_frame().reset_index())
             frame.insert(0, "run", side.run)
             parts.append(frame.to_csv(index=False, lineterminator="\n", header=side is sides[0]))
         return "".join(parts)
