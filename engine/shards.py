@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from engine.service import Host
 
-SHARD = 250
-"""Pictures of a shard: seconds of work, and 1 MB of a thousand classes."""
+SHARD = 100
+"""Pictures of a shard: seconds of work, and 0.4 MB of a thousand classes."""
 
 _PREFIX = "shard-"
 
