@@ -307,7 +307,7 @@ def improve(
 
     Args:
         run: A run, or its folder.
-        variant: One of its variants with int8 activations.
+        variant: One of its integer variants.
         on_progress: Called for every step.
 
     Returns:

@@ -26,7 +26,7 @@ def improve(run: Run, variant: str, host: Host) -> Run:
 
     Args:
         run: The run.
-        variant: One of its variants with int8 activations.
+        variant: One of its integer variants.
         host: Gets the worker and its progress.
 
     Returns:
@@ -71,11 +71,11 @@ def improved_name(run: Run, variant: str) -> str:
             todo="Improve " + (", ".join(improvable(run)) or "an int8 variant") + " instead.",
         )
     recipe = recipe_named(variant)
-    if recipe.activations != "int8" or recipe.optimized:
+    if not recipe.calibrated or recipe.optimized:
         raise OptionError(
             _STAGE,
             got=variant,
-            expected="an integer variant with int8 activations that is not optimized yet",
+            expected="an integer variant that is not optimized yet",
             todo="Name " + (" or ".join(improvable(run)) or "int8, after adding it") + ".",
         )
     base, bracket, settings = recipe.name.partition("(")
@@ -85,7 +85,7 @@ def improved_name(run: Run, variant: str) -> str:
 def improvable(run: Run) -> tuple[str, ...]:
     """Variants of a run that can be improved."""
     recipes = [recipe_named(variant) for variant in run.variants]
-    return tuple(r.name for r in recipes if r.activations == "int8" and not r.optimized)
+    return tuple(r.name for r in recipes if r.calibrated and not r.optimized)
 
 
 def improved_layers(run: Run, variant: str) -> tuple[OptimizedLayer, ...]:

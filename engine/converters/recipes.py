@@ -15,9 +15,9 @@ A name says what is stored and computed::
     int8_mixed(rms=0.08)        the same with as few layers as bring the logits' error to 0.08
     int8_mixed(agreement=0.99)  or let 99 % of the answers stay, on calibration pictures
 
-``_optimized`` behind ``int8``, ``uint8`` or ``int8_float_io`` rounds weights, corrects biases and
-chooses ranges anew (`engine.optimization`). Settings of the calibration stand in brackets, with
-commas::
+``_optimized`` behind ``int8``, ``uint8``, ``int8_float_io`` or ``int16x8`` rounds weights, corrects
+biases and chooses ranges anew (`engine.optimization`). Settings of the calibration stand in
+brackets, with commas::
 
     int8(range=mse)                   how ranges follow from the values seen (`RANGE_METHODS`)
     int8_optimized(count=64,seed=1)   pictures, and seed of the choice among them, where they
@@ -222,11 +222,11 @@ def recipe_named(name: str) -> Recipe:
     if found is None or base is None or (mixed and found["optimized"] is not None):
         raise _unknown(name)
     recipe = replace(base, optimized=mixed or found["optimized"] is not None)
-    if recipe.optimized and recipe.activations != "int8":
+    if recipe.optimized and not recipe.calibrated:
         raise OptionError(
             _STAGE,
             got=f"'{name}'",
-            expected="an integer variant with int8 activations before _optimized",
+            expected="an integer variant before _optimized",
             todo=f"Name int8_optimized, or {base.name} as it is.",
         )
     for setting in (found["settings"] or "").split(",") if found["settings"] is not None else ():

@@ -45,7 +45,7 @@ def choose_improvable(run: Run) -> str:
     names = list(improvable(run))
     if not names:
         st.title("No variant of this run can be improved")
-        st.markdown("Variants with int8 activations can: int8, uint8 and int8_float_io.")
+        st.markdown("Integer variants can: int8, uint8, int8_float_io and int16x8.")
         st.page_link("pages/dashboard/convert.py", label="Add one", icon=":material/bolt:")
         st.stop()
     default = "int8" if "int8" in names else names[0]

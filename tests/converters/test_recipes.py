@@ -38,6 +38,7 @@ def test_an_unknown_name_is_refused_with_the_near_one() -> None:
         "int8(range=mse)",
         "int16x8(range=percentile_99.9,count=8,seed=2)",
         "int8_optimized(count=64)",
+        "int16x8_optimized",
         "int8_mixed(k=5)",
         "int8_mixed(rms=0.08)",
         "int8_mixed(agreement=0.99,count=8)",
@@ -65,8 +66,8 @@ def test_a_core_and_a_plain_recipe_keep_the_settings() -> None:
 @pytest.mark.parametrize(
     ("name", "named"),
     [
-        ("float32_optimized", "int8 activations"),
-        ("int16x8_optimized", "int8 activations"),
+        ("float32_optimized", "an integer variant"),
+        ("dynamic_range_optimized", "an integer variant"),
         ("float16(count=3)", "not calibrated"),
         ("int8(range=widest)", "range=widest"),
         ("int8(count=-1)", "count=-1"),

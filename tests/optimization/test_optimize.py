@@ -83,6 +83,18 @@ def test_the_range_of_a_relu6_stays() -> None:
     assert rms(floating, found.float_io, inputs) <= rms(floating, quantized, inputs)
 
 
+def test_int16_activations_keep_their_range_and_get_better_weights() -> None:
+    floating, quantized, inputs = tiny(out_step=1 / 2048, out_zero=0, dtype="int16", shift=SHIFT)
+    found = run(floating, quantized, inputs)
+    assert found.layers[0].done == ("gptq", "bias")
+    assert rms(floating, found.float_io, inputs) < rms(floating, quantized, inputs) / 4
+    before, after = Graph(quantized), Graph(found.float_io)
+    _, weights, bias = after.operators[1].inputs
+    assert after.scale(after.operators[1].output) == before.scale(before.operators[1].output)
+    assert after.dtype(bias) == np.int64
+    assert after.dtype(weights) == np.int8
+
+
 def test_a_layer_that_nothing_improves_is_left_as_it_was() -> None:
     # Weights, bias and range all lie on their grids, and so does every sum: there is no error.
     weights = np.eye(INSIDE, dtype=np.float32)

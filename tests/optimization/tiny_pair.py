@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from engine.tflite_graph import packed
 
-_TYPES = {"float32": 0, "int8": 9, "int32": 2}
+_TYPES = {"float32": 0, "int8": 9, "int32": 2, "int16": 7, "int64": 4}
 _OPTIONS = {
     "CONV_2D": (schema.BuiltinOptions.Conv2DOptions, schema.Conv2DOptionsT),
     "DEPTHWISE_CONV_2D": (
@@ -123,16 +123,24 @@ def float_file(layer: Conv, activation: int = 0) -> bytes:
     return w.file([x], [y])
 
 
-def integer_file(layer: Conv, *, out_step: float, out_zero: int, activation: int = 0) -> bytes:
-    """Input → QUANTIZE → CONV_2D → DEQUANTIZE."""
+def integer_file(
+    layer: Conv,
+    *,
+    out_step: float,
+    out_zero: int,
+    activation: int = 0,
+    dtype: Literal["int8", "int16"] = "int8",
+) -> bytes:
+    """Input → QUANTIZE → CONV_2D → DEQUANTIZE, with activations of a type."""
     out, inside = layer.weights.shape
     shape = (1, SIDE, SIDE, inside)
     w = Writer()
     x = w.tensor("x", shape, "float32")
-    q = w.tensor("q", shape, "int8", steps=[IN_STEP], zero=IN_ZERO)
+    q = w.tensor("q", shape, dtype, steps=[IN_STEP], zero=IN_ZERO)
     k = w.tensor("k", (out, 1, 1, inside), "int8", steps=layer.steps, values=layer.integers)
-    b = w.tensor("b", (out,), "int32", steps=IN_STEP * layer.steps, values=layer.bias_integers)
-    y = w.tensor("y", (1, SIDE, SIDE, out), "int8", steps=[out_step], zero=out_zero)
+    sums = "int32" if dtype == "int8" else "int64"
+    b = w.tensor("b", (out,), sums, steps=IN_STEP * layer.steps, values=layer.bias_integers)
+    y = w.tensor("y", (1, SIDE, SIDE, out), dtype, steps=[out_step], zero=out_zero)
     z = w.tensor("z", (1, SIDE, SIDE, out), "float32")
     w.operator("QUANTIZE", [x], q)
     w.operator("CONV_2D", [q, k, b], y, strideH=1, strideW=1, fusedActivationFunction=activation)
