@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from engine import __version__
@@ -63,6 +65,20 @@ def check_address(address: str) -> None:
 
 
 @contextmanager
+def _no_main_module() -> Iterator[None]:
+    """Let worker processes start without running this process's main script again.
+
+    Under Streamlit that is the dashboard's page, which a spawned process would run as it starts.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
+
+
+@contextmanager
 def connected(address: str, report: Report) -> Iterator[Client]:
     """A client of a cluster for the length of the context.
 
@@ -82,6 +98,7 @@ def connected(address: str, report: Report) -> Iterator[Client]:
     if address == LOCAL:
         with (
             turn(report),
+            _no_main_module(),
             LocalCluster(
                 n_workers=LOCAL_WORKERS,
                 threads_per_worker=1,

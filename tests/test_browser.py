@@ -114,7 +114,7 @@ def test_the_main_job(page: Page) -> None:
     go_to(page, "Convert")
     expect(page.get_by_role("heading", name="became seven TFLite variants")).to_be_visible()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download", exact=False).first.click()
+        page.get_by_role("button", name="Download everything").click()
     assert download.value.path().stat().st_size > 10_000_000
 
     go_to(page, "Pictures")

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import json
 import os
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,9 +84,9 @@ def test_the_network_and_the_pictures_are_handed_over(request_: RouteRequest) ->
 def test_calibration_pictures_come_back_only_if_they_are_the_same(tmp_path: Path) -> None:
     folder = tiny_run(tmp_path / "run").folder
     info = representative_dataset(CalibrationChoice(count=6), SAMPLE_IMAGES).info
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["calibration"] |= {"digest": info.digest, "count": 6}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    known = Run.open(folder).manifest
+    calibration = replace(known.calibration, digest=info.digest, count=6)
+    (folder / "manifest.json").write_bytes(replace(known, calibration=calibration).to_json())
     inputs = route._calibration_inputs(Run.open(folder))
     assert inputs is not None
     assert inputs.shape == (6, SIDE, SIDE, 3)
