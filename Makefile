@@ -82,7 +82,7 @@ setup-litert-torch: .venv-bench-litert-torch/.installed
 
 # What `make run` is made of: with hashes, and as a bill for tools that look for known holes.
 lock: setup
-	$(BIN)/python tools/lock.py requirements.txt requirements.lock
+	$(BIN)/python tools/lock.py requirements.txt requirements-no-deps.txt requirements.lock
 
 sbom: setup-dev
 	mkdir -p build
