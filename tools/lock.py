@@ -2,7 +2,8 @@
 
 ``python tools/lock.py requirements.txt requirements-no-deps.txt requirements.lock`` asks pip what
 it would install, with the versions that are installed here where there are such, so that the lock
-is what was tested. Packages of the second file come without what they say they need. The hashes are of the files for this system: Linux on x86-64, CPython 3.11, a CPU build of torch.
+is what was tested. Packages of the second file come without what they say they need. The hashes are
+of the files for this system: Linux on x86-64, CPython 3.11, a CPU build of torch.
 """
 
 from __future__ import annotations
