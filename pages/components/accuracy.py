@@ -16,6 +16,7 @@ from engine.sentences import FEW_PICTURES
 from engine.types import Accuracy, IntArray
 from pages.components.evaluation import Evaluation
 from pages.components.problems import plain, told
+from pages.components.variant_pills import variant_pills
 
 _HELP = {
     "right": "Pictures whose first answer is the label (top-1).",
@@ -50,11 +51,7 @@ def _compared(
 def choose_variant(comparison: Comparison) -> str:
     """Show the variants."""
     names = [variant.variant for variant in comparison.variants]
-    default = "int8" if "int8" in names else names[0]
-    chosen = st.pills(
-        "Variant", names, default=default, required=True, label_visibility="collapsed"
-    )
-    return chosen or default
+    return variant_pills(names)
 
 
 def accuracies(comparison: Comparison) -> dict[str, Accuracy]:

@@ -29,6 +29,7 @@ from engine.jobs import Job
 from engine.runs import Run
 from pages.components import jobs, session
 from pages.components.problems import plain, show_problem, told
+from pages.components.variant_pills import variant_pills
 
 JOB = "deploy"
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -50,11 +51,7 @@ def choose_variant(run: Run) -> str:
         st.markdown("Their SELECT_TF operators need TensorFlow itself, which a kit cannot bring.")
         st.page_link("pages/dashboard/convert.py", label="Add a variant", icon=":material/bolt:")
         st.stop()
-    default = "int8" if "int8" in names else names[0]
-    chosen = st.pills(
-        "Variant", names, default=default, required=True, label_visibility="collapsed"
-    )
-    return chosen or default
+    return variant_pills(names)
 
 
 def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:

@@ -33,6 +33,7 @@ from pages.components.evaluation import Evaluation
 from pages.components.gallery import show_gallery
 from pages.components.job_button import job_button
 from pages.components.problems import cell, plain
+from pages.components.variant_pills import variant_pills
 
 JOB = "improve"
 LAYERS_JOB = "improve_layers"
@@ -48,17 +49,7 @@ def choose_improvable(run: Run) -> str:
         st.markdown("Integer variants can: int8, uint8, int8_float_io and int16x8.")
         st.page_link("pages/dashboard/convert.py", label="Add one", icon=":material/bolt:")
         st.stop()
-    default = "int8" if "int8" in names else names[0]
-    chosen = st.pills(
-        "Variant",
-        names,
-        default=default,
-        required=True,
-        label_visibility="collapsed",
-        key="improve_variant",
-        persist_state="session",
-    )
-    return chosen or default
+    return variant_pills(names, key="improve_variant", persist_state="session")
 
 
 def show_button(run: Run, variant: str) -> None:

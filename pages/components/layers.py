@@ -13,6 +13,7 @@ from engine.layer_errors.stored import computes_in_integers
 from engine.runs import Run
 from pages.components import jobs
 from pages.components.problems import cell, plain
+from pages.components.variant_pills import variant_pills
 
 JOB = "layers"
 _MOST = 3
@@ -26,11 +27,7 @@ def choose_variant(run: Run) -> str:
         st.markdown("Layers are compared for int8, uint8, int8_float_io and int16x8.")
         st.page_link("pages/dashboard/convert.py", label="Add one", icon=":material/bolt:")
         st.stop()
-    default = "int8" if "int8" in names else names[0]
-    chosen = st.pills(
-        "Variant", names, default=default, required=True, label_visibility="collapsed"
-    )
-    return chosen or default
+    return variant_pills(names)
 
 
 def layers_or_wait(run: Run, variant: str, pictures: tuple[Picture, ...]) -> LayerErrors:

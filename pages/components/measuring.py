@@ -11,6 +11,7 @@ from engine.jobs import Job
 from engine.runs import Run
 from engine.types import Latency
 from pages.components import jobs
+from pages.components.job_button import job_button
 
 JOB = "latency"
 
@@ -52,16 +53,9 @@ def measure_controls(run: Run) -> int:
 
 def offer_measuring(run: Run) -> None:
     """Where nothing is timed yet: a button that times everything, and how far that is."""
-    job = jobs.get(JOB)
-    if job is not None and job.state == "done":
-        jobs.forget(JOB)
-        st.rerun()
-    busy = job is not None and job.active
-    if not busy and st.button("Measure the speed, too", icon=":material/timer:"):
 
-        def work(job: Job[Latency]) -> Latency:
-            return service.measure(run, job)
+    def work(job: Job[Latency]) -> Latency:
+        return service.measure(run, job)
 
-        jobs.start(JOB, "Timing every model on this machine", work)
-        st.rerun()
-    jobs.show(JOB)
+    title = "Timing every model on this machine"
+    job_button(JOB, "Measure the speed, too", title, work, icon=":material/timer:")
