@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine import jobs
+from engine.job_queue import JobQueue
 from engine.store import HOME_VARIABLE
+from engine.turns import slots
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +38,12 @@ def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     home = tmp_path_factory.mktemp("store")
     monkeypatch.setenv(HOME_VARIABLE, str(home))
     return home
+
+
+@pytest.fixture(autouse=True)
+def own_queue(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue for each test, so that work which another left under way holds nobody up."""
+    monkeypatch.setattr(jobs, "QUEUE", JobQueue(slots))
 
 
 @pytest.fixture
