@@ -113,6 +113,11 @@ class Recipe:
         return _named(replace(self, optimized=False)) if self.optimized else self
 
     @property
+    def uncalibrated(self) -> Recipe:
+        """The recipe that differs from this one only in having no settings of the calibration."""
+        return _named(replace(self, count=None, seed=None, range_method="min_max"))
+
+    @property
     def unmixed(self) -> Recipe:
         """The recipe that differs from this one only in having no layer in float32."""
         plain = replace(self, float_layers=0, target_rms=None, target_agreement=None)

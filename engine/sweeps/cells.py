@@ -62,16 +62,9 @@ def make_cells(request: SweepRequest, report: Callable[[Progress], None], worker
 def title(name: str) -> str:
     """What a person reads while a cell is made."""
     recipe = recipe_named(name)
-    return f"{swept_name(recipe)}, {recipe.count} pictures, seed {recipe.seed}, " + (
+    return f"{recipe.uncalibrated.name}, {recipe.count} pictures, seed {recipe.seed}, " + (
         f"ranges by {recipe.range_method}"
     )
-
-
-def swept_name(recipe: Recipe) -> str:
-    """Name of a cell's recipe without the settings that a sweep varies."""
-    stem, _, settings = recipe.name.removesuffix(")").partition("(")
-    own = [part for part in settings.split(",") if part.startswith("k=")]
-    return stem + (f"({own[0]})" if own else "")
 
 
 class Bench:
@@ -140,7 +133,7 @@ class Bench:
         assert recipe.seed is not None
         return SweepCell(
             variant=recipe.name,
-            recipe=swept_name(recipe),
+            recipe=recipe.uncalibrated.name,
             range_method=recipe.range_method,
             count=recipe.count,
             seed=recipe.seed,

@@ -75,7 +75,7 @@ def cell_names(choice: SweepChoice, basis: SweepBasis) -> tuple[str, ...]:
 
 def _swept(name: str) -> Recipe:
     recipe = recipe_named(name)
-    own = (recipe.count, recipe.seed) != (None, None) or recipe.range_method != "min_max"
+    own = recipe != recipe.uncalibrated
     if recipe.calibrated and not own:
         return recipe
     raise _refused(

@@ -97,6 +97,12 @@ def test_a_mixed_recipe_is_made_from_the_optimized_one() -> None:
     assert "3 of its layers in float32" in recipe.summary
 
 
+def test_settings_of_the_calibration_can_be_left_out() -> None:
+    recipe = recipe_named("int8_mixed(rms=0.08,range=mse,count=8,seed=1)")
+    assert recipe.uncalibrated == recipe_named("int8_mixed(rms=0.08)")
+    assert recipe_named("int8").uncalibrated == recipe_named("int8")
+
+
 def test_kinds_of_a_recipe_stand_behind_it() -> None:
     given = ("int16x8", "int8(count=8)", "int8_optimized", "float32", "int8")
     names = [recipe.name for recipe in recipes_named(given)]

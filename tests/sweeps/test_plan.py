@@ -6,7 +6,7 @@ import pytest
 
 from engine.converters.recipes import RANGE_METHODS
 from engine.errors import OptionError
-from engine.sweeps.cells import swept_name, title
+from engine.sweeps.cells import title
 from engine.sweeps.plan import SweepChoice, cell_names
 from tests.sweeps.made_up_sweeps import BASIS
 
@@ -51,7 +51,10 @@ def test_settings_of_a_recipe_of_its_own_stay() -> None:
     )
     from engine.converters.recipes import recipe_named
 
-    assert [swept_name(recipe_named(n)) for n in names] == ["int8_optimized", "int8_mixed(k=3)"]
+    assert [recipe_named(n).uncalibrated.name for n in names] == [
+        "int8_optimized",
+        "int8_mixed(k=3)",
+    ]
     assert title(names[1]) == "int8_mixed(k=3), 8 pictures, seed 2, ranges by entropy"
 
 
