@@ -16,7 +16,7 @@ from engine.jobs import Worker
 from engine.requests import MixedLatencyRequest
 from engine.runs import CURVE, IMPROVED, Run
 from engine.service import Host, convert_request
-from engine.types import Latency, LatencySamples, MixedPoint
+from engine.types import Latency, LatencySamples, MixedPoint, timed_name
 
 _STAGE = "Mixing float32 into an integer variant"
 _MOST_TIMED = 10
@@ -58,11 +58,6 @@ class MixedCurve:
         """Whether every further layer brings the error down."""
         errors = [point.rms for point in self.points]
         return errors == sorted(errors, reverse=True)
-
-
-def timed_name(layers: int) -> str:
-    """What a point of the curve is called among samples of latency."""
-    return f"k={layers}"
 
 
 def mixed_name(

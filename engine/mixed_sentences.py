@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from engine import formats
 from engine.improvement_sentences import layer_title
 from engine.mixed_precision import MixedCurve
@@ -38,13 +40,9 @@ def worth_sentence(curve: MixedCurve, chosen: MixedPoint) -> str | None:
 
 def monotone_sentence(curve: MixedCurve) -> str | None:
     """Why the error rises somewhere along the curve; None where it does not."""
-    if curve.monotone:
+    rises = [after for before, after in pairwise(curve.points) if after.rms > before.rms]
+    if not rises:
         return None
-    rises = [
-        after
-        for before, after in zip(curve.points, curve.points[1:], strict=False)
-        if after.rms > before.rms
-    ]
     return (
         f"The error rises at {', '.join(str(point.layers) for point in rises)} layers: what those "
         "add had made up for roundings elsewhere, to which the integer model was fitted."

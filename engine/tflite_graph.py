@@ -61,6 +61,26 @@ def _names(kind: str) -> dict[int, str]:
     return {number: name for name, number in found if not name.startswith("_")}
 
 
+def operator_code(model: Any, number: int, version: int) -> int:
+    """Place of a built-in operator among a model's codes; added where the model lacks it.
+
+    Args:
+        model: TFLite's own object.
+        number: Of the operator, as in ``BuiltinOperator``.
+        version: Of the operator, where it has to be added.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    for place, code in enumerate(model.operatorCodes):
+        if max(code.builtinCode, code.deprecatedBuiltinCode) == number:
+            return place
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = number
+    code.version = version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
+
+
 def interpreter_of(model: bytes, threads: int, stage: str, todo: str) -> Any:
     """A LiteRT interpreter, ready to run.
 

@@ -508,6 +508,11 @@ class FloatLayer:
     index: int
 
 
+def timed_name(layers: int) -> str:
+    """What a model with so many layers in float32 is called among samples of latency."""
+    return f"k={layers}"
+
+
 @dataclass(frozen=True, slots=True)
 class MixedPoint:
     """What an integer model with some layers in float32 gives, on calibration pictures.

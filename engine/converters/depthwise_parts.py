@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.tflite_graph import operator_names, packed, parsed
+from engine.tflite_graph import operator_code, operator_names, packed, parsed
 
 MOST_TAPS = 25
 """Taps of the largest window that XNNPACK has a depthwise kernel for."""
@@ -237,26 +237,14 @@ class _Writer:
         from ai_edge_litert import schema_py_generated as schema
 
         made = schema.OperatorT()
-        made.opcodeIndex = self._code(getattr(schema.BuiltinOperator, name))
+        number = getattr(schema.BuiltinOperator, name)
+        made.opcodeIndex = operator_code(self._model, number, version=1)
         made.inputs, made.outputs = inputs, [output]
         made.builtinOptionsType = getattr(
             schema.BuiltinOptions, type(options).__name__.removesuffix("T")
         )
         made.builtinOptions = options
         return made
-
-    def _code(self, number: int) -> int:
-        from ai_edge_litert import schema_py_generated as schema
-
-        codes = self._model.operatorCodes
-        for index, code in enumerate(codes):
-            if max(code.builtinCode, code.deprecatedBuiltinCode) == number:
-                return index
-        code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = number
-        code.version = 1
-        codes.append(code)
-        return len(codes) - 1
 
     def _like(self, index: int, what: str, shape: Sequence[int] | None = None) -> int:
         """A new tensor like another one, perhaps of another shape."""

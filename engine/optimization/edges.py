@@ -8,8 +8,11 @@ from typing import Any, Literal
 import numpy as np
 
 from engine.optimization.graph import Graph, Scale
+from engine.tflite_graph import operator_code
 
 _FLOAT32, _INT8 = 0, 9
+_VERSIONS = {"QUANTIZE": 1, "DEQUANTIZE": 2}
+"""The first with int8."""
 
 
 def added_tensor(graph: Graph, like: int, suffix: bytes, scale: Scale | None) -> int:
@@ -51,21 +54,7 @@ def edge_operator(
     from ai_edge_litert import schema_py_generated as schema
 
     made = schema.OperatorT()
-    made.opcodeIndex = _code(graph, getattr(schema.BuiltinOperator, name))
+    number = getattr(schema.BuiltinOperator, name)
+    made.opcodeIndex = operator_code(graph.model, number, _VERSIONS[name])
     made.inputs, made.outputs = [source], [target]
     return made
-
-
-def _code(graph: Graph, number: int) -> int:
-    from ai_edge_litert import schema_py_generated as schema
-
-    codes = graph.model.operatorCodes
-    for place, code in enumerate(codes):
-        if code.builtinCode == number:
-            return place
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = number
-    # Of QUANTIZE and DEQUANTIZE: the first versions with int8.
-    code.version = 2 if number == schema.BuiltinOperator.DEQUANTIZE else 1
-    codes.append(code)
-    return len(codes) - 1

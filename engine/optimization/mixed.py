@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from engine.optimization.choice import Step, Wiring, float_steps
 from engine.optimization.float_layers import with_float_layers
 from engine.optimization.graph import Graph, paired
 from engine.optimization.noise import noise_of
-from engine.types import FloatArray, FloatLayer, MixedPoint, Progress
+from engine.types import FloatArray, FloatLayer, MixedPoint, Progress, timed_name
 
 Batches = Callable[[], Iterator[FloatArray]]
 Report = Callable[[Progress], None]
@@ -71,8 +72,6 @@ class MixedModels:
         self._partners = paired(self._graph, Graph(float_model))
         self._wiring = Wiring(self._graph, self._partners)
         self._batches = batches
-        self._exact: FloatArray | None = None
-        self._pictures: FloatArray | None = None
 
     @property
     def most(self) -> int:
@@ -118,13 +117,10 @@ class MixedModels:
         """The float32 model and those with so many layers in float32, with names for people."""
         yield "float32", self._floating
         for number in layers:
-            yield f"k={number}", self.model(number)
+            yield timed_name(number), self.model(number)
 
     def point(self, layers: int) -> MixedPoint:
         """What the model with the first so many layers in float32 gives."""
-        if self._exact is None or self._pictures is None:
-            self._pictures = _spread(np.stack(list(self._batches())), MEASURED_PICTURES)
-            self._exact = self._answers(self._floating)
         model = self.model(layers)
         answers = self._answers(model)
         return MixedPoint(
@@ -140,8 +136,15 @@ class MixedModels:
         op = self._graph.operators[layer]
         return FloatLayer(self._graph.name(op.output), op.name, self._partners[layer].index)
 
+    @cached_property
+    def _pictures(self) -> FloatArray:
+        return _spread(np.stack(list(self._batches())), MEASURED_PICTURES)
+
+    @cached_property
+    def _exact(self) -> FloatArray:
+        return self._answers(self._floating)
+
     def _answers(self, model: bytes) -> FloatArray:
-        assert self._pictures is not None
         (answers,) = run_model(model, "the mixed model", [self._pictures])
         rows: FloatArray = np.reshape(answers, (len(answers), -1))
         return rows

@@ -71,16 +71,16 @@ def noise_of(
         op = graph.operators[index]
         report(Progress(f"Measuring the noise of {op.name}", done, len(partners)))
         scale = graph.scale(op.output)
-        rounds = scale is not None and graph.dtype(op.output) == np.int8
-        output = measured(with_rounded_output(float_model, partner, scale)) if rounds else 0.0
-        weights = 0.0
+        output = weights = 0.0
+        if scale is not None and graph.dtype(op.output) == np.int8:
+            output = measured(with_rounded_output(float_model, partner, scale))
         if op.name in WEIGHTED:
             weights = measured(with_rounded_weights(float_model, partner, graph, op))
         found.append(Noise(index, output, weights))
     return tuple(found)
 
 
-def with_rounded_output(float_model: bytes, partner: Operator, scale: Scale | None) -> bytes:
+def with_rounded_output(float_model: bytes, partner: Operator, scale: Scale) -> bytes:
     """The float32 model with the output of one operator rounded to int8 and back."""
     graph = Graph(float_model)
     tensor = partner.output

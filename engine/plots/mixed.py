@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from engine.palette import style_of
 from engine.plots.frame import LINE, framed
-from engine.types import Latency, MixedPoint
+from engine.types import Latency, MixedPoint, timed_name
 
 _HEIGHT = 400
 _MIXED = "int8_mixed(k=1)"
@@ -41,10 +41,10 @@ def mixed_by_latency(
         chosen: Number of layers of the point that is marked; None marks none.
     """
     medians = {entry.variant: entry.median_ms for entry in latency.entries}
-    timed = [point for point in points if f"k={point.layers}" in medians]
+    timed = [point for point in points if timed_name(point.layers) in medians]
     figure = _curve(
         timed,
-        [medians[f"k={point.layers}"] for point in timed],
+        [medians[timed_name(point.layers)] for point in timed],
         chosen,
         x=f"median latency on {latency.host}, ms (further left is quicker)",
         unit="ms",
