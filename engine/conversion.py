@@ -109,15 +109,16 @@ class Conversion:
         started = self._begin(_TITLES[SAVEDMODEL])
         folder = self._side / WORK / SAVEDMODEL
         shutil.rmtree(folder, ignore_errors=True)
+        graph = read_onnx(file)
+        opset = operator_set(graph)
         savedmodel_from_onnx(
-            read_onnx(file),
+            graph,
             folder,
             layout=layout,
             input_layout=request.input_layout,
             lowering=request.lowering,
         )
         saved = SavedModelRunner(folder, layout=request.input_layout)
-        opset = operator_set(read_onnx(file))
         model = OriginalModel(source.identity, source.preprocess, source.labels, layout, opset)
         self._finished = replace(self._finished, model=model)
         self._finish(SAVEDMODEL, started, saved, source, against=ONNX)

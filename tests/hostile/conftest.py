@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 
 import pytest
 
+from engine import jobs
+from tests.hostile.reused_worker import ReusedWorker
+
 _ROWS: list[tuple[str, int, str]] = []
 Noted = Callable[[str, int, str], None]
+
+
+@pytest.fixture
+def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReusedWorker]:
+    """A worker that only reads what models are made from, kept from attack to attack."""
+    command = (sys.executable, "-P", "-m", "tests.hostile.source_worker")
+    monkeypatch.setattr(jobs, "WORKER_COMMAND", command)
+    kept = ReusedWorker()
+    yield kept
+    kept.close()
 
 
 @pytest.fixture

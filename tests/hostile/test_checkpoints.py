@@ -6,8 +6,6 @@ import io
 import json
 import pickle
 import struct
-import sys
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from random import Random
@@ -16,7 +14,6 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from engine import jobs
 from engine.errors import ModelError
 from engine.networks.checkpoints import read_state_dict
 from engine.networks.torchvision_import import import_torchvision
@@ -29,15 +26,6 @@ from tests.hostile.rows import Noted, Row, Scaled
 pytestmark = pytest.mark.hostile
 
 NETWORK = "squeezenet1_1"
-
-
-@pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReusedWorker]:
-    command = (sys.executable, "-P", "-m", "tests.hostile.source_worker")
-    monkeypatch.setattr(jobs, "WORKER_COMMAND", command)
-    kept = ReusedWorker()
-    yield kept
-    kept.close()
 
 
 def saved(state: dict[str, torch.Tensor], *, new: bool) -> bytes:

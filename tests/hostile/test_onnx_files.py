@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from engine import jobs, service
+from engine import service
 from engine.errors import ModelError
 from engine.jobs import Worker
 from engine.networks.onnx_files import read_onnx
@@ -37,15 +36,6 @@ class Reusing(service.Foreground):
     def worker(self, lowering: object = None) -> Iterator[Worker]:  # type: ignore[override]
         with self._kept as worker:
             yield worker
-
-
-@pytest.fixture
-def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReusedWorker]:
-    command = (sys.executable, "-P", "-m", "tests.hostile.source_worker")
-    monkeypatch.setattr(jobs, "WORKER_COMMAND", command)
-    kept = ReusedWorker()
-    yield kept
-    kept.close()
 
 
 def request_for(file: Path) -> ConvertRequest:
