@@ -140,8 +140,7 @@ def observe_activations(
     Args:
         model: A TFLite file of one graph of built-in operators.
         batches: Gives the inputs, batch by batch in the model's own layout.
-        observe: Gets a tensor's name and its values for one batch; the array is only valid
-            during the call.
+        observe: Gets a tensor's name and its values for one batch.
         pass_bytes: Activations to hold at once; each pass over the pictures takes as many
             tensors as that allows, and at least one.
 
@@ -170,7 +169,9 @@ def observe_activations(
             interpreter.set_tensor(start, batch)
             interpreter.invoke()
             for name, index in outputs.items():
-                observe(name, interpreter.tensor(index)())
+                # A copy: LiteRT refuses to run while anybody looks into its memory, and a profiler
+                # that samples this frame does (Dask's workers have one).
+                observe(name, interpreter.get_tensor(index))
 
 
 def with_ranges(model: bytes, ranges: ActivationRanges) -> bytes:
