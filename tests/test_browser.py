@@ -16,7 +16,9 @@ from urllib.error import URLError
 
 import psutil
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, WebSocket, expect, sync_playwright
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from engine.converters.recipes import RECIPES
 from engine.runs import Run
@@ -89,9 +91,34 @@ def page(server: str) -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         tab = browser.new_page(viewport={"width": 1440, "height": 1000})
         tab.set_default_timeout(60_000)
+        tab.on("websocket", _print_what_is_said)
         tab.goto(server)
         yield tab
         browser.close()
+
+
+def _print_what_is_said(socket: WebSocket) -> None:
+    """Print which page each script run is asked for, for the report of a failed test."""
+    start = time.monotonic()
+
+    def asked(payload: str | bytes) -> None:
+        message = BackMsg.FromString(payload.encode() if isinstance(payload, str) else payload)
+        if message.WhichOneof("type") == "rerun_script":
+            ask = message.rerun_script
+            print(f"{time.monotonic() - start:7.2f} s asks {ask.page_script_hash} ", end="")
+            print(
+                f"fragment {ask.fragment_id} widgets {[w.id[37:] for w in ask.widget_states.widgets]}"
+            )
+
+    def answered(payload: str | bytes) -> None:
+        message = ForwardMsg.FromString(payload.encode() if isinstance(payload, str) else payload)
+        if message.WhichOneof("type") == "new_session":
+            print(f"{time.monotonic() - start:7.2f} s runs {message.new_session.page_script_hash}")
+
+    print(f"opened {socket.url}")
+    socket.on("framesent", asked)
+    socket.on("framereceived", answered)
+    socket.on("close", lambda _: print(f"{time.monotonic() - start:7.2f} s closed"))
 
 
 def go_to(page: Page, name: str) -> None:
