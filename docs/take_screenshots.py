@@ -22,6 +22,8 @@ from urllib.error import URLError
 from playwright.sync_api import Browser, sync_playwright
 
 import engine
+from engine.mixed_precision import time_curve
+from engine.service import Foreground
 from engine.store import HOME_VARIABLE
 from pages.components.story import CHAPTERS
 
@@ -72,6 +74,8 @@ def take(browser: Browser, address: str, folder: Path) -> None:
                 tab.goto(f"{address}/{ADDRESSES.get(name, name)}")
                 tab.get_by_role("heading", level=1).first.wait_for(timeout=120_000)
                 tab.wait_for_timeout(2_500)
+                for waiting in ("stSkeleton", "stSpinner", "stProgress"):
+                    tab.get_by_test_id(waiting).first.wait_for(state="hidden", timeout=120_000)
                 tall = tab.evaluate(
                     "document.querySelector('[data-testid=stMain]')?.scrollHeight ?? 0"
                 )
@@ -87,9 +91,11 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         os.environ[HOME_VARIABLE] = home
-        run = engine.improve(engine.convert(calibration_count=32), "int8")
+        run = engine.mix(engine.improve(engine.convert(calibration_count=32), "int8"), layers=6)
+        time_curve(run, "int8_mixed(k=6)", Foreground())
         engine.latency(run, rounds=20)
         engine.compare(run, ROOT / "sample_images")
+        engine.sweep(run, ROOT / "sample_images", counts=(8, 16, 32), ranges=("min_max", "mse"))
         engine.deploy(run, "int8", ROOT / "sample_images")
         for variant in ("int8", "int8_optimized"):
             engine.layers(run, variant, ROOT / "sample_images")
