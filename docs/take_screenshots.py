@@ -22,9 +22,11 @@ from urllib.error import URLError
 from playwright.sync_api import Browser, sync_playwright
 
 import engine
+from engine.images import pictures_in
 from engine.mixed_precision import time_curve
+from engine.runs import Run
 from engine.service import Foreground
-from engine.store import HOME_VARIABLE
+from engine.store import HOME_VARIABLE, SAMPLE_IMAGES
 from pages.components.story import CHAPTERS
 
 ROOT = Path(__file__).parent.parent
@@ -86,6 +88,23 @@ def take(browser: Browser, address: str, folder: Path) -> None:
             context.close()
 
 
+def _sweep(run: Run, home: Path) -> None:
+    """Calibrate with some of the sample images and measure on the others."""
+    samples = pictures_in(SAMPLE_IMAGES)
+    calibration = home / "calibration"
+    calibration.mkdir()
+    for picture in samples[:8]:
+        shutil.copy(picture.path, calibration)
+    engine.sweep(
+        run,
+        [picture.path for picture in samples[8:]],
+        calibration=calibration,
+        counts=(2, 4, 8),
+        seeds=(0, 1),
+        ranges=("min_max", "mse"),
+    )
+
+
 def main(folder: Path) -> None:
     """Convert, measure, open, photograph."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -94,11 +113,11 @@ def main(folder: Path) -> None:
         run = engine.mix(engine.improve(engine.convert(calibration_count=32), "int8"), layers=6)
         time_curve(run, "int8_mixed(k=6)", Foreground())
         engine.latency(run, rounds=20)
-        engine.compare(run, ROOT / "sample_images")
-        engine.sweep(run, ROOT / "sample_images", counts=(8, 16, 32), ranges=("min_max", "mse"))
-        engine.deploy(run, "int8", ROOT / "sample_images")
+        engine.compare(run, SAMPLE_IMAGES)
+        _sweep(run, Path(home))
+        engine.deploy(run, "int8", SAMPLE_IMAGES)
         for variant in ("int8", "int8_optimized"):
-            engine.layers(run, variant, ROOT / "sample_images")
+            engine.layers(run, variant, SAMPLE_IMAGES)
         with dashboard() as address, sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
