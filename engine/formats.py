@@ -71,7 +71,7 @@ def decibels(value: float | None) -> str:
         return UNKNOWN
     if math.isnan(value):
         return "NaN"
-    return "∞ dB" if math.isinf(value) else f"{value:.1f} dB"
+    return "∞ dB" if math.isinf(value) else f"{value:z.1f} dB"
 
 
 def spread(value: float) -> str:

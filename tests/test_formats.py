@@ -26,6 +26,7 @@ from engine.types import Interval
         (formats.logits(math.nan), "NaN"),
         (formats.small(1.234e-6), "1.2e-06"),
         (formats.decibels(17.26), "17.3 dB"),
+        (formats.decibels(-0.03), "0.0 dB"),
         (formats.decibels(math.inf), "∞ dB"),
         (formats.decibels(math.nan), "NaN"),
     ],

@@ -13,6 +13,7 @@ from engine.palette import style_of
 from engine.plots import TradeOffPoint
 from engine.plots.costs import bar_end
 from engine.plots.trade_off import merged_labels, pareto_front
+from engine.types import MixedPoint
 from tests.made_up import LOGITS, latency, manifest
 
 POINTS = [
@@ -173,3 +174,10 @@ def test_reliability_has_a_mark_a_bin_and_tells_of_nan() -> None:
     assert curve.x[1] == pytest.approx(1 / (1 + np.exp(-3.0)))
     assert curve.customdata[0][0] == 1
     assert "int8: 1 pictures gave NaN or Inf" in figure.layout.annotations[0].text
+
+
+def test_numbers_of_layers_are_written_where_they_stay_apart_and_always_at_the_chosen_one() -> None:
+    rms = {0: 0.10, 1: 0.099, 2: 0.098, 8: 0.05, 50: 0.0}
+    points = [MixedPoint(k, (), 4_000_000 + 200_000 * k, r, 0.0, 1.0) for k, r in rms.items()]
+    (curve,) = plots.mixed_by_size(points, chosen=1).data
+    assert list(curve.text) == ["", "1", "", "8", "50"]

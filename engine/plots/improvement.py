@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from engine.layer_errors.records import LayerErrors
 from engine.palette import style_of
-from engine.plots.frame import framed
+from engine.plots.frame import framed, with_legend
 from engine.text_files import figure_text
 
 _HEIGHT = 380
@@ -26,7 +26,7 @@ def layer_lines(before: LayerErrors, after: LayerErrors) -> go.Figure:
         are left out.
     """
     figure = go.Figure()
-    for found, above in ((before, False), (after, True)):
+    for found in (before, after):
         style = style_of(found.variant)
         points = [
             (layer, layer.accumulated.sqnr_db)
@@ -47,21 +47,10 @@ def layer_lines(before: LayerErrors, after: LayerErrors) -> go.Figure:
                 hovertemplate=f"%{{customdata}}<br>{found.variant}: %{{y:.1f}} dB<extra></extra>",
             )
         )
-        if points:
-            last, value = points[-1]
-            figure.add_annotation(
-                x=last.index,
-                y=value,
-                text=f"<b>{found.variant}</b>",
-                font={"color": style.hue},
-                showarrow=False,
-                xanchor="right",
-                yanchor="bottom" if above else "top",
-                yshift=8 if above else -8,
-            )
-    return framed(
+    framed(
         figure,
-        x="input → the network, operator by operator → logits",
+        x="operators, from input to logits",
         y="signal over error, dB (higher is closer)",
         height=_HEIGHT,
     )
+    return with_legend(figure)

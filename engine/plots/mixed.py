@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import plotly.graph_objects as go
@@ -11,6 +12,8 @@ from engine.plots.frame import LINE, framed
 from engine.types import Latency, MixedPoint, timed_name
 
 _HEIGHT = 400
+_APART = 0.1
+"""Least distance of two numbers, as a share of the plot."""
 _MIXED = "int8_mixed(k=1)"
 
 
@@ -25,7 +28,7 @@ def mixed_by_size(points: Sequence[MixedPoint], chosen: int | None = None) -> go
         points,
         [point.bytes / 1e6 for point in points],
         chosen,
-        x="size of the file, MB (further left is smaller)",
+        x="file, MB (left is smaller)",
         unit="MB",
     )
 
@@ -46,7 +49,7 @@ def mixed_by_latency(
         timed,
         [medians[timed_name(point.layers)] for point in timed],
         chosen,
-        x=f"median latency on {latency.host}, ms (further left is quicker)",
+        x="median latency, ms (left is quicker)",
         unit="ms",
     )
     if "float32" in medians:
@@ -56,6 +59,22 @@ def mixed_by_latency(
             annotation={"text": "float32", "yanchor": "top"},
         )
     return figure
+
+
+def _numbers(points: Sequence[MixedPoint], costs: list[float], chosen: int | None) -> list[str]:
+    """Numbers of layers to write at the marks: as many as stay apart, the chosen one among them."""
+    across = (max(costs) - min(costs)) or 1.0
+    up = max(point.rms for point in points) or 1.0
+    order = sorted(range(len(points)), key=lambda i: points[i].layers != chosen)
+    written: list[int] = []
+    for i in order:
+        apart = (
+            math.hypot((costs[i] - costs[j]) / across, (points[i].rms - points[j].rms) / up)
+            for j in written
+        )
+        if all(distance > _APART for distance in apart):
+            written.append(i)
+    return [f"{point.layers}" if i in written else "" for i, point in enumerate(points)]
 
 
 def _curve(
@@ -68,7 +87,7 @@ def _curve(
             x=costs,
             y=[point.rms for point in points],
             mode="lines+markers+text",
-            text=[f"{point.layers}" for point in points],
+            text=_numbers(points, costs, chosen),
             textposition="top right",
             marker={"color": style.hue, "symbol": style.symbol, "size": sizes},
             line={"color": style.hue, "dash": style.dash, "width": 2},

@@ -77,15 +77,22 @@ def _note(run: Run, variant: str, title: str) -> AbstractContextManager[None]:
         return nullcontext()
 
 
-def link_to_improve(run: Run) -> None:
-    """Point to the page Improve, where the run has something to improve."""
-    open_to = [name for name in improvable(run) if improved_name(run, name) not in run.variants]
-    if open_to:
-        st.page_link(
-            PAGE,
-            label=f"Improve {open_to[0]}: same size and speed, less error",
-            icon=":material/auto_fix_high:",
-        )
+def link_to_improve(run: Run, variant: str | None = None) -> None:
+    """Point to the page Improve, where the run has something to improve.
+
+    Args:
+        run: The run.
+        variant: The one on show; None is about any.
+    """
+    known = improvable(run)
+    open_to = [name for name in known if improved_name(run, name) not in run.variants]
+    if variant in known and variant not in open_to:
+        label = f"{variant} before and after improving"
+    elif open_to:
+        label = f"Improve {variant if variant in open_to else open_to[0]}"
+    else:
+        return
+    st.page_link(PAGE, label=label, icon=":material/auto_fix_high:")
 
 
 def show_before_after(before: VariantComparison, after: VariantComparison) -> None:

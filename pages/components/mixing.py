@@ -67,6 +67,7 @@ def _show_curve(run: Run, curve: MixedCurve, mixed: list[str]) -> None:
         by_latency.plotly_chart(
             plots.mixed_by_latency(curve.points, curve.latency, layers), key="mixed_by_latency"
         )
+        by_latency.caption(f"On {plain(curve.latency.host)}.")
     else:
         with by_latency:
             _offer_timing(run, mixed[-1])

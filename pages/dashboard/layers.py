@@ -31,7 +31,7 @@ left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     st.subheader("Who loses most")
     layers.show_worst(found)
-    link_to_improve(run)
+    link_to_improve(run, variant)
 chart = right.container(border=True, height="stretch")
 with st.container(border=True):
     st.subheader("All operators")
