@@ -135,7 +135,7 @@ def _scatter(
     figure.update_xaxes(range=[x_start, x_end], type="log" if logarithmic else "linear", dtick=None)
     if logarithmic:
         figure.update_xaxes(tickvals=_ticks(min(places), max(places)))
-    figure.update_yaxes(range=[y_end, -0.06 * y_end], zeroline=True)
+    figure.update_yaxes(range=[y_end, -0.06 * y_end], zeroline=False)
     title = "logit rms to the reference (up is closer)"
     noted(framed(figure, x=x_title, y=title, height=_HEIGHT), notes)
     ahead = [point.variant for point in drawn if (x_of(point), point.difference) in set(front)]
