@@ -181,3 +181,18 @@ def test_numbers_of_layers_are_written_where_they_stay_apart_and_always_at_the_c
     points = [MixedPoint(k, (), 4_000_000 + 200_000 * k, r, 0.0, 1.0) for k, r in rms.items()]
     (curve,) = plots.mixed_by_size(points, chosen=1).data
     assert list(curve.text) == ["", "1", "", "8", "50"]
+
+
+def test_names_from_outside_are_text_in_every_figure() -> None:
+    name = "<a href='https://elsewhere.invalid'>click</a>"
+    one, flips = np.ones(2), np.array([True, False])
+    figures = [
+        plots.margin_loss([name, name], one, 0.5 * one, flips, "int8"),
+        plots.changed_classes({(name, name): 1}, "int8"),
+        plots.difference_heatmap([name, name], ["int8"], np.ones((2, 1))),
+    ]
+    for figure in figures:
+        shown = figure.update_layout(meta=None).to_json()
+        assert "click" in shown
+        assert "<a" not in shown
+        assert "\\u003ca" not in shown

@@ -7,6 +7,8 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from engine.text_files import figure_text
+
 GRID = "rgba(128, 138, 158, 0.25)"
 LINE = "rgba(128, 138, 158, 0.7)"
 CLEAR = "rgba(0, 0, 0, 0)"
@@ -92,7 +94,7 @@ def titled(figure: go.Figure, sentence: str) -> go.Figure:
     figure.update_layout(
         meta={"headline": sentence, "room": room},
         title={
-            "text": "<br>".join(lines),
+            "text": "<br>".join(map(figure_text, lines)),
             "x": 0,
             "xanchor": "left",
             "y": 1,

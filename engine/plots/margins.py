@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from engine.palette import style_of
 from engine.plots import titles
 from engine.plots.frame import LINE, framed, noted, titled
+from engine.text_files import figure_text
 from engine.types import FloatArray
 
 _HEIGHT = 420
@@ -58,7 +59,9 @@ def margin_loss(
                     mode="markers",
                     name=name,
                     marker=marker | {"opacity": 0.8},
-                    customdata=[pictures[row] for row in np.flatnonzero(rows).tolist()],
+                    customdata=[
+                        figure_text(pictures[row]) for row in np.flatnonzero(rows).tolist()
+                    ],
                     hovertemplate=f"%{{customdata}}<br>margin %{{x:.2f}}, {variant} takes "
                     "%{y:.2f}<extra></extra>",
                 )
@@ -90,7 +93,7 @@ def margin_loss(
         figure.add_annotation(
             x=reference[row],
             y=lost[row],
-            text=pictures[row],
+            text=figure_text(pictures[row]),
             showarrow=False,
             xanchor="left",
             yanchor="bottom",
@@ -154,8 +157,8 @@ def changed_classes(changes: Mapping[tuple[str, str], int], variant: str) -> go.
         figure.add_trace(
             go.Heatmap(
                 z=counts,
-                x=after,
-                y=before,
+                x=[figure_text(name) for name in after],
+                y=[figure_text(name) for name in before],
                 name=variant,
                 texttemplate="%{z}",
                 showscale=False,

@@ -20,11 +20,13 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+import engine
 from engine import service
 from engine.added import add_file
 from engine.images import pictures_in
 from engine.runs import Run
 from engine.store import HOME_VARIABLE
+from pages.components.story import CHAPTERS
 from tests.hostile.payloads import payloads
 from tests.hostile.rows import Noted, Row, Scaled
 from tests.tiny_run import CLASSES, SIDE, tiny_run
@@ -32,7 +34,7 @@ from tests.tiny_tflite import reshape_file
 
 ROOT = Path(__file__).parent.parent.parent
 CHROMIUM = shutil.which("chromium")
-PAGES = ("Predictions", "Logit differences", "Latency and size", "Run details", "Convert")
+PAGES = tuple(known.title for known in CHAPTERS)
 FOUND = """() => ({
   flag: window.pwned ?? null,
   made: document.querySelectorAll('[data-pwned]').length,
@@ -59,6 +61,7 @@ def hostile_run(store: Path, photos: Path) -> Run:
     names = payloads(CLASSES)
     file = run.folder / "manifest.json"
     manifest = json.loads(file.read_bytes())
+    del manifest["checksum"]
     manifest["labels"] = names
     manifest["model"]["name"] = names[0] + names[5] + names[7]
     manifest["command"] = names[2]
@@ -135,9 +138,9 @@ def settle(page: Page) -> None:
     page.wait_for_timeout(500)
 
 
-def show_predictions(page: Page, photos: Path) -> None:
-    """Go to the page Predictions, with the pictures of a folder on show."""
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Predictions").click()
+def show_pictures(page: Page, photos: Path) -> None:
+    """Go to the page Pictures, with the pictures of a folder on show."""
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Pictures").click()
     page.get_by_text("A folder on this machine").click()
     page.get_by_label("Folder").fill(str(photos))
     page.get_by_label("Folder").press("Enter")
@@ -162,7 +165,7 @@ def test_they_are_shown_as_text(
     requested: list[str] = []
     with dashboard(own_store) as page:
         page.on("request", lambda request: requested.append(request.url))
-        show_predictions(page, photos)
+        show_pictures(page, photos)
         for name in PAGES:
             page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
             settle(page)
@@ -182,6 +185,36 @@ def test_they_are_shown_as_text(
     row.check()
 
 
+@pytest.mark.timeout(300)
+def test_they_are_shown_as_text_in_the_report(
+    scaled: Scaled, noted: Noted, own_store: Path, photos: Path, pictures: tuple[str, ...]
+) -> None:
+    row = Row("HTML, Markdown, scripts in a report", scaled(30), noted)
+    file = own_store / "report.html"
+    engine.report(own_store / "runs" / "hostile", photos, file)
+    requested: list[str] = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
+        )
+        page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        page.on("request", lambda request: requested.append(request.url))
+        page.goto(file.as_uri())
+        page.wait_for_timeout(2000)
+        found = page.evaluate(FOUND)
+        browser.close()
+    text = found.pop("text")
+    assert found == {"flag": None, "made": 0, "dressed": [], "loaded": 0, "hidden": False}
+    assert [url for url in requested if not url.startswith(("file:", "data:"))] == []
+    # A report names pictures, the model and first answers, but not every class.
+    assert all(name in text for name in pictures)
+    shown = [name for name in payloads()[: row.count] if name in text]
+    assert len(shown) >= len(pictures)
+    for _ in row.cases():
+        row.outcomes["no markup, no request"] += 1
+    row.check()
+
+
 WITHOUT_ESCAPING = """
 import sys
 sys.path.insert(0, {root!r})
@@ -198,7 +231,7 @@ def test_without_escaping_they_do_what_they_say(
     """The attack works on pages that show names as they are."""
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_ESCAPING.format(root=str(ROOT)))
     with dashboard(own_store, PYTHONPATH=str(tmp_path)) as page:
-        show_predictions(page, photos)
+        show_pictures(page, photos)
         settle(page)
         found = page.evaluate(FOUND)
     assert found["made"] > 0

@@ -10,7 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect, sync_playwright
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Route,
+    expect,
+    sync_playwright,
+)
 
 from engine.runs import Run
 from tests.hostile.conftest import Noted
@@ -28,6 +36,7 @@ pytestmark = [
 ]
 SESSIONS = 10
 MB = 1e6
+A_RUN = "tiny became"
 
 
 @pytest.fixture
@@ -38,10 +47,19 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-def new_page(browser: Browser, address: str) -> Page:
-    page = browser.new_context(viewport={"width": 1280, "height": 900}).new_page()
+@pytest.fixture(autouse=True)
+def a_run(own_store: Path) -> Run:
+    """A run that is there before the server is, so that the server makes none by itself."""
+    return tiny_run(own_store / "runs" / "tiny")
+
+
+def new_page(context: BrowserContext, address: str) -> Page:
+    """A tab on the page Convert."""
+    page = context.new_page()
     page.set_default_timeout(120_000)
     page.goto(address)
+    go_to(page, "Convert")
+    expect(page.get_by_role("heading", name=A_RUN)).to_be_visible()
     return page
 
 
@@ -75,9 +93,7 @@ def test_ten_sessions_at_once(
         for k in range(count)
     ]
     with Server(own_store) as server:
-        pages = [new_page(browser, server.address) for _ in range(count)]
-        for page in pages:
-            expect(page.get_by_role("heading", name="Convert a classifier")).to_be_visible()
+        pages = [new_page(browser.new_context(), server.address) for _ in range(count)]
         before = server.resident()
         for page, model in zip(pages, models, strict=True):
             ask(page, model)
@@ -85,7 +101,7 @@ def test_ten_sessions_at_once(
             title = page.get_by_role("heading", name=f"{model.stem} became")
             expect(title).to_be_visible(timeout=400_000)
         for number, page in enumerate(pages):
-            go_to(page, "Predictions")
+            go_to(page, "Pictures")
             page.get_by_text("My photos").click()
             page.locator("input[type=file]").set_input_files(str(photo(tmp_path, number)))
         for number, page in enumerate(pages):
@@ -97,7 +113,7 @@ def test_ten_sessions_at_once(
             expect(chosen).to_have_value(f"model_{number}")
         for page in pages:
             page.context.close()
-        runs = [Run.open(path) for path in (own_store / "runs").iterdir()]
+        runs = [Run.open(path) for path in (own_store / "runs").iterdir() if path.name != "tiny"]
         assert sorted(run.manifest.model.name for run in runs) == sorted(m.stem for m in models)
         assert all(run.damaged(again=True) == () for run in runs)
         time.sleep(5)
@@ -114,27 +130,22 @@ def test_a_closed_page_and_a_killed_server_lose_nothing(
     model = classifier(tmp_path / "mine.onnx", shape=[1, 3, SIZE, SIZE])
     context = browser.new_context()
     with Server(own_store) as server:
-        page = context.new_page()
-        page.set_default_timeout(120_000)
-        page.goto(server.address)
+        page = new_page(context, server.address)
         ask(page, model)
         expect(page.get_by_role("button", name="Cancel")).to_be_visible()
         page.close()
         time.sleep(2)
-        stranger = new_page(browser, server.address)
-        expect(stranger.get_by_role("heading", name="Convert a classifier")).to_be_visible()
+        stranger = new_page(browser.new_context(), server.address)
         time.sleep(1)
         assert stranger.get_by_text("Converting mine").count() == 0
-        page = context.new_page()
-        page.goto(server.address)
+        page = new_page(context, server.address)
         expect(page.get_by_text("Converting mine")).to_be_visible()
         expect(page.get_by_role("button", name="Cancel")).to_be_visible()
         port = server.port
     with Server(own_store, port) as server:
-        page.goto(server.address)
+        page = new_page(context, server.address)
         expect(page.get_by_text("was interrupted")).to_be_visible()
-        stranger.goto(server.address)
-        expect(stranger.get_by_role("heading", name="Convert a classifier")).to_be_visible()
+        stranger = new_page(stranger.context, server.address)
         assert stranger.get_by_text("was interrupted").count() == 0
         page.get_by_role("button", name="Go on").click()
         expect(page.get_by_role("heading", name="mine became")).to_be_visible(timeout=120_000)
@@ -145,7 +156,6 @@ def test_a_closed_page_and_a_killed_server_lose_nothing(
 def test_the_headers_of_the_proxy_let_the_dashboard_work(
     own_store: Path, browser: Browser, noted: Noted
 ) -> None:
-    tiny_run(own_store / "runs" / "tiny")
     text = (ROOT / "deploy" / "nginx.conf").read_text()
     headers = dict(re.findall(r'add_header (\S+) "(.*)" always;', text))
     complaints: list[str] = []
@@ -163,9 +173,9 @@ def test_the_headers_of_the_proxy_let_the_dashboard_work(
         page.on("console", hear)
         page.route("**/*", add_headers)
         page.goto(server.address)
-        go_to(page, "Latency and size")
+        go_to(page, "Speed and size")
         expect(page.locator(".js-plotly-plot").first).to_be_visible()
-        go_to(page, "Predictions")
+        go_to(page, "Pictures")
         expect(page.locator(".q-row img").first).to_be_visible()
         page.evaluate("fetch('https://elsewhere.invalid/').catch(() => null)")
         page.wait_for_timeout(500)

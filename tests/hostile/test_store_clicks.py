@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from pages.components.story import CHAPTERS
 from tests.hostile.conftest import Noted
 from tests.hostile.servers import Server
 from tests.hostile.visitor import Visitor
@@ -15,8 +16,7 @@ from tests.tiny_run import tiny_run
 
 pytestmark = [pytest.mark.hostile, pytest.mark.slow]
 RERUNS, WARM, MB = 1000, 60, 1e6
-NAMES = "run_details predictions logit_differences latency_and_size convert improve"
-PAGES = NAMES.split()
+PAGES = tuple(known.stem for known in CHAPTERS)
 
 
 def test_eight_hours_of_clicks(own_store: Path, scaled: Callable[[int], int], noted: Noted) -> None:
