@@ -15,7 +15,7 @@ from engine.runs import Run
 from engine.sentences import FEW_PICTURES
 from engine.types import Accuracy, IntArray
 from pages.components.evaluation import Evaluation
-from pages.components.problems import plain, told
+from pages.components.problems import cell, plain, told
 from pages.components.variant_pills import variant_pills
 
 _HELP = {
@@ -66,11 +66,11 @@ def show_figures(comparison: Comparison, variant: str) -> None:
     every = accuracies(comparison)
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
-        st.subheader(accuracy_sentences.mcnemar_sentence(every[variant]))
+        st.subheader(plain(accuracy_sentences.mcnemar_sentence(every[variant])))
         st.plotly_chart(plots.accuracy_intervals(every), key="accuracy_intervals")
         st.caption("The dashed line is the reference. An interval that crosses it proves nothing.")
     with right.container(border=True, height="stretch"):
-        st.subheader(accuracy_sentences.reliability_headline(every[variant], variant))
+        st.subheader(plain(accuracy_sentences.reliability_headline(every[variant], variant)))
         shown = (comparison.reference, variant)
         curves = {name: every[name].reliability for name in shown}
         st.plotly_chart(plots.reliability_curve(curves), key="reliability")
@@ -112,12 +112,12 @@ def show_classes(run: Run, found: Accuracy, variant: str) -> None:
         return
     rows = [
         {
-            "class": name(change.index),
+            "class": cell(name(change.index)),
             "pictures": str(change.pictures),
             "reference right": str(change.reference_right),
             f"{variant} right": str(change.variant_right),
             "change": f"{-change.lost:+d}",
-            "mostly taken for": "" if change.taken_for is None else name(change.taken_for),
+            "mostly taken for": "" if change.taken_for is None else cell(name(change.taken_for)),
         }
         for change in found.changes
     ]

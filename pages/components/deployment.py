@@ -136,7 +136,9 @@ def show_phone(run: Run, variant: str, model: str) -> None:
         st.markdown("**1. Time it over adb.** The tool is in LiteRT's documentation.")
         st.code(benchmark_command(model), language="bash", wrap_lines=True)
     with right:
-        st.markdown(f"**2. Bring {plain(benchmark_log(model))}**, which these lines write.")
+        st.markdown(
+            f"**2. Bring its output:** {plain(benchmark_log(model))}, which these lines write."
+        )
         _bring(run, variant)
 
 

@@ -19,7 +19,7 @@ from engine.store import SAMPLE_IMAGES
 from engine.types import IntArray
 from pages.components import session
 from pages.components.evaluation import Evaluation
-from pages.components.problems import told
+from pages.components.problems import plain, told
 
 SAMPLES, TABLE, FOLDERS, CLICKS = "The samples' own", "A table (CSV)", "Folder names", "By clicking"
 PAGE_SIZE = 6
@@ -128,7 +128,7 @@ def _one(evaluation: Evaluation, row: int, given: int) -> None:
     run, picture = evaluation.run, evaluation.pictures[row]
     names = unique_labels(run.manifest.labels, run.manifest.model.classes)
     st.image(_small(picture.sha256, picture), alt=picture.name, width="stretch")
-    st.caption(picture.name)
+    st.caption(plain(picture.name))
     likely = _likely(evaluation, row)
     if given != UNLABELLED and given not in likely:
         likely.append(given)
@@ -142,7 +142,7 @@ def _one(evaluation: Evaluation, row: int, given: int) -> None:
         "Right answer",
         likely,
         default=given if given != UNLABELLED else None,
-        format_func=lambda index: names[index],
+        format_func=lambda index: plain(names[index]),
         key=clicks,
         on_change=clicked,
         args=(clicks,),

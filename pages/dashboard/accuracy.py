@@ -7,7 +7,7 @@ from pages.components import accuracy
 from pages.components.evaluation import evaluation_or_wait, show_notes
 from pages.components.labelling import choose_labels, show_clicking
 from pages.components.picture_source import choose_pictures
-from pages.components.problems import no_run_yet
+from pages.components.problems import no_run_yet, plain
 from pages.components.session import current_run, pictures
 
 run = current_run()
@@ -21,10 +21,10 @@ evaluation = evaluation_or_wait()
 variant = accuracy.choose_variant(evaluation.comparison)
 labels = choose_labels(run, shown)
 if labels.indices is None or not labels.some:
-    headline.title(accuracy_sentences.accuracy_headline(evaluation.comparison, variant))
+    headline.title(plain(accuracy_sentences.accuracy_headline(evaluation.comparison, variant)))
 else:
     comparison = accuracy.compared(evaluation, labels.indices)
-    headline.title(accuracy_sentences.accuracy_headline(comparison, variant))
+    headline.title(plain(accuracy_sentences.accuracy_headline(comparison, variant)))
     show_notes(comparison)
     accuracy.show_figures(comparison, variant)
     with st.container(border=True):
