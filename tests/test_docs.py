@@ -28,6 +28,8 @@ from tools.docs_pages import filled
 
 ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "docs").rglob("*.md"))
+READ_THROUGH = [p for p in SOURCES if p.parent.name in {"tutorial", "how-to", "explanation"}]
+MOST_WORDS = 700
 COMMANDED = [*SOURCES, ROOT / "README.md"]
 PROGRAM = "python -m engine"
 _COMMAND = re.compile(rf"(?:\.venv/bin/)?{PROGRAM} ([a-z].*)")
@@ -166,6 +168,11 @@ def test_files_and_make_targets_exist(page: Path) -> None:
         if "/" in span and first and (ROOT / first).is_dir() and re.fullmatch(r"[\w./-]+", span):
             known = (ROOT / span).exists() or span in _MADE_LATER or first == "build"
             assert known, span
+
+
+@pytest.mark.parametrize("page", READ_THROUGH, ids=_id)
+def test_a_page_is_read_in_three_minutes(page: Path) -> None:
+    assert len(re.findall(r"\w+", _FENCE.sub("", text_of(page)))) <= MOST_WORDS
 
 
 @dataclass

@@ -110,6 +110,19 @@ def commands() -> str:
     return "\n\n".join(parts)
 
 
+def defaults() -> str:
+    """The defaults that signatures of the public functions name by a constant."""
+    from engine import api
+
+    named = {name: getattr(api, name) for name in vars(api) if name.isupper()}
+    rows = [
+        [f"`{name}`", f"`{value!r}`"]
+        for name, value in sorted(named.items())
+        if not isinstance(value, bool)
+    ]
+    return _table(["name", "value"], rows)
+
+
 def bench_files() -> str:
     """How many of the bench's models each converter made a file of that runs, and how quickly."""
     import numpy as np
@@ -169,6 +182,7 @@ MADE: dict[str, Callable[[], str]] = {
         range_methods,
         causes,
         commands,
+        defaults,
         bench_files,
         bench_latency,
         bench_trained,
