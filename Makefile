@@ -3,13 +3,14 @@
 # make test-hostile  attacks, in a suite of their own
 # make lint   style and types      make bench  ours beside other converters
 # make coverage [MODELS=a,b]       docs/coverage.md: what converts
+# make docs   the documentation as a site, in build/docs
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
 .PHONY: setup setup-dev setup-litert-torch run share test test-hostile lint format
-.PHONY: bench bench-peers bench-conversion coverage screenshots sbom lock clean
+.PHONY: bench bench-peers bench-conversion coverage screenshots docs sbom lock clean
 
 setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
@@ -76,6 +77,10 @@ coverage: setup
 SCREENSHOTS ?= build/screenshots
 screenshots: setup-dev
 	PYTHONPATH=. $(BIN)/python docs/take_screenshots.py $(SCREENSHOTS)
+
+# With warnings as errors. To read it with search: python -m http.server -d build/docs
+docs: setup-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # The packages of convert --route litert-torch, in an environment of their own: their pins collide.
 setup-litert-torch: .venv-bench-litert-torch/.installed
