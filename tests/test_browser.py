@@ -52,9 +52,8 @@ def _print_what_is_said(socket: WebSocket) -> None:
         if message.WhichOneof("type") == "rerun_script":
             ask = message.rerun_script
             print(f"{time.monotonic() - start:7.2f} s asks {ask.page_script_hash} ", end="")
-            print(
-                f"fragment {ask.fragment_id} widgets {[w.id[37:] for w in ask.widget_states.widgets]}"
-            )
+            widgets = [widget.id[37:] for widget in ask.widget_states.widgets]
+            print(f"fragment {ask.fragment_id} widgets {widgets}")
 
     def answered(payload: str | bytes) -> None:
         message = ForwardMsg.FromString(payload.encode() if isinstance(payload, str) else payload)

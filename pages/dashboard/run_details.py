@@ -50,6 +50,7 @@ with right.container(border=True, height="stretch"):
             if log.is_symlink():
                 continue  # a log of ours is a file
             st.caption(plain(log.name))
-            st.code(log.read_text(errors="replace")[-20_000:] or "(nothing was printed)")
+            text = log.read_text(errors="replace")[-20_000:] or "(nothing was printed)"
+            st.code(text, language=None, wrap_lines=True)
 with st.expander("What the words mean", icon=":material/menu_book:"):
     st.markdown("\n".join(f"- **{term}**: {meaning}" for term, meaning in GLOSSARY.items()))
