@@ -189,6 +189,6 @@ def tab_to(page: Page, name: str) -> None:
     focused = page.locator("[data-testid=stMain] button:focus-visible")
     for _ in range(80):
         page.keyboard.press("Tab")
-        if focused.count() and name == focused.inner_text().strip().splitlines()[-1]:
+        if focused.count() and focused.inner_text().strip().splitlines()[-1:] == [name]:
             return
     raise AssertionError(f"80 tabs do not reach {name}")
