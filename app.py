@@ -1,5 +1,7 @@
 """Quantization Lab's dashboard: page configuration and navigation, nothing else."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.components.demo import show_demo
@@ -8,12 +10,15 @@ from pages.components.sharing import demand_let_in
 from pages.components.story import CHAPTERS, chapter
 
 st.set_page_config(page_title="Quantization Lab", page_icon="static/icon.png", layout="wide")
-st.logo("static/logo.svg", size="large", icon_image="static/icon.png")
+st.html(Path(__file__).parent / "static/look.css")
+shade = "_dark" if st.context.theme.type == "dark" else ""
+st.logo(f"static/logo{shade}.svg", size="large", icon_image="static/icon.png")
 demand_let_in()
 
 page = st.navigation(
     [st.Page(known.file, title=known.title, icon=f":material/{known.icon}:") for known in CHAPTERS]
 )
+st.set_page_config(page_title=f"{page.title} · Quantization Lab")
 show_frame()
 show_demo()
 with chapter(page.title):

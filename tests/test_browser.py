@@ -2,45 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.error import URLError
 
-import psutil
 import pytest
-from playwright.sync_api import Page, WebSocket, expect, sync_playwright
+from playwright.sync_api import Page, WebSocket, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from engine.converters.recipes import RECIPES
 from engine.runs import Run
-from engine.store import HOME_VARIABLE, SAMPLE_IMAGES
+from engine.store import SAMPLE_IMAGES
+from tests.browser import IN_A_BROWSER, chromium, dashboard, go_to
 from tests.tiny_run import tiny_run
 
-ROOT = Path(__file__).parent.parent
-CHROMIUM = shutil.which("chromium")
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture
@@ -51,50 +29,18 @@ def a_run(own_store: Path) -> Run:
 
 @pytest.fixture
 def server(own_store: Path) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
-    process = subprocess.Popen(
-        [*command, "--server.port", str(port)],
-        cwd=ROOT,
-        env=os.environ | {HOME_VARIABLE: str(own_store)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        started = time.monotonic()
-        while not _healthy(address):
-            assert time.monotonic() - started < 30, "the server does not start"
-            time.sleep(0.1)
-        assert time.monotonic() - started < 10
-        memory = psutil.Process(process.pid).memory_info().rss
-        assert memory < 500e6, "the server is heavy before anything is converted"
+    with dashboard(own_store) as address:
         yield address
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _healthy(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False
 
 
 @pytest.fixture
 def page(server: str) -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with chromium() as browser:
         tab = browser.new_page(viewport={"width": 1440, "height": 1000})
         tab.set_default_timeout(60_000)
         tab.on("websocket", _print_what_is_said)
         tab.goto(server)
         yield tab
-        browser.close()
 
 
 def _print_what_is_said(socket: WebSocket) -> None:
@@ -120,10 +66,6 @@ def _print_what_is_said(socket: WebSocket) -> None:
     socket.on("framesent", asked)
     socket.on("framereceived", answered)
     socket.on("close", lambda _: print(f"{time.monotonic() - start:7.2f} s closed"))
-
-
-def go_to(page: Page, name: str) -> None:
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
 
 
 def test_the_main_job(page: Page) -> None:

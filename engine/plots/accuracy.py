@@ -54,7 +54,7 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
     figure.update_yaxes(autorange="reversed", showgrid=False)
     return framed(
         figure,
-        x="right first answers (right is better)",
+        x="right answers (right is better)",
         y="",
         height=rows_height(len(accuracies)) + 40,
     )

@@ -66,11 +66,11 @@ def show_figures(comparison: Comparison, variant: str) -> None:
     every = accuracies(comparison)
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
-        st.subheader(plain(accuracy_sentences.mcnemar_sentence(every[variant])))
+        st.header(plain(accuracy_sentences.mcnemar_sentence(every[variant])))
         st.plotly_chart(plots.accuracy_intervals(every), key="accuracy_intervals")
         st.caption("The dashed line is the reference. An interval that crosses it proves nothing.")
     with right.container(border=True, height="stretch"):
-        st.subheader(plain(accuracy_sentences.reliability_headline(every[variant], variant)))
+        st.header(plain(accuracy_sentences.reliability_headline(every[variant], variant)))
         shown = (comparison.reference, variant)
         curves = {name: every[name].reliability for name in shown}
         st.plotly_chart(plots.reliability_curve(curves), key="reliability")
@@ -107,7 +107,7 @@ def show_classes(run: Run, found: Accuracy, variant: str) -> None:
     def name(index: int) -> str:
         return label_of(run.manifest.labels, index)
 
-    st.subheader(plain(accuracy_sentences.classes_headline(found, variant, name)))
+    st.header(plain(accuracy_sentences.classes_headline(found, variant, name)))
     if not found.changes:
         return
     rows = [

@@ -42,13 +42,13 @@ def convert_form() -> ConvertRequest | None:
     """
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
-        st.subheader("Model")
+        st.header("Model")
         model = _model()
     with right.container(border=True, height="stretch"):
-        st.subheader("Calibration pictures", help=meaning("representative dataset"))
+        st.header("Calibration pictures", help=meaning("representative dataset"))
         calibration = _calibration()
     with st.container(border=True):
-        st.subheader("Variants")
+        st.header("Variants")
         variants = st.pills(
             "Variants",
             [recipe.name for recipe in RECIPES],

@@ -100,7 +100,7 @@ def show_download(run: Run, variant: str, file: Path) -> None:
         on_click="ignore",
     )
     lines = ("pip install ai-edge-litert numpy", f"unzip {name} -d kit", "python kit/run_model.py")
-    st.code("\n".join(lines), language="bash")
+    st.code("\n".join(lines), language="bash", wrap_lines=True)
     st.caption("The script feeds the golden inputs and says whether the answers are the same.")
     if st.button("Make it again", icon=":material/refresh:", type="tertiary"):
         file.unlink(missing_ok=True)
@@ -118,7 +118,9 @@ def show_contents(file: Path) -> None:
     card.markdown(_HEADING.sub(r"**\1**", text.partition("\n")[2]))
     for tab, (_, name, language) in zip(others, _SNIPPETS, strict=True):
         tab.caption(name)
-        tab.code(text_in(file, name), language=language, height=480)
+        # A box around it: a keyboard scrolls what holds a button, and code alone holds none.
+        box = tab.container(height=480, border=False)
+        box.code(text_in(file, name), language=language, wrap_lines=True)
 
 
 def show_phone(run: Run, variant: str, model: str) -> None:
@@ -128,7 +130,7 @@ def show_phone(run: Run, variant: str, model: str) -> None:
     own = [found for found in benchmarks if found.variant == variant]
     threads = own[0].timing.threads if own else None
     sentence = phone_sentence(variant, benchmarks, service.stored_latency(run, threads or 1))
-    st.subheader(sentence or "How quick is it on your phone?")
+    st.header(sentence or "How quick is it on your phone?")
     if benchmarks:
         _show_table(run, benchmarks)
     left, right = st.columns(2, gap="medium")

@@ -25,7 +25,7 @@ def show_files_from_elsewhere(run: Run) -> None:
     Args:
         run: The run on show.
     """
-    st.subheader("Files from elsewhere")
+    st.header("Files from elsewhere")
     finished = jobs.get(JOB)
     if finished is not None and finished.state == "done":
         jobs.forget(JOB)

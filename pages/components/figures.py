@@ -32,7 +32,7 @@ def show_figure(figure: go.Figure, key: str) -> None:
         figure: A figure of `engine.plots`.
         key: Unique on the page; also the stem of saved files.
     """
-    st.subheader(plain(plots.headline_of(figure)), anchor=False)
+    st.header(plain(plots.headline_of(figure)), anchor=False)
     st.plotly_chart(
         plots.without_title(figure),
         key=f"figure_{key}",
@@ -52,7 +52,7 @@ def show_picking_figure(figure: go.Figure, key: str) -> list[dict[str, Any]]:
     Returns:
         The marks that are chosen.
     """
-    st.subheader(plain(plots.headline_of(figure)), anchor=False)
+    st.header(plain(plots.headline_of(figure)), anchor=False)
     picked = st.plotly_chart(
         plots.without_title(figure),
         key=f"figure_{key}",

@@ -20,7 +20,7 @@ def show_card(run: Run, artifact: Artifact) -> None:
     """Show what a file is: recipe, edges, operators, digest."""
     manifest = run.manifest
     with st.container(border=True):
-        st.html(f"<h3>{marker_image(artifact.variant, 18)} {html(artifact.variant)}</h3>")
+        st.html(f"<h2>{marker_image(artifact.variant, 18)} {html(artifact.variant)}</h2>")
         st.markdown(_what_it_is(run, artifact))
         one, two, three, four = st.columns(4)
         one.metric("Size", formats.megabytes(artifact.bytes))

@@ -144,6 +144,6 @@ def _decibels(value: float | None) -> str:
 
 def show_operator(layer: LayerError, variant: str) -> None:
     """Show one operator's values over its grid."""
-    st.subheader(plain(layer.title[:1].upper() + layer.title[1:]))
+    st.header(plain(layer.title[:1].upper() + layer.title[1:]))
     st.plotly_chart(plots.layer_histogram(layer, variant), key="layer_histogram")
     st.caption(plain(layer_sentences.histogram_caption(layer)))

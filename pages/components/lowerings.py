@@ -29,7 +29,7 @@ def show_lowerings(run: Run) -> None:
         jobs.forget(JOB)
         st.rerun()
     with st.container(border=True):
-        st.subheader("What the NHWC lowering gains")
+        st.header("What the NHWC lowering gains")
         if not set(COMPARED) & set(run.variants):
             st.caption("This is shown for runs with float32 or int8. Add one on the page Convert.")
             return

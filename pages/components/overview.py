@@ -56,7 +56,7 @@ def show_cards(tiles: tuple[said.Tile, ...]) -> None:
 
 def show_advice(evaluation: Evaluation, choice: Choice) -> None:
     """Show the slider, what to take at that need, and why."""
-    st.subheader("How much agreement do you need?", anchor=False)
+    st.header("How much agreement do you need?", anchor=False)
     st.select_slider(
         "Share of pictures that must keep their answer",
         _NEEDS,

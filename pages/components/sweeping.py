@@ -139,7 +139,7 @@ def show_sweep(found: Sweep, recipe: str) -> None:
     for note in notes(found):
         st.caption(plain(note))
     with st.container(border=True):
-        st.subheader("All figures")
+        st.header("All figures")
         _table(found, recipe)
         st.download_button(
             "Download as CSV",

@@ -28,12 +28,12 @@ else:
     show_notes(comparison)
     accuracy.show_figures(comparison, variant)
     with st.container(border=True):
-        st.subheader("Every model, counted")
+        st.header("Every model, counted")
         accuracy.show_table(comparison)
     with st.container(border=True):
         accuracy.show_classes(run, accuracy.accuracies(comparison)[variant], variant)
 if labels.clicked and labels.indices is not None:
     with st.container(border=True):
-        st.subheader("Click the right answer")
+        st.header("Click the right answer")
         st.caption("Answers are kept in the run, by the content of the picture.")
         show_clicking(evaluation, labels.indices)

@@ -22,7 +22,7 @@ def show_result(run: Run) -> None:
             "Largest difference of any logit on the same pictures, relative to the largest logit. "
             "Quantized variants are meant to differ; float steps are not."
         )
-    st.subheader("Files")
+    st.header("Files")
     show_downloads(run)
     link_to_improve(run)
     show_files_from_elsewhere(run)

@@ -25,7 +25,7 @@ comparison = evaluation_or_wait().comparison
 if any(found.variant == variant for found in comparison.variants):
     headline.markdown(kit_sentence(comparison, variant))
 with st.container(border=True):
-    st.subheader("One zip for the app")
+    st.header("One zip for the app")
     file = deployment.kit_or_button(run, variant, shown)
     if file is None:
         deployment.show_promise()
@@ -33,7 +33,7 @@ with st.container(border=True):
         deployment.show_download(run, variant, file)
 if file is not None:
     with st.container(border=True):
-        st.subheader("What is in it")
+        st.header("What is in it")
         deployment.show_contents(file)
 with st.container(border=True):
     deployment.show_phone(run, variant, model_file(run, variant))

@@ -37,14 +37,14 @@ improving.show_overlap(run, evaluation)
 improving.show_before_after(before, after)
 show_notes(evaluation.comparison)
 with st.container(border=True):
-    st.subheader("Answers won back, and newly lost")
+    st.header("Answers won back, and newly lost")
     improving.show_flips(evaluation, before, after)
 with st.container(border=True):
-    st.subheader("Signal over error, before and after")
+    st.header("Signal over error, before and after")
     improving.show_layer_lines(run, (variant, better), evaluation.pictures)
 with st.container(border=True):
-    st.subheader("Closer still: some layers in float32")
+    st.header("Closer still: some layers in float32")
     mixing.show_mixing(run, after.logit_rms)
 with st.container(border=True), told():
-    st.subheader("What was done, layer by layer")
+    st.header("What was done, layer by layer")
     improving.show_layers(run, better)

@@ -33,7 +33,7 @@ if timed is not None:
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     if timed is None:
-        st.subheader("Latency of one picture")
+        st.header("Latency of one picture")
         st.caption("Not measured yet with this number of threads. Press Measure.")
     else:
         show_figure(plots.latency_bars(timed), "latency")

@@ -25,16 +25,16 @@ with headline:
 count.caption(f"{found.pictures} pictures")
 named = layer_sentences.culprits(found)[:3]
 with st.container(border=True):
-    st.subheader("Signal over error, from input to logits")
+    st.header("Signal over error, from input to logits")
     st.plotly_chart(plots.layer_line(found, named), key="layer_line")
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
-    st.subheader("Who loses most")
+    st.header("Who loses most")
     layers.show_worst(found)
     link_to_improve(run, variant)
 chart = right.container(border=True, height="stretch")
 with st.container(border=True):
-    st.subheader("All operators")
+    st.header("All operators")
     st.caption("Choose a row to see that operator's values over its integer grid.")
     chosen = layers.show_operators(found)
 with chart:

@@ -29,15 +29,15 @@ if chosen is not None:
     show_card(run, run.artifact(chosen))
 show_lowerings(run)
 with st.container(border=True):
-    st.subheader("The command that makes it again")
+    st.header("The command that makes it again")
     st.code(manifest.command, language="bash", wrap_lines=True)
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
-    st.subheader("Made with")
+    st.header("Made with")
     versions = pd.DataFrame(manifest.versions.items(), columns=["package", "version"])
     st.dataframe(defused_table(versions), hide_index=True, width="stretch")
 with right.container(border=True, height="stretch"):
-    st.subheader("Files of the run")
+    st.header("Files of the run")
     for name in (FILE_NAME, ONNX_FILE):
         path = run.folder / name
         st.download_button(name, path.read_bytes, file_name=name, icon=":material/download:")
@@ -50,6 +50,7 @@ with right.container(border=True, height="stretch"):
             if log.is_symlink():
                 continue  # a log of ours is a file
             st.caption(plain(log.name))
-            st.code(log.read_text(errors="replace")[-20_000:] or "(nothing was printed)")
+            text = log.read_text(errors="replace")[-20_000:] or "(nothing was printed)"
+            st.code(text, language=None, wrap_lines=True)
 with st.expander("What the words mean", icon=":material/menu_book:"):
     st.markdown("\n".join(f"- **{term}**: {meaning}" for term, meaning in GLOSSARY.items()))

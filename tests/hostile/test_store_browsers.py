@@ -23,11 +23,10 @@ from playwright.sync_api import (
 from engine.runs import Run
 from tests.hostile.conftest import Noted
 from tests.hostile.servers import ROOT, Server
-from tests.test_browser import CHROMIUM, FLAGS
+from tests.browser import CHROMIUM, FLAGS, go_to
 from tests.test_own_onnx import SIZE, classifier
 from tests.tiny_run import tiny_run
 
-expect.set_options(timeout=120_000)
 pytestmark = [
     pytest.mark.hostile,
     pytest.mark.slow,
@@ -61,10 +60,6 @@ def new_page(context: BrowserContext, address: str) -> Page:
     go_to(page, "Convert")
     expect(page.get_by_role("heading", name=A_RUN)).to_be_visible()
     return page
-
-
-def go_to(page: Page, name: str) -> None:
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
 
 
 def ask(page: Page, model: Path) -> None:

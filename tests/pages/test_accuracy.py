@@ -44,7 +44,7 @@ def test_figures_and_classes_are_shown(run: Run, photos: Path) -> None:
     assert test.title[0].value.startswith("int8 is right on 0.0 % of 5 labelled pictures")
     table = next(t.value for t in test.dataframe if "McNemar p" in t.value.columns)
     assert list(table["model"]) == ["original", "float32", "int8"]
-    assert any(s.value == "int8 hurts no class on these pictures" for s in test.subheader)
+    assert any(s.value == "int8 hurts no class on these pictures" for s in test.header)
 
 
 def test_a_wrong_table_is_a_sentence(run: Run) -> None:

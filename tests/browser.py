@@ -1,0 +1,113 @@
+"""The dashboard's server and Debian's chromium, for tests that drive a real browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+
+import psutil
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from engine.store import HOME_VARIABLE
+
+ROOT = Path(__file__).parent.parent
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+PATIENCE = 120_000
+UNRESTS = (
+    "[data-test-script-state=running]",
+    "[data-testid=stSkeleton]",
+    "[class*=st-key-cancel_]",
+    "[data-stale=true]",
+)
+expect.set_options(timeout=PATIENCE)
+IN_A_BROWSER = [
+    pytest.mark.slow,
+    pytest.mark.browser,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
+
+
+@contextmanager
+def dashboard(home: Path, **variables: str) -> Iterator[str]:
+    """The address of a server that answers, on a store of its own.
+
+    Args:
+        home: The store.
+        variables: More of its environment.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
+    process = subprocess.Popen(
+        [*command, "--server.port", str(port)],
+        cwd=ROOT,
+        env=os.environ | {HOME_VARIABLE: str(home)} | variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        started = time.monotonic()
+        while not _healthy(address):
+            assert time.monotonic() - started < 30, "the server does not start"
+            time.sleep(0.1)
+        assert time.monotonic() - started < 10
+        memory = psutil.Process(process.pid).memory_info().rss
+        assert memory < 500e6, "the server is heavy before anything is converted"
+        yield address
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def _healthy(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's chromium, without a window."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def go_to(page: Page, name: str) -> None:
+    """Open a page of the story, as a person does.
+
+    Args:
+        page: The browser's page.
+        name: The story's page, as the sidebar calls it.
+    """
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+
+
+def wait_until_settled(page: Page) -> None:
+    """Wait until the script has run and no job is under way."""
+    expect(page.get_by_role("heading", level=1).first).to_be_visible(timeout=PATIENCE)
+    for unrest in UNRESTS:
+        expect(page.locator(unrest)).to_have_count(0, timeout=PATIENCE)
