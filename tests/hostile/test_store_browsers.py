@@ -21,9 +21,9 @@ from playwright.sync_api import (
 )
 
 from engine.runs import Run
+from tests.browser import CHROMIUM, FLAGS, go_to
 from tests.hostile.conftest import Noted
 from tests.hostile.servers import ROOT, Server
-from tests.browser import CHROMIUM, FLAGS, go_to
 from tests.test_own_onnx import SIZE, classifier
 from tests.tiny_run import tiny_run
 
