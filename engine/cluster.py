@@ -102,7 +102,7 @@ def connected(address: str, report: Report) -> Iterator[Client]:
             LocalCluster(
                 n_workers=LOCAL_WORKERS,
                 threads_per_worker=1,
-                dashboard_address=None,
+                dashboard_address="127.0.0.1:0",
                 memory_limit=0,
                 silence_logs=logging.CRITICAL,
                 env=_environment(),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +62,15 @@ def half(name: str) -> str:
     return name * 2
 
 
+def test_another_cluster_on_this_machine_is_no_hindrance() -> None:
+    with socket.socket() as others:
+        with suppress(OSError):  # taken is what it shall be
+            others.bind(("127.0.0.1", 8787))
+            others.listen()
+        with connected(LOCAL, lambda _: None) as client:
+            assert client.submit(int, "5").result() == 5
+
+
 def test_a_cluster_answers_as_one_machine_does_though_a_worker_is_killed(
     run: Run, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,7 +108,7 @@ def test_a_cluster_answers_as_one_machine_does_though_a_worker_is_killed(
 
 def test_results_and_errors_of_workers_arrive() -> None:
     with (
-        LocalCluster(n_workers=1, processes=False, dashboard_address=None) as threads,
+        LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as threads,
         Client(threads) as client,
     ):
         assert sorted(finished(client, half, [("a",), ("c",)])) == [(0, "aa"), (1, "cc")]
