@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -54,10 +55,14 @@ class MixedCurve:
         return min(self.points, key=lambda point: abs(point.bytes - size))
 
     @property
+    def rises(self) -> tuple[MixedPoint, ...]:
+        """Points whose error is above that of the point with fewer layers."""
+        return tuple(after for before, after in pairwise(self.points) if after.rms > before.rms)
+
+    @property
     def monotone(self) -> bool:
-        """Whether every further layer brings the error down."""
-        errors = [point.rms for point in self.points]
-        return errors == sorted(errors, reverse=True)
+        """Whether no further layer brings the error up."""
+        return not self.rises
 
 
 def mixed_name(

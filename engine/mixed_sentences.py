@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 from engine import formats
 from engine.improvement_sentences import layer_title
 from engine.mixed_precision import MixedCurve
@@ -40,11 +38,11 @@ def worth_sentence(curve: MixedCurve, chosen: MixedPoint) -> str | None:
 
 def monotone_sentence(curve: MixedCurve) -> str | None:
     """Why the error rises somewhere along the curve; None where it does not."""
-    rises = [after for before, after in pairwise(curve.points) if after.rms > before.rms]
-    if not rises:
+    if curve.monotone:
         return None
+    where = ", ".join(str(point.layers) for point in curve.rises)
     return (
-        f"The error rises at {', '.join(str(point.layers) for point in rises)} layers: what those "
+        f"The error rises at {where} layers: what those "
         "add had made up for roundings elsewhere, to which the integer model was fitted."
     )
 

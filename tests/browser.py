@@ -67,7 +67,7 @@ def dashboard(home: Path, **variables: str) -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     try:
         started = time.monotonic()
-        while not _healthy(address):
+        while not answers(address):
             assert time.monotonic() - started < 30, "the server does not start"
             time.sleep(0.1)
         assert time.monotonic() - started < 10
@@ -79,7 +79,8 @@ def dashboard(home: Path, **variables: str) -> Iterator[str]:
         process.wait(20)
 
 
-def _healthy(address: str) -> bool:
+def answers(address: str) -> bool:
+    """Whether a dashboard is there."""
     try:
         with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2) as answer:
             return bool(answer.status == 200)

@@ -19,6 +19,7 @@ import pytest
 
 from engine.store import HOME_VARIABLE, RUNS_VARIABLE, UPLOADS_VARIABLE
 from pages.components.share import PASSWORD_VARIABLE
+from tests.browser import answers
 
 ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "deploy" / "quantization-lab.service"
@@ -112,7 +113,7 @@ def started(own_store: Path) -> Iterator[tuple[str, psutil.Process]]:
     try:
         address = f"http://127.0.0.1:{port}"
         end = time.monotonic() + 30
-        while not _answers(address):
+        while not answers(address):
             assert time.monotonic() < end, "the server does not start"
             assert process.poll() is None, "the server ended"
             time.sleep(0.1)
@@ -120,14 +121,6 @@ def started(own_store: Path) -> Iterator[tuple[str, psutil.Process]]:
     finally:
         process.terminate()
         process.wait(20)
-
-
-def _answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False
 
 
 def test_what_the_unit_starts_listens_on_loopback_and_forgot_the_password(

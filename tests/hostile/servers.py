@@ -7,16 +7,13 @@ import socket
 import subprocess
 import sys
 import time
-import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from urllib.error import URLError
 
 import psutil
 
 from engine.store import HOME_VARIABLE
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.browser import ROOT, answers
 
 
 class Server:
@@ -42,7 +39,7 @@ class Server:
             )
         self.process = psutil.Process(self._process.pid)
         end = time.monotonic() + 60
-        while not self._healthy():
+        while not answers(self.address):
             assert time.monotonic() < end, self.said.read_text()
             time.sleep(0.1)
 
@@ -74,13 +71,6 @@ class Server:
     def handles(self) -> int:
         """Open files, sockets and pipes."""
         return int(self.process.num_fds())
-
-    def _healthy(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"{self.address}/_stcore/health", timeout=2) as answer:
-                return bool(answer.status == 200)
-        except (URLError, OSError):
-            return False
 
 
 def _free_port() -> int:

@@ -3,37 +3,28 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 import engine
 from engine import service
 from engine.added import add_file
 from engine.images import pictures_in
 from engine.runs import Run
-from engine.store import HOME_VARIABLE
 from pages.components.story import CHAPTERS
+from tests.browser import CHROMIUM, ROOT, chromium, dashboard, go_to
 from tests.hostile.payloads import payloads
 from tests.hostile.rows import Noted, Row, Scaled
 from tests.tiny_run import CLASSES, SIDE, tiny_run
 from tests.tiny_tflite import reshape_file
 
-ROOT = Path(__file__).parent.parent.parent
-CHROMIUM = shutil.which("chromium")
 PAGES = tuple(known.title for known in CHAPTERS)
 FOUND = """() => ({
   flag: window.pwned ?? null,
@@ -94,39 +85,13 @@ def hostile_photos(folder: Path) -> tuple[str, ...]:
 
 
 @contextmanager
-def dashboard(store: Path, **variables: str) -> Iterator[Page]:
+def opened(store: Path, **variables: str) -> Iterator[Page]:
     """A tab of a dashboard with a store and environment variables of its own."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", "--server.headless", "true"]
-    server = subprocess.Popen(
-        [*command, "--server.port", str(port)],
-        cwd=ROOT,
-        env=os.environ | {HOME_VARIABLE: str(store)} | variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=2).close()
-                break
-            except (URLError, OSError):
-                time.sleep(0.1)
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-            )
-            tab = browser.new_page(viewport={"width": 1440, "height": 1000})
-            tab.set_default_timeout(60_000)
-            tab.goto(address)
-            yield tab
-            browser.close()
-    finally:
-        server.terminate()
-        server.wait(20)
+    with dashboard(store, **variables) as address, chromium() as browser:
+        tab = browser.new_page(viewport={"width": 1440, "height": 1000})
+        tab.set_default_timeout(60_000)
+        tab.goto(address)
+        yield tab
 
 
 def settle(page: Page) -> None:
@@ -140,7 +105,7 @@ def settle(page: Page) -> None:
 
 def show_pictures(page: Page, photos: Path) -> None:
     """Go to the page Pictures, with the pictures of a folder on show."""
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Pictures").click()
+    go_to(page, "Pictures")
     page.get_by_text("A folder on this machine").click()
     page.get_by_label("Folder").fill(str(photos))
     page.get_by_label("Folder").press("Enter")
@@ -163,11 +128,11 @@ def test_they_are_shown_as_text(
     row = Row("HTML, Markdown, scripts in names", scaled(30), noted)
     text = ""
     requested: list[str] = []
-    with dashboard(own_store) as page:
+    with opened(own_store) as page:
         page.on("request", lambda request: requested.append(request.url))
         show_pictures(page, photos)
         for name in PAGES:
-            page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+            go_to(page, name)
             settle(page)
             for expander in page.locator("details summary").all():
                 expander.click()
@@ -193,23 +158,18 @@ def test_they_are_shown_as_text_in_the_report(
     file = own_store / "report.html"
     engine.report(own_store / "runs" / "hostile", photos, file)
     requested: list[str] = []
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1440, "height": 1000})
         page.on("request", lambda request: requested.append(request.url))
         page.goto(file.as_uri())
         page.wait_for_timeout(2000)
         found = page.evaluate(FOUND)
-        browser.close()
     text = found.pop("text")
     assert found == {"flag": None, "made": 0, "dressed": [], "loaded": 0, "hidden": False}
     assert [url for url in requested if not url.startswith(("file:", "data:"))] == []
     # A report names pictures, the model and first answers, but not every class.
     assert all(name in text for name in pictures)
-    shown = [name for name in payloads()[: row.count] if name in text]
-    assert len(shown) >= len(pictures)
+    assert sum(name in text for name in payloads()) >= len(pictures)
     for _ in row.cases():
         row.outcomes["no markup, no request"] += 1
     row.check()
@@ -230,7 +190,7 @@ def test_without_escaping_they_do_what_they_say(
 ) -> None:
     """The attack works on pages that show names as they are."""
     (tmp_path / "sitecustomize.py").write_text(WITHOUT_ESCAPING.format(root=str(ROOT)))
-    with dashboard(own_store, PYTHONPATH=str(tmp_path)) as page:
+    with opened(own_store, PYTHONPATH=str(tmp_path)) as page:
         show_pictures(page, photos)
         settle(page)
         found = page.evaluate(FOUND)
