@@ -70,7 +70,13 @@ def compare(
         _check_gates(run, names, (min_agreement, max_size_ratio, max_latency_ratio))
         timed = None
         if with_latency or max_latency_ratio:
-            timed = api.latency(run, threads=threads, rounds=rounds, on_progress=on_progress)
+            timed = api.latency(
+                run,
+                variants=_to_time(names, reference, gated=bool(max_latency_ratio)),
+                threads=threads,
+                rounds=rounds,
+                on_progress=on_progress,
+            )
         comparison = api.compare(
             run,
             images,
@@ -94,6 +100,13 @@ def compare(
     for sentence in missed:
         click.echo(f"Gate missed: {sentence}", err=True)
     return GATE_MISSED if missed else 0
+
+
+def _to_time(variants: tuple[str, ...], reference: str, *, gated: bool) -> tuple[str, ...]:
+    """Timing costs seconds a model, so only those that the person chose, and float32 for a gate."""
+    if not variants:
+        return ()
+    return tuple(dict.fromkeys((reference, *variants, *(("float32",) if gated else ()))))
 
 
 def _check_gates(run: Run, variants: tuple[str, ...], gates: tuple[tuple[Gate, ...], ...]) -> None:

@@ -5,6 +5,10 @@ every figure; marks carry their labels. Grounds are transparent, so that a figur
 and dark pages alike.
 """
 
+# Plotly reads whatever `sys.modules` holds for pandas, and fails on one that another thread is
+# still importing. An import waits for that thread.
+import pandas as pd  # noqa: F401
+
 from engine.plots.accuracy import accuracy_intervals, reliability_curve
 from engine.plots.answers import (
     difference_distribution,
