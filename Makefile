@@ -26,7 +26,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-das
 	touch $@
 
 run: setup
-	$(BIN)/streamlit run app.py --server.port $(PORT)
+	$(BIN)/python -m pages.components.serve --server.port $(PORT)
 
 ADDRESS ?= 0.0.0.0
 SHARE_OPTIONS ?=

@@ -45,7 +45,7 @@ def dashboard() -> Iterator[str]:
     address = f"http://127.0.0.1:{port}"
     options = ["--server.headless", "true", "--server.port", str(port)]
     server = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", *options],
+        [sys.executable, "-m", "pages.components.serve", *options],
         cwd=ROOT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

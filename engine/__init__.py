@@ -23,6 +23,8 @@ if TYPE_CHECKING:
         layers,
         mix,
         models,
+        pin,
+        pinned,
         report,
         sweep,
     )
@@ -59,6 +61,8 @@ _HOMES = {
     "layers": "engine.api",
     "mix": "engine.api",
     "models": "engine.api",
+    "pin": "engine.api",
+    "pinned": "engine.api",
     "sweep": "engine.api",
     "report": "engine.api",
 }
@@ -85,6 +89,8 @@ __all__ = [
     "layers",
     "mix",
     "models",
+    "pin",
+    "pinned",
     "report",
     "sweep",
 ]

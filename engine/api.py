@@ -453,6 +453,47 @@ def latency(
     )
 
 
+def pin(run: Run | PathLike, images: PathLike | Iterable[PathLike]) -> None:
+    """Copy pictures into a run's regression set.
+
+    Args:
+        run: A run, or its folder.
+        images: A folder of pictures, or files.
+
+    Raises:
+        UserMistake: One is no picture.
+    """
+    from engine.regression_set import pin as pin_one
+
+    opened = _run(run)
+    for picture in _pictures(images):
+        pin_one(opened, picture)
+
+
+def pinned(run: Run | PathLike) -> tuple[Path, ...]:
+    """Files of the pictures that are pinned to a run, by name, for `compare` and `report`.
+
+    Args:
+        run: A run, or its folder.
+
+    Raises:
+        UserMistake: There is none, or one has changed since.
+    """
+    from engine.errors import PictureError
+    from engine.regression_set import pinned_pictures
+
+    opened = _run(run)
+    found = tuple(picture.path for picture in pinned_pictures(opened))
+    if not found:
+        raise PictureError(
+            "Looking for pinned pictures",
+            got=f"none in {opened.folder.name}",
+            expected="at least one",
+            todo=f"Pin some: python -m engine pin --run {opened.folder} --images FOLDER.",
+        )
+    return found
+
+
 def deploy(
     run: Run | PathLike,
     variant: str,

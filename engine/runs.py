@@ -54,9 +54,25 @@ LAYERS = "layers"
 OWNERS = "owners"
 LABELS = "labels"
 PHONE = "phone"
+PINNED = "pinned"
 KITS = "kits"
 
-_PARTS = (FILE_NAME, ONNX_FILE, WORK, IMPROVED, LOGS, LOGITS, LATENCY, ALSO, LOWERING, LAYERS)
+_PARTS = (
+    FILE_NAME,
+    ONNX_FILE,
+    WORK,
+    IMPROVED,
+    LOGS,
+    LOGITS,
+    LATENCY,
+    ALSO,
+    LOWERING,
+    LAYERS,
+    LABELS,
+    PHONE,
+    KITS,
+    PINNED,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,8 @@ GATE_MISSED = 1
 
 @click.command()
 @click.option("--run", "run_folder", required=True, help="Run folder, as convert made it.")
-@click.option("--images", required=True, help="Folder of pictures.")
+@click.option("--images", help="Folder of pictures.")
+@click.option("--pinned", is_flag=True, help="The pictures that are pinned to the run.")
 @click.option("--labels-csv", help="Table with the columns filename,class_index.")
 @click.option("--labels-from-folders", is_flag=True, help="One folder a class.")
 @click.option(
@@ -39,7 +40,8 @@ GATE_MISSED = 1
 @click.option("--max-latency-ratio", type=GateType(), multiple=True, help="Gate, against float32.")
 def compare(
     run_folder: str,
-    images: str,
+    images: str | None,
+    pinned: bool,
     reference: str,
     variants: str,
     also: tuple[tuple[str, str], ...],
@@ -60,9 +62,17 @@ def compare(
       python -m engine compare --run my_run --images photos
       python -m engine compare --run my_run --images photos --labels-csv labels.csv --json C.json
       python -m engine compare --run my_run --images photos --min-agreement int8=0.97
+      python -m engine compare --run my_run --pinned --min-agreement int8=1
       python -m engine compare --run my_run --images photos --also theirs=model.tflite --latency
       python -m engine compare --run my_run --images photos --dask tcp://10.0.0.1:8786
     """
+    if pinned == (images is not None):
+        raise OptionError(
+            "Choosing the pictures",
+            got="both --images and --pinned" if pinned else "neither --images nor --pinned",
+            expected="one of them",
+            todo="Name a folder with --images, or take the run's pinned pictures with --pinned.",
+        )
     names = tuple(name.strip() for name in variants.split(",") if name.strip())
     with progress_shown() as on_progress:
         run = api.add_files(run_folder, dict(also), on_progress=on_progress)
@@ -79,7 +89,7 @@ def compare(
             )
         comparison = api.compare(
             run,
-            images,
+            api.pinned(run) if images is None else images,
             reference=reference,
             variants=names,
             latency=timed,

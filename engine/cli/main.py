@@ -23,6 +23,7 @@ from engine.cli.layers import layers
 from engine.cli.lowerings import lowerings
 from engine.cli.mix import mix_command
 from engine.cli.models import models
+from engine.cli.pin import pin
 from engine.cli.report import report, report_json
 from engine.cli.store import store
 from engine.cli.sweep import sweep
@@ -53,6 +54,7 @@ for command in (
     sweep,
     latency,
     files,
+    pin,
     deploy,
     lowerings,
     report,

@@ -10,14 +10,18 @@ import streamlit as st
 from PIL import Image
 
 from engine import formats
+from engine.errors import EngineError
 from engine.images import Picture
 from engine.networks.labels import label_of
 from engine.palette import marker_image, style_of
+from engine.regression_set import pin, pinned_digests, unpin
 from engine.types import ORIGINAL, Flip
 from pages.components.evaluation import Evaluation
-from pages.components.problems import html
+from pages.components.problems import html, show_problem
+from pages.components.sharing import shared
 
 PAGE_SIZE = 12
+_REFUSED = "qlab_pin_refused"
 _THUMBNAIL = 320
 _STYLE = """
 <style>
@@ -42,6 +46,9 @@ _STYLE = """
 .q-bar{height:4px;border-radius:2px;margin-bottom:.15rem;
   background:color-mix(in srgb,currentColor 12%,transparent)}
 .q-bar i{display:block;height:100%;border-radius:2px}
+[class*=st-key-shot_]{position:relative}
+[class*=st-key-pin_]{position:absolute;top:1.35rem;left:1.35rem;z-index:1;width:auto}
+[class*=st-key-pin_] button{padding:.1rem .5rem;min-height:0;font-size:.78rem}
 @media(max-width:640px){.q-row{flex-direction:column}
   .q-row figure,.q-row figure img{width:100%;flex:auto}
   .q-cards{width:100%;grid-template-columns:repeat(2,minmax(0,1fr))}}
@@ -58,6 +65,11 @@ def show_gallery(evaluation: Evaluation, columns: tuple[str, ...], rows: list[in
         rows: Pictures to show, by row of the logits, in this order.
     """
     st.html(_STYLE)
+    if (refused := st.session_state.pop(_REFUSED, None)) is not None:
+        show_problem(refused)
+    if not rows:
+        st.info("No picture fits. Take a filter back.", icon=":material/filter_alt_off:")
+    pinned = None if shared() else pinned_digests(evaluation.run)
     pages = max(1, -(-len(rows) // PAGE_SIZE))
     page = 1
     if pages > 1:
@@ -71,10 +83,37 @@ def show_gallery(evaluation: Evaluation, columns: tuple[str, ...], rows: list[in
         cards = "".join(
             _card(evaluation, column, row, flips.get((column, row))) for column in columns
         )
-        st.html(
-            f'<section class="q-row">{_figure(evaluation, row)}'
-            f'<div class="q-cards">{cards}</div></section>'
-        )
+        with st.container(key=f"shot_{row}"):
+            st.html(
+                f'<section class="q-row">{_figure(evaluation, row)}'
+                f'<div class="q-cards">{cards}</div></section>'
+            )
+            if pinned is not None:
+                _show_pin(evaluation, row, evaluation.pictures[row].sha256 in pinned)
+
+
+def _show_pin(evaluation: Evaluation, row: int, pinned: bool) -> None:
+    picture, run = evaluation.pictures[row], evaluation.run
+
+    def clicked() -> None:
+        if pinned:
+            unpin(run, picture.sha256)
+            return
+        try:
+            pin(run, picture)
+        except EngineError as error:
+            st.session_state[_REFUSED] = error
+
+    st.button(
+        "Pinned" if pinned else "Pin",
+        key=f"pin_{row}",
+        icon=":material/keep_off:" if pinned else ":material/keep:",
+        type="primary" if pinned else "secondary",
+        help="Take it out of the pinned pictures"
+        if pinned
+        else "Keep it with the run: compare --pinned checks the pinned pictures again",
+        on_click=clicked,
+    )
 
 
 def _figure(evaluation: Evaluation, row: int) -> str:

@@ -1,4 +1,4 @@
-"""Which pictures are on show: the sample images, a person's photos, or a folder."""
+"""Which pictures are on show: the sample images, a person's photos, a folder, or those pinned."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from pathlib import Path
 import streamlit as st
 
 from engine.images import Picture, pictures_in
+from engine.regression_set import pinned_digests, pinned_pictures
 from pages.components import session
 from pages.components.problems import told
 from pages.components.sharing import shared
-from pages.components.uploaded_pictures import uploaded_pictures
+from pages.components.uploaded_pictures import captured_pictures, uploaded_pictures
 
 SAMPLES, UPLOAD, FOLDER = "Sample images", "My photos", "A folder on this machine"
+PINNED = "Pinned"
 
 
 def choose_pictures() -> tuple[Picture, ...]:
@@ -21,9 +23,11 @@ def choose_pictures() -> tuple[Picture, ...]:
     Returns:
         The pictures on show, at least one.
     """
+    run = session.current_run()
+    pinned = run is not None and not shared() and bool(pinned_digests(run))
     source = st.segmented_control(
         "Pictures",
-        [SAMPLES, UPLOAD] if shared() else [SAMPLES, UPLOAD, FOLDER],
+        [SAMPLES, UPLOAD, *([] if shared() else [FOLDER]), *([PINNED] if pinned else [])],
         default=SAMPLES,
         required=True,
         label_visibility="collapsed",
@@ -32,6 +36,9 @@ def choose_pictures() -> tuple[Picture, ...]:
     )
     if source == SAMPLES:
         session.choose_pictures(())
+    elif source == PINNED and pinned and run is not None:
+        with told():
+            session.choose_pictures(pinned_pictures(run))
     elif source == UPLOAD or shared():
         _uploaded()
     else:
@@ -40,7 +47,8 @@ def choose_pictures() -> tuple[Picture, ...]:
 
 
 def _uploaded() -> None:
-    kept = uploaded_pictures("Drop photos here. They stay on this machine.", "upload_photos")
+    dropped = uploaded_pictures("Drop photos here. They stay on this machine.", "upload_photos")
+    kept = tuple({one.sha256: one for one in (*dropped, *captured_pictures())}.values())
     st.caption(session.uploads_kept())
     if kept:
         session.choose_pictures(kept)

@@ -55,7 +55,7 @@ def environment(login: bool) -> dict[str, str]:
 
 def command(address: str, port: int) -> list[str]:
     """The server's command line."""
-    words = [sys.executable, "-m", "streamlit", "run", str(_ROOT / "app.py")]
+    words = [sys.executable, "-m", "pages.components.serve"]
     settings = SETTINGS | {"server.address": address, "server.port": str(port)}
     return words + [f"--{name}={value}" for name, value in settings.items()]
 

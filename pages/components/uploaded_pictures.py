@@ -13,10 +13,11 @@ from engine.images import PICTURE_SUFFIXES, Picture, described_picture
 from engine.limits import pictures_note
 from engine.picture_zips import is_zip, zipped_pictures
 from pages.components import session
+from pages.components.paste import pasted_files
 from pages.components.problems import plain, told
 
 _MOST_WARNINGS = 5
-_SEEN = "qlab_seen_uploads"
+_SEEN, _CAPTURED, _EMPTIED = "qlab_seen_uploads", "qlab_captured", "qlab_captured_emptied"
 
 
 @dataclass(slots=True)
@@ -54,6 +55,44 @@ def uploaded_pictures(label: str, key: str) -> tuple[Picture, ...]:
     for note in [note for one in found for note in one.notes][:_MOST_WARNINGS]:
         st.caption(plain(note))
     return tuple({picture.sha256: picture for one in found for picture in one.pictures}.values())
+
+
+def captured_pictures() -> tuple[Picture, ...]:
+    """Show the ways to give a picture that is no file: the clipboard and the camera.
+
+    Returns:
+        The pictures that were pasted or taken in this session, each once.
+    """
+    kept: dict[str, Picture] = st.session_state.setdefault(_CAPTURED, {})
+    with st.container(horizontal=True, vertical_alignment="center"):
+        with told():
+            for name, content in pasted_files():
+                _capture(kept, _looked_into(name, content))
+        camera = st.toggle("Camera", key="camera_on")
+    if camera:
+        # Another key is the only way to empty the widget.
+        photo = st.camera_input("Take a photo", key=f"camera_{st.session_state.get(_EMPTIED, 0)}")
+        if photo is not None:
+            _capture(kept, _found(photo))
+    if kept:
+        st.button(
+            f"Forget what was pasted or taken ({len(kept)})",
+            icon=":material/close:",
+            type="tertiary",
+            on_click=_forget_captured,
+        )
+    return tuple(kept.values())
+
+
+def _forget_captured() -> None:
+    st.session_state[_CAPTURED] = {}
+    st.session_state[_EMPTIED] = st.session_state.get(_EMPTIED, 0) + 1
+
+
+def _capture(kept: dict[str, Picture], found: _Found) -> None:
+    for problem in found.problems:
+        st.warning(plain(str(problem)), icon=":material/broken_image:")
+    kept |= {picture.sha256: picture for picture in found.pictures}
 
 
 def _found(file: UploadedFile) -> _Found:

@@ -27,11 +27,11 @@ class Server:
     def __init__(self, home: Path, port: int = 0) -> None:
         self.port = port or _free_port()
         self.address = f"http://127.0.0.1:{self.port}"
-        words = ["run", "app.py", "--server.headless=true", f"--server.port={self.port}"]
+        words = ["--server.headless=true", f"--server.port={self.port}"]
         self.said = home.parent / f"server-{time.time_ns()}.log"
         with self.said.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "streamlit", *words],
+                [sys.executable, "-m", "pages.components.serve", *words],
                 cwd=ROOT,
                 env=os.environ | {HOME_VARIABLE: str(home)},
                 stdout=log,

@@ -1,0 +1,100 @@
+"""Pictures that a person pinned to a run: the regression set that ``compare --pinned`` reads.
+
+Each lies at ``RUN/pinned/SHA256/NAME``: the folder's name is its checksum, and two people who pin
+at once are not in each other's way.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shutil
+from pathlib import Path
+
+from engine.disk import write_whole
+from engine.errors import PictureError, RunError
+from engine.images import Picture, described_picture, picture_at
+from engine.runs import PINNED, Run
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def pinned_pictures(run: Run) -> tuple[Picture, ...]:
+    """The pictures of a run's regression set, by name.
+
+    Args:
+        run: The run.
+
+    Returns:
+        One record a picture.
+
+    Raises:
+        RunError: One is not as it was pinned.
+    """
+    found = []
+    for folder, file in _pinned(run).items():
+        picture = picture_at(file)
+        if picture.sha256 != folder:
+            raise RunError(
+                f"Reading the pinned pictures of {run.folder.name}",
+                got=f"{picture.name}, which has changed since it was pinned",
+                expected="the picture as it was",
+                todo=f"Unpin it and pin it again: python -m engine pin --run {run.folder} "
+                f"--remove {picture.name}",
+            )
+        found.append(picture)
+    return tuple(sorted(found, key=lambda picture: (picture.name, picture.sha256)))
+
+
+def pinned_digests(run: Run) -> frozenset[str]:
+    """Digests of the pictures of a run's regression set, without reading them."""
+    return frozenset(_pinned(run))
+
+
+def pin(run: Run, picture: Picture) -> None:
+    """Copy a picture into a run's regression set; one that is there already stays as it is.
+
+    Args:
+        run: The run.
+        picture: The picture.
+
+    Raises:
+        PictureError: It is no picture that can be used, or has changed since it was listed.
+        StorageError: The disk refuses.
+    """
+    content = picture.path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != picture.sha256:
+        raise PictureError(
+            f"Pinning {picture.name}",
+            got="a file that has changed since it was shown",
+            expected="the picture that was shown",
+            todo="Choose the pictures again.",
+        )
+    described_picture(content, picture.name)
+    folder = run.folder / PINNED / picture.sha256
+    if not _files(folder):
+        name = _UNSAFE.sub("_", Path(picture.name).name).lstrip("._-")
+        write_whole(folder / (name or "picture"), content)
+
+
+def unpin(run: Run, sha256: str) -> None:
+    """Take a picture out of a run's regression set; one that is not in it is passed over.
+
+    Args:
+        run: The run.
+        sha256: Digest of the picture, as it was pinned.
+    """
+    if _DIGEST.fullmatch(sha256):
+        shutil.rmtree(run.folder / PINNED / sha256, ignore_errors=True)
+
+
+def _pinned(run: Run) -> dict[str, Path]:
+    folders = (run.folder / PINNED).glob("*")
+    named = {one.name: _files(one) for one in folders if _DIGEST.fullmatch(one.name)}
+    return {digest: files[0] for digest, files in named.items() if files}
+
+
+def _files(folder: Path) -> list[Path]:
+    """What was written whole; what is being written is hidden."""
+    return [path for path in folder.glob("*") if not path.name.startswith(".")]
