@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from copy import copy
 from typing import Any
@@ -24,13 +25,12 @@ class Activations:
     Args:
         graph: The graph.
         start: The model's input for every picture.
-        kept: How often each tensor is needed beyond the operators of this graph.
     """
 
-    def __init__(self, graph: Graph, start: np.ndarray, kept: list[int] | None = None) -> None:
+    def __init__(self, graph: Graph, start: np.ndarray) -> None:
         self._graph = graph
         self._waiting: dict[int, int] = defaultdict(int)
-        for tensor in [*graph.outputs, *(kept or ())]:
+        for tensor in graph.outputs:
             self._waiting[tensor] += 1
         for op in graph.operators:
             for tensor in set(op.inputs):
@@ -49,13 +49,12 @@ class Activations:
         made = run_alone(self._graph, op, [self._values[t] for t in sources], sources)
         self._values |= dict(zip(op.outputs, made, strict=True))
         for tensor in set(op.inputs):
-            self.release(tensor)
+            self._release(tensor)
         for tensor in op.outputs:
             if self._waiting[tensor] == 0:
                 del self._values[tensor]
 
-    def release(self, tensor: int) -> None:
-        """Say that one of those who need a tensor has had it."""
+    def _release(self, tensor: int) -> None:
         self._waiting[tensor] -= 1
         if self._waiting[tensor] <= 0:
             self._values.pop(tensor, None)
@@ -95,27 +94,64 @@ def run_model(content: bytes, name: str, inputs: list[np.ndarray]) -> list[np.nd
     Raises:
         ConversionError: LiteRT refuses the model.
     """
-    count = len(inputs[0]) if inputs else 0
-    workers = max(1, min(len(os.sched_getaffinity(0)), count))
-    interpreters = [_interpreter(content, name) for _ in range(workers)]
-    details = interpreters[0].get_output_details()
-    outputs = [np.empty((count, *detail["shape"]), detail["dtype"]) for detail in details]
+    crew = Crew(content, name, len(inputs[0]))
+    outputs = [np.empty((len(inputs[0]), *shape), dtype) for shape, dtype in crew.outputs]
 
-    def work(number: int) -> None:
-        interpreter = interpreters[number]
-        places = [detail["index"] for detail in interpreter.get_input_details()]
-        results = [detail["index"] for detail in interpreter.get_output_details()]
-        for picture in range(number, count, workers):
-            for place, values in zip(places, inputs, strict=True):
-                interpreter.set_tensor(place, values[picture])
-            interpreter.invoke()
-            for output, result in zip(outputs, results, strict=True):
-                output[picture] = interpreter.get_tensor(result)
+    def take(picture: int, answers: list[np.ndarray]) -> None:
+        for output, answer in zip(outputs, answers, strict=True):
+            output[picture] = answer
 
-    with ThreadPoolExecutor(workers) as pool:
-        for _ in pool.map(work, range(workers)):
-            pass
+    crew.run(inputs, take)
     return outputs
+
+
+class Crew:
+    """Interpreters of one model, one a core, that share the pictures.
+
+    Args:
+        content: The TFLite file.
+        name: What to call it where LiteRT refuses it.
+        pictures: How many there will be.
+
+    Attributes:
+        outputs: Shape and type of each output.
+
+    Raises:
+        ConversionError: LiteRT refuses the model.
+    """
+
+    def __init__(self, content: bytes, name: str, pictures: int) -> None:
+        workers = max(1, min(len(os.sched_getaffinity(0)), pictures))
+        self._pictures = pictures
+        self._interpreters = [_interpreter(content, name) for _ in range(workers)]
+        details = self._interpreters[0].get_output_details()
+        self.outputs = [(tuple(detail["shape"]), detail["dtype"]) for detail in details]
+
+    def run(self, inputs: list[np.ndarray], take: Callable[[int, list[np.ndarray]], None]) -> None:
+        """Run every picture.
+
+        Args:
+            inputs: The model's inputs; first axis the pictures.
+            take: Called with a picture and its outputs, from several threads. The outputs are
+                LiteRT's own memory: what is wanted of them has to be copied.
+        """
+        workers = len(self._interpreters)
+
+        def work(number: int) -> None:
+            interpreter = self._interpreters[number]
+            places = [detail["index"] for detail in interpreter.get_input_details()]
+            results = [
+                interpreter.tensor(detail["index"]) for detail in interpreter.get_output_details()
+            ]
+            for picture in range(number, self._pictures, workers):
+                for place, values in zip(places, inputs, strict=True):
+                    interpreter.set_tensor(place, values[picture])
+                interpreter.invoke()
+                take(picture, [result() for result in results])
+
+        with ThreadPoolExecutor(workers) as pool:
+            for _ in pool.map(work, range(workers)):
+                pass
 
 
 def _extracted(graph: Graph, op: Operator, inputs: list[int]) -> bytes:

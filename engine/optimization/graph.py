@@ -101,6 +101,9 @@ class Graph:
     Args:
         model: The file's content.
 
+    Attributes:
+        size: Bytes of the file.
+
     Raises:
         ConversionError: The file has control flow, state, several inputs or operators outside the
             built-in set.
@@ -108,7 +111,7 @@ class Graph:
 
     def __init__(self, model: bytes) -> None:
         self.model = parsed(model)
-        self._size = len(model)
+        self.size = len(model)
         self.raw = self.model.subgraphs[0]
         self.tensors = self.raw.tensors
         _require_plain(self.model)
@@ -257,7 +260,7 @@ class Graph:
 
     def pack(self) -> bytes:
         """The file's content."""
-        return packed(self.model, self._size)
+        return packed(self.model, self.size)
 
 
 def bias_steps(source: Scale, weights: FloatArray) -> FloatArray:

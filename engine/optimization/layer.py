@@ -78,22 +78,22 @@ class Layer:
         self._bits = bits
         self._activation = activation
         self._source = source
-        every = len(rows.target)
+        every = rows.target.shape[1]
         enough = 0 < rows.fitted <= every - _FEWEST_HELD_OUT
         self.samples = rows.fitted if enough else every
         self._judged = slice(rows.fitted if enough else 0, every)
 
     def sums(self, parameters: Parameters) -> FloatArray:
-        """Products without bias in real units, shape (rows, outputs)."""
+        """Products without bias in real units, shape (outputs, rows)."""
         made = products(self._rows.source, parameters.weights.astype(np.float32))
-        made *= (parameters.steps * np.float32(self._source.step))[:, None, :]
-        return np.ascontiguousarray(made.transpose(1, 0, 2)).reshape(made.shape[1], -1)
+        made *= (parameters.steps * np.float32(self._source.step))[:, :, None]
+        return made.reshape(-1, made.shape[2])
 
     def error(self, parameters: Parameters, sums: FloatArray) -> float:
         """Own error rms on the pictures kept out of the fit."""
-        values = sums[self._judged] + parameters.bias.astype(np.float32)
+        values = sums[:, self._judged] + parameters.bias.astype(np.float32)[:, None]
         values = Grid.of(parameters.scale, self._activation, self._bits).rounded(values)
-        values -= self._rows.target[self._judged]
+        values -= self._rows.target[:, self._judged]
         return float(np.sqrt(np.mean(np.square(values), dtype=np.float64)))
 
     def fit(self, start: Parameters, weights: FloatArray, *, free_range: bool) -> Fitted:
@@ -107,7 +107,7 @@ class Layer:
         sums = self.sums(start)
         before = best = self.error(start, sums)
         chosen, done = start, []
-        target = self._rows.target[: self.samples].mean(axis=0, dtype=np.float64)
+        target = self._rows.target[:, : self.samples].mean(axis=1, dtype=np.float64)
         for what, tried in self._weights(start, weights):
             tried_sums = sums if tried is start else self.sums(tried)
             tried = self._with_bias(tried, tried_sums, target)
@@ -116,7 +116,7 @@ class Layer:
                 chosen, done, best, sums = tried, [*what, "bias"], error, tried_sums
                 break
         if free_range and self._activation in FREE_RANGE:
-            values = sums[: self.samples] + chosen.bias.astype(np.float32)
+            values = sums[:, : self.samples] + chosen.bias.astype(np.float32)[:, None]
             if self._activation:
                 np.maximum(values, 0.0, out=values)
             tried = replace(chosen, scale=least_squares(values))
@@ -144,7 +144,7 @@ class Layer:
     ) -> Parameters:
         grid = Grid.of(parameters.scale, self._activation, self._bits)
         return replace(
-            parameters, bias=corrected(sums[: self.samples], parameters.bias, target, grid)
+            parameters, bias=corrected(sums[:, : self.samples], parameters.bias, target, grid)
         )
 
 

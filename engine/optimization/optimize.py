@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
+from engine.optimization.allocations import memory_kept
 from engine.optimization.alone import Activations, run_model
 from engine.optimization.graph import WEIGHTED, Graph, Operator, paired
 from engine.optimization.head import head_of, range_with_margin, with_float_output
 from engine.optimization.layer import Fitted, Layer, parameters_of, write
 from engine.optimization.ranges import Grid, least_squares
-from engine.optimization.rows import HELD_OUT, Geometry, Positions, rows_of
+from engine.optimization.rows import HELD_OUT, Geometry, Positions, positions_of, rows_of
+from engine.optimization.targets import Targets
 from engine.types import FloatArray, OptimizedLayer, Progress
 
 Batches = Callable[[], Iterator[FloatArray]]
@@ -44,6 +48,7 @@ class Optimized:
     layers: tuple[OptimizedLayer, ...]
 
 
+@memory_kept()
 def optimized(
     float_model: bytes, quantized_model: bytes, batches: Batches, report: Report
 ) -> Optimized:
@@ -88,10 +93,16 @@ class _Pass:
         self._head = head_of(graph)
         self._head_bias: FloatArray | None = None
         self._start = start
-        wanted = [op.output for op in self._partners.values()]
-        self._reals = Activations(floating, start, wanted)
+        self._positions = {op.index: self._look_at(op) for op in graph.operators if self._free(op)}
+        self._targets = Targets(
+            floating,
+            start,
+            {
+                self._partners[index].output: positions
+                for index, positions in self._positions.items()
+            },
+        )
         self._integers = Activations(graph, start)
-        self._next_real = 0
 
     def run(self) -> Optimized:
         records = []
@@ -100,15 +111,10 @@ class _Pass:
             self._report(Progress(f"Optimizing {op.name}", op.index, len(operators)))
             started = time.perf_counter()
             partner = self._partners.get(op.index)
-            if partner is not None:
-                self._run_float_to(partner)
             change = self._change(op, partner)
             self._integers.run(op)
-            if partner is not None:
-                self._reals.release(partner.output)
             if change is not None:
                 records.append(replace(change, seconds=time.perf_counter() - started))
-        self._run_float_to(self._floating.operators[-1])
         integer_head = self._graph.pack()
         float_io = integer_head
         if self._head_bias is not None:
@@ -123,7 +129,7 @@ class _Pass:
         may be among either.
         """
         (answers,) = run_model(model, "the integer model", [self._start])
-        wrong = answers - self._reals[self._floating.outputs[0]]
+        wrong = answers - self._exact
         wrong = wrong - wrong.mean(axis=-1, keepdims=True)
         pictures = np.square(wrong, dtype=np.float64).mean(axis=tuple(range(1, wrong.ndim)))
         held_out = np.arange(len(pictures)) % HELD_OUT == HELD_OUT - 1
@@ -132,10 +138,24 @@ class _Pass:
             parts = [pictures[~held_out], pictures[held_out]]
         return np.sqrt([part.mean() for part in parts])
 
-    def _run_float_to(self, partner: Operator) -> None:
-        while self._next_real <= partner.index:
-            self._reals.run(self._floating.operators[self._next_real])
-            self._next_real += 1
+    @cached_property
+    def _exact(self) -> FloatArray:
+        """The float model's answers."""
+        return run_model(self._floating.pack(), "the float32 model", [self._start])[0]
+
+    def _free(self, op: Operator) -> bool:
+        """Whether an operator's parameters may be chosen."""
+        looked_at = op.index in self._partners and op.name in WEIGHTED | {"ADD"}
+        return looked_at and _left_alone(self._graph, op) is None
+
+    def _look_at(self, op: Operator) -> Positions:
+        pictures = len(self._start)
+        if op.name in WEIGHTED:
+            return positions_of(self._graph, op, pictures)
+        *images, channels = self._graph.shape(op.output)
+        each = images[0] if images else 1
+        places = math.prod(images) // each
+        return Positions(pictures * each, places, _SUMS // channels, op.index)
 
     def _change(self, op: Operator, partner: Operator | None) -> OptimizedLayer | None:
         """Change the operator in the graph, where that gains; None for those not looked at."""
@@ -158,16 +178,15 @@ class _Pass:
     def _layer(self, op: Operator, partner: Operator) -> Fitted:
         graph, source = self._graph, self._graph.scale(op.inputs[0])
         assert source is not None, "looked at before"
-        rows = rows_of(
-            graph, op, self._integers[op.inputs[0]], self._reals[partner.output], seed=op.index
-        )
+        target = self._targets.take(partner.output)
+        rows = rows_of(graph, op, self._integers[op.inputs[0]], target, self._positions[op.index])
         bits = 8 * graph.dtype(op.output).itemsize
         layer = Layer(rows, op.activation, source, bits)
         start = parameters_of(graph, op)
         weights = Geometry.of(graph, op).grouped(self._floating.constant(partner.inputs[1]))
         is_head = op is self._head and bits == 8
         if is_head:
-            start = replace(start, scale=range_with_margin(self._reals[partner.output]))
+            start = replace(start, scale=range_with_margin(target))
         # Ranges of int16 cost nothing: 65,536 steps are enough for any.
         free = not is_head and bits == 8 and graph.may_move(op.output)
         fitted = layer.fit(start, weights, free_range=free)
@@ -182,27 +201,24 @@ class _Pass:
         assert old is not None, "looked at before"
         if op.activation not in {0, 1} or not graph.may_move(op.output):
             return replace(record, left="its range is not free")
-        target = self._reals[partner.output]
-        pictures = target.shape[0] * target.shape[1]
-        channels = target.shape[-1]
-        places = target.size // pictures // channels
-        positions = Positions(pictures, places, _SUMS // channels, op.index)
+        positions = self._positions[op.index]
+        real = self._targets.take(partner.output)
 
-        def sampled(tensor: int, values: np.ndarray) -> FloatArray:
-            scale = graph.scale(tensor)
+        def sampled(tensor: int) -> FloatArray:
+            scale, values = graph.scale(tensor), self._integers[tensor]
             assert scale is not None, "looked at before"
-            return scale.real(positions.of(values.reshape(pictures, places, channels)))
+            images = values.reshape(len(positions.order), -1, values.shape[-1])
+            return scale.real(positions.of(images))
 
-        one, other = (sampled(t, self._integers[t]) for t in op.inputs)
+        one, other = (sampled(tensor) for tensor in op.inputs)
         sums = one + other
         if op.activation:
             np.maximum(sums, 0.0, out=sums)
-        real = positions.of(target.reshape(pictures, places, channels))
         held_out = slice(positions.fitted if positions.fitted < len(sums) else 0, None)
         new = least_squares(sums[: positions.fitted])
 
         def error(grid: Grid) -> float:
-            wrong = grid.rounded(sums[held_out]) - real[held_out]
+            wrong = grid.rounded(sums[held_out]) - real.T[held_out]
             return float(np.sqrt(np.mean(np.square(wrong), dtype=np.float64)))
 
         before, after = error(Grid.of(old, op.activation)), error(Grid.of(new, op.activation))

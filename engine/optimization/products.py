@@ -6,6 +6,9 @@ import numpy as np
 
 from engine.types import FloatArray
 
+_BLOCK = 1 << 21
+"""Numbers worked on at a time."""
+
 
 def products(rows: FloatArray, weights: FloatArray) -> FloatArray:
     """Products of rows with the weights of every channel, group by group.
@@ -15,11 +18,11 @@ def products(rows: FloatArray, weights: FloatArray) -> FloatArray:
         weights: Shape (groups, channels, length), float32.
 
     Returns:
-        Shape (groups, rows, channels), float32. Sums of whole numbers below 2^24 are exact.
+        Shape (groups, channels, rows), float32. Sums of whole numbers below 2^24 are exact.
     """
     import torch
 
-    made = torch.bmm(torch.from_numpy(rows), torch.from_numpy(weights).transpose(1, 2))
+    made = torch.bmm(torch.from_numpy(weights), torch.from_numpy(rows).transpose(1, 2))
     return np.asarray(made.numpy())
 
 
@@ -36,10 +39,19 @@ def covariance(rows: FloatArray) -> FloatArray:
     """
     import torch
 
+    groups, count, length = rows.shape
     given = torch.from_numpy(rows)
-    centred = given - given.mean(dim=1, keepdim=True)
-    made = torch.bmm(centred.transpose(1, 2), centred) / rows.shape[1]
-    return np.asarray(made.numpy(), np.float64)
+    mean = given.mean(dim=1, keepdim=True)
+    made = torch.zeros(groups, length, length, dtype=torch.float64)
+    # A part at a time that fits the cache: centred rows of all would be as large as the rows.
+    some_groups = max(1, _BLOCK // (count * length))
+    some_rows = max(length, _BLOCK // (some_groups * length))
+    for group in range(0, groups, some_groups):
+        part = slice(group, group + some_groups)
+        for start in range(0, count, some_rows):
+            centred = given[part, start : start + some_rows] - mean[part]
+            made[part] += torch.bmm(centred.transpose(1, 2), centred)
+    return np.asarray((made / count).numpy())
 
 
 def rounded(values: FloatArray, step: float, zero: int, low: int, high: int) -> FloatArray:
@@ -60,3 +72,14 @@ def rounded(values: FloatArray, step: float, zero: int, low: int, high: int) -> 
     made = torch.from_numpy(values) / step
     made.round_().clamp_(low - zero, high - zero).mul_(step)
     return np.asarray(made.numpy())
+
+
+def inside(values: FloatArray, low: float, high: float) -> FloatArray:
+    """Share of each row's values that lie between two ends, shape (rows,), float32."""
+    import torch
+
+    given = torch.from_numpy(values)
+    between = ((given > low) & (given < high)).numpy()
+    # A sum of booleans along an axis is several times slower than a count of each row.
+    counts = [np.count_nonzero(row) for row in between]
+    return np.asarray(np.array(counts) / values.shape[1], np.float32)

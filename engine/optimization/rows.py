@@ -8,6 +8,7 @@ convolution one a channel.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +73,7 @@ class Rows:
 
     Attributes:
         source: Input, zero point removed, in steps; shape (groups, rows, length), float32.
-        target: What the float model gives there; shape (rows, outputs), float32.
+        target: What the float model gives there; shape (outputs, rows), float32.
         fitted: How many of the rows, from the first on, are for the fit; the others are of
             pictures that are kept out of it.
     """
@@ -83,69 +84,100 @@ class Rows:
 
 
 class Positions:
-    """Positions sampled in every picture, the same for all that is asked about them.
+    """Positions sampled in every image, the same for all that is asked about them.
 
     Args:
-        pictures: How many pictures.
+        images: How many images; a picture may be several, where the network cuts it.
         places: Positions in each.
         most: Rows wanted in all.
         seed: Of the choice.
+
+    Attributes:
+        rows: How many there are.
+        fitted: How many of them, from the first on, are of images that the fit may use.
     """
 
-    def __init__(self, pictures: int, places: int, most: int, seed: int) -> None:
-        each = min(places, max(1, -(-most // pictures)))
-        if each == places:
-            self.chosen = np.broadcast_to(np.arange(places), (pictures, places))
+    def __init__(self, images: int, places: int, most: int, seed: int) -> None:
+        self._places = places
+        self._each = min(places, max(1, -(-most // images)))
+        if self._each == places:
+            self.chosen = np.broadcast_to(np.arange(places), (images, places))
         else:
             rng = np.random.default_rng(seed)
             self.chosen = np.stack(
-                [rng.choice(places, each, replace=False, shuffle=False) for _ in range(pictures)]
+                [
+                    rng.choice(places, self._each, replace=False, shuffle=False)
+                    for _ in range(images)
+                ]
             )
-        held = np.arange(pictures) % HELD_OUT == HELD_OUT - 1
+        held = np.arange(images) % HELD_OUT == HELD_OUT - 1
         self.order = np.argsort(held, kind="stable")
-        self.fitted = int((~held).sum()) * each
+        self._rank = np.argsort(self.order, kind="stable")
+        self.rows = images * self._each
+        self.fitted = int((~held).sum()) * self._each
 
     def of(self, values: np.ndarray) -> np.ndarray:
-        """Rows of values of shape (pictures, places, channels); shape (rows, channels).
+        """Rows of values of shape (images, places, channels); shape (rows, channels).
 
-        Those of pictures that are kept out of the fit come last.
+        Those of images that are kept out of the fit come last.
         """
-        taken = [values[picture][self.chosen[picture]] for picture in self.order]
+        taken = [values[image][self.chosen[image]] for image in self.order]
         return np.concatenate(taken)
+
+    def copy(self, values: np.ndarray, picture: int, rows: FloatArray) -> None:
+        """Copy the rows of one picture to their place.
+
+        Args:
+            values: What an operator makes of the picture; last axis the channels.
+            picture: Which one it is.
+            rows: Rows of all pictures, shape (channels, rows); written to.
+        """
+        images = values.reshape(-1, self._places, values.shape[-1])
+        for number, image in enumerate(images, picture * len(images)):
+            start = self._rank[number] * self._each
+            rows[:, start : start + self._each] = image[self.chosen[number]].T
+
+
+def positions_of(graph: Graph, op: Operator, pictures: int) -> Positions:
+    """Where to look at a layer with weights.
+
+    Args:
+        graph: The integer model.
+        op: The layer.
+        pictures: How many there are.
+    """
+    geometry, shape = Geometry.of(graph, op), graph.shape(op.output)
+    outputs = geometry.groups * geometry.channels
+    images = 1 if op.name == "FULLY_CONNECTED" else shape[0]
+    whole = geometry.groups * geometry.length
+    most = max(ROW_NUMBERS // max(whole, outputs), FEWEST_ROWS, 2 * geometry.length)
+    places = math.prod(shape) // outputs // images
+    return Positions(pictures * images, places, most, op.index)
 
 
 def rows_of(
-    graph: Graph, op: Operator, source: np.ndarray, target: FloatArray, *, seed: int = 0
+    graph: Graph, op: Operator, source: np.ndarray, target: FloatArray, positions: Positions
 ) -> Rows:
-    """Sample a layer's rows.
+    """A layer's rows.
 
     Args:
         graph: The integer model.
         op: The layer.
         source: Its integer input, first axis the pictures.
-        target: The float output, first axis the pictures.
-        seed: Of the choice of positions.
-
-    Returns:
-        The rows.
+        target: The float output at the positions; shape (outputs, rows).
+        positions: Where to look.
     """
     geometry = Geometry.of(graph, op)
-    outputs = geometry.groups * geometry.channels
-    pictures = len(source) * (1 if op.name == "FULLY_CONNECTED" else source.shape[1])
-    flat = target.reshape(pictures, -1, outputs)
-    whole = geometry.groups * geometry.length
-    most = max(ROW_NUMBERS // max(whole, outputs), FEWEST_ROWS, 2 * geometry.length)
-    positions = Positions(pictures, flat.shape[1], most, seed)
     scale = graph.scale(op.inputs[0])
     assert scale is not None, "the input of an integer layer has one scale"
     if op.name == "FULLY_CONNECTED":
-        windows = positions.of(source.reshape(pictures, -1, geometry.length))
+        windows = positions.of(source.reshape(len(source), -1, geometry.length))
     else:
-        images = source.reshape(pictures, *source.shape[2:])
+        images = source.reshape(-1, *source.shape[2:])
         windows = _windows(graph, op, images, positions, scale.zero)
     grouped = _grouped(windows, geometry)
     grouped -= np.float32(scale.zero)
-    return Rows(grouped, positions.of(flat).astype(np.float32), positions.fitted)
+    return Rows(grouped, target, positions.fitted)
 
 
 def _grouped(windows: IntArray, geometry: Geometry) -> FloatArray:
@@ -185,9 +217,9 @@ def _windows(
         )
     ]
     found = []
-    for picture in positions.order:
-        chosen = positions.chosen[picture]
-        padded = np.pad(images[picture], (*spread, (0, 0)), constant_values=zero)
+    for image in positions.order:
+        chosen = positions.chosen[image]
+        padded = np.pad(images[image], (*spread, (0, 0)), constant_values=zero)
         top, left = chosen // columns * strides[0], chosen % columns * strides[1]
         y = top[:, None, None] + np.arange(height)[:, None] * dilations[0]
         x = left[:, None, None] + np.arange(width)[None, :] * dilations[1]

@@ -63,36 +63,42 @@ def captured_pictures() -> tuple[Picture, ...]:
     Returns:
         The pictures that were pasted or taken in this session, each once.
     """
-    kept: dict[str, Picture] = st.session_state.setdefault(_CAPTURED, {})
+    captured: _Found = st.session_state.setdefault(_CAPTURED, _Found())
     with st.container(horizontal=True, vertical_alignment="center"):
         with told():
             for name, content in pasted_files():
-                _capture(kept, _looked_into(name, content))
+                _capture(captured, _looked_into(name, content))
         camera = st.toggle("Camera", key="camera_on")
     if camera:
         # Another key is the only way to empty the widget.
-        photo = st.camera_input("Take a photo", key=f"camera_{st.session_state.get(_EMPTIED, 0)}")
+        photo = st.camera_input(
+            "Take a photo", key=f"camera_{st.session_state.get(_EMPTIED, 0)}", width=480
+        )
         if photo is not None:
-            _capture(kept, _found(photo))
-    if kept:
+            _capture(captured, _found(photo))
+    for problem in captured.problems:
+        st.warning(plain(str(problem)), icon=":material/broken_image:")
+    if captured.pictures:
         st.button(
-            f"Forget what was pasted or taken ({len(kept)})",
+            f"Forget what was pasted or taken ({len(captured.pictures)})",
             icon=":material/close:",
             type="tertiary",
             on_click=_forget_captured,
         )
-    return tuple(kept.values())
+    return tuple(captured.pictures)
+
+
+def _capture(captured: _Found, found: _Found) -> None:
+    """Keep what is new; a refusal stays on show until something else is pasted or taken."""
+    known = {picture.sha256 for picture in captured.pictures}
+    captured.pictures += [picture for picture in found.pictures if picture.sha256 not in known]
+    captured.problems = found.problems
 
 
 def _forget_captured() -> None:
-    st.session_state[_CAPTURED] = {}
+    st.session_state[_CAPTURED] = _Found()
+    session.choose_pictures(())
     st.session_state[_EMPTIED] = st.session_state.get(_EMPTIED, 0) + 1
-
-
-def _capture(kept: dict[str, Picture], found: _Found) -> None:
-    for problem in found.problems:
-        st.warning(plain(str(problem)), icon=":material/broken_image:")
-    kept |= {picture.sha256: picture for picture in found.pictures}
 
 
 def _found(file: UploadedFile) -> _Found:

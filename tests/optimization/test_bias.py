@@ -3,11 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.optimization import bias
 from engine.optimization.bias import corrected
 from engine.optimization.graph import Scale
 from engine.optimization.ranges import Grid
 
-SUMS = np.linspace(-3, 3, 6001, dtype=np.float32)[:, None]
+SUMS = np.linspace(-3, 3, 6001, dtype=np.float32)[None]
 
 
 def test_a_planted_shift_is_closed() -> None:
@@ -31,6 +32,15 @@ def test_a_channel_that_is_always_clipped_keeps_its_bias() -> None:
 
 def test_channels_are_found_each_for_itself() -> None:
     grid = Grid.of(Scale(12 / 255, 0), 0)
-    both = np.concatenate([SUMS, SUMS], axis=1)
+    both = np.concatenate([SUMS, SUMS])
     found = corrected(both, np.array([1.0, -1.0]), np.array([0.0, 0.5]), grid)
     np.testing.assert_allclose(found, [0.0, 0.5], atol=2e-3)
+
+
+def test_channels_taken_some_at_a_time_are_found_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = Grid.of(Scale(12 / 255, 0), 0)
+    many = np.repeat(SUMS, 7, axis=0)
+    asked = many, np.linspace(-1, 1, 7), np.linspace(0, 0.5, 7), grid
+    at_once = corrected(*asked)
+    monkeypatch.setattr(bias, "_BLOCK", 2 * SUMS.size)
+    np.testing.assert_array_equal(corrected(*asked), at_once)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from engine.optimization import products
 from engine.optimization.gptq import DAMPING, _factor, best_steps, gptq
 from engine.optimization.products import covariance
 
@@ -73,6 +75,16 @@ def test_the_error_of_the_products_falls_on_correlated_inputs() -> None:
 def test_covariance_leaves_the_mean_out() -> None:
     rows = np.array([[[1, 10], [3, 10], [1, 14], [3, 14]]], np.float32)
     np.testing.assert_allclose(covariance(rows), [[[1, 0], [0, 4]]])
+
+
+@pytest.mark.parametrize("shape", [(1, 90, 8), (6, 40, 3)])
+def test_covariance_in_parts_is_that_of_all(
+    shape: tuple[int, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = np.random.default_rng(2).normal(5, 1, shape).astype(np.float32)
+    monkeypatch.setattr(products, "_BLOCK", 200)
+    by_hand = [np.cov(group.T, bias=True) for group in rows]
+    np.testing.assert_allclose(covariance(rows), by_hand, rtol=1e-4, atol=1e-4)
 
 
 def test_a_smaller_step_is_taken_where_the_largest_weight_does_not_matter() -> None:

@@ -9,7 +9,7 @@ from engine.optimization.alone import run_alone
 from engine.optimization.graph import Graph
 from engine.optimization.layer import Layer, parameters_of
 from engine.optimization.ranges import Grid
-from engine.optimization.rows import rows_of
+from engine.optimization.rows import positions_of, rows_of
 from tests.optimization.tiny_pair import Writer
 
 SAME, VALID = 0, 1
@@ -80,9 +80,13 @@ def test_products_of_rows_are_what_the_kernel_computes(kind: str) -> None:
     scale, source = graph.scale(op.output), graph.scale(op.inputs[0])
     assert scale is not None
     assert source is not None
-    rows = rows_of(graph, op, inputs, scale.real(made))
+    positions = positions_of(graph, op, len(inputs))
+    target = np.empty((made.shape[-1], positions.rows), np.float32)
+    for picture, values in enumerate(scale.real(made)):
+        positions.copy(values, picture, target)
+    rows = rows_of(graph, op, inputs, target, positions)
     parameters = parameters_of(graph, op)
-    sums = Layer(rows, 0, source).sums(parameters) + parameters.bias.astype(np.float32)
+    sums = Layer(rows, 0, source).sums(parameters) + parameters.bias.astype(np.float32)[:, None]
     steps = np.rint((Grid.of(scale, 0).rounded(sums) - rows.target) / scale.step)
     assert np.abs(steps).max() <= 1
     assert np.mean(steps != 0) < 2e-3
@@ -93,6 +97,7 @@ def test_pictures_kept_out_of_the_fit_come_last() -> None:
     graph = Graph(file("FULLY_CONNECTED", (6, DEPTH), (1, 6)))
     op = graph.operators[0]
     inputs = np.arange(16, dtype=np.int8)[:, None, None] * np.ones((1, 1, DEPTH), np.int8)
-    rows = rows_of(graph, op, inputs, np.zeros((16, 1, 6), np.float32))
+    positions = positions_of(graph, op, len(inputs))
+    rows = rows_of(graph, op, inputs, np.zeros((6, 16), np.float32), positions)
     assert rows.fitted == 14
     np.testing.assert_array_equal(rows.source[0, -2:, 0] - 7, [7, 15])

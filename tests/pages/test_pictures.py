@@ -1,0 +1,112 @@
+"""The page Pictures in a browser: search, pins, the clipboard and the camera."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+from engine.images import pictures_in
+from engine.regression_set import pin, pinned_pictures
+from engine.runs import Run
+from pages.components.gallery import PAGE_SIZE
+from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
+from tests.tiny_run import tiny_run
+
+pytestmark = IN_A_BROWSER
+
+NAMES = ".q-row figcaption .q-dim"
+PASTE = """([name, content]) => {
+  const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
+  const clipboardData = new DataTransfer();
+  clipboardData.items.add(new File([bytes], name, { type: "image/png" }));
+  document.dispatchEvent(new ClipboardEvent("paste", { clipboardData, cancelable: true }));
+}"""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return tiny_run(tmp_path / "runs" / "tiny")
+
+
+@pytest.fixture
+def page(browser: Browser, run: Run) -> Iterator[Page]:
+    with dashboard(run.folder.parent.parent) as address:
+        context = browser.new_context(permissions=["camera"])
+        found = context.new_page()
+        found.set_default_timeout(PATIENCE)
+        found.goto(f"{address}/predictions")
+        wait_until_settled(found)
+        yield found
+        context.close()
+
+
+def a_picture(value: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((8, 8, 3), value, dtype=np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def paste(page: Page, name: str, content: bytes) -> None:
+    page.evaluate(PASTE, [name, base64.b64encode(content).decode()])
+
+
+def test_pictures_are_searched_and_pinned(page: Page, run: Run) -> None:
+    expect(page.locator(NAMES)).to_have_count(PAGE_SIZE)
+    everything = page.locator(NAMES).all_inner_texts()
+    page.get_by_placeholder("Search names and answers").fill(everything[3])
+    page.keyboard.press("Enter")
+    expect(page.locator(".q-row")).to_have_count(1)
+    page.get_by_role("button", name="Pin", exact=True).click()
+    expect(page.get_by_role("button", name="Pinned", exact=True)).to_be_visible()
+    assert [picture.name for picture in pinned_pictures(run)] == [everything[3]]
+    page.get_by_placeholder("Search names and answers").fill("no such thing")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("No picture fits")).to_be_visible()
+    page.get_by_placeholder("Search names and answers").fill("")
+    page.keyboard.press("Enter")
+    page.get_by_role("radio", name="Pinned", exact=True).click()
+    expect(page.locator(".q-row")).to_have_count(1)
+    page.get_by_role("button", name="Pinned", exact=True).click()
+    expect(page.locator(".q-row")).not_to_have_count(1)
+    assert pinned_pictures(run) == ()
+
+
+def test_pictures_are_pasted_and_taken(page: Page) -> None:
+    page.get_by_role("radio", name="My photos").click()
+    expect(page.get_by_text("Ctrl+V")).to_be_visible()
+    wait_until_settled(page)
+    paste(page, "copied.png", a_picture(90))
+    expect(page.get_by_text("Forget what was pasted or taken (1)")).to_be_visible()
+    expect(page.locator(NAMES)).to_have_text(["copied.png"])
+    paste(page, "broken.png", b"no picture")
+    expect(page.get_by_text("bytes that are no picture")).to_be_visible()
+    page.get_by_text("Camera", exact=True).click()
+    page.wait_for_function("document.querySelector('video')?.readyState === 4")
+    page.get_by_role("button", name="Take photo").click()
+    expect(page.get_by_text("Forget what was pasted or taken (2)")).to_be_visible()
+    expect(page.locator(".q-row")).to_have_count(2)
+    page.get_by_text("Forget what was pasted or taken").click()
+    expect(page.get_by_text("Until then the sample images are shown")).to_be_visible()
+
+
+def test_a_pinned_picture_that_changed_does_not_shut_the_page(page: Page, run: Run) -> None:
+    pin(run, pictures_in(Path("sample_images"))[0])
+    pinned_pictures(run)[0].path.write_bytes(b"other")
+    page.reload()
+    page.get_by_role("radio", name="Pinned", exact=True).click()
+    expect(page.get_by_text("changed since it was pinned")).to_be_visible()
+    page.get_by_role("radio", name="Sample images").click()
+    expect(page.locator(".q-row").first).to_be_visible()
