@@ -35,7 +35,7 @@ share: setup
 
 # Two processes of one thread each: with two each, torch and TensorFlow get in each other's way.
 test: setup-dev lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Files, processes and sessions that mean harm; one table at the end.
 HOSTILE_SCALE ?= 1

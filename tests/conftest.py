@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -24,9 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave hostile tests out, unless they are asked for by their marker."""
+    """Leave hostile tests out, unless they are asked for; begin with the files that take long.
+
+    A long file that comes last keeps one process busy while the others have nothing to do.
+    """
     if "hostile" in str(config.getoption("-m")):
         return
+    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
     hostile = [item for item in items if item.get_closest_marker("hostile")]
     config.hook.pytest_deselected(items=hostile)
     items[:] = [item for item in items if item not in hostile]
