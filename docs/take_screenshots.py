@@ -1,7 +1,8 @@
 """Screenshots of every page, wide and narrow, light and dark; run it with ``make screenshots``.
 
 Converts the default model into a store of its own, opens the dashboard on it in Debian's chromium,
-and writes ``<page>_<width>_<theme>.png`` to the folder given.
+and writes ``<page>_<width>_<theme>.png`` to the folder given. The upper parts of some become the
+pictures of README and documentation, in ``docs/images``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.error import URLError
 
+from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 import engine
@@ -33,6 +35,8 @@ ROOT = Path(__file__).parent.parent
 PAGES = tuple(known.stem for known in CHAPTERS)
 WIDTHS = {1440: 1000, 390: 844}
 THEMES = ("light", "dark")
+IMAGES = ROOT / "docs" / "images"
+SHOWN = ("overview", "predictions", "layers")
 ADDRESSES = {CHAPTERS[0].stem: ""}  # the first page has none of its own
 
 
@@ -105,6 +109,14 @@ def _sweep(run: Run, home: Path) -> None:
     )
 
 
+def show_in_documentation(folder: Path) -> None:
+    """Cut the pictures of README and documentation out of the screenshots."""
+    for name in SHOWN:
+        with Image.open(folder / f"{name}_1440_light.png") as whole:
+            small = whole.convert("RGB").crop((0, 0, 1440, 1000)).quantize(256)
+        small.save(IMAGES / f"{name}.png", optimize=True)
+
+
 def main(folder: Path) -> None:
     """Convert, measure, open, photograph."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -124,6 +136,7 @@ def main(folder: Path) -> None:
             )
             take(browser, address, folder)
             browser.close()
+    show_in_documentation(folder)
 
 
 if __name__ == "__main__":

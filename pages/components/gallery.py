@@ -56,13 +56,16 @@ _STYLE = """
 """
 
 
-def show_gallery(evaluation: Evaluation, columns: tuple[str, ...], rows: list[int]) -> None:
+def show_gallery(
+    evaluation: Evaluation, columns: tuple[str, ...], rows: list[int], *, key: str = "gallery"
+) -> None:
     """Show some pictures, a page at a time.
 
     Args:
         evaluation: The answers.
         columns: Models to show, the reference first.
         rows: Pictures to show, by row of the logits, in this order.
+        key: Tells it from another gallery of the page, which shows other pictures.
     """
     st.html(_STYLE)
     if (refused := st.session_state.pop(_REFUSED, None)) is not None:
@@ -73,7 +76,7 @@ def show_gallery(evaluation: Evaluation, columns: tuple[str, ...], rows: list[in
     pages = max(1, -(-len(rows) // PAGE_SIZE))
     page = 1
     if pages > 1:
-        page = st.number_input(f"Page (of {pages})", 1, pages, 1, key="gallery_page", width=160)
+        page = st.number_input(f"Page (of {pages})", 1, pages, 1, key=f"{key}_page", width=160)
     flips = {
         (variant.variant, flip.index): flip
         for variant in evaluation.comparison.variants

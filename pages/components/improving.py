@@ -138,7 +138,7 @@ def show_flips(evaluation: Evaluation, before: VariantComparison, after: Variant
     for title, flips in (("Newly lost", change.newly_lost), ("Won back", change.won_back)):
         if flips:
             with st.expander(f"{title} ({len(flips)})", expanded=True):
-                show_gallery(evaluation, columns, _rows(flips))
+                show_gallery(evaluation, columns, _rows(flips), key=title)
 
 
 def _rows(flips: tuple[Flip, ...]) -> list[int]:
