@@ -64,7 +64,7 @@ def test_latency_bars_by_hand() -> None:
     assert bars["int8"].x == (4.0,)
     # three samples 2, 4, 6: the quartiles are 3 and 5
     assert (bars["int8"].error_x.array[0], bars["int8"].error_x.arrayminus[0]) == (1.0, 1.0)
-    assert "4.0 ms, unsteady" in texts(figure)
+    assert "4.0 ms<br>unsteady" in texts(figure)
     assert bars["int8"].marker.pattern.shape == "/"
     assert figure.layout.xaxis.range[0] == 0
 

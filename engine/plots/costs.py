@@ -59,7 +59,9 @@ def latency_bars(latency: Latency) -> go.Figure:
             )
         )
         figure.add_annotation(**_label(entry, end, cut=cut))
-    figure.update_xaxes(range=[0, end * 1.45])
+    uncut = [entry for entry in latency.entries if entry.median_ms <= end]
+    furthest = max((entry.quartiles_ms[1] for entry in uncut), default=end)
+    figure.update_xaxes(range=[0, furthest * 1.45])
     figure.update_yaxes(autorange="reversed", showgrid=False)
     framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
     return titled(figure, titles.latency(latency))
@@ -73,8 +75,15 @@ def _label(entry: LatencySamples, end: float, *, cut: bool) -> dict[str, Any]:
         hue = style_of(entry.variant).hue
         inside = {"x": end, "xanchor": "right", "xshift": -3, "bgcolor": hue}
         return placed | inside | {"text": f"{label}, bar cut ▸", "font": {"color": "#ffffff"}}
-    label += "" if entry.trusted else ", unsteady"
-    return placed | {"x": entry.quartiles_ms[1], "xanchor": "left", "xshift": 6, "text": label}
+    # Below the figure, since beside it there is no room on a phone.
+    label += "" if entry.trusted else "<br>unsteady"
+    return placed | {
+        "x": entry.quartiles_ms[1],
+        "xanchor": "left",
+        "align": "left",
+        "xshift": 6,
+        "text": label,
+    }
 
 
 def bar_end(lengths: Sequence[float]) -> float:
