@@ -7,12 +7,14 @@ import streamlit as st
 from engine.runs import Run
 from engine.upkeep import UPKEEP
 from pages.components import session
+from pages.components.address import read_address
 
 
 def show_frame() -> None:
     """Show the sidebar."""
     UPKEEP.begin()
     session.keep_alive()
+    read_address()
     run = session.current_run()
     with st.sidebar:
         if run is None:

@@ -49,7 +49,7 @@ def choose_improvable(run: Run) -> str:
         st.markdown("Integer variants can: int8, uint8, int8_float_io and int16x8.")
         st.page_link("pages/dashboard/convert.py", label="Add one", icon=":material/bolt:")
         st.stop()
-    return variant_pills(names, key="improve_variant", persist_state="session")
+    return variant_pills(names)
 
 
 def show_button(run: Run, variant: str) -> None:

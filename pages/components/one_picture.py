@@ -2,13 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import streamlit as st
 
 from engine import plots
 from engine.networks.labels import label_of
+from pages.components import address
 from pages.components.evaluation import Evaluation
 from pages.components.problems import plain
+
+
+def choose_picture(names: Sequence[str], rows: list[int], clicked: int | None) -> int:
+    """Show pictures to choose from; the address names the one chosen.
+
+    Args:
+        names: Of all pictures.
+        rows: Those to choose from, at least one.
+        clicked: The one chosen in a figure, if any.
+
+    Returns:
+        Row of the chosen one.
+    """
+    named = address.named("picture")
+    start = clicked
+    if start is None:
+        start = names.index(named) if named in names else rows[0]
+    row = st.selectbox(
+        "Picture",
+        options := rows if start in rows else [start, *rows],
+        index=options.index(start),
+        format_func=lambda row: names[row],
+    )
+    address.name("picture", names[row])
+    return row
 
 
 def show_picture(evaluation: Evaluation, row: int) -> None:

@@ -7,8 +7,9 @@ from engine.text_files import figure_text
 from pages.components.comparison_table import show_table
 from pages.components.evaluation import evaluation_or_wait, key_of, show_notes
 from pages.components.figures import kept_figure, show_figure, show_picking_figure
-from pages.components.one_picture import show_picture
+from pages.components.one_picture import choose_picture, show_picture
 from pages.components.problems import plain
+from pages.components.variant_pills import variant_pills
 
 MOST_ROWS = 40
 
@@ -24,15 +25,7 @@ with st.container(border=True):
         kept_figure(f"differences {key}", lambda: figures.difference_distribution(evaluation)),
         "differences",
     )
-shown = st.pills(
-    "Variant",
-    names,
-    default="int8" if "int8" in names else names[-1],
-    required=True,
-    key=f"logits_variant_{comparison.run}",
-    persist_state="session",
-)
-assert shown is not None
+shown = variant_pills(names)
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     show_figure(figures.margin_loss(comparison, shown), "margins")
@@ -49,11 +42,5 @@ with st.container(border=True):
     points = show_picking_figure(figures.difference_heatmap(evaluation, rows), "heatmap")
     st.caption("Worst first. Click a cell to see that picture's logits.")
     shown_as = [figure_text(name) for name in comparison.pictures]
-    start = shown_as.index(points[0]["y"]) if points else rows[0]
-    row = st.selectbox(
-        "Picture",
-        rows,
-        index=rows.index(start) if start in rows else 0,
-        format_func=lambda row: comparison.pictures[row],
-    )
-    show_picture(evaluation, row)
+    clicked = shown_as.index(points[0]["y"]) if points else None
+    show_picture(evaluation, choose_picture(comparison.pictures, rows, clicked))

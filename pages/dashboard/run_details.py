@@ -13,6 +13,7 @@ from pages.components.identity_card import show_card
 from pages.components.lowerings import show_lowerings
 from pages.components.problems import no_run_yet, plain
 from pages.components.session import current_run
+from pages.components.variant_pills import variant_pills
 
 run = current_run()
 if run is None:
@@ -24,9 +25,7 @@ st.caption(f"Made {manifest.created_at[:16].replace('T', ' ')} UTC in {plain(str
 if (note := sentences.opset_note(manifest)) is not None:
     st.caption(plain(note))
 names = [artifact.variant for artifact in run.artifacts]
-chosen = st.pills("Variant", names, default=names[0], required=True)
-if chosen is not None:
-    show_card(run, run.artifact(chosen))
+show_card(run, run.artifact(variant_pills(names, default=names[0])))
 show_lowerings(run)
 with st.container(border=True):
     st.header("The command that makes it again")

@@ -1,0 +1,49 @@
+"""A link shows a colleague the same view."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from engine.store import SAMPLE_IMAGES
+from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
+from tests.tiny_run import tiny_run
+
+pytestmark = IN_A_BROWSER
+
+PICTURE = sorted(path.name for path in SAMPLE_IMAGES.glob("*.jpg"))[5]
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Page]:
+    tiny_run(tmp_path / "runs" / "tiny")
+    with dashboard(tmp_path) as address, chromium() as browser:
+        found = browser.new_page()
+        found.set_default_timeout(PATIENCE)
+        found.goto(f"{address}/logit_differences?variant=float32&picture={PICTURE}")
+        yield found
+
+
+def chosen(page: Page, name: str) -> None:
+    pills = page.get_by_role("radiogroup", name="Variant").get_by_role("radio", checked=True)
+    expect(pills).to_have_text([name])
+
+
+def test_variant_and_picture_are_in_the_address(page: Page) -> None:
+    chosen(page, "float32")
+    picture = page.get_by_role("combobox", name="Picture")
+    expect(picture).to_have_value(PICTURE)
+    wait_until_settled(page)
+    go_to(page, "Accuracy")
+    chosen(page, "float32")
+    page.get_by_role("radio", name="int8", exact=True).click()
+    chosen(page, "int8")
+    wait_until_settled(page)
+    go_to(page, "Logits")
+    chosen(page, "int8")
+    expect(picture).to_have_value(PICTURE)
+    expect(page).to_have_url(re.compile(f"variant=int8&picture={PICTURE}"))
