@@ -103,7 +103,7 @@ def test_what_a_command_lacks_is_found() -> None:
     with pytest.raises(click.NoSuchOption):
         parsed(["compare", "--run", "r", "--images", "i", "--fast"])
     with pytest.raises(click.MissingParameter):
-        parsed(["compare", "--run", "r"])
+        parsed(["layers", "--run", "r"])
     with pytest.raises(click.UsageError):
         parsed(["store", "tidy"])
     lines = [command for page in COMMANDED for command in command_lines(page)]
