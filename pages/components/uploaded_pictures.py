@@ -66,17 +66,22 @@ def captured_pictures() -> tuple[Picture, ...]:
     captured: _Found = st.session_state.setdefault(_CAPTURED, _Found())
     with st.container(horizontal=True, vertical_alignment="center"):
         with told():
-            for name, content in pasted_files():
-                _capture(captured, _looked_into(name, content))
+            pasted = [_looked_into(name, content) for name, content in pasted_files()]
         camera = st.toggle("Camera", key="camera_on")
+    if pasted:
+        # A refusal stays on show until something else is pasted.
+        captured.problems = [problem for one in pasted for problem in one.problems]
+    taken = []
     if camera:
         # Another key is the only way to empty the widget.
         photo = st.camera_input(
             "Take a photo", key=f"camera_{st.session_state.get(_EMPTIED, 0)}", width=480
         )
-        if photo is not None:
-            _capture(captured, _found(photo))
-    for problem in captured.problems:
+        taken = [] if photo is None else [_found(photo)]
+    known = {picture.sha256: picture for picture in captured.pictures}
+    known |= {picture.sha256: picture for one in (*pasted, *taken) for picture in one.pictures}
+    captured.pictures = list(known.values())
+    for problem in (*captured.problems, *(problem for one in taken for problem in one.problems)):
         st.warning(plain(str(problem)), icon=":material/broken_image:")
     if captured.pictures:
         st.button(
@@ -86,13 +91,6 @@ def captured_pictures() -> tuple[Picture, ...]:
             on_click=_forget_captured,
         )
     return tuple(captured.pictures)
-
-
-def _capture(captured: _Found, found: _Found) -> None:
-    """Keep what is new; a refusal stays on show until something else is pasted or taken."""
-    known = {picture.sha256 for picture in captured.pictures}
-    captured.pictures += [picture for picture in found.pictures if picture.sha256 not in known]
-    captured.problems = found.problems
 
 
 def _forget_captured() -> None:

@@ -98,6 +98,12 @@ def test_pictures_are_pasted_and_taken(page: Page) -> None:
     page.get_by_role("button", name="Take photo").click()
     expect(page.get_by_text("Forget what was pasted or taken (2)")).to_be_visible()
     expect(page.locator(".q-row")).to_have_count(2)
+    refusal = page.get_by_text("bytes that are no picture")
+    paste(page, "other.png", a_picture(30))
+    expect(refusal).to_have_count(0)
+    paste(page, "beside_a_photo.png", b"no picture")
+    expect(refusal).to_be_visible()
+    expect(page.locator(".q-row")).to_have_count(3)
     page.get_by_text("Forget what was pasted or taken").click()
     expect(page.get_by_text("Until then the sample images are shown")).to_be_visible()
 
