@@ -52,6 +52,11 @@ def pinned_digests(run: Run) -> frozenset[str]:
     return frozenset(_pinned(run))
 
 
+def pinned_as(run: Run, name: str) -> tuple[str, ...]:
+    """Digests, as they were pinned, of the pictures of one name, whatever they hold now."""
+    return tuple(digest for digest, file in _pinned(run).items() if file.name == name)
+
+
 def pin(run: Run, picture: Picture) -> None:
     """Copy a picture into a run's regression set; one that is there already stays as it is.
 

@@ -7,8 +7,8 @@ import click
 from engine import api
 from engine.cli.output import show_table
 from engine.errors import OptionError
-from engine.regression_set import pinned_pictures, unpin
-from engine.runs import PINNED, Run
+from engine.regression_set import pinned_as, pinned_pictures, unpin
+from engine.runs import Run
 
 
 @click.command()
@@ -36,8 +36,7 @@ def pin(run_folder: str, images: str | None, remove: tuple[str, ...]) -> None:
 
 
 def _remove(run: Run, name: str) -> None:
-    # By the files' names alone: one that has changed since is what a person removes, too.
-    found = [path.parent.name for path in (run.folder / PINNED).glob("*/*") if path.name == name]
+    found = pinned_as(run, name)
     if not found:
         raise OptionError(
             "Unpinning",

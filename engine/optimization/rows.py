@@ -20,8 +20,8 @@ ROW_NUMBERS = 8_000_000
 """Numbers in all rows of a layer, about; more rows say little more about a covariance."""
 FEWEST_ROWS = 4700
 HELD_OUT = 8
-_BLOCK = 32
 """Every so manieth picture is kept out of the fit, to judge it by."""
+_BLOCK = 32
 
 
 @dataclass(frozen=True, slots=True)

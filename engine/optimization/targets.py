@@ -49,7 +49,8 @@ class Targets:
         Raises:
             ConversionError: LiteRT refuses the model.
         """
-        if tensor not in self._rows:
+        # Those passed over are sampled on the way.
+        while tensor not in self._rows:
             self._run()
         return self._rows.pop(tensor)
 

@@ -70,8 +70,6 @@ def show_gallery(
     st.html(_STYLE)
     if (refused := st.session_state.pop(_REFUSED, None)) is not None:
         show_problem(refused)
-    if not rows:
-        st.info("No picture fits. Take a filter back.", icon=":material/filter_alt_off:")
     pinned = None if shared() else pinned_digests(evaluation.run)
     pages = max(1, -(-len(rows) // PAGE_SIZE))
     page = 1

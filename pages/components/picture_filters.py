@@ -23,7 +23,7 @@ def choose_rows(evaluation: Evaluation) -> list[int]:
     """
     comparison = evaluation.comparison
     flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
-    first = {column: _first_answers(evaluation, column) for column in evaluation.logits}
+    first = _first_answers(evaluation, comparison.reference)
     with st.container(horizontal=True, vertical_alignment="center"):
         order = st.segmented_control(
             "Order",
@@ -36,7 +36,7 @@ def choose_rows(evaluation: Evaluation) -> list[int]:
     with st.container(horizontal=True):
         answer = st.selectbox(
             "Answer",
-            _answers(evaluation, first[comparison.reference]),
+            _answers(evaluation, first),
             index=None,
             format_func=evaluation.label,
             placeholder=f"Any answer of {comparison.reference}",
@@ -50,14 +50,15 @@ def choose_rows(evaluation: Evaluation) -> list[int]:
             label_visibility="collapsed",
             width=300,
         )
+    matching = _matching(evaluation, words.strip().lower()) if words.strip() else None
     keys = {WORST: -disagreement(evaluation), MARGIN: margins(evaluation)}
     ranked = np.argsort(keys.get(order, np.zeros(len(evaluation.pictures))), kind="stable")
     return [
         row
         for row in ranked.tolist()
         if (not only or row in flipped)
-        and (answer is None or int(first[comparison.reference][row]) == answer)
-        and _matches(evaluation, first, row, words.strip().lower())
+        and (answer is None or int(first[row]) == answer)
+        and (matching is None or row in matching)
     ]
 
 
@@ -71,9 +72,12 @@ def _answers(evaluation: Evaluation, first: IntArray) -> list[int]:
     return sorted(set(first.tolist()) - {metrics.NO_ANSWER}, key=evaluation.label)
 
 
-def _matches(evaluation: Evaluation, first: dict[str, IntArray], row: int, words: str) -> bool:
-    """Whether a picture's name, or the first answer of any model, holds what was searched."""
-    if not words or words in evaluation.pictures[row].name.lower():
-        return True
-    answers = {int(rows[row]) for rows in first.values()} - {metrics.NO_ANSWER}
-    return any(words in evaluation.label(index).lower() for index in answers)
+def _matching(evaluation: Evaluation, words: str) -> set[int]:
+    """Pictures whose name, or whose first answer by any model, holds what was searched."""
+    named = {
+        row for row, picture in enumerate(evaluation.pictures) if words in picture.name.lower()
+    }
+    first = np.stack([_first_answers(evaluation, column) for column in evaluation.logits])
+    answers = set(first.ravel().tolist()) - {metrics.NO_ANSWER}
+    fitting = [index for index in answers if words in evaluation.label(index).lower()]
+    return named | set(np.flatnonzero(np.isin(first, fitting).any(axis=0)).tolist())

@@ -33,4 +33,6 @@ chosen = st.pills(
     default=[column for column in others if column in (ORIGINAL, *evaluation.run.runnable)],
     label_visibility="collapsed",
 )
+if not rows:
+    st.info("No picture fits. Take a filter back.", icon=":material/filter_alt_off:")
 show_gallery(evaluation, (comparison.reference, *(chosen or ())), rows)
