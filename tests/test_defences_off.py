@@ -45,7 +45,7 @@ def asked_twice_at_once(file: Path) -> int:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(20)
+        thread.join(120)
     return len(host.tasks) + len(failed)
 
 

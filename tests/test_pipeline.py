@@ -109,7 +109,7 @@ def test_the_same_call_again_computes_nothing(run: Run) -> None:
     started = time.monotonic()
     again = engine.convert(calibration_count=CALIBRATION_COUNT, out=run.folder)
     assert again.manifest == run.manifest
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 15
 
 
 def test_adding_a_variant_keeps_the_others(run: Run, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def test_an_old_note_goes(own_store: Path) -> None:
 
 def test_a_job_is_noted_while_it_waits(own_store: Path) -> None:
     release = threading.Event()
-    first = Job("First", lambda job: release.wait(20)).start()
+    first = Job("First", lambda job: release.wait(120)).start()
     while first.state == "waiting":
         time.sleep(0.01)
     second = Job("Second", lambda job: True, noted(WORK)).start()
@@ -76,7 +76,7 @@ def test_a_job_is_noted_while_it_waits(own_store: Path) -> None:
         time.sleep(0.01)
     assert second.state == "waiting"
     second.cancel()
-    assert second.wait(2)
+    assert second.wait(60)
     assert list((own_store / "jobs").iterdir()) == []
     release.set()
-    assert first.wait(5)
+    assert first.wait(60)

@@ -148,11 +148,11 @@ def test_clicks_leave_nothing_behind(own_store: Path) -> None:
 def held() -> Iterator[Job[bool]]:
     """A job of somebody who closed the page."""
     release = threading.Event()
-    job = Job("Converting mine", lambda job: release.wait(30)).start()
+    job = Job("Converting mine", lambda job: release.wait(120)).start()
     BOARD.add("me", "convert", "", job)
     yield job
     release.set()
-    assert job.wait(5)
+    assert job.wait(60)
     BOARD.forget(job)
 
 

@@ -160,7 +160,7 @@ def ended_half_way(place: Path, home: Path, table: Path) -> dict[str, int]:
         env=os.environ | {HOME_VARIABLE: str(home)},
         stderr=subprocess.DEVNULL,
     )
-    end = time.monotonic() + 200
+    end = time.monotonic() + 400
     while len(stored(home)) < 2:
         assert time.monotonic() < end, "no cell was made"
         assert process.poll() is None, "the sweep ended before it was killed"
