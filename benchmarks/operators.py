@@ -1,83 +1,39 @@
-"""Where a TFLite file's time goes, operator by operator.
+"""Where a TFLite file's time goes, by kind of operator.
 
-``python -m benchmarks.operators NAME=FILE...`` prints microseconds by kind of operator.
-
-LiteRT's package has no profiler, and XNNPACK runs a whole graph as one node. So every beginning of
-the graph is made a model of its own, all of them are timed in turns, and what an operator adds to
-the beginning before it is its time. What one operator adds is known to some ten microseconds only,
-and what is fused with the operator before may come out negative; sums by kind are what to read.
+``python -m benchmarks.operators NAME=FILE...`` prints microseconds by TFLite's name of the
+operator, as LiteRT's profiler finds them on one thread, on noise.
 """
 
 from __future__ import annotations
 
-import gc
-import sys
-import time
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
 
-from engine.tflite_graph import expose, interpreter_of, operator_names, packed, parsed
-
-ROUNDS = 40
-MOST_BYTES = 6 << 30
-"""All beginnings are loaded at once, and each may hold a copy of the weights."""
+from engine.operator_times import operator_times
+from engine.tflite_graph import interpreter_of
+from engine.types import OperatorTime
 
 
-def added_microseconds(model: bytes, rounds: int = ROUNDS) -> list[tuple[str, float]]:
-    """Time every operator of a model on one thread.
+def times_of(file: Path) -> tuple[OperatorTime, ...]:
+    """Time every operator of a file on one thread.
 
     Args:
-        model: A TFLite file of one graph.
-        rounds: Timed calls of each beginning; the quickest counts.
+        file: A TFLite file of one graph, input and output.
 
     Returns:
-        Name of each operator, in order, and the microseconds that it adds.
+        One record an operator that ran.
 
     Raises:
-        ValueError: The model is too large to be loaded once for every operator.
-        ConversionError: LiteRT refuses a beginning.
+        ConversionError: LiteRT refuses the file.
     """
-    names = operator_names(parsed(model))
-    if len(names) * len(model) > MOST_BYTES:
-        raise ValueError(f"{len(names)} operators, {len(model)} bytes: too large for this profile")
-    beginnings = [_beginning(model, count) for count in range(1, len(names) + 1)]
-    quickest = [float("inf")] * len(names)
-    gc.collect()
-    gc.disable()
-    try:
-        for interpreter in beginnings:
-            interpreter.invoke()
-        for _ in range(rounds):
-            for place, interpreter in enumerate(beginnings):
-                started = time.perf_counter()
-                interpreter.invoke()
-                quickest[place] = min(quickest[place], time.perf_counter() - started)
-    finally:
-        gc.enable()
-    added = np.diff(quickest, prepend=0.0) * 1e6
-    return list(zip(names, added.tolist(), strict=True))
-
-
-def _beginning(model: bytes, count: int) -> Any:
-    """The first operators of a model, loaded and fed; what they leave unread is their output."""
-    found = parsed(model)
-    graph = found.subgraphs[0]
-    graph.operators = graph.operators[:count]
-    read = {int(index) for operator in graph.operators for index in operator.inputs}
-    made = [int(index) for operator in graph.operators for index in operator.outputs]
-    expose(found, [index for index in made if index not in read])
-    interpreter = interpreter_of(
-        packed(found, len(model)), 1, "Timing operators", "Leave this file out."
-    )
-    rng = np.random.default_rng(0)
-    for tensor in interpreter.get_input_details():
-        noise = rng.normal(size=tensor["shape"]) * (1 if tensor["dtype"] == np.float32 else 40)
-        interpreter.set_tensor(tensor["index"], noise.astype(tensor["dtype"]))
-    return interpreter
+    interpreter = interpreter_of(file.read_bytes(), 1, "Timing operators", "Leave this file out.")
+    (tensor,) = interpreter.get_input_details()
+    noise = np.random.default_rng(0).normal(size=tensor["shape"])
+    noise *= 1 if tensor["dtype"] == np.float32 else 40
+    return operator_times(file, noise.astype(tensor["dtype"]).tobytes())
 
 
 @click.command()
@@ -90,9 +46,9 @@ def main(files: tuple[str, ...]) -> None:
         name, _, file = named.partition("=")
         sums[name] = defaultdict(float)
         counts[name] = Counter()
-        for kind, microseconds in added_microseconds(Path(file).read_bytes()):
-            sums[name][kind] += microseconds
-            counts[name][kind] += 1
+        for time in times_of(Path(file)):
+            sums[name][time.op] += time.microseconds
+            counts[name][time.op] += 1
     kinds = sorted(
         {kind for found in sums.values() for kind in found},
         key=lambda kind: -max(found.get(kind, 0.0) for found in sums.values()),
@@ -109,4 +65,4 @@ def main(files: tuple[str, ...]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

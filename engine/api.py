@@ -441,7 +441,8 @@ def latency(
         UserMistake: A name or number is wrong.
         WorkerError: The worker process failed.
     """
-    from engine.service import Foreground, measure
+    from engine.service import Foreground
+    from engine.timings import measure
 
     return measure(
         _run(run),

@@ -8,6 +8,7 @@ from engine.improvement import improve
 from engine.requests import ConvertRequest
 from engine.runs import Run
 from engine.store import SAMPLE_IMAGES
+from engine.timings import measure, stored_latency
 
 BASE = "int8"
 _ROUNDS, _WARMUP = 20, 2
@@ -54,7 +55,7 @@ def with_optimized(run: Run, host: service.Host) -> Run:
 def completed(run: Run, host: service.Host) -> Run:
     """Show the sample images to all columns of a run and time them, as far as that is not done."""
     service.evaluate(run, pictures_in(SAMPLE_IMAGES), run.columns, host)
-    timed = service.stored_latency(run)
+    timed = stored_latency(run)
     if timed is None or any(timed.of(name) is None for name in run.runnable):
-        service.measure(run, host, rounds=_ROUNDS, warmup=_WARMUP)
+        measure(run, host, rounds=_ROUNDS, warmup=_WARMUP)
     return run

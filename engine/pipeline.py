@@ -29,6 +29,7 @@ from engine.requests import (
     LatencyRequest,
     LayersRequest,
     MixedLatencyRequest,
+    ProfileRequest,
     RouteRequest,
     SweepRequest,
 )
@@ -36,7 +37,7 @@ from engine.run.base import Runner
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_COLUMN, Run
 from engine.sources import onnx_runner, original_runner
-from engine.types import ORIGINAL, Artifact, FloatArray, Latency, Progress
+from engine.types import ORIGINAL, Artifact, FloatArray, Latency, OperatorTime, Progress
 
 Report = Callable[[Progress], None]
 
@@ -148,6 +149,27 @@ def measure_run(request: LatencyRequest, report: Report) -> Latency:
     run = Run.open(request.run)
     runners = {column: column_runner(run, column, request.threads) for column in request.columns}
     return _timed(runners, _pixels(run.manifest.preprocess, request.picture), request, report)
+
+
+def profile_variant(request: ProfileRequest, report: Report) -> tuple[OperatorTime, ...]:
+    """Ask LiteRT's profiler what each operator of a variant takes.
+
+    Args:
+        request: Variant and threads.
+        report: Receives progress.
+
+    Returns:
+        One record an operator that ran.
+    """
+    from engine.operator_times import operator_times
+
+    report(Progress(f"Profiling {request.variant}", 0, 1))
+    run = Run.open(request.run)
+    file = run.file(request.variant)
+    with TfliteRunner(file, layout=run.layout(request.variant)) as runner:
+        runner.feed(_pixels(run.manifest.preprocess, request.picture))
+        content = runner.fed()
+    return operator_times(file, content, request.threads)
 
 
 def time_files(request: FileLatencyRequest, report: Report) -> Latency:

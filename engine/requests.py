@@ -214,6 +214,23 @@ class LatencyRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileRequest:
+    """Ask LiteRT's profiler what each operator of a variant takes.
+
+    Attributes:
+        run: Run folder.
+        variant: One of the run's TFLite files.
+        threads: Threads it gets.
+        picture: A picture to feed; None feeds a picture made of noise.
+    """
+
+    run: str
+    variant: str
+    threads: int = 1
+    picture: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TimedFile:
     """A TFLite file to be timed.
 

@@ -39,13 +39,12 @@ from engine.requests import (
     CatalogRequest,
     ConvertRequest,
     EvaluateRequest,
-    LatencyRequest,
     LayersRequest,
     ModelChoice,
     PictureFile,
 )
 from engine.run_folders import empty, reserved
-from engine.runs import LATENCY, Run
+from engine.runs import Run
 from engine.store import SAMPLE_IMAGES, folder
 from engine.types import ORIGINAL, FloatArray, IntArray, Latency, LoweringName, Progress
 
@@ -329,61 +328,6 @@ def compare_run(
     )
 
 
-def measure(
-    run: Run,
-    host: Host,
-    *,
-    columns: tuple[str, ...] = (),
-    threads: int = 1,
-    rounds: int = 50,
-    warmup: int = 5,
-    picture: Path | None = None,
-) -> Latency:
-    """Time columns of a run on this machine, in turns, and keep the samples in the run.
-
-    Args:
-        run: The run.
-        host: Gets the worker and its progress.
-        columns: Some of `Run.columns`; the original and all variants when empty.
-        threads: Threads each model gets.
-        rounds: Timed calls of each.
-        warmup: Calls of each before timing starts.
-        picture: A picture to feed; None feeds noise.
-
-    Returns:
-        Raw samples and the machine they were taken on.
-
-    Raises:
-        OptionError: A column or number is wrong.
-        WorkerError: The worker process failed.
-    """
-    _demand_range("threads", threads, os.cpu_count() or 1)
-    _demand_range("rounds", rounds, 10_000)
-    chosen = columns or (ORIGINAL, *run.runnable)
-    run.check_columns(chosen)
-    request = LatencyRequest(
-        run=str(run.folder.absolute()),
-        columns=chosen,
-        threads=threads,
-        rounds=rounds,
-        warmup=warmup,
-        picture=None if picture is None else str(picture.absolute()),
-    )
-    # Always a fresh one, so that dashboard and command line time in the same surroundings.
-    with in_use(run.folder), Worker() as worker:
-        latency = host.adopt(worker).run("latency", request, Latency, host.report)
-    write_kept(_latency_file(run, threads), msgspec.json.encode(latency))
-    return latency
-
-
-def stored_latency(run: Run, threads: int = 1) -> Latency | None:
-    """The last timings of a run with that many threads, or None."""
-    try:
-        return msgspec.json.decode(read_kept(_latency_file(run, threads)), type=Latency)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
 def known_runs() -> tuple[Run, ...]:
     """The readable runs of the store, the newest first."""
     found = []
@@ -395,20 +339,6 @@ def known_runs() -> tuple[Run, ...]:
         except RunError:
             continue
     return tuple(sorted(found, key=lambda run: run.manifest.created_at, reverse=True))
-
-
-def _latency_file(run: Run, threads: int) -> Path:
-    return run.folder / LATENCY / f"threads-{threads}.json"
-
-
-def _demand_range(name: str, value: int, highest: int) -> None:
-    if not 1 <= value <= highest:
-        raise OptionError(
-            "Measuring latency",
-            got=f"{value} {name}",
-            expected=f"1 to {highest}",
-            todo=f"Give another number of {name}.",
-        )
 
 
 def as_pictures(files: Iterable[Path]) -> tuple[Picture, ...]:

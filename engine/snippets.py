@@ -42,6 +42,7 @@ _VIEWS = {
     "latency_and_size": (
         "timed = engine.latency(run, threads=1, rounds=50)\n"
         "plots.latency_bars(timed)\n"
+        "plots.operator_times(timed)\n"
         "plots.size_bars(run.sizes, run.manifest.float32_bytes)\n"
     ),
     "layers": (

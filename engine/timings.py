@@ -1,10 +1,123 @@
-"""All stored timings of a run."""
+"""Timings of a run: taking them, and those that it keeps."""
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from engine.checksums import read_kept, write_kept
+from engine.errors import ConversionError, JobCancelled, OptionError, WorkerError
+from engine.jobs import Worker
+from engine.locks import in_use
+from engine.requests import LatencyRequest, ProfileRequest
 from engine.runs import LATENCY, Run
-from engine.service import stored_latency
-from engine.types import Latency
+from engine.service import Host
+from engine.types import ORIGINAL, Latency, LatencySamples, OperatorTime
+
+
+def measure(
+    run: Run,
+    host: Host,
+    *,
+    columns: tuple[str, ...] = (),
+    threads: int = 1,
+    rounds: int = 50,
+    warmup: int = 5,
+    picture: Path | None = None,
+) -> Latency:
+    """Time columns of a run on this machine, in turns, and keep the samples in the run.
+
+    Args:
+        run: The run.
+        host: Gets the worker and its progress.
+        columns: Some of `Run.columns`; the original and all variants when empty.
+        threads: Threads each model gets.
+        rounds: Timed calls of each.
+        warmup: Calls of each before timing starts.
+        picture: A picture to feed; None feeds noise.
+
+    Returns:
+        Raw samples and the machine they were taken on.
+
+    Raises:
+        OptionError: A column or number is wrong.
+        WorkerError: The worker process failed.
+    """
+    _demand_range("threads", threads, os.cpu_count() or 1)
+    _demand_range("rounds", rounds, 10_000)
+    chosen = columns or (ORIGINAL, *run.runnable)
+    run.check_columns(chosen)
+    request = LatencyRequest(
+        run=str(run.folder.absolute()),
+        columns=chosen,
+        threads=threads,
+        rounds=rounds,
+        warmup=warmup,
+        picture=None if picture is None else str(picture.absolute()),
+    )
+    # Always a fresh one, so that dashboard and command line time in the same surroundings.
+    with in_use(run.folder), _Replaced() as workers:
+        worker = host.adopt(workers.living())
+        latency = worker.run("latency", request, Latency, host.report)
+        entries = tuple(_profiled(run, host, entry, request, workers) for entry in latency.entries)
+    latency = replace(latency, entries=entries)
+    write_kept(_latency_file(run, threads), msgspec.json.encode(latency))
+    return latency
+
+
+class _Replaced:
+    """A worker, and another one when it has died: what was timed without harm may end a profile."""
+
+    def __enter__(self) -> Self:
+        self._worker = Worker()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._worker.close()
+
+    def living(self) -> Worker:
+        """One that can take a task."""
+        if not self._worker.alive:
+            self._worker.close()
+            self._worker = Worker()
+        return self._worker
+
+
+def _profiled(
+    run: Run, host: Host, entry: LatencySamples, request: LatencyRequest, workers: _Replaced
+) -> LatencySamples:
+    """The samples of a column, with what each operator takes where it is a TFLite file."""
+    if entry.variant not in run.runnable:
+        return entry
+    wanted = ProfileRequest(
+        run=request.run, variant=entry.variant, threads=request.threads, picture=request.picture
+    )
+    try:
+        worker = host.adopt(workers.living())
+        times = worker.run("profile", wanted, tuple[OperatorTime, ...], host.report)
+    except JobCancelled:
+        raise
+    except (ConversionError, WorkerError) as error:
+        return replace(entry, unprofiled=str(error))
+    return replace(entry, operators=times)
+
+
+def stored_latency(run: Run, threads: int = 1) -> Latency | None:
+    """The last timings of a run with that many threads, or None."""
+    try:
+        return msgspec.json.decode(read_kept(_latency_file(run, threads)), type=Latency)
+    except (OSError, msgspec.DecodeError):
+        return None
 
 
 def stored_timings(run: Run) -> tuple[Latency, ...]:
@@ -16,3 +129,34 @@ def stored_timings(run: Run) -> tuple[Latency, ...]:
     )
     found = (stored_latency(run, count) for count in counts)
     return tuple(timed for timed in found if timed is not None)
+
+
+def latency_shares(run: Run, variant: str) -> dict[int, float]:
+    """Shares of a variant's time, by index of the operator, from its last one-thread timings.
+
+    Returns:
+        0 to 1 for each operator that LiteRT's profiler told apart; nothing where it was not asked.
+    """
+    timed = stored_latency(run)
+    entry = None if timed is None else timed.of(variant)
+    times = () if entry is None else entry.operators
+    whole = sum(time.microseconds for time in times)
+    return {
+        time.index: time.microseconds / whole
+        for time in times
+        if time.index is not None and whole > 0
+    }
+
+
+def _latency_file(run: Run, threads: int) -> Path:
+    return run.folder / LATENCY / f"threads-{threads}.json"
+
+
+def _demand_range(name: str, value: int, highest: int) -> None:
+    if not 1 <= value <= highest:
+        raise OptionError(
+            "Measuring latency",
+            got=f"{value} {name}",
+            expected=f"1 to {highest}",
+            todo=f"Give another number of {name}.",
+        )

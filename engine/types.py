@@ -345,16 +345,39 @@ class VariantComparison:
 
 
 @dataclass(frozen=True, slots=True)
+class OperatorTime:
+    """What one operator of a TFLite file takes, by LiteRT's own profiler.
+
+    Attributes:
+        index: Its place among the file's operators; None where XNNPACK made it of several, or of
+            none.
+        op: TFLite's name, or XNNPACK's where ``index`` is None.
+        kernel: XNNPACK's name of what ran; empty where XNNPACK left it to TFLite's own kernel.
+        microseconds: Median of some calls.
+    """
+
+    index: int | None
+    op: str
+    kernel: str
+    microseconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class LatencySamples:
     """Raw timings of one model: milliseconds of one call on one picture.
 
     Attributes:
         variant: Name of the variant.
         samples_ms: One figure a round, in the order measured.
+        operators: What each operator of a TFLite file takes, in the order in which they ran; empty
+            where LiteRT's profiler was not asked or gave no answer.
+        unprofiled: Why it gave none; empty where it did, or was not asked.
     """
 
     variant: str
     samples_ms: tuple[float, ...]
+    operators: tuple[OperatorTime, ...] = ()
+    unprofiled: str = ""
 
     @property
     def median_ms(self) -> float:

@@ -35,6 +35,7 @@ from engine.requests import (
     LatencyRequest,
     LayersRequest,
     MixedLatencyRequest,
+    ProfileRequest,
     RouteRequest,
     SweepRequest,
 )
@@ -84,6 +85,7 @@ TASKS: dict[str, tuple[type[Any], str]] = {
     "sweep": (SweepRequest, "sweep_run"),
     "deploy": (DeployRequest, "deploy_files"),
     "latency": (LatencyRequest, "measure_run"),
+    "profile": (ProfileRequest, "profile_variant"),
     "time_files": (FileLatencyRequest, "time_files"),
     "time_mixed": (MixedLatencyRequest, "time_mixed"),
     "litert_torch": (RouteRequest, "litert_torch_files"),
@@ -92,7 +94,7 @@ TASKS: dict[str, tuple[type[Any], str]] = {
 }
 """Requests by task, and the function of `engine.pipeline` that does it."""
 
-TIMED = frozenset({"latency", "time_files"})
+TIMED = frozenset({"latency", "profile", "time_files"})
 """Tasks beside which nothing else may run."""
 
 

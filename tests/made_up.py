@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from engine.types import (
     Latency,
     LatencySamples,
     ModelIdentity,
+    OperatorTime,
     Stage,
     TensorInfo,
 )
@@ -71,6 +73,15 @@ def latency(medians: Mapping[str, float], spread: float = 0.0) -> Latency:
         LatencySamples(name, (m * (1 - spread), m, m * (1 + spread))) for name, m in medians.items()
     )
     return Latency("a machine", 2, 1, "2026-01-02T03:04:05+00:00", entries)
+
+
+def operator_time(op: str, kernel: str, microseconds: float, index: int | None = 0) -> OperatorTime:
+    return OperatorTime(index, op, kernel, microseconds)
+
+
+def profiled(timed: Latency, times: Mapping[str, tuple[OperatorTime, ...]]) -> Latency:
+    entries = (replace(entry, operators=times.get(entry.variant, ())) for entry in timed.entries)
+    return replace(timed, entries=tuple(entries))
 
 
 def comparison(logits: Mapping[str, np.ndarray], **options: object) -> Comparison:

@@ -17,6 +17,7 @@ from engine.cli.main import main
 from engine.errors import FileError, OptionError
 from engine.images import pictures_in
 from engine.runs import Run
+from engine.timings import stored_latency
 from engine.types import Progress
 from tests.made_up import latency
 from tests.tiny_run import CLASSES, SIDE, STEP, tiny_run
@@ -165,7 +166,7 @@ def test_the_same_file_again_changes_nothing_and_another_takes_its_place(
     file = reshape_file(tmp_path / "b.tflite", NHWC, dtype="int8", scale=STEP)
     second = add_file(first, "theirs", file, HOST)
     assert second.artifact("theirs").inputs[0].dtype == "int8"
-    timed = service.stored_latency(second)
+    timed = stored_latency(second)
     assert timed is not None
     assert [entry.variant for entry in timed.entries] == ["float32"]
 

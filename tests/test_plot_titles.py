@@ -8,8 +8,8 @@ import pytest
 
 from engine import plots
 from engine.plots import titles
-from engine.types import Latency
-from tests.made_up import artifact, latency, manifest
+from engine.types import Latency, OperatorTime
+from tests.made_up import artifact, latency, manifest, operator_time, profiled
 
 NAN = np.nan
 
@@ -164,6 +164,56 @@ def test_violins_and_operators_by_hand() -> None:
     assert plots.latency_violins([latency({"a": 1.0, "b": 99.0})]).layout.xaxis.type == "log"
     counts = plots.operator_counts([artifact("float32"), artifact("int8")])
     assert counts.data[0].z.tolist() == [[2.0, 2.0]]
+
+
+QUICK = operator_time("CONV_2D", "Convolution (NHWC, F32) IGEMM", 3000.0)
+SLOW = operator_time("DEPTHWISE_CONV_2D", "", 1000.0)
+
+
+def test_operator_times_by_hand() -> None:
+    timed = profiled(
+        latency({"original": 9.0, "float32": 8.0, "int8": 4.0}),
+        {"float32": (QUICK, QUICK), "int8": (QUICK, SLOW)},
+    )
+    figure = plots.operator_times(timed)
+    (cells,) = figure.data
+    assert list(cells.x) == ["float32", "int8"]
+    assert list(cells.y) == ["convolution", "depthwise layer"]
+    assert [list(row) for row in cells.text] == [["6.00", "3.00"], ["", "1.00 ▲"]]
+    assert cells.customdata[1][1] == (
+        "1 of them, 1.0 ms, 25.0 % of the variant's time; 1.0 ms without XNNPACK"
+    )
+    assert "▲ without XNNPACK" in figure.layout.xaxis.title.text
+    many = tuple(operator_time(f"KIND_{n}", "x", 10.0 + n) for n in range(12))
+    (cells,) = plots.operator_times(profiled(latency({"a": 1.0}), {"a": many})).data
+    assert len(cells.y) == 9
+    assert cells.y[-1] == "others"
+    assert len(plots.operator_times(latency({"a": 1.0})).data) == 0
+
+
+@pytest.mark.parametrize(
+    ("times", "said"),
+    [
+        ({"original": ()}, "No operator is timed"),
+        (
+            {"original": (), "float32": (QUICK, QUICK)},
+            "Two convolutions take 100.0 % of float32's time; XNNPACK runs nearly everything in "
+            "every variant",
+        ),
+        (
+            {"float32": (QUICK,), "int8": (QUICK, SLOW)},
+            "One convolution takes 100.0 % of float32's time; in int8, XNNPACK leaves 25.0 % to "
+            "slower kernels",
+        ),
+        (
+            {"float32": (QUICK,), "int16x8": (SLOW,)},
+            "One convolution takes 100.0 % of float32's time; int16x8 runs without XNNPACK, the "
+            "quick kernels",
+        ),
+    ],
+)
+def test_operator_times(times: dict[str, tuple[OperatorTime, ...]], said: str) -> None:
+    assert titles.operator_times(times) == said
 
 
 def test_figures_as_csv() -> None:

@@ -4,10 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from engine import timings
+from engine.jobs import Worker
 from engine.runs import LATENCY
-from engine.timings import stored_timings
-from tests.made_up import latency
+from engine.service import Foreground
+from engine.timings import latency_shares, measure, stored_latency, stored_timings
+from tests.made_up import latency, operator_time, profiled
 from tests.tiny_run import tiny_run
 
 
@@ -22,3 +26,40 @@ def test_timings_come_with_fewest_threads_first(tmp_path: Path) -> None:
     (folder / "threads-3.json").write_text("damaged")
     (folder / "threads-x.json").write_text("{}")
     assert [timed.threads for timed in stored_timings(run)] == [1, 2, 10]
+
+
+def test_every_file_is_profiled_and_a_profile_that_dies_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class DiesOnFloat(Worker):
+        def run(self, task, request, *rest):  # type: ignore[no-untyped-def]
+            if task == "profile" and request.variant == "float32":
+                self._family.end()
+            return super().run(task, request, *rest)
+
+    monkeypatch.setattr(timings, "Worker", DiesOnFloat)
+    run = tiny_run(tmp_path / "tiny")
+    timed = measure(run, Foreground(), rounds=2, warmup=0)
+    assert timed == stored_latency(run)
+    exact, integer = timed.of("float32"), timed.of("int8")
+    assert exact is not None
+    assert integer is not None
+    assert exact.operators == ()
+    assert "SIGKILL" in exact.unprofiled
+    assert [(one.index, one.op) for one in integer.operators] == [(0, "RESHAPE")]
+    assert integer.unprofiled == ""
+
+
+def test_latency_shares_by_hand(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "tiny")
+    assert latency_shares(run, "int8") == {}
+    times = (
+        operator_time("CONV_2D", "Convolution (NHWC, QC8) IGEMM", 60.0, 0),
+        operator_time("Copy", "Copy (NC, X8)", 20.0, None),
+        operator_time("ADD", "", 20.0, 2),
+    )
+    (run.folder / LATENCY).mkdir()
+    stored = profiled(latency({"int8": 4.0, "float32": 8.0}), {"int8": times})
+    (run.folder / LATENCY / "threads-1.json").write_bytes(msgspec.json.encode(stored))
+    assert latency_shares(run, "int8") == {0: 0.6, 2: 0.2}
+    assert latency_shares(run, "float32") == {}

@@ -10,6 +10,7 @@ from engine.cli.output import progress_shown, show_table, write_json
 from engine.layer_errors.records import LayerErrors
 from engine.requests import DEFAULT_LAYERS_COUNT
 from engine.text_files import write_text
+from engine.timings import latency_shares
 
 _SHOWN = 10
 
@@ -41,7 +42,7 @@ def layers(
     Own errors are those of an operator alone, fed with float values brought to its grid: they tell
     a culprit from a victim. JSON has one row an operator, the likeliest culprit first; null is a
     figure that does not exist, such as the SQNR of an operator without any error (its error_ratio
-    is 0).
+    is 0), or the latency_share of a variant that `latency` has not timed.
 
     \b
     Examples:
@@ -54,7 +55,7 @@ def layers(
         run = api.add_files(run_folder, dict(also), on_progress=on_progress)
         found = api.layers(run, variant, images, count=count, on_progress=on_progress)
     if json_file is not None:
-        write_json(list(found.rows()), json_file)
+        write_json(list(found.rows(latency_shares(run, variant))), json_file)
     if explorer_file is not None:
         for file, content in node_data_files(found, explorer_file).items():
             write_text(content, file)

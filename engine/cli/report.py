@@ -6,12 +6,13 @@ from typing import Any
 
 import click
 
-from engine import api, service
+from engine import api
 from engine.cli.output import progress_shown, write_json
 from engine.errors import OptionError
 from engine.reporting.plain import run_report
 from engine.runs import Run
 from engine.text_files import write_text
+from engine.timings import stored_latency
 from engine.types import ORIGINAL
 
 
@@ -81,7 +82,7 @@ def report_json(
       python -m engine report-json --run my_run --images photos --out run.json
     """
     run = Run.open(run_folder)
-    timed = service.stored_latency(run, threads)
+    timed = stored_latency(run, threads)
     comparison = None
     if images is not None:
         with progress_shown() as on_progress:

@@ -19,7 +19,8 @@ from engine.jobs import Worker
 from engine.requests import DeployRequest, PictureFile
 from engine.run_folders import folder_beside
 from engine.runs import KITS, Run
-from engine.service import Host, compare_run, stored_latency
+from engine.service import Host, compare_run
+from engine.timings import stored_latency
 from engine.types import ORIGINAL, IntArray, Progress
 
 SCRIPT = "run_model.py"

@@ -8,7 +8,7 @@ there, and `error_ratio`, which is 0 then, tells it from an operator without a s
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -303,11 +303,17 @@ class LayerErrors:
         """The operators, the likeliest culprit first; see `LayerError.standing`."""
         return tuple(sorted(self.layers, key=lambda layer: (layer.standing, layer.index)))
 
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """One flat row an operator: culprits first, then those without a counterpart."""
+    def rows(self, latency_shares: Mapping[int, float] | None = None) -> Iterator[dict[str, Any]]:
+        """One flat row an operator: culprits first, then those without a counterpart.
+
+        Args:
+            latency_shares: Of the variant's time, by index of the operator, where it was profiled;
+                see `engine.timings.latency_shares`.
+        """
         from engine.layer_errors.rows import row_of, row_of_unmatched
 
-        yield from map(row_of, self.by_loss)
+        for layer in self.by_loss:
+            yield row_of(layer, (latency_shares or {}).get(layer.index))
         yield from map(row_of_unmatched, self.unmatched)
 
     def to_frame(self) -> pd.DataFrame:

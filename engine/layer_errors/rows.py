@@ -2,8 +2,8 @@
 
 ``mean_shift`` and ``sqnr_db`` are those of the network as it runs, keys with ``own_`` those of the
 operator alone. Shifts, ``rms``, ends of ranges and ``scale`` are in real units; keys that end in
-``_ratio`` are relative to the rms of the float output; ``saturation``, ``clipped`` and
-``range_used`` are shares of 0 to 1.
+``_ratio`` are relative to the rms of the float output; ``saturation``, ``clipped``,
+``range_used`` and ``latency_share`` are shares of 0 to 1.
 """
 
 from __future__ import annotations
@@ -50,14 +50,20 @@ COLUMNS = (
     "dead_channels",
     "killed_channels",
     "weight_worst_channel",
+    "latency_share",
     "matched",
     "side",
 )
 """Keys of a row of `LayerErrors.rows`, in order."""
 
 
-def row_of(layer: LayerError) -> dict[str, Any]:
-    """One operator's figures by `COLUMNS`; None where a figure does not exist."""
+def row_of(layer: LayerError, latency_share: float | None = None) -> dict[str, Any]:
+    """One operator's figures by `COLUMNS`; None where a figure does not exist.
+
+    Args:
+        layer: The operator.
+        latency_share: Of the variant's time, where it was profiled.
+    """
     run, own, grid, weights = layer.accumulated, layer.own, layer.grid, layer.weights
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {
@@ -83,6 +89,7 @@ def row_of(layer: LayerError) -> dict[str, Any]:
         "clipped": layer.clipped,
         "dead_channels": layer.channels.dead,
         "killed_channels": layer.channels.killed,
+        "latency_share": latency_share,
         "matched": True,
     }
     if own is not None:

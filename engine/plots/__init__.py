@@ -25,6 +25,7 @@ from engine.plots.layers import layer_histogram, layer_line
 from engine.plots.lowerings import lowering_latency, lowering_operators
 from engine.plots.margins import changed_classes, margin_loss
 from engine.plots.mixed import mixed_by_latency, mixed_by_size
+from engine.plots.operator_times import operator_times
 from engine.plots.operators import operator_counts
 from engine.plots.sweep import calibration_counts
 from engine.plots.trade_off import TradeOffPoint, trade_off, trade_off_by_size
@@ -53,6 +54,7 @@ __all__ = [
     "mixed_by_latency",
     "mixed_by_size",
     "operator_counts",
+    "operator_times",
     "reliability_curve",
     "size_bars",
     "top_logits",

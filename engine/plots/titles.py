@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine import formats
-from engine.types import FloatArray, Latency, Stage
+from engine.operator_kinds import left_share, time_by_kind
+from engine.types import FloatArray, Latency, OperatorTime, Stage
 from engine.wording import counted, listed, number
 
 NAMED = 3
 _SAME_SPEED = 0.05
 _NOTHING = 5e-4
+_LITTLE = 0.05
 
 
 def trade_off(front: Sequence[str], drawn: int) -> str:
@@ -190,6 +192,25 @@ def operators(counts: Mapping[str, Mapping[str, int]]) -> str:
     named = [f"{count} {name}" for name, count in sorted(more.items(), key=lambda i: -i[1])]
     extra = listed(named[:NAMED])
     return f"{most} has {totals[most]} operators, {least} {totals[least]}: {extra} more"
+
+
+def operator_times(times: Mapping[str, Sequence[OperatorTime]]) -> str:
+    """What takes most of the time, and where XNNPACK does not run."""
+    timed = {name: held for name, held in times.items() if held}
+    if not timed:
+        return "No operator is timed"
+    first = next(iter(timed))
+    slowest = time_by_kind(timed[first])[0]
+    verb = "takes" if slowest.count == 1 else "take"
+    said = f"{counted(slowest.count, slowest.kind)} {verb} {formats.percent(slowest.share)} of "
+    said += f"{first}'s time"
+    left = {name: left_share(held) for name, held in timed.items()}
+    worst = max(left, key=lambda name: left[name])
+    if left[worst] < _LITTLE:
+        return f"{said}; XNNPACK runs nearly everything in every variant"
+    if left[worst] > 1 - _LITTLE:
+        return f"{said}; {worst} runs without XNNPACK, the quick kernels"
+    return f"{said}; in {worst}, XNNPACK leaves {formats.percent(left[worst])} to slower kernels"
 
 
 def ladder(stages: Sequence[Stage], float_limit: float) -> str:

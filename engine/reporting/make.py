@@ -9,7 +9,7 @@ from engine.images import Picture
 from engine.layer_errors.stored import computes_in_integers
 from engine.reporting.report import DEFAULT_NEED, Report
 from engine.runs import Run
-from engine.timings import stored_timings
+from engine.timings import stored_latency, stored_timings
 from engine.types import ORIGINAL, IntArray
 
 
@@ -45,7 +45,7 @@ def report_of(
     """
     if not 0 <= need <= 1:
         raise _wrong("agreement", f"{need:g}", "a share of 0 to 1", "Give 0.95 for 95 %.")
-    timed = service.stored_latency(run, threads)
+    timed = stored_latency(run, threads)
     evaluation = answers_of(run, pictures, host, reference=reference, labels=labels, latency=timed)
     layers = (
         service.stored_layers(run, artifact.variant, pictures)
@@ -61,7 +61,7 @@ def report_of(
             host,
             reference=reference,
             labels=labels,
-            latency=service.stored_latency(against, threads),
+            latency=stored_latency(against, threads),
         )
     return Report(
         evaluation=evaluation,

@@ -63,6 +63,11 @@ class TfliteRunner(Runner):
     def feed_impl(self, batch: FloatArray) -> None:
         self._interpreter.set_tensor(self._input["index"], quantized(batch, self._input))
 
+    def fed(self) -> bytes:
+        """What was fed last, in the file's own type and order of dimensions."""
+        content: bytes = self._interpreter.get_tensor(self._input["index"]).tobytes()
+        return content
+
     def invoke(self) -> None:
         self._interpreter.invoke()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from engine import formats, service
+from engine import formats
 from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
 from engine.deployment.phone import (
     LARGEST_BYTES,
@@ -27,6 +27,7 @@ from engine.errors import FileError
 from engine.images import Picture
 from engine.jobs import Job
 from engine.runs import Run
+from engine.timings import stored_latency
 from pages.components import jobs, session
 from pages.components.problems import plain, show_problem, told
 from pages.components.variant_pills import variant_pills
@@ -129,7 +130,7 @@ def show_phone(run: Run, variant: str, model: str) -> None:
         benchmarks = benchmarks_of(run)
     own = [found for found in benchmarks if found.variant == variant]
     threads = own[0].timing.threads if own else None
-    sentence = phone_sentence(variant, benchmarks, service.stored_latency(run, threads or 1))
+    sentence = phone_sentence(variant, benchmarks, stored_latency(run, threads or 1))
     st.header(sentence or "How quick is it on your phone?")
     if benchmarks:
         _show_table(run, benchmarks)
@@ -175,7 +176,7 @@ def _bring(run: Run, variant: str) -> None:
 def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
     rows = []
     for found in benchmarks:
-        timed = service.stored_latency(run, found.timing.threads or 1)
+        timed = stored_latency(run, found.timing.threads or 1)
         host = None if timed is None else timed.of(found.variant)
         ratio = None if host is None else found.timing.mean_ms / host.median_ms
         rows.append(

@@ -11,6 +11,7 @@ from engine.comparison.comparison import Comparison
 from engine.images import Picture, digest_of
 from engine.jobs import Job
 from engine.runs import Run
+from engine.timings import stored_latency
 from engine.types import FloatArray, Latency
 from pages.components import jobs, session
 from pages.components.problems import no_run_yet, plain, told
@@ -32,7 +33,7 @@ def evaluation_or_wait() -> Evaluation:
         st.stop()
     with told():
         logits = service.evaluate(run, pictures, columns, service.Foreground())
-    timed = service.stored_latency(run)
+    timed = stored_latency(run)
     comparison = _compared(_key(run, pictures, reference, timed), run, pictures, reference, timed)
     return Evaluation(run, pictures, comparison, logits)
 

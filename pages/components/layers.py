@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
@@ -90,8 +92,12 @@ def show_worst(found: LayerErrors) -> None:
             st.caption(plain(layer.cause.remedy))
 
 
-def show_operators(found: LayerErrors) -> LayerError:
+def show_operators(found: LayerErrors, shares: Mapping[int, float]) -> LayerError:
     """Show the table of all operators.
+
+    Args:
+        found: The layer errors.
+        shares: Of the variant's time, by index of the operator; empty where it was not profiled.
 
     Returns:
         The operator whose row is chosen; the likeliest culprit until one is.
@@ -106,6 +112,7 @@ def show_operators(found: LayerErrors) -> LayerError:
             "range used": formats.percent(layer.range_used),
             "worst weights, dB": _decibels(layer.weights.worst_sqnr_db if layer.weights else None),
             "MACs, million": f"{layer.macs / 1e6:.1f}",
+            **({"of the time": formats.percent(shares.get(layer.index))} if shares else {}),
             "cause": cell(layer.cause.sentence) if layer.cause is not None else "",
         }
         for layer in found.layers
@@ -134,6 +141,7 @@ _HELP = {
     "mean shift": "Mean of integer minus float output, as the network runs, in real units.",
     "at the ends": "Share of values at the ends of the integer range; activations end there, too.",
     "range used": "Share of the integer range that the float values span.",
+    "of the time": "Share of the variant's latency, by LiteRT's profiler, on one thread.",
     "worst weights, dB": "SQNR of the output channel whose weights lose most.",
 }
 

@@ -6,9 +6,9 @@ import os
 
 import streamlit as st
 
-from engine import service
 from engine.jobs import Job
 from engine.runs import Run
+from engine.timings import measure
 from engine.types import Latency
 from pages.components import jobs
 from pages.components.job_button import job_button
@@ -44,7 +44,7 @@ def measure_controls(run: Run) -> int:
         if st.button("Measure", type="primary", disabled=busy, icon=":material/timer:"):
 
             def work(job: Job[Latency]) -> Latency:
-                return service.measure(run, job, threads=threads, rounds=rounds)
+                return measure(run, job, threads=threads, rounds=rounds)
 
             jobs.start(JOB, "Timing every model on this machine", work)
             st.rerun()
@@ -55,7 +55,7 @@ def offer_measuring(run: Run) -> None:
     """Where nothing is timed yet: a button that times everything, and how far that is."""
 
     def work(job: Job[Latency]) -> Latency:
-        return service.measure(run, job)
+        return measure(run, job)
 
     title = "Timing every model on this machine"
     job_button(JOB, "Measure the speed, too", title, work, icon=":material/timer:")

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from engine import formats, plots, sentences, service
+from engine import formats, plots, sentences
 from engine.overview_sentences import timing_note
-from engine.timings import stored_timings
+from engine.timings import stored_latency, stored_timings
 from pages.components import jobs
 from pages.components.figures import show_figure
 from pages.components.measuring import measure_controls
@@ -20,7 +20,7 @@ sizes = run.sizes
 headline = st.container()
 threads = measure_controls(run)
 jobs.show("latency")
-timed = service.stored_latency(run, threads)
+timed = stored_latency(run, threads)
 headline.title(plain(sentences.latency_headline(timed, sizes, run.manifest.float32_bytes)))
 if timed is not None:
     headline.caption(
@@ -44,6 +44,12 @@ with st.container(border=True):
 if timings := stored_timings(run):
     with st.container(border=True):
         show_figure(plots.latency_violins(timings), "threads")
+if timed is not None and any(entry.operators for entry in timed.entries):
+    with st.container(border=True):
+        show_figure(plots.operator_times(timed), "operator_times")
+        for entry in timed.entries:
+            if entry.unprofiled:
+                st.caption(plain(f"{entry.variant} is not in it. {entry.unprofiled}"))
 with st.container(border=True):
     show_figure(plots.operator_counts(run.artifacts), "operators")
 if timed is not None:

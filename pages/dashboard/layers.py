@@ -3,6 +3,7 @@
 import streamlit as st
 
 from engine import layer_sentences, plots
+from engine.timings import latency_shares
 from pages.components import layers
 from pages.components.improving import link_to_improve
 from pages.components.picture_source import choose_pictures
@@ -36,7 +37,7 @@ chart = right.container(border=True, height="stretch")
 with st.container(border=True):
     st.header("All operators")
     st.caption("Choose a row to see that operator's values over its integer grid.")
-    chosen = layers.show_operators(found)
+    chosen = layers.show_operators(found, latency_shares(run, variant))
 with chart:
     layers.show_operator(chosen, variant)
 layers.show_notes(run, found)

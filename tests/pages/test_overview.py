@@ -11,6 +11,7 @@ from engine import service
 from engine.first_run import completed
 from engine.runs import Run
 from engine.store import SAMPLE_IMAGES
+from engine.timings import stored_latency
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import tiny_run
 
@@ -41,11 +42,11 @@ def test_the_answer_follows_the_slider_and_the_page_has_its_code(run: Run) -> No
 
 
 def test_what_is_complete_is_not_made_again(run: Run) -> None:
-    before = service.stored_latency(run)
+    before = stored_latency(run)
     assert before is not None
     assert {entry.variant for entry in before.entries} >= {"original", "float32", "int8"}
     assert completed(run, service.Foreground()) == run
-    after = service.stored_latency(run)
+    after = stored_latency(run)
     assert after == before
     pictures = service.as_pictures(sorted(SAMPLE_IMAGES.glob("*.jpg")))
     assert service.evaluated(run, pictures, run.columns)

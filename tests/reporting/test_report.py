@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 import engine
-from engine import formats, service
+from engine import formats
 from engine.cli.main import main
 from engine.reporting.report import Report
 from engine.runs import LATENCY, Run
 from engine.store import HOME_VARIABLE
+from engine.timings import stored_latency
 from tests.made_up import latency
 from tests.tiny_run import tiny_run
 
@@ -78,7 +79,7 @@ def test_its_figures_are_those_of_compare(
     run, photos = made
     page = report.to_html()
     (script,) = re.findall(r'id="report-data">(.*?)</script>', page, re.DOTALL)
-    timed = service.stored_latency(run)
+    timed = stored_latency(run)
     assert json.loads(script)["comparison"] == engine.compare(run, photos, latency=timed).to_dict()
     file = tmp_path / "compare.json"
     arguments = ["--run", str(run.folder), "--images", str(photos), "--json", str(file)]
