@@ -9,19 +9,12 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
-import subprocess
 import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
 
 from PIL import Image
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 
 import engine
 from engine.images import pictures_in
@@ -30,6 +23,7 @@ from engine.runs import Run
 from engine.service import Foreground
 from engine.store import HOME_VARIABLE, SAMPLE_IMAGES
 from pages.components.story import CHAPTERS
+from tests.browser import chromium, dashboard
 
 ROOT = Path(__file__).parent.parent
 PAGES = tuple(known.stem for known in CHAPTERS)
@@ -38,33 +32,6 @@ THEMES = ("light", "dark")
 IMAGES = ROOT / "docs" / "images"
 SHOWN = ("overview", "predictions", "layers")
 ADDRESSES = {CHAPTERS[0].stem: ""}  # the first page has none of its own
-
-
-@contextmanager
-def dashboard() -> Iterator[str]:
-    """A server on a free port of loopback, ready to answer."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    address = f"http://127.0.0.1:{port}"
-    options = ["--server.headless", "true", "--server.port", str(port)]
-    server = subprocess.Popen(
-        [sys.executable, "-m", "pages.components.serve", *options],
-        cwd=ROOT,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        for _ in range(100):
-            try:
-                urllib.request.urlopen(f"{address}/_stcore/health", timeout=2).close()
-                break
-            except (URLError, OSError):
-                time.sleep(0.2)
-        yield address
-    finally:
-        server.terminate()
-        server.wait(20)
 
 
 def take(browser: Browser, address: str, folder: Path) -> None:
@@ -117,25 +84,26 @@ def show_in_documentation(folder: Path) -> None:
         small.save(IMAGES / f"{name}.png", optimize=True)
 
 
+def make_everything(home: Path) -> None:
+    """Fill a store with a run that has all there is to show."""
+    run = engine.mix(engine.improve(engine.convert(calibration_count=32), "int8"), layers=6)
+    time_curve(run, "int8_mixed(k=6)", Foreground())
+    engine.latency(run, rounds=20)
+    engine.compare(run, SAMPLE_IMAGES)
+    _sweep(run, home)
+    engine.deploy(run, "int8", SAMPLE_IMAGES)
+    for variant in ("int8", "int8_optimized"):
+        engine.layers(run, variant, SAMPLE_IMAGES)
+
+
 def main(folder: Path) -> None:
     """Convert, measure, open, photograph."""
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         os.environ[HOME_VARIABLE] = home
-        run = engine.mix(engine.improve(engine.convert(calibration_count=32), "int8"), layers=6)
-        time_curve(run, "int8_mixed(k=6)", Foreground())
-        engine.latency(run, rounds=20)
-        engine.compare(run, SAMPLE_IMAGES)
-        _sweep(run, Path(home))
-        engine.deploy(run, "int8", SAMPLE_IMAGES)
-        for variant in ("int8", "int8_optimized"):
-            engine.layers(run, variant, SAMPLE_IMAGES)
-        with dashboard() as address, sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox", "--disable-gpu"]
-            )
+        make_everything(Path(home))
+        with dashboard(Path(home)) as address, chromium() as browser:
             take(browser, address, folder)
-            browser.close()
     show_in_documentation(folder)
 
 
