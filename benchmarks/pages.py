@@ -105,7 +105,7 @@ def walk(address: str, folder: Path, rounds: int) -> None:
         tab.get_by_role("radio", name="A folder on this machine").click()
         tab.get_by_label("Folder", exact=True).fill(str(folder))
         tab.get_by_label("Folder", exact=True).press("Enter")
-        tab.get_by_text(f"{len(pictures_in(folder)):,} pictures").first.wait_for()
+        tab.get_by_text(f"{len(pictures_in(folder))} pictures").first.wait_for()
         wait_until_settled(tab)
         print(f"{'page':<16} {'first':>6} {'later':>6} {'rerun':>6}")
         opened: dict[str, list[float]] = {chapter.title: [] for chapter in CHAPTERS}

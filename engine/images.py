@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
+import time
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What Pillow may open; it takes the MPO of some cameras for JPEG."""
 _DEEP = 255 / 65535
+_CLOCK_SECONDS = 2
 _OTHERS = (
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a zip or an office document"),
@@ -212,12 +215,16 @@ def pictures_in(folder: Path) -> tuple[Picture, ...]:
             expected="a folder with pictures",
             todo="Check the path.",
         )
+    depth = len(folder.parts)
     files = sorted(
-        path
-        for path in folder.rglob("*")
-        if path.suffix.lower() in PICTURE_SUFFIXES
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        (
+            path
+            for path in folder.rglob("*")
+            if path.suffix.lower() in PICTURE_SUFFIXES
+            and path.is_file()
+            and not any(part.startswith(".") for part in path.parts[depth:])
+        ),
+        key=lambda path: path.parts,
     )
     if not files:
         raise PictureError(
@@ -226,7 +233,7 @@ def pictures_in(folder: Path) -> tuple[Picture, ...]:
             expected="files that end in " + ", ".join(sorted(PICTURE_SUFFIXES)),
             todo="Put pictures into it, or name another folder.",
         )
-    return tuple(picture_at(path, path.relative_to(folder).as_posix()) for path in files)
+    return tuple(picture_at(path, "/".join(path.parts[depth:])) for path in files)
 
 
 def picture_at(path: Path, name: str | None = None) -> Picture:
@@ -244,12 +251,33 @@ def picture_at(path: Path, name: str | None = None) -> Picture:
     """
     called = name or path.name
     try:
-        with path.open("rb") as file:
-            return Picture(called, path, hashlib.file_digest(file, "sha256").hexdigest())
+        return Picture(called, path, _digest(path))
     except OSError as error:
         raise _refused(
             called, f"a file that cannot be read ({error.strerror})", "a picture file"
         ) from error
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; remembered until the file system says that the file was changed.
+
+    A page looks at all its pictures whenever it is drawn, and a thousand photos are gigabytes.
+    """
+    kept = path.stat()
+    if time.time() - kept.st_ctime < _CLOCK_SECONDS:
+        # It may be written to once more within the same tick of the file system's clock.
+        return _read_digest(path)
+    return _known_digest(path, kept.st_ino, kept.st_size, kept.st_ctime_ns)
+
+
+@lru_cache(maxsize=20_000)
+def _known_digest(path: Path, inode: int, size: int, changed_ns: int) -> str:
+    return _read_digest(path)
+
+
+def _read_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(pictures: tuple[Picture, ...]) -> str:

@@ -100,7 +100,8 @@ def _images(pictures: Sequence[Path]) -> str:
     folders = {path.parent for path in pictures}
     if len(folders) == 1:
         folder = folders.pop()
-        beside = {path for path in folder.iterdir() if path.suffix in {p.suffix for p in pictures}}
+        suffixes = {path.suffix for path in pictures}
+        beside = {path for path in folder.iterdir() if path.suffix in suffixes}
         if beside == set(pictures):
             return repr(str(folder))
     return "[" + ", ".join(repr(str(path)) for path in pictures) + "]"

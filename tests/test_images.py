@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import io
 import struct
 import zlib
@@ -10,8 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine import images
 from engine.errors import PictureError
-from engine.images import decode_picture, described_picture, digest_of, pictures_in
+from engine.images import (
+    decode_picture,
+    described_picture,
+    digest_of,
+    picture_at,
+    pictures_in,
+)
 
 
 def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
@@ -112,6 +120,31 @@ def test_a_folder_is_listed_by_name(photos: Path) -> None:
         *(f"photo_{index}.png" for index in range(1, 5)),
     ]
     assert found[0].decode().shape == (40, 60, 3)
+
+
+def test_a_file_is_read_again_once_it_was_changed(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def noted(path: Path) -> str:
+        read.append(path)
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(images, "_read_digest", noted)
+    file = pictures_in(photos)[0].path
+    old = picture_at(file).sha256
+    read.clear()
+    assert picture_at(file).sha256 == old
+    assert read == [file], "it was changed a moment ago"
+    monkeypatch.setattr(images, "_CLOCK_SECONDS", 0)
+    read.clear()
+    assert [picture_at(file).sha256 for _ in range(3)] == [old] * 3
+    assert read == [file]
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+    assert picture_at(file).sha256 == hashlib.sha256(content).hexdigest() != old
 
 
 def test_a_digest_depends_on_content_and_order(photos: Path) -> None:

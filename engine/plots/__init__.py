@@ -18,7 +18,7 @@ from engine.plots.answers import (
 )
 from engine.plots.costs import latency_bars, latency_samples, size_bars
 from engine.plots.data import figure_csv
-from engine.plots.frame import headline_of, without_title
+from engine.plots.frame import headline_of, take_title_off, without_title
 from engine.plots.improvement import layer_lines
 from engine.plots.ladder import hop_ladder
 from engine.plots.layers import layer_histogram, layer_line
@@ -57,6 +57,7 @@ __all__ = [
     "operator_times",
     "reliability_curve",
     "size_bars",
+    "take_title_off",
     "top_logits",
     "trade_off",
     "trade_off_by_size",

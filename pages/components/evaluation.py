@@ -33,14 +33,27 @@ def evaluation_or_wait() -> Evaluation:
         st.stop()
     with told():
         logits = service.evaluate(run, pictures, columns, service.Foreground())
-    timed = stored_latency(run)
-    comparison = _compared(_key(run, pictures, reference, timed), run, pictures, reference, timed)
+    comparison = compared(run, pictures, reference, stored_latency(run))
     return Evaluation(run, pictures, comparison, logits)
+
+
+def compared(
+    run: Run, pictures: tuple[Picture, ...], reference: str, timed: Latency | None
+) -> Comparison:
+    """The comparison of answers that are there already, computed once a session.
+
+    Args:
+        run: The run.
+        pictures: The pictures.
+        reference: What the variants are compared with.
+        timed: Timings to show beside.
+    """
+    return _compared(_key(run, pictures, reference, timed), run, pictures, reference, timed)
 
 
 def _key(run: Run, pictures: tuple[Picture, ...], reference: str, timed: Latency | None) -> str:
     digests = ",".join(artifact.sha256 for artifact in run.artifacts)
-    moment = "" if timed is None else timed.measured_at
+    moment = "" if timed is None else f"{timed.measured_at} {timed.threads}"
     return f"{run.folder} {digests} {digest_of(pictures)} {reference} {moment}"
 
 

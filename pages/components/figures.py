@@ -29,15 +29,16 @@ def show_figure(figure: go.Figure, key: str) -> None:
     """Show a figure under the headline that its data gave it.
 
     Args:
-        figure: A figure of `engine.plots`.
+        figure: A figure of `engine.plots`; its title is taken off.
         key: Unique on the page; also the stem of saved files.
     """
-    st.header(plain(plots.headline_of(figure)), anchor=False)
+    headline = plots.headline_of(figure)
+    st.header(plain(headline), anchor=False)
     st.plotly_chart(
-        plots.without_title(figure),
+        plots.take_title_off(figure),
         key=f"figure_{key}",
         config=_config(key),
-        alt=plots.headline_of(figure),
+        alt=headline,
     )
     _saving(figure, key)
 
@@ -46,18 +47,19 @@ def show_picking_figure(figure: go.Figure, key: str) -> list[dict[str, Any]]:
     """Show a figure whose marks can be clicked.
 
     Args:
-        figure: A figure of `engine.plots`.
+        figure: A figure of `engine.plots`; its title is taken off.
         key: Unique on the page; also the stem of saved files.
 
     Returns:
         The marks that are chosen.
     """
-    st.header(plain(plots.headline_of(figure)), anchor=False)
+    headline = plots.headline_of(figure)
+    st.header(plain(headline), anchor=False)
     picked = st.plotly_chart(
-        plots.without_title(figure),
+        plots.take_title_off(figure),
         key=f"figure_{key}",
         config=_config(key),
-        alt=plots.headline_of(figure),
+        alt=headline,
         on_select="rerun",
     )
     _saving(figure, key)

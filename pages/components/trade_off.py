@@ -8,6 +8,7 @@ from engine import figures, service
 from engine.runs import Run
 from engine.types import Latency
 from pages.components import session
+from pages.components.evaluation import compared
 from pages.components.figures import show_figure
 
 
@@ -24,9 +25,7 @@ def show_trade_off(run: Run, timed: Latency | None) -> None:
         st.caption("The answers on the pictures on show are not computed yet.")
         st.page_link("pages/dashboard/predictions.py", label="Compare the answers first")
         return
-    comparison = service.compare_run(
-        run, pictures, service.Foreground(), reference=reference, latency=timed
-    )
+    comparison = compared(run, pictures, reference, timed)
     show_figure(figures.trade_off(comparison), "trade_off")
     st.caption(
         f"Up is closer to the reference on {len(pictures)} pictures, left is "
