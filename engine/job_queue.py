@@ -22,6 +22,12 @@ class JobQueue:
         self._waiting: list[object] = []
         self._running = 0
 
+    @property
+    def busy(self) -> bool:
+        """Whether a job runs or waits."""
+        with self._changed:
+            return bool(self._running or self._waiting)
+
     @contextmanager
     def turn(self, look: Callable[[int], None]) -> Iterator[None]:
         """Wait for a turn and keep it while the context lasts.

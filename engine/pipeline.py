@@ -32,6 +32,7 @@ from engine.requests import (
     ProfileRequest,
     RouteRequest,
     SweepRequest,
+    WarmUpRequest,
 )
 from engine.run.base import Runner
 from engine.run.tflite_runner import TfliteRunner
@@ -111,6 +112,21 @@ def evaluate_run(request: EvaluateRequest, report: Report) -> bool:
     from engine.evaluation import evaluate
 
     evaluate(request, report, lambda run, column: column_runner(run, column, 1), usable_cores())
+    return True
+
+
+def warm_up(request: WarmUpRequest, report: Report) -> bool:
+    """Load one model of each runtime and let it go: what was imported stays.
+
+    Returns:
+        True.
+    """
+    run = Run.open(request.run)
+    for column in (ORIGINAL, ONNX_COLUMN, run.variants[0]):
+        if column in run.columns:
+            report(Progress(f"Loading {column}", 0, 1))
+            with column_runner(run, column, 1):
+                pass
     return True
 
 

@@ -192,6 +192,17 @@ class DeployRequest:
     folder: str
 
 
+@dataclass(frozen=True, slots=True)
+class WarmUpRequest:
+    """Import what the models of a run need, before somebody waits for it.
+
+    Attributes:
+        run: Run folder.
+    """
+
+    run: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LatencyRequest:
     """Time one call of each model of a run.

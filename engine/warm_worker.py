@@ -64,6 +64,12 @@ class WarmWorker:
         finally:
             self._keep(worker, lowering or known)
 
+    @property
+    def ready(self) -> bool:
+        """Whether a worker waits for a borrower."""
+        with self._lock:
+            return self._kept is not None and self._kept.alive
+
     def close(self) -> None:
         """End the worker that is kept, if any."""
         worker, _ = self._taken()

@@ -38,6 +38,7 @@ from engine.requests import (
     ProfileRequest,
     RouteRequest,
     SweepRequest,
+    WarmUpRequest,
 )
 from engine.turns import turn
 from engine.types import Progress
@@ -81,6 +82,7 @@ Message = ProgressMessage | ResultMessage | ErrorMessage
 TASKS: dict[str, tuple[type[Any], str]] = {
     "convert": (ConvertTask, "convert_run"),
     "evaluate": (EvaluateRequest, "evaluate_run"),
+    "warm_up": (WarmUpRequest, "warm_up"),
     "layers": (LayersRequest, "measure_layers"),
     "sweep": (SweepRequest, "sweep_run"),
     "deploy": (DeployRequest, "deploy_files"),

@@ -8,6 +8,7 @@ import streamlit as st
 
 from engine.images import Picture, pictures_in
 from engine.regression_set import pinned_digests, pinned_pictures
+from engine.warming import warm_up
 from pages.components import session
 from pages.components.problems import told
 from pages.components.sharing import shared
@@ -47,6 +48,8 @@ def choose_pictures() -> tuple[Picture, ...]:
 
 
 def _uploaded() -> None:
+    if (run := session.current_run()) is not None:
+        warm_up(run)
     dropped = uploaded_pictures("Drop photos here. They stay on this machine.", "upload_photos")
     kept = tuple({one.sha256: one for one in (*dropped, *captured_pictures())}.values())
     st.caption(session.uploads_kept())
