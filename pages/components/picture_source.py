@@ -25,6 +25,8 @@ def choose_pictures() -> tuple[Picture, ...]:
         The pictures on show, at least one.
     """
     run = session.current_run()
+    if run is not None:
+        warm_up(run)
     pinned = run is not None and not shared() and bool(pinned_digests(run))
     source = st.segmented_control(
         "Pictures",
@@ -48,8 +50,6 @@ def choose_pictures() -> tuple[Picture, ...]:
 
 
 def _uploaded() -> None:
-    if (run := session.current_run()) is not None:
-        warm_up(run)
     dropped = uploaded_pictures("Drop photos here. They stay on this machine.", "upload_photos")
     kept = tuple({one.sha256: one for one in (*dropped, *captured_pictures())}.values())
     st.caption(session.uploads_kept())
