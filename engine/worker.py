@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 import msgspec
+import psutil
 
 from engine.disk import refusal, storage_error
 from engine.errors import EngineError, StorageError
@@ -96,6 +97,8 @@ TASKS: dict[str, tuple[type[Any], str]] = {
 }
 """Requests by task, and the function of `engine.pipeline` that does it."""
 
+_HEAVY_BYTES = 1 << 30
+
 TIMED = frozenset({"latency", "profile", "time_files"})
 """Tasks beside which nothing else may run."""
 
@@ -155,8 +158,13 @@ def main() -> None:
     while True:
         message = msgspec.json.decode(lines.get(), type=TaskMessage)
         done = answer(message, lambda progress: send(ProgressMessage(progress)))
-        _let_go_of_memory()
+        # The parent looks at the memory when it has the answer; of little it need not wait for that.
+        heavy = psutil.Process().memory_info().rss > _HEAVY_BYTES
+        if heavy:
+            _let_go_of_memory()
         send(done)
+        if not heavy:
+            _let_go_of_memory()
 
 
 def _let_go_of_memory() -> None:
