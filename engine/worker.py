@@ -158,7 +158,7 @@ def main() -> None:
     while True:
         message = msgspec.json.decode(lines.get(), type=TaskMessage)
         done = answer(message, lambda progress: send(ProgressMessage(progress)))
-        # The parent looks at the memory when it has the answer; of little it need not wait for that.
+        # The parent looks at the memory as soon as it has the answer; little need not be tidied.
         heavy = psutil.Process().memory_info().rss > _HEAVY_BYTES
         if heavy:
             _let_go_of_memory()
