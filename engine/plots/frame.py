@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import plotly.graph_objects as go
+from numpy.typing import NDArray
 
 from engine.text_files import figure_text
 
@@ -71,6 +74,46 @@ def noted(figure: go.Figure, notes: list[str]) -> go.Figure:
             font={"color": "#c62659", "size": 13},
         )
     return figure
+
+
+def write_cells(
+    figure: go.Figure, x: Sequence[str], y: Sequence[str], texts: Sequence[Sequence[str]]
+) -> go.Figure:
+    """Write figures onto the cells of a heatmap, in the hue of the page's own text.
+
+    Plotly's own way chooses a hue against the cell's, as if nothing shone through it: dark on dark.
+
+    Args:
+        figure: A figure with a heatmap whose cells are clear enough to read on.
+        x: Names of its columns.
+        y: Names of its rows.
+        texts: Row by row; an empty one writes nothing.
+
+    Returns:
+        The figure.
+    """
+    places = [
+        (column, row, text)
+        for row, line in zip(y, texts, strict=True)
+        for column, text in zip(x, line, strict=True)
+        if text
+    ]
+    columns, rows, written = zip(*places, strict=True) if places else ((), (), ())
+    return figure.add_trace(
+        go.Scatter(
+            x=columns,
+            y=rows,
+            text=written,
+            mode="text",
+            textfont={"size": 11, "weight": 600},
+            hoverinfo="skip",
+        )
+    )
+
+
+def whole_numbers(counts: NDArray[np.float64]) -> list[list[str]]:
+    """Counts as text for `write_cells`; NaN stands for none."""
+    return [[f"{count:.0f}" if count == count else "" for count in row] for row in counts]
 
 
 def with_legend(figure: go.Figure) -> go.Figure:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import plotly.graph_objects as go
 
 from engine import formats
 from engine.operator_kinds import KindTime, time_by_kind
 from engine.plots import titles
-from engine.plots.frame import framed, titled
+from engine.plots.frame import framed, titled, write_cells
 from engine.types import Latency
+from engine.wording import counted
 
-_MOST = 9
+_MOST = 6
+_LITTLE = 0.02
 _ROW = 30
-_OTHERS = "others"
+_OTHERS = "other"
 LEFT_MARK = "▲"
 """Of a cell whose operators XNNPACK left to TFLite's own kernels."""
 
@@ -25,43 +29,39 @@ def operator_times(latency: Latency) -> go.Figure:
         latency: Timings, some of them with the times of operators.
 
     Returns:
-        A heatmap, the slowest kind at the top, shaded by the kind's share of its variant's time;
-        a cell that XNNPACK left to TFLite's own kernels, most of it at least, has a mark.
+        A heatmap, a variant a row, the slowest kind on the left, shaded by the kind's share of its
+        variant's time; a cell that XNNPACK left to TFLite's own kernels, most of it at least, has a
+        mark.
     """
     held = {e.variant: time_by_kind(e.operators) for e in latency.entries if e.operators}
     kinds = _kinds(held)
-    cells = {name: _cells(found, kinds) for name, found in held.items()}
+    cells = [list(_cells(found, kinds).values()) for found in held.values()]
+    columns = ["<br>".join(kind.split(" ", 1)) for kind in kinds]
     figure = go.Figure()
     if kinds:
-        shares = np.array(
-            [[cells[name][kind].share or np.nan for name in held] for kind in kinds], dtype=float
-        )
         figure.add_trace(
             go.Heatmap(
-                z=shares,
-                x=list(held),
-                y=kinds,
+                z=np.array([[cell.share or np.nan for cell in row] for row in cells], dtype=float),
+                x=columns,
+                y=list(held),
                 name="milliseconds",
-                text=[[_text(cells[name][kind]) for name in held] for kind in kinds],
-                customdata=[[_told(cells[name][kind]) for name in held] for kind in kinds],
-                texttemplate="%{text}",
+                customdata=[[_told(cell) for cell in row] for row in cells],
                 xgap=2,
                 ygap=2,
                 zmin=0,
                 zmax=1,
                 showscale=False,
                 hoverongaps=False,
-                colorscale=[[0, "rgba(100, 116, 139, 0.08)"], [1, "rgba(100, 116, 139, 0.7)"]],
-                hovertemplate="%{x}, %{y}: %{customdata}<extra></extra>",
+                colorscale=[[0, "rgba(100, 116, 139, 0.08)"], [1, "rgba(100, 116, 139, 0.3)"]],
+                hovertemplate="%{y}: %{customdata}<extra></extra>",
             )
         )
+        write_cells(figure, columns, list(held), [[_text(cell) for cell in row] for row in cells])
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(side="top", showgrid=False)
-    marked = any(
-        cell.left > cell.milliseconds / 2 for row in cells.values() for cell in row.values()
-    )
-    note = f"ms; {LEFT_MARK} without XNNPACK, which makes it slow" if marked else "ms"
-    framed(figure, x=note, y="", height=130 + _ROW * max(len(kinds), 2))
+    marked = any(cell.left > cell.milliseconds / 2 for row in cells for cell in row)
+    note = f"ms, {LEFT_MARK} not by XNNPACK" if marked else "ms"
+    framed(figure, x=note, y="", height=140 + _ROW * max(len(held), 2))
     return titled(figure, titles.operator_times({e.variant: e.operators for e in latency.entries}))
 
 
@@ -72,16 +72,17 @@ def _kinds(held: dict[str, tuple[KindTime, ...]]) -> list[str]:
         for one in found:
             most[one.kind] = max(most.get(one.kind, 0.0), one.share)
     ordered = sorted(most, key=lambda kind: (-most[kind], kind))
-    return ordered if len(ordered) <= _MOST else [*ordered[: _MOST - 1], _OTHERS]
+    shown = [kind for kind in ordered if most[kind] >= _LITTLE][: _MOST - 1]
+    return shown if len(shown) == len(ordered) else [*shown, _OTHERS]
 
 
 def _cells(found: tuple[KindTime, ...], kinds: list[str]) -> dict[str, KindTime]:
-    shown = dict.fromkeys(kinds, KindTime("", 0.0, 0.0, 0, 0.0))
+    shown = {kind: KindTime(kind, 0.0, 0.0, 0, 0.0) for kind in kinds}
     for one in found:
         kind = one.kind if one.kind in shown else _OTHERS
         before = shown[kind]
-        shown[kind] = KindTime(
-            kind=kind,
+        shown[kind] = replace(
+            before,
             milliseconds=before.milliseconds + one.milliseconds,
             share=before.share + one.share,
             count=before.count + one.count,
@@ -94,10 +95,13 @@ def _text(cell: KindTime) -> str:
     if cell.count == 0:
         return ""
     mark = f" {LEFT_MARK}" if cell.left > cell.milliseconds / 2 else ""
-    return f"{cell.milliseconds:#.3g}".rstrip(".") + mark if cell.milliseconds >= 0.01 else "<0.01"
+    digits = 0 if cell.milliseconds >= 100 else 1 if cell.milliseconds >= 10 else 2
+    return f"{cell.milliseconds:.{digits}f}{mark}"
 
 
 def _told(cell: KindTime) -> str:
-    told = f"{cell.count} of them, {formats.milliseconds(cell.milliseconds)}, "
+    if cell.count == 0:
+        return "none"
+    told = f"{counted(cell.count, cell.kind)}, {formats.milliseconds(cell.milliseconds)}, "
     told += f"{formats.percent(cell.share)} of the variant's time"
     return told + (f"; {formats.milliseconds(cell.left)} without XNNPACK" if cell.left else "")
