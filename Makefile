@@ -4,7 +4,8 @@
 # make lint   style and types      make bench  ours beside other converters
 # make coverage [MODELS=a,b]       docs/coverage.md: what converts
 # make docs   the documentation as a site, in build/docs
-PYTHON ?= python3.11
+# The oldest there is; `make run PYTHON=...` takes another.
+PYTHON ?= $(or $(notdir $(firstword $(shell command -v python3.11 python3.12 python3.13))),python3.11)
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
