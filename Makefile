@@ -1,6 +1,7 @@
 # make run    the dashboard        make test   the tests
 # make share  the dashboard for others, behind a password: docs/sharing.md
 # make test-hostile  attacks, in a suite of their own
+# make test-pythons  the tests under Python 3.12 and 3.13
 # make lint   style and types      make bench  ours beside other converters
 # make coverage [MODELS=a,b]       docs/coverage.md: what converts
 # make docs   the documentation as a site, in build/docs
@@ -10,7 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: setup setup-dev setup-litert-torch run share test test-hostile lint format
+.PHONY: setup setup-dev setup-litert-torch run share test test-hostile test-pythons lint format
 .PHONY: bench bench-peers bench-conversion coverage screenshots docs sbom lock clean
 
 setup: $(VENV)/.installed
@@ -37,6 +38,15 @@ share: setup
 # Two processes of one thread each: with two each, torch and TensorFlow get in each other's way.
 test: setup-dev lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# The tests but those of a browser under other Pythons, each in an environment of its own.
+OTHER_PYTHONS ?= python3.12 python3.13
+test-pythons:
+	set -e; for python in $(OTHER_PYTHONS); do \
+	  place=.venv-$$(basename $$python); \
+	  $(MAKE) setup-dev PYTHON=$$python VENV=$$place; \
+	  OMP_NUM_THREADS=1 $$place/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not browser and not hostile"; \
+	done
 
 # Files, processes and sessions that mean harm; one table at the end.
 HOSTILE_SCALE ?= 1

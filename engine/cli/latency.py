@@ -7,8 +7,12 @@ import click
 from engine import api, formats
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.latency import latency_warnings
+from engine.operator_kinds import left_share, time_by_kind
 from engine.reporting.plain import latency_dict
-from engine.types import Latency
+from engine.types import Latency, LatencySamples
+from engine.wording import listed
+
+_KINDS = 3
 
 
 @click.command()
@@ -62,5 +66,18 @@ def _show(timed: Latency) -> None:
         ["model", "median", "p90", "spread", "of float32"],
         rows,
     )
+    for entry in timed.entries:
+        if entry.operators:
+            click.echo(f"{entry.variant} spends its time on {_slowest(entry)}")
+        if entry.unprofiled:
+            click.echo(f"Note: {entry.variant}: {entry.unprofiled}")
     for warning in latency_warnings(timed):
         click.echo(f"Note: {warning}")
+
+
+def _slowest(entry: LatencySamples) -> str:
+    """The kinds of operators that take most of a variant's time."""
+    kinds = time_by_kind(entry.operators)[:_KINDS]
+    said = listed([f"{one.kind} ({formats.percent(one.share)})" for one in kinds])
+    left = left_share(entry.operators)
+    return f"{said}; {formats.percent(left)} of it without XNNPACK" if left else said
