@@ -110,8 +110,8 @@ def show_operators(found: LayerErrors, shares: Mapping[int, float]) -> LayerErro
             "mean shift": f"{layer.accumulated.mean_shift:+.4f}",
             "at the ends": formats.percent(layer.saturation),
             "range used": formats.percent(layer.range_used),
-            "worst weights, dB": _decibels(layer.weights.worst_sqnr_db if layer.weights else None),
-            "MACs, million": f"{layer.macs / 1e6:.1f}",
+            "weights, dB": _decibels(layer.weights.worst_sqnr_db if layer.weights else None),
+            "MACs, M": f"{layer.macs / 1e6:.1f}",
             **({"of the time": formats.percent(shares.get(layer.index))} if shares else {}),
             "cause": cell(layer.cause.sentence) if layer.cause is not None else "",
         }
@@ -142,7 +142,7 @@ _HELP = {
     "at the ends": "Share of values at the ends of the integer range; activations end there, too.",
     "range used": "Share of the integer range that the float values span.",
     "of the time": "Share of the variant's latency, by LiteRT's profiler, on one thread.",
-    "worst weights, dB": "SQNR of the output channel whose weights lose most.",
+    "weights, dB": "SQNR of the output channel whose weights lose most.",
 }
 
 
