@@ -97,7 +97,7 @@ def show(key: str) -> Job[object] | None:
     return job
 
 
-@st.fragment(run_every=0.25)
+@st.fragment(run_every=0.5)
 def _live(key: str) -> None:
     job = get(key)
     if job is None or not job.active:
