@@ -429,6 +429,11 @@ class Latency:
     measured_at: str
     entries: tuple[LatencySamples, ...]
 
+    @property
+    def profiled(self) -> bool:
+        """Whether the operators of any model are timed."""
+        return any(entry.operators for entry in self.entries)
+
     def of(self, variant: str) -> LatencySamples | None:
         """The samples of one variant, or None where it was not measured."""
         return next((entry for entry in self.entries if entry.variant == variant), None)

@@ -76,26 +76,24 @@ def noted(figure: go.Figure, notes: list[str]) -> go.Figure:
     return figure
 
 
-def write_cells(
-    figure: go.Figure, x: Sequence[str], y: Sequence[str], texts: Sequence[Sequence[str]]
-) -> go.Figure:
-    """Write figures onto the cells of a heatmap, in the hue of the page's own text.
+def add_cells(figure: go.Figure, texts: Sequence[Sequence[str]], **heatmap: Any) -> go.Figure:
+    """Add a heatmap with figures on its cells, in the hue of the page's own text.
 
     Plotly's own way chooses a hue against the cell's, as if nothing shone through it: dark on dark.
 
     Args:
-        figure: A figure with a heatmap whose cells are clear enough to read on.
-        x: Names of its columns.
-        y: Names of its rows.
+        figure: The figure; changed in place.
         texts: Row by row; an empty one writes nothing.
+        heatmap: Its data and scale, as Plotly names them; cells clear enough to read on.
 
     Returns:
         The figure.
     """
+    figure.add_trace(go.Heatmap(**heatmap, xgap=2, ygap=2, showscale=False, hoverongaps=False))
     places = [
         (column, row, text)
-        for row, line in zip(y, texts, strict=True)
-        for column, text in zip(x, line, strict=True)
+        for row, line in zip(heatmap["y"], texts, strict=True)
+        for column, text in zip(heatmap["x"], line, strict=True)
         if text
     ]
     columns, rows, written = zip(*places, strict=True) if places else ((), (), ())
@@ -112,7 +110,7 @@ def write_cells(
 
 
 def whole_numbers(counts: NDArray[np.float64]) -> list[list[str]]:
-    """Counts as text for `write_cells`; NaN stands for none."""
+    """Counts as text for `add_cells`; NaN stands for none."""
     return [[f"{count:.0f}" if count == count else "" for count in row] for row in counts]
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from engine.palette import style_of
 from engine.plots import titles
-from engine.plots.frame import LINE, framed, noted, titled, whole_numbers, write_cells
+from engine.plots.frame import LINE, add_cells, framed, noted, titled, whole_numbers
 from engine.text_files import figure_text
 from engine.types import FloatArray
 
@@ -152,27 +152,19 @@ def changed_classes(changes: Mapping[tuple[str, str], int], variant: str) -> go.
     counts = np.full((len(before), len(after)), np.nan)
     for (one, other), count in kept:
         counts[before.index(one), after.index(other)] = count
-    columns, rows = [figure_text(name) for name in after], [figure_text(name) for name in before]
     figure = go.Figure()
     if kept:
-        figure.add_trace(
-            go.Heatmap(
-                z=counts,
-                x=columns,
-                y=rows,
-                name=variant,
-                showscale=False,
-                xgap=2,
-                ygap=2,
-                hoverongaps=False,
-                colorscale=[
-                    [0, f"rgba({_rgb(style_of(variant).hue)}, 0.1)"],
-                    [1, f"rgba({_rgb(style_of(variant).hue)}, 0.3)"],
-                ],
-                hovertemplate="%{y} became %{x}: %{z}<extra></extra>",
-            )
+        hue = _rgb(style_of(variant).hue)
+        add_cells(
+            figure,
+            whole_numbers(counts),
+            z=counts,
+            x=[figure_text(name) for name in after],
+            y=[figure_text(name) for name in before],
+            name=variant,
+            colorscale=[[0, f"rgba({hue}, 0.1)"], [1, f"rgba({hue}, 0.3)"]],
+            hovertemplate="%{y} became %{x}: %{z}<extra></extra>",
         )
-        write_cells(figure, columns, rows, whole_numbers(counts))
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(showgrid=False, tickangle=-35)
     framed(

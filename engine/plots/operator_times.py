@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from engine import formats
 from engine.operator_kinds import KindTime, time_by_kind
 from engine.plots import titles
-from engine.plots.frame import framed, titled, write_cells
+from engine.plots.frame import add_cells, framed, titled
 from engine.types import Latency
 from engine.wording import counted
 
@@ -39,24 +39,19 @@ def operator_times(latency: Latency) -> go.Figure:
     columns = ["<br>".join(kind.split(" ", 1)) for kind in kinds]
     figure = go.Figure()
     if kinds:
-        figure.add_trace(
-            go.Heatmap(
-                z=np.array([[cell.share or np.nan for cell in row] for row in cells], dtype=float),
-                x=columns,
-                y=list(held),
-                name="milliseconds",
-                customdata=[[_told(cell) for cell in row] for row in cells],
-                xgap=2,
-                ygap=2,
-                zmin=0,
-                zmax=1,
-                showscale=False,
-                hoverongaps=False,
-                colorscale=[[0, "rgba(100, 116, 139, 0.08)"], [1, "rgba(100, 116, 139, 0.3)"]],
-                hovertemplate="%{y}: %{customdata}<extra></extra>",
-            )
+        add_cells(
+            figure,
+            [[_text(cell) for cell in row] for row in cells],
+            z=np.array([[cell.share or np.nan for cell in row] for row in cells], dtype=float),
+            x=columns,
+            y=list(held),
+            name="milliseconds",
+            customdata=[[_told(cell) for cell in row] for row in cells],
+            zmin=0,
+            zmax=1,
+            colorscale=[[0, "rgba(100, 116, 139, 0.08)"], [1, "rgba(100, 116, 139, 0.3)"]],
+            hovertemplate="%{y}: %{customdata}<extra></extra>",
         )
-        write_cells(figure, columns, list(held), [[_text(cell) for cell in row] for row in cells])
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(side="top", showgrid=False)
     marked = any(cell.left > cell.milliseconds / 2 for row in cells for cell in row)

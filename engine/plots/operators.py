@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from engine.plots import titles
-from engine.plots.frame import framed, noted, titled, whole_numbers, write_cells
+from engine.plots.frame import add_cells, framed, noted, titled, whole_numbers
 from engine.types import Artifact
 
 _MOST = 18
@@ -37,21 +37,16 @@ def operator_counts(artifacts: Sequence[Artifact]) -> go.Figure:
     )
     figure = go.Figure()
     if shown:
-        figure.add_trace(
-            go.Heatmap(
-                z=counts,
-                x=names,
-                y=shown,
-                name="operators",
-                xgap=2,
-                ygap=2,
-                showscale=False,
-                hoverongaps=False,
-                colorscale=[[0, "rgba(100, 116, 139, 0.12)"], [1, "rgba(100, 116, 139, 0.3)"]],
-                hovertemplate="%{x}: %{z} %{y}<extra></extra>",
-            )
+        add_cells(
+            figure,
+            whole_numbers(counts),
+            z=counts,
+            x=names,
+            y=shown,
+            name="operators",
+            colorscale=[[0, "rgba(100, 116, 139, 0.12)"], [1, "rgba(100, 116, 139, 0.3)"]],
+            hovertemplate="%{x}: %{z} %{y}<extra></extra>",
         )
-        write_cells(figure, names, shown, whole_numbers(counts))
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(side="top", showgrid=False)
     framed(figure, x="", y="", height=110 + _ROW * max(len(shown), 2))

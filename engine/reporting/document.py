@@ -148,7 +148,7 @@ def _common(report: Report) -> Iterator[Shown]:
     yield _shown("pictures-moved", figures.difference_heatmap(evaluation, rows))
     if report.comparison.latency is not None:
         yield _shown("latency", plots.latency_bars(report.comparison.latency))
-        if any(entry.operators for entry in report.comparison.latency.entries):
+        if report.comparison.latency.profiled:
             yield _shown("operator-times", plots.operator_times(report.comparison.latency))
     if len(report.timings) > 1:
         yield _shown("threads", plots.latency_violins(report.timings))

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from engine.errors import ConversionError
@@ -86,21 +86,13 @@ class ProfiledModel:
         self._file, self._threads = file, threads
 
     def __enter__(self) -> Self:
-        self._kept: list[tuple[str, _Handle]] = []
-        try:
+        with ExitStack() as self._kept:
             self._load()
-        except BaseException:
-            self._let_go()
-            raise
+            self._kept = self._kept.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._let_go()
+    def __exit__(self, *_: object) -> None:
+        self._kept.close()
 
     def call(self, content: bytes) -> tuple[OperatorEvent, ...]:
         """Run the model once.
@@ -194,7 +186,7 @@ class ProfiledModel:
         if not handle:
             raise self._refused(f"nothing of {function}")
         if ends:
-            self._kept.append((f"LiteRt{ends}", handle))
+            self._kept.callback(_function(f"LiteRt{ends}"), handle)
         return handle
 
     def _do(self, function: str, *arguments: Any) -> None:
@@ -204,11 +196,6 @@ class ProfiledModel:
             raise self._refused(f"a LiteRT without {function}") from error
         if status != 0:
             raise self._refused(f"status {status} of {function}")
-
-    def _let_go(self) -> None:
-        while self._kept:
-            function, handle = self._kept.pop()
-            _function(function)(handle)
 
     def _refused(self, got: str) -> ConversionError:
         return ConversionError(

@@ -44,7 +44,7 @@ with st.container(border=True):
 if timings := stored_timings(run):
     with st.container(border=True):
         show_figure(plots.latency_violins(timings), "threads")
-if timed is not None and any(entry.operators for entry in timed.entries):
+if timed is not None and timed.profiled:
     with st.container(border=True):
         show_figure(plots.operator_times(timed), "operator_times")
         for entry in timed.entries:
