@@ -23,6 +23,7 @@ from engine.requests import (
 )
 from engine.types import LAYOUTS, LOWERINGS, Layout, LoweringName
 from pages.components import jobs, session
+from pages.components.page_end import end_page, page_on_show
 from pages.components.problems import plain, told
 from pages.components.sharing import shared
 from pages.components.uploaded_pictures import uploaded_pictures
@@ -132,12 +133,14 @@ def _names() -> list[str]:
         if job.error is None and isinstance(job.result, tuple):
             return [entry.name for entry in job.result]
         return [DEFAULT_MODEL]
-    _wait_for_catalogue()
+    _wait_for_catalogue(page_on_show())
     return [DEFAULT_MODEL]
 
 
 @st.fragment(run_every=1.0)
-def _wait_for_catalogue() -> None:
+def _wait_for_catalogue(page: str) -> None:
+    if page != page_on_show():
+        return
     job = jobs.get("catalog")
     if job is not None and not job.active:
         st.rerun()
@@ -310,5 +313,5 @@ def _triple(name: str, text: str) -> tuple[float, float, float] | None:
         numbers *= 3
     if len(numbers) != 3:
         st.warning(f"{name}: three numbers with commas, such as 0.485, 0.456, 0.406.")
-        st.stop()
+        end_page()
     return numbers[0], numbers[1], numbers[2]

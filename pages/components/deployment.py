@@ -29,6 +29,7 @@ from engine.jobs import Job
 from engine.runs import Run
 from engine.timings import stored_latency
 from pages.components import jobs, session
+from pages.components.page_end import end_page
 from pages.components.problems import plain, show_problem, told
 from pages.components.variant_pills import variant_pills
 
@@ -51,7 +52,7 @@ def choose_variant(run: Run) -> str:
         st.title("LiteRT runs no variant of this run")
         st.markdown("Their SELECT_TF operators need TensorFlow itself, which a kit cannot bring.")
         st.page_link("pages/dashboard/convert.py", label="Add a variant", icon=":material/bolt:")
-        st.stop()
+        end_page()
     return variant_pills(names)
 
 

@@ -14,6 +14,7 @@ from engine.runs import Run
 from engine.timings import stored_latency
 from engine.types import FloatArray, Latency
 from pages.components import jobs, session
+from pages.components.page_end import end_page
 from pages.components.problems import no_run_yet, plain, told
 
 _JOB = "evaluate"
@@ -24,13 +25,12 @@ def evaluation_or_wait() -> Evaluation:
     run = session.current_run()
     if run is None:
         no_run_yet()
-    assert run is not None
     pictures = session.pictures()
     reference = session.reference(run)
     columns = tuple(dict.fromkeys((reference, *run.columns)))
     if not service.evaluated(run, pictures, columns):
         _work(run, pictures, columns)
-        st.stop()
+        end_page()
     with told():
         logits = service.evaluate(run, pictures, columns, service.Foreground())
     comparison = compared(run, pictures, reference, stored_latency(run))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import streamlit as st
 
@@ -12,6 +13,7 @@ from engine.improvement import improved_name
 from engine.jobs import Job
 from engine.runs import Run
 from pages.components import jobs
+from pages.components.page_end import end_page
 
 JOB, OPTIMIZED_JOB = "first", "first_optimized"
 
@@ -32,7 +34,7 @@ def _mine() -> _Started:
     return _BY_HOME.setdefault(store.home(), _Started())
 
 
-def show_making() -> None:
+def show_making() -> NoReturn:
     """Without any run: make the first comparison, and show how far it is; the page ends here."""
     started = _mine()
     # Done without a run on show: somebody deleted it meanwhile.
@@ -54,7 +56,7 @@ def show_making() -> None:
         label="Convert a model of your own instead",
         icon=":material/conversion_path:",
     )
-    st.stop()
+    end_page()
 
 
 def under_way() -> bool:

@@ -10,18 +10,16 @@ import streamlit as st
 from PIL import Image
 
 from engine import formats
-from engine.errors import EngineError
 from engine.images import Picture
 from engine.networks.labels import label_of
 from engine.palette import marker_image, style_of
 from engine.regression_set import pin, pinned_digests, unpin
 from engine.types import ORIGINAL, Flip
 from pages.components.evaluation import Evaluation
-from pages.components.problems import html, show_problem
+from pages.components.problems import html, show_kept_problem, told_afterwards
 from pages.components.sharing import shared
 
 PAGE_SIZE = 12
-_REFUSED = "qlab_pin_refused"
 _THUMBNAIL = 320
 _STYLE = """
 <style>
@@ -68,8 +66,7 @@ def show_gallery(
         key: Tells it from another gallery of the page, which shows other pictures.
     """
     st.html(_STYLE)
-    if (refused := st.session_state.pop(_REFUSED, None)) is not None:
-        show_problem(refused)
+    show_kept_problem()
     pinned = None if shared() else pinned_digests(evaluation.run)
     pages = max(1, -(-len(rows) // PAGE_SIZE))
     page = 1
@@ -100,10 +97,8 @@ def _show_pin(evaluation: Evaluation, row: int, pinned: bool) -> None:
         if pinned:
             unpin(run, picture.sha256)
             return
-        try:
+        with told_afterwards():
             pin(run, picture)
-        except EngineError as error:
-            st.session_state[_REFUSED] = error
 
     st.button(
         "Pinned" if pinned else "Pin",

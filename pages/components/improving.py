@@ -32,6 +32,7 @@ from pages.components import session
 from pages.components.evaluation import Evaluation
 from pages.components.gallery import show_gallery
 from pages.components.job_button import job_button
+from pages.components.page_end import end_page
 from pages.components.problems import cell, plain
 from pages.components.variant_pills import variant_pills
 
@@ -48,7 +49,7 @@ def choose_improvable(run: Run) -> str:
         st.title("No variant of this run can be improved")
         st.markdown("Integer variants can: int8, uint8, int8_float_io and int16x8.")
         st.page_link("pages/dashboard/convert.py", label="Add one", icon=":material/bolt:")
-        st.stop()
+        end_page()
     return variant_pills(names)
 
 

@@ -12,6 +12,7 @@ from engine import formats
 from engine.job_board import BOARD
 from engine.jobs import Job
 from pages.components import session
+from pages.components.page_end import page_on_show
 from pages.components.problems import plain, show_problem
 
 Result = TypeVar("Result")
@@ -84,7 +85,7 @@ def show(key: str) -> Job[object] | None:
     if job is None:
         return None
     if job.active:
-        _live(key)
+        _live(key, page_on_show())
         return None
     if job.state == "cancelled":
         st.info(
@@ -98,7 +99,9 @@ def show(key: str) -> Job[object] | None:
 
 
 @st.fragment(run_every=0.5)
-def _live(key: str) -> None:
+def _live(key: str, page: str) -> None:
+    if page != page_on_show():
+        return  # Asked for by a page that the person has left meanwhile.
     job = get(key)
     if job is None or not job.active:
         st.rerun()

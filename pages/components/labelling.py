@@ -19,7 +19,7 @@ from engine.store import SAMPLE_IMAGES
 from engine.types import IntArray
 from pages.components import session
 from pages.components.evaluation import Evaluation
-from pages.components.problems import plain, told
+from pages.components.problems import plain, show_kept_problem, told, told_afterwards
 
 SAMPLES, TABLE, FOLDERS, CLICKS = "The samples' own", "A table (CSV)", "Folder names", "By clicking"
 PAGE_SIZE = 6
@@ -99,6 +99,7 @@ def show_clicking(evaluation: Evaluation, given: IntArray) -> None:
         evaluation: The answers.
         given: Right answers so far, shape (pictures,), -1 for unknown.
     """
+    show_kept_problem()
     run, pictures = evaluation.run, evaluation.pictures
     done = int((given != UNLABELLED).sum())
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -135,7 +136,7 @@ def _one(evaluation: Evaluation, row: int, given: int) -> None:
     clicks, others = f"click_{picture.sha256}", f"other_{picture.sha256}"
 
     def clicked(key: str) -> None:
-        with told():
+        with told_afterwards():
             give_label(run, picture, st.session_state[key])
 
     st.pills(

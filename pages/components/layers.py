@@ -14,6 +14,7 @@ from engine.layer_errors.records import LayerError, LayerErrors
 from engine.layer_errors.stored import computes_in_integers
 from engine.runs import Run
 from pages.components import jobs
+from pages.components.page_end import end_page
 from pages.components.problems import cell, plain
 from pages.components.variant_pills import variant_pills
 
@@ -28,7 +29,7 @@ def choose_variant(run: Run) -> str:
         st.title("No variant of this run computes in integers")
         st.markdown("Layers are compared for int8, uint8, int8_float_io and int16x8.")
         st.page_link("pages/dashboard/convert.py", label="Add one", icon=":material/bolt:")
-        st.stop()
+        end_page()
     return variant_pills(names)
 
 
@@ -37,7 +38,7 @@ def layers_or_wait(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Lay
     known = service.stored_layers(run, variant, pictures)
     if known is None:
         _work(run, variant, pictures)
-        st.stop()
+        end_page()
     return known
 
 

@@ -6,12 +6,15 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import escape
+from typing import NoReturn
 
 import streamlit as st
 
 from engine.errors import EngineError
 from engine.text_files import defused
+from pages.components.page_end import end_page
 
+_KEPT = "qlab_kept_problem"
 _SPECIAL = re.compile(r"[\\`*{}\[\]()#+\-!|~$:<>&@]|(?<=www)\.|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
@@ -22,7 +25,22 @@ def told() -> Iterator[None]:
         yield
     except EngineError as error:
         show_problem(error)
-        st.stop()
+        end_page()
+
+
+@contextmanager
+def told_afterwards() -> Iterator[None]:
+    """Keep an error of the engine for the page: while a callback runs, nothing can be shown."""
+    try:
+        yield
+    except EngineError as error:
+        st.session_state[_KEPT] = error
+
+
+def show_kept_problem() -> None:
+    """Show what a callback ran into, once."""
+    if (kept := st.session_state.pop(_KEPT, None)) is not None:
+        show_problem(kept)
 
 
 def show_problem(error: EngineError) -> None:
@@ -50,7 +68,7 @@ def html(text: str) -> str:
     return escape(text, quote=True)
 
 
-def no_run_yet() -> None:
+def no_run_yet() -> NoReturn:
     """The empty state of every page that needs a run; ends the page."""
     st.title("Nothing is converted yet")
     with st.container(border=True):
@@ -63,4 +81,4 @@ def no_run_yet() -> None:
             label="Convert a model",
             icon=":material/conversion_path:",
         )
-    st.stop()
+    end_page()

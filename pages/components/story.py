@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import streamlit as st
 
 from engine.snippets import snippet
 from pages.components import session
+from pages.components.page_end import PageEnd, note_page
 
 NEED = "overview_need"
 
@@ -56,12 +57,12 @@ def chapter(title: str) -> Iterator[None]:
     Args:
         title: Title of the page.
     """
-    try:
+    note_page(title)
+    with suppress(PageEnd):
         yield
-    finally:
-        place = next(i for i, known in enumerate(CHAPTERS) if known.title == title)
-        _show_code(CHAPTERS[place])
-        _show_neighbours(place)
+    place = next(i for i, known in enumerate(CHAPTERS) if known.title == title)
+    _show_code(CHAPTERS[place])
+    _show_neighbours(place)
 
 
 def _show_code(known: Chapter) -> None:

@@ -10,7 +10,6 @@ from pages.components.session import current_run, pictures
 run = current_run()
 if run is None:
     no_run_yet()
-assert run is not None
 headline = st.container()
 with st.expander(f"Pictures to measure on ({len(pictures())})", icon=":material/photo_library:"):
     shown = choose_pictures()

@@ -13,7 +13,6 @@ from pages.components.session import current_run, pictures
 run = current_run()
 if run is None:
     no_run_yet()
-assert run is not None
 headline = st.container()
 variant = deployment.choose_variant(run)
 size = run.artifact(variant).bytes

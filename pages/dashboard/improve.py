@@ -6,6 +6,7 @@ from engine.improvement import improved_name
 from engine.improvement_sentences import improvement_headline
 from pages.components import improving, mixing
 from pages.components.evaluation import evaluation_or_wait, show_notes
+from pages.components.page_end import end_page
 from pages.components.picture_source import choose_pictures
 from pages.components.problems import no_run_yet, plain, told
 from pages.components.session import current_run, pictures
@@ -13,7 +14,6 @@ from pages.components.session import current_run, pictures
 run = current_run()
 if run is None:
     no_run_yet()
-assert run is not None
 headline = st.container()
 variant = improving.choose_improvable(run)
 better = improved_name(run, variant)
@@ -26,7 +26,7 @@ if better not in run.variants:
         "with int16 activations some."
     )
     improving.show_button(run, variant)
-    st.stop()
+    end_page()
 with st.expander(f"Pictures ({len(pictures())})", icon=":material/photo_library:"):
     choose_pictures()
 evaluation = evaluation_or_wait()

@@ -15,7 +15,6 @@ from pages.components.trade_off import show_trade_off
 run = current_run()
 if run is None:
     no_run_yet()
-assert run is not None
 sizes = run.sizes
 headline = st.container()
 threads = measure_controls(run)

@@ -14,7 +14,6 @@ from pages.components.session import current_run
 run = current_run()
 if run is None or first_start.under_way():
     first_start.show_making()
-assert run is not None
 first_start.show_optimizing(run)
 evaluation = evaluation_or_wait()
 comparison = evaluation.comparison

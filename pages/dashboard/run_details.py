@@ -18,7 +18,6 @@ from pages.components.variant_pills import variant_pills
 run = current_run()
 if run is None:
     no_run_yet()
-assert run is not None
 manifest = run.manifest
 st.title(plain(sentences.details_headline(manifest)))
 st.caption(f"Made {manifest.created_at[:16].replace('T', ' ')} UTC in {plain(str(run.folder))}")

@@ -103,7 +103,11 @@ def test_ten_sessions_at_once(
             page.locator("input[type=file]").set_input_files(str(photo(tmp_path, number)))
         for number, page in enumerate(pages):
             row = page.locator(".q-row")
-            expect(row).to_have_count(1, timeout=400_000)
+            try:
+                expect(row).to_have_count(1, timeout=400_000)
+            except AssertionError as error:
+                error.add_note(f"{page.locator('body').inner_text()}\n{server.said.read_text()}")
+                raise
             expect(row).to_contain_text(f"photo_of_{number}.png")
             assert page.get_by_text("Traceback").count() == 0
             chosen = page.get_by_test_id("stSidebar").get_by_role("combobox").first
