@@ -46,6 +46,26 @@ def layers_headline(found: LayerErrors) -> str:
     return f"{who}: {first}" + (f"; {left}" if left else "")
 
 
+def where_lost(found: LayerErrors) -> str:
+    """Where along the network one picture's signal is lost.
+
+    Args:
+        found: Layer errors on that picture alone.
+
+    Returns:
+        Two sentences: the operator that loses most with what is left at the end, and why.
+    """
+    worst = (culprits(found) or found.by_loss)[0]
+    own = worst.own.sqnr_db if worst.own is not None else None
+    end = found.layers[-1].accumulated.sqnr_db
+    said = f"On this picture {worst.title} loses most"
+    if own is not None:
+        said += f": alone, its signal stays {formats.decibels(own)} above the error"
+    if end is not None:
+        said += f"; {formats.decibels(end)} are left at the end"
+    return f"{said}. {why(worst)}"
+
+
 def why(layer: LayerError) -> str:
     """Why an operator loses, in plain words; without a rule that says so, rounding alone."""
     if layer.cause is not None:

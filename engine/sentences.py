@@ -51,7 +51,7 @@ def predictions_headline(comparison: Comparison) -> str:
             else f"{comparison.variants[0].variant} answers"
         )
         where = f"all {total} pictures" if total > 1 else "the one picture"
-        return f"{who} like {_reference(comparison)} on {where}: no difference found"
+        return f"{who} like {reference_title(comparison)} on {where}: no difference found"
     changing = [variant.variant for variant in comparison.variants if variant.flips]
     verb = "changes its answer" if len(flipped) == 1 else "change their answer"
     who = listed(changing) if len(changing) <= 3 else f"{len(changing)} of the variants"
@@ -87,7 +87,7 @@ def logits_headline(comparison: Comparison) -> str:
     closest = min(finite, key=lambda v: v.logit_rms)
     furthest = max(finite, key=lambda v: v.logit_rms)
     if furthest.logit_max == 0:
-        return f"No difference found: every logit is that of {_reference(comparison)}"
+        return f"No difference found: every logit is that of {reference_title(comparison)}"
     if closest is furthest:
         return f"{closest.variant} moves the logits by {formats.logits(closest.logit_rms)} (rms)"
     same = [
@@ -183,5 +183,6 @@ def opset_note(manifest: Manifest) -> str | None:
     return f"Exported with ONNX operator set {manifest.opset}; {BASE_OPSET} is the usual one."
 
 
-def _reference(comparison: Comparison) -> str:
+def reference_title(comparison: Comparison) -> str:
+    """What the variants are compared with, within a sentence."""
     return "the original" if comparison.reference == "original" else comparison.reference

@@ -1,4 +1,4 @@
-"""What a link names beside the run: the variant and the picture on show."""
+"""What a link names beside the run: the variant and picture on show, and a flip explained."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Literal
 
 import streamlit as st
 
-Named = Literal["variant", "picture"]
-_NAMES: tuple[Named, ...] = ("variant", "picture")
+Named = Literal["variant", "picture", "flip"]
+_NAMES: tuple[Named, ...] = ("variant", "picture", "flip")
 
 
 def read_address() -> None:
@@ -28,3 +28,9 @@ def name(key: Named, value: str) -> None:
     st.session_state[f"qlab_{key}"] = value
     if st.query_params.get(key) != value:
         st.query_params[key] = value
+
+
+def unname(key: Named) -> None:
+    """Take back what was named."""
+    st.session_state.pop(f"qlab_{key}", None)
+    st.query_params.pop(key, None)

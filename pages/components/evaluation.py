@@ -73,21 +73,12 @@ def _compared(
 
 
 def _work(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> None:
-    wanted = f"{run.folder} {digest_of(pictures)} {columns}"
-    jobs.stop_others(_JOB, about=wanted)
-    if jobs.get(_JOB, about=wanted) is None:
+    def work(job: Job[bool]) -> bool:
+        service.evaluate(run, pictures, columns, job)
+        return True
 
-        def work(job: Job[bool]) -> bool:
-            service.evaluate(run, pictures, columns, job)
-            return True
-
-        title = f"Showing {len(pictures)} pictures to {len(columns)} models"
-        jobs.start(_JOB, title, work, about=wanted)
-    jobs.show(_JOB)
-    job = jobs.get(_JOB)
-    if job is not None and not job.active and st.button("Try again", icon=":material/refresh:"):
-        jobs.forget(_JOB)
-        st.rerun()
+    title = f"Showing {len(pictures)} pictures to {len(columns)} models"
+    jobs.see_through(_JOB, title, work, about=f"{run.folder} {digest_of(pictures)} {columns}")
 
 
 def show_notes(comparison: Comparison) -> None:

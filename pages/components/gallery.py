@@ -16,6 +16,7 @@ from engine.palette import marker_image, style_of
 from engine.regression_set import pin, pinned_digests, unpin
 from engine.types import ORIGINAL, Flip
 from pages.components.evaluation import Evaluation
+from pages.components.flips import explain_flips, named_flip
 from pages.components.problems import html, show_kept_problem, told_afterwards
 from pages.components.sharing import shared
 
@@ -71,7 +72,9 @@ def show_gallery(
     pages = max(1, -(-len(rows) // PAGE_SIZE))
     page = 1
     if pages > 1:
-        page = st.number_input(f"Page (of {pages})", 1, pages, 1, key=f"{key}_page", width=160)
+        named = named_flip(evaluation)
+        start = rows.index(named.row) // PAGE_SIZE + 1 if named and named.row in rows else 1
+        page = st.number_input(f"Page (of {pages})", 1, pages, start, key=f"{key}_page", width=160)
     flips = {
         (variant.variant, flip.index): flip
         for variant in evaluation.comparison.variants
@@ -88,6 +91,7 @@ def show_gallery(
             )
             if pinned is not None:
                 _show_pin(evaluation, row, evaluation.pictures[row].sha256 in pinned)
+            explain_flips(evaluation, row, key=f"{key}_{row}")
 
 
 def _show_pin(evaluation: Evaluation, row: int, pinned: bool) -> None:

@@ -98,6 +98,30 @@ def show(key: str) -> Job[object] | None:
     return job
 
 
+def see_through(key: str, title: str, work: Callable[[Job[Result]], Result], *, about: str) -> None:
+    """Do what a view lacks: started once, shown while it works, offered again if it failed.
+
+    Args:
+        key: What the page calls it.
+        title: What a person calls it.
+        work: Does it, in a thread of its own.
+        about: What exactly is done; work of the key about anything else is cancelled.
+    """
+    stop_others(key, about=about)
+    if get(key, about=about) is None:
+        start(key, title, work, about=about)
+    show(key)
+    job = get(key)
+    assert job is not None
+    # It ended since the view looked: look again.
+    again = job.state == "done"
+    if not job.active and not again:
+        again = st.button("Try again", key=f"again_{key}", icon=":material/refresh:")
+    if again:
+        forget(key)
+        st.rerun()
+
+
 @st.fragment(run_every=0.5)
 def _live(key: str, page: str) -> None:
     if page != page_on_show():

@@ -43,24 +43,13 @@ def layers_or_wait(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Lay
 
 
 def _work(run: Run, variant: str, pictures: tuple[Picture, ...]) -> None:
-    wanted = f"{run.folder} {variant} {digest_of(pictures)}"
-    jobs.stop_others(JOB, about=wanted)
-    if jobs.get(JOB, about=wanted) is None:
+    def work(job: Job[bool]) -> bool:
+        service.layers(run, variant, pictures, job)
+        return True
 
-        def work(job: Job[bool]) -> bool:
-            service.layers(run, variant, pictures, job)
-            return True
-
-        title = f"Comparing {variant} with float32, operator by operator"
-        jobs.start(JOB, title, work, about=wanted)
     st.title(f"Where does {plain(variant)} lose?")
-    jobs.show(JOB)
-    job = jobs.get(JOB)
-    if job is not None and job.state == "done":
-        st.rerun()
-    if job is not None and not job.active and st.button("Try again", icon=":material/refresh:"):
-        jobs.forget(JOB)
-        st.rerun()
+    title = f"Comparing {variant} with float32, operator by operator"
+    jobs.see_through(JOB, title, work, about=f"{run.folder} {variant} {digest_of(pictures)}")
 
 
 def show_notes(run: Run, found: LayerErrors) -> None:

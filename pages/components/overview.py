@@ -14,6 +14,7 @@ from engine.palette import marker_image, style_of
 from engine.reporting.make import report_of
 from engine.reporting.picture_cards import AnswerCard, picture_card
 from pages.components.comparison_table import show_columns
+from pages.components.flips import explain_flips
 from pages.components.problems import html, plain
 from pages.components.story import NEED
 
@@ -82,6 +83,7 @@ def show_weakest(evaluation: Evaluation, about: Candidate) -> None:
         f'alt="{html(card.name)}"><div><b>{html(card.name)}</b><ul>{rows}</ul></div></div>'
     )
     st.page_link("pages/dashboard/logit_differences.py", label="See its logits")
+    explain_flips(evaluation, row, key="weakest")
 
 
 def _line(answer: AnswerCard) -> str:

@@ -1,7 +1,10 @@
-"""``python -m pages.components.serve``: `streamlit run app.py`, with links that work at once.
+"""``python -m pages.components.serve``: `streamlit run app.py`, with two of its faults mended.
 
 Streamlit takes a folder named ``pages`` for an app of its older kind until the first visitor's
 script calls `st.navigation`: that visitor is told "Page not found" where a link leads to a page.
+
+A browser that uploads a file asks where to; Streamlit forgets the answer if a script run begins
+before it is sent, and the browser waits for it without a word.
 """
 
 from __future__ import annotations
@@ -9,10 +12,26 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
 APP = Path(__file__).resolve().parent.parent.parent / "app.py"
+_UPLOAD_ADDRESSES = "file_urls_response"
+_clear = ForwardMsgQueue.clear
+
+
+def clear_but_upload_addresses(
+    queue: ForwardMsgQueue,
+    retain_lifecycle_msgs: bool = False,
+    fragment_ids_this_run: list[str] | None = None,
+) -> None:
+    """`ForwardMsgQueue.clear`, but what a browser asked for stays when a script run begins."""
+    asked_for = [msg for msg in queue._queue if msg.WhichOneof("type") == _UPLOAD_ADDRESSES]
+    _clear(queue, retain_lifecycle_msgs, fragment_ids_this_run)
+    if retain_lifecycle_msgs:
+        rest = [msg for msg in queue._queue if msg.WhichOneof("type") != _UPLOAD_ADDRESSES]
+        queue._queue = [*asked_for, *rest]
 
 
 def serve(options: list[str]) -> None:
@@ -22,6 +41,7 @@ def serve(options: list[str]) -> None:
         options: Options of `streamlit run`.
     """
     PagesManager.uses_pages_directory = False
+    ForwardMsgQueue.clear = clear_but_upload_addresses  # type: ignore[assignment, method-assign]
     main(["run", str(APP), *options])
 
 

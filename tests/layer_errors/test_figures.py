@@ -160,6 +160,17 @@ def test_why_says_rounding_where_no_rule_fires(found: LayerErrors) -> None:
     assert layer_sentences.why(lossless) == "It adds no error of its own."
 
 
+def test_where_one_picture_is_lost(network: Tiny) -> None:
+    shifted = replace(network, shifts={2: 3.0}).errors()
+    culprit = shifted.layers[1]
+    assert culprit.own is not None
+    said = layer_sentences.where_lost(shifted)
+    assert said.startswith(f"On this picture {culprit.title} loses most: alone, its signal stays ")
+    assert f"{culprit.own.sqnr_db:.1f} dB above the error; " in said
+    assert f"{shifted.layers[-1].accumulated.sqnr_db:.1f} dB are left at the end. " in said
+    assert said.endswith(layer_sentences.why(culprit))
+
+
 def test_figures_name_their_axes_and_mark_culprits(network: Tiny) -> None:
     shifted = replace(network, shifts={2: 3.0}).errors()
     line = plots.layer_line(shifted, layer_sentences.culprits(shifted))

@@ -1,0 +1,129 @@
+"""What a stakeholder lives through, on real pictures: from the first sentence to the report."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+import engine
+from engine.first_run import completed
+from engine.runs import Run
+from engine.service import Foreground
+from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
+from tests.real_run import real_run
+
+pytestmark = IN_A_BROWSER
+
+DATA = Path(os.environ.get("QLAB_DATA", Path(__file__).parents[2] / "shared" / "data"))
+PHOTOS = DATA / "imagenet" / "evaluation"
+LOOKED_THROUGH = 60
+
+
+@pytest.fixture
+def run(own_store: Path) -> Run:
+    folder = own_store / "runs" / "lite"
+    shutil.copytree(real_run().folder, folder)
+    return completed(Run.open(folder), Foreground())
+
+
+def photos_with_a_flip(run: Run) -> tuple[list[Path], str]:
+    """Three photos, the first of which int8 answers otherwise than the original; its name."""
+    known = sorted(PHOTOS.glob("*.JPEG")) or sorted(PHOTOS.glob("*.jp*g"))
+    if not known:
+        pytest.skip(f"no pictures in {PHOTOS}; name the folder of the data in QLAB_DATA")
+    looked_at = known[:LOOKED_THROUGH]
+    flips = engine.compare(run, looked_at).variant("int8").flips
+    assert flips, "int8 answers like the original on all of these photos"
+    first = looked_at[flips[0].index]
+    return [first, *[path for path in looked_at if path != first][:2]], first.name
+
+
+def complaints_of(page: Page) -> list[str]:
+    said: list[str] = []
+
+    def heard(message: ConsoleMessage) -> None:
+        if message.type == "error":
+            said.append(message.text)
+
+    page.on("console", heard)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    return said
+
+
+def test_the_five_steps(run: Run, own_store: Path, tmp_path: Path) -> None:
+    photos, flipped = photos_with_a_flip(run)
+    with dashboard(own_store) as address, chromium() as browser:
+        page = browser.new_page(viewport={"width": 1440, "height": 1000})
+        page.set_default_timeout(PATIENCE)
+        said = complaints_of(page)
+        page.goto(address)
+        see_a_finished_comparison(page)
+        choose_how_much_agreement(page)
+        drop_photos(page, photos)
+        ask_why_it_flipped(page, flipped)
+        take_the_report_home(page, browser, tmp_path / "report.html")
+        assert page.get_by_text("Traceback").count() == 0
+        assert said == []
+
+
+def see_a_finished_comparison(page: Page) -> None:
+    heading = page.get_by_role("heading", level=1, name=re.compile("^On these 13 pictures, .* is "))
+    expect(heading).to_be_visible()
+    expect(page.get_by_text("prove little")).to_be_visible()
+    for card in ("Smallest", "Quickest", "Closest"):
+        expect(page.get_by_text(card, exact=True)).to_be_visible()
+    expect(page.get_by_text(re.compile(r"timed 20\d\d-\d\d-\d\d .* on "))).to_be_visible()
+
+
+def choose_how_much_agreement(page: Page) -> None:
+    slider = page.get_by_role("slider", name="Share of pictures")
+    advice = page.locator("strong", has_text=re.compile("^(Take|No variant)"))
+    texts = []
+    for key in ("Home", "End"):
+        slider.press(key)
+        wait_until_settled(page)
+        texts.append(advice.first.inner_text())
+    assert texts[0] != texts[1]
+
+
+def drop_photos(page: Page, photos: list[Path]) -> None:
+    go_to(page, "Pictures")
+    page.get_by_text("My photos").click()
+    page.locator("input[type=file]").set_input_files([str(photo) for photo in photos])
+    expect(page.locator(".q-row")).to_have_count(len(photos))
+    expect(page.get_by_role("heading", level=1)).to_contain_text("change")
+
+
+def ask_why_it_flipped(page: Page, flipped: str) -> None:
+    row = page.locator("[class*=st-key-shot_]", has=page.locator(".q-row", has_text=flipped))
+    expect(row.locator(".q-card", has_text="int8").locator(".q-flag").first).to_be_visible()
+    row.get_by_role("radio", name="int8", exact=True).click()
+    expect(
+        row.get_by_role("heading", name=re.compile("^int8 answers .*, the original"))
+    ).to_be_visible()
+    expect(row.get_by_text(re.compile("leads .* by .*; int8 takes"))).to_be_visible()
+    expect(row.get_by_text("as the original does")).to_be_visible()
+    expect(row.get_by_text(re.compile("^On this picture .* loses most"))).to_be_visible()
+    expect(row.locator(".js-plotly-plot")).to_have_count(2)
+    # The address shows a colleague the same.
+    assert "flip=int8" in page.url
+    row.get_by_role("link", name="All variants' logits of this picture").click()
+    expect(page.get_by_role("combobox", name="Picture")).to_have_value(flipped)
+
+
+def take_the_report_home(page: Page, browser: Browser, file: Path) -> None:
+    go_to(page, "Overview")
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report").click()
+    download.value.save_as(file)
+    report = browser.new_context(offline=True).new_page()
+    complaints = complaints_of(report)
+    report.goto(file.as_uri())
+    expect(report.get_by_role("heading", level=1)).to_contain_text("On these 3 pictures, ")
+    expect(report.locator(".js-plotly-plot").first).to_be_visible()
+    assert complaints == []
