@@ -69,7 +69,7 @@ def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
 
 
 def logit_scatter(
-    reference: FloatArray, logits: FloatArray, variant: str, max_points: int = 4000
+    reference: FloatArray, logits: FloatArray, variant: str, max_points: int = 2000
 ) -> go.Figure:
     """Each logit of a variant against the same logit of the reference.
 

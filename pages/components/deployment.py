@@ -28,7 +28,8 @@ from engine.images import Picture
 from engine.jobs import Job
 from engine.runs import Run
 from engine.timings import stored_latency
-from pages.components import jobs, session
+from pages.components import session
+from pages.components.job_button import job_button
 from pages.components.page_end import end_page
 from pages.components.problems import plain, show_problem, told
 from pages.components.variant_pills import variant_pills
@@ -58,23 +59,16 @@ def choose_variant(run: Run) -> str:
 
 def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:
     """The kit that the run has, or the button that makes it."""
-    done = jobs.get(JOB)
-    if done is not None and done.state == "done":
-        jobs.forget(JOB)
-        st.rerun()
+    reference = session.reference(run)
+
+    def work(job: Job[Kit]) -> Kit:
+        return make_kit(run, variant, pictures, job, reference=reference)
+
     file = kit_file(run, variant, pictures)
     if file.is_file():
         return file
-    busy = done is not None and done.active
-    if st.button("Make the kit", type="primary", disabled=busy, icon=":material/deployed_code:"):
-        reference = session.reference(run)
-
-        def work(job: Job[Kit]) -> Kit:
-            return make_kit(run, variant, pictures, job, reference=reference)
-
-        jobs.start(JOB, f"Packing {variant}", work)
-        st.rerun()
-    jobs.show(JOB)
+    icon = ":material/deployed_code:"
+    job_button(JOB, "Make the kit", f"Packing {variant}", work, icon=icon, primary=True)
     return None
 
 

@@ -26,10 +26,7 @@ def show_files_from_elsewhere(run: Run) -> None:
         run: The run on show.
     """
     st.header("Files from elsewhere")
-    finished = jobs.get(JOB)
-    if finished is not None and finished.state == "done":
-        jobs.forget(JOB)
-        st.rerun()
+    busy = jobs.busy(JOB)
     for added in run.added:
         _show_added(run, added.artifact.variant, added.origin, added.artifact.bytes)
     if shared() and run.public:
@@ -46,7 +43,6 @@ def show_files_from_elsewhere(run: Run) -> None:
         file = st.file_uploader("TFLite file", type="tflite", key="also_file")
         if file is not None:
             name = st.text_input("Name", name_for(file.name), key=f"also_name_{file.file_id}")
-            busy = finished is not None and finished.active
             if st.button("Add to the comparison", disabled=busy, icon=":material/add:"):
                 with told():
                     kept = session.keep_upload(file.name, file.getvalue())
@@ -56,7 +52,7 @@ def show_files_from_elsewhere(run: Run) -> None:
 
                 jobs.start(JOB, f"Adding {name}", work)
                 st.rerun()
-        _show_route(run, busy=finished is not None and finished.active)
+        _show_route(run, busy=busy)
         jobs.show(JOB)
 
 

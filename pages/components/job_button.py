@@ -33,12 +33,7 @@ def job_button(
         primary: Whether it is what the page is about.
         during: A context that lasts from the click to the end of the work.
     """
-    job = jobs.get(key)
-    if job is not None and job.state == "done":
-        jobs.forget(key)
-        st.rerun()
-    busy = job is not None and job.active
-    if not busy and st.button(
+    if not jobs.busy(key) and st.button(
         label, type="primary" if primary else "secondary", icon=icon, key=f"start_{key}"
     ):
         jobs.start(key, title, work, during=during)

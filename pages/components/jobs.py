@@ -72,6 +72,15 @@ def forget(key: str) -> None:
         BOARD.forget(found)
 
 
+def busy(key: str) -> bool:
+    """Whether work is under way; once it is done, the page is drawn anew with what it made."""
+    job = get(key)
+    if job is not None and job.state == "done":
+        forget(key)
+        st.rerun()
+    return job is not None and job.active
+
+
 def show(key: str) -> Job[object] | None:
     """Show a job while it works, and what became of it if it failed.
 

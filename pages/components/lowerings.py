@@ -11,7 +11,7 @@ from engine.jobs import Job
 from engine.lowerings import COMPARED, compare_lowerings, lowering_rows, stored_lowerings
 from engine.runs import Run
 from engine.types import Lowerings
-from pages.components import jobs
+from pages.components.job_button import job_button
 from pages.components.problems import plain
 
 JOB = "lowerings"
@@ -23,11 +23,11 @@ def show_lowerings(run: Run) -> None:
     Args:
         run: The run on show.
     """
+
+    def work(job: Job[Lowerings]) -> Lowerings:
+        return compare_lowerings(run, job)
+
     found = stored_lowerings(run)
-    job = jobs.get(JOB)
-    if job is not None and job.state == "done":
-        jobs.forget(JOB)
-        st.rerun()
     with st.container(border=True):
         st.header("What the NHWC lowering gains")
         if not set(COMPARED) & set(run.variants):
@@ -42,15 +42,8 @@ def show_lowerings(run: Run) -> None:
         else:
             _show_found(found)
         label = "Compare stock and NHWC" if found is None else "Measure again"
-        busy = job is not None and job.active
-        if st.button(label, disabled=busy, icon=":material/compare_arrows:", key="lowerings"):
-
-            def work(job: Job[Lowerings]) -> Lowerings:
-                return compare_lowerings(run, job)
-
-            jobs.start(JOB, "Comparing stock and NHWC lowering", work)
-            st.rerun()
-        jobs.show(JOB)
+        title = "Comparing stock and NHWC lowering"
+        job_button(JOB, label, title, work, icon=":material/compare_arrows:")
 
 
 def _show_found(found: Lowerings) -> None:

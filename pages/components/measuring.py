@@ -23,10 +23,7 @@ def measure_controls(run: Run) -> int:
         The number of threads chosen.
     """
     choices = sorted({1, 2, 4, os.cpu_count() or 1} & set(range(1, (os.cpu_count() or 1) + 1)))
-    finished = jobs.get(JOB)
-    if finished is not None and finished.state == "done":
-        jobs.forget(JOB)
-        st.rerun()
+    busy = jobs.busy(JOB)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         threads = st.segmented_control(
             "Threads", choices, default=1, required=True, key="threads", persist_state="session"
@@ -40,7 +37,6 @@ def measure_controls(run: Run) -> int:
             persist_state="session",
             help="Timed calls of each model, in turns.",
         )
-        busy = finished is not None and finished.active
         if st.button("Measure", type="primary", disabled=busy, icon=":material/timer:"):
 
             def work(job: Job[Latency]) -> Latency:

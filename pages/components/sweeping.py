@@ -91,11 +91,7 @@ def _planned(
 
 def show_button(run: Run, pictures: tuple[Picture, ...], plan: Plan) -> None:
     """Offer the sweep, show the work, and come back when it is done."""
-    job = jobs.get(JOB)
-    if job is not None and job.state == "done":
-        jobs.forget(JOB)
-        st.rerun()
-    busy = job is not None and job.active
+    busy = jobs.busy(JOB)
     if not busy and plan.missing:
         verb = "Sweep" if plan.missing == plan.cells else "Go on with"
         if st.button(
@@ -114,6 +110,7 @@ def show_button(run: Run, pictures: tuple[Picture, ...], plan: Plan) -> None:
     elif not busy:
         st.caption(f"All {plan.cells} models of this sweep are measured.")
     jobs.show(JOB)
+    job = jobs.get(JOB)
     if job is not None and job.state == "cancelled":
         st.caption("What was finished is kept: the next sweep goes on there.")
 

@@ -26,6 +26,7 @@ JOBS = [
         "convert",
         "evaluate",
         "layers",
+        "flip_layers",
         "improve",
         "improve_layers",
         "sweep",
