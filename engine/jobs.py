@@ -6,7 +6,6 @@ The parent never imports torch, TensorFlow or onnx: a worker that crashes takes 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import signal
 import subprocess
@@ -16,11 +15,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 
+from engine import sandbox
 from engine.disk import refusal, storage_error
 from engine.errors import EngineError, JobCancelled, WorkerDied, error_named
 from engine.job_queue import JobQueue
@@ -30,7 +31,7 @@ from engine.types import LoweringName, Progress
 from engine.warm_worker import WarmWorker
 from engine.worker import ErrorMessage, Message, ProgressMessage, ResultMessage, TaskMessage
 from engine.worker_surroundings import variables
-from engine.worker_watch import Family, Watch
+from engine.worker_watch import Family, Watch, memory_of
 
 Result = TypeVar("Result")
 OnProgress = Callable[[Progress], None]
@@ -52,13 +53,17 @@ class Worker:
 
     Args:
         silent_seconds: How long it may work without a sign of progress.
+        network: Whether it may reach the network, where workers are enclosed at all: weights that a
+            person asked for come from there.
 
     Attributes:
         tasks: How many tasks it was given.
         busy: Whether a task that it was given has not been answered.
     """
 
-    def __init__(self, silent_seconds: float = LIMITS.worker_silent_seconds) -> None:
+    def __init__(
+        self, silent_seconds: float = LIMITS.worker_silent_seconds, *, network: bool = False
+    ) -> None:
         self._log = tempfile.NamedTemporaryFile(  # noqa: SIM115 - lives as long as the worker
             prefix="qlab-worker-", suffix=".log"
         )
@@ -71,7 +76,7 @@ class Worker:
         )
         mark = secrets.token_hex(16)
         self._process = subprocess.Popen(
-            WORKER_COMMAND,
+            sandbox.command_for(WORKER_COMMAND, Path(self._folder.name), network=network),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -167,15 +172,11 @@ class Worker:
             return file.read(LIMITS.worker_log_bytes)
 
     def resident_bytes(self) -> int:
-        """Memory that the process holds; 0 once it has ended."""
-        try:
-            pages = Path(f"/proc/{self._process.pid}/statm").read_text().split()[1]
-        except (OSError, IndexError):
-            return 0
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        """Memory that the process holds, with all it started; 0 once it has ended."""
+        return memory_of(self._family.members(), sys.maxsize)
 
     def _died(self, task: str) -> EngineError:
-        code = self._process.wait()
+        code = sandbox.exit_code(self._process.wait())
         if self._cancelled:
             return JobCancelled(
                 f"Working on {task}",
@@ -344,5 +345,5 @@ class Job(Generic[Result]):
 QUEUE = JobQueue(slots)
 """Of this process: more jobs at once than the machine has cores and memory for slow each other."""
 
-WARM_WORKER = WarmWorker(Worker)
+WARM_WORKER = WarmWorker(partial(Worker, network=True))
 """Of this process; empty until a job has borrowed it."""

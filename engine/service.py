@@ -78,7 +78,7 @@ class Foreground:
 
     def worker(self, lowering: LoweringName | None = None) -> AbstractContextManager[Worker]:
         """A fresh one: a terminal does one task."""
-        return Worker()
+        return Worker(network=True)
 
     def report(self, progress: Progress) -> None:
         """Pass it on."""

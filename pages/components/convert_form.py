@@ -7,7 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine import service
+from engine import sandbox, service
 from engine.converters.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
 from engine.converters.recipes import RECIPES
 from engine.glossary import meaning
@@ -94,7 +94,7 @@ def _model() -> ModelChoice | None:
     )
     if kind == ONNX:
         file = _upload("ONNX file", "onnx", help_="One picture in, logits out.")
-        st.caption(models_note())
+        st.caption(f"{models_note()} {sandbox.note()}")
         labels = _labels()
         if file is None:
             st.info("Upload an ONNX file to go on.", icon=":material/upload:")
@@ -117,7 +117,7 @@ def _model() -> ModelChoice | None:
         checkpoint = _upload(
             "State dict", "pth", "pt", "safetensors", help_="Tensors only: nothing in it is run."
         )
-        st.caption(models_note())
+        st.caption(f"{models_note()} {sandbox.note()}")
         if checkpoint is None:
             st.info("Upload a checkpoint to go on.", icon=":material/upload:")
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine import formats
+from engine import formats, sandbox
 from engine.added import add_file, name_for, remove_file
 from engine.errors import OptionError
 from engine.jobs import Job
@@ -38,7 +38,8 @@ def show_files_from_elsewhere(run: Run) -> None:
     with st.container(border=True):
         st.caption(
             "A .tflite that another tool made of the same model becomes one more column on every "
-            f"page. It gets the pictures as this run prepares them. {models_note()}"
+            "page. It gets the pictures as this run prepares them. "
+            f"{models_note()} {sandbox.note()}"
         )
         file = st.file_uploader("TFLite file", type="tflite", key="also_file")
         if file is not None:

@@ -18,6 +18,7 @@ from pages.components.page_end import end_page
 from pages.components.problems import no_run_yet, plain, told
 
 _JOB = "evaluate"
+_FEW = 4
 
 
 def evaluation_or_wait() -> Evaluation:
@@ -78,7 +79,10 @@ def _work(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> 
         return True
 
     title = f"Showing {len(pictures)} pictures to {len(columns)} models"
-    jobs.see_through(_JOB, title, work, about=f"{run.folder} {digest_of(pictures)} {columns}")
+    about = f"{run.folder} {digest_of(pictures)} {columns}"
+    # Somebody who drops a photo waits a second or two, and would notice half of one more.
+    every = 0.2 if len(pictures) <= _FEW else jobs.LOOKED_AT_EVERY
+    jobs.see_through(_JOB, title, work, about=about, every=every)
 
 
 def show_notes(comparison: Comparison) -> None:

@@ -17,6 +17,7 @@ from pages.components.problems import plain, show_problem
 
 Result = TypeVar("Result")
 PREFIX = "qlab_job_"
+LOOKED_AT_EVERY = 0.5
 _ABOUT = "qlab_about_"
 
 
@@ -81,11 +82,12 @@ def busy(key: str) -> bool:
     return job is not None and job.active
 
 
-def show(key: str) -> Job[object] | None:
+def show(key: str, *, every: float = LOOKED_AT_EVERY) -> Job[object] | None:
     """Show a job while it works, and what became of it if it failed.
 
     Args:
         key: What the page calls it.
+        every: Seconds between two looks at it.
 
     Returns:
         The job once it is done; None while there is none, or it is not done.
@@ -94,7 +96,7 @@ def show(key: str) -> Job[object] | None:
     if job is None:
         return None
     if job.active:
-        _live(key, page_on_show())
+        st.fragment(_live, run_every=every)(key, page_on_show())
         return None
     if job.state == "cancelled":
         st.info(
@@ -107,7 +109,14 @@ def show(key: str) -> Job[object] | None:
     return job
 
 
-def see_through(key: str, title: str, work: Callable[[Job[Result]], Result], *, about: str) -> None:
+def see_through(
+    key: str,
+    title: str,
+    work: Callable[[Job[Result]], Result],
+    *,
+    about: str,
+    every: float = LOOKED_AT_EVERY,
+) -> None:
     """Do what a view lacks: started once, shown while it works, offered again if it failed.
 
     Args:
@@ -115,11 +124,12 @@ def see_through(key: str, title: str, work: Callable[[Job[Result]], Result], *, 
         title: What a person calls it.
         work: Does it, in a thread of its own.
         about: What exactly is done; work of the key about anything else is cancelled.
+        every: Seconds between two looks at it.
     """
     stop_others(key, about=about)
     if get(key, about=about) is None:
         start(key, title, work, about=about)
-    show(key)
+    show(key, every=every)
     job = get(key)
     assert job is not None
     # It ended since the view looked: look again.
@@ -131,7 +141,6 @@ def see_through(key: str, title: str, work: Callable[[Job[Result]], Result], *, 
         st.rerun()
 
 
-@st.fragment(run_every=0.5)
 def _live(key: str, page: str) -> None:
     if page != page_on_show():
         return  # Asked for by a page that the person has left meanwhile.

@@ -16,6 +16,8 @@ from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
+from engine.sandbox import enclose_workers
+
 APP = Path(__file__).resolve().parent.parent.parent / "app.py"
 _UPLOAD_ADDRESSES = "file_urls_response"
 _clear = ForwardMsgQueue.clear
@@ -42,6 +44,7 @@ def serve(options: list[str]) -> None:
     """
     PagesManager.uses_pages_directory = False
     ForwardMsgQueue.clear = clear_but_upload_addresses  # type: ignore[assignment, method-assign]
+    enclose_workers()
     main(["run", str(APP), *options])
 
 
