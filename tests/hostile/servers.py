@@ -6,8 +6,10 @@ import os
 import socket
 import subprocess
 import sys
+import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -63,6 +65,27 @@ class Server:
         with suppress(psutil.NoSuchProcess):
             return list(self.process.children(recursive=True))
         return []
+
+    @contextmanager
+    def halted(self) -> Iterator[None]:
+        """While the context lasts its workers stand still, so that their work is under way."""
+        over = threading.Event()
+
+        def halt() -> None:
+            while not over.wait(0.05):
+                for worker in self.workers():
+                    with suppress(psutil.NoSuchProcess):
+                        worker.suspend()
+
+        thread = threading.Thread(target=halt)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+            for worker in self.workers():
+                worker.resume()
 
     def resident(self) -> int:
         """Bytes of memory that the server alone holds."""

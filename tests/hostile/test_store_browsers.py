@@ -134,14 +134,15 @@ def test_a_closed_page_and_a_killed_server_lose_nothing(
         page = new_page(context, server.address)
         ask(page, model)
         expect(page.get_by_role("button", name="Cancel")).to_be_visible()
-        page.close()
-        time.sleep(2)
-        stranger = new_page(browser.new_context(), server.address)
-        time.sleep(1)
-        assert stranger.get_by_text("Converting mine").count() == 0
-        page = new_page(context, server.address)
-        expect(page.get_by_text("Converting mine")).to_be_visible()
-        expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+        with server.halted():
+            page.close()
+            time.sleep(2)
+            stranger = new_page(browser.new_context(), server.address)
+            time.sleep(1)
+            assert stranger.get_by_text("Converting mine").count() == 0
+            page = new_page(context, server.address)
+            expect(page.get_by_text("Converting mine")).to_be_visible()
+            expect(page.get_by_role("button", name="Cancel")).to_be_visible()
         port = server.port
     with Server(own_store, port) as server:
         page = new_page(context, server.address)
