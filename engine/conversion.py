@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from engine.calibrations import Calibration, Calibrations
 from engine.comparison.hops import check_answers_follow, check_hop, check_reference
@@ -24,6 +25,7 @@ from engine.finished_stages import (
     without_others,
 )
 from engine.images import pictures_in
+from engine.memory import let_go_of_memory
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertTask
@@ -38,12 +40,18 @@ from engine.store import SAMPLE_IMAGES
 from engine.types import Artifact, CalibrationInfo, FloatArray, Layout, Progress, Stage
 
 CHECK_PICTURES = 4
+HEAVY_BYTES = 3 << 30
+"""Memory held after a stage with which the next one is left to another process."""
 FLOAT_TOLERANCE = 1e-3
 _TITLES = {
     PYTORCH: "Building the network",
     ONNX: "PyTorch to ONNX",
     SAVEDMODEL: "ONNX to SavedModel",
 }
+
+
+class _HandOver(Exception):
+    """Another process shall go on."""
 
 
 class Conversion:
@@ -69,12 +77,23 @@ class Conversion:
         self._finished = without_others(self._side, found, names)
         (self._side / WORK).mkdir(exist_ok=True)
 
-    def run(self) -> None:
+    def run(self) -> bool:
         """Do every missing stage, then write the manifest.
+
+        Returns:
+            Whether it is finished. If not, this process holds much memory that TensorFlow does not
+            give back, and another one can go on from the last finished stage.
 
         Raises:
             EngineError: A stage failed.
         """
+        try:
+            self._run()
+        except _HandOver:
+            return False
+        return True
+
+    def _run(self) -> None:
         if self._finished.stages:
             self._say(f"Going on after {self._finished.stages[-1].name}, which was made before")
         if self._base is None:
@@ -250,6 +269,8 @@ class Conversion:
         others = tuple(known for known in self._finished.stages if known.name != stage.name)
         finished = replace(self._finished, stages=(*others, stage), calibrations=calibrations)
         self._finished = keep_finished(self._side, finished)
+        if not {recipe.name for recipe in self._recipes} <= self._finished.names:
+            _hand_over_where_heavy()
 
     def _begin(self, what: str) -> float:
         self._say(what)
@@ -274,6 +295,14 @@ class Conversion:
         own = self._calibrations.own_info
         known = self._finished.calibrations.values()
         return next((info for info in known if own and info.digest == own.digest), own)
+
+
+def _hand_over_where_heavy() -> None:
+    process = psutil.Process()
+    if process.memory_info().rss > HEAVY_BYTES:
+        let_go_of_memory()
+        if process.memory_info().rss > HEAVY_BYTES:
+            raise _HandOver
 
 
 def _present(base: Run) -> tuple[str, ...]:

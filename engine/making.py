@@ -123,9 +123,12 @@ def _make(
         base=None if base is None else str(place),
         wanted=wanted,
     )
-    with host.worker(request.lowering) as worker:
-        worker.run("convert", task, bool, host.report)
-        write_kept(side / LOGS / f"convert-{number}.log", worker.log())
+    finished, log = False, b""
+    while not finished:
+        with host.worker(request.lowering) as worker:
+            finished = worker.run("convert", task, bool, host.report)
+            log += worker.log()
+    write_kept(side / LOGS / f"convert-{number}.log", log)
     if base is None or not base.public:
         _note_owner(side, request.owner)
     move_into_place(side, place)

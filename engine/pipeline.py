@@ -44,11 +44,10 @@ Report = Callable[[Progress], None]
 
 
 def convert_run(task: ConvertTask, report: Report) -> bool:
-    """Make the files of a run in its side folder; see `engine.conversion`."""
+    """Make the files of a run in its side folder; see `engine.conversion.Conversion.run`."""
     from engine.conversion import Conversion
 
-    Conversion(task, report).run()
-    return True
+    return Conversion(task, report).run()
 
 
 def list_models(request: CatalogRequest, report: Report) -> object:

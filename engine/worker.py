@@ -8,8 +8,6 @@ parent keeps as a log. When the parent goes away, standard input ends and so doe
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import importlib
 import os
 import queue
@@ -26,6 +24,7 @@ import psutil
 
 from engine.disk import refusal, storage_error
 from engine.errors import EngineError, StorageError
+from engine.memory import let_go_of_memory
 from engine.requests import (
     CatalogRequest,
     ConvertTask,
@@ -161,17 +160,10 @@ def main() -> None:
         # The parent looks at the memory as soon as it has the answer; little need not be tidied.
         heavy = psutil.Process().memory_info().rss > _HEAVY_BYTES
         if heavy:
-            _let_go_of_memory()
+            let_go_of_memory()
         send(done)
         if not heavy:
-            _let_go_of_memory()
-
-
-def _let_go_of_memory() -> None:
-    """Give freed memory back to the system, which a worker that waits has no use for."""
-    gc.collect()
-    with contextlib.suppress(AttributeError):  # malloc_trim is glibc's
-        ctypes.CDLL(None).malloc_trim(0)
+            let_go_of_memory()
 
 
 def _read(source: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
