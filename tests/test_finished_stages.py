@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from engine import jobs
 from engine.errors import WorkerDied
 from engine.finished_stages import (
     RECORD,
@@ -136,3 +138,22 @@ def test_a_worker_that_was_killed_leaves_nothing_and_a_server_what_is_finished(
     assert run.damaged(again=True) == ()
     assert not side.exists()
     assert not (run.folder / RECORD).exists()
+
+
+@pytest.mark.slow
+def test_a_heavy_conversion_goes_on_in_other_processes_and_makes_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = classifier(tmp_path / "m.onnx", shape=[1, 3, SIZE, SIZE])
+    usual = convert_request(request_for(model, "float32", out=tmp_path / "usual"), Foreground())
+    light = "from engine import conversion, worker; conversion.HEAVY_BYTES = 0; worker.main()"
+    monkeypatch.setattr(jobs, "WORKER_COMMAND", (sys.executable, "-c", light))
+    said: list[str] = []
+    host = Foreground(lambda progress: said.append(progress.stage))
+    run = convert_request(request_for(model, "float32", out=tmp_path / "run"), host)
+    gone_on = [stage for stage in said if stage.startswith("Going on after")]
+    assert [stage.split()[3].rstrip(",") for stage in gone_on] == ["onnx", "savedmodel"]
+    assert [stage.name for stage in run.manifest.stages] == [
+        stage.name for stage in usual.manifest.stages
+    ]
+    assert run.artifacts == usual.artifacts
