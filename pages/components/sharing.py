@@ -9,6 +9,7 @@ import os
 from typing import Literal
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.passwords import ATTEMPTS
 
@@ -18,6 +19,7 @@ DIGEST_VARIABLE = "SHARE_PASSWORD_DIGEST"
 ALLOWED_VARIABLE = "QLAB_ALLOWED"
 Way = Literal["password", "login"]
 _LET_IN = "qlab_let_in"
+_DOOR_WIDTH = 440
 
 
 def shared() -> bool:
@@ -84,18 +86,25 @@ def _demand_login() -> None:
     email = account()
     if email is not None and allowed(email, os.environ.get(ALLOWED_VARIABLE, "")):
         return
-    st.title("Quantization Lab")
-    if _logged_in():
-        st.error("This account may not see the dashboard.", icon=":material/block:")
-        st.button("Log out", on_click=st.logout, icon=":material/logout:")
-    else:
-        st.button("Log in", on_click=st.login, type="primary", icon=":material/login:")
+    with _door():
+        if _logged_in():
+            st.error("This account may not see the dashboard.", icon=":material/block:")
+            st.button("Log out", on_click=st.logout, icon=":material/logout:")
+        else:
+            st.markdown("Log in to see how a model changes when it is quantized.")
+            st.button("Log in", on_click=st.login, type="primary", icon=":material/login:")
     st.stop()
 
 
+def _door() -> DeltaGenerator:
+    """A narrow place in the middle of the page, under the name of what lies behind."""
+    place = st.container(horizontal_alignment="center").container(width=_DOOR_WIDTH)
+    place.title("Quantization Lab", anchor=False)
+    return place
+
+
 def _ask_for_password() -> None:
-    st.title("Quantization Lab")
-    with st.form("password"):
+    with _door(), st.form("password"):
         password = st.text_input("Password", type="password", autocomplete="current-password")
         if st.form_submit_button("Enter", type="primary"):
             right = ATTEMPTS.check(password, os.environ.get(DIGEST_VARIABLE, ""))
