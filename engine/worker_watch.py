@@ -60,6 +60,8 @@ class Family:
     def members(self, *, afresh: bool = False) -> list[psutil.Process]:
         """The processes of the family that live.
 
+        One that ended and waits for its parent to notice does not.
+
         Args:
             afresh: Look at every process of the machine, also at those seen to be others'.
         """
@@ -70,7 +72,8 @@ class Family:
             with contextlib.suppress(psutil.Error, OSError):
                 process = psutil.Process(pid)
                 if pid == self._process.pid or process.environ().get(MARK) == self._mark:
-                    found.append(process)
+                    if process.status() != psutil.STATUS_ZOMBIE:
+                        found.append(process)
                     continue
             self._strangers.add(pid)
         return found
@@ -80,21 +83,13 @@ class Family:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         for _ in range(_ENDING_ROUNDS):
-            # One that ended and waits for its parent to notice is no process any more.
-            left = [p for p in self.members(afresh=True) if _status(p) != psutil.STATUS_ZOMBIE]
+            left = self.members(afresh=True)
             for process in left:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
             if not left:
                 return
             time.sleep(_ENDING_SECONDS)
-
-
-def _status(process: psutil.Process) -> str:
-    try:
-        return str(process.status())
-    except psutil.Error:
-        return str(psutil.STATUS_ZOMBIE)
 
 
 def memory_of(members: list[psutil.Process], limit: int) -> int:

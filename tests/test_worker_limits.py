@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -159,3 +160,13 @@ def test_messages_are_cut_and_cannot_steer_a_terminal() -> None:
     assert "\x1b" not in str(error)
     assert "\u202e" not in str(error)
     assert len(str(error)) < 2100
+
+
+def test_a_process_that_ended_is_no_member_though_nobody_noticed_yet() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        family = worker_watch.Family(process, "a mark")
+        assert [p.pid for p in family.members(afresh=True)] == [process.pid]
+        process.kill()
+        while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        assert family.members(afresh=True) == []
