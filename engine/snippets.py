@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -100,8 +101,9 @@ def _images(pictures: Sequence[Path]) -> str:
     folders = {path.parent for path in pictures}
     if len(folders) == 1:
         folder = folders.pop()
-        suffixes = {path.suffix for path in pictures}
-        beside = {path for path in folder.iterdir() if path.suffix in suffixes}
-        if beside == set(pictures):
+        names = {path.name for path in pictures}
+        endings = tuple({path.suffix for path in pictures})
+        # By names: a thousand paths take a tenth of a page's time to be made and compared.
+        if {name for name in os.listdir(folder) if name.endswith(endings)} == names:
             return repr(str(folder))
     return "[" + ", ".join(repr(str(path)) for path in pictures) + "]"

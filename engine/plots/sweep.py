@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 
 from engine import formats
 from engine.palette import NEUTRAL, Dash, Symbol, style_of
-from engine.plots.frame import framed, noted
+from engine.plots.frame import framed, noted, titled
 from engine.sweeps.records import Sweep, SweepGroup
 from engine.sweeps.sentences import best_method, enough, enough_sentence, line
 
@@ -72,10 +72,9 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
         y="rms of the logits' error (lower is closer)",
         height=_HEIGHT,
     )
-    title = {"text": enough_sentence(sweep, recipe), "font": {"size": 16}, "x": 0, "xref": "paper"}
     legend = {"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0}
-    figure.update_layout(title=title, margin_t=56, showlegend=True, legend=legend)
-    return noted(figure, told)
+    figure.update_layout(showlegend=True, legend=legend)
+    return titled(noted(figure, told), enough_sentence(sweep, recipe))
 
 
 def _trace(

@@ -2,67 +2,92 @@
 
 from __future__ import annotations
 
+import hashlib
+import pickle
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
 import streamlit as st
 
 from engine import plots
+from engine.answers import Evaluation
+from pages.components.evaluation import key_of
 from pages.components.problems import plain
 
 PNG, SVG = "PNG", "SVG"
 
 
-@st.cache_data(scope="session", max_entries=24, show_spinner=False)
-def kept_figure(key: str, _make: Callable[[], go.Figure]) -> go.Figure:
-    """A figure that takes a while over many pictures, made once for each key.
+@dataclass(frozen=True, slots=True)
+class HeadedFigure:
+    """A figure for a place that shows its headline as text of its own.
+
+    Attributes:
+        headline: What its data say; empty where it has none.
+        figure: Without it; never to be changed, since the session keeps it.
+    """
+
+    headline: str
+    figure: go.Figure
+
+
+def kept_figure(make: Callable[..., go.Figure], *made_from: Any) -> HeadedFigure:
+    """A figure, made once a session from the same: Plotly takes a while over each.
 
     Args:
-        key: Tells it from every other figure; see `pages.components.evaluation.key_of`.
-        _make: Makes it.
+        make: A function of `engine.plots` or `engine.figures`.
+        made_from: Its arguments.
     """
-    return _make()
+    # An evaluation holds the logits of every picture, and has a key that is shorter.
+    told = [key_of(one) if isinstance(one, Evaluation) else one for one in made_from]
+    key = pickle.dumps((make.__module__, make.__qualname__, told))
+    return _kept(hashlib.sha256(key).hexdigest(), lambda: make(*made_from))
 
 
-def show_figure(figure: go.Figure, key: str) -> None:
+@st.cache_resource(scope="session", max_entries=48, show_spinner=False)
+def _kept(key: str, _make: Callable[[], go.Figure]) -> HeadedFigure:
+    figure = _make()
+    return HeadedFigure(plots.headline_of(figure), plots.take_title_off(figure))
+
+
+def show_figure(key: str, make: Callable[..., go.Figure], *made_from: Any) -> None:
     """Show a figure under the headline that its data gave it.
 
     Args:
-        figure: A figure of `engine.plots`; its title is taken off.
         key: Unique on the page; also the stem of saved files.
+        make: Makes it; see `kept_figure`.
+        made_from: What from.
     """
-    headline = plots.headline_of(figure)
-    st.header(plain(headline), anchor=False)
-    st.plotly_chart(
-        plots.take_title_off(figure),
-        key=f"figure_{key}",
-        config=_config(key),
-        alt=headline,
-    )
-    _saving(figure, key)
+    shown = kept_figure(make, *made_from)
+    st.header(plain(shown.headline), anchor=False)
+    st.plotly_chart(shown.figure, key=f"figure_{key}", config=_config(key), alt=shown.headline)
+    _saving(shown.figure, key)
 
 
-def show_picking_figure(figure: go.Figure, key: str) -> list[dict[str, Any]]:
+def show_picking_figure(
+    key: str, make: Callable[..., go.Figure], *made_from: Any
+) -> list[dict[str, Any]]:
     """Show a figure whose marks can be clicked.
 
     Args:
-        figure: A figure of `engine.plots`; its title is taken off.
         key: Unique on the page; also the stem of saved files.
+        make: Makes it; see `kept_figure`.
+        made_from: What from.
 
     Returns:
         The marks that are chosen.
     """
-    headline = plots.headline_of(figure)
-    st.header(plain(headline), anchor=False)
+    shown = kept_figure(make, *made_from)
+    st.header(plain(shown.headline), anchor=False)
     picked = st.plotly_chart(
-        plots.take_title_off(figure),
+        shown.figure,
         key=f"figure_{key}",
         config=_config(key),
-        alt=headline,
+        alt=shown.headline,
         on_select="rerun",
     )
-    _saving(figure, key)
+    _saving(shown.figure, key)
     points: list[dict[str, Any]] = picked["selection"]["points"]
     return points
 

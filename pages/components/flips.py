@@ -15,6 +15,7 @@ from engine.networks.labels import label_of
 from engine.types import Flip
 from pages.components import address, jobs
 from pages.components.evaluation import Evaluation
+from pages.components.figures import kept_figure
 from pages.components.problems import plain
 
 JOB = "flip_layers"
@@ -103,8 +104,8 @@ def _show_logits(evaluation: Evaluation, variant: str, flip: Flip) -> None:
     labels = tuple(
         label_of(evaluation.run.manifest.labels, index) for index in range(len(reference))
     )
-    figure = plots.top_logits(labels, reference, {variant: logits}, _CLASSES)
-    st.plotly_chart(figure, key=f"why_logits_{variant}_{flip.index}")
+    shown = kept_figure(plots.top_logits, labels, reference, {variant: logits}, _CLASSES)
+    st.plotly_chart(shown.figure, key=f"why_logits_{variant}_{flip.index}")
 
 
 def _show_layers(evaluation: Evaluation, variant: str, flip: Flip) -> None:
@@ -117,9 +118,8 @@ def _show_layers(evaluation: Evaluation, variant: str, flip: Flip) -> None:
         return
     known = service.stored_layers(run, variant, (picture,))
     if known is not None:
-        st.plotly_chart(
-            plots.layer_line(known, culprits(known)[:1]), key=f"why_layers_{variant}_{flip.index}"
-        )
+        shown = kept_figure(plots.layer_line, known, culprits(known)[:1])
+        st.plotly_chart(shown.figure, key=f"why_layers_{variant}_{flip.index}")
         st.markdown(plain(where_lost(known)))
         return
 

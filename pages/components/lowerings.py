@@ -11,6 +11,7 @@ from engine.jobs import Job
 from engine.lowerings import COMPARED, compare_lowerings, lowering_rows, stored_lowerings
 from engine.runs import Run
 from engine.types import Lowerings
+from pages.components.figures import kept_figure
 from pages.components.job_button import job_button
 from pages.components.problems import plain
 
@@ -55,7 +56,8 @@ def _show_found(found: Lowerings) -> None:
             )
     left, right = st.columns(2, gap="medium")
     with left:
-        st.plotly_chart(plots.lowering_latency(found), key="lowering_latency")
+        shown = kept_figure(plots.lowering_latency, found)
+        st.plotly_chart(shown.figure, key="lowering_latency")
     with right:
         both = [
             variant
@@ -63,7 +65,8 @@ def _show_found(found: Lowerings) -> None:
             if found.stock.artifact(variant) and found.nhwc.artifact(variant)
         ]
         if both:
-            st.plotly_chart(plots.lowering_operators(found, both[0]), key="lowering_operators")
+            shown = kept_figure(plots.lowering_operators, found, both[0])
+            st.plotly_chart(shown.figure, key="lowering_operators")
             st.caption(f"Operators of {both[0]} whose number differs.")
     rows = [(row.title, row.stock, row.nhwc, row.ratio) for row in lowering_rows(found)]
     columns = ["figure", "stock", "NHWC", "stock ÷ NHWC"]

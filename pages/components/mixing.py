@@ -10,6 +10,7 @@ from engine.jobs import Job
 from engine.mixed_precision import MixedCurve, mix, mixed_name, stored_curve, time_curve
 from engine.mixed_sentences import curve_headline, kept_sentence, monotone_sentence, worth_sentence
 from engine.runs import Run
+from pages.components.figures import kept_figure
 from pages.components.job_button import job_button
 from pages.components.problems import plain, told
 
@@ -62,11 +63,11 @@ def _show_curve(run: Run, curve: MixedCurve, mixed: list[str]) -> None:
     point = next(point for point in curve.points if point.layers == layers)
     st.markdown(f"**{plain(curve_headline(curve, point))}.**")
     by_size, by_latency = st.columns(2)
-    by_size.plotly_chart(plots.mixed_by_size(curve.points, layers), key="mixed_by_size")
+    shown = kept_figure(plots.mixed_by_size, curve.points, layers)
+    by_size.plotly_chart(shown.figure, key="mixed_by_size")
     if curve.latency is not None:
-        by_latency.plotly_chart(
-            plots.mixed_by_latency(curve.points, curve.latency, layers), key="mixed_by_latency"
-        )
+        shown = kept_figure(plots.mixed_by_latency, curve.points, curve.latency, layers)
+        by_latency.plotly_chart(shown.figure, key="mixed_by_latency")
         by_latency.caption(f"On {plain(curve.latency.host)}.")
     else:
         with by_latency:

@@ -11,6 +11,7 @@ from engine import plots
 from engine.networks.labels import label_of
 from pages.components import address
 from pages.components.evaluation import Evaluation
+from pages.components.figures import kept_figure
 from pages.components.problems import plain
 
 
@@ -58,4 +59,5 @@ def show_picture(evaluation: Evaluation, row: int) -> None:
         variant.variant: np.asarray(evaluation.comparable(variant.variant)[row])
         for variant in comparison.variants
     }
-    right.plotly_chart(plots.top_logits(labels, reference, rows), key=f"top_logits_{row}")
+    shown = kept_figure(plots.top_logits, labels, reference, rows)
+    right.plotly_chart(shown.figure, key=f"top_logits_{row}")

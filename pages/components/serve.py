@@ -5,11 +5,17 @@ script calls `st.navigation`: that visitor is told "Page not found" where a link
 
 A browser that uploads a file asks where to; Streamlit forgets the answer if a script run begins
 before it is sent, and the browser waits for it without a word.
+
+What the pages import is imported here, so that no visitor waits for it, and kept from the garbage
+collection that Streamlit asks for after every script run: over all those modules it takes longer
+than some pages.
 """
 
 from __future__ import annotations
 
+import gc
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
@@ -19,6 +25,7 @@ from streamlit.web.cli import main
 from engine.sandbox import enclose_workers
 
 APP = Path(__file__).resolve().parent.parent.parent / "app.py"
+USED_BY_PAGES = ("pandas", "pyarrow", "plotly.graph_objects", "engine.api", "engine.figures")
 _UPLOAD_ADDRESSES = "file_urls_response"
 _clear = ForwardMsgQueue.clear
 
@@ -45,6 +52,10 @@ def serve(options: list[str]) -> None:
     PagesManager.uses_pages_directory = False
     ForwardMsgQueue.clear = clear_but_upload_addresses  # type: ignore[assignment, method-assign]
     enclose_workers()
+    for module in USED_BY_PAGES:
+        import_module(module)
+    gc.collect()
+    gc.freeze()
     main(["run", str(APP), *options])
 
 

@@ -26,7 +26,7 @@ def show_trade_off(run: Run, timed: Latency | None) -> None:
         st.page_link("pages/dashboard/predictions.py", label="Compare the answers first")
         return
     comparison = compared(run, pictures, reference, timed)
-    show_figure(figures.trade_off(comparison), "trade_off")
+    show_figure("trade_off", figures.trade_off, comparison)
     st.caption(
         f"Up is closer to the reference on {len(pictures)} pictures, left is "
         f"{'smaller' if timed is None else 'quicker; a larger mark is a larger file'}."

@@ -17,7 +17,7 @@ from pages.components.problems import plain
 def show_result(run: Run) -> None:
     """The hop ladder and the files."""
     with st.container(border=True):
-        show_figure(plots.hop_ladder(run.manifest.stages), "hop_ladder")
+        show_figure("hop_ladder", plots.hop_ladder, run.manifest.stages)
         st.caption(
             "Largest difference of any logit on the same pictures, relative to the largest logit. "
             "Quantized variants are meant to differ; float steps are not."

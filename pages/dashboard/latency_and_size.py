@@ -6,7 +6,7 @@ from engine import formats, plots, sentences
 from engine.overview_sentences import timing_note
 from engine.timings import stored_latency, stored_timings
 from pages.components import jobs
-from pages.components.figures import show_figure
+from pages.components.figures import kept_figure, show_figure
 from pages.components.measuring import measure_controls
 from pages.components.problems import no_run_yet, plain
 from pages.components.session import current_run
@@ -35,24 +35,24 @@ with left.container(border=True, height="stretch"):
         st.header("Latency of one picture")
         st.caption("Not measured yet with this number of threads. Press Measure.")
     else:
-        show_figure(plots.latency_bars(timed), "latency")
+        show_figure("latency", plots.latency_bars, timed)
 with right.container(border=True, height="stretch"):
-    show_figure(plots.size_bars(sizes, run.manifest.float32_bytes), "sizes")
+    show_figure("sizes", plots.size_bars, sizes, run.manifest.float32_bytes)
 with st.container(border=True):
     show_trade_off(run, timed)
 if timings := stored_timings(run):
     with st.container(border=True):
-        show_figure(plots.latency_violins(timings), "threads")
+        show_figure("threads", plots.latency_violins, timings)
 if timed is not None and timed.profiled:
     with st.container(border=True):
-        show_figure(plots.operator_times(timed), "operator_times")
+        show_figure("operator_times", plots.operator_times, timed)
         for entry in timed.entries:
             if entry.unprofiled:
                 st.caption(plain(f"{entry.variant} is not in it. {entry.unprofiled}"))
 with st.container(border=True):
-    show_figure(plots.operator_counts(run.artifacts), "operators")
+    show_figure("operators", plots.operator_counts, run.artifacts)
 if timed is not None:
     with st.expander("Every sample, in the order taken", icon=":material/scatter_plot:"):
-        st.plotly_chart(plots.latency_samples(timed))
+        st.plotly_chart(kept_figure(plots.latency_samples, timed).figure)
         slowest = max(timed.entries, key=lambda entry: entry.p90_ms)
         st.caption(f"Slowest tenth: {slowest.variant}, {formats.milliseconds(slowest.p90_ms)}.")

@@ -5,6 +5,7 @@ import streamlit as st
 from engine import layer_sentences, plots
 from engine.timings import latency_shares
 from pages.components import layers
+from pages.components.figures import kept_figure
 from pages.components.improving import link_to_improve
 from pages.components.picture_source import choose_pictures
 from pages.components.problems import no_run_yet, plain
@@ -26,7 +27,7 @@ count.caption(f"{found.pictures} pictures")
 named = layer_sentences.culprits(found)[:3]
 with st.container(border=True):
     st.header("Signal over error, from input to logits")
-    st.plotly_chart(plots.layer_line(found, named), key="layer_line")
+    st.plotly_chart(kept_figure(plots.layer_line, found, named).figure, key="layer_line")
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     st.header("Who loses most")

@@ -5,8 +5,8 @@ import streamlit as st
 from engine import figures, sentences
 from engine.text_files import figure_text
 from pages.components.comparison_table import show_table
-from pages.components.evaluation import evaluation_or_wait, key_of, show_notes
-from pages.components.figures import kept_figure, show_figure, show_picking_figure
+from pages.components.evaluation import evaluation_or_wait, show_notes
+from pages.components.figures import show_figure, show_picking_figure
 from pages.components.one_picture import choose_picture, show_picture
 from pages.components.problems import plain
 from pages.components.variant_pills import variant_pills
@@ -15,31 +15,24 @@ MOST_ROWS = 40
 
 evaluation = evaluation_or_wait()
 comparison = evaluation.comparison
-key = key_of(evaluation)
 names = [variant.variant for variant in comparison.variants]
 st.title(plain(sentences.logits_headline(comparison)))
 show_notes(comparison)
 show_table(comparison)
 with st.container(border=True):
-    show_figure(
-        kept_figure(f"differences {key}", lambda: figures.difference_distribution(evaluation)),
-        "differences",
-    )
+    show_figure("differences", figures.difference_distribution, evaluation)
 shown = variant_pills(names)
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
-    show_figure(figures.margin_loss(comparison, shown), "margins")
+    show_figure("margins", figures.margin_loss, comparison, shown)
 with right.container(border=True, height="stretch"):
-    show_figure(
-        kept_figure(f"scatter {shown} {key}", lambda: figures.logit_scatter(evaluation, shown)),
-        "scatter",
-    )
+    show_figure("scatter", figures.logit_scatter, evaluation, shown)
 if len(comparison.variant(shown).flips) > 1:
     with st.container(border=True):
-        show_figure(figures.changed_classes(evaluation, shown), "changed")
+        show_figure("changed", figures.changed_classes, evaluation, shown)
 with st.container(border=True):
     rows = figures.worst_rows(evaluation, MOST_ROWS)
-    points = show_picking_figure(figures.difference_heatmap(evaluation, rows), "heatmap")
+    points = show_picking_figure("heatmap", figures.difference_heatmap, evaluation, rows)
     st.caption("Worst first. Click a cell to see that picture's logits.")
     shown_as = [figure_text(name) for name in comparison.pictures]
     clicked = shown_as.index(points[0]["y"]) if points else None

@@ -27,7 +27,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
 overview.show_cards(said.tiles(found))
 left, right = st.columns([9, 5], gap="medium")
 with left.container(border=True, height="stretch"):
-    show_figure(figures.trade_off(comparison), "trade_off")
+    show_figure("trade_off", figures.trade_off, comparison)
 with right.container(border=True, height="stretch"):
     overview.show_advice(evaluation, choice)
     if about is not None:

@@ -26,7 +26,7 @@ def test_a_line_a_method_with_the_best_in_the_recipes_hue() -> None:
     assert lines["min_max"].line.color == NEUTRAL
     assert lines["min_max"].y == pytest.approx((0.25, 0.2045, 0.2, 0.2))
     assert lines["min_max"].error_y.array[0] == pytest.approx(0.1 / math.sqrt(2))
-    assert figure.layout.title.text == enough_sentence(found, RECIPE)
+    assert plots.headline_of(figure) == enough_sentence(found, RECIPE)
     assert list(figure.layout.xaxis.ticktext) == ["8", "16", "32", "64"]
     assert figure.layout.yaxis.rangemode == "tozero"
     assert "lower is closer" in figure.layout.yaxis.title.text
