@@ -32,9 +32,7 @@ def trade_off(comparison: Comparison) -> go.Figure:
 def difference_distribution(evaluation: Evaluation) -> go.Figure:
     """How the logit differences of every variant are distributed."""
     names = [variant.variant for variant in evaluation.comparison.variants]
-    return plots.difference_distribution(
-        {name: evaluation.differences(name).ravel() for name in names}
-    )
+    return plots.difference_distribution({name: evaluation.differences(name) for name in names})
 
 
 def logit_scatter(evaluation: Evaluation, variant: str, max_points: int = 2000) -> go.Figure:

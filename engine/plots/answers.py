@@ -30,22 +30,19 @@ def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
         percentile of the widest variant.
     """
     figure = go.Figure()
-    finite = {name: values[np.isfinite(values)] for name, values in differences.items()}
+    finite = {name: _finite(values) for name, values in differences.items()}
     notes = [
         f"{name}: {values.size - finite[name].size} logits are NaN or Inf"
         for name, values in differences.items()
         if finite[name].size < values.size
     ]
-    widest = max(
-        (float(np.percentile(np.abs(v), 99.9)) for v in finite.values() if v.size), default=1.0
-    )
-    edges = np.linspace(-widest or -1.0, widest or 1.0, _BINS + 1)
-    centres = (edges[1:] + edges[:-1]) / 2
-    for name, values in finite.items():
-        if not values.size:
-            continue
+    drawn = {name: values for name, values in finite.items() if values.size}
+    moved = {name: np.percentile(np.abs(values), [50, 99.9]) for name, values in drawn.items()}
+    widest = max((float(most) for _, most in moved.values()), default=0.0) or 1.0
+    for name, values in drawn.items():
         style = style_of(name)
-        counts, _ = np.histogram(values, bins=edges)
+        counts, edges = np.histogram(values, bins=_BINS, range=(-widest, widest))
+        centres = (edges[1:] + edges[:-1]) / 2
         shares = np.where(counts, counts / values.size, np.nan)
         figure.add_trace(
             go.Scatter(
@@ -65,7 +62,14 @@ def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
         height=_HEIGHT,
     )
     noted(with_legend(figure), notes)
-    return titled(figure, titles.distribution(finite))
+    return titled(
+        figure, titles.distribution({name: float(half) for name, (half, _) in moved.items()})
+    )
+
+
+def _finite(values: FloatArray) -> FloatArray:
+    good = np.isfinite(values)
+    return values.ravel() if good.all() else values[good]
 
 
 def logit_scatter(

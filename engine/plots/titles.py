@@ -40,13 +40,12 @@ def trade_off(front: Sequence[str], drawn: int) -> str:
     )
 
 
-def distribution(differences: Mapping[str, FloatArray]) -> str:
-    """How far half of the logits move, under the variants that move them most and least."""
-    halves = {
-        name: float(np.median(np.abs(values)))
-        for name, values in differences.items()
-        if values.size
-    }
+def distribution(halves: Mapping[str, float]) -> str:
+    """How far half of the logits move, under the variants that move them most and least.
+
+    Args:
+        halves: Median of the absolute differences by variant, in logits.
+    """
     if not halves:
         return "No variant gives logits that can be compared"
     least, most = min(halves, key=lambda n: halves[n]), max(halves, key=lambda n: halves[n])
