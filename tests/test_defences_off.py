@@ -50,15 +50,17 @@ def asked_twice_at_once(file: Path) -> int:
 
 
 def test_without_the_lock_it_is_done_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert asked_twice_at_once(tmp_path / "with.onnx") == 1
+    locked, unprotected = tmp_path / "with.onnx", tmp_path / "without.onnx"
+    locked.write_bytes(b"a model")
+    unprotected.write_bytes(b"another")
+    assert asked_twice_at_once(locked) == 1
 
     def unlocked(folder: Path, wait: Callable[[], None]) -> NoLock:
         folder.mkdir(parents=True, exist_ok=True)
         return NoLock()
 
     monkeypatch.setattr(run_folders, "lock_when_free", unlocked)
-    (tmp_path / "without.onnx").write_bytes(b"another")
-    assert asked_twice_at_once(tmp_path / "without.onnx") > 1
+    assert asked_twice_at_once(unprotected) > 1
 
 
 def test_without_checksums_a_damaged_file_is_handed_out(
