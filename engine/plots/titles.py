@@ -182,7 +182,7 @@ def operators(counts: Mapping[str, Mapping[str, int]]) -> str:
         return "There is no file"
     least, most = min(totals, key=lambda n: totals[n]), max(totals, key=lambda n: totals[n])
     if totals[least] == totals[most]:
-        return f"Every variant has {totals[least]} operators"
+        return f"Every variant has {totals[least]} operator{'' if totals[least] == 1 else 's'}"
     more = {
         name: count - counts[least].get(name, 0)
         for name, count in counts[most].items()

@@ -15,7 +15,7 @@ from engine.runs import Run
 from engine.sentences import FEW_PICTURES
 from engine.types import Accuracy, IntArray
 from pages.components.evaluation import Evaluation
-from pages.components.figures import kept_figure
+from pages.components.figures import show_described_figure
 from pages.components.problems import cell, plain, told
 from pages.components.variant_pills import variant_pills
 
@@ -67,16 +67,16 @@ def show_figures(comparison: Comparison, variant: str) -> None:
     every = accuracies(comparison)
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
-        st.header(plain(accuracy_sentences.mcnemar_sentence(every[variant])))
-        st.plotly_chart(
-            kept_figure(plots.accuracy_intervals, every).figure, key="accuracy_intervals"
-        )
+        headline = accuracy_sentences.mcnemar_sentence(every[variant])
+        st.header(plain(headline))
+        show_described_figure("accuracy_intervals", headline, plots.accuracy_intervals, every)
         st.caption("The dashed line is the reference. An interval that crosses it proves nothing.")
     with right.container(border=True, height="stretch"):
-        st.header(plain(accuracy_sentences.reliability_headline(every[variant], variant)))
+        headline = accuracy_sentences.reliability_headline(every[variant], variant)
+        st.header(plain(headline))
         shown = (comparison.reference, variant)
         curves = {name: every[name].reliability for name in shown}
-        st.plotly_chart(kept_figure(plots.reliability_curve, curves).figure, key="reliability")
+        show_described_figure("reliability", headline, plots.reliability_curve, curves)
         few = " So few prove little." if every[variant].pictures < FEW_PICTURES else ""
         st.caption(f"A larger mark is more pictures, {every[variant].pictures} in all.{few}")
 

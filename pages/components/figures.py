@@ -32,13 +32,62 @@ class HeadedFigure:
     figure: go.Figure
 
 
-def kept_figure(make: Callable[..., go.Figure], *made_from: Any) -> HeadedFigure:
-    """A figure, made once a session from the same: Plotly takes a while over each.
+def show_figure(key: str, make: Callable[..., go.Figure], *made_from: Any) -> None:
+    """Show a figure under the headline that its data gave it.
 
     Args:
-        make: A function of `engine.plots` or `engine.figures`.
+        key: Unique on the page; also the stem of saved files.
+        make: Makes it: a function of `engine.plots` or `engine.figures`.
         made_from: Its arguments.
     """
+    shown = _figure(make, *made_from)
+    st.header(plain(shown.headline), anchor=False)
+    _show(key, shown.figure, shown.headline)
+
+
+def show_described_figure(
+    key: str, description: str, make: Callable[..., go.Figure], *made_from: Any
+) -> None:
+    """Show a figure below words of the page's own.
+
+    Args:
+        key: Unique on the page; also the stem of saved files.
+        description: What it says, for those who do not see it.
+        make: Makes it: a function of `engine.plots` or `engine.figures`.
+        made_from: Its arguments.
+    """
+    _show(key, _figure(make, *made_from).figure, description)
+
+
+def show_picking_figure(
+    key: str, make: Callable[..., go.Figure], *made_from: Any
+) -> list[dict[str, Any]]:
+    """Show a figure whose marks can be clicked.
+
+    Args:
+        key: Unique on the page; also the stem of saved files.
+        make: Makes it: a function of `engine.plots` or `engine.figures`.
+        made_from: Its arguments.
+
+    Returns:
+        The marks that are chosen.
+    """
+    shown = _figure(make, *made_from)
+    st.header(plain(shown.headline), anchor=False)
+    picked = st.plotly_chart(
+        shown.figure,
+        key=f"figure_{key}",
+        config=_config(key),
+        alt=shown.headline,
+        on_select="rerun",
+    )
+    _saving(shown.figure, key)
+    points: list[dict[str, Any]] = picked["selection"]["points"]
+    return points
+
+
+def _figure(make: Callable[..., go.Figure], *made_from: Any) -> HeadedFigure:
+    """A figure, made once a session from the same: Plotly takes a while over each."""
     # An evaluation holds the logits of every picture, and has a key that is shorter.
     told = [key_of(one) if isinstance(one, Evaluation) else one for one in made_from]
     key = pickle.dumps((make.__module__, make.__qualname__, told))
@@ -51,45 +100,9 @@ def _kept(key: str, _make: Callable[[], go.Figure]) -> HeadedFigure:
     return HeadedFigure(plots.headline_of(figure), plots.take_title_off(figure))
 
 
-def show_figure(key: str, make: Callable[..., go.Figure], *made_from: Any) -> None:
-    """Show a figure under the headline that its data gave it.
-
-    Args:
-        key: Unique on the page; also the stem of saved files.
-        make: Makes it; see `kept_figure`.
-        made_from: What from.
-    """
-    shown = kept_figure(make, *made_from)
-    st.header(plain(shown.headline), anchor=False)
-    st.plotly_chart(shown.figure, key=f"figure_{key}", config=_config(key), alt=shown.headline)
-    _saving(shown.figure, key)
-
-
-def show_picking_figure(
-    key: str, make: Callable[..., go.Figure], *made_from: Any
-) -> list[dict[str, Any]]:
-    """Show a figure whose marks can be clicked.
-
-    Args:
-        key: Unique on the page; also the stem of saved files.
-        make: Makes it; see `kept_figure`.
-        made_from: What from.
-
-    Returns:
-        The marks that are chosen.
-    """
-    shown = kept_figure(make, *made_from)
-    st.header(plain(shown.headline), anchor=False)
-    picked = st.plotly_chart(
-        shown.figure,
-        key=f"figure_{key}",
-        config=_config(key),
-        alt=shown.headline,
-        on_select="rerun",
-    )
-    _saving(shown.figure, key)
-    points: list[dict[str, Any]] = picked["selection"]["points"]
-    return points
+def _show(key: str, figure: go.Figure, description: str) -> None:
+    st.plotly_chart(figure, key=f"figure_{key}", config=_config(key), alt=description)
+    _saving(figure, key)
 
 
 def _config(key: str) -> dict[str, Any]:

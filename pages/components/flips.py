@@ -15,7 +15,7 @@ from engine.networks.labels import label_of
 from engine.types import Flip
 from pages.components import address, jobs
 from pages.components.evaluation import Evaluation
-from pages.components.figures import kept_figure
+from pages.components.figures import show_described_figure
 from pages.components.problems import plain
 
 JOB = "flip_layers"
@@ -83,12 +83,13 @@ def explain_flips(evaluation: Evaluation, row: int, *, key: str) -> None:
 
 def _explain(evaluation: Evaluation, variant: str, flip: Flip) -> None:
     with st.container(border=True):
-        st.subheader(plain(flip_sentences.flip_headline(evaluation, variant, flip)), anchor=False)
+        headline = flip_sentences.flip_headline(evaluation, variant, flip)
+        st.subheader(plain(headline), anchor=False)
         st.markdown(plain(flip_sentences.flip_margin(evaluation, variant, flip)))
         st.markdown(plain(flip_sentences.flip_company(evaluation, flip)))
         left, right = st.columns(2, gap="medium")
         with left:
-            _show_logits(evaluation, variant, flip)
+            _show_logits(evaluation, variant, flip, headline)
         with right:
             _show_layers(evaluation, variant, flip)
         st.page_link(
@@ -98,14 +99,21 @@ def _explain(evaluation: Evaluation, variant: str, flip: Flip) -> None:
         )
 
 
-def _show_logits(evaluation: Evaluation, variant: str, flip: Flip) -> None:
+def _show_logits(evaluation: Evaluation, variant: str, flip: Flip, headline: str) -> None:
     reference = np.asarray(evaluation.comparable(evaluation.comparison.reference)[flip.index])
     logits = np.asarray(evaluation.comparable(variant)[flip.index])
     labels = tuple(
         label_of(evaluation.run.manifest.labels, index) for index in range(len(reference))
     )
-    shown = kept_figure(plots.top_logits, labels, reference, {variant: logits}, _CLASSES)
-    st.plotly_chart(shown.figure, key=f"why_logits_{variant}_{flip.index}")
+    show_described_figure(
+        f"why_logits_{variant}_{flip.index}",
+        headline,
+        plots.top_logits,
+        labels,
+        reference,
+        {variant: logits},
+        _CLASSES,
+    )
 
 
 def _show_layers(evaluation: Evaluation, variant: str, flip: Flip) -> None:
@@ -118,9 +126,15 @@ def _show_layers(evaluation: Evaluation, variant: str, flip: Flip) -> None:
         return
     known = service.stored_layers(run, variant, (picture,))
     if known is not None:
-        shown = kept_figure(plots.layer_line, known, culprits(known)[:1])
-        st.plotly_chart(shown.figure, key=f"why_layers_{variant}_{flip.index}")
-        st.markdown(plain(where_lost(known)))
+        lost = where_lost(known)
+        show_described_figure(
+            f"why_layers_{variant}_{flip.index}",
+            lost,
+            plots.layer_line,
+            known,
+            culprits(known)[:1],
+        )
+        st.markdown(plain(lost))
         return
 
     def work(job: Job[bool]) -> bool:

@@ -30,7 +30,7 @@ from engine.types import Flip, VariantComparison
 from engine.under_way import UnderWay, noted
 from pages.components import session
 from pages.components.evaluation import Evaluation
-from pages.components.figures import kept_figure
+from pages.components.figures import show_described_figure
 from pages.components.gallery import show_gallery
 from pages.components.job_button import job_button
 from pages.components.page_end import end_page
@@ -151,8 +151,9 @@ def show_layer_lines(run: Run, variants: tuple[str, str], pictures: tuple[Pictur
     """Show the layer lines of both over each other, or the button that measures them."""
     before, after = (service.stored_layers(run, variant, pictures) for variant in variants)
     if before is not None and after is not None:
-        st.plotly_chart(kept_figure(plots.layer_lines, before, after).figure, key="layer_lines")
-        st.caption(f"Over {before.pictures} of the pictures, against float32.")
+        said = f"Over {before.pictures} of the pictures, against float32."
+        show_described_figure("layer_lines", said, plots.layer_lines, before, after)
+        st.caption(said)
         return
     st.caption("Where along the network the error was taken away: half a minute to measure.")
 

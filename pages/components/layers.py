@@ -14,7 +14,7 @@ from engine.layer_errors.records import LayerError, LayerErrors
 from engine.layer_errors.stored import computes_in_integers
 from engine.runs import Run
 from pages.components import jobs
-from pages.components.figures import kept_figure
+from pages.components.figures import show_described_figure
 from pages.components.page_end import end_page
 from pages.components.problems import cell, plain
 from pages.components.variant_pills import variant_pills
@@ -144,6 +144,6 @@ def _decibels(value: float | None) -> str:
 def show_operator(layer: LayerError, variant: str) -> None:
     """Show one operator's values over its grid."""
     st.header(plain(layer.title[:1].upper() + layer.title[1:]))
-    shown = kept_figure(plots.layer_histogram, layer, variant)
-    st.plotly_chart(shown.figure, key="layer_histogram")
-    st.caption(plain(layer_sentences.histogram_caption(layer)))
+    caption = layer_sentences.histogram_caption(layer)
+    show_described_figure("layer_histogram", caption, plots.layer_histogram, layer, variant)
+    st.caption(plain(caption))

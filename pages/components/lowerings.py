@@ -11,7 +11,7 @@ from engine.jobs import Job
 from engine.lowerings import COMPARED, compare_lowerings, lowering_rows, stored_lowerings
 from engine.runs import Run
 from engine.types import Lowerings
-from pages.components.figures import kept_figure
+from pages.components.figures import show_described_figure
 from pages.components.job_button import job_button
 from pages.components.problems import plain
 
@@ -48,7 +48,8 @@ def show_lowerings(run: Run) -> None:
 
 
 def _show_found(found: Lowerings) -> None:
-    st.markdown(f"**{plain(sentences.lowering_headline(found))}**")
+    headline = sentences.lowering_headline(found)
+    st.markdown(f"**{plain(headline)}**")
     for name, side in (("onnx-tf's own handlers", found.stock), ("The NHWC lowering", found.nhwc)):
         for variant, reason in side.failures.items():
             st.info(
@@ -56,8 +57,7 @@ def _show_found(found: Lowerings) -> None:
             )
     left, right = st.columns(2, gap="medium")
     with left:
-        shown = kept_figure(plots.lowering_latency, found)
-        st.plotly_chart(shown.figure, key="lowering_latency")
+        show_described_figure("lowering_latency", headline, plots.lowering_latency, found)
     with right:
         both = [
             variant
@@ -65,9 +65,11 @@ def _show_found(found: Lowerings) -> None:
             if found.stock.artifact(variant) and found.nhwc.artifact(variant)
         ]
         if both:
-            shown = kept_figure(plots.lowering_operators, found, both[0])
-            st.plotly_chart(shown.figure, key="lowering_operators")
-            st.caption(f"Operators of {both[0]} whose number differs.")
+            description = f"Operators of {both[0]} whose number differs."
+            show_described_figure(
+                "lowering_operators", description, plots.lowering_operators, found, both[0]
+            )
+            st.caption(description)
     rows = [(row.title, row.stock, row.nhwc, row.ratio) for row in lowering_rows(found)]
     columns = ["figure", "stock", "NHWC", "stock ÷ NHWC"]
     right_aligned = {name: st.column_config.TextColumn(alignment="right") for name in columns[1:]}

@@ -10,7 +10,7 @@ from engine.jobs import Job
 from engine.mixed_precision import MixedCurve, mix, mixed_name, stored_curve, time_curve
 from engine.mixed_sentences import curve_headline, kept_sentence, monotone_sentence, worth_sentence
 from engine.runs import Run
-from pages.components.figures import kept_figure
+from pages.components.figures import show_described_figure
 from pages.components.job_button import job_button
 from pages.components.problems import plain, told
 
@@ -61,16 +61,23 @@ def _show_curve(run: Run, curve: MixedCurve, mixed: list[str]) -> None:
         key="mixed_layers",
     )
     point = next(point for point in curve.points if point.layers == layers)
-    st.markdown(f"**{plain(curve_headline(curve, point))}.**")
+    headline = curve_headline(curve, point)
+    st.markdown(f"**{plain(headline)}.**")
     by_size, by_latency = st.columns(2)
-    shown = kept_figure(plots.mixed_by_size, curve.points, layers)
-    by_size.plotly_chart(shown.figure, key="mixed_by_size")
-    if curve.latency is not None:
-        shown = kept_figure(plots.mixed_by_latency, curve.points, curve.latency, layers)
-        by_latency.plotly_chart(shown.figure, key="mixed_by_latency")
-        by_latency.caption(f"On {plain(curve.latency.host)}.")
-    else:
-        with by_latency:
+    with by_size:
+        show_described_figure("mixed_by_size", headline, plots.mixed_by_size, curve.points, layers)
+    with by_latency:
+        if curve.latency is not None:
+            show_described_figure(
+                "mixed_by_latency",
+                headline,
+                plots.mixed_by_latency,
+                curve.points,
+                curve.latency,
+                layers,
+            )
+            st.caption(f"On {plain(curve.latency.host)}.")
+        else:
             _offer_timing(run, mixed[-1])
     for sentence in (worth_sentence(curve, point), monotone_sentence(curve)):
         if sentence is not None:

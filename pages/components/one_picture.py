@@ -11,7 +11,7 @@ from engine import plots
 from engine.networks.labels import label_of
 from pages.components import address
 from pages.components.evaluation import Evaluation
-from pages.components.figures import kept_figure
+from pages.components.figures import show_described_figure
 from pages.components.problems import plain
 
 
@@ -59,5 +59,8 @@ def show_picture(evaluation: Evaluation, row: int) -> None:
         variant.variant: np.asarray(evaluation.comparable(variant.variant)[row])
         for variant in comparison.variants
     }
-    shown = kept_figure(plots.top_logits, labels, reference, rows)
-    right.plotly_chart(shown.figure, key=f"top_logits_{row}")
+    description = f"The largest logits of {picture.name} in {comparison.reference} and variants."
+    with right:
+        show_described_figure(
+            f"top_logits_{row}", description, plots.top_logits, labels, reference, rows
+        )

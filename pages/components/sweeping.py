@@ -18,7 +18,7 @@ from engine.sweeps.sentences import enough_sentence, method_sentence, notes
 from engine.sweeps.stored import newest_sweep, stored_sweep
 from engine.sweeps.sweeping import basis_of, own_calibration, sweep
 from pages.components import jobs
-from pages.components.figures import kept_figure
+from pages.components.figures import show_described_figure
 from pages.components.problems import plain, show_problem
 
 JOB = "sweep"
@@ -125,9 +125,9 @@ def found_for(run: Run, plan: Plan | None) -> Sweep | None:
 def show_sweep(found: Sweep, recipe: str) -> None:
     """Show the plot and the table of one recipe."""
     with st.container(border=True):
-        # The figure's title is the page's.
-        shown = kept_figure(plots.calibration_counts, found, recipe)
-        st.plotly_chart(shown.figure, key="calibration_counts")
+        show_described_figure(
+            "calibration_counts", headline(found, recipe), plots.calibration_counts, found, recipe
+        )
         st.caption(
             "Mean over the choices of pictures, with their standard deviation. Enough is the "
             "number from which on no choice's rms is more than 5 % (its KL divergence 10 %) above "

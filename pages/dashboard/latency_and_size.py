@@ -6,7 +6,7 @@ from engine import formats, plots, sentences
 from engine.overview_sentences import timing_note
 from engine.timings import stored_latency, stored_timings
 from pages.components import jobs
-from pages.components.figures import kept_figure, show_figure
+from pages.components.figures import show_described_figure, show_figure
 from pages.components.measuring import measure_controls
 from pages.components.problems import no_run_yet, plain
 from pages.components.session import current_run
@@ -43,16 +43,20 @@ with st.container(border=True):
 if timings := stored_timings(run):
     with st.container(border=True):
         show_figure("threads", plots.latency_violins, timings)
-if timed is not None and timed.profiled:
+unprofiled = [entry for entry in timed.entries if entry.unprofiled] if timed is not None else []
+if timed is not None and (timed.profiled or unprofiled):
     with st.container(border=True):
-        show_figure("operator_times", plots.operator_times, timed)
-        for entry in timed.entries:
-            if entry.unprofiled:
-                st.caption(plain(f"{entry.variant} is not in it. {entry.unprofiled}"))
+        if timed.profiled:
+            show_figure("operator_times", plots.operator_times, timed)
+        else:
+            st.header("The operators of no variant could be timed")
+        for entry in unprofiled:
+            st.caption(plain(f"Not {entry.variant}. {entry.unprofiled}"))
 with st.container(border=True):
     show_figure("operators", plots.operator_counts, run.artifacts)
 if timed is not None:
     with st.expander("Every sample, in the order taken", icon=":material/scatter_plot:"):
-        st.plotly_chart(kept_figure(plots.latency_samples, timed).figure)
         slowest = max(timed.entries, key=lambda entry: entry.p90_ms)
-        st.caption(f"Slowest tenth: {slowest.variant}, {formats.milliseconds(slowest.p90_ms)}.")
+        said = f"Slowest tenth: {slowest.variant}, {formats.milliseconds(slowest.p90_ms)}."
+        show_described_figure("latency_samples", said, plots.latency_samples, timed)
+        st.caption(said)

@@ -5,7 +5,7 @@ import streamlit as st
 from engine import layer_sentences, plots
 from engine.timings import latency_shares
 from pages.components import layers
-from pages.components.figures import kept_figure
+from pages.components.figures import show_described_figure
 from pages.components.improving import link_to_improve
 from pages.components.picture_source import choose_pictures
 from pages.components.problems import no_run_yet, plain
@@ -22,12 +22,13 @@ with st.expander(f"Pictures ({len(pictures())})", icon=":material/photo_library:
     shown = choose_pictures()
 with headline:
     found = layers.layers_or_wait(run, variant, shown)
-    st.title(plain(layer_sentences.layers_headline(found)))
+    said = layer_sentences.layers_headline(found)
+    st.title(plain(said))
 count.caption(f"{found.pictures} pictures")
 named = layer_sentences.culprits(found)[:3]
 with st.container(border=True):
     st.header("Signal over error, from input to logits")
-    st.plotly_chart(kept_figure(plots.layer_line, found, named).figure, key="layer_line")
+    show_described_figure("layer_line", said, plots.layer_line, found, named)
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     st.header("Who loses most")
