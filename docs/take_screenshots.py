@@ -23,7 +23,7 @@ from engine.runs import Run
 from engine.service import Foreground
 from engine.store import HOME_VARIABLE, SAMPLE_IMAGES
 from pages.components.story import CHAPTERS
-from tests.browser import chromium, dashboard
+from tests.browser import chromium, dashboard, wait_until_settled
 
 ROOT = Path(__file__).parent.parent
 PAGES = tuple(known.stem for known in CHAPTERS)
@@ -31,6 +31,8 @@ WIDTHS = {1440: 1000, 390: 844}
 THEMES = ("light", "dark")
 IMAGES = ROOT / "docs" / "images"
 SHOWN = ("overview", "predictions", "layers")
+FLIP = "flip.png"
+PLOTS_DRAWN_MS = 1_500
 ADDRESSES = {CHAPTERS[0].stem: ""}  # the first page has none of its own
 
 
@@ -45,18 +47,27 @@ def take(browser: Browser, address: str, folder: Path) -> None:
             tab = context.new_page()
             for name in PAGES:
                 tab.goto(f"{address}/{ADDRESSES.get(name, name)}")
-                tab.get_by_role("heading", level=1).first.wait_for(timeout=120_000)
-                tab.wait_for_timeout(2_500)
-                for waiting in ("stSkeleton", "stSpinner", "stProgress"):
-                    tab.get_by_test_id(waiting).first.wait_for(state="hidden", timeout=120_000)
+                wait_until_settled(tab)
                 tall = tab.evaluate(
                     "document.querySelector('[data-testid=stMain]')?.scrollHeight ?? 0"
                 )
                 tab.set_viewport_size({"width": width, "height": max(height, min(tall, 3_500))})
-                tab.wait_for_timeout(1_200)
+                tab.wait_for_timeout(PLOTS_DRAWN_MS)
                 tab.screenshot(path=folder / f"{name}_{width}_{theme}.png")
                 tab.set_viewport_size({"width": width, "height": height})
             context.close()
+
+
+def take_flip(browser: Browser, address: str, run: Run, folder: Path) -> None:
+    """Photograph the explanation of a flip."""
+    flips = ((side.variant, side.flips) for side in engine.compare(run, SAMPLE_IMAGES).variants)
+    variant, (flip, *_) = next((name, found) for name, found in flips if found)
+    digest = pictures_in(SAMPLE_IMAGES)[flip.index].sha256[:12]
+    tab = browser.new_page(viewport={"width": 1440, "height": 1000})
+    tab.goto(f"{address}/predictions?flip={variant}:{digest}")
+    wait_until_settled(tab)
+    tab.wait_for_timeout(PLOTS_DRAWN_MS)
+    tab.locator("[class*=st-key-explanation_]").screenshot(path=folder / FLIP)
 
 
 def _sweep(run: Run, home: Path) -> None:
@@ -82,10 +93,12 @@ def show_in_documentation(folder: Path) -> None:
         with Image.open(folder / f"{name}_1440_light.png") as whole:
             small = whole.convert("RGB").crop((0, 0, 1440, 1000)).quantize(256)
         small.save(IMAGES / f"{name}.png", optimize=True)
+    with Image.open(folder / FLIP) as whole:
+        whole.convert("RGB").quantize(256).save(IMAGES / FLIP, optimize=True)
 
 
-def make_everything(home: Path) -> None:
-    """Fill a store with a run that has all there is to show."""
+def make_everything(home: Path) -> Run:
+    """A run that has all there is to show, in a store."""
     run = engine.mix(engine.improve(engine.convert(calibration_count=32), "int8"), layers=6)
     time_curve(run, "int8_mixed(k=6)", Foreground())
     engine.latency(run, rounds=20)
@@ -94,6 +107,7 @@ def make_everything(home: Path) -> None:
     engine.deploy(run, "int8", SAMPLE_IMAGES)
     for variant in ("int8", "int8_optimized"):
         engine.layers(run, variant, SAMPLE_IMAGES)
+    return run
 
 
 def main(folder: Path) -> None:
@@ -101,9 +115,10 @@ def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         os.environ[HOME_VARIABLE] = home
-        make_everything(Path(home))
+        run = make_everything(Path(home))
         with dashboard(Path(home)) as address, chromium() as browser:
             take(browser, address, folder)
+            take_flip(browser, address, run, folder)
     show_in_documentation(folder)
 
 

@@ -82,7 +82,7 @@ def explain_flips(evaluation: Evaluation, row: int, *, key: str) -> None:
 
 
 def _explain(evaluation: Evaluation, variant: str, flip: Flip) -> None:
-    with st.container(border=True):
+    with st.container(border=True, key=f"explanation_{variant}_{flip.index}"):
         headline = flip_sentences.flip_headline(evaluation, variant, flip)
         st.subheader(plain(headline), anchor=False)
         st.markdown(plain(flip_sentences.flip_margin(evaluation, variant, flip)))

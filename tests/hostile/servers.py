@@ -53,15 +53,21 @@ class Server:
 
     def kill(self) -> None:
         """End it at once, as a machine without memory would."""
-        workers = self.workers()
+        family = self.family()
         with suppress(ProcessLookupError):
             self._process.kill()
         self._process.wait(20)
-        _, alive = psutil.wait_procs(workers, timeout=10)
+        _, alive = psutil.wait_procs(family, timeout=10)
         assert not alive, "a worker outlived its server"
 
     def workers(self) -> list[psutil.Process]:
-        """The processes that it started."""
+        """The processes that it started, each with its enclosure where there is one."""
+        with suppress(psutil.NoSuchProcess):
+            return list(self.process.children())
+        return []
+
+    def family(self) -> list[psutil.Process]:
+        """Its workers and everything that they started."""
         with suppress(psutil.NoSuchProcess):
             return list(self.process.children(recursive=True))
         return []
@@ -73,9 +79,9 @@ class Server:
 
         def halt() -> None:
             while not over.wait(0.05):
-                for worker in self.workers():
+                for process in self.family():
                     with suppress(psutil.NoSuchProcess):
-                        worker.suspend()
+                        process.suspend()
 
         thread = threading.Thread(target=halt)
         thread.start()
@@ -84,8 +90,8 @@ class Server:
         finally:
             over.set()
             thread.join()
-            for worker in self.workers():
-                worker.resume()
+            for process in self.family():
+                process.resume()
 
     def resident(self) -> int:
         """Bytes of memory that the server alone holds."""

@@ -32,10 +32,10 @@ def test_eight_hours_of_clicks(own_store: Path, scaled: Callable[[int], int], no
                 assert "exception {" not in shown
 
         click(WARM)
-        memory, handles, workers = server.resident(), server.handles(), len(server.workers())
+        memory, handles, family = server.resident(), server.handles(), len(server.family())
         click(count)
         grown, more = server.resident() - memory, server.handles() - handles
-        assert len(server.workers()) <= workers
+        assert len(server.family()) <= family
         assert "Traceback" not in server.said.read_text()
         assert more <= 5
         assert grown < 50 * MB
