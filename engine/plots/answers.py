@@ -11,6 +11,7 @@ from engine import formats
 from engine.palette import NEUTRAL, style_of
 from engine.plots import titles
 from engine.plots.frame import LINE, framed, noted, rows_height, titled, with_legend
+from engine.plots.quantiles import nearest_rank
 from engine.text_files import figure_text
 from engine.types import FloatArray
 
@@ -37,11 +38,15 @@ def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
         if finite[name].size < values.size
     ]
     drawn = {name: values for name, values in finite.items() if values.size}
-    moved = {name: np.percentile(np.abs(values), [50, 99.9]) for name, values in drawn.items()}
-    widest = max((float(most) for _, most in moved.values()), default=0.0) or 1.0
+    halves, widest = {}, 0.0
+    for name, values in drawn.items():
+        apart = np.abs(values)
+        halves[name] = nearest_rank(apart, 0.5)
+        widest = max(widest, nearest_rank(apart, 0.999))
+    reach = widest or 1.0
     for name, values in drawn.items():
         style = style_of(name)
-        counts, edges = np.histogram(values, bins=_BINS, range=(-widest, widest))
+        counts, edges = np.histogram(values, bins=_BINS, range=(-reach, reach))
         centres = (edges[1:] + edges[:-1]) / 2
         shares = np.where(counts, counts / values.size, np.nan)
         figure.add_trace(
@@ -62,9 +67,7 @@ def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
         height=_HEIGHT,
     )
     noted(with_legend(figure), notes)
-    return titled(
-        figure, titles.distribution({name: float(half) for name, (half, _) in moved.items()})
-    )
+    return titled(figure, titles.distribution(halves))
 
 
 def _finite(values: FloatArray) -> FloatArray:
@@ -81,7 +84,8 @@ def logit_scatter(
         reference: Logits of shape (pictures, classes).
         logits: Logits of the variant, the same shape.
         variant: Its name.
-        max_points: Logits drawn at the most: the ones that differ most, then an even choice.
+        max_points: Logits drawn at the most: the ones that differ most, then a random choice,
+            the same every time.
 
     Returns:
         Dots around the identity line.
@@ -92,10 +96,12 @@ def logit_scatter(
     x, y = x[good], y[good]
     sentence = titles.scatter(variant, y - x)
     if x.size > max_points:
-        order = np.argsort(-np.abs(y - x), kind="stable")
-        rest = order[max_points // 4 :]
-        even = rest[np.linspace(0, rest.size - 1, max_points - max_points // 4).astype(int)]
-        keep = np.concatenate([order[: max_points // 4], even])
+        furthest = max_points // 4
+        order = np.argpartition(-np.abs(y - x), furthest)
+        rest = np.random.default_rng(0).choice(
+            order[furthest:], max_points - furthest, replace=False, shuffle=False
+        )
+        keep = np.concatenate([order[:furthest], rest])
         x, y = x[keep], y[keep]
     style = style_of(variant)
     mark = go.Scatter if x.size <= _DRAWN_AS_SHAPES else go.Scattergl

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from engine import formats
 from engine.operator_kinds import left_share, time_by_kind
+from engine.plots.quantiles import nearest_rank
 from engine.types import FloatArray, Latency, OperatorTime, Stage
 from engine.wording import counted, listed, number
 
@@ -66,7 +67,7 @@ def scatter(variant: str, differences: FloatArray) -> str:
     apart = np.abs(differences)
     if apart.max() == 0:
         return f"No difference found: every logit of {variant} is that of the reference"
-    low, high = (formats.logits(float(value)) for value in (np.percentile(apart, 95), apart.max()))
+    low, high = map(formats.logits, (nearest_rank(apart, 0.95), float(apart.max())))
     return (
         f"{variant} keeps 95 % of the logits within {low} of the line, the furthest within {high}"
     )

@@ -8,6 +8,7 @@ from engine.timings import stored_latency, stored_timings
 from pages.components import jobs
 from pages.components.figures import show_described_figure, show_figure
 from pages.components.measuring import measure_controls
+from pages.components.operator_times import show_operator_times
 from pages.components.problems import no_run_yet, plain
 from pages.components.session import current_run
 from pages.components.trade_off import show_trade_off
@@ -43,15 +44,8 @@ with st.container(border=True):
 if timings := stored_timings(run):
     with st.container(border=True):
         show_figure("threads", plots.latency_violins, timings)
-unprofiled = [entry for entry in timed.entries if entry.unprofiled] if timed is not None else []
-if timed is not None and (timed.profiled or unprofiled):
-    with st.container(border=True):
-        if timed.profiled:
-            show_figure("operator_times", plots.operator_times, timed)
-        else:
-            st.header("The operators of no variant could be timed")
-        for entry in unprofiled:
-            st.caption(plain(f"Not {entry.variant}. {entry.unprofiled}"))
+if timed is not None:
+    show_operator_times(timed)
 with st.container(border=True):
     show_figure("operators", plots.operator_counts, run.artifacts)
 if timed is not None:
