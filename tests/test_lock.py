@@ -1,8 +1,10 @@
-"""The lock holds what requirements.txt pins, with a hash each."""
+"""The lock holds what requirements.txt pins, with a hash each; what is installed fits together."""
 
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -23,3 +25,11 @@ def test_every_pin_is_locked_at_its_version() -> None:
 def test_every_package_has_a_hash() -> None:
     text = (ROOT / "requirements.lock").read_text()
     assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}\n", text)) == len(pins("requirements.lock"))
+
+
+def test_the_packages_fit_together_but_for_the_one_that_no_python_after_3_11_has() -> None:
+    asked = [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"]
+    told = subprocess.run(asked, capture_output=True, text=True, check=False)
+    assert told.stdout.splitlines() == [
+        "onnx-tf 1.10.0 requires tensorflow-addons, which is not installed."
+    ]
