@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import threading
 from dataclasses import replace
@@ -25,6 +26,7 @@ from engine.errors import FileError, JobCancelled, OptionError, WorkerDied
 from engine.file_kinds import kind_of
 from engine.jobs import Worker
 from engine.limits import LIMITS
+from engine.locks import alone_in
 from engine.requests import TRYING, InspectRequest
 from engine.runs import ALSO, LATENCY, ONNX_COLUMN, Run
 from engine.types import ORIGINAL, AddedFile, Artifact, Latency, Progress
@@ -94,31 +96,45 @@ def add_file(run: Run, name: str, file: Path, host: Host, *, origin: str | None 
     """
     check_name(name)
     _check_head(name, file)
-    known = {added.artifact.variant.lower(): added.artifact for added in run.added}
-    old = known.get(name.lower())
+    old = _named_alike(run, name)
     same = old is not None and old.variant == name and _digest(file) == old.sha256
     if old is not None and same and old.file not in run.damaged():
         return run
     place = run.folder / ALSO
     place.mkdir(exist_ok=True)
-    aside = place / f".{name}.{os.getpid()}.tflite"
+    aside = place / f".{name}.{secrets.token_hex(8)}.tflite"
     try:
         with told_of_the_disk(f"Adding {name}"):
             shutil.copyfile(file, aside)
             sync(aside)
-        card = _tried(run, name, aside, host)
-        if old is not None:
-            remove_file(run, old.variant)
-        os.replace(aside, run.folder / card.file)
+        added = AddedFile(
+            artifact=_tried(run, name, aside, host),
+            origin=origin or file.name,
+            added_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        )
+        with told_of_the_disk(f"Adding {name}"), alone_in(place):
+            _put(run.folder, added, aside)
     finally:
         aside.unlink(missing_ok=True)
-    added = AddedFile(
-        artifact=card,
-        origin=origin or file.name,
-        added_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
-    )
-    write_kept(place / f"{name}.json", msgspec.json.format(msgspec.json.encode(added), indent=2))
     return Run.open(run.folder)
+
+
+def _put(run: Path, added: AddedFile, file: Path) -> None:
+    """Give a file its place in a run, and take the one of that name out."""
+    name = added.artifact.variant
+    # Others may have added one of this name while the file was tried.
+    old = _named_alike(Run.open(run), name)
+    if old is not None:
+        _drop(run, old.variant)
+    os.replace(file, run / added.artifact.file)
+    note = msgspec.json.format(msgspec.json.encode(added), indent=2)
+    write_kept(run / ALSO / f"{name}.json", note)
+
+
+def _named_alike(run: Run, name: str) -> Artifact | None:
+    """The added file whose name is the same to a file system that does not mind case."""
+    cards = (added.artifact for added in run.added)
+    return next((card for card in cards if card.variant.lower() == name.lower()), None)
 
 
 def remove_file(run: Run, name: str) -> Run:
@@ -142,13 +158,18 @@ def remove_file(run: Run, name: str) -> Run:
             expected="one of " + (", ".join(names) or "(no file was added to this run)"),
             todo="Name one of these; variants made here stay.",
         )
-    drop_kept(run.folder / ALSO / f"{name}.json")
-    (run.folder / ALSO / f"{name}.tflite").unlink(missing_ok=True)
-    for file in (run.folder / LATENCY).glob("threads-*.json"):
+    with told_of_the_disk(f"Removing {name}"), alone_in(run.folder / ALSO):
+        _drop(run.folder, name)
+    return Run.open(run.folder)
+
+
+def _drop(run: Path, name: str) -> None:
+    drop_kept(run / ALSO / f"{name}.json")
+    (run / ALSO / f"{name}.tflite").unlink(missing_ok=True)
+    for file in (run / LATENCY).glob("threads-*.json"):
         timed = msgspec.json.decode(file.read_bytes(), type=Latency)
         kept = tuple(entry for entry in timed.entries if entry.variant != name)
         write_kept(file, msgspec.json.encode(replace(timed, entries=kept)))
-    return Run.open(run.folder)
 
 
 def _check_head(name: str, file: Path) -> None:

@@ -92,6 +92,23 @@ def lock_when_free(folder: Path, wait: Callable[[], None]) -> FolderLock:
 
 
 @contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Wait for a folder, and keep others who ask for it the same way waiting meanwhile.
+
+    Args:
+        folder: Made where it is not there.
+
+    Raises:
+        OSError: It cannot be made, or the system has no such locks here.
+    """
+    lock = lock_when_free(folder, lambda: None)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
 def in_use(folder: Path) -> Iterator[None]:
     """Keep a folder from being let go while the context lasts."""
     lock = None

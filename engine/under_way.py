@@ -17,7 +17,7 @@ from pathlib import Path
 import msgspec
 
 from engine.checksums import read_kept, write_kept
-from engine.locks import lock_when_free, try_lock
+from engine.locks import alone_in, try_lock
 from engine.requests import ConvertRequest
 from engine.store import folder, limits
 
@@ -64,13 +64,12 @@ def noted(work: UnderWay) -> Iterator[None]:
         StorageError: The disk is full.
     """
     place = folder("jobs") / secrets.token_hex(16)
-    lock = lock_when_free(place, lambda: None)
-    try:
-        write_kept(place / _NOTE, msgspec.json.encode(work))
-        yield
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-        lock.release()
+    with alone_in(place):
+        try:
+            write_kept(place / _NOTE, msgspec.json.encode(work))
+            yield
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
 
 
 def interrupted(owner: str) -> tuple[Interrupted, ...]:

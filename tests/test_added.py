@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +19,10 @@ from engine.added import add_file, check_name, name_for, remove_file
 from engine.cli.main import main
 from engine.errors import FileError, OptionError
 from engine.images import pictures_in
-from engine.runs import Run
+from engine.runs import ALSO, Run
 from engine.timings import stored_latency
-from engine.types import Progress
-from tests.made_up import latency
+from engine.types import Artifact, Progress
+from tests.made_up import artifact, latency
 from tests.tiny_run import CLASSES, SIDE, STEP, tiny_run
 from tests.tiny_tflite import reshape_file
 
@@ -205,3 +208,30 @@ def test_on_the_command_line(
     assert main([*compare, "--also", "theirs=/nowhere.tflite"]) == 2
     assert main(["files", *words, "--remove", "theirs"]) == 0
     assert main(["files", *words, "--remove", "theirs"]) == 2
+
+
+def test_two_who_add_a_file_of_one_name_at_once_get_one_of_them_whole(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both_are_there = threading.Barrier(2, timeout=60)
+
+    def tried(run: Run, name: str, file: Path, host: object) -> Artifact:
+        content = file.read_bytes()
+        both_are_there.wait()
+        assert file.read_bytes() == content
+        card = replace(artifact(name, len(content)), file=f"{ALSO}/{name}.tflite")
+        return replace(card, sha256=hashlib.sha256(content).hexdigest())
+
+    monkeypatch.setattr(added, "_tried", tried)
+    files = [
+        reshape_file(tmp_path / f"{dtype}.tflite", NHWC, dtype=dtype, scale=scale)
+        for dtype, scale in (("float32", None), ("int8", STEP))
+    ]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda file: add_file(run, "theirs", file, HOST), files))
+    (found,) = Run.open(run.folder).added
+    content = (run.folder / found.artifact.file).read_bytes()
+    assert found.artifact.sha256 == hashlib.sha256(content).hexdigest()
+    assert found.origin in {file.name for file in files}
+    assert (tmp_path / found.origin).read_bytes() == content
+    assert not list((run.folder / ALSO).glob(".*"))
