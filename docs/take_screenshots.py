@@ -90,10 +90,13 @@ def show_in_documentation(folder: Path) -> None:
     """Cut the pictures of README and documentation out of the screenshots."""
     for name in SHOWN:
         with Image.open(folder / f"{name}_1440_light.png") as whole:
-            small = whole.convert("RGB").crop((0, 0, 1440, 1000)).quantize(256)
-        small.save(IMAGES / f"{name}.png", optimize=True)
+            _save_small(whole.crop((0, 0, 1440, 1000)), f"{name}.png")
     with Image.open(folder / FLIP) as whole:
-        whole.convert("RGB").quantize(256).save(IMAGES / FLIP, optimize=True)
+        _save_small(whole, FLIP)
+
+
+def _save_small(picture: Image.Image, name: str) -> None:
+    picture.convert("RGB").quantize(256).save(IMAGES / name, optimize=True)
 
 
 def make_everything(home: Path) -> Run:

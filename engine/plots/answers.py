@@ -94,10 +94,11 @@ def logit_scatter(
     good = np.isfinite(x) & np.isfinite(y)
     notes = [] if good.all() else [f"{int((~good).sum())} logits are NaN or Inf"]
     x, y = x[good], y[good]
-    sentence = titles.scatter(variant, y - x)
+    differences = y - x
+    sentence = titles.scatter(variant, differences)
     if x.size > max_points:
         furthest = max_points // 4
-        order = np.argpartition(-np.abs(y - x), furthest)
+        order = np.argpartition(-np.abs(differences), furthest)
         rest = np.random.default_rng(0).choice(
             order[furthest:], max_points - furthest, replace=False, shuffle=False
         )

@@ -125,9 +125,8 @@ def found_for(run: Run, plan: Plan | None) -> Sweep | None:
 def show_sweep(found: Sweep, recipe: str) -> None:
     """Show the plot and the table of one recipe."""
     with st.container(border=True):
-        show_described_figure(
-            "calibration_counts", headline(found, recipe), plots.calibration_counts, found, recipe
-        )
+        said = enough_sentence(found, recipe)
+        show_described_figure("calibration_counts", said, plots.calibration_counts, found, recipe)
         st.caption(
             "Mean over the choices of pictures, with their standard deviation. Enough is the "
             "number from which on no choice's rms is more than 5 % (its KL divergence 10 %) above "
