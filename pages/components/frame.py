@@ -8,7 +8,7 @@ from engine.runs import Run
 from engine.upkeep import UPKEEP
 from pages.components import session
 from pages.components.address import read_address
-from pages.components.preloading import preload_plotly
+from pages.components.preloading import preload_scripts
 
 
 def show_frame() -> None:
@@ -18,7 +18,7 @@ def show_frame() -> None:
     read_address()
     run = session.current_run()
     with st.sidebar:
-        preload_plotly()
+        preload_scripts()
         if run is None:
             st.caption("No run yet")
             return

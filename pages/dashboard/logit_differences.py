@@ -11,7 +11,8 @@ from pages.components.one_picture import choose_picture, show_picture
 from pages.components.problems import plain
 from pages.components.variant_pills import variant_pills
 
-MOST_ROWS = 40
+MOST_ROWS = 25
+MOST_DOTS = 1000
 
 evaluation = evaluation_or_wait()
 comparison = evaluation.comparison
@@ -26,7 +27,7 @@ left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     show_figure("margins", figures.margin_loss, comparison, shown)
 with right.container(border=True, height="stretch"):
-    show_figure("scatter", figures.logit_scatter, evaluation, shown)
+    show_figure("scatter", figures.logit_scatter, evaluation, shown, MOST_DOTS)
 if len(comparison.variant(shown).flips) > 1:
     with st.container(border=True):
         show_figure("changed", figures.changed_classes, evaluation, shown)

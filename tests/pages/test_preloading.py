@@ -1,4 +1,4 @@
-"""Plotly is fetched before a page needs it."""
+"""What draws plots and tables is fetched before a page needs it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,26 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from pages.components.preloading import plotly_script
+from pages.components.preloading import drawing_scripts
 from tests.browser import CHROMIUM, chromium, dashboard
 
 
-def test_streamlit_has_one_script_that_draws_plots() -> None:
-    """Where this fails, Streamlit named it anew: plots work, but the first one comes later."""
-    assert plotly_script() is not None
+def test_streamlit_has_one_script_each() -> None:
+    """Where this fails, Streamlit named them anew: pages work, but the first plot comes later."""
+    assert len(drawing_scripts()) == 2
 
 
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_a_page_without_plots_fetches_what_draws_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", drawing_scripts())
+def test_a_page_without_plots_and_tables_fetches_what_draws_them(tmp_path: Path, name: str) -> None:
     with dashboard(tmp_path / "home") as address, chromium() as browser:
         page = browser.new_page()
-        with page.expect_response(f"**/static/js/{plotly_script()}") as fetched:
+        with page.expect_response(f"**/static/js/{name}") as fetched:
             page.goto(f"{address}/convert")
         assert fetched.value.ok
-        expect(page.locator(".stPlotlyChart")).to_have_count(0)
+        expect(page.locator(".stPlotlyChart, .stDataFrame")).to_have_count(0)
         script = page.locator("[data-testid=stSidebar] .stHtml")
         expect(script).to_have_count(1)
         expect(script).to_be_hidden()
