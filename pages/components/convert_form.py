@@ -8,22 +8,19 @@ from pathlib import Path
 import streamlit as st
 
 from engine import sandbox, service
-from engine.converters.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
 from engine.converters.recipes import RECIPES
 from engine.glossary import meaning
 from engine.limits import models_note
-from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_MODEL,
     CalibrationChoice,
     ConvertRequest,
     ModelChoice,
-    PreprocessChoice,
 )
-from engine.types import LAYOUTS, LOWERINGS, Layout, LoweringName
 from pages.components import jobs, session
-from pages.components.page_end import end_page, page_on_show
+from pages.components.conversion_settings import preprocessing, translation
+from pages.components.page_end import page_on_show
 from pages.components.problems import plain, told
 from pages.components.sharing import shared
 from pages.components.uploaded_pictures import uploaded_pictures
@@ -31,7 +28,6 @@ from pages.components.uploaded_pictures import uploaded_pictures
 CATALOGUE, ONNX = "From the catalogue", "My ONNX file"
 TRAINED, CHECKPOINT, RANDOM = "Trained", "My checkpoint", "Random"
 DEMO, UPLOAD, FOLDER = "Crops of the sample images", "My pictures", "A folder on this machine"
-_OWN = "the model's own"
 _UPLOADED = "qlab_uploaded_"
 
 
@@ -60,8 +56,8 @@ def convert_form() -> ConvertRequest | None:
             key="convert_variants",
         )
         with st.expander("Preprocessing and operator set", icon=":material/tune:"):
-            preprocess = _preprocessing()
-            opset, lowering, input_layout, allow_flex = _translation(
+            preprocess = preprocessing()
+            opset, lowering, input_layout, allow_flex = translation(
                 own_file=model is not None and model.onnx is not None
             )
     if model is None or calibration is None:
@@ -218,100 +214,3 @@ def _uploaded_folder() -> str | None:
             st.session_state[_UPLOADED + "calibration"] = str(session.keep_folder(kept))
     found: str | None = st.session_state.get(_UPLOADED + "calibration")
     return found
-
-
-def _preprocessing() -> PreprocessChoice:
-    one, two, three, four = st.columns(4)
-    size = one.number_input(
-        "Input size, px", 1, 2048, None, placeholder=_OWN, key="pre_size", persist_state="session"
-    )
-    resize_size = one.number_input(
-        "Shorter side, px",
-        1,
-        4096,
-        None,
-        placeholder=_OWN,
-        key="pre_short",
-        persist_state="session",
-    )
-    resize = two.selectbox(
-        "Resize", RESIZE_RULES, None, placeholder=_OWN, key="pre_resize", persist_state="session"
-    )
-    interpolation = two.selectbox(
-        "Interpolation",
-        INTERPOLATIONS,
-        None,
-        placeholder=_OWN,
-        key="pre_inter",
-        persist_state="session",
-    )
-    mean = three.text_input("Mean", placeholder=_OWN, key="pre_mean", persist_state="session")
-    std = three.text_input("Std", placeholder=_OWN, key="pre_std", persist_state="session")
-    order = four.selectbox(
-        "Channel order",
-        CHANNEL_ORDERS,
-        None,
-        placeholder=_OWN,
-        key="pre_order",
-        persist_state="session",
-    )
-    return PreprocessChoice(
-        input_size=size,
-        resize=resize,
-        resize_size=resize_size,
-        interpolation=interpolation,
-        channel_order=order,
-        mean=_triple("Mean", mean),
-        std=_triple("Std", std),
-    )
-
-
-def _translation(*, own_file: bool) -> tuple[int | None, LoweringName, Layout, bool]:
-    one, two, three, four = st.columns(4, vertical_alignment="bottom")
-    opset = one.number_input(
-        "ONNX opset",
-        LOWEST_OPSET,
-        HIGHEST_OPSET,
-        None,
-        placeholder="the file's own" if own_file else "lowest that works",
-        disabled=own_file,
-        key="opset",
-        persist_state="session",
-    )
-    lowering = two.selectbox(
-        "Lowering",
-        LOWERINGS,
-        key="lowering",
-        persist_state="session",
-        help="nhwc: our translation, without needless transposes. stock: onnx-tf's own.",
-    )
-    layout = three.selectbox(
-        "Input layout",
-        LAYOUTS,
-        key="input_layout",
-        persist_state="session",
-        help="NHWC is how phone code feeds pictures; NCHW costs a transpose.",
-    )
-    allow_flex = four.toggle(
-        "Allow SELECT_TF",
-        key="flex",
-        persist_state="session",
-        help="TensorFlow operators outside TFLite's own, only where a model needs them: the app "
-        "then ships a larger runtime.",
-    )
-    return None if own_file else opset, lowering, layout, allow_flex
-
-
-def _triple(name: str, text: str) -> tuple[float, float, float] | None:
-    if not text.strip():
-        return None
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) == 1:
-        numbers *= 3
-    if len(numbers) != 3:
-        st.warning(f"{name}: three numbers with commas, such as 0.485, 0.456, 0.406.")
-        end_page()
-    return numbers[0], numbers[1], numbers[2]
