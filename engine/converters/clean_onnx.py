@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import traceback
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.converters.onnx_patterns import fuse
+from engine.converters.onnxslim_import import import_onnxslim
 
 if TYPE_CHECKING:
     import onnx
@@ -41,8 +42,7 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Inputs are of fixed size, so a graph that still asks for a shape has constants left to fold.
     """
-    import onnxslim
-
+    onnxslim: Any = import_onnxslim()
     while True:
         slim: onnx.ModelProto = onnxslim.slim(model)
         asks = any(node.op_type == "Shape" for node in slim.graph.node)

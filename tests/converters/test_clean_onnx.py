@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import numpy as np
+import onnx.parser
+import onnxruntime
+
+from engine.converters.clean_onnx import cleaned
+
+# As torch writes pad(picture, (0, width - 1, 0, 0)) for pictures of any size.
+PADDED_BY_ITS_SIZE = """
+<ir_version: 8, opset_import: ["": 13]>
+padded (float[1, 3, 5, 6] picture) => (float[1, 3, 5, 11] padded)
+<int64 three = {3}, int64[1] first = {0}, int64[1] one = {1}, int64[6] nothing = {0, 0, 0, 0, 0, 0},
+ int64[2] pairs = {-1, 2}, int64[1] last = {-1}, int64[1] beyond = {-9223372036854775807},
+ int64[1] flat = {-1}>
+{
+  positive = Relu(picture)
+  shape = Shape(positive)
+  width = Gather(shape, three)
+  wide = Unsqueeze(width, first)
+  right = Sub(wide, one)
+  asked = Concat<axis = 0>(first, right, nothing)
+  rows = Reshape(asked, pairs)
+  turned = Slice(rows, last, beyond, first, last)
+  sides = Transpose<perm = [1, 0]>(turned)
+  amounts = Reshape(sides, flat)
+  padded = Pad(positive, amounts)
+}
+"""
+
+
+def test_a_padding_that_depends_on_a_size_keeps_its_side() -> None:
+    model = onnx.parser.parse_model(PADDED_BY_ITS_SIZE)
+    picture = np.random.default_rng(0).normal(size=(1, 3, 5, 6)).astype(np.float32)
+    tidy = cleaned(model)
+    assert [node.op_type for node in tidy.graph.node] == ["Relu", "Pad"]
+    session = onnxruntime.InferenceSession(tidy.SerializeToString())
+    (found,) = session.run(None, {"picture": picture})
+    np.testing.assert_array_equal(found, np.pad(np.maximum(picture, 0), ((0, 0), (0, 0), (0, 0), (0, 5))))
