@@ -12,7 +12,7 @@ import numpy as np
 import psutil
 
 from engine.calibrations import Calibration, Calibrations
-from engine.comparison.hops import check_answers_follow, check_hop, check_reference
+from engine.comparison.hops import NUDGE, check_answers_follow, check_hop, check_reference
 from engine.conversion_record import ONNX, PYTORCH, write_manifest
 from engine.converters.artifact import artifact_of
 from engine.converters.depthwise_parts import with_depthwise_in_parts
@@ -243,15 +243,22 @@ class Conversion:
         tolerance: float | None = FLOAT_TOLERANCE,
     ) -> None:
         """Check the stage's model on the check pictures and note how long all of it took."""
-        with runner:
-            logits = runner.infer(check_inputs(model.preprocess))
         before = None
         if against is not None:
             file = self._find(f"{WORK}/{against}.npy")
             assert file is not None, "every stage keeps its check logits"
             before = np.load(file)
         hop = stage if against is None else f"{against} to {stage}"
-        absolute, relative = check_hop(hop, before, logits, tolerance=tolerance)
+        pictures = check_inputs(model.preprocess)
+        with runner:
+            logits = runner.infer(pictures)
+            absolute, relative = check_hop(
+                hop,
+                before,
+                logits,
+                tolerance=tolerance,
+                nudged=lambda: runner.infer(pictures * np.float32(NUDGE)),
+            )
         if before is None:
             check_reference(hop, logits)
         else:

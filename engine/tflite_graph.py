@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from functools import cache
 from typing import Any
+
+import numpy as np
 
 from engine.errors import ConversionError
 
@@ -79,6 +82,65 @@ def operator_code(model: Any, number: int, version: int) -> int:
     code.version = version
     model.operatorCodes.append(code)
     return len(model.operatorCodes) - 1
+
+
+def new_operator(
+    model: Any, name: str, inputs: Sequence[int], output: int, options: Any, *, version: int = 1
+) -> Any:
+    """An operator of one output, for a caller to put in its place.
+
+    Args:
+        model: TFLite's own object; gets the operator's code where it lacks it.
+        name: TFLite's name of the operator.
+        inputs: Indices of tensors.
+        output: Index of a tensor.
+        options: Of the operator, an object of the schema.
+        version: Of the operator, where its code has to be added.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    made = schema.OperatorT()
+    made.opcodeIndex = operator_code(model, getattr(schema.BuiltinOperator, name), version)
+    made.inputs, made.outputs = list(inputs), [output]
+    kind = type(options).__name__.removesuffix("T")
+    made.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
+    made.builtinOptions = options
+    return made
+
+
+def like(graph: Any, index: int, what: str, shape: Sequence[int] | None = None) -> int:
+    """Add a tensor like another one, perhaps of another shape.
+
+    Args:
+        graph: TFLite's own object.
+        index: Of the other tensor.
+        what: Added to its name.
+        shape: Where it differs.
+
+    Returns:
+        The new tensor's index.
+    """
+    tensor = copy(graph.tensors[index])
+    tensor.name = tensor.name + f"/{what}".encode()
+    tensor.shape = [int(size) for size in (tensor.shape if shape is None else shape)]
+    tensor.shapeSignature = None
+    tensor.buffer = 0
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def add_constant(model: Any, name: str, value: np.ndarray) -> int:
+    """Add a constant to a model's first graph; give its index."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    buffer, tensor = schema.BufferT(), schema.TensorT()
+    buffer.data = np.frombuffer(np.ascontiguousarray(value).tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    tensor.name, tensor.shape = name.encode(), list(value.shape)
+    tensor.type = getattr(schema.TensorType, value.dtype.name.upper())
+    tensor.buffer = len(model.buffers) - 1
+    model.subgraphs[0].tensors.append(tensor)
+    return len(model.subgraphs[0].tensors) - 1
 
 
 def interpreter_of(model: bytes, threads: int, stage: str, todo: str) -> Any:

@@ -18,7 +18,14 @@ from typing import Any
 
 import numpy as np
 
-from engine.tflite_graph import operator_code, operator_names, packed, parsed
+from engine.tflite_graph import (
+    add_constant,
+    like,
+    new_operator,
+    operator_names,
+    packed,
+    parsed,
+)
 
 MOST_TAPS = 25
 """Taps of the largest window that XNNPACK has a depthwise kernel for."""
@@ -152,7 +159,7 @@ class _Writer:
         total = None
         channels = weights.shape[-1]
         none = schema.ActivationFunctionType.NONE
-        nothing = self._add_constant("zeros", np.zeros(channels, np.float32))
+        nothing = add_constant(self._model, "zeros", np.zeros(channels, np.float32))
         windows = list(itertools.product(*_cuts(*weights.shape[1:3])))
         for number, (row, column) in enumerate(windows):
             spans = (axes[0].reads(*row), axes[1].reads(*column))
@@ -166,7 +173,7 @@ class _Writer:
                 self._weights(int(operator.inputs[1]), taps, made),
                 int(operator.inputs[2]) if number == 0 and len(operator.inputs) > 2 else nothing,
             ]
-            part.outputs = [self._like(operator.outputs[0], f"part{number}")]
+            part.outputs = [like(self._graph, operator.outputs[0], f"part{number}")]
             made.append(part)
             if total is None:
                 total = int(part.outputs[0])
@@ -176,8 +183,12 @@ class _Writer:
             options.fusedActivationFunction = (
                 operator.builtinOptions.fusedActivationFunction if last else none
             )
-            into = int(operator.outputs[0]) if last else self._like(operator.outputs[0], "sum")
-            made.append(self._operator("ADD", [total, int(part.outputs[0])], into, options))
+            into = (
+                int(operator.outputs[0]) if last else like(self._graph, operator.outputs[0], "sum")
+            )
+            made.append(
+                new_operator(self._model, "ADD", [total, int(part.outputs[0])], into, options)
+            )
             total = into
 
     def _pad(self, source: int, pads: Sequence[tuple[int, int]], made: list[Any]) -> int:
@@ -185,9 +196,9 @@ class _Writer:
 
         old = self._graph.tensors[source].shape
         shape = [int(size) + sum(pad) for size, pad in zip(old, pads, strict=True)]
-        into = self._like(source, "padded", shape)
-        amounts = self._add_constant("paddings", np.array(pads, np.int32))
-        made.append(self._operator("PAD", [source, amounts], into, schema.PadOptionsT()))
+        into = like(self._graph, source, "padded", shape)
+        amounts = add_constant(self._model, "paddings", np.array(pads, np.int32))
+        made.append(new_operator(self._model, "PAD", [source, amounts], into, schema.PadOptionsT()))
         return into
 
     def _slice(self, source: int, spans: Sequence[tuple[int, int]], made: list[Any]) -> int:
@@ -199,20 +210,20 @@ class _Writer:
         bounds = [(0, batch), *spans, (0, channels)]
         shape = [end - begin for begin, end in bounds]
         corners = [
-            self._add_constant("corner", np.array(corner, np.int32))
+            add_constant(self._model, "corner", np.array(corner, np.int32))
             for corner in (*zip(*bounds, strict=True), (1, 1, 1, 1))
         ]
-        into = self._like(source, "rows", shape)
+        into = like(self._graph, source, "rows", shape)
         options = schema.StridedSliceOptionsT()
-        made.append(self._operator("STRIDED_SLICE", [source, *corners], into, options))
+        made.append(new_operator(self._model, "STRIDED_SLICE", [source, *corners], into, options))
         return into
 
     def _weights(self, whole: int, taps: np.ndarray, made: list[Any]) -> int:
         """A constant of some taps; behind a DEQUANTIZE where the whole is stored in float16."""
-        index = self._add_constant("taps", taps)
+        index = add_constant(self._model, "taps", taps)
         if taps.dtype == np.float32:
             return index
-        into = self._like(whole, "taps", taps.shape)
+        into = like(self._graph, whole, "taps", taps.shape)
         dequantize = copy(self._maker[whole])
         dequantize.inputs, dequantize.outputs = [index], [into]
         made.append(dequantize)
@@ -232,41 +243,6 @@ class _Writer:
         if data is None or len(data) == 0 or tensor.type not in types:
             return None
         return np.frombuffer(bytes(data), types[tensor.type]).reshape(tensor.shape)
-
-    def _operator(self, name: str, inputs: list[int], output: int, options: Any) -> Any:
-        from ai_edge_litert import schema_py_generated as schema
-
-        made = schema.OperatorT()
-        number = getattr(schema.BuiltinOperator, name)
-        made.opcodeIndex = operator_code(self._model, number, version=1)
-        made.inputs, made.outputs = inputs, [output]
-        made.builtinOptionsType = getattr(
-            schema.BuiltinOptions, type(options).__name__.removesuffix("T")
-        )
-        made.builtinOptions = options
-        return made
-
-    def _like(self, index: int, what: str, shape: Sequence[int] | None = None) -> int:
-        """A new tensor like another one, perhaps of another shape."""
-        tensor = copy(self._graph.tensors[index])
-        tensor.name = tensor.name + f"/{what}".encode()
-        tensor.shape = [int(size) for size in (tensor.shape if shape is None else shape)]
-        tensor.shapeSignature = None
-        tensor.buffer = 0
-        self._graph.tensors.append(tensor)
-        return len(self._graph.tensors) - 1
-
-    def _add_constant(self, name: str, value: np.ndarray) -> int:
-        from ai_edge_litert import schema_py_generated as schema
-
-        buffer, tensor = schema.BufferT(), schema.TensorT()
-        buffer.data = np.frombuffer(np.ascontiguousarray(value).tobytes(), np.uint8)
-        self._model.buffers.append(buffer)
-        tensor.name, tensor.shape = name.encode(), list(value.shape)
-        tensor.type = getattr(schema.TensorType, value.dtype.name.upper())
-        tensor.buffer = len(self._model.buffers) - 1
-        self._graph.tensors.append(tensor)
-        return len(self._graph.tensors) - 1
 
 
 def _is_static(tensor: Any) -> bool:

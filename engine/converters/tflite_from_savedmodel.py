@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from engine.converters.activation_ranges import ActivationRanges, Batches, with_ranges
+from engine.converters.divisors import with_divisors_above_zero
 from engine.converters.recipes import EdgeType, Recipe
 from engine.errors import ConversionError, EngineError, OperatorError
 
@@ -68,7 +69,7 @@ def tflite_from_savedmodel(
         raise
     except Exception as error:  # the converter and the calibrator share no base class
         raise _mapped(error, recipe.name) from error
-    return model
+    return with_divisors_above_zero(model) if recipe.activations == "int8" else model
 
 
 def _take_ranges(converter: Any, ranges_of: RangesOf) -> None:

@@ -35,6 +35,20 @@ def test_the_tolerance_is_an_edge() -> None:
 
 
 @pytest.mark.parametrize(
+    ("own", "cause"),
+    [
+        (0.0, "This step broke the model"),
+        (0.046, "This step broke the model"),
+        (0.048, "The model itself is the likely cause: its logits move by 0.0064 of the largest"),
+    ],
+)
+def test_a_model_that_magnifies_rounding_is_told_from_a_broken_step(own: float, cause: str) -> None:
+    after = BEFORE + np.float32(0.5)
+    with pytest.raises(HopError, match=cause):
+        check_hop("a to b", BEFORE, after, tolerance=1e-3, nudged=lambda: after + np.float32(own))
+
+
+@pytest.mark.parametrize(
     ("after", "found"),
     [
         (np.array([[np.nan, 0], [1, 2]], np.float32), "NaN or Inf for 1 of 2 pictures"),

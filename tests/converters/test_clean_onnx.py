@@ -36,4 +36,6 @@ def test_a_padding_that_depends_on_a_size_keeps_its_side() -> None:
     assert [node.op_type for node in tidy.graph.node] == ["Relu", "Pad"]
     session = onnxruntime.InferenceSession(tidy.SerializeToString())
     (found,) = session.run(None, {"picture": picture})
-    np.testing.assert_array_equal(found, np.pad(np.maximum(picture, 0), ((0, 0), (0, 0), (0, 0), (0, 5))))
+    np.testing.assert_array_equal(
+        found, np.pad(np.maximum(picture, 0), ((0, 0), (0, 0), (0, 0), (0, 5)))
+    )
