@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.converters.lowering.high_rank import turned
 from engine.converters.lowering.node import Node
 
 Order = tuple[int, ...]
@@ -113,7 +114,7 @@ def transposed(x: Any, order: Sequence[int]) -> Any:
     total = tuple(first[axis] for axis in order)
     if total == tuple(range(len(total))):
         return source
-    return tf.transpose(source, total)
+    return turned(source, total)
 
 
 def to_nhwc(x: Any) -> Any:
@@ -234,8 +235,6 @@ def _ends(sizes: list[int]) -> list[int]:
 def _rearranged(
     source: Any, order: Order, atoms: list[tuple[int, int]], blocks: list[_Block]
 ) -> Any:
-    import tensorflow as tf
-
     # Where each atom lies in the source: by the source's axis, then by its place within that axis.
     lying = sorted(range(len(atoms)), key=lambda atom: (order[atoms[atom][0]], atom))
     place = {atom: position for position, atom in enumerate(lying)}
@@ -244,7 +243,7 @@ def _rearranged(
     wanted = [atom for block in blocks_there for atom in block.atoms]
     if wanted != lying:
         source = relabelled(source, [atoms[atom][1] for atom in lying])
-        source = tf.transpose(source, [place[atom] for atom in wanted])
+        source = turned(source, [place[atom] for atom in wanted])
     # Leading axes of size 1 stay in front: the batch.
     axes = list(range(len(leading)))
     for block in blocks_there:
