@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from engine import formats
 from engine.converters.onnx_from_torch import BASE_OPSET
-from engine.types import Interval, Latency, Lowerings
+from engine.types import Artifact, Interval, Latency, Lowerings
 from engine.wording import counted, listed, number
 
 if TYPE_CHECKING:
@@ -169,6 +169,14 @@ def details_headline(manifest: Manifest) -> str:
     }[manifest.model.weights]
     size = f"{manifest.preprocess.height} × {manifest.preprocess.width}"
     return f"{manifest.model.name} {weights}, for pictures of {size}"
+
+
+def float_operators_note(artifact: Artifact) -> str | None:
+    """What a file of integers computes in float32 nevertheless; None where it is nothing."""
+    if not artifact.float_operators:
+        return None
+    parts = [f"{count} {name}" for name, count in artifact.float_operators.items()]
+    return f"Computed in float32: {', '.join(parts)}."
 
 
 def opset_note(manifest: Manifest) -> str | None:

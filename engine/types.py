@@ -62,6 +62,8 @@ class Artifact:
         outputs: Output tensors.
         layout: Order of the picture input's dimensions.
         weight_granularity: Whether convolution weights have one scale a channel or one a tensor.
+        float_operators: How often each operator computes in float32 in a file that otherwise
+            computes in integers.
     """
 
     variant: str
@@ -73,6 +75,7 @@ class Artifact:
     outputs: tuple[TensorInfo, ...]
     layout: Layout
     weight_granularity: Granularity
+    float_operators: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def select_tf(self) -> tuple[str, ...]:

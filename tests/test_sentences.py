@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from engine import sentences
 from engine.types import Interval
-from tests.made_up import LOGITS, comparison, latency, manifest
+from tests.made_up import LOGITS, artifact, comparison, latency, manifest
 
 FLIPPED = LOGITS[:, [1, 0, 2]]  # the first two answers change places, the third stays
 
@@ -32,6 +34,13 @@ def test_predictions_headline() -> None:
     broken = LOGITS.copy()
     broken[0, 0] = np.nan
     assert "not numbers" in headline(comparison({"int8": broken}))
+
+
+def test_what_a_file_of_integers_computes_in_float() -> None:
+    note = sentences.float_operators_note
+    assert note(artifact("int8")) is None
+    mixed = replace(artifact("int16x8"), float_operators={"ELU": 1, "SQRT": 2})
+    assert note(mixed) == "Computed in float32: 1 ELU, 2 SQRT."
 
 
 def test_evidence() -> None:

@@ -206,6 +206,9 @@ def _show(run: Run) -> None:
             for artifact in run.artifacts
         ],
     )
+    for artifact in run.artifacts:
+        if (note := sentences.float_operators_note(artifact)) is not None:
+            click.echo(f"{artifact.variant}: {note}")
     if (note := sentences.opset_note(manifest)) is not None:
         click.echo(note)
     if manifest.calibration is not None and manifest.calibration.demo:

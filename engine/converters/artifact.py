@@ -11,6 +11,8 @@ from engine.types import Artifact, Granularity, Layout, TensorInfo
 
 _WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D"}
 
+_BETWEEN_TYPES = {"QUANTIZE", "DEQUANTIZE"}
+
 
 def artifact_of(file: Path, *, variant: str, layout: Layout) -> Artifact:
     """Describe a TFLite file.
@@ -49,7 +51,19 @@ def artifact_of(file: Path, *, variant: str, layout: Layout) -> Artifact:
         outputs=tuple(_info(graph.tensors[index], types) for index in graph.outputs),
         layout=layout,
         weight_granularity=_granularity(graph, operators),
+        float_operators=_float_operators(graph, operators, types),
     )
+
+
+def _float_operators(graph: Any, operators: list[str], types: dict[int, str]) -> dict[str, int]:
+    made = [
+        (name, {types[graph.tensors[index].type] for index in op.outputs})
+        for op, name in zip(graph.operators, operators, strict=True)
+        if name not in _BETWEEN_TYPES
+    ]
+    if not any(dtypes & {"int8", "int16"} for _, dtypes in made):
+        return {}
+    return dict(sorted(Counter(name for name, dtypes in made if "float32" in dtypes).items()))
 
 
 def _name(code: Any, names: dict[int, str]) -> str:

@@ -14,6 +14,7 @@ from engine.converters.divisors import with_divisors_above_zero
 from engine.converters.recipes import EdgeType, Recipe
 from engine.errors import ConversionError, EngineError, OperatorError
 
+_NO_INT16 = "Quantization to 16x8-bit not yet supported"
 RangesOf = Callable[[bytes], ActivationRanges | None]
 
 
@@ -64,12 +65,29 @@ def tflite_from_savedmodel(
         [tf.lite.OpsSet.SELECT_TF_OPS] if allow_flex else []
     )
     try:
-        model: bytes = converter.convert()
+        model: bytes = _converted(converter)
     except EngineError:
         raise
     except Exception as error:  # the converter and the calibrator share no base class
         raise _mapped(error, recipe.name) from error
     return with_divisors_above_zero(model) if recipe.activations == "int8" else model
+
+
+def _converted(converter: Any) -> bytes:
+    """Convert; operators that TensorFlow has no int16 form of stay in float32, and the log says so.
+
+    They are let stay only where there are such: what else they would change is not known.
+    """
+    import tensorflow as tf
+
+    try:
+        return bytes(converter.convert())
+    except RuntimeError as error:
+        if _NO_INT16 not in str(error):
+            raise
+        print(f"{str(error).strip().splitlines()[0]} Such operators stay in float32.")
+    converter.target_spec.supported_ops.append(tf.lite.OpsSet.TFLITE_BUILTINS)
+    return bytes(converter.convert())
 
 
 def _take_ranges(converter: Any, ranges_of: RangesOf) -> None:

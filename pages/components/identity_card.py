@@ -12,6 +12,7 @@ from engine.converters.recipes import recipe_named
 from engine.glossary import meaning
 from engine.palette import marker_image
 from engine.runs import Run
+from engine.sentences import float_operators_note
 from engine.types import Artifact, TensorInfo
 from pages.components.problems import cell, html, plain
 
@@ -22,6 +23,8 @@ def show_card(run: Run, artifact: Artifact) -> None:
     with st.container(border=True):
         st.html(f"<h2>{marker_image(artifact.variant, 18)} {html(artifact.variant)}</h2>")
         st.markdown(_what_it_is(run, artifact))
+        if (note := float_operators_note(artifact)) is not None:
+            st.markdown(plain(note))
         one, two, three, four = st.columns(4)
         one.metric("Size", formats.megabytes(artifact.bytes))
         two.metric("Of float32", formats.percent(artifact.bytes / manifest.float32_bytes))

@@ -160,6 +160,16 @@ def test_a_norm_before_a_convolution_is_one_addition(tmp_path: Path) -> None:
     assert found == Counter(CONV_2D=2, MAX_POOL_2D=1, ADD=1, MEAN=1, FULLY_CONNECTED=1)
 
 
+def test_a_norm_without_factors_takes_no_powers(tmp_path: Path) -> None:
+    network = Network(
+        lambda net, x: net.head(net.norm(net.stem(x).flatten(2).transpose(1, 2)).mean(1)),
+        stem=nn.Conv2d(3, 4, 5, stride=4),
+        norm=nn.LayerNorm(4, elementwise_affine=False),
+        head=nn.Linear(4, 5),
+    )
+    assert "POW" not in lowered(network, tmp_path)
+
+
 class PositiveScale(nn.Module):
     """Keeps the factor of a batch norm above 0, as trained ones mostly are."""
 

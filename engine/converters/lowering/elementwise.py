@@ -55,7 +55,6 @@ TOGETHER = [
     "Add",
     "Sub",
     "Mul",
-    "Pow",
     "Max",
     "Min",
     "Mean",
@@ -211,6 +210,26 @@ def _times_reciprocal_root(node: Node) -> list[Any] | None:
     return [transposed(tf.multiply(x, tf.math.rsqrt(square)), order)]
 
 
+def power(node: Node) -> list[Any] | None:
+    """Lower the powers that norms are written with; TFLite has no quick kernel for others."""
+    import tensorflow as tf
+
+    x, exponent = node.inputs[0], constant(node.inputs[1])
+    if exponent is None or exponent.size != 1 or exponent.ndim > x.shape.rank:
+        return together(node)
+    source, order = view(x)
+    powers = {
+        2.0: lambda: source * source,
+        3.0: lambda: source * source * source,
+        0.5: lambda: tf.sqrt(source),
+        -0.5: lambda: tf.math.rsqrt(source),
+    }
+    lowered = powers.get(float(exponent.reshape(-1)[0]))
+    if lowered is None or not x.dtype.is_floating:
+        return together(node)
+    return [transposed(lowered(), order)]
+
+
 def expand(node: Node) -> list[Any] | None:
     """Lower a broadcast to a known shape; nothing where the shape stays."""
     import tensorflow as tf
@@ -232,6 +251,7 @@ LOWERINGS: dict[str, Lowering] = (
     | dict.fromkeys(TOGETHER, together)
     | {
         "Div": div,
+        "Pow": power,
         "Clip": clip,
         "Relu": relu,
         "Identity": identity,

@@ -1,4 +1,4 @@
-"""MaxPool and AveragePool, over one or two dimensions.
+"""MaxPool and AveragePool, over one to three dimensions.
 
 The stock MaxPool pads with the lowest float. Calibration then sees that as the range of the tensor,
 its scale becomes infinite, and the interpreter refuses every integer variant of, say, ResNet-18.
@@ -27,6 +27,7 @@ from engine.converters.lowering.windows import (
     Pads,
     is_same,
     over_one_dimension,
+    over_three_dimensions,
     padded,
     pads_of,
     reach,
@@ -71,7 +72,7 @@ def _windows(node: Node, sizes: list[int]) -> _Windows:
 
 
 def max_pool(node: Node) -> list[Any] | None:
-    """Lower a maximum over one or two dimensions, without indices."""
+    """Lower a maximum over one to three dimensions, without indices."""
     import tensorflow as tf
 
     x = node.inputs[0]
@@ -79,6 +80,8 @@ def max_pool(node: Node) -> list[Any] | None:
         return None
     if x.shape.rank == 3:
         return over_one_dimension(node, max_pool)
+    if x.shape.rank == 5:
+        return over_three_dimensions(node, max_pool)
     if not is_picture(x):
         return None
     y = to_nhwc(x)
@@ -139,12 +142,14 @@ def _never_negative(x: Any) -> bool:
 
 
 def average_pool(node: Node) -> list[Any] | None:
-    """Lower an average over one or two dimensions, with or without the padding counted."""
+    """Lower an average over one to three dimensions, with or without the padding counted."""
     import tensorflow as tf
 
     x = node.inputs[0]
     if is_static(x) and x.shape.rank == 3:
         return over_one_dimension(node, average_pool)
+    if is_static(x) and x.shape.rank == 5:
+        return over_three_dimensions(node, average_pool)
     if not is_picture(x):
         return None
     y = to_nhwc(x)

@@ -109,3 +109,41 @@ def over_one_dimension(node: Node, lower: Lowering) -> list[Any] | None:
         return None
     sizes = found[0].shape.as_list()
     return [reshaped(found[0], [*sizes[:2], sizes[3]])]
+
+
+def over_three_dimensions(node: Node, lower: Lowering) -> list[Any] | None:
+    """Lower windows over three dimensions as those over the first, then over the other two.
+
+    A maximum over a box is one of maxima, and an average one of averages, padding counted or not.
+
+    Args:
+        node: Its first input is of five static dimensions; no kernel is stored.
+        lower: Lowers the same operator over two dimensions.
+
+    Returns:
+        What ``lower`` gives both times; None where it gives none.
+    """
+    x = node.inputs[0]
+    batch, channels, depth, height, width = x.shape.as_list()
+    rows = reshaped(x, [batch, channels, depth, height * width])
+    along = lower(replace(node, inputs=(rows,), attributes=_along(node.attributes, [0, None])))
+    if along is None:
+        return None
+    deep = along[0].shape.as_list()[2]
+    pictures = reshaped(along[0], [batch, channels * deep, height, width])
+    across = lower(replace(node, inputs=(pictures,), attributes=_along(node.attributes, [1, 2])))
+    if across is None:
+        return None
+    return [reshaped(across[0], [batch, channels, deep, *across[0].shape.as_list()[2:]])]
+
+
+def _along(attributes: dict[str, Any], axes: Sequence[int | None]) -> dict[str, Any]:
+    """Attributes of windows over two of the axes, where None stands for one that stays."""
+    chosen = dict(attributes)
+    for name in _NEUTRAL.keys() & attributes.keys():
+        chosen[name] = [_NEUTRAL[name] if a is None else attributes[name][a] for a in axes]
+    if "pads" in attributes:
+        pads = attributes["pads"]
+        half = len(pads) // 2
+        chosen["pads"] = [0 if a is None else pads[a + end] for end in (0, half) for a in axes]
+    return chosen
