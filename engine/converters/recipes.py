@@ -8,7 +8,8 @@ A name says what is stored and computed::
     int8            full integer: weights, activations, input and output in int8
     uint8           the same inside, input and output in uint8
     int8_float_io   the same inside, input and output in float32
-    int16x8         weights in int8, activations in int16, input and output in float32
+    int16x8         weights in int8, activations in int16, input and output in float32; operators
+                    that have no int16 form stay in float32
 
     int8_mixed(k=5)             int8_float_io_optimized, but for the 5 layers whose rounding costs
                                 most, which are in float32
