@@ -170,6 +170,17 @@ def test_a_norm_without_factors_takes_no_powers(tmp_path: Path) -> None:
     assert "POW" not in lowered(network, tmp_path)
 
 
+def test_vectors_of_length_one_take_no_division(tmp_path: Path) -> None:
+    network = Network(
+        lambda net, x: net.head(nn.functional.normalize(net.stem(x).flatten(2), dim=-1).mean(-1)),
+        stem=nn.Conv2d(3, 4, 5, stride=4),
+        head=nn.Linear(4, 5),
+    )
+    found = lowered(network, tmp_path)
+    assert found["RSQRT"] == 1
+    assert not found.keys() & {"DIV", "SQRT", "BROADCAST_TO"}
+
+
 class PositiveScale(nn.Module):
     """Keeps the factor of a batch norm above 0, as trained ones mostly are."""
 

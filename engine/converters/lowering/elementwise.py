@@ -197,6 +197,8 @@ def _times_reciprocal_root(node: Node) -> list[Any] | None:
         return None
     (x, divisor), order = found
     made_by, least = operation(divisor), None
+    if made_by is not None and made_by.type == "BroadcastTo":
+        made_by = operation(made_by.inputs[0])  # a product spreads it as well
     if made_by is not None and made_by.type == "Maximum":
         least = constant(made_by.inputs[1])
         made_by = None if least is None else operation(made_by.inputs[0])
@@ -207,6 +209,9 @@ def _times_reciprocal_root(node: Node) -> list[Any] | None:
         if (least < 0).any():
             return None
         square = tf.maximum(square, least * least)
+    sizes = tf.broadcast_static_shape(x.shape, square.shape)
+    if sizes != tf.broadcast_static_shape(x.shape, divisor.shape):
+        return None
     return [transposed(tf.multiply(x, tf.math.rsqrt(square)), order)]
 
 
