@@ -7,8 +7,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 from engine.converters.divisors import with_divisors_above_zero
 from engine.tflite_graph import new_operator, operator_names, packed, parsed
+from tests.tiny_tflite import tensor
 
-STEPS = {"divided": (0.5, 0), "divisor": (0.25, -128), "quotient": (0.5, 0)}
+STEPS = {"divided": 0.5, "divisor": 0.25, "quotient": 0.5}
 
 
 def division(*, zero_point: int = -128) -> bytes:
@@ -16,13 +17,9 @@ def division(*, zero_point: int = -128) -> bytes:
     model, graph = schema.ModelT(), schema.SubGraphT()
     model.version, model.subgraphs, model.operatorCodes = 3, [graph], []
     model.buffers, graph.tensors = [schema.BufferT()], []
-    for name, (step, zero) in STEPS.items():
-        made = schema.TensorT()
-        made.name, made.shape, made.type = name.encode(), [3], schema.TensorType.INT8
-        made.quantization = schema.QuantizationParametersT()
-        made.quantization.scale = [step]
-        made.quantization.zeroPoint = [zero_point if name == "divisor" else zero]
-        graph.tensors.append(made)
+    for name, step in STEPS.items():
+        graph.tensors.append(tensor(name, (3,), "int8", 0, step))
+    graph.tensors[1].quantization.zeroPoint = [zero_point]
     options = schema.DivOptionsT()
     graph.operators = [new_operator(model, "DIV", [0, 1], 2, options, version=2)]
     graph.inputs, graph.outputs = [0, 1], [2]
