@@ -27,7 +27,10 @@ def real_store() -> Path:
 
 @cache
 def real_run() -> Run:
-    """EfficientNet-Lite0 with all variants, in `real_store`, calibrated on few crops."""
+    """EfficientNet-Lite0 with all variants, in `real_store`, calibrated on few crops.
+
+    Other tests read it at the same time: one that writes into a run does so in a copy.
+    """
     before = os.environ.get(HOME_VARIABLE)
     os.environ[HOME_VARIABLE] = str(real_store())
     try:

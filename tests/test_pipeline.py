@@ -159,7 +159,9 @@ def test_compare_on_the_command_line(
 
 
 def test_latency_and_report_on_the_command_line(run: Run, tmp_path: Path) -> None:
-    words = ["--run", str(run.folder)]
+    timed = tmp_path / "timed"
+    shutil.copytree(run.folder, timed)
+    words = ["--run", str(timed)]
     timing = ["--variants", "float32,int8", "--rounds", "5", "--json", str(tmp_path / "L.json")]
     assert main(["latency", *words, *timing]) == 0
     entries = json.loads((tmp_path / "L.json").read_text())["entries"]
