@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,10 @@ from PIL import Image
 
 from engine import jobs
 from engine.job_queue import JobQueue
+from engine.jobs import Worker
 from engine.store import HOME_VARIABLE
 from engine.turns import slots
+from engine.warm_worker import WarmWorker
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -50,6 +53,15 @@ def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def own_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """A queue for each test, so that work which another left under way holds nobody up."""
     monkeypatch.setattr(jobs, "QUEUE", JobQueue(slots))
+
+
+@pytest.fixture
+def own_warm_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmWorker]:
+    """A warm worker for one test: work that another left under way gives its worker back later."""
+    own = WarmWorker(Worker)
+    monkeypatch.setattr(jobs, "WARM_WORKER", own)
+    yield own
+    own.close()
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.errors import RunError
-from engine.jobs import WARM_WORKER, Job, Worker
+from engine.jobs import Job, Worker
 from engine.requests import LatencyRequest
 from engine.warm_worker import WarmWorker
 
@@ -91,6 +91,7 @@ def test_a_process_registers_one_lowering_only() -> None:
     shelf.close()
 
 
+@pytest.mark.usefixtures("own_warm_worker")
 def test_jobs_share_a_worker_and_a_finished_one_cannot_end_it() -> None:
     def work(job: Job[int]) -> int:
         with job.worker() as worker:
@@ -106,7 +107,6 @@ def test_jobs_share_a_worker_and_a_finished_one_cannot_end_it() -> None:
     assert second.wait(60), second.error
     assert (first.error, second.error) == (None, None)
     assert first.result == second.result
-    WARM_WORKER.close()
 
 
 def test_resident_memory_is_read() -> None:

@@ -8,23 +8,22 @@ import pytest
 
 from engine import warming
 from engine.images import pictures_in
-from engine.jobs import WARM_WORKER, Job
+from engine.jobs import Job
 from engine.service import evaluate
 from engine.store import SAMPLE_IMAGES
+from engine.warm_worker import WarmWorker
 from engine.warming import warm_up
 from tests.tiny_run import tiny_run
 
 
 @pytest.fixture(autouse=True)
-def cold(own_store: Path):
-    WARM_WORKER.close()
-    yield
-    WARM_WORKER.close()
+def nothing_made_ready(own_warm_worker: WarmWorker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(warming, "_LATEST", warming._Latest())
 
 
-def until_ready() -> None:
+def until_ready(warm_worker: WarmWorker) -> None:
     end = time.monotonic() + 60
-    while not WARM_WORKER.ready:
+    while not warm_worker.ready:
         assert time.monotonic() < end, "no worker was made ready"
         time.sleep(0.01)
 
@@ -43,13 +42,13 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_the_next_task_gets_the_worker_that_was_made_ready(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_warm_worker: WarmWorker
 ) -> None:
     titles = started(monkeypatch)
     run = tiny_run(tmp_path / "tiny")
     warm_up(run)
     warm_up(run)
-    until_ready()
+    until_ready(own_warm_worker)
     warm_up(run)
     assert titles == ["Making a worker ready"]
     lent: list[int] = []

@@ -43,6 +43,6 @@ def test_two_long_galleries_stand_on_one_page(
         Image.fromarray(pixels).save(tmp_path / "pictures" / f"{value:02}.png")
     tiny_run(tmp_path / "run")
     monkeypatch.setenv("GALLERY_HOME", os.fspath(tmp_path))
-    test = AppTest.from_function(two_galleries).run()
+    test = AppTest.from_function(two_galleries, default_timeout=60).run()
     assert not test.exception
     assert [box.label for box in test.number_input] == ["Page (of 2)"] * 2

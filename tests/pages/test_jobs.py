@@ -22,7 +22,7 @@ def page() -> None:
 def test_work_that_is_over_runs_the_page_again_but_no_page_that_was_left(
     asked_for_by: str, runs: int
 ) -> None:
-    test = AppTest.from_function(page)
+    test = AppTest.from_function(page, default_timeout=60)
     test.session_state.asked_for_by = asked_for_by
     test.run()
     assert not test.exception
