@@ -40,14 +40,14 @@ def test_first_come_first_served_and_everybody_knows_the_place() -> None:
 
 def test_as_many_run_as_there_are_slots() -> None:
     queue, running, most = JobQueue(lambda: 3), [], []
-    lock = threading.Lock()
+    lock, together = threading.Lock(), threading.Barrier(3)
 
     def work() -> None:
         with queue.turn(lambda _: None):
             with lock:
                 running.append(1)
                 most.append(len(running))
-            time.sleep(0.05)
+            together.wait(60)
             with lock:
                 running.pop()
 
