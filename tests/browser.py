@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -51,6 +52,8 @@ IN_A_BROWSER = [
 def dashboard(home: Path, **variables: str) -> Iterator[str]:
     """The address of a server that answers, on a store of its own.
 
+    What it said is printed at the end, for the report of a failed test.
+
     Args:
         home: The store.
         variables: More of its environment.
@@ -59,25 +62,28 @@ def dashboard(home: Path, **variables: str) -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "pages.components.serve", "--server.headless", "true"]
-    process = subprocess.Popen(
-        [*command, "--server.port", str(port)],
-        cwd=ROOT,
-        env=os.environ | {HOME_VARIABLE: str(home)} | variables,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    address = f"http://127.0.0.1:{port}"
-    try:
-        started = time.monotonic()
-        while not answers(address):
-            assert time.monotonic() - started < 60, "the server does not start"
-            time.sleep(0.1)
-        memory = psutil.Process(process.pid).memory_info().rss
-        assert memory < 500e6, "the server is heavy before anything is converted"
-        yield address
-    finally:
-        process.terminate()
-        process.wait(20)
+    with tempfile.TemporaryFile() as said:
+        process = subprocess.Popen(
+            [*command, "--server.port", str(port)],
+            cwd=ROOT,
+            env=os.environ | {HOME_VARIABLE: str(home)} | variables,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            started = time.monotonic()
+            while not answers(address):
+                assert time.monotonic() - started < 60, "the server does not start"
+                time.sleep(0.1)
+            memory = psutil.Process(process.pid).memory_info().rss
+            assert memory < 500e6, "the server is heavy before anything is converted"
+            yield address
+        finally:
+            process.terminate()
+            process.wait(20)
+            said.seek(0)
+            print("the server said:", said.read().decode(errors="replace")[-4000:])
 
 
 def answers(address: str) -> bool:

@@ -39,8 +39,11 @@ def page(server: str) -> Iterator[Page]:
         tab = browser.new_page(viewport={"width": 1440, "height": 1000})
         tab.set_default_timeout(60_000)
         tab.on("websocket", _print_what_is_said)
+        tab.on("console", lambda message: print("the console says:", message.text))
+        tab.on("pageerror", lambda error: print("an error on the page:", error))
         tab.goto(server)
         yield tab
+        print("shown at the end:", tab.url, tab.inner_text("body"), sep="\n")
 
 
 def _print_what_is_said(socket: WebSocket) -> None:
@@ -59,8 +62,11 @@ def _print_what_is_said(socket: WebSocket) -> None:
 
     def answered(payload: str | bytes) -> None:
         message = ForwardMsg.FromString(payload.encode() if isinstance(payload, str) else payload)
-        if message.WhichOneof("type") == "new_session":
+        kind = message.WhichOneof("type")
+        if kind == "new_session":
             print(f"{time.monotonic() - start:7.2f} s runs {message.new_session.page_script_hash}")
+        elif kind in {"navigation", "script_finished", "ref_hash"}:
+            print(f"{time.monotonic() - start:7.2f} s {kind}")
 
     print(f"opened {socket.url}")
     socket.on("framesent", asked)
