@@ -83,7 +83,9 @@ def lock_when_free(folder: Path, wait: Callable[[], None]) -> FolderLock:
         OSError: It cannot be made, or the system has no such locks here.
     """
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
+        # A folder that its holder takes away at this very moment was there, and is not any more.
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir(parents=True, exist_ok=True)
         lock = try_lock(folder)
         if lock is not None:
             return lock

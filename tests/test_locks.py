@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 import threading
@@ -75,6 +77,30 @@ def test_a_folder_that_went_away_meanwhile_is_not_taken_for_the_new_one(tmp_path
     assert second.is_on(place)
     first.release()
     second.release()
+
+
+def test_a_folder_that_goes_away_while_it_is_made_is_made_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "place"
+    place.mkdir()
+    make = os.mkdir
+
+    def taken_away_between_the_two_looks(path: Path, mode: int = 0o777) -> None:
+        monkeypatch.setattr(os, "mkdir", make)
+        place.rmdir()
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+
+    monkeypatch.setattr(os, "mkdir", taken_away_between_the_two_looks)
+    lock = lock_when_free(place, lambda: None)
+    assert lock.is_on(place)
+    lock.release()
+
+
+def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
+    (tmp_path / "place").write_text("")
+    with pytest.raises(NotADirectoryError):
+        lock_when_free(tmp_path / "place", lambda: None)
 
 
 def test_a_folder_in_use_cannot_be_taken(tmp_path: Path) -> None:
