@@ -2,8 +2,8 @@
 
 ``make coverage`` converts all, small ones first; ``make coverage MODELS=resnet18,swin_t`` some, and
 then prints the table instead. Every row is kept in benchmarks/coverage.json as soon as it is made.
-What was tried with the same engine is not tried again, so that it can be stopped and gone on with;
-``--missing`` also keeps rows of an earlier engine, ``--again`` keeps none.
+What was tried with the same converter is not tried again, so that it can be stopped and gone on
+with; ``--missing`` also keeps rows of an earlier one, ``--again`` keeps none.
 
 Each model is converted in a process of its own with a time limit, and its files are deleted.
 """
@@ -29,6 +29,7 @@ import msgspec
 import numpy as np
 
 from benchmarks.coverage_table import Row, as_markdown
+from benchmarks.tools import ROOT, add_content
 from engine import api
 from engine.comparison.hops import hop_errors
 from engine.comparison.metrics import sqnr_db
@@ -39,10 +40,28 @@ from engine.pipeline import host_name
 from engine.requests import DEFAULT_MODEL
 from engine.runs import WORK, Run
 
-ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "coverage.md"
 RECORD = ROOT / "benchmarks" / "coverage.json"
 BUILD = ROOT / "build" / "coverage"
+CONVERTER = (
+    ROOT / "requirements.txt",
+    ROOT / "requirements-no-deps.txt",
+    *(
+        ROOT / "engine" / name
+        for name in (
+            "comparison",
+            "conversion.py",
+            "converters",
+            "images.py",
+            "networks",
+            "pipeline.py",
+            "preprocess.py",
+            "run",
+            "tflite_graph.py",
+        )
+    ),
+)
+"""What makes the files of a row and checks them."""
 CALIBRATION_COUNT = 4
 _INT8_STEPS = ("SavedModel to TFLite: int8", "Calibrating")
 _PACKAGES = ("torch", "torchvision", "onnx", "onnx-tf", "tensorflow", "ai-edge-litert")
@@ -52,7 +71,7 @@ _PACKAGES = ("torch", "torchvision", "onnx", "onnx-tf", "tensorflow", "ai-edge-l
 @click.option("--models", default="", help="Comma-separated names; all without it.")
 @click.option("--most-parameters", type=float, help="Leave out models with more million.")
 @click.option("--again", is_flag=True, help="Try again what was tried before.")
-@click.option("--missing", is_flag=True, help="Try only what no engine has tried yet.")
+@click.option("--missing", is_flag=True, help="Try only what was never tried.")
 @click.option("--timeout", default=3600, show_default=True, help="Seconds a model may take.")
 def main(
     models: str, most_parameters: float | None, again: bool, missing: bool, timeout: int
@@ -71,11 +90,13 @@ def main(
         and (most_parameters is None or _parameters(entry) <= most_parameters * 1e6)
     ]
     rows = read_rows()
-    engine = engine_digest()[:12]
+    converter = converter_digest()[:12]
     for number, entry in enumerate(chosen, 1):
         row = rows.get(entry.name)
-        if again or row is None or (row.engine != engine and not missing):
-            row = replace(tried(entry, timeout), engine=engine, made_on=_today())
+        if again or row is None or (row.converter != converter and not missing):
+            row = replace(
+                tried(entry, timeout), converter=converter, made_on=_today(), host=host_name()
+            )
             rows = read_rows() | {row.name: row}
             write_rows(rows)
         reason = row.float32_reason or row.int8_reason or ""
@@ -90,8 +111,6 @@ def main(
         [rows[entry.name] for entry in every if entry.name in rows],
         missing=[entry.name for entry in every if entry.name not in rows],
         versions={name: known[name] for name in _PACKAGES},
-        made_on=_today(),
-        host=host_name(),
         calibration_count=CALIBRATION_COUNT,
     )
     if len(chosen) == len(every):
@@ -126,12 +145,10 @@ def write_rows(rows: dict[str, Row]) -> None:
     os.replace(aside, RECORD)
 
 
-def engine_digest() -> str:
-    """SHA-256 over the source of the engine, so that a changed engine is tried anew."""
+def converter_digest() -> str:
+    """SHA-256 over `CONVERTER`, so that models are tried anew with a changed one."""
     digest = hashlib.sha256()
-    for file in sorted((ROOT / "engine").rglob("*.py")):
-        digest.update(str(file.relative_to(ROOT)).encode())
-        digest.update(file.read_bytes())
+    add_content(digest, CONVERTER)
     return digest.hexdigest()
 
 

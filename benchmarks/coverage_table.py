@@ -47,8 +47,9 @@ class Row:
         int8_sqnr_db: Signal to quantization noise ratio of its logits on the check pictures.
         float32_reason: Why float32 failed; None where it did not.
         int8_reason: Why int8 failed; None where it did not.
-        engine: Digest of the engine's source that it was tried with.
-        made_on: Date.
+        converter: Digest of the source that it was tried with.
+        made_on: Date on which it was tried.
+        host: The machine on which it was tried.
     """
 
     name: str
@@ -64,8 +65,9 @@ class Row:
     int8_sqnr_db: float | None = None
     float32_reason: str | None = None
     int8_reason: str | None = None
-    engine: str = ""
+    converter: str = ""
     made_on: str = ""
+    host: str = ""
 
     @property
     def too_large(self) -> bool:
@@ -88,8 +90,6 @@ def as_markdown(
     *,
     missing: Sequence[str],
     versions: Mapping[str, str],
-    made_on: str,
-    host: str,
     calibration_count: int,
 ) -> str:
     """Write the page.
@@ -98,8 +98,6 @@ def as_markdown(
         rows: Models that were tried.
         missing: Names of models that were not.
         versions: Versions of the packages that take part.
-        made_on: Date.
-        host: The machine.
         calibration_count: Pictures that int8 was calibrated with.
 
     Returns:
@@ -113,7 +111,7 @@ def as_markdown(
     lines = [
         "# Coverage: every classification model of torchvision",
         "",
-        f"Made on {made_on} by `make coverage`, on {host}, with {packages}. {_states(ordered)}",
+        f"Made by `make coverage`, with {packages}. {_tries(ordered)}",
         "",
         f"Of {len(possible)} models whose float32 file can exist (2.1 GB is the most that the "
         f"format holds), **{_share(float32, len(possible))} convert to float32** with a relative "
@@ -180,13 +178,14 @@ def _reasons(row: Row) -> str:
     return "; ".join(found)
 
 
-def _states(rows: Sequence[Row]) -> str:
-    """Which states of the engine the rows are of."""
-    counts = Counter((row.made_on, row.engine) for row in rows)
+def _tries(rows: Sequence[Row]) -> str:
+    """When and where the models were tried, and with which state of the converter."""
+    counts = Counter((row.made_on, row.host, row.converter) for row in rows)
     told = [
-        f"{count} on {day} (engine {engine})" for (day, engine), count in sorted(counts.items())
+        f"{count} on {day}, on {host} (converter {converter})"
+        for (day, host, converter), count in sorted(counts.items())
     ]
-    return f"Models tried: {', '.join(told)}."
+    return f"Models tried: {'; '.join(told)}."
 
 
 def _share(count: int, total: int) -> str:

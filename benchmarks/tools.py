@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +31,13 @@ MODELS = (
 )
 
 
+def add_content(digest: hashlib._Hash, paths: Iterable[Path]) -> None:
+    """Add files, and the Python files under folders, to a digest."""
+    for path in paths:
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.read_bytes())
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tool:
     """One converter.
@@ -53,11 +61,7 @@ class Tool:
     def key(self, prepared: Prepared) -> str:
         """Digest of everything that its files depend on."""
         digest = hashlib.sha256(f"{prepared.weights_sha256} {prepared.opset}".encode())
-        for pins in self.requirements:
-            digest.update(pins.read_bytes())
-        for source in self.sources:
-            for file in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
-                digest.update(file.read_bytes())
+        add_content(digest, (*self.requirements, *self.sources))
         return digest.hexdigest()
 
     def versions(self) -> dict[str, str]:
