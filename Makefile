@@ -18,7 +18,7 @@ setup: $(VENV)/.installed
 setup-dev: $(VENV)/.installed-dev
 
 $(VENV)/.installed: requirements.txt requirements-no-deps.txt
-	@echo "Installing PyTorch, TensorFlow and what else is needed: 5 GB into $(VENV), once, for some minutes."
+	@echo "Installing PyTorch, TensorFlow and what else is needed: 4.5 GB into $(VENV), once, for some minutes."
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -r requirements-no-deps.txt

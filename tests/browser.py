@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
-import tempfile
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.error import URLError
 
-import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from engine.store import HOME_VARIABLE
+from tests.server import Server
 
-ROOT = Path(__file__).parent.parent
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--no-sandbox",
@@ -58,41 +48,13 @@ def dashboard(home: Path, **variables: str) -> Iterator[str]:
         home: The store.
         variables: More of its environment.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "pages.components.serve", "--server.headless", "true"]
-    with tempfile.TemporaryFile() as said:
-        process = subprocess.Popen(
-            [*command, "--server.port", str(port)],
-            cwd=ROOT,
-            env=os.environ | {HOME_VARIABLE: str(home)} | variables,
-            stdout=said,
-            stderr=subprocess.STDOUT,
-        )
-        address = f"http://127.0.0.1:{port}"
-        try:
-            started = time.monotonic()
-            while not answers(address):
-                assert time.monotonic() - started < 60, "the server does not start"
-                time.sleep(0.1)
-            memory = psutil.Process(process.pid).memory_info().rss
-            assert memory < 500e6, "the server is heavy before anything is converted"
-            yield address
-        finally:
-            process.terminate()
-            process.wait(20)
-            said.seek(0)
-            print("the server said:", said.read().decode(errors="replace")[-4000:])
-
-
-def answers(address: str) -> bool:
-    """Whether a dashboard is there."""
+    server = Server(home, variables=variables)
     try:
-        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2) as answer:
-            return bool(answer.status == 200)
-    except (URLError, OSError):
-        return False
+        assert server.resident() < 500e6, "the server is heavy before anything is converted"
+        yield server.address
+    finally:
+        server.end()
+        print("the server said:", server.said()[-4000:])
 
 
 @contextmanager

@@ -19,7 +19,7 @@ import pytest
 
 from engine.store import HOME_VARIABLE, RUNS_VARIABLE, UPLOADS_VARIABLE
 from pages.components.share import PASSWORD_VARIABLE
-from tests.browser import answers
+from tests.server import answers
 
 ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "deploy" / "quantization-lab.service"

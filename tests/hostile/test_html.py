@@ -19,9 +19,10 @@ from engine.added import add_file
 from engine.images import pictures_in
 from engine.runs import Run
 from pages.components.story import CHAPTERS
-from tests.browser import CHROMIUM, ROOT, chromium, dashboard, go_to
+from tests.browser import CHROMIUM, chromium, dashboard, go_to
 from tests.hostile.payloads import payloads
 from tests.hostile.rows import Noted, Row, Scaled
+from tests.server import ROOT
 from tests.tiny_run import CLASSES, SIDE, tiny_run
 from tests.tiny_tflite import reshape_file
 

@@ -23,7 +23,7 @@ from playwright.sync_api import (
 from engine.runs import Run
 from tests.browser import CHROMIUM, FLAGS, go_to
 from tests.hostile.conftest import Noted
-from tests.hostile.servers import ROOT, Server
+from tests.server import ROOT, Server
 from tests.test_own_onnx import SIZE, classifier
 from tests.tiny_run import tiny_run
 
@@ -106,7 +106,7 @@ def test_ten_sessions_at_once(
             try:
                 expect(row).to_have_count(1, timeout=400_000)
             except AssertionError as error:
-                error.add_note(f"{page.locator('body').inner_text()}\n{server.said.read_text()}")
+                error.add_note(f"{page.locator('body').inner_text()}\n{server.said()}")
                 raise
             expect(row).to_contain_text(f"photo_of_{number}.png")
             assert page.get_by_text("Traceback").count() == 0
@@ -120,7 +120,7 @@ def test_ten_sessions_at_once(
         time.sleep(5)
         grown = server.resident() - before
         assert len(server.workers()) <= 1
-        assert "Traceback" not in server.said.read_text()
+        assert "Traceback" not in server.said()
         assert grown < 100 * MB
     noted("browser sessions at once", count, f"every answer its own, memory +{grown / MB:.0f} MB")
 

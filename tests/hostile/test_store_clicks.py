@@ -10,8 +10,8 @@ import pytest
 
 from pages.components.story import CHAPTERS
 from tests.hostile.conftest import Noted
-from tests.hostile.servers import Server
 from tests.hostile.visitor import Visitor
+from tests.server import Server
 from tests.tiny_run import tiny_run
 
 pytestmark = [pytest.mark.hostile, pytest.mark.slow]
@@ -36,7 +36,7 @@ def test_eight_hours_of_clicks(own_store: Path, scaled: Callable[[int], int], no
         click(count)
         grown, more = server.resident() - memory, server.handles() - handles
         assert len(server.family()) <= family
-        assert "Traceback" not in server.said.read_text()
+        assert "Traceback" not in server.said()
         assert more <= 5
         assert grown < 50 * MB
     noted("reruns", count, f"memory {grown / MB:+.0f} MB, handles {more:+d}, no process left")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from streamlit.testing.v1 import AppTest
+from tests.pages.app_test import script_test
 
 
 def page() -> None:
@@ -24,7 +24,7 @@ def page() -> None:
 
 
 def test_the_same_data_make_one_figure_and_other_data_another() -> None:
-    test = AppTest.from_function(page, default_timeout=60)
+    test = script_test(page)
     test.session_state.heights = [1.0, 4.0]
     test.run()
     assert not test.exception
@@ -37,7 +37,7 @@ def test_the_same_data_make_one_figure_and_other_data_another() -> None:
 
 
 def test_a_figure_has_its_headline_or_the_page_s_words_for_those_who_do_not_see_it() -> None:
-    test = AppTest.from_function(page, default_timeout=60).run()
+    test = script_test(page).run()
     assert [header.value for header in test.header] == [r"2 \<b\>bars\</b\>"]
     charts = test.get("plotly_chart")
     assert [chart.proto.alt for chart in charts] == ["2 <b>bars</b>", "Words of the page."]

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
-from streamlit.testing.v1 import AppTest
 
+from tests.pages.app_test import script_test
 from tests.tiny_run import tiny_run
 
 
@@ -43,6 +43,6 @@ def test_two_long_galleries_stand_on_one_page(
         Image.fromarray(pixels).save(tmp_path / "pictures" / f"{value:02}.png")
     tiny_run(tmp_path / "run")
     monkeypatch.setenv("GALLERY_HOME", os.fspath(tmp_path))
-    test = AppTest.from_function(two_galleries, default_timeout=60).run()
+    test = script_test(two_galleries).run()
     assert not test.exception
     assert [box.label for box in test.number_input] == ["Page (of 2)"] * 2

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from streamlit.testing.v1 import AppTest
+
+from tests.pages.app_test import script_test
 
 
 def page() -> None:
@@ -22,7 +23,7 @@ def page() -> None:
 def test_work_that_is_over_runs_the_page_again_but_no_page_that_was_left(
     asked_for_by: str, runs: int
 ) -> None:
-    test = AppTest.from_function(page, default_timeout=60)
+    test = script_test(page)
     test.session_state.asked_for_by = asked_for_by
     test.run()
     assert not test.exception

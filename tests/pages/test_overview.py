@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from engine import service
 from engine.first_run import completed
 from engine.runs import Run
 from engine.store import SAMPLE_IMAGES
 from engine.timings import stored_latency
-from tests.pages.test_pages import ROOT, opened, settled
+from tests.pages.app_test import ROOT, dashboard_test
+from tests.pages.test_pages import opened, settled
 from tests.tiny_run import tiny_run
 
 PAGE = ROOT / "pages" / "dashboard" / "overview.py"
@@ -81,7 +81,7 @@ def test_a_link_shows_the_same_view(own_store: Path) -> None:
     for name in ("one", "two"):
         tiny_run(own_store / "runs" / name)
     for name in ("one", "two"):
-        test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+        test = dashboard_test()
         test.switch_page("pages/dashboard/run_details.py")
         test.query_params["run"] = name
         test.query_params["against"] = "int8"
@@ -94,7 +94,7 @@ def test_a_link_shows_the_same_view(own_store: Path) -> None:
 
 def test_demo_mode_stays_on_until_the_address_says_otherwise(own_store: Path) -> None:
     tiny_run(own_store / "runs" / "tiny")
-    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    test = dashboard_test()
     test.switch_page("pages/dashboard/run_details.py")
     test.query_params["demo"] = "1"
     test.run()

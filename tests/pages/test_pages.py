@@ -14,11 +14,10 @@ from engine.errors import JobCancelled
 from engine.runs import Run
 from engine.store import HOME_VARIABLE, SAMPLE_IMAGES
 from pages.components.story import CHAPTERS
+from tests.pages.app_test import ROOT, SECONDS, dashboard_test
 from tests.real_run import real_run, real_store
 
-ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted((ROOT / "pages" / "dashboard").glob("*.py"))
-TIMEOUT = 120
 JOBS = [
     f"qlab_job_{key}"
     for key in (
@@ -41,7 +40,7 @@ JOBS = [
 
 
 def opened(page: Path, **state: object) -> AppTest:
-    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=TIMEOUT)
+    test = dashboard_test()
     test.switch_page(str(page.relative_to(ROOT)))
     for key, value in state.items():
         test.session_state[key] = value
@@ -50,7 +49,7 @@ def opened(page: Path, **state: object) -> AppTest:
 
 def settled(test: AppTest) -> AppTest:
     """Run a page again until its jobs are done."""
-    end = time.monotonic() + TIMEOUT
+    end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         jobs = [test.session_state[key] for key in JOBS if key in test.session_state]
         if not any(job.active for job in jobs):
@@ -153,10 +152,10 @@ def test_the_server_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.path.insert(0, '.')\n"
         "from streamlit.testing.v1 import AppTest\n"
-        "test = AppTest.from_file('app.py', default_timeout=60)\n"
+        "test = AppTest.from_file('app.py', default_timeout=120)\n"
         "test.switch_page('pages/dashboard/run_details.py').run()\n"
         "assert not test.exception, test.exception\n"
         "heavy = {'torch', 'tensorflow', 'onnx', 'onnx_tf', 'torchvision'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=120)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=240)

@@ -10,14 +10,14 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
-from streamlit.testing.v1 import AppTest
 
 from engine.job_board import BOARD
 from engine.jobs import Job
 from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice
 from engine.under_way import UnderWay, noted
 from pages.components import session
-from tests.pages.test_pages import ROOT, opened
+from tests.pages.app_test import ROOT, dashboard_test
+from tests.pages.test_pages import opened
 from tests.tiny_run import tiny_run
 
 DETAILS = ROOT / "pages" / "dashboard" / "run_details.py"
@@ -157,7 +157,7 @@ def held() -> Iterator[Job[bool]]:
 
 
 def shown(owner: str) -> str:
-    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    test = dashboard_test()
     test.switch_page(str(CONVERT.relative_to(ROOT)))
     test.session_state["qlab_owner"] = owner
     test.session_state["qlab_job_catalog"] = CATALOG

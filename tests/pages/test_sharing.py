@@ -21,7 +21,8 @@ from pages.components.sharing import (
     allowed,
     browser_token,
 )
-from tests.pages.test_pages import JOBS, PAGES, ROOT, opened
+from tests.pages.app_test import ROOT, dashboard_test
+from tests.pages.test_pages import JOBS, PAGES, opened
 from tests.tiny_run import tiny_run
 
 PASSWORD = "correct horse battery"
@@ -36,7 +37,7 @@ def shared(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def glanced(page: str, **state: object) -> AppTest:
     """A page as it looks at first, without waiting for the work that it starts."""
-    test = AppTest.from_file(str(ROOT / "app.py"), default_timeout=60)
+    test = dashboard_test()
     test.switch_page(f"pages/dashboard/{page}.py")
     for key, value in state.items():
         test.session_state[key] = value

@@ -6,16 +6,20 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
-from collections.abc import Iterator
+import urllib.request
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from urllib.error import URLError
 
 import psutil
 
 from engine.store import HOME_VARIABLE
-from tests.browser import ROOT, answers
+
+ROOT = Path(__file__).parent.parent
 
 
 class Server:
@@ -24,25 +28,30 @@ class Server:
     Args:
         home: The store.
         port: Where to listen; a free port when 0.
+        variables: More of its environment.
     """
 
-    def __init__(self, home: Path, port: int = 0) -> None:
+    def __init__(
+        self, home: Path, port: int = 0, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.port = port or _free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         words = ["--server.headless=true", f"--server.port={self.port}"]
-        self.said = home.parent / f"server-{time.time_ns()}.log"
-        with self.said.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "pages.components.serve", *words],
-                cwd=ROOT,
-                env=os.environ | {HOME_VARIABLE: str(home)},
-                stdout=log,
-                stderr=log,
-            )
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the server
+        self._said = ""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "pages.components.serve", *words],
+            cwd=ROOT,
+            env={**os.environ, HOME_VARIABLE: str(home), **(variables or {})},
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+        )
         self.process = psutil.Process(self._process.pid)
         end = time.monotonic() + 60
         while not answers(self.address):
-            assert time.monotonic() < end, self.said.read_text()
+            if time.monotonic() > end:
+                self.kill()
+                raise AssertionError(f"the server does not start: {self.said()}")
             time.sleep(0.1)
 
     def __enter__(self) -> Server:
@@ -51,14 +60,34 @@ class Server:
     def __exit__(self, *_: object) -> None:
         self.kill()
 
+    def end(self) -> None:
+        """End it as Ctrl+C does, with time to end its workers."""
+        self._process.terminate()
+        self._process.wait(20)
+        self._close_log()
+
     def kill(self) -> None:
         """End it at once, as a machine without memory would."""
         family = self.family()
         with suppress(ProcessLookupError):
             self._process.kill()
         self._process.wait(20)
+        self._close_log()
         _, alive = psutil.wait_procs(family, timeout=10)
         assert not alive, "a worker outlived its server"
+
+    def said(self) -> str:
+        """What it wrote to its terminal so far."""
+        if not self._log.closed:
+            descriptor = self._log.fileno()
+            # The server writes at the offset that both share, so nobody seeks.
+            content = os.pread(descriptor, os.fstat(descriptor).st_size, 0)
+            self._said = content.decode(errors="replace")
+        return self._said
+
+    def _close_log(self) -> None:
+        self.said()
+        self._log.close()
 
     def workers(self) -> list[psutil.Process]:
         """The processes that it started, each with its enclosure where there is one."""
@@ -100,6 +129,15 @@ class Server:
     def handles(self) -> int:
         """Open files, sockets and pipes."""
         return int(self.process.num_fds())
+
+
+def answers(address: str) -> bool:
+    """Whether a dashboard is there."""
+    try:
+        with urllib.request.urlopen(f"{address}/_stcore/health", timeout=2) as answer:
+            return bool(answer.status == 200)
+    except (URLError, OSError):
+        return False
 
 
 def _free_port() -> int:

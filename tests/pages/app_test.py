@@ -1,0 +1,21 @@
+"""Streamlit's own test runner, with the patience that a slow or loaded machine needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+ROOT = Path(__file__).parent.parent.parent
+SECONDS = 120
+
+
+def dashboard_test() -> AppTest:
+    """The dashboard, not run yet."""
+    return AppTest.from_file(str(ROOT / "app.py"), default_timeout=SECONDS)
+
+
+def script_test(script: Callable[[], None]) -> AppTest:
+    """A function as a page, not run yet."""
+    return AppTest.from_function(script, default_timeout=SECONDS)
