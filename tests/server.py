@@ -47,7 +47,7 @@ class Server:
             stderr=subprocess.STDOUT,
         )
         self.process = psutil.Process(self._process.pid)
-        end = time.monotonic() + 60
+        end = time.monotonic() + 120
         while not answers(self.address):
             if time.monotonic() > end:
                 self.kill()

@@ -112,7 +112,7 @@ def started(own_store: Path) -> Iterator[tuple[str, psutil.Process]]:
     )
     try:
         address = f"http://127.0.0.1:{port}"
-        end = time.monotonic() + 30
+        end = time.monotonic() + 120
         while not answers(address):
             assert time.monotonic() < end, "the server does not start"
             assert process.poll() is None, "the server ended"
