@@ -34,7 +34,7 @@ class Server:
     def __init__(
         self, home: Path, port: int = 0, variables: Mapping[str, str] | None = None
     ) -> None:
-        self.port = port or _free_port()
+        self.port = port or free_port()
         self.address = f"http://127.0.0.1:{self.port}"
         words = ["--server.headless=true", f"--server.port={self.port}"]
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the server
@@ -47,12 +47,12 @@ class Server:
             stderr=subprocess.STDOUT,
         )
         self.process = psutil.Process(self._process.pid)
-        end = time.monotonic() + 120
-        while not answers(self.address):
-            if time.monotonic() > end:
-                self.kill()
-                raise AssertionError(f"the server does not start: {self.said()}")
-            time.sleep(0.1)
+        try:
+            wait_until_it_answers(self.address, self._process)
+        except AssertionError as error:
+            self.kill()
+            error.add_note(self.said())
+            raise
 
     def __enter__(self) -> Server:
         return self
@@ -140,7 +140,22 @@ def answers(address: str) -> bool:
         return False
 
 
-def _free_port() -> int:
+def wait_until_it_answers(address: str, process: subprocess.Popen[bytes]) -> None:
+    """Wait until a dashboard is there, or its process is not any more.
+
+    Args:
+        address: Where it will be.
+        process: What starts it.
+    """
+    end = time.monotonic() + 120
+    while not answers(address):
+        assert time.monotonic() < end, "the server does not start"
+        assert process.poll() is None, "the server ended"
+        time.sleep(0.1)
+
+
+def free_port() -> int:
+    """A port of loopback on which nobody listens."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])

@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +17,7 @@ import pytest
 
 from engine.store import HOME_VARIABLE, RUNS_VARIABLE, UPLOADS_VARIABLE
 from pages.components.share import PASSWORD_VARIABLE
-from tests.server import answers
+from tests.server import free_port, wait_until_it_answers
 
 ROOT = Path(__file__).parent.parent
 UNIT = ROOT / "deploy" / "quantization-lab.service"
@@ -96,9 +94,7 @@ def test_the_proxy_has_every_header_that_the_page_about_sharing_names() -> None:
 @pytest.fixture
 def started(own_store: Path) -> Iterator[tuple[str, psutil.Process]]:
     """What the unit starts, with this Python, on a free port."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     (command,) = settings()["ExecStart"]
     words = command.split()
     words[0], words[-1] = sys.executable, str(port)
@@ -112,11 +108,7 @@ def started(own_store: Path) -> Iterator[tuple[str, psutil.Process]]:
     )
     try:
         address = f"http://127.0.0.1:{port}"
-        end = time.monotonic() + 120
-        while not answers(address):
-            assert time.monotonic() < end, "the server does not start"
-            assert process.poll() is None, "the server ended"
-            time.sleep(0.1)
+        wait_until_it_answers(address, process)
         yield address, psutil.Process(process.pid)
     finally:
         process.terminate()

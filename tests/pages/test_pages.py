@@ -152,10 +152,10 @@ def test_the_server_imports_nothing_heavy() -> None:
     code = (
         "import sys; sys.path.insert(0, '.')\n"
         "from streamlit.testing.v1 import AppTest\n"
-        "test = AppTest.from_file('app.py', default_timeout=120)\n"
+        f"test = AppTest.from_file('app.py', default_timeout={SECONDS})\n"
         "test.switch_page('pages/dashboard/run_details.py').run()\n"
         "assert not test.exception, test.exception\n"
         "heavy = {'torch', 'tensorflow', 'onnx', 'onnx_tf', 'torchvision'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=240)
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=2 * SECONDS)
