@@ -1,9 +1,10 @@
 """A few pieces of work at a time on this machine, whoever asked for them.
 
 More than the machine has cores and memory for would slow each other, so every worker takes a slot
-of the store while it works: those of the dashboard, the command line and notebooks alike. Work
-that is timed takes all of them, so that nothing of ours runs beside it. The worker holds the
-slots, not its parent, so they are let go whatever ends the worker.
+of the store while it works: those of the dashboard, the command line and notebooks alike. How
+many slots there are is for each process to say, so they cannot keep a timing alone: every worker
+also holds one lock, shared, that a timing holds exclusively. The worker holds them, not its
+parent, so they are let go whatever ends the worker.
 """
 
 from __future__ import annotations
@@ -12,14 +13,15 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from pathlib import Path
 
 from engine.errors import OptionError
+from engine.locks import try_lock
 from engine.store import folder
 from engine.types import Progress
 
-if TYPE_CHECKING:
-    from filelock import FileLock
+Release = Callable[[], None]
 
 WAITING = "Waiting for other work of Quantization Lab on this machine"
 SLOTS_VARIABLE = "QLAB_JOBS"
@@ -60,15 +62,17 @@ def turn(report: Callable[[Progress], None], *, alone: bool = False) -> Iterator
         report: Receives progress, once, where there is something to wait for.
         alone: Whether nothing else may run meanwhile.
     """
-    from filelock import FileLock
-
     place = folder("cache")
-    free = [FileLock(place / f"work-{number}.lock") for number in range(slots())]
+    working = place / "working"
+    working.mkdir(exist_ok=True)
     said = _Once(report)
     with ExitStack() as held:
         with ExitStack() as gate:
-            _wait_for([FileLock(place / "work.lock")], 1, gate, said)
-            _wait_for(free, len(free) if alone else 1, held, said)
+            _wait_for([partial(_try_file, place / "work.lock")], gate, said)
+            _wait_for([partial(_try_folder, working, shared=not alone)], held, said)
+            if not alone:
+                files = [place / f"work-{number}.lock" for number in range(slots())]
+                _wait_for([partial(_try_file, file) for file in files], held, said)
         yield
 
 
@@ -82,19 +86,31 @@ class _Once:
             self._report = None
 
 
-def _wait_for(locks: list[FileLock], count: int, held: ExitStack, said: _Once) -> None:
-    """Take some of the locks, as they become free."""
-    from filelock import Timeout
+def _try_file(path: Path) -> Release | None:
+    from filelock import FileLock, Timeout
 
-    waiting = list(locks)
+    lock = FileLock(path)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        return None
+    return lock.release
+
+
+def _try_folder(path: Path, *, shared: bool) -> Release | None:
+    lock = try_lock(path, shared=shared)
+    return None if lock is None else lock.release
+
+
+def _wait_for(
+    attempts: list[Callable[[], Release | None]], held: ExitStack, said: Callable[[], None]
+) -> None:
+    """Take the first of some locks that is free."""
     while True:
-        for lock in list(waiting):
-            try:
-                held.enter_context(lock.acquire(blocking=False))
-            except Timeout:
-                continue
-            waiting.remove(lock)
-            if len(locks) - len(waiting) == count:
+        for attempt in attempts:
+            release = attempt()
+            if release is not None:
+                held.callback(release)
                 return
         said()
         time.sleep(_POLL_SECONDS)

@@ -98,7 +98,7 @@ TASKS: dict[str, tuple[type[Any], str]] = {
 
 _HEAVY_BYTES = 1 << 30
 
-TIMED = frozenset({"latency", "profile", "time_files"})
+TIMED = frozenset({"latency", "profile", "time_files", "time_mixed"})
 """Tasks beside which nothing else may run."""
 
 

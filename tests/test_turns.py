@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ from filelock import FileLock
 from engine.errors import JobCancelled, RunError
 from engine.jobs import Worker
 from engine.requests import LatencyRequest
-from engine.turns import WAITING, turn
+from engine.turns import SLOTS_VARIABLE, WAITING, turn
 from engine.types import Progress
+from engine.worker import TASKS, TIMED
 
 NO_RUN = LatencyRequest(run="/nowhere", columns=("original",))
 
@@ -63,3 +66,44 @@ def test_waiting_can_be_cancelled_and_a_killed_worker_lets_go(own_store: Path) -
             worker.run("latency", NO_RUN, bool)
     with turn(lambda _: None):
         pass
+
+
+@pytest.mark.parametrize(("first", "second"), [(False, True), (True, False), (True, True)])
+@pytest.mark.parametrize(("slots", "slots_of_second"), [(3, 1), (1, 8)])
+def test_nothing_runs_beside_a_timing_however_many_slots_each_process_has(
+    own_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    first: bool,
+    second: bool,
+    slots: int,
+    slots_of_second: int,
+) -> None:
+    waiting, started = threading.Event(), threading.Event()
+    monkeypatch.setenv(SLOTS_VARIABLE, str(slots))
+    with ExitStack() as running:
+        if slots > 1 and not first:  # the job in the first slot ends, the one in the second stays
+            with turn(lambda _: None):
+                running.enter_context(turn(lambda _: None))
+        else:
+            running.enter_context(turn(lambda _: None, alone=first))
+        monkeypatch.setenv(SLOTS_VARIABLE, str(slots_of_second))
+
+        def ask() -> None:
+            with turn(lambda _: waiting.set(), alone=second):
+                started.set()
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        assert waiting.wait(10)
+        assert not started.wait(0.5)
+    asking.join(10)
+    assert started.is_set()
+
+
+def test_every_task_that_takes_timings_runs_alone() -> None:
+    with_rounds = {
+        task
+        for task, (request, _) in TASKS.items()
+        if any(field.name == "rounds" for field in fields(request))
+    }
+    assert with_rounds | {"profile"} == TIMED
