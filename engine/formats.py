@@ -36,7 +36,7 @@ def times(ratio: float | None) -> str:
 
 def percent(share: float | None) -> str:
     """A share of 0 to 1 in percent; 100 % only where nothing is missing."""
-    if share is None or math.isnan(share):
+    if share is None or not math.isfinite(share):
         return UNKNOWN
     rounded = round(share * 100, 1)
     if rounded == 100 and share < 1:

@@ -24,7 +24,7 @@ def curve_headline(curve: MixedCurve, chosen: MixedPoint) -> str:
 def worth_sentence(curve: MixedCurve, chosen: MixedPoint) -> str | None:
     """Whether a point is worth its latency beside float32; None where nothing was timed."""
     mixed, exact, whole = curve.timed(chosen.layers), curve.timed_float32, curve.timed(0)
-    if mixed is None or exact is None or whole is None:
+    if mixed is None or exact is None or whole is None or mixed.median_ms == 0:
         return None
     took = (
         f"With {chosen.layers} layers in float32 a picture takes "

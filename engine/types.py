@@ -6,6 +6,7 @@ never written to after the record is made.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
@@ -400,9 +401,10 @@ class LatencySamples:
 
     @property
     def spread(self) -> float:
-        """Interquartile range divided by the median, without unit."""
+        """Interquartile range divided by the median, without unit; infinite for a median of 0."""
         low, high = self.quartiles_ms
-        return (high - low) / self.median_ms
+        # A median of 0 is a clock too coarse for the call.
+        return (high - low) / self.median_ms if self.median_ms > 0 else math.inf
 
     @property
     def trusted(self) -> bool:
@@ -442,9 +444,11 @@ class Latency:
         return next((entry for entry in self.entries if entry.variant == variant), None)
 
     def ratio(self, variant: str, base: str) -> float | None:
-        """Median of one variant divided by that of another, or None where either is missing."""
+        """Median of one variant divided by that of another; None without both, or to a 0."""
         one, other = self.of(variant), self.of(base)
-        return None if one is None or other is None else one.median_ms / other.median_ms
+        if one is None or other is None or other.median_ms == 0:
+            return None
+        return one.median_ms / other.median_ms
 
 
 @dataclass(frozen=True, slots=True)

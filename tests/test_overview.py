@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import numpy as np
 import pytest
 
-from engine import overview, overview_sentences
+from engine import formats, overview, overview_sentences
 from engine.comparison.comparison import Comparison
 from engine.comparison.metrics import wilson_interval
+from engine.reporting.plain import latency_dict
 from tests.made_up import LOGITS, comparison, latency
 
 FLIPPED = LOGITS[:, [1, 0, 2]]
@@ -176,6 +178,17 @@ def test_unsteady_timings_are_one_note() -> None:
         "int8 is timed unsteadily"
     )
     assert overview_sentences.timing_note(latency(MEDIANS, spread=0.5)).startswith("5 of 5 are")
+
+
+def test_a_median_of_zero_is_unsteady_and_nothing_is_divided_by_it() -> None:
+    timed = latency({"float32": 8.0, "int8": 0.0})
+    assert overview_sentences.timing_note(timed).startswith("int8 is timed unsteadily")
+    assert (timed.ratio("int8", "float32"), timed.ratio("float32", "int8")) == (0.0, None)
+    spreads = [entry["spread"] for entry in latency_dict(timed)["entries"]]
+    assert spreads == [0.0, None]
+    found = made({"float32": LOGITS, "int8": LOGITS}, latency=timed)
+    assert told(found).startswith("On these 3 pictures, ")
+    assert formats.percent(math.inf) == formats.UNKNOWN
 
 
 def test_two_runs() -> None:

@@ -65,12 +65,7 @@ def latency_warnings(latency: Latency) -> tuple[str, ...]:
         One sentence for each entry whose interquartile range is more than `SPREAD_LIMIT` of its
         median, in the order of the entries.
     """
-    return tuple(_warning(entry) for entry in latency.entries if not _believable(entry))
-
-
-def _believable(entry: LatencySamples) -> bool:
-    # A median of 0 is a clock too coarse for the call, and nothing to divide by.
-    return entry.median_ms > 0.0 and entry.trusted
+    return tuple(_warning(entry) for entry in latency.entries if not entry.trusted)
 
 
 def _warning(entry: LatencySamples) -> str:

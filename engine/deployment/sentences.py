@@ -58,7 +58,7 @@ def phone_sentence(
     best = min(own, key=lambda benchmark: benchmark.timing.mean_ms)
     time = f"{variant} takes {formats.milliseconds(best.timing.mean_ms)} on {best.phone}"
     host = None if latency is None else latency.of(variant)
-    if host is None:
+    if host is None or host.median_ms == 0:
         return f"{time}; this machine has not timed it"
     ratio = best.timing.mean_ms / host.median_ms
     here = f"the {formats.milliseconds(host.median_ms)} on this machine"

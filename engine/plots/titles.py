@@ -153,7 +153,7 @@ def threads(timings: Sequence[Latency]) -> str:
     gains = {
         entry.variant: entry.median_ms / other.median_ms
         for entry in first.entries
-        if (other := last.of(entry.variant)) is not None
+        if (other := last.of(entry.variant)) is not None and other.median_ms > 0
     }
     if not gains:
         return "No model was timed with both numbers of threads"

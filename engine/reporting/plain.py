@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ def latency_dict(timed: Latency) -> dict[str, Any]:
         | {
             "median_ms": entry.median_ms,
             "p90_ms": entry.p90_ms,
-            "spread": entry.spread,
+            "spread": entry.spread if math.isfinite(entry.spread) else None,
             "trusted": entry.trusted,
         }
         for entry in timed.entries

@@ -173,7 +173,7 @@ def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
     for found in benchmarks:
         timed = stored_latency(run, found.timing.threads or 1)
         host = None if timed is None else timed.of(found.variant)
-        ratio = None if host is None else found.timing.mean_ms / host.median_ms
+        ratio = found.timing.mean_ms / host.median_ms if host and host.median_ms else None
         rows.append(
             {
                 "variant": found.variant,
