@@ -6,7 +6,8 @@ The calls come from elsewhere: no runtime is known here.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 
 from engine.errors import OptionError
 from engine.types import SPREAD_LIMIT, Latency, LatencySamples
@@ -21,9 +22,9 @@ def interleaved(
 ) -> tuple[LatencySamples, ...]:
     """Time several calls in turns, so that a slow minute of the machine falls on all of them.
 
-    Every call is first made ``warmup`` times untimed. Then each round times each call once. A
-    round starts one call later than the round before (A B C, B C A, C A B), so that none is
-    always first and none always follows the same one.
+    Every call is first made ``warmup`` times untimed. Then each round times each call once, in
+    the orders of a Williams design (A B D C, B C A D, C D B A, D A C B), so that none pays more
+    often than the others for what a certain one leaves in the caches.
 
     Args:
         calls: What to time, by variant.
@@ -44,15 +45,26 @@ def interleaved(
             call()
     names = list(calls)
     samples: dict[str, list[float]] = {name: [] for name in names}
-    for turn in range(rounds):
-        start_at = turn % max(1, len(names))
-        for name in names[start_at:] + names[:start_at]:
+    for _, order in zip(range(rounds), cycle(_balanced_orders(names)), strict=False):
+        for name in order:
             call = calls[name]
             start = clock()
             call()
             end = clock()
             samples[name].append((end - start) * 1e3)
     return tuple(LatencySamples(name, tuple(taken)) for name, taken in samples.items())
+
+
+def _balanced_orders(names: Sequence[str]) -> list[list[str]]:
+    """Orders in which every name is in every place, and next after every other, equally often.
+
+    Williams (1949), Experimental designs balanced for the estimation of residual effects of
+    treatments. An even number of names needs as many orders, an odd one twice as many.
+    """
+    count = len(names)
+    zigzag = [(place + 1) // 2 if place % 2 else -place // 2 for place in range(count)]
+    orders = [[names[(first + step) % count] for step in zigzag] for first in range(count)]
+    return orders if count % 2 == 0 else orders + [order[::-1] for order in orders]
 
 
 def latency_warnings(latency: Latency) -> tuple[str, ...]:

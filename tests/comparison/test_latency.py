@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from itertools import pairwise, permutations
 
 import pytest
 
@@ -35,11 +37,25 @@ def measured(*entries: LatencySamples) -> Latency:
     return Latency("host", 2, 1, "2025-01-01T00:00:00Z", entries)
 
 
-def test_calls_are_timed_in_turns_that_rotate() -> None:
+@pytest.mark.parametrize("names", ["A", "AB", "ABC", "ABCD", "ABCDE", "ABCDEFGH"])
+def test_every_call_follows_every_other_equally_often(names: str) -> None:
     machine = Machine()
-    calls = {name: machine.call(name, *[0.001] * 4) for name in "ABC"}
-    interleaved(calls, rounds=4, warmup=0, clock=machine.clock)
-    assert "".join(machine.made) == "ABCBCACABABC"
+    rounds = 2 * len(names)
+    calls = {name: machine.call(name, *[0.001] * rounds) for name in names}
+    interleaved(calls, rounds=rounds, warmup=0, clock=machine.clock)
+    turns = [machine.made[i : i + len(names)] for i in range(0, len(machine.made), len(names))]
+    assert all(sorted(turn) == list(names) for turn in turns), "a round holds each call once"
+    assert {Counter(places).most_common()[-1][1] for places in zip(*turns, strict=True)} == {2}
+    followed = Counter(pair for turn in turns for pair in pairwise(turn))
+    assert dict(followed) == dict.fromkeys(permutations(names, 2), 2)
+
+
+def test_a_number_of_rounds_that_ends_within_a_design_keeps_it_nearly_balanced() -> None:
+    machine = Machine()
+    calls = {name: machine.call(name, *[0.001] * 50) for name in "ABCDEFGH"}
+    interleaved(calls, rounds=50, warmup=0, clock=machine.clock)
+    followed = Counter(pairwise(machine.made))
+    assert max(followed.values()) <= 2 * 50 / 7
 
 
 def test_samples_are_milliseconds_in_the_order_measured() -> None:
