@@ -25,7 +25,7 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "largest difference": "The largest difference of any logit on any of the pictures.",
         "latency": "Median time of one call on one picture, in milliseconds, with all models timed "
         "in turns.",
-        "latency ratio": "Latency of float32 divided by that of the variant: above 1 is quicker.",
+        "latency ratio": "Latency of the variant divided by that of float32: below 1 is quicker.",
         "logit": "What the model gives for a class before the softmax; the class with the largest "
         "one is the answer.",
         "logit rms": "Root mean square of the differences of the logits, each picture's mean taken "
@@ -36,10 +36,15 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "Pareto front": "The variants that no other one beats in both directions at once.",
         "per-channel": "One scale for each output channel of a weight, instead of one for all of "
         "it: outliers of one channel then cost the others nothing.",
+        "quicker": "Latency of float32 divided by that of the variant, 1 over the latency ratio: "
+        "above 1 is quicker.",
         "representative dataset": "The pictures that calibration looks at; they should be like "
         "those that the model will meet.",
         "scale": "The real value of one step of an integer grid.",
-        "size ratio": "Bytes of the float32 file divided by those of the variant.",
+        "size ratio": "Bytes of the variant's file divided by those of float32's: below 1 is "
+        "smaller.",
+        "smaller": "Bytes of the float32 file divided by those of the variant's, 1 over the size "
+        "ratio: above 1 is smaller.",
         "SQNR": "Signal to quantization noise ratio in dB: 6 dB more halve the error.",
         "threads": "How many cores a model may use for one call.",
         "top-5 overlap": "Share of the reference's first five answers that are among the variant's "

@@ -42,9 +42,9 @@ class Table:
 
 
 SIZE = Column("size", "file size", lambda row: formats.megabytes(row[0].size_bytes))
-SMALLER = Column("smaller", "size ratio", lambda row: formats.times(row[0].smaller))
+SMALLER = Column("smaller", "smaller", lambda row: formats.times(row[0].smaller))
 LATENCY = Column("latency", "latency", lambda row: formats.milliseconds(row[0].latency_ms))
-QUICKER = Column("quicker", "latency ratio", lambda row: formats.times(row[0].quicker))
+QUICKER = Column("quicker", "quicker", lambda row: formats.times(row[0].quicker))
 SAME = Column("same answer", "agreement", lambda row: f"{row[0].kept} of {row[0].pictures}")
 INTERVAL = Column("95 % interval", "interval", lambda row: formats.interval(row[0].interval))
 TOP5 = Column("top-5 overlap", "top-5 overlap", lambda row: formats.percent(row[1].top5_overlap))
