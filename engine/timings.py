@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import msgspec
 from engine.checksums import read_kept, write_kept
 from engine.errors import ConversionError, JobCancelled, OptionError, WorkerError
 from engine.jobs import Worker
-from engine.locks import in_use
+from engine.locks import alone_in, in_use
 from engine.requests import LatencyRequest, ProfileRequest
 from engine.runs import LATENCY, Run
 from engine.service import Host
@@ -30,6 +31,8 @@ def measure(
     picture: Path | None = None,
 ) -> Latency:
     """Time columns of a run on this machine, in turns, and keep the samples in the run.
+
+    Timings of other columns that the run has stay; see `store_latency`.
 
     Args:
         run: The run.
@@ -64,9 +67,52 @@ def measure(
         worker = host.adopt(workers.living())
         latency = worker.run("latency", request, Latency, host.report)
         entries = tuple(_profiled(run, host, entry, request, workers) for entry in latency.entries)
-    latency = replace(latency, entries=entries)
-    write_kept(_latency_file(run, threads), msgspec.json.encode(latency))
-    return latency
+    return store_latency(run, replace(latency, entries=entries))
+
+
+def store_latency(run: Run, measured: Latency) -> Latency:
+    """Add timings to those that a run has for this machine and number of threads.
+
+    An entry takes the place of an earlier one of the same variant; the others stay. Timings of
+    another machine are not comparable: they go into a file of their own, and come back when
+    something is timed on that machine again.
+
+    Args:
+        run: The run.
+        measured: Timings of some of its columns, from one measurement.
+
+    Returns:
+        ``measured``, each entry with the time of its measurement.
+
+    Raises:
+        StorageError: The disk refuses.
+    """
+    measured = _dated(measured)
+    file = _latency_file(run, measured.threads)
+    with alone_in(file.parent):
+        stored = _read_latency(file)
+        if stored is not None and _machine(stored) != _machine(measured):
+            write_kept(_file_of_machine(file, stored), msgspec.json.encode(stored))
+            stored = _read_latency(_file_of_machine(file, measured))
+        entries = {} if stored is None else {e.variant: e for e in _dated(stored).entries}
+        entries |= {entry.variant: entry for entry in measured.entries}
+        merged = replace(measured, entries=tuple(entries.values()))
+        write_kept(file, msgspec.json.encode(merged))
+    return measured
+
+
+def _dated(timed: Latency) -> Latency:
+    entries = (replace(e, measured_at=e.measured_at or timed.measured_at) for e in timed.entries)
+    return replace(timed, entries=tuple(entries))
+
+
+def _machine(timed: Latency) -> tuple[str, int]:
+    return timed.host, timed.cores
+
+
+def _file_of_machine(file: Path, timed: Latency) -> Path:
+    digest = hashlib.sha256(f"{timed.host} {timed.cores}".encode()).hexdigest()
+    return file.with_name(f"{file.stem}-{digest[:16]}.json")
 
 
 class _Replaced:
@@ -107,9 +153,13 @@ def _profiled(
 
 
 def stored_latency(run: Run, threads: int = 1) -> Latency | None:
-    """The last timings of a run with that many threads, or None."""
+    """The timings of a run with that many threads on the machine that timed last, or None."""
+    return _read_latency(_latency_file(run, threads))
+
+
+def _read_latency(file: Path) -> Latency | None:
     try:
-        return msgspec.json.decode(read_kept(_latency_file(run, threads)), type=Latency)
+        return msgspec.json.decode(read_kept(file), type=Latency)
     except (OSError, msgspec.DecodeError):
         return None
 

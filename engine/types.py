@@ -376,12 +376,14 @@ class LatencySamples:
         operators: What each operator of a TFLite file takes, in the order in which they ran; empty
             where LiteRT's profiler was not asked or gave no answer.
         unprofiled: Why it gave none; empty where it did, or was not asked.
+        measured_at: UTC time in ISO 8601; empty where it is that of the `Latency`.
     """
 
     variant: str
     samples_ms: tuple[float, ...]
     operators: tuple[OperatorTime, ...] = ()
     unprofiled: str = ""
+    measured_at: str = ""
 
     @property
     def median_ms(self) -> float:
@@ -418,13 +420,13 @@ SPREAD_LIMIT = 0.15
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Latency of several models, measured in turns on one machine.
+    """Latency of several models on one machine; those measured at one time took turns.
 
     Attributes:
         host: Processor and operating system.
         cores: Logical cores that the measuring process may use.
         threads: Threads each model was given.
-        measured_at: UTC time in ISO 8601.
+        measured_at: UTC time in ISO 8601 of the last measurement.
         entries: Samples a model.
     """
 
@@ -433,6 +435,11 @@ class Latency:
     threads: int
     measured_at: str
     entries: tuple[LatencySamples, ...]
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """When its entries were measured, each time once, the first one first."""
+        return tuple(sorted({entry.measured_at or self.measured_at for entry in self.entries}))
 
     @property
     def profiled(self) -> bool:

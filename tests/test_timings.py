@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,10 +8,11 @@ import msgspec
 import pytest
 
 from engine import timings
+from engine.checksums import kept
 from engine.jobs import Worker
-from engine.runs import LATENCY
+from engine.runs import LATENCY, Run
 from engine.service import Foreground
-from engine.timings import latency_shares, measure, stored_latency, stored_timings
+from engine.timings import latency_shares, measure, store_latency, stored_latency, stored_timings
 from tests.made_up import latency, operator_time, profiled
 from tests.tiny_run import tiny_run
 
@@ -26,6 +28,65 @@ def test_timings_come_with_fewest_threads_first(tmp_path: Path) -> None:
     (folder / "threads-3.json").write_text("damaged")
     (folder / "threads-x.json").write_text("{}")
     assert [timed.threads for timed in stored_timings(run)] == [1, 2, 10]
+
+
+def test_a_part_that_is_measured_again_leaves_the_others(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "tiny")
+    first = latency({"float32": 8.0, "int8": 4.0, "float16": 9.0})
+    store_latency(run, first)
+    later = replace(latency({"int8": 5.0}), measured_at="2026-01-03T00:00:00+00:00")
+    assert store_latency(run, later).entries[0].measured_at == later.measured_at
+    timed = stored_latency(run)
+    assert timed is not None
+    medians = {entry.variant: entry.median_ms for entry in timed.entries}
+    assert medians == {"float32": 8.0, "int8": 5.0, "float16": 9.0}
+    assert [entry.measured_at for entry in timed.entries] == [
+        first.measured_at,
+        later.measured_at,
+        first.measured_at,
+    ]
+    assert timed.moments == (first.measured_at, later.measured_at)
+    assert timed.measured_at == later.measured_at
+
+
+@pytest.mark.parametrize("change", [{"host": "another machine"}, {"cores": 64}])
+def test_timings_of_two_machines_are_not_mixed_and_come_back(
+    tmp_path: Path, change: dict[str, object]
+) -> None:
+    run = tiny_run(tmp_path / "tiny")
+    store_latency(run, latency({"float32": 8.0, "int8": 4.0}))
+    store_latency(run, replace(latency({"int8": 1.0}), **change))
+    there = stored_latency(run)
+    assert there is not None
+    assert [entry.variant for entry in there.entries] == ["int8"]
+    assert len(stored_timings(run)) == 1
+    store_latency(run, latency({"int8": 5.0}))
+    here = stored_latency(run)
+    assert here is not None
+    medians = {entry.variant: entry.median_ms for entry in here.entries}
+    assert medians == {"float32": 8.0, "int8": 5.0}
+
+
+def _store_five(folder: Path, process: int) -> None:
+    run = Run.open(folder)
+    for number in range(5):
+        store_latency(run, latency({f"v{process}{number}": 1.0 + process}))
+
+
+def test_eight_processes_that_time_at_once_lose_nothing(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "tiny")
+    spawn = multiprocessing.get_context("spawn")
+    processes = [spawn.Process(target=_store_five, args=(run.folder, n)) for n in range(8)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(300)
+    assert [process.exitcode for process in processes] == [0] * 8
+    timed = stored_latency(run)
+    assert timed is not None
+    medians = {entry.variant: entry.median_ms for entry in timed.entries}
+    assert medians == {f"v{p}{n}": 1.0 + p for p in range(8) for n in range(5)}
+    assert kept(run.folder / LATENCY / "threads-1.json", again=True)
 
 
 def test_every_file_is_profiled_and_a_profile_that_dies_says_so(

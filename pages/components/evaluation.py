@@ -54,7 +54,9 @@ def compared(
 
 def _key(run: Run, pictures: tuple[Picture, ...], reference: str, timed: Latency | None) -> str:
     digests = ",".join(artifact.sha256 for artifact in run.artifacts)
-    moment = "" if timed is None else f"{timed.measured_at} {timed.threads}"
+    entries = () if timed is None else timed.entries
+    moment = "".join(f"{entry.variant} {entry.measured_at}," for entry in entries)
+    moment += "" if timed is None else f"{timed.measured_at} {timed.threads}"
     return f"{run.folder} {digests} {digest_of(pictures)} {reference} {moment}"
 
 
