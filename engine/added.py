@@ -12,7 +12,6 @@ import re
 import secrets
 import shutil
 import threading
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,8 +27,9 @@ from engine.jobs import Worker
 from engine.limits import LIMITS
 from engine.locks import alone_in
 from engine.requests import TRYING, InspectRequest
-from engine.runs import ALSO, LATENCY, ONNX_COLUMN, Run
-from engine.types import ORIGINAL, AddedFile, Artifact, Latency, Progress
+from engine.runs import ALSO, ONNX_COLUMN, Run
+from engine.timings import drop_timings
+from engine.types import ORIGINAL, AddedFile, Artifact, Progress
 
 if TYPE_CHECKING:
     from engine.service import Host
@@ -166,10 +166,7 @@ def remove_file(run: Run, name: str) -> Run:
 def _drop(run: Path, name: str) -> None:
     drop_kept(run / ALSO / f"{name}.json")
     (run / ALSO / f"{name}.tflite").unlink(missing_ok=True)
-    for file in (run / LATENCY).glob("threads-*.json"):
-        timed = msgspec.json.decode(file.read_bytes(), type=Latency)
-        kept = tuple(entry for entry in timed.entries if entry.variant != name)
-        write_kept(file, msgspec.json.encode(replace(timed, entries=kept)))
+    drop_timings(run, name)
 
 
 def _check_head(name: str, file: Path) -> None:

@@ -101,6 +101,26 @@ def store_latency(run: Run, measured: Latency) -> Latency:
     return measured
 
 
+def drop_timings(run: Path, variant: str) -> None:
+    """Remove the timings of a variant from a run, whatever machine and threads they are of.
+
+    Args:
+        run: The run folder.
+        variant: Its name.
+
+    Raises:
+        StorageError: The disk refuses.
+    """
+    if not (run / LATENCY).is_dir():
+        return
+    with alone_in(run / LATENCY):
+        for file in (run / LATENCY).glob("threads-*.json"):
+            timed = _read_latency(file)
+            if timed is not None:
+                entries = tuple(entry for entry in timed.entries if entry.variant != variant)
+                write_kept(file, msgspec.json.encode(replace(timed, entries=entries)))
+
+
 def _dated(timed: Latency) -> Latency:
     entries = (replace(e, measured_at=e.measured_at or timed.measured_at) for e in timed.entries)
     return replace(timed, entries=tuple(entries))

@@ -166,6 +166,7 @@ def test_the_same_file_again_changes_nothing_and_another_takes_its_place(
     timings = run.folder / "latency" / "threads-1.json"
     timings.parent.mkdir()
     timings.write_bytes(msgspec.json.encode(latency({"float32": 2.0, "theirs": 1.0})))
+    (timings.parent / "threads-2.json").write_text("damaged")
     file = reshape_file(tmp_path / "b.tflite", NHWC, dtype="int8", scale=STEP)
     second = add_file(first, "theirs", file, HOST)
     assert second.artifact("theirs").inputs[0].dtype == "int8"

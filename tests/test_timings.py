@@ -12,7 +12,14 @@ from engine.checksums import kept
 from engine.jobs import Worker
 from engine.runs import LATENCY, Run
 from engine.service import Foreground
-from engine.timings import latency_shares, measure, store_latency, stored_latency, stored_timings
+from engine.timings import (
+    drop_timings,
+    latency_shares,
+    measure,
+    store_latency,
+    stored_latency,
+    stored_timings,
+)
 from tests.made_up import latency, operator_time, profiled
 from tests.tiny_run import tiny_run
 
@@ -65,6 +72,18 @@ def test_timings_of_two_machines_are_not_mixed_and_come_back(
     assert here is not None
     medians = {entry.variant: entry.median_ms for entry in here.entries}
     assert medians == {"float32": 8.0, "int8": 5.0}
+
+
+def test_a_variant_is_dropped_from_the_timings_of_every_machine(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "tiny")
+    drop_timings(run.folder, "int8")
+    store_latency(run, latency({"float32": 8.0, "int8": 4.0}))
+    store_latency(run, replace(latency({"int8": 1.0}), host="another machine"))
+    drop_timings(run.folder, "int8")
+    store_latency(run, latency({"float16": 9.0}))
+    timed = stored_latency(run)
+    assert timed is not None
+    assert [entry.variant for entry in timed.entries] == ["float32", "float16"]
 
 
 def _store_five(folder: Path, process: int) -> None:
