@@ -125,15 +125,24 @@ def keep_file(aside: Path, file: Path) -> None:
 
 
 def _announce(file: Path, digest: str) -> None:
-    """Note the checksum of a file to come, and of the one that it takes the place of.
+    """Note the checksum of a file to come, beside those of the files that were there before it.
 
-    A write that fails or is killed then leaves the old file as good as it was.
+    A write that fails or is killed then leaves the old file as good as it was. A line is appended
+    in one piece, so that of two who write the same file neither loses the line of the other.
     """
-    digests = [digest]
-    if kept(file):
-        digests.append(digest_of_file(file))
-    lines = "".join(f"{known}  {file.name}\n" for known in dict.fromkeys(digests))
-    write_whole(_beside(file), lines.encode())
+    beside = _beside(file)
+    with told_of_the_disk(f"Writing {beside.name}"):
+        beside.parent.mkdir(parents=True, exist_ok=True)
+        with beside.open("ab+", buffering=0) as listed:
+            listed.seek(0)
+            before = listed.read()
+            digests = [digest]
+            if not before and file.is_file():  # of an older version, without a checksum
+                digests.append(digest_of_file(file))
+            lines = "".join(f"{known}  {file.name}\n" for known in digests).encode()
+            # After a write that was cut off, a line begins a new one.
+            listed.write(lines if before[-1:] in {b"", b"\n"} else b"\n" + lines)
+            os.fsync(listed.fileno())
 
 
 def kept(file: Path, *, again: bool = False) -> bool:
@@ -142,11 +151,13 @@ def kept(file: Path, *, again: bool = False) -> bool:
     A file without a checksum beside it was kept by an older version and is taken as it is.
     """
     try:
-        wanted = {line.partition(" ")[0] for line in _beside(file).read_text().splitlines()}
-        return digest_of_file(file, again=again) in wanted
+        # The file before the list: what was put into its place was announced before that.
+        digest = digest_of_file(file, again=again)
+        listed = _beside(file).read_bytes().splitlines()
+        return digest.encode() in {line.partition(b" ")[0] for line in listed}
     except FileNotFoundError:
         return file.is_file()
-    except (OSError, ValueError):
+    except OSError:
         return False
 
 

@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from engine.disk import refusal, storage_error
+from engine.errors import StorageError
+
 POLL_SECONDS = 0.2
 _TRIES, _LOOK_SECONDS = 40, 0.025
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
@@ -101,9 +104,12 @@ def alone_in(folder: Path) -> Iterator[None]:
         folder: Made where it is not there.
 
     Raises:
-        OSError: It cannot be made, or the system has no such locks here.
+        StorageError: It cannot be made, or the system has no such locks here.
     """
-    lock = lock_when_free(folder, lambda: None)
+    try:
+        lock = lock_when_free(folder, lambda: None)
+    except OSError as error:
+        raise _unlockable(folder, error) from error
     try:
         yield
     finally:
@@ -125,3 +131,18 @@ def in_use(folder: Path) -> Iterator[None]:
     finally:
         if lock is not None:
             lock.release()
+
+
+def _unlockable(folder: Path, error: OSError) -> StorageError:
+    """Say why a folder cannot be had alone: without a lock a writer could undo another's work."""
+    stage = f"Writing to {folder.name} in {folder.parent.name}"
+    refused = refusal(error)
+    if refused is not None:
+        return storage_error(stage, refused)
+    return StorageError(
+        stage,
+        got=f"a folder that cannot be locked ({error.strerror})",
+        expected="a folder that can be written, on a disk with locks",
+        todo=f"Check who may write to {folder.parent}; runs belong on a disk of this machine, "
+        "since some network shares have no locks for folders.",
+    )

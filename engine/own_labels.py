@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from engine.disk import write_whole
 from engine.errors import LabelsError, RunError
 from engine.images import Picture
+from engine.locks import alone_in
 from engine.networks.labels import label_of
 from engine.picture_labels import UNLABELLED
 from engine.runs import LABELS, Run
@@ -48,6 +49,7 @@ def give_label(run: Run, picture: Picture, index: int | None) -> None:
     Raises:
         LabelsError: The model has no such class.
         RunError: What was kept is damaged.
+        StorageError: The disk refuses.
     """
     classes = run.manifest.model.classes
     if index is not None and not 0 <= index < classes:
@@ -57,15 +59,13 @@ def give_label(run: Run, picture: Picture, index: int | None) -> None:
             expected=f"0 to {classes - 1}",
             todo="Choose another class.",
         )
-    kept = _kept(run)
-    kept.pop(picture.sha256, None)
-    if index is not None:
-        kept[picture.sha256] = index
     file = _place(run)
-    file.parent.mkdir(exist_ok=True)
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    aside.write_bytes(msgspec.json.encode(kept))
-    os.replace(aside, file)
+    with alone_in(file.parent):
+        labels = _kept(run)
+        labels.pop(picture.sha256, None)
+        if index is not None:
+            labels[picture.sha256] = index
+        write_whole(file, msgspec.json.encode(labels))
 
 
 def labels_table(run: Run, pictures: tuple[Picture, ...], labels: IntArray) -> str:

@@ -1,7 +1,7 @@
 """Pictures that a person pinned to a run: the regression set that ``compare --pinned`` reads.
 
-Each lies at ``RUN/pinned/SHA256/NAME``: the folder's name is its checksum, and two people who pin
-at once are not in each other's way.
+Each lies at ``RUN/pinned/SHA256/NAME``: the folder's name is its checksum. Whoever pins or unpins
+holds the lock of ``RUN/pinned``.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from pathlib import Path
 from engine.disk import write_whole
 from engine.errors import PictureError, RunError
 from engine.images import Picture, described_picture, picture_at
+from engine.locks import alone_in
 from engine.runs import PINNED, Run
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -78,9 +79,10 @@ def pin(run: Run, picture: Picture) -> None:
         )
     described_picture(content, picture.name)
     folder = run.folder / PINNED / picture.sha256
-    if not _files(folder):
-        name = _UNSAFE.sub("_", Path(picture.name).name).lstrip("._-")
-        write_whole(folder / (name or "picture"), content)
+    with alone_in(folder.parent):
+        if not _files(folder):
+            name = _UNSAFE.sub("_", Path(picture.name).name).lstrip("._-")
+            write_whole(folder / (name or "picture"), content)
 
 
 def unpin(run: Run, sha256: str) -> None:
@@ -90,8 +92,10 @@ def unpin(run: Run, sha256: str) -> None:
         run: The run.
         sha256: Digest of the picture, as it was pinned.
     """
-    if _DIGEST.fullmatch(sha256):
-        shutil.rmtree(run.folder / PINNED / sha256, ignore_errors=True)
+    place = run.folder / PINNED
+    if _DIGEST.fullmatch(sha256) and place.is_dir():
+        with alone_in(place):
+            shutil.rmtree(place / sha256, ignore_errors=True)
 
 
 def _pinned(run: Run) -> dict[str, Path]:

@@ -238,6 +238,8 @@ def _added_files(folder: Path) -> tuple[AddedFile, ...]:
         try:
             found.append(msgspec.json.decode(read_kept(card), type=AddedFile))
         except (OSError, msgspec.DecodeError) as error:
+            if not card.exists():  # removed since the folder was listed
+                continue
             raise RunError(
                 f"Opening the run {folder.name}",
                 got=f"a damaged {ALSO}/{card.name}",

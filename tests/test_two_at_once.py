@@ -1,0 +1,199 @@
+"""Many processes, and two threads of one, that write to the same run: nothing is lost."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine import locks
+from engine.checksums import kept, write_kept
+from engine.errors import StorageError
+from engine.images import Picture, pictures_in
+from engine.own_labels import give_label, own_labels
+from engine.regression_set import pin, pinned_pictures, unpin
+from engine.runs import LABELS, LATENCY, Run
+from engine.types import Latency
+from tests.made_up import artifact, latency
+from tests.tiny_run import CLASSES, tiny_run
+
+ROOT = Path(__file__).parent.parent
+PROCESSES = 8
+BEGIN = """
+import hashlib, sys
+from pathlib import Path
+from engine.runs import Run
+run, number, given = Run.open(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
+print("ready", flush=True)
+sys.stdin.readline()
+"""
+
+
+def together(run: Run, work: str, given: Path) -> None:
+    """Let eight processes do the same work at once, each with a number of its own."""
+    command = [sys.executable, "-c", BEGIN + work, str(run.folder)]
+    processes = [
+        subprocess.Popen(
+            [*command, str(number), str(given)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+        )
+        for number in range(PROCESSES)
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        process.stdout.readline()
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    errors = [process.communicate()[1] for process in processes]
+    assert errors == [""] * PROCESSES
+
+
+def labelled(number: int) -> Picture:
+    name = f"{number}.png"
+    return Picture(name, Path(name), hashlib.sha256(name.encode()).hexdigest())
+
+
+GIVE_LABELS = """
+from engine.images import Picture
+from engine.own_labels import give_label
+for index in range(number * 50, number * 50 + 50):
+    name = f"{index}.png"
+    picture = Picture(name, Path(name), hashlib.sha256(name.encode()).hexdigest())
+    give_label(run, picture, index % 48)
+"""
+
+
+def test_400_labels_of_eight_processes(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "run")
+    together(run, GIVE_LABELS, tmp_path)
+    pictures = tuple(labelled(number) for number in range(400))
+    assert own_labels(run, pictures).tolist() == [number % CLASSES for number in range(400)]
+    assert [path.name for path in (run.folder / LABELS).iterdir()] == ["answers.json"]
+
+
+def test_labels_of_two_threads(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "run")
+    pictures = [labelled(number) for number in range(60)]
+
+    def label(which: int) -> None:
+        for number in range(which, 60, 2):
+            give_label(run, pictures[number], number % CLASSES)
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(label, range(2)))
+    expected = [number % CLASSES for number in range(60)]
+    assert own_labels(run, tuple(pictures)).tolist() == expected
+
+
+PIN = """
+from dataclasses import replace
+from engine.images import pictures_in
+from engine.regression_set import pin, unpin
+pictures = pictures_in(given)
+for picture in pictures[number::8]:
+    pin(run, picture)
+    pin(run, replace(pictures[-1], name=f"{number}.png"))
+    unpin(run, pictures[0].sha256)
+"""
+
+
+def test_100_pins_of_eight_processes(tmp_path: Path) -> None:
+    run, given = tiny_run(tmp_path / "run"), tmp_path / "given"
+    given.mkdir()
+    for number in range(102):
+        Image.fromarray(np.full((2, 2, 3), number, np.uint8)).save(given / f"{number:03}.png")
+    pictures = pictures_in(given)
+    together(run, PIN, given)
+    unpin(run, pictures[0].sha256)
+    pinned = pinned_pictures(run)
+    assert {picture.sha256 for picture in pinned} == {p.sha256 for p in pictures[1:]}
+    # The last picture was pinned by all under eight names: it is there once.
+    assert len(pinned) == 101
+
+
+def test_pins_of_two_threads(tmp_path: Path, photos: Path) -> None:
+    run, pictures = tiny_run(tmp_path / "run"), pictures_in(photos)
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda picture: pin(run, picture), pictures * 4))
+    assert [picture.sha256 for picture in pinned_pictures(run)] == [p.sha256 for p in pictures]
+
+
+ADD = """
+from dataclasses import replace
+import msgspec
+from engine import added
+from engine.service import Foreground
+from engine.types import Artifact
+card = msgspec.json.decode((given / "card.json").read_bytes(), type=Artifact)
+def tried(run, name, file, host):
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    size = file.stat().st_size
+    return replace(card, variant=name, file=f"also/{name}.tflite", bytes=size, sha256=digest)
+added._tried = tried
+for index in range(5):
+    file = given / f"{number}-{index}.tflite"
+    file.write_bytes(b"\\0\\0\\0\\0TFL3" + f"{number}-{index}".encode())
+    added.add_file(run, f"own_{number}_{index}", file, Foreground())
+    added.add_file(run, "shared", file, Foreground())
+    gone = added.add_file(run, f"gone_{number}", file, Foreground())
+    added.remove_file(gone, f"gone_{number}")
+"""
+
+
+def test_40_files_from_elsewhere_of_eight_processes(tmp_path: Path) -> None:
+    run, given = tiny_run(tmp_path / "run"), tmp_path / "given"
+    given.mkdir()
+    (given / "card.json").write_bytes(msgspec.json.encode(artifact("card")))
+    own = {f"own_{number}_{index}": 1.0 for number in range(PROCESSES) for index in range(5)}
+    timed = latency({"float32": 2.0, "shared": 1.0, "gone_3": 1.0} | own)
+    write_kept(run.folder / LATENCY / "threads-1.json", msgspec.json.encode(timed))
+    together(run, ADD, given)
+    grown = Run.open(run.folder)
+    assert {added.artifact.variant for added in grown.added} == {"shared", *own}
+    assert grown.damaged(again=True) == ()
+    entries = msgspec.json.decode(
+        (run.folder / LATENCY / "threads-1.json").read_bytes(), type=Latency
+    ).entries
+    assert {entry.variant for entry in entries} == {"float32", *own}
+
+
+WRITE = """
+from engine.checksums import kept, write_kept
+for round in range(50):
+    write_kept(given / "f.json", f"{number} {round}".encode())
+    assert kept(given / "f.json", again=True)
+"""
+
+
+def test_a_file_that_eight_write_at_once_is_never_called_damaged(tmp_path: Path) -> None:
+    together(tiny_run(tmp_path / "run"), WRITE, tmp_path)
+    assert kept(tmp_path / "f.json", again=True)
+
+
+def test_a_folder_without_locks_is_named_and_nothing_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny_run(tmp_path / "run")
+
+    def without_locks(opened: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(locks.fcntl, "flock", without_locks)
+    with pytest.raises(StorageError, match="No locks available"):
+        give_label(run, labelled(0), 1)
+    assert list((run.folder / LABELS).iterdir()) == []
