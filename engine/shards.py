@@ -7,7 +7,7 @@ is there. In the end the whole set is put together from them, as from any earlie
 
 from __future__ import annotations
 
-import os
+import io
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from engine.cluster import check_address, connected, finished
+from engine.disk import write_whole
 from engine.errors import EngineError
 from engine.fitted_pictures import FittedPictures
 from engine.images import Picture, digest_of
@@ -147,6 +148,6 @@ def _keep(run: Run, column: str, part: tuple[Picture, ...], rows: FloatArray) ->
     place.mkdir(parents=True, exist_ok=True)
     write_index(place, [picture.sha256 for picture in part])
     file = place / file_name(run, column)
-    aside = file.with_name(f".{file.name}.{os.getpid()}.npy")
-    np.save(aside, rows)
-    os.replace(aside, file)
+    content = io.BytesIO()
+    np.save(content, rows)
+    write_whole(file, content.getvalue())

@@ -10,11 +10,11 @@ A sweep has no state but its cells: one that was ended goes on with those that a
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import msgspec
 
+from engine.disk import write_whole
 from engine.runs import Run
 from engine.store import folder
 from engine.sweeps.records import Sweep, SweepBasis, SweepCell
@@ -28,7 +28,7 @@ def sweep_folder(basis: SweepBasis) -> Path:
     place = folder(SWEEPS) / f"{basis.model}-{basis.key[:16]}"
     (place / _CELLS).mkdir(parents=True, exist_ok=True)
     if not (place / _BASIS).is_file():
-        _write(place / _BASIS, msgspec.json.format(msgspec.json.encode(basis), indent=2))
+        write_whole(place / _BASIS, msgspec.json.format(msgspec.json.encode(basis), indent=2))
     return place
 
 
@@ -48,7 +48,7 @@ def decoded(content: bytes) -> SweepCell:
 
 def keep_cell(place: Path, cell: SweepCell) -> None:
     """Store a finished cell, whole or not at all."""
-    _write(place / _CELLS / f"{cell.variant}{_SUFFIX}", encoded(cell))
+    write_whole(place / _CELLS / f"{cell.variant}{_SUFFIX}", encoded(cell))
 
 
 def known_cell(place: Path, variant: str) -> SweepCell | None:
@@ -99,9 +99,3 @@ def _read(file: Path) -> SweepCell | None:
         return decoded(file.read_bytes())
     except (OSError, msgspec.DecodeError):
         return None
-
-
-def _write(file: Path, content: bytes) -> None:
-    aside = file.with_name(f".{file.name}.{os.getpid()}")
-    aside.write_bytes(content)
-    os.replace(aside, file)
