@@ -11,7 +11,8 @@
     │   ├── OperatorError       the model needs operators that TFLite's built-in set lacks
     │   ├── FileError           a TFLite file of another tool that does not fit or does not run
     │   ├── RunError            a run folder that is absent, damaged or of another version
-    │   └── StorageError        the disk is full, or refuses to be written
+    │   ├── StorageError        the disk is full, or refuses to be written
+    │   └── PackageError        a package is not installed
     ├── ConversionError         a stage of the chain failed      exit code 3
     │   └── HopError            a stage finished, but its model answers differently
     └── WorkerError             the worker process itself        exit code 3
@@ -108,6 +109,10 @@ class RunError(UserMistake):
 
 class StorageError(UserMistake):
     """The disk is full, or refuses to be written."""
+
+
+class PackageError(UserMistake):
+    """A package that the work needs is not installed."""
 
 
 class ConversionError(EngineError):

@@ -26,6 +26,7 @@ from engine.disk import refusal, storage_error
 from engine.errors import EngineError, JobCancelled, WorkerDied, error_named
 from engine.job_queue import JobQueue
 from engine.limits import LIMITS
+from engine.packages import demand_packages
 from engine.turns import slots
 from engine.types import LoweringName, Progress
 from engine.warm_worker import WarmWorker
@@ -56,6 +57,9 @@ class Worker:
         network: Whether it may reach the network, where workers are enclosed at all: weights that a
             person asked for come from there.
 
+    Raises:
+        PackageError: A package that a task may import is not installed.
+
     Attributes:
         tasks: How many tasks it was given.
         busy: Whether a task that it was given has not been answered.
@@ -64,6 +68,7 @@ class Worker:
     def __init__(
         self, silent_seconds: float = LIMITS.worker_silent_seconds, *, network: bool = False
     ) -> None:
+        demand_packages()
         self._log = tempfile.NamedTemporaryFile(  # noqa: SIM115 - lives as long as the worker
             prefix="qlab-worker-", suffix=".log"
         )

@@ -25,6 +25,7 @@ import psutil
 from engine.disk import refusal, storage_error
 from engine.errors import EngineError, StorageError
 from engine.memory import let_go_of_memory
+from engine.packages import PACKAGES, package_error
 from engine.requests import (
     CatalogRequest,
     ConvertTask,
@@ -130,6 +131,10 @@ def _told(error: Exception, task: str) -> ErrorMessage:
     said = refusal(error)
     if said is not None and not isinstance(error, StorageError):
         error = storage_error(f"Working on {task}", said)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        # A package that another one needs.
+        module = error.name.partition(".")[0]
+        error = package_error(PACKAGES.get(module, module))
     if not isinstance(error, EngineError):
         first = (str(error).strip().splitlines() or [""])[0]
         return ErrorMessage(
