@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.components.demo import show_demo
-from pages.components.frame import show_frame
+from pages.components.frame import demand_run_of_link, show_frame
 from pages.components.sharing import demand_let_in
 from pages.components.story import CHAPTERS, chapter
 
@@ -22,4 +22,5 @@ st.set_page_config(page_title=f"{page.title} · Quantization Lab")
 show_frame()
 show_demo()
 with chapter(page.title):
+    demand_run_of_link()
     page.run()

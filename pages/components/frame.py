@@ -8,7 +8,9 @@ from engine.runs import Run
 from engine.upkeep import UPKEEP
 from pages.components import session
 from pages.components.address import read_address
+from pages.components.page_end import end_page
 from pages.components.preloading import preload_scripts
+from pages.components.problems import plain
 
 
 def show_frame() -> None:
@@ -16,15 +18,15 @@ def show_frame() -> None:
     UPKEEP.begin()
     session.keep_alive()
     read_address()
+    session.read_run_address()
+    session.keep_in_address()
     run = session.current_run()
     with st.sidebar:
         preload_scripts()
+        _choose_run(run)
         if run is None:
-            st.caption("No run yet")
             return
-        run = _choose_run(run)
         _choose_reference(run)
-        session.keep_in_address(run)
         count = len(session.pictures())
         whose = "your" if session.own_pictures() else "sample"
         others = f" · {len(run.added)} from elsewhere" if run.added else ""
@@ -43,19 +45,46 @@ def show_marks(run: Run) -> None:
         st.caption("Calibrated on crops of the sample images.")
 
 
-def _choose_run(run: Run) -> Run:
-    runs = {str(found.folder): found for found in (run, *session.known_runs())}
+def _choose_run(run: Run | None) -> None:
+    on_show = () if run is None else (run,)
+    runs = {str(known.folder): known for known in (*on_show, *session.known_runs())}
+    if not runs:
+        st.caption("No run yet")
+        return
     chosen = st.selectbox(
         "Run",
         list(runs),
-        index=0,
+        index=None if run is None else 0,
+        placeholder="Choose a run",
         format_func=lambda folder: run_title(runs[folder], tuple(runs.values())),
-        key=f"run_{run.folder}",
+        key=f"run_{session.missing_run() if run is None else run.folder}",
     )
-    if chosen != str(run.folder):
+    if chosen is not None and (run is None or chosen != str(run.folder)):
         session.choose_run(runs[chosen].folder)
         st.rerun()
-    return run
+
+
+def demand_run_of_link() -> None:
+    """End the page here with a message, where the run that the link names is gone."""
+    name = session.missing_run()
+    if name is None:
+        return
+    st.title("This run is not here")
+    st.error(
+        f"The link or this tab names the run {plain(name)}. It is not on this machine any more, "
+        "cannot be read, or is not yours to see.",
+        icon=":material/link_off:",
+    )
+    runs = session.known_runs()
+    if runs:
+        newest = run_title(runs[0], runs)
+        if st.button(f"Show the newest: {newest}", type="primary", icon=":material/history:"):
+            session.choose_run(runs[0].folder)
+            st.rerun()
+    elif st.button("Go on without it", type="primary", icon=":material/arrow_forward:"):
+        session.choose_no_run()
+        st.rerun()
+    end_page()
 
 
 def run_title(run: Run, others: tuple[Run, ...]) -> str:
@@ -68,15 +97,18 @@ def run_title(run: Run, others: tuple[Run, ...]) -> str:
 
 
 def _choose_reference(run: Run) -> None:
+    on_show = session.reference(run)
     chosen = st.selectbox(
         "Compared with",
         run.columns,
-        index=run.columns.index(session.reference(run)),
+        index=run.columns.index(on_show),
         format_func=lambda column: original_title(run) if column == "original" else column,
         help="The model whose answers count as right when variants are compared.",
-        key=f"reference_{run.folder}",
+        key=f"reference_{run.folder}_{on_show}",
     )
-    session.choose_reference(chosen)
+    if chosen != on_show:
+        session.choose_reference(chosen)
+        st.rerun()
 
 
 def original_title(run: Run) -> str:

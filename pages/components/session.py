@@ -24,7 +24,7 @@ from pages.components.sharing import account, browser_token
 
 RUN_IN_ADDRESS, REFERENCE_IN_ADDRESS = "run", "against"
 _RUN, _PICTURES, _FOLDER, _REFERENCE = "qlab_run", "qlab_pictures", "qlab_folder", "qlab_reference"
-_OWNER = "qlab_owner"
+_OWNER, _MISSING = "qlab_owner", "qlab_missing_run"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -50,53 +50,95 @@ def known_runs() -> tuple[Run, ...]:
 
 
 def current_run() -> Run | None:
-    """The run on show: the one chosen, else that of the link, else the newest; None without any.
+    """The run on show, which stays on show whatever another tab chooses.
 
-    Whoever comes back in a new session sees the run chosen last.
+    It is the one that a link names or the person chose; in a new session the one that the same
+    person chose last, else the newest.
+
+    Returns:
+        The run; None without any, and while the one named is gone; see `missing_run`.
     """
-    chosen = st.session_state.get(_RUN) or _named_in_address() or RUNS_ON_SHOW.of(owner())
-    if chosen is not None:
-        try:
-            run = Run.open(chosen)
-            mark_used(run.folder)
-            return run
-        except RunError:
-            st.session_state.pop(_RUN, None)
-    runs = known_runs()
-    return runs[0] if runs else None
+    if missing_run() is not None:
+        return None
+    folder = st.session_state.get(_RUN)
+    run = _opened(RUNS_ON_SHOW.of(owner())) or _newest() if folder is None else _opened(folder)
+    if run is not None:
+        st.session_state[_RUN] = str(run.folder)
+        mark_used(run.folder)
+    elif folder is not None:
+        st.session_state[_MISSING] = Path(folder).name
+    return run
 
 
-def _named_in_address() -> str | None:
-    """Folder of the run that a link names, where this person may see it."""
-    name = st.query_params.get(RUN_IN_ADDRESS)
-    known = (str(run.folder) for run in known_runs() if run.folder.name == name)
-    return None if name is None else next(known, None)
+def missing_run() -> str | None:
+    """Name of the run that a link or this session names, while it is gone; None otherwise."""
+    name: str | None = st.session_state.get(_MISSING)
+    return name
 
 
-def keep_in_address(run: Run) -> None:
+def read_run_address() -> None:
+    """Remember the run and the reference that the address names.
+
+    Streamlit drops the query on the way to another page. Where there is one, it is the person's:
+    a link, a reload, or the browser's way back and forward.
+    """
+    name = st.query_params.get(RUN_IN_ADDRESS, missing_run())
+    if name is not None and (missing_run() or name != Path(st.session_state.get(_RUN, "")).name):
+        run = next((run for run in known_runs() if run.folder.name == name), None)
+        st.session_state[_MISSING] = None if run else name
+        st.session_state[_RUN] = str(run.folder) if run else None
+    if (column := st.query_params.get(REFERENCE_IN_ADDRESS)) is not None:
+        choose_reference(column)
+
+
+def keep_in_address() -> None:
     """Name the run and what it is compared with in the address, for a link to show the same."""
-    shown = {RUN_IN_ADDRESS: run.folder.name, REFERENCE_IN_ADDRESS: reference(run)}
-    for key, value in shown.items():
-        if st.query_params.get(key) != value:
-            st.query_params[key] = value
+    run = current_run()
+    shown = {RUN_IN_ADDRESS: missing_run()}
+    if run is not None:
+        shown = {RUN_IN_ADDRESS: run.folder.name, REFERENCE_IN_ADDRESS: reference(run)}
+    news = {key: value for key, value in shown.items() if st.query_params.get(key) != value}
+    if news:
+        # At once: each change of the address is a step of the browser's way back.
+        st.query_params.update(news)
 
 
 def choose_run(folder: Path) -> None:
     """Put another run on show."""
     st.session_state[_RUN] = str(folder)
+    st.session_state[_MISSING] = None
+    st.query_params[RUN_IN_ADDRESS] = folder.name
     RUNS_ON_SHOW.note(owner(), str(folder))
+
+
+def choose_no_run() -> None:
+    """Forget the run that is named, where it is gone and there is no other."""
+    st.session_state[_MISSING] = None
+    st.query_params.pop(RUN_IN_ADDRESS, None)
+
+
+def _opened(folder: str | None) -> Run | None:
+    try:
+        return None if folder is None else Run.open(folder)
+    except RunError:
+        return None
+
+
+def _newest() -> Run | None:
+    return next(iter(known_runs()), None)
 
 
 def reference(run: Run) -> str:
     """What the variants are compared with; the original unless the person chose otherwise."""
-    named = st.query_params.get(REFERENCE_IN_ADDRESS, ORIGINAL)
-    chosen = st.session_state.get(_REFERENCE, named)
+    chosen = st.session_state.get(_REFERENCE, ORIGINAL)
     return chosen if chosen in run.columns else ORIGINAL
 
 
 def choose_reference(column: str) -> None:
     """Compare with another column."""
     st.session_state[_REFERENCE] = column
+    if st.query_params.get(REFERENCE_IN_ADDRESS) != column:
+        st.query_params[REFERENCE_IN_ADDRESS] = column
 
 
 def pictures() -> tuple[Picture, ...]:

@@ -1,0 +1,192 @@
+"""The run that the address names is the run on show, in every tab and on every page."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from streamlit.testing.v1 import AppTest
+
+from engine.manifest import FILE_NAME
+from engine.store import HOME_VARIABLE
+from pages.components.story import CHAPTERS
+from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
+from tests.pages.app_test import dashboard_test
+from tests.tiny_run import tiny_run
+
+OLDER, NEWER = "older", "newer"
+
+
+def two_runs(home: Path) -> None:
+    for name, day in ((OLDER, 1), (NEWER, 2)):
+        run = tiny_run(home / "runs" / name)
+        model = replace(run.manifest.model, name=f"the_{name}")
+        dated = replace(run.manifest, model=model, created_at=f"2026-01-0{day}T00:00:00+00:00")
+        (run.folder / FILE_NAME).write_bytes(dated.to_json())
+
+
+@pytest.fixture
+def home(own_store: Path) -> Path:
+    two_runs(own_store)
+    return own_store
+
+
+def details(**address: str) -> AppTest:
+    test = dashboard_test()
+    test.switch_page("pages/dashboard/run_details.py")
+    test.session_state["qlab_owner"] = os.environ[HOME_VARIABLE]
+    for key, value in address.items():
+        test.query_params[key] = value
+    return test.run()
+
+
+def folder_on_show(test: AppTest) -> str:
+    assert not test.exception
+    captions = " ".join(caption.value.replace("\\", "") for caption in test.caption)
+    (name,) = re.findall(r"/runs/(\w+)", captions)
+    return str(name)
+
+
+def without_query(test: AppTest) -> AppTest:
+    """The next page, as Streamlit opens it: without a query."""
+    test.query_params.clear()
+    return test.run()
+
+
+def test_the_run_of_a_link_stays_when_streamlit_drops_the_query(home: Path) -> None:
+    test = details(run=OLDER, against="int8")
+    assert folder_on_show(test) == OLDER
+    assert folder_on_show(without_query(test)) == OLDER
+    assert test.query_params["run"] == OLDER
+    assert test.query_params["against"] == "int8"
+
+
+def test_another_tab_does_not_change_what_this_one_shows(home: Path) -> None:
+    here, there = details(), details()
+    assert folder_on_show(here) == NEWER
+    there.selectbox[0].set_value(str(home / "runs" / OLDER)).run()
+    assert folder_on_show(there) == OLDER
+    assert folder_on_show(without_query(here)) == NEWER
+    assert folder_on_show(details()) == OLDER, "a new tab without a link opens on the last choice"
+
+
+def test_the_way_back_of_the_browser_brings_back_run_and_reference(home: Path) -> None:
+    test = details()
+    test.selectbox[0].set_value(str(home / "runs" / OLDER)).run()
+    test.selectbox[1].set_value("int8").run()
+    assert test.query_params["run"] == OLDER
+    assert test.query_params["against"] == "int8"
+    test.query_params["run"], test.query_params["against"] = NEWER, "original"
+    test.run()
+    assert folder_on_show(test) == NEWER
+    assert test.selectbox[1].value == "original"
+
+
+def test_a_run_that_is_gone_is_named_and_no_other_is_shown(home: Path) -> None:
+    test = details(run="deleted_yesterday")
+    for _ in range(2):
+        assert test.title[0].value == "This run is not here"
+        assert "deleted_yesterday" in test.error[0].value.replace("\\", "")
+        assert test.query_params["run"] == "deleted_yesterday"
+        without_query(test)
+    test.button[0].click().run()
+    assert folder_on_show(test) == NEWER
+
+
+def test_a_run_deleted_while_on_show_is_named(home: Path) -> None:
+    test = details(run=OLDER)
+    shutil.rmtree(home / "runs" / OLDER)
+    test.run()
+    assert test.title[0].value == "This run is not here"
+    two = test.selectbox[0]
+    assert (two.value, len(two.options)) == (None, 1)
+    two.set_value(str(home / "runs" / NEWER)).run()
+    assert folder_on_show(test) == NEWER
+
+
+@pytest.mark.parametrize("name", ["../older", "/etc", ".", "older/../newer"])
+def test_a_name_that_leads_elsewhere_is_no_run(home: Path, name: str) -> None:
+    assert details(run=name).title[0].value == "This run is not here"
+
+
+def test_a_link_to_a_run_that_is_gone_in_an_empty_store_can_be_left(own_store: Path) -> None:
+    test = details(run="deleted_yesterday")
+    assert test.title[0].value == "This run is not here"
+    test.button[0].click().run()
+    assert test.title[0].value == "Nothing is converted yet"
+
+
+class Tab:
+    """A tab of the browser."""
+
+    def __init__(self, page: Page, address: str) -> None:
+        self.page = page
+        page.set_default_timeout(PATIENCE)
+        page.goto(address)
+
+    def shows(self, name: str) -> None:
+        """Demand that the sidebar and the address name the same run."""
+        expect(self.page).to_have_url(re.compile(rf"run={name}(&|$)"))
+        wait_until_settled(self.page)
+        run = self.page.get_by_role("combobox", name="Run")
+        expect(run).to_have_value(f"the_{name}")
+
+    def choose(self, name: str) -> None:
+        self.page.get_by_role("combobox", name="Run").click()
+        self.page.get_by_role("option", name=f"the_{name}").click()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+def in_a_browser(test: object) -> object:
+    for mark in IN_A_BROWSER:
+        test = mark(test)
+    return test
+
+
+@in_a_browser
+def test_two_tabs_reload_back_and_forward(browser: Browser, home: Path) -> None:
+    with dashboard(home) as address:
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        linked = Tab(context.new_page(), f"{address}/run_details?run={OLDER}")
+        linked.shows(OLDER)
+        other = Tab(context.new_page(), f"{address}/run_details?run={NEWER}")
+        other.shows(NEWER)
+        for known in CHAPTERS:
+            go_to(linked.page, known.title)
+            expect(linked.page).to_have_title(re.compile(f"^{known.title} "))
+            linked.shows(OLDER)
+        other.choose(OLDER)
+        other.shows(OLDER)
+        other.choose(NEWER)
+        other.shows(NEWER)
+        linked.page.reload()
+        linked.shows(OLDER)
+        other.page.go_back()
+        other.shows(OLDER)
+        other.page.go_back()
+        other.shows(NEWER)
+        other.page.go_forward()
+        other.shows(OLDER)
+        other.page.go_forward()
+        other.shows(NEWER)
+        other.page.goto(f"{address}/?run=deleted_yesterday")
+        for known in CHAPTERS:
+            go_to(other.page, known.title)
+            expect(other.page).to_have_title(re.compile(f"^{known.title} "))
+            expect(other.page.get_by_role("heading", name="This run is not here")).to_be_visible()
+            expect(other.page).to_have_url(re.compile(r"run=deleted_yesterday(&|$)"))
+        other.page.get_by_role("button", name="Show the newest: the_newer").click()
+        other.shows(NEWER)
+        linked.shows(OLDER)
+        context.close()
