@@ -207,10 +207,10 @@ def _calibration() -> CalibrationChoice | None:
 
 
 def _uploaded_folder() -> str | None:
-    kept = uploaded_pictures("Pictures", "upload_calibration")
-    if kept:
-        st.caption(session.uploads_kept())
-        with told():
+    with told():
+        kept = uploaded_pictures("Pictures", "upload_calibration")
+        if kept:
+            st.caption(session.uploads_kept())
             st.session_state[_UPLOADED + "calibration"] = str(session.keep_folder(kept))
     found: str | None = st.session_state.get(_UPLOADED + "calibration")
     return found

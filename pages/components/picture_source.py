@@ -6,11 +6,12 @@ from pathlib import Path
 
 import streamlit as st
 
+from engine.errors import EngineError
 from engine.images import Picture, pictures_in
 from engine.regression_set import pinned_digests, pinned_pictures
 from engine.warming import warm_up
 from pages.components import session
-from pages.components.problems import told
+from pages.components.problems import show_problem
 from pages.components.sharing import shared
 from pages.components.uploaded_pictures import captured_pictures, uploaded_pictures
 
@@ -19,11 +20,42 @@ PINNED = "Pinned"
 
 
 def choose_pictures() -> tuple[Picture, ...]:
-    """Show the widgets.
+    """Show the widgets, and below them what is wrong with what was chosen.
 
     Returns:
-        The pictures on show, at least one.
+        The pictures on show, at least one; those from before where the choice cannot be read.
     """
+    _show_problem_with(_choose_source())
+    return session.pictures()
+
+
+def choose_pictures_in_expander(label: str = "Pictures", note: str = "") -> tuple[Picture, ...]:
+    """Show the widgets in a closed expander, and outside of it what is wrong with the choice.
+
+    Args:
+        label: Of the expander; the number of pictures follows.
+        note: Above the widgets.
+
+    Returns:
+        As `choose_pictures`.
+    """
+    label = f"{label} ({len(session.pictures())})"
+    with st.expander(label, icon=":material/photo_library:"):
+        if note:
+            st.caption(note)
+        problem = _choose_source()
+    _show_problem_with(problem)
+    return session.pictures()
+
+
+def _show_problem_with(problem: EngineError | None) -> None:
+    if problem is not None:
+        show_problem(problem)
+        whose = "pictures from before" if session.own_pictures() else "sample images"
+        st.caption(f"The {len(session.pictures())} {whose} are shown meanwhile.")
+
+
+def _choose_source() -> EngineError | None:
     run = session.current_run()
     if run is not None:
         warm_up(run)
@@ -37,16 +69,18 @@ def choose_pictures() -> tuple[Picture, ...]:
         key="pictures_source",
         persist_state="session",
     )
-    if source == SAMPLES:
-        session.choose_pictures(())
-    elif source == PINNED and pinned and run is not None:
-        with told():
+    try:
+        if source == SAMPLES:
+            session.choose_pictures(())
+        elif source == PINNED and pinned and run is not None:
             session.choose_pictures(pinned_pictures(run))
-    elif source == UPLOAD or shared():
-        _uploaded()
-    else:
-        _from_folder()
-    return session.pictures()
+        elif source == UPLOAD or shared():
+            _uploaded()
+        else:
+            _from_folder()
+    except EngineError as error:
+        return error
+    return None
 
 
 def _uploaded() -> None:
@@ -64,7 +98,6 @@ def _from_folder() -> None:
         "Folder", key="pictures_folder", persist_state="session", placeholder="/home/me/photos"
     ).strip()
     if folder:
-        with told():
-            session.choose_pictures(pictures_in(Path(folder)))
+        session.choose_pictures(pictures_in(Path(folder)))
     elif not session.own_pictures():
         st.caption("Until then the sample images are shown.")

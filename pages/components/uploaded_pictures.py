@@ -14,7 +14,7 @@ from engine.limits import pictures_note
 from engine.picture_zips import is_zip, zipped_pictures
 from pages.components import session
 from pages.components.paste import pasted_files
-from pages.components.problems import plain, told
+from pages.components.problems import plain
 
 _MOST_WARNINGS = 5
 _SEEN, _CAPTURED, _EMPTIED = "qlab_seen_uploads", "qlab_captured", "qlab_captured_emptied"
@@ -38,6 +38,9 @@ def uploaded_pictures(label: str, key: str) -> tuple[Picture, ...]:
 
     Returns:
         The pictures that can be used, each once.
+
+    Raises:
+        StorageError: The disk refuses one.
     """
     files = st.file_uploader(
         label,
@@ -62,11 +65,13 @@ def captured_pictures() -> tuple[Picture, ...]:
 
     Returns:
         The pictures that were pasted or taken in this session, each once.
+
+    Raises:
+        EngineError: What was pasted cannot be read, or the disk refuses it.
     """
     captured: _Found = st.session_state.setdefault(_CAPTURED, _Found())
     with st.container(horizontal=True, vertical_alignment="center"):
-        with told():
-            pasted = [_looked_into(name, content) for name, content in pasted_files()]
+        pasted = [_looked_into(name, content) for name, content in pasted_files()]
         camera = st.toggle("Camera", key="camera_on")
     if pasted:
         # A refusal stays on show until something else is pasted.
@@ -117,8 +122,7 @@ def _looked_into(name: str, content: bytes) -> _Found:
             except PictureError as error:
                 found.problems.append(error)
             else:
-                with told():
-                    found.pictures.append(session.keep_upload(inner, data))
+                found.pictures.append(session.keep_upload(inner, data))
                 found.notes.extend(described.notes)
     except PictureError as error:
         found.problems.append(error)

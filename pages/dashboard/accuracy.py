@@ -6,16 +6,15 @@ from engine import accuracy_sentences
 from pages.components import accuracy
 from pages.components.evaluation import evaluation_or_wait, show_notes
 from pages.components.labelling import choose_labels, show_clicking
-from pages.components.picture_source import choose_pictures
+from pages.components.picture_source import choose_pictures_in_expander
 from pages.components.problems import no_run_yet, plain
-from pages.components.session import current_run, pictures
+from pages.components.session import current_run
 
 run = current_run()
 if run is None:
     no_run_yet()
 headline = st.container()
-with st.expander(f"Pictures ({len(pictures())})", icon=":material/photo_library:"):
-    shown = choose_pictures()
+shown = choose_pictures_in_expander()
 evaluation = evaluation_or_wait()
 variant = accuracy.choose_variant(evaluation.comparison)
 labels = choose_labels(run, shown)

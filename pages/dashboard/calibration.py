@@ -3,16 +3,15 @@
 import streamlit as st
 
 from pages.components import sweeping
-from pages.components.picture_source import choose_pictures
+from pages.components.picture_source import choose_pictures_in_expander
 from pages.components.problems import no_run_yet, plain
-from pages.components.session import current_run, pictures
+from pages.components.session import current_run
 
 run = current_run()
 if run is None:
     no_run_yet()
 headline = st.container()
-with st.expander(f"Pictures to measure on ({len(pictures())})", icon=":material/photo_library:"):
-    shown = choose_pictures()
+shown = choose_pictures_in_expander("Pictures to measure on")
 plan = sweeping.plan_controls(run, shown)
 if plan is not None:
     sweeping.show_button(run, shown, plan)

@@ -6,9 +6,9 @@ from engine.deployment.description import model_file
 from engine.deployment.sentences import deploy_headline, kit_sentence
 from pages.components import deployment
 from pages.components.evaluation import evaluation_or_wait, show_notes
-from pages.components.picture_source import choose_pictures
+from pages.components.picture_source import choose_pictures_in_expander
 from pages.components.problems import no_run_yet
-from pages.components.session import current_run, pictures
+from pages.components.session import current_run
 
 run = current_run()
 if run is None:
@@ -17,9 +17,9 @@ headline = st.container()
 variant = deployment.choose_variant(run)
 size = run.artifact(variant).bytes
 headline.title(deploy_headline(variant, size, run.manifest.float32_bytes))
-with st.expander(f"Pictures ({len(pictures())})", icon=":material/photo_library:"):
-    st.caption("Up to five of them become the golden set; all give the figures of the model card.")
-    shown = choose_pictures()
+shown = choose_pictures_in_expander(
+    note="Up to five of them become the golden set; all give the figures of the model card."
+)
 comparison = evaluation_or_wait().comparison
 if any(found.variant == variant for found in comparison.variants):
     headline.markdown(kit_sentence(comparison, variant))

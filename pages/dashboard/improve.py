@@ -7,9 +7,9 @@ from engine.improvement_sentences import improvement_headline
 from pages.components import improving, mixing
 from pages.components.evaluation import evaluation_or_wait, show_notes
 from pages.components.page_end import end_page
-from pages.components.picture_source import choose_pictures
+from pages.components.picture_source import choose_pictures_in_expander
 from pages.components.problems import no_run_yet, plain, told
-from pages.components.session import current_run, pictures
+from pages.components.session import current_run
 
 run = current_run()
 if run is None:
@@ -27,8 +27,7 @@ if better not in run.variants:
     )
     improving.show_button(run, variant)
     end_page()
-with st.expander(f"Pictures ({len(pictures())})", icon=":material/photo_library:"):
-    choose_pictures()
+choose_pictures_in_expander()
 evaluation = evaluation_or_wait()
 sides = {side.variant: side for side in evaluation.comparison.variants}
 before, after = sides[variant], sides[better]

@@ -7,9 +7,9 @@ from engine.timings import latency_shares
 from pages.components import layers
 from pages.components.figures import show_described_figure
 from pages.components.improving import link_to_improve
-from pages.components.picture_source import choose_pictures
+from pages.components.picture_source import choose_pictures_in_expander
 from pages.components.problems import no_run_yet, plain
-from pages.components.session import current_run, pictures
+from pages.components.session import current_run
 
 run = current_run()
 if run is None:
@@ -18,8 +18,7 @@ headline = st.container()
 with st.container(horizontal=True, vertical_alignment="center"):
     variant = layers.choose_variant(run)
     count = st.empty()
-with st.expander(f"Pictures ({len(pictures())})", icon=":material/photo_library:"):
-    shown = choose_pictures()
+shown = choose_pictures_in_expander()
 with headline:
     found = layers.layers_or_wait(run, variant, shown)
     said = layer_sentences.layers_headline(found)
