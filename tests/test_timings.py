@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import multiprocessing
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,9 +7,8 @@ import msgspec
 import pytest
 
 from engine import timings
-from engine.checksums import kept
 from engine.jobs import Worker
-from engine.runs import LATENCY, Run
+from engine.runs import LATENCY
 from engine.service import Foreground
 from engine.timings import (
     drop_timings,
@@ -84,28 +82,6 @@ def test_a_variant_is_dropped_from_the_timings_of_every_machine(tmp_path: Path) 
     timed = stored_latency(run)
     assert timed is not None
     assert [entry.variant for entry in timed.entries] == ["float32", "float16"]
-
-
-def _store_five(folder: Path, process: int) -> None:
-    run = Run.open(folder)
-    for number in range(5):
-        store_latency(run, latency({f"v{process}{number}": 1.0 + process}))
-
-
-def test_eight_processes_that_time_at_once_lose_nothing(tmp_path: Path) -> None:
-    run = tiny_run(tmp_path / "tiny")
-    spawn = multiprocessing.get_context("spawn")
-    processes = [spawn.Process(target=_store_five, args=(run.folder, n)) for n in range(8)]
-    for process in processes:
-        process.start()
-    for process in processes:
-        process.join(300)
-    assert [process.exitcode for process in processes] == [0] * 8
-    timed = stored_latency(run)
-    assert timed is not None
-    medians = {entry.variant: entry.median_ms for entry in timed.entries}
-    assert medians == {f"v{p}{n}": 1.0 + p for p in range(8) for n in range(5)}
-    assert kept(run.folder / LATENCY / "threads-1.json", again=True)
 
 
 def test_every_file_is_profiled_and_a_profile_that_dies_says_so(

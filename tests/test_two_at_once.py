@@ -22,6 +22,7 @@ from engine.images import Picture, pictures_in
 from engine.own_labels import give_label, own_labels
 from engine.regression_set import pin, pinned_pictures, unpin
 from engine.runs import LABELS, LATENCY, Run
+from engine.timings import stored_latency
 from engine.types import Latency
 from tests.made_up import artifact, latency
 from tests.tiny_run import CLASSES, tiny_run
@@ -170,6 +171,25 @@ def test_40_files_from_elsewhere_of_eight_processes(tmp_path: Path) -> None:
         (run.folder / LATENCY / "threads-1.json").read_bytes(), type=Latency
     ).entries
     assert {entry.variant for entry in entries} == {"float32", *own}
+
+
+STORE_TIMINGS = """
+from engine.timings import store_latency
+from engine.types import Latency, LatencySamples
+for index in range(5):
+    entry = LatencySamples(f"v{number}{index}", (1.0 + number,))
+    store_latency(run, Latency("host", 2, 1, "2026-01-01T00:00:00+00:00", (entry,)))
+"""
+
+
+def test_40_timings_of_eight_processes(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "run")
+    together(run, STORE_TIMINGS, tmp_path)
+    timed = stored_latency(run)
+    assert timed is not None
+    medians = {entry.variant: entry.median_ms for entry in timed.entries}
+    assert medians == {f"v{p}{n}": 1.0 + p for p in range(PROCESSES) for n in range(5)}
+    assert kept(run.folder / LATENCY / "threads-1.json", again=True)
 
 
 WRITE = """
