@@ -24,7 +24,7 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "same, lower is closer.",
         "largest difference": "The largest difference of any logit on any of the pictures.",
         "latency": "Median time of one call on one picture, in milliseconds, with all models timed "
-        "in turns.",
+        "in turns. A model whose batch is fixed to N takes N pictures a call.",
         "latency ratio": "Latency of the variant divided by that of float32: below 1 is quicker.",
         "logit": "What the model gives for a class before the softmax; the class with the largest "
         "one is the answer.",

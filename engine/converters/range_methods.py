@@ -42,7 +42,7 @@ class _Distribution:
 
     def __init__(self) -> None:
         self._corners = np.zeros(0, np.float32)
-        self._counts = np.zeros(0)
+        self._counts: FloatArray = np.zeros(0)
         self._lowest = self._highest = np.zeros(0, np.float32)
 
     def add(self, values: FloatArray) -> None:
@@ -54,7 +54,8 @@ class _Distribution:
         self._corners, place = np.unique(
             np.concatenate([self._corners, corners[starts]]), return_inverse=True
         )
-        self._counts = np.bincount(place, np.concatenate([self._counts, counts]))
+        merged = np.bincount(place, np.concatenate([self._counts, counts]))
+        self._counts = merged.astype(np.float64)
         self._lowest = np.sort(np.concatenate([self._lowest, flat[:_SINGLE]]))[:_SINGLE]
         self._highest = np.sort(np.concatenate([self._highest, flat[-_SINGLE:]]))[-_SINGLE:]
 

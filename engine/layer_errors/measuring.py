@@ -259,6 +259,7 @@ class _Bench:
 
     def __init__(self, sides: Sides, pairs: tuple[Pair, ...]) -> None:
         (self._start,) = [int(index) for index in sides.exact.objects.subgraphs[0].inputs]
+        self._batch = sides.exact.shape(self._start)[0]
         self._integer = sides.integer
         made = (index for operator in sides.exact.operators for index in operator.outputs)
         known = frozenset(i for i in made if sides.exact.dtype(i) == "float32") | {self._start}
@@ -302,8 +303,8 @@ class _Bench:
         try:
             # Values that are not finite end in an error when all pictures are seen.
             with np.errstate(invalid="ignore", over="ignore"):
-                for batch in source:
-                    self._look_at(batch)
+                for picture in source:
+                    self._look_at(np.repeat(picture, self._batch, axis=0))
         finally:
             source.end()
 

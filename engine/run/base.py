@@ -70,7 +70,7 @@ class Runner(ABC):
         return np.concatenate(chunks).astype(np.float32, copy=False)
 
     def feed(self, picture: FloatArray) -> None:
-        """Hand over one picture for `invoke`.
+        """Hand over one picture for `invoke`, as often as the model's batch is fixed to.
 
         Args:
             picture: Shape (height, width, 3), float32.

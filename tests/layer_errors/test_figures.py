@@ -186,3 +186,26 @@ def test_figures_name_their_axes_and_mark_culprits(network: Tiny) -> None:
 def test_a_file_packs_its_objects_back(network: Tiny) -> None:
     file = network.int8_file()
     assert parsed(packed(parsed(file), len(file))).subgraphs[0].outputs is not None
+
+
+def test_a_picture_fills_the_batch_of_a_model_that_takes_several(
+    network: Tiny, found: LayerErrors
+) -> None:
+    def in_batches(model: bytes) -> bytes:
+        objects = parsed(model)
+        for tensor in objects.subgraphs[0].tensors:
+            if tensor.name.startswith(b"t"):
+                tensor.shape = [8, *tensor.shape[1:]]
+        return packed(objects, len(model))
+
+    batched = measured(
+        in_batches(network.float_file()),
+        in_batches(network.int8_file()),
+        lambda: (picture[None].astype(np.float32) for picture in network.pictures),
+        len(network.pictures),
+    )
+    assert [layer.shape[0] for layer in batched.layers] == [8] * 4
+    for eight, single in zip(batched.layers, found.layers, strict=True):
+        assert (eight.low, eight.high) == (single.low, single.high)
+        assert eight.accumulated.error_ratio == pytest.approx(single.accumulated.error_ratio)
+        assert eight.rms == pytest.approx(single.rms)
