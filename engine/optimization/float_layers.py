@@ -10,8 +10,6 @@ from collections.abc import Collection
 from copy import copy
 from typing import Any
 
-import numpy as np
-
 from engine.optimization.edges import added_tensor, edge_operator
 from engine.optimization.graph import EDGES, Graph, Operator, paired
 
@@ -71,9 +69,7 @@ class _Mixer:
 
     def _input(self, index: int, float_index: int) -> int:
         graph = self._graph
-        if index < 0 or (graph.is_constant(index) and not graph.steps(index).size):
-            return index
-        if not graph.is_constant(index) and graph.dtype(index) == np.float32:
+        if index < 0 or not graph.steps(index).size:
             return index
         if graph.is_constant(index):
             return self._constant(float_index)
@@ -89,8 +85,11 @@ class _Mixer:
         return self._floats[index]
 
     def _output(self, tensor: int) -> int:
-        """The float tensor that an output becomes: that of a DEQUANTIZE behind it, or a new one."""
-        if self._graph.dtype(tensor) == np.float32:
+        """The float tensor that an output becomes: that of a DEQUANTIZE behind it, or a new one.
+
+        What has no scale stays: floats, and whole numbers such as the places that TOPK_V2 gives.
+        """
+        if not self._graph.steps(tensor).size:
             return tensor
         behind = [op for op in self._graph.consumers(tensor) if op.name == "DEQUANTIZE"]
         if behind:

@@ -85,6 +85,31 @@ def test_edges_stand_only_between_floats_and_integers(kept: list[int], names: li
     np.testing.assert_allclose(answers(mixed, x), grid, atol=1e-6)
 
 
+def largest(*, integer: bool) -> bytes:
+    """x → ADD (x + x) → ARG_MAX, whose int32 result is no rounded float."""
+    w = Writer()
+    x = last = w.tensor("x", (1, SIDE), "float32")
+    kind = {"dtype": "int8", "steps": [1 / 16]} if integer else {"dtype": "float32"}
+    if integer:
+        last = w.tensor("q", (1, SIDE), "int8", steps=[1 / 32])
+        w.operator("QUANTIZE", [x], last)
+    doubled = w.tensor("doubled", (1, SIDE), **kind)  # type: ignore[arg-type]
+    axis = w.tensor("axis", (1,), "int32", values=np.array([1]))
+    place = w.tensor("place", (1,), "int32")
+    w.operator("ADD", [last, last], doubled)
+    w.operator("ARG_MAX", [doubled, axis], place, outputType=2)
+    return w.file([x], [place])
+
+
+@pytest.mark.parametrize("kept", [[1], [2], [1, 2]])
+def test_whole_numbers_that_stand_for_no_floats_stay_as_they_are(kept: list[int]) -> None:
+    mixed = with_float_layers(largest(integer=True), largest(integer=False), kept)
+    x = np.random.default_rng(3).uniform(-1, 1, (1, SIDE)).astype(np.float32)
+    (place,) = answers(mixed, x)
+    assert place.dtype == np.int32
+    assert place == x.argmax()
+
+
 def test_an_operator_without_a_counterpart_is_refused() -> None:
     layer = conv(RNG, 4, 3)
     rounded = integer_file(layer, out_step=STEP, out_zero=0)

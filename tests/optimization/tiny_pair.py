@@ -12,6 +12,7 @@ from engine.tflite_graph import packed
 
 _TYPES = {"float32": 0, "int8": 9, "int32": 2, "int16": 7, "int64": 4}
 _OPTIONS = {
+    "ARG_MAX": (schema.BuiltinOptions.ArgMaxOptions, schema.ArgMaxOptionsT),
     "CONV_2D": (schema.BuiltinOptions.Conv2DOptions, schema.Conv2DOptionsT),
     "DEPTHWISE_CONV_2D": (
         schema.BuiltinOptions.DepthwiseConv2DOptions,
