@@ -10,6 +10,7 @@ import numpy as np
 from engine import service
 from engine.comparison import metrics
 from engine.comparison.comparison import Comparison
+from engine.comparison.outputs import Outputs
 from engine.images import Picture
 from engine.networks.labels import label_of
 from engine.runs import Run
@@ -32,26 +33,43 @@ class Evaluation:
     comparison: Comparison
     logits: Mapping[str, FloatArray]
 
-    def comparable(self, column: str) -> FloatArray:
-        """What the comparison looked at: logits, or logarithms of a softmax's output."""
-        if self.comparison.probabilities:
-            return metrics.log_probabilities(self.logits[column])
-        return self.logits[column]
+    def outputs(self, column: str) -> Outputs:
+        """Outputs of a column, with their kind."""
+        return Outputs(self.logits[column], self.comparison.gives_probabilities(column))
+
+    def comparable(self, column: str, *beside: str) -> FloatArray:
+        """Logits to show beside those of other columns, shape (pictures, answers).
+
+        Args:
+            column: Whose logits.
+            beside: The other columns; the reference where none is given.
+
+        Returns:
+            Logarithms of probabilities where one of the columns gives probabilities, else logits.
+        """
+        columns = (column, *(beside or (self.comparison.reference,)))
+        softmax = any(map(self.comparison.gives_probabilities, columns))
+        return self.outputs(column).logits(as_probabilities=softmax)
 
     def differences(self, variant: str) -> FloatArray:
         """Differences to the reference, each row's mean removed, shape (pictures, classes)."""
-        reference = self.comparable(self.comparison.reference)
-        found: FloatArray = metrics.difference(reference, self.comparable(variant))
+        columns = self.comparison.reference, variant
+        softmax = any(map(self.comparison.gives_probabilities, columns))
+        found: FloatArray = metrics.difference(
+            *(self.outputs(column).scores(as_probabilities=softmax) for column in columns)
+        )
         return found
 
     def probabilities(self, column: str, row: int) -> FloatArray:
-        """What a column believes of one picture, shape (classes,)."""
-        values = np.asarray(self.logits[column][row], dtype=np.float64)
-        if self.comparison.probabilities:
-            return values
-        exponents = np.exp(values - values.max())
-        shares: FloatArray = exponents / exponents.sum()
-        return shares
+        """What a column believes of one picture, shape (answers,)."""
+        outputs = self.outputs(column)
+        shares = Outputs(outputs.values[row : row + 1], outputs.probabilities).shares()
+        return np.asarray(shares[0])
+
+    def first_answers(self, column: str) -> IntArray:
+        """The class that a column answers, shape (pictures,), or `metrics.NO_ANSWER`."""
+        found: IntArray = metrics.top_k(self.outputs(column).answers, 1)[:, 0]
+        return found
 
     def label(self, index: int) -> str:
         """Name of a class."""

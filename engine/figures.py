@@ -37,7 +37,7 @@ def difference_distribution(evaluation: Evaluation) -> go.Figure:
 
 def logit_scatter(evaluation: Evaluation, variant: str, max_points: int = 2000) -> go.Figure:
     """Each logit of a variant against the reference's."""
-    reference = evaluation.comparable(evaluation.comparison.reference)
+    reference = evaluation.comparable(evaluation.comparison.reference, variant)
     return plots.logit_scatter(reference, evaluation.comparable(variant), variant, max_points)
 
 

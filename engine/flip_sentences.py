@@ -38,7 +38,8 @@ def flip_margin(evaluation: Evaluation, variant: str, flip: Flip) -> str:
     before, after = (
         float(logits[flip.reference_class]) - float(logits[flip.variant_class])
         for logits in (
-            np.asarray(evaluation.comparable(column)[flip.index]) for column in (reference, variant)
+            np.asarray(evaluation.comparable(column, reference, variant)[flip.index])
+            for column in (reference, variant)
         )
     )
     outcome = (
@@ -62,8 +63,7 @@ def flip_company(evaluation: Evaluation, flip: Flip) -> str:
     lost: list[str] = []
     broken: list[str] = []
     for side in evaluation.comparison.variants:
-        row = evaluation.logits[side.variant][flip.index][None]
-        first = int(metrics.top_k(row, 1)[0, 0])
+        first = int(evaluation.first_answers(side.variant)[flip.index])
         if first == metrics.NO_ANSWER:
             broken.append(side.variant)
         else:

@@ -13,7 +13,7 @@ from engine.disk import write_whole
 from engine.errors import LabelsError, RunError
 from engine.images import Picture
 from engine.locks import alone_in
-from engine.networks.labels import label_of
+from engine.networks.labels import answer_count, label_of
 from engine.picture_labels import UNLABELLED
 from engine.runs import LABELS, Run
 from engine.types import IntArray
@@ -51,7 +51,7 @@ def give_label(run: Run, picture: Picture, index: int | None) -> None:
         RunError: What was kept is damaged.
         StorageError: The disk refuses.
     """
-    classes = run.manifest.model.classes
+    classes = answer_count(run.manifest.model.classes)
     if index is not None and not 0 <= index < classes:
         raise LabelsError(
             "Keeping the right answer",

@@ -33,6 +33,7 @@ from engine.logits import logit_files, missing_logits, write_index
 from engine.making import make_run
 from engine.manifest import run_key, versions
 from engine.networks.catalog import CatalogEntry
+from engine.networks.labels import answer_count, answer_names
 from engine.picture_labels import labels_from_csv, labels_from_folders
 from engine.requests import (
     DEFAULT_LAYERS_COUNT,
@@ -44,7 +45,7 @@ from engine.requests import (
     PictureFile,
 )
 from engine.run_folders import empty, reserved
-from engine.runs import Run
+from engine.runs import ONNX_COLUMN, Run
 from engine.store import SAMPLE_IMAGES, folder
 from engine.types import ORIGINAL, FloatArray, IntArray, Latency, LoweringName, Progress
 
@@ -325,7 +326,15 @@ def compare_run(
         random_weights=manifest.model.random,
         demo_calibration=demo and bool(calibrated & set(columns)),
         added={added.artifact.variant for added in run.added},
+        normalizing=_normalizing(run),
     )
+
+
+def _normalizing(run: Run) -> set[str]:
+    """Columns whose models hold a softmax, or, where there is one output, a sigmoid."""
+    operator = "LOGISTIC" if run.manifest.model.classes == 1 else "SOFTMAX"
+    names = {card.variant for card in run.artifacts if operator in card.operators}
+    return names if names.isdisjoint(run.variants) else {*names, ORIGINAL, ONNX_COLUMN}
 
 
 def known_runs() -> tuple[Run, ...]:
@@ -381,9 +390,9 @@ def right_answers(
             todo="Leave one out.",
         )
     names = [picture.name for picture in pictures]
-    classes = run.manifest.model.classes
+    classes = answer_count(run.manifest.model.classes)
     if table is not None:
         return labels_from_csv(table, names, classes)
     if from_folders:
-        return labels_from_folders(names, run.manifest.labels, classes)
+        return labels_from_folders(names, answer_names(run.manifest.labels), classes)
     return None

@@ -300,7 +300,8 @@ class VariantComparison:
     """One variant's answers against the reference's, on the same pictures.
 
     Logit differences are taken after each row's mean is removed, because softmax does not see
-    it. For models that end in a softmax the logarithms of their outputs stand in for logits.
+    it. Where a side ends in a softmax, logarithms of probabilities stand in for logits on both. One
+    output alone is read as two classes: 0 below the threshold, 1 above it.
 
     Attributes:
         variant: Name of the variant.
@@ -315,8 +316,8 @@ class VariantComparison:
         logit_sqnr_db: Signal to quantization noise ratio in dB.
         cosine: Mean cosine similarity of the rows.
         kl: Mean Kullback-Leibler divergence of the softmaxes, reference against variant, in nats.
-        non_finite: Rows that hold NaN or Inf; such rows never agree, and where there are some,
-            the figures about logits above are NaN.
+        non_finite: Rows in which the variant gives NaN or Inf; such rows never agree, and where
+            either side has some, the figures about logits above are NaN.
         picture_rms: Rms of the differences of each picture, shape (pictures,).
         picture_kl: KL of each picture, shape (pictures,).
         class_rms: Rms of the differences of each class, shape (classes,).
@@ -325,6 +326,7 @@ class VariantComparison:
         kept_margins: What the variant leaves of it: its logit of the reference's first class minus
             its largest other, negative where another class comes first, shape (pictures,).
         accuracy: Against labels, where there are some.
+        probabilities: Whether the variant's outputs were recognised as those of a softmax.
     """
 
     variant: str
@@ -346,6 +348,7 @@ class VariantComparison:
     reference_margins: FloatArray = field(repr=False)
     kept_margins: FloatArray = field(repr=False)
     accuracy: Accuracy | None = None
+    probabilities: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Every variant of a run against one reference, as one record.
 
-Outputs of a softmax are recognised. Logarithms of them (`metrics.log_probabilities`) then stand in
-for logits in every figure that is in logits or nats. First answers, first five and accuracy are
+Outputs of a softmax are recognised, on each side alone. Where either side of a pair has one,
+logarithms of probabilities (`metrics.log_probabilities`) stand in for the logits of both in every
+figure that is in logits or nats. First answers, first five and accuracy are
 read from the outputs as they are: the floor under the logarithms would make answers equal that
 the models tell apart.
 """
@@ -18,6 +19,7 @@ from engine.comparison import metrics
 from engine.comparison.accuracy import NO_LABEL, accuracy
 from engine.comparison.elsewhere import findings as findings_elsewhere
 from engine.comparison.margins import kept_margins
+from engine.comparison.outputs import Outputs, probability_sides
 from engine.comparison.plain import SCALAR_KEYS, accuracy_dict, variant_dict
 from engine.errors import OptionError, PictureError
 from engine.types import (
@@ -41,7 +43,9 @@ DEMO_CALIBRATION_NOTE = (
     "figures that count."
 )
 NO_LABELS_NOTE = "None of the pictures has a label, so there is no accuracy."
-ONE_CLASS_NOTE = "The model has one class: agreement and softmax figures cannot show a difference."
+ONE_CLASS_NOTE = (
+    "The model has one output: its answer is the side of 0 (for a sigmoid: of 0.5) that it lies on."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +58,14 @@ class Comparison:
         pictures: Names of the pictures, in the order of the rows of logits.
         variants: One record a variant; the reference is not among them.
         reference_accuracy: The reference against labels, where there are some.
-        probabilities: Whether the outputs were recognised as those of a softmax.
+        probabilities: Whether the reference's outputs were recognised as those of a softmax.
         random_weights: Whether the model's weights are random.
         demo_calibration: Whether crops of the sample images calibrated the integer variants.
         sizes: Bytes of the model file, by variant.
         float32_bytes: Bytes of the float32 file that size ratios are taken to, where known.
         latency: Timings, where measured.
         notes: Findings that a reader of the figures has to know, one sentence each.
+        reference_non_finite: Pictures on which the reference gives NaN or Inf.
     """
 
     run: str
@@ -75,6 +80,7 @@ class Comparison:
     float32_bytes: int | None
     latency: Latency | None
     notes: tuple[str, ...]
+    reference_non_finite: int = 0
 
     def variant(self, name: str) -> VariantComparison:
         """Find the record of one variant.
@@ -87,6 +93,16 @@ class Comparison:
                 return variant
         raise _unknown("looking up a variant", name, (v.variant for v in self.variants))
 
+    def gives_probabilities(self, column: str) -> bool:
+        """Whether the outputs of the reference or a variant are those of a softmax.
+
+        Raises:
+            OptionError: There is no such column.
+        """
+        if column == self.reference:
+            return self.probabilities
+        return self.variant(column).probabilities
+
     def size_ratio(self, name: str) -> float | None:
         """Bytes of a variant's file divided by those of float32; None where either is unknown."""
         size = self.sizes.get(name)
@@ -95,8 +111,8 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Give all figures in plain Python types, ready for JSON.
 
-        NaN and infinity become None. That is the fate of every figure about logits when a
-        picture gave NaN or Inf (``non_finite`` is then not 0 and ``notes`` says so), and of
+        NaN and infinity become None. That is the fate of every figure about logits when the
+        variant or the reference gave NaN or Inf for a picture (``notes`` says so), and of
         ``logit_sqnr_db`` when nothing differs (``logit_max`` is then 0).
 
         Returns:
@@ -144,6 +160,7 @@ def compare_variant(
     labels: IntArray | None = None,
     *,
     probabilities: bool = False,
+    reference_probabilities: bool = False,
 ) -> VariantComparison:
     """Compare one variant's answers with the reference's.
 
@@ -153,40 +170,46 @@ def compare_variant(
         logits: The variant's outputs, same shape.
         pictures: Names of the rows.
         labels: Class indices, shape (pictures,), -1 for a picture without one.
-        probabilities: The outputs are those of a softmax: compare their logarithms.
+        probabilities: The variant's outputs are those of a softmax.
+        reference_probabilities: The reference's outputs are those of a softmax.
 
     Raises:
         LabelsError: See `accuracy`.
         ValueError: Shapes that differ, or not one name a row.
     """
     _require_one_name_a_row(pictures, reference)
-    shown, answers = (reference, logits), metrics.agreeing_rows(reference, logits)
-    if probabilities:
-        shown = metrics.log_probabilities(reference), metrics.log_probabilities(logits)
+    metrics.require_same_shape(reference, logits)
+    sides = Outputs(reference, reference_probabilities), Outputs(logits, probabilities)
+    either = probabilities or reference_probabilities
+    scores = tuple(side.scores(as_probabilities=either) for side in sides)
+    shown = tuple(side.logits(as_probabilities=either) for side in sides)
+    answers = tuple(side.answers for side in sides)
+    agreeing = metrics.agreeing_rows(*answers)
     finite = metrics.finite_rows(reference) & metrics.finite_rows(logits)
-    differences, kl = metrics.difference(*shown), metrics.kl(*shown)
+    differences, kl = metrics.difference(*scores), metrics.kl(*shown)
     return VariantComparison(
         variant=variant,
         pictures=len(pictures),
-        top1_agreement=float(answers.mean()),
-        top1_agreement_interval=metrics.wilson_interval(int(answers.sum()), len(pictures)),
-        top5_overlap=metrics.top5_overlap(reference, logits),
-        flips=_flips(pictures, (reference, logits), shown, finite & ~answers),
+        top1_agreement=float(agreeing.mean()),
+        top1_agreement_interval=metrics.wilson_interval(int(agreeing.sum()), len(pictures)),
+        top5_overlap=metrics.top5_overlap(*answers),
+        flips=_flips(pictures, answers, shown, finite & ~agreeing),
         logit_rms=metrics.rms(differences),
         logit_mean=metrics.mean_absolute(differences),
         logit_max=metrics.max_absolute(differences),
-        logit_sqnr_db=metrics.sqnr_db(*shown),
-        cosine=metrics.cosine(*shown),
+        logit_sqnr_db=metrics.sqnr_db(*scores),
+        cosine=metrics.cosine(*scores),
         kl=float(kl.mean()),
-        non_finite=int((~finite).sum()),
+        non_finite=int((~metrics.finite_rows(logits)).sum()),
         picture_rms=metrics.rms_along(differences, 1),
         picture_kl=kl,
         class_rms=metrics.rms_along(differences, 0),
         reference_margins=metrics.margins(shown[0]),
-        kept_margins=kept_margins(shown[1], metrics.top_k(reference, 1)[:, 0]),
+        kept_margins=kept_margins(shown[1], metrics.top_k(answers[0], 1)[:, 0]),
         accuracy=None
         if labels is None
-        else accuracy(logits, labels, reference, probabilities=probabilities),
+        else accuracy(answers[1], labels, answers[0], probabilities=probabilities),
+        probabilities=probabilities,
     )
 
 
@@ -203,6 +226,7 @@ def compare(
     random_weights: bool = False,
     demo_calibration: bool = False,
     added: Collection[str] = (),
+    normalizing: Collection[str] | None = None,
     notes: Sequence[str] = (),
 ) -> Comparison:
     """Compare all sides of a run with one of them.
@@ -210,7 +234,8 @@ def compare(
     ``logits`` holds each side's outputs, shape (pictures, classes); memory-mapped arrays will do,
     as one variant at a time is held in float64. Any key may be the reference; the others become
     variants in the order given. ``labels`` are class indices, -1 for a picture without one.
-    ``added`` names the sides that are files from elsewhere. The rest is described at `Comparison`.
+    ``added`` names the sides that are files from elsewhere; ``normalizing`` is described at
+    `probability_sides`, the rest at `Comparison`.
 
     Raises:
         LabelsError: A label is no class of the model.
@@ -223,9 +248,18 @@ def compare(
         raise _unknown("choosing the reference", reference_name, logits)
     _require_one_name_a_row(pictures, reference)
     truth = None if labels is None or bool(np.all(labels == NO_LABEL)) else labels
-    probabilities = _are_probabilities(reference, logits.values())
+    normalized = probability_sides(logits, added, normalizing)
+    own = Outputs(reference, reference_name in normalized)
     variants = tuple(
-        compare_variant(name, reference, side, pictures, truth, probabilities=probabilities)
+        compare_variant(
+            name,
+            reference,
+            side,
+            pictures,
+            truth,
+            probabilities=name in normalized,
+            reference_probabilities=own.probabilities,
+        )
         for name, side in logits.items()
         if name != reference_name
     )
@@ -236,8 +270,8 @@ def compare(
         variants=variants,
         reference_accuracy=None
         if truth is None
-        else accuracy(reference, truth, probabilities=probabilities),
-        probabilities=probabilities,
+        else accuracy(own.answers, truth, probabilities=own.probabilities),
+        probabilities=own.probabilities,
         random_weights=random_weights,
         demo_calibration=demo_calibration,
         sizes=dict(sizes or {}),
@@ -245,9 +279,10 @@ def compare(
         latency=latency,
         notes=(
             *notes,
-            *findings_elsewhere(variants, logits, added, probabilities=probabilities),
+            *findings_elsewhere(variants, own, reference_name, frozenset(added)),
             *_findings(logits, random_weights, demo_calibration, truth is not labels),
         ),
+        reference_non_finite=int((~metrics.finite_rows(reference)).sum()),
     )
 
 
@@ -272,14 +307,6 @@ def _require_one_name_a_row(pictures: Sequence[str], reference: FloatArray) -> N
         raise ValueError(f"{len(pictures)} names of pictures for logits of {reference.shape}")
 
 
-def _are_probabilities(reference: FloatArray, sides: Iterable[FloatArray]) -> bool:
-    # A softmax in 8 bits loses every class below half a step, and with many classes its rows then
-    # sum to less than 1; another side of the same model tells what it is.
-    return metrics.looks_like_probabilities(reference) or (
-        metrics.within_unit(reference) and any(map(metrics.looks_like_probabilities, sides))
-    )
-
-
 def _findings(
     logits: Mapping[str, FloatArray], random_weights: bool, demo_calibration: bool, unlabelled: bool
 ) -> Iterable[str]:
@@ -299,8 +326,8 @@ def _findings(
 
 def _flips(
     pictures: Sequence[str],
-    outputs: tuple[FloatArray, FloatArray],
-    shown: tuple[FloatArray, FloatArray],
+    outputs: Sequence[FloatArray],
+    shown: Sequence[FloatArray],
     changed: metrics.BoolArray,
 ) -> tuple[Flip, ...]:
     first, second = (metrics.top_k(side, 1)[:, 0] for side in outputs)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence, Set
 
-from engine.comparison import metrics
-from engine.types import FloatArray, VariantComparison
+from engine.comparison.outputs import Outputs
+from engine.types import VariantComparison
+from engine.wording import listed
 
 MOSTLY = 0.5
 CLOSE_DB = 3.0
@@ -14,10 +15,9 @@ CLOSE_DB = 3.0
 
 def findings(
     variants: Sequence[VariantComparison],
-    logits: Mapping[str, FloatArray],
-    added: Collection[str],
-    *,
-    probabilities: bool,
+    reference: Outputs,
+    reference_name: str,
+    added: Set[str],
 ) -> Iterator[str]:
     """Sentences about files whose answers suggest that they are fed or read otherwise.
 
@@ -25,27 +25,43 @@ def findings(
 
     Args:
         variants: The comparisons.
-        logits: Outputs of every side.
+        reference: Outputs of the reference.
+        reference_name: Its name.
         added: Names of the files from elsewhere.
-        probabilities: Whether the sides were compared as outputs of a softmax.
 
     Yields:
         One sentence a finding.
     """
     for variant in variants:
         name, total = variant.variant, variant.pictures
-        if name not in added:
-            continue
         # NaN, which broken answers give, is not close either.
-        if variant.top1_agreement < MOSTLY and not variant.logit_sqnr_db >= CLOSE_DB:
+        if (
+            name in added
+            and variant.top1_agreement < MOSTLY
+            and not variant.logit_sqnr_db >= CLOSE_DB
+        ):
             same = round(variant.top1_agreement * total)
             yield (
                 f"{name} answers like the reference on {same} of {total} pictures only. It may "
                 "expect other preprocessing (such as pixels of 0 to 255, or another mean), or hold "
                 "other weights: a file does not say. Ask whoever made it."
             )
-        if not probabilities and metrics.looks_like_probabilities(logits[name]):
-            yield (
-                f"{name} ends in a softmax and the reference does not: its first answers can be "
-                "compared, its logit differences cannot."
-            )
+    other_kind = [
+        variant.variant
+        for variant in variants
+        if variant.probabilities is not reference.probabilities
+        and not added.isdisjoint((variant.variant, reference_name))
+    ]
+    if other_kind:
+        several = len(other_kind) > 1
+        last = "softmax" if reference.values.shape[1] > 1 else "sigmoid"
+        kinds = (
+            f"{'give' if several else 'gives'} logits and the reference ends in a {last}"
+            if reference.probabilities
+            else f"{'end' if several else 'ends'} in a {last} and the reference does not"
+        )
+        yield (
+            f"{listed(other_kind)} {kinds}: they are compared by the logarithms of their "
+            "probabilities, those below 1/512 taken for 1/512. These figures are smaller than "
+            "those of logits."
+        )

@@ -12,7 +12,8 @@ NaN and Inf are never smoothed away. A row that holds one on either side
 - has no answer in `top_k` and a margin of NaN.
 
 Because softmax does not see a constant added to a whole row, differences are taken after each
-row's mean is removed. A model of one class therefore never differs.
+row's mean is removed; but for a single column, which a sigmoid reads as it is. First answers and
+softmaxes of a single column always agree: `engine.comparison.outputs` gives it a second one.
 """
 
 from __future__ import annotations
@@ -80,9 +81,13 @@ def _doubles(logits: FloatArray) -> DoubleArray:
 
 
 def centred(logits: FloatArray) -> DoubleArray:
-    """Remove each row's mean: ``x[i, c] - mean_c x[i, c]``, shape kept; NaN in non-finite rows."""
+    """Remove each row's mean: ``x[i, c] - mean_c x[i, c]``, shape kept; NaN in non-finite rows.
+
+    A single column stays as it is.
+    """
     values = _doubles(logits)
-    values -= values.mean(axis=1, keepdims=True)
+    if values.shape[1] > 1:
+        values -= values.mean(axis=1, keepdims=True)
     return values
 
 
@@ -152,7 +157,8 @@ def cosine(reference: FloatArray, variant: FloatArray) -> float:
     return float(np.mean(np.clip(rows, -1.0, 1.0)))
 
 
-def _log_softmax(logits: FloatArray) -> DoubleArray:
+def log_softmax(logits: FloatArray) -> DoubleArray:
+    """Logarithms of each row's softmax, shape kept, in nats; NaN in non-finite rows."""
     values = _doubles(logits)
     values -= values.max(axis=1, keepdims=True)
     values -= np.log(np.sum(np.exp(values), axis=1, keepdims=True))
@@ -168,7 +174,7 @@ def kl(reference: FloatArray, variant: FloatArray) -> DoubleArray:
         ValueError: The shapes differ.
     """
     require_same_shape(reference, variant)
-    log_p, log_q = _log_softmax(reference), _log_softmax(variant)
+    log_p, log_q = log_softmax(reference), log_softmax(variant)
     # By Gibbs' inequality anything below 0 is rounding.
     return np.asarray(np.maximum(np.sum(np.exp(log_p) * (log_p - log_q), axis=1), 0.0))
 
@@ -274,9 +280,9 @@ def mcnemar_exact(only_reference_right: int, only_variant_right: int) -> float:
 
 
 def within_unit(outputs: FloatArray) -> bool:
-    """Whether every entry lies in [0, 1]; NaN and Inf do not."""
+    """Whether every entry lies in [0, 1], as far as float32 kernels hold it; NaN and Inf do not."""
     _require_rows(outputs)
-    return bool(np.all((outputs >= 0.0) & (outputs <= 1.0)))
+    return bool(np.all((outputs >= 0.0) & (outputs <= 1.0 + SUM_TOLERANCE)))
 
 
 def looks_like_probabilities(outputs: FloatArray) -> bool:

@@ -38,9 +38,20 @@ def read_labels(path: Path, classes: int) -> tuple[str, ...]:
     return tuple(lines)
 
 
+def answer_count(classes: int) -> int:
+    """Count the answers that a model of so many outputs has: one output has two, no and yes."""
+    return max(2, classes)
+
+
+def answer_names(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Name the answers of a model: one output is its class (answer 1) or not (answer 0)."""
+    return (f"not {labels[0]}", *labels) if labels is not None and len(labels) == 1 else labels
+
+
 def label_of(labels: tuple[str, ...] | None, index: int) -> str:
-    """Name of a class, or ``class 17`` where there are no names."""
-    return labels[index] if labels is not None else f"class {index}"
+    """Name an answer by the class names of its model, or ``class 17`` where there are none."""
+    names = answer_names(labels)
+    return names[index] if names is not None else f"class {index}"
 
 
 def unique_labels(labels: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:
@@ -51,10 +62,10 @@ def unique_labels(labels: tuple[str, ...] | None, classes: int) -> tuple[str, ..
         classes: Number of logits.
 
     Returns:
-        One name a class, no two alike.
+        One name an answer, no two alike.
     """
-    counts = Counter(labels)
+    names = [label_of(labels, index) for index in range(answer_count(classes))]
+    counts = Counter(names)
     return tuple(
-        f"{name} ({index})" if counts[name] > 1 else name
-        for index, name in enumerate(label_of(labels, index) for index in range(classes))
+        f"{name} ({index})" if counts[name] > 1 else name for index, name in enumerate(names)
     )

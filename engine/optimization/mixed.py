@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from engine.comparison.metrics import difference, kl, rms, top1_agreement
+from engine.comparison.comparison import compare
 from engine.optimization.alone import run_model
 from engine.optimization.choice import Step, Wiring, float_steps
 from engine.optimization.float_layers import with_float_layers
@@ -122,14 +122,19 @@ class MixedModels:
     def point(self, layers: int) -> MixedPoint:
         """What the model with the first so many layers in float32 gives."""
         model = self.model(layers)
-        answers = self._answers(model)
+        (found,) = compare(
+            run="",
+            reference_name="float32",
+            logits={"float32": self._exact, "mixed": self._answers(model)},
+            pictures=[str(row) for row in range(len(self._exact))],
+        ).variants
         return MixedPoint(
             layers=layers,
             kept=tuple(self._described(layer) for layer in self._layers[:layers]),
             bytes=len(model),
-            rms=rms(difference(self._exact, answers)),
-            kl=float(kl(self._exact, answers).mean()),
-            agreement=top1_agreement(self._exact, answers),
+            rms=found.logit_rms,
+            kl=found.kl,
+            agreement=found.top1_agreement,
         )
 
     def _described(self, layer: int) -> FloatLayer:

@@ -102,5 +102,5 @@ def disagreement(evaluation: Evaluation) -> FloatArray:
 
 def margins(evaluation: Evaluation) -> FloatArray:
     """The reference's first logit minus its second, shape (pictures,)."""
-    found: FloatArray = metrics.margins(evaluation.logits[evaluation.comparison.reference])
+    found: FloatArray = metrics.margins(evaluation.outputs(evaluation.comparison.reference).answers)
     return found

@@ -11,7 +11,6 @@ from engine import flip_sentences, plots, service
 from engine.jobs import Job
 from engine.layer_errors.stored import computes_in_integers
 from engine.layer_sentences import culprits, where_lost
-from engine.networks.labels import label_of
 from engine.types import Flip
 from pages.components import address, jobs
 from pages.components.evaluation import Evaluation
@@ -100,11 +99,10 @@ def _explain(evaluation: Evaluation, variant: str, flip: Flip) -> None:
 
 
 def _show_logits(evaluation: Evaluation, variant: str, flip: Flip, headline: str) -> None:
-    reference = np.asarray(evaluation.comparable(evaluation.comparison.reference)[flip.index])
+    name = evaluation.comparison.reference
+    reference = np.asarray(evaluation.comparable(name, variant)[flip.index])
     logits = np.asarray(evaluation.comparable(variant)[flip.index])
-    labels = tuple(
-        label_of(evaluation.run.manifest.labels, index) for index in range(len(reference))
-    )
+    labels = tuple(map(evaluation.label, range(len(reference))))
     show_described_figure(
         f"why_logits_{variant}_{flip.index}",
         headline,

@@ -11,7 +11,6 @@ from PIL import Image
 
 from engine import formats
 from engine.images import Picture
-from engine.networks.labels import label_of
 from engine.palette import marker_image, style_of
 from engine.regression_set import pin, pinned_digests, unpin
 from engine.types import ORIGINAL, Flip
@@ -118,9 +117,9 @@ def _show_pin(evaluation: Evaluation, row: int, pinned: bool) -> None:
 
 def _figure(evaluation: Evaluation, row: int) -> str:
     picture = evaluation.pictures[row]
-    logits = np.asarray(evaluation.logits[evaluation.comparison.reference][row])
-    first, second = np.sort(logits)[::-1][:2] if logits.size > 1 else (logits[0], logits[0])
-    answer = html(label_of(evaluation.run.manifest.labels, int(np.argmax(logits))))
+    answers = np.asarray(evaluation.outputs(evaluation.comparison.reference).answers[row])
+    first, second = np.sort(answers)[::-1][:2]
+    answer = html(evaluation.label(int(np.argmax(answers))))
     name = html(picture.name)
     return (
         f'<figure><img src="{_thumbnail(picture.sha256, picture)}" alt="{name}">'
@@ -154,7 +153,7 @@ def _card(evaluation: Evaluation, column: str, row: int, flip: Flip | None) -> s
 
 def _answer(evaluation: Evaluation, column: str, index: int, share: float) -> str:
     hue = "currentColor" if column == ORIGINAL else style_of(column).hue
-    label = html(label_of(evaluation.run.manifest.labels, index))
+    label = html(evaluation.label(index))
     return (
         f'<div class="q-answer" title="{label} {formats.percent(share)}"><span>{label}</span>'
         f"<span>{share * 100:.0f} %</span></div>"

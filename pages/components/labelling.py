@@ -11,7 +11,7 @@ from PIL import Image
 
 from engine.comparison import metrics
 from engine.images import Picture, RgbPicture
-from engine.networks.labels import unique_labels
+from engine.networks.labels import answer_count, answer_names, unique_labels
 from engine.own_labels import give_label, labels_table, own_labels
 from engine.picture_labels import UNLABELLED, labels_from_csv, labels_from_folders
 from engine.runs import Run
@@ -69,7 +69,7 @@ def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:
         persist_state="session",
     )
     names = [picture.name for picture in pictures]
-    classes = run.manifest.model.classes
+    classes = answer_count(run.manifest.model.classes)
     with told():
         if source == SAMPLES:
             return Labels(labels_from_csv(SAMPLE_IMAGES / "labels.csv", names, classes), False)
@@ -78,7 +78,8 @@ def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:
             read = None if table is None else labels_from_csv(table, names, classes)
             return Labels(read, False)
         if source == FOLDERS:
-            return Labels(labels_from_folders(names, run.manifest.labels, classes), False)
+            known = answer_names(run.manifest.labels)
+            return Labels(labels_from_folders(names, known, classes), False)
         return Labels(own_labels(run, pictures), True)
 
 
@@ -151,7 +152,7 @@ def _one(evaluation: Evaluation, row: int, given: int) -> None:
     )
     st.selectbox(
         "Another class",
-        range(run.manifest.model.classes),
+        range(len(names)),
         index=None,
         placeholder="Another class",
         format_func=lambda index: names[index],
@@ -171,9 +172,9 @@ def _small(sha256: str, _picture: Picture) -> RgbPicture:
 
 def _likely(evaluation: Evaluation, row: int) -> list[int]:
     """The reference's first answers, and whatever a variant answers first."""
-    reference = np.asarray(evaluation.logits[evaluation.comparison.reference][row : row + 1])
+    reference = evaluation.outputs(evaluation.comparison.reference).answers[row : row + 1]
     best = metrics.top_k(reference, min(_CANDIDATES, reference.shape[1]))[0].tolist()
     for variant in evaluation.comparison.variants:
-        logits = np.asarray(evaluation.logits[variant.variant][row : row + 1])
-        best += metrics.top_k(logits, 1)[0].tolist()
+        answers = evaluation.outputs(variant.variant).answers[row : row + 1]
+        best += metrics.top_k(answers, 1)[0].tolist()
     return [index for index in dict.fromkeys(best) if index != metrics.NO_ANSWER]

@@ -8,7 +8,6 @@ import numpy as np
 import streamlit as st
 
 from engine import plots
-from engine.networks.labels import label_of
 from pages.components import address
 from pages.components.evaluation import Evaluation
 from pages.components.figures import show_described_figure
@@ -51,14 +50,10 @@ def show_picture(evaluation: Evaluation, row: int) -> None:
     left, right = st.columns([1, 3], gap="medium")
     picture = evaluation.pictures[row]
     left.image(picture.decode(), caption=plain(picture.name), alt=picture.name, width="stretch")
-    reference = np.asarray(evaluation.comparable(comparison.reference)[row])
-    labels = tuple(
-        label_of(evaluation.run.manifest.labels, index) for index in range(len(reference))
-    )
-    rows = {
-        variant.variant: np.asarray(evaluation.comparable(variant.variant)[row])
-        for variant in comparison.variants
-    }
+    columns = (comparison.reference, *(variant.variant for variant in comparison.variants))
+    reference, *others = (np.asarray(evaluation.comparable(c, *columns)[row]) for c in columns)
+    labels = tuple(map(evaluation.label, range(len(reference))))
+    rows = dict(zip(columns[1:], others, strict=True))
     description = f"The largest logits of {picture.name} in {comparison.reference} and variants."
     with right:
         show_described_figure(

@@ -23,7 +23,7 @@ def choose_rows(evaluation: Evaluation) -> list[int]:
     """
     comparison = evaluation.comparison
     flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
-    first = _first_answers(evaluation, comparison.reference)
+    first = evaluation.first_answers(comparison.reference)
     with st.container(horizontal=True, vertical_alignment="center"):
         order = st.segmented_control(
             "Order",
@@ -62,11 +62,6 @@ def choose_rows(evaluation: Evaluation) -> list[int]:
     ]
 
 
-def _first_answers(evaluation: Evaluation, column: str) -> IntArray:
-    found: IntArray = metrics.top_k(evaluation.logits[column], 1)[:, 0]
-    return found
-
-
 def _answers(evaluation: Evaluation, first: IntArray) -> list[int]:
     """The classes that the reference answers, by name."""
     return sorted(set(first.tolist()) - {metrics.NO_ANSWER}, key=evaluation.label)
@@ -77,7 +72,7 @@ def _matching(evaluation: Evaluation, words: str) -> set[int]:
     named = {
         row for row, picture in enumerate(evaluation.pictures) if words in picture.name.lower()
     }
-    first = np.stack([_first_answers(evaluation, column) for column in evaluation.logits])
+    first = np.stack([evaluation.first_answers(column) for column in evaluation.logits])
     answers = set(first.ravel().tolist()) - {metrics.NO_ANSWER}
     fitting = [index for index in answers if words in evaluation.label(index).lower()]
     return named | set(np.flatnonzero(np.isin(first, fitting).any(axis=0)).tolist())

@@ -34,8 +34,11 @@ def test_what_does_not_fit_is_refused(tmp_path: Path, content: bytes, found: str
 def test_without_labels() -> None:
     assert label_of(None, 17) == "class 17"
     assert label_of(("a", "b"), 1) == "b"
+    assert (label_of(("cat",), 0), label_of(("cat",), 1)) == ("not cat", "cat")
 
 
 def test_names_to_choose_by_are_unique() -> None:
     assert unique_labels(("crane", "cat", "crane"), 3) == ("crane (0)", "cat", "crane (2)")
     assert unique_labels(None, 2) == ("class 0", "class 1")
+    assert unique_labels(None, 1) == ("class 0", "class 1")
+    assert unique_labels(("cat",), 1) == ("not cat", "cat")
