@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 import numpy as np
 
+from engine.comparison.metrics import top_k
+from engine.comparison.outputs import Outputs
 from engine.errors import ConversionError, HopError
 from engine.run.base import in_layout
 from engine.run.tflite_runner import dequantized, quantized
@@ -101,6 +103,7 @@ def golden_set(
     pixels: np.ndarray,
     normalized: Callable[[np.ndarray], FloatArray],
     *,
+    probabilities: bool = False,
     threads: int,
     report: Callable[[Progress], None],
 ) -> tuple[GoldenSet, GoldenArrays]:
@@ -113,11 +116,12 @@ def golden_set(
         names: Names of the pictures.
         pixels: Shape (pictures, height, width, 3), uint8, red first.
         normalized: Turns one of them into a network input (height, width, 3), float32.
+        probabilities: Whether the model's outputs are those of a softmax.
         threads: As many as there are cores.
         report: Receives progress.
 
     Returns:
-        The record and the arrays.
+        The record and the arrays, of the pictures that the time was enough for.
 
     Raises:
         ConversionError: LiteRT refuses the model.
@@ -144,16 +148,16 @@ def golden_set(
         report(Progress(f"{_STAGE}: {words}", done, 4))
         measured.append(_difference(words, first, kernels.run(model, resolver, number)))
     whole = first.outputs.dtype.kind in "iu"
-    outputs = first.outputs.astype(np.float64)
-    largest = float(np.abs(outputs).max())
+    largest = float(np.abs(first.outputs.astype(np.float64)).max())
+    count = len(first.outputs)
     return GoldenSet(
-        pictures=tuple(names),
-        answers=tuple(int(answer) for answer in outputs.argmax(axis=1)),
+        pictures=tuple(names[:count]),
+        answers=tuple(top_k(Outputs(first.real, probabilities).answers, 1)[:, 0].tolist()),
         unit="steps" if whole else "values",
         largest=largest,
         kernels=tuple(measured),
         tolerance=_tolerance(measured, 1.0 if whole else SMALLEST_RELATIVE * largest),
-    ), GoldenArrays(pixels, first.inputs, first.outputs)
+    ), GoldenArrays(pixels[:count], first.inputs, first.outputs)
 
 
 def _tolerance(measured: Sequence[KernelDifference], least: float) -> float:

@@ -50,6 +50,7 @@ def deployed(request: DeployRequest, report: Callable[[Progress], None], threads
         [picture.name for picture in pictures],
         pixels,
         spec.normalized,
+        probabilities=request.probabilities,
         threads=threads,
         report=report,
     )

@@ -35,6 +35,15 @@ def golden_set(model: bytes, original: bytes | None = None) -> tuple[GoldenSet, 
     )
 
 
+def test_a_slow_model_has_the_pictures_that_ran(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.deployment.golden.SECONDS", -1.0)
+    found, arrays = golden_set(run_of(tmp_path / "run", "int8").file("int8").read_bytes())
+    assert (found.pictures, len(found.answers)) == (("a",), 1)
+    assert [len(a) for a in (arrays.pixels, arrays.inputs, arrays.outputs)] == [1, 1, 1]
+
+
 def test_integers_answer_with_the_input_that_follows_by_hand(tmp_path: Path) -> None:
     found, arrays = golden_set(run_of(tmp_path / "run", "int8").file("int8").read_bytes())
     expected = np.stack([np.rint(SPEC.normalized(p) / np.float32(0.05)) for p in PIXELS])
