@@ -181,7 +181,7 @@ class DeployRequest:
         run: Run folder.
         variant: Name of the variant, or of a file from elsewhere.
         pictures: Pictures of the golden set.
-        probabilities: Whether the model's outputs are those of a softmax.
+        probabilities: Whether the variant's outputs are those of a softmax.
         folder: Where to write them.
     """
 

@@ -26,8 +26,9 @@ def reshape_file(
     dtype: str = "float32",
     scale: float | None = None,
     inputs: int = 1,
+    softmax: bool = False,
 ) -> Path:
-    """A model that gives its picture back as one row of numbers.
+    """A model that gives its picture, or the softmax of it, back as one row of numbers.
 
     Args:
         path: Where to write it.
@@ -35,6 +36,7 @@ def reshape_file(
         dtype: Of input and output.
         scale: Of one step, for integers; the zero point is 0.
         inputs: How many inputs it declares.
+        softmax: Whether it ends in a softmax; its output is float32 then.
     """
     import flatbuffers
 
@@ -57,6 +59,17 @@ def reshape_file(
     op.builtinOptions.newShape = [1, size]
     graph.inputs, graph.outputs, graph.operators = list(range(inputs)), [inputs], [op]
     model.version, model.operatorCodes, model.subgraphs = 3, [code], [graph]
+    if softmax:
+        last, kind = schema.OperatorT(), schema.OperatorCodeT()
+        kind.builtinCode = kind.deprecatedBuiltinCode = schema.BuiltinOperator.SOFTMAX
+        kind.version = 1
+        last.opcodeIndex, last.inputs, last.outputs = 1, [inputs], [inputs + 1]
+        last.builtinOptionsType = schema.BuiltinOptions.SoftmaxOptions
+        last.builtinOptions = schema.SoftmaxOptionsT()
+        last.builtinOptions.beta = 1.0
+        graph.tensors.append(tensor("z", (1, size), "float32", 0, None))
+        graph.outputs, graph.operators = [inputs + 1], [op, last]
+        model.operatorCodes.append(kind)
     model.buffers = [schema.BufferT()]
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")

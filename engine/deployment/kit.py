@@ -119,7 +119,7 @@ def make_kit(
                 PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256)
                 for p in golden_pictures(pictures)
             ),
-            probabilities=comparison.probabilities,
+            probabilities=comparison.gives_probabilities(variant),
             folder=str(side),
         )
         # A worker of its own: a file from elsewhere must not harm one that does other work.
@@ -162,7 +162,7 @@ def write_texts(
         layout=card.layout,
         input=card.inputs[0],
         output=card.outputs[0],
-        scores="probabilities" if comparison.probabilities else "logits",
+        scores="probabilities" if comparison.gives_probabilities(variant) else "logits",
         preprocess=manifest.preprocess,
         golden=golden,
     )

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import venv
 import zipfile
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,13 +14,16 @@ import pytest
 
 import engine
 from engine.cli.main import main
+from engine.converters.artifact import artifact_of
 from engine.deployment.metadata import read_metadata
 from engine.errors import OptionError
-from engine.images import pictures_in
+from engine.images import picture_at, pictures_in
+from engine.manifest import FILE_NAME
 from engine.service import Foreground
 from engine.store import HOME_VARIABLE, SAMPLE_IMAGES
 from tests.real_run import real_run, real_store
-from tests.tiny_run import tiny_run
+from tests.tiny_run import SIDE, tiny_run
+from tests.tiny_tflite import reshape_file
 
 PACKAGES = ("ai-edge-litert", "numpy")
 
@@ -47,6 +51,31 @@ def test_the_command_writes_a_kit_that_checks_itself(
     )
     assert "PASSED: golden set of 5 pictures" in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kit", "kit.zip", "photos", "run"]
+
+
+def test_a_softmax_file_beside_logits_shows_its_own_share(tmp_path: Path, photos: Path) -> None:
+    run = tiny_run(tmp_path / "run")
+    file = reshape_file(run.file("int8"), (1, SIDE, SIDE, 3), softmax=True)
+    card = artifact_of(file, variant="int8", layout="NHWC")
+    manifest = replace(run.manifest, artifacts=(run.artifact("float32"), card))
+    (run.folder / FILE_NAME).write_bytes(manifest.to_json())
+    made = engine.deploy(run.folder, "int8", photos, out=tmp_path / "kit.zip")
+    kit = unpacked(made.file, tmp_path / "kit")
+    described = json.loads((kit / "model.json").read_text())
+    assert described["scores"] == "probabilities"
+    metadata = read_metadata((kit / described["file"]).read_bytes())
+    assert metadata.scores.name == "probabilities"
+    assert "output (probabilities)" in (kit / "MODEL_CARD.md").read_text()
+    for name in ("android/Classifier.kt", "ios/Classifier.swift"):
+        assert "shares(" not in (kit / name).read_text()
+    photo = sorted(photos.iterdir())[0]
+    logits = manifest.preprocess.apply(picture_at(photo).decode()).reshape(-1)
+    share = np.exp(logits).max() / np.exp(logits).sum()
+    words = [sys.executable, str(kit / "run_model.py")]
+    shown = subprocess.run([*words, str(photo)], capture_output=True, text=True, check=True)
+    assert shown.stdout.split()[0] == f"{share:.1%}"
+    checked = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "PASSED" in checked.stdout
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,15 @@ def test_it_answers_for_a_picture(kit: Path, photos: Path) -> None:
     assert "class, no." in done.stdout
 
 
+def test_it_passes_what_ran_of_a_slow_model(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.deployment.golden.SECONDS", -1.0)
+    done = started(kit_of(run_of(tmp_path / "run", "int8"), photos, tmp_path / "kit"))
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[-1] == "PASSED: golden set of 1 picture"
+
+
 @pytest.mark.parametrize("array", ["inputs", "outputs", "pixels"])
 def test_it_fails_where_an_array_is_another(kit: Path, array: str) -> None:
     arrays = dict(np.load(kit / "golden.npz"))
@@ -111,3 +120,15 @@ def test_probabilities_sum_to_one_and_names_are_those_of_the_run(kit: Path) -> N
     assert shares[47] / shares[46] == pytest.approx(np.exp(0.05), rel=1e-4)
     assert script.class_names(model.description) == list(LABELS)
     assert script.class_names(model.description | {"labels": None})[3] == "class 3"
+
+
+@pytest.mark.parametrize(("scores", "score"), [("logits", -2.0), ("probabilities", 0.11920292)])
+def test_one_score_has_two_answers(kit: Path, scores: str, score: float) -> None:
+    script = script_of(kit)
+    model = script.Model(json.loads((kit / "model.json").read_text()))
+    (kit / "labels.txt").write_text("cat\n")
+    model.description |= {"classes": 1, "scores": scores, "output": {"scale": None}}
+    shares = model.probabilities(np.array([score], dtype=np.float32))
+    assert shares == pytest.approx([0.88079708, 0.11920292])
+    assert script.class_names(model.description) == ["not cat", "cat"]
+    assert script.class_names(model.description | {"labels": None}) == ["class 0", "class 1"]

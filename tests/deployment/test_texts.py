@@ -4,12 +4,15 @@ import json
 import re
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 import tree_sitter_kotlin
 import tree_sitter_swift
 from tree_sitter import Language, Parser
 
+from engine.deployment.description import ModelDescription
+from engine.deployment.texts import snippets
 from engine.types import Layout
 from tests.deployment.kits import SPEC, kit_of, run_of
 from tests.deployment.test_script import EDGES
@@ -43,6 +46,25 @@ def test_snippets_are_kotlin_and_swift(
     for name in SNIPPETS:
         assert wrong_places(kit, name) == []
         assert "labels.txt" not in (kit / name).read_text()
+
+
+@pytest.mark.parametrize("scores", ["logits", "probabilities"])
+@pytest.mark.parametrize("labels", ["labels.txt", None])
+def test_snippets_of_one_output_show_two_answers(
+    tmp_path: Path, photos: Path, scores: str, labels: str | None
+) -> None:
+    kit = kit_of(run_of(tmp_path / "run", "int8"), photos, tmp_path / "kit")
+    described = json.loads((kit / "model.json").read_text())
+    described |= {"classes": 1, "scores": scores, "labels": labels}
+    for name, text in snippets(msgspec.convert(described, ModelDescription)).items():
+        (kit / name).write_text(text)
+        assert wrong_places(kit, name) == []
+        assert ("1 / (1 + exp(-scores[0]))" in text) is (
+            scores == "logits" and "class Classifier(" not in text
+        )
+        assert ("shares(ModelSpec.scores(" in text or "ModelSpec.shares(scores)" in text) is (
+            "ModelSpec.kt" not in name
+        )
 
 
 def test_a_snippet_that_is_none_is_found(tmp_path: Path, photos: Path) -> None:

@@ -75,9 +75,12 @@ class Model:
         return scores
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
-        """Turn scores into shares that sum to 1."""
+        """Turn scores into shares that sum to 1; one score has two, of "no" and of "yes"."""
         values = dequantized(scores, self.description["output"])
-        if self.description["scores"] == "probabilities":
+        logits = self.description["scores"] == "logits"
+        if len(values) == 1:
+            values = np.append(0 if logits else 1 - values, values)
+        if not logits:
             return values
         exponents = np.exp(values - values.max())
         shares: np.ndarray = exponents / exponents.sum()
@@ -136,11 +139,12 @@ def pixels_of(file: str, spec: dict[str, Any]) -> np.ndarray:
 
 
 def class_names(description: dict[str, Any]) -> list[str]:
-    """Names of the classes; their numbers where the kit has no names."""
+    """Names of the answers; their numbers where the kit has no names."""
     if description["labels"] is None:
-        return [f"class {index}" for index in range(description["classes"])]
+        return [f"class {index}" for index in range(max(2, description["classes"]))]
     text = (HERE / str(description["labels"])).read_text(encoding="utf-8")
-    return text.removesuffix("\n").split("\n")
+    names = text.removesuffix("\n").split("\n")
+    return [f"not {names[0]}", *names] if len(names) == 1 else names
 
 
 def check(model: Model) -> bool:
@@ -161,11 +165,12 @@ def check(model: Model) -> bool:
         passed = passed and good
         print(
             f"  {'ok    ' if good else 'FAILED'} {picture}: input {off_in:.3g}, output "
-            f"{off_out:.4g}; {names[int(scores.argmax())]} "
+            f"{off_out:.4g}; {names[int(model.probabilities(scores).argmax())]} "
             f"(expected {names[golden['answers'][row]]})"
         )
     count = len(golden["pictures"])
-    print(f"{'PASSED' if passed else 'FAILED'}: golden set of {count} pictures")
+    pictures = "1 picture" if count == 1 else f"{count} pictures"
+    print(f"{'PASSED' if passed else 'FAILED'}: golden set of {pictures}")
     return passed
 
 
