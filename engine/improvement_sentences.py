@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from engine import formats
@@ -47,6 +48,8 @@ def improvement_headline(before: VariantComparison, after: VariantComparison) ->
     for side in (before, after):
         if side.non_finite:
             return f"{side.variant} gives answers that are not numbers: nothing can be compared"
+    if math.isnan(before.logit_rms):
+        return "The reference gives answers that are not numbers: nothing can be compared"
     if before.logit_rms == 0:
         return f"{before.variant} answers like the reference already: nothing to win"
     ratio = after.logit_rms / before.logit_rms

@@ -70,6 +70,8 @@ def test_broken_answers_come_first() -> None:
     broken = FIRST_FLIPPED.copy()
     broken[0, 0] = np.nan
     assert "not numbers" in improvement_headline(*sides(REFERENCE, broken))
+    blamed = replace(sides(REFERENCE, REFERENCE)[0], logit_rms=np.nan)
+    assert improvement_headline(blamed, blamed).startswith("The reference gives answers that are")
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,9 @@ def test_predictions_headline() -> None:
     broken = LOGITS.copy()
     broken[0, 0] = np.nan
     assert "not numbers" in headline(comparison({"int8": broken}))
+    assert headline(comparison({"original": broken, "int8": LOGITS})) == (
+        "On 1 of 3 pictures, the original gives answers that are not numbers"
+    )
 
 
 def test_what_a_file_of_integers_computes_in_float() -> None:

@@ -36,7 +36,7 @@ def kit_sentence(comparison: Comparison, variant: str) -> str:
     whom = "the original" if reference == "original" else reference
     if found.non_finite:
         return f"{variant} gives answers that are not numbers: do not ship it."
-    same = found.pictures - len(found.flips)
+    same = round(found.top1_agreement * found.pictures)
     on = (
         f"all {found.pictures} pictures"
         if same == found.pictures and same > 1

@@ -153,7 +153,7 @@ def _reference(comparison: Comparison) -> str:
 
 def _errors(comparison: Comparison, variant: str) -> tuple[tuple[str, str], ...]:
     found = comparison.variant(variant)
-    same = found.pictures - len(found.flips) - found.non_finite
+    same = round(found.top1_agreement * found.pictures)
     rows = [
         (
             "Same first answer",

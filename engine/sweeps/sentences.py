@@ -82,6 +82,8 @@ def enough_sentence(sweep: Sweep, recipe: str) -> str:
     most = groups[-1].count
     if any(cell.non_finite for group in groups for cell in group.cells):
         return f"{recipe} gives answers that are not numbers: nothing can be compared"
+    if any(math.isnan(group.rms.worst) for group in groups):
+        return "float32 gives answers that are not numbers: nothing can be compared"
     if len(groups) < 2:
         pictures = _pictures(most)
         return f"{recipe} was calibrated on {pictures} alone: that says nothing about more"

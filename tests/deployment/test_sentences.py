@@ -28,6 +28,8 @@ def test_how_close_it_is() -> None:
     assert kit_sentence(found, "same").startswith("It answers like the original on all 3 pictures")
     assert kit_sentence(found, "other").startswith("It answers like the original on 2 of 3 pic")
     assert "do not ship it" in kit_sentence(found, "broken")
+    blamed = comparison({"original": broken, "same": LOGITS})
+    assert kit_sentence(blamed, "same").startswith("It answers like the original on 2 of 3 pic")
     one = comparison({"same": LOGITS[:1]})
     assert "on 1 of 1 picture (" in kit_sentence(one, "same")
 

@@ -74,6 +74,8 @@ def test_nan_is_told() -> None:
     broken = cell("mse", 16, 0, math.nan, non_finite=3)
     found = Sweep(BASIS, (cell("mse", 8, 0, 0.1), broken))
     assert "answers that are not numbers" in enough_sentence(found, RECIPE)
+    blamed = Sweep(BASIS, (cell("mse", 8, 0, math.nan), cell("mse", 16, 0, math.nan)))
+    assert enough_sentence(blamed, RECIPE).startswith("float32 gives answers that are not numbers")
     assert enough(line(found, RECIPE, "mse")) is None
     with_other = sweep({"min_max": {8: (0.2,), 16: (0.2,)}, "mse": {8: (0.1,), 16: (math.nan,)}})
     assert best_method(with_other, RECIPE) == "min_max"
