@@ -44,8 +44,8 @@ def predictions_headline(comparison: Comparison) -> str:
     if broken:
         return f"{listed(broken)}: answers that are not numbers. This model is broken"
     if comparison.reference_non_finite:
-        which = f"On {comparison.reference_non_finite} of {counted(total, 'picture').lower()}"
-        return f"{which}, {reference_title(comparison)} gives answers that are not numbers"
+        which = f"{comparison.reference_non_finite} of {total} picture{'' if total == 1 else 's'}"
+        return f"On {which}, {reference_title(comparison)} gives answers that are not numbers"
     flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
     if not flipped:
         who = (
