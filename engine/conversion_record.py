@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
-from engine.checksums import FileRecord, records_under, write_kept
+from engine.checksums import FileRecord, read_kept, records_under, write_kept
 from engine.converters.recipes import FLOAT32, in_order, recipe_named
 from engine.finished_stages import RECORD, FinishedStages, OriginalModel
 from engine.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, command_line, versions
-from engine.requests import ConvertTask
+from engine.requests import CalibrationChoice, ConvertRequest, ConvertTask
 from engine.runs import REQUEST, SAVEDMODEL, WORK, Run
 from engine.types import Artifact, CalibrationInfo, Stage
 
@@ -40,6 +40,9 @@ def write_manifest(
     """
     side, request = Path(task.side), task.request
     old = base.manifest if base else None
+    if base and base.manifest.calibration and calibration is None:
+        # This request's own was not used: the run's calibrated files are of the earlier one.
+        request = replace(request, calibration=calibration_of(base))
     every = {artifact.variant: artifact for artifact in (old.artifacts if old else ())}
     every |= {artifact.variant: artifact for artifact in artifacts}
     recipes = in_order({recipe_named(name) for name in every})
@@ -73,6 +76,22 @@ def write_manifest(
     write_kept(side / REQUEST, msgspec.json.encode(request))
     (side / FILE_NAME).write_bytes(manifest.to_json())
     (side / RECORD).unlink()
+
+
+def calibration_of(run: Run) -> CalibrationChoice:
+    """What the calibrated variants of a run were made with, as it was asked for.
+
+    Args:
+        run: The run; one without a readable request says by its manifest which pictures were used.
+    """
+    try:
+        request = msgspec.json.decode(read_kept(run.folder / REQUEST), type=ConvertRequest)
+        return request.calibration
+    except (OSError, msgspec.DecodeError):
+        used = run.manifest.calibration
+        if used is None:
+            return CalibrationChoice()
+        return CalibrationChoice(folder=used.source, count=used.count, seed=used.seed)
 
 
 def _float32_bytes(side: Path, base: Run | None) -> int:

@@ -11,12 +11,13 @@ import msgspec
 
 from engine import __version__
 from engine.cluster import check_address, connected, finished
+from engine.conversion_record import calibration_of
 from engine.converters.recipes import FLOAT32
 from engine.errors import PictureError, RunError
 from engine.images import Picture, digest_of, pictures_in
 from engine.manifest import versions
-from engine.requests import ConvertRequest, PictureFile, SweepRequest
-from engine.runs import REQUEST, WORK, Run
+from engine.requests import PictureFile, SweepRequest
+from engine.runs import WORK, Run
 from engine.service import Host
 from engine.store import SAMPLE_IMAGES
 from engine.sweeps.cells import cell_on_cluster, title
@@ -115,12 +116,7 @@ def _files(pictures: tuple[Picture, ...]) -> tuple[PictureFile, ...]:
 
 def own_calibration(run: Run) -> str | None:
     """The folder of the pictures that a run was calibrated with; None for the sample images."""
-    try:
-        request = msgspec.json.decode((run.folder / REQUEST).read_bytes(), type=ConvertRequest)
-        return request.calibration.folder
-    except (OSError, msgspec.DecodeError):
-        known = run.manifest.calibration
-        return None if known is None else known.source
+    return calibration_of(run).folder
 
 
 def basis_of(
