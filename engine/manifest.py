@@ -261,4 +261,4 @@ def command_line(request: ConvertRequest, variants: tuple[str, ...]) -> str:
 
 
 def _triple(values: tuple[float, float, float] | None) -> str | None:
-    return None if values is None else ",".join(f"{value:g}" for value in values)
+    return None if values is None else ",".join(str(value) for value in values)

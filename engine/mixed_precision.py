@@ -77,7 +77,7 @@ def mixed_name(
         OptionError: Not exactly one of them is given, or it is out of range.
     """
     given = {"k": layers, "rms": target_rms, "agreement": target_agreement}
-    settings = [f"{key}={value:g}" for key, value in given.items() if value is not None]
+    settings = [f"{key}={value}" for key, value in given.items() if value is not None]
     if len(settings) != 1:
         raise OptionError(
             _STAGE,

@@ -102,3 +102,12 @@ def test_the_command_is_complete_and_quoted() -> None:
         "--mean 0.5,0.25,0.125 --variants float32,int8 --lowering nhwc "
         "--input-layout NHWC --calibration photos --calibration-count 12 --seed 3 --out run"
     )
+
+
+def test_the_command_gives_back_every_digit() -> None:
+    mean, std = (0.49139968, 0.48215841, 0.44653091), (1 / 3, 1e-7, 123.675)
+    request = ConvertRequest(preprocess=PreprocessChoice(mean=mean, std=std, scale=1 / 255))
+    words = command_line(request, ("int8",)).split()
+    for option, expected in (("--mean", mean), ("--std", std), ("--scale", (1 / 255,))):
+        text = words[words.index(option) + 1]
+        assert tuple(float(part) for part in text.split(",")) == expected

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from engine.converters.recipes import recipe_named
 from engine.errors import OptionError
 from engine.mixed_precision import MixedCurve, mixed_name
 from engine.mixed_sentences import (
@@ -32,6 +33,10 @@ def test_exactly_one_aim_names_a_recipe() -> None:
     assert mixed_name(layers=3) == "int8_mixed(k=3)"
     assert mixed_name(target_rms=0.08) == "int8_mixed(rms=0.08)"
     assert mixed_name(target_agreement=0.99) == "int8_mixed(agreement=0.99)"
+    exact = recipe_named(mixed_name(target_rms=0.123456789))
+    assert exact.target_rms == 0.123456789
+    assert recipe_named(mixed_name(target_agreement=0.9999999)).target_agreement == 0.9999999
+    assert recipe_named(mixed_name(target_rms=1.25e-7)).target_rms == 1.25e-7
     with pytest.raises(OptionError, match="no target"):
         mixed_name()
     with pytest.raises(OptionError, match="Give exactly one"):

@@ -43,7 +43,8 @@ def show_mixing(run: Run, whole_rms: float) -> None:
             help="Root mean square of the differences between logits and float32's, on "
             "calibration pictures.",
         )
-        _offer(run, mixed_name(target_rms=target), "Find the fewest layers")
+        # Steps in the browser leave 0.0467 as 0.046700000000000005.
+        _offer(run, mixed_name(target_rms=round(target, 4)), "Find the fewest layers")
         return
     with told():
         curve = stored_curve(run, mixed[-1])
