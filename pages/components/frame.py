@@ -88,12 +88,28 @@ def demand_run_of_link() -> None:
 
 
 def run_title(run: Run, others: tuple[Run, ...]) -> str:
-    """A run's name for people: its model, and its time where several are of the same model."""
-    name = run.manifest.model.name
-    if sum(other.manifest.model.name == name for other in others) == 1:
-        return name
+    """A run's name for people, which no other run has: Streamlit tells options by their text.
+
+    It is the model's; with size and time where several are of the same model, and with the
+    folder's name where these are the same, too.
+
+    Args:
+        run: The run.
+        others: All runs, with this one among them.
+    """
+    for title in (_model_title, _dated_title):
+        if sum(title(other) == title(run) for other in others) == 1:
+            return title(run)
+    return f"{_dated_title(run)} · {run.folder.name}"
+
+
+def _model_title(run: Run) -> str:
+    return run.manifest.model.name
+
+
+def _dated_title(run: Run) -> str:
     made = run.manifest.created_at[5:16].replace("T", " ")
-    return f"{name} · {run.manifest.preprocess.height} px · {made}"
+    return f"{run.manifest.model.name} · {run.manifest.preprocess.height} px · {made}"
 
 
 def _choose_reference(run: Run) -> None:

@@ -122,6 +122,16 @@ def test_a_link_to_a_run_that_is_gone_in_an_empty_store_can_be_left(own_store: P
     assert test.title[0].value == "Nothing is converted yet"
 
 
+def test_runs_of_the_same_model_and_minute_are_told_apart(own_store: Path) -> None:
+    for name in ("one", "two"):
+        tiny_run(own_store / "runs" / name)
+    test = details()
+    for name in ("one", "two", "one"):
+        test.selectbox[0].set_value(str(own_store / "runs" / name)).run()
+        assert folder_on_show(test) == name
+        assert folder_on_show(test.run()) == name
+
+
 class Tab:
     """A tab of the browser."""
 
