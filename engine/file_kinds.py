@@ -8,12 +8,18 @@ from __future__ import annotations
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
+
+from engine.errors import ModelError
 
 _WEIGHTS_AGAIN = (
     "Where you trust it, load it and save its tensors alone: "
     "torch.save(model.state_dict(), 'weights.pth')."
 )
 _HEAD_BYTES = 16
+_VARINT, _LENGTH, _FIXED = 0, 2, {1: 8, 5: 4}
+_GRAPH = (7, _LENGTH)
+"""ModelProto.graph, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto."""
 _AFTER_BRACE = {b"", b'"', b"}", b" ", b"\n"}
 
 
@@ -93,6 +99,63 @@ def kind_of(path: Path) -> FileKind:
         if head.startswith(start):
             return FileKind("other", words, todo)
     return UNKNOWN
+
+
+def demand_onnx(path: Path) -> None:
+    """Refuse a file that cannot be an ONNX model, without loading it.
+
+    Args:
+        path: The file.
+
+    Raises:
+        ModelError: It is of another kind, or its bytes are no protobuf message with a graph.
+        OSError: It cannot be read.
+    """
+    kind = kind_of(path)
+    words = kind.words
+    if kind is UNKNOWN:
+        with path.open("rb") as file:
+            if _GRAPH in _protobuf_fields(file, path.stat().st_size):
+                return
+        words = "bytes that are no ONNX model, or only a part of one"
+    raise ModelError(
+        f"Reading {path.name}",
+        got=words,
+        expected="a model saved as ONNX",
+        todo=kind.todo or "Export the model, for instance with torch.onnx.export.",
+    )
+
+
+def _protobuf_fields(file: BinaryIO, size: int) -> set[tuple[int, int]]:
+    """Number and wire type of the outermost fields of a protobuf message; none if it is no such.
+
+    https://protobuf.dev/programming-guides/encoding/; what the fields hold is skipped.
+    """
+    fields = set()
+    try:
+        while file.tell() < size:
+            tag = _varint(file)
+            number, wire_type = tag >> 3, tag & 7
+            fields.add((number, wire_type))
+            if wire_type == _VARINT:
+                _varint(file)
+            else:
+                file.seek(_varint(file) if wire_type == _LENGTH else _FIXED[wire_type], 1)
+        return fields if file.tell() == size else set()
+    except (EOFError, KeyError):
+        return set()
+
+
+def _varint(file: BinaryIO) -> int:
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            break
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    raise EOFError
 
 
 def _kind_of_zip(path: Path) -> FileKind:

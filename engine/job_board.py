@@ -21,6 +21,11 @@ class _Entry:
     job: Job[Any]
     added: float
 
+    @property
+    def what(self) -> tuple[str, str, str]:
+        """Whose it is, and what is done."""
+        return self.owner, self.key, self.about
+
 
 class JobBoard:
     """Remembers jobs while they work, and for a while after.
@@ -36,7 +41,7 @@ class JobBoard:
         self._entries: list[_Entry] = []
 
     def add(self, owner: str, key: str, about: str, job: Job[Any]) -> None:
-        """Remember a job.
+        """Remember a job, and forget those of the same kind that have ended.
 
         Args:
             owner: Whose it is; see `pages.components.session.owner`.
@@ -50,14 +55,16 @@ class JobBoard:
                 e for e in self._entries if e.job.active or now - e.added < self._kept_seconds
             ]
             ended = [e for e in recent if not e.job.active][-self._most :]
-            self._entries = [e for e in recent if e.job.active or e in ended]
+            self._entries = [
+                e for e in recent if e.job.active or (e in ended and e.what != (owner, key, about))
+            ]
             self._entries.append(_Entry(owner, key, about, job, now))
 
     def find(self, owner: str, key: str, about: str) -> Job[Any] | None:
         """The newest job of an owner under a key, or None."""
         with self._lock:
             for entry in reversed(self._entries):
-                if (entry.owner, entry.key, entry.about) == (owner, key, about):
+                if entry.what == (owner, key, about):
                     return entry.job
         return None
 

@@ -113,6 +113,18 @@ def test_a_board_gives_everybody_their_own_jobs() -> None:
     assert job.wait(60)
 
 
+def test_a_new_attempt_takes_the_place_of_those_that_ended() -> None:
+    board = JobBoard()
+    ended, other, newer = (Job(name, lambda job: True).start() for name in "ABC")
+    assert all(job.wait(60) for job in (ended, other, newer))
+    board.add("me", "convert", "", ended)
+    board.add("me", "convert", "another run", other)
+    board.add("me", "convert", "", newer)
+    board.forget(newer)
+    assert board.find("me", "convert", "") is None
+    assert board.find("me", "convert", "another run") is other
+
+
 def test_the_last_choices_of_the_latest_owners_are_remembered() -> None:
     choices = LastChoices(most=2)
     for owner, choice in (("a", "1"), ("b", "2"), ("a", "3"), ("c", "4")):

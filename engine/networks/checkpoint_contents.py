@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import IO
 
 from engine.errors import ModelError
-from engine.file_kinds import PICKLE, UNKNOWN, FileKind, kind_of
+from engine.file_kinds import PICKLE, FileKind, kind_of
 from engine.limits import LIMITS
 
 STAGE = "Reading the checkpoint"
@@ -44,7 +44,7 @@ def demand_tensors(path: Path) -> FileKind:
     size = path.stat().st_size
     if size > LIMITS.model_bytes:
         raise refused(path, f"{size / 1e9:.2f} GB", f"at most {LIMITS.model_bytes / 1e9:.2f} GB")
-    kind = kind_of(path)
+    kind = demand_checkpoint_kind(path)
     if kind.name == "safetensors":
         return kind
     if kind.name == "torch zip":
@@ -52,12 +52,31 @@ def demand_tensors(path: Path) -> FileKind:
         wanted = _wanted_by_zip(path)
     elif kind.name == "pickle":
         wanted = _wanted_by_pickles(path)
+    elif _is_pickle(path):
+        raise refused(path, PICKLE.words, todo=PICKLE.todo)
     else:
-        kind = PICKLE if kind is UNKNOWN and _is_pickle(path) else kind
-        words = "bytes that are no checkpoint" if kind is UNKNOWN else kind.words
-        raise refused(path, words, todo=kind.todo)
+        raise refused(path, "bytes that are no checkpoint")
     if wanted:
         raise refused(path, _in_words(wanted))
+    return kind
+
+
+def demand_checkpoint_kind(path: Path) -> FileKind:
+    """Refuse what its first bytes, or the entries of its zip, show to be no checkpoint.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its kind: ``torch zip``, ``pickle``, ``safetensors``, or ``unknown`` where these do not say.
+
+    Raises:
+        ModelError: It is something else.
+        OSError: It cannot be read.
+    """
+    kind = kind_of(path)
+    if kind.name not in {"torch zip", "pickle", "safetensors", "unknown"}:
+        raise refused(path, kind.words, todo=kind.todo)
     return kind
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelError, OptionError
-from engine.file_kinds import UNKNOWN, kind_of
+from engine.file_kinds import demand_onnx
 from engine.networks.catalog import labels_for
 from engine.networks.checkpoints import sha256_of
 from engine.networks.onnx_contents import demand_self_contained, nodes_of
@@ -98,14 +98,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
             stage, got=f"no file at {path}", expected="an ONNX file", todo="Check the path."
         )
     demand_fits(path.name, path.stat().st_size // 4)
-    kind = kind_of(path)
-    if kind is not UNKNOWN:
-        raise ModelError(
-            stage,
-            got=kind.words,
-            expected="a model saved as ONNX",
-            todo=kind.todo or "Export the model, for instance with torch.onnx.export.",
-        )
+    demand_onnx(path)
     try:
         model = onnx.load(path, load_external_data=False)
         if not model.graph.node:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,11 @@ import streamlit as st
 
 from engine import sandbox, service
 from engine.converters.recipes import RECIPES
+from engine.errors import EngineError
+from engine.file_kinds import demand_onnx
 from engine.glossary import meaning
 from engine.limits import models_note
+from engine.networks.checkpoint_contents import demand_checkpoint_kind
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_MODEL,
@@ -21,7 +25,7 @@ from engine.requests import (
 from pages.components import jobs, session
 from pages.components.conversion_settings import preprocessing, translation
 from pages.components.page_end import page_on_show
-from pages.components.problems import plain, told
+from pages.components.problems import plain, show_problem, told
 from pages.components.sharing import shared
 from pages.components.uploaded_pictures import uploaded_pictures
 
@@ -89,7 +93,7 @@ def _model() -> ModelChoice | None:
         persist_state="session",
     )
     if kind == ONNX:
-        file = _upload("ONNX file", "onnx", help_="One picture in, logits out.")
+        file = _upload("ONNX file", "onnx", help_="One picture in, logits out.", demand=demand_onnx)
         st.caption(f"{models_note()} {sandbox.note()}")
         labels = _labels()
         if file is None:
@@ -111,7 +115,12 @@ def _model() -> ModelChoice | None:
     checkpoint = None
     if weights == CHECKPOINT:
         checkpoint = _upload(
-            "State dict", "pth", "pt", "safetensors", help_="Tensors only: nothing in it is run."
+            "State dict",
+            "pth",
+            "pt",
+            "safetensors",
+            help_="Tensors only: nothing in it is run.",
+            demand=demand_checkpoint_kind,
         )
         st.caption(f"{models_note()} {sandbox.note()}")
         if checkpoint is None:
@@ -143,11 +152,29 @@ def _wait_for_catalogue(page: str) -> None:
     st.caption("Reading the catalogue; more models appear in a few seconds.")
 
 
-def _upload(label: str, *endings: str, help_: str) -> str | None:
+def _upload(
+    label: str, *endings: str, help_: str, demand: Callable[[Path], object] | None = None
+) -> str | None:
+    """Show a place for one file, and keep what is dropped there.
+
+    Args:
+        label: Of the widget.
+        endings: Of the files that are taken.
+        help_: What the file is.
+        demand: Raises where the file can be nothing of use.
+
+    Returns:
+        Its path; None until there is one that can be used.
+    """
     file = st.file_uploader(label, type=list(endings), help=help_, key=f"upload_{label}")
     if file is not None:
-        with told():
+        try:
             uploaded = session.keep_upload(file.name, file.getvalue())
+            if demand is not None:
+                demand(uploaded.path)
+        except EngineError as error:
+            show_problem(error)
+            return None
         st.session_state[_UPLOADED + label] = uploaded
         st.caption(session.uploads_kept())
     kept = st.session_state.get(_UPLOADED + label)

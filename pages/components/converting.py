@@ -13,6 +13,7 @@ from pages.components import jobs, session
 from pages.components.problems import plain
 
 JOB = "convert"
+_ASKED_FOR = "qlab_convert_request"
 
 
 def start(request: ConvertRequest) -> None:
@@ -21,8 +22,17 @@ def start(request: ConvertRequest) -> None:
     def work(job: Job[Run]) -> Run:
         return service.convert_request(request, job)
 
+    st.session_state[_ASKED_FOR] = request
     title = f"Converting {request.model.name}"
     jobs.start(JOB, title, work, during=noted(UnderWay(session.owner(), title, request)))
+
+
+def forget_attempt_at_another(request: ConvertRequest | None) -> None:
+    """Drop an attempt that failed or was cancelled, where something else is asked for now."""
+    job = jobs.get(JOB)
+    ended = job is not None and not job.active
+    if ended and st.session_state.get(_ASKED_FOR, request) != request:
+        jobs.forget(JOB)
 
 
 def show_interrupted() -> None:

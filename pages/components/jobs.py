@@ -93,20 +93,36 @@ def show(key: str, *, every: float = LOOKED_AT_EVERY) -> Job[object] | None:
         The job once it is done; None while there is none, or it is not done.
     """
     job = get(key)
-    if job is None:
-        return None
-    if job.active:
-        st.fragment(_live, run_every=every)(key, page_on_show())
-        return None
-    if job.state == "cancelled":
+    if job is None or job.state == "done":
+        return job
+    with st.container(key=f"job_{key}"):
+        _show_unfinished(key, job, every)
+        st.html(_into_view(key, job), unsafe_allow_javascript=True)
+    return None
+
+
+def _show_unfinished(key: str, job: Job[object], every: float) -> None:
+    if job.state == "failed" and job.error is not None:
+        show_problem(job.error)
+    elif job.state == "cancelled":
         st.info(
             f"{plain(job.title)}: cancelled. Nothing half-made was kept.", icon=":material/cancel:"
         )
-        return None
-    if job.error is not None:
-        show_problem(job.error)
-        return None
-    return job
+    else:
+        st.fragment(_live, run_every=every)(key, page_on_show())
+
+
+def _into_view(key: str, job: Job[object]) -> str:
+    """A script that scrolls to a job when it starts and when it ends.
+
+    The button that started it may be at the lower edge of the window. The browser runs a script
+    once, so each needs a text of its own.
+    """
+    return (
+        f"<script>/* {id(job)} {job.active} */ setTimeout(() => "
+        f"document.querySelector('.st-key-job_{key}')?.scrollIntoView({{block: 'nearest'}}), 100)"
+        "</script>"
+    )
 
 
 def see_through(

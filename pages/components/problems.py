@@ -45,10 +45,11 @@ def show_kept_problem() -> None:
 
 def show_problem(error: EngineError) -> None:
     """Show an error: what was done, what was met, what to do."""
-    with st.container(border=True):
-        st.markdown(f":material/error: **{plain(error.stage)}**")
-        st.markdown(f"Got {plain(error.got)}; expected {plain(error.expected)}.")
-        st.markdown(plain(error.todo))
+    st.error(
+        f"**{plain(error.stage)}**\n\n"
+        f"Got {plain(error.got)}; expected {plain(error.expected)}.\n\n{plain(error.todo)}",
+        icon=":material/error:",
+    )
 
 
 def plain(text: str) -> str:

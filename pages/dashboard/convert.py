@@ -6,7 +6,7 @@ from engine import plots, sentences
 from engine.runs import Run
 from pages.components import jobs, session
 from pages.components.convert_form import convert_form
-from pages.components.converting import JOB, show_interrupted, start
+from pages.components.converting import JOB, forget_attempt_at_another, show_interrupted, start
 from pages.components.downloads import show_downloads
 from pages.components.elsewhere import show_files_from_elsewhere
 from pages.components.figures import show_figure
@@ -37,6 +37,7 @@ run = session.current_run()
 headline = sentences.convert_headline(run.manifest) if run else "Convert a classifier to TFLite"
 st.title(plain(headline))
 request = convert_form()
+forget_attempt_at_another(request)
 busy = (job := jobs.get(JOB)) is not None and job.active
 if st.button("Convert", type="primary", disabled=busy or request is None, icon=":material/bolt:"):
     assert request is not None

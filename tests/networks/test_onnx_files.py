@@ -9,6 +9,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.errors import ModelError
+from engine.file_kinds import demand_onnx
 from engine.networks.onnx_files import (
     onnx_source,
     operator_set,
@@ -109,6 +110,17 @@ def test_other_files_are_refused(tmp_path: Path, content: bytes, found: str) -> 
     (tmp_path / "m.onnx").write_bytes(content)
     with pytest.raises(ModelError, match=rf"Reading m\.onnx: got {found}"):
         read_onnx(tmp_path / "m.onnx")
+
+
+def test_a_file_that_was_cut_short_is_refused_before_it_is_loaded(tmp_path: Path) -> None:
+    whole = mean_model([1, 3, 8, 8]).SerializeToString()
+    path = tmp_path / "m.onnx"
+    path.write_bytes(whole)
+    demand_onnx(path)
+    for content in (whole[:-1], whole + b"\x3a", b"a: text\n" * 20, b"\x08\x08"):
+        path.write_bytes(content)
+        with pytest.raises(ModelError, match="no ONNX model, or only a part of one"):
+            demand_onnx(path)
 
 
 def hidden_tensor(place: str) -> onnx.ModelProto:

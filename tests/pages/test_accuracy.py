@@ -54,4 +54,4 @@ def test_a_wrong_table_is_a_sentence(run: Run) -> None:
     uploader = next(u for u in test.file_uploader if u.label.startswith("A table"))
     uploader.set_value(("labels.csv", b"name,class\na,1\n", "text/csv")).run()
     assert not test.exception
-    assert "Reading the right answers" in " ".join(element.value for element in test.markdown)
+    assert "Reading the right answers" in " ".join(element.value for element in test.error)

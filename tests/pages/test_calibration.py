@@ -88,7 +88,7 @@ def test_pictures_of_calibration_cannot_be_measured_on(run: Run) -> None:
     test = opened(PAGE)  # sample images on show, crops of them for calibration
     assert not test.exception
     assert not [button for button in test.button if button.key == "sweep"]
-    said = " ".join(element.value for element in test.markdown).replace("\\", "")
+    said = " ".join(element.value for element in test.error).replace("\\", "")
     assert "every one of which calibration may use" in said
 
 

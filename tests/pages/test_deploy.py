@@ -62,6 +62,6 @@ def test_a_phones_figures_stand_beside_those_of_this_machine(run: Run) -> None:
 
 def test_an_unknown_text_is_a_sentence(run: Run) -> None:
     test = brought("My holiday")
-    shown = " ".join(element.value for element in test.markdown)
+    shown = " ".join(element.value for element in test.error)
     assert "Reading the output of benchmark" in shown
     assert benchmarks_of(run) == ()

@@ -43,7 +43,7 @@ def test_a_file_that_does_not_fit_is_a_sentence(run: Run, tmp_path: Path) -> Non
     next(b for b in test.button if b.label == "Add to the comparison").click().run()
     settled(test)
     assert not test.exception
-    assert "2 pictures at once" in " ".join(element.value for element in test.markdown)
+    assert "2 pictures at once" in " ".join(element.value for element in test.error)
 
 
 @pytest.mark.parametrize(

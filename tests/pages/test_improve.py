@@ -84,4 +84,4 @@ def test_a_run_of_an_older_version_is_a_sentence(run: Run) -> None:
     next(b for b in test.button if b.label == "Improve int8").click().run()
     settled(test)
     assert not test.exception
-    assert "a run without a readable" in " ".join(element.value for element in test.markdown)
+    assert "a run without a readable" in " ".join(element.value for element in test.error)

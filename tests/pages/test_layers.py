@@ -49,7 +49,7 @@ def test_a_run_without_its_float32_file_says_what_to_do(run: Run) -> None:
     (run.folder / FILE_NAME).write_bytes(replace(run.manifest, artifacts=cards).to_json())
     test = opened(PAGE)
     assert not test.exception
-    assert "no float32 file" in " ".join(element.value for element in test.markdown)
+    assert "no float32 file" in " ".join(element.value for element in test.error)
 
 
 def test_the_command_writes_rows_and_node_data(run: Run, photos: Path, tmp_path: Path) -> None:

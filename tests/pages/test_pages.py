@@ -131,7 +131,7 @@ def test_a_missing_folder_is_a_sentence() -> None:
         pictures_folder="/nowhere",
     )
     assert not test.exception
-    shown = " ".join(element.value for element in test.markdown)
+    shown = " ".join(element.value for element in test.error)
     assert "Looking for pictures" in shown
     assert "not there" in shown
 

@@ -1,0 +1,150 @@
+"""Convert: a file that cannot be converted is refused where it is dropped, in view."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Locator, Page, expect
+from streamlit.testing.v1 import AppTest
+
+from engine.errors import LabelsError
+from engine.requests import ConvertRequest
+from engine.runs import ONNX_FILE, Run
+from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
+from tests.pages.app_test import ROOT
+from tests.pages.test_pages import opened, settled
+from tests.tiny_run import tiny_run
+
+PAGE = ROOT / "pages" / "dashboard" / "convert.py"
+
+
+@pytest.fixture
+def run(own_store: Path) -> Run:
+    return tiny_run(own_store / "runs" / "tiny")
+
+
+def with_own_file(**state: object) -> AppTest:
+    return opened(PAGE, convert_kind="My ONNX file", **state)
+
+
+def drop(test: AppTest, label: str, name: str, content: bytes) -> None:
+    uploader = next(uploader for uploader in test.file_uploader if uploader.label == label)
+    uploader.set_value((name, content, "application/octet-stream")).run()
+    assert not test.exception
+
+
+def errors(test: AppTest) -> str:
+    return " ".join(error.value.replace("\\", "") for error in test.error)
+
+
+def convert(test: AppTest) -> None:
+    next(button for button in test.button if button.label == "Convert").click().run()
+    settled(test)
+    assert not test.exception
+
+
+def button_is_off(test: AppTest) -> bool:
+    return bool(next(button for button in test.button if button.label == "Convert").disabled)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"These are my notes.\n" * 9, "bytes that are no ONNX model"),
+        (b"\x89PNG\r\n\x1a\n", "a picture"),
+        (b"\x20\x00\x00\x00TFL3", "a TFLite file"),
+    ],
+)
+def test_a_file_that_is_no_onnx_is_refused_where_it_is_dropped(
+    run: Run, content: bytes, found: str
+) -> None:
+    test = with_own_file()
+    drop(test, "ONNX file", "notes.onnx", content)
+    assert found in errors(test)
+    assert button_is_off(test)
+    drop(test, "ONNX file", "tiny.onnx", (run.folder / ONNX_FILE).read_bytes())
+    assert errors(test) == ""
+    assert not button_is_off(test)
+
+
+@pytest.mark.usefixtures("run")
+def test_a_file_that_is_no_checkpoint_is_refused_where_it_is_dropped() -> None:
+    test = opened(PAGE, convert_weights="My checkpoint")
+    drop(test, "State dict", "weights.pth", b"\x20\x00\x00\x00TFL3")
+    assert "a TFLite file" in errors(test)
+    assert button_is_off(test)
+
+
+def test_an_attempt_that_failed_is_not_shown_beside_the_next(
+    run: Run, own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[ConvertRequest] = []
+
+    def convert_request(request: ConvertRequest, host: object) -> Run:
+        asked.append(request)
+        if len(asked) < 3:
+            raise LabelsError("Reading labels", got="3 lines", expected="5 lines", todo="Add two.")
+        return tiny_run(own_store / "runs" / "right")
+
+    monkeypatch.setattr("engine.service.convert_request", convert_request)
+    test = with_own_file(qlab_owner="me")
+    drop(test, "ONNX file", "tiny.onnx", (run.folder / ONNX_FILE).read_bytes())
+    convert(test)
+    convert(test)
+    assert errors(test).count("3 lines") == 1
+    drop(test, "Class names", "five.txt", b"a\nb\nc\nd\ne\n")
+    assert errors(test) == "", "the error was another file's"
+    convert(test)
+    assert len(asked) == 3
+    assert errors(test) == ""
+    assert test.query_params["run"] == "right"
+    assert errors(with_own_file(qlab_owner="me")) == "", "nor does another tab find it"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture
+def page(browser: Browser, run: Run) -> Iterator[Page]:
+    with dashboard(run.folder.parent.parent) as address:
+        context = browser.new_context(viewport={"width": 1440, "height": 900})
+        found = context.new_page()
+        found.set_default_timeout(PATIENCE)
+        found.goto(f"{address}/convert")
+        wait_until_settled(found)
+        yield found
+        context.close()
+
+
+def demand_in_view(message: Locator) -> None:
+    expect(message).to_be_in_viewport(ratio=1.0)
+
+
+def in_a_browser(test: object) -> object:
+    for mark in IN_A_BROWSER:
+        test = mark(test)
+    return test
+
+
+@in_a_browser
+def test_what_went_wrong_is_in_view(page: Page, run: Run, tmp_path: Path) -> None:
+    page.get_by_role("radio", name="My ONNX file").click()
+    notes, three = tmp_path / "notes.onnx", tmp_path / "three.txt"
+    notes.write_text("These are my notes.\n" * 9)
+    three.write_text("a\nb\nc\n")
+    page.get_by_label("ONNX file").locator("input[type=file]").set_input_files(notes)
+    demand_in_view(page.get_by_role("alert").filter(has_text="no ONNX model"))
+    page.get_by_label("ONNX file").locator("input[type=file]").set_input_files(
+        run.folder / ONNX_FILE
+    )
+    expect(page.get_by_text("no ONNX model")).to_have_count(0)
+    page.get_by_role("paragraph").filter(has_text="Class names").first.click()
+    page.get_by_label("Class names").locator("input[type=file]").set_input_files(three)
+    wait_until_settled(page)
+    page.get_by_role("button", name="Convert", exact=True).click()
+    demand_in_view(page.get_by_role("alert").filter(has_text="3 lines"))
