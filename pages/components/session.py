@@ -94,10 +94,10 @@ def read_run_address() -> None:
 def keep_in_address() -> None:
     """Name the run and what it is compared with in the address, for a link to show the same."""
     run = current_run()
-    shown = {RUN_IN_ADDRESS: missing_run()}
+    shown = {RUN_IN_ADDRESS: missing_run() or ""}
     if run is not None:
         shown = {RUN_IN_ADDRESS: run.folder.name, REFERENCE_IN_ADDRESS: reference(run)}
-    news = {key: value for key, value in shown.items() if st.query_params.get(key) != value}
+    news = {key: value for key, value in shown.items() if st.query_params.get(key, "") != value}
     if news:
         # At once: each change of the address is a step of the browser's way back.
         st.query_params.update(news)
