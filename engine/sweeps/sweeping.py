@@ -119,6 +119,24 @@ def own_calibration(run: Run) -> str | None:
     return calibration_of(run).folder
 
 
+def unseen_pictures(pictures: tuple[Picture, ...], calibration: str | None) -> tuple[Picture, ...]:
+    """The pictures that calibration cannot use, so that a sweep may measure on them.
+
+    Args:
+        pictures: The pictures.
+        calibration: Folder of calibration pictures; None for crops of the sample images.
+
+    Raises:
+        PictureError: The folder has no picture.
+    """
+    used = {picture.sha256 for picture in _pool(calibration)}
+    return tuple(picture for picture in pictures if picture.sha256 not in used)
+
+
+def _pool(calibration: str | None) -> tuple[Picture, ...]:
+    return pictures_in(SAMPLE_IMAGES if calibration is None else Path(calibration))
+
+
 def basis_of(
     run: Run, pictures: tuple[Picture, ...], calibration: str | None
 ) -> tuple[SweepBasis, tuple[Picture, ...]]:
@@ -132,9 +150,8 @@ def basis_of(
     Raises:
         PictureError: The folder has no picture, or none is left to measure on.
     """
-    pool = pictures_in(SAMPLE_IMAGES if calibration is None else Path(calibration))
-    used = {picture.sha256 for picture in pool}
-    shown = tuple(picture for picture in pictures if picture.sha256 not in used)
+    pool = _pool(calibration)
+    shown = unseen_pictures(pictures, calibration)
     if not shown:
         raise PictureError(
             _STAGE,

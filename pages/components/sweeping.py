@@ -16,9 +16,10 @@ from engine.sweeps.plan import DEFAULT_COUNTS, SweepChoice, cell_names
 from engine.sweeps.records import Sweep, SweepBasis
 from engine.sweeps.sentences import enough_sentence, method_sentence, notes
 from engine.sweeps.stored import newest_sweep, stored_sweep
-from engine.sweeps.sweeping import basis_of, own_calibration, sweep
-from pages.components import jobs
+from engine.sweeps.sweeping import basis_of, own_calibration, sweep, unseen_pictures
+from pages.components import jobs, session
 from pages.components.figures import show_described_figure
+from pages.components.picture_source import choose_pictures, choose_pictures_in_expander
 from pages.components.problems import plain, show_problem
 
 JOB = "sweep"
@@ -46,11 +47,44 @@ class Plan:
     cells: int
 
 
+def choose_measured_pictures(run: Run) -> tuple[Picture, ...]:
+    """Show the choice of pictures to measure on: open, while there is none that could be used.
+
+    Returns:
+        The pictures on show.
+    """
+    if _measurable(run) or newest_sweep(run) is not None:
+        return choose_pictures_in_expander("Pictures to measure on")
+    with st.container(border=True):
+        st.header("Show pictures to measure on")
+        st.markdown(
+            "Calibration may use each of the pictures on show, and ranges are judged on pictures "
+            "that it has not seen."
+        )
+        shown = choose_pictures()
+    if _measurable(run):
+        st.rerun()
+    return shown
+
+
+def _measurable(run: Run) -> bool:
+    """Whether a picture on show is none of calibration's; so, too, where its folder is wrong."""
+    folder = st.session_state.get(_folder_key(run), own_calibration(run) or "").strip()
+    try:
+        return bool(unseen_pictures(session.pictures(), folder or None))
+    except EngineError:
+        return True
+
+
+def _folder_key(run: Run) -> str:
+    return f"sweep_folder_{run.folder}"
+
+
 def plan_controls(run: Run, pictures: tuple[Picture, ...]) -> Plan | None:
     """Show the widgets.
 
     Returns:
-        The plan; None, after a message, where it cannot be done.
+        The plan; None where it cannot be done.
     """
     with st.container(horizontal=True, vertical_alignment="bottom"):
         recipe = st.selectbox("Variant", _RECIPES, key="sweep_recipe", persist_state="session")
@@ -67,9 +101,12 @@ def plan_controls(run: Run, pictures: tuple[Picture, ...]) -> Plan | None:
         folder = st.text_input(
             "Calibration pictures",
             value=own_calibration(run) or "",
-            key=f"sweep_folder_{run.folder}",
+            key=_folder_key(run),
             placeholder="a folder; crops of the sample images if empty",
         ).strip()
+    if not _measurable(run):
+        st.caption("A sweep needs pictures on show that calibration does not use.")
+        return None
     try:
         return _planned(run, pictures, folder or None, recipe, full=size == FULL)
     except EngineError as error:

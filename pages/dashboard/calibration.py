@@ -3,7 +3,6 @@
 import streamlit as st
 
 from pages.components import sweeping
-from pages.components.picture_source import choose_pictures_in_expander
 from pages.components.problems import no_run_yet, plain
 from pages.components.session import current_run
 
@@ -11,7 +10,7 @@ run = current_run()
 if run is None:
     no_run_yet()
 headline = st.container()
-shown = choose_pictures_in_expander("Pictures to measure on")
+shown = sweeping.choose_measured_pictures(run)
 plan = sweeping.plan_controls(run, shown)
 if plan is not None:
     sweeping.show_button(run, shown, plan)

@@ -84,12 +84,20 @@ def test_the_button_sweeps_and_the_page_shows_what_was_found(
     assert list(table["logit rms"]) == ["0.2000", "0.1000"] * 2
 
 
-def test_pictures_of_calibration_cannot_be_measured_on(run: Run) -> None:
+def test_before_anything_is_touched_the_page_asks_for_what_is_missing(
+    run: Run, photos: Path
+) -> None:
     test = opened(PAGE)  # sample images on show, crops of them for calibration
     assert not test.exception
+    assert not test.error
     assert not [button for button in test.button if button.key == "sweep"]
-    said = " ".join(element.value for element in test.error).replace("\\", "")
-    assert "every one of which calibration may use" in said
+    assert [header.value for header in test.header] == ["Show pictures to measure on"]
+    assert not any(box.label.startswith("Pictures") for box in test.expander)
+    test.segmented_control(key="pictures_source").set_value("A folder on this machine").run()
+    test.text_input(key="pictures_folder").set_value(str(photos)).run()
+    assert not test.exception
+    assert [button for button in test.button if button.key == "sweep"]
+    assert next(box.label for box in test.expander) == "Pictures to measure on (5)"
 
 
 def test_a_stored_sweep_is_shown_whatever_is_on_show(
@@ -99,6 +107,14 @@ def test_a_stored_sweep_is_shown_whatever_is_on_show(
     measured(run, pictures_in(photos), None, choice, calibration=str(calibration))
     test = opened(PAGE)
     assert test.title[0].value.startswith("Fewer than 16 calibration pictures")
+    assert not test.error
+
+
+def test_a_folder_for_calibration_that_is_not_there_is_a_sentence(run: Run, photos: Path) -> None:
+    state = {f"sweep_folder_{run.folder}": "/no/such/folder"}
+    test = opened(PAGE, **shown(photos), **state)
+    assert not test.exception
+    assert "not there" in test.error[0].value
 
 
 def test_a_sweep_that_was_ended_goes_on(run: Run, photos: Path, calibration: Path) -> None:

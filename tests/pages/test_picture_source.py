@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ FOLDER = "A folder on this machine"
 PAGES_WITH_PICTURES = [
     page
     for page in PAGES
-    if page.stem != "improve" and "import choose_pictures" in page.read_text()
+    if page.stem != "improve" and re.search("import choose_pic|choose_measured", page.read_text())
 ]
 
 
