@@ -20,7 +20,8 @@ FOLDER = "A folder on this machine"
 PAGES_WITH_PICTURES = [
     page
     for page in PAGES
-    if page.stem != "improve" and re.search("import choose_pic|choose_measured", page.read_text())
+    if page.stem != "improve"
+    and re.search("import choose_pictures|choose_measured", page.read_text())
 ]
 
 
