@@ -17,7 +17,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from engine import __version__
 from engine.errors import EngineError, OptionError, WorkerDied
 from engine.manifest import versions
 from engine.store import folder
@@ -177,7 +176,7 @@ def finished(
     """
     from distributed import KilledWorker, as_completed
 
-    own = _versions()
+    own = versions()
     futures = {
         client.submit(_checked, own, function, *given, pure=False): place
         for place, given in enumerate(arguments)
@@ -200,12 +199,8 @@ def finished(
 
 def _checked(versions_of_client: dict[str, str], function: Callable[..., Any], *given: Any) -> Any:
     """Run in the worker: the function, unless figures could differ from the client's."""
-    check_versions(versions_of_client, _versions())
+    check_versions(versions_of_client, versions())
     return function(*given)
-
-
-def _versions() -> dict[str, str]:
-    return versions() | {"Quantization Lab": __version__}
 
 
 def check_versions(client: dict[str, str], worker: dict[str, str]) -> None:

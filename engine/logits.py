@@ -1,4 +1,4 @@
-"""Stored logits: ``RUN/logits/<pictures>/<column>-<model>.npy``, one row a picture.
+"""Stored logits: ``RUN/logits/<pictures>/<column>-<model and versions>.npy``, one row a picture.
 
 A folder belongs to one set of pictures in one order; ``pictures.json`` in it lists their digests,
 so that a set that shares pictures with an earlier one copies those rows instead of running a model.
@@ -15,6 +15,7 @@ import numpy as np
 from engine.checksums import checked, kept, read_kept, write_kept
 from engine.damage import set_apart
 from engine.images import Picture, digest_of
+from engine.manifest import answered_by
 from engine.runs import LOGITS, ONNX_COLUMN, Run
 from engine.types import ORIGINAL, FloatArray
 
@@ -60,10 +61,14 @@ def missing_logits(run: Run, files: Mapping[str, Path]) -> tuple[str, ...]:
 
 
 def file_name(run: Run, column: str) -> str:
-    """The name under which every set keeps the logits of a column, told apart by its model."""
+    """The name under which every set keeps the logits of a column.
+
+    It changes with the model, and with what decodes pictures and runs models: after an upgrade the
+    rows of a column would be of two versions otherwise.
+    """
     ours = column in {ORIGINAL, ONNX_COLUMN}
-    digest = run.manifest.model.weights_sha256 if ours else run.artifact(column).sha256
-    return f"{column}-{digest[:12]}.npy"
+    model = run.manifest.model.weights_sha256 if ours else run.artifact(column).sha256
+    return f"{column}-{answered_by(model)[:12]}.npy"
 
 
 def write_index(place: Path, digests: Sequence[str]) -> None:

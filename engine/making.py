@@ -164,7 +164,10 @@ def _check_same(base: Run, request: ConvertRequest, key: str, calibration: str) 
     known = base.manifest.calibration
     calibrates = any(recipe.calibrated for recipe in recipes_named(request.variants))
     if base.manifest.key != key:
-        different = "another model, preprocessing, operator set or version of the packages"
+        different = (
+            "another model, preprocessing, operator set, or version of Quantization Lab or its "
+            "packages"
+        )
     elif calibrates and known is not None and known.digest != calibration:
         different = "other calibration pictures"
     else:

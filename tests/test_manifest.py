@@ -1,15 +1,28 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import engine
 from engine.errors import ModelError, RunError
-from engine.manifest import FILE_NAME, command_line, read_manifest, run_key
+from engine.images import Picture
+from engine.layer_errors.stored import layers_file
+from engine.logits import file_name
+from engine.manifest import (
+    FILE_NAME,
+    command_line,
+    read_manifest,
+    run_key,
+    versions,
+)
+from engine.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice, PreprocessChoice
 from tests.made_up import manifest
+from tests.tiny_run import tiny_run
 
 REQUEST = ConvertRequest(variants=("int8",))
 
@@ -64,6 +77,57 @@ def test_no_run_there(tmp_path: Path) -> None:
 )
 def test_the_key_depends_on_what_the_run_is_made_from(other: ConvertRequest) -> None:
     assert run_key(other) != run_key(REQUEST)
+
+
+def other_version(package: str | None) -> Callable[[str], str]:
+    """Versions as they are, but one."""
+    of = engine.manifest._version
+    return lambda name: "99" if name == package else of(name)
+
+
+def test_the_key_depends_on_our_own_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    key, fitting = run_key(REQUEST), PreprocessSpec().fitting_key
+    monkeypatch.setattr(engine, "__version__", "99")
+    assert versions()["Quantization Lab"] == "99"
+    assert run_key(REQUEST) != key
+    assert PreprocessSpec().fitting_key != fitting
+
+
+def test_pixels_of_another_pillow_are_kept_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = PreprocessSpec().fitting_key
+    monkeypatch.setattr("PIL.__version__", "99")
+    assert PreprocessSpec().fitting_key != known
+
+
+@pytest.mark.parametrize("package", ["onnxslim", "onnxscript", "onnx-ir", "onnx-tf", "tensorflow"])
+def test_the_key_depends_on_what_makes_the_files(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = run_key(REQUEST)
+    monkeypatch.setattr(engine.manifest, "_version", other_version(package))
+    assert versions()[package] == "99"
+    assert run_key(REQUEST) != key
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "ai-edge-litert", "torch", "pillow", None])
+def test_answers_of_another_version_are_not_taken_for_those_of_this_one(
+    package: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny_run(tmp_path / "run")
+    picture = Picture("a", tmp_path / "a", "1" * 64)
+
+    def places() -> tuple[str, str, Path]:
+        return (
+            file_name(run, "original"),
+            file_name(run, "int8"),
+            layers_file(run, "int8", (picture,)),
+        )
+
+    before = places()
+    if package is None:
+        monkeypatch.setattr(engine, "__version__", "99")
+    monkeypatch.setattr(engine.manifest, "_version", other_version(package))
+    assert not set(places()) & set(before)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Stored layer errors: ``RUN/layers/<variant>-<file>-<pictures>.json``."""
+"""Stored layer errors: ``RUN/layers/<variant>-<file and versions>-<pictures>.json``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from engine.checksums import read_kept, write_kept
 from engine.errors import OptionError
 from engine.images import Picture, digest_of
 from engine.layer_errors.records import LayerErrors
+from engine.manifest import answered_by
 from engine.runs import LAYERS, Run
 from engine.types import Artifact
 
@@ -49,7 +50,7 @@ def layers_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
         OptionError: The run has no such variant.
     """
     card = run.artifact(variant)
-    name = f"{variant}-{card.sha256[:12]}-{digest_of(pictures)[:12]}.json"
+    name = f"{variant}-{answered_by(card.sha256)[:12]}-{digest_of(pictures)[:12]}.json"
     return run.folder / LAYERS / name
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 
-from engine import __version__
 from engine.cluster import check_address, connected, finished
 from engine.conversion_record import calibration_of
 from engine.converters.recipes import FLOAT32
@@ -179,7 +178,6 @@ def _key(run: Run, pool: tuple[Picture, ...], shown: tuple[Picture, ...], *, dem
     known = versions()
     parts = {
         "version": _VERSION,
-        "engine": __version__,
         "run": run.manifest.key,
         "weights": run.manifest.model.weights_sha256,
         "float32": hashlib.sha256(float32.read_bytes()).hexdigest() if float32.is_file() else "",
