@@ -48,8 +48,21 @@ class Picture:
     sha256: str
 
     def decode(self) -> RgbPicture:
-        """Read and decode the file; see `decode_picture`."""
-        return decode_file(self.path, self.name)
+        """Read and decode the file; see `decode_picture`.
+
+        Raises:
+            PictureError: It cannot be read, is no picture that can be used, or is another one than
+                when it was listed: what is computed from it is stored by its digest.
+        """
+        data = _content(self.path, self.name)
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise PictureError(
+                f"Reading the picture {self.name}",
+                got="a file that has changed since it was listed",
+                expected="the picture that was listed",
+                todo="Choose the pictures again.",
+            )
+        return decode_picture(data, self.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +84,10 @@ def decode_file(path: Path, name: str) -> RgbPicture:
     Raises:
         PictureError: It cannot be read, or is no picture that can be used.
     """
+    return decode_picture(_content(path, name), name)
+
+
+def _content(path: Path, name: str) -> bytes:
     try:
         with path.open("rb") as file:
             # Never more than the limit: the file may be larger than memory, or endless.
@@ -79,7 +96,14 @@ def decode_file(path: Path, name: str) -> RgbPicture:
         raise _refused(
             name, f"a file that cannot be read ({error.strerror})", "a picture file"
         ) from error
-    return decode_picture(data, name)
+    _demand_bytes(data, name)
+    return data
+
+
+def _demand_bytes(data: bytes, name: str) -> None:
+    if len(data) > LIMITS.picture_bytes:
+        limit = LIMITS.picture_bytes / 1e6
+        raise _refused(name, f"more than {limit:.0f} MB", f"at most {limit:.0f} MB")
 
 
 def decode_picture(data: bytes, name: str) -> RgbPicture:
@@ -105,9 +129,7 @@ def described_picture(data: bytes, name: str) -> DecodedPicture:
         PictureError: The bytes are no picture, a damaged one, one whose colours cannot be brought
             to RGB, or too large.
     """
-    if len(data) > LIMITS.picture_bytes:
-        limit = LIMITS.picture_bytes / 1e6
-        raise _refused(name, f"more than {limit:.0f} MB", f"at most {limit:.0f} MB")
+    _demand_bytes(data, name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

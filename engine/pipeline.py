@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.comparison.latency import interleaved
 from engine.deployment.golden import GoldenSet
-from engine.images import Picture
+from engine.images import decode_file
 from engine.layer_errors.records import LayerErrors
 from engine.preprocess import PreprocessSpec
 from engine.requests import (
@@ -234,7 +234,7 @@ def _pixels(preprocess: PreprocessSpec, picture: str | None) -> FloatArray:
     if picture is None:
         noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
         return preprocess.apply(noise)
-    return preprocess.apply(Picture("", Path(picture), "").decode())
+    return preprocess.apply(decode_file(Path(picture), Path(picture).name))
 
 
 def _timed(

@@ -104,6 +104,30 @@ def test_fitted_pictures_are_kept_by_content(photos: Path, own_store: Path) -> N
         first.input_of(picture)
 
 
+def test_a_picture_that_was_replaced_after_it_was_listed_poisons_nothing(
+    run: Run, tmp_path: Path, own_store: Path
+) -> None:
+    place = tmp_path / "listed"
+    place.mkdir()
+    for name, pixel in (("red", (255, 0, 0)), ("blue", (0, 0, 255))):
+        Image.new("RGB", (SIDE, SIDE), pixel).save(tmp_path / f"{name}.png")
+    red, blue = ((tmp_path / f"{name}.png").read_bytes() for name in ("red", "blue"))
+    (place / "a.png").write_bytes(red)
+    listed = pictures_in(place)
+    (place / "a.png").write_bytes(blue)
+    with pytest.raises(PictureError, match=r"a\.png: got a file that has changed"):
+        service.evaluate(run, listed, ("float32",), HOST)
+    assert not list((own_store / "cache" / "pictures").glob("*/*"))
+    (place / "b.png").write_bytes(red)
+    b = picture_at(place / "b.png")
+    logits = service.evaluate(run, (b,), ("float32",), HOST)["float32"]
+    np.testing.assert_array_equal(logits, inputs((b,)))
+    assert FittedPictures(SPEC, {b.sha256}).input_of(b)[0, 0].argmax() == 0
+    # Rows that are stored are those of the content that was listed, whatever the file is now.
+    again = service.evaluate(run, (*listed, b), ("float32",), HOST)["float32"]
+    np.testing.assert_array_equal(again[0], again[1])
+
+
 def test_what_fits_another_way_is_kept_apart() -> None:
     keys = {
         SPEC.fitting_key,
