@@ -20,7 +20,7 @@ from engine.disk import refusal, storage_error
 from engine.errors import StorageError
 
 POLL_SECONDS = 0.2
-_TRIES, _LOOK_SECONDS = 40, 0.025
+_LOOK_SECONDS = 0.025
 _HELD = {errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES}
 
 
@@ -118,14 +118,14 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def in_use(folder: Path) -> Iterator[None]:
-    """Keep a folder from being let go while the context lasts."""
+    """Keep a folder from being let go while the context lasts.
+
+    Whoever has it alone looks at it, or moves it into its place, and is waited for.
+    """
     lock = None
     with contextlib.suppress(OSError):
-        for _ in range(_TRIES):
-            lock = try_lock(folder, shared=True)
-            if lock is not None or not folder.exists():
-                break
-            time.sleep(_LOOK_SECONDS)  # somebody looks at it, or moves it into its place
+        while (lock := try_lock(folder, shared=True)) is None and folder.exists():
+            time.sleep(_LOOK_SECONDS)
     try:
         yield
     finally:

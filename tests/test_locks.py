@@ -111,3 +111,21 @@ def test_a_folder_in_use_cannot_be_taken(tmp_path: Path) -> None:
     lock.release()
     with in_use(tmp_path / "nowhere"):
         pass
+
+
+def test_a_folder_is_in_use_however_long_it_took_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    holder = try_lock(tmp_path)
+    assert holder is not None
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 500:
+            holder.release()
+
+    monkeypatch.setattr(time, "sleep", wait)
+    with in_use(tmp_path):
+        assert len(waits) == 500
+        assert try_lock(tmp_path) is None
