@@ -11,22 +11,24 @@ import plotly.graph_objects as go
 from engine import plots
 from engine.answers import Evaluation
 from engine.comparison.comparison import Comparison
+from engine.overview import candidates
+from engine.trade_offs import timed_of
 
 
 def trade_off(comparison: Comparison) -> go.Figure:
-    """What each variant costs in closeness and gains in speed; in size where nothing was timed."""
-    timed = comparison.latency
+    """What each variant costs in closeness and gains in speed; in size below two timed ones."""
     points = [
         plots.TradeOffPoint(
-            variant=variant.variant,
-            latency_ms=entry.median_ms if timed and (entry := timed.of(variant.variant)) else None,
-            size_bytes=comparison.sizes.get(variant.variant, 0),
-            difference=variant.logit_rms,
-            agreement=variant.top1_agreement,
+            variant=found.variant,
+            latency_ms=found.latency_ms,
+            size_bytes=found.size_bytes or 0,
+            difference=found.difference,
+            agreement=found.agreement,
+            latency_slack=found.latency_slack,
         )
-        for variant in comparison.variants
+        for found in candidates(comparison)
     ]
-    return plots.trade_off_by_size(points) if timed is None else plots.trade_off(points)
+    return plots.trade_off(points) if timed_of(points) else plots.trade_off_by_size(points)
 
 
 def difference_distribution(evaluation: Evaluation) -> go.Figure:

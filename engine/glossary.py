@@ -18,6 +18,7 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "same way.",
         "file size": "Bytes of the .tflite file, in megabytes of a million bytes.",
         "flip": "A picture on which the variant's first answer is another than the reference's.",
+        "front": "The variants that would be taken for some demand on closeness and agreement.",
         "interval": "Where the figure for all pictures lies, with a confidence of 95 %: Wilson's "
         "score interval.",
         "KL": "Kullback-Leibler divergence of the softmaxes, in nats: 0 where both believe the "
@@ -33,7 +34,6 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "margin": "The largest logit minus the second: how sure the answer is, and what a variant "
         "must not take away.",
         "operator": "One step of the network in a TFLite file, such as CONV_2D.",
-        "Pareto front": "The variants that no other one beats in both directions at once.",
         "per-channel": "One scale for each output channel of a weight, instead of one for all of "
         "it: outliers of one channel then cost the others nothing.",
         "quicker": "Latency of float32 divided by that of the variant, 1 over the latency ratio: "

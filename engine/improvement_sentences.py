@@ -7,9 +7,7 @@ from dataclasses import dataclass
 
 from engine import formats
 from engine.layer_errors.records import kind_of
-from engine.types import Flip, FloatLayer, OptimizedLayer, VariantComparison
-
-_SAME = 0.02
+from engine.types import SAME, Flip, FloatLayer, OptimizedLayer, VariantComparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +51,10 @@ def improvement_headline(before: VariantComparison, after: VariantComparison) ->
     if before.logit_rms == 0:
         return f"{before.variant} answers like the reference already: nothing to win"
     ratio = after.logit_rms / before.logit_rms
-    if ratio > 1 + _SAME:
+    if ratio > 1 + SAME:
         share = formats.percent(ratio - 1)
         return f"{after.variant} is further off than {before.variant}, by {share}: keep the latter"
-    if ratio > 1 - _SAME:
+    if ratio > 1 - SAME:
         return f"No difference found between {after.variant} and {before.variant}"
     share = formats.percent(1 - ratio)
     return f"{after.variant} takes {share} of the error of {before.variant} away"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from engine import formats
 from engine.improvement_sentences import layer_title
 from engine.mixed_precision import MixedCurve
+from engine.trade_offs import clearly_quicker, timed_point
 from engine.types import MixedPoint
 
-_SAME = 1.02
 _MOST_NAMED = 8
 
 
@@ -31,7 +31,7 @@ def worth_sentence(curve: MixedCurve, chosen: MixedPoint) -> str | None:
         f"{formats.milliseconds(mixed.median_ms)}, against {formats.milliseconds(whole.median_ms)} "
         f"without and {formats.milliseconds(exact.median_ms)} in float32"
     )
-    if mixed.median_ms * _SAME >= exact.median_ms:
+    if not clearly_quicker(timed_point(mixed), timed_point(exact)):
         return f"{took}: on this machine that is more than it is worth, take float32 or float16."
     return f"{took}: {exact.median_ms / mixed.median_ms:.1f} × quicker than float32."
 

@@ -8,11 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.comparison.comparison import Comparison
-from engine.types import Interval
+from engine.trade_offs import (
+    best_of,
+    clearly_quicker,
+    clearly_smaller,
+    quickest_of,
+    smallest_of,
+    timed_of,
+)
+from engine.types import SAME, Interval, VariantComparison
 
 FLOAT32 = "float32"
-SAME = 0.05
-"""Speeds or sizes that differ by less than this share count as equal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +30,13 @@ class Candidate:
         size_bytes: Of its file; None where unknown.
         smaller: Bytes of float32 divided by its own; None where unknown.
         latency_ms: Median latency; None where it was not measured.
+        latency_slack: Share by which the latency may be off; see `LatencySamples.slack`.
         quicker: Median of float32 divided by its own; None where either was not measured.
         kept: Pictures with the reference's first answer.
         pictures: Pictures compared.
         agreement: ``kept / pictures``.
         interval: Of ``agreement``.
-        difference: Logit rms; NaN for a broken model.
+        difference: Logit rms on the pictures that the reference answers; NaN for a broken model.
         weakest: Name of the picture with the least margin left, or of one with NaN.
     """
 
@@ -37,6 +44,7 @@ class Candidate:
     size_bytes: int | None
     smaller: float | None
     latency_ms: float | None
+    latency_slack: float
     quicker: float | None
     kept: int
     pictures: int
@@ -47,8 +55,13 @@ class Candidate:
 
     @property
     def broken(self) -> bool:
-        """Whether it gave NaN or Inf."""
+        """Whether it gave NaN or Inf, on a picture that the reference answers."""
         return math.isnan(self.difference)
+
+    @property
+    def steady(self) -> bool:
+        """Whether its latency was measured without too wide a spread, or not at all."""
+        return self.latency_slack <= SAME
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,30 @@ class Choice:
     bolder: Candidate | None
     nearest: Candidate | None
 
+    @property
+    def about(self) -> Candidate | None:
+        """The variant to speak about and to begin with: the taken one, or else the nearest."""
+        return self.taken or self.nearest
+
+
+def unanswered(comparison: Comparison) -> int:
+    """Pictures on which the reference itself gave NaN or Inf."""
+    if not comparison.variants:
+        return 0
+    return int((~_answered(comparison.variants[0])).sum())
+
+
+def _answered(variant: VariantComparison) -> np.ndarray:
+    return np.isfinite(np.asarray(variant.reference_margins))
+
+
+def _difference(variant: VariantComparison) -> float:
+    """Rms over the pictures that the reference answers; all have as many classes."""
+    answered = _answered(variant)
+    if answered.all() or not answered.any():
+        return variant.logit_rms
+    return math.sqrt(np.mean(np.square(np.asarray(variant.picture_rms)[answered])))
+
 
 def candidates(comparison: Comparison) -> tuple[Candidate, ...]:
     """Every variant of a comparison, in its order."""
@@ -82,20 +119,21 @@ def candidates(comparison: Comparison) -> tuple[Candidate, ...]:
         entry = None if timed is None else timed.of(variant.variant)
         ratio = None if timed is None else timed.ratio(variant.variant, FLOAT32)
         size_ratio = comparison.size_ratio(variant.variant)
-        margins = np.asarray(variant.kept_margins)
-        worst = int(np.argmin(np.where(np.isnan(margins), -np.inf, margins)))
+        margins = np.nan_to_num(np.asarray(variant.kept_margins), nan=-np.inf)
+        worst = int(np.argmin(np.where(_answered(variant), margins, np.inf)))
         found.append(
             Candidate(
                 variant=variant.variant,
                 size_bytes=comparison.sizes.get(variant.variant),
                 smaller=1 / size_ratio if size_ratio else None,
                 latency_ms=None if entry is None else entry.median_ms,
+                latency_slack=SAME if entry is None else entry.slack,
                 quicker=1 / ratio if ratio else None,
                 kept=round(variant.top1_agreement * total),
                 pictures=total,
                 agreement=variant.top1_agreement,
                 interval=variant.top1_agreement_interval,
-                difference=variant.logit_rms,
+                difference=_difference(variant),
                 weakest=comparison.pictures[worst],
             )
         )
@@ -103,15 +141,14 @@ def candidates(comparison: Comparison) -> tuple[Candidate, ...]:
 
 
 def smallest(of: tuple[Candidate, ...]) -> Candidate | None:
-    """The variant with the smallest file; of those of equal size the one closest."""
+    """The best of the variants that no file of another is clearly smaller than."""
     known = [c for c in of if c.size_bytes is not None and not c.broken]
-    return min(known, key=lambda c: (c.size_bytes or 0, c.difference), default=None)
+    return best_of(smallest_of(known))
 
 
 def quickest(of: tuple[Candidate, ...]) -> Candidate | None:
-    """The variant with the lowest median latency; None where nothing was timed."""
-    known = [c for c in of if c.latency_ms is not None and not c.broken]
-    return min(known, key=lambda c: c.latency_ms or 0.0, default=None)
+    """The best of the variants that no other is clearly quicker than; None below two timed."""
+    return best_of(quickest_of(timed_of([c for c in of if not c.broken])))
 
 
 def closest(of: tuple[Candidate, ...]) -> Candidate | None:
@@ -125,7 +162,8 @@ def recommend(of: tuple[Candidate, ...], need: float) -> Choice:
     """Choose among variants that keep enough of the answers.
 
     The quickest is taken; of those within `SAME` of it the smallest; of those within `SAME` of
-    that one the closest. Without timings size decides alone.
+    that one the closest. Unsteady timings count as equal within their spread. Variants that are
+    not timed cannot be the quickest; where fewer than two are timed size decides alone.
 
     Args:
         of: See `candidates`.
@@ -136,43 +174,26 @@ def recommend(of: tuple[Candidate, ...], need: float) -> Choice:
     """
     sound = tuple(c for c in of if not c.broken)
     eligible = tuple(c for c in sound if c.agreement >= need)
-    taken, alike = _best(eligible)
-    boldest, _ = _best(sound)
+    taken, boldest = best_of(eligible), best_of(sound)
     gains = taken is not None and boldest is not None and _gains(boldest, taken)
     return Choice(
         need=need,
         taken=taken,
         eligible=eligible,
-        alike=alike,
+        alike=tuple(
+            c.variant
+            for c in smallest_of(quickest_of(eligible))
+            if taken is not None and c.difference > taken.difference
+        ),
         bolder=boldest if gains else None,
         nearest=max(sound, key=lambda c: (c.agreement, -c.difference), default=None),
     )
 
 
-def _best(of: tuple[Candidate, ...]) -> tuple[Candidate | None, tuple[str, ...]]:
-    left = list(of)
-    if any(c.latency_ms is not None for c in left):
-        left = [c for c in left if c.latency_ms is not None]
-        least = min(c.latency_ms or 0.0 for c in left)
-        left = [c for c in left if (c.latency_ms or 0.0) <= least * (1 + SAME)]
-    if any(c.size_bytes is not None for c in left):
-        left = [c for c in left if c.size_bytes is not None]
-        low = min(c.size_bytes or 0 for c in left)
-        left = [c for c in left if (c.size_bytes or 0) <= low * (1 + SAME)]
-    if not left:
-        return None, ()
-    best = min(left, key=lambda c: c.difference)
-    return best, tuple(c.variant for c in left if c.difference > best.difference)
-
-
 def _gains(bold: Candidate, taken: Candidate) -> bool:
-    if bold.latency_ms is not None and taken.latency_ms is not None:
-        if bold.latency_ms < taken.latency_ms / (1 + SAME):
-            return True
-        if taken.latency_ms < bold.latency_ms / (1 + SAME):
-            return False
-    sizes = bold.size_bytes, taken.size_bytes
-    return None not in sizes and (sizes[0] or 0) < (sizes[1] or 0) / (1 + SAME)
+    if clearly_quicker(bold, taken):
+        return True
+    return clearly_smaller(bold, taken) and not clearly_quicker(taken, bold)
 
 
 def pictures_to_prove(need: float) -> int | None:

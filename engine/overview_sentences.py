@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engine import formats
 from engine.comparison.comparison import Comparison
 from engine.overview import (
     FLOAT32,
-    SAME,
     Candidate,
     Choice,
     candidates,
@@ -17,11 +17,14 @@ from engine.overview import (
     pictures_to_prove,
     quickest,
     smallest,
+    unanswered,
 )
-from engine.types import Latency
-from engine.wording import counted, listed
+from engine.trade_offs import clearly_quicker, clearly_smaller, quickest_of, smallest_of, timed_of
+from engine.types import SAME, Latency
+from engine.wording import counted, listed, number
 
 _MANY = 100
+_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +46,23 @@ class Tile:
 
 def headline(comparison: Comparison, choice: Choice) -> str:
     """The answer in one sentence, about the variant that is taken, or else the nearest one."""
-    about = choice.taken or choice.nearest
+    about = choice.about
     if not comparison.variants:
         return "There is no variant to compare"
+    if about is None and unanswered(comparison) == len(comparison.pictures):
+        return f"{_like(comparison).capitalize()} itself gives answers that are not numbers"
     if about is None:
         return "Every variant gives answers that are not numbers. These models are broken"
     total = about.pictures
     where = "On this one picture" if total == 1 else f"On these {total} pictures"
-    like = "the original" if comparison.reference == "original" else comparison.reference
     gain = _gain(about)
-    answers = f"answers like {like} on {_kept(about)}"
+    answers = f"answers like {_like(comparison)} on {_kept(about)}"
     said = f"{where}, {about.variant} {gain}{' and ' if gain else ''}{answers}"
     return f"{said}; its weakest picture is {about.weakest}"
+
+
+def _like(comparison: Comparison) -> str:
+    return "the original" if comparison.reference == "original" else comparison.reference
 
 
 def _gain(about: Candidate) -> str:
@@ -64,7 +72,7 @@ def _gain(about: Candidate) -> str:
     if about.smaller is not None:
         parts.append(_ratio(about.smaller, "smaller", "larger"))
     if about.quicker is not None:
-        parts.append(_ratio(about.quicker, "quicker", "slower"))
+        parts.append(_ratio(about.quicker, "quicker", "slower", about.latency_slack))
     return f"is {_beside(parts)}" if parts else ""
 
 
@@ -72,8 +80,8 @@ def _beside(parts: list[str]) -> str:
     return f"{' and '.join(parts)} {'as' if parts[-1].startswith('as ') else 'than'} float32"
 
 
-def _ratio(ratio: float, more: str, less: str) -> str:
-    if abs(ratio - 1) < SAME:
+def _ratio(ratio: float, more: str, less: str, slack: float = SAME) -> str:
+    if max(ratio, 1 / ratio) <= 1 + slack:
         return {"smaller": "as large", "quicker": "as quick"}[more]
     return f"{formats.times(ratio)} {more}" if ratio > 1 else f"{formats.times(1 / ratio)} {less}"
 
@@ -86,7 +94,7 @@ def _kept(about: Candidate) -> str:
 
 def proof(choice: Choice) -> str:
     """How little, or how much, these pictures prove about the variant that the headline names."""
-    about = choice.taken or choice.nearest
+    about = choice.about
     if about is None:
         return ""
     low, high = math.floor(about.interval.low * 100), math.ceil(about.interval.high * 100)
@@ -117,42 +125,77 @@ def recommendation(choice: Choice) -> str:
 def reason(comparison: Comparison, choice: Choice) -> str:
     """Why that one, and what a lower need would gain."""
     taken, nearest = choice.taken, choice.nearest
-    if taken is None:
-        if nearest is None:
-            return "Every variant gives NaN or Inf."
-        return (
+    if taken is not None:
+        said = " ".join((_why(taken, choice), *_what_speed_decides(comparison, choice)))
+    elif nearest is not None:
+        said = (
             f"{nearest.variant} comes nearest with {formats.percent(nearest.agreement)}, "
             f"{nearest.kept} of {nearest.pictures}."
         )
-    first = "quickest" if taken.latency_ms is not None else "smallest"
-    count = len(choice.eligible)
-    share = f"at least {_share(choice.need)} of the answers"
-    if count == 1:
-        said = f"It is the only variant that keeps {share}."
     else:
-        said = f"Of {count} variants that keep {share}, it is the {first}"
-        if choice.alike:
-            alike = (
-                listed(choice.alike) if len(choice.alike) <= 3 else f"{len(choice.alike)} others"
-            )
-            verb = "is" if len(choice.alike) == 1 else "are"
-            what = "quick and small" if first == "quickest" else "small"
-            said += f"; {alike} {verb} as {what}, but further off"
-        said += "."
-    if choice.bolder is not None:
-        said += f" {_bolder(choice.bolder, taken)}"
-    if first == "smallest":
-        said += " Nothing is timed yet: speed may change this."
-    if comparison.random_weights:
+        said = "Every variant gives NaN or Inf."
+    if count := unanswered(comparison):
+        said += (
+            f" {_like(comparison).capitalize()} gives NaN or Inf on {count} of "
+            f"{len(comparison.pictures)} pictures, where nothing can answer like it."
+        )
+    if taken is not None and comparison.random_weights:
         said += " The weights are random: agreement says nothing about a trained model."
     return said
 
 
+def _why(taken: Candidate, choice: Choice) -> str:
+    share = f"at least {_share(choice.need)} of the answers"
+    if len(choice.eligible) == 1:
+        said = f"It is the only variant that keeps {share}."
+    else:
+        timed = timed_of(choice.eligible)
+        compared = timed or choice.eligible
+        quickest_ones = quickest_of(choice.eligible)
+        smaller = timed and len(smallest_of(quickest_ones)) < len(quickest_ones)
+        best = "quickest" if timed else "smallest"
+        if smaller:
+            best = f"smallest of the {number(len(quickest_ones))} quickest"
+        which = "timed variants" if len(compared) < len(choice.eligible) else "variants"
+        said = f"Of {len(compared)} {which} that keep {share}, it is the {best}"
+        if choice.alike:
+            verb = "is" if len(choice.alike) == 1 else "are"
+            what = "quick and small" if timed else "small"
+            said += f"; {_some(choice.alike)} {verb} as {what}, but further off"
+        said += "."
+    return said if choice.bolder is None else f"{said} {_bolder(choice.bolder, taken)}"
+
+
+def _what_speed_decides(comparison: Comparison, choice: Choice) -> Iterator[str]:
+    """What to know about the timings behind a choice."""
+    untimed = [c.variant for c in choice.eligible if c.latency_ms is None]
+    if comparison.latency is None:
+        yield "Nothing is timed yet: speed may change this."
+    elif untimed and timed_of(choice.eligible):
+        verbs = ("is", "was") if len(untimed) == 1 else ("are", "were")
+        yield f"{_some(untimed)} {verbs[0]} not timed and {verbs[1]} not considered for speed."
+    elif untimed and len(choice.eligible) > 1:
+        timed = [c.variant for c in choice.eligible if c.latency_ms is not None]
+        who = f"Only {timed[0]}" if timed else "None of them"
+        yield f"{who} is timed, so that no speed can be compared: size decides."
+    unsteady = [c.variant for c in choice.eligible if not c.steady]
+    if unsteady:
+        verb = "is" if len(unsteady) == 1 else "are"
+        yield (
+            f"{_some(unsteady)} {verb} timed unsteadily: differences of speed within the spread "
+            "count as none."
+        )
+
+
+def _some(names: Sequence[str]) -> str:
+    return listed(names) if len(names) <= _NAMED else f"{len(names)} variants"
+
+
 def _bolder(bold: Candidate, taken: Candidate) -> str:
     gains = []
-    if bold.latency_ms and taken.latency_ms and taken.latency_ms > bold.latency_ms * (1 + SAME):
+    if clearly_quicker(bold, taken) and bold.latency_ms and taken.latency_ms:
         gains.append(f"{formats.times(taken.latency_ms / bold.latency_ms)} quicker")
-    if bold.size_bytes and taken.size_bytes and taken.size_bytes > bold.size_bytes * (1 + SAME):
+    if clearly_smaller(bold, taken) and bold.size_bytes and taken.size_bytes:
         gains.append(f"{formats.times(taken.size_bytes / bold.size_bytes)} smaller")
     share = formats.percent(bold.agreement)
     return f"If {share} were enough, {bold.variant} would be {' and '.join(gains)}."
@@ -164,7 +207,9 @@ def measured(comparison: Comparison, converted_at: str) -> str:
     timed = comparison.latency
     if timed is None:
         return f"{made}; speed is not measured yet."
-    return f"{made}; timed {_minute(timed.measured_at)} on {where(timed)}."
+    first, last = _minute(timed.moments[0]), _minute(timed.moments[-1])
+    moments = last if first == last else f"at several times, {first} to {last},"
+    return f"{made}; timed {moments} on {where(timed)}."
 
 
 def timing_note(timed: Latency) -> str:
@@ -172,7 +217,9 @@ def timing_note(timed: Latency) -> str:
     unsteady = [entry.variant for entry in timed.entries if not entry.trusted]
     if not unsteady:
         return ""
-    who = listed(unsteady) if len(unsteady) <= 3 else f"{len(unsteady)} of {len(timed.entries)}"
+    who = (
+        listed(unsteady) if len(unsteady) <= _NAMED else f"{len(unsteady)} of {len(timed.entries)}"
+    )
     verb = "is" if len(unsteady) == 1 else "are"
     return (
         f"{who} {verb} timed unsteadily, so that small differences of speed mean nothing: measure "
@@ -220,19 +267,42 @@ def against_headline(one: Comparison, other: Comparison) -> str:
 
 def tiles(found: tuple[Candidate, ...]) -> tuple[Tile, ...]:
     """The three cards: smallest, quickest, closest; fewer where a figure is not known."""
+    sound = [c for c in found if not c.broken]
     made = []
     if (small := smallest(found)) is not None:
         beside = "float32 is not known"
         if small.smaller is not None:
             beside = _beside([_ratio(small.smaller, "smaller", "larger")])
+        beside += _ties(small, smallest_of(sound), "small")
         made.append(Tile("Smallest", formats.megabytes(small.size_bytes), small.variant, beside))
     if (quick := quickest(found)) is not None:
         beside = "float32 was not timed"
         if quick.quicker is not None:
-            beside = _beside([_ratio(quick.quicker, "quicker", "slower")])
+            beside = _beside([_ratio(quick.quicker, "quicker", "slower", quick.latency_slack)])
+        beside += _ties(quick, quickest_of(sound), "quick")
         made.append(Tile("Quickest", formats.milliseconds(quick.latency_ms), quick.variant, beside))
     if (close := closest(found)) is not None:
         beside = f"same answer on {close.kept} of {close.pictures}"
         rms = f"rms {formats.logits(close.difference)}"
         made.append(Tile("Closest", rms, close.variant, beside))
     return tuple(made)
+
+
+def _ties(best: Candidate, level: Sequence[Candidate], how: str) -> str:
+    """Whose figure differs from that on a card by nothing that counts."""
+    others = [c.variant for c in level if c is not best]
+    if not others:
+        return ""
+    return f"; {_some(others)} {'is' if len(others) == 1 else 'are'} as {how}"
+
+
+def not_recommended(choice: Choice, variant: str) -> str:
+    """What to know before a variant is shipped that is not the recommended one; else empty."""
+    if choice.taken is not None and choice.taken.variant == variant:
+        return ""
+    if choice.taken is None:
+        return f"{recommendation(choice)}: {variant} is not recommended."
+    return (
+        f"{choice.taken.variant} is recommended where at least {_share(choice.need)} of the "
+        f"answers must stay, not {variant}."
+    )

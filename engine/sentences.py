@@ -7,12 +7,20 @@ when that is so, and few pictures are called few.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from engine import formats
 from engine.converters.onnx_from_torch import BASE_OPSET
-from engine.types import Artifact, Interval, Latency, Lowerings
+from engine.trade_offs import (
+    TradeOffPoint,
+    clearly_quicker,
+    quickest_of,
+    smallest_of,
+    timed_of,
+    timed_point,
+)
+from engine.types import SAME, Artifact, Interval, Latency, Lowerings
 from engine.wording import counted, listed, number
 
 if TYPE_CHECKING:
@@ -21,7 +29,7 @@ if TYPE_CHECKING:
 
 FEW_PICTURES = 100
 _FLOAT32 = "float32"
-_SAME_SPEED = 0.05
+_NAMED = 3
 
 
 def convert_headline(manifest: Manifest) -> str:
@@ -104,28 +112,50 @@ def logits_headline(comparison: Comparison) -> str:
 
 
 def latency_headline(latency: Latency | None, sizes: Mapping[str, int], float32_bytes: int) -> str:
-    """Which variant is quickest, which smallest, against float32."""
-    smallest = min(sizes, key=lambda name: sizes[name])
-    small = f"{smallest} is {formats.times(float32_bytes / sizes[smallest])} smaller than float32"
+    """Which variants are quickest, which smallest, against float32."""
+    points = [_point(name, size, latency) for name, size in sizes.items()]
+    small = smallest_of(points)
+    what = f"{_who_is(small)} {_smaller(small, float32_bytes)} than float32"
     if latency is None:
-        return f"{small}; its speed is not measured yet"
-    ratios = {
-        name: ratio
-        for name in sizes
-        if name != _FLOAT32 and (ratio := latency.ratio(name, _FLOAT32)) is not None
-    }
-    if not ratios:
-        return small
-    quickest = min(ratios, key=lambda name: ratios[name])
-    slow = [name for name, ratio in ratios.items() if ratio > 1 + _SAME_SPEED]
-    slower = f"; {listed(slow)} {'is' if len(slow) == 1 else 'are'} slower" if slow else ""
-    if ratios[quickest] >= 1 - _SAME_SPEED:
-        return f"No variant is quicker than float32 on this machine{slower}"
-    speed = f"{formats.times(1 / ratios[quickest])} quicker"
-    if quickest == smallest:
-        size = formats.times(float32_bytes / sizes[quickest])
-        return f"{quickest} is {size} smaller and {speed} than float32{slower}"
-    return f"{quickest} is {speed} than float32, {smallest} the smallest file{slower}"
+        return f"{what}; {'its' if len(small) == 1 else 'their'} speed is not measured yet"
+    untimed = [point for point in points if point.latency_ms is None]
+    ending = f"; {_who_is(untimed)} not timed" if untimed else ""
+    timed = timed_of(points)
+    exact = next((point for point in timed if point.variant == _FLOAT32), None)
+    if exact is None or exact.latency_ms is None:
+        return what + ending
+    slow = [point for point in timed if clearly_quicker(exact, point)]
+    ending = (f"; {_who_is(slow)} slower" if slow else "") + ending
+    quick = quickest_of(timed)
+    if exact in quick:
+        return f"No variant is quicker than float32 on this machine{ending}"
+    gain = formats.times(exact.latency_ms / max(point.latency_ms or 0.0 for point in quick))
+    speed = f"{gain if len(quick) == 1 else f'at least {gain}'} quicker"
+    if both := [point for point in quick if point in small]:
+        size = _smaller(both, float32_bytes)
+        return f"{_who_is(both)} {size} and {speed} than float32{ending}"
+    files = "file" if len(small) == 1 else "files"
+    return f"{_who_is(quick)} {speed} than float32, {_names(small)} the smallest {files}{ending}"
+
+
+def _point(variant: str, size: int, latency: Latency | None) -> TradeOffPoint:
+    entry = None if latency is None else latency.of(variant)
+    if entry is None:
+        return TradeOffPoint(variant, None, size, 0.0, 1.0)
+    return timed_point(entry, size)
+
+
+def _smaller(points: Sequence[TradeOffPoint], float32_bytes: int) -> str:
+    return f"{formats.times(float32_bytes / min(point.size_bytes for point in points))} smaller"
+
+
+def _who_is(points: Sequence[TradeOffPoint]) -> str:
+    return f"{_names(points)} {'is' if len(points) == 1 else 'are'}"
+
+
+def _names(points: Sequence[TradeOffPoint]) -> str:
+    few = len(points) <= _NAMED
+    return listed([point.variant for point in points]) if few else f"{len(points)} variants"
 
 
 def lowering_headline(lowerings: Lowerings) -> str:
@@ -141,7 +171,7 @@ def lowering_headline(lowerings: Lowerings) -> str:
     ]
     if not gains:
         return "The two lowerings made no variant in common"
-    if all(abs(speedup - 1) < _SAME_SPEED for _, speedup in gains):
+    if all(abs(speedup - 1) < SAME for _, speedup in gains):
         return f"No difference found: both lowerings are equally quick{_transposes(lowerings)}"
     parts = [
         f"{variant} {formats.times(speedup)} quicker"

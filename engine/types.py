@@ -416,6 +416,14 @@ class LatencySamples:
         """Whether the spread is small enough for the median to be believed."""
         return self.spread <= SPREAD_LIMIT
 
+    @property
+    def slack(self) -> float:
+        """Share by which another median must differ to count: `SAME`, or a spread too wide."""
+        return SAME if self.trusted else self.spread
+
+
+SAME = 0.05
+"""Speeds or sizes that differ by less than this share count as equal."""
 
 SPREAD_LIMIT = 0.15
 """Interquartile range over median above which a latency figure is not to be trusted."""
@@ -442,7 +450,8 @@ class Latency:
     @property
     def moments(self) -> tuple[str, ...]:
         """When its entries were measured, each time once, the first one first."""
-        return tuple(sorted({entry.measured_at or self.measured_at for entry in self.entries}))
+        times = {entry.measured_at or self.measured_at for entry in self.entries}
+        return tuple(sorted(times or {self.measured_at}))
 
     @property
     def profiled(self) -> bool:

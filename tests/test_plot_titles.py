@@ -94,6 +94,10 @@ def test_latency_and_threads() -> None:
     )
     assert titles.latency(latency({"int8": 4.0})) == "int8 answers in 4.0 ms"
     assert titles.latency(latency({"int8": 4.0, "uint8": 4.1})).startswith("No difference found")
+    tied = latency({"float32": 8.0, "int8": 4.0, "uint8": 3.99})
+    assert titles.latency(tied) == (
+        "int8 and uint8 answer in about 4.0 ms, the quickest of 3; float32 takes 2.0 × as long"
+    )
     two = with_threads(latency({"float32": 4.0, "int8": 3.2}), 2)
     assert titles.threads([one, two]) == (
         "With 2 threads instead of 1, float32 is 2.0 × as quick, int8 1.2 ×"
@@ -107,6 +111,11 @@ def test_files() -> None:
     assert titles.sizes({"float32": 4_000_000, "int8": 1_000_000}, 4_000_000) == (
         "int8 is the smallest file: 1.0 MB, 25.0 % of float32"
     )
+    tied = {"float32": 4_000_000, "int8": 1_010_000, "uint8": 1_000_000}
+    assert titles.sizes(tied, 4_000_000) == (
+        "int8 and uint8 are the smallest: about 1.0 MB, 25.0 % of float32"
+    )
+    assert titles.sizes({"a": 100, "b": 101}, 100).startswith("No difference found")
     counts = {"float32": {"CONV_2D": 2}, "int8": {"CONV_2D": 2, "QUANTIZE": 1}}
     assert titles.operators(counts) == ("int8 has 3 operators, float32 2: 1 QUANTIZE more")
     assert titles.operators({"a": {"ADD": 2}, "b": {"ADD": 2}}) == "Every variant has 2 operators"

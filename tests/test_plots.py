@@ -12,7 +12,7 @@ from engine.comparison.accuracy import accuracy
 from engine.palette import style_of
 from engine.plots import TradeOffPoint
 from engine.plots.costs import bar_end
-from engine.plots.trade_off import merged_labels, pareto_front
+from engine.plots.trade_off import merged_labels
 from engine.types import MixedPoint
 from tests.made_up import LOGITS, latency, manifest
 
@@ -84,9 +84,12 @@ def test_size_bars_by_hand() -> None:
     assert "27.8 % of float32" in bars["int8"].hovertemplate
 
 
-def test_pareto_front_by_hand() -> None:
-    assert pareto_front([(1, 5), (2, 6), (3, 1), (3, 2), (4, 1)]) == [(1, 5), (3, 1)]
-    assert pareto_front([]) == []
+def test_the_front_by_hand() -> None:
+    costs = [(1, 5), (2, 6), (3, 1), (3, 2), (4, 1)]
+    points = [TradeOffPoint(f"{x} {y}", float(x), 10, float(y), 1.0) for x, y in costs]
+    line = plots.trade_off(points).data[0]
+    assert list(zip(line.x, line.y, strict=True)) == [(1, 5), (3, 1)]
+    assert list(plots.trade_off([]).data[0].x) == []
 
 
 def test_coinciding_marks_share_a_label() -> None:

@@ -89,6 +89,21 @@ SIZES = {"float32": 400, "int8": 100, "dynamic_range": 90}
             "No variant is quicker than float32 on this machine; dynamic_range is slower",
         ),
         ({"int8": 4.0}, {"int8": 100}, "int8 is 4.0 × smaller than float32"),
+        (
+            {"float32": 8.0, "int8": 4.0, "uint8": 3.99},
+            {"float32": 400, "int8": 100, "uint8": 101},
+            "int8 and uint8 are 4.0 × smaller and at least 2.0 × quicker than float32",
+        ),
+        (
+            {"float32": 8.0, "int8": 4.0},
+            {"float32": 400, "int8": 100, "uint8": 100},
+            "int8 is 4.0 × smaller and 2.0 × quicker than float32; uint8 is not timed",
+        ),
+        (
+            {"float32": 8.0},
+            {"float32": 400, "int8": 100},
+            "int8 is 4.0 × smaller than float32; int8 is not timed",
+        ),
     ],
 )
 def test_latency_headline(
@@ -96,6 +111,13 @@ def test_latency_headline(
 ) -> None:
     timed = None if medians is None else latency(medians)
     assert sentences.latency_headline(timed, sizes, 400) == text
+
+
+def test_an_unsteady_timing_is_not_called_quicker_within_its_spread() -> None:
+    timed = latency({"float32": 8.0, "int8": 7.0}, spread=0.5)
+    assert sentences.latency_headline(timed, {"float32": 400, "int8": 100}, 400) == (
+        "No variant is quicker than float32 on this machine"
+    )
 
 
 def test_run_headlines() -> None:

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from engine import formats
 from engine.comparison.comparison import Comparison
 from engine.deployment.phone import PhoneBenchmark
-from engine.types import Latency
-
-_SAME = 0.05
+from engine.types import SAME, Latency
 
 
 def deploy_headline(variant: str, size: int, float32_bytes: int) -> str:
@@ -25,8 +23,8 @@ def deploy_headline(variant: str, size: int, float32_bytes: int) -> str:
     """
     smaller = float32_bytes / size
     what = f"Take {variant} to a phone: {formats.megabytes(size)}"
-    if smaller < 1 + _SAME:
-        return f"{what}, as large as float32" if smaller > 1 - _SAME else what
+    if smaller < 1 + SAME:
+        return f"{what}, as large as float32" if smaller > 1 - SAME else what
     return f"{what}, {formats.times(smaller)} smaller than float32"
 
 
@@ -62,7 +60,7 @@ def phone_sentence(
         return f"{time}; this machine has not timed it"
     ratio = best.timing.mean_ms / host.median_ms
     here = f"the {formats.milliseconds(host.median_ms)} on this machine"
-    if abs(ratio - 1) < _SAME:
+    if abs(ratio - 1) < SAME:
         return f"{time}, much like {here}"
     if ratio > 1:
         return f"{time}, {formats.times(ratio)} {here}"

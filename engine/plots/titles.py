@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from engine import formats
 from engine.operator_kinds import left_share, time_by_kind
 from engine.plots.quantiles import nearest_rank
-from engine.types import FloatArray, Latency, OperatorTime, Stage
+from engine.trade_offs import TradeOffPoint, quickest_of, smallest_of, timed_point
+from engine.types import SAME, FloatArray, Latency, OperatorTime, Stage
 from engine.wording import counted, listed, number
 
 NAMED = 3
-_SAME_SPEED = 0.05
 _NOTHING = 5e-4
 _LITTLE = 0.05
 
 
 def trade_off(front: Sequence[str], drawn: int) -> str:
-    """Which variants no other one beats in both directions."""
+    """Which variants are the best for some demand; see `engine.trade_offs.front_of`."""
     if not front:
         return "No variant has figures that can be drawn"
     if drawn == 1:
@@ -28,16 +28,16 @@ def trade_off(front: Sequence[str], drawn: int) -> str:
     if len(front) == 1:
         return f"{front[0]} gives up nothing: no other variant is ahead of it in either direction"
     if len(front) == drawn:
-        return (
-            "Every variant is ahead in something: what is gained on one axis is lost on the other"
-        )
-    if len(front) <= NAMED:
-        return f"Nothing beats {listed(front)}: every other variant is behind one of them in both"
+        return "Every variant is ahead in something: what is gained in one is lost in another"
     beaten = drawn - len(front)
     verb = "is" if beaten == 1 else "are"
+    if len(front) <= NAMED:
+        return (
+            f"Nothing beats {listed(front)}: {number(beaten)} of {drawn} {verb} behind one of them"
+        )
     return (
         f"{counted(len(front), 'variant')} of {drawn} are worth a look; {number(beaten)} {verb} "
-        "behind another in both directions"
+        "behind another"
     )
 
 
@@ -127,22 +127,22 @@ def confusion(variant: str, changes: Mapping[tuple[str, str], int]) -> str:
 
 def latency(timed: Latency) -> str:
     """Which model is quickest and which slowest."""
-    medians = {entry.variant: entry.median_ms for entry in timed.entries}
-    if not medians:
+    points = [timed_point(entry) for entry in timed.entries]
+    if not points:
         return "Nothing is timed"
-    quickest, slowest = (
-        min(medians, key=lambda n: medians[n]),
-        max(medians, key=lambda n: medians[n]),
-    )
-    one = formats.milliseconds(medians[quickest])
-    if len(medians) == 1:
-        return f"{quickest} answers in {one}"
-    if medians[slowest] <= medians[quickest] * (1 + _SAME_SPEED):
+    ahead = [point.variant for point in quickest_of(points)]
+    slowest = max(points, key=lambda point: point.latency_ms or 0.0)
+    one = formats.milliseconds(min(point.latency_ms or 0.0 for point in points))
+    if len(points) == 1:
+        return f"{ahead[0]} answers in {one}"
+    if len(ahead) == len(points):
         return f"No difference found: all answer in about {one}"
-    return (
-        f"{quickest} answers in {one}, the quickest of {len(medians)}; {slowest} takes "
-        f"{formats.times(medians[slowest] / medians[quickest])} as long"
-    )
+    times = formats.times(timed.ratio(slowest.variant, ahead[0]))
+    behind = f"{slowest.variant} takes {times} as long"
+    if len(ahead) == 1:
+        return f"{ahead[0]} answers in {one}, the quickest of {len(points)}; {behind}"
+    who = listed(ahead) if len(ahead) <= NAMED else f"{counted(len(ahead), 'model')}"
+    return f"{who} answer in about {one}, the quickest of {len(points)}; {behind}"
 
 
 def threads(timings: Sequence[Latency]) -> str:
@@ -159,7 +159,7 @@ def threads(timings: Sequence[Latency]) -> str:
         return "No model was timed with both numbers of threads"
     most, least = max(gains, key=lambda n: gains[n]), min(gains, key=lambda n: gains[n])
     said = f"With {last.threads} threads instead of {first.threads}"
-    if gains[most] <= 1 + _SAME_SPEED:
+    if gains[most] <= 1 + SAME:
         return f"{said}, no model is quicker"
     best = f"{said}, {most} is {formats.times(gains[most])} as quick"
     return best if least == most else f"{best}, {least} {formats.times(gains[least])}"
@@ -169,11 +169,16 @@ def sizes(files: Mapping[str, int], float32_bytes: int) -> str:
     """Which file is smallest."""
     if not files:
         return "There is no file"
-    smallest = min(files, key=lambda name: files[name])
-    ratio = formats.percent(files[smallest] / float32_bytes)
-    return (
-        f"{smallest} is the smallest file: {formats.megabytes(files[smallest])}, {ratio} of float32"
-    )
+    points = [TradeOffPoint(name, None, size, 0.0, 1.0) for name, size in files.items()]
+    ahead = [point.variant for point in smallest_of(points)]
+    size = min(files.values())
+    figures = f"{formats.megabytes(size)}, {formats.percent(size / float32_bytes)} of float32"
+    if len(ahead) == 1:
+        return f"{ahead[0]} is the smallest file: {figures}"
+    if len(ahead) == len(files):
+        return f"No difference found: every file has about {formats.megabytes(size)}"
+    who = listed(ahead) if len(ahead) <= NAMED else counted(len(ahead), "file")
+    return f"{who} are the smallest: about {figures}"
 
 
 def operators(counts: Mapping[str, Mapping[str, int]]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 
 import plotly.graph_objects as go
 
@@ -12,30 +12,13 @@ from engine import formats
 from engine.palette import style_of
 from engine.plots import titles
 from engine.plots.frame import LINE, framed, noted, titled
+from engine.trade_offs import TradeOffPoint as TradeOffPoint
+from engine.trade_offs import front_of
 
 _HEIGHT = 460
 _SAME_SPOT = 0.03
 _WIDE = 8
 _SMALLEST_MARK, _LARGEST_MARK = 11, 26
-
-
-@dataclass(frozen=True, slots=True)
-class TradeOffPoint:
-    """One variant in the trade-off.
-
-    Attributes:
-        variant: Its name.
-        latency_ms: Median latency in milliseconds; None where it was not measured.
-        size_bytes: File size.
-        difference: Rms of the logit differences to the reference.
-        agreement: Share of pictures with the reference's first answer.
-    """
-
-    variant: str
-    latency_ms: float | None
-    size_bytes: int
-    difference: float
-    agreement: float
 
 
 def trade_off(points: Sequence[TradeOffPoint]) -> go.Figure:
@@ -45,30 +28,37 @@ def trade_off(points: Sequence[TradeOffPoint]) -> go.Figure:
         points: The variants; those without latency are named, not drawn.
 
     Returns:
-        A scatter with its Pareto front; up is closer, left is quicker.
+        A scatter with its front, see `front_of`; up is closer, left is quicker.
     """
     timed = [point for point in points if point.latency_ms is not None]
-    missing = [f"{p.variant}: not timed" for p in points if p.latency_ms is None]
     return _scatter(
         timed,
         lambda point: float(point.latency_ms or 0),
         "median ms (left is quicker)",
-        missing,
+        _untimed(points),
     )
 
 
 def trade_off_by_size(points: Sequence[TradeOffPoint]) -> go.Figure:
-    """File size against closeness, for runs that were not timed.
+    """File size against closeness, for runs of which fewer than two variants were timed.
 
     Args:
         points: The variants.
 
     Returns:
-        A scatter with its Pareto front; up is closer, left is smaller.
+        A scatter with its front, see `front_of`; up is closer, left is smaller.
     """
+    some = any(point.latency_ms is not None for point in points)
     return _scatter(
-        list(points), lambda point: point.size_bytes / 1e6, "file size, MB (left is smaller)", []
+        [replace(point, latency_ms=None) for point in points],
+        lambda point: point.size_bytes / 1e6,
+        "file size, MB (left is smaller)",
+        _untimed(points) if some else [],
     )
+
+
+def _untimed(points: Sequence[TradeOffPoint]) -> list[str]:
+    return [f"{point.variant}: not timed" for point in points if point.latency_ms is None]
 
 
 def _scatter(
@@ -80,11 +70,11 @@ def _scatter(
     notes += [f"{p.variant}: NaN or Inf" for p in points if not math.isfinite(p.difference)]
     drawn = [point for point in points if math.isfinite(point.difference)]
     figure = go.Figure()
-    front = pareto_front([(x_of(point), point.difference) for point in drawn])
+    front = sorted(front_of(drawn), key=lambda point: (x_of(point), point.difference))
     figure.add_trace(
         go.Scatter(
-            x=[x for x, _ in front],
-            y=[y for _, y in front],
+            x=[x_of(point) for point in front],
+            y=[point.difference for point in front],
             mode="lines",
             line={"color": LINE, "dash": "dot"},
             hoverinfo="skip",
@@ -138,29 +128,13 @@ def _scatter(
     figure.update_yaxes(range=[y_end, -0.06 * y_end], zeroline=False)
     title = "logit rms to the reference (up is closer)"
     noted(framed(figure, x=x_title, y=title, height=_HEIGHT), notes)
-    ahead = [point.variant for point in drawn if (x_of(point), point.difference) in set(front)]
+    ahead = [point.variant for point in drawn if point in front]
     return titled(figure, titles.trade_off(ahead, len(drawn)))
 
 
 def _ticks(low: float, high: float) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     return [step * 10**decade for decade in decades for step in (1, 2, 5)]
-
-
-def pareto_front(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The points that no other point beats in both coordinates, where less is better.
-
-    Args:
-        points: Pairs.
-
-    Returns:
-        The undominated ones, by the first coordinate.
-    """
-    front: list[tuple[float, float]] = []
-    for point in sorted(set(points)):
-        if not front or point[1] < front[-1][1]:
-            front.append(point)
-    return front
 
 
 def merged_labels(
