@@ -67,7 +67,7 @@ def _arithmetic(name: str) -> Callable[..., Any]:
 
     plain: dict[str, Callable[..., Any]] = {
         "ReduceMean": tf.reduce_mean,
-        "ReduceSum": tf.reduce_sum,
+        "ReduceSum": _sum,
         "ReduceMax": tf.reduce_max,
         "ReduceMin": tf.reduce_min,
         "ReduceProd": tf.reduce_prod,
@@ -75,13 +75,23 @@ def _arithmetic(name: str) -> Callable[..., Any]:
     if name in plain:
         return plain[name]
     composed: dict[str, Callable[..., Any]] = {
-        "ReduceL1": lambda x, axes, keep: tf.reduce_sum(tf.abs(x), axes, keep),
-        "ReduceL2": lambda x, axes, keep: tf.sqrt(tf.reduce_sum(x * x, axes, keep)),
-        "ReduceSumSquare": lambda x, axes, keep: tf.reduce_sum(x * x, axes, keep),
-        "ReduceLogSum": lambda x, axes, keep: tf.math.log(tf.reduce_sum(x, axes, keep)),
+        "ReduceL1": lambda x, axes, keep: _sum(tf.abs(x), axes, keep),
+        "ReduceL2": lambda x, axes, keep: tf.sqrt(_sum(x * x, axes, keep)),
+        "ReduceSumSquare": lambda x, axes, keep: _sum(x * x, axes, keep),
+        "ReduceLogSum": lambda x, axes, keep: tf.math.log(_sum(x, axes, keep)),
         "ReduceLogSumExp": _log_sum_exp,
     }
     return composed[name]
+
+
+def _sum(x: Any, axes: list[int], keep: bool) -> Any:
+    import tensorflow as tf
+
+    if not x.dtype.is_floating:
+        return tf.reduce_sum(x, axes, keep)
+    # The quantizer gives TFLite's SUM the scale of its input, which int16 overflows; MEAN has its own.
+    count = math.prod(x.shape[axis] for axis in axes)
+    return tf.reduce_mean(x, axes, keep) * tf.cast(count, x.dtype)
 
 
 def _log_sum_exp(x: Any, axes: list[int], keep: bool) -> Any:
@@ -90,7 +100,7 @@ def _log_sum_exp(x: Any, axes: list[int], keep: bool) -> Any:
     # Less the maximum, as tf.reduce_logsumexp, but without its guard against infinities, whose
     # operators TFLite lacks.
     most = tf.reduce_max(x, axes, True)
-    summed = tf.math.log(tf.reduce_sum(tf.exp(x - most), axes, keep))
+    summed = tf.math.log(_sum(tf.exp(x - most), axes, keep))
     return summed + (most if keep else tf.reshape(most, summed.shape))
 
 
@@ -102,6 +112,24 @@ def _global(name: str) -> Lowering:
         return [_over(_arithmetic(name), x, list(range(2, x.shape.rank)), True)]
 
     return lower
+
+
+def global_lp_pool(node: Node) -> list[Any] | None:
+    """Lower a norm of degree 1 or 2 over rows and columns."""
+    degree = node.attributes.get("p", 2)
+    return _global(f"ReduceL{degree}")(node) if degree in {1, 2} else None
+
+
+def lp_normalization(node: Node) -> list[Any] | None:
+    """Lower a division by the norm of degree 1 or 2 along one axis."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    if not is_static(x):
+        return None
+    source, there, order = kept_axes(x, [node.attributes.get("axis", -1) % x.shape.rank])
+    norm = _arithmetic(f"ReduceL{node.attributes.get('p', 2)}")(source, there, True)
+    return [transposed(tf.divide(source, norm), order)]
 
 
 def softmax(node: Node) -> list[Any] | None:
@@ -146,6 +174,8 @@ LOWERINGS: dict[str, Lowering] = {
 } | {
     "GlobalAveragePool": _global("ReduceMean"),
     "GlobalMaxPool": _global("ReduceMax"),
+    "GlobalLpPool": global_lp_pool,
+    "LpNormalization": lp_normalization,
     "Softmax": softmax,
     "LogSoftmax": softmax,
 }

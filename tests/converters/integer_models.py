@@ -1,0 +1,57 @@
+"""Small ONNX graphs through the lowering to TFLite, held against ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx.parser
+import onnxruntime
+
+from engine.converters.recipes import recipe_named
+from engine.converters.savedmodel_from_onnx import savedmodel_from_onnx
+from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
+from engine.run.tflite_runner import TfliteRunner
+
+PICTURES = np.random.default_rng(0).normal(size=(8, 8, 6, 3)).astype(np.float32)
+
+
+def parse_network(body: str, constants: str = "", opset: int = 13) -> onnx.ModelProto:
+    """Parse a graph from ``picture``, shape (1, 3, 8, 6), to ``logits`` of any shape."""
+    return onnx.parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": {opset}]>\n'
+        f"network (float[1, 3, 8, 6] picture) => (float[answers] logits)\n"
+        f"<{constants}>\n{{\n{body}\n}}"
+    )
+
+
+def expected_answers(model: onnx.ModelProto) -> np.ndarray:
+    """Run ONNX Runtime over the pictures, shape (8, classes)."""
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options)
+    inputs = PICTURES.transpose(0, 3, 1, 2)
+    rows = [session.run(["logits"], {"picture": x[None]})[0].reshape(-1) for x in inputs]
+    return np.stack(rows)
+
+
+def answers_of(model: onnx.ModelProto, variant: str, folder: Path) -> np.ndarray:
+    """Convert, and run the TFLite file over the pictures, shape (8, classes)."""
+    saved, file = folder / "saved", folder / f"{variant}.tflite"
+    if not saved.exists():
+        savedmodel_from_onnx(model, saved, layout="NCHW", input_layout="NHWC", lowering="nhwc")
+    file.write_bytes(
+        tflite_from_savedmodel(
+            saved,
+            recipe_named(variant),
+            batches=lambda: (picture[None] for picture in PICTURES),
+        )
+    )
+    with TfliteRunner(file, layout="NHWC") as runner:
+        return np.asarray(runner.infer(PICTURES)).reshape(len(PICTURES), -1)
+
+
+def decibels(answers: np.ndarray, expected: np.ndarray) -> float:
+    """Signal to quantization noise."""
+    noise = np.square(answers - expected).mean()
+    return float(10 * np.log10(np.square(expected).mean() / max(noise, 1e-30)))
