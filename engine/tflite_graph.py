@@ -171,3 +171,28 @@ def interpreter_of(model: bytes, threads: int, stage: str, todo: str) -> Any:
             todo=todo,
         ) from error
     return interpreter
+
+
+def require_shape(
+    name: str, actual: Sequence[int], stated: Sequence[int], stage: str, todo: str
+) -> None:
+    """Refuse a tensor whose shape follows from the picture, as that of WHERE does.
+
+    Args:
+        name: Of the tensor or its operator.
+        actual: Its shape after a call.
+        stated: Its shape as the file states it.
+        stage: What is being done, for the message.
+        todo: What a person can do about it.
+
+    Raises:
+        ConversionError: The shapes differ.
+    """
+    if tuple(actual) != tuple(stated):
+        raise ConversionError(
+            stage,
+            got=f"a shape that follows from the picture in {name} "
+            f"({list(map(int, actual))} instead of {list(map(int, stated))})",
+            expected="operators that give as many values for every picture",
+            todo=todo,
+        )

@@ -14,6 +14,7 @@ from engine.layer_errors.graph import PASSING, Graph, Operator
 from engine.layer_errors.measuring import (
     PASS_BYTES,
     STAGE,
+    UNMEASURABLE,
     PairSums,
     Sides,
     measurable,
@@ -66,7 +67,9 @@ def layer_errors(
     pairing = paired(exact, integer)
     pairs = tuple(pair for pair in pairing.pairs if measurable(exact, integer, pair))
     if not pairs:
-        raise _refused(variant, "no operator that stands for one of the float32 file", "some")
+        raise _refused(
+            variant, "no operator that stands for one of the float32 file", "some", UNMEASURABLE
+        )
     sides = Sides(exact, integer, exact_file, integer_file, pairs)
     sums = measure(sides, batches, threads, pass_bytes=pass_bytes)
     return LayerErrors(
@@ -79,22 +82,24 @@ def layer_errors(
     )
 
 
-def _refused(variant: str, got: str, expected: str) -> OptionError:
-    return OptionError(
-        STAGE,
-        got=f"{variant}, which has {got}",
-        expected=expected,
-        todo="Choose an integer variant of this run's model, such as int8.",
-    )
+def _refused(variant: str, got: str, expected: str, todo: str) -> OptionError:
+    return OptionError(STAGE, got=f"{variant}, which has {got}", expected=expected, todo=todo)
 
 
 def _check_integers(integer: Graph, variant: str) -> None:
     outputs = (tensor for operator in integer.operators for tensor in operator.outputs)
     if not any(integer.grid(tensor) is not None for tensor in outputs):
-        raise _refused(variant, "no activation in integers", "an integer variant")
+        raise _refused(
+            variant,
+            "no activation in integers",
+            "a variant that computes in integers",
+            "Choose another variant of this run, if one of them does.",
+        )
     inputs = integer.objects.subgraphs[0].inputs
     if len(integer.objects.subgraphs) > 1 or len(inputs) != 1:
-        raise _refused(variant, "control flow or several inputs", "one graph with one input")
+        raise _refused(
+            variant, "control flow or several inputs", "one graph with one input", UNMEASURABLE
+        )
 
 
 def _worst_outputs(sums: list[PairSums]) -> list[PairSums]:

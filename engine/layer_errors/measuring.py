@@ -21,7 +21,7 @@ from engine.layer_errors.own import Source, feedable, lone_floats, lone_integers
 from engine.layer_errors.pairing import Pair
 from engine.layer_errors.statistics import Errors, Values, on_grid
 from engine.run.tflite_runner import quantized
-from engine.tflite_graph import expose, interpreter_of, packed, parsed
+from engine.tflite_graph import expose, interpreter_of, packed, parsed, require_shape
 from engine.types import FloatArray
 
 PASS_BYTES = 1 << 30
@@ -29,6 +29,7 @@ PASS_BYTES = 1 << 30
 
 STAGE = "Measuring layer errors"
 _TODO = "Measure another variant."
+UNMEASURABLE = "Leave this analysis out: the operators of this model cannot be taken one by one."
 
 
 @dataclass(slots=True)
@@ -177,7 +178,7 @@ class _Kept:
     """A file that runs with activations kept, beside the file as it is."""
 
     def __init__(self, name: str, graph: Graph, file: bytes, wanted: Sequence[int]) -> None:
-        self._name = name
+        self._name, self._graph = name, graph
         first = graph.objects.subgraphs[0]
         (self._start,) = [int(index) for index in first.inputs]
         self._ends = [int(index) for index in first.outputs]
@@ -208,6 +209,8 @@ class _Kept:
     def values(self, tensor: int) -> np.ndarray:
         """Values of the last call; valid until the next."""
         array: np.ndarray = self._kept.tensor(tensor)()
+        graph = self._graph
+        require_shape(graph.name(tensor), array.shape, graph.shape(tensor), STAGE, UNMEASURABLE)
         return array
 
 

@@ -17,6 +17,9 @@ import numpy as np
 
 from engine.errors import ConversionError
 from engine.optimization.graph import Graph, Operator
+from engine.tflite_graph import require_shape
+
+_TODO = "Leave the optimized variants out."
 
 
 class Activations:
@@ -75,7 +78,8 @@ def run_alone(
         Its outputs, first axis the pictures.
 
     Raises:
-        ConversionError: LiteRT refuses the operator.
+        ConversionError: LiteRT refuses the operator, or the shape of what it makes follows from the
+            picture.
     """
     return run_model(_extracted(graph, op, tensors), op.name, inputs)
 
@@ -122,7 +126,7 @@ class Crew:
 
     def __init__(self, content: bytes, name: str, pictures: int) -> None:
         workers = max(1, min(len(os.sched_getaffinity(0)), pictures))
-        self._pictures = pictures
+        self._pictures, self._name = pictures, name
         self._interpreters = [_interpreter(content, name) for _ in range(workers)]
         details = self._interpreters[0].get_output_details()
         self.outputs = [(tuple(detail["shape"]), detail["dtype"]) for detail in details]
@@ -134,8 +138,11 @@ class Crew:
             inputs: The model's inputs; first axis the pictures.
             take: Called with a picture and its outputs, from several threads. The outputs are
                 LiteRT's own memory: what is wanted of them has to be copied.
+
+        Raises:
+            ConversionError: The shape of an output follows from the picture.
         """
-        workers = len(self._interpreters)
+        workers, stage = len(self._interpreters), f"Running {self._name}"
 
         def work(number: int) -> None:
             interpreter = self._interpreters[number]
@@ -147,6 +154,8 @@ class Crew:
                 for place, values in zip(places, inputs, strict=True):
                     interpreter.set_tensor(place, values[picture])
                 interpreter.invoke()
+                for result, (shape, _) in zip(results, self.outputs, strict=True):
+                    require_shape(self._name, result().shape, shape, stage, _TODO)
                 take(picture, [result() for result in results])
 
         with ThreadPoolExecutor(workers) as pool:
@@ -196,6 +205,6 @@ def _interpreter(content: bytes, name: str) -> Any:
             f"Running {name}",
             got=f"a refusal of the LiteRT interpreter ({str(error).splitlines()[0]})",
             expected="operators that it runs",
-            todo="Leave the optimized variants out.",
+            todo=_TODO,
         ) from error
     return interpreter

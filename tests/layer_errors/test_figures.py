@@ -15,6 +15,7 @@ from engine.layer_errors.model_explorer import FIGURES, node_data_files
 from engine.layer_errors.records import LayerErrors
 from engine.layer_errors.rows import COLUMNS
 from engine.tflite_graph import packed, parsed
+from tests.optimization.tiny_pair import nonzero_file
 from tests.tiny_quantized import Tiny, healthy, measured
 
 
@@ -114,8 +115,9 @@ def test_values_that_are_not_finite_are_an_error(network: Tiny) -> None:
 
 
 def test_a_float_file_is_refused(network: Tiny) -> None:
-    with pytest.raises(OptionError, match="no activation in integers"):
+    with pytest.raises(OptionError, match="no activation in integers") as caught:
         measured(network.float_file(), network.float_file(), lambda: iter(()), 1)
+    assert "int8" not in caught.value.todo  # It is said of an int8 file, too.
 
 
 def test_node_data_is_read_back_with_model_explorers_own_types(found: LayerErrors) -> None:
@@ -209,3 +211,10 @@ def test_a_picture_fills_the_batch_of_a_model_that_takes_several(
         assert (eight.low, eight.high) == (single.low, single.high)
         assert eight.accumulated.error_ratio == pytest.approx(single.accumulated.error_ratio)
         assert eight.rms == pytest.approx(single.rms)
+
+
+def test_shapes_that_follow_from_the_picture_are_refused() -> None:
+    files = (nonzero_file(integer=False), nonzero_file(integer=True))
+    picture = np.array([[0.5, 0.0, 0.25, 1.0]], np.float32)
+    with pytest.raises(ConversionError, match=r"follows from the picture in values \(\[3\]"):
+        measured(*files, lambda: iter([picture]), 1)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from engine.errors import ConversionError
+from engine.optimization.alone import Activations
 from engine.optimization.graph import Graph, Scale, paired
-from tests.optimization.tiny_pair import Writer, conv, float_file, integer_file
+from tests.optimization.tiny_pair import Writer, conv, float_file, integer_file, nonzero_file
 
 LAYER = conv(np.random.default_rng(0), 3, 4)
 
@@ -86,3 +87,11 @@ def test_several_inputs_are_refused() -> None:
     w.operator("ADD", [x, y], z)
     with pytest.raises(ConversionError, match="2 inputs and 1 outputs"):
         Graph(w.file([x, y], [z]))
+
+
+def test_shapes_that_follow_from_the_picture_are_refused() -> None:
+    graph = Graph(nonzero_file(integer=True))
+    activations = Activations(graph, np.array([[[8, 0, 4, 16]]], np.int8))
+    activations.run(graph.operators[0])
+    with pytest.raises(ConversionError, match=r"follows from the picture in WHERE \(\[3, 2\]"):
+        activations.run(graph.operators[1])

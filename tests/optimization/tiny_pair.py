@@ -18,8 +18,10 @@ _OPTIONS = {
         schema.BuiltinOptions.DepthwiseConv2DOptions,
         schema.DepthwiseConv2DOptionsT,
     ),
+    "GATHER_ND": (schema.BuiltinOptions.GatherNdOptions, schema.GatherNdOptionsT),
     "PAD": (schema.BuiltinOptions.PadOptions, schema.PadOptionsT),
     "ADD": (schema.BuiltinOptions.AddOptions, schema.AddOptionsT),
+    "WHERE": (schema.BuiltinOptions.WhereOptions, schema.WhereOptionsT),
     "QUANTIZE": (schema.BuiltinOptions.QuantizeOptions, schema.QuantizeOptionsT),
     "DEQUANTIZE": (schema.BuiltinOptions.DequantizeOptions, schema.DequantizeOptionsT),
     "FULLY_CONNECTED": (
@@ -147,6 +149,20 @@ def integer_file(
     w.operator("CONV_2D", [q, k, b], y, strideH=1, strideW=1, fusedActivationFunction=activation)
     w.operator("DEQUANTIZE", [y], z)
     return w.file([x], [z])
+
+
+def nonzero_file(*, integer: bool) -> bytes:
+    """x → ADD (x + x) → the values that are not 0, as many as there are."""
+    w = Writer()
+    kind = {"dtype": "int8", "steps": [1 / 16]} if integer else {"dtype": "float32"}
+    x = w.tensor("x", (1, 4), **kind)  # type: ignore[arg-type]
+    doubled = w.tensor("doubled", (1, 4), **kind)  # type: ignore[arg-type]
+    places = w.tensor("places", (1, 2), "int64")
+    values = w.tensor("values", (1,), **kind)  # type: ignore[arg-type]
+    w.operator("ADD", [x, x], doubled)
+    w.operator("WHERE", [doubled], places)
+    w.operator("GATHER_ND", [doubled, places], values)
+    return w.file([x], [values])
 
 
 def pictures(rng: np.random.Generator, count: int, inside: int) -> list[np.ndarray]:
