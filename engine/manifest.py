@@ -95,6 +95,12 @@ class Manifest:
     files: Mapping[str, FileRecord] = field(default_factory=dict)
     checksum: str | None = None
 
+    @property
+    def shared_command(self) -> str:
+        """``command`` for others to read: of paths beyond the working directory, names alone."""
+        words = shlex.split(self.command)
+        return shlex.join(Path(w).name if w.startswith(("/", "../")) else w for w in words)
+
     def to_json(self) -> bytes:
         """The manifest as indented JSON, with its own checksum in it."""
         blank = replace(self, checksum=_BLANK)

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -13,6 +16,8 @@ from tree_sitter import Language, Parser
 
 from engine.deployment.description import ModelDescription
 from engine.deployment.texts import snippets
+from engine.manifest import FILE_NAME
+from engine.runs import Run
 from engine.types import Layout
 from tests.deployment.kits import SPEC, kit_of, run_of
 from tests.deployment.test_script import EDGES
@@ -122,3 +127,29 @@ def test_the_card_tells_what_was_measured(tmp_path: Path, photos: Path) -> None:
     assert f"--graph=/data/local/tmp/{described['file']}" in card
     for name in (*SNIPPETS, "run_model.py", "labels.txt", "golden.npz"):
         assert f"| `{name}` |" in card
+
+
+def test_commands_of_the_card_are_for_a_shell_and_name_no_home(
+    tmp_path: Path, photos: Path
+) -> None:
+    run = run_of(tmp_path / "run", "int8")
+    command = shlex.join(
+        ["python", "-m", "engine", "convert", "--onnx", "../my models/a(1).onnx", "--variants"]
+        + ["int8_mixed(rms=0.0467)", "--calibration", "/home/me/my photos", "--out", "/home/me/x"]
+    )
+    manifest = replace(run.manifest, command=command)
+    (run.folder / FILE_NAME).write_bytes(manifest.to_json())
+    card = (kit_of(Run.open(run.folder), photos, tmp_path / "kit") / "MODEL_CARD.md").read_text()
+    lines = [line[4:] for line in card.splitlines() if line.startswith("    ")]
+    assert shlex.split(lines[-1])[-7:] == [
+        "a(1).onnx",
+        "--variants",
+        "int8_mixed(rms=0.0467)",
+        "--calibration",
+        "my photos",
+        "--out",
+        "x",
+    ]
+    assert "/home" not in card
+    subprocess.run(["bash", "-n"], input="\n".join(lines), text=True, check=True)
+    assert {"pip install ai-edge-litert numpy", "pip install pillow"} < set(lines)
