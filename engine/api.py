@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -490,7 +491,8 @@ def pinned(run: Run | PathLike) -> tuple[Path, ...]:
             "Looking for pinned pictures",
             got=f"none in {opened.folder.name}",
             expected="at least one",
-            todo=f"Pin some: python -m engine pin --run {opened.folder} --images FOLDER.",
+            todo=f"Pin some: python -m engine pin --run {shlex.quote(str(opened.folder))} "
+            "--images FOLDER.",
         )
     return found
 

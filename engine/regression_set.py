@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 import shutil
 from pathlib import Path
 
@@ -41,8 +42,8 @@ def pinned_pictures(run: Run) -> tuple[Picture, ...]:
                 f"Reading the pinned pictures of {run.folder.name}",
                 got=f"{picture.name}, which has changed since it was pinned",
                 expected="the picture as it was",
-                todo=f"Unpin it and pin it again: python -m engine pin --run {run.folder} "
-                f"--remove {picture.name}",
+                todo="Unpin it and pin it again: python -m engine pin --run "
+                f"{shlex.quote(str(run.folder))} --remove {shlex.quote(picture.name)}",
             )
         found.append(picture)
     return tuple(sorted(found, key=lambda picture: (picture.name, picture.sha256)))

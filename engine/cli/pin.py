@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import click
 
 from engine import api
@@ -42,7 +44,7 @@ def _remove(run: Run, name: str) -> None:
             "Unpinning",
             got=f"'{name}'",
             expected="the name of a pinned picture",
-            todo=f"List them: python -m engine pin --run {run.folder}.",
+            todo=f"List them: python -m engine pin --run {shlex.quote(str(run.folder))}",
         )
     for digest in found:
         unpin(run, digest)

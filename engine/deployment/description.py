@@ -56,9 +56,9 @@ class ModelDescription:
 
 
 def model_file(run: Run, variant: str) -> str:
-    """Name of a variant's model file in its kit."""
-    stem = "".join(c if c.isalnum() or c in "_-." else "_" for c in run.manifest.model.name)
-    return f"{stem}_{variant}.tflite"
+    """Name of a variant's model file in its kit, which no shell reads otherwise."""
+    name = f"{run.manifest.model.name}_{variant}.tflite"
+    return "".join(c if c.isalnum() or c in "_-." else "_" for c in name)
 
 
 def metadata_of(run: Run, card: Artifact, scores: Scores) -> ModelMetadata:

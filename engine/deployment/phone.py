@@ -19,6 +19,7 @@ import hashlib
 import math
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
@@ -106,13 +107,15 @@ def benchmark_command(file: str, threads: int = 1) -> str:
     Returns:
         Lines for a POSIX shell.
     """
+    # adb joins its arguments for the phone's shell, which reads the quotes a second time.
+    graph = shlex.quote(shlex.quote(f"--graph=/data/local/tmp/{file}"))
     return "\n".join(
         (
-            f"adb push benchmark_model {file} /data/local/tmp/",
+            f"adb push benchmark_model {shlex.quote(file)} /data/local/tmp/",
             "adb shell chmod +x /data/local/tmp/benchmark_model",
-            f"adb shell /data/local/tmp/benchmark_model --graph=/data/local/tmp/{file} \\",
+            f"adb shell /data/local/tmp/benchmark_model {graph} \\",
             f"  --num_threads={threads} --num_runs={ROUNDS} --use_xnnpack=true "
-            f"2>&1 | tee {benchmark_log(file)}",
+            f"2>&1 | tee {shlex.quote(benchmark_log(file))}",
         )
     )
 
@@ -200,10 +203,12 @@ def variant_of(run: Run, timing: PhoneTiming) -> str | None:
     """Which variant of a run was timed, by the name of its file; None where that does not tell."""
     if timing.file is None:
         return None
-    for artifact in run.artifacts:
-        if timing.file in {model_file(run, artifact.variant), artifact.file}:
-            return artifact.variant
-    return None
+    fitting = [
+        artifact.variant
+        for artifact in run.artifacts
+        if timing.file in {model_file(run, artifact.variant), artifact.file}
+    ]
+    return fitting[0] if len(fitting) == 1 else None
 
 
 def add_benchmark(run: Run, variant: str, phone: str, text: str) -> PhoneBenchmark:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from pathlib import Path
 
 import pandas as pd
@@ -95,9 +96,16 @@ def show_download(run: Run, variant: str, file: Path) -> None:
         icon=":material/download:",
         on_click="ignore",
     )
-    lines = ("pip install ai-edge-litert numpy", f"unzip {name} -d kit", "python kit/run_model.py")
+    lines = (
+        "pip install ai-edge-litert numpy",
+        f"unzip {shlex.quote(name)} -d kit",
+        "python kit/run_model.py",
+    )
     st.code("\n".join(lines), language="bash", wrap_lines=True)
-    st.caption("The script feeds the golden inputs and says whether the answers are the same.")
+    st.caption(
+        "The script feeds the golden inputs and says whether the answers are the same. For a "
+        "picture of your own, as in `python kit/run_model.py photo.jpg`, install `pillow`, too."
+    )
     if st.button("Make it again", icon=":material/refresh:", type="tertiary"):
         file.unlink(missing_ok=True)
         st.rerun()

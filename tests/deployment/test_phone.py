@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
 from pathlib import Path
 
 import pytest
 
+from engine.deployment.description import model_file
 from engine.deployment.phone import (
     PhoneTiming,
     add_benchmark,
     benchmark_command,
+    benchmark_log,
     benchmarks_of,
     read_timing,
     remove_benchmark,
@@ -112,6 +117,39 @@ def test_the_command_names_the_kits_file() -> None:
     assert "--graph=/data/local/tmp/tiny_int8.tflite" in command
     assert "--num_threads=2" in command
     assert command.endswith("| tee benchmark_tiny_int8.txt")
+
+
+def test_both_shells_read_the_name_of_any_file(tmp_path: Path) -> None:
+    name = "my model_int8_mixed(rms=0.0467);'$(x)'.tflite"
+    adb = tmp_path / "adb"
+    # As adb does it: what follows "shell" is joined by spaces for the shell of the phone.
+    adb.write_text('#!/bin/sh\n[ "$1" = push ] && echo "$3" && exit\nshift\neval "echo $*"\n')
+    adb.chmod(0o755)
+    done = subprocess.run(
+        ["bash", "-c", benchmark_command(name)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}"},
+    )
+    pushed, _, called = done.stdout.splitlines()
+    assert pushed == name
+    assert called.startswith(
+        f"/data/local/tmp/benchmark_model --graph=/data/local/tmp/{name} --num"
+    )
+    assert (tmp_path / benchmark_log(name)).read_text() == f"{called}\n"
+
+
+def test_a_file_in_a_kit_needs_no_quotes(tmp_path: Path) -> None:
+    variants = ("int8_mixed(rms=0.0467)", "int8(range=mse,count=100)", "int8")
+    names = [model_file(tiny_run(tmp_path / str(n)), name) for n, name in enumerate(variants)]
+    assert names == [
+        "tiny_int8_mixed_rms_0.0467_.tflite",
+        "tiny_int8_range_mse_count_100_.tflite",
+        "tiny_int8.tflite",
+    ]
+    assert all(shlex.quote(name) == name for name in names)
 
 
 def test_a_timing_is_kept_once_and_can_be_taken_out(tmp_path: Path) -> None:
