@@ -133,9 +133,9 @@ def test_commands_of_the_card_are_for_a_shell_and_name_no_home(
     tmp_path: Path, photos: Path
 ) -> None:
     run = run_of(tmp_path / "run", "int8")
-    command = shlex.join(
-        ["python", "-m", "engine", "convert", "--onnx", "../my models/a(1).onnx", "--variants"]
-        + ["int8_mixed(rms=0.0467)", "--calibration", "/home/me/my photos", "--out", "/home/me/x"]
+    command = (
+        "python -m engine convert --onnx '../my models/a(1).onnx' "
+        "--variants 'int8_mixed(rms=0.0467)' --calibration '/home/me/my photos' --out /home/me/x"
     )
     manifest = replace(run.manifest, command=command)
     (run.folder / FILE_NAME).write_bytes(manifest.to_json())
