@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,6 +13,7 @@ from types import ModuleType
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from engine.images import decode_picture
 from engine.run.base import in_layout
@@ -31,9 +33,12 @@ def script_of(kit: Path) -> ModuleType:
     return module
 
 
-def started(kit: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def started(kit: Path, *words: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, str(kit / "run_model.py"), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
+    environment = None if path is None else os.environ | {"PYTHONPATH": str(path)}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd="/", env=environment
+    )
 
 
 @pytest.fixture
@@ -109,6 +114,45 @@ def test_it_prepares_pictures_as_the_engine_does(
         np.testing.assert_array_equal(fed, expected)
         np.testing.assert_array_equal(model.run(fed), expected.reshape(-1))
     assert script.check(model)
+
+
+@pytest.mark.parametrize("big_endian", [False, True])
+def test_it_scales_16_bit_grey(kit: Path, tmp_path: Path, big_endian: bool) -> None:
+    script = script_of(kit)
+    model = script.Model(json.loads((kit / "model.json").read_text()))
+    deep = np.linspace(0, 65535, 48 * 48).round().astype(">u2" if big_endian else "<u2")
+    deep = deep.reshape(48, 48)
+    file = tmp_path / ("deep.tif" if big_endian else "deep.png")
+    Image.fromarray(deep).save(file)
+    grey = np.floor(deep / 257 + 0.5).astype(np.uint8)
+    pixels = script.pixels_of(str(file), model.description["preprocess"])
+    np.testing.assert_array_equal(pixels, SPEC.fitted(np.stack([grey] * 3, axis=2)))
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no picture", b"\x89PNG\r\n\x1a\n", "32", "cut"])
+def test_a_picture_that_cannot_be_used_is_a_sentence(
+    kit: Path, photos: Path, tmp_path: Path, content: bytes | str | None
+) -> None:
+    file = tmp_path / "a picture.tif"
+    if isinstance(content, bytes):
+        file.write_bytes(content)
+    elif content == "32":
+        Image.fromarray(np.full((9, 9), 0.5, dtype=np.float32)).save(file)
+    elif content == "cut":
+        whole = (photos / "photo_0.png").read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+    done = started(kit, str(file))
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Traceback" not in done.stderr
+    assert "a picture.tif" in done.stderr.splitlines()[-1]
+
+
+def test_without_pillow_it_says_what_to_install(kit: Path, photos: Path, tmp_path: Path) -> None:
+    (tmp_path / "absent").mkdir()
+    (tmp_path / "absent" / "PIL.py").write_text("raise ImportError('no PIL')")
+    done = started(kit, str(photos / "photo_0.png"), path=tmp_path / "absent")
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[-1].endswith("pip install pillow")
 
 
 def test_probabilities_sum_to_one_and_names_are_those_of_the_run(kit: Path) -> None:

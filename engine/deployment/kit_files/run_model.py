@@ -2,13 +2,17 @@
 
 It needs Python 3.10 or newer with two packages: ``ai-edge-litert`` and ``numpy``.
 
+    pip install ai-edge-litert numpy
     python run_model.py              feed the golden inputs and compare the answers
-    python run_model.py photo.jpg    what the model sees in a picture (needs ``pillow``, too)
+
+    pip install pillow
+    python run_model.py photo.jpg    what the model sees in a picture
 
 The golden set needs no picture library: ``golden.npz`` holds its pictures as arrays, already cut to
 the network's size. Only a picture of your own must be decoded and resized, which Pillow does.
 
-Exit code: 0 where every answer lies within the tolerance, 1 where one does not.
+Exit code: 0 where every answer lies within the tolerance, 1 where one does not, 2 where a picture
+cannot be used.
 """
 
 from __future__ import annotations
@@ -17,9 +21,12 @@ import argparse
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 HERE = Path(__file__).resolve().parent
 INPUT_STEPS = 1
@@ -115,15 +122,14 @@ def pixels_of(file: str, spec: dict[str, Any]) -> np.ndarray:
 
     Returns:
         Shape (height, width, 3), uint8, red first.
-    """
-    from PIL import Image, ImageOps
 
-    picture = ImageOps.exif_transpose(Image.open(file))
-    if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    picture = picture.convert("RGB")
+    Raises:
+        ImportError: Pillow is not installed.
+        ValueError: The file is no picture that can be used.
+    """
+    from PIL import Image
+
+    picture = decoded(file)
     resampling = Image.Resampling[spec["interpolation"].upper()]
     height, width, side = spec["height"], spec["width"], spec["resize_size"]
     if spec["resize"] == "squash":
@@ -136,6 +142,29 @@ def pixels_of(file: str, spec: dict[str, Any]) -> np.ndarray:
     left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
     scaled = picture.resize(size, resampling)
     return np.asarray(scaled.crop((left, top, left + width, top + height)), dtype=np.uint8)
+
+
+def decoded(file: str) -> Image.Image:
+    """Decode a picture file upright, in RGB with 8 bits a channel; see `pixels_of`."""
+    from PIL import Image, ImageOps
+
+    try:
+        picture = ImageOps.exif_transpose(Image.open(file))
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+        raise ValueError(f"{file} cannot be read as a picture: {error}") from error
+    if picture.mode in {"I", "F", "LAB", "HSV"}:
+        raise ValueError(f"{file} has pixels in {picture.mode}, which nothing brings to RGB")
+    if picture.mode.startswith("I;16"):
+        # Pillow's convert() clips instead of scaling.
+        values, clear = np.asarray(picture).astype(np.int64), picture.info.get("transparency")
+        picture = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        if isinstance(clear, int):
+            picture.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return picture.convert("RGB")
 
 
 def class_names(description: dict[str, Any]) -> list[str]:
@@ -201,7 +230,12 @@ def main() -> int:
     model = Model(description, chosen.threads)
     if chosen.picture is None:
         return 0 if check(model) else 1
-    show(model, chosen.picture)
+    try:
+        show(model, chosen.picture)
+    except ImportError as error:
+        parser.error(f"a picture needs Pillow ({error}): pip install pillow")
+    except ValueError as error:
+        parser.error(str(error))
     return 0
 
 
