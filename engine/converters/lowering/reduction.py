@@ -89,7 +89,8 @@ def _sum(x: Any, axes: list[int], keep: bool) -> Any:
 
     if not x.dtype.is_floating:
         return tf.reduce_sum(x, axes, keep)
-    # The quantizer gives TFLite's SUM the scale of its input, which int16 overflows; MEAN has its own.
+    # The quantizer gives TFLite's SUM the scale of its input, which int16 overflows; MEAN has
+    # its own.
     count = math.prod(x.shape[axis] for axis in axes)
     return tf.reduce_mean(x, axes, keep) * tf.cast(count, x.dtype)
 
