@@ -207,9 +207,7 @@ def measured(comparison: Comparison, converted_at: str) -> str:
     timed = comparison.latency
     if timed is None:
         return f"{made}; speed is not measured yet."
-    first, last = _minute(timed.moments[0]), _minute(timed.moments[-1])
-    moments = last if first == last else f"at several times, {first} to {last},"
-    return f"{made}; timed {moments} on {where(timed)}."
+    return f"{made}; timed {moments(timed)} on {where(timed)}."
 
 
 def timing_note(timed: Latency) -> str:
@@ -225,6 +223,18 @@ def timing_note(timed: Latency) -> str:
         f"{who} {verb} timed unsteadily, so that small differences of speed mean nothing: measure "
         "again while nothing else runs."
     )
+
+
+def moments(timed: Latency) -> str:
+    """When some timings were taken; those of one moment took turns."""
+    first, last = _minute(timed.moments[0]), _minute(timed.moments[-1])
+    return last if first == last else f"in several measurements, {first} to {last},"
+
+
+def rounds(timed: Latency) -> str:
+    """How often each model was called: "50", or "20 to 50" where that differs."""
+    counts = sorted({len(entry.samples_ms) for entry in timed.entries})
+    return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def where(timed: Latency) -> str:

@@ -64,7 +64,7 @@ def document(report: Report) -> str:
     choice = choosing.recommend(found, report.need)
     manifest = report.evaluation.run.manifest
     rows = figures.worst_rows(report.evaluation, MOST_PICTURES)
-    first = choice.taken or choice.nearest
+    first = choice.about
     return (
         _environment()
         .get_template(_TEMPLATE)

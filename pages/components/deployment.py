@@ -27,13 +27,15 @@ from engine.deployment.sentences import phone_sentence
 from engine.errors import FileError
 from engine.images import Picture
 from engine.jobs import Job
+from engine.overview_sentences import not_recommended
 from engine.runs import Run
 from engine.timings import stored_latency
 from pages.components import session
 from pages.components.job_button import job_button
+from pages.components.overview import choice_on_show
 from pages.components.page_end import end_page
 from pages.components.problems import plain, show_problem, told
-from pages.components.variant_pills import variant_pills
+from pages.components.variant_pills import first_shown, show_pills
 
 JOB = "deploy"
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -48,14 +50,30 @@ _SNIPPETS = (
 
 
 def choose_variant(run: Run) -> str:
-    """Show the variants that LiteRT runs; the page ends here where there are none."""
+    """Show the variants that LiteRT runs; the page ends here where there are none.
+
+    It begins with the recommended one: what was looked at elsewhere is not what is shipped.
+    """
     names = list(run.runnable)
     if not names:
         st.title("LiteRT runs no variant of this run")
         st.markdown("Their SELECT_TF operators need TensorFlow itself, which a kit cannot bring.")
         st.page_link("pages/dashboard/convert.py", label="Add a variant", icon=":material/bolt:")
         end_page()
-    return variant_pills(names)
+    key = f"qlab_shipped_{run.folder.name}"
+    wanted = st.query_params.get("variant") or st.session_state.get(key)
+    first = first_shown(names, wanted)
+    found = show_pills(names, first)
+    if found != first or found == wanted:
+        st.session_state[key] = st.query_params["variant"] = found
+    return found
+
+
+def show_advice(variant: str) -> None:
+    """Say so where another variant than the one on show is recommended."""
+    choice = choice_on_show()
+    if choice is not None and (note := not_recommended(choice, variant)):
+        st.info(plain(note), icon=":material/info:")
 
 
 def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:

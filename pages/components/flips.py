@@ -73,7 +73,6 @@ def explain_flips(evaluation: Evaluation, row: int, *, key: str) -> None:
     here = f"{variant}:{evaluation.pictures[row].sha256[:12]}"
     if variant is not None:
         address.name("flip", here)
-        address.name("variant", variant)
         address.name("picture", evaluation.comparison.pictures[row])
         _explain(evaluation, variant, flips[variant])
     elif start is not None:

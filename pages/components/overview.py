@@ -13,7 +13,10 @@ from engine.overview import Candidate, Choice
 from engine.palette import marker_image, style_of
 from engine.reporting.make import report_of
 from engine.reporting.picture_cards import AnswerCard, picture_card
+from engine.timings import stored_latency
+from pages.components import session
 from pages.components.comparison_table import show_columns
+from pages.components.evaluation import compared
 from pages.components.flips import explain_flips
 from pages.components.problems import html, plain
 from pages.components.story import NEED
@@ -137,6 +140,18 @@ def show_report_button(evaluation: Evaluation) -> None:
         on_click="ignore",
         key="report",
     )
+
+
+def choice_on_show() -> Choice | None:
+    """The choice by the answers on the pictures on show; None before they are computed."""
+    run = session.current_run()
+    if run is None:
+        return None
+    pictures, reference = session.pictures(), session.reference(run)
+    if not service.evaluated(run, pictures, tuple(dict.fromkeys((reference, *run.columns)))):
+        return None
+    comparison = compared(run, pictures, reference, stored_latency(run))
+    return overview.recommend(overview.candidates(comparison), needed())
 
 
 def chosen(evaluation: Evaluation) -> tuple[tuple[Candidate, ...], Choice]:

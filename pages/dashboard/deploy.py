@@ -15,6 +15,7 @@ if run is None:
     no_run_yet()
 headline = st.container()
 variant = deployment.choose_variant(run)
+deployment.show_advice(variant)
 size = run.artifact(variant).bytes
 headline.title(deploy_headline(variant, size, run.manifest.float32_bytes))
 shown = choose_pictures_in_expander(

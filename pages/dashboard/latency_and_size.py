@@ -3,7 +3,7 @@
 import streamlit as st
 
 from engine import formats, plots, sentences
-from engine.overview_sentences import timing_note
+from engine.overview_sentences import moments, rounds, timing_note
 from engine.timings import stored_latency, stored_timings
 from pages.components import jobs
 from pages.components.figures import show_described_figure, show_figure
@@ -25,8 +25,7 @@ headline.title(plain(sentences.latency_headline(timed, sizes, run.manifest.float
 if timed is not None:
     headline.caption(
         f"{plain(timed.host)} · {timed.cores} cores · threads: {timed.threads} · "
-        f"{len(timed.entries[0].samples_ms)} rounds in turns · "
-        f"{plain(timed.measured_at[:16]).replace('T', ' ')} UTC"
+        f"{rounds(timed)} rounds in turns · {plain(moments(timed))}"
     )
     if note := timing_note(timed):
         st.warning(plain(note), icon=":material/speed:")

@@ -18,7 +18,7 @@ first_start.show_optimizing(run)
 evaluation = evaluation_or_wait()
 comparison = evaluation.comparison
 found, choice = overview.chosen(evaluation)
-about = choice.taken or choice.nearest
+about = choice.about
 st.title(plain(said.headline(comparison, choice)))
 st.markdown(plain(said.proof(choice)))
 with st.container(horizontal=True, vertical_alignment="center"):

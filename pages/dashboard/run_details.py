@@ -24,7 +24,7 @@ st.caption(f"Made {manifest.created_at[:16].replace('T', ' ')} UTC in {plain(str
 if (note := sentences.opset_note(manifest)) is not None:
     st.caption(plain(note))
 names = [artifact.variant for artifact in run.artifacts]
-show_card(run, run.artifact(variant_pills(names, default=names[0])))
+show_card(run, run.artifact(variant_pills(names)))
 show_lowerings(run)
 with st.container(border=True):
     st.header("The command that makes it again")

@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine import service
 from engine.deployment.phone import benchmarks_of
+from engine.overview import candidates, recommend
+from engine.overview_sentences import not_recommended
 from engine.runs import KITS, Run
+from engine.store import SAMPLE_IMAGES
 from tests.deployment.test_phone import NEW
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import tiny_run
@@ -23,7 +27,7 @@ def run(own_store: Path) -> Run:
 
 
 def test_a_kit_is_made_shown_and_made_again(run: Run) -> None:
-    test = opened(PAGE)
+    test = opened(PAGE, qlab_shipped_tiny="int8")
     assert not test.exception
     assert test.title[0].value.startswith("Take int8 to a phone")
     next(b for b in test.button if b.label == "Make the kit").click().run()
@@ -42,7 +46,7 @@ def test_a_kit_is_made_shown_and_made_again(run: Run) -> None:
 
 
 def brought(text: str) -> AppTest:
-    test = opened(PAGE)
+    test = opened(PAGE, qlab_shipped_tiny="int8")
     uploader = next(u for u in test.file_uploader if u.label.startswith("Output of"))
     uploader.set_value(("log.txt", text.encode(), "text/plain")).run()
     assert not test.exception
@@ -65,3 +69,32 @@ def test_an_unknown_text_is_a_sentence(run: Run) -> None:
     shown = " ".join(element.value for element in test.error)
     assert "Reading the output of benchmark" in shown
     assert benchmarks_of(run) == ()
+
+
+def test_the_recommended_variant_is_offered_and_not_one_that_was_looked_at(run: Run) -> None:
+    pictures = service.as_pictures(sorted(SAMPLE_IMAGES.glob("*.jpg")))
+    comparison = service.compare_run(run, pictures, service.Foreground())
+    choice = recommend(candidates(comparison), 0.95)
+    assert choice.taken is not None
+    assert choice.taken.variant == "float32"
+    # What a flip, or another page's plots, named is in the session; see `address`.
+    test = opened(PAGE, qlab_variant="int8", qlab_flip="int8:abc")
+    assert not test.exception
+    assert test.title[0].value.startswith("Take float32 to a phone")
+    assert not test.info
+    test.button_group[0].set_value("int8").run()
+    assert not test.exception
+    assert test.title[0].value.startswith("Take int8 to a phone")
+    assert [note.value for note in test.info] == [not_recommended(choice, "int8")]
+    assert test.run().title[0].value.startswith("Take int8 to a phone")
+
+
+@pytest.mark.parametrize("page", ["run_details", "accuracy", "logit_differences"])
+def test_other_pages_begin_with_the_recommended_variant_too(run: Run, page: str) -> None:
+    opened(PAGE)
+    test = opened(ROOT / "pages" / "dashboard" / f"{page}.py")
+    assert not test.exception
+    pills = next(group for group in test.button_group if "float32" in group.options)
+    assert pills.value in ("float32", ["float32"])
+    pills.set_value("int8").run()
+    assert test.session_state["qlab_variant"] == "int8"
