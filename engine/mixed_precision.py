@@ -17,6 +17,7 @@ from engine.jobs import Worker
 from engine.requests import MixedLatencyRequest
 from engine.runs import CURVE, IMPROVED, Run
 from engine.service import Host, convert_request
+from engine.timings import store_latency
 from engine.types import Latency, LatencySamples, MixedPoint, timed_name
 
 _STAGE = "Mixing float32 into an integer variant"
@@ -144,6 +145,9 @@ def stored_curve(run: Run, variant: str) -> MixedCurve | None:
 def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> MixedCurve:
     """Time float32 and points of a curve on this machine, in turns, and keep the samples.
 
+    The run's own files of the curve are timed in the same turns, and those figures become the
+    run's; see `engine.timings.store_latency`.
+
     Args:
         run: The run.
         variant: Name of a mixed recipe whose curve was made.
@@ -170,13 +174,26 @@ def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> Mixed
         run=str(run.folder.absolute()),
         whole=curve.whole,
         layers=tuple(curve.points[place].layers for place in sorted(places)),
+        columns=_files_of(run, curve.whole),
         rounds=rounds,
     )
     with Worker() as worker:
         timed = host.adopt(worker).run("time_mixed", request, Latency, host.report)
     with told_of_the_disk("Keeping the latency of the curve"):
         write_kept(_latency_file(run, curve.whole), msgspec.json.encode(timed))
+    of_run = tuple(entry for entry in timed.entries if entry.variant in request.columns)
+    store_latency(run, replace(timed, entries=of_run))
     return replace(curve, latency=timed)
+
+
+def _files_of(run: Run, whole: str) -> tuple[str, ...]:
+    """The variants of a run that lie on a curve, with float32."""
+    recipes = {name: recipe_named(name) for name in run.variants}
+    return tuple(
+        name
+        for name, recipe in recipes.items()
+        if name == "float32" or (recipe.mixed and recipe.unmixed.name == whole)
+    )
 
 
 def _latency_file(run: Run, whole: str) -> Path:

@@ -209,7 +209,7 @@ def time_mixed(request: MixedLatencyRequest, report: Report) -> Latency:
     """Time float32 and an integer variant with numbers of its layers in float32, in turns.
 
     Args:
-        request: Numbers of layers, threads, rounds.
+        request: Numbers of layers, variants of the run, threads, rounds.
         report: Receives progress.
 
     Returns:
@@ -221,8 +221,12 @@ def time_mixed(request: MixedLatencyRequest, report: Report) -> Latency:
     models = kept_mixed_models(run, request.whole)
     with tempfile.TemporaryDirectory() as folder:
         layout = run.layout(run.variants[0])
-        runners: dict[str, Runner] = {}
+        runners: dict[str, Runner] = {
+            column: column_runner(run, column, request.threads) for column in request.columns
+        }
         for name, content in models.contents(request.layers):
+            if name in runners:
+                continue
             file = Path(folder) / f"{name}.tflite"
             file.write_bytes(content)
             runners[name] = TfliteRunner(file, layout=layout, threads=request.threads)

@@ -264,6 +264,7 @@ class MixedLatencyRequest:
         run: Folder of the run.
         whole: Name of the variant without a layer in float32.
         layers: Numbers of layers in float32.
+        columns: Variants of the run to time in the same turns.
         threads: Threads each model gets.
         rounds: Timed calls of each.
         warmup: Calls of each before timing starts.
@@ -272,6 +273,7 @@ class MixedLatencyRequest:
     run: str
     whole: str
     layers: tuple[int, ...]
+    columns: tuple[str, ...] = ()
     threads: int = 1
     rounds: int = 30
     warmup: int = 5

@@ -95,7 +95,8 @@ def store_latency(run: Run, measured: Latency) -> Latency:
             write_kept(_file_of_machine(file, stored), msgspec.json.encode(stored))
             stored = _read_latency(_file_of_machine(file, measured))
         entries = {} if stored is None else {e.variant: e for e in _dated(stored).entries}
-        entries |= {entry.variant: entry for entry in measured.entries}
+        for entry in measured.entries:
+            entries[entry.variant] = _with_profile(entry, entries.get(entry.variant))
         merged = replace(measured, entries=tuple(entries.values()))
         write_kept(file, msgspec.json.encode(merged))
     return measured
@@ -124,6 +125,13 @@ def drop_timings(run: Path, variant: str) -> None:
 def _dated(timed: Latency) -> Latency:
     entries = (replace(e, measured_at=e.measured_at or timed.measured_at) for e in timed.entries)
     return replace(timed, entries=tuple(entries))
+
+
+def _with_profile(entry: LatencySamples, earlier: LatencySamples | None) -> LatencySamples:
+    """Keep what is known of a file's operators where they were not asked for this time."""
+    if earlier is None or entry.operators or entry.unprofiled:
+        return entry
+    return replace(entry, operators=earlier.operators, unprofiled=earlier.unprofiled)
 
 
 def _machine(timed: Latency) -> tuple[str, int]:

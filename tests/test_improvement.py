@@ -14,6 +14,7 @@ from engine.mixed_precision import stored_curve, time_curve
 from engine.runs import REQUEST, Run
 from engine.service import Foreground
 from engine.store import SAMPLE_IMAGES
+from engine.timings import stored_latency
 from tests.real_run import CALIBRATION_COUNT, real_run
 from tests.tiny_run import tiny_run
 
@@ -101,6 +102,9 @@ def test_layers_in_float32_bring_the_answers_closer(improved: Run) -> None:
     assert timed == stored_curve(run, "int8_mixed(k=20)")
     assert timed.timed_float32 is not None
     assert timed.timed(0) is not None
+    of_run = stored_latency(run)
+    assert of_run is not None
+    assert {"float32", "int8_mixed(k=20)"} <= {entry.variant for entry in of_run.entries}
     with pytest.raises(OptionError, match="1 to "):
         engine.convert(
             calibration_count=CALIBRATION_COUNT,

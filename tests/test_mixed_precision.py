@@ -1,9 +1,18 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+from typing import Self
+
+import msgspec
 import pytest
 
+from engine import mixed_precision, runs
+from engine.checksums import write_kept
+from engine.converters.artifact import artifact_of
 from engine.converters.recipes import recipe_named
 from engine.errors import OptionError
+from engine.manifest import FILE_NAME
 from engine.mixed_precision import MixedCurve, mixed_name
 from engine.mixed_sentences import (
     curve_headline,
@@ -11,7 +20,12 @@ from engine.mixed_sentences import (
     monotone_sentence,
     worth_sentence,
 )
-from engine.types import FloatLayer, Latency, LatencySamples, MixedPoint
+from engine.requests import MixedLatencyRequest
+from engine.runs import IMPROVED, Run
+from engine.timings import stored_latency
+from engine.types import FloatLayer, Latency, LatencySamples, MixedPoint, Progress
+from tests.tiny_run import SIDE, tiny_run
+from tests.tiny_tflite import reshape_file
 
 
 def point(layers: int, rms: float, size: int) -> MixedPoint:
@@ -21,7 +35,8 @@ def point(layers: int, rms: float, size: int) -> MixedPoint:
 
 def latency(**medians: float) -> Latency:
     entries = tuple(
-        LatencySamples(name.replace("k", "k="), (value,) * 3) for name, value in medians.items()
+        LatencySamples(name.replace("k", "k=") if name in ("k0", "k2") else name, (value,) * 3)
+        for name, value in medians.items()
     )
     return Latency("host", 2, 1, "2026-01-01T00:00:00+00:00", entries)
 
@@ -56,6 +71,53 @@ def test_a_mix_slower_than_float32_is_not_worth_it() -> None:
     assert "more than it is worth" in str(worth_sentence(slow, slow.points[1]))
     quick = MixedCurve(CURVE.whole, CURVE.points, latency(float32=5.0, k0=2.0, k2=2.5))
     assert "2.0 × quicker than float32" in str(worth_sentence(quick, quick.points[1]))
+
+
+class Timing:
+    """A worker and its host that give latencies without measuring any."""
+
+    def __init__(self) -> None:
+        self.request: MixedLatencyRequest | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def adopt(self, worker: object) -> Timing:
+        return self
+
+    def report(self, progress: Progress) -> None:
+        pass
+
+    def run(self, task: str, request: MixedLatencyRequest, *_: object) -> Latency:
+        self.request = request
+        return latency(**dict.fromkeys((*request.columns, "k0", "k2"), 5.0))
+
+
+def test_timing_a_curve_times_the_files_of_the_run_that_lie_on_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny_run(tmp_path / "tiny")
+    mixed = "int8_mixed(k=2)"
+    file = reshape_file(run.folder / f"{mixed}.tflite", (1, SIDE, SIDE, 3))
+    artifact = artifact_of(file, variant=mixed, layout="NHWC")
+    manifest = replace(run.manifest, artifacts=(*run.manifest.artifacts, artifact))
+    (run.folder / FILE_NAME).write_bytes(manifest.to_json())
+    (run.folder / IMPROVED).mkdir()
+    write_kept(
+        run.folder / IMPROVED / f"{CURVE.whole}{runs.CURVE}.json", msgspec.json.encode(CURVE.points)
+    )
+    run = Run.open(run.folder)
+    timing = Timing()
+    monkeypatch.setattr(mixed_precision, "Worker", lambda: timing)
+    mixed_precision.time_curve(run, mixed, timing)  # type: ignore[arg-type]
+    timed = stored_latency(run)
+    assert timed is not None
+    assert [entry.variant for entry in timed.entries] == ["float32", mixed]
+    assert timing.request is not None
+    assert timing.request.columns == ("float32", mixed)
 
 
 def test_a_rise_is_told() -> None:

@@ -54,6 +54,16 @@ def test_a_part_that_is_measured_again_leaves_the_others(tmp_path: Path) -> None
     assert timed.measured_at == later.measured_at
 
 
+def test_what_is_known_of_operators_stays_where_they_were_not_asked_for(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "tiny")
+    times = (operator_time("CONV_2D", "Convolution", 60.0, 0),)
+    store_latency(run, profiled(latency({"int8": 4.0}), {"int8": times}))
+    store_latency(run, latency({"int8": 5.0}))
+    timed = stored_latency(run)
+    assert timed is not None
+    assert (timed.entries[0].median_ms, timed.entries[0].operators) == (5.0, times)
+
+
 @pytest.mark.parametrize("change", [{"host": "another machine"}, {"cores": 64}])
 def test_timings_of_two_machines_are_not_mixed_and_come_back(
     tmp_path: Path, change: dict[str, object]

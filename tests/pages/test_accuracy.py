@@ -22,7 +22,12 @@ def run(own_store: Path) -> Run:
 
 
 def test_a_click_is_kept_and_counted(run: Run, photos: Path) -> None:
-    test = opened(PAGE, pictures_source="A folder on this machine", pictures_folder=str(photos))
+    test = opened(
+        PAGE,
+        qlab_variant="int8",
+        pictures_source="A folder on this machine",
+        pictures_folder=str(photos),
+    )
     assert not test.exception
     assert test.title[0].value == "Is int8 right? Label some pictures to find out"
     pictures = pictures_in(photos)
@@ -39,7 +44,12 @@ def test_figures_and_classes_are_shown(run: Run, photos: Path) -> None:
     for picture in pictures_in(photos):
         logits = run.manifest.preprocess.apply(picture.decode()).ravel()
         give_label(run, picture, int(np.argmin(logits)))
-    test = opened(PAGE, pictures_source="A folder on this machine", pictures_folder=str(photos))
+    test = opened(
+        PAGE,
+        qlab_variant="int8",
+        pictures_source="A folder on this machine",
+        pictures_folder=str(photos),
+    )
     assert not test.exception
     assert test.title[0].value.startswith("int8 is right on 0.0 % of 5 labelled pictures")
     table = next(t.value for t in test.dataframe if "McNemar p" in t.value.columns)
