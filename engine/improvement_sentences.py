@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from engine import formats
 from engine.layer_errors.records import kind_of
+from engine.overview import difference_of
 from engine.types import SAME, Flip, FloatLayer, OptimizedLayer, VariantComparison
 
 
@@ -46,11 +47,12 @@ def improvement_headline(before: VariantComparison, after: VariantComparison) ->
     for side in (before, after):
         if side.non_finite:
             return f"{side.variant} gives answers that are not numbers: nothing can be compared"
-    if math.isnan(before.logit_rms):
+    first, second = difference_of(before), difference_of(after)
+    if math.isnan(first):
         return "The reference gives answers that are not numbers: nothing can be compared"
-    if before.logit_rms == 0:
+    if first == 0:
         return f"{before.variant} answers like the reference already: nothing to win"
-    ratio = after.logit_rms / before.logit_rms
+    ratio = second / first
     if ratio > 1 + SAME:
         share = formats.percent(ratio - 1)
         return f"{after.variant} is further off than {before.variant}, by {share}: keep the latter"

@@ -102,8 +102,15 @@ def _answered(variant: VariantComparison) -> np.ndarray:
     return np.isfinite(np.asarray(variant.reference_margins))
 
 
-def _difference(variant: VariantComparison) -> float:
-    """Rms over the pictures that the reference answers; all have as many classes."""
+def difference_of(variant: VariantComparison) -> float:
+    """Logit rms of a variant on the pictures that the reference answers.
+
+    Args:
+        variant: Its comparison.
+
+    Returns:
+        In logits; NaN where the variant gave NaN or Inf on one of them, or there is none.
+    """
     answered = _answered(variant)
     if answered.all() or not answered.any():
         return variant.logit_rms
@@ -133,7 +140,7 @@ def candidates(comparison: Comparison) -> tuple[Candidate, ...]:
                 pictures=total,
                 agreement=variant.top1_agreement,
                 interval=variant.top1_agreement_interval,
-                difference=_difference(variant),
+                difference=difference_of(variant),
                 weakest=comparison.pictures[worst],
             )
         )

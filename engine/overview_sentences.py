@@ -50,7 +50,7 @@ def headline(comparison: Comparison, choice: Choice) -> str:
     if not comparison.variants:
         return "There is no variant to compare"
     if about is None and unanswered(comparison) == len(comparison.pictures):
-        return f"{_like(comparison).capitalize()} itself gives answers that are not numbers"
+        return f"{_at_start(comparison)} itself gives answers that are not numbers"
     if about is None:
         return "Every variant gives answers that are not numbers. These models are broken"
     total = about.pictures
@@ -63,6 +63,11 @@ def headline(comparison: Comparison, choice: Choice) -> str:
 
 def _like(comparison: Comparison) -> str:
     return "the original" if comparison.reference == "original" else comparison.reference
+
+
+def _at_start(comparison: Comparison) -> str:
+    like = _like(comparison)
+    return "The original" if like == "the original" else like
 
 
 def _gain(about: Candidate) -> str:
@@ -136,7 +141,7 @@ def reason(comparison: Comparison, choice: Choice) -> str:
         said = "Every variant gives NaN or Inf."
     if count := unanswered(comparison):
         said += (
-            f" {_like(comparison).capitalize()} gives NaN or Inf on {count} of "
+            f" {_at_start(comparison)} gives NaN or Inf on {count} of "
             f"{len(comparison.pictures)} pictures, where nothing can answer like it."
         )
     if taken is not None and comparison.random_weights:

@@ -9,8 +9,10 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from engine import figures, overview, overview_sentences
+from engine import figures, overview, overview_sentences, sentences
 from engine.comparison.comparison import Comparison
+from engine.deployment.sentences import kit_sentence
+from engine.improvement_sentences import improvement_headline
 from engine.trade_offs import TradeOffPoint, best_of, clearly_quicker, front_of
 from engine.types import Latency
 from tests.made_up import LOGITS, comparison, latency
@@ -265,6 +267,19 @@ def test_a_variant_that_is_not_recommended_is_said_to_be_so() -> None:
     assert overview_sentences.not_recommended(choice, "int8") == ""
     assert overview_sentences.not_recommended(choice, "float16") == (
         "int8 is recommended where at least 90 % of the answers must stay, not float16."
+    )
+
+
+def test_nan_of_the_original_is_not_blamed_on_a_variant_in_any_sentence() -> None:
+    found = compared(SITUATIONS["the original gives NaN on a picture"])
+    assert sentences.predictions_headline(found) == (
+        "On 1 of 4 pictures, the original gives answers that are not numbers"
+    )
+    assert "do not ship" not in kit_sentence(found, "int8")
+    exact, far = found.variant("float32"), found.variant("int8")
+    assert improvement_headline(far, exact) == "float32 takes 100.0 % of the error of int8 away"
+    assert "NaN" not in " ".join(
+        str(note.text) for note in figures.trade_off(found).layout.annotations
     )
 
 

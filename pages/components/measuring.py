@@ -48,7 +48,7 @@ def measure_controls(run: Run) -> int:
 
 
 def offer_measuring(run: Run) -> None:
-    """Where nothing is timed yet: a button that times everything, and how far that is."""
+    """Where something is not timed yet: a button that times everything, and how far that is."""
 
     def work(job: Job[Latency]) -> Latency:
         return measure(run, job)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from engine import figures, service
+from engine.overview import candidates
 from engine.runs import Run
+from engine.trade_offs import timed_of
 from engine.types import Latency
 from pages.components import session
 from pages.components.evaluation import compared
@@ -27,7 +29,8 @@ def show_trade_off(run: Run, timed: Latency | None) -> None:
         return
     comparison = compared(run, pictures, reference, timed)
     show_figure("trade_off", figures.trade_off, comparison)
+    by_speed = bool(timed_of(candidates(comparison)))
     st.caption(
         f"Up is closer to the reference on {len(pictures)} pictures, left is "
-        f"{'smaller' if timed is None else 'quicker; a larger mark is a larger file'}."
+        f"{'quicker; a larger mark is a larger file' if by_speed else 'smaller'}."
     )

@@ -32,7 +32,7 @@ with right.container(border=True, height="stretch"):
     overview.show_advice(evaluation, choice)
     if about is not None:
         overview.show_weakest(evaluation, about)
-if comparison.latency is None:
+if any(variant.latency_ms is None for variant in found):
     offer_measuring(run)
 overview.show_figures(evaluation)
 show_notes(comparison)
