@@ -171,7 +171,7 @@ class Conversion:
         before = f"opset {operator_set(given)}"
         with OnnxRunner(given.SerializeToString(), layout=source.layout) as runner:
             logits = runner.infer(check_inputs(size))
-        check_hop(before, None, logits, tolerance=None)
+        check_hop(before, None, logits, tolerance=None, weights=source.weights)
         check_reference(before, logits)
         np.save(self._side / WORK / f"{before}.npy", logits)
         return before
@@ -258,6 +258,7 @@ class Conversion:
                 logits,
                 tolerance=tolerance,
                 nudged=lambda: runner.infer(pictures * np.float32(NUDGE)),
+                weights=None if isinstance(model, OriginalModel) else model.weights,
             )
         if before is None:
             check_reference(hop, logits)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from engine.comparison.metrics import centred, difference, looks_like_probabilities
 from engine.errors import HopError, ModelError
 from engine.types import FloatArray
 
 SMALLEST_SPREAD = 1e-5
 """Spread of a logit over the pictures, divided by the largest logit, below which a model's answers
 count as constant: float32 rounds the answers of deep networks by as much."""
+SMALLEST_PROBABILITY = 1e-30
+"""What a softmax gives below it is rounded to 0 in different ways."""
 NUDGE = 1 + 1e-6
 """Factor for pixels, some steps of float32 away from 1: what a sound model hardly notices."""
 _UNSTEADY = 0.1
@@ -27,14 +30,24 @@ def hop_errors(before: FloatArray, after: FloatArray) -> tuple[float, float]:
         after: Logits of this stage on the same pictures.
 
     Returns:
-        The largest absolute difference, and that divided by the largest absolute logit of
-        ``before`` (0 where both are 0 everywhere, infinite where only ``before`` is).
+        The largest absolute difference, and a relative one: that divided by the largest absolute
+        logit of ``before`` (0 where both are 0 everywhere, infinite where only ``before`` is), or
+        the same with each row's mean removed where that is more. Logits with a large common offset
+        could otherwise change places unnoticed.
     """
     absolute = float(np.max(np.abs(after.astype(np.float64) - before)))
-    largest = float(np.max(np.abs(before)))
-    if largest == 0:
-        return absolute, 0.0 if absolute == 0 else float("inf")
-    return absolute, absolute / largest
+    moved = float(np.max(np.abs(difference(before, after))))
+    shares = (
+        _share(absolute, float(np.max(np.abs(before)))),
+        _share(moved, float(np.max(np.abs(centred(before))))),
+    )
+    return absolute, max(shares)
+
+
+def _share(part: float, whole: float) -> float:
+    if whole == 0:
+        return 0.0 if part == 0 else float("inf")
+    return part / whole
 
 
 def check_hop(
@@ -44,6 +57,7 @@ def check_hop(
     *,
     tolerance: float | None,
     nudged: Callable[[], FloatArray] | None = None,
+    weights: Callable[[], Iterable[tuple[str, np.ndarray]]] | None = None,
 ) -> tuple[float | None, float | None]:
     """Refuse a stage that broke the model.
 
@@ -54,18 +68,24 @@ def check_hop(
         tolerance: Largest relative error that passes; None where the answers may move.
         nudged: Gives this stage's logits on the pictures times `NUDGE`; asked where the stage
             fails, to tell a broken step from a model that magnifies rounding.
+        weights: Gives the weights of the first stage by name; asked where its logits are not
+            finite.
 
     Returns:
         Absolute and relative error as of `hop_errors`; None for the first stage.
 
     Raises:
         HopError: The logits are not finite, are of another shape, or moved too far.
+        ModelError: The logits of the first stage are not finite.
     """
     broken = int((~np.isfinite(after)).any(axis=1).sum())
-    if broken:
-        raise _broken(hop, f"NaN or Inf for {broken} of {len(after)} pictures", "finite logits")
+    got = f"NaN or Inf for {broken} of {len(after)} pictures"
     if before is None:
+        if broken:
+            raise _not_finite(hop, got, weights() if weights is not None else ())
         return None, None
+    if broken:
+        raise _broken(hop, got, "finite logits")
     if before.shape != after.shape:
         raise _broken(hop, f"logits of shape {after.shape}", f"shape {before.shape}")
     absolute, relative = hop_errors(before, after)
@@ -101,6 +121,9 @@ def check_reference(stage: str, logits: FloatArray) -> None:
     """
     if len(logits) < 2:
         return
+    if looks_like_probabilities(logits):
+        # A softmax that is sure says (1, 0, 0) of every picture; what is below it moves.
+        logits = np.log(np.maximum(logits, SMALLEST_PROBABILITY))
     spread = float(np.ptp(logits.astype(np.float64), axis=0).max())
     largest = float(np.abs(logits).max())
     if spread > SMALLEST_SPREAD * largest:
@@ -119,6 +142,8 @@ def check_reference(stage: str, logits: FloatArray) -> None:
 def check_answers_follow(hop: str, before: FloatArray, after: FloatArray) -> None:
     """Refuse a stage that answers the same for every picture although the one before did not.
 
+    Answers that move by less than a step of 8 bits may be rounded to the same.
+
     Args:
         hop: The stage and the one before it, for the message.
         before: Logits of the stage before, shape (pictures, classes).
@@ -127,12 +152,43 @@ def check_answers_follow(hop: str, before: FloatArray, after: FloatArray) -> Non
     Raises:
         HopError: It does.
     """
-    if len(after) > 1 and _constant(after) and not _constant(before):
+    if len(after) > 1 and _constant(after) and not _within_a_step(before):
         raise _broken(hop, "the same logits for every picture", "answers that follow the picture")
 
 
 def _constant(logits: FloatArray) -> bool:
     return bool((logits == logits[0]).all())
+
+
+def _within_a_step(logits: FloatArray) -> bool:
+    """Whether no logit moves by more than a step of an 8-bit grid for all of them and 0."""
+    span = max(float(logits.max()), 0.0) - min(float(logits.min()), 0.0)
+    return float(np.ptp(logits, axis=0).max()) <= span / 255
+
+
+def _not_finite(stage: str, got: str, weights: Iterable[tuple[str, np.ndarray]]) -> ModelError:
+    """What is wrong with a model that gives NaN or Inf before any step was taken."""
+    count = {"NaN": np.isnan, "Inf": np.isinf}
+    floats = [(name, values) for name, values in weights if values.dtype.kind == "f"]
+    # NaN first: an infinity may be meant, as in a mask.
+    culprits = [
+        f"{what} in {number} of {values.size} values of the weight '{name}'"
+        for what, counted in count.items()
+        for name, values in floats
+        if (number := int(counted(values).sum()))
+    ]
+    cause = (
+        f"It holds {culprits[0]}. Take weights from before they became so."
+        if culprits
+        else "Its weights are finite, so it overflows or divides by 0 on these pictures. Check the "
+        "preprocessing that it was trained with."
+    )
+    return ModelError(
+        f"Checking {stage}",
+        got=got,
+        expected="finite logits",
+        todo=f"The model itself gives them. {cause}",
+    )
 
 
 def _broken(hop: str, got: str, expected: str) -> HopError:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from engine.networks.onnx_contents import tensors_of
 from engine.preprocess import PreprocessSpec
 from engine.types import Layout, ModelIdentity
 
@@ -30,6 +33,11 @@ class TorchSource:
     labels: tuple[str, ...] | None
     build: Callable[[], torch.nn.Module]
 
+    def weights(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Every tensor of the network by its name."""
+        for name, tensor in self.build().state_dict().items():
+            yield name, tensor.numpy()
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnnxSource:
@@ -48,6 +56,15 @@ class OnnxSource:
     labels: tuple[str, ...] | None
     file: Path
     layout: Layout
+
+    def weights(self) -> Iterator[tuple[str, np.ndarray]]:
+        """Every tensor that the file holds, by its name."""
+        from onnx import numpy_helper
+
+        from engine.networks.onnx_files import read_onnx
+
+        for tensor in tensors_of(read_onnx(self.file)):
+            yield tensor.name, numpy_helper.to_array(tensor)
 
 
 ModelSource = TorchSource | OnnxSource

@@ -80,3 +80,38 @@ def test_an_original_that_always_answers_the_same_proves_nothing() -> None:
     logits[2, 1] = 8 + 8 * SMALLEST_SPREAD * 2
     check_reference("pytorch", logits)
     check_reference("pytorch", logits[:1])
+
+
+def test_classes_that_change_places_under_a_common_offset_are_noticed() -> None:
+    rng = np.random.default_rng(0)
+    before = (5000 + rng.normal(0, 1, (4, 10))).astype(np.float32)
+    check_hop("a to b", before, before + np.float32(0.001), tolerance=1e-3)
+    with pytest.raises(HopError, match="logits that differ by"):
+        check_hop("a to b", before, before[:, ::-1], tolerance=1e-3)
+
+
+def test_a_model_that_gives_nan_itself_is_no_broken_step() -> None:
+    after = np.full((4, 3), np.nan, np.float32)
+    mask = ("mask", np.array([0, -np.inf], np.float32))
+    whole = ("places", np.array([1, 2]))
+    bad = ("conv.weight", np.array([[1, np.nan], [np.nan, 2]], np.float32))
+    with pytest.raises(ModelError, match="NaN in 2 of 4 values of the weight 'conv.weight'"):
+        check_hop("onnx", None, after, tolerance=1e-3, weights=lambda: [mask, whole, bad])
+    with pytest.raises(ModelError, match="Inf in 1 of 2 values of the weight 'mask'"):
+        check_hop("onnx", None, after, tolerance=1e-3, weights=lambda: [mask, whole])
+    with pytest.raises(ModelError, match="Its weights are finite") as caught:
+        check_hop("onnx", None, after, tolerance=1e-3, weights=lambda: [whole])
+    assert "lowering" not in str(caught.value)
+
+
+def test_a_softmax_that_is_sure_of_every_picture_is_no_constant_model() -> None:
+    logits = np.array([[60, 0, 1], [64, 2, 0], [61, 1, 1]], np.float64)
+    sure = (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)).astype(np.float32)
+    check_reference("onnx", sure)
+    integers = np.array([[1, 0, 0]] * 3, np.float32)
+    check_answers_follow("float32 to int8", sure, integers)
+    with pytest.raises(ModelError, match="the same logits"):
+        check_reference("onnx", integers)
+    unsure = np.array([[0.9, 0.1, 0], [0.8, 0.2, 0], [0.9, 0, 0.1]], np.float32)
+    with pytest.raises(HopError, match="the same logits"):
+        check_answers_follow("float32 to int8", unsure, integers)
