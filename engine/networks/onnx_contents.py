@@ -2,13 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelError
 
+_NOISE = frozenset(
+    {
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    }
+)
+"""Operators that draw random numbers whenever they run."""
+
 if TYPE_CHECKING:
     import onnx
+
+
+def demand_repeatable(model: onnx.ModelProto, stage: str) -> None:
+    """Refuse a model that answers otherwise whenever it runs, or by the other pictures of a batch.
+
+    Args:
+        model: A valid model.
+        stage: What is being done, for the message.
+
+    Raises:
+        ModelError: It holds an operator in training mode, or one that draws random numbers.
+    """
+    true = _true_tensors(model)
+    for node in nodes_of(model):
+        name = f"{node.op_type} ({node.name or node.output[0]})"
+        if _trains(node, true):
+            raise ModelError(
+                stage,
+                got=f"a model exported in training mode: {name}",
+                expected="a model exported for inference",
+                todo="Call model.eval() before torch.onnx.export, and leave its option `training` "
+                "out.",
+            )
+        if node.op_type in _NOISE:
+            raise ModelError(
+                stage,
+                got=f"noise that is drawn inside the graph: {name}",
+                expected="a model that gives a picture the same answer every time",
+                todo="Export the model without the noise, after model.eval() where that stops it.",
+            )
+
+
+def _trains(node: onnx.NodeProto, true: Container[str]) -> bool:
+    if node.op_type == "Dropout":
+        return len(node.input) > 2 and node.input[2] in true
+    if node.op_type != "BatchNormalization":
+        return False
+    # Before operator set 14 further outputs stood for training mode.
+    modes = [attribute.i for attribute in node.attribute if attribute.name == "training_mode"]
+    return bool(modes[0]) if modes else any(node.output[1:])
+
+
+def _true_tensors(model: onnx.ModelProto) -> set[str]:
+    """Names of constants that are one true."""
+    from onnx import TensorProto, numpy_helper
+
+    named = [(tensor.name, tensor) for tensor in tensors_of(model)]
+    named += [
+        (node.output[0], attribute.t)
+        for node in nodes_of(model)
+        if node.op_type == "Constant"
+        for attribute in node.attribute
+        if attribute.name == "value"
+    ]
+    return {
+        name
+        for name, tensor in named
+        if tensor.data_type == TensorProto.BOOL and numpy_helper.to_array(tensor).all()
+    }
 
 
 def nodes_of(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:

@@ -11,7 +11,7 @@ from engine.errors import ModelError, OptionError
 from engine.file_kinds import demand_onnx
 from engine.networks.catalog import labels_for
 from engine.networks.checkpoints import sha256_of
-from engine.networks.onnx_contents import demand_self_contained, nodes_of
+from engine.networks.onnx_contents import demand_repeatable, demand_self_contained, nodes_of
 from engine.networks.size_limit import demand_fits
 from engine.networks.source import OnnxSource
 from engine.preprocess import PreprocessSpec
@@ -87,8 +87,9 @@ def read_onnx(path: Path) -> onnx.ModelProto:
         The model.
 
     Raises:
-        ModelError: The file is absent, damaged, too large, keeps weights elsewhere, or is of an
-            operator set that the onnx package does not know.
+        ModelError: The file is absent, damaged, too large, keeps weights elsewhere, is of an
+            operator set that the onnx package does not know, was exported in training mode, or
+            draws random numbers.
     """
     import onnx
 
@@ -121,6 +122,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
             expected="a valid ONNX model",
             todo="Export it again.",
         ) from error
+    demand_repeatable(model, stage)
     return model
 
 

@@ -64,7 +64,8 @@ class OnnxSource:
         from engine.networks.onnx_files import read_onnx
 
         for tensor in tensors_of(read_onnx(self.file)):
-            yield tensor.name, numpy_helper.to_array(tensor)
+            if tensor.data_type != tensor.UNDEFINED:
+                yield tensor.name, numpy_helper.to_array(tensor)
 
 
 ModelSource = TorchSource | OnnxSource

@@ -203,3 +203,82 @@ def test_a_file_above_two_gigabytes_is_refused_unread(tmp_path: Path) -> None:
         file.truncate(2**31 + 4)
     with pytest.raises(ModelError, match=r"m\.onnx: got 537 million parameters, 2\.15 GB"):
         read_onnx(tmp_path / "m.onnx")
+
+
+def between(nodes: list[onnx.NodeProto], opset: int = 15, **constants: Any) -> onnx.ModelProto:
+    """x → nodes → the mean of h, one value a channel."""
+    tail = helper.make_node("ReduceMean", ["h"], ["y"], axes=[2, 3], keepdims=0)
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [*nodes, tail],
+        "g",
+        [value("x", TensorProto.FLOAT, [1, 3, 8, 8])],
+        [value("y", TensorProto.FLOAT, [1, 3])],
+        [numpy_helper.from_array(np.array(c), name) for name, c in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def normalized(outputs: list[str], **attributes: int) -> onnx.NodeProto:
+    return helper.make_node("BatchNormalization", ["x", *"sbmv"], outputs, **attributes)
+
+
+ONES = dict.fromkeys("sbmv", np.ones(3, np.float32))
+TRUE = numpy_helper.from_array(np.array(True))
+HALF = np.float32(0.5)
+
+
+@pytest.mark.parametrize(
+    ("model", "found"),
+    [
+        (between([normalized(["h", "m2", "v2"], training_mode=1)], **ONES), "training mode: Batch"),
+        (between([normalized(["h", "m2", "v2", "m3", "v3"])], 13, **ONES), "training mode: Batch"),
+        (
+            between([helper.make_node("Dropout", ["x", "r", "t"], ["h"])], r=HALF, t=True),
+            r"training mode: Dropout \(h\).*model\.eval",
+        ),
+        (
+            between(
+                [
+                    helper.make_node("Constant", [], ["t"], value=TRUE),
+                    helper.make_node("Dropout", ["x", "r", "t"], ["h"], name="drop"),
+                ],
+                r=HALF,
+            ),
+            r"training mode: Dropout \(drop\)",
+        ),
+        (
+            between(
+                [
+                    helper.make_node("RandomNormalLike", ["x"], ["n"], name="noise"),
+                    helper.make_node("Add", ["x", "n"], ["h"]),
+                ]
+            ),
+            r"drawn inside the graph: RandomNormalLike \(noise\)",
+        ),
+    ],
+)
+def test_a_model_that_does_not_repeat_its_answers_is_refused(
+    tmp_path: Path, model: onnx.ModelProto, found: str
+) -> None:
+    with pytest.raises(ModelError, match=found):
+        read_onnx(saved(model, tmp_path))
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        between([normalized(["h"])], **ONES),
+        between([normalized(["h"], training_mode=0)], **ONES),
+        between([helper.make_node("Dropout", ["x"], ["h", "mask"])]),
+        between([helper.make_node("Dropout", ["x", "r", "t"], ["h"])], r=HALF, t=False),
+    ],
+)
+def test_a_model_exported_for_inference_is_read(tmp_path: Path, model: onnx.ModelProto) -> None:
+    assert read_onnx(saved(model, tmp_path)).graph.node[-1].op_type == "ReduceMean"
+
+
+def test_the_weights_of_a_file_are_named(tmp_path: Path) -> None:
+    file = saved(between([normalized(["h"])], **ONES), tmp_path)
+    source = onnx_source(ModelChoice(onnx=str(file)))
+    assert [name for name, _ in source.weights()] == ["s", "b", "m", "v"]
