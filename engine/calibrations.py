@@ -11,6 +11,7 @@ from engine.converters.activation_ranges import ActivationRanges, CollectedRange
 from engine.converters.calibration import RepresentativeDataset, representative_dataset
 from engine.converters.recipes import Recipe
 from engine.converters.shared_ranges import with_shared_ranges
+from engine.images import Picture
 from engine.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice
 from engine.run.base import in_layout
@@ -106,6 +107,12 @@ class Calibrations:
     def own_info(self) -> CalibrationInfo | None:
         """The same of the run's own choice; None where no recipe is calibrated."""
         return self._info(self._choice) if self._datasets else None
+
+    @property
+    def own_pictures(self) -> tuple[Picture, ...]:
+        """Pictures of the folder that the run's own choice names; none where it names none."""
+        own = self._datasets.get(self._choice)
+        return () if own is None or own.info.demo else own.pictures
 
     def _info(self, choice: CalibrationChoice) -> CalibrationInfo:
         made = self._made.get(choice)

@@ -40,6 +40,7 @@ from engine.store import SAMPLE_IMAGES
 from engine.types import Artifact, CalibrationInfo, FloatArray, Layout, Progress, Stage
 
 CHECK_PICTURES = 4
+_CHECKED = "check_pictures"
 HEAVY_BYTES = 3 << 30
 """Memory held after a stage with which the next one is left to another process."""
 FLOAT_TOLERANCE = 1e-3
@@ -170,7 +171,7 @@ class Conversion:
             return None
         before = f"opset {operator_set(given)}"
         with OnnxRunner(given.SerializeToString(), layout=source.layout) as runner:
-            logits = runner.infer(check_inputs(size))
+            logits = runner.infer(self.check_inputs(size))
         check_hop(before, None, logits, tolerance=None, weights=source.weights)
         check_reference(before, logits)
         np.save(self._side / WORK / f"{before}.npy", logits)
@@ -249,7 +250,7 @@ class Conversion:
             assert file is not None, "every stage keeps its check logits"
             before = np.load(file)
         hop = stage if against is None else f"{against} to {stage}"
-        pictures = check_inputs(model.preprocess)
+        pictures = self.check_inputs(model.preprocess)
         with runner:
             logits = runner.infer(pictures)
             absolute, relative = check_hop(
@@ -267,6 +268,30 @@ class Conversion:
         np.save(self._side / WORK / f"{stage}.npy", logits)
         seconds = time.perf_counter() - started
         self._keep(Stage(stage, seconds, against, absolute, relative))
+
+    def check_inputs(self, preprocess: PreprocessSpec) -> FloatArray:
+        """The pictures that every stage is checked on, as the network's input.
+
+        Those of the calibration folder, where one is given, and then sample images: a classifier
+        of another field may say the same of all of these. They are kept for variants that are
+        added later, perhaps with another folder.
+
+        Args:
+            preprocess: What the network's input expects.
+
+        Returns:
+            Shape (pictures, height, width, 3), float32.
+        """
+        name = f"{WORK}/{_CHECKED}.npy"
+        file = self._find(name)
+        if file is None:
+            if self._base is not None:  # made before they were kept
+                return check_inputs(preprocess)
+            file = self._side / name
+            pictures = (*self._calibrations.own_pictures, *pictures_in(SAMPLE_IMAGES))
+            fitted = [preprocess.fitted(p.decode()) for p in pictures[:CHECK_PICTURES]]
+            np.save(file, np.stack(fitted))
+        return np.stack([preprocess.normalized(picture) for picture in np.load(file)])
 
     def _keep(self, stage: Stage) -> None:
         """Note a stage as finished, so that a conversion that is killed can go on from it."""
@@ -320,7 +345,7 @@ def _present(base: Run) -> tuple[str, ...]:
 
 
 def check_inputs(preprocess: PreprocessSpec) -> FloatArray:
-    """The pictures that every stage is checked on: the first few of the sample images.
+    """The first few of the sample images, on which a model is checked.
 
     Args:
         preprocess: What the network's input expects.
