@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import math
-import os
 import re
 import shlex
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 
 from engine.deployment.description import model_file
+from engine.disk import write_whole
 from engine.errors import FileError, RunError
 from engine.runs import PHONE, Run
 
@@ -226,6 +226,7 @@ def add_benchmark(run: Run, variant: str, phone: str, text: str) -> PhoneBenchma
     Raises:
         FileError: The text is not the tool's, or is about another variant's file.
         OptionError: The run has no such variant.
+        StorageError: The disk refuses.
     """
     run.artifact(variant)
     timing = read_timing(text)
@@ -245,11 +246,7 @@ def add_benchmark(run: Run, variant: str, phone: str, text: str) -> PhoneBenchma
         added_at=datetime.now(UTC).isoformat(timespec="seconds"),
         digest=digest,
     )
-    place = run.folder / PHONE / f"{variant}-{digest[:16]}.json"
-    place.parent.mkdir(exist_ok=True)
-    aside = place.with_name(f".{place.name}.{os.getpid()}")
-    aside.write_bytes(msgspec.json.encode(made))
-    os.replace(aside, place)
+    write_whole(_file(run, made), msgspec.json.encode(made))
     return made
 
 
@@ -272,6 +269,8 @@ def benchmarks_of(run: Run) -> tuple[PhoneBenchmark, ...]:
     for file in sorted((run.folder / PHONE).glob("*.json")):
         try:
             found.append(msgspec.json.decode(file.read_bytes(), type=PhoneBenchmark))
+        except FileNotFoundError:  # removed by another person since it was listed
+            continue
         except (OSError, msgspec.DecodeError) as error:
             raise RunError(
                 f"Opening the run {run.folder.name}",

@@ -3,6 +3,8 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from engine.deployment.phone import (
     remove_benchmark,
 )
 from engine.errors import FileError, OptionError, RunError
-from engine.runs import PHONE
+from engine.runs import PHONE, Run
 from tests.tiny_run import tiny_run
 
 NEW = """\
@@ -162,6 +164,40 @@ def test_a_timing_is_kept_once_and_can_be_taken_out(tmp_path: Path) -> None:
     assert kept[0].timing == made.timing
     remove_benchmark(run, made)
     assert benchmarks_of(run) == ()
+
+
+def add_some(folder: Path, process: int) -> None:
+    """Add five results of this process, and one that every process adds."""
+    run = Run.open(folder)
+    for number in range(5):
+        add_benchmark(run, "int8", f"{process} {number}", f"{NEW}process {process}: {number}\n")
+        add_benchmark(run, "int8", "shared", NEW)
+        benchmarks_of(run)
+
+
+def test_no_result_of_eight_processes_and_threads_is_lost(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "run")
+    with (
+        ProcessPoolExecutor(8, mp_context=get_context("spawn")) as processes,
+        ThreadPoolExecutor(8) as threads,
+    ):
+        pools = [processes] * 8 + [threads] * 8
+        for done in [pool.submit(add_some, run.folder, i) for i, pool in enumerate(pools)]:
+            done.result()
+    kept = sorted(found.phone for found in benchmarks_of(run))
+    assert kept == sorted(["shared", *(f"{i} {number}" for i in range(16) for number in range(5))])
+    assert {file.suffix for file in (run.folder / PHONE).iterdir()} == {".json"}
+
+
+def test_a_result_removed_meanwhile_is_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = tiny_run(tmp_path / "run")
+    add_benchmark(run, "int8", "phone", NEW)
+    gone = run.folder / PHONE / "gone.json"
+    listed = [*(run.folder / PHONE).glob("*.json"), gone]
+    monkeypatch.setattr(Path, "glob", lambda *_: listed)
+    assert [found.phone for found in benchmarks_of(run)] == ["phone"]
 
 
 def test_a_text_about_another_variant_is_refused(tmp_path: Path) -> None:
