@@ -68,8 +68,8 @@ class Evaluation:
 
     def first_answers(self, column: str) -> IntArray:
         """The class that a column answers, shape (pictures,), or `metrics.NO_ANSWER`."""
-        found: IntArray = metrics.top_k(self.outputs(column).answers, 1)[:, 0]
-        return found
+        first: IntArray = metrics.top_k(self.outputs(column).answers, 1)[:, 0]
+        return first
 
     def label(self, index: int) -> str:
         """Name of a class."""

@@ -249,7 +249,7 @@ def compare(
     _require_one_name_a_row(pictures, reference)
     truth = None if labels is None or bool(np.all(labels == NO_LABEL)) else labels
     normalized = probability_sides(logits, added, normalizing)
-    own = Outputs(reference, reference_name in normalized)
+    expected = Outputs(reference, reference_name in normalized)
     variants = tuple(
         compare_variant(
             name,
@@ -258,7 +258,7 @@ def compare(
             pictures,
             truth,
             probabilities=name in normalized,
-            reference_probabilities=own.probabilities,
+            reference_probabilities=expected.probabilities,
         )
         for name, side in logits.items()
         if name != reference_name
@@ -270,8 +270,8 @@ def compare(
         variants=variants,
         reference_accuracy=None
         if truth is None
-        else accuracy(own.answers, truth, probabilities=own.probabilities),
-        probabilities=own.probabilities,
+        else accuracy(expected.answers, truth, probabilities=expected.probabilities),
+        probabilities=expected.probabilities,
         random_weights=random_weights,
         demo_calibration=demo_calibration,
         sizes=dict(sizes or {}),
@@ -279,7 +279,7 @@ def compare(
         latency=latency,
         notes=(
             *notes,
-            *findings_elsewhere(variants, own, reference_name, frozenset(added)),
+            *findings_elsewhere(variants, expected, reference_name, frozenset(added)),
             *_findings(logits, random_weights, demo_calibration, truth is not labels),
         ),
         reference_non_finite=int((~metrics.finite_rows(reference)).sum()),

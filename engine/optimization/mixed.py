@@ -122,7 +122,7 @@ class MixedModels:
     def point(self, layers: int) -> MixedPoint:
         """What the model with the first so many layers in float32 gives."""
         model = self.model(layers)
-        (found,) = compare(
+        (measured,) = compare(
             run="",
             reference_name="float32",
             logits={"float32": self._exact, "mixed": self._answers(model)},
@@ -132,9 +132,9 @@ class MixedModels:
             layers=layers,
             kept=tuple(self._described(layer) for layer in self._layers[:layers]),
             bytes=len(model),
-            rms=found.logit_rms,
-            kl=found.kl,
-            agreement=found.top1_agreement,
+            rms=measured.logit_rms,
+            kl=measured.kl,
+            agreement=measured.top1_agreement,
         )
 
     def _described(self, layer: int) -> FloatLayer:

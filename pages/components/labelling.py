@@ -78,8 +78,8 @@ def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:
             read = None if table is None else labels_from_csv(table, names, classes)
             return Labels(read, False)
         if source == FOLDERS:
-            known = answer_names(run.manifest.labels)
-            return Labels(labels_from_folders(names, known, classes), False)
+            answers = answer_names(run.manifest.labels)
+            return Labels(labels_from_folders(names, answers, classes), False)
         return Labels(own_labels(run, pictures), True)
 
 
