@@ -25,7 +25,7 @@ _HELP = {
     "lost": "Pictures that the reference gets right and this model does not.",
     "won": "Pictures that this model gets right and the reference does not.",
     "McNemar p": "How likely chance alone makes lost and won this unequal; below 0.05 it is said "
-    "to be a difference.",
+    "to be a difference. Of twenty models without one, one is expected below 0.05.",
     "calibration error": "Mean distance between how sure the model is and how often it is right.",
 }
 
