@@ -15,6 +15,7 @@ import pytest
 import engine
 from engine.cli.main import main
 from engine.converters.artifact import artifact_of
+from engine.converters.recipes import recipe_named
 from engine.deployment.metadata import read_metadata
 from engine.errors import OptionError
 from engine.images import picture_at, pictures_in
@@ -76,6 +77,30 @@ def test_a_softmax_file_beside_logits_shows_its_own_share(tmp_path: Path, photos
     assert shown.stdout.split()[0] == f"{share:.1%}"
     checked = subprocess.run(words, capture_output=True, text=True, check=False)
     assert "PASSED" in checked.stdout
+
+
+@pytest.mark.parametrize("variant", ["int8_mixed(rms=0.0467)", "int8(range=mse,count=8)"])
+def test_a_variant_with_brackets_has_a_kit_that_checks_itself(
+    tmp_path: Path, photos: Path, variant: str
+) -> None:
+    run = tiny_run(tmp_path / "run")
+    card = replace(run.artifact("int8"), variant=variant)
+    recipes = (*run.manifest.recipes[:1], recipe_named(variant))
+    artifacts = (run.artifact("float32"), card)
+    manifest = replace(run.manifest, artifacts=artifacts, recipes=recipes)
+    (run.folder / FILE_NAME).write_bytes(manifest.to_json())
+    made = engine.deploy(run.folder, variant, photos, out=tmp_path / "kit.zip")
+    kit = unpacked(made.file, tmp_path / "kit")
+    words = [sys.executable, str(kit / "run_model.py")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert "PASSED: golden set of 5 pictures" in done.stdout
+    lines = [
+        line[4:]
+        for line in (kit / "MODEL_CARD.md").read_text().splitlines()
+        if line.startswith("    ")
+    ]
+    assert f"adb push benchmark_model {made.model} /data/local/tmp/" in lines
+    subprocess.run(["bash", "-n"], input="\n".join(lines), text=True, check=True)
 
 
 @pytest.mark.parametrize(
