@@ -125,7 +125,7 @@ def _put(run: Path, added: AddedFile, file: Path) -> None:
     # Others may have added one of this name while the file was tried.
     old = _named_alike(Run.open(run), name)
     if old is not None:
-        _drop(run, old.variant)
+        _drop(run, old)
     os.replace(file, run / added.artifact.file)
     note = msgspec.json.format(msgspec.json.encode(added), indent=2)
     write_kept(run / ALSO / f"{name}.json", note)
@@ -159,14 +159,16 @@ def remove_file(run: Run, name: str) -> Run:
             todo="Name one of these; variants made here stay.",
         )
     with told_of_the_disk(f"Removing {name}"), alone_in(run.folder / ALSO):
-        _drop(run.folder, name)
+        card = _named_alike(Run.open(run.folder), name)
+        if card is not None:
+            _drop(run.folder, card)
     return Run.open(run.folder)
 
 
-def _drop(run: Path, name: str) -> None:
-    drop_kept(run / ALSO / f"{name}.json")
-    (run / ALSO / f"{name}.tflite").unlink(missing_ok=True)
-    drop_timings(run, name)
+def _drop(run: Path, card: Artifact) -> None:
+    drop_kept(run / ALSO / f"{card.variant}.json")
+    (run / card.file).unlink(missing_ok=True)
+    drop_timings(run, card.variant)
 
 
 def _check_head(name: str, file: Path) -> None:

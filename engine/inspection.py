@@ -52,7 +52,9 @@ def inspected(request: InspectRequest) -> Artifact:
     layout = _check_edges(stage, card, manifest.preprocess, manifest.model.classes)
     found = _tried(stage, TfliteRunner(file, layout=layout), manifest.preprocess)
     _demand_classes(stage, found, (found,), manifest.model.classes)
-    return replace(card, file=f"{ALSO}/{request.name}.tflite", layout=layout)
+    # By its content: whoever still has the card of a file that was replaced must not read this one.
+    file = f"{ALSO}/{request.name}-{card.sha256[:12]}.tflite"
+    return replace(card, file=file, layout=layout)
 
 
 def _limit_memory() -> None:

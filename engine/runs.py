@@ -9,7 +9,7 @@
     RUN/work/                  SavedModel and check logits, so that a variant can be added
     RUN/logits/<pictures>/     stored answers, one array a column
     RUN/latency/               stored timings
-    RUN/also/                  files from elsewhere: NAME.tflite, and NAME.json, written last
+    RUN/also/                  files from elsewhere: NAME-DIGEST.tflite, and NAME.json, the last
     RUN/layers/                stored layer errors, one file a variant and set of pictures
     RUN/improved/              what the optimizing pass did, layer by layer
     RUN/labels/                right answers that a person gave by clicking

@@ -17,7 +17,7 @@ import engine
 from engine import added, service
 from engine.added import add_file, check_name, name_for, remove_file
 from engine.cli.main import main
-from engine.errors import FileError, OptionError
+from engine.errors import FileError, OptionError, RunError
 from engine.images import pictures_in
 from engine.runs import ALSO, Run
 from engine.timings import stored_latency
@@ -173,6 +173,19 @@ def test_the_same_file_again_changes_nothing_and_another_takes_its_place(
     timed = stored_latency(second)
     assert timed is not None
     assert [entry.variant for entry in timed.entries] == ["float32"]
+
+
+def test_who_has_the_card_of_a_replaced_file_does_no_harm_to_the_new_one(
+    run: Run, tmp_path: Path
+) -> None:
+    first = add_file(run, "theirs", reshape_file(tmp_path / "a.tflite", NHWC), HOST)
+    file = reshape_file(tmp_path / "b.tflite", NHWC, dtype="int8", scale=STEP)
+    second = add_file(run, "theirs", file, HOST)
+    with pytest.raises(RunError, match="no such file"):
+        first.file("theirs")
+    assert second.file("theirs").read_bytes() == file.read_bytes()
+    assert second.damaged(again=True) == ()
+    assert not (run.folder / "damaged").exists()
 
 
 def test_removing(run: Run, tmp_path: Path) -> None:
