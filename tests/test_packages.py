@@ -13,7 +13,10 @@ import pytest
 
 from engine import packages, pipeline, sandbox
 from engine.cli.main import main
+from engine.errors import PackageError
+from engine.jobs import Job
 from engine.packages import PACKAGES
+from engine.warm_worker import WarmWorker
 from engine.worker import ErrorMessage, TaskMessage, answer
 from tests.test_imports import files, imported
 
@@ -81,7 +84,7 @@ def test_each_package_taken_away_is_named_before_a_worker_starts(
     assert not out.exists()
 
 
-@pytest.mark.parametrize("module", ["onnx_tf", "numpy", "click"])
+@pytest.mark.parametrize("module", sorted(PACKAGES))
 def test_a_real_command_ends_with_a_sentence(module: str, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(HIDE.format(module=module))
     command = [sys.executable, "-m", "engine", "convert", "--out", str(tmp_path / "run")]
@@ -98,6 +101,22 @@ def test_a_real_command_ends_with_a_sentence(module: str, tmp_path: Path) -> Non
     (line,) = ended.stderr.splitlines()
     assert f"without {PACKAGES[module]};" in line
     assert not (tmp_path / "run").exists()
+
+
+def test_a_job_of_the_dashboard_ends_with_the_sentence(
+    own_warm_worker: WarmWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = packages.find_spec
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == "torch" else real(name))
+
+    def work(job: Job[None]) -> None:
+        with job.worker():
+            raise AssertionError("a worker was started")
+
+    job = Job("Converting", work).start()
+    assert job.wait(60)
+    assert isinstance(job.error, PackageError)
+    assert job.error.got == "a Python environment without torch"
 
 
 def test_a_package_that_another_one_needs_is_named_by_the_worker(
