@@ -16,6 +16,7 @@ import msgspec
 from engine.checksums import FileRecord, intact, records_under
 from engine.converters.recipes import FLOAT32
 from engine.disk import write_whole
+from engine.images import digest_of, pictures_in
 from engine.manifest import FILE_NAME
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertRequest
@@ -78,7 +79,10 @@ def wanted_digest(request: ConvertRequest, key: str, calibration: str, base: Pat
         base: The run that variants are added to, or None.
     """
     state = None if base is None else (base / FILE_NAME).read_bytes()
-    parts = (key, calibration, request.calibration.count, request.calibration.seed, state)
+    choice = request.calibration
+    # Recipes with a count or seed of their own take other pictures of the same folder.
+    pool = None if choice.folder is None else digest_of(pictures_in(Path(choice.folder)))
+    parts = (key, calibration, choice.count, choice.seed, pool, state)
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from engine import jobs
 from engine.errors import WorkerDied
@@ -89,6 +90,16 @@ def test_what_the_files_depend_on(tmp_path: Path) -> None:
     assert len(digests) == 5
     other = replace(request, variants=("int8",))
     assert wanted_digest(other, "key", "pictures", None) in digests
+
+
+def test_every_picture_of_the_folder_counts_since_recipes_choose_among_them(photos: Path) -> None:
+    request = ConvertRequest(
+        variants=("int8(count=4)",), calibration=CalibrationChoice(folder=str(photos), count=1)
+    )
+    before = wanted_digest(request, "key", "pictures", None)
+    assert wanted_digest(request, "key", "pictures", None) == before
+    Image.new("RGB", (2, 2)).save(photos / "photo_4.png")
+    assert wanted_digest(request, "key", "pictures", None) != before
 
 
 class Killing(Foreground):
