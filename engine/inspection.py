@@ -53,8 +53,8 @@ def inspected(request: InspectRequest) -> Artifact:
     found = _tried(stage, TfliteRunner(file, layout=layout), manifest.preprocess)
     _demand_classes(stage, found, (found,), manifest.model.classes)
     # By its content: whoever still has the card of a file that was replaced must not read this one.
-    file = f"{ALSO}/{request.name}-{card.sha256[:12]}.tflite"
-    return replace(card, file=file, layout=layout)
+    place = f"{ALSO}/{request.name}-{card.sha256[:12]}.tflite"
+    return replace(card, file=place, layout=layout)
 
 
 def _limit_memory() -> None:
