@@ -13,7 +13,7 @@ from engine.converters.recipes import RECIPES
 from engine.errors import EngineError
 from engine.file_kinds import demand_onnx
 from engine.glossary import meaning
-from engine.limits import models_note
+from engine.limits import LIMITS, models_note
 from engine.networks.checkpoint_contents import demand_checkpoint_kind
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
@@ -28,6 +28,7 @@ from pages.components.page_end import page_on_show
 from pages.components.problems import plain, show_problem, told
 from pages.components.sharing import shared
 from pages.components.uploaded_pictures import uploaded_pictures
+from pages.components.uploader import dropped_files
 
 CATALOGUE, ONNX = "From the catalogue", "My ONNX file"
 TRAINED, CHECKPOINT, RANDOM = "Trained", "My checkpoint", "Random"
@@ -153,7 +154,11 @@ def _wait_for_catalogue(page: str) -> None:
 
 
 def _upload(
-    label: str, *endings: str, help_: str, demand: Callable[[Path], object] | None = None
+    label: str,
+    *endings: str,
+    help_: str,
+    most: int = LIMITS.upload_bytes,
+    demand: Callable[[Path], object] | None = None,
 ) -> str | None:
     """Show a place for one file, and keep what is dropped there.
 
@@ -161,12 +166,14 @@ def _upload(
         label: Of the widget.
         endings: Of the files that are taken.
         help_: What the file is.
+        most: Bytes that are taken.
         demand: Raises where the file can be nothing of use.
 
     Returns:
         Its path; None until there is one that can be used.
     """
-    file = st.file_uploader(label, type=list(endings), help=help_, key=f"upload_{label}")
+    files = dropped_files(label, endings, key=f"upload_{label}", most=most, help=help_)
+    file = next(iter(files), None)
     if file is not None:
         try:
             uploaded = session.keep_upload(file.name, file.getvalue())
@@ -188,7 +195,12 @@ def _upload(
 def _labels() -> str | None:
     with st.expander("Class names", icon=":material/label:"):
         st.caption("ImageNet's for 1,000 classes unless you give others.")
-        return _upload("Class names", "txt", help_="One a line, in the order of the outputs.")
+        return _upload(
+            "Class names",
+            "txt",
+            help_="One a line, in the order of the outputs.",
+            most=LIMITS.text_bytes,
+        )
 
 
 def _calibration() -> CalibrationChoice | None:

@@ -35,6 +35,7 @@ from pages.components.job_button import job_button
 from pages.components.overview import choice_on_show
 from pages.components.page_end import end_page
 from pages.components.problems import plain, show_problem, told
+from pages.components.uploader import dropped_files
 from pages.components.variant_pills import first_shown, show_pills
 
 JOB = "deploy"
@@ -167,14 +168,16 @@ def show_phone(run: Run, variant: str, model: str) -> None:
 
 
 def _bring(run: Run, variant: str) -> None:
-    file = st.file_uploader(
+    files = dropped_files(
         "Output of benchmark_model",
-        type=["txt", "log"],
+        ["txt", "log"],
         key="phone_file",
+        most=LARGEST_BYTES,
         label_visibility="collapsed",
     )
-    if file is None:
+    if not files:
         return
+    file = files[0]
     if file.size > LARGEST_BYTES:
         st.warning(f"{plain(file.name)} is larger than the tool's output ever is.")
         return

@@ -8,13 +8,14 @@ from engine import formats, sandbox
 from engine.added import add_file, name_for, remove_file
 from engine.errors import OptionError
 from engine.jobs import Job
-from engine.limits import models_note
+from engine.limits import LIMITS, models_note
 from engine.palette import marker_image
 from engine.routes.litert_torch import add_litert_torch, check_route
 from engine.runs import Run
 from pages.components import jobs, session
 from pages.components.problems import html, plain, told
 from pages.components.sharing import shared
+from pages.components.uploader import dropped_files
 
 JOB = "also"
 
@@ -41,8 +42,9 @@ def show_files_from_elsewhere(run: Run) -> None:
             "page. It gets the pictures as this run prepares them. "
             f"{models_note()} {sandbox.note()}"
         )
-        file = st.file_uploader("TFLite file", type="tflite", key="also_file")
-        if file is not None:
+        files = dropped_files("TFLite file", ["tflite"], key="also_file", most=LIMITS.upload_bytes)
+        if files:
+            file = files[0]
             name = st.text_input("Name", name_for(file.name), key=f"also_name_{file.file_id}")
             if st.button("Add to the comparison", disabled=busy, icon=":material/add:"):
                 with told():

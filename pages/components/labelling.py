@@ -11,6 +11,7 @@ from PIL import Image
 
 from engine.comparison import metrics
 from engine.images import Picture, RgbPicture
+from engine.limits import LIMITS
 from engine.networks.labels import answer_count, answer_names, unique_labels
 from engine.own_labels import give_label, labels_table, own_labels
 from engine.picture_labels import UNLABELLED, labels_from_csv, labels_from_folders
@@ -20,6 +21,7 @@ from engine.types import IntArray
 from pages.components import session
 from pages.components.evaluation import Evaluation
 from pages.components.problems import plain, show_kept_problem, told, told_afterwards
+from pages.components.uploader import dropped_files
 
 SAMPLES, TABLE, FOLDERS, CLICKS = "The samples' own", "A table (CSV)", "Folder names", "By clicking"
 PAGE_SIZE = 6
@@ -84,10 +86,13 @@ def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:
 
 
 def _uploaded_table() -> Path | None:
-    file = st.file_uploader(
-        "A table with the columns filename,class_index", type="csv", key="labels_table"
+    files = dropped_files(
+        "A table with the columns filename,class_index",
+        ["csv"],
+        key="labels_table",
+        most=LIMITS.text_bytes,
     )
-    if file is not None:
+    for file in files:
         st.session_state[_TABLE] = session.keep_upload(file.name, file.getvalue()).path
     kept: Path | None = st.session_state.get(_TABLE)
     return kept

@@ -10,11 +10,12 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.errors import PictureError
 from engine.images import PICTURE_SUFFIXES, Picture, described_picture
-from engine.limits import pictures_note
+from engine.limits import LIMITS, pictures_note
 from engine.picture_zips import is_zip, zipped_pictures
 from pages.components import session
 from pages.components.paste import pasted_files
 from pages.components.problems import plain
+from pages.components.uploader import dropped_files
 
 _MOST_WARNINGS = 5
 _SEEN, _CAPTURED, _EMPTIED = "qlab_seen_uploads", "qlab_captured", "qlab_captured_emptied"
@@ -42,11 +43,12 @@ def uploaded_pictures(label: str, key: str) -> tuple[Picture, ...]:
     Raises:
         StorageError: The disk refuses one.
     """
-    files = st.file_uploader(
+    files = dropped_files(
         label,
-        type=[*sorted(ending[1:] for ending in PICTURE_SUFFIXES), "zip"],
-        accept_multiple_files=True,
+        [*sorted(ending[1:] for ending in PICTURE_SUFFIXES), "zip"],
         key=key,
+        most=LIMITS.upload_bytes,
+        several=True,
     )
     st.caption(pictures_note())
     found = [_found(file) for file in files]

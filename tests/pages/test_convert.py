@@ -103,6 +103,18 @@ def test_an_attempt_that_failed_is_not_shown_beside_the_next(
     assert errors(with_own_file(qlab_owner="me")) == "", "nor does another tab find it"
 
 
+@pytest.mark.usefixtures("run")
+def test_each_place_for_files_has_the_limit_of_its_kind() -> None:
+    test = with_own_file(convert_calibration="My pictures")
+    limits = {uploader.label: uploader.proto.max_upload_size_mb for uploader in test.file_uploader}
+    assert limits == {"ONNX file": 600, "Class names": 4, "Pictures": 600, "TFLite file": 600}
+    assert [
+        path.name
+        for path in (ROOT / "pages").rglob("*.py")
+        if "st.file_uploader" in path.read_text(encoding="utf-8")
+    ] == ["uploader.py"]
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with chromium() as found:
@@ -134,6 +146,9 @@ def in_a_browser(test: object) -> object:
 @in_a_browser
 def test_what_went_wrong_is_in_view(page: Page, run: Run, tmp_path: Path) -> None:
     page.get_by_role("radio", name="My ONNX file").click()
+    expect(page.get_by_text("4MB per file")).to_have_count(1)
+    for rounded in page.get_by_text("1GB per file").all():
+        expect(rounded).to_be_hidden()
     notes, three = tmp_path / "notes.onnx", tmp_path / "three.txt"
     notes.write_text("These are my notes.\n" * 9)
     three.write_text("a\nb\nc\n")
