@@ -19,7 +19,7 @@ page = st.navigation(
     [st.Page(known.file, title=known.title, icon=f":material/{known.icon}:") for known in CHAPTERS]
 )
 st.set_page_config(page_title=f"{page.title} · Quantization Lab")
-show_frame()
+show_frame(page.title)
 show_demo()
 with chapter(page.title):
     demand_run_of_link()

@@ -12,9 +12,24 @@ from pages.components.page_end import end_page
 from pages.components.preloading import preload_scripts
 from pages.components.problems import plain
 
+_CLOSE_ON_PHONES = """
+<script>
+/* {place} */
+if (window.qlabPlace && window.innerWidth < 768) {{
+  document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
+}}
+window.qlabPlace = true;
+</script>
+"""
+"""Streamlit leaves the sidebar open, over the page, when a page or a run is chosen in it."""
 
-def show_frame() -> None:
-    """Show the sidebar."""
+
+def show_frame(page: str) -> None:
+    """Show the sidebar.
+
+    Args:
+        page: Title of the page.
+    """
     UPKEEP.begin()
     session.keep_alive()
     read_address()
@@ -24,6 +39,9 @@ def show_frame() -> None:
     with st.sidebar:
         preload_scripts()
         _choose_run(run)
+        # The browser runs a script once: the page and the run make another of it.
+        place = hash((page, None if run is None else run.folder))
+        st.html(_CLOSE_ON_PHONES.format(place=place), unsafe_allow_javascript=True)
         if run is None:
             return
         _choose_reference(run)
