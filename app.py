@@ -5,6 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from pages.components.demo import show_demo
+from pages.components.first_start import wait_for_first_run
 from pages.components.frame import demand_run_of_link, show_frame
 from pages.components.sharing import demand_let_in
 from pages.components.story import CHAPTERS, chapter
@@ -23,4 +24,5 @@ show_frame(page.title)
 show_demo()
 with chapter(page.title):
     demand_run_of_link()
+    wait_for_first_run(page.title)
     page.run()

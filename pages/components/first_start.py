@@ -12,7 +12,7 @@ from engine.first_run import BASE, first_comparison, with_optimized
 from engine.improvement import improved_name
 from engine.jobs import Job
 from engine.runs import Run
-from pages.components import jobs
+from pages.components import jobs, session
 from pages.components.page_end import end_page
 
 JOB, OPTIMIZED_JOB = "first", "first_optimized"
@@ -59,6 +59,16 @@ def show_making() -> NoReturn:
     end_page()
 
 
+def wait_for_first_run(page: str) -> None:
+    """Show how far the first comparison is, while it works, on a page that needs a run.
+
+    Args:
+        page: Title of the page; on Convert a person may go on meanwhile.
+    """
+    if page != "Convert" and under_way() and session.current_run() is None:
+        show_making()
+
+
 def under_way() -> bool:
     """Whether the first comparison is being made now."""
     first = _mine().first
@@ -77,3 +87,4 @@ def show_optimizing(run: Run) -> None:
     if started.optimized is not None and started.optimized.active:
         st.session_state[jobs.PREFIX + OPTIMIZED_JOB] = started.optimized
         jobs.show(OPTIMIZED_JOB)
+        st.caption("One more variant is being made: what this page advises may change with it.")

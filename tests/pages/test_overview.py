@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,29 @@ def test_a_fresh_installation_makes_its_first_comparison(
     other = settled(opened(PAGE))
     assert made == ["first", "optimized"], "another browser finds the work done"
     assert not other.exception
+
+
+def test_the_first_comparison_is_shown_on_every_page_while_it_works(
+    own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    def first(host: service.Host) -> Run:
+        release.wait(120)
+        return completed(tiny_run(own_store / "runs" / "tiny"), host)
+
+    monkeypatch.setattr("pages.components.first_start.first_comparison", first)
+    monkeypatch.setattr("pages.components.first_start.with_optimized", lambda run, host: run)
+    titles = {}
+    for stem in ("overview", "layers", "deploy", "logit_differences", "convert"):
+        test = dashboard_test()
+        test.switch_page(f"pages/dashboard/{stem}.py").run()
+        assert not test.exception
+        titles[stem] = test.title[0].value
+    release.set()
+    assert titles.pop("convert").startswith("Convert a classifier")
+    assert set(titles.values()) == {"Making the first comparison"}
+    assert settled(opened(PAGE)).title[0].value.startswith("On these 13 pictures, ")
 
 
 def test_a_link_shows_the_same_view(own_store: Path) -> None:
