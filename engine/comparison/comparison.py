@@ -39,8 +39,8 @@ RANDOM_WEIGHTS_NOTE = (
     "model."
 )
 DEMO_CALIBRATION_NOTE = (
-    "Calibrated on crops of the sample images (demo calibration): give pictures of your own for "
-    "figures that count."
+    "Calibrated on crops of the sample images (demo calibration): convert with calibration "
+    "pictures of your own for figures that count."
 )
 NO_LABELS_NOTE = "None of the pictures has a label, so there is no accuracy."
 ONE_CLASS_NOTE = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.runs import Run
 from engine.upkeep import UPKEEP
 from pages.components import session
@@ -59,8 +60,9 @@ def show_marks(run: Run) -> None:
         st.badge("Random weights", icon=":material/casino:", color="red")
         st.caption("Size and latency only: agreement and accuracy mean nothing.")
     if calibration is not None and calibration.demo:
-        st.badge("Demo calibration", icon=":material/info:", color="orange")
-        st.caption("Calibrated on crops of the sample images.")
+        st.badge(
+            "Demo calibration", icon=":material/info:", color="orange", help=DEMO_CALIBRATION_NOTE
+        )
 
 
 def _choose_run(run: Run | None) -> None:

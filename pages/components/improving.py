@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 
 import pandas as pd
 import streamlit as st
 
 from engine import formats, plots, service
+from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.errors import EngineError
 from engine.images import Picture
 from engine.improvement import (
@@ -30,6 +32,7 @@ from engine.types import Flip, VariantComparison
 from engine.under_way import UnderWay, noted
 from pages.components import session
 from pages.components.evaluation import Evaluation
+from pages.components.evaluation import show_notes as show_comparison_notes
 from pages.components.figures import show_described_figure
 from pages.components.gallery import show_gallery
 from pages.components.job_button import job_button
@@ -115,21 +118,34 @@ def show_before_after(before: VariantComparison, after: VariantComparison) -> No
         )
 
 
-def show_overlap(run: Run, evaluation: Evaluation) -> None:
-    """Say whether these pictures were used for calibration."""
+def show_notes(run: Run, evaluation: Evaluation) -> None:
+    """Show what a reader of the figures has to know; of two notes on calibration the nearer one."""
+    overlap = _show_overlap(run, evaluation)
+    comparison = evaluation.comparison
+    notes = [note for note in comparison.notes if not overlap or note != DEMO_CALIBRATION_NOTE]
+    show_comparison_notes(replace(comparison, notes=tuple(notes)))
+
+
+def _show_overlap(run: Run, evaluation: Evaluation) -> bool:
+    """Say whether these pictures were used for calibration.
+
+    Returns:
+        Whether at least one was.
+    """
     try:
         known = calibration_digests(run)
     except EngineError as error:
         st.warning(
             f"Not known: whether these pictures were used for calibration ({plain(error.got)})."
         )
-        return
+        return False
     shared = sum(picture.sha256 in known for picture in evaluation.pictures)
     note = overlap_note(shared, len(evaluation.pictures))
     if shared:
         st.warning(note, icon=":material/info:")
     else:
         st.caption(note)
+    return bool(shared)
 
 
 def show_flips(evaluation: Evaluation, before: VariantComparison, after: VariantComparison) -> None:

@@ -5,7 +5,7 @@ import streamlit as st
 from engine.improvement import improved_name
 from engine.improvement_sentences import improvement_headline
 from pages.components import improving, mixing
-from pages.components.evaluation import evaluation_or_wait, show_notes
+from pages.components.evaluation import evaluation_or_wait
 from pages.components.page_end import end_page
 from pages.components.picture_source import choose_pictures_in_expander
 from pages.components.problems import no_run_yet, plain, told
@@ -32,9 +32,8 @@ evaluation = evaluation_or_wait()
 sides = {side.variant: side for side in evaluation.comparison.variants}
 before, after = sides[variant], sides[better]
 headline.title(plain(improvement_headline(before, after)))
-improving.show_overlap(run, evaluation)
 improving.show_before_after(before, after)
-show_notes(evaluation.comparison)
+improving.show_notes(run, evaluation)
 with st.container(border=True):
     st.header("Answers won back, and newly lost")
     improving.show_flips(evaluation, before, after)
