@@ -15,6 +15,7 @@ from engine.types import Flip
 from pages.components import address, jobs
 from pages.components.evaluation import Evaluation
 from pages.components.figures import show_described_figure
+from pages.components.one_picture import link_to_logits
 from pages.components.problems import plain
 
 JOB = "flip_layers"
@@ -90,11 +91,7 @@ def _explain(evaluation: Evaluation, variant: str, flip: Flip) -> None:
             _show_logits(evaluation, variant, flip, headline)
         with right:
             _show_layers(evaluation, variant, flip)
-        st.page_link(
-            "pages/dashboard/logit_differences.py",
-            label="All variants' logits of this picture",
-            icon=":material/scatter_plot:",
-        )
+        link_to_logits(evaluation, flip.index, "All variants' logits of this picture")
 
 
 def _show_logits(evaluation: Evaluation, variant: str, flip: Flip, headline: str) -> None:

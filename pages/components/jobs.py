@@ -14,6 +14,7 @@ from engine.jobs import Job
 from pages.components import session
 from pages.components.page_end import page_on_show
 from pages.components.problems import plain, show_problem
+from pages.components.scrolling import scroll_to
 
 Result = TypeVar("Result")
 PREFIX = "qlab_job_"
@@ -97,7 +98,8 @@ def show(key: str, *, every: float = LOOKED_AT_EVERY) -> Job[object] | None:
         return job
     with st.container(key=f"job_{key}"):
         _show_unfinished(key, job, every)
-        st.html(_into_view(key, job), unsafe_allow_javascript=True)
+        # The button that started it may be at the lower edge of the window.
+        scroll_to(f"job_{key}", (id(job), job.active))
     return None
 
 
@@ -110,19 +112,6 @@ def _show_unfinished(key: str, job: Job[object], every: float) -> None:
         )
     else:
         st.fragment(_live, run_every=every)(key, page_on_show())
-
-
-def _into_view(key: str, job: Job[object]) -> str:
-    """A script that scrolls to a job when it starts and when it ends.
-
-    The button that started it may be at the lower edge of the window. The browser runs a script
-    once, so each needs a text of its own.
-    """
-    return (
-        f"<script>/* {id(job)} {job.active} */ setTimeout(() => "
-        f"document.querySelector('.st-key-job_{key}')?.scrollIntoView({{block: 'nearest'}}), 100)"
-        "</script>"
-    )
 
 
 def see_through(

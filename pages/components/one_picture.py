@@ -12,6 +12,25 @@ from pages.components import address
 from pages.components.evaluation import Evaluation
 from pages.components.figures import show_described_figure
 from pages.components.problems import plain
+from pages.components.scrolling import scroll_to
+
+_PLACE, _SHOWN_AT = "at", "picture"
+
+
+def link_to_logits(evaluation: Evaluation, row: int, label: str) -> None:
+    """Show a link to one picture's logits on the page Logits, where it comes into view.
+
+    Args:
+        evaluation: The answers.
+        row: Row of the picture in the logits.
+        label: Of the link.
+    """
+    st.page_link(
+        "pages/dashboard/logit_differences.py",
+        label=label,
+        icon=":material/scatter_plot:",
+        query_params={"picture": evaluation.comparison.pictures[row], _PLACE: _SHOWN_AT},
+    )
 
 
 def choose_picture(names: Sequence[str], rows: list[int], clicked: int | None) -> int:
@@ -46,8 +65,10 @@ def show_picture(evaluation: Evaluation, row: int) -> None:
         evaluation: The answers.
         row: Row of the picture in the logits.
     """
+    if st.query_params.pop(_PLACE, None) == _SHOWN_AT:
+        scroll_to("one_picture", row, block="start")
     comparison = evaluation.comparison
-    left, right = st.columns([1, 3], gap="medium")
+    left, right = st.container(key="one_picture").columns([1, 3], gap="medium")
     picture = evaluation.pictures[row]
     left.image(picture.decode(), caption=plain(picture.name), alt=picture.name, width="stretch")
     columns = (comparison.reference, *(variant.variant for variant in comparison.variants))

@@ -18,6 +18,7 @@ from pages.components import session
 from pages.components.comparison_table import show_columns
 from pages.components.evaluation import compared
 from pages.components.flips import explain_flips
+from pages.components.one_picture import link_to_logits
 from pages.components.problems import html, plain
 from pages.components.story import NEED
 
@@ -85,7 +86,7 @@ def show_weakest(evaluation: Evaluation, about: Candidate) -> None:
         f'{_STYLE}<div class="o-weak"><img class="o-photo" src="{card.thumbnail}" '
         f'alt="{html(card.name)}"><div><b>{html(card.name)}</b><ul>{rows}</ul></div></div>'
     )
-    st.page_link("pages/dashboard/logit_differences.py", label="See its logits")
+    link_to_logits(evaluation, row, "See its logits")
     explain_flips(evaluation, row, key="weakest")
 
 

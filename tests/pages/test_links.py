@@ -47,3 +47,18 @@ def test_variant_and_picture_are_in_the_address(page: Page) -> None:
     chosen(page, "int8")
     expect(picture).to_have_value(PICTURE)
     expect(page).to_have_url(re.compile(f"variant=int8&picture={PICTURE}"))
+
+
+def test_a_link_to_a_picture_opens_with_it_in_view(page: Page) -> None:
+    wait_until_settled(page)
+    go_to(page, "Overview")
+    weakest = page.locator(".o-weak b").first
+    expect(weakest).to_be_visible()
+    name = weakest.inner_text()
+    wait_until_settled(page)
+    page.get_by_role("link", name="See its logits").click()
+    expect(page.get_by_role("combobox", name="Picture")).to_have_value(name)
+    expect(page.locator(".st-key-one_picture img")).to_be_in_viewport()
+    wait_until_settled(page)
+    expect(page.locator(".st-key-one_picture img")).to_be_in_viewport()
+    expect(page).to_have_url(re.compile(r"^(?!.*[?&]at=)"))
