@@ -39,6 +39,17 @@ def accuracy_headline(comparison: Comparison, variant: str) -> str:
     return f"{shares}: too little to tell from chance"
 
 
+def labelling_headline(labelled: int, needed: int) -> str:
+    """How far labelling is, while there are too few labels for figures.
+
+    Args:
+        labelled: Pictures with a label.
+        needed: Labels from which on figures are shown.
+    """
+    pictures = "1 picture" if labelled == 1 else f"{labelled} pictures"
+    return f"{pictures} labelled: figures are shown from {needed} on"
+
+
 def mcnemar_sentence(found: Accuracy) -> str:
     """What McNemar's test counted."""
     if found.lost is None or found.won is None or found.mcnemar_p is None:

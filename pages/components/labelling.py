@@ -28,6 +28,7 @@ PAGE_SIZE = 6
 _TABLE = "qlab_labels_table"
 _SAMPLE_CLASSES = 1000
 _CANDIDATES = 5
+_CLICKS_NEEDED = 10
 _PIXELS = 480
 
 
@@ -45,9 +46,18 @@ class Labels:
     clicked: bool
 
     @property
-    def some(self) -> bool:
-        """Whether at least one picture has a right answer."""
-        return self.indices is not None and bool((self.indices != UNLABELLED).any())
+    def count(self) -> int:
+        """Pictures that have a right answer."""
+        return 0 if self.indices is None else int((self.indices != UNLABELLED).sum())
+
+    @property
+    def needed(self) -> int:
+        """Right answers from which on figures are shown: a few, where they are clicked one by one.
+
+        A percentage of one picture proves nothing, and every click would change it.
+        """
+        pictures = 0 if self.indices is None else len(self.indices)
+        return min(_CLICKS_NEEDED, pictures) if self.clicked else 1
 
 
 def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:

@@ -18,8 +18,16 @@ shown = choose_pictures_in_expander()
 evaluation = evaluation_or_wait()
 variant = accuracy.choose_variant(evaluation.comparison)
 labels = choose_labels(run, shown)
-if labels.indices is None or not labels.some:
+if labels.clicked and labels.indices is not None:
+    # Above the figures, whose arrival would move what a person is clicking on.
+    with st.container(border=True):
+        st.header("Click the right answer")
+        st.caption("Answers are kept in the run, by the content of the picture.")
+        show_clicking(evaluation, labels.indices)
+if labels.indices is None or not labels.count:
     headline.title(plain(accuracy_sentences.accuracy_headline(evaluation.comparison, variant)))
+elif labels.count < labels.needed:
+    headline.title(accuracy_sentences.labelling_headline(labels.count, labels.needed))
 else:
     comparison = accuracy.compared(evaluation, labels.indices)
     headline.title(plain(accuracy_sentences.accuracy_headline(comparison, variant)))
@@ -30,8 +38,3 @@ else:
         accuracy.show_table(comparison)
     with st.container(border=True):
         accuracy.show_classes(run, accuracy.accuracies(comparison)[variant], variant)
-if labels.clicked and labels.indices is not None:
-    with st.container(border=True):
-        st.header("Click the right answer")
-        st.caption("Answers are kept in the run, by the content of the picture.")
-        show_clicking(evaluation, labels.indices)

@@ -10,6 +10,7 @@ import pytest
 from engine.images import pictures_in
 from engine.own_labels import give_label, own_labels
 from engine.runs import Run
+from engine.store import SAMPLE_IMAGES
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import tiny_run
 
@@ -37,7 +38,25 @@ def test_a_click_is_kept_and_counted(run: Run, photos: Path) -> None:
     assert not test.exception
     labels = own_labels(run, pictures)
     assert [index != -1 for index in labels] == [False, False, True, False, False]
-    assert "of 1 labelled picture, the original on 100.0 %" in test.title[0].value
+    assert test.title[0].value == "1 picture labelled: figures are shown from 5 on"
+    assert not test.dataframe
+    for picture in (pictures[0], *pictures[3:]):
+        give_label(run, picture, 0)
+    assert settled(test).title[0].value == "4 pictures labelled: figures are shown from 5 on"
+    give_label(run, pictures[1], 0)
+    assert "of 5 labelled pictures" in settled(test).title[0].value
+    headers = [header.value for header in test.header]
+    assert headers.index("Click the right answer") == 0, "the cards stay where they were"
+    assert "Every model, counted" in headers
+
+
+def test_ten_clicks_are_enough_for_figures(run: Run) -> None:
+    for picture in pictures_in(SAMPLE_IMAGES)[:9]:
+        give_label(run, picture, 0)
+    test = opened(PAGE)
+    assert test.title[0].value == "9 pictures labelled: figures are shown from 10 on"
+    give_label(run, pictures_in(SAMPLE_IMAGES)[9], 0)
+    assert "of 10 labelled pictures" in settled(test).title[0].value
 
 
 def test_figures_and_classes_are_shown(run: Run, photos: Path) -> None:
