@@ -7,17 +7,35 @@ import math
 from engine.types import Interval
 
 UNKNOWN = "–"
-_SMALL_RATIO = 0.095
+_KILOBYTES_BELOW = 100_000
+
+
+def decimal(value: float, places: int) -> str:
+    """Write a number with fixed places; with two significant digits where these would hide it.
+
+    Args:
+        value: Any finite number.
+        places: Digits behind the point.
+
+    Returns:
+        The number, such as ``0.26`` or ``0.0012`` where one or three places leave a digit or none.
+    """
+    hidden = 0 < abs(value) < 0.95 * 10 ** (1 - places)
+    return f"{value:.2g}" if hidden else f"{value:.{places}f}"
 
 
 def megabytes(size: float | None) -> str:
-    """Bytes as megabytes of 10^6."""
-    return UNKNOWN if size is None else f"{size / 1e6:.1f} MB"
+    """Bytes as megabytes of 10^6; as kilobytes of 10^3 below 0.1 MB."""
+    if size is None:
+        return UNKNOWN
+    if 0 < size < _KILOBYTES_BELOW:
+        return f"{decimal(size / 1e3, 1)} KB"
+    return f"{decimal(size / 1e6, 1)} MB"
 
 
 def milliseconds(value: float | None) -> str:
     """Milliseconds."""
-    return UNKNOWN if value is None else f"{value:.1f} ms"
+    return UNKNOWN if value is None else f"{decimal(value, 1)} ms"
 
 
 def seconds(value: float | None) -> str:
@@ -31,31 +49,54 @@ def times(ratio: float | None) -> str:
     """A ratio of which more is better, such as how much smaller or quicker."""
     if ratio is None:
         return UNKNOWN
-    return f"{ratio:.1f} ×" if ratio >= _SMALL_RATIO or ratio == 0 else f"{ratio:.2f} ×"
+    return f"{decimal(ratio, 1)} ×"
 
 
 def percent(share: float | None) -> str:
-    """A share of 0 to 1 in percent; 100 % only where nothing is missing."""
+    """A share of 0 to 1 in percent; 100 % only where nothing is missing, 0 % where nothing is."""
     if share is None or not math.isfinite(share):
         return UNKNOWN
     rounded = round(share * 100, 1)
     if rounded == 100 and share < 1:
         rounded = 99.9
+    if rounded == 0 and share > 0:
+        return f"{share * 100:.2g} %"
     return f"{rounded:.1f} %"
 
 
 def interval(value: Interval | None) -> str:
-    """A confidence interval of a share, in whole percent."""
+    """A confidence interval of a share: ``77 to 99 %``."""
     if value is None:
         return UNKNOWN
-    return f"{math.floor(value.low * 100)} to {math.ceil(value.high * 100)} %"
+    low, high = bounds(value)
+    return f"{low} to {high} %"
+
+
+def bounds(value: Interval) -> tuple[str, str]:
+    """Write the ends of a confidence interval of a share, in percent, rounded outwards.
+
+    Whole numbers, but one decimal where they would claim 0 or 100 % that the interval excludes.
+
+    Args:
+        value: Shares of 0 to 1.
+
+    Returns:
+        The lower and the upper end, without the unit.
+    """
+    low, high = math.floor(value.low * 100), math.ceil(value.high * 100)
+    if (low == 0 and value.low > 0) or (high == 100 and value.high < 1):
+        return (
+            f"{math.floor(value.low * 1000) / 10:.1f}",
+            f"{min(math.ceil(value.high * 1000) / 10, 99.9 if value.high < 1 else 100):.1f}",
+        )
+    return str(low), str(high)
 
 
 def logits(value: float | None) -> str:
     """A difference of logits."""
     if value is None or math.isnan(value):
         return "NaN" if value is not None else UNKNOWN
-    return f"{value:.3f}"
+    return decimal(value, 3)
 
 
 def small(value: float | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -102,7 +101,7 @@ def proof(choice: Choice) -> str:
     about = choice.about
     if about is None:
         return ""
-    low, high = math.floor(about.interval.low * 100), math.ceil(about.interval.high * 100)
+    low, high = formats.bounds(about.interval)
     verb = "proves" if about.pictures == 1 else "prove"
     much = "little" if about.pictures < _MANY else "this much"
     said = (

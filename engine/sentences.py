@@ -82,10 +82,11 @@ def evidence(interval: Interval, pictures: int) -> str:
     """
     subject = counted(pictures, "picture")
     verb = "proves" if pictures == 1 else "prove"
+    low, high = formats.bounds(interval)
     amount = f"{verb} little: b" if pictures < FEW_PICTURES else f"{verb} this much: b"
     return (
-        f"{subject} {amount}etween {math.floor(interval.low * 100)} % and "
-        f"{math.ceil(interval.high * 100)} % of all pictures would keep their answer under the "
+        f"{subject} {amount}etween {low} % and "
+        f"{high} % of all pictures would keep their answer under the "
         "weakest variant (95 % interval)."
     )
 

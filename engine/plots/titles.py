@@ -106,8 +106,8 @@ def margins(
         return said
     nearest = min(waiting, key=lambda row: float(kept[row]))
     return (
-        f"{said}; {pictures[nearest]} is nearest to it: of a margin of {reference[nearest]:.2f}, "
-        f"{kept[nearest]:.2f} is left"
+        f"{said}; {pictures[nearest]} is nearest to it: of a margin of "
+        f"{formats.decimal(reference[nearest], 2)}, {formats.decimal(kept[nearest], 2)} is left"
     )
 
 
