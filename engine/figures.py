@@ -49,6 +49,13 @@ def worst_rows(evaluation: Evaluation, most: int) -> list[int]:
     return [int(row) for row in order[:most]]
 
 
+def most_moved_rows(comparison: Comparison, most: int) -> list[int]:
+    """Rows of the pictures whose logits moved furthest under any variant, NaN and those first."""
+    moved = [np.nan_to_num(variant.picture_rms, nan=np.inf) for variant in comparison.variants]
+    furthest = np.max(moved, axis=0, initial=0.0)
+    return [int(row) for row in np.argsort(-furthest, kind="stable")[:most]]
+
+
 def difference_heatmap(evaluation: Evaluation, rows: Sequence[int]) -> go.Figure:
     """Pictures against variants: how far the logits moved."""
     comparison = evaluation.comparison

@@ -37,6 +37,21 @@ def test_the_worst_picture_comes_first(tmp_path: Path) -> None:
     assert list(heatmap.data[0].y) == ["picture_1.jpg", "picture_0.jpg"]
 
 
+def test_the_heat_map_begins_with_the_picture_that_its_headline_names(tmp_path: Path) -> None:
+    flipped = np.array([[3.0, 1.0, 0.0], [0.0, 1.7, 1.8], [1.0, 0.0, 4.9]], dtype=np.float32)
+    found = comparison({"int8": flipped, "float16": LOGITS})
+    assert [flip.index for flip in found.variants[0].flips] == [1]
+    rows = figures.most_moved_rows(found, 2)
+    assert rows == [2, 1]
+    names = tuple(found.pictures)
+    pictures = tuple(Picture(name, tmp_path, name) for name in names)
+    logits = {"original": LOGITS, "int8": flipped, "float16": LOGITS}
+    made = Evaluation(tiny_run(tmp_path / "tiny"), pictures, found, logits)
+    figure = figures.difference_heatmap(made, rows)
+    assert plots.headline_of(figure).startswith("picture_2.jpg moves most")
+    assert figure.data[0].y[0] == "picture_2.jpg"
+
+
 def test_a_variant_without_timings_is_named(tmp_path: Path) -> None:
     found = comparison({"int8": LOGITS, "uint8": LOGITS}, latency=latency({"int8": 4.0}))
     notes = [a.text for a in figures.trade_off(found).layout.annotations]

@@ -110,7 +110,7 @@ def _environment() -> Environment:
     environment.filters["marker"] = lambda name: Markup(marker_image(name))
     environment.filters["figure"] = _figure_data
     environment.filters["megabytes"] = formats.megabytes
-    environment.filters["margin"] = lambda value: f"{value:.2f}"
+    environment.filters["margin"] = lambda value: formats.decimal(value, 2)
     return environment
 
 
@@ -144,7 +144,7 @@ def _common(report: Report) -> Iterator[Shown]:
     evaluation = report.evaluation
     run = evaluation.run
     yield _shown("differences", figures.difference_distribution(evaluation))
-    rows = figures.worst_rows(evaluation, _HEATMAP_ROWS)
+    rows = figures.most_moved_rows(report.comparison, _HEATMAP_ROWS)
     yield _shown("pictures-moved", figures.difference_heatmap(evaluation, rows))
     if report.comparison.latency is not None:
         yield _shown("latency", plots.latency_bars(report.comparison.latency))
@@ -233,6 +233,7 @@ def _side_by_side(
         ]
     apart = formats.UNKNOWN
     if one is not None and other is not None:
-        apart = f"{one.difference - other.difference:+.3f}"
+        difference = one.difference - other.difference
+        apart = f"{'+' if difference >= 0 else ''}{formats.logits(difference)}"
     paired = [cell for pair in zip(cells[:4], cells[4:], strict=True) for cell in pair]
     return (*paired, apart)

@@ -32,9 +32,9 @@ if len(comparison.variant(shown).flips) > 1:
     with st.container(border=True):
         show_figure("changed", figures.changed_classes, evaluation, shown)
 with st.container(border=True):
-    rows = figures.worst_rows(evaluation, MOST_ROWS)
+    rows = figures.most_moved_rows(comparison, MOST_ROWS)
     points = show_picking_figure("heatmap", figures.difference_heatmap, evaluation, rows)
-    st.caption("Worst first. Click a cell to see that picture's logits.")
+    st.caption("Most moved first. Click a cell to see that picture's logits.")
     shown_as = [figure_text(name) for name in comparison.pictures]
     clicked = shown_as.index(points[0]["y"]) if points else None
     show_picture(evaluation, choose_picture(comparison.pictures, rows, clicked))
