@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from engine import formats
-from engine.palette import style_of
+from engine.palette import NEUTRAL, style_of
 from engine.plots import titles
 from engine.plots.frame import framed, rows_height, titled
 from engine.types import Latency, LatencySamples
@@ -26,11 +26,13 @@ def latency_bars(latency: Latency) -> go.Figure:
 
     Returns:
         Horizontal bars from 0; whiskers from the 25th to the 75th percentile; a bar whose spread
-        is too wide to be trusted is hatched and says so; a bar that would dwarf the others is cut
-        and says so.
+        is too wide to be trusted is hatched and says so; a bar that would dwarf the others runs
+        to the edge of the plot, with a break, and says so.
     """
     figure = go.Figure()
     end = bar_end([entry.median_ms for entry in latency.entries])
+    uncut = [entry for entry in latency.entries if entry.median_ms <= end]
+    edge = 1.45 * max((entry.quartiles_ms[1] for entry in uncut), default=end)
     for entry in latency.entries:
         low, high = entry.quartiles_ms
         label = formats.milliseconds(entry.median_ms)
@@ -40,7 +42,7 @@ def latency_bars(latency: Latency) -> go.Figure:
         figure.add_trace(
             go.Bar(
                 name=entry.variant,
-                x=[min(entry.median_ms, end)],
+                x=[entry.median_ms],
                 y=[entry.variant],
                 orientation="h",
                 marker={
@@ -51,6 +53,7 @@ def latency_bars(latency: Latency) -> go.Figure:
                     "array": [high - entry.median_ms],
                     "arrayminus": [entry.median_ms - low],
                     "thickness": 1.5,
+                    "color": NEUTRAL,
                     "visible": not cut,
                 },
                 hovertemplate=f"{entry.variant}<br>median {label}, p90 "
@@ -58,22 +61,28 @@ def latency_bars(latency: Latency) -> go.Figure:
                 f"{formats.percent(entry.spread)}<extra></extra>",
             )
         )
-        figure.add_annotation(**_label(entry, end, cut=cut))
-    uncut = [entry for entry in latency.entries if entry.median_ms <= end]
-    furthest = max((entry.quartiles_ms[1] for entry in uncut), default=end)
-    figure.update_xaxes(range=[0, furthest * 1.45])
+        figure.add_annotation(**_label(entry, edge, cut=cut))
+        if cut:
+            figure.add_annotation(
+                x=end / 2,
+                y=entry.variant,
+                text="<b>//</b>",
+                showarrow=False,
+                font={"color": "#ffffff", "size": 18},
+            )
+    figure.update_xaxes(range=[0, edge])
     figure.update_yaxes(autorange="reversed", showgrid=False)
     framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
     return titled(figure, titles.latency(latency))
 
 
-def _label(entry: LatencySamples, end: float, *, cut: bool) -> dict[str, Any]:
+def _label(entry: LatencySamples, edge: float, *, cut: bool) -> dict[str, Any]:
     """The figure beside a whisker, or on a bar that is cut."""
     label = formats.milliseconds(entry.median_ms)
     placed: dict[str, Any] = {"y": entry.variant, "showarrow": False}
     if cut:
         hue = style_of(entry.variant).hue
-        inside = {"x": end, "xanchor": "right", "xshift": -3, "bgcolor": hue}
+        inside = {"x": edge, "xanchor": "right", "xshift": -3, "bgcolor": hue}
         return placed | inside | {"text": f"{label}, bar cut ▸", "font": {"color": "#ffffff"}}
     # Below the figure, since beside it there is no room on a phone.
     label += "" if entry.trusted else "<br>unsteady"
