@@ -93,7 +93,8 @@ def histogram_caption(layer: LayerError) -> str:
     )
     beyond = layer.below + layer.above
     if beyond:
-        text += f" {beyond:,} values lie beyond it and are cut off."
+        verb = "value lies beyond it and is" if beyond == 1 else "values lie beyond it and are"
+        text += f" {beyond:,} {verb} cut off."
     channels = layer.channels
     if channels.outliers:
         text += (

@@ -18,6 +18,7 @@ CLEAR = "rgba(0, 0, 0, 0)"
 ROW_PIXELS = 40
 _TITLE_CHARACTERS = 62
 _TITLE_LINE = 20
+_NOTE_LINE = 18
 
 
 def framed(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
@@ -59,8 +60,23 @@ def rows_height(rows: int) -> int:
 
 
 def noted(figure: go.Figure, notes: list[str]) -> go.Figure:
-    """Write findings, such as a variant without finite figures, at the top of a figure."""
+    """Write findings, such as a variant without finite figures, above a figure's plot.
+
+    Inside at its top where a legend or the horizontal axis takes the place above.
+
+    Args:
+        figure: A framed figure; changed in place.
+        notes: One line each.
+
+    Returns:
+        The figure.
+    """
     if notes:
+        inside = figure.layout.showlegend or figure.layout.xaxis.side == "top"
+        room = 0 if inside else _NOTE_LINE * len(notes)
+        figure.update_layout(
+            margin_t=figure.layout.margin.t + room, height=figure.layout.height + room
+        )
         figure.add_annotation(
             text="<br>".join(notes),
             xref="paper",
@@ -68,10 +84,10 @@ def noted(figure: go.Figure, notes: list[str]) -> go.Figure:
             x=1,
             y=1,
             xanchor="right",
-            yanchor="top",
+            yanchor="top" if inside else "bottom",
             showarrow=False,
             align="right",
-            font={"color": "#c62659", "size": 13},
+            font={"size": 13},
         )
     return figure
 

@@ -17,6 +17,7 @@ _LINE_HEIGHT = 400
 _LABEL_PIXELS = 18
 _HISTOGRAM_HEIGHT = 300
 _TOWER = 3.0
+_WORTH_A_NOTE = 0.0005
 
 
 def layer_line(found: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
@@ -149,7 +150,7 @@ def layer_histogram(layer: LayerError, variant: str) -> go.Figure:
                 xshift=8 if shares.index(first) < len(shares) / 2 else -8,
             )
         for count, end in ((layer.below, "below"), (layer.above, "above")):
-            if count:
+            if count >= _WORTH_A_NOTE * total:
                 notes.append(f"{formats.percent(count / total)} cut off {end} the grid")
     figure.update_yaxes(tickformat="~%")
     framed(

@@ -180,6 +180,14 @@ def test_figures_name_their_axes_and_mark_culprits(network: Tiny) -> None:
     assert any(note.text == "convolution 1" for note in line.layout.annotations)
     assert len(line.data[1].y) == 4
     bars = plots.layer_histogram(shifted.layers[1], "int8")
+    layer = replace(shifted.layers[1], below=1, above=0)
+    assert not [
+        a for a in plots.layer_histogram(layer, "int8").layout.annotations if "cut" in a.text
+    ]
+    layer = replace(layer, below=sum(layer.histogram))
+    (note,) = plots.layer_histogram(layer, "int8").layout.annotations[-1:]
+    assert note.text == "50.0 % cut off below the grid"
+    assert (note.y, note.yanchor) == (1, "bottom")
     assert sum(bars.data[0].y) == pytest.approx(1)
     empty = plots.layer_histogram(replace(shifted.layers[1], grid=None), "int8")
     assert len(empty.data) == 0
