@@ -44,6 +44,7 @@ def convert(
     *,
     checkpoint: PathLike | None = None,
     onnx: PathLike | None = None,
+    output: str | None = None,
     random_weights: bool = False,
     labels: PathLike | None = None,
     preprocess: PreprocessChoice | None = None,
@@ -67,6 +68,8 @@ def convert(
         model: Name in the catalogue.
         checkpoint: State dict for that model (``.pth``, ``.pt``, ``.safetensors``).
         onnx: An ONNX file instead of a catalogue model.
+        output: Name of the output of the ONNX file that holds the logits; None takes the only
+            one that can.
         random_weights: Fresh weights, for size and latency only.
         labels: Text file with one class name a line.
         preprocess: Deviations from the model's own preprocessing.
@@ -103,6 +106,7 @@ def convert(
             name=model,
             checkpoint=_text(checkpoint),
             onnx=_text(onnx),
+            output=output,
             random_weights=random_weights,
             labels=_text(labels),
         ),

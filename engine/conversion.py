@@ -102,7 +102,12 @@ class Conversion:
         else:
             known = self._base.manifest
             model = OriginalModel(
-                known.model, known.preprocess, known.labels, known.layout, known.opset
+                known.model,
+                known.preprocess,
+                known.labels,
+                known.layout,
+                known.opset,
+                known.notes,
             )
         artifacts = self._make_variants(model)
         self._write_manifest(model, artifacts)
@@ -139,7 +144,9 @@ class Conversion:
             lowering=request.lowering,
         )
         saved = SavedModelRunner(folder, layout=request.input_layout)
-        model = OriginalModel(source.identity, source.preprocess, source.labels, layout, opset)
+        model = OriginalModel(
+            source.identity, source.preprocess, source.labels, layout, opset, source.notes
+        )
         self._finished = replace(self._finished, model=model)
         self._finish(SAVEDMODEL, started, saved, source, against=ONNX)
         return model
@@ -164,7 +171,7 @@ class Conversion:
         )
 
         size = source.preprocess
-        given = with_fixed_input(read_onnx(source.file), size.height, size.width)
+        given = with_fixed_input(read_onnx(source.file), size.height, size.width, source.output)
         copy = with_operator_set_read_on(given)
         file.write_bytes(copy.SerializeToString())
         if copy is given:

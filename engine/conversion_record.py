@@ -66,6 +66,7 @@ def write_manifest(
         recipes=recipes,
         calibration=calibration or (old.calibration if old else None),
         calibrations={**(old.calibrations if old else {}), **finished.calibrations},
+        notes=model.notes,
         stages=_in_order(kept + finished.stages, names),
         artifacts=tuple(every[name] for name in names),
         float32_bytes=_float32_bytes(side, base),

@@ -36,6 +36,7 @@ class OriginalModel:
         labels: Class names, or None.
         layout: Order of the dimensions of its picture input.
         opset: ONNX operator set.
+        notes: What a reader of the run has to know of it, one sentence each.
     """
 
     identity: ModelIdentity
@@ -43,6 +44,7 @@ class OriginalModel:
     labels: tuple[str, ...] | None
     layout: Layout
     opset: int
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -93,6 +93,7 @@ class Manifest:
     command: str
     calibrations: Mapping[str, CalibrationInfo] = field(default_factory=dict)
     files: Mapping[str, FileRecord] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     checksum: str | None = None
 
     @property
@@ -220,6 +221,8 @@ def run_key(request: ConvertRequest) -> str:
             model[name] = _file_digest(Path(model[name]))
     if model["onnx"] is not None:
         model["name"] = None
+    if model["output"] is None:
+        del model["output"]  # keys from before this option stay as they are
     parts = {
         "schema": SCHEMA_VERSION,
         "model": model,
@@ -260,7 +263,7 @@ def command_line(request: ConvertRequest, variants: tuple[str, ...]) -> str:
     words = ["python", "-m", "engine", "convert"]
     model, preprocess, calibration = request.model, request.preprocess, request.calibration
     options: list[tuple[str, object]] = (
-        [("--onnx", model.onnx)]
+        [("--onnx", model.onnx), ("--output", model.output)]
         if model.onnx is not None
         else [("--model", model.name), ("--checkpoint", model.checkpoint)]
     )

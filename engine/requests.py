@@ -27,6 +27,8 @@ class ModelChoice:
         onnx: An ONNX file instead of a catalogue network.
         random_weights: Fresh weights: for size and latency only.
         labels: Text file with one class name a line.
+        output: Name of the output of the ONNX file that holds the logits; None takes the only
+            one that can.
     """
 
     name: str = DEFAULT_MODEL
@@ -34,6 +36,7 @@ class ModelChoice:
     onnx: str | None = None
     random_weights: bool = False
     labels: str | None = None
+    output: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

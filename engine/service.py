@@ -327,6 +327,7 @@ def compare_run(
         random_weights=manifest.model.random,
         demo_calibration=demo and bool(calibrated & set(columns)),
         added={added.artifact.variant for added in run.added},
+        notes=manifest.notes,
         normalizing=_normalizing(run),
     )
 

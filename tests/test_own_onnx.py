@@ -28,6 +28,7 @@ def classifier(
     tail: tuple[str, ...] = (),
     head_scale: float = 10.0,
     opset: int = 13,
+    first_outputs: tuple[str, ...] = (),
 ) -> Path:
     """A convolution, a mean and a matrix product, then operators of ``tail``."""
     rng = np.random.default_rng(7)
@@ -54,7 +55,13 @@ def classifier(
         nodes,
         "classifier",
         [helper.make_tensor_value_info("picture", TensorProto.FLOAT, shape)],
-        [helper.make_tensor_value_info(last, TensorProto.FLOAT, [shape[0], CLASSES])],
+        [
+            *(
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, [None] * 4)
+                for name in first_outputs
+            ),
+            helper.make_tensor_value_info(last, TensorProto.FLOAT, [shape[0], CLASSES]),
+        ],
         [numpy_helper.from_array(v.astype(np.float32), k) for k, v in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
@@ -84,6 +91,19 @@ def test_layouts_and_batches(tmp_path: Path, shape: Dims) -> None:
     assert comparison.reference == ORIGINAL
     assert comparison.variant("float32").logit_max < 1e-4
     assert comparison.variant("int8").logit_sqnr_db > 12
+
+
+def test_features_beside_the_logits_are_left_out_and_the_run_names_them(tmp_path: Path) -> None:
+    path = classifier(tmp_path / "two.onnx", shape=[1, 3, SIZE, SIZE], first_outputs=("r",))
+    run = engine.convert(onnx=path, variants=["float32"], out=tmp_path / "run")
+    assert run.manifest.model.classes == CLASSES
+    note = "The answer is the output t0; left out: r (float32, 1 x 8 x 16 x 16)."
+    assert run.manifest.notes == (note,)
+    comparison = engine.compare(run, SAMPLE_IMAGES)
+    assert note in comparison.notes
+    assert comparison.variant("float32").logit_max < 1e-4
+    again = engine.convert(onnx=path, output="t0", variants=["float32"], out=tmp_path / "named")
+    assert "--output t0" in again.manifest.command
 
 
 def test_a_softmax_of_a_newer_operator_set(tmp_path: Path) -> None:

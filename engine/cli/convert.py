@@ -75,6 +75,7 @@ class Opset(click.ParamType[int | None]):
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name in the catalogue.")
 @click.option("--checkpoint", help="Your state dict for that model (.pth, .pt, .safetensors).")
 @click.option("--onnx", help="Your ONNX file instead of a catalogue model.")
+@click.option("--output", help="Output of the ONNX file that holds the logits, by its name.")
 @click.option("--random-weights", is_flag=True, help="Fresh weights: for size and latency only.")
 @click.option("--labels", help="Text file with one class name a line.")
 @click.option("--variants", default="all", show_default=True, help=VARIANTS_HELP)
@@ -210,6 +211,8 @@ def _show(run: Run) -> None:
         if (note := sentences.float_operators_note(artifact)) is not None:
             click.echo(f"{artifact.variant}: {note}")
     if (note := sentences.opset_note(manifest)) is not None:
+        click.echo(note)
+    for note in manifest.notes:
         click.echo(note)
     if manifest.calibration is not None and manifest.calibration.demo:
         click.echo("Demo calibration: crops of the sample images. Give --calibration for figures.")

@@ -7,11 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from engine.errors import ModelError, OptionError
 from engine.file_kinds import demand_onnx
 from engine.networks.catalog import labels_for
 from engine.networks.checkpoints import sha256_of
 from engine.networks.onnx_contents import demand_repeatable, demand_self_contained, nodes_of
+from engine.networks.onnx_outputs import choose_output, describe_output
 from engine.networks.size_limit import demand_fits
 from engine.networks.source import OnnxSource
 from engine.preprocess import PreprocessSpec
@@ -34,7 +37,7 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
     """Read a person's ONNX file and find out how to feed it.
 
     Args:
-        choice: Holds the path and the labels.
+        choice: Holds the path, the labels and the output, where the person named one.
         input_size: Height and width to feed where the file leaves them open.
 
     Returns:
@@ -42,7 +45,8 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
 
     Raises:
         ModelError: The file is no ONNX model, not a classifier of one picture, or too large.
-        OptionError: The file's input has a fixed size and another was asked for.
+        OptionError: The file's input has a fixed size and another was asked for, or several of
+            its outputs can hold the logits.
         LabelsError: The label file does not fit.
     """
     path = Path(str(choice.onnx))
@@ -59,7 +63,10 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
     size = input_size or 224
     preprocess = PreprocessSpec().with_input_size(max(height or size, width or size))
     preprocess = replace(preprocess, height=height or size, width=width or size)
-    classes = _classes(model, layout, preprocess, path.name)
+    values, batch = _run_once(model, layout, preprocess)
+    output = choose_output(model, values, batch, choice.output, path.name)
+    classes = np.asarray(values[output]).size // batch
+    unused = [describe_output(name, value) for name, value in values.items() if name != output]
     return OnnxSource(
         identity=ModelIdentity(
             name=path.stem,
@@ -74,6 +81,10 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
         labels=labels_for(choice, classes),
         file=path,
         layout=layout,
+        output=output,
+        notes=(f"The answer is the output {output}; left out: {'; '.join(unused)}.",)
+        if unused
+        else (),
     )
 
 
@@ -239,7 +250,9 @@ def _dtype(value: onnx.ValueInfoProto) -> str:
     return str(onnx.TensorProto.DataType.Name(value.type.tensor_type.elem_type)).lower()
 
 
-def with_fixed_input(model: onnx.ModelProto, height: int, width: int) -> onnx.ModelProto:
+def with_fixed_input(
+    model: onnx.ModelProto, height: int, width: int, output: str | None = None
+) -> onnx.ModelProto:
     """Fix the open dimensions of a model's picture input, the batch at 1.
 
     A batch that the file fixes stays.
@@ -248,6 +261,7 @@ def with_fixed_input(model: onnx.ModelProto, height: int, width: int) -> onnx.Mo
         model: The model; not changed.
         height: Rows to feed.
         width: Columns to feed.
+        output: The only output to keep; None keeps all.
 
     Returns:
         A copy with a static input, and the shapes that follow from it.
@@ -266,22 +280,25 @@ def with_fixed_input(model: onnx.ModelProto, height: int, width: int) -> onnx.Mo
             dim.dim_value = size
     # Shapes written for an open batch contradict the fixed one.
     del fixed.graph.value_info[:]
-    for output in fixed.graph.output:
-        output.type.tensor_type.ClearField("shape")
+    for value in [value for value in fixed.graph.output if output not in {None, value.name}]:
+        fixed.graph.output.remove(value)
+    for value in fixed.graph.output:
+        value.type.tensor_type.ClearField("shape")
     inferred: onnx.ModelProto = onnx.shape_inference.infer_shapes(fixed)
     return inferred
 
 
-def _classes(model: onnx.ModelProto, layout: Layout, preprocess: PreprocessSpec, name: str) -> int:
-    """Number of logits, found by running the model on two pictures."""
-    import numpy as np
-
+def _run_once(
+    model: onnx.ModelProto, layout: Layout, preprocess: PreprocessSpec
+) -> tuple[dict[str, object], int]:
+    """Run the model on blank pictures; give the value of each output, and the batch."""
     from engine.run.onnx_runner import OnnxRunner
 
     fixed = with_fixed_input(model, preprocess.height, preprocess.width)
     with OnnxRunner(fixed.SerializeToString(), layout=layout) as runner:
-        logits = runner.infer(np.zeros((1, preprocess.height, preprocess.width, 3), np.float32))
-    return int(logits.shape[1])
+        batch = runner.batch or 1
+        blank = np.zeros((batch, preprocess.height, preprocess.width, 3), np.float32)
+        return runner.infer_outputs(blank), batch
 
 
 def _parameters(model: onnx.ModelProto) -> int:

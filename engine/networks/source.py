@@ -26,12 +26,14 @@ class TorchSource:
         preprocess: What its input expects.
         labels: Class names, or None.
         build: Makes the network with its weights, in evaluation mode.
+        notes: What a reader of the run has to know of the model, one sentence each.
     """
 
     identity: ModelIdentity
     preprocess: PreprocessSpec
     labels: tuple[str, ...] | None
     build: Callable[[], torch.nn.Module]
+    notes: tuple[str, ...] = ()
 
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
         """Every tensor of the network by its name."""
@@ -49,6 +51,8 @@ class OnnxSource:
         labels: Class names, or None.
         file: The file as given.
         layout: Order of the picture input's dimensions.
+        output: Name of the output that holds the logits.
+        notes: What a reader of the run has to know of the model, one sentence each.
     """
 
     identity: ModelIdentity
@@ -56,6 +60,8 @@ class OnnxSource:
     labels: tuple[str, ...] | None
     file: Path
     layout: Layout
+    output: str
+    notes: tuple[str, ...] = ()
 
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
         """Every tensor that the file holds, by its name."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import ModelError
-from engine.run.base import Runner
+from engine.run.base import Runner, in_layout
 from engine.types import FloatArray, Layout
 
 
@@ -54,6 +54,26 @@ class OnnxRunner(Runner):
         self._input = first.name
         self.batch = first.shape[0] if isinstance(first.shape[0], int) else None
         self._output = outputs[0].name
+
+    def infer_outputs(self, pictures: FloatArray) -> dict[str, object]:
+        """Run the model on one batch and give every output by its name.
+
+        Args:
+            pictures: Shape (batch, height, width, 3), float32.
+
+        Returns:
+            An array for each output; a list or dict where it is no tensor.
+
+        Raises:
+            ModelError: ONNX Runtime refuses the pictures.
+        """
+        feed = {self._input: in_layout(pictures, self.layout)}
+        try:
+            values = self._session.run(None, feed)
+        except Exception as error:  # onnxruntime's errors share no public base class
+            raise _refused(error) from error
+        names = [output.name for output in self._session.get_outputs()]
+        return dict(zip(names, values, strict=True))
 
     def infer_impl(self, batch: FloatArray) -> FloatArray:
         try:

@@ -97,10 +97,17 @@ def _model() -> ModelChoice | None:
         file = _upload("ONNX file", "onnx", help_="One picture in, logits out.", demand=demand_onnx)
         st.caption(f"{models_note()} {sandbox.note()}")
         labels = _labels()
+        output = st.text_input(
+            "Output",
+            key="convert_output",
+            persist_state="session",
+            placeholder="the only one that can hold logits",
+            help="Where the file has several outputs that can: the name of the one to take.",
+        ).strip()
         if file is None:
             st.info("Upload an ONNX file to go on.", icon=":material/upload:")
             return None
-        return ModelChoice(name=Path(file).stem, onnx=file, labels=labels)
+        return ModelChoice(name=Path(file).stem, onnx=file, labels=labels, output=output or None)
     name = st.selectbox("Model", _names(), key="convert_model", persist_state="session")
     weights = st.segmented_control(
         "Weights",
