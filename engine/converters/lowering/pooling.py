@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from engine.converters.lowering.layout import (
+    constant,
     is_picture,
     is_static,
     operation,
@@ -33,8 +34,11 @@ from engine.converters.lowering.windows import (
     reach,
 )
 
-_NEVER_NEGATIVE = {"Relu", "Relu6", "Sigmoid", "Softmax", "MaxPool"}
-_PASSES_ON = {"Transpose", "Reshape", "Identity", "StridedSlice"}
+_NEVER_NEGATIVE = {"Relu", "Relu6", "Sigmoid", "Softmax"}
+_PASSES_ON = {"Transpose", "Reshape", "Identity", "StridedSlice", "MaxPool"}
+
+# Padding values at or below it are meant to lose.
+_LOWEST = -1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,10 +88,10 @@ def max_pool(node: Node) -> list[Any] | None:
         return over_three_dimensions(node, max_pool)
     if not is_picture(x):
         return None
-    y = to_nhwc(x)
+    y, margins = _without_lowest_padding(to_nhwc(x))
     sizes = y.shape.as_list()[1:3]
-    windows = _windows(node, sizes)
-    pads, mode = windows.pads, "VALID"
+    windows = _windows(node, x.shape.as_list()[2:])
+    pads, mode = [np.add(*pairs).tolist() for pairs in zip(windows.pads, margins)], "VALID"
     if min(map(min, pads)) < 0:
         return None
     if is_same(pads, sizes, windows.kernel, windows.strides) and not windows.dilated:
@@ -102,6 +106,16 @@ def max_pool(node: Node) -> list[Any] | None:
     if windows.dilated:
         return [to_nchw(_over_taps(y, windows, tf.maximum))]
     return [to_nchw(tf.nn.max_pool2d(y, windows.kernel, windows.strides, mode))]
+
+
+def _without_lowest_padding(y: Any) -> tuple[Any, Pads]:
+    """Take off a padding that no maximum shows, as timm writes TensorFlow's SAME before a pool."""
+    made_by = operation(y)
+    if made_by is not None and made_by.type == "PadV2":
+        pads, value = constant(made_by.inputs[1]), constant(made_by.inputs[2])
+        if pads is not None and value is not None and value <= _LOWEST and not pads[[0, 3]].any():
+            return made_by.inputs[0], pads[1:3].tolist()
+    return y, [[0, 0], [0, 0]]
 
 
 def _extended(y: Any, pads: Pads) -> Any:
