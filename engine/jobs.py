@@ -207,8 +207,8 @@ class Worker:
 
 
 _GOES_ON = (
-    "The worker was ended with all it started; the dashboard goes on. Try again, choose something "
-    "smaller, or leave out the file that you added last."
+    "The worker was ended with all it started; the dashboard goes on. Try again, or choose "
+    "something smaller."
 )
 
 
