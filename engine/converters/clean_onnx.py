@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.converters.onnx_patterns import fuse
 from engine.converters.onnxslim_import import import_onnxslim
+from engine.converters.softmax_masks import bound_softmax_masks
 
 if TYPE_CHECKING:
     import onnx
@@ -30,6 +31,7 @@ def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
     try:
         graph = onnx_ir.from_proto(_folded(_copy(model)))
         fuse(graph)
+        bound_softmax_masks(graph)
         tidy: onnx.ModelProto = onnx_ir.to_proto(graph)
     except Exception:  # they pass on whatever a graph provokes, and are no must
         traceback.print_exc()

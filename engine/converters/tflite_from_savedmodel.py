@@ -13,8 +13,10 @@ from engine.converters.activation_ranges import ActivationRanges, Batches, with_
 from engine.converters.divisors import with_divisors_above_zero
 from engine.converters.recipes import EdgeType, Recipe
 from engine.errors import ConversionError, EngineError, OperatorError
+from engine.tflite_graph import parsed
 
 _NO_INT16 = "Quantization to 16x8-bit not yet supported"
+_FARTHEST = 1e30
 RangesOf = Callable[[bytes], ActivationRanges | None]
 
 
@@ -113,6 +115,7 @@ def _take_ranges(converter: Any, ranges_of: RangesOf) -> None:
         variables: bool,
         debug_options: Any,
     ) -> Any:
+        _refuse_far_constants(model)
         ranges = ranges_of(model)
         types = (input_type, output_type, activations_type, bias_type)
         if ranges is None:
@@ -132,6 +135,26 @@ def _take_ranges(converter: Any, ranges_of: RangesOf) -> None:
         return fed_nothing.QuantizeModel(source, target, allow_float, inside, bias, False, False)
 
     converter._quantize = quantize
+
+
+def _refuse_far_constants(model: bytes) -> None:
+    """Raise an error for a constant at which TensorFlow's quantizer would end the process."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    found = parsed(model)
+    for tensor in found.subgraphs[0].tensors:
+        held = found.buffers[tensor.buffer].data
+        if tensor.type != schema.TensorType.FLOAT32 or held is None or not len(held):
+            continue
+        farthest = float(np.abs(np.frombuffer(held, np.float32)).max())
+        if not farthest <= _FARTHEST:
+            raise ConversionError(
+                "Quantizing activations",
+                got=f"a value of {farthest:g} in the constant {tensor.name.decode()}",
+                expected=f"constants between -{_FARTHEST:g} and {_FARTHEST:g}",
+                todo="Give a mask a value such as -100, or leave out the variants with integer "
+                "activations.",
+            )
 
 
 def with_edges(model: bytes, edges: EdgeType) -> bytes:

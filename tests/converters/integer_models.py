@@ -16,13 +16,19 @@ from engine.run.tflite_runner import TfliteRunner
 PICTURES = np.random.default_rng(0).normal(size=(8, 8, 6, 3)).astype(np.float32)
 
 
-def parse_network(body: str, constants: str = "", opset: int = 13) -> onnx.ModelProto:
+def parse_network(
+    body: str, constants: dict[str, np.ndarray] | None = None, opset: int = 13
+) -> onnx.ModelProto:
     """Parse a graph from ``picture``, shape (1, 3, 8, 6), to ``logits`` of any shape."""
-    return onnx.parser.parse_model(
+    model: onnx.ModelProto = onnx.parser.parse_model(
         f'<ir_version: 8, opset_import: ["": {opset}]>\n'
-        f"network (float[1, 3, 8, 6] picture) => (float[answers] logits)\n"
-        f"<{constants}>\n{{\n{body}\n}}"
+        f"network (float[1, 3, 8, 6] picture) => (float[answers] logits)\n{{\n{body}\n}}"
     )
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(value), name)
+        for name, value in (constants or {}).items()
+    )
+    return model
 
 
 def expected_answers(model: onnx.ModelProto) -> np.ndarray:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.errors import ConversionError
 from tests.converters.integer_models import (
     answers_of,
     decibels,
@@ -31,7 +32,60 @@ pytestmark = pytest.mark.slow
     ],
 )
 def test_sums_keep_their_range_in_int16(body: str, tmp_path: Path) -> None:
-    model = parse_network(body, "int64[2] rows_and_columns = {2, 3}")
+    model = parse_network(body, {"rows_and_columns": np.array([2, 3])})
     expected = expected_answers(model)
     np.testing.assert_allclose(answers_of(model, "float32", tmp_path), expected, rtol=1e-5)
     assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 40
+
+
+MASKED = """
+  tokens = Reshape(picture, three_rows)
+  turned = Transpose<perm = [0, 2, 1]>(tokens)
+  scores = MatMul(turned, tokens)
+  {masked}
+  weights = Softmax<axis = -1>(masked)
+  attended = MatMul(weights, turned)
+  logits = ReduceMean<axes = [1], keepdims = 0>(attended)
+"""
+
+
+@pytest.mark.parametrize("lowest", [-1e9, np.finfo(np.float32).min, -np.inf])
+@pytest.mark.parametrize("masked", ["Add(scores, mask)", "Where(shown, scores, lowest)"])
+def test_a_mask_leaves_the_scores_their_steps(masked: str, lowest: float, tmp_path: Path) -> None:
+    shown = np.tri(48, dtype=bool)
+    model = parse_network(
+        MASKED.format(masked=f"masked = {masked}"),
+        {
+            "three_rows": np.array([1, 3, 48]),
+            "shown": shown,
+            "lowest": np.float32(lowest),
+            "mask": np.where(shown, 0, lowest).astype(np.float32),
+        },
+    )
+    expected = expected_answers(model)
+    np.testing.assert_allclose(
+        answers_of(model, "float32", tmp_path), expected, rtol=1e-5, atol=1e-6
+    )
+    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 20
+    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 50
+
+
+@pytest.mark.parametrize("variant", ["int8_float_io", "int16x8"])
+@pytest.mark.parametrize("far", [-np.inf, np.finfo(np.float32).min, np.nan])
+def test_a_constant_that_no_integer_holds_is_refused(
+    far: float, variant: str, tmp_path: Path
+) -> None:
+    model = parse_network(
+        "masked = Add(picture, mask)\nlogits = Sigmoid(masked)",
+        {"mask": np.array([0, far, 0], np.float32).reshape(3, 1, 1)},
+    )
+    with pytest.raises(ConversionError, match=r"in the constant \S+"):
+        answers_of(model, variant, tmp_path)
+
+
+def test_bounds_that_bind_nothing_stay_out_of_the_file(tmp_path: Path) -> None:
+    model = parse_network(
+        "logits = Clip(picture, least, most)",
+        {"least": np.float32(-1), "most": np.float32(np.finfo(np.float32).max)},
+    )
+    assert decibels(answers_of(model, "int16x8", tmp_path), expected_answers(model)) > 50

@@ -125,6 +125,10 @@ def clip(node: Node) -> list[Any] | None:
     if unknown or x.shape.rank is None or not x.dtype.is_floating:
         return None
     low, high = (None if bound is None else np.float32(bound).reshape(()) for bound in bounds)
+    farthest = np.finfo(np.float32).max
+    # Bounds that bind nothing would take all steps of an integer.
+    low = None if low is not None and low <= -farthest else low
+    high = None if high is not None and high >= farthest else high
     source, order = view(x)
     if low == 0 and (high is None or high == 6):
         return [transposed((tf.nn.relu if high is None else tf.nn.relu6)(source), order)]

@@ -87,11 +87,10 @@ def _arithmetic(name: str) -> Callable[..., Any]:
 def _sum(x: Any, axes: list[int], keep: bool) -> Any:
     import tensorflow as tf
 
-    if not x.dtype.is_floating:
-        return tf.reduce_sum(x, axes, keep)
-    # The quantizer gives TFLite's SUM the scale of its input, which int16 overflows; MEAN has
-    # its own.
     count = math.prod(x.shape[axis] for axis in axes)
+    if not x.dtype.is_floating or count == 0:
+        return tf.reduce_sum(x, axes, keep)
+    # Quantized, a SUM has the scale of its input, which int16 overflows; a MEAN has its own.
     return tf.reduce_mean(x, axes, keep) * tf.cast(count, x.dtype)
 
 
