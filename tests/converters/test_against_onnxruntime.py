@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from tests.converters.integer_models import (
@@ -17,6 +18,13 @@ from tests.converters.integer_models import (
 pytestmark = pytest.mark.slow
 
 
+def check(model: onnx.ModelProto, folder: Path) -> None:
+    """Hold the float32 file against ONNX Runtime."""
+    np.testing.assert_allclose(
+        answers_of(model, "float32", folder), expected_answers(model), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_a_padded_maximum_of_negative_maxima(tmp_path: Path) -> None:
     model = parse_network("""
   positive = Abs(picture)
@@ -24,7 +32,7 @@ def test_a_padded_maximum_of_negative_maxima(tmp_path: Path) -> None:
   maxima = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(negative)
   logits = MaxPool<kernel_shape = [3, 3], strides = [2, 2], pads = [1, 1, 1, 1]>(maxima)
 """)
-    np.testing.assert_allclose(answers_of(model, "float32", tmp_path), expected_answers(model))
+    check(model, tmp_path)
 
 
 @pytest.mark.parametrize("pads", [[0, 0, 1, 1], [1, 2, 2, 0]])
@@ -40,3 +48,109 @@ def test_a_maximum_hides_a_padding_of_minus_infinity(pads: list[int], tmp_path: 
     np.testing.assert_allclose(answers_of(model, "float32", tmp_path), expected)
     for variant in ("int8_float_io", "int16x8"):
         assert decibels(answers_of(model, variant, tmp_path), expected) > 30
+
+
+RESIZES = [
+    'mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"',
+    'mode="nearest", coordinate_transformation_mode="half_pixel", nearest_mode="ceil"',
+    'mode="nearest", coordinate_transformation_mode="half_pixel", nearest_mode="round_prefer_ceil"',
+    'mode="nearest", coordinate_transformation_mode="align_corners", '
+    'nearest_mode="round_prefer_floor"',
+    'mode="linear", coordinate_transformation_mode="align_corners"',
+    'mode="linear", coordinate_transformation_mode="pytorch_half_pixel"',
+    'mode="linear", coordinate_transformation_mode="half_pixel_symmetric"',
+    'mode="cubic", coordinate_transformation_mode="align_corners"',
+]
+FACTORS = [(1.5, 0.7), (0.125, 1.3), (1.7, 0.35)]
+
+
+def test_resizes_by_fractions(tmp_path: Path) -> None:
+    cases = [(given, factors) for given in RESIZES for factors in FACTORS]
+    lines = [
+        line
+        for place, (given, _) in enumerate(cases)
+        for line in (
+            f"large{place} = Resize<{given}>(picture, , scales{place})",
+            f"flat{place} = Flatten(large{place})",
+        )
+    ]
+    flat = ", ".join(f"flat{place}" for place in range(len(cases)))
+    scales = {
+        f"scales{place}": np.array([1, 1, *factors], np.float32)
+        for place, (_, factors) in enumerate(cases)
+    }
+    body = "\n".join([*lines, f"logits = Concat<axis = 1>({flat})"])
+    check(parse_network(body, scales, opset=19), tmp_path)
+
+
+def test_a_nearest_resize_of_operator_set_10(tmp_path: Path) -> None:
+    model = parse_network(
+        'logits = Resize<mode = "nearest">(picture, scales)',
+        {"scales": np.array([1, 1, 0.7, 1.3], np.float32)},
+        opset=10,
+    )
+    check(model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("body", "constants"),
+    [
+        pytest.param(
+            "logits = Slice(picture, starts, ends, axes, steps)",
+            {
+                "starts": np.array([-9, -9]),
+                "ends": np.array([-99, -99]),
+                "axes": np.array([2, 3]),
+                "steps": np.array([-1, -2]),
+            },
+            id="a start below the first place",
+        ),
+        pytest.param(
+            'logits = ConvTranspose<strides = [3, 4], auto_pad = "SAME_UPPER">(picture, kernel)',
+            {"kernel": np.linspace(-1, 1, 6, dtype=np.float32).reshape(3, 2, 1, 1)},
+            id="strides beyond the kernel",
+        ),
+        pytest.param(
+            "wide = Pad(picture, pads, one)\nlogits = Relu(wide)",
+            {"pads": np.array([0, 1, 2, 0, 0, 0, 1, 3]), "one": np.float32(1.5)},
+            id="a padding value",
+        ),
+        pytest.param(
+            "kept, mask = Dropout(picture)\nnumbers = Cast<to = 1>(mask)\n"
+            "logits = Add(kept, numbers)",
+            {},
+            id="a mask that is read",
+        ),
+        pytest.param(
+            "maxima, places = MaxPool<kernel_shape = [2, 2]>(picture)\nlogits = Relu(maxima)",
+            {},
+            id="places that nobody reads",
+        ),
+        pytest.param(
+            "one, two, three = Split<axis = 3>(picture)\nlogits = Relu(two)",
+            {},
+            id="parts that nobody reads",
+        ),
+        pytest.param(
+            "rows = Reshape(picture, two)\nturned = Transpose<perm = [1, 0]>(rows)\n"
+            "scaled = Relu(rows)\nwhole = MatMul(rows, turned)\n"
+            "logits = Gather<axis = 0>(whole, first)",
+            {"two": np.array([16, 9]), "first": np.array(0)},
+            id="a narrowed product with a transposed side",
+        ),
+    ],
+)
+def test_answers_like_onnx_runtime(
+    body: str, constants: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    check(parse_network(body, constants), tmp_path)
+
+
+def test_deviations_of_a_layer_norm_that_nobody_reads(tmp_path: Path) -> None:
+    model = parse_network(
+        "normed, mean, deviation = LayerNormalization<axis = 1>(picture, scale)\n"
+        "logits = Relu(normed)",
+        {"scale": np.linspace(0.5, 2, 144, dtype=np.float32).reshape(3, 8, 6)},
+        opset=17,
+    )
+    check(model, tmp_path)

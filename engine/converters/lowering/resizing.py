@@ -2,8 +2,9 @@
 
 The stock handler covers ten combinations of attributes and fails on the others. Every Resize of
 ONNX is linear in its input, and along one axis at a time: ours reads the matrix of each axis off
-ONNX's reference implementation. Where TensorFlow's own resize has that matrix it is used, since
-TFLite has a kernel for it; else rows and columns are multiplied by the matrix.
+ONNX Runtime, which differs from ONNX's reference in lengths and ties. Where TensorFlow's own resize
+has that matrix it is used, since TFLite has a kernel for it; else rows and columns are multiplied
+by the matrix.
 """
 
 from __future__ import annotations
@@ -86,8 +87,8 @@ def _scales(node: Node) -> Sequence[float] | None:
 
 def _matrix(node: Node, size: int, scale: float | None, wanted: int | None) -> np.ndarray:
     """What a resize along one axis multiplies with, shape (new size, size), float32."""
+    import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
-    from onnx.reference import ReferenceEvaluator
 
     if scale == 1 or wanted == size:
         return np.eye(size, dtype=np.float32)
@@ -98,33 +99,30 @@ def _matrix(node: Node, size: int, scale: float | None, wanted: int | None) -> n
         "cubic_coeff_a",
         "exclude_outside",
         "antialias",
-        "extrapolation_value",
     ]
-    attributes: dict[str, Any] = {
-        name: node.attributes[name] for name in names if name in node.attributes
-    }
-    if node.kind == "Upsample" or node.since < 11:
-        # Before operator set 11 the coordinates were always these.
-        attributes |= {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    attributes = {name: node.attributes[name] for name in names if name in node.attributes}
+    # Channels are the units: some kernels of ONNX Runtime are of four dimensions alone.
     if scale is not None:
-        given, place = np.asarray([scale], np.float32), 2
-        length = int(np.floor(size * scale))
+        given = np.asarray([1, 1, scale, 1], np.float32)
     else:
         assert wanted is not None, "scales or sizes are given"
-        given, place, length = np.asarray([wanted], np.int64), 3, wanted
-    inputs = ["x", *[""] * (place - 1), "given"]
+        given = np.asarray([1, size, wanted, 1], np.int64)
+    newer = node.kind == "Resize" and node.since >= 11
+    place = 1 if not newer else 2 if scale is not None else 3
     graph = helper.make_graph(
-        [helper.make_node("Resize", inputs, ["y"], **attributes)],
+        [helper.make_node(node.kind, ["x", *[""] * (place - 1), "given"], ["y"], **attributes)],
         "axis",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [size])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [length])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, size, size, 1])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(given, "given")],
     )
-    evaluator: Any = ReferenceEvaluator(
-        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)])
-    )
-    units = np.eye(size, dtype=np.float32)
-    return np.stack([np.asarray(evaluator.run(None, {"x": unit})[0]) for unit in units], 1)
+    # The scales of Upsample are an input from operator set 9 on.
+    opset = helper.make_opsetid("", max(node.since, 9))
+    model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    units = np.eye(size, dtype=np.float32)[None, :, :, None]
+    (answer,) = session.run(["y"], {"x": units})
+    return np.asarray(answer)[0, :, :, 0].T
 
 
 def _is_identity(matrix: np.ndarray) -> bool:
