@@ -140,7 +140,11 @@ def _cut_out(
     wanted = node.attributes.get("output_shape")
     mode = node.attributes.get("auto_pad", "NOTSET")
     if wanted is None and mode in {"SAME_UPPER", "SAME_LOWER"}:
-        wanted = [size * stride for size, stride in zip(sizes, strides, strict=True)]
+        # ONNX Runtime never adds rows, although the standard asks for size * stride.
+        wanted = [
+            min(size * stride, w + e)
+            for size, stride, w, e in zip(sizes, strides, whole, extra, strict=True)
+        ]
     if wanted is None:
         flat = node.attributes.get("pads", [0] * 4) if mode == "NOTSET" else [0] * 4
         ends = [w + e - a for w, e, a in zip(whole, extra, flat[2:], strict=True)]

@@ -92,7 +92,7 @@ def _apply(kind: str, inputs: list[Any], made_by: Any) -> Any:
     if kind == "BiasAdd":
         return tf.nn.bias_add(*inputs)
     if kind == "MatMul":
-        return tf.matmul(*inputs)
+        return tf.matmul(*inputs, transpose_b=made_by.get_attr("transpose_b"))
     if kind == "BatchMatMulV2":
         return tf.matmul(*inputs, transpose_b=made_by.get_attr("adj_y"))
     if kind == "Transpose":

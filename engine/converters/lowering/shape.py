@@ -154,7 +154,7 @@ def slice_(node: Node) -> list[Any] | None:
         size = source.shape[there]
         # A bound below the first place: slice() would count it from the end.
         low = None if step < 0 and end < -size else end
-        cuts[there] = slice(*slice(start, low, step).indices(size))
+        cuts[there] = slice(*slice(max(start, -size), low, step).indices(size))
         if step < 0 and cuts[there].stop < 0:
             cuts[there] = slice(cuts[there].start, None, step)
     narrow = [
