@@ -9,7 +9,7 @@ ours differ. How the layout is carried from one to the next is in `layout`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -54,8 +54,16 @@ _reads: Counter[str] = Counter()
 def count_reads(graph: onnx.GraphProto) -> None:
     """Note how often each value of the graph that is lowered next is read."""
     _reads.clear()
-    _reads.update(name for node in graph.node for name in node.input)
-    _reads.update(value.name for value in graph.output)
+    _reads.update(_names_read(graph))
+
+
+def _names_read(graph: onnx.GraphProto) -> Iterator[str]:
+    yield from (value.name for value in graph.output)
+    for node in graph.node:
+        yield from filter(None, node.input)
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                yield from _names_read(attribute.g)
 
 
 @cache
@@ -115,6 +123,7 @@ def _handler(op: str, stock: Any, lower: Lowering, base: Any, domain: str = "") 
                 for key, value in node.attrs.items()
             },
             outputs=sum(map(bool, node.outputs)),
+            read=max((n for n, name in enumerate(node.outputs, 1) if _reads[name]), default=1),
             alone=bool(node.inputs) and _reads[node.inputs[0]] == 1,
             stock=run_stock,
         )

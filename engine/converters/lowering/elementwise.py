@@ -7,6 +7,7 @@ constants are turned while the graph is made.
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -99,15 +100,18 @@ def relu(node: Node) -> list[Any] | None:
 
 def identity(node: Node) -> list[Any] | None:
     """Pass a tensor on."""
-    return [node.inputs[0]] if node.outputs == 1 else None
+    return [node.inputs[0]]
 
 
 def dropout(node: Node) -> list[Any] | None:
-    """Pass a tensor on, as a dropout does outside training."""
+    """Pass a tensor on, as a dropout does outside training, with a mask that drops nothing."""
+    import tensorflow as tf
+
     training = constant(node.input(2))
     if training is not None and training.any():
         raise NotImplementedError("Dropout in training mode is not implemented.")
-    return identity(node)
+    x = node.inputs[0]
+    return [x] if node.read == 1 else [x, tf.ones_like(x, tf.bool)]
 
 
 def clip(node: Node) -> list[Any] | None:
@@ -173,7 +177,18 @@ def together(node: Node) -> list[Any] | None:
     if found is None or (node.since < BROADCAST_SINCE and node.attributes.get("broadcast")):
         return None
     kept, order = found
+    if node.kind in {"Add", "Sub"}:
+        kept = [_without_leading_ones(x) for x in kept]
     return [transposed(y, order) for y in node.stock(kept)]
+
+
+def _without_leading_ones(x: Any) -> Any:
+    """A constant that broadcasts as before; the bias of a product has to be a vector."""
+    value = constant(x)
+    if value is None:
+        return x
+    sizes = list(itertools.dropwhile(lambda size: size == 1, value.shape))
+    return reshaped(x, sizes or [1])
 
 
 def div(node: Node) -> list[Any] | None:

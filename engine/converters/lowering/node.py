@@ -18,7 +18,8 @@ class Node:
         since: Operator set in which this form of the operator was defined.
         inputs: Tensors in ONNX's order and layout; None for an input that is left out.
         attributes: As the file has them, strings decoded.
-        outputs: How many outputs are asked for.
+        outputs: How many outputs the node names.
+        read: How many outputs it has up to the last that is read.
         alone: Whether no other node reads the first input.
         stock: Runs onnx-tf's own handler, on these inputs or on others in their place.
     """
@@ -28,6 +29,7 @@ class Node:
     inputs: tuple[Any, ...]
     attributes: dict[str, Any]
     outputs: int
+    read: int
     alone: bool
     stock: Stock
 

@@ -24,15 +24,15 @@ def batch_normalization(node: Node) -> list[Any] | None:
 
     x = node.inputs[0]
     scale, shift, mean, variance = (constant(value) for value in node.inputs[1:5])
-    if scale is None or shift is None or mean is None or variance is None or node.outputs > 1:
+    if scale is None or shift is None or mean is None or variance is None or node.read > 1:
         return None
     if x.shape.rank is None or node.attributes.get("training_mode"):
         return None
     source, order = view(x)
     deviation = np.sqrt(variance + np.float32(node.attributes.get("epsilon", 1e-5)))
     factor = scale / deviation
-    shape = [1] * len(order)
-    shape[order[1]] = -1
+    # Without axes of size 1 in front: the bias of a product has to be a vector.
+    shape = [-1] + [1] * (len(order) - 1 - order[1])
     offset = shift - mean * factor
     if _factor_can_wait(scale, shift, deviation):
         y = tf.add(source, (offset / factor).reshape(shape))
@@ -72,7 +72,7 @@ def layer_normalization(node: Node) -> list[Any] | None:
     """Lower a norm over the last axes."""
     x = node.inputs[0]
     scale, shift = constant(node.inputs[1]), constant(node.input(2))
-    if scale is None or node.outputs > 1 or not is_static(x):
+    if scale is None or node.read > 1 or not is_static(x):
         return None
     if node.input(2) is not None and shift is None:
         return None

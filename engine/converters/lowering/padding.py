@@ -2,9 +2,9 @@
 
 The stock handler passes the padding value on as a tensor, even where it is the constant 0. That
 becomes TFLite's PADV2, whose value keeps its float type when activations are quantized to int16,
-and the interpreter then refuses the file. Ours drops a constant 0, which becomes PAD, and pads in
-the order that the tensor is kept in, where it can be fused into a convolution. It also knows the
-form of operator set 18, which names the axes.
+and the interpreter then refuses the file. Ours drops a constant 0, which becomes PAD, adds another
+constant to the zeros, and pads in the order that the tensor is kept in, where it can be fused into
+a convolution. It also knows the form of operator set 18, which names the axes.
 """
 
 from __future__ import annotations
@@ -13,9 +13,18 @@ from typing import Any
 
 import numpy as np
 
-from engine.converters.lowering.layout import constant, integers, listed, transposed, view
+from engine.converters.lowering.layout import (
+    constant,
+    integers,
+    is_static,
+    listed,
+    transposed,
+    view,
+)
 from engine.converters.lowering.node import Node
 
+LOSES = 1e30
+"""A padding value so far below 0 is for a maximum, which hides it."""
 _MODES = {"constant": "CONSTANT", "reflect": "REFLECT", "edge": "SYMMETRIC"}
 
 
@@ -40,13 +49,20 @@ def pad(node: Node) -> list[Any] | None:
             source = tf.pad(source, step, "SYMMETRIC")
             there = [[length - min(1, length) for length in pair] for pair in there]
     if any(map(any, there)):
-        fill = np.asarray(value, source.dtype.as_numpy_dtype)
-        source = (
-            tf.pad(source, there, _MODES[mode])
-            if value == 0 or mode != "constant"
-            else tf.pad(source, there, constant_values=fill)
-        )
+        if value == 0 or mode != "constant":
+            source = tf.pad(source, there, _MODES[mode])
+        elif is_static(source) and abs(value) < LOSES:
+            source = tf.pad(source, there) + _margin(source, there, value)
+        else:
+            fill = np.asarray(value, source.dtype.as_numpy_dtype)
+            source = tf.pad(source, there, constant_values=fill)
     return [transposed(source, order)]
+
+
+def _margin(x: Any, pairs: list[list[int]], value: float) -> np.ndarray:
+    """The padding value around zeros; of size 1 along axes that are not padded."""
+    sizes = [size if any(pair) else 1 for size, pair in zip(x.shape, pairs, strict=True)]
+    return np.pad(np.zeros(sizes, x.dtype.as_numpy_dtype), pairs, constant_values=value)
 
 
 def repaired_pad(node: Node) -> list[Any] | None:

@@ -24,6 +24,7 @@ from engine.converters.lowering.layout import (
     to_nhwc,
 )
 from engine.converters.lowering.node import Lowering, Node
+from engine.converters.lowering.padding import LOSES
 from engine.converters.lowering.windows import (
     Pads,
     is_same,
@@ -36,9 +37,6 @@ from engine.converters.lowering.windows import (
 
 _NEVER_NEGATIVE = {"Relu", "Relu6", "Sigmoid", "Softmax"}
 _PASSES_ON = {"Transpose", "Reshape", "Identity", "StridedSlice", "MaxPool"}
-
-# Padding values at or below it are meant to lose.
-_LOWEST = -1e30
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ def max_pool(node: Node) -> list[Any] | None:
     import tensorflow as tf
 
     x = node.inputs[0]
-    if node.outputs > 1 or not is_static(x):
+    if node.read > 1 or not is_static(x):
         return None
     if x.shape.rank == 3:
         return over_one_dimension(node, max_pool)
@@ -91,7 +89,10 @@ def max_pool(node: Node) -> list[Any] | None:
     y, margins = _without_lowest_padding(to_nhwc(x))
     sizes = y.shape.as_list()[1:3]
     windows = _windows(node, x.shape.as_list()[2:])
-    pads, mode = [np.add(*pairs).tolist() for pairs in zip(windows.pads, margins)], "VALID"
+    pads, mode = (
+        [np.add(*pairs).tolist() for pairs in zip(windows.pads, margins, strict=True)],
+        "VALID",
+    )
     if min(map(min, pads)) < 0:
         return None
     if is_same(pads, sizes, windows.kernel, windows.strides) and not windows.dilated:
@@ -113,7 +114,7 @@ def _without_lowest_padding(y: Any) -> tuple[Any, Pads]:
     made_by = operation(y)
     if made_by is not None and made_by.type == "PadV2":
         pads, value = constant(made_by.inputs[1]), constant(made_by.inputs[2])
-        if pads is not None and value is not None and value <= _LOWEST and not pads[[0, 3]].any():
+        if pads is not None and value is not None and value <= -LOSES and not pads[[0, 3]].any():
             return made_by.inputs[0], pads[1:3].tolist()
     return y, [[0, 0], [0, 0]]
 
