@@ -39,3 +39,34 @@ def test_a_padding_that_depends_on_a_size_keeps_its_side() -> None:
     np.testing.assert_array_equal(
         found, np.pad(np.maximum(picture, 0), ((0, 0), (0, 0), (0, 0), (0, 5)))
     )
+
+
+def test_sparse_initializers_become_dense() -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 13]>\n'
+        "added (float[1, 3, 1, 2] picture) => (float[1, 3, 1, 2] total)\n"
+        "{\n  total = Add(picture, shift)\n}"
+    )
+    values = onnx.numpy_helper.from_array(np.array([5, 7], np.float32), "shift")
+    places = onnx.numpy_helper.from_array(np.array([[0, 1], [2, 0]]), "places")
+    model.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(values, places, [3, 2]))
+    tidy = cleaned(model)
+    (shift,) = tidy.graph.initializer
+    np.testing.assert_array_equal(
+        onnx.numpy_helper.to_array(shift).reshape(3, 2), [[0, 5], [0, 0], [7, 0]]
+    )
+    assert not tidy.graph.sparse_initializer
+
+
+def test_a_graph_that_folding_changes_stays_as_it_was() -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 13]>\n'
+        "inverse (float[1, 3, 2, 2] picture) => (float[1, 3, 2, 2] share)\n"
+        "<float one = {1.0}>\n"
+        "{\n  count = Size(picture)\n  real = Cast<to = 1>(count)\n"
+        "  inverse = Div(one, real)\n  share = Mul(picture, inverse)\n}"
+    )
+    tidy = cleaned(model)
+    session = onnxruntime.InferenceSession(tidy.SerializeToString())
+    (share,) = session.run(None, {"picture": np.ones((1, 3, 2, 2), np.float32)})
+    np.testing.assert_allclose(share, np.full((1, 3, 2, 2), 1 / 12), rtol=1e-6)
