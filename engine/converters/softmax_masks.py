@@ -46,8 +46,11 @@ def _bound(graph: ir.Graph, value: ir.Value) -> ir.Value | None:
     if node.op_type in _MOVES:
         return node.inputs[0]
     tape = ir.tape.Tape()
-    lower = {"Add": _of_sum, "Where": _of_choice}.get(node.op_type)
-    scores, bounded = (None, None) if lower is None else lower(tape, *node.inputs)
+    scores, bounded = None, None
+    if node.op_type == "Add":
+        scores, bounded = _of_sum(tape, *node.inputs)
+    elif node.op_type == "Where":
+        scores, bounded = _of_choice(tape, *node.inputs)
     if bounded is not None:
         ir.convenience.replace_nodes_and_values(graph, node, [node], tape.nodes, [value], [bounded])
     return scores
