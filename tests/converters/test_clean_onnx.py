@@ -70,3 +70,13 @@ def test_a_graph_that_folding_changes_stays_as_it_was() -> None:
     session = onnxruntime.InferenceSession(tidy.SerializeToString())
     (share,) = session.run(None, {"picture": np.ones((1, 3, 2, 2), np.float32)})
     np.testing.assert_allclose(share, np.full((1, 3, 2, 2), 1 / 12), rtol=1e-6)
+
+
+def test_folding_goes_on_where_answers_are_no_numbers() -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 13]>\n'
+        "unbounded (float[1, 3, 2, 2] picture) => (float[1, 3, 2, 2] roots)\n"
+        "<float one = {1.0}>\n"
+        "{\n  two = Add(one, one)\n  double = Mul(picture, two)\n  roots = Sqrt(double)\n}"
+    )
+    assert [node.op_type for node in cleaned(model).graph.node] == ["Mul", "Sqrt"]
