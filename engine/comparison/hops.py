@@ -76,7 +76,6 @@ def check_hop(
 
     Raises:
         HopError: The logits are not finite, are of another shape, or moved too far.
-        ModelError: The logits of the first stage are not finite.
     """
     broken = int((~np.isfinite(after)).any(axis=1).sum())
     got = f"NaN or Inf for {broken} of {len(after)} pictures"
@@ -166,7 +165,7 @@ def _within_a_step(logits: FloatArray) -> bool:
     return float(np.ptp(logits, axis=0).max()) <= span / 255
 
 
-def _not_finite(stage: str, got: str, weights: Iterable[tuple[str, np.ndarray]]) -> ModelError:
+def _not_finite(stage: str, got: str, weights: Iterable[tuple[str, np.ndarray]]) -> HopError:
     """What is wrong with a model that gives NaN or Inf before any step was taken."""
     count = {"NaN": np.isnan, "Inf": np.isinf}
     floats = [(name, values) for name, values in weights if values.dtype.kind == "f"]
@@ -183,7 +182,7 @@ def _not_finite(stage: str, got: str, weights: Iterable[tuple[str, np.ndarray]])
         else "Its weights are finite, so it overflows or divides by 0 on these pictures. Check the "
         "preprocessing that it was trained with."
     )
-    return ModelError(
+    return HopError(
         f"Checking {stage}",
         got=got,
         expected="finite logits",

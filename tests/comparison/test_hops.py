@@ -95,11 +95,11 @@ def test_a_model_that_gives_nan_itself_is_no_broken_step() -> None:
     mask = ("mask", np.array([0, -np.inf], np.float32))
     whole = ("places", np.array([1, 2]))
     bad = ("conv.weight", np.array([[1, np.nan], [np.nan, 2]], np.float32))
-    with pytest.raises(ModelError, match=r"NaN in 2 of 4 values of the weight 'conv\.weight'"):
+    with pytest.raises(HopError, match=r"NaN in 2 of 4 values of the weight 'conv\.weight'"):
         check_hop("onnx", None, after, tolerance=1e-3, weights=lambda: [mask, whole, bad])
-    with pytest.raises(ModelError, match="Inf in 1 of 2 values of the weight 'mask'"):
+    with pytest.raises(HopError, match="Inf in 1 of 2 values of the weight 'mask'"):
         check_hop("onnx", None, after, tolerance=1e-3, weights=lambda: [mask, whole])
-    with pytest.raises(ModelError, match="Its weights are finite") as caught:
+    with pytest.raises(HopError, match="Its weights are finite") as caught:
         check_hop("onnx", None, after, tolerance=1e-3, weights=lambda: [whole])
     assert "lowering" not in str(caught.value)
 
