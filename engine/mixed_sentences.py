@@ -14,6 +14,10 @@ _MOST_NAMED = 8
 def curve_headline(curve: MixedCurve, chosen: MixedPoint) -> str:
     """What one point of the curve wins over the variant without a layer in float32."""
     whole, layers = curve.points[0], curve.points[-1].layers
+    if not chosen.layers:
+        return (
+            f"No layer has to be in float32: the error of {formats.small(whole.rms)} is low enough"
+        )
     return (
         f"{chosen.layers} of {layers} layers in float32 take the error from "
         f"{formats.small(whole.rms)} to {formats.small(chosen.rms)}, at "

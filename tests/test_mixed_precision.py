@@ -63,6 +63,8 @@ def test_exactly_one_aim_names_a_recipe() -> None:
 def test_the_headline_says_what_is_won_and_paid() -> None:
     said = curve_headline(CURVE, CURVE.points[1])
     assert said == "2 of 2 layers in float32 take the error from 0.1 to 0.05, at 1.50 × the size"
+    said = curve_headline(CURVE, CURVE.points[0])
+    assert said == "No layer has to be in float32: the error of 0.1 is low enough"
 
 
 def test_a_mix_slower_than_float32_is_not_worth_it() -> None:

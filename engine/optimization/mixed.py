@@ -94,16 +94,18 @@ class MixedModels:
     ) -> MixedPoint | None:
         """The point of the fewest layers in float32 that reaches something; None where none does.
 
+        Every number below the first drawn point that reaches it is measured, since the error may
+        rise again between two points.
+
         Args:
             points: Those of `looked_at`.
             reaches: Whether a point does.
         """
-        below = 0
+        drawn = {point.layers for point in points}
         for point in points:
-            if point.layers and reaches(point):
-                between = map(self.point, range(below + 1, point.layers))
-                return next((p for p in between if reaches(p)), point)
-            below = point.layers
+            if reaches(point):
+                fewer = (self.point(n) for n in range(point.layers) if n not in drawn)
+                return next(filter(reaches, fewer), point)
         return None
 
     def model(self, layers: int) -> bytes:

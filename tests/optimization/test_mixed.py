@@ -54,6 +54,25 @@ def test_the_fewest_layers_are_found_between_points(models: MixedModels) -> None
     assert models.fewest((none, last), lambda point: point.rms < 0) is None
 
 
+def test_no_layer_is_taken_where_the_target_is_reached_without(models: MixedModels) -> None:
+    points = models.point(0), models.point(4)
+    found = models.fewest(points, lambda point: point.rms <= points[0].rms)
+    assert found == points[0]
+
+
+def test_fewer_layers_are_found_before_a_point_that_rises(
+    models: MixedModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    errors = dict(enumerate([0.9, 0.8, 0.3, 0.7, 0.6, 0.2]))
+    monkeypatch.setattr(
+        models, "point", lambda n: MixedPoint(n, (), 0, rms=errors[n], kl=0.0, agreement=1.0)
+    )
+    points = tuple(map(models.point, (0, 4, 5)))
+    found = models.fewest(points, lambda point: point.rms <= 0.3)
+    assert found is not None
+    assert found.layers == 2
+
+
 def test_a_long_curve_is_thinned_out(chain: Chain) -> None:
     steps = tuple(Step((layer,), 0.0) for layer in range(1, 200))
     looked_at = MixedModels(chain.float_file(), chain.integer_file(), steps, batches).looked_at()
