@@ -70,8 +70,8 @@ def scale_between(low: float, high: float) -> Scale:
 def least_squares(values: FloatArray) -> Scale:
     """The range of least expected squared error: what is clipped, and rounding inside.
 
-    ``sum over what is clipped (v - end)^2 + count * step^2 / 12``, searched over quantiles of both
-    tails; a rounding error is taken as uniform (Widrow, 1956).
+    ``sum over what is clipped (v - end)^2 + count * step^2 / 12``, searched over 48 shares from 1
+    down to 0.1 of each end; a rounding error is taken as uniform (Widrow, 1956).
 
     Args:
         values: Real values, of any shape.
