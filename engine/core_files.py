@@ -13,10 +13,8 @@ from engine.converters.recipes import FLOAT32, Recipe
 from engine.errors import OptionError, RunError
 from engine.optimization.choice import Step
 from engine.optimization.mixed import MixedModels, float_order
-from engine.runs import CURVE, IMPROVED, ORDER, SAVEDMODEL, WORK, Run
+from engine.runs import CURVE, IMPROVED, INTEGER_HEAD, ORDER, SAVEDMODEL, WORK, Run
 from engine.types import MixedPoint
-
-_INTEGER_HEAD = ".integer_head"
 
 
 class CoreFiles:
@@ -53,7 +51,7 @@ class CoreFiles:
             return self._found(core.name) or self._mixed(core)
         if not core.optimized:
             return self._found(core.name) or self._converted(core)
-        name = core.name if recipe is core else core.name + _INTEGER_HEAD
+        name = core.name if recipe is core else core.name + INTEGER_HEAD
         found = self._found(name)
         if found is None:
             self._optimize(core)
@@ -92,8 +90,9 @@ class CoreFiles:
             lambda p: self._say(f"Optimizing: operator {p.done + 1} of {p.total} ({p.stage})"),
         )
         self._written(core.name, made.float_io)
-        self._written(core.name + _INTEGER_HEAD, made.integer_head)
+        self._written(core.name + INTEGER_HEAD, made.integer_head)
         self._recorded(core.name, made.layers)
+        self._recorded(core.name + INTEGER_HEAD, made.integer_layers)
 
     def _mixed(self, core: Recipe) -> Path:
         """Make a file with the layers in float32 that cost most, from the optimized one."""

@@ -11,7 +11,7 @@ from engine.converters.calibration import representative_dataset
 from engine.converters.recipes import recipe_named
 from engine.errors import OptionError, RunError
 from engine.requests import ConvertRequest
-from engine.runs import IMPROVED, REQUEST, Run
+from engine.runs import IMPROVED, INTEGER_HEAD, REQUEST, Run
 from engine.service import Host, convert_request
 from engine.store import SAMPLE_IMAGES
 from engine.types import OptimizedLayer
@@ -94,7 +94,12 @@ def improved_layers(run: Run, variant: str) -> tuple[OptimizedLayer, ...]:
     Raises:
         RunError: The record is absent or damaged.
     """
-    file = run.folder / IMPROVED / f"{recipe_named(variant).core.name}.json"
+    recipe = recipe_named(variant)
+    core = run.folder / IMPROVED / f"{recipe.core.name}.json"
+    file = core.with_name(f"{recipe.core.name}{INTEGER_HEAD}.json")
+    # Runs of earlier versions have one record for both.
+    if recipe == recipe.core or not file.is_file():
+        file = core
     try:
         return msgspec.json.decode(
             run.intact(file.relative_to(run.folder).as_posix()).read_bytes(),

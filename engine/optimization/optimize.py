@@ -40,12 +40,14 @@ class Optimized:
         float_io: The model with float32 input and output; its head gives float32 where it can.
         integer_head: The same but for the head, which gives int8; files with integer edges are
             made from it.
-        layers: What was done, an operator each.
+        layers: What was done in `float_io`, an operator each.
+        integer_layers: The same in `integer_head`.
     """
 
     float_io: bytes
     integer_head: bytes
     layers: tuple[OptimizedLayer, ...]
+    integer_layers: tuple[OptimizedLayer, ...]
 
 
 @memory_kept()
@@ -73,17 +75,19 @@ def optimized(
     walk = _Pass(Graph(float_model), graph, start, report)
     found = walk.run()
     theirs = walk.errors(quantized_model)
-    float_io, integer_head = (
-        model if np.all(walk.errors(model) <= WORTH_IT * theirs) else quantized_model
-        for model in (found.float_io, found.integer_head)
-    )
-    layers = found.layers
-    if float_io == integer_head == quantized_model:
-        layers = tuple(
+
+    def judged(model: bytes) -> tuple[bytes, tuple[OptimizedLayer, ...]]:
+        if np.all(walk.errors(model) <= WORTH_IT * theirs):
+            return model, found.layers
+        undone = (
             replace(layer, done=(), left=_WORSE, after=layer.before) if layer.done else layer
-            for layer in layers
+            for layer in found.layers
         )
-    return Optimized(float_io, integer_head, layers)
+        return quantized_model, tuple(undone)
+
+    float_io, layers = judged(found.float_io)
+    integer_head, integer_layers = judged(found.integer_head)
+    return Optimized(float_io, integer_head, layers, integer_layers)
 
 
 class _Pass:
@@ -119,7 +123,7 @@ class _Pass:
         float_io = integer_head
         if self._head_bias is not None:
             float_io = with_float_output(integer_head, self._head_bias)
-        return Optimized(float_io, integer_head, tuple(records))
+        return Optimized(float_io, integer_head, tuple(records), tuple(records))
 
     def errors(self, model: bytes) -> FloatArray:
         """Rms between a model's answers and the float ones, row means removed, as for logits.
@@ -182,7 +186,7 @@ class _Pass:
         rows = rows_of(graph, op, self._integers[op.inputs[0]], target, self._positions[op.index])
         bits = 8 * graph.dtype(op.output).itemsize
         layer = Layer(rows, op.activation, source, bits)
-        start = parameters_of(graph, op)
+        start = own = parameters_of(graph, op)
         weights = Geometry.of(graph, op).grouped(self._floating.constant(partner.inputs[1]))
         is_head = op is self._head and bits == 8
         if is_head:
@@ -190,7 +194,10 @@ class _Pass:
         # Ranges of int16 cost nothing: 65,536 steps are enough for any.
         free = not is_head and bits == 8 and graph.may_move(op.output)
         fitted = layer.fit(start, weights, free_range=free)
-        if fitted.done or is_head:
+        if start.scale != own.scale:
+            before = layer.error(own, layer.sums(own))
+            fitted = replace(fitted, done=(*fitted.done, "range"), before=before)
+        if fitted.done:
             write(graph, op, fitted.parameters)
         if is_head:
             self._head_bias = fitted.parameters.bias

@@ -10,7 +10,7 @@ import pytest
 
 from engine.comparison import metrics
 from engine.converters.tflite_from_savedmodel import with_edges
-from engine.optimization import layer
+from engine.optimization import layer, optimize
 from engine.optimization.alone import Activations
 from engine.optimization.graph import Graph
 from engine.optimization.head import head_of
@@ -207,6 +207,36 @@ def test_the_integer_head_has_a_margin_and_takes_integer_edges() -> None:
     pytest.importorskip("tensorflow")
     edged = Graph(with_edges(found.integer_head, "int8"))
     assert [op.name for op in edged.operators] == ["FULLY_CONNECTED"]
+
+
+def test_the_error_of_the_head_before_is_that_of_its_old_range() -> None:
+    floating, quantized, inputs = head_pair()
+    found = run(floating, quantized, inputs)
+    (record,) = found.layers
+    held_out = inputs[7::8]
+    wrong = answers(quantized, held_out) - answers(floating, held_out)
+    assert record.before == pytest.approx(np.sqrt(np.mean(np.square(wrong))), rel=1e-4)
+    assert record.done[-1] == "range"
+
+
+def test_a_file_that_falls_back_alone_has_a_record_of_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    floating, quantized, inputs = head_pair()
+    usual = optimize._Pass.errors
+    monkeypatch.setattr(
+        optimize._Pass,
+        "errors",
+        lambda walk, model: (
+            usual(walk, model) if b"_dequantized" in model else np.array([1.0, 1.0])
+        ),
+    )
+    found = run(floating, quantized, inputs)
+    assert found.integer_head == quantized != found.float_io
+    assert found.layers[0].done
+    (undone,) = found.integer_layers
+    assert undone.done == ()
+    assert undone.left == "the model as a whole gained too little by the changes"
 
 
 DATA = Path(os.environ.get("QLAB_DATA", Path(__file__).parents[3] / "shared" / "data"))
