@@ -40,6 +40,7 @@ def layer_errors(
     pictures: int,
     threads: int = 1,
     pass_bytes: int = PASS_BYTES,
+    chosen_by: Callable[[int], str | None] = lambda _: None,
 ) -> LayerErrors:
     """Measure what every operator of an integer file loses, and say why.
 
@@ -53,6 +54,8 @@ def layer_errors(
         pictures: How many pictures `batches` gives.
         threads: Threads to use.
         pass_bytes: Activations to hold at once.
+        chosen_by: Says of an operator of the float32 file, by its place, what chose the range of
+            its output where that may leave values out, for a sentence to begin with.
 
     Returns:
         One record an operator.
@@ -76,7 +79,7 @@ def layer_errors(
         run=run,
         variant=variant,
         pictures=pictures,
-        layers=_diagnosed(sides, _worst_outputs(sums)),
+        layers=_diagnosed(sides, _worst_outputs(sums), chosen_by),
         unmatched=_unmatched(pairing, variant),
         notes=tuple(_notes(pairing, variant, pictures)),
     )
@@ -114,7 +117,9 @@ def _worst_outputs(sums: list[PairSums]) -> list[PairSums]:
     return [found for _, found in worst.values()]
 
 
-def _diagnosed(sides: Sides, sums: list[PairSums]) -> tuple[LayerError, ...]:
+def _diagnosed(
+    sides: Sides, sums: list[PairSums], chosen_by: Callable[[int], str | None]
+) -> tuple[LayerError, ...]:
     """Figures with findings; an operator's sources stand before it."""
     maker = {
         tensor: operator for operator in sides.integer.operators for tensor in operator.outputs
@@ -123,7 +128,12 @@ def _diagnosed(sides: Sides, sums: list[PairSums]) -> tuple[LayerError, ...]:
     for found in sums:
         layer = _layer(sides, found)
         operator = found.pair.integer
-        case = Case(layer, _network_input(found), _sources(operator, maker, done))
+        case = Case(
+            layer,
+            _network_input(found),
+            _sources(operator, maker, done),
+            chosen_by(found.pair.exact.index),
+        )
         done[operator.index] = diagnosed(case)
     return tuple(done.values())
 

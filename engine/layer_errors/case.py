@@ -33,11 +33,14 @@ class Case:
         layer: The operator's figures, as yet without findings.
         network_input: Of operators that read the network's input.
         sources: The operators whose outputs it reads, with their own findings.
+        chosen_by: What chose a range that may leave values out; None for that of all values seen
+            in calibration.
     """
 
     layer: LayerError
     network_input: NetworkInput | None = None
     sources: tuple[LayerError, ...] = ()
+    chosen_by: str | None = None
 
 
 def above_covering(layer: LayerError) -> float:

@@ -16,6 +16,7 @@ from engine.layer_errors.range_causes import (
     CLIPPED_ENERGY,
     calibration_does_not_cover,
     outlier_channel,
+    range_clips_on_purpose,
     range_too_wide,
     saturated_range,
     wrong_fixed_scale,
@@ -138,6 +139,7 @@ RULES: Mapping[CauseName, Rule] = {
     "wrong_normalisation": wrong_normalisation,
     "saturated_range": saturated_range,
     "calibration_does_not_cover": calibration_does_not_cover,
+    "range_clips_on_purpose": range_clips_on_purpose,
     "outlier_channel": outlier_channel,
     "range_too_wide": range_too_wide,
     "wrong_fixed_scale": wrong_fixed_scale,
@@ -151,6 +153,7 @@ RULES: Mapping[CauseName, Rule] = {
 
 _WITHIN: Mapping[CauseName, frozenset[CauseName]] = {
     "calibration_does_not_cover": frozenset({"saturated_range"}),
+    "range_clips_on_purpose": frozenset({"saturated_range"}),
     "mean_shift": frozenset({"saturated_range", "wrong_fixed_scale"}),
     "killed_channels": frozenset({"outlier_channel", "range_too_wide", "per_tensor_weights"}),
     "range_too_wide": frozenset({"wrong_normalisation"}),

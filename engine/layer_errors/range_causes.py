@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 
 from engine.layer_errors.case import Case, above_covering, furthest, nearest_end, real, share_of
-from engine.layer_errors.records import Finding, kind_of
+from engine.layer_errors.records import Finding, LayerError, kind_of
+from engine.wording import number
 
 ONE_BIT_DB = 20 * math.log10(2)
 OUTLIER_SPREAD = 4.0
@@ -75,10 +76,7 @@ def calibration_does_not_cover(case: Case) -> Finding | None:
     (else the range is saturated) they make a quarter of the own error (`UNCOVERED_ENERGY`).
     """
     layer = case.layer
-    if layer.grid is None or not layer.own_grid or not layer.clipped:
-        return None
-    beyond = max(layer.high - layer.grid.high, layer.grid.low - layer.low) / layer.grid.width
-    if beyond < UNCOVERED_WIDTH or layer.clip_ratio < UNCOVERED_ENERGY:
+    if case.chosen_by is not None or not _few_beyond(layer):
         return None
     return Finding(
         "calibration_does_not_cover",
@@ -87,6 +85,34 @@ def calibration_does_not_cover(case: Case) -> Finding | None:
         "Calibrate with more pictures, and with some like these.",
         10 * math.log10(1 / max(1 - layer.clip_ratio, 1e-4)),
     )
+
+
+def range_clips_on_purpose(case: Case) -> Finding | None:
+    """The optimizer, or a method such as `mse`, chose a range that a few values lie beyond.
+
+    Sign: that of `calibration_does_not_cover`, where the range does not follow from the smallest
+    and the largest value of the calibration alone.
+    """
+    layer = case.layer
+    if case.chosen_by is None or not _few_beyond(layer):
+        return None
+    clipped = layer.below + layer.above
+    return Finding(
+        "range_clips_on_purpose",
+        f"{case.chosen_by} chose a range that ends at {real(nearest_end(layer))}, for finer steps: "
+        f"{number(clipped)} of these values {'is' if clipped == 1 else 'are'} clipped, up to "
+        f"{real(furthest(layer))}",
+        "Leave it where the answers are good; else take the variant whose ranges are min_max and "
+        "that is not optimized.",
+        10 * math.log10(1 / max(1 - layer.clip_ratio, 1e-4)),
+    )
+
+
+def _few_beyond(layer: LayerError) -> bool:
+    if layer.grid is None or not layer.own_grid or not layer.clipped:
+        return False
+    beyond = max(layer.high - layer.grid.high, layer.grid.low - layer.low) / layer.grid.width
+    return beyond >= UNCOVERED_WIDTH and layer.clip_ratio >= UNCOVERED_ENERGY
 
 
 def outlier_channel(case: Case) -> Finding | None:

@@ -40,6 +40,7 @@ CauseName = Literal[
     "wrong_normalisation",
     "saturated_range",
     "calibration_does_not_cover",
+    "range_clips_on_purpose",
     "outlier_channel",
     "range_too_wide",
     "wrong_fixed_scale",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from engine.converters.recipes import FLOAT32
+from engine.converters.recipes import FLOAT32, recipe_named
 from engine.errors import RunError
 from engine.fitted_pictures import FittedPictures
 from engine.images import Picture
+from engine.improvement import improved_layers
 from engine.layer_errors.analysis import layer_errors
 from engine.layer_errors.measuring import STAGE
 from engine.layer_errors.records import LayerErrors
@@ -55,7 +56,21 @@ def measured(
         variant=request.variant,
         pictures=total,
         threads=max(1, min(threads, total)),
+        chosen_by=_chosen_by(run, request.variant),
     )
+
+
+def _chosen_by(run: Run, variant: str) -> Callable[[int], str | None]:
+    """What chose the ranges of a variant, where they do not follow from min and max alone."""
+    if variant not in run.variants:
+        return lambda _: None
+    recipe = recipe_named(variant).unmixed
+    method = None if recipe.range_method == "min_max" else f"The method {recipe.range_method}"
+    if not recipe.optimized:
+        return lambda _: method
+    layers = improved_layers(run, recipe.name)
+    optimized = {layer.index for layer in layers if "range" in layer.done}
+    return lambda index: "The optimizer" if index in optimized else method
 
 
 def float32_file(run: Run) -> Path:

@@ -226,3 +226,10 @@ def test_shapes_that_follow_from_the_picture_are_refused() -> None:
     picture = np.array([[0.5, 0.0, 0.25, 1.0]], np.float32)
     with pytest.raises(ConversionError, match=r"follows from the picture in values \(\[3\]"):
         measured(*files, lambda: iter([picture]), 1)
+
+
+def test_one_value_beyond_the_grid_is_said_in_the_singular(found: LayerErrors) -> None:
+    single = replace(found.layers[0], below=0, above=1)
+    several = replace(single, below=2)
+    assert " 1 value lies beyond it and is cut off." in layer_sentences.histogram_caption(single)
+    assert " 3 values lie beyond it and are" in layer_sentences.histogram_caption(several)

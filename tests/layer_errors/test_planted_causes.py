@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from engine.layer_errors.analysis import layer_errors
 from engine.layer_errors.case import Case
 from engine.layer_errors.range_causes import wrong_fixed_scale
 from engine.layer_errors.records import Grid, LayerErrors
@@ -106,6 +107,30 @@ def test_pictures_that_the_calibration_did_not_cover() -> None:
     assert found.layers[1].cause.cause == "calibration_does_not_cover"
     assert found.layers[1].clipped is not None
     assert 0 < found.layers[1].clipped < 0.001
+
+
+def test_a_range_that_was_chosen_to_clip_is_no_fault_of_the_calibration() -> None:
+    network = healthy(pictures=64)
+    covered = network.activations()[2]
+    glare = network.pictures.copy()
+    glare[0, 0, 0] *= 4
+    network = replace(
+        network, pictures=glare, ranges={2: (float(covered.min()), float(covered.max()))}
+    )
+    found = layer_errors(
+        network.float_file(),
+        network.int8_file(),
+        lambda: (picture[None].astype(np.float32) for picture in network.pictures),
+        run="tiny",
+        variant="int8_optimized",
+        pictures=len(network.pictures),
+        chosen_by=lambda index: "The optimizer" if index == 1 else None,
+    )
+    cause = found.layers[1].cause
+    assert cause is not None
+    assert cause.cause == "range_clips_on_purpose"
+    assert cause.sentence.startswith("The optimizer chose a range that ends at")
+    assert "calibration" not in cause.sentence + cause.remedy
 
 
 def test_dead_channels() -> None:
