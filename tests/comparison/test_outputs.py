@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from engine.answers import Evaluation
 from engine.comparison.comparison import ONE_CLASS_NOTE, Comparison, compare
 from engine.comparison.outputs import Outputs, probability_sides
 from engine.images import Picture
-from engine.types import FloatArray
+from engine.service import _normalizing
+from engine.types import AddedFile, FloatArray
 from tests.tiny_run import tiny_run
 
 LOGITS = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32) * 4
@@ -100,6 +102,18 @@ def test_an_8_bit_softmax_beside_logits_is_known_by_its_operators() -> None:
     assert probability_sides(sides, normalizing=["theirs"]) == {"theirs"}
     sides["theirs"] = np.zeros_like(coarse)  # logits that collapsed, in a network with attention
     assert probability_sides(sides, normalizing=["theirs"]) == frozenset()
+
+
+def test_operators_of_a_run_tell_which_columns_end_in_a_softmax(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "run")
+    assert _normalizing(run) == set()
+    softmax = replace(run.artifact("int8"), operators={"RESHAPE": 1, "SOFTMAX": 1})
+    theirs = replace(run, added=(AddedFile(replace(softmax, variant="theirs"), "a tool", ""),))
+    assert _normalizing(theirs) == {"theirs"}
+    own = replace(run.manifest, artifacts=(run.artifact("float32"), softmax))
+    assert _normalizing(replace(run, manifest=own)) == {"int8", "original", "onnx"}
+    sigmoid = replace(own, model=replace(own.model, classes=1))
+    assert _normalizing(replace(run, manifest=sigmoid)) == set()
 
 
 def test_one_output_is_compared_by_the_side_of_the_threshold() -> None:
