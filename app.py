@@ -1,8 +1,17 @@
-"""Quantization Lab's dashboard: page configuration and navigation, nothing else."""
+"""Quantization Lab's dashboard: packages, page configuration and navigation."""
 
 from pathlib import Path
 
 import streamlit as st
+
+from engine.errors import PackageError
+from engine.packages import demand_packages
+
+try:
+    demand_packages()
+except PackageError as error:
+    st.error(str(error))
+    st.stop()
 
 from pages.components.demo import show_demo
 from pages.components.first_start import wait_for_first_run

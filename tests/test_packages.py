@@ -18,6 +18,7 @@ from engine.jobs import Job
 from engine.packages import PACKAGES
 from engine.warm_worker import WarmWorker
 from engine.worker import ErrorMessage, TaskMessage, answer
+from tests.pages.app_test import dashboard_test
 from tests.test_imports import files, imported
 
 ROOT = Path(__file__).parent.parent
@@ -117,6 +118,19 @@ def test_a_job_of_the_dashboard_ends_with_the_sentence(
     assert job.wait(60)
     assert isinstance(job.error, PackageError)
     assert job.error.got == "a Python environment without torch"
+
+
+@pytest.mark.parametrize("module", ["msgspec", "onnx_tf"])
+def test_the_dashboard_opens_with_the_sentence(
+    module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = packages.find_spec
+    monkeypatch.setattr(packages, "find_spec", lambda name: None if name == module else real(name))
+    app = dashboard_test().run()
+    (error,) = app.error
+    assert f"without {PACKAGES[module]}; expected" in error.value
+    assert "python -m pip install -r requirements.txt" in error.value
+    assert not app.exception
 
 
 def test_a_package_that_another_one_needs_is_named_by_the_worker(
