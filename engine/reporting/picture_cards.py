@@ -36,8 +36,8 @@ class AnswerCard:
 
     @property
     def percent(self) -> str:
-        """The share as text."""
-        return formats.percent(self.share)
+        """The share as text; empty for a broken answer."""
+        return "" if self.state == "broken" else formats.percent(self.share)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,19 @@ class PictureCard:
     answers: tuple[AnswerCard, ...]
 
     @property
-    def flips(self) -> int:
-        """How many variants answer otherwise, or not at all."""
-        return sum(answer.state != "same" for answer in self.answers)
+    def reference(self) -> AnswerCard:
+        """What the reference answers."""
+        return self.answers[0]
+
+    @property
+    def agreeing(self) -> tuple[AnswerCard, ...]:
+        """The variants that answer like the reference."""
+        return tuple(answer for answer in self.answers[1:] if answer.state == "same")
+
+    @property
+    def differing(self) -> tuple[AnswerCard, ...]:
+        """The variants that answer otherwise, or not at all."""
+        return tuple(answer for answer in self.answers[1:] if answer.state != "same")
 
 
 def picture_card(evaluation: Evaluation, row: int) -> PictureCard:

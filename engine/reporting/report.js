@@ -2,6 +2,8 @@
 (() => {
   const colour = (name) =>
     getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  // In CSS pixels: the stylesheet's zoom fits it into one of two columns of an A4 page.
+  const PRINTED_WIDTH = 600;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const read = (section) =>
     JSON.parse(section.querySelector("script[type='application/json']").textContent);
@@ -12,6 +14,8 @@
     plot.dataset.drawn = "yes";
     const figure = read(section);
     figure.layout.font = { ...figure.layout.font, color: colour("--text") };
+    // On a resize Plotly takes the height of this element, not the figure's.
+    plot.style.height = `${figure.layout.height}px`;
     Plotly.newPlot(plot, figure.data, figure.layout, {
       responsive: true, displaylogo: false, displayModeBar: false,
     });
@@ -22,15 +26,18 @@
   }, { rootMargin: "600px" });
   sections.forEach((section) => watcher.observe(section));
 
-  const recolour = (text) => {
+  const relayout = (changes) => {
     for (const section of sections) {
       const plot = section.querySelector(".plot");
-      if (plot.dataset.drawn) Plotly.relayout(plot, { "font.color": text });
+      if (plot.dataset.drawn) Plotly.relayout(plot, changes);
     }
   };
-  dark.addEventListener("change", () => recolour(colour("--text")));
-  addEventListener("beforeprint", () => { sections.forEach(draw); recolour("#000"); });
-  addEventListener("afterprint", () => recolour(colour("--text")));
+  dark.addEventListener("change", () => relayout({ "font.color": colour("--text") }));
+  addEventListener("beforeprint", () => {
+    sections.forEach(draw);
+    relayout({ "font.color": "#000", width: PRINTED_WIDTH });
+  });
+  addEventListener("afterprint", () => relayout({ "font.color": colour("--text"), width: null }));
 
   const choose = document.getElementById("choose");
   choose?.addEventListener("change", () => {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from PIL import Image
 import engine
 from engine import formats
 from engine.cli.main import main
+from engine.reporting.picture_cards import picture_card
 from engine.reporting.report import Report
 from engine.runs import LATENCY, Run
 from engine.store import HOME_VARIABLE
@@ -111,6 +113,19 @@ def test_it_is_small_and_has_every_picture_and_plot(report: Report) -> None:
     for key in ("trade-off", "margins-int8", "scatter-int8", "differences", "operators", "steps"):
         assert f'id="{key}"' in page
     assert page.count('class="variant"') == 2
+
+
+def test_answers_that_agree_are_folded_and_others_are_not(made: tuple[Run, Path]) -> None:
+    evaluation = engine.report(*made).evaluation
+    card = picture_card(evaluation, 0)
+    flipped = replace(card.answers[2], state="flipped")
+    changed = replace(card, answers=(*card.answers[:2], flipped))
+    assert [answer.column for answer in card.agreeing] == ["float32", "int8"]
+    assert card.differing == ()
+    assert [answer.column for answer in changed.agreeing] == ["float32"]
+    assert changed.differing == (flipped,)
+    page = engine.report(*made).to_html()
+    assert page.count("<summary>2 agree</summary>") == 3
 
 
 def test_json_and_csv(made: tuple[Run, Path], tmp_path: Path) -> None:
