@@ -16,6 +16,7 @@ from engine.types import FloatArray
 
 _HEIGHT = 420
 _NAMED = 4
+_NAMED_AT_RIGHT = 0.75
 _MOST_CLASSES = 20
 _APART = (0.25, 0.07)
 _CLASS_PIXELS = 30
@@ -95,7 +96,7 @@ def margin_loss(
             y=lost[row],
             text=figure_text(pictures[row]),
             showarrow=False,
-            xanchor="left",
+            xanchor="left" if reference[row] < _NAMED_AT_RIGHT * longest else "right",
             yanchor="bottom",
             xshift=6,
             font={"size": 11},
