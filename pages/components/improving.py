@@ -106,11 +106,7 @@ def show_before_after(before: VariantComparison, after: VariantComparison) -> No
         ("Logit rms", formats.logits(before.logit_rms), formats.logits(after.logit_rms)),
         ("KL, nats", formats.small(before.kl), formats.small(after.kl)),
         ("SQNR", formats.decibels(before.logit_sqnr_db), formats.decibels(after.logit_sqnr_db)),
-        (
-            "Same answer",
-            formats.percent(before.top1_agreement),
-            formats.percent(after.top1_agreement),
-        ),
+        ("Same answer", _same_answer(before), _same_answer(after)),
     )
     for column, (title, old, new) in zip(st.columns(len(cells)), cells, strict=True):
         column.metric(
@@ -185,6 +181,11 @@ def show_layer_lines(run: Run, variants: tuple[str, str], pictures: tuple[Pictur
         work,
         icon=":material/layers:",
     )
+
+
+def _same_answer(found: VariantComparison) -> str:
+    pictures = len(found.reference_margins)
+    return f"{round(found.top1_agreement * pictures)} of {pictures}"
 
 
 def show_layers(run: Run, variant: str) -> None:
