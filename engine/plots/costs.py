@@ -62,14 +62,6 @@ def latency_bars(latency: Latency) -> go.Figure:
             )
         )
         figure.add_annotation(**_label(entry, edge, cut=cut))
-        if cut:
-            figure.add_annotation(
-                x=end / 2,
-                y=entry.variant,
-                text="<b>//</b>",
-                showarrow=False,
-                font={"color": "#ffffff", "size": 18},
-            )
     figure.update_xaxes(range=[0, edge])
     figure.update_yaxes(autorange="reversed", showgrid=False)
     framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
@@ -83,7 +75,7 @@ def _label(entry: LatencySamples, edge: float, *, cut: bool) -> dict[str, Any]:
     if cut:
         hue = style_of(entry.variant).hue
         inside = {"x": edge, "xanchor": "right", "xshift": -3, "bgcolor": hue}
-        return placed | inside | {"text": f"{label}, bar cut ▸", "font": {"color": "#ffffff"}}
+        return placed | inside | {"text": f"// {label}, bar cut ▸", "font": {"color": "#ffffff"}}
     # Below the figure, since beside it there is no room on a phone.
     label += "" if entry.trusted else "<br>unsteady"
     return placed | {

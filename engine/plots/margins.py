@@ -123,9 +123,11 @@ def _named(
 ) -> list[int]:
     """Rows with the least margin left, without those whose name would lie over another."""
     named: list[int] = []
+    width = _APART[0] * spans[0]
+    starts = np.where(reference < _NAMED_AT_RIGHT * spans[0], reference, reference - width)
     for row in sorted(np.flatnonzero(finite).tolist(), key=lambda row: float(kept[row])):
         apart = all(
-            abs(reference[row] - reference[other]) > _APART[0] * spans[0]
+            abs(starts[row] - starts[other]) > width
             or abs(lost[row] - lost[other]) > _APART[1] * spans[1]
             for other in named
         )
