@@ -33,6 +33,18 @@ def megabytes(size: float | None) -> str:
     return f"{decimal(size / 1e6, 1)} MB"
 
 
+def size_unit(largest: float) -> tuple[str, float]:
+    """Choose the unit of an axis of file sizes.
+
+    Args:
+        largest: The largest size on it, in bytes.
+
+    Returns:
+        Its name, and how many bytes it is.
+    """
+    return ("KB", 1e3) if 0 < largest < _KILOBYTES_BELOW else ("MB", 1e6)
+
+
 def milliseconds(value: float | None) -> str:
     """Milliseconds."""
     return UNKNOWN if value is None else f"{decimal(value, 1)} ms"

@@ -94,6 +94,14 @@ def test_the_front_by_hand() -> None:
     assert list(plots.trade_off([]).data[0].x) == []
 
 
+def test_sizes_of_small_files_are_in_kilobytes() -> None:
+    figure = plots.size_bars({"float32": 4_100, "int8": 1_300}, 4_100)
+    assert traces(figure)["int8"].x == (1.3,)
+    assert figure.layout.xaxis.title.text.startswith("KB")
+    small = [TradeOffPoint("int8", None, 1_300, 0.1, 1.0)]
+    assert plots.trade_off_by_size(small).layout.xaxis.title.text.startswith("file size, KB")
+
+
 def test_coinciding_marks_share_a_label() -> None:
     labels = merged_labels(POINTS, lambda point: point.latency_ms or 0, 12, 0.15)
     assert [names for _, _, names in labels] == [["float32"], ["int8", "uint8"], ["dynamic_range"]]

@@ -157,13 +157,15 @@ def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
         Horizontal bars from 0, each with its size and its share of float32.
     """
     figure = go.Figure()
+    largest = max(sizes.values(), default=1)
+    unit, unit_bytes = formats.size_unit(largest)
     for variant, size in sizes.items():
         label = formats.megabytes(size)
         ratio = formats.percent(size / float32_bytes)
         figure.add_trace(
             go.Bar(
                 name=variant,
-                x=[size / 1e6],
+                x=[size / unit_bytes],
                 y=[variant],
                 orientation="h",
                 marker={"color": style_of(variant).hue},
@@ -173,7 +175,7 @@ def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
                 hovertemplate=f"{variant}<br>{label}, {ratio} of float32<extra></extra>",
             )
         )
-    figure.update_xaxes(range=[0, max(sizes.values(), default=1) / 1e6 * 1.4])
+    figure.update_xaxes(range=[0, largest / unit_bytes * 1.4])
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    framed(figure, x="MB (left is smaller)", y="", height=rows_height(len(sizes)))
+    framed(figure, x=f"{unit} (left is smaller)", y="", height=rows_height(len(sizes)))
     return titled(figure, titles.sizes(sizes, float32_bytes))

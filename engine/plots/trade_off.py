@@ -49,10 +49,11 @@ def trade_off_by_size(points: Sequence[TradeOffPoint]) -> go.Figure:
         A scatter with its front, see `front_of`; up is closer, left is smaller.
     """
     some = any(point.latency_ms is not None for point in points)
+    unit, unit_bytes = formats.size_unit(max((p.size_bytes for p in points), default=0))
     return _scatter(
         [replace(point, latency_ms=None) for point in points],
-        lambda point: point.size_bytes / 1e6,
-        "file size, MB (left is smaller)",
+        lambda point: point.size_bytes / unit_bytes,
+        f"file size, {unit} (left is smaller)",
         _untimed(points) if some else [],
     )
 

@@ -11,6 +11,7 @@ from engine.comparison.comparison import compare
 from engine.converters.artifact import artifact_of
 from engine.deployment.kit import write_texts
 from engine.deployment.task import deployed
+from engine.images import picture_at
 from engine.manifest import FILE_NAME
 from engine.preprocess import PreprocessSpec
 from engine.requests import DeployRequest, PictureFile
@@ -54,7 +55,9 @@ def kit_of(run: Run, photos: Path, folder: Path) -> Path:
     """The kit of the variant ``int8`` as a folder."""
     folder.mkdir()
     files = sorted(photos.glob("*.png"))
-    pictures = tuple(PictureFile(name=p.name, path=str(p), sha256="") for p in files)
+    pictures = tuple(
+        PictureFile(name=p.name, path=str(p), sha256=picture_at(p).sha256) for p in files
+    )
     request = DeployRequest(
         run=str(run.folder),
         variant="int8",
