@@ -17,8 +17,6 @@ from pages.components.evaluation import key_of
 from pages.components.problems import plain
 
 PNG, SVG = "PNG", "SVG"
-# Streamlit's browser part puts the theme's text colour in its place; its own choice is too pale.
-_TEXT = "#000037"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +96,7 @@ def _figure(make: Callable[..., go.Figure], *made_from: Any) -> HeadedFigure:
 
 @st.cache_resource(scope="session", max_entries=48, show_spinner=False)
 def _kept(key: str, _make: Callable[[], go.Figure]) -> HeadedFigure:
-    figure = _make().update_layout(font_color=_TEXT)
+    figure = _make()
     return HeadedFigure(plots.headline_of(figure), plots.take_title_off(figure))
 
 
