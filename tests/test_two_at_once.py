@@ -17,11 +17,12 @@ from PIL import Image
 
 from engine import locks
 from engine.checksums import kept, write_kept
+from engine.deployment.phone import benchmarks_of
 from engine.errors import StorageError
 from engine.images import Picture, pictures_in
 from engine.own_labels import give_label, own_labels
 from engine.regression_set import pin, pinned_pictures, unpin
-from engine.runs import LABELS, LATENCY, Run
+from engine.runs import LABELS, LATENCY, PHONE, Run
 from engine.timings import stored_latency
 from engine.types import Latency
 from tests.made_up import artifact, latency
@@ -190,6 +191,24 @@ def test_40_timings_of_eight_processes(tmp_path: Path) -> None:
     medians = {entry.variant: entry.median_ms for entry in timed.entries}
     assert medians == {f"v{p}{n}": 1.0 + p for p in range(PROCESSES) for n in range(5)}
     assert kept(run.folder / LATENCY / "threads-1.json", again=True)
+
+
+ADD_RESULTS = """
+from engine.deployment.phone import add_benchmark, benchmarks_of
+text = "Inference timings in us: Init: 1, First inference: 2, Inference (avg): 9800\\n"
+for index in range(5):
+    add_benchmark(run, "int8", f"{number} {index}", f"{text}process {number}: {index}")
+    add_benchmark(run, "int8", "shared", text)
+    benchmarks_of(run)
+"""
+
+
+def test_40_results_of_phones_of_eight_processes(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "run")
+    together(run, ADD_RESULTS, tmp_path)
+    own = [f"{number} {index}" for number in range(PROCESSES) for index in range(5)]
+    assert sorted(result.phone for result in benchmarks_of(run)) == sorted(["shared", *own])
+    assert {file.suffix for file in (run.folder / PHONE).iterdir()} == {".json"}
 
 
 WRITE = """
