@@ -16,6 +16,7 @@ _MODULES = {
     "logit_differences": "figures",
     "latency_and_size": "plots",
     "layers": "layer_sentences, plots",
+    "calibration": "plots",
 }
 
 _VIEWS = {
@@ -54,6 +55,20 @@ _VIEWS = {
     "improve": (
         "run = engine.improve(run, {variant!r})\nengine.compare(run, {images}).to_frame()\n"
     ),
+    "calibration": (
+        "found = engine.sweep(run, {images}, recipes=['int8_float_io'])\n"
+        "print(found.to_frame())\n"
+        "plots.calibration_counts(found, 'int8_float_io')\n"
+    ),
+    "accuracy": (
+        "# labels.csv has the columns filename,class_index.\n"
+        "comparison = engine.compare(\n"
+        "    run, {images}, reference={reference!r}, labels_csv='labels.csv'\n"
+        ")\n"
+        "for variant in comparison.variants:\n"
+        "    print(variant.variant, variant.accuracy.top1, variant.accuracy.top1_interval)\n"
+    ),
+    "deploy": "print(engine.deploy(run, {variant!r}, {images}).file)\n",
     "run_details": (
         "print(run.manifest.command)\n"
         "for artifact in run.artifacts:\n"

@@ -12,6 +12,7 @@ import pytest
 
 from engine.runs import WORK, Run
 from engine.snippets import snippet
+from pages.components.story import CHAPTERS
 from tests.tiny_run import tiny_run
 
 
@@ -48,7 +49,28 @@ def test_the_code_of_every_view_runs(run: Run, photos: Path) -> None:
     assert "RESHAPE" in texts["run_details"]
 
 
-@pytest.mark.parametrize("view", ["improve", "latency_and_size"])
+def test_the_code_of_accuracy_counts_right_answers(
+    run: Run, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = sorted(photos.iterdir())
+    lines = ["filename,class_index", *(f"{file.name},0" for file in files)]
+    (tmp_path / "labels.csv").write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    printed = ran(snippet("accuracy", run, files)).splitlines()
+    assert [line.split()[0] for line in printed] == ["float32", "int8"]
+
+
+def test_the_code_of_deploy_makes_a_kit(run: Run, photos: Path) -> None:
+    printed = ran(snippet("deploy", run, sorted(photos.iterdir())))
+    assert Path(printed.strip()).suffix == ".zip"
+
+
+def test_every_page_has_code(run: Run, photos: Path) -> None:
+    for chapter in CHAPTERS:
+        assert snippet(chapter.stem, run, sorted(photos.iterdir())), chapter.title
+
+
+@pytest.mark.parametrize("view", ["improve", "latency_and_size", "calibration"])
 def test_code_that_takes_long_is_python(view: str, run: Run, photos: Path) -> None:
     assert ast.parse(snippet(view, run, sorted(photos.iterdir())))
 
