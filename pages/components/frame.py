@@ -7,12 +7,13 @@ import streamlit as st
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.runs import Run
 from engine.upkeep import UPKEEP
-from pages.components import session
+from pages.components import jobs, session
 from pages.components.address import read_address
 from pages.components.page_end import end_page
 from pages.components.preloading import preload_scripts
 from pages.components.problems import plain
 
+_FOLDER = "qlab_run_of_frame"
 _CLOSE_ON_PHONES = """
 <script>
 /* {place} */
@@ -37,11 +38,15 @@ def show_frame(page: str) -> None:
     session.read_run_address()
     session.keep_in_address()
     run = session.current_run()
+    folder = None if run is None else run.folder
+    if st.session_state.setdefault(_FOLDER, folder) != folder:
+        st.session_state[_FOLDER] = folder
+        jobs.forget_failed()  # what failed for one run is not said beside another
     with st.sidebar:
         preload_scripts()
         _choose_run(run)
         # The browser runs a script once: the page and the run make another of it.
-        place = hash((page, None if run is None else run.folder))
+        place = hash((page, folder))
         st.html(_CLOSE_ON_PHONES.format(place=place), unsafe_allow_javascript=True)
         if run is None:
             return

@@ -74,6 +74,13 @@ def forget(key: str) -> None:
         BOARD.forget(found)
 
 
+def forget_failed() -> None:
+    """Drop this session's jobs that failed or were cancelled."""
+    for name in [str(name) for name in st.session_state if str(name).startswith(PREFIX)]:
+        if st.session_state[name].state in {"failed", "cancelled"}:
+            forget(name.removeprefix(PREFIX))
+
+
 def busy(key: str) -> bool:
     """Whether work is under way; once it is done, the page is drawn anew with what it made."""
     job = get(key)

@@ -13,11 +13,15 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 from streamlit.testing.v1 import AppTest
 
+from engine.errors import WorkerError
 from engine.manifest import FILE_NAME
+from engine.runs import Run
 from engine.store import HOME_VARIABLE
+from engine.types import Latency
 from pages.components.story import CHAPTERS
 from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
-from tests.pages.app_test import dashboard_test
+from tests.pages.app_test import ROOT, dashboard_test
+from tests.pages.test_pages import opened, settled
 from tests.tiny_run import tiny_run
 
 OLDER, NEWER = "older", "newer"
@@ -120,6 +124,22 @@ def test_a_link_to_a_run_that_is_gone_in_an_empty_store_can_be_left(own_store: P
     assert test.title[0].value == "This run is not here"
     test.button[0].click().run()
     assert test.title[0].value == "Nothing is converted yet"
+
+
+def test_what_failed_for_one_run_is_not_shown_beside_another(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(run: Run, job: object, **options: int) -> Latency:
+        raise WorkerError("Timing", got="a stop", expected="an end", todo="Measure again.")
+
+    monkeypatch.setattr("pages.components.measuring.measure", fail)
+    test = opened(ROOT / "pages" / "dashboard" / "latency_and_size.py")
+    next(button for button in test.button if button.label == "Measure").click().run()
+    settled(test)
+    assert "a stop" in test.error[0].value
+    test.selectbox[0].set_value(str(home / "runs" / OLDER)).run()
+    assert not test.exception
+    assert not test.error
 
 
 def test_runs_of_the_same_model_and_minute_are_told_apart(own_store: Path) -> None:
