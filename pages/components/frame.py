@@ -52,9 +52,9 @@ def show_frame(page: str) -> None:
             return
         _choose_reference(run)
         count = len(session.pictures())
-        whose = "your" if session.own_pictures() else "sample"
+        whose = f"{count} of your" if session.own_pictures() else f"{count} sample"
         others = f" · {len(run.added)} from elsewhere" if run.added else ""
-        st.caption(f"{len(run.variants)} variants{others} · {count} {whose} pictures")
+        st.caption(f"{len(run.variants)} variants{others} · {whose} pictures")
         show_marks(run)
 
 

@@ -78,7 +78,8 @@ def _show_code(known: Chapter) -> None:
 
 
 def _show_neighbours(place: int) -> None:
-    with st.container(horizontal=True, horizontal_alignment="distribute"):
+    # Streamlit leaves out a container without content: alone, the way on would stand left.
+    with st.container(horizontal=True, horizontal_alignment="distribute" if place else "right"):
         with st.container(key="go_back", width="content"):
             if place > 0:
                 before = CHAPTERS[place - 1]

@@ -49,6 +49,27 @@ def test_variant_and_picture_are_in_the_address(page: Page) -> None:
     expect(page).to_have_url(re.compile(f"variant=int8&picture={PICTURE}"))
 
 
+def demand_right(page: Page) -> None:
+    """The way on to Convert stands at the right edge, as on every page."""
+    main = page.get_by_test_id("stMainBlockContainer").bounding_box()
+    link = page.locator(".st-key-go_on").bounding_box()
+    assert main is not None
+    assert link is not None
+    assert link["x"] > main["x"] + main["width"] / 2
+
+
+def demand_ring(page: Page) -> None:
+    """Whoever goes by keyboard sees which link of the sidebar has the focus."""
+    link = page.get_by_test_id("stSidebarNav").get_by_role("link", name="Layers")
+    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Pictures").focus()
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        if link.evaluate("link => link === document.activeElement"):
+            break
+    expect(link).to_be_focused()
+    assert link.evaluate("link => getComputedStyle(link).outlineStyle") == "solid"
+
+
 def test_a_link_to_a_picture_opens_with_it_in_view(page: Page) -> None:
     wait_until_settled(page)
     go_to(page, "Overview")
@@ -56,6 +77,8 @@ def test_a_link_to_a_picture_opens_with_it_in_view(page: Page) -> None:
     expect(weakest).to_be_visible()
     name = weakest.inner_text()
     wait_until_settled(page)
+    demand_right(page)
+    demand_ring(page)
     page.get_by_role("link", name="See its logits").click()
     expect(page.get_by_role("combobox", name="Picture")).to_have_value(name)
     expect(page.locator(".st-key-one_picture img")).to_be_in_viewport()

@@ -59,6 +59,7 @@ def test_the_pictures_from_before_stay(photos: Path) -> None:
     test = opened(page, pictures_source=FOLDER, pictures_folder=str(photos))
     test.text_input(key="pictures_folder").set_value("/no/such/folder").run()
     assert "Looking for pictures" in words(test)
+    assert "2 variants · 5 of your pictures" in [c.value for c in test.sidebar.caption]
     assert "5 pictures from before are shown meanwhile" in " ".join(c.value for c in test.caption)
 
 
