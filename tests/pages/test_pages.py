@@ -97,11 +97,11 @@ def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
         ("predictions", "pictures"),
         ("logit_differences", "the logits most"),
         ("layers", "above the error"),
-        ("improve", "Could int8 answer closer to the original?"),
+        ("improve", " answer closer to the original?"),
         ("calibration", "How many calibration pictures are enough?"),
         ("latency_and_size", "smaller than float32"),
         ("accuracy", "labelled pictures, the original on"),
-        ("deploy", "Take int8 to a phone"),
+        ("deploy", " to a phone: "),
         ("run_details", "efficientnet_lite0 with its own weights"),
     ],
 )
