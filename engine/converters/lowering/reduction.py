@@ -23,6 +23,7 @@ from engine.converters.lowering.layout import (
 from engine.converters.lowering.node import Lowering, Node
 
 _AXIS_SINCE = 13
+_LEAST_NORM = 1e-12
 
 
 def kept_axes(x: Any, axes: list[int]) -> tuple[Any, list[int], tuple[int, ...]]:
@@ -88,7 +89,7 @@ def _sum(x: Any, axes: list[int], keep: bool) -> Any:
     import tensorflow as tf
 
     count = math.prod(x.shape[axis] for axis in axes)
-    if not x.dtype.is_floating or count == 0:
+    if not x.dtype.is_floating or not count:
         return tf.reduce_sum(x, axes, keep)
     # Quantized, a SUM has the scale of its input, which int16 overflows; a MEAN has its own.
     return tf.reduce_mean(x, axes, keep) * tf.cast(count, x.dtype)
@@ -129,7 +130,8 @@ def lp_normalization(node: Node) -> list[Any] | None:
         return None
     source, there, order = kept_axes(x, [node.attributes.get("axis", -1) % x.shape.rank])
     norm = _arithmetic(f"ReduceL{node.attributes.get('p', 2)}")(source, there, True)
-    return [transposed(tf.divide(source, norm), order)]
+    # Zeros stay zeros.
+    return [transposed(tf.divide(source, tf.maximum(norm, _LEAST_NORM)), order)]
 
 
 def softmax(node: Node) -> list[Any] | None:
