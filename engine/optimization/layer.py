@@ -169,7 +169,5 @@ def write(graph: Graph, op: Operator, parameters: Parameters) -> None:
     if graph.scale(op.output) != parameters.scale:
         graph.set_scale(op.output, parameters.scale)
     graph.set_constant(weights, geometry.stored(parameters.weights, graph.shape(weights)))
-    if len(graph.steps(weights)) == 1:
-        steps = steps[:1]
     graph.set_steps(weights, steps)
     graph.set_bias(op, parameters.bias, bias_steps(source, steps))

@@ -254,6 +254,8 @@ def _left_alone(graph: Graph, op: Operator) -> str | None:
         return "its weights are not int8 constants"
     if any(len(graph.consumers(t)) > 1 for t in held):
         return "its weights are shared with another operator"
+    if len(graph.steps(held[0])) == 1 < graph.shape(op.output)[-1]:
+        return "its weights have one scale for all channels"
     if len(held) < 2:
         return "it has no bias"
     return None

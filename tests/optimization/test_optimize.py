@@ -112,6 +112,23 @@ def test_a_layer_that_nothing_improves_is_left_as_it_was() -> None:
     np.testing.assert_array_equal(answers(found.float_io, inputs), answers(quantized, inputs))
 
 
+def test_a_layer_with_one_scale_for_all_channels_is_left_as_it_was() -> None:
+    made = conv(np.random.default_rng(4), INSIDE, INSIDE)
+    step = made.steps.max(keepdims=True)
+    per_tensor = Conv(
+        made.weights,
+        made.bias,
+        np.rint(made.weights / step),
+        step,
+        np.rint(made.bias / (step / 16)),
+    )
+    quantized = integer_file(per_tensor, out_step=0.1, out_zero=0)
+    inputs = pictures(np.random.default_rng(1), 24, INSIDE)
+    found = run(float_file(made), quantized, inputs)
+    assert found.layers[0].left == "its weights have one scale for all channels"
+    np.testing.assert_array_equal(answers(found.float_io, inputs), answers(quantized, inputs))
+
+
 def test_too_few_samples_are_rounded_plainly() -> None:
     floating, quantized, inputs = tiny(out_step=0.1, out_zero=0, shift=SHIFT)
     found = run(floating, quantized, inputs[:8])
