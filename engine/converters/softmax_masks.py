@@ -46,11 +46,12 @@ def _bound(graph: ir.Graph, value: ir.Value) -> ir.Value | None:
     if node.op_type in _MOVES:
         return node.inputs[0]
     tape = ir.tape.Tape()
+    inputs = [read for read in node.inputs if read is not None]
     scores, bounded = None, None
     if node.op_type == "Add":
-        scores, bounded = _of_sum(tape, *node.inputs)
+        scores, bounded = _of_sum(tape, *inputs)
     elif node.op_type == "Where":
-        scores, bounded = _of_choice(tape, *node.inputs)
+        scores, bounded = _of_choice(tape, *inputs)
     if bounded is not None:
         ir.convenience.replace_nodes_and_values(graph, node, [node], tape.nodes, [value], [bounded])
     return scores
