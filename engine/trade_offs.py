@@ -65,18 +65,20 @@ def timed_point(timed: LatencySamples, size_bytes: int = 0) -> TradeOffPoint:
 AnyCosts = TypeVar("AnyCosts", bound=Costs)
 
 
-def clearly_quicker(one: Costs, other: Costs) -> bool:
-    """Whether a variant is quicker by more than `SAME`, and than unsteady timings may be off."""
-    if one.latency_ms is None or other.latency_ms is None:
+def clearly_quicker(first: Costs, second: Costs) -> bool:
+    """Whether the first variant is quicker by more than `SAME` and than timings may be off."""
+    if first.latency_ms is None or second.latency_ms is None:
         return False
-    return other.latency_ms > one.latency_ms * (1 + max(one.latency_slack, other.latency_slack))
+    return second.latency_ms > first.latency_ms * (
+        1 + max(first.latency_slack, second.latency_slack)
+    )
 
 
-def clearly_smaller(one: Costs, other: Costs) -> bool:
-    """Whether the file of a variant is smaller by more than `SAME`."""
-    if one.size_bytes is None or other.size_bytes is None:
+def clearly_smaller(first: Costs, second: Costs) -> bool:
+    """Whether the file of the first variant is smaller by more than `SAME`."""
+    if first.size_bytes is None or second.size_bytes is None:
         return False
-    return other.size_bytes > one.size_bytes * (1 + SAME)
+    return second.size_bytes > first.size_bytes * (1 + SAME)
 
 
 def timed_of(of: Sequence[AnyCosts]) -> list[AnyCosts]:
@@ -90,13 +92,13 @@ def quickest_of(of: Sequence[AnyCosts]) -> list[AnyCosts]:
     timed = timed_of(of)
     if not timed:
         return list(of)
-    return [one for one in timed if not any(clearly_quicker(other, one) for other in timed)]
+    return [costs for costs in timed if not any(clearly_quicker(rival, costs) for rival in timed)]
 
 
 def smallest_of(of: Sequence[AnyCosts]) -> list[AnyCosts]:
     """Those than which no other is clearly smaller; all, where no size is known."""
     sized = [costs for costs in of if costs.size_bytes is not None]
-    left = [one for one in sized if not any(clearly_smaller(other, one) for other in sized)]
+    left = [costs for costs in sized if not any(clearly_smaller(rival, costs) for rival in sized)]
     return left or list(of)
 
 
