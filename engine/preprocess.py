@@ -187,6 +187,35 @@ class PreprocessSpec:
         return scaled.crop((left, top, left + self.width, top + self.height))
 
 
+def demand_plausible(spec: PreprocessSpec) -> None:
+    """Refuse mean and std that belong to another scale of the pixels than the given one.
+
+    Runs of older versions may hold such values and stay readable, so `PreprocessSpec` allows them.
+
+    Args:
+        spec: The preprocessing.
+
+    Raises:
+        OptionError: A mean or std is more than twice the largest scaled pixel, so that all
+            pictures give nearly the same input; or std is so small that inputs pass +-500.
+    """
+    white = 255 * spec.scale
+    if max(map(abs, spec.mean)) > 2 * white or max(spec.std) > 2 * white:
+        todo = "Give scale 1 with mean and std for pixels of 0 to 255."
+    elif white > 500 * min(spec.std):
+        todo = "Give their own scale, such as 1/255 (0.00392157) for pixels of 0 to 1."
+    else:
+        return
+    mean, std = (",".join(f"{v:.6g}" for v in values) for values in (spec.mean, spec.std))
+    raise OptionError(
+        "Reading the preprocessing",
+        got=f"mean {mean} and std {std} with scale {spec.scale:.6g}, which makes pixels of "
+        f"0 to {white:.6g}",
+        expected="mean and std for pixels of that range",
+        todo=todo,
+    )
+
+
 def _any_of(words: tuple[str, ...]) -> str:
     return "one of " + ", ".join(words)
 

@@ -6,8 +6,8 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from engine.errors import OptionError, RunError
-from engine.networks.source import ModelSource, TorchSource
-from engine.preprocess import PreprocessSpec
+from engine.networks.source import ModelSource, OnnxSource, TorchSource
+from engine.preprocess import PreprocessSpec, demand_plausible
 from engine.requests import ModelChoice, PreprocessChoice
 from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
@@ -46,7 +46,54 @@ def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSour
         from engine.networks.catalog import torch_source
 
         source = torch_source(choice, preprocess.input_size)
-    return replace(source, preprocess=_with_choice(source.preprocess, preprocess))
+    spec = _with_choice(source.preprocess, preprocess)
+    demand_plausible(spec)
+    notes = source.notes
+    if isinstance(source, OnnxSource):
+        notes = (*notes, *_assumed(spec, preprocess), *_own_normalization(source))
+    return replace(source, preprocess=spec, notes=notes)
+
+
+def _assumed(spec: PreprocessSpec, choice: PreprocessChoice) -> tuple[str, ...]:
+    """Name the values of an ONNX file's preprocessing that nobody gave."""
+    values = {
+        "mean": _numbers(spec.mean),
+        "std": _numbers(spec.std),
+        "scale": f"{spec.scale:.6g}",
+        "channel_order": spec.channel_order,
+        "resize": spec.resize,
+        "resize_size": f"{spec.resize_size}",
+        "interpolation": spec.interpolation,
+    }
+    if spec.resize == "squash":
+        del values["resize_size"]
+    words = [
+        f"{name.replace('_', ' ')} {value}"
+        for name, value in values.items()
+        if getattr(choice, name) is None
+    ]
+    if not words:
+        return ()
+    return (f"Preprocessing assumed, since an ONNX file holds none: {'; '.join(words)}.",)
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:.6g}" for value in values)
+
+
+def _own_normalization(source: OnnxSource) -> tuple[str, ...]:
+    """Tell of arithmetic at the start of an ONNX file that may prepare the picture once more."""
+    from engine.networks.onnx_contents import first_arithmetic
+    from engine.networks.onnx_files import read_onnx
+
+    operators = first_arithmetic(read_onnx(source.file))
+    if not operators:
+        return ()
+    return (
+        f"The file begins with {', '.join(operators)} on the picture: if that is its own "
+        "preprocessing, give the scale, mean and std that leave the rest to it "
+        "(for pixels of 0 to 255: --scale 1 --mean 0 --std 1).",
+    )
 
 
 def _with_choice(spec: PreprocessSpec, choice: PreprocessChoice) -> PreprocessSpec:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from engine.errors import OptionError
 from engine.networks.torchvision_import import import_torchvision
-from engine.preprocess import PreprocessSpec
+from engine.preprocess import PreprocessSpec, demand_plausible
 
 PLAIN: dict[str, Any] = {"scale": 1.0, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
@@ -73,3 +73,32 @@ def test_another_size_keeps_the_share_of_the_picture() -> None:
 def test_nonsense_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(OptionError, match="Reading the preprocessing"):
         PreprocessSpec(**wrong)
+
+
+@pytest.mark.parametrize(
+    ("values", "todo"),
+    [
+        ({"mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)}, "scale 1 with"),
+        ({"mean": (127.5,) * 3}, "scale 1 with"),
+        ({"mean": (0.0,) * 3, "std": (255.0,) * 3}, "scale 1 with"),
+        ({"scale": 1.0}, "such as 1/255"),
+    ],
+)
+def test_mean_and_std_of_another_scale_are_refused(values: dict[str, Any], todo: str) -> None:
+    with pytest.raises(OptionError, match=todo):
+        demand_plausible(PreprocessSpec(**values))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {},
+        PLAIN,
+        {"mean": (0.5,) * 3, "std": (0.5,) * 3},
+        {"scale": 1 / 127.5, "mean": (1.0,) * 3, "std": (1.0,) * 3},
+        {"scale": 1.0, "mean": (123.675, 116.28, 103.53), "std": (58.395, 57.12, 57.375)},
+        {"scale": 1.0, "mean": (103.939, 116.779, 123.68), "std": (1.0,) * 3},
+    ],
+)
+def test_usual_preprocessing_is_accepted(values: dict[str, Any]) -> None:
+    demand_plausible(PreprocessSpec(**values))

@@ -100,6 +100,28 @@ def _nodes_in(nodes: object) -> Iterator[onnx.NodeProto]:
                 waiting.extend(graph.node)
 
 
+def first_arithmetic(model: onnx.ModelProto) -> tuple[str, ...]:
+    """List the arithmetic that a model does on its picture before anything else.
+
+    Args:
+        model: A model with one picture input.
+
+    Returns:
+        Types of operators, such as ``("Div", "Sub")``; none where a layer comes first.
+    """
+    weights = {tensor.name for tensor in model.graph.initializer}
+    name = next(value.name for value in model.graph.input if value.name not in weights)
+    operators: list[str] = []
+    while len(readers := [node for node in model.graph.node if name in node.input]) == 1:
+        node = readers[0]
+        if node.op_type in {"Add", "Div", "Mul", "Sub"}:
+            operators.append(node.op_type)
+        elif node.op_type not in {"Cast", "Gather", "Identity", "Transpose"}:
+            break
+        name = node.output[0]
+    return tuple(operators)
+
+
 def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     """Every tensor: initializers of all graphs, dense and sparse, and those in attributes."""
     yield from _initializers(model.graph)

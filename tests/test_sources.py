@@ -1,0 +1,62 @@
+"""The preprocessing of an ONNX file: assumed values are named, impossible ones refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from engine.errors import OptionError
+from engine.requests import ModelChoice, PreprocessChoice
+from engine.sources import model_source
+
+HALF = (0.5, 0.5, 0.5)
+
+
+def onnx_file(folder: Path, start: str = "a = Relu (x)") -> ModelChoice:
+    """A classifier of three classes that begins with the nodes of ``start``, from x to a."""
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 13]> g (float[1,3,8,8] x) => (float[1,3] y) '
+        "<float k = {255.0}> {" + start + "  b = GlobalAveragePool (a)  y = Flatten (b) }"
+    )
+    onnx.save(model, folder / "m.onnx")
+    return ModelChoice(onnx=str(folder / "m.onnx"))
+
+
+def test_assumed_values_are_named(tmp_path: Path) -> None:
+    (note,) = model_source(onnx_file(tmp_path), PreprocessChoice(mean=HALF)).notes
+    assert "assumed" in note
+    assert "std 0.229, 0.224, 0.225; scale 0.00392157; channel order RGB" in note
+    assert "mean" not in note.replace("std 0.229", "")
+    assert "resize size 9; interpolation bilinear" in note
+
+
+def test_nothing_is_assumed_where_all_is_given(tmp_path: Path) -> None:
+    given = PreprocessChoice(
+        mean=HALF,
+        std=HALF,
+        scale=1 / 255,
+        channel_order="BGR",
+        resize="squash",
+        interpolation="bicubic",
+    )
+    assert model_source(onnx_file(tmp_path), given).notes == ()
+
+
+@pytest.mark.parametrize(
+    ("start", "operators"),
+    [
+        ("a = Div (x, k)", "Div"),
+        ("c = Cast <to = 1> (x)  d = Div (c, k)  a = Sub (d, k)", "Div, Sub"),
+    ],
+)
+def test_preprocessing_in_the_file_is_named(tmp_path: Path, start: str, operators: str) -> None:
+    note = model_source(onnx_file(tmp_path, start), PreprocessChoice()).notes[-1]
+    assert note.startswith(f"The file begins with {operators} on the picture")
+
+
+def test_mean_for_255_with_the_usual_scale_is_refused(tmp_path: Path) -> None:
+    choice = PreprocessChoice(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
+    with pytest.raises(OptionError, match="Give scale 1 with"):
+        model_source(onnx_file(tmp_path), choice)
