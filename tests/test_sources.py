@@ -56,6 +56,22 @@ def test_preprocessing_in_the_file_is_named(tmp_path: Path, start: str, operator
     assert note.startswith(f"The file begins with {operators} on the picture")
 
 
+@pytest.mark.parametrize("own_names", [True, False])
+def test_names_of_imagenet_are_called_assumed(tmp_path: Path, own_names: bool) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["" : 13]> g (float[1,3,8,8] x) => (float[1,1000] y) '
+        "<int64[2] s = {1, 1000}> { a = ReduceMean <axes = [1, 2, 3], keepdims = 0> (x)"
+        "  y = Expand (a, s) }"
+    )
+    onnx.save(model, tmp_path / "m.onnx")
+    names = tmp_path / "names.txt"
+    names.write_text("\n".join(f"part {number}" for number in range(1000)))
+    labels = str(names) if own_names else None
+    choice = ModelChoice(onnx=str(tmp_path / "m.onnx"), labels=labels)
+    notes = model_source(choice, PreprocessChoice()).notes
+    assert any(note.startswith("ImageNet's names are assumed") for note in notes) != own_names
+
+
 def test_mean_for_255_with_the_usual_scale_is_refused(tmp_path: Path) -> None:
     choice = PreprocessChoice(mean=(123.675, 116.28, 103.53), std=(58.395, 57.12, 57.375))
     with pytest.raises(OptionError, match="Give scale 1 with"):

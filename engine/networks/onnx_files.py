@@ -67,6 +67,15 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
     output = choose_output(model, values, batch, choice.output, path.name)
     classes = np.asarray(values[output]).size // batch
     unused = [describe_output(name, value) for name, value in values.items() if name != output]
+    labels = labels_for(choice, classes)
+    notes = []
+    if unused:
+        notes.append(f"The answer is the output {output}; left out: {'; '.join(unused)}.")
+    if labels is not None and choice.labels is None:
+        notes.append(
+            f"ImageNet's names are assumed, since the file has {classes:,} classes and none were "
+            "given. If its classes are others, give their names (--labels FILE)."
+        )
     return OnnxSource(
         identity=ModelIdentity(
             name=path.stem,
@@ -78,13 +87,11 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
             classes=classes,
         ),
         preprocess=preprocess,
-        labels=labels_for(choice, classes),
+        labels=labels,
         file=path,
         layout=layout,
         output=output,
-        notes=(f"The answer is the output {output}; left out: {'; '.join(unused)}.",)
-        if unused
-        else (),
+        notes=tuple(notes),
     )
 
 
