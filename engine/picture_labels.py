@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,8 @@ _STAGE = "Reading the right answers"
 def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
     """Right answers from a table with the columns ``filename,class_index``.
 
-    A picture is looked up by its name in the set, then by its file name alone.
+    A picture is looked up by its name in the set, then by its file name alone, as long as no other
+    picture has that file name. Rows may hold whole paths, with ``/`` or ``\\``.
 
     Args:
         path: The CSV file with a header, UTF-8, or UTF-16 or UTF-32 with a byte order mark.
@@ -31,11 +33,22 @@ def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
         Class index a picture, shape (pictures,), int64; -1 where the table has none.
 
     Raises:
-        LabelsError: The table cannot be read, a row is wrong, or no picture is in it.
+        LabelsError: The table cannot be read, a row is wrong, no picture is in it, or a row names
+            several pictures.
     """
     text = read_text(path, _STAGE, "a CSV file with the columns filename,class_index")
     table = _table(csv.DictReader(io.StringIO(text, newline=""), strict=True), path.name, classes)
-    found = [table.get(name, table.get(Path(name).name, UNLABELLED)) for name in names]
+    rows = _labels_by_end(table)
+    found = [_label_of(name, table, rows) for name in names]
+    users = Counter(row for name in names for row in _shorter_rows(name, table, rows))
+    for name, label in zip(names, found, strict=True):
+        if label is None or any(users[row] > 1 for row in _shorter_rows(name, table, rows)):
+            raise LabelsError(
+                _STAGE,
+                got=f"{name}, which shares its row in {path.name} or has several of them",
+                expected="a row for each picture",
+                todo=f"Write {name}, with its folder, into the table.",
+            )
     if all(label == UNLABELLED for label in found):
         raise LabelsError(
             _STAGE,
@@ -44,6 +57,38 @@ def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
             todo="Check that the table belongs to these pictures.",
         )
     return np.array(found, dtype=np.int64)
+
+
+def _ends(name: str) -> list[str]:
+    """A path without its first folders, the longest first: ``a/b/c``, ``b/c``, ``c``."""
+    parts = name.replace("\\", "/").split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def _labels_by_end(table: Mapping[str, int]) -> dict[str, set[int]]:
+    labels: dict[str, set[int]] = {}
+    for row, label in table.items():
+        for end in _ends(row):
+            labels.setdefault(end, set()).add(label)
+    return labels
+
+
+def _shorter_rows(
+    name: str, table: Mapping[str, int], rows: Mapping[str, set[int]]
+) -> tuple[str, ...]:
+    """The row that names a picture without its folders, where no row names it with them."""
+    if name in table or name in rows:
+        return ()
+    return next(((end,) for end in _ends(name) if end in table), ())
+
+
+def _label_of(name: str, table: Mapping[str, int], rows: Mapping[str, set[int]]) -> int | None:
+    """Class index of a picture; -1 without a row, None where rows of its name differ."""
+    if name in table:
+        return table[name]
+    if name in rows:
+        return next(iter(rows[name])) if len(rows[name]) == 1 else None
+    return next((table[row] for row in _shorter_rows(name, table, rows)), UNLABELLED)
 
 
 def _table(rows: csv.DictReader[str], name: str, classes: int) -> dict[str, int]:

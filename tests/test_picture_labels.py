@@ -25,6 +25,26 @@ def test_by_name_then_by_file_name(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "row", ["/data/test/{}/1.jpg", "C:\\data\\{}\\1.jpg", "{}\\1.jpg", "{}/1.jpg"]
+)
+def test_rows_with_whole_paths(tmp_path: Path, row: str) -> None:
+    csv = table(tmp_path, f"filename,class_index\n{row.format('a')},1\n{row.format('b')},2\n")
+    assert labels_from_csv(csv, ["a/1.jpg", "b/1.jpg", "c/1.jpg"], 3).tolist() == [1, 2, -1]
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"),
+    [("1.jpg,1\n", ["a/1.jpg", "b/1.jpg"]), ("a/1.jpg,1\nb/1.jpg,2\n", ["1.jpg"])],
+)
+def test_one_row_for_several_pictures_is_refused(
+    tmp_path: Path, rows: str, names: list[str]
+) -> None:
+    csv = table(tmp_path, f"filename,class_index\n{rows}")
+    with pytest.raises(LabelsError, match="a row for each picture"):
+        labels_from_csv(csv, names, 3)
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-32"])
 def test_encodings(tmp_path: Path, encoding: str) -> None:
     file = tmp_path / "l.csv"
