@@ -205,7 +205,8 @@ def _labels() -> str | None:
         return _upload(
             "Class names",
             "txt",
-            help_="One a line, in the order of the outputs.",
+            "json",
+            help_="One a line, in the order of the outputs, or a JSON list.",
             most=LIMITS.text_bytes,
         )
 

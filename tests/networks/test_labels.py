@@ -15,6 +15,21 @@ def test_one_a_line(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    "content",
+    [
+        "cat\rhound dog\r",
+        '["cat", "hound dog"]',
+        '{"1": "hound dog", "0": "cat"}',
+        '{\n"0": ["n01", "cat"],\n"1": ["n02", "hound dog"]\n}\n',
+    ],
+)
+def test_old_line_ends_and_json(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "labels"
+    file.write_bytes(content.encode())
+    assert read_labels(file, 2) == ("cat", "hound dog")
+
+
+@pytest.mark.parametrize(
     ("content", "found"),
     [
         (b"a\nb\n", "2 lines"),
@@ -22,6 +37,9 @@ def test_one_a_line(tmp_path: Path) -> None:
         (b"\xff\xfea", "UTF-16"),
         (b"\xe4", "UTF-8"),
         (b"a\x1b[2J\nb", "control"),
+        (b'["a", "b"]', "2 lines"),
+        (b"[" * 100_000, "1 lines"),
+        (b'["a", "b\\u001b[2J", "c"]', "1 lines"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path: Path, content: bytes, found: str) -> None:
