@@ -68,6 +68,8 @@ _STARTS = (
     (b"MZ", "a program", ""),
     (b"#!", "a program", ""),
     (b"<", "a text with markup", ""),
+    (b"version https://", "a pointer of Git LFS", "Get the file itself: git lfs pull."),
+    (b"ir_version:", "ONNX as text", "Save it with onnx.save(model, 'model.onnx')."),
 )
 
 
@@ -89,6 +91,8 @@ def kind_of(path: Path) -> FileKind:
         return FileKind("other", "an empty file")
     if head[4:8] == b"TFL3":
         return FileKind("tflite", "a TFLite file")
+    if head[4:8] == b"ORTM":
+        return FileKind("other", "a file in ONNX Runtime's own format", "Give the ONNX file.")
     if head[:4] in {b"PK\x03\x04", b"PK\x05\x06"}:
         return _kind_of_zip(path)
     if head[8:9] == b"{" and head[9:10] in _AFTER_BRACE:
@@ -96,7 +100,7 @@ def kind_of(path: Path) -> FileKind:
     if head[:1] == b"\x80" and head[1] <= 5:
         return PICKLE
     for start, words, todo in _STARTS:
-        if head.startswith(start):
+        if head.startswith(start) or (start == b"<" and head.lstrip().startswith(start)):
             return FileKind("other", words, todo)
     return UNKNOWN
 
@@ -171,4 +175,6 @@ def _kind_of_zip(path: Path) -> FileKind:
         return TORCHSCRIPT
     if "data.pkl" in inner:
         return FileKind("torch zip", "a checkpoint of torch.save")
+    if {"config.json", "model.weights.h5"} <= set(names):
+        return FileKind("zip", "a Keras model", "Export the model to ONNX.")
     return FileKind("zip", "a zip archive", "Unpack it first.")
