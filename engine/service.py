@@ -356,14 +356,18 @@ def as_pictures(files: Iterable[Path]) -> tuple[Picture, ...]:
     """Describe picture files under names that are unique among them."""
     from engine.images import picture_at
 
-    seen: dict[str, int] = {}
-    found = []
-    for path in files:
-        seen[path.name] = seen.get(path.name, 0) + 1
-        count = seen[path.name]
-        name = path.name if count == 1 else f"{path.stem} ({count}){path.suffix}"
-        found.append(picture_at(path, name))
-    return tuple(found)
+    paths = tuple(files)
+    taken: set[str] = set()
+    pictures = []
+    given = {path.name for path in paths}
+    for path in paths:
+        name, count = path.name, 1
+        while name in taken or (count > 1 and name in given):
+            count += 1
+            name = f"{path.stem} ({count}){path.suffix}"
+        taken.add(name)
+        pictures.append(picture_at(path, name))
+    return tuple(pictures)
 
 
 def right_answers(

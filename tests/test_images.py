@@ -20,6 +20,7 @@ from engine.images import (
     picture_at,
     pictures_in,
 )
+from engine.service import as_pictures
 
 
 def encoded(picture: Image.Image, kind: str, **options: object) -> bytes:
@@ -158,3 +159,11 @@ def test_absent_and_empty_folders_are_refused(tmp_path: Path) -> None:
         pictures_in(tmp_path / "nowhere")
     with pytest.raises(PictureError, match="no picture in"):
         pictures_in(tmp_path)
+
+
+def test_pictures_from_several_folders_get_different_names(tmp_path: Path) -> None:
+    files = [tmp_path / name for name in ("x/a.png", "y/a.png", "z/a (2).png")]
+    for file in files:
+        file.parent.mkdir()
+        Image.new("RGB", (2, 2)).save(file)
+    assert [p.name for p in as_pictures(files)] == ["a.png", "a (3).png", "a (2).png"]
