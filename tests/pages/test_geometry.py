@@ -78,6 +78,8 @@ class Known:
 KNOWN = (
     Known("F23", "logit_differences", 1440, "label lies over a mark"),
     Known("F23", "logit_differences", 390, "label lies over a mark"),
+    Known("F23", "report", 1440, "label lies over a mark"),
+    Known("F23", "report", 390, "label lies over a mark"),
     Known("F24", "accuracy", 1440, "toolbar covers a label"),
     Known("F24", "accuracy", 390, "toolbar covers a label"),
     Known("F24", "convert", 390, "toolbar covers a label"),
