@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.converters.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
-from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
+from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES, PreprocessSpec
 from engine.requests import PreprocessChoice
 from engine.types import LAYOUTS, LOWERINGS, Layout, LoweringName
 from pages.components.page_end import end_page
@@ -13,39 +13,71 @@ from pages.components.page_end import end_page
 _OWN = "the model's own"
 
 
-def preprocessing() -> PreprocessChoice:
-    """Show what may differ from the model's own preprocessing."""
+def preprocessing(*, own_file: bool) -> PreprocessChoice:
+    """Show what may differ from the model's own preprocessing.
+
+    Args:
+        own_file: The model is an ONNX file, which holds no preprocessing: it is assumed.
+    """
+    usual = PreprocessSpec()
+    if own_file:
+        st.caption("An ONNX file holds no preprocessing: what you leave empty here is assumed.")
+
+    def placeholder(assumed: object) -> str:
+        return f"assumed: {assumed}" if own_file else _OWN
+
     one, two, three, four = st.columns(4)
     size = one.number_input(
-        "Input size, px", 1, 2048, None, placeholder=_OWN, key="pre_size", persist_state="session"
+        "Input size, px",
+        1,
+        2048,
+        None,
+        placeholder="the file's own, else 224" if own_file else _OWN,
+        key="pre_size",
+        persist_state="session",
     )
     resize_size = one.number_input(
         "Shorter side, px",
         1,
         4096,
         None,
-        placeholder=_OWN,
+        placeholder=placeholder("8/7 of the input"),
         key="pre_short",
         persist_state="session",
     )
     resize = two.selectbox(
-        "Resize", RESIZE_RULES, None, placeholder=_OWN, key="pre_resize", persist_state="session"
+        "Resize",
+        RESIZE_RULES,
+        None,
+        placeholder=placeholder(usual.resize),
+        key="pre_resize",
+        persist_state="session",
     )
     interpolation = two.selectbox(
         "Interpolation",
         INTERPOLATIONS,
         None,
-        placeholder=_OWN,
+        placeholder=placeholder(usual.interpolation),
         key="pre_inter",
         persist_state="session",
     )
-    mean = three.text_input("Mean", placeholder=_OWN, key="pre_mean", persist_state="session")
-    std = three.text_input("Std", placeholder=_OWN, key="pre_std", persist_state="session")
+    mean = three.text_input(
+        "Mean",
+        placeholder=placeholder(_written(usual.mean)),
+        key="pre_mean",
+        persist_state="session",
+    )
+    std = three.text_input(
+        "Std",
+        placeholder=placeholder(_written(usual.std)),
+        key="pre_std",
+        persist_state="session",
+    )
     order = four.selectbox(
         "Channel order",
         CHANNEL_ORDERS,
         None,
-        placeholder=_OWN,
+        placeholder=placeholder(usual.channel_order),
         key="pre_order",
         persist_state="session",
     )
@@ -103,6 +135,10 @@ def translation(*, own_file: bool) -> tuple[int | None, LoweringName, Layout, bo
         "then ships a larger runtime.",
     )
     return None if own_file else opset, lowering, layout, allow_flex
+
+
+def _written(numbers: tuple[float, float, float]) -> str:
+    return ", ".join(map(str, numbers))
 
 
 def _triple(name: str, text: str) -> tuple[float, float, float] | None:

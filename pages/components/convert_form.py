@@ -60,11 +60,12 @@ def convert_form() -> ConvertRequest | None:
             persist_state="session",
             key="convert_variants",
         )
-        with st.expander("Preprocessing and operator set", icon=":material/tune:"):
-            preprocess = preprocessing()
-            opset, lowering, input_layout, allow_flex = translation(
-                own_file=model is not None and model.onnx is not None
-            )
+        own_file = model is not None and model.onnx is not None
+        with st.expander(
+            "Preprocessing and operator set", expanded=own_file, icon=":material/tune:"
+        ):
+            preprocess = preprocessing(own_file=own_file)
+            opset, lowering, input_layout, allow_flex = translation(own_file=own_file)
     if model is None or calibration is None:
         return None
     if not variants:

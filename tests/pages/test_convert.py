@@ -49,6 +49,15 @@ def button_is_off(test: AppTest) -> bool:
     return bool(next(button for button in test.button if button.label == "Convert").disabled)
 
 
+def test_the_preprocessing_of_an_own_file_is_shown_as_assumed(run: Run) -> None:
+    test = with_own_file()
+    drop(test, "ONNX file", "tiny.onnx", (run.folder / ONNX_FILE).read_bytes())
+    assert test.text_input(key="pre_mean").placeholder == "assumed: 0.485, 0.456, 0.406"
+    assert any("what you leave empty here is assumed" in text.value for text in test.caption)
+    test.session_state["convert_kind"] = "From the catalogue"
+    assert test.run().text_input(key="pre_mean").placeholder == "the model's own"
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [
