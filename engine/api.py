@@ -71,7 +71,7 @@ def convert(
         output: Name of the output of the ONNX file that holds the logits; None takes the only
             one that can.
         random_weights: Fresh weights, for size and latency only.
-        labels: Text file with one class name a line.
+        labels: File with class names: one a line, or JSON, YAML or CSV with indices.
         preprocess: Deviations from the model's own preprocessing.
         variants: Names of recipes, or ``all``.
         calibration: Folder of pictures like those the model will meet; None takes crops of the

@@ -26,7 +26,7 @@ class ModelChoice:
         checkpoint: A state dict for that network (``.pth``, ``.pt`` or ``.safetensors``).
         onnx: An ONNX file instead of a catalogue network.
         random_weights: Fresh weights: for size and latency only.
-        labels: Text file with one class name a line.
+        labels: File with class names: one a line, or JSON, YAML or CSV with indices.
         output: Name of the output of the ONNX file that holds the logits; None takes the only
             one that can.
     """

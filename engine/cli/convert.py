@@ -77,7 +77,7 @@ class Opset(click.ParamType[int | None]):
 @click.option("--onnx", help="Your ONNX file instead of a catalogue model.")
 @click.option("--output", help="Output of the ONNX file that holds the logits, by its name.")
 @click.option("--random-weights", is_flag=True, help="Fresh weights: for size and latency only.")
-@click.option("--labels", help="Text file with one class name a line.")
+@click.option("--labels", help="Class names: one a line, or JSON, YAML or CSV with indices.")
 @click.option("--variants", default="all", show_default=True, help=VARIANTS_HELP)
 @click.option("--target-rms", type=float, help="Logit rms that int8_mixed has to bring.")
 @click.option("--target-agreement", type=float, help="Share of answers that it has to keep.")

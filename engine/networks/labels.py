@@ -5,62 +5,53 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-import msgspec
-
 from engine.errors import LabelsError
+from engine.networks.label_tables import names_of_table
 from engine.text_files import read_text
 
 
 def read_labels(path: Path, classes: int) -> tuple[str, ...]:
-    """Read class names from a text file: one a line in the order of the logits, or JSON.
-
-    JSON is a list of names, or an object from class index to name or to ``[wnid, name]``.
+    """Read class names: one a line in the order of the logits, or JSON, YAML or CSV with indices.
 
     Args:
-        path: The file, UTF-8, or UTF-16 or UTF-32 with a byte order mark.
+        path: The file, UTF-8, or UTF-16 or UTF-32 with a byte order mark; the forms that tell
+            indices are those of `names_of_table`.
         classes: Number of logits.
 
     Returns:
         One name a class.
 
     Raises:
-        LabelsError: The file cannot be read, or has another number of lines.
+        LabelsError: The file cannot be read, or has another number of names.
     """
     stage = f"Reading the labels in {path.name}"
     text = read_text(path, stage, "a text file with one class name a line")
     # Not splitlines(), which also ends lines at signs that a name may hold, such as U+2028.
-    ended = text.rstrip().replace("\r\n", "\n")
-    lines = [line.strip() for line in ended.split("\n" if "\n" in ended else "\r")]
-    lines = _names_in_json(text, classes) or lines
-    if len(lines) != classes or not all(lines):
-        empty = [number for number, line in enumerate(lines, 1) if not line]
-        found = f"{len(lines)} lines" + (f", line {empty[0]} of them empty" if empty else "")
-        raise LabelsError(
-            stage,
-            got=found,
-            expected=f"{classes} lines, one a class of the model",
-            todo="Give one class name a line, in the order of the model's outputs, or a JSON list.",
-        )
-    return tuple(lines)
-
-
-def _names_in_json(text: str, classes: int) -> list[str] | None:
-    """Class names of a JSON list or object; None where the text is none of the two."""
-    if not text.lstrip().startswith(("[", "{")):
-        return None
+    text = text.rstrip().replace("\r\n", "\n").replace("\r", "\n")
     try:
-        content = msgspec.json.decode(text)
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    if isinstance(content, dict):
-        if set(content) != {str(index) for index in range(classes)}:
-            return None
-        content = [content[str(index)] for index in range(classes)]
-    names = [value[-1] if isinstance(value, list) and value else value for value in content]
-    # Escapes bring control characters past read_text, which refuses them.
-    if not all(isinstance(n, str) and all(ord(c) >= 32 and c != "\x7f" for c in n) for n in names):
-        return None
-    return [name.strip() for name in names]
+        table = names_of_table(text)
+    except ValueError as error:
+        raise _misfit(stage, str(error), classes) from error
+    names = [name.strip() for name in (text.split("\n") if table is None else table)]
+    what = "lines" if table is None else "names"
+    if len(names) != classes or not all(names):
+        empty = [number for number, name in enumerate(names, 1) if not name]
+        which = f", {what[:-1]} {empty[0]} of them empty" if empty else ""
+        raise _misfit(stage, f"{len(names)} {what}{which}", classes)
+    strange = next((n for n in names if any(ord(c) < 32 or c == "\x7f" for c in n)), None)
+    if strange is not None:
+        raise _misfit(stage, f"a control character in the name {strange[:40]!r}", classes)
+    return tuple(names)
+
+
+def _misfit(stage: str, got: str, classes: int) -> LabelsError:
+    return LabelsError(
+        stage,
+        got=got,
+        expected=f"{classes} lines, one a class of the model, or as many names with the indices "
+        f"0 to {classes - 1}",
+        todo="Give one class name a line, in the order of the model's outputs.",
+    )
 
 
 def answer_count(classes: int) -> int:

@@ -205,9 +205,8 @@ def _labels() -> str | None:
         st.caption("ImageNet's for 1,000 classes unless you give others.")
         return _upload(
             "Class names",
-            "txt",
-            "json",
-            help_="One a line, in the order of the outputs, or a JSON list.",
+            *("txt", "csv", "json", "yaml", "yml"),
+            help_="One a line, in the order of the outputs; or JSON, YAML or CSV with indices.",
             most=LIMITS.text_bytes,
         )
 
