@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -21,8 +20,8 @@ _STAGE = "Reading the right answers"
 def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
     """Right answers from a table with the columns ``filename,class_index``.
 
-    A picture is looked up by its name in the set, then by its file name alone, as long as no other
-    picture has that file name. Rows may hold whole paths, with ``/`` or ``\\``.
+    A picture is looked up by its name in the set, then by the tail of its path or of the row's,
+    so that ``C:\\photos\\cat\\1.jpg`` is ``cat/1.jpg`` and ``1.jpg``.
 
     Args:
         path: The CSV file with a header, UTF-8, or UTF-16 or UTF-32 with a byte order mark.
@@ -33,22 +32,12 @@ def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
         Class index a picture, shape (pictures,), int64; -1 where the table has none.
 
     Raises:
-        LabelsError: The table cannot be read, a row is wrong, no picture is in it, or a row names
-            several pictures.
+        LabelsError: The table cannot be read, a row is wrong, no picture is in it, or it leaves
+            open which row is which picture's.
     """
     text = read_text(path, _STAGE, "a CSV file with the columns filename,class_index")
     table = _table(csv.DictReader(io.StringIO(text, newline=""), strict=True), path.name, classes)
-    rows = _labels_by_end(table)
-    found = [_label_of(name, table, rows) for name in names]
-    users = Counter(row for name in names for row in _shorter_rows(name, table, rows))
-    for name, label in zip(names, found, strict=True):
-        if label is None or any(users[row] > 1 for row in _shorter_rows(name, table, rows)):
-            raise LabelsError(
-                _STAGE,
-                got=f"{name}, which shares its row in {path.name} or has several of them",
-                expected="a row for each picture",
-                todo=f"Write {name}, with its folder, into the table.",
-            )
+    found = _matched(table, names, path.name)
     if all(label == UNLABELLED for label in found):
         raise LabelsError(
             _STAGE,
@@ -59,36 +48,49 @@ def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
     return np.array(found, dtype=np.int64)
 
 
-def _ends(name: str) -> list[str]:
-    """A path without its first folders, the longest first: ``a/b/c``, ``b/c``, ``c``."""
-    parts = name.replace("\\", "/").split("/")
-    return ["/".join(parts[start:]) for start in range(len(parts))]
+def _matched(table: dict[str, int], names: Sequence[str], called: str) -> list[int]:
+    rows: dict[str, list[str]] = {}
+    for row in table:
+        rows.setdefault(PurePosixPath(row).name, []).append(row)
+    answers, picture_of = [], dict[str, str]()
+    for name in names:
+        path = _posix(name)
+        if path in table:
+            answers.append(table[path])
+            continue
+        tails = [row for row in rows.get(PurePosixPath(path).name, ()) if _is_tail(row, path)]
+        longest = max((_depth(row, path) for row in tails), default=0)
+        nearest = [row for row in tails if _depth(row, path) == longest]
+        if len({table[row] for row in nearest}) > 1:
+            raise _open_which(f"the rows {nearest[0]} and {nearest[1]} of {called} for {name}")
+        for row in nearest:
+            if picture_of.setdefault(row, name) != name:
+                raise _open_which(f"the row {row} of {called} for {picture_of[row]} and {name}")
+        answers.append(table[nearest[0]] if nearest else UNLABELLED)
+    return answers
 
 
-def _labels_by_end(table: Mapping[str, int]) -> dict[str, set[int]]:
-    labels: dict[str, set[int]] = {}
-    for row, label in table.items():
-        for end in _ends(row):
-            labels.setdefault(end, set()).add(label)
-    return labels
+def _posix(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/")).as_posix()
 
 
-def _shorter_rows(
-    name: str, table: Mapping[str, int], rows: Mapping[str, set[int]]
-) -> tuple[str, ...]:
-    """The row that names a picture without its folders, where no row names it with them."""
-    if name in table or name in rows:
-        return ()
-    return next(((end,) for end in _ends(name) if end in table), ())
+def _is_tail(one: str, two: str) -> bool:
+    """Whether one path is the end of the other."""
+    depth = _depth(one, two)
+    return PurePosixPath(one).parts[-depth:] == PurePosixPath(two).parts[-depth:]
 
 
-def _label_of(name: str, table: Mapping[str, int], rows: Mapping[str, set[int]]) -> int | None:
-    """Class index of a picture; -1 without a row, None where rows of its name differ."""
-    if name in table:
-        return table[name]
-    if name in rows:
-        return next(iter(rows[name])) if len(rows[name]) == 1 else None
-    return next((table[row] for row in _shorter_rows(name, table, rows)), UNLABELLED)
+def _depth(one: str, two: str) -> int:
+    return min(len(PurePosixPath(one).parts), len(PurePosixPath(two).parts))
+
+
+def _open_which(got: str) -> LabelsError:
+    return LabelsError(
+        _STAGE,
+        got=got,
+        expected="one row a picture",
+        todo="Write the folders into the table, as the pictures are named.",
+    )
 
 
 def _table(rows: csv.DictReader[str], name: str, classes: int) -> dict[str, int]:
@@ -97,14 +99,15 @@ def _table(rows: csv.DictReader[str], name: str, classes: int) -> dict[str, int]
         _check_columns(rows.fieldnames or [], name)
         for row in rows:
             file, index = (row["filename"] or "").strip(), _index(row["class_index"], classes)
-            if not file or index is None or table.get(file, index) != index:
+            path = _posix(file)
+            if not file or index is None or table.get(path, index) != index:
                 raise LabelsError(
                     _STAGE,
                     got=f"line {rows.line_num} of {name}: {file!r}, {row['class_index']!r}",
                     expected=f"a file name, once, with a class index of 0 to {classes - 1}",
                     todo="Mend that line.",
                 )
-            table[file] = index
+            table[path] = index
     except csv.Error as error:
         raise LabelsError(
             _STAGE,
@@ -170,9 +173,16 @@ def labels_from_folders(
                 expected="one class a folder",
                 todo=f"Name it by class index, such as {known[_folded(folder)]}.",
             )
-        index: int | None = (
-            _index(folder, classes) if folder.isdecimal() else known.get(_folded(folder))
-        )
+        by_name = known.get(_folded(folder))
+        index = _index(folder, classes) if folder.isdecimal() else by_name
+        if index is not None and by_name not in {None, index}:
+            raise LabelsError(
+                _STAGE,
+                got=f"{name}, whose folder is the index of class {index} and the name of class "
+                f"{by_name}",
+                expected="folders that mean one class",
+                todo="Give a table with --labels-csv.",
+            )
         if index is None:
             raise LabelsError(
                 _STAGE,

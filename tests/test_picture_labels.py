@@ -41,7 +41,7 @@ def test_one_row_for_several_pictures_is_refused(
     tmp_path: Path, rows: str, names: list[str]
 ) -> None:
     csv = table(tmp_path, f"filename,class_index\n{rows}")
-    with pytest.raises(LabelsError, match="a row for each picture"):
+    with pytest.raises(LabelsError, match="one row a picture"):
         labels_from_csv(csv, names, 3)
 
 
@@ -88,6 +88,46 @@ def test_tables_are_defused() -> None:
 def test_wrong_tables_are_refused(tmp_path: Path, text: str, found: str) -> None:
     with pytest.raises(LabelsError, match=found):
         labels_from_csv(table(tmp_path, text), ["a.jpg"], 3)
+
+
+def labelled(folder: Path, rows: str, *names: str) -> list[int]:
+    file = table(folder, "filename,class_index\n" + rows)
+    return [int(label) for label in labels_from_csv(file, names, 4)]
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "cat\\1.jpg,0\ndog\\1.jpg,1\n",
+        "C:\\photos\\cat\\1.jpg,0\nC:\\photos\\dog\\1.jpg,1\n",
+        "/data/cat/1.jpg,0\n/data/dog/1.jpg,1\n",
+        "./cat/1.jpg,0\n./dog/1.jpg,1\n",
+    ],
+)
+def test_rows_of_other_machines_are_matched_by_their_tail(tmp_path: Path, rows: str) -> None:
+    assert labelled(tmp_path, rows, "dog/1.jpg", "cat/1.jpg", "hen/1.jpg") == [1, 0, -1]
+
+
+def test_a_path_in_the_table_matches_a_file_name(tmp_path: Path) -> None:
+    assert labelled(tmp_path, "test\\a.jpg,0\n/data/b.jpg,1\n", "b.jpg", "a.jpg") == [1, 0]
+
+
+def test_a_row_that_fits_two_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(LabelsError, match=r"the row 1\.jpg of l\.csv for a/1\.jpg and b/1\.jpg"):
+        labelled(tmp_path, "1.jpg,3\n", "a/1.jpg", "b/1.jpg")
+    assert labelled(tmp_path, "1.jpg,3\na/1.jpg,2\n", "a/1.jpg", "b/1.jpg") == [2, 3]
+
+
+def test_rows_that_differ_on_a_picture_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(LabelsError, match=r"the rows a/1\.jpg and b/1\.jpg of l\.csv for 1\.jpg"):
+        labelled(tmp_path, "a/1.jpg,0\nb/1.jpg,1\n", "1.jpg")
+    assert labelled(tmp_path, "a/1.jpg,1\nb/1.jpg,1\n", "1.jpg") == [1]
+
+
+def test_a_folder_that_is_an_index_and_the_name_of_another_class_is_refused() -> None:
+    with pytest.raises(LabelsError, match="the index of class 1 and the name of class 0"):
+        labels_from_folders(["1/a.jpg"], ("1", "2", "3"), 3)
+    assert labels_from_folders(["0/a.jpg", "1/a.jpg"], ("0", "1"), 2).tolist() == [0, 1]
 
 
 def test_folders_by_index_or_name() -> None:
