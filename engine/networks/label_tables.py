@@ -9,7 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import yaml  # type: ignore[import-untyped]
+    import yaml
 
 _NAME_COLUMNS = ("name", "class_name", "label_name", "display_name", "label", "class", "category")
 _INDEX_COLUMNS = ("index", "class_index", "class_id", "label_id", "id", "class", "label")
