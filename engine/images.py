@@ -6,9 +6,11 @@ import hashlib
 import io
 import time
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +22,8 @@ from engine.limits import LIMITS
 PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What Pillow may open; it takes the MPO of some cameras for JPEG."""
-_DEEP = 255 / 65535
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+"""TIFF 6.0, section 8."""
 _CLOCK_SECONDS = 2
 _OTHERS = (
     (b"%PDF", "a PDF"),
@@ -139,7 +142,10 @@ def described_picture(data: bytes, name: str) -> DecodedPicture:
                 picture.load()
                 # Some formats tell their true size only now.
                 _demand_size(picture, name)
-                return DecodedPicture(np.array(_rgb(ImageOps.exif_transpose(picture), name)), notes)
+                # Read first: what exif_transpose() turned has no tags any more.
+                tags = getattr(picture, "tag_v2", {})
+                upright = ImageOps.exif_transpose(picture)
+                return DecodedPicture(np.array(_rgb(upright, name, tags)), notes)
     except PictureError:
         raise
     except UnidentifiedImageError as error:
@@ -195,7 +201,7 @@ def _refused(name: str, got: str, expected: str) -> PictureError:
     )
 
 
-def _rgb(picture: Image.Image, name: str) -> Image.Image:
+def _rgb(picture: Image.Image, name: str, tags: Mapping[int, Any]) -> Image.Image:
     if picture.mode in {"I", "F"}:
         raise _refused(
             name, "pixels of 32 bits, of which nothing says what is white", "8 or 16 bits a channel"
@@ -203,10 +209,12 @@ def _rgb(picture: Image.Image, name: str) -> Image.Image:
     if picture.mode in {"LAB", "HSV"}:
         raise _refused(name, f"colours in {picture.mode}", "RGB, CMYK, grey or a palette")
     if picture.mode.startswith("I;16"):
-        # Pillow's convert() clips instead of scaling.
-        values = np.asarray(picture, dtype=np.float64)
+        # Pillow's convert() clips instead of scaling, and inverts 8 bits alone.
+        values = np.asarray(picture).astype(np.int64)
         clear = picture.info.get("transparency")
-        picture = Image.fromarray((values * _DEEP).astype(np.uint8))
+        white = 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1
+        grey = ((values * 255 + white // 2) // white).astype(np.uint8)
+        picture = Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey)
         if isinstance(clear, int):
             picture.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
     if picture.has_transparency_data:

@@ -55,7 +55,39 @@ def test_transparency_is_laid_on_white() -> None:
 
 def test_sixteen_bits_are_scaled_not_clipped() -> None:
     grey = Image.fromarray(np.array([[0, 32768, 65535]], dtype=np.uint16))
-    assert decode_picture(encoded(grey, "PNG"), "x")[0, :, 0].tolist() == [0, 127, 255]
+    assert decode_picture(encoded(grey, "PNG"), "x")[0, :, 0].tolist() == [0, 128, 255]
+
+
+def test_sixteen_bits_are_rounded_to_the_nearest_level() -> None:
+    deep = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    pixels = decode_picture(encoded(Image.fromarray(deep), "PNG"), "x")[:, :, 0]
+    assert np.abs(pixels * 257.0 - deep).max() == 128
+
+
+def tiff(bits: int, photometric: int, data: bytes) -> bytes:
+    """A grey TIFF of 2 x 1 pixels."""
+    entries = {256: 2, 257: 1, 258: bits, 259: 1, 262: photometric}
+    entries |= {273: 8, 277: 1, 278: 1, 279: len(data)}
+    padded = data + bytes(len(data) % 2)
+    table = b"".join(struct.pack("<HHII", tag, 3, 1, value) for tag, value in entries.items())
+    start = struct.pack("<2sHI", b"II", 42, 8 + len(padded))
+    return start + padded + struct.pack("<H", len(entries)) + table + bytes(4)
+
+
+@pytest.mark.parametrize(
+    ("bits", "photometric", "data", "grey"),
+    [
+        (12, 1, b"\x00\x0f\xff", [0, 255]),
+        (12, 1, b"\x80\x00\x08", [128, 0]),
+        (16, 1, b"\x00\x00\xff\xff", [0, 255]),
+        (16, 0, b"\x00\x00\xff\xff", [255, 0]),
+        (8, 0, b"\x00\xff", [255, 0]),
+    ],
+)
+def test_grey_tiff_by_its_bits_and_its_white(
+    bits: int, photometric: int, data: bytes, grey: list[int]
+) -> None:
+    assert decode_picture(tiff(bits, photometric, data), "x")[0, :, 0].tolist() == grey
 
 
 def test_cmyk_and_palette() -> None:

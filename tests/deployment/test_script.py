@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.images import decode_picture
+from engine.images import decode_file, decode_picture
 from engine.run.base import in_layout
 from engine.run.tflite_runner import quantized
 from engine.types import Layout
 from tests.deployment.kits import LABELS, SPEC, kit_of, run_of
+from tests.test_images import tiff
 
 EDGES = [("int8", "NHWC"), ("uint8", "NCHW"), ("float32", "NCHW"), ("int16", "NHWC")]
 
@@ -127,6 +128,17 @@ def test_it_scales_16_bit_grey(kit: Path, tmp_path: Path, big_endian: bool) -> N
     grey = np.floor(deep / 257 + 0.5).astype(np.uint8)
     pixels = script.pixels_of(str(file), model.description["preprocess"])
     np.testing.assert_array_equal(pixels, SPEC.fitted(np.stack([grey] * 3, axis=2)))
+
+
+@pytest.mark.parametrize(("bits", "photometric"), [(12, 1), (16, 0), (16, 1)])
+def test_it_reads_deep_grey_tiff_as_the_engine_does(
+    kit: Path, tmp_path: Path, bits: int, photometric: int
+) -> None:
+    file = tmp_path / "deep.tif"
+    file.write_bytes(tiff(bits, photometric, bytes.fromhex("80000fff")))
+    grey = np.asarray(script_of(kit).decoded(str(file)))
+    np.testing.assert_array_equal(grey, decode_file(file, "deep.tif"))
+    assert grey[0, 0, 0] != grey[0, 1, 0]
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no picture", b"\x89PNG\r\n\x1a\n", "32", "cut"])

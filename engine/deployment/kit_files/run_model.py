@@ -149,15 +149,20 @@ def decoded(file: str) -> Image.Image:
     from PIL import Image, ImageOps
 
     try:
-        picture = ImageOps.exif_transpose(Image.open(file))
+        opened = Image.open(file)
+        picture = ImageOps.exif_transpose(opened)
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
         raise ValueError(f"{file} cannot be read as a picture: {error}") from error
     if picture.mode in {"I", "F", "LAB", "HSV"}:
         raise ValueError(f"{file} has pixels in {picture.mode}, which nothing brings to RGB")
     if picture.mode.startswith("I;16"):
-        # Pillow's convert() clips instead of scaling.
+        # Pillow's convert() clips instead of scaling, and inverts 8 bits alone. The tags of TIFF:
+        # 258 bits a sample, 262 whether 0 is white (0) or black (1).
+        tags = getattr(opened, "tag_v2", {})
         values, clear = np.asarray(picture).astype(np.int64), picture.info.get("transparency")
-        picture = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        white = 2 ** tags.get(258, (16,))[0] - 1
+        grey = ((values * 255 + white // 2) // white).astype(np.uint8)
+        picture = Image.fromarray(255 - grey if tags.get(262) == 0 else grey)
         if isinstance(clear, int):
             picture.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
     if picture.has_transparency_data:
