@@ -51,7 +51,7 @@ class PreprocessSpec:
         resize: ``shorter_side`` scales the shorter side to ``resize_size`` and crops the centre;
             ``squash`` scales to height x width without regard to proportions.
         resize_size: Length of the shorter side before the crop; not used by ``squash``.
-        interpolation: Pillow's resampling filter (all of them anti-aliased).
+        interpolation: Pillow's resampling filter; all but ``nearest`` are anti-aliased.
         channel_order: Order of the channels that the network expects.
         scale: Factor for pixels, usually 1/255.
         mean: Subtracted after scaling, one a channel in ``channel_order``.

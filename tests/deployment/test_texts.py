@@ -15,8 +15,10 @@ import tree_sitter_swift
 from tree_sitter import Language, Parser
 
 from engine.deployment.description import ModelDescription
+from engine.deployment.kit import CARD
 from engine.deployment.texts import snippets
 from engine.manifest import FILE_NAME
+from engine.preprocess import Interpolation
 from engine.runs import Run
 from engine.types import Layout
 from tests.deployment.kits import SPEC, kit_of, run_of
@@ -127,6 +129,18 @@ def test_the_card_tells_what_was_measured(tmp_path: Path, photos: Path) -> None:
     assert f"--graph=/data/local/tmp/{described['file']}" in card
     for name in (*SNIPPETS, "run_model.py", "labels.txt", "golden.npz"):
         assert f"| `{name}` |" in card
+
+
+@pytest.mark.parametrize(
+    ("interpolation", "words"), [("nearest", "(nearest)"), ("box", "(box, anti-aliased)")]
+)
+def test_the_card_calls_no_nearest_pixel_anti_aliased(
+    tmp_path: Path, photos: Path, interpolation: Interpolation, words: str
+) -> None:
+    run = run_of(tmp_path / "run", "int8")
+    preprocess = replace(run.manifest.preprocess, interpolation=interpolation)
+    (run.folder / FILE_NAME).write_bytes(replace(run.manifest, preprocess=preprocess).to_json())
+    assert words in (kit_of(Run.open(run.folder), photos, tmp_path / "kit") / CARD).read_text()
 
 
 def test_commands_of_the_card_are_for_a_shell_and_name_no_home(
