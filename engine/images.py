@@ -6,7 +6,8 @@ import hashlib
 import io
 import time
 import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +20,15 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from engine.errors import PictureError
 from engine.limits import LIMITS
 
-PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+)
+_UNREADABLE_SUFFIXES = frozenset(
+    {".heic", ".heif", ".hif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".tga", ".ppm", ".pgm"}
+    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".raw", ".exr", ".hdr"}
+    | {".ico", ".dcm", ".npy"}
+)
+"""Endings of files that a person may take for pictures of the set."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What Pillow may open; it takes the MPO of some cameras for JPEG."""
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
@@ -233,10 +242,11 @@ def pictures_in(folder: Path) -> tuple[Picture, ...]:
         folder: The folder.
 
     Returns:
-        One record a file with the ending of a picture; hidden files are passed over.
+        One record a file with the ending of a picture, also in linked folders; hidden files are
+        passed over.
 
     Raises:
-        PictureError: The folder is absent or holds no picture.
+        PictureError: The folder is absent, cannot be read, or holds no picture.
     """
     if not folder.is_dir():
         raise PictureError(
@@ -245,25 +255,63 @@ def pictures_in(folder: Path) -> tuple[Picture, ...]:
             expected="a folder with pictures",
             todo="Check the path.",
         )
-    depth = len(folder.parts)
-    files = sorted(
-        (
-            path
-            for path in folder.rglob("*")
-            if path.suffix.lower() in PICTURE_SUFFIXES
-            and path.is_file()
-            and not any(part.startswith(".") for part in path.parts[depth:])
-        ),
-        key=lambda path: path.parts,
-    )
+    files = _files_below(folder, PICTURE_SUFFIXES)
     if not files:
         raise PictureError(
             "Looking for pictures",
-            got=f"no picture in {folder}",
+            got=f"no picture in {folder}" + "".join(f", {count}" for count in passed_over(folder)),
             expected="files that end in " + ", ".join(sorted(PICTURE_SUFFIXES)),
             todo="Put pictures into it, or name another folder.",
         )
-    return tuple(picture_at(path, "/".join(path.parts[depth:])) for path in files)
+    return tuple(picture_at(path, path.relative_to(folder).as_posix()) for path in files)
+
+
+def passed_over(folder: Path) -> tuple[str, ...]:
+    """Count the files of a folder that are pictures of formats that are not read.
+
+    Args:
+        folder: As for `pictures_in`.
+
+    Returns:
+        One count an ending, such as ``12 .heic``, sorted by ending.
+    """
+    endings = Counter(path.suffix.lower() for path in _files_below(folder, _UNREADABLE_SUFFIXES))
+    return tuple(f"{count} {ending}" for ending, count in sorted(endings.items()))
+
+
+def _files_below(folder: Path, suffixes: Container[str]) -> list[Path]:
+    """List the files with such an ending, sorted by path; hidden files are left out.
+
+    Linked folders are listed, too, after all others, and no folder twice: links may form rings.
+    """
+    files: list[Path] = []
+    folders, links, seen = [folder], list[Path](), set[Path]()
+    while folders or links:
+        current = folders.pop() if folders else links.pop(0)
+        real = current.resolve()
+        if real in seen:
+            continue
+        seen.add(real)
+        for path in sorted(_entries(current)):
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                (links if path.is_symlink() else folders).append(path)
+            elif path.suffix.lower() in suffixes and path.is_file():
+                files.append(path)
+    return sorted(files, key=lambda path: path.parts)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise PictureError(
+            "Looking for pictures",
+            got=f"{folder}, which cannot be read ({error.strerror})",
+            expected="a folder with pictures",
+            todo="Check who may read it, or leave it out.",
+        ) from error
 
 
 def picture_at(path: Path, name: str | None = None) -> Picture:

@@ -17,6 +17,7 @@ from engine.images import (
     decode_picture,
     described_picture,
     digest_of,
+    passed_over,
     picture_at,
     pictures_in,
 )
@@ -153,6 +154,30 @@ def test_a_folder_is_listed_by_name(photos: Path) -> None:
         *(f"photo_{index}.png" for index in range(1, 5)),
     ]
     assert found[0].decode().shape == (40, 60, 3)
+
+
+def test_linked_folders_are_listed_and_rings_end(photos: Path, tmp_path: Path) -> None:
+    root = tmp_path / "set"
+    (root / "own").mkdir(parents=True)
+    (root / "linked").symlink_to(photos)
+    (root / "own" / "ring").symlink_to(root)
+    (root / "own" / "twice").symlink_to(root / "linked")
+    names = [f"linked/photo_{index}.png" for index in range(5)]
+    assert [picture.name for picture in pictures_in(root)] == names
+
+
+def test_jfif_is_read_and_other_formats_are_counted(photos: Path) -> None:
+    (photos / "a.JFIF").write_bytes(encoded(Image.new("RGB", (8, 8)), "JPEG"))
+    for name in ("b.HEIC", "c.heic", "d.cr2", "labels.csv", ".hidden.heic"):
+        (photos / name).write_bytes(b"\0")
+    assert pictures_in(photos)[0].name == "a.JFIF"
+    assert passed_over(photos) == ("1 .cr2", "2 .heic")
+
+
+def test_a_folder_of_unread_formats_alone_is_refused_with_their_count(tmp_path: Path) -> None:
+    (tmp_path / "IMG_1.HEIC").write_bytes(b"\0")
+    with pytest.raises(PictureError, match=r"no picture in .*, 1 \.heic"):
+        pictures_in(tmp_path)
 
 
 def test_a_file_is_read_again_once_it_was_changed(
