@@ -20,7 +20,7 @@ from engine.trade_offs import (
     timed_of,
     timed_point,
 )
-from engine.types import SAME, Artifact, Interval, Latency, Lowerings
+from engine.types import SAME, Artifact, CalibrationInfo, Interval, Latency, Lowerings
 from engine.wording import counted, listed, number
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from engine.manifest import Manifest
 
 FEW_PICTURES = 100
+FEW_CALIBRATION_PICTURES = 20
 _FLOAT32 = "float32"
 _NAMED = 3
 
@@ -223,6 +224,25 @@ def opset_note(manifest: Manifest) -> str | None:
     if manifest.opset == BASE_OPSET:
         return None
     return f"Exported with ONNX operator set {manifest.opset}; {BASE_OPSET} is the usual one."
+
+
+def calibration_notes(calibration: CalibrationInfo | None) -> tuple[str, ...]:
+    """What a person has to know of the calibration pictures that they gave."""
+    if calibration is None or calibration.demo:
+        return ()
+    notes = []
+    if calibration.count < FEW_CALIBRATION_PICTURES:
+        pictures = f"{calibration.count} picture" + ("s" if calibration.count != 1 else "")
+        notes.append(
+            f"Calibrated with {pictures}: 100 to 500 are advised, since ranges that few pictures "
+            "show cut off what others need."
+        )
+    if calibration.passed_over:
+        notes.append(
+            f"Passed over in the calibration folder: {', '.join(calibration.passed_over)}. "
+            "Save them as JPEG or PNG to use them."
+        )
+    return tuple(notes)
 
 
 def reference_title(comparison: Comparison) -> str:

@@ -164,6 +164,7 @@ class CalibrationInfo:
         source: Folder the pictures came from, as given; None for demo or uploaded pictures.
         fallback: Why TensorFlow's own calibrator had to find the ranges of activations; None
             where LiteRT did.
+        passed_over: Files of the folder in formats that are not read, such as ``12 .heic``.
     """
 
     count: int
@@ -172,6 +173,7 @@ class CalibrationInfo:
     demo: bool
     source: str | None
     fallback: str | None = None
+    passed_over: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine import sentences
-from engine.types import Interval
+from engine.types import CalibrationInfo, Interval
 from tests.made_up import LOGITS, artifact, comparison, latency, manifest
 
 FLIPPED = LOGITS[:, [1, 0, 2]]  # the first two answers change places, the third stays
@@ -128,3 +128,17 @@ def test_run_headlines() -> None:
     assert sentences.details_headline(manifest(weights="random")) == (
         "tiny with random weights, for pictures of 224 × 224"
     )
+
+
+def test_calibration_notes() -> None:
+    def notes(count: int, *, demo: bool = False, passed: tuple[str, ...] = ()) -> tuple[str, ...]:
+        folder = None if demo else "photos"
+        info = CalibrationInfo(count, 0, "2" * 64, demo, folder, passed_over=passed)
+        return sentences.calibration_notes(info)
+
+    assert sentences.calibration_notes(None) == ()
+    assert notes(20) == notes(4, demo=True) == ()
+    assert notes(1)[0].startswith("Calibrated with 1 picture: 100 to 500 are advised")
+    few, unread = notes(19, passed=("2 .cr2", "12 .heic"))
+    assert few.startswith("Calibrated with 19 pictures")
+    assert unread.startswith("Passed over in the calibration folder: 2 .cr2, 12 .heic.")

@@ -212,7 +212,7 @@ def _show(run: Run) -> None:
             click.echo(f"{artifact.variant}: {note}")
     if (note := sentences.opset_note(manifest)) is not None:
         click.echo(note)
-    for note in manifest.notes:
+    for note in (*manifest.notes, *sentences.calibration_notes(manifest.calibration)):
         click.echo(note)
     if manifest.calibration is not None and manifest.calibration.demo:
         click.echo("Demo calibration: crops of the sample images. Give --calibration for figures.")

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.errors import OptionError, PictureError
-from engine.images import Picture, RgbPicture, digest_of, pictures_in
+from engine.images import Picture, RgbPicture, digest_of, passed_over, pictures_in
 from engine.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice
 from engine.types import CalibrationInfo, FloatArray
@@ -65,20 +65,21 @@ def representative_dataset(choice: CalibrationChoice, samples: Path) -> Represen
             expected=f"1 to {MOST_PICTURES} (100 to 500 are advised)",
             todo="Give another --calibration-count.",
         )
+    unread: tuple[str, ...]
     if choice.folder is None:
         pictures = pictures_in(samples)
         recipe = f"{digest_of(pictures)} crops {choice.count} seed {choice.seed}"
         digest = hashlib.sha256(recipe.encode()).hexdigest()
-        count = choice.count
+        count, unread = choice.count, ()
     else:
         found = _pictures_for_calibration(Path(choice.folder))
         order = np.random.default_rng(choice.seed).permutation(len(found))[: choice.count]
         pictures = tuple(found[index] for index in order)
         digest, count = digest_of(pictures), len(pictures)
+        unread = passed_over(Path(choice.folder))
     demo = choice.folder is None
-    return RepresentativeDataset(
-        pictures, CalibrationInfo(count, choice.seed, digest, demo, choice.folder)
-    )
+    info = CalibrationInfo(count, choice.seed, digest, demo, choice.folder, passed_over=unread)
+    return RepresentativeDataset(pictures, info)
 
 
 def _pictures_for_calibration(folder: Path) -> tuple[Picture, ...]:

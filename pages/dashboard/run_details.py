@@ -23,7 +23,7 @@ st.title(plain(sentences.details_headline(manifest)))
 st.caption(f"Made {manifest.created_at[:16].replace('T', ' ')} UTC in {plain(str(run.folder))}")
 if (note := sentences.opset_note(manifest)) is not None:
     st.caption(plain(note))
-for note in manifest.notes:
+for note in (*manifest.notes, *sentences.calibration_notes(manifest.calibration)):
     st.info(plain(note), icon=":material/info:")
 names = [artifact.variant for artifact in run.artifacts]
 show_card(run, run.artifact(variant_pills(names)))

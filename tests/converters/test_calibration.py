@@ -39,6 +39,12 @@ def test_fewer_pictures_than_asked_for_are_all_used(photos: Path) -> None:
     assert inputs[0].shape == (16, 16, 3)
 
 
+def test_files_of_other_formats_are_counted(photos: Path) -> None:
+    (photos / "IMG_1.HEIC").write_bytes(b"")
+    assert representative_dataset(choice(photos), photos).info.passed_over == ("1 .heic",)
+    assert representative_dataset(choice(None), photos).info.passed_over == ()
+
+
 def test_crops_of_the_samples_stand_in(photos: Path) -> None:
     dataset = representative_dataset(choice(None, count=7), photos)
     one, two = list(dataset.inputs(SPEC)), list(dataset.inputs(SPEC))
