@@ -50,12 +50,15 @@ def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSour
     demand_plausible(spec)
     notes = source.notes
     if isinstance(source, OnnxSource):
-        notes = (*notes, *_assumed(spec, preprocess), *_own_normalization(source))
+        assumed = _assumed("an ONNX file", spec, preprocess)
+        notes = (*notes, *assumed, *_own_normalization(source))
+    elif choice.checkpoint is not None:
+        notes = (*notes, *_assumed("a checkpoint", spec, preprocess))
     return replace(source, preprocess=spec, notes=notes)
 
 
-def _assumed(spec: PreprocessSpec, choice: PreprocessChoice) -> tuple[str, ...]:
-    """Name the values of an ONNX file's preprocessing that nobody gave."""
+def _assumed(file: str, spec: PreprocessSpec, choice: PreprocessChoice) -> tuple[str, ...]:
+    """Name the values of a file's preprocessing that nobody gave."""
     values = {
         "mean": _numbers(spec.mean),
         "std": _numbers(spec.std),
@@ -74,7 +77,7 @@ def _assumed(spec: PreprocessSpec, choice: PreprocessChoice) -> tuple[str, ...]:
     ]
     if not words:
         return ()
-    return (f"Preprocessing assumed, since an ONNX file holds none: {'; '.join(words)}.",)
+    return (f"Preprocessing assumed, since {file} holds none: {'; '.join(words)}.",)
 
 
 def _numbers(values: tuple[float, ...]) -> str:

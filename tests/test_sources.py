@@ -6,8 +6,10 @@ from pathlib import Path
 
 import onnx
 import pytest
+import torch
 
 from engine.errors import OptionError
+from engine.networks.torchvision_import import import_torchvision
 from engine.requests import ModelChoice, PreprocessChoice
 from engine.sources import model_source
 
@@ -42,6 +44,15 @@ def test_nothing_is_assumed_where_all_is_given(tmp_path: Path) -> None:
         interpolation="bicubic",
     )
     assert model_source(onnx_file(tmp_path), given).notes == ()
+
+
+def test_a_checkpoint_names_what_is_assumed_for_it(tmp_path: Path) -> None:
+    own = import_torchvision().models.squeezenet1_1(num_classes=1000).state_dict()
+    torch.save(own, tmp_path / "own.pth")
+    choice = ModelChoice(name="squeezenet1_1", checkpoint=str(tmp_path / "own.pth"))
+    names, preprocessing = model_source(choice, PreprocessChoice(mean=HALF)).notes
+    assert names.startswith("ImageNet's names are assumed")
+    assert preprocessing.startswith("Preprocessing assumed, since a checkpoint holds none: std")
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,7 @@ def torch_source(choice: ModelChoice, input_size: int | None = None) -> TorchSou
         preprocess=network.preprocess,
         labels=labels_for(choice, classes),
         build=lambda: module,
+        notes=() if choice.checkpoint is None else assumed_names(choice, classes),
     )
 
 
@@ -155,6 +156,16 @@ def labels_for(choice: ModelChoice, classes: int) -> tuple[str, ...] | None:
         return None
     models = import_torchvision().models
     return tuple(models.MobileNet_V2_Weights.DEFAULT.meta["categories"])
+
+
+def assumed_names(choice: ModelChoice, classes: int) -> tuple[str, ...]:
+    """Say that `labels_for` takes ImageNet's names for a file that may be of other classes."""
+    if choice.labels is not None or classes != IMAGENET_CLASSES:
+        return ()
+    return (
+        f"ImageNet's names are assumed, since the file has {classes:,} classes and none were "
+        "given. If its classes are others, give their names (--labels FILE).",
+    )
 
 
 def _classes_of_head(module: torch.nn.Module, preprocess: PreprocessSpec) -> int:

@@ -11,7 +11,7 @@ import numpy as np
 
 from engine.errors import ModelError, OptionError
 from engine.file_kinds import demand_onnx
-from engine.networks.catalog import labels_for
+from engine.networks.catalog import assumed_names, labels_for
 from engine.networks.checkpoints import sha256_of
 from engine.networks.onnx_contents import demand_repeatable, demand_self_contained, nodes_of
 from engine.networks.onnx_outputs import choose_output, describe_output
@@ -67,15 +67,9 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
     output = choose_output(model, values, batch, choice.output, path.name)
     classes = np.asarray(values[output]).size // batch
     unused = [describe_output(name, value) for name, value in values.items() if name != output]
-    labels = labels_for(choice, classes)
-    notes = []
+    notes = assumed_names(choice, classes)
     if unused:
-        notes.append(f"The answer is the output {output}; left out: {'; '.join(unused)}.")
-    if labels is not None and choice.labels is None:
-        notes.append(
-            f"ImageNet's names are assumed, since the file has {classes:,} classes and none were "
-            "given. If its classes are others, give their names (--labels FILE)."
-        )
+        notes = (f"The answer is the output {output}; left out: {'; '.join(unused)}.", *notes)
     return OnnxSource(
         identity=ModelIdentity(
             name=path.stem,
@@ -87,11 +81,11 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
             classes=classes,
         ),
         preprocess=preprocess,
-        labels=labels,
+        labels=labels_for(choice, classes),
         file=path,
         layout=layout,
         output=output,
-        notes=tuple(notes),
+        notes=notes,
     )
 
 
