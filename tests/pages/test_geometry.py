@@ -5,6 +5,7 @@ Screenshots are left in ``build/screenshots``.
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 
 import engine
 from engine.runs import LATENCY, Run
@@ -140,6 +141,35 @@ def look_at_pages(
         page.close()
 
 
+def look_at_a_refused_file(browser: Browser, address: str) -> Iterator[tuple[str, int, Flaw]]:
+    """Upload a text as a model and go on as far as the page lets a person."""
+    for width, fold in WINDOWS.items():
+        page = browser.new_page(viewport={"width": width, "height": fold})
+        page.set_default_timeout(PATIENCE)
+        page.goto(f"{address}/convert")
+        wait_until_settled(page)
+        page.get_by_text("My ONNX file").click()
+        uploader = page.get_by_test_id("stFileUploader").filter(has_text="ONNX file")
+        uploader.locator("input").set_input_files(
+            {"name": "text.onnx", "mimeType": "text/plain", "buffer": b"no model"}
+        )
+        message = page.get_by_text(re.compile("(no|not an) ONNX")).first
+        convert = page.get_by_role("button", name="Convert")
+        ready = page.locator("button:enabled").and_(convert).last
+        expect(message.or_(ready).first).to_be_visible()
+        if not message.is_visible():
+            ready.click()
+            expect(message).to_be_visible()
+        wait_until_settled(page)
+        page.wait_for_timeout(PLOTS_DRAWN_MS)
+        page.screenshot(path=SCREENSHOTS / f"refused_{width}.png")
+        box = message.bounding_box()
+        assert box is not None
+        if not 0 <= box["y"] <= fold - box["height"]:
+            yield "refused", width, Flaw("below the fold", message.inner_text())
+        page.close()
+
+
 def look_at_report(browser: Browser, file: Path) -> Iterator[tuple[str, int, Flaw]]:
     """Measure the report in every width."""
     for width, fold in WINDOWS.items():
@@ -162,6 +192,7 @@ def test_nothing_is_cut_covered_too_large_or_out_of_sight(home: Path) -> None:
             *look_at_report(browser, home / "report.html"),
             *look_at_pages(browser, address, real_run().folder.name, views),
             *look_at_pages(browser, address, "tiny", (views[0], "latency_and_size"), "tiny-"),
+            *look_at_a_refused_file(browser, address),
         ]
     new = [flaw for flaw in flaws if not any(known.covers(*flaw) for known in KNOWN)]
     assert not new, "\n".join(map(str, new))
