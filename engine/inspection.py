@@ -125,13 +125,6 @@ def _check_type(stage: str, side: str, tensor: TensorInfo) -> None:
 
 
 def _check_classes(stage: str, logits: TensorInfo, classes: int) -> None:
-    if sum(size > 1 for size in logits.shape[1:]) > 1:
-        raise FileError(
-            stage,
-            got=f"an output of shape {logits.shape}, more than one row of numbers a picture",
-            expected="one row of logits a picture",
-            todo=_EXPORT_AGAIN,
-        )
     found = int(np.prod([size for size in logits.shape if size != -1], dtype=np.int64))
     _demand_classes(stage, found, logits.shape, classes)
 

@@ -14,7 +14,7 @@ from pages.components.figures import show_described_figure
 from pages.components.problems import plain
 from pages.components.scrolling import scroll_to
 
-_PLACE, _SHOWN_AT = "at", "picture"
+_ROW = "at"
 
 
 def link_to_logits(evaluation: Evaluation, row: int, label: str) -> None:
@@ -29,7 +29,8 @@ def link_to_logits(evaluation: Evaluation, row: int, label: str) -> None:
         "pages/dashboard/logit_differences.py",
         label=label,
         icon=":material/scatter_plot:",
-        query_params={"picture": evaluation.comparison.pictures[row], _PLACE: _SHOWN_AT},
+        # By its row: a name comes from outside, and no link holds such text.
+        query_params={_ROW: str(row)},
     )
 
 
@@ -44,9 +45,11 @@ def choose_picture(names: Sequence[str], rows: list[int], clicked: int | None) -
     Returns:
         Row of the chosen one.
     """
-    named = address.named("picture")
+    named, linked = address.named("picture"), st.query_params.get(_ROW, "")
     start = clicked
-    if start is None:
+    if linked in map(str, range(len(names))):
+        start = int(linked)
+    elif start is None:
         start = names.index(named) if named in names else rows[0]
     row = st.selectbox(
         "Picture",
@@ -65,7 +68,7 @@ def show_picture(evaluation: Evaluation, row: int) -> None:
         evaluation: The answers.
         row: Row of the picture in the logits.
     """
-    if st.query_params.pop(_PLACE, None) == _SHOWN_AT:
+    if st.query_params.pop(_ROW, None) is not None:
         scroll_to("one_picture", row, block="start")
     comparison = evaluation.comparison
     left, right = st.container(key="one_picture").columns([1, 3], gap="medium")
