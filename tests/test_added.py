@@ -117,6 +117,8 @@ class Assassin(service.Foreground):
 
     def adopt(self, worker):  # type: ignore[no-untyped-def]
         self._worker = worker
+        # Behind this process on a busy machine, so that the signal comes before the answer.
+        os.setpriority(os.PRIO_PROCESS, worker._process.pid, 19)
         return worker
 
     def report(self, progress: Progress) -> None:
