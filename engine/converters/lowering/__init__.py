@@ -17,6 +17,7 @@ from engine.converters.lowering import (
     activation,
     convolution,
     elementwise,
+    indexing,
     linear,
     normalization,
     padding,
@@ -36,6 +37,7 @@ LOWERINGS: dict[str, Lowering] = (
     elementwise.LOWERINGS
     | activation.LOWERINGS
     | convolution.LOWERINGS
+    | indexing.LOWERINGS
     | linear.LOWERINGS
     | normalization.LOWERINGS
     | padding.LOWERINGS

@@ -7,6 +7,7 @@ that while the graph is made, look through transposes, and turn a gather of neig
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -99,20 +100,24 @@ def shape(node: Node) -> list[Any] | None:
 
 
 def concat(node: Node) -> list[Any] | None:
-    """Lower a concatenation, in the order of the largest part."""
-    import tensorflow as tf
-
+    """Lower a concatenation."""
     parts = node.inputs
     if not all(is_static(part) for part in parts):
         return None
+    return [concatenated(parts, int(node.attributes["axis"]) % parts[0].shape.rank)]
+
+
+def concatenated(parts: Sequence[Any], axis: int) -> Any:
+    """Concatenate static tensors, in the order of the largest; constants give a constant."""
+    import tensorflow as tf
+
     changing = [part for part in parts if constant(part) is None]
     if not changing:
-        return None
+        return tf.constant(np.concatenate([constant(part) for part in parts], axis))
     leading = max(changing, key=lambda part: (np.prod(part.shape.as_list()), view(part)[1]))
     order = view(leading)[1]
-    there = order[int(node.attributes["axis"]) % len(order)]
-    kept = [transposed(part, inverse(order)) for part in parts if 0 not in part.shape.as_list()]
-    return [transposed(tf.concat(kept, there), order)]
+    turned = [transposed(part, inverse(order)) for part in parts if 0 not in part.shape.as_list()]
+    return transposed(tf.concat(turned, order[axis]), order)
 
 
 def split(node: Node) -> list[Any] | None:
@@ -177,29 +182,52 @@ def _whole(cut: slice, size: int) -> bool:
 
 def gather(node: Node) -> list[Any] | None:
     """Lower a choice of known places along an axis."""
-    import tensorflow as tf
-
     x, places = node.inputs[0], constant(node.inputs[1])
     if places is None or not is_static(x) or places.ndim > 1 or constant(x) is not None:
         return None
     axis = node.attributes.get("axis", 0) % x.shape.rank
-    size = x.shape[axis]
-    wanted = [int(place) % size for place in places.reshape(-1)]
-    source, order = view(x)
-    there = order[axis]
-    step = wanted[1] - wanted[0] if len(wanted) > 1 else 1
-    if step > 0 and wanted == list(range(wanted[0], wanted[-1] + 1, step)):
-        cuts = [slice(None)] * len(order)
-        cuts[there] = slice(wanted[0], wanted[-1] + 1, step)
-        if node.alone and step == 1:
-            y = narrowed(source, there, wanted[0], wanted[-1] + 1)
-        else:
-            y = source[tuple(cuts)]
-        y = transposed(y, order)
+    wanted = [int(place) % x.shape[axis] for place in places.reshape(-1)]
+    run = _even_run(wanted)
+    if node.alone and run is not None and run.step == 1:
+        source, order = view(x)
+        y = transposed(narrowed(source, order[axis], run.start, run.stop), order)
     else:
-        y = transposed(tf.gather(source, wanted, axis=there), order)
+        y = taken(x, wanted, axis)
     sizes = y.shape.as_list()
     return [y if places.ndim else reshaped(y, sizes[:axis] + sizes[axis + 1 :])]
+
+
+def taken(x: Any, places: Sequence[int], axis: int) -> Any:
+    """Choose places along an axis of a static tensor, by a slice where they are evenly spaced.
+
+    Args:
+        x: A static tensor; a constant gives a constant.
+        places: From 0 to below the size of the axis.
+        axis: From 0 to below the rank.
+    """
+    import tensorflow as tf
+
+    value = constant(x)
+    if value is not None:
+        return tf.constant(value.take(places, axis))
+    run = _even_run(places)
+    source, order = view(x)
+    if run is None:
+        return transposed(tf.gather(source, list(places), axis=order[axis]), order)
+    if len(run) == x.shape[axis]:
+        return x
+    cuts = [slice(None)] * len(order)
+    cuts[order[axis]] = slice(run.start, run.stop, run.step)
+    return transposed(source[tuple(cuts)], order)
+
+
+def _even_run(places: Sequence[int]) -> range | None:
+    """Places in ascending order at equal distances, as a range."""
+    step = places[1] - places[0] if len(places) > 1 else 1
+    if step <= 0:
+        return None
+    run = range(places[0], places[-1] + 1, step)
+    return run if list(run) == list(places) else None
 
 
 def tile(node: Node) -> list[Any] | None:
