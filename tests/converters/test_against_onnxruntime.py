@@ -50,37 +50,97 @@ def test_a_maximum_hides_a_padding_of_minus_infinity(pads: list[int], tmp_path: 
         assert decibels(answers_of(model, variant, tmp_path), expected) > 30
 
 
-RESIZES = [
-    'mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor"',
-    'mode="nearest", coordinate_transformation_mode="half_pixel", nearest_mode="ceil"',
-    'mode="nearest", coordinate_transformation_mode="half_pixel", nearest_mode="round_prefer_ceil"',
-    'mode="nearest", coordinate_transformation_mode="align_corners", '
-    'nearest_mode="round_prefer_floor"',
-    'mode="linear", coordinate_transformation_mode="align_corners"',
-    'mode="linear", coordinate_transformation_mode="pytorch_half_pixel"',
-    'mode="linear", coordinate_transformation_mode="half_pixel_symmetric"',
-    'mode="cubic", coordinate_transformation_mode="align_corners"',
+KINDS = [
+    *(
+        f'mode = "nearest", nearest_mode = "{rounding}"'
+        for rounding in ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
+    ),
+    'mode = "linear"',
+    'mode = "cubic"',
+    'mode = "cubic", cubic_coeff_a = -0.5, exclude_outside = 1',
+]
+COORDINATES = [
+    "half_pixel",
+    "half_pixel_symmetric",
+    "pytorch_half_pixel",
+    "align_corners",
+    "asymmetric",
+    "tf_half_pixel_for_nn",
 ]
 FACTORS = [(1.5, 0.7), (0.125, 1.3), (1.7, 0.35)]
 
 
-def test_resizes_by_fractions(tmp_path: Path) -> None:
-    cases = [(given, factors) for given in RESIZES for factors in FACTORS]
+def resizes(calls: list[str], constants: dict[str, np.ndarray], opset: int) -> onnx.ModelProto:
+    """Make a network of many resizes of the picture, whose results are joined."""
     lines = [
         line
-        for place, (given, _) in enumerate(cases)
-        for line in (
-            f"large{place} = Resize<{given}>(picture, , scales{place})",
-            f"flat{place} = Flatten(large{place})",
-        )
+        for place, call in enumerate(calls)
+        for line in (f"large{place} = {call}", f"flat{place} = Flatten(large{place})")
     ]
-    flat = ", ".join(f"flat{place}" for place in range(len(cases)))
+    flat = ", ".join(f"flat{place}" for place in range(len(calls)))
+    return parse_network(
+        "\n".join([*lines, f"logits = Concat<axis = 1>({flat})"]), constants, opset
+    )
+
+
+def test_resizes_by_fractions(tmp_path: Path) -> None:
+    calls = [
+        f'Resize<{kind}, coordinate_transformation_mode = "{coordinates}">(picture, , scales{n})'
+        for kind in KINDS
+        for coordinates in COORDINATES
+        for n in range(len(FACTORS))
+    ]
     scales = {
-        f"scales{place}": np.array([1, 1, *factors], np.float32)
-        for place, (_, factors) in enumerate(cases)
+        f"scales{n}": np.array([1, 1, *factors], np.float32) for n, factors in enumerate(FACTORS)
     }
-    body = "\n".join([*lines, f"logits = Concat<axis = 1>({flat})"])
-    check(parse_network(body, scales, opset=19), tmp_path)
+    check(resizes(calls, scales, opset=13), tmp_path)
+
+
+def test_resizes_of_operator_set_18(tmp_path: Path) -> None:
+    crop = 'coordinate_transformation_mode = "tf_crop_and_resize", axes = [3, 2]'
+    calls = [
+        *(
+            f"Resize<{kind}, {crop}, extrapolation_value = 3.0>(picture, {region}, , {sizes})"
+            for kind in ('mode = "nearest"', 'mode = "linear"', 'mode = "cubic"')
+            for region in ("beyond", "turned")
+            for sizes in ("sizes", "wider")
+        ),
+        *(
+            f'Resize<{kind}, keep_aspect_ratio_policy = "{policy}", axes = [2, 3]>'
+            "(picture, , , sizes)"
+            for kind in ('mode = "nearest"', 'mode = "linear"')
+            for policy in ("not_larger", "not_smaller")
+        ),
+        *(
+            f"Resize<{kind}, antialias = 1, axes = [-1]>(picture, , half)"
+            for kind in (
+                'mode = "linear"',
+                'mode = "cubic"',
+                'mode = "linear", exclude_outside = 1',
+            )
+        ),
+        # No length changes by itself, but the other one's does.
+        'Resize<mode = "linear">(picture, , barely)',
+        'Resize<mode = "nearest">(picture, , all_axes)',
+    ]
+    constants = {
+        "beyond": np.array([0.2, -0.3, 0.9, 1.4], np.float32),
+        "turned": np.array([0.9, 1, 0.1, 0], np.float32),
+        "sizes": np.array([11, 11]),
+        "wider": np.array([9, 8]),
+        "half": np.array([0.55], np.float32),
+        "barely": np.array([1, 1, 1.05, 2], np.float32),
+        "all_axes": np.array([1, 3, 2, 1], np.float32),
+    }
+    check(resizes(calls, constants, opset=19), tmp_path)
+
+
+@pytest.mark.parametrize("rank", [3, 5])
+def test_resizes_of_other_ranks(rank: int, tmp_path: Path) -> None:
+    sizes = {3: [1, 8, 18], 5: [1, 3, 2, 4, 6]}[rank]
+    body = 'tensor = Reshape(picture, sizes)\nlogits = Resize<mode = "linear">(tensor, , scales)'
+    scales = np.array([1, 1, 1.7, 2, 0.5][:rank], np.float32)
+    check(parse_network(body, {"sizes": np.array(sizes), "scales": scales}, 18), tmp_path)
 
 
 def test_a_nearest_resize_of_operator_set_10(tmp_path: Path) -> None:

@@ -27,16 +27,6 @@ OF_TENSORS_WITHOUT_NUMBERS = {
 }
 WITHOUT_A_KERNEL_IN_TFLITE = {
     "test_pow_types_float32_uint64",
-    "test_resize_tf_crop_and_resize",
-    "test_resize_tf_crop_and_resize_extrapolation_value",
-    "test_resize_tf_crop_and_resize_axes_2_3",
-    "test_resize_tf_crop_and_resize_axes_3_2",
-}
-NOT_DONE = {
-    "test_resize_upsample_sizes_nearest_not_larger",
-    "test_resize_upsample_sizes_nearest_not_smaller",
-    "test_resize_downsample_sizes_nearest_not_larger",
-    "test_resize_downsample_sizes_nearest_not_smaller",
 }
 # ONNX Runtime and PyTorch take the length in whole rows where corners are aligned.
 OF_FRACTIONS_OF_ROWS = {
@@ -48,10 +38,9 @@ LEFT_OUT = (
     | OF_TRAINING
     | OF_TENSORS_WITHOUT_NUMBERS
     | WITHOUT_A_KERNEL_IN_TFLITE
-    | NOT_DONE
     | OF_FRACTIONS_OF_ROWS
 )
-PASSING = 397
+PASSING = 405
 
 
 def test_node_cases_of_onnx() -> None:
