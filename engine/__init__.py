@@ -29,7 +29,7 @@ if TYPE_CHECKING:
         sweep,
     )
     from engine.comparison.comparison import Comparison
-    from engine.errors import EngineError, UserMistake
+    from engine.errors import EngineError, MissingVariantWarning, UserMistake
     from engine.layer_errors.records import LayerErrors
     from engine.preprocess import PreprocessSpec
     from engine.reporting.report import Report
@@ -45,6 +45,7 @@ _HOMES = {
     "EngineError": "engine.errors",
     "Latency": "engine.types",
     "LayerErrors": "engine.layer_errors.records",
+    "MissingVariantWarning": "engine.errors",
     "PreprocessChoice": "engine.requests",
     "PreprocessSpec": "engine.preprocess",
     "Report": "engine.reporting.report",
@@ -72,6 +73,7 @@ __all__ = [
     "EngineError",
     "Latency",
     "LayerErrors",
+    "MissingVariantWarning",
     "PreprocessChoice",
     "PreprocessSpec",
     "Report",

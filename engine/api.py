@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shlex
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.converters.recipes import RANGE_METHODS
+from engine.errors import MissingVariantWarning
+from engine.missing_variants import missing_of, missing_sentence
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_LAYERS_COUNT,
@@ -58,11 +61,17 @@ def convert(
     input_layout: Layout = "NHWC",
     routes: Iterable[RouteName] = (),
     out: PathLike | None = None,
+    retry: bool = False,
     on_progress: OnProgress = _silent,
 ) -> Run:
     """Convert a classifier to TFLite variants.
 
     What was made before is not made again: a second call with one more variant adds that one.
+
+    A variant that cannot be made costs itself alone. The run is returned with all others, its
+    ``missing`` names those that failed with the reason, and a `MissingVariantWarning` is issued
+    by every call that asks for one of them; ``warnings.simplefilter("error",
+    engine.MissingVariantWarning)`` makes that an exception.
 
     Args:
         model: Name in the catalogue.
@@ -84,14 +93,18 @@ def convert(
         input_layout: Order of the picture input's dimensions in the TFLite files.
         routes: Other converters whose files shall stand beside the variants.
         out: Run folder; None puts it into the store.
+        retry: Whether variants that could not be made before are tried once more.
         on_progress: Called for every step.
 
     Returns:
         The finished run.
 
+    Warns:
+        MissingVariantWarning: Variants that were asked for could not be made.
+
     Raises:
         UserMistake: Something asked for can be mended.
-        ConversionError: A stage failed.
+        ConversionError: A stage failed that every variant needs: float32, or one before it.
         WorkerError: The worker process failed.
     """
     from engine.routes.litert_torch import add_litert_torch, check_route
@@ -120,8 +133,12 @@ def convert(
         lowering=lowering,
         input_layout=input_layout,
         out=_text(out),
+        retry=retry,
     )
     run = convert_request(request, host)
+    if absent := missing_of(run.missing, request.variants):
+        sentences = "\n".join(missing_sentence(record) for record in absent)
+        warnings.warn(sentences, MissingVariantWarning, stacklevel=2)
     return add_litert_torch(run, host) if others else run
 
 

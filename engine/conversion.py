@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +20,9 @@ from engine.converters.artifact import artifact_of
 from engine.converters.depthwise_parts import with_depthwise_in_parts
 from engine.converters.recipes import FLOAT32, Recipe, recipes_named
 from engine.core_files import CoreFiles
+from engine.errors import PackageError, StorageError, UserMistake
 from engine.finished_stages import (
+    FinishedStages,
     OriginalModel,
     finished_in,
     keep_finished,
@@ -26,6 +30,7 @@ from engine.finished_stages import (
 )
 from engine.images import pictures_in
 from engine.memory import let_go_of_memory
+from engine.missing_variants import engine_error, error_of, missing_variant
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertTask
@@ -37,7 +42,15 @@ from engine.run.torch_runner import TorchRunner
 from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.sources import model_source
 from engine.store import SAMPLE_IMAGES
-from engine.types import Artifact, CalibrationInfo, FloatArray, Layout, Progress, Stage
+from engine.types import (
+    Artifact,
+    CalibrationInfo,
+    FloatArray,
+    Layout,
+    MissingVariant,
+    Progress,
+    Stage,
+)
 
 CHECK_PICTURES = 4
 _CHECKED = "check_pictures"
@@ -70,12 +83,15 @@ class Conversion:
         self._base = None if task.base is None else Run.open(task.base)
         wanted = recipes_named(task.request.variants)
         present = _present(self._base) if self._base else ()
+        if self._base is not None and not task.request.retry:
+            present += tuple(record.variant for record in self._base.missing)
         self._recipes = tuple(recipe for recipe in wanted if recipe.name not in present)
         self._calibrations = Calibrations(task.request.calibration, self._recipes)
         self._input_layout = task.request.input_layout
         found = finished_in(self._side, task.wanted)
         names = {recipe.name for recipe in self._recipes}
-        self._finished = without_others(self._side, found, names)
+        # At once, so that the end of this process before its first stage loses nothing.
+        self._finished = keep_finished(self._side, without_others(self._side, found, names))
         (self._side / WORK).mkdir(exist_ok=True)
 
     def run(self) -> bool:
@@ -86,7 +102,8 @@ class Conversion:
             give back, and another one can go on from the last finished stage.
 
         Raises:
-            EngineError: A stage failed.
+            EngineError: A stage failed that all variants need, or the person who asked can mend
+                what keeps every variant from being made.
         """
         try:
             self._run()
@@ -109,8 +126,8 @@ class Conversion:
                 known.opset,
                 known.notes,
             )
-        artifacts = self._make_variants(model)
-        self._write_manifest(model, artifacts)
+        self._make_variants(model)
+        self._write_manifest(model)
 
     def _make_savedmodel(self) -> OriginalModel:
         from engine.converters.savedmodel_from_onnx import savedmodel_from_onnx
@@ -184,13 +201,13 @@ class Conversion:
         np.save(self._side / WORK / f"{before}.npy", logits)
         return before
 
-    def _make_variants(self, model: OriginalModel) -> tuple[Artifact, ...]:
-        artifacts = []
+    def _make_variants(self, model: OriginalModel) -> None:
         self._cores = CoreFiles(
             self._side,
             self._find,
             lambda recipe: self._calibration(recipe, model),
             self._task.request.allow_flex,
+            self._making,
             self._say,
         )
         core = self._find(f"{WORK}/{FLOAT32.name}.tflite")
@@ -198,21 +215,73 @@ class Conversion:
             started = self._begin(f"SavedModel to TFLite: {FLOAT32.name}")
             self._finish_tflite(FLOAT32, started, self._cores.of(FLOAT32), model)
         for recipe in self._recipes:
-            file = self._side / f"{recipe.name}.tflite"
-            if recipe.name not in self._finished.names or not file.is_file():
-                started = self._begin(f"SavedModel to TFLite: {recipe.name}")
-                self._make_variant(recipe, file)
-                self._finish_tflite(recipe, started, file, model)
-            artifacts.append(artifact_of(file, variant=recipe.name, layout=self._input_layout))
-        return tuple(artifacts)
+            if recipe == FLOAT32:
+                self._make_variant(recipe, model)
+            elif self._failure(recipe) is None:
+                self._try_variant(recipe, model)
+        if any(self._is_made(recipe) for recipe in self._recipes):
+            return
+        failures = [record for record in map(self._failure, self._recipes) if record is not None]
+        errors = [error_of(record) for record in failures]
+        if errors and all(isinstance(error, UserMistake) for error in errors):
+            raise errors[0]
+        if self._base is None:
+            # A run has at least one file to look at.
+            self._recipes = (FLOAT32, *self._recipes)
+            self._make_variant(FLOAT32, model)
 
-    def _make_variant(self, recipe: Recipe, file: Path) -> None:
+    def _try_variant(self, recipe: Recipe, model: OriginalModel) -> None:
+        """Make a variant; a failure costs it, and those made from the file that failed."""
+        try:
+            with self._making(recipe.name):
+                self._make_variant(recipe, model)
+        except _HandOver:
+            raise
+        except Exception as error:  # the converter and the optimizer raise nearly anything
+            failed = engine_error(error, f"Making {recipe.name}")
+            if isinstance(failed, StorageError | PackageError):
+                raise failed from error
+            traceback.print_exc()
+            for name in (f"{recipe.name}.tflite", f"{WORK}/{recipe.name}.npy"):
+                (self._side / name).unlink(missing_ok=True)
+            name = self._finished.being_made or recipe.name
+            failures = {**self._finished.failures, name: missing_variant(name, failed)}
+            self._record(replace(self._finished, being_made=None, failures=failures))
+
+    @contextmanager
+    def _making(self, name: str) -> Iterator[None]:
+        """Record what is being made: an error, or the end of the process, is charged to it."""
+        if name == FLOAT32.name:
+            yield
+            return
+        before = self._finished.being_made
+        self._record(replace(self._finished, being_made=name))
+        yield
+        self._record(replace(self._finished, being_made=before))
+
+    def _failure(self, recipe: Recipe) -> MissingVariant | None:
+        """Why a variant cannot be made, where it, or a file that it is made from, failed."""
+        for part in (recipe, *recipe.cores):
+            if (record := self._finished.failures.get(part.name)) is not None:
+                return replace(record, variant=recipe.name)
+        return None
+
+    def _is_made(self, recipe: Recipe) -> bool:
+        file = self._side / f"{recipe.name}.tflite"
+        return recipe.name in self._finished.names and file.is_file()
+
+    def _make_variant(self, recipe: Recipe, model: OriginalModel) -> None:
         from engine.converters.tflite_from_savedmodel import with_edges
 
+        if self._is_made(recipe):
+            return
+        file = self._side / f"{recipe.name}.tflite"
+        started = self._begin(f"SavedModel to TFLite: {recipe.name}")
         core = self._cores.of(recipe).read_bytes()
         if recipe.activations == "float32" and self._task.request.lowering == "nhwc":
             core = with_depthwise_in_parts(core)
         file.write_bytes(with_edges(core, recipe.edges))
+        self._finish_tflite(recipe, started, file, model)
 
     def _finish_tflite(
         self, recipe: Recipe, started: float, file: Path, model: OriginalModel
@@ -307,28 +376,40 @@ class Conversion:
             if recipe.name == stage.name and (info := self._calibrations.info(recipe)) is not None:
                 calibrations[recipe.name] = info
         others = tuple(known for known in self._finished.stages if known.name != stage.name)
-        finished = replace(self._finished, stages=(*others, stage), calibrations=calibrations)
-        self._finished = keep_finished(self._side, finished)
-        if not {recipe.name for recipe in self._recipes} <= self._finished.names:
+        stages = (*others, stage)
+        finished = replace(self._finished, stages=stages, calibrations=calibrations)
+        self._record(replace(finished, being_made=None))
+        if any(r.name not in self._finished.names for r in self._recipes if not self._failure(r)):
             _hand_over_where_heavy()
+
+    def _record(self, finished: FinishedStages) -> None:
+        self._finished = keep_finished(self._side, finished)
 
     def _begin(self, what: str) -> float:
         self._say(what)
         return time.perf_counter()
 
     def _say(self, what: str) -> None:
-        total, done = len(self._recipes) + (0 if self._base else 3), len(self._finished.stages)
+        total = len(self._recipes) + (0 if self._base else 3)
+        done = len(self._finished.stages) + len(self._finished.failures)
         self._report(Progress(what, done, max(total, done + 1)))
 
-    def _write_manifest(self, model: OriginalModel, artifacts: tuple[Artifact, ...]) -> None:
+    def _write_manifest(self, model: OriginalModel) -> None:
+        made = [recipe for recipe in self._recipes if self._is_made(recipe)]
+        failures = (self._failure(recipe) for recipe in self._recipes if recipe not in made)
         write_manifest(
             self._task,
             self._base,
             self._finished,
             model,
-            artifacts,
+            tuple(self._artifact(recipe) for recipe in made),
+            tuple(record for record in failures if record is not None),
             calibration=self._own_calibration(),
         )
+
+    def _artifact(self, recipe: Recipe) -> Artifact:
+        file = self._side / f"{recipe.name}.tflite"
+        return artifact_of(file, variant=recipe.name, layout=self._input_layout)
 
     def _own_calibration(self) -> CalibrationInfo | None:
         """The run's own; with what a stage that was finished earlier found about it."""

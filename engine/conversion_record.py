@@ -14,7 +14,7 @@ from engine.finished_stages import RECORD, FinishedStages, OriginalModel
 from engine.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, command_line, versions
 from engine.requests import CalibrationChoice, ConvertRequest, ConvertTask
 from engine.runs import REQUEST, SAVEDMODEL, WORK, Run
-from engine.types import Artifact, CalibrationInfo, Stage
+from engine.types import Artifact, CalibrationInfo, MissingVariant, Stage
 
 PYTORCH, ONNX = "pytorch", "onnx"
 
@@ -25,6 +25,7 @@ def write_manifest(
     finished: FinishedStages,
     model: OriginalModel,
     artifacts: tuple[Artifact, ...],
+    missing: tuple[MissingVariant, ...] = (),
     *,
     calibration: CalibrationInfo | None,
 ) -> None:
@@ -36,6 +37,7 @@ def write_manifest(
         finished: Every stage of this conversion.
         model: The original.
         artifacts: The TFLite files made now.
+        missing: Variants that could not be made now.
         calibration: The run's own; None where nothing made now needed one.
     """
     side, request = Path(task.side), task.request
@@ -45,7 +47,9 @@ def write_manifest(
         request = replace(request, calibration=calibration_of(base))
     every = {artifact.variant: artifact for artifact in (old.artifacts if old else ())}
     every |= {artifact.variant: artifact for artifact in artifacts}
-    recipes = in_order({recipe_named(name) for name in every})
+    absent = {record.variant: record for record in (*(old.missing if old else ()), *missing)}
+    asked = in_order({recipe_named(name) for name in (*every, *absent)})
+    recipes = tuple(recipe for recipe in asked if recipe.name in every)
     names = tuple(recipe.name for recipe in recipes)
     kept = tuple(
         replace(stage, reused=True)
@@ -71,10 +75,11 @@ def write_manifest(
         artifacts=tuple(every[name] for name in names),
         float32_bytes=_float32_bytes(side, base),
         versions=versions(),
-        command=command_line(request, names),
+        command=command_line(request, tuple(recipe.name for recipe in asked)),
         files=_records(side, base, finished),
+        missing=tuple(absent[recipe.name] for recipe in asked if recipe.name not in every),
     )
-    write_kept(side / REQUEST, msgspec.json.encode(request))
+    write_kept(side / REQUEST, msgspec.json.encode(replace(request, retry=False)))
     (side / FILE_NAME).write_bytes(manifest.to_json())
     (side / RECORD).unlink()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ class CoreFiles:
             relative path.
         calibration_of: Gives the calibration of a recipe.
         allow_flex: Whether SELECT_TF operators may stay.
+        making: Gives the context in which the file of a name is made; an error passes through it.
         say: Told how far it is.
     """
 
@@ -35,9 +37,10 @@ class CoreFiles:
         find: Callable[[str], Path | None],
         calibration_of: Callable[[Recipe], Calibration],
         allow_flex: bool,
+        making: Callable[[str], AbstractContextManager[object]],
         say: Say,
     ) -> None:
-        self._side, self._find, self._say = side, find, say
+        self._side, self._find, self._making, self._say = side, find, making, say
         self._calibration_of, self._allow_flex = calibration_of, allow_flex
 
     def of(self, recipe: Recipe) -> Path:
@@ -47,22 +50,29 @@ class CoreFiles:
             ConversionError: It cannot be made.
         """
         core = recipe.core
-        if core.mixed:
-            return self._found(core.name) or self._mixed(core)
-        if not core.optimized:
-            return self._found(core.name) or self._converted(core)
-        name = core.name if recipe is core else core.name + INTEGER_HEAD
+        name = core.name
+        if core.optimized and not core.mixed and recipe is not core:
+            name += INTEGER_HEAD
         found = self._found(name)
         if found is None:
-            self._optimize(core)
+            with self._making(core.name):
+                self._make(core)
             found = self._found(name)
-            assert found is not None, "the pass makes both"
+            assert found is not None, "an optimizing pass makes both of its files"
         return found
+
+    def _make(self, core: Recipe) -> None:
+        if core.mixed:
+            self._mixed(core)
+        elif core.optimized:
+            self._optimize(core)
+        else:
+            self._converted(core)
 
     def _found(self, name: str) -> Path | None:
         return self._find(f"{WORK}/{name}.tflite")
 
-    def _converted(self, recipe: Recipe) -> Path:
+    def _converted(self, recipe: Recipe) -> None:
         from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
 
         folder = self._find(f"{WORK}/{SAVEDMODEL}")
@@ -77,7 +87,7 @@ class CoreFiles:
             ),
             allow_flex=self._allow_flex,
         )
-        return self._written(recipe.name, content)
+        self._written(recipe.name, content)
 
     def _optimize(self, core: Recipe) -> None:
         """Make an optimized file, and the one whose output stays integer, from the plain one."""
@@ -94,7 +104,7 @@ class CoreFiles:
         self._recorded(core.name, made.layers)
         self._recorded(core.name + INTEGER_HEAD, made.integer_layers)
 
-    def _mixed(self, core: Recipe) -> Path:
+    def _mixed(self, core: Recipe) -> None:
         """Make a file with the layers in float32 that cost most, from the optimized one."""
         models = self._mixed_models(core)
         points = self._mixed_points(core, models)
@@ -109,7 +119,7 @@ class CoreFiles:
         if layers not in {point.layers for point in points}:
             found = (*points, models.point(layers))
             self._recorded(f"{core.unmixed.name}{CURVE}", sorted(found, key=lambda p: p.layers))
-        return self._written(core.name, models.model(layers))
+        self._written(core.name, models.model(layers))
 
     def _fewest(self, core: Recipe, models: MixedModels, points: tuple[MixedPoint, ...]) -> int:
         """How many layers in float32 what a recipe asks for takes."""
@@ -169,10 +179,8 @@ class CoreFiles:
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.json").write_bytes(msgspec.json.encode(record))
 
-    def _written(self, name: str, content: bytes) -> Path:
-        file = self._side / WORK / f"{name}.tflite"
-        file.write_bytes(content)
-        return file
+    def _written(self, name: str, content: bytes) -> None:
+        (self._side / WORK / f"{name}.tflite").write_bytes(content)
 
 
 def kept_mixed_models(run: Run, whole: str) -> MixedModels:

@@ -135,6 +135,10 @@ class JobCancelled(WorkerError):
     """The person cancelled the job."""
 
 
+class MissingVariantWarning(UserWarning):
+    """A run was made without some of the variants that were asked for; see `Run.missing`."""
+
+
 def _again(kind: type[EngineError], stage: str, got: str, expected: str, todo: str) -> EngineError:
     return kind(stage, got=got, expected=expected, todo=todo)
 

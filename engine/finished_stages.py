@@ -16,12 +16,14 @@ import msgspec
 from engine.checksums import FileRecord, intact, records_under
 from engine.converters.recipes import FLOAT32
 from engine.disk import write_whole
+from engine.errors import WorkerDied
 from engine.images import digest_of, pictures_in
 from engine.manifest import FILE_NAME
+from engine.missing_variants import missing_variant
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertRequest
 from engine.run_folders import empty
-from engine.types import CalibrationInfo, Layout, ModelIdentity, Stage
+from engine.types import CalibrationInfo, Layout, MissingVariant, ModelIdentity, Stage
 
 RECORD = ".finished.json"
 
@@ -57,6 +59,9 @@ class FinishedStages:
         model: The original, once its SavedModel is made.
         calibrations: Calibration of each finished variant that needed one.
         files: What was written so far, by its path in the folder.
+        being_made: Name of the recipe whose file is being made, that of a variant or of a file
+            that variants are made from; None while the stages before are.
+        failures: What could not be made, by name of its recipe.
     """
 
     wanted: str
@@ -64,6 +69,8 @@ class FinishedStages:
     model: OriginalModel | None = None
     calibrations: Mapping[str, CalibrationInfo] = field(default_factory=dict)
     files: Mapping[str, FileRecord] = field(default_factory=dict)
+    being_made: str | None = None
+    failures: Mapping[str, MissingVariant] = field(default_factory=dict)
 
     @property
     def names(self) -> frozenset[str]:
@@ -98,10 +105,7 @@ def finished_in(side: Path, wanted: str) -> FinishedStages:
     Returns:
         The record; one without stages where there is nothing to go on from.
     """
-    try:
-        found = msgspec.json.decode((side / RECORD).read_bytes(), type=FinishedStages)
-    except (OSError, msgspec.DecodeError):
-        found = FinishedStages(wanted="")
+    found = _recorded(side)
     whole = found.wanted == wanted and all(
         intact(side / name, record, again=True) for name, record in found.files.items()
     )
@@ -112,6 +116,34 @@ def finished_in(side: Path, wanted: str) -> FinishedStages:
         if not path.is_dir() and path.relative_to(side).as_posix() not in found.files:
             path.unlink()
     return found
+
+
+def _recorded(side: Path) -> FinishedStages:
+    try:
+        return msgspec.json.decode((side / RECORD).read_bytes(), type=FinishedStages)
+    except (OSError, msgspec.DecodeError):
+        return FinishedStages(wanted="")
+
+
+def charge_end_of_process(side: Path, error: WorkerDied) -> bool:
+    """Note that what was being made when the process ended cannot be made.
+
+    Args:
+        side: The side folder of the process.
+        error: How it ended.
+
+    Returns:
+        Whether something was being made that others can do without.
+    """
+    finished = _recorded(side)
+    name = finished.being_made
+    if name is None:
+        return False
+    failures = {**finished.failures, name: missing_variant(name, error)}
+    # The files stay as they were recorded: others may be half written.
+    content = msgspec.json.encode(replace(finished, being_made=None, failures=failures))
+    write_whole(side / RECORD, content)
+    return True
 
 
 def without_others(side: Path, finished: FinishedStages, variants: Set[str]) -> FinishedStages:

@@ -10,6 +10,7 @@ from engine.checksums import read_kept
 from engine.converters.calibration import representative_dataset
 from engine.converters.recipes import recipe_named
 from engine.errors import OptionError, RunError
+from engine.missing_variants import demand_made
 from engine.requests import ConvertRequest
 from engine.runs import IMPROVED, INTEGER_HEAD, REQUEST, Run
 from engine.service import Host, convert_request
@@ -42,7 +43,9 @@ def improve(run: Run, variant: str, host: Host) -> Run:
     name = improved_name(run, variant)
     if name in run.variants:
         return run
-    return convert_request(improving_request(run, variant), host)
+    improved = convert_request(improving_request(run, variant), host)
+    demand_made(improved.missing, name)
+    return improved
 
 
 def improving_request(run: Run, variant: str) -> ConvertRequest:

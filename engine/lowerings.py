@@ -24,6 +24,7 @@ from engine.errors import (
     WorkerDied,
 )
 from engine.jobs import Worker
+from engine.missing_variants import missing_of
 from engine.requests import (
     CalibrationChoice,
     ConvertRequest,
@@ -34,7 +35,14 @@ from engine.requests import (
 )
 from engine.runs import LOWERING, Run
 from engine.service import Host, convert_request
-from engine.types import Artifact, Latency, LoweringName, Lowerings, LoweringSide
+from engine.types import (
+    Artifact,
+    Latency,
+    LoweringName,
+    Lowerings,
+    LoweringSide,
+    MissingVariant,
+)
 
 COMPARED = ("float32", "int8")
 CALIBRATION_COUNT = 16
@@ -114,22 +122,15 @@ def _folder(run: Run, lowering: LoweringName) -> Path:
 def _converted(
     run: Run, variants: tuple[str, ...], host: Host
 ) -> tuple[LoweringName, LoweringSide]:
-    """Make the files with the other lowering; where all at once fails, float32 alone."""
+    """Make the files with the other lowering, as far as it can."""
     lowering: LoweringName = "stock" if run.manifest.lowering == "nhwc" else "nhwc"
-    artifacts: tuple[Artifact, ...] = ()
-    failures: dict[str, str] = {}
-    attempts = [variants] if len(variants) == 1 else [variants, variants[:1]]
-    for attempt in attempts:
-        try:
-            made = _made(_request(run, lowering, attempt), host)
-        except (ConversionError, OperatorError, WorkerDied) as error:
-            failures |= {name: _reason(error) for name in attempt}
-        else:
-            artifacts = tuple(a for a in made.manifest.artifacts if a.variant in attempt)
-            break
-    made_names = {artifact.variant for artifact in artifacts}
-    kept = {name: why for name, why in failures.items() if name not in made_names}
-    return lowering, LoweringSide(artifacts, kept)
+    try:
+        made = _made(_request(run, lowering, variants), host)
+    except (ConversionError, OperatorError, WorkerDied) as error:
+        return lowering, LoweringSide((), dict.fromkeys(variants, _reason(error)))
+    artifacts = tuple(a for a in made.manifest.artifacts if a.variant in variants)
+    absent = missing_of(made.missing, variants)
+    return lowering, LoweringSide(artifacts, {r.variant: _reason(r) for r in absent})
 
 
 def _made(request: ConvertRequest, host: Host) -> Run:
@@ -159,7 +160,7 @@ def _request(run: Run, lowering: LoweringName, variants: tuple[str, ...]) -> Con
     )
 
 
-def _reason(error: EngineError) -> str:
+def _reason(error: EngineError | MissingVariant) -> str:
     return f"{error.stage}: {error.got}"
 
 

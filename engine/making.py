@@ -11,8 +11,8 @@ from engine.checksums import write_kept
 from engine.converters.recipes import recipes_named
 from engine.damage import DAMAGED, set_apart, set_run_apart
 from engine.disk import told_of_the_disk
-from engine.errors import RunError
-from engine.finished_stages import wanted_digest
+from engine.errors import RunError, WorkerDied
+from engine.finished_stages import charge_end_of_process, wanted_digest
 from engine.locks import in_use
 from engine.requests import ConvertRequest, ConvertTask
 from engine.run_folders import move_into_place, reserved
@@ -73,7 +73,8 @@ def _whole(request: ConvertRequest, key: str, calibration: str, place: Path) -> 
     if base is None:
         return None
     _check_same(base, request, key, calibration)
-    if not set(request.variants) <= set(base.variants) or _damaged(base, request):
+    missing = () if request.retry else (record.variant for record in base.missing)
+    if not set(request.variants) <= {*base.variants, *missing} or _damaged(base, request):
         return None
     mark_used(base.folder)
     if not base.public:
@@ -126,8 +127,13 @@ def _make(
     finished, log = False, b""
     while not finished:
         with host.worker(request.lowering) as worker:
-            finished = worker.run("convert", task, bool, host.report)
-            log += worker.log()
+            try:
+                finished = worker.run("convert", task, bool, host.report)
+            except WorkerDied as error:
+                if not charge_end_of_process(side, error):
+                    raise
+            finally:
+                log += worker.log()
     write_kept(side / LOGS / f"convert-{number}.log", log)
     if base is None or not base.public:
         _note_owner(side, request.owner)

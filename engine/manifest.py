@@ -19,7 +19,15 @@ from engine.converters.recipes import Recipe
 from engine.errors import ModelError, RunError
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertRequest
-from engine.types import Artifact, CalibrationInfo, Layout, LoweringName, ModelIdentity, Stage
+from engine.types import (
+    Artifact,
+    CalibrationInfo,
+    Layout,
+    LoweringName,
+    MissingVariant,
+    ModelIdentity,
+    Stage,
+)
 
 SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"
@@ -70,6 +78,7 @@ class Manifest:
         command: Command line that makes the run again.
         files: What the conversion wrote, by its path in the run; empty in runs of older versions,
             whose TFLite files alone can be checked.
+        missing: Variants that were asked for and could not be made, each with the reason.
         checksum: On disk, the SHA-256 of the manifest's text with 64 zeros in place of this;
             None in memory, and in runs of older versions.
     """
@@ -94,6 +103,7 @@ class Manifest:
     calibrations: Mapping[str, CalibrationInfo] = field(default_factory=dict)
     files: Mapping[str, FileRecord] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    missing: tuple[MissingVariant, ...] = ()
     checksum: str | None = None
 
     @property

@@ -14,6 +14,7 @@ from engine.disk import told_of_the_disk
 from engine.errors import OptionError, RunError
 from engine.improvement import request_of
 from engine.jobs import Worker
+from engine.missing_variants import demand_made
 from engine.requests import MixedLatencyRequest
 from engine.runs import CURVE, IMPROVED, Run
 from engine.service import Host, convert_request
@@ -111,7 +112,9 @@ def mix(run: Run, variant: str, host: Host) -> Run:
     if recipe.name in run.variants:
         return run
     request = replace(request_of(run), variants=(recipe.name,), out=str(run.folder.absolute()))
-    return convert_request(request, host)
+    mixed = convert_request(request, host)
+    demand_made(mixed.missing, recipe.name)
+    return mixed
 
 
 def stored_curve(run: Run, variant: str) -> MixedCurve | None:

@@ -96,6 +96,7 @@ class ConvertRequest:
         input_layout: Order of the picture input's dimensions in the TFLite files.
         out: Run folder to make; None puts it into the store.
         owner: Who alone may see the run on a shared dashboard; None for everybody.
+        retry: Whether variants that could not be made before are tried once more.
     """
 
     model: ModelChoice = field(default_factory=ModelChoice)
@@ -108,6 +109,7 @@ class ConvertRequest:
     input_layout: Layout = "NHWC"
     out: str | None = None
     owner: str | None = None
+    retry: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -36,7 +36,7 @@ from engine.damage import DAMAGED, demand_intact
 from engine.errors import OptionError, RunError
 from engine.manifest import FILE_NAME, Manifest, read_manifest
 from engine.run_paths import demand_inside, demand_name
-from engine.types import ORIGINAL, AddedFile, Artifact, Layout
+from engine.types import ORIGINAL, AddedFile, Artifact, Layout, MissingVariant
 
 ONNX_FILE = "model.onnx"
 ONNX_COLUMN = "onnx"
@@ -115,6 +115,11 @@ class Run:
     def variants(self) -> tuple[str, ...]:
         """Names of the TFLite variants made here."""
         return tuple(artifact.variant for artifact in self.manifest.artifacts)
+
+    @property
+    def missing(self) -> tuple[MissingVariant, ...]:
+        """Variants that were asked for and could not be made, each with the reason."""
+        return self.manifest.missing
 
     @property
     def runnable(self) -> tuple[str, ...]:

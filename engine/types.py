@@ -125,6 +125,27 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
+class MissingVariant:
+    """A variant that was asked for and could not be made.
+
+    Attributes:
+        variant: Name of the recipe.
+        kind: Class of `engine.errors` that its failure is of.
+        stage: What was being done.
+        got: What was met.
+        expected: What would have been right.
+        todo: What a person can do now.
+    """
+
+    variant: str
+    kind: str
+    stage: str
+    got: str
+    expected: str
+    todo: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelIdentity:
     """Which network with which weights a run was made from.
 

@@ -22,10 +22,8 @@ from typing import IO, Any
 import msgspec
 import psutil
 
-from engine.disk import refusal, storage_error
-from engine.errors import EngineError, StorageError
 from engine.memory import let_go_of_memory
-from engine.packages import PACKAGES, package_error
+from engine.missing_variants import engine_error
 from engine.requests import (
     CatalogRequest,
     ConvertTask,
@@ -124,27 +122,10 @@ def answer(message: TaskMessage, report: Report) -> Message:
         # A full disk has no room for the log either.
         with contextlib.suppress(OSError):
             traceback.print_exc()
-        return _told(error, message.task)
-
-
-def _told(error: Exception, task: str) -> ErrorMessage:
-    said = refusal(error)
-    if said is not None and not isinstance(error, StorageError):
-        error = storage_error(f"Working on {task}", said)
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        # A package that another one needs.
-        module = error.name.partition(".")[0]
-        error = package_error(PACKAGES.get(module, module))
-    if not isinstance(error, EngineError):
-        first = (str(error).strip().splitlines() or [""])[0]
+        shown = engine_error(error, f"Working on {message.task}")
         return ErrorMessage(
-            "EngineError",
-            f"Working on {task}",
-            f"an internal fault ({type(error).__name__}: {first[:300]})",
-            "no fault",
-            "This is a defect of Quantization Lab; please report it with the log.",
+            type(shown).__name__, shown.stage, shown.got, shown.expected, shown.todo
         )
-    return ErrorMessage(type(error).__name__, error.stage, error.got, error.expected, error.todo)
 
 
 def main() -> None:

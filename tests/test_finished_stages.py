@@ -103,11 +103,11 @@ def test_every_picture_of_the_folder_counts_since_recipes_choose_among_them(phot
 
 
 class Killing(Foreground):
-    """Kills the worker when it begins a stage."""
+    """Kills the worker when it begins a stage, and then itself if asked."""
 
-    def __init__(self, stage: str) -> None:
+    def __init__(self, stage: str, own_end: type[BaseException] | None = None) -> None:
         super().__init__(self._hear)
-        self.stage, self.said = stage, [""]
+        self.stage, self.own_end, self.said = stage, own_end, [""]
 
     def worker(self, lowering: object = None) -> Any:
         self._worker = Worker()
@@ -117,6 +117,8 @@ class Killing(Foreground):
         self.said.append(progress.stage)
         if progress.stage == self.stage:
             os.kill(self._worker._process.pid, signal.SIGKILL)
+            if self.own_end is not None:
+                raise self.own_end
 
 
 @pytest.mark.slow
@@ -130,7 +132,9 @@ def test_a_worker_that_was_killed_leaves_nothing_and_a_server_what_is_finished(
     # As a killed server would leave it: the folder stays.
     monkeypatch.setattr("engine.run_folders._remove_own", lambda side, lock: lock.release())
     with pytest.raises(WorkerDied, match="SIGKILL"):
-        convert_request(request, Killing("SavedModel to TFLite: int8"))
+        convert_request(request, Killing("SavedModel to TFLite: float32"))
+    with pytest.raises(KeyboardInterrupt):
+        convert_request(request, Killing("SavedModel to TFLite: int8", KeyboardInterrupt))
     assert (side / RECORD).is_file()
     assert not (tmp_path / "run").exists()
     monkeypatch.undo()
@@ -149,6 +153,20 @@ def test_a_worker_that_was_killed_leaves_nothing_and_a_server_what_is_finished(
     assert run.damaged(again=True) == ()
     assert not side.exists()
     assert not (run.folder / RECORD).exists()
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_of_a_variant_costs_that_variant(tmp_path: Path) -> None:
+    model = classifier(tmp_path / "m.onnx", shape=[1, 3, SIZE, SIZE])
+    request = request_for(model, "float32", "float16", out=tmp_path / "run")
+    run = convert_request(request, Killing("SavedModel to TFLite: float16"))
+    assert run.variants == ("float32",)
+    (missing,) = run.missing
+    assert missing.variant == "float16"
+    assert missing.got.startswith("the converter ended the process: ")
+    assert "SIGKILL" in missing.got
+    log = (run.folder / "logs" / "convert-1.log").read_text()
+    assert log.strip()
 
 
 @pytest.mark.slow

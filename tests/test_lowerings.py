@@ -100,7 +100,7 @@ def test_what_cannot_be_made_is_kept_as_a_reason(run: Run, monkeypatch: pytest.M
 
     monkeypatch.setattr(lowerings, "convert_request", fail)
     found = lowerings.compare_lowerings(run, Foreground(), rounds=3)
-    assert asked == [("float32", "int8"), ("float32",)]
+    assert asked == [("float32", "int8")]
     assert found.stock.failures["float32"] == "ONNX to SavedModel: no handler"
     assert [entry.variant for entry in found.latency.entries] == ["float32 nhwc", "int8 nhwc"]
     assert stored_lowerings(run) == found

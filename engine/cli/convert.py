@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import click
@@ -10,7 +11,8 @@ import msgspec
 from engine import api, formats, sentences
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.converters.recipes import RECIPES, names_in
-from engine.errors import OptionError
+from engine.errors import MissingVariantWarning, OptionError
+from engine.missing_variants import missing_of, missing_sentence
 from engine.mixed_precision import mixed_name
 from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
 from engine.requests import (
@@ -21,6 +23,7 @@ from engine.requests import (
 from engine.runs import Run
 from engine.types import LAYOUTS, LOWERINGS, ROUTES
 
+VARIANTS_MISSING = 1
 VARIANTS_HELP = (
     "Comma-separated: all, "
     + ", ".join(recipe.name for recipe in RECIPES)
@@ -126,6 +129,7 @@ class Opset(click.ParamType[int | None]):
 @click.option("--scale", type=float, help="Factor for pixels of 0 to 255, such as 0.00392157.")
 @click.option("--mean", type=Triple(), help="Subtracted after scaling.")
 @click.option("--std", type=Triple(), help="Divided by after that.")
+@click.option("--retry", is_flag=True, help="Try variants that could not be made once more.")
 @click.option("--out", help="Run folder; by default one in the store, whose path is printed.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the manifest ('-' for stdout).")
 def convert(
@@ -134,8 +138,11 @@ def convert(
     target_rms: float | None,
     target_agreement: float | None,
     **options: Any,
-) -> None:
+) -> int:
     """Convert a model to TFLite variants, or add variants to its run.
+
+    A variant that cannot be made costs itself alone: the run holds all others, a sentence says
+    why it is missing, and the exit code is 1.
 
     \b
     Examples:
@@ -158,7 +165,9 @@ def convert(
     if target_rms is not None or target_agreement is not None:
         mixed = mixed_name(target_rms=target_rms, target_agreement=target_agreement)
         names = (*(name for name in names if name != "int8_mixed"), mixed)
-    with progress_shown() as on_progress:
+    with progress_shown() as on_progress, warnings.catch_warnings():
+        # Their sentences stand below the tables, in red.
+        warnings.simplefilter("ignore", MissingVariantWarning)
         run = api.convert(
             options.pop("model"),
             preprocess=preprocess,
@@ -170,6 +179,10 @@ def convert(
         write_json(msgspec.to_builtins(run.manifest), json_file)
     if json_file != "-":
         _show(run)
+    absent = missing_of(run.missing, names)
+    for record in absent:
+        click.secho(missing_sentence(record), fg="red", err=True)
+    return VARIANTS_MISSING if absent else 0
 
 
 def preprocess_in(options: dict[str, Any]) -> PreprocessChoice:

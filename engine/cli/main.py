@@ -1,7 +1,7 @@
 """Entry of the command line, and what becomes of errors.
 
-Exit codes: 0 done, 1 a gate was missed, 2 the person's mistake, 3 an internal fault,
-130 interrupted.
+Exit codes: 0 done, 1 a gate was missed or a variant could not be made, 2 the person's mistake,
+3 an internal fault, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ def commands() -> None:
     """Convert PyTorch image classifiers to TFLite variants and compare them.
 
     \b
-    Exit codes: 0 done, 1 a gate was missed, 2 your mistake, 3 an internal fault.
+    Exit codes: 0 done, 1 a gate was missed or a variant could not be made, 2 your mistake, 3 an
+    internal fault.
     Start with:  python -m engine convert --out my_run
     """
 

@@ -109,6 +109,14 @@ class Recipe:
         return self if self.edges == "float32" else _named(replace(self, edges="float32"))
 
     @property
+    def cores(self) -> tuple[Recipe, ...]:
+        """The recipes whose files this one is made from, one after the other, the last first."""
+        core = self.core
+        if core.mixed:
+            return (core, *core.unmixed.cores)
+        return (core, *core.plain.cores) if core.optimized else (core,)
+
+    @property
     def plain(self) -> Recipe:
         """The recipe that differs from this one only in not being optimized."""
         return _named(replace(self, optimized=False)) if self.optimized else self

@@ -173,11 +173,11 @@ def with_edges(model: bytes, edges: EdgeType) -> bytes:
     Raises:
         ConversionError: The model's input or output is not quantized inside.
     """
+    if edges == "float32":
+        return model
     import tensorflow as tf
     from tensorflow.lite.python.util import modify_model_io_type
 
-    if edges == "float32":
-        return model
     dtype = tf.dtypes.as_dtype(edges)
     try:
         changed: bytes = modify_model_io_type(model, dtype, dtype)

@@ -11,7 +11,7 @@ import hashlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -207,6 +207,7 @@ class _Maker:
             self._find,
             lambda _: self._calibration,
             run.manifest.allow_flex,
+            nullcontext,
             _silent,
         )
 

@@ -1,0 +1,94 @@
+"""Variants that were asked for and could not be made: what is recorded of each, and its sentence.
+
+One that fails costs itself alone: the run keeps the others, and its manifest says which are
+missing and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from engine.converters.recipes import recipes_named
+from engine.disk import refusal, storage_error
+from engine.errors import ConversionError, EngineError, StorageError, WorkerDied, error_named
+from engine.packages import PACKAGES, package_error
+from engine.types import MissingVariant
+
+RETRY = "Leave this variant out, or try it once more with: python -m engine convert --retry."
+
+
+def engine_error(error: Exception, task: str) -> EngineError:
+    """Give any failure as an error that can be shown to a person.
+
+    Args:
+        error: What was raised, by whichever library.
+        task: What was being done.
+    """
+    words = refusal(error)
+    if words is not None and not isinstance(error, StorageError):
+        return storage_error(task, words)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        # A package that another one needs.
+        module = error.name.partition(".")[0]
+        return package_error(PACKAGES.get(module, module))
+    if isinstance(error, EngineError):
+        return error
+    first = (str(error).strip().splitlines() or [""])[0]
+    return EngineError(
+        task,
+        got=f"an internal fault ({type(error).__name__}: {first[:300]})",
+        expected="no fault",
+        todo="This is a defect of Quantization Lab; please report it with the log.",
+    )
+
+
+def missing_variant(name: str, error: EngineError) -> MissingVariant:
+    """Record why a variant, or the file that it is made from, could not be made.
+
+    Args:
+        name: Name of its recipe.
+        error: The failure; the end of the process costs a variant like any other.
+    """
+    if isinstance(error, WorkerDied):
+        got = f"the converter ended the process: {error.got}"
+        error = ConversionError(f"Making {name}", got=got, expected="a TFLite file", todo=RETRY)
+    kind = type(error).__name__
+    return MissingVariant(name, kind, error.stage, error.got, error.expected, error.todo)
+
+
+def error_of(missing: MissingVariant) -> EngineError:
+    """Give the failure again, as it was raised when the variant was tried."""
+    return error_named(missing.kind)(
+        missing.stage, got=missing.got, expected=missing.expected, todo=missing.todo
+    )
+
+
+def missing_sentence(missing: MissingVariant) -> str:
+    """Say that a variant is missing, and why."""
+    return f"{missing.variant} is missing. {error_of(missing)}"
+
+
+def missing_of(missing: Iterable[MissingVariant], names: tuple[str, ...]) -> list[MissingVariant]:
+    """Give the missing variants that are asked for.
+
+    Args:
+        missing: Those of a run.
+        names: Names of recipes, as `engine.converters.recipes.recipes_named` takes them.
+    """
+    wanted = {recipe.name for recipe in recipes_named(names)}
+    return [record for record in missing if record.variant in wanted]
+
+
+def demand_made(missing: Iterable[MissingVariant], variant: str) -> None:
+    """Raise the failure of a variant that is missing.
+
+    Args:
+        missing: Those of a run.
+        variant: Name of the variant that was asked for.
+
+    Raises:
+        EngineError: It is among them.
+    """
+    for record in missing:
+        if record.variant == variant:
+            raise error_of(record)
