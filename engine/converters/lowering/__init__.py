@@ -24,6 +24,7 @@ from engine.converters.lowering import (
     pooling,
     reduction,
     resizing,
+    sampling,
     shape,
 )
 from engine.converters.lowering.node import Lowering, Node
@@ -44,6 +45,7 @@ LOWERINGS: dict[str, Lowering] = (
     | pooling.LOWERINGS
     | reduction.LOWERINGS
     | resizing.LOWERINGS
+    | sampling.LOWERINGS
     | shape.LOWERINGS
 )
 # Without these two even the stock graph cannot be quantized; see their docstrings.
