@@ -546,7 +546,8 @@ def deploy(
         The kit; ``file`` is the zip.
 
     Raises:
-        UserMistake: A name, a picture or a label is wrong, or the zip cannot be written.
+        UserMistake: A name, a picture or a label is wrong, the variant answers NaN or the same for
+            every picture, or the zip cannot be written.
         ConversionError: LiteRT refuses the variant, or its answers change with the metadata.
         WorkerError: The worker process failed.
     """

@@ -14,7 +14,14 @@ import numpy as np
 import psutil
 
 from engine.calibrations import Calibration, Calibrations
-from engine.comparison.hops import NUDGE, check_answers_follow, check_hop, check_reference
+from engine.comparison.faults import fault_of
+from engine.comparison.hops import (
+    NUDGE,
+    check_answers_follow,
+    check_hop,
+    check_reference,
+    hop_errors,
+)
 from engine.conversion_record import ONNX, PYTORCH, write_manifest
 from engine.converters.artifact import artifact_of
 from engine.converters.depthwise_parts import with_depthwise_in_parts
@@ -43,8 +50,10 @@ from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.sources import model_source
 from engine.store import SAMPLE_IMAGES
 from engine.types import (
+    FAULT_WORDS,
     Artifact,
     CalibrationInfo,
+    Fault,
     FloatArray,
     Layout,
     MissingVariant,
@@ -319,31 +328,41 @@ class Conversion:
         against: str | None,
         tolerance: float | None = FLOAT_TOLERANCE,
     ) -> None:
-        """Check the stage's model on the check pictures and note how long all of it took."""
+        """Check the stage's model on the check pictures and note how long all of it took.
+
+        A variant whose answers are of no use passes: it is marked, see `_artifact`.
+        """
         before = None
         if against is not None:
-            file = self._find(f"{WORK}/{against}.npy")
-            assert file is not None, "every stage keeps its check logits"
-            before = np.load(file)
+            before = self._check_logits(against)
+            assert before is not None, "every stage keeps its check logits"
         hop = stage if against is None else f"{against} to {stage}"
         pictures = self.check_inputs(model.preprocess)
+        errors: tuple[float | None, float | None] = (None, None)
+        fault: Fault | None = None
         with runner:
             logits = runner.infer(pictures)
-            absolute, relative = check_hop(
-                hop,
-                before,
-                logits,
-                tolerance=tolerance,
-                nudged=lambda: runner.infer(pictures * np.float32(NUDGE)),
-                weights=None if isinstance(model, OriginalModel) else model.weights,
-            )
+            if before is not None and against == FLOAT32.name and before.shape == logits.shape:
+                fault = fault_of(before, logits)
+            if fault is None:
+                errors = check_hop(
+                    hop,
+                    before,
+                    logits,
+                    tolerance=tolerance,
+                    nudged=lambda: runner.infer(pictures * np.float32(NUDGE)),
+                    weights=None if isinstance(model, OriginalModel) else model.weights,
+                )
         if before is None:
             check_reference(hop, logits)
-        else:
+        elif fault is None:
             check_answers_follow(hop, before, logits)
+        elif fault == "same_answer":
+            errors = hop_errors(before, logits)
         np.save(self._side / WORK / f"{stage}.npy", logits)
         seconds = time.perf_counter() - started
-        self._keep(Stage(stage, seconds, against, absolute, relative))
+        unchecked = FAULT_WORDS[fault] if fault == "not_finite" else None
+        self._keep(Stage(stage, seconds, against, *errors, unchecked=unchecked))
 
     def check_inputs(self, preprocess: PreprocessSpec) -> FloatArray:
         """The pictures that every stage is checked on, as the network's input.
@@ -409,7 +428,16 @@ class Conversion:
 
     def _artifact(self, recipe: Recipe) -> Artifact:
         file = self._side / f"{recipe.name}.tflite"
-        return artifact_of(file, variant=recipe.name, layout=self._input_layout)
+        card = artifact_of(file, variant=recipe.name, layout=self._input_layout)
+        exact, own = (self._check_logits(name) for name in (FLOAT32.name, recipe.name))
+        if recipe == FLOAT32 or exact is None or own is None:
+            return card
+        return replace(card, fault=fault_of(exact, own))
+
+    def _check_logits(self, stage: str) -> FloatArray | None:
+        """A stage's logits on the check pictures; None where LiteRT does not run its file."""
+        file = self._find(f"{WORK}/{stage}.npy")
+        return None if file is None else np.load(file)
 
     def _own_calibration(self) -> CalibrationInfo | None:
         """The run's own; with what a stage that was finished earlier found about it."""

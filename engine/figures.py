@@ -25,6 +25,7 @@ def trade_off(comparison: Comparison) -> go.Figure:
             difference=found.difference,
             agreement=found.agreement,
             latency_slack=found.latency_slack,
+            fault=found.fault,
         )
         for found in candidates(comparison)
     ]

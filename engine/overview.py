@@ -16,7 +16,7 @@ from engine.trade_offs import (
     smallest_of,
     timed_of,
 )
-from engine.types import SAME, Interval, VariantComparison
+from engine.types import SAME, Fault, Interval, VariantComparison
 
 FLOAT32 = "float32"
 
@@ -37,6 +37,7 @@ class Candidate:
         agreement: ``kept / pictures``.
         interval: Of ``agreement``.
         difference: Logit rms on the pictures that the reference answers; NaN for a broken model.
+        fault: What makes its answers useless; see `VariantComparison`.
         weakest: Name of the picture with the least margin left, or of one with NaN.
     """
 
@@ -52,11 +53,12 @@ class Candidate:
     interval: Interval
     difference: float
     weakest: str
+    fault: Fault | None = None
 
     @property
     def broken(self) -> bool:
-        """Whether it gave NaN or Inf, on a picture that the reference answers."""
-        return math.isnan(self.difference)
+        """Whether its answers are of no use: it is never recommended."""
+        return self.fault is not None or math.isnan(self.difference)
 
     @property
     def steady(self) -> bool:
@@ -142,6 +144,7 @@ def candidates(comparison: Comparison) -> tuple[Candidate, ...]:
                 interval=variant.top1_agreement_interval,
                 difference=difference_of(variant),
                 weakest=comparison.pictures[worst],
+                fault=variant.fault,
             )
         )
     return tuple(found)

@@ -50,8 +50,10 @@ def headline(comparison: Comparison, choice: Choice) -> str:
         return "There is no variant to compare"
     if about is None and unanswered(comparison) == len(comparison.pictures):
         return f"{_at_start(comparison)} itself gives answers that are not numbers"
-    if about is None:
+    if about is None and all(v.fault == "not_finite" for v in comparison.variants):
         return "Every variant gives answers that are not numbers. These models are broken"
+    if about is None:
+        return "No variant gives answers that are of use. These models are broken"
     total = about.pictures
     where = "On this one picture" if total == 1 else f"On these {total} pictures"
     gain = _gain(about)
@@ -136,8 +138,10 @@ def reason(comparison: Comparison, choice: Choice) -> str:
             f"{nearest.variant} comes nearest with {formats.percent(nearest.agreement)}, "
             f"{nearest.kept} of {nearest.pictures}."
         )
-    else:
+    elif all(v.fault == "not_finite" for v in comparison.variants):
         said = "Every variant gives NaN or Inf."
+    else:
+        said = "Every variant gives NaN or Inf, or answers the same for every picture."
     if count := unanswered(comparison):
         said += (
             f" {_at_start(comparison)} gives NaN or Inf on {count} of "

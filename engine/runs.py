@@ -36,7 +36,7 @@ from engine.damage import DAMAGED, demand_intact
 from engine.errors import OptionError, RunError
 from engine.manifest import FILE_NAME, Manifest, read_manifest
 from engine.run_paths import demand_inside, demand_name
-from engine.types import ORIGINAL, AddedFile, Artifact, Layout, MissingVariant
+from engine.types import ORIGINAL, AddedFile, Artifact, Fault, Layout, MissingVariant
 
 ONNX_FILE = "model.onnx"
 ONNX_COLUMN = "onnx"
@@ -120,6 +120,11 @@ class Run:
     def missing(self) -> tuple[MissingVariant, ...]:
         """Variants that were asked for and could not be made, each with the reason."""
         return self.manifest.missing
+
+    @property
+    def faults(self) -> dict[str, Fault]:
+        """What made the answers of variants useless on the check pictures, by variant."""
+        return {card.variant: card.fault for card in self.artifacts if card.fault is not None}
 
     @property
     def runnable(self) -> tuple[str, ...]:

@@ -52,6 +52,10 @@ def predictions_headline(comparison: Comparison) -> str:
     broken = [v.variant for v in comparison.variants if v.non_finite]
     if broken:
         return f"{listed(broken)}: answers that are not numbers. This model is broken"
+    alike = [v.variant for v in comparison.variants if v.fault == "same_answer"]
+    if alike:
+        verb = "answers" if len(alike) == 1 else "answer"
+        return f"{listed(alike)} {verb} the same for every picture"
     if comparison.reference_non_finite:
         which = f"{comparison.reference_non_finite} of {total} picture{'' if total == 1 else 's'}"
         return f"On {which}, {reference_title(comparison)} gives answers that are not numbers"

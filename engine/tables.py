@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine import formats
 from engine.comparison.comparison import Comparison
 from engine.overview import Candidate, candidates
-from engine.types import VariantComparison
+from engine.types import FAULT_WORDS, VariantComparison
 
 Row = tuple[Candidate, VariantComparison]
 
@@ -35,10 +35,12 @@ class Table:
     Attributes:
         columns: Headings, without that of the variants' names.
         rows: Name and cells of each variant.
+        faults: What is wrong with variants whose answers are of no use, in words, by name.
     """
 
     columns: tuple[Column, ...]
     rows: tuple[tuple[str, tuple[str, ...]], ...]
+    faults: Mapping[str, str]
 
 
 SIZE = Column("size", "file size", lambda row: formats.megabytes(row[0].size_bytes))
@@ -79,4 +81,5 @@ def comparison_table(comparison: Comparison, columns: Sequence[Column]) -> Table
         shown += (TOP1_ACCURACY,)
     pairs = zip(candidates(comparison), comparison.variants, strict=True)
     rows = tuple((pair[1].variant, tuple(column.cell(pair) for column in shown)) for pair in pairs)
-    return Table(shown, rows)
+    faults = {v.variant: FAULT_WORDS[v.fault] for v in comparison.variants if v.fault is not None}
+    return Table(shown, rows, faults)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from engine.types import SAME, LatencySamples
+from engine.types import SAME, Fault, LatencySamples
 
 
 class Costs(Protocol):
@@ -47,6 +47,7 @@ class TradeOffPoint:
         difference: Rms of the logit differences to the reference.
         agreement: Share of pictures with the reference's first answer.
         latency_slack: Share by which the latency may be off; see `LatencySamples.slack`.
+        fault: What makes its answers useless; see `VariantComparison`.
     """
 
     variant: str
@@ -55,6 +56,7 @@ class TradeOffPoint:
     difference: float
     agreement: float
     latency_slack: float = SAME
+    fault: Fault | None = None
 
 
 def timed_point(timed: LatencySamples, size_bytes: int = 0) -> TradeOffPoint:

@@ -25,6 +25,11 @@ RouteName = Literal["litert-torch"]
 ROUTES: tuple[RouteName, ...] = ("litert-torch",)
 WeightsKind = Literal["package", "pretrained", "checkpoint", "random", "file"]
 Granularity = Literal["per-channel", "per-tensor", "none"]
+Fault = Literal["same_answer", "not_finite"]
+FAULT_WORDS: Mapping[Fault, str] = {
+    "same_answer": "answers the same for every picture",
+    "not_finite": "answers NaN or Inf",
+}
 
 ORIGINAL = "original"
 """Name of the column of the model before conversion: PyTorch, or a person's own ONNX file."""
@@ -65,6 +70,8 @@ class Artifact:
         weight_granularity: Whether convolution weights have one scale a channel or one a tensor.
         float_operators: How often each operator computes in float32 in a file that otherwise
             computes in integers.
+        fault: What made its answers useless on the pictures that the conversion was checked on:
+            ``same_answer`` for every picture, or ``not_finite``; None where nothing did.
     """
 
     variant: str
@@ -77,6 +84,7 @@ class Artifact:
     layout: Layout
     weight_granularity: Granularity
     float_operators: Mapping[str, int] = field(default_factory=dict)
+    fault: Fault | None = None
 
     @property
     def select_tf(self) -> tuple[str, ...]:
@@ -350,6 +358,9 @@ class VariantComparison:
             its largest other, negative where another class comes first, shape (pictures,).
         accuracy: Against labels, where there are some.
         probabilities: Whether the variant's outputs were recognised as those of a softmax.
+        fault: What makes its answers useless, on these pictures or on those that the conversion was
+            checked on: ``same_answer`` for every picture, or ``not_finite``; None where nothing
+            does. Such a variant is not recommended and passes no gate.
     """
 
     variant: str
@@ -372,6 +383,7 @@ class VariantComparison:
     kept_margins: FloatArray = field(repr=False)
     accuracy: Accuracy | None = None
     probabilities: bool = False
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,9 +28,10 @@ from engine.finished_stages import FinishedStages, OriginalModel, keep_finished
 from engine.improvement import improve
 from engine.mixed_precision import mix
 from engine.requests import ConvertTask
+from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.service import convert_request
-from engine.types import Stage
+from engine.types import FloatArray, Stage
 from tests.hand_made_host import HandMadeHost, request_for
 from tests.tiny_run import SIDE, tiny_run
 from tests.tiny_tflite import reshape_file
@@ -279,3 +280,34 @@ def test_the_files_that_a_recipe_is_made_from() -> None:
     for name, cores in names.items():
         assert [core.name for core in recipe_named(name).cores] == cores
     assert FLOAT32.cores == (FLOAT32,)
+
+
+def test_useless_answers_are_marked_and_wrong_ones_are_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answered = TfliteRunner.infer_impl
+
+    def infer(runner: TfliteRunner, batch: FloatArray) -> FloatArray:
+        logits = answered(runner, batch)
+        wrong = {
+            "float16": logits * 1.2,
+            "int8_float_io": logits * 1.2,
+            "int8_float_io_optimized": np.zeros_like(logits),
+            "int16x8": logits * np.nan,
+        }
+        return wrong.get(runner._file.stem, logits)
+
+    monkeypatch.setattr(TfliteRunner, "infer_impl", infer)
+    host = InProcess(fails(), monkeypatch)
+    request = request_for(tmp_path / "m.onnx", "float32", *FLOATS, out=tmp_path / "run")
+    run = convert_request(request, host)
+    assert run.faults == {"int8_float_io_optimized": "same_answer", "int16x8": "not_finite"}
+    assert Run.open(run.folder).artifact("int16x8").fault == "not_finite"
+    (missing,) = run.missing
+    assert missing.variant == "float16"
+    assert "0.2 of the largest" in missing.got
+    assert "This step broke the model" in missing.todo
+    stages = {stage.name: stage for stage in run.manifest.stages}
+    assert stages["int8_float_io_optimized"].max_rel_error == pytest.approx(1)
+    assert stages["int16x8"].max_rel_error is None
+    assert stages["int16x8"].unchecked == "answers NaN or Inf"

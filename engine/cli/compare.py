@@ -123,9 +123,10 @@ def _check_gates(run: Run, variants: tuple[str, ...], gates: tuple[tuple[Gate, .
     compared = variants or run.runnable
     for name in (name for kind in gates for name, _ in kind):
         if name not in compared:
+            why = [record.got for record in run.missing if record.variant == name]
             raise OptionError(
                 "Reading the gates",
-                got=f"a gate for '{name}'",
+                got=f"a gate for '{name}'" + ", which could not be made: ".join(["", *why]),
                 expected="one of " + ", ".join(compared),
                 todo="Name a variant that is compared.",
             )
@@ -172,10 +173,11 @@ def _show(comparison: Comparison) -> None:
             "latency",
         ],
         rows,
+        red={variant.variant for variant in comparison.variants if variant.fault},
     )
     if comparison.reference_accuracy is not None:
         top1 = formats.percent(comparison.reference_accuracy.top1)
         click.echo(f"{comparison.reference}: accuracy {top1}")
     warnings = latency_warnings(comparison.latency) if comparison.latency else ()
     for note in (*comparison.notes, *warnings):
-        click.echo(f"Note: {note}")
+        click.secho(f"Note: {note}", fg="red" if note in comparison.faults else None)

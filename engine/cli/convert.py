@@ -10,6 +10,7 @@ import msgspec
 
 from engine import api, formats, sentences
 from engine.cli.output import progress_shown, show_table, write_json
+from engine.comparison.faults import fault_sentences
 from engine.converters.recipes import RECIPES, names_in
 from engine.errors import MissingVariantWarning, OptionError
 from engine.missing_variants import missing_of, missing_sentence
@@ -219,7 +220,10 @@ def _show(run: Run) -> None:
             ]
             for artifact in run.artifacts
         ],
+        red=run.faults,
     )
+    for sentence in fault_sentences(run.faults):
+        click.secho(sentence, fg="red")
     for artifact in run.artifacts:
         if (note := sentences.float_operators_note(artifact)) is not None:
             click.echo(f"{artifact.variant}: {note}")

@@ -10,6 +10,8 @@ import msgspec
 
 from engine import api, formats
 from engine.cli.output import progress_shown, show_table, write_json
+from engine.comparison.faults import fault_sentences
+from engine.missing_variants import missing_sentence
 from engine.runs import Run
 
 
@@ -79,4 +81,7 @@ def _show(run: Run) -> None:
             ]
             for artifact in run.artifacts
         ],
+        red=run.faults,
     )
+    for sentence in (*fault_sentences(run.faults), *map(missing_sentence, run.missing)):
+        click.secho(sentence, fg="red")

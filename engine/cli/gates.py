@@ -10,6 +10,7 @@ import click
 
 from engine import formats
 from engine.comparison.comparison import Comparison
+from engine.types import FAULT_WORDS
 
 Gate = tuple[str, float]
 
@@ -40,7 +41,7 @@ def missed_gates(
 ) -> list[str]:
     """Sentences for the gates that a comparison does not pass.
 
-    A figure that is unknown or NaN passes no gate.
+    A figure that is unknown or NaN passes no gate, nor does a variant whose answers are useless.
 
     Args:
         comparison: The comparison.
@@ -70,7 +71,10 @@ def missed_gates(
     missed = []
     for what, gates, figure, least in figures:
         for name, limit in gates:
-            comparison.variant(name)
+            fault = comparison.variant(name).fault
+            if fault is not None:
+                missed.append(f"{name} {FAULT_WORDS[fault]}, so it passes no gate on {what}")
+                continue
             value = figure(name)
             passed = value is not None and (value >= limit if least else value <= limit)
             if not passed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -75,14 +75,28 @@ def write_json(value: Mapping[str, Any] | Sequence[Any], target: str) -> None:
         write_text(text, target)
 
 
-def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print a table on standard output: the first column to the left, the rest to the right."""
+def show_table(
+    title: str,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    red: Collection[str] = (),
+) -> None:
+    """Print a table on standard output: the first column to the left, the rest to the right.
+
+    Args:
+        title: Stands above it.
+        columns: Headings.
+        rows: Cells.
+        red: First cells of the rows that are red on a terminal.
+    """
     table = Table(title=Text(fit_to_show(title)), title_justify="left")
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
         # Names come from outside: no markup of Rich's, no codes of a terminal's.
-        table.add_row(*(Text(fit_to_show(cell)) for cell in row))
+        style = "red" if row[0] in red else ""
+        table.add_row(*(Text(fit_to_show(cell), style) for cell in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=max(120, console.width))

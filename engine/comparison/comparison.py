@@ -18,12 +18,14 @@ import numpy as np
 from engine.comparison import metrics
 from engine.comparison.accuracy import NO_LABEL, accuracy
 from engine.comparison.elsewhere import findings as findings_elsewhere
+from engine.comparison.faults import FEW_PICTURES, fault_of, fault_sentences
 from engine.comparison.margins import kept_margins
 from engine.comparison.outputs import Outputs, probability_sides
 from engine.comparison.plain import SCALAR_KEYS, accuracy_dict, variant_dict
 from engine.errors import OptionError, PictureError
 from engine.types import (
     Accuracy,
+    Fault,
     Flip,
     FloatArray,
     IntArray,
@@ -66,6 +68,7 @@ class Comparison:
         latency: Timings, where measured.
         notes: Findings that a reader of the figures has to know, one sentence each.
         reference_non_finite: Pictures on which the reference gives NaN or Inf.
+        faults: Those of ``notes`` about variants that are missing or whose answers are of no use.
     """
 
     run: str
@@ -81,6 +84,7 @@ class Comparison:
     latency: Latency | None
     notes: tuple[str, ...]
     reference_non_finite: int = 0
+    faults: tuple[str, ...] = ()
 
     def variant(self, name: str) -> VariantComparison:
         """Find the record of one variant.
@@ -138,14 +142,15 @@ class Comparison:
 
         Returns:
             One row a variant, its name as the index ``variant``; `SCALAR_KEYS` as columns, NaN
-            (in ``bytes`` NA) where `to_dict` has None.
+            (in ``bytes`` NA) where `to_dict` has None, and ``fault`` as a string or None.
         """
         import pandas as pd
 
         index = pd.Index([v.variant for v in self.variants], name="variant", dtype=object)
         cells = [[self._plain(v)[key] for key in SCALAR_KEYS] for v in self.variants]
         frame = pd.DataFrame(cells, index=index, columns=list(SCALAR_KEYS), dtype=float)
-        return frame.astype({"flip_count": int, "non_finite": int, "bytes": "Int64"})
+        frame = frame.astype({"flip_count": int, "non_finite": int, "bytes": "Int64"})
+        return frame.assign(fault=pd.Series([v.fault for v in self.variants], index, dtype=object))
 
     def _plain(self, variant: VariantComparison) -> dict[str, Any]:
         size, ratio = self.sizes.get(variant.variant), self.size_ratio(variant.variant)
@@ -161,6 +166,7 @@ def compare_variant(
     *,
     probabilities: bool = False,
     reference_probabilities: bool = False,
+    fault: Fault | None = None,
 ) -> VariantComparison:
     """Compare one variant's answers with the reference's.
 
@@ -172,6 +178,7 @@ def compare_variant(
         labels: Class indices, shape (pictures,), -1 for a picture without one.
         probabilities: The variant's outputs are those of a softmax.
         reference_probabilities: The reference's outputs are those of a softmax.
+        fault: A fault of the variant that is known; otherwise these answers are judged.
 
     Raises:
         LabelsError: See `accuracy`.
@@ -210,7 +217,16 @@ def compare_variant(
         if labels is None
         else accuracy(answers[1], labels, answers[0], probabilities=probabilities),
         probabilities=probabilities,
+        fault=fault or _fault(*sides),
     )
+
+
+def _fault(reference: Outputs, variant: Outputs) -> Fault | None:
+    either = reference.probabilities or variant.probabilities
+    one, other = (side.shares() if either else side.values for side in (reference, variant))
+    fault = fault_of(one, other)
+    few = int(metrics.finite_rows(one).sum()) < FEW_PICTURES
+    return None if fault == "same_answer" and few else fault
 
 
 def compare(
@@ -228,14 +244,17 @@ def compare(
     added: Collection[str] = (),
     normalizing: Collection[str] | None = None,
     notes: Sequence[str] = (),
+    known_faults: Mapping[str, Fault] | None = None,
+    missing: Sequence[str] = (),
 ) -> Comparison:
     """Compare all sides of a run with one of them.
 
     ``logits`` holds each side's outputs, shape (pictures, classes); memory-mapped arrays will do,
     as one variant at a time is held in float64. Any key may be the reference; the others become
     variants in the order given. ``labels`` are class indices, -1 for a picture without one.
-    ``added`` names the sides that are files from elsewhere; ``normalizing`` is described at
-    `probability_sides`, the rest at `Comparison`.
+    ``added`` names the sides that are files from elsewhere, ``known_faults`` those whose answers
+    were of no use before; ``missing`` has a sentence for each variant that could not be made.
+    ``normalizing`` is described at `probability_sides`, the rest at `Comparison`.
 
     Raises:
         LabelsError: A label is no class of the model.
@@ -250,6 +269,7 @@ def compare(
     truth = None if labels is None or bool(np.all(labels == NO_LABEL)) else labels
     normalized = probability_sides(logits, added, normalizing)
     expected = Outputs(reference, reference_name in normalized)
+    known = known_faults or {}
     variants = tuple(
         compare_variant(
             name,
@@ -259,10 +279,13 @@ def compare(
             truth,
             probabilities=name in normalized,
             reference_probabilities=expected.probabilities,
+            fault=known.get(name),
         )
         for name, side in logits.items()
         if name != reference_name
     )
+    judged = {v.variant: v.fault for v in variants} | {reference_name: known.get(reference_name)}
+    faults = (*missing, *_fault_sentences(logits, judged))
     return Comparison(
         run=run,
         reference=reference_name,
@@ -278,11 +301,13 @@ def compare(
         float32_bytes=float32_bytes,
         latency=latency,
         notes=(
+            *faults,
             *notes,
             *findings_elsewhere(variants, expected, reference_name, frozenset(added)),
             *_findings(logits, random_weights, demo_calibration, truth is not labels),
         ),
         reference_non_finite=int((~metrics.finite_rows(reference)).sum()),
+        faults=faults,
     )
 
 
@@ -316,12 +341,20 @@ def _findings(
         yield DEMO_CALIBRATION_NOTE
     if unlabelled:
         yield NO_LABELS_NOTE
-    for name, side in logits.items():
-        bad = int((~metrics.finite_rows(side)).sum())
-        if bad:
-            yield f"{name}: {bad} of {len(side)} pictures gave NaN or Inf"
     if any(side.shape[1] == 1 for side in logits.values()):
         yield ONE_CLASS_NOTE
+
+
+def _fault_sentences(
+    logits: Mapping[str, FloatArray], faults: Mapping[str, Fault | None]
+) -> Iterable[str]:
+    counts = {name: int((~metrics.finite_rows(side)).sum()) for name, side in logits.items()}
+    yield from fault_sentences(
+        {name: fault for name, fault in faults.items() if fault is not None and not counts[name]}
+    )
+    for name, bad in counts.items():
+        if bad:
+            yield f"{name}: {bad} of {len(logits[name])} pictures gave NaN or Inf"
 
 
 def _flips(

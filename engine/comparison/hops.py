@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
+from engine.comparison.faults import collapsed
 from engine.comparison.metrics import centred, difference, looks_like_probabilities
 from engine.errors import HopError, ModelError
 from engine.types import FloatArray
@@ -141,8 +142,6 @@ def check_reference(stage: str, logits: FloatArray) -> None:
 def check_answers_follow(hop: str, before: FloatArray, after: FloatArray) -> None:
     """Refuse a stage that answers the same for every picture although the one before did not.
 
-    Answers that move by less than a step of 8 bits may be rounded to the same.
-
     Args:
         hop: The stage and the one before it, for the message.
         before: Logits of the stage before, shape (pictures, classes).
@@ -151,18 +150,8 @@ def check_answers_follow(hop: str, before: FloatArray, after: FloatArray) -> Non
     Raises:
         HopError: It does.
     """
-    if len(after) > 1 and _constant(after) and not _within_a_step(before):
+    if collapsed(before, after):
         raise _broken(hop, "the same logits for every picture", "answers that follow the picture")
-
-
-def _constant(logits: FloatArray) -> bool:
-    return bool((logits == logits[0]).all())
-
-
-def _within_a_step(logits: FloatArray) -> bool:
-    """Whether no logit moves by more than a step of an 8-bit grid for all of them and 0."""
-    span = max(float(logits.max()), 0.0) - min(float(logits.min()), 0.0)
-    return float(np.ptp(logits, axis=0).max()) <= span / 255
 
 
 def _not_finite(stage: str, got: str, weights: Iterable[tuple[str, np.ndarray]]) -> HopError:
@@ -195,7 +184,7 @@ def _broken(hop: str, got: str, expected: str) -> HopError:
         f"Checking {hop}",
         got=got,
         expected=expected,
-        todo="This step broke the model, so no file was kept. Try --lowering stock or "
+        todo="This step broke the model, so its file was not kept. Try --lowering stock or "
         "another operator set (--opset), check the weights and the calibration pictures, or leave "
         "this variant out.",
     )

@@ -69,7 +69,8 @@ def variant_dict(
         latency: Timings of the run, where measured; ``latency_ratio`` is to `FLOAT32`.
 
     Returns:
-        `SCALAR_KEYS`, the intervals as ``[low, high]`` and ``flips``; arrays stay behind.
+        `SCALAR_KEYS`, the intervals as ``[low, high]``, ``flips``, and ``fault``, which is
+        ``same_answer``, ``not_finite`` or None; arrays stay behind.
     """
     samples = None if latency is None else latency.of(variant.variant)
     ratio = None if latency is None else latency.ratio(variant.variant, FLOAT32)
@@ -91,6 +92,7 @@ def variant_dict(
         "latency_ms": None if samples is None else _figure(samples.median_ms),
         "latency_ratio": _figure(ratio),
         **accuracy_dict(variant.accuracy),
+        "fault": variant.fault,
     }
 
 

@@ -21,7 +21,7 @@ from engine.run_folders import folder_beside
 from engine.runs import KITS, Run
 from engine.service import Host, compare_run
 from engine.timings import stored_latency
-from engine.types import ORIGINAL, IntArray, Progress
+from engine.types import FAULT_WORDS, ORIGINAL, IntArray, Progress, VariantComparison
 
 SCRIPT = "run_model.py"
 CARD = "MODEL_CARD.md"
@@ -94,7 +94,8 @@ def make_kit(
         The kit.
 
     Raises:
-        UserMistake: A name or picture is wrong, or the zip cannot be written.
+        UserMistake: A name or picture is wrong, the variant's answers are of no use, or the zip
+            cannot be written.
         ConversionError: LiteRT refuses the variant, or its answers change with the metadata.
         WorkerError: The worker process failed.
     """
@@ -108,6 +109,7 @@ def make_kit(
         labels=labels,
         latency=stored_latency(run),
     )
+    _demand_answers(comparison.variant(variant))
     place = (out or kit_file(run, variant, pictures)).absolute()
     if out is None:
         place.parent.mkdir(exist_ok=True)
@@ -140,6 +142,16 @@ def _check(run: Run, variant: str, reference: str) -> None:
             got=f"{variant} as variant and as reference",
             expected="another reference",
             todo=f"Leave the reference out; it is {ORIGINAL} then.",
+        )
+
+
+def _demand_answers(comparison: VariantComparison) -> None:
+    if comparison.fault is not None:
+        raise OptionError(
+            "Making the kit",
+            got=f"{comparison.variant}, which {FAULT_WORDS[comparison.fault]}",
+            expected="a variant whose answers follow the picture",
+            todo="Take another variant: this one is of no use in an app.",
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from engine import formats
 from engine.comparison.comparison import Comparison
 from engine.deployment.phone import PhoneBenchmark
-from engine.types import SAME, Latency
+from engine.types import FAULT_WORDS, SAME, Latency
 
 
 def deploy_headline(variant: str, size: int, float32_bytes: int) -> str:
@@ -34,6 +34,8 @@ def kit_sentence(comparison: Comparison, variant: str) -> str:
     whom = "the original" if reference == "original" else reference
     if found.non_finite:
         return f"{variant} gives answers that are not numbers: do not ship it."
+    if found.fault is not None:
+        return f"{variant} {FAULT_WORDS[found.fault]}: do not ship it."
     same = round(found.top1_agreement * found.pictures)
     on = (
         f"all {found.pictures} pictures"

@@ -14,6 +14,7 @@ from engine.plots import titles
 from engine.plots.frame import LINE, framed, noted, titled
 from engine.trade_offs import TradeOffPoint as TradeOffPoint
 from engine.trade_offs import front_of
+from engine.types import FAULT_WORDS
 
 _HEIGHT = 460
 _SAME_SPOT = 0.03
@@ -68,8 +69,12 @@ def _scatter(
     x_title: str,
     notes: list[str],
 ) -> go.Figure:
-    notes += [f"{p.variant}: NaN or Inf" for p in points if not math.isfinite(p.difference)]
-    drawn = [point for point in points if math.isfinite(point.difference)]
+    unusable = [p for p in points if p.fault is not None or not math.isfinite(p.difference)]
+    notes += [
+        f"{p.variant}: {'NaN or Inf' if p.fault is None else FAULT_WORDS[p.fault]}"
+        for p in unusable
+    ]
+    drawn = [point for point in points if point not in unusable]
     figure = go.Figure()
     front = sorted(front_of(drawn), key=lambda point: (x_of(point), point.difference))
     figure.add_trace(

@@ -75,6 +75,7 @@ def document(report: Report) -> str:
             recommendation=said.recommendation(choice),
             reason=said.reason(comparison, choice),
             notes=(*comparison.notes, *_timing_notes(report)),
+            faults=comparison.faults,
             tiles=said.tiles(found),
             table=tables.comparison_table(comparison, tables.EVERYTHING),
             accuracy=_accuracy(comparison),

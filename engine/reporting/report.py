@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from engine.answers import Evaluation
 from engine.comparison.comparison import Comparison
@@ -12,6 +12,9 @@ from engine.layer_errors.records import LayerErrors
 from engine.reporting.plain import run_report
 from engine.text_files import defused_table, write_text
 from engine.types import Latency
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DEFAULT_NEED = 0.95
 """Share of equal first answers that the recommendation asks for unless a person says otherwise."""
@@ -55,6 +58,8 @@ class Report:
     def to_csv(self) -> str:
         """One row a variant with its scalar figures; the other run's rows follow, if there is one.
 
+        Variants that could not be made have a row without figures that says why.
+
         The first column is the run, the second the variant.
         """
         sides = [self.comparison, *([self.against] if self.against is not None else [])]
@@ -62,8 +67,25 @@ class Report:
         for side in sides:
             frame = defused_table(side.to_frame().reset_index())
             frame.insert(0, "run", side.run)
+            if side is self.comparison:
+                frame = self._with_missing(frame)
             parts.append(frame.to_csv(index=False, lineterminator="\n", header=side is sides[0]))
         return "".join(parts)
+
+    def _with_missing(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Append a row for each variant that could not be made, with the reason as its fault."""
+        missing = self.evaluation.run.missing
+        if not missing:
+            return frame
+        import pandas as pd
+
+        names = {
+            "run": self.comparison.run,
+            "variant": [record.variant for record in missing],
+            "fault": [f"missing: {record.stage}: {record.got}" for record in missing],
+        }
+        rows = defused_table(pd.DataFrame(names))
+        return frame.merge(rows, how="outer", on=list(names), sort=False)
 
     def to_html(self) -> str:
         """One page that opens offline, with Plotly and the pictures in it."""

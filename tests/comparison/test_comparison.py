@@ -207,6 +207,7 @@ VARIANT_KEYS = [
     "bytes", "size_ratio", "latency_ms", "latency_ratio", "top1_accuracy",
     "top1_accuracy_interval", "top5_accuracy", "top5_accuracy_interval", "mcnemar_p",
     "lost", "won", "calibration_error", "calibration_bins", "class_changes",
+    "fault",
 ]
 # fmt: on
 
