@@ -10,7 +10,8 @@ import pytest
 from engine import picture_zips
 from engine.errors import PictureError
 from engine.limits import LIMITS
-from engine.picture_zips import is_zip, zipped_pictures
+from engine.picture_zips import zipped_pictures
+from engine.zips import is_zip
 
 
 def zip_of(files: dict[str, bytes], **options: int) -> bytes:
