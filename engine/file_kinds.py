@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.errors import ModelError
+from engine.networks.size_limit import demand_fits
+from engine.protobuf_fields import LENGTH, FieldReader, NoMessage
 
 _WEIGHTS_AGAIN = (
     "Where you trust it, load it and save its tensors alone: "
     "torch.save(model.state_dict(), 'weights.pth')."
 )
 _HEAD_BYTES = 16
-_VARINT, _LENGTH, _FIXED = 0, 2, {1: 8, 5: 4}
-_GRAPH = (7, _LENGTH)
+_GRAPH = (7, LENGTH)
 """ModelProto.graph, https://github.com/onnx/onnx/blob/main/onnx/onnx.proto."""
 _AFTER_BRACE = {b"", b'"', b"}", b" ", b"\n"}
 
@@ -29,7 +30,7 @@ class FileKind:
 
     Attributes:
         name: Short, for code: ``torch zip``, ``pickle``, ``torchscript``, ``pt2``, ``safetensors``,
-            ``tflite``, ``zip``, ``other``, ``unknown``.
+            ``tflite``, ``onnx zip``, ``zip``, ``other``, ``unknown``.
         words: For a person.
         todo: How to make something usable of it; empty where nothing is to be said.
     """
@@ -47,6 +48,7 @@ TORCHSCRIPT = FileKind(
     "Where you trust it, save its tensors alone: "
     "torch.save(torch.jit.load('file.pt').state_dict(), 'weights.pth').",
 )
+ONNX_ZIP = FileKind("onnx zip", "a zip with an ONNX file")
 PT2 = FileKind(
     "pt2",
     "an exported program (.pt2), whose opening can run code",
@@ -106,24 +108,33 @@ def kind_of(path: Path) -> FileKind:
 
 
 def demand_onnx(path: Path) -> None:
-    """Refuse a file that cannot be an ONNX model, without loading it.
+    """Refuse a file that cannot be an ONNX model or a zip with one, without loading it.
 
     Args:
         path: The file.
 
     Raises:
-        ModelError: It is of another kind, or its bytes are no protobuf message with a graph.
+        ModelError: It is absent, too large, of another kind, or its bytes are no protobuf message
+            with a graph.
         OSError: It cannot be read.
     """
+    stage = f"Reading {path.name}"
+    if not path.is_file():
+        raise ModelError(
+            stage, got=f"no file at {path}", expected="an ONNX file", todo="Check the path."
+        )
+    demand_fits(path.name, path.stat().st_size // 4)
     kind = kind_of(path)
     words = kind.words
+    if kind is ONNX_ZIP:
+        return
     if kind is UNKNOWN:
         with path.open("rb") as file:
             if _GRAPH in _protobuf_fields(file, path.stat().st_size):
                 return
         words = "bytes that are no ONNX model, or only a part of one"
     raise ModelError(
-        f"Reading {path.name}",
+        stage,
         got=words,
         expected="a model saved as ONNX",
         todo=kind.todo or "Export the model, for instance with torch.onnx.export.",
@@ -131,35 +142,11 @@ def demand_onnx(path: Path) -> None:
 
 
 def _protobuf_fields(file: BinaryIO, size: int) -> set[tuple[int, int]]:
-    """Number and wire type of the outermost fields of a protobuf message; none if it is no such.
-
-    https://protobuf.dev/programming-guides/encoding/; what the fields hold is skipped.
-    """
-    fields = set()
+    """Number and wire type of the outermost fields of a protobuf message; none if it is no such."""
     try:
-        while file.tell() < size:
-            tag = _varint(file)
-            number, wire_type = tag >> 3, tag & 7
-            fields.add((number, wire_type))
-            if wire_type == _VARINT:
-                _varint(file)
-            else:
-                file.seek(_varint(file) if wire_type == _LENGTH else _FIXED[wire_type], 1)
-        return fields if file.tell() == size else set()
-    except (EOFError, KeyError):
+        return {(field.number, field.wire_type) for field in FieldReader(file).fields(0, size)}
+    except NoMessage:
         return set()
-
-
-def _varint(file: BinaryIO) -> int:
-    value = 0
-    for shift in range(0, 70, 7):
-        byte = file.read(1)
-        if not byte:
-            break
-        value |= (byte[0] & 0x7F) << shift
-        if byte[0] < 0x80:
-            return value
-    raise EOFError
 
 
 def _kind_of_zip(path: Path) -> FileKind:
@@ -177,4 +164,6 @@ def _kind_of_zip(path: Path) -> FileKind:
         return FileKind("torch zip", "a checkpoint of torch.save")
     if {"config.json", "model.weights.h5"} <= set(names):
         return FileKind("zip", "a Keras model", "Export the model to ONNX.")
+    if any(name.lower().endswith(".onnx") for name in names):
+        return ONNX_ZIP
     return FileKind("zip", "a zip archive", "Unpack it first.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import platform
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -17,6 +17,8 @@ import engine
 from engine.checksums import FileRecord
 from engine.converters.recipes import Recipe
 from engine.errors import ModelError, RunError
+from engine.networks.checkpoints import sha256_of
+from engine.networks.onnx_parts import model_digest
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertRequest
 from engine.types import (
@@ -228,7 +230,8 @@ def run_key(request: ConvertRequest) -> str:
     model = asdict(request.model)
     for name in ("checkpoint", "onnx", "labels"):
         if model[name] is not None:
-            model[name] = _file_digest(Path(model[name]))
+            digest = model_digest if name == "onnx" else sha256_of
+            model[name] = _digest_of(Path(model[name]), digest)
     if model["onnx"] is not None:
         model["name"] = None
     if model["output"] is None:
@@ -247,10 +250,9 @@ def run_key(request: ConvertRequest) -> str:
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
 
-def _file_digest(path: Path) -> str:
+def _digest_of(path: Path, digest: Callable[[Path], str]) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return digest(path)
     except OSError as error:
         raise ModelError(
             "Reading a file of the model",

@@ -142,7 +142,9 @@ def onnx_runner(run: Run, threads: int | None) -> Runner:
         ModelError: The file keeps tensors elsewhere: ONNX Runtime would read them from there.
     """
     from engine.networks.onnx_files import read_onnx
+    from engine.networks.onnx_parts import demand_whole
 
+    demand_whole(run.onnx_file)
     read_onnx(run.onnx_file)
     return OnnxRunner(run.onnx_file, layout=run.manifest.layout, threads=threads)
 

@@ -6,6 +6,8 @@ from collections.abc import Container, Iterator
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelError
+from engine.networks.external_data import EXTERNAL, OutsideTensor, spans_by_location
+from engine.networks.onnx_parts import OnnxParts, checked_data
 
 _NOISE = frozenset(
     {
@@ -128,13 +130,19 @@ def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
     for training in model.training_info:
         yield from _initializers(training.initialization)
         yield from _initializers(training.algorithm)
+    for attribute in _attributes(model):
+        yield from (attribute.t, *attribute.tensors)
+        for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+            yield from (sparse.values, sparse.indices)
+        for graph in (attribute.g, *attribute.graphs):
+            yield from _initializers(graph)
+
+
+def _attributes(model: onnx.ModelProto) -> Iterator[onnx.AttributeProto]:
+    for function in model.functions:
+        yield from function.attribute_proto
     for node in nodes_of(model):
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
-            for graph in (attribute.g, *attribute.graphs):
-                yield from _initializers(graph)
+        yield from node.attribute
 
 
 def _initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
@@ -143,28 +151,29 @@ def _initializers(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
         yield from (sparse.values, sparse.indices)
 
 
-def demand_self_contained(model: onnx.ModelProto, stage: str) -> None:
-    """Refuse a model that keeps tensors in other files, which could be any file of the machine.
+def put_data_inside(model: onnx.ModelProto, parts: OnnxParts, stage: str) -> None:
+    """Read the tensors that a model keeps in other files into the model.
+
+    Each file is read once, after every size was checked; onnx and ONNX Runtime open none.
 
     Args:
-        model: As it was read, without what lies outside.
+        model: As it was read, without what lies outside; afterwards it holds everything.
+        parts: Its files.
         stage: What is being done, for the message.
 
     Raises:
-        ModelError: One tensor or more lies outside.
+        ModelError: A file is absent, leads elsewhere, or does not fit the model.
     """
-    outside = [
-        tensor
-        for tensor in tensors_of(model)
-        if tensor.data_location == tensor.EXTERNAL or tensor.external_data
-    ]
-    if not outside:
-        return
-    places = sorted({e.value for t in outside for e in t.external_data if e.key == "location"})
-    shown = ", ".join(repr(place[:80]) for place in places[:3]) or "a place that is not named"
-    raise ModelError(
-        stage,
-        got=f"{len(outside)} weights kept in another file ({shown})",
-        expected="one file that holds everything",
-        todo="Save it with onnx.save_model(onnx.load(path), path, save_as_external_data=False).",
-    )
+    tensors = [tensor for tensor in tensors_of(model) if tensor.data_location == EXTERNAL]
+    spans = spans_by_location(map(_as_described, tensors), stage)
+    data = {place: memoryview(checked_data(parts, place, spans[place], stage)) for place in spans}
+    for tensor in tensors:
+        span = _as_described(tensor).span(stage)
+        tensor.raw_data = bytes(data[span.location][span.start : span.end])
+        tensor.ClearField("external_data")
+        tensor.ClearField("data_location")
+
+
+def _as_described(tensor: onnx.TensorProto) -> OutsideTensor:
+    entries = tuple((entry.key, entry.value) for entry in tensor.external_data)
+    return OutsideTensor(tensor.name, tuple(tensor.dims), tensor.data_type, entries)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.errors import ModelError, OptionError
+from engine.errors import EngineError, ModelError, OptionError
 from engine.file_kinds import demand_onnx
 from engine.networks.catalog import assumed_names, labels_for
-from engine.networks.checkpoints import sha256_of
-from engine.networks.onnx_contents import demand_repeatable, demand_self_contained, nodes_of
+from engine.networks.onnx_contents import demand_repeatable, nodes_of, put_data_inside
 from engine.networks.onnx_outputs import choose_output, describe_output
+from engine.networks.onnx_parts import OnnxParts, model_digest, opened_parts
 from engine.networks.size_limit import demand_fits
 from engine.networks.source import OnnxSource
 from engine.preprocess import PreprocessSpec
@@ -75,7 +75,7 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
             name=path.stem,
             kind="onnx",
             weights="file",
-            weights_sha256=sha256_of(path),
+            weights_sha256=model_digest(path),
             weights_file=str(path),
             parameters=_parameters(model),
             classes=classes,
@@ -90,40 +90,26 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
 
 
 def read_onnx(path: Path) -> onnx.ModelProto:
-    """Load and check an ONNX file that holds all of its weights.
+    """Load and check an ONNX file with the data beside it, or a zip of both.
 
     Args:
         path: The file.
 
     Returns:
-        The model.
+        The model with all of its weights in it.
 
     Raises:
-        ModelError: The file is absent, damaged, too large, keeps weights elsewhere, is of an
+        ModelError: The file is absent, damaged, too large, without its data, is of an
             operator set that the onnx package does not know, was exported in training mode, or
             draws random numbers.
     """
     import onnx
 
     stage = f"Reading {path.name}"
-    if not path.is_file():
-        raise ModelError(
-            stage, got=f"no file at {path}", expected="an ONNX file", todo="Check the path."
-        )
-    demand_fits(path.name, path.stat().st_size // 4)
     demand_onnx(path)
-    try:
-        model = onnx.load(path, load_external_data=False)
-        if not model.graph.node:
-            raise ValueError("it holds no operators")
-    except Exception as error:  # protobuf raises its own kinds
-        raise ModelError(
-            stage,
-            got=f"bytes that are no ONNX model ({error})",
-            expected="a model saved as ONNX",
-            todo="Export it again, for instance with torch.onnx.export.",
-        ) from error
-    demand_self_contained(model, stage)
+    with opened_parts(path) as parts:
+        model = _parsed(parts, stage)
+        put_data_inside(model, parts, stage)
     _check_opset(model, stage)
     try:
         onnx.checker.check_model(model)
@@ -135,6 +121,27 @@ def read_onnx(path: Path) -> onnx.ModelProto:
             todo="Export it again.",
         ) from error
     demand_repeatable(model, stage)
+    return model
+
+
+def _parsed(parts: OnnxParts, stage: str) -> onnx.ModelProto:
+    import onnx
+
+    try:
+        with parts.model() as file:
+            model = onnx.load_model_from_string(file.read())
+        if not model.graph.node:
+            raise ValueError("it holds no operators")
+    except EngineError:
+        raise
+    except Exception as error:  # protobuf raises its own kinds
+        raise ModelError(
+            stage,
+            got=f"bytes that are no ONNX model ({error})",
+            expected="a model saved as ONNX",
+            todo="Export it again, for instance with torch.onnx.export.",
+        ) from error
+    model.ClearField("training_info")
     return model
 
 

@@ -14,7 +14,7 @@ from onnx import TensorProto
 from engine import service
 from engine.errors import ModelError
 from engine.jobs import Worker
-from engine.networks.onnx_files import read_onnx
+from engine.networks.onnx_parts import demand_whole
 from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice
 from engine.run.onnx_runner import OnnxRunner
 from tests.hostile.mutants import mutant
@@ -87,7 +87,7 @@ def test_without_the_look_a_model_reads_another_file(tmp_path: Path) -> None:
     file = tmp_path / "x.onnx"
     file.write_bytes(model.SerializeToString())
     with pytest.raises(ModelError, match="kept in another file"):
-        read_onnx(file)
+        demand_whole(file)
     with OnnxRunner(file) as runner:
         logits = runner.infer(np.zeros((1, SIDE, SIDE, 3), np.float32))
     assert np.abs(logits - secret).max() < 100, "the answer tells what the file holds"

@@ -85,16 +85,6 @@ def test_what_is_no_classifier_of_pictures_is_refused(
         onnx_source(ModelChoice(onnx=str(saved(model, tmp_path))))
 
 
-def test_weights_outside_the_file_are_refused(tmp_path: Path) -> None:
-    model = mean_model([1, 3, 8, 8])
-    weight = numpy_helper.from_array(np.zeros(2000, np.float32), "w")
-    model.graph.initializer.append(weight)
-    path = tmp_path / "m.onnx"
-    onnx.save_model(model, path, save_as_external_data=True, location="w.bin", size_threshold=0)
-    with pytest.raises(ModelError, match="kept in another file"):
-        read_onnx(path)
-
-
 @pytest.mark.parametrize(
     ("content", "found"),
     [

@@ -1,0 +1,295 @@
+"""The files that make up an ONNX model: the model, and the data beside it or in the same zip.
+
+Data files are named by the model, which may come from a stranger. So they are opened by this module
+alone, never by onnx or ONNX Runtime: within the folder of the model, through no link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import stat
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import BinaryIO, Protocol
+
+from engine.errors import ModelError
+from engine.file_kinds import demand_onnx
+from engine.limits import LIMITS
+from engine.networks.external_data import Span, outside_tensors, spans_by_location
+from engine.protobuf_fields import NoMessage
+from engine.zips import CheckedZip, ZipRules, is_zip, opened_zip
+
+ONNX_SUFFIX = ".onnx"
+_LARGEST_PADDING = 1 << 16
+"""Bytes of zeros that may follow the last tensor: offsets are aligned to 64 KiB at most."""
+
+
+OpenedFile = io.BufferedReader | io.BytesIO
+
+
+class OnnxParts(Protocol):
+    """A model and its data files."""
+
+    def model(self) -> OpenedFile:
+        """Open the model itself."""
+
+    def data(self, location: str) -> OpenedFile:
+        """Open a data file.
+
+        Args:
+            location: A relative path without ``..``.
+
+        Raises:
+            ModelError: There is none, or it is a link or no ordinary file.
+        """
+
+
+@contextmanager
+def opened_parts(path: Path) -> Iterator[OnnxParts]:
+    """Open an ONNX file, or a zip that holds one, with the data files it may name.
+
+    Args:
+        path: The file.
+
+    Yields:
+        Its parts.
+
+    Raises:
+        ModelError: The zip is damaged or too large, leads elsewhere, or does not hold one model.
+        OSError: The file cannot be read.
+    """
+    with path.open("rb") as file:
+        if not is_zip(file.read(4)):
+            yield _FolderParts(path)
+            return
+        rules = ZipRules(
+            packed_bytes=LIMITS.model_bytes,
+            entries=LIMITS.zip_entries,
+            entry_bytes=LIMITS.model_bytes,
+            unpacked_bytes=LIMITS.model_bytes,
+            refused=lambda got, expected: _bad_zip(path, got, expected),
+        )
+        with opened_zip(file, rules) as archive:
+            yield _ZipParts(path, archive)
+
+
+class _FolderParts:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def model(self) -> OpenedFile:
+        return self._path.open("rb")
+
+    def data(self, location: str) -> OpenedFile:
+        stage = f"Reading {self._path.name}"
+        *folders, name = PurePosixPath(location).parts
+        place = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            for folder in folders:
+                inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
+                os.close(place)
+                place = inner
+            # Not blocking: opening a FIFO would wait for a writer.
+            flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+            file = os.open(name, flags, dir_fd=place)
+        except FileNotFoundError as error:
+            raise _no_data(stage, location) from error
+        except OSError as error:
+            raise _no_plain_file(stage, location, str(error.strerror).lower()) from error
+        finally:
+            os.close(place)
+        about = os.fstat(file)
+        if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
+            os.close(file)
+            raise _no_plain_file(stage, location, "a link, or no ordinary file")
+        return os.fdopen(file, "rb")
+
+
+class _ZipParts:
+    def __init__(self, path: Path, archive: CheckedZip) -> None:
+        self._path, self._archive = path, archive
+        models = [file for file in archive.files if file.filename.lower().endswith(ONNX_SUFFIX)]
+        if len(models) != 1:
+            names = ", ".join(repr(file.filename) for file in models[:5]) or "none"
+            raise _bad_zip(path, f"{len(models)} ONNX files ({names})", "one .onnx file")
+        self._model = models[0]
+
+    def model(self) -> OpenedFile:
+        return io.BytesIO(self._archive.unpacked(self._model))
+
+    def data(self, location: str) -> OpenedFile:
+        name = (PurePosixPath(self._model.filename).parent / location).as_posix()
+        files = [file for file in self._archive.files if _normal(file) == name]
+        if not files:
+            raise _no_data(f"Reading {self._path.name}", location)
+        if len(files) > 1:
+            raise _bad_zip(self._path, f"{name!r} {len(files)} times", "names that are there once")
+        return io.BytesIO(self._archive.unpacked(files[0]))
+
+
+def _normal(entry: zipfile.ZipInfo) -> str:
+    return PurePosixPath(entry.filename).as_posix()
+
+
+def checked_data(parts: OnnxParts, location: str, spans: list[Span], stage: str) -> bytes:
+    """Read a data file once, after its size was held against what the model wants of it.
+
+    Args:
+        parts: The model's.
+        location: The data file.
+        spans: Where tensors lie in it.
+        stage: What is being done, for the message.
+
+    Returns:
+        All of its bytes.
+
+    Raises:
+        ModelError: It is absent, a link, or does not fit the model.
+    """
+    with parts.data(location) as file:
+        size, wanted = file.seek(0, io.SEEK_END), max(span.end for span in spans)
+        if not wanted <= size <= wanted + _LARGEST_PADDING:
+            raise _other_data(stage, location, f"{size:,} bytes", f"{wanted:,}")
+        file.seek(0)
+        content = file.read(size)
+    if len(content) != size or content[wanted:].strip(b"\0"):
+        raise _other_data(stage, location, "bytes that belong to no tensor", f"{wanted:,} bytes")
+    sums = {span.sha1.lower() for span in spans if span.sha1}
+    if sums and sums != {hashlib.sha1(content, usedforsecurity=False).hexdigest()}:
+        raise _other_data(stage, location, "another SHA-1", f"{min(sums)[:40]}")
+    return content
+
+
+def demand_complete(path: Path) -> None:
+    """Refuse a model whose data is missing or belongs to another, without loading the model.
+
+    Args:
+        path: An ONNX file, or a zip with one.
+
+    Raises:
+        ModelError: A part is missing, unsafe, or does not fit.
+        OSError: The file cannot be read.
+    """
+    stage = f"Reading {path.name}"
+    with opened_parts(path) as parts:
+        for location, spans in _locations(parts, stage).items():
+            checked_data(parts, location, spans, stage)
+
+
+def locations_in(model: BinaryIO, size: int, stage: str) -> dict[str, list[Span]]:
+    """Find the data files that a model names, without loading it.
+
+    Args:
+        model: The model.
+        size: Its bytes.
+        stage: What is being done, for the message.
+
+    Returns:
+        Where its tensors lie, by the location of their file.
+
+    Raises:
+        ModelError: It is no ONNX model, or names a file outside of its folder.
+    """
+    try:
+        return spans_by_location(outside_tensors(model, size), stage)
+    except NoMessage as error:
+        raise ModelError(
+            stage,
+            got=f"bytes that are no ONNX model ({error})",
+            expected="a model saved as ONNX",
+            todo="Export it again, for instance with torch.onnx.export.",
+        ) from error
+
+
+def _locations(parts: OnnxParts, stage: str) -> dict[str, list[Span]]:
+    with parts.model() as model:
+        return locations_in(model, model.seek(0, io.SEEK_END), stage)
+
+
+def demand_whole(path: Path) -> None:
+    """Refuse a model that keeps tensors in other files, without loading it.
+
+    Args:
+        path: The ONNX file of a run, which ONNX Runtime opens: it would read them from anywhere.
+
+    Raises:
+        ModelError: One tensor or more lies outside.
+        OSError: The file cannot be read.
+    """
+    stage = f"Reading {path.name}"
+    locations = _locations(_FolderParts(path), stage)
+    if locations:
+        raise ModelError(
+            stage,
+            got=f"weights kept in another file ({', '.join(map(repr, locations))})",
+            expected="the ONNX file of a run, which holds everything",
+            todo="Make the run again.",
+        )
+
+
+def model_digest(path: Path) -> str:
+    """SHA-256 of a model with all of its data.
+
+    Args:
+        path: An ONNX file, or a zip with one.
+
+    Returns:
+        Hex digest: of the file, where it is all there is, so that older runs keep theirs.
+
+    Raises:
+        ModelError: It is no ONNX model, or a data file is missing or unsafe.
+        OSError: The file cannot be read.
+    """
+    demand_onnx(path)
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+        file.seek(0)
+        if is_zip(file.read(4)):
+            return digest.hexdigest()
+    with opened_parts(path) as parts:
+        for location in sorted(_locations(parts, f"Reading {path.name}")):
+            with parts.data(location) as data:
+                digest.update(location.encode() + hashlib.file_digest(data, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _no_data(stage: str, location: str) -> ModelError:
+    return ModelError(
+        stage,
+        got=f"no file {location!r}, in which the model keeps weights",
+        expected="the model together with its data",
+        todo="Put that file beside the model, under that very name; on the page drop both "
+        "together, or a zip of both.",
+    )
+
+
+def _no_plain_file(stage: str, location: str, what: str) -> ModelError:
+    return ModelError(
+        stage,
+        got=f"weights kept in another file, {location!r}, that cannot be taken: {what}",
+        expected="an ordinary file in the folder of the model, through no link",
+        todo="Copy the data itself there (cp -L follows links).",
+    )
+
+
+def _other_data(stage: str, location: str, got: str, expected: str) -> ModelError:
+    return ModelError(
+        stage,
+        got=f"{got} in {location!r}",
+        expected=f"{expected}, as the model says",
+        todo="The data is another model's, or a part of it is missing: give the two files that "
+        "one export wrote.",
+    )
+
+
+def _bad_zip(path: Path, got: str, expected: str) -> ModelError:
+    return ModelError(
+        f"Reading the zip {path.name}",
+        got=got,
+        expected=expected,
+        todo="Pack one ONNX file with its data alone, as an export wrote them.",
+    )
