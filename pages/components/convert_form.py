@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine import sandbox, service
 from engine.converters.recipes import RECIPES
 from engine.errors import EngineError
 from engine.file_kinds import demand_onnx
 from engine.glossary import meaning
+from engine.images import Picture
 from engine.limits import LIMITS, models_note
 from engine.networks.checkpoint_contents import demand_checkpoint_kind
+from engine.networks.onnx_packing import packed_model
+from engine.networks.onnx_parts import demand_complete
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_MODEL,
@@ -33,7 +37,7 @@ from pages.components.uploader import dropped_files
 CATALOGUE, ONNX = "From the catalogue", "My ONNX file"
 TRAINED, CHECKPOINT, RANDOM = "Trained", "My checkpoint", "Random"
 DEMO, UPLOAD, FOLDER = "Crops of the sample images", "My pictures", "A folder on this machine"
-_UPLOADED = "qlab_uploaded_"
+_UPLOADED, _DROPPED = "qlab_uploaded_", "qlab_dropped_"
 
 
 def convert_form() -> ConvertRequest | None:
@@ -95,7 +99,13 @@ def _model() -> ModelChoice | None:
         persist_state="session",
     )
     if kind == ONNX:
-        file = _upload("ONNX file", "onnx", help_="One picture in, logits out.", demand=demand_onnx)
+        file = _upload(
+            "ONNX file",
+            help_="One picture in, logits out. Where its weights lie beside it (model.onnx.data), "
+            "drop both together, or a zip of both.",
+            several=True,
+            keep=_kept_model,
+        )
         st.caption(f"{models_note()} {sandbox.note()}")
         labels = _labels()
         output = st.text_input(
@@ -129,7 +139,7 @@ def _model() -> ModelChoice | None:
             "pt",
             "safetensors",
             help_="Tensors only: nothing in it is run.",
-            demand=demand_checkpoint_kind,
+            keep=_kept_checkpoint,
         )
         st.caption(f"{models_note()} {sandbox.note()}")
         if checkpoint is None:
@@ -166,38 +176,59 @@ def _upload(
     *endings: str,
     help_: str,
     most: int = LIMITS.upload_bytes,
-    demand: Callable[[Path], object] | None = None,
+    several: bool = False,
+    keep: Callable[[Sequence[UploadedFile]], Picture] | None = None,
 ) -> str | None:
-    """Show a place for one file, and keep what is dropped there.
+    """Show a place for a file, and keep what is dropped there.
 
     Args:
         label: Of the widget.
-        endings: Of the files that are taken.
+        endings: Of the files that are taken; any where none is given.
         help_: What the file is.
         most: Bytes that are taken.
-        demand: Raises where the file can be nothing of use.
+        several: Whether more than one file may be dropped.
+        keep: Keeps what was dropped, or raises where it can be nothing of use.
 
     Returns:
         Its path; None until there is one that can be used.
     """
-    files = dropped_files(label, endings, key=f"upload_{label}", most=most, help=help_)
-    file = next(iter(files), None)
-    if file is not None:
+    files = dropped_files(
+        label, endings, key=f"upload_{label}", most=most, several=several, help=help_
+    )
+    if files:
+        dropped = tuple(file.file_id for file in files)
         try:
-            uploaded = session.keep_upload(file.name, file.getvalue())
-            if demand is not None:
-                demand(uploaded.path)
+            # Large files are looked into once, not with every click.
+            if st.session_state.get(_DROPPED + label) != dropped:
+                st.session_state[_UPLOADED + label] = (keep or _kept_file)(files)
+                st.session_state[_DROPPED + label] = dropped
         except EngineError as error:
             show_problem(error)
             return None
-        st.session_state[_UPLOADED + label] = uploaded
         st.caption(session.uploads_kept())
     kept = st.session_state.get(_UPLOADED + label)
     if kept is None:
         return None
-    if file is None:
+    if not files:
         st.caption(f"Using {plain(kept.name)}, uploaded before.")
     return str(kept.path)
+
+
+def _kept_file(files: Sequence[UploadedFile]) -> Picture:
+    return session.keep_upload(files[0].name, files[0].getvalue())
+
+
+def _kept_checkpoint(files: Sequence[UploadedFile]) -> Picture:
+    kept = _kept_file(files)
+    demand_checkpoint_kind(kept.path)
+    return kept
+
+
+def _kept_model(files: Sequence[UploadedFile]) -> Picture:
+    kept = session.keep_upload(*packed_model([(file.name, file.getvalue()) for file in files]))
+    demand_onnx(kept.path)
+    demand_complete(kept.path)
+    return kept
 
 
 def _labels() -> str | None:

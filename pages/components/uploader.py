@@ -26,7 +26,7 @@ def dropped_files(
 
     Args:
         label: Of the widget.
-        endings: Of the files that are taken, without the dot.
+        endings: Of the files that are taken, without the dot; any where there is none.
         key: Of the widget.
         most: Bytes of one file, in whole MiB.
         several: Whether more than one file may be dropped.
@@ -42,7 +42,7 @@ def dropped_files(
     with st.container(key=f"{kind}_files_{key}"):
         files = st.file_uploader(
             label,
-            type=list(endings),
+            type=list(endings) or None,
             accept_multiple_files=several,
             key=key,
             help=help,

@@ -10,9 +10,11 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from streamlit.testing.v1 import AppTest
 
 from engine.errors import LabelsError
+from engine.networks.onnx_packing import packed_model
 from engine.requests import ConvertRequest
 from engine.runs import ONNX_FILE, Run
 from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
+from tests.networks.test_onnx_packing import Files, exported_files
 from tests.pages.app_test import ROOT
 from tests.pages.test_pages import opened, settled
 from tests.tiny_run import tiny_run
@@ -76,6 +78,34 @@ def test_a_file_that_is_no_onnx_is_refused_where_it_is_dropped(
     drop(test, "ONNX file", "tiny.onnx", (run.folder / ONNX_FILE).read_bytes())
     assert errors(test) == ""
     assert not button_is_off(test)
+
+
+def drop_together(test: AppTest, label: str, files: Files) -> None:
+    uploader = next(uploader for uploader in test.file_uploader if uploader.label == label)
+    uploader.set_value([(name, content, "") for name, content in files]).run()
+    assert not test.exception
+
+
+@pytest.mark.usefixtures("run")
+def test_a_model_and_its_data_are_dropped_together(tmp_path: Path) -> None:
+    model, data = exported_files(tmp_path)
+    refused = {
+        "no file 'model.onnx.data', in which the model keeps weights": [model],
+        "0 ONNX files among 'model.onnx.data'": [data],
+        "2 ONNX files among": [model, ("other.onnx", model[1]), data],
+        "The data is another model's": [model, (data[0], b"\1" * 999)],
+    }
+    test = with_own_file()
+    for words, files in refused.items():
+        drop_together(test, "ONNX file", files)
+        assert words in errors(test)
+        assert button_is_off(test)
+    for files in ([data, model], [packed_model([model, data])]):
+        drop_together(test, "ONNX file", files)
+        assert errors(test) == ""
+        assert not button_is_off(test)
+    drop_together(test, "ONNX file", [packed_model([model, (data[0], b"\1" * 999)])])
+    assert "The data is another model's" in errors(test)
 
 
 @pytest.mark.usefixtures("run")

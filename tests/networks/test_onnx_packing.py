@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from engine.errors import ModelError
+from engine.networks.onnx_packing import packed_model
+from tests.networks.test_onnx_parts import WEIGHTS, exported, weights_of
+
+Files = list[tuple[str, bytes]]
+
+
+def exported_files(folder: Path, location: str = "model.onnx.data") -> Files:
+    (folder / location).parent.mkdir(exist_ok=True)
+    path = exported(folder, location=location)
+    return [("model.onnx", path.read_bytes()), (location, (folder / location).read_bytes())]
+
+
+@pytest.mark.parametrize("name", ["model.onnx.data", "model.onnx (1).data"])
+def test_data_gets_the_name_that_the_model_asks_for(tmp_path: Path, name: str) -> None:
+    model, (_, content) = exported_files(tmp_path, "weights/model.onnx.data")
+    packed_name, packed = packed_model([(name, content), model])
+    assert packed_name == "model.zip"
+    (tmp_path / "kept.zip").write_bytes(packed)
+    assert weights_of(tmp_path / "kept.zip") == WEIGHTS
+    assert packed_model([model, (name, content)]) == (packed_name, packed), "the same zip again"
+
+
+def test_one_file_is_kept_as_it_is() -> None:
+    for name in ("m.onnx", "M.ONNX", "m.zip"):
+        assert packed_model([(name, b"content")]) == (name, b"content")
+
+
+def test_what_is_no_pair_is_told(tmp_path: Path) -> None:
+    model, data = exported_files(tmp_path)
+    wrong = {
+        r"0 ONNX files among 'model\.onnx\.data'.*Drop one model's \.onnx file together": [data],
+        r"2 ONNX files among 'model\.onnx', 'b\.onnx'": [model, ("b.onnx", model[1])],
+        r"the data 'a', 'b'; expected 'model\.onnx\.data'": [model, ("a", b""), ("b", b"")],
+        r"0 ONNX files among 'a\.zip', 'b\.zip'": [("a.zip", b""), ("b.zip", b"")],
+    }
+    for words, files in wrong.items():
+        with pytest.raises(ModelError, match=words):
+            packed_model(files)
+    with pytest.raises(ModelError, match="no data, since the model holds it all"):
+        packed_model([("whole.onnx", b"\x08\x08"), data])
