@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,15 @@ def parse_network(
         for name, value in (constants or {}).items()
     )
     return model
+
+
+def with_all_read(body: str) -> str:
+    """Flatten and join the results of all lines as ``logits``."""
+    results = re.findall(r"^\s*([\w, ]+) = \w+[<(]", body, re.MULTILINE)
+    names = [name for result in results for name in result.replace(" ", "").split(",")]
+    flat = [f"flat_{name} = Flatten<axis = 0>({name})" for name in names]
+    read = ", ".join(f"flat_{name}" for name in names)
+    return "\n".join([body, *flat, f"logits = Concat<axis = 1>({read})"])
 
 
 def expected_answers(model: onnx.ModelProto) -> np.ndarray:

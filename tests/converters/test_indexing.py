@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from tests.converters.integer_models import (
     decibels,
     expected_answers,
     parse_network,
+    with_all_read,
 )
 
 
@@ -38,14 +38,6 @@ def test_updates_that_meet_take_turns() -> None:
 )
 def test_places_that_combine_axes(places: list[int], box: list[list[int]] | None) -> None:
     assert indexing._box_of(np.array(places), (3, 4)) == box
-
-
-def with_all_read(body: str) -> str:
-    """Flatten and join the results of all lines as ``logits``."""
-    names = re.findall(r"^\s*(\w+) =", body, re.MULTILINE)
-    flat = [f"flat_{name} = Flatten<axis = 0>({name})" for name in names]
-    read = ", ".join(f"flat_{name}" for name in names)
-    return "\n".join([body, *flat, f"logits = Concat<axis = 1>({read})"])
 
 
 def grid(*axes: list[int]) -> np.ndarray:

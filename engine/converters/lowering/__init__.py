@@ -22,6 +22,7 @@ from engine.converters.lowering import (
     normalization,
     padding,
     pooling,
+    recurrent,
     reduction,
     resizing,
     sampling,
@@ -43,6 +44,7 @@ LOWERINGS: dict[str, Lowering] = (
     | normalization.LOWERINGS
     | padding.LOWERINGS
     | pooling.LOWERINGS
+    | recurrent.LOWERINGS
     | reduction.LOWERINGS
     | resizing.LOWERINGS
     | sampling.LOWERINGS
@@ -83,7 +85,13 @@ def register_handlers(name: LoweringName) -> tuple[type, ...]:
     """
     from onnx_tf.handlers.backend_handler import BackendHandler
 
-    stock = {handler.ONNX_OP: handler for handler in BackendHandler.__subclasses__()}
+    # Those of onnx-tf for recurrent layers ask for Keras cells that are gone, and fail before they
+    # are called where two nodes are of one name.
+    stock = {
+        handler.ONNX_OP: handler
+        for handler in BackendHandler.__subclasses__()
+        if handler.ONNX_OP not in recurrent.LOWERINGS
+    }
     lowerings = LOWERINGS if name == "nhwc" else _REPAIRS
     handlers = [
         _handler(op, stock.get(op), lower, BackendHandler) for op, lower in lowerings.items()

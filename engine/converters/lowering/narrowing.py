@@ -97,6 +97,8 @@ def _apply(kind: str, inputs: list[Any], made_by: Any) -> Any:
         return tf.matmul(*inputs, transpose_b=made_by.get_attr("adj_y"))
     if kind == "Transpose":
         return tf.transpose(inputs[0], constant(inputs[1]))
+    if kind == "ConcatV2":
+        return tf.concat(inputs[:-1], constant(inputs[-1]))
     compute = getattr(tf.raw_ops, kind)
     if kind in _ACTIVATIONS:
         return compute(features=inputs[0])
@@ -137,6 +139,8 @@ class _Narrowing:
         kind, inputs = made_by.type, list(made_by.inputs)
         if kind == "Reshape":
             return self._through_reshape(x, axis, inputs[0], build)
+        if kind == "Pack" and axis == made_by.get_attr("axis") % x.shape.rank:
+            return self._through_pack(x, axis, inputs, build)
         axes = self._axes(made_by, axis)
         if axes is None:
             return _cut(x, axis, self._start, self._stop)
@@ -180,7 +184,19 @@ class _Narrowing:
         if kind == "Transpose":
             order = constant(inputs[1])
             return None if order is None else [int(order[axis]), None]
+        if kind == "ConcatV2":
+            along = constant(inputs[-1])
+            if along is None or int(along) % rank == axis:
+                return None
+            return [*[axis] * (len(inputs) - 1), None]
         return None
+
+    def _through_pack(self, x: Any, axis: int, inputs: list[Any], build: Build) -> Any:
+        import tensorflow as tf
+
+        chosen = inputs[self._start : self._stop]
+        self.whole += chosen
+        return x if build is _leave else tf.stack(chosen, axis)
 
     def _through_reshape(self, x: Any, axis: int, source: Any, build: Build) -> Any:
         import tensorflow as tf
