@@ -26,6 +26,7 @@ from engine.converters.lowering import (
     reduction,
     resizing,
     sampling,
+    sequences,
     shape,
 )
 from engine.converters.lowering.node import Lowering, Node
@@ -48,6 +49,7 @@ LOWERINGS: dict[str, Lowering] = (
     | reduction.LOWERINGS
     | resizing.LOWERINGS
     | sampling.LOWERINGS
+    | sequences.LOWERINGS
     | shape.LOWERINGS
 )
 # Without these two even the stock graph cannot be quantized; see their docstrings.

@@ -122,8 +122,6 @@ def concatenated(parts: Sequence[Any], axis: int) -> Any:
 
 def split(node: Node) -> list[Any] | None:
     """Lower a cut into parts of known sizes."""
-    import tensorflow as tf
-
     x = node.inputs[0]
     if x.shape.rank is None or not is_static(x):
         return None
@@ -135,6 +133,13 @@ def split(node: Node) -> list[Any] | None:
         count = int(node.attributes.get("num_outputs", node.outputs))
         part = -(-x.shape[axis] // count)
         sizes = [min(part, x.shape[axis] - part * index) for index in range(count)]
+    return split_into(x, sizes, axis)
+
+
+def split_into(x: Any, sizes: Sequence[int], axis: int) -> list[Any]:
+    """Cut a tensor of known rank into parts of these sizes along an axis."""
+    import tensorflow as tf
+
     source, order = view(x)
     return [transposed(y, order) for y in tf.split(source, sizes, order[axis])]
 
