@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from engine.converters.recipes import RANGE_METHODS
 from engine.errors import MissingVariantWarning
-from engine.missing_variants import missing_of, missing_sentence
+from engine.missing_variants import missing_of, missing_sentences
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_LAYERS_COUNT,
@@ -137,8 +137,8 @@ def convert(
     )
     run = convert_request(request, host)
     if absent := missing_of(run.missing, request.variants):
-        sentences = "\n".join(missing_sentence(record) for record in absent)
-        warnings.warn(sentences, MissingVariantWarning, stacklevel=2)
+        sentences = missing_sentences(absent)
+        warnings.warn("\n".join(sentences), MissingVariantWarning, stacklevel=2)
     return add_litert_torch(run, host) if others else run
 
 

@@ -13,6 +13,7 @@ from engine.disk import refusal, storage_error
 from engine.errors import ConversionError, EngineError, StorageError, WorkerDied, error_named
 from engine.packages import PACKAGES, package_error
 from engine.types import MissingVariant
+from engine.wording import listed
 
 RETRY = "Leave this variant out, or try it once more with: python -m engine convert --retry."
 
@@ -63,9 +64,15 @@ def error_of(missing: MissingVariant) -> EngineError:
     )
 
 
-def missing_sentence(missing: MissingVariant) -> str:
-    """Say that a variant is missing, and why."""
-    return f"{missing.variant} is missing. {error_of(missing)}"
+def missing_sentences(missing: Iterable[MissingVariant]) -> tuple[str, ...]:
+    """Say which variants are missing, and why: one sentence a reason."""
+    names: dict[str, list[str]] = {}
+    for record in missing:
+        names.setdefault(str(error_of(record)), []).append(record.variant)
+    return tuple(
+        f"{listed(several)} {'is' if len(several) == 1 else 'are'} missing. {reason}"
+        for reason, several in names.items()
+    )
 
 
 def missing_of(missing: Iterable[MissingVariant], names: tuple[str, ...]) -> list[MissingVariant]:

@@ -35,13 +35,14 @@ _NAMED = 3
 
 def convert_headline(manifest: Manifest) -> str:
     """What the run on show holds."""
-    smallest = min(manifest.artifacts, key=lambda artifact: artifact.bytes)
+    smallest = min((a.bytes for a in manifest.artifacts if a.fault is None), default=None)
     count = len(manifest.artifacts)
     made = f"{manifest.model.name} became {number(count)} TFLite variant{'' if count == 1 else 's'}"
-    if smallest.bytes >= manifest.float32_bytes:
-        return made
-    share = formats.times(manifest.float32_bytes / smallest.bytes)
-    return f"{made}, up to {share} smaller than float32"
+    if smallest is not None and smallest < manifest.float32_bytes:
+        made += f", up to {formats.times(manifest.float32_bytes / smallest)} smaller than float32"
+    if absent := len(manifest.missing):
+        made += f"; {number(absent)} could not be made"
+    return made
 
 
 def predictions_headline(comparison: Comparison) -> str:

@@ -32,7 +32,7 @@ from engine.locks import in_use
 from engine.logits import logit_files, missing_logits, write_index
 from engine.making import make_run
 from engine.manifest import PRODUCT, run_key, versions
-from engine.missing_variants import missing_sentence
+from engine.missing_variants import missing_sentences
 from engine.networks.catalog import CatalogEntry
 from engine.networks.labels import answer_count, answer_names
 from engine.picture_labels import labels_from_csv, labels_from_folders
@@ -330,7 +330,7 @@ def compare_run(
         added={added.artifact.variant for added in run.added},
         notes=manifest.notes,
         known_faults=run.faults,
-        missing=tuple(missing_sentence(record) for record in run.missing),
+        missing=missing_sentences(run.missing),
         normalizing=_normalizing(run),
     )
 

@@ -13,7 +13,7 @@ from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.faults import fault_sentences
 from engine.converters.recipes import RECIPES, names_in
 from engine.errors import MissingVariantWarning, OptionError
-from engine.missing_variants import missing_of, missing_sentence
+from engine.missing_variants import missing_of, missing_sentences
 from engine.mixed_precision import mixed_name
 from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
 from engine.requests import (
@@ -181,8 +181,8 @@ def convert(
     if json_file != "-":
         _show(run)
     absent = missing_of(run.missing, names)
-    for record in absent:
-        click.secho(missing_sentence(record), fg="red", err=True)
+    for sentence in missing_sentences(absent):
+        click.secho(sentence, fg="red", err=True)
     return VARIANTS_MISSING if absent else 0
 
 

@@ -11,7 +11,7 @@ import msgspec
 from engine import api, formats
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.faults import fault_sentences
-from engine.missing_variants import missing_sentence
+from engine.missing_variants import missing_sentences
 from engine.runs import Run
 
 
@@ -83,5 +83,5 @@ def _show(run: Run) -> None:
         ],
         red=run.faults,
     )
-    for sentence in (*fault_sentences(run.faults), *map(missing_sentence, run.missing)):
+    for sentence in (*fault_sentences(run.faults), *missing_sentences(run.missing)):
         click.secho(sentence, fg="red")

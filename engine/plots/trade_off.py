@@ -19,6 +19,7 @@ from engine.types import FAULT_WORDS
 _HEIGHT = 460
 _SAME_SPOT = 0.03
 _WIDE = 8
+_RED = "#d6336c"
 _SMALLEST_MARK, _LARGEST_MARK = 11, 26
 
 
@@ -70,10 +71,9 @@ def _scatter(
     notes: list[str],
 ) -> go.Figure:
     unusable = [p for p in points if p.fault is not None or not math.isfinite(p.difference)]
-    notes += [
-        f"{p.variant}: {'NaN or Inf' if p.fault is None else FAULT_WORDS[p.fault]}"
-        for p in unusable
-    ]
+    for point in unusable:
+        words = "NaN or Inf" if point.fault is None else FAULT_WORDS[point.fault]
+        notes.append(f'<span style="color:{_RED}">{point.variant}: {words}</span>')
     drawn = [point for point in points if point not in unusable]
     figure = go.Figure()
     front = sorted(front_of(drawn), key=lambda point: (x_of(point), point.difference))

@@ -11,6 +11,8 @@ from engine import tables
 from engine.comparison.comparison import Comparison
 from engine.glossary import meaning
 
+_RED = "background-color:#c62659;color:#ffffff"
+
 
 def show_table(comparison: Comparison) -> None:
     """Show one row a variant: agreement, differences, size."""
@@ -26,7 +28,7 @@ def show_columns(comparison: Comparison, columns: Sequence[tables.Column]) -> No
     """
     table = tables.comparison_table(comparison, columns)
     rows = [
-        {"variant": name}
+        {"variant": f"{name} {table.faults[name]}" if name in table.faults else name}
         | {column.title: cell for column, cell in zip(table.columns, cells, strict=True)}
         for name, cells in table.rows
     ]
@@ -34,4 +36,8 @@ def show_columns(comparison: Comparison, columns: Sequence[tables.Column]) -> No
         column.title: st.column_config.TextColumn(alignment="right", help=meaning(column.term))
         for column in table.columns
     }
-    st.dataframe(pd.DataFrame(rows), hide_index=True, column_config=right, width="stretch")
+    faulty = [name in table.faults for name, _ in table.rows]
+    frame = pd.DataFrame(rows)
+    marked = frame.style.apply(lambda column: [_RED * fault for fault in faulty])
+    data = marked if any(faulty) else frame
+    st.dataframe(data, hide_index=True, column_config=right, width="stretch")

@@ -14,6 +14,7 @@ from engine.runs import Run
 from engine.timings import stored_latency
 from engine.types import FloatArray, Latency
 from pages.components import jobs, session
+from pages.components.faults import link_to_help, show_red
 from pages.components.page_end import end_page
 from pages.components.problems import no_run_yet, plain, told
 
@@ -88,11 +89,23 @@ def _work(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> 
 
 
 def show_notes(comparison: Comparison) -> None:
-    """Show what a reader of the figures has to know; findings about NaN in red."""
+    """Show what a reader of the figures has to know; what is wrong with variants in red."""
+    show_faults(comparison)
+    show_remarks(comparison)
+
+
+def show_faults(comparison: Comparison) -> None:
+    """Show what is wrong with variants, in red, with links to what can be done."""
+    show_red(comparison.faults)
+    if any(variant.fault is not None for variant in comparison.variants):
+        link_to_help()
+
+
+def show_remarks(comparison: Comparison) -> None:
+    """Show the notes of a comparison that are not about variants of no use."""
     for note in comparison.notes:
-        broken = "NaN" in note
-        show = st.error if broken else st.warning
-        show(plain(note), icon=":material/error:" if broken else ":material/info:")
+        if note not in comparison.faults:
+            st.warning(plain(note), icon=":material/info:")
 
 
 def disagreement(evaluation: Evaluation) -> FloatArray:

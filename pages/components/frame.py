@@ -7,6 +7,7 @@ import streamlit as st
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.runs import Run
 from engine.upkeep import UPKEEP
+from engine.wording import counted
 from pages.components import jobs, session
 from pages.components.address import read_address
 from pages.components.page_end import end_page
@@ -61,6 +62,9 @@ def show_frame(page: str) -> None:
 def show_marks(run: Run) -> None:
     """Say what limits the meaning of a run's figures."""
     calibration = run.manifest.calibration
+    for count, what in ((len(run.missing), "missing"), (len(run.faults), "of no use")):
+        if count:
+            st.badge(f"{counted(count, 'variant')} {what}", icon=":material/error:", color="red")
     if run.manifest.model.random:
         st.badge("Random weights", icon=":material/casino:", color="red")
         st.caption("Size and latency only: agreement and accuracy mean nothing.")

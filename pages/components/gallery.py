@@ -13,7 +13,7 @@ from engine import formats
 from engine.images import Picture
 from engine.palette import marker_image, style_of
 from engine.regression_set import pin, pinned_digests, unpin
-from engine.types import ORIGINAL, Flip
+from engine.types import FAULT_WORDS, ORIGINAL, Fault, Flip
 from pages.components.evaluation import Evaluation
 from pages.components.flips import explain_flips, named_flip
 from pages.components.problems import html, show_kept_problem, told_afterwards
@@ -38,6 +38,7 @@ _STYLE = """
   margin-bottom:.3rem}
 .q-flag{margin-left:auto;background:#c62659;color:#fff;border-radius:6px;padding:0 .35rem;
   font-size:.7rem;font-weight:650;white-space:nowrap}
+.q-fault{background:#c62659;color:#fff;border-radius:6px;padding:0 .35rem;margin-bottom:.3rem}
 .q-answer{display:flex;justify-content:space-between;gap:.4rem;line-height:1.5}
 .q-answer span:first-child{overflow:hidden;text-overflow:ellipsis;white-space:nowrap}
 .q-answer span:last-child{font-variant-numeric:tabular-nums;white-space:nowrap}
@@ -79,9 +80,11 @@ def show_gallery(
         for variant in evaluation.comparison.variants
         for flip in variant.flips
     }
+    faults = {variant.variant: variant.fault for variant in evaluation.comparison.variants}
     for row in rows[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]:
         cards = "".join(
-            _card(evaluation, column, row, flips.get((column, row))) for column in columns
+            _card(evaluation, column, row, flips.get((column, row)), faults.get(column))
+            for column in columns
         )
         with st.container(key=f"shot_{row}"):
             st.html(
@@ -137,7 +140,9 @@ def _thumbnail(sha256: str, _picture: Picture) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
-def _card(evaluation: Evaluation, column: str, row: int, flip: Flip | None) -> str:
+def _card(
+    evaluation: Evaluation, column: str, row: int, flip: Flip | None, fault: Fault | None
+) -> str:
     name = f"{marker_image(column)}<span>{html(column)}</span>"
     flag = '<span class="q-flag">flipped</span>' if flip else ""
     shares = evaluation.probabilities(column, row)
@@ -147,7 +152,9 @@ def _card(evaluation: Evaluation, column: str, row: int, flip: Flip | None) -> s
     else:
         best = np.argsort(-shares, kind="stable")[:5]
         answers = "".join(_answer(evaluation, column, int(k), float(shares[k])) for k in best)
-    kind = "q-card q-flip" if flag else "q-card"
+        if fault is not None:
+            answers = f'<div class="q-fault">{FAULT_WORDS[fault]}</div>{answers}'
+    kind = "q-card q-flip" if flag or fault is not None else "q-card"
     return f'<div class="{kind}"><div class="q-name">{name}{flag}</div>{answers}</div>'
 
 

@@ -13,7 +13,7 @@ from engine.glossary import meaning
 from engine.palette import marker_image
 from engine.runs import Run
 from engine.sentences import float_operators_note
-from engine.types import Artifact, TensorInfo
+from engine.types import FAULT_WORDS, Artifact, TensorInfo
 from pages.components.problems import cell, html, plain
 
 
@@ -23,6 +23,8 @@ def show_card(run: Run, artifact: Artifact) -> None:
     with st.container(border=True):
         st.html(f"<h2>{marker_image(artifact.variant, 18)} {html(artifact.variant)}</h2>")
         st.markdown(_what_it_is(run, artifact))
+        if artifact.fault is not None:
+            st.error(f"This file {FAULT_WORDS[artifact.fault]}.", icon=":material/error:")
         if (note := float_operators_note(artifact)) is not None:
             st.markdown(plain(note))
         one, two, three, four = st.columns(4)

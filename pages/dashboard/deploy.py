@@ -4,6 +4,7 @@ import streamlit as st
 
 from engine.deployment.description import model_file
 from engine.deployment.sentences import deploy_headline, kit_sentence
+from engine.types import FAULT_WORDS
 from pages.components import deployment
 from pages.components.evaluation import evaluation_or_wait, show_notes
 from pages.components.picture_source import choose_pictures_in_expander
@@ -22,12 +23,16 @@ shown = choose_pictures_in_expander(
     note="Up to five of them become the golden set; all give the figures of the model card."
 )
 comparison = evaluation_or_wait().comparison
-if any(found.variant == variant for found in comparison.variants):
+compared = {found.variant: found for found in comparison.variants}
+fault = compared[variant].fault if variant in compared else None
+if variant in compared:
     headline.markdown(kit_sentence(comparison, variant))
 with st.container(border=True):
     st.header("One zip for the app")
-    file = deployment.kit_or_button(run, variant, shown)
-    if file is None:
+    file = None if fault is not None else deployment.kit_or_button(run, variant, shown)
+    if fault is not None:
+        st.error(f"No kit is made of a variant that {FAULT_WORDS[fault]}.", icon=":material/error:")
+    elif file is None:
         deployment.show_promise()
     else:
         deployment.show_download(run, variant, file)

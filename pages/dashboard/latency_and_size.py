@@ -6,6 +6,7 @@ from engine import formats, plots, sentences
 from engine.overview_sentences import moments, rounds, timing_note
 from engine.timings import stored_latency, stored_timings
 from pages.components import jobs
+from pages.components.faults import show_faults
 from pages.components.figures import show_described_figure, show_figure
 from pages.components.measuring import measure_controls
 from pages.components.operator_times import show_operator_times
@@ -17,11 +18,14 @@ run = current_run()
 if run is None:
     no_run_yet()
 sizes = run.sizes
+useful = {name: size for name, size in sizes.items() if name not in run.faults} or sizes
 headline = st.container()
 threads = measure_controls(run)
 jobs.show("latency")
 timed = stored_latency(run, threads)
-headline.title(plain(sentences.latency_headline(timed, sizes, run.manifest.float32_bytes)))
+headline.title(plain(sentences.latency_headline(timed, useful, run.manifest.float32_bytes)))
+with headline:
+    show_faults(run)
 if timed is not None:
     headline.caption(
         f"{plain(timed.host)} · {timed.cores} cores · threads: {timed.threads} · "

@@ -5,7 +5,7 @@ import streamlit as st
 from engine import figures
 from engine import overview_sentences as said
 from pages.components import first_start, overview
-from pages.components.evaluation import evaluation_or_wait, show_notes
+from pages.components.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.components.figures import show_figure
 from pages.components.measuring import offer_measuring
 from pages.components.problems import plain
@@ -21,6 +21,7 @@ found, choice = overview.chosen(evaluation)
 about = choice.about
 st.title(plain(said.headline(comparison, choice)))
 st.markdown(plain(said.proof(choice)))
+show_faults(comparison)
 with st.container(horizontal=True, vertical_alignment="center"):
     st.caption(plain(said.measured(comparison, run.manifest.created_at)), width="stretch")
     overview.show_report_button(evaluation)
@@ -35,4 +36,4 @@ with right.container(border=True, height="stretch"):
 if any(variant.latency_ms is None for variant in found):
     offer_measuring(run)
 overview.show_figures(evaluation)
-show_notes(comparison)
+show_remarks(comparison)

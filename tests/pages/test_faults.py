@@ -1,0 +1,114 @@
+"""Variants that are missing or of no use, on the pages of a run made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine import service
+from engine.images import pictures_in
+from engine.manifest import FILE_NAME
+from engine.requests import ConvertRequest
+from engine.runs import REQUEST, Run
+from engine.store import SAMPLE_IMAGES
+from engine.types import Artifact, Fault
+from tests.comparison.test_faults import WITHOUT_INT8
+from tests.pages.app_test import ROOT
+from tests.pages.test_pages import opened
+from tests.tiny_run import tiny_run
+from tests.tiny_tflite import reshape_file
+
+FAULT = "int8 answers the same for every picture: do not use it."
+MISSING = "int16x8 is missing. Quantizing: got a refusal; expected a file."
+
+
+def page(name: str) -> Path:
+    return ROOT / "pages" / "dashboard" / f"{name}.py"
+
+
+@pytest.fixture
+def run(own_store: Path) -> Run:
+    """A run whose int8 rounds everything to 0, and whose int16x8 could not be made."""
+    made = tiny_run(own_store / "runs" / "tiny")
+    (exact, card) = made.artifacts
+    reshape_file(made.folder / card.file, card.inputs[0].shape, dtype="int8", scale=1000.0)
+    content = (made.folder / card.file).read_bytes()
+    fault: Fault = "same_answer"
+    coarse = replace(_card(made.folder, card), bytes=len(content), fault=fault)
+    missing = (replace(WITHOUT_INT8, variant="int16x8"),)
+    manifest = replace(made.manifest, artifacts=(exact, coarse), missing=missing)
+    (made.folder / FILE_NAME).write_bytes(manifest.to_json())
+    (made.folder / REQUEST).parent.mkdir()
+    request = ConvertRequest(variants=("float32", "int8", "int16x8"))
+    (made.folder / REQUEST).write_bytes(msgspec.json.encode(request))
+    faulty = Run.open(made.folder)
+    service.evaluate(faulty, pictures_in(SAMPLE_IMAGES), faulty.columns, service.Foreground())
+    return faulty
+
+
+def _card(folder: Path, card: Artifact) -> Artifact:
+    from engine.converters.artifact import artifact_of
+
+    return artifact_of(folder / card.file, variant=card.variant, layout=card.layout)
+
+
+def errors(test: AppTest) -> str:
+    assert not test.exception
+    return " ".join(error.value.replace("\\", "") for error in test.error)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "overview",
+        "convert",
+        "predictions",
+        "logit_differences",
+        "latency_and_size",
+        "run_details",
+        "deploy",
+    ],
+)
+def test_every_page_says_it_in_red(run: Run, name: str) -> None:
+    test = opened(page(name))
+    shown = errors(test)
+    assert FAULT in shown
+    assert MISSING in shown
+    badges = " ".join(element.value for element in test.sidebar.markdown)
+    assert "One variant missing" in badges
+    assert "One variant of no use" in badges
+
+
+def test_it_is_neither_recommended_nor_on_a_card(run: Run) -> None:
+    test = opened(page("overview"))
+    assert "int8" not in test.title[0].value
+    table = test.dataframe[0].value
+    assert list(table["variant"]) == ["float32", "int8 answers the same for every picture"]
+    assert "int8" not in opened(page("latency_and_size")).title[0].value
+
+
+def test_no_kit_is_offered(run: Run) -> None:
+    test = opened(page("deploy"))
+    assert [button.label for button in test.button if button.label == "Make the kit"]
+    test.query_params["variant"] = "int8"
+    test.run()
+    assert "No kit is made of a variant that answers the same" in errors(test)
+    assert not [button.label for button in test.button if button.label == "Make the kit"]
+
+
+def test_what_is_missing_is_tried_again_on_demand(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[ConvertRequest] = []
+    monkeypatch.setattr("pages.components.faults.start", asked.append)
+    test = opened(page("convert"))
+    retry = next(button for button in test.button if button.label == "Try what is missing again")
+    retry.click().run()
+    assert not test.exception
+    (request,) = asked
+    assert (request.variants, request.retry) == (("int16x8",), True)
+    assert request.out == str(run.folder)
