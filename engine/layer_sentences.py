@@ -28,10 +28,20 @@ def culprits(found: LayerErrors) -> tuple[LayerError, ...]:
     )
 
 
+def first_still(found: LayerErrors) -> tuple[LayerError, ...]:
+    """The operators from which on the answers are the same for every picture."""
+    return tuple(
+        layer for layer in found.layers if layer.cause and layer.cause.cause == "stands_still"
+    )
+
+
 def layers_headline(found: LayerErrors) -> str:
     """Which operators stand out, and what is left of the signal at the end."""
     if all(layer.accumulated.error_ratio in (0.0, None) for layer in found.layers):
         return f"No difference found: every operator of {found.variant} gives what float32 gives"
+    if still := first_still(found):
+        where = listed([layer.title for layer in still])
+        return f"{found.variant} answers the same for every picture from {where} on"
     end = found.layers[-1].accumulated.sqnr_db
     left = "" if end is None else f"the signal ends {formats.decibels(end)} above the error"
     total, named = len(found.layers), culprits(found)

@@ -10,6 +10,7 @@ import numpy as np
 from engine.errors import ConversionError, OptionError
 from engine.layer_errors.case import Case, NetworkInput
 from engine.layer_errors.causes import diagnosed
+from engine.layer_errors.collapse import still_operators
 from engine.layer_errors.graph import PASSING, Graph, Operator
 from engine.layer_errors.measuring import (
     PASS_BYTES,
@@ -125,14 +126,19 @@ def _diagnosed(
         tensor: operator for operator in sides.integer.operators for tensor in operator.outputs
     }
     done: dict[int, LayerError] = {}
+    movement = {found.pair.integer.index: found.movement.ratio for found in sums}
+    still = still_operators(maker, movement)
     for found in sums:
         layer = _layer(sides, found)
         operator = found.pair.integer
+        source = still.get(operator.index)
         case = Case(
             layer,
             _network_input(found),
             _sources(operator, maker, done),
             chosen_by(found.pair.exact.index),
+            first_still=source == operator.index,
+            still_source=None if source == operator.index else done.get(source),
         )
         done[operator.index] = diagnosed(case)
     return tuple(done.values())
@@ -200,6 +206,7 @@ def _layer(sides: Sides, sums: PairSums) -> LayerError:
         histogram=values.histogram(),
         below=values.below,
         above=values.above,
+        movement=sums.movement.ratio,
     )
 
 

@@ -35,12 +35,17 @@ class Case:
         sources: The operators whose outputs it reads, with their own findings.
         chosen_by: What chose a range that may leave values out; None for that of all values seen
             in calibration.
+        first_still: Whether the answers are the same for every picture from this operator on.
+        still_source: An operator whose output is the same for every picture, which makes this one's
+            so; None where there is none.
     """
 
     layer: LayerError
     network_input: NetworkInput | None = None
     sources: tuple[LayerError, ...] = ()
     chosen_by: str | None = None
+    first_still: bool = False
+    still_source: LayerError | None = None
 
 
 def above_covering(layer: LayerError) -> float:

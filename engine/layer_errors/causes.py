@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from engine.layer_errors.case import Case, real
+from engine.layer_errors.case import Case, real, share_of
 from engine.layer_errors.range_causes import (
     CLIPPED_ENERGY,
     calibration_does_not_cover,
@@ -30,8 +30,47 @@ KILLED_SHARE = 0.05
 WEIGHT_SPREAD = 100.0
 WEIGHT_SQNR_DB = 20.0
 INHERITED_DB = 3.0
+COLLAPSE_DB = 150.0
+"""What is lost where nothing is left of the signal: as much as float32 itself tells apart."""
 
 Rule = Callable[[Case], Finding | None]
+
+
+def stands_still(case: Case) -> Finding | None:
+    """The answers are the same for every picture from this operator on.
+
+    Sign: the outputs of the last operator, of this one and of all between move over the pictures by
+    at most a hundredth (`engine.layer_errors.collapse.STILL`) of what those of float32 do, and what
+    this one reads moves by more. The costliest of the other causes is said with it.
+    """
+    if not case.first_still:
+        return None
+    others = [found for rule in _OTHERS if (found := rule(case)) is not None]
+    cause = max(others, key=lambda finding: finding.severity_db, default=None)
+    moved = share_of(case.layer.movement or 0.0)
+    sentence = (
+        f"Its output stands still: over the pictures it moves by {moved} of what float32's does, "
+        "and from here on the answers are the same for every picture"
+    )
+    remedy = "Keep this layer in float32 or with 16-bit activations."
+    if cause is not None:
+        sentence, remedy = f"{sentence}. {cause.sentence}", cause.remedy
+    return Finding("stands_still", sentence, remedy, COLLAPSE_DB)
+
+
+def input_stands_still(case: Case) -> Finding | None:
+    """A victim: what it reads is the same for every picture.
+
+    Sign: an operator before it stands still.
+    """
+    if case.still_source is None:
+        return None
+    return Finding(
+        "input_stands_still",
+        f"What it reads stands still already, since {case.still_source.title}",
+        f"Mend {case.still_source.title}.",
+        0.0,
+    )
 
 
 def per_tensor_weights(case: Case) -> Finding | None:
@@ -136,6 +175,8 @@ def input_range(case: Case) -> Finding | None:
 
 
 RULES: Mapping[CauseName, Rule] = {
+    "stands_still": stands_still,
+    "input_stands_still": input_stands_still,
     "wrong_normalisation": wrong_normalisation,
     "saturated_range": saturated_range,
     "calibration_does_not_cover": calibration_does_not_cover,
@@ -150,6 +191,8 @@ RULES: Mapping[CauseName, Rule] = {
     "input_range": input_range,
 }
 """Every rule, by the name of its cause."""
+
+_OTHERS = tuple(rule for rule in RULES.values() if rule is not stands_still)
 
 _WITHIN: Mapping[CauseName, frozenset[CauseName]] = {
     "calibration_does_not_cover": frozenset({"saturated_range"}),
@@ -167,6 +210,9 @@ _OF_A_RANGE: frozenset[CauseName] = frozenset(
 
 def diagnosed(case: Case) -> LayerError:
     """An operator's figures with every finding, the one that costs most first."""
+    victim = input_stands_still(case)
+    if victim is not None:
+        return replace(case.layer, findings=(victim,))
     found = [finding for rule in RULES.values() if (finding := rule(case)) is not None]
     names = {finding.cause for finding in found}
     kept = [f for f in found if not names & _WITHIN.get(f.cause, frozenset())]

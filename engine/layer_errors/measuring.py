@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import chain
 from math import prod
 
 import numpy as np
@@ -19,7 +20,7 @@ from engine.errors import ConversionError
 from engine.layer_errors.graph import Graph
 from engine.layer_errors.own import Source, feedable, lone_floats, lone_integers
 from engine.layer_errors.pairing import Pair
-from engine.layer_errors.statistics import Errors, Values, on_grid
+from engine.layer_errors.statistics import Errors, Movement, Values, on_grid
 from engine.run.tflite_runner import quantized
 from engine.tflite_graph import expose, interpreter_of, packed, parsed, require_shape
 from engine.types import FloatArray
@@ -41,6 +42,7 @@ class PairSums:
         output: Which of their outputs.
         values: The float output on the integer output's grid.
         accumulated: Errors as the network runs.
+        movement: How far the outputs move from those of the first picture, as the network runs.
         own: Errors of the operator alone; None where it cannot be.
         inputs: The network's input on the grid that this operator reads it with; None for
             operators that do not read it.
@@ -51,6 +53,7 @@ class PairSums:
     output: int
     values: Values
     accumulated: Errors
+    movement: Movement
     own: Errors | None
     inputs: Values | None
     input_tensor: int
@@ -64,6 +67,7 @@ class PairSums:
         """Take in what another thread saw."""
         self.values.merge(other.values)
         self.accumulated.merge(other.accumulated)
+        self.movement.merge(other.movement)
         if self.own is not None and other.own is not None:
             self.own.merge(other.own)
         if self.inputs is not None and other.inputs is not None:
@@ -114,16 +118,18 @@ def measure(
     """
     found: list[PairSums] = []
     for pairs in _passes(sides, pass_bytes // threads):
-        source = _Shared(batches())
+        pictures = batches()
+        first = next(pictures)
+        source = _Shared(chain([first], pictures))
         benches = [_Bench(sides, pairs) for _ in range(threads)]
         with ThreadPoolExecutor(threads) as pool:
-            for done in [pool.submit(bench.take, source) for bench in benches]:
+            for done in [pool.submit(bench.take, source, first) for bench in benches]:
                 done.result()
-        first, *others = benches
+        whole, *others = benches
         for bench in others:
-            for sums, more in zip(first.sums, bench.sums, strict=True):
+            for sums, more in zip(whole.sums, bench.sums, strict=True):
                 sums.merge(more)
-        found += first.sums
+        found += whole.sums
     return found
 
 
@@ -138,13 +144,13 @@ def measurable(exact: Graph, integer: Graph, pair: Pair) -> bool:
 
 
 def _passes(sides: Sides, pass_bytes: int) -> list[tuple[Pair, ...]]:
-    """Pairs that are measured together: each file's outputs, whole and alone, and what is fed."""
+    """Pairs that are measured together: outputs, whole, before and alone, and what is fed."""
     passes: list[list[Pair]] = [[]]
     held = 0
     for pair in sides.pairs:
         values = sum(prod(shape) for shape in pair.exact.shapes)
         read = sum(prod(sides.exact.shape(tensor)) for tensor in pair.exact.inputs.values())
-        size = (4 + 2) * (2 * values + read)
+        size = (4 + 2) * (3 * values + read)
         if held + size > pass_bytes and passes[-1]:
             passes.append([])
             held = 0
@@ -296,20 +302,29 @@ class _Bench:
                 output=output,
                 values=Values(shape, grid),
                 accumulated=Errors(shape, grid),
+                movement=Movement(grid),
                 own=Errors(shape, grid) if alone else None,
                 inputs=Values(start, input_grid) if input_grid is not None else None,
                 input_tensor=read[0] if read else -1,
             )
 
-    def take(self, source: _Shared) -> None:
-        """Measure pictures until there are no more."""
+    def take(self, source: _Shared, first: FloatArray) -> None:
+        """Measure pictures until there are no more; movement is that from the first one."""
         try:
             # Values that are not finite end in an error when all pictures are seen.
             with np.errstate(invalid="ignore", over="ignore"):
+                self._begin(np.repeat(first, self._batch, axis=0))
                 for picture in source:
                     self._look_at(np.repeat(picture, self._batch, axis=0))
         finally:
             source.end()
+
+    def _begin(self, batch: FloatArray) -> None:
+        self._exact.run(batch)
+        self._whole.run(batch)
+        for sums in self.sums:
+            one, other = sums.tensors
+            sums.movement.begin(self._exact.values(one), self._whole.values(other))
 
     def _look_at(self, batch: FloatArray) -> None:
         self._exact.run(batch)
@@ -321,7 +336,9 @@ class _Bench:
             if sums.inputs is not None:
                 tensors = self._start, sums.input_tensor
                 sums.inputs.add(batch, self._laid(tensors, batch, laid))
-            sums.accumulated.add(values, self._whole.values(sums.tensors[1]), self._room)
+            whole = self._whole.values(sums.tensors[1])
+            sums.accumulated.add(values, whole, self._room)
+            sums.movement.add(values, whole, self._room)
         laid.clear()
         if self._alone is not None:
             self._alone.run()

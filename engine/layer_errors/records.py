@@ -37,6 +37,8 @@ def kind_of(op: str) -> str:
 
 
 CauseName = Literal[
+    "stands_still",
+    "input_stands_still",
     "wrong_normalisation",
     "saturated_range",
     "calibration_does_not_cover",
@@ -213,6 +215,9 @@ class LayerError:
         below: Float values below the grid.
         above: Float values above the grid.
         findings: Causes, the one that costs most first.
+        movement: How far the integer output moves over the pictures as the network runs (rms of the
+            distance from the first one), divided by the same of the float output; None where that
+            does not move.
     """
 
     index: int
@@ -238,6 +243,7 @@ class LayerError:
     below: int
     above: int
     findings: tuple[Finding, ...] = ()
+    movement: float | None = None
 
     @property
     def title(self) -> str:

@@ -3,7 +3,7 @@
 ``mean_shift`` and ``sqnr_db`` are those of the network as it runs, keys with ``own_`` those of the
 operator alone. Shifts, ``rms``, ends of ranges and ``scale`` are in real units; keys that end in
 ``_ratio`` are relative to the rms of the float output; ``saturation``, ``clipped``,
-``range_used`` and ``latency_share`` are shares of 0 to 1.
+``range_used`` and ``latency_share`` are shares of 0 to 1; ``movement`` is relative to float32's.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ COLUMNS = (
     "dead_channels",
     "killed_channels",
     "weight_worst_channel",
+    "movement",
     "latency_share",
     "matched",
     "side",
@@ -89,6 +90,7 @@ def row_of(layer: LayerError, latency_share: float | None = None) -> dict[str, A
         "clipped": layer.clipped,
         "dead_channels": layer.channels.dead,
         "killed_channels": layer.channels.killed,
+        "movement": layer.movement,
         "latency_share": latency_share,
         "matched": True,
     }

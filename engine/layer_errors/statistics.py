@@ -220,6 +220,50 @@ class Errors:
         )
 
 
+class Movement:
+    """How far real values of integers move from those of one picture, beside float values.
+
+    Args:
+        grid: The integer tensor's grid; None for float.
+    """
+
+    def __init__(self, grid: Grid | None) -> None:
+        self._step = 1.0 if grid is None else grid.scale
+        self._start: tuple[FloatArray, np.ndarray] | None = None
+        self.exact = 0.0
+        self.whole = 0.0
+
+    def begin(self, values: FloatArray, whole: np.ndarray) -> None:
+        """Take the values of the picture that the others are compared with; see `add`."""
+        self._start = values.copy(), whole.copy()
+
+    def add(self, values: FloatArray, whole: np.ndarray, room: FloatArray) -> None:
+        """Take one picture into account.
+
+        Args:
+            values: Float values.
+            whole: What stands for them, in the tensor's own type.
+            room: Space for as many float32 values.
+        """
+        assert self._start is not None, "begin comes first"
+        change = room[: values.size]
+        np.subtract(values.reshape(-1), self._start[0].reshape(-1), out=change)
+        self.exact += float(np.dot(change, change))
+        before = self._start[1].reshape(-1)
+        np.subtract(whole.reshape(-1), before, out=change, dtype=np.float32)
+        self.whole += float(np.dot(change, change)) * self._step**2
+
+    def merge(self, other: Movement) -> None:
+        """Take in what another saw of other pictures."""
+        self.exact += other.exact
+        self.whole += other.whole
+
+    @property
+    def ratio(self) -> float | None:
+        """Rms of the integers' movement divided by the float values'; None where these stand."""
+        return float(np.sqrt(self.whole / self.exact)) if self.exact else None
+
+
 def on_grid(values: FloatArray, grid: Grid, room: FloatArray, out: np.ndarray) -> None:
     """Bring real values onto a grid: round(value / scale) + zero point, within the type.
 

@@ -3,8 +3,10 @@
 import streamlit as st
 
 from engine import layer_sentences, plots
+from engine.comparison.faults import fault_sentences
 from engine.timings import latency_shares
 from pages.components import layers
+from pages.components.faults import show_red
 from pages.components.figures import show_described_figure
 from pages.components.improving import link_to_improve
 from pages.components.picture_source import choose_pictures_in_expander
@@ -23,6 +25,7 @@ with headline:
     found = layers.layers_or_wait(run, variant, shown)
     said = layer_sentences.layers_headline(found)
     st.title(plain(said))
+    show_red(fault_sentences({name: run.faults[name] for name in run.faults if name == variant}))
 count.caption(f"{found.pictures} pictures")
 named = layer_sentences.culprits(found)[:3]
 with st.container(border=True):

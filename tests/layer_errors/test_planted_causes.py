@@ -9,8 +9,11 @@ import pytest
 
 from engine.layer_errors.analysis import layer_errors
 from engine.layer_errors.case import Case
+from engine.layer_errors.collapse import still_operators
+from engine.layer_errors.graph import Operator
 from engine.layer_errors.range_causes import wrong_fixed_scale
 from engine.layer_errors.records import Grid, LayerErrors
+from engine.layer_sentences import layers_headline
 from tests.tiny_quantized import Tiny, healthy
 
 
@@ -174,3 +177,58 @@ def test_outputs_whose_scale_is_prescribed(op: str, dtype: type, scale: float, w
     layer = replace(healthy().errors().layers[0], op=op, grid=grid)
     finding = wrong_fixed_scale(Case(layer))
     assert (finding is not None) is wrong
+
+
+def test_where_the_answers_begin_to_stand_still_comes_first_with_its_cause() -> None:
+    found = replace(healthy(), ranges={2: (-4000.0, 4000.0)}).errors()
+    assert first(found) == ("t2", "stands_still")
+    sentence = next(found.rows())["cause"]
+    assert "it moves by 0 % of what float32's does" in sentence
+    assert "from here on the answers are the same for every picture" in sentence
+    assert "The range is far wider than the values" in sentence
+    movement = [layer.movement for layer in found.layers]
+    assert movement[0] == pytest.approx(1, abs=0.02)
+    assert movement[1:] == [0, 0, 0]
+    for layer in found.layers[2:]:
+        assert [finding.cause for finding in layer.findings] == ["input_stands_still"]
+        assert layer.findings[0].sentence.endswith("since convolution 1")
+    assert layers_headline(found) == (
+        "int8 answers the same for every picture from convolution 1 on"
+    )
+
+
+def test_weights_with_one_scale_that_make_the_answers_stand_still() -> None:
+    network = scaled_channel(healthy(), 2, 5, 1e5, True)
+    biases = [array.copy() for array in network.biases]
+    biases[1] = np.zeros_like(biases[1])
+    weights = [array.copy() for array in network.weights]
+    weights[2][:, 5] = 0.0
+    network = replace(
+        network,
+        weights=tuple(weights),
+        biases=tuple(biases),
+        per_tensor=frozenset({2}),
+        ranges={2: (-3.0, 3.0)},
+    )
+    found = network.errors()
+    assert first(found) == ("t2", "stands_still")
+    assert "per_tensor_weights" in {finding.cause for finding in found.layers[1].findings}
+
+
+def test_an_output_that_moves_is_no_collapse_whatever_stands_still_beside_it() -> None:
+    def operator(index: int, *inputs: int) -> Operator:
+        shape = ((1, 1, 1, 4),)
+        return Operator(index, "MUL", "", dict(enumerate(inputs)), (), {}, (10 + index,), shape)
+
+    gate, features, product, end = (
+        operator(0, 1),
+        operator(1, 2),
+        operator(2, 10, 11),
+        operator(3, 12),
+    )
+    maker = {op.outputs[0]: op for op in (gate, features, product, end)}
+    assert still_operators(maker, {0: 0.0, 1: 1.0, 2: 0.9, 3: 0.9}) == {}
+    assert still_operators(maker, {0: 0.0, 1: 1.0, 2: 0.9, 3: 0.0}) == {3: 3}
+    assert still_operators(maker, {0: 1.0, 1: 0.001, 2: 0.0, 3: 0.0}) == {1: 1, 2: 1, 3: 1}
+    assert still_operators(maker, {0: 1.0, 1: 0.001, 3: 0.0}) == {1: 1, 3: 1}, "past a gap"
+    assert still_operators(maker, {3: None}) == {}
