@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 
 from engine.calibrations import Calibration, Calibrations
+from engine.check_logits import CheckLogits
 from engine.comparison.faults import fault_of
 from engine.comparison.hops import (
     NUDGE,
@@ -33,11 +34,12 @@ from engine.finished_stages import (
     OriginalModel,
     finished_in,
     keep_finished,
+    with_failure,
     without_others,
 )
 from engine.images import pictures_in
 from engine.memory import let_go_of_memory
-from engine.missing_variants import engine_error, error_of, missing_variant
+from engine.missing_variants import engine_error, error_of
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
 from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertTask
@@ -56,7 +58,6 @@ from engine.types import (
     Fault,
     FloatArray,
     Layout,
-    MissingVariant,
     Progress,
     Stage,
 )
@@ -102,6 +103,7 @@ class Conversion:
         # At once, so that the end of this process before its first stage loses nothing.
         self._finished = keep_finished(self._side, without_others(self._side, found, names))
         (self._side / WORK).mkdir(exist_ok=True)
+        self._check_logits = CheckLogits(self._find)
 
     def run(self) -> bool:
         """Do every missing stage, then write the manifest.
@@ -226,11 +228,11 @@ class Conversion:
         for recipe in self._recipes:
             if recipe == FLOAT32:
                 self._make_variant(recipe, model)
-            elif self._failure(recipe) is None:
+            elif self._finished.failure(recipe) is None:
                 self._try_variant(recipe, model)
         if any(self._is_made(recipe) for recipe in self._recipes):
             return
-        failures = [record for record in map(self._failure, self._recipes) if record is not None]
+        failures = self._finished.failures_of(self._recipes)
         errors = [error_of(record) for record in failures]
         if errors and all(isinstance(error, UserMistake) for error in errors):
             raise errors[0]
@@ -253,9 +255,7 @@ class Conversion:
             traceback.print_exc()
             for name in (f"{recipe.name}.tflite", f"{WORK}/{recipe.name}.npy"):
                 (self._side / name).unlink(missing_ok=True)
-            name = self._finished.being_made or recipe.name
-            failures = {**self._finished.failures, name: missing_variant(name, failed)}
-            self._record(replace(self._finished, being_made=None, failures=failures))
+            self._record(with_failure(self._finished, recipe, failed))
 
     @contextmanager
     def _making(self, name: str) -> Iterator[None]:
@@ -267,13 +267,6 @@ class Conversion:
         self._record(replace(self._finished, being_made=name))
         yield
         self._record(replace(self._finished, being_made=before))
-
-    def _failure(self, recipe: Recipe) -> MissingVariant | None:
-        """Why a variant cannot be made, where it, or a file that it is made from, failed."""
-        for part in (recipe, *recipe.cores):
-            if (record := self._finished.failures.get(part.name)) is not None:
-                return replace(record, variant=recipe.name)
-        return None
 
     def _is_made(self, recipe: Recipe) -> bool:
         file = self._side / f"{recipe.name}.tflite"
@@ -334,7 +327,7 @@ class Conversion:
         """
         before = None
         if against is not None:
-            before = self._check_logits(against)
+            before = self._check_logits.of(against)
             assert before is not None, "every stage keeps its check logits"
         hop = stage if against is None else f"{against} to {stage}"
         pictures = self.check_inputs(model.preprocess)
@@ -398,7 +391,9 @@ class Conversion:
         stages = (*others, stage)
         finished = replace(self._finished, stages=stages, calibrations=calibrations)
         self._record(replace(finished, being_made=None))
-        if any(r.name not in self._finished.names for r in self._recipes if not self._failure(r)):
+        failures = self._finished.failures_of(self._recipes)
+        ended = self._finished.names | {record.variant for record in failures}
+        if not {recipe.name for recipe in self._recipes} <= ended:
             _hand_over_where_heavy()
 
     def _record(self, finished: FinishedStages) -> None:
@@ -415,29 +410,23 @@ class Conversion:
 
     def _write_manifest(self, model: OriginalModel) -> None:
         made = [recipe for recipe in self._recipes if self._is_made(recipe)]
-        failures = (self._failure(recipe) for recipe in self._recipes if recipe not in made)
+        artifacts = tuple(self._artifact(recipe) for recipe in made)
+        every = (*(self._base.manifest.artifacts if self._base else ()), *artifacts)
+        notes = (*model.notes, *self._check_logits.int16_notes(every))
         write_manifest(
             self._task,
             self._base,
             self._finished,
-            model,
-            tuple(self._artifact(recipe) for recipe in made),
-            tuple(record for record in failures if record is not None),
+            replace(model, notes=tuple(dict.fromkeys(notes))),
+            artifacts,
+            self._finished.failures_of(self._recipes),
             calibration=self._own_calibration(),
         )
 
     def _artifact(self, recipe: Recipe) -> Artifact:
         file = self._side / f"{recipe.name}.tflite"
         card = artifact_of(file, variant=recipe.name, layout=self._input_layout)
-        exact, own = (self._check_logits(name) for name in (FLOAT32.name, recipe.name))
-        if recipe == FLOAT32 or exact is None or own is None:
-            return card
-        return replace(card, fault=fault_of(exact, own))
-
-    def _check_logits(self, stage: str) -> FloatArray | None:
-        """A stage's logits on the check pictures; None where LiteRT does not run its file."""
-        file = self._find(f"{WORK}/{stage}.npy")
-        return None if file is None else np.load(file)
+        return replace(card, fault=self._check_logits.fault(recipe.name))
 
     def _own_calibration(self) -> CalibrationInfo | None:
         """The run's own; with what a stage that was finished earlier found about it."""

@@ -7,16 +7,16 @@ are not done again. The record is no part of the run.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
 
 from engine.checksums import FileRecord, intact, records_under
-from engine.converters.recipes import FLOAT32
+from engine.converters.recipes import FLOAT32, Recipe, recipe_named
 from engine.disk import write_whole
-from engine.errors import WorkerDied
+from engine.errors import EngineError, WorkerDied
 from engine.images import digest_of, pictures_in
 from engine.manifest import FILE_NAME
 from engine.missing_variants import missing_variant
@@ -77,6 +77,18 @@ class FinishedStages:
         """Names of the finished stages."""
         return frozenset(stage.name for stage in self.stages)
 
+    def failure(self, recipe: Recipe) -> MissingVariant | None:
+        """Why a variant cannot be made, where it, or a file that it is made from, failed."""
+        for part in (recipe, *recipe.cores):
+            if (record := self.failures.get(part.name)) is not None:
+                return replace(record, variant=recipe.name)
+        return None
+
+    def failures_of(self, recipes: Iterable[Recipe]) -> tuple[MissingVariant, ...]:
+        """Why recipes cannot be made, but for those made before that showed."""
+        unmade = (recipe for recipe in recipes if recipe.name not in self.names)
+        return tuple(record for record in map(self.failure, unmade) if record is not None)
+
 
 def wanted_digest(request: ConvertRequest, key: str, calibration: str, base: Path | None) -> str:
     """Digest of everything that the files of a conversion depend on, but its variants.
@@ -136,14 +148,25 @@ def charge_end_of_process(side: Path, error: WorkerDied) -> bool:
         Whether something was being made that others can do without.
     """
     finished = _recorded(side)
-    name = finished.being_made
-    if name is None:
+    if finished.being_made is None:
         return False
-    failures = {**finished.failures, name: missing_variant(name, error)}
-    # The files stay as they were recorded: others may be half written.
-    content = msgspec.json.encode(replace(finished, being_made=None, failures=failures))
-    write_whole(side / RECORD, content)
+    failed = with_failure(finished, recipe_named(finished.being_made), error)
+    # The files stay as they are recorded: what else is there may be half written.
+    write_whole(side / RECORD, msgspec.json.encode(failed))
     return True
+
+
+def with_failure(finished: FinishedStages, recipe: Recipe, error: EngineError) -> FinishedStages:
+    """Charge what is being made with a failure.
+
+    Args:
+        finished: The record.
+        recipe: Whose variant failed, where nothing is recorded as being made.
+        error: The failure.
+    """
+    name = finished.being_made or recipe.name
+    failures = {**finished.failures, name: missing_variant(name, error)}
+    return replace(finished, being_made=None, failures=failures)
 
 
 def without_others(side: Path, finished: FinishedStages, variants: Set[str]) -> FinishedStages:

@@ -311,3 +311,26 @@ def test_useless_answers_are_marked_and_wrong_ones_are_missing(
     assert stages["int8_float_io_optimized"].max_rel_error == pytest.approx(1)
     assert stages["int16x8"].max_rel_error is None
     assert stages["int16x8"].unchecked == "answers NaN or Inf"
+
+
+@pytest.mark.parametrize("added_later", [False, True])
+def test_int16_that_is_further_off_than_int8_is_noted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, added_later: bool
+) -> None:
+    answered = TfliteRunner.infer_impl
+    factors = {"int8_float_io": 1.1, "int16x8": 1.2, "int8_float_io_optimized": 1.0}
+
+    def infer(runner: TfliteRunner, batch: FloatArray) -> FloatArray:
+        return answered(runner, batch) * np.float32(factors.get(runner._file.stem, 1))
+
+    monkeypatch.setattr(TfliteRunner, "infer_impl", infer)
+    host = InProcess(fails(), monkeypatch)
+    request = request_for(tmp_path / "m.onnx", "float32", *FLOATS, out=tmp_path / "run")
+    if added_later:
+        convert_request(replace(request, variants=("float32", "int16x8")), host)
+        assert Run.open(tmp_path / "run").manifest.notes == ()
+    (note,) = convert_request(request, host).manifest.notes
+    assert note.startswith("int16x8 is further from float32 than int8_float_io on the check")
+    assert "int8_optimized" not in note
+    convert_request(replace(request, variants=("int16x8_optimized",)), host)
+    assert Run.open(tmp_path / "run").manifest.notes == (note,)

@@ -131,7 +131,7 @@ def _diagnosed(
     for found in sums:
         layer = _layer(sides, found)
         operator = found.pair.integer
-        source = still.get(operator.index)
+        source = still.get(operator.index, -1)
         case = Case(
             layer,
             _network_input(found),

@@ -14,7 +14,6 @@ from engine.plots import titles
 from engine.plots.frame import LINE, framed, noted, titled
 from engine.trade_offs import TradeOffPoint as TradeOffPoint
 from engine.trade_offs import front_of
-from engine.types import FAULT_WORDS
 
 _HEIGHT = 460
 _SAME_SPOT = 0.03
@@ -72,7 +71,7 @@ def _scatter(
 ) -> go.Figure:
     unusable = [p for p in points if p.fault is not None or not math.isfinite(p.difference)]
     for point in unusable:
-        words = "NaN or Inf" if point.fault is None else FAULT_WORDS[point.fault]
+        words = "same answer always" if point.fault == "same_answer" else "NaN or Inf"
         notes.append(f'<span style="color:{_RED}">{point.variant}: {words}</span>')
     drawn = [point for point in points if point not in unusable]
     figure = go.Figure()

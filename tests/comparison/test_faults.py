@@ -113,7 +113,7 @@ def test_it_is_left_out_of_every_choice_and_named_everywhere() -> None:
     assert found.faults == found.notes[:1]
     assert found.faults[0].startswith(words)
     plot = figures.trade_off(found)
-    assert "int8: answers the same" in " ".join(a.text for a in plot.layout.annotations)
+    assert "int8: same answer always" in " ".join(a.text for a in plot.layout.annotations)
     assert "int8" not in [trace.name for trace in plot.data]
     table = tables.comparison_table(found, tables.OVERVIEW)
     assert table.faults == {"int8": "answers the same for every picture"}
