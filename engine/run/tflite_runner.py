@@ -36,11 +36,16 @@ class TfliteRunner(Runner):
             self._interpreter = Interpreter(str(self._file), num_threads=self._threads)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            scales = (
+                "XNNPACK refuses scales that lie too far apart, as those of a range do that one "
+                "value blows up: calibrate with other pictures, or leave this variant out."
+            )
             raise ConversionError(
                 f"Loading {self._file.name}",
-                got=f"a refusal of the LiteRT interpreter ({str(error).splitlines()[0]})",
+                got=f"a refusal of the LiteRT interpreter ({reason})",
                 expected="a file that it runs",
-                todo="Leave this variant out.",
+                todo=scales if "create XNNPACK runtime" in reason else "Leave this variant out.",
             ) from error
         self._input = self._interpreter.get_input_details()[0]
         self._output = self._interpreter.get_output_details()[0]
