@@ -20,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,12 +34,13 @@ from benchmarks.tools import ROOT, add_content
 from engine import api
 from engine.comparison.hops import hop_errors
 from engine.comparison.metrics import sqnr_db
-from engine.errors import EngineError
+from engine.errors import EngineError, MissingVariantWarning
 from engine.manifest import versions
 from engine.networks.catalog import CatalogEntry
 from engine.pipeline import host_name
 from engine.requests import DEFAULT_MODEL
 from engine.runs import WORK, Run
+from engine.types import FAULT_WORDS
 
 PAGE = ROOT / "docs" / "coverage.md"
 RECORD = ROOT / "benchmarks" / "coverage.json"
@@ -63,7 +65,6 @@ CONVERTER = (
 )
 """What makes the files of a row and checks them."""
 CALIBRATION_COUNT = 4
-_INT8_STEPS = ("SavedModel to TFLite: int8", "Calibrating")
 _PACKAGES = ("torch", "torchvision", "onnx", "onnx-tf", "tensorflow", "ai-edge-litert")
 
 
@@ -208,33 +209,36 @@ def convert_one(name: str, folder: Path) -> Row:
     """
     entry = next(entry for entry in api.models() if entry.name == name)
     started = time.perf_counter()
-    run, reasons, steps = None, [], [""]
-    for variants in (["float32", "int8"], ["float32"]):
+    run, reason = None, None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", MissingVariantWarning)  # the row has the reason
         try:
             run = api.convert(
                 name,
                 random_weights=True,
-                variants=variants,
+                variants=["float32", "int8"],
                 calibration_count=CALIBRATION_COUNT,
                 out=folder / "run",
-                on_progress=lambda progress: steps.append(progress.stage),
             )
         except EngineError as error:
-            reasons.append(f"{error.stage}: {error.got}")
-            if not steps[-1].startswith(_INT8_STEPS):
-                break
-        else:
-            break
+            reason = f"{error.stage}: {error.got}"
     measured = Row(
         name=name,
         parameters=_parameters(entry),
         input_size=entry.input_size,
         seconds=time.perf_counter() - started,
         peak_bytes=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024,
-        float32_reason=reasons[-1] if run is None else None,
-        int8_reason=reasons[0] if reasons else None,
+        float32_reason=reason,
+        int8_reason=reason if run is None else _int8_reason(run),
     )
     return measured if run is None else _with_run(measured, run)
+
+
+def _int8_reason(run: Run) -> str | None:
+    fault = run.faults.get("int8")
+    if fault is not None:
+        return FAULT_WORDS[fault]
+    return next((f"{record.stage}: {record.got}" for record in run.missing), None)
 
 
 def _with_run(row: Row, run: Run) -> Row:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engine import formats
 from engine.layer_errors.records import kind_of
 from engine.overview import difference_of
-from engine.types import SAME, Flip, FloatLayer, OptimizedLayer, VariantComparison
+from engine.types import FAULT_WORDS, SAME, Flip, FloatLayer, OptimizedLayer, VariantComparison
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,8 @@ def improvement_headline(before: VariantComparison, after: VariantComparison) ->
     for side in (before, after):
         if side.non_finite:
             return f"{side.variant} gives answers that are not numbers: nothing can be compared"
+    if after.fault is not None:
+        return f"{after.variant} {FAULT_WORDS[after.fault]}: improving does not help here"
     first, second = difference_of(before), difference_of(after)
     if math.isnan(first):
         return "The reference gives answers that are not numbers: nothing can be compared"
