@@ -17,6 +17,7 @@
     │   └── HopError            a stage finished, but its model answers differently
     └── WorkerError             the worker process itself        exit code 3
         ├── WorkerDied
+        │   └── WorkerKilled    from outside: out of memory, or by somebody
         └── JobCancelled
 
 Errors of other libraries are mapped to these at the boundary, with ``raise ... from``.
@@ -129,6 +130,10 @@ class WorkerError(EngineError):
 
 class WorkerDied(WorkerError):
     """The worker process ended without an answer."""
+
+
+class WorkerKilled(WorkerDied):
+    """SIGKILL ended the worker process: the machine was out of memory, or somebody sent it."""
 
 
 class JobCancelled(WorkerError):

@@ -137,23 +137,23 @@ def _recorded(side: Path) -> FinishedStages:
         return FinishedStages(wanted="")
 
 
-def charge_end_of_process(side: Path, error: WorkerDied) -> bool:
-    """Note that what was being made when the process ended cannot be made.
+def being_made_in(side: Path) -> str | None:
+    """What was being made, that others can do without, when the process of a folder ended."""
+    return _recorded(side).being_made
+
+
+def charge_end_of_process(side: Path, error: WorkerDied) -> None:
+    """Record that what was being made when the process ended cannot be made.
 
     Args:
-        side: The side folder of the process.
+        side: The side folder of the process; see `being_made_in`.
         error: How it ended.
-
-    Returns:
-        Whether something was being made that others can do without.
     """
     finished = _recorded(side)
-    if finished.being_made is None:
-        return False
+    assert finished.being_made is not None
     failed = with_failure(finished, recipe_named(finished.being_made), error)
     # The files stay as they are recorded: what else is there may be half written.
     write_whole(side / RECORD, msgspec.json.encode(failed))
-    return True
 
 
 def with_failure(finished: FinishedStages, recipe: Recipe, error: EngineError) -> FinishedStages:

@@ -23,7 +23,7 @@ import msgspec
 
 from engine import sandbox
 from engine.disk import refusal, storage_error
-from engine.errors import EngineError, JobCancelled, WorkerDied, error_named
+from engine.errors import EngineError, JobCancelled, WorkerDied, WorkerKilled, error_named
 from engine.job_queue import JobQueue
 from engine.limits import LIMITS
 from engine.packages import demand_packages
@@ -197,8 +197,9 @@ class Worker:
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         tail = self.log()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip().splitlines()
         last = f"; its last words: {tail[-1][:_MOST_WORDS]}" if tail else ""
-        memory = " Out of memory is the usual cause of SIGKILL." if code == -signal.SIGKILL else ""
-        return WorkerDied(
+        killed = code == -signal.SIGKILL
+        memory = " Out of memory is the usual cause of SIGKILL." if killed else ""
+        return (WorkerKilled if killed else WorkerDied)(
             f"Working on {task}",
             got=f"the end of the worker process by {how}{last}",
             expected="an answer",

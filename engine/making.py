@@ -11,8 +11,8 @@ from engine.checksums import write_kept
 from engine.converters.recipes import recipes_named
 from engine.damage import DAMAGED, set_apart, set_run_apart
 from engine.disk import told_of_the_disk
-from engine.errors import RunError, WorkerDied
-from engine.finished_stages import charge_end_of_process, wanted_digest
+from engine.errors import RunError, WorkerDied, WorkerKilled
+from engine.finished_stages import being_made_in, charge_end_of_process, wanted_digest
 from engine.locks import in_use
 from engine.requests import ConvertRequest, ConvertTask
 from engine.run_folders import move_into_place, reserved
@@ -124,14 +124,19 @@ def _make(
         base=None if base is None else str(place),
         wanted=wanted,
     )
-    finished, log = False, b""
+    finished, log, killed = False, b"", set[str]()
     while not finished:
         with host.worker(request.lowering) as worker:
             try:
                 finished = worker.run("convert", task, bool, host.report)
             except WorkerDied as error:
-                if not charge_end_of_process(side, error):
+                name = being_made_in(side)
+                if name is None:
                     raise
+                if isinstance(error, WorkerKilled) and name not in killed:
+                    killed.add(name)  # perhaps by mistake, or for want of memory: once more
+                else:
+                    charge_end_of_process(side, error)
             finally:
                 log += worker.log()
     write_kept(side / LOGS / f"convert-{number}.log", log)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from engine import jobs
-from engine.errors import WorkerDied
+from engine.errors import WorkerKilled
 from engine.finished_stages import (
     RECORD,
     FinishedStages,
@@ -131,7 +131,7 @@ def test_a_worker_that_was_killed_leaves_nothing_and_a_server_what_is_finished(
     side = partial_folder(tmp_path / "run")
     # As a killed server would leave it: the folder stays.
     monkeypatch.setattr("engine.run_folders._remove_own", lambda side, lock: lock.release())
-    with pytest.raises(WorkerDied, match="SIGKILL"):
+    with pytest.raises(WorkerKilled, match="SIGKILL"):
         convert_request(request, Killing("SavedModel to TFLite: float32"))
     with pytest.raises(KeyboardInterrupt):
         convert_request(request, Killing("SavedModel to TFLite: int8", KeyboardInterrupt))

@@ -23,6 +23,7 @@ from engine.errors import (
     OptionError,
     StorageError,
     WorkerDied,
+    WorkerKilled,
 )
 from engine.finished_stages import FinishedStages, OriginalModel, keep_finished
 from engine.improvement import improve
@@ -42,6 +43,10 @@ FLOATS = ("float16", "dynamic_range", "int8_float_io", "int8_float_io_optimized"
 
 class _End(BaseException):
     """The process ends here, as in a library that calls ``abort``."""
+
+
+class _Kill(BaseException):
+    """Somebody kills the process here."""
 
 
 class InProcess(HandMadeHost):
@@ -85,6 +90,8 @@ class InProcess(HandMadeHost):
             return Conversion(task, report).run()
         except _End:
             raise WorkerDied("Working", got="the end by SIGABRT", expected="", todo="") from None
+        except _Kill:
+            raise WorkerKilled("Working", got="the end by SIGKILL", expected="", todo="") from None
 
 
 def _make_savedmodel(conversion: Conversion) -> OriginalModel:
@@ -164,6 +171,25 @@ def test_a_converter_that_ends_the_process_costs_what_it_was_making(
         "int8_float_io",
     ]
     assert run.damaged(again=True) == ()
+
+
+def test_a_worker_that_was_killed_from_outside_is_given_one_more_try(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deaths = ["float16", "int16x8", "int16x8"]
+
+    def making(recipe: Recipe) -> None:
+        if recipe.name in deaths:
+            deaths.remove(recipe.name)
+            raise _Kill
+
+    host = InProcess(making, monkeypatch)
+    request = request_for(tmp_path / "m.onnx", "float32", *FLOATS, out=tmp_path / "run")
+    run = convert_request(request, host)
+    assert reasons(run) == {"int16x8": "the converter ended the process: the end by SIGKILL"}
+    assert "float16" in run.variants
+    assert len(host.tasks) == 4
+    assert host.tried.count("dynamic_range") == 1
 
 
 def test_an_end_before_any_variant_is_the_end(

@@ -81,6 +81,8 @@ def show_optimizing(run: Run) -> None:
     first = started.first
     if first is None or first.result is None or first.result.folder != run.folder:
         return
+    if BASE not in run.variants:
+        return
     if improved_name(run, BASE) not in run.variants and started.optimized is None:
         title = f"Adding {improved_name(run, BASE)}: as small and quick, closer to the original"
         started.optimized = Job(title, lambda job: with_optimized(run, job)).start()
