@@ -4,7 +4,8 @@ The stock handler passes the padding value on as a tensor, even where it is the 
 becomes TFLite's PADV2, whose value keeps its float type when activations are quantized to int16,
 and the interpreter then refuses the file. Ours drops a constant 0, which becomes PAD, adds another
 constant to the zeros, and pads in the order that the tensor is kept in, where it can be fused into
-a convolution. It also knows the form of operator set 18, which names the axes.
+a convolution. Margins that repeat the tensor are picked from it. It also knows the form of operator
+set 18, which names the axes.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from engine.converters.lowering.layout import (
     view,
 )
 from engine.converters.lowering.node import Node
+from engine.converters.lowering.windows import picked
 
 LOSES = 1e30
 """A padding value so far below 0 is for a maximum, which hides it."""
-_MODES = {"constant": "CONSTANT", "reflect": "REFLECT", "edge": "SYMMETRIC"}
+_REPEATING = {"reflect", "edge", "wrap"}
 
 
 def pad(node: Node) -> list[Any] | None:
@@ -34,23 +36,29 @@ def pad(node: Node) -> list[Any] | None:
 
     x = node.inputs[0]
     value = _value(node)
-    mode = node.attributes.get("mode", "constant")
+    mode: Any = node.attributes.get("mode", "constant")
     pairs = _pairs(node)
-    if pairs is None or value is None or mode not in _MODES or x.shape.rank is None:
+    if pairs is None or value is None or x.shape.rank is None:
         return repaired_pad(node)
     source, order = view(x)
     there = [pairs[order.index(axis)] for axis in range(len(order))]
     if min(map(min, there)) < 0:
         source = source[tuple(slice(max(0, -b), -max(0, -e) or None) for b, e in there)]
         there = [[max(0, length) for length in pair] for pair in there]
-    if mode == "edge":
-        while any(map(any, there)):
-            step = [[min(1, length) for length in pair] for pair in there]
-            source = tf.pad(source, step, "SYMMETRIC")
-            there = [[length - min(1, length) for length in pair] for pair in there]
-    if any(map(any, there)):
-        if value == 0 or mode != "constant":
-            source = tf.pad(source, there, _MODES[mode])
+    if mode in _REPEATING:
+        margins = {axis: pair for axis, pair in enumerate(there) if any(pair)}
+        if None in [source.shape[axis] for axis in margins]:
+            return None
+        source = picked(
+            source,
+            {
+                axis: np.pad(np.arange(source.shape[axis]), pair, mode)
+                for axis, pair in margins.items()
+            },
+        )
+    elif any(map(any, there)):
+        if value == 0:
+            source = tf.pad(source, there)
         elif is_static(source) and abs(value) < LOSES:
             source = tf.pad(source, there) + _margin(source, there, value)
         else:

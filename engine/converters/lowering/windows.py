@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
+
+import numpy as np
 
 from engine.converters.lowering.layout import constant, reshaped
 from engine.converters.lowering.node import Lowering, Node
@@ -79,6 +81,19 @@ def padded(x: Any, pads: Pads) -> Any:
     return tf.pad(x, [[0, 0], *pads, [0, 0]]) if any(map(any, pads)) else x
 
 
+def picked(x: Any, places: Mapping[int, np.ndarray]) -> Any:
+    """Take some places along some axes of a tensor, in any order and as often as they are named.
+
+    TFLite's MIRROR_PAD, which can only repeat edges, takes forty times as long as its GATHER.
+    """
+    import tensorflow as tf
+
+    for axis, numbers in places.items():
+        if not np.array_equal(numbers, np.arange(x.shape[axis])):
+            x = tf.gather(x, numbers.astype(np.int32), axis=axis)
+    return x
+
+
 def over_one_dimension(node: Node, lower: Lowering) -> list[Any] | None:
     """Lower windows over one dimension as windows over pictures of a single row.
 
@@ -107,8 +122,7 @@ def over_one_dimension(node: Node, lower: Lowering) -> list[Any] | None:
     found = lower(replace(node, inputs=(row, *others), attributes=attributes))
     if found is None:
         return None
-    sizes = found[0].shape.as_list()
-    return [reshaped(found[0], [*sizes[:2], sizes[3]])]
+    return [reshaped(y, [*y.shape.as_list()[:2], y.shape[3]]) for y in found]
 
 
 def over_three_dimensions(node: Node, lower: Lowering) -> list[Any] | None:
