@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -70,12 +71,14 @@ COORDINATES = [
 FACTORS = [(1.5, 0.7), (0.125, 1.3), (1.7, 0.35)]
 
 
-def resizes(calls: list[str], constants: dict[str, np.ndarray], opset: int) -> onnx.ModelProto:
-    """Make a network of many resizes of the picture, whose results are joined."""
+def joined(
+    calls: list[str], constants: dict[str, np.ndarray] | None = None, opset: int = 13
+) -> onnx.ModelProto:
+    """Make a network of many operators on the picture, whose results are joined."""
     lines = [
         line
         for place, call in enumerate(calls)
-        for line in (f"large{place} = {call}", f"flat{place} = Flatten(large{place})")
+        for line in (f"result{place} = {call}", f"flat{place} = Flatten(result{place})")
     ]
     flat = ", ".join(f"flat{place}" for place in range(len(calls)))
     return parse_network(
@@ -93,7 +96,7 @@ def test_resizes_by_fractions(tmp_path: Path) -> None:
     scales = {
         f"scales{n}": np.array([1, 1, *factors], np.float32) for n, factors in enumerate(FACTORS)
     }
-    check(resizes(calls, scales, opset=13), tmp_path)
+    check(joined(calls, scales, opset=13), tmp_path)
 
 
 def test_resizes_of_operator_set_18(tmp_path: Path) -> None:
@@ -132,12 +135,101 @@ def test_resizes_of_operator_set_18(tmp_path: Path) -> None:
         "barely": np.array([1, 1, 1.05, 2], np.float32),
         "all_axes": np.array([1, 3, 2, 1], np.float32),
     }
-    check(resizes(calls, constants, opset=19), tmp_path)
+    check(joined(calls, constants, opset=19), tmp_path)
+
+
+SPATIAL = {3: [18, 8], 4: [3, 8, 6], 5: [4, 3, 4, 3]}
+"""Sizes of the picture's numbers as channels and one to three dimensions."""
+
+
+def windows_of(rank: int) -> list[str]:
+    """Attributes of windows over some dimensions, in all that pools may ask for."""
+    one, two, three = ([number] * (rank - 2) for number in (1, 2, 3))
+    return [
+        f"kernel_shape = {three}, pads = {two * 2}, dilations = {two}",
+        f"kernel_shape = {three}, pads = {one * 2}, dilations = {two}, strides = {two}",
+        f"kernel_shape = {two}, pads = {one * 2}, strides = {three}",
+        f"kernel_shape = {three}, pads = {one * 2}, strides = {two}, ceil_mode = 1",
+        f"kernel_shape = {two}, dilations = {two}, strides = {two}, ceil_mode = 1",
+        f'kernel_shape = {two}, strides = {two}, auto_pad = "SAME_UPPER"',
+        f'kernel_shape = {two}, strides = {one}, auto_pad = "SAME_LOWER"',
+        f'kernel_shape = {three}, strides = {two}, auto_pad = "VALID"',
+    ]
+
+
+@pytest.mark.parametrize("rank", [3, 4, 5])
+def test_pools_of_every_window(rank: int, tmp_path: Path) -> None:
+    calls = [
+        f"{operator}, {windows}>(tensor)"
+        for windows in windows_of(rank)
+        for operator in (
+            "MaxPool<storage_order = 0",
+            "AveragePool<count_include_pad = 0",
+            "AveragePool<count_include_pad = 1",
+            "LpPool<p = 1",
+            "LpPool<p = 2",
+            "LpPool<p = 3",
+        )
+    ]
+    model = joined(
+        [*calls, "GlobalLpPool<p = 3>(tensor)"], {"sizes": np.array([1, *SPATIAL[rank]])}, 19
+    )
+    # Below 0 everywhere, where zeros in the padding would win.
+    for line in ("large = Abs(picture)", "below = Neg(large)", "tensor = Reshape(below, sizes)")[
+        ::-1
+    ]:
+        model.graph.node.insert(0, onnx.parser.parse_node(line))
+    check(model, tmp_path)
+
+
+@pytest.mark.parametrize("rank", [3, 4, 5])
+def test_places_of_maxima(rank: int, tmp_path: Path) -> None:
+    lines, names = ["tensor = Reshape(rounded, sizes)"], []
+    for place, (windows, order) in enumerate(itertools.product(windows_of(rank), (0, 1))):
+        lines += [
+            f"m{place}, i{place} = MaxPool<{windows}, storage_order = {order}>(tensor)",
+            f"n{place} = Cast<to = 1>(i{place})",
+            f"f{place} = Flatten(n{place})",
+        ]
+        names.append(f"f{place}")
+    # Rounded, so that some windows have several maxima.
+    body = ["rounded = Floor(picture)", *lines, f"logits = Concat<axis = 1>({', '.join(names)})"]
+    check(parse_network("\n".join(body), {"sizes": np.array([1, *SPATIAL[rank]])}), tmp_path)
+
+
+@pytest.mark.parametrize("kernel", [2, 3])
+@pytest.mark.parametrize("rank", [3, 4, 5])
+def test_maxima_put_back(rank: int, kernel: int, tmp_path: Path) -> None:
+    windows = f"kernel_shape = {[kernel] * (rank - 2)}, strides = {[2] * (rank - 2)}"
+    sizes = np.array([1, *SPATIAL[rank]])
+    model = parse_network(
+        "tensor = Reshape(picture, sizes)\n"
+        f"maxima, places = MaxPool<{windows}>(tensor)\n"
+        f"logits = MaxUnpool<{windows}>(maxima, places, sizes)",
+        {"sizes": sizes},
+    )
+    check(model, tmp_path)
+
+
+def test_paddings_of_every_mode(tmp_path: Path) -> None:
+    calls = [
+        f'Pad<mode = "{mode}">(picture, {arguments})'
+        for mode in ("constant", "reflect", "edge", "wrap")
+        for arguments in ("pads", "cutting", "two, , axes")
+    ]
+    constants = {
+        "pads": np.array([0, 0, 2, 3, 0, 0, 1, 2]),
+        "cutting": np.array([0, 0, -2, 3, 0, 0, 1, -2]),
+        "two": np.array([3, 2, 1, 2]),
+        "axes": np.array([-1, 2]),
+        "far": np.array([0, 0, 19, 3, 0, 0, 1, 13]),
+    }
+    check(joined([*calls, 'Pad<mode = "wrap">(picture, far)'], constants, 19), tmp_path)
 
 
 @pytest.mark.parametrize("rank", [3, 5])
 def test_resizes_of_other_ranks(rank: int, tmp_path: Path) -> None:
-    sizes = {3: [1, 8, 18], 5: [1, 3, 2, 4, 6]}[rank]
+    sizes = [1, *SPATIAL[rank]]
     body = 'tensor = Reshape(picture, sizes)\nlogits = Resize<mode = "linear">(tensor, , scales)'
     scales = np.array([1, 1, 1.7, 2, 0.5][:rank], np.float32)
     check(parse_network(body, {"sizes": np.array(sizes), "scales": scales}, 18), tmp_path)

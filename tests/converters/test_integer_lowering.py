@@ -83,6 +83,49 @@ def test_a_constant_that_no_integer_holds_is_refused(
         answers_of(model, variant, tmp_path)
 
 
+LOWEST = {"pads": np.array([0, 0, 1, 1, 0, 0, 2, 1]), "lowest": np.float32(-np.inf)}
+LOWEST_IN_ROWS = {"row": np.array([1, 3, 48]), "pads": np.array([0, 0, 1, 0, 0, 1])}
+
+
+@pytest.mark.parametrize(
+    ("body", "constants"),
+    [
+        pytest.param(
+            "below = Neg(picture)\nlogits = MaxPool<kernel_shape = [3, 3], dilations = [2, 2], "
+            "pads = [2, 2, 2, 2]>(below)",
+            {},
+            id="a dilated maximum",
+        ),
+        pytest.param(
+            "wide = Pad(picture, pads, lowest)\n"
+            "logits = MaxPool<kernel_shape = [3, 3], dilations = [2, 2]>(wide)",
+            LOWEST,
+            id="a dilated maximum over the lowest",
+        ),
+        pytest.param(
+            "line = Reshape(picture, row)\nwide = Pad(line, pads, lowest)\n"
+            "logits = MaxPool<kernel_shape = [3], strides = [2]>(wide)",
+            LOWEST | LOWEST_IN_ROWS,
+            id="a maximum of one dimension over the lowest",
+        ),
+        pytest.param(
+            "maxima, places = MaxPool<kernel_shape = [3, 3], strides = [2, 2]>(picture)\n"
+            "large = MaxUnpool<kernel_shape = [3, 3], strides = [2, 2]>(maxima, places, sizes)\n"
+            "logits = AveragePool<kernel_shape = [3, 3]>(large)",
+            {"sizes": np.array([1, 3, 8, 6])},
+            id="maxima put back",
+        ),
+    ],
+)
+def test_windows_keep_the_range(
+    body: str, constants: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    model = parse_network(body, constants)
+    expected = expected_answers(model)
+    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 30
+    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 70
+
+
 def test_bounds_that_bind_nothing_stay_out_of_the_file(tmp_path: Path) -> None:
     model = parse_network(
         "logits = Clip(picture, least, most)",

@@ -1,30 +1,39 @@
-"""MaxPool and AveragePool, over one to three dimensions.
+"""MaxPool, MaxUnpool, AveragePool and LpPool, over one to three dimensions.
 
 The stock MaxPool pads with the lowest float. Calibration then sees that as the range of the tensor,
 its scale becomes infinite, and the interpreter refuses every integer variant of, say, ResNet-18.
-Ours pads with values that cannot win: 0 behind a ReLU, else the picture's own edge, repeated. The
-stock average pools compute in NCHW, which keeps turns from cancelling; ours work in NHWC. A dilated
-maximum is one of strided slices.
+Ours pads with values that cannot win: 0 behind a ReLU, else elements that the same windows cover.
+The stock average pools compute in NCHW, which keeps turns from cancelling; ours work in NHWC. A
+dilated maximum is one of strided slices, and so are the places of maxima, which TFLite has no
+kernel for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import functools
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from engine.converters.lowering.layout import (
     constant,
+    integers,
+    inverse,
     is_picture,
     is_static,
     operation,
     to_nchw,
     to_nhwc,
+    transposed,
+    unknown,
+    view,
 )
 from engine.converters.lowering.node import Lowering, Node
 from engine.converters.lowering.padding import LOSES
+from engine.converters.lowering.reduction import power, root
 from engine.converters.lowering.windows import (
     Pads,
     is_same,
@@ -32,6 +41,7 @@ from engine.converters.lowering.windows import (
     over_three_dimensions,
     padded,
     pads_of,
+    picked,
     reach,
 )
 
@@ -56,6 +66,13 @@ class _Windows:
     def dilated(self) -> bool:
         return any(dilation != 1 for dilation in self.dilations)
 
+    def fit(self, sizes: Sequence[int]) -> bool:
+        """Whether no padding cuts, and each window has an element for each tap in the padding."""
+        return min(map(min, self.pads)) >= 0 and all(
+            dilation <= size or not any(pair)
+            for dilation, size, pair in zip(self.dilations, sizes, self.pads, strict=True)
+        )
+
 
 def _windows(node: Node, sizes: list[int]) -> _Windows:
     kernel = list(node.attributes["kernel_shape"])
@@ -74,79 +91,118 @@ def _windows(node: Node, sizes: list[int]) -> _Windows:
 
 
 def max_pool(node: Node) -> list[Any] | None:
-    """Lower a maximum over one to three dimensions, without indices."""
+    """Lower a maximum over one to three dimensions, and where it was."""
     import tensorflow as tf
 
-    x = node.inputs[0]
-    if node.read > 1 or not is_static(x):
+    if not is_static(node.inputs[0]):
         return None
+    if node.read > 1:
+        return _max_pool_with_places(node)
+    node = _without_lowest_padding(node)
+    x = node.inputs[0]
     if x.shape.rank == 3:
         return over_one_dimension(node, max_pool)
     if x.shape.rank == 5:
         return over_three_dimensions(node, max_pool)
     if not is_picture(x):
         return None
-    y, margins = _without_lowest_padding(to_nhwc(x))
+    y = to_nhwc(x)
     sizes = y.shape.as_list()[1:3]
-    windows = _windows(node, x.shape.as_list()[2:])
-    pads, mode = (
-        [np.add(*pairs).tolist() for pairs in zip(windows.pads, margins, strict=True)],
-        "VALID",
-    )
-    if min(map(min, pads)) < 0:
+    windows, mode = _windows(node, sizes), "VALID"
+    if not windows.fit(sizes):
         return None
-    if is_same(pads, sizes, windows.kernel, windows.strides) and not windows.dilated:
+    if is_same(windows.pads, sizes, windows.kernel, windows.strides) and not windows.dilated:
         mode = "SAME"  # TensorFlow leaves the padding out of the maximum
-    elif any(map(any, pads)):
-        if _never_negative(y):
-            y = padded(y, pads)
-        elif windows.dilated:
-            return None
-        else:
-            y = _extended(y, pads)
+    elif _never_negative(y):
+        y = padded(y, windows.pads)
+    else:
+        y = picked(y, _extension(sizes, windows))
     if windows.dilated:
-        return [to_nchw(_over_taps(y, windows, tf.maximum))]
+        return [to_nchw(functools.reduce(tf.maximum, _taps(y, windows)))]
     return [to_nchw(tf.nn.max_pool2d(y, windows.kernel, windows.strides, mode))]
 
 
-def _without_lowest_padding(y: Any) -> tuple[Any, Pads]:
-    """Take off a padding that no maximum shows, as timm writes TensorFlow's SAME before a pool."""
-    made_by = operation(y)
-    if made_by is not None and made_by.type == "PadV2":
-        pads, value = constant(made_by.inputs[1]), constant(made_by.inputs[2])
-        if pads is not None and value is not None and value <= -LOSES and not pads[[0, 3]].any():
-            return made_by.inputs[0], pads[1:3].tolist()
-    return y, [[0, 0], [0, 0]]
-
-
-def _extended(y: Any, pads: Pads) -> Any:
-    """Repeat the edges: a window that reaches over an edge also covers the pixel at it."""
+def _max_pool_with_places(node: Node) -> list[Any] | None:
+    """Lower a maximum and its place in the whole tensor, the first of equals as ONNX Runtime."""
     import tensorflow as tf
 
-    left = [list(pair) for pair in pads]
-    while any(map(any, left)):
-        step = [[min(1, length) for length in pair] for pair in left]
-        y = tf.pad(y, [[0, 0], *step, [0, 0]], "SYMMETRIC")
-        left = [[length - min(1, length) for length in pair] for pair in left]
-    return y
+    x = node.inputs[0]
+    batch, channels, *sizes = x.shape.as_list()
+    windows = _windows(node, sizes)
+    if not windows.fit(sizes):
+        return None
+    columns_first = bool(node.attributes.get("storage_order", 0))
+    numbers = np.arange(math.prod(sizes), dtype=np.int32)
+    numbers = numbers.reshape(sizes, order="F" if columns_first else "C")[None, ..., None]
+    extension = _extension(sizes, windows)
+    for axis, places in extension.items():
+        numbers = numbers.take(places, axis)
+    order = (0, *range(2, x.shape.rank), 1)
+    elements = picked(transposed(x, order), extension)
+    (most, place), *others = zip(_taps(elements, windows), _taps(numbers, windows), strict=True)
+    for tap, number in others:
+        place, most = tf.where(tap > most, number, place), tf.maximum(tap, most)
+    start = np.arange(batch * channels, dtype=np.int32) * math.prod(sizes)
+    place = place + start.reshape(batch, *[1] * len(sizes), channels)
+    back = inverse(order)
+    return [transposed(most, back), transposed(tf.cast(place, tf.int64), back)]
 
 
-def _over_taps(y: Any, windows: _Windows, combine: Callable[[Any, Any], Any]) -> Any:
-    """Combine the taps of dilated windows, each a strided slice."""
+def _without_lowest_padding(node: Node) -> Node:
+    """Take into the windows a padding that no maximum shows, as timm writes TensorFlow's SAME."""
+    x = node.inputs[0]
+    source, order = view(x)
+    made_by = operation(source)
+    if made_by is None or made_by.type != "PadV2":
+        return node
+    margins, value = constant(made_by.inputs[1]), constant(made_by.inputs[2])
+    if margins is None or value is None or value > -LOSES or margins[list(order[:2])].any():
+        return node
+    windows = _windows(node, x.shape.as_list()[2:])
+    pads = windows.pads + margins[list(order[2:])]
+    if (pads.max(1) >= windows.spans).any():
+        return node  # Some window is nothing but padding.
+    attributes = node.attributes | {
+        "pads": pads.T.reshape(-1).tolist(),
+        "auto_pad": "NOTSET",
+        "ceil_mode": 0,
+    }
+    whole = transposed(made_by.inputs[0], order)
+    return replace(node, inputs=(whole,), attributes=attributes)
+
+
+def _extension(sizes: list[int], windows: _Windows) -> dict[int, np.ndarray]:
+    """Elements to stand in the padding: any that the windows which reach there cover anyway.
+
+    Returns:
+        For each axis of a tensor with channels last, the places to pick.
+    """
+    return {
+        axis: np.concatenate(
+            [np.arange(-before, 0) % d, np.arange(size), size - d + np.arange(after) % d]
+        )
+        for axis, (size, (before, after), d) in enumerate(
+            zip(sizes, windows.pads, windows.dilations, strict=True), 1
+        )
+    }
+
+
+def _taps(y: Any, windows: _Windows) -> Iterator[Any]:
+    """The elements of windows, tap by tap as strided slices of a tensor with channels last."""
     counts = [
         (size - span) // stride + 1
-        for size, span, stride in zip(y.shape[1:3], windows.spans, windows.strides, strict=True)
+        for size, span, stride in zip(y.shape[1:-1], windows.spans, windows.strides, strict=True)
     ]
-    found = None
-    for row, column in np.ndindex(*windows.kernel):
-        starts = (row * windows.dilations[0], column * windows.dilations[1])
-        rows, columns = (
-            slice(start, start + (count - 1) * stride + 1, stride)
-            for start, count, stride in zip(starts, counts, windows.strides, strict=True)
-        )
-        tap = y[:, rows, columns, :]
-        found = tap if found is None else combine(found, tap)
-    return found
+    for tap in np.ndindex(*windows.kernel):
+        starts = np.multiply(tap, windows.dilations).tolist()
+        yield y[
+            :,
+            *(
+                slice(start, start + (count - 1) * stride + 1, stride)
+                for start, count, stride in zip(starts, counts, windows.strides, strict=True)
+            ),
+            :,
+        ]
 
 
 def _never_negative(x: Any) -> bool:
@@ -176,10 +232,7 @@ def average_pool(node: Node) -> list[Any] | None:
     counted = bool(node.attributes.get("count_include_pad", 0))
     if not counted and not windows.dilated and is_same(pads, sizes, kernel, strides):
         return [to_nchw(tf.nn.avg_pool2d(y, kernel, strides, "SAME"))]
-    if windows.dilated:
-        y = _over_taps(padded(y, pads), windows, tf.add) * np.float32(1 / np.prod(kernel))
-    else:
-        y = tf.nn.avg_pool2d(padded(y, pads), kernel, strides, "VALID")
+    y = _averaged(y, windows)
     declared = pads_of(node.attributes, sizes, kernel)
     rows, columns = (
         _counts(
@@ -193,6 +246,61 @@ def average_pool(node: Node) -> list[Any] | None:
     return [to_nchw(y)]
 
 
+def _averaged(y: Any, windows: _Windows) -> Any:
+    """Average over rows and columns, zeros in the padding counted."""
+    import tensorflow as tf
+
+    y = padded(y, windows.pads)
+    if windows.dilated:
+        return functools.reduce(tf.add, _taps(y, windows)) * np.float32(1 / np.prod(windows.kernel))
+    return tf.nn.avg_pool2d(y, windows.kernel, windows.strides, "VALID")
+
+
+def lp_pool(node: Node) -> list[Any] | None:
+    """Lower a norm of the elements of windows over one to three dimensions."""
+    x = node.inputs[0]
+    if is_static(x) and x.shape.rank == 3:
+        return over_one_dimension(node, lp_pool)
+    if is_static(x) and x.shape.rank == 5:
+        return over_three_dimensions(node, lp_pool)
+    if not is_picture(x):
+        return None
+    y, degree = to_nhwc(x), node.attributes.get("p", 2)
+    windows = _windows(node, y.shape.as_list()[1:3])
+    total = _averaged(power(y, degree), windows) * np.float32(np.prod(windows.kernel))
+    return [to_nchw(root(total, degree))]
+
+
+def max_unpool(node: Node) -> list[Any] | None:
+    """Lower maxima put back to where they were, among zeros."""
+    import tensorflow as tf
+
+    x, places = node.inputs[:2]
+    if not is_static(x) or unknown(node, 2):
+        return None
+    kernel = list(node.attributes["kernel_shape"])
+    strides = node.attributes.get("strides", [1] * len(kernel))
+    pads = pads_of(node.attributes, x.shape[2:], kernel)
+    # Places count in the shape that is asked for, as in PyTorch and ONNX Runtime; in ONNX's own
+    # node case they count in the one that follows from the windows.
+    sizes = integers(node.input(2)) or x.shape.as_list()[:2] + [
+        (size - 1) * stride + k - sum(pair)
+        for size, stride, k, pair in zip(x.shape[2:], strides, kernel, pads, strict=True)
+    ]
+    # Quantized, SCATTER_ND has no zero of its own, so numbers of elements are put, not elements.
+    # It adds: windows that overlap may name a place more than once, and are put one by one.
+    count = math.prod(x.shape)
+    numbers = np.arange(1, count + 1, dtype=np.int32).reshape(x.shape)
+    steps, source = [-(-k // s) for k, s in zip(kernel, strides, strict=True)], None
+    for first in np.ndindex(*steps):
+        part: Any = (..., *(slice(f, None, step) for f, step in zip(first, steps, strict=True)))
+        index = tf.cast(tf.reshape(places[part], [-1, 1]), tf.int32)
+        put = tf.scatter_nd(index, numbers[part].reshape(-1), [math.prod(sizes)])
+        source = put if source is None else tf.maximum(source, put)
+    elements = tf.concat([tf.zeros([1]), tf.reshape(x, [-1])], 0)
+    return [tf.reshape(tf.gather(elements, source), sizes)]
+
+
 def _counts(
     size: int, windows: _Windows, axis: int, counted: list[int], outputs: int
 ) -> np.ndarray:
@@ -203,4 +311,9 @@ def _counts(
     return np.asarray(inside.sum(1))
 
 
-LOWERINGS: dict[str, Lowering] = {"MaxPool": max_pool, "AveragePool": average_pool}
+LOWERINGS: dict[str, Lowering] = {
+    "MaxPool": max_pool,
+    "MaxUnpool": max_unpool,
+    "AveragePool": average_pool,
+    "LpPool": lp_pool,
+}

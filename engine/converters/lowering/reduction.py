@@ -116,9 +116,33 @@ def _global(name: str) -> Lowering:
 
 
 def global_lp_pool(node: Node) -> list[Any] | None:
-    """Lower a norm of degree 1 or 2 over rows and columns."""
-    degree = node.attributes.get("p", 2)
-    return _global(f"ReduceL{degree}")(node) if degree in {1, 2} else None
+    """Lower a norm of any degree over all that lies behind the channels."""
+    x, degree = node.inputs[0], node.attributes.get("p", 2)
+    if not is_static(x):
+        return None
+
+    def norm(y: Any, axes: list[int], keep: bool) -> Any:
+        return root(_sum(power(y, degree), axes, keep), degree)
+
+    return [_over(norm, x, list(range(2, x.shape.rank)), True)]
+
+
+def power(x: Any, degree: int) -> Any:
+    """Raise absolute values to a power, by operators with integer kernels where there are any."""
+    import tensorflow as tf
+
+    if degree == 2:
+        return x * x
+    return tf.abs(x) if degree == 1 else tf.pow(tf.abs(x), float(degree))
+
+
+def root(x: Any, degree: int) -> Any:
+    """Take the root that undoes `power`."""
+    import tensorflow as tf
+
+    if degree == 2:
+        return tf.sqrt(x)
+    return x if degree == 1 else tf.pow(x, 1 / degree)
 
 
 def lp_normalization(node: Node) -> list[Any] | None:
