@@ -211,6 +211,83 @@ def test_maxima_put_back(rank: int, kernel: int, tmp_path: Path) -> None:
     check(model, tmp_path)
 
 
+def test_transposed_convolutions_of_every_shape(tmp_path: Path) -> None:
+    shapes = [
+        "output_shape = [17, 13]",
+        "output_shape = [16, 11]",
+        'output_shape = [15, 12], auto_pad = "SAME_UPPER"',
+        'output_shape = [15, 12], auto_pad = "SAME_LOWER"',
+        "output_padding = [1, 1], pads = [1, 0, 1, 2]",
+        'auto_pad = "SAME_LOWER"',
+        'auto_pad = "VALID", dilations = [2, 1]',
+    ]
+    calls = [
+        f"ConvTranspose<strides = [2, 2], group = {group}, {shape}>(picture, kernel{group})"
+        for group in (1, 3)
+        for shape in shapes
+    ]
+    numbers = np.random.default_rng(2).normal(size=(3, 4, 3, 3)).astype(np.float32)
+    check(joined(calls, {"kernel1": numbers, "kernel3": numbers[:, :2]}), tmp_path)
+
+
+COMPUTED = """
+  mean = GlobalAveragePool(picture)
+  routes = Reshape(mean, flat)
+  kernels = MatMul(routes, bank)
+  kernel = Reshape(kernels, sizes)
+"""
+
+
+@pytest.mark.parametrize(
+    ("sizes", "attributes"),
+    [
+        ([4, 3, 3, 3], "pads = [1, 1, 0, 2], strides = [2, 1]"),
+        ([6, 1, 3, 3], "group = 3, dilations = [2, 1], pads = [1, 1, 1, 1]"),
+        ([5, 3, 1, 1], "strides = [1, 1]"),
+        ([4, 3, 2, 3], 'auto_pad = "SAME_LOWER"'),
+    ],
+)
+def test_a_kernel_that_the_network_computes(
+    sizes: list[int], attributes: str, tmp_path: Path
+) -> None:
+    bank = np.random.default_rng(1).normal(size=(3, np.prod(sizes))).astype(np.float32)
+    model = parse_network(
+        f"{COMPUTED}  logits = Conv<{attributes}>(picture, kernel, bias)",
+        {
+            "flat": np.array([1, 3]),
+            "bank": bank,
+            "sizes": np.array(sizes),
+            "bias": np.linspace(-1, 1, sizes[0], dtype=np.float32),
+        },
+    )
+    expected = expected_answers(model)
+    check(model, tmp_path)
+    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 28
+    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 40
+
+
+def test_blocks_added_to_pictures(tmp_path: Path) -> None:
+    blocks = {"size": np.array([5, 6]), "block": np.array([2, 2])}
+    # Of 144 numbers: as many blocks as each kind cuts out of its picture.
+    calls = [
+        "Col2Im<strides = [1, 1]>(columns20, size, block)",
+        "Col2Im<strides = [1, 2], pads = [1, 0, 0, 2], dilations = [2, 1]>(columns16, size, block)",
+        "Col2Im<strides = [2, 2], pads = [0, 0, 1, 0]>(columns9, size, block)",
+    ]
+    counts = (20, 16, 9)
+    body = [f"columns{count} = Slice(columns, zero, count{count}, two)" for count in counts]
+    model = joined(
+        calls,
+        blocks
+        | {f"count{count}": np.array([count]) for count in counts}
+        | {"zero": np.array([0]), "two": np.array([2]), "shape": np.array([1, 4, 36])},
+        18,
+    )
+    for line in ["columns = Reshape(picture, shape)", *body][::-1]:
+        model.graph.node.insert(0, onnx.parser.parse_node(line))
+    check(model, tmp_path)
+
+
 def test_paddings_of_every_mode(tmp_path: Path) -> None:
     calls = [
         f'Pad<mode = "{mode}">(picture, {arguments})'

@@ -1,14 +1,16 @@
-"""Conv and ConvTranspose.
+"""Conv, ConvTranspose and Col2Im.
 
 The stock handlers turn to NHWC and back around every convolution as ours do, but split a grouped
 convolution into one a group, pad in NCHW (which keeps the turns from cancelling), and compute the
 weights' turn in the graph. Ours pad in NHWC, use TensorFlow's SAME only where it is the same
 arithmetic, make one operator of every convolution, and store turned weights. A convolution over one
-dimension becomes one over pictures of a single row.
+dimension becomes one over pictures of a single row. Where a network computes the weights, patches
+and weights are matrices. Col2Im, which onnx-tf lacks, is a matrix an axis.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,23 +23,65 @@ from engine.converters.lowering.channels import (
 )
 from engine.converters.lowering.layout import (
     constant,
+    integers,
     is_static,
+    reshaped,
     to_nchw,
     to_nhwc,
+    transposed,
 )
-from engine.converters.lowering.node import Node
+from engine.converters.lowering.node import Lowering, Node
 from engine.converters.lowering.weights import stored
-from engine.converters.lowering.windows import is_same, over_one_dimension, padded, pads_of, reach
+from engine.converters.lowering.windows import (
+    along,
+    is_same,
+    over_one_dimension,
+    padded,
+    pads_of,
+    reach,
+    taps,
+)
 
 
 def conv(node: Node) -> list[Any] | None:
-    """Lower a convolution over one or two dimensions with constant weights."""
-    x, kernel = node.inputs[0], constant(node.inputs[1])
-    if kernel is None or x.shape.rank != kernel.ndim or not is_static(x):
+    """Lower a convolution over one or two dimensions."""
+    x, kernel = node.inputs[:2]
+    if not is_static(x) or not is_static(kernel):
         return None
-    if kernel.ndim == 3:
+    if x.shape.rank == 3:
         return over_one_dimension(node, conv)
-    return [to_nchw(_convolved(node, to_nhwc(x), kernel))] if kernel.ndim == 4 else None
+    if x.shape.rank != 4:
+        return None
+    y, weights = to_nhwc(x), constant(kernel)
+    if weights is None:
+        return [to_nchw(_multiplied(node, y, kernel))]
+    return [to_nchw(_convolved(node, y, weights))]
+
+
+def _multiplied(node: Node, y: Any, kernel: Any) -> Any:
+    """Convolve with weights that the network computes, as CondConv does.
+
+    TFLite's convolutions take no integer weights with a zero point, which computed ones have; its
+    products of matrices do.
+    """
+    import tensorflow as tf
+
+    groups = int(node.attributes.get("group", 1))
+    outputs, group_channels, *window = kernel.shape.as_list()
+    strides, dilations = (node.attributes.get(name, [1, 1]) for name in ("strides", "dilations"))
+    y = padded(y, pads_of(node.attributes, y.shape.as_list()[1:3], window))
+    patches = tf.stack(list(taps(y, window, strides, dilations)), 3)
+    batch, *sizes = patches.shape.as_list()[:3]
+    count = math.prod(window)
+    # Pixels and weights of each group as a matrix.
+    pixels = transposed(reshaped(patches, [-1, count, groups, group_channels]), (2, 0, 1, 3))
+    weights = reshaped(kernel, [groups, outputs // groups, group_channels, count])
+    z = tf.matmul(
+        reshaped(pixels, [groups, -1, count * group_channels]),
+        reshaped(transposed(weights, (0, 3, 2, 1)), [groups, -1, outputs // groups]),
+    )
+    z = reshaped(transposed(z, (1, 0, 2)), [batch, *sizes, outputs])
+    return z if node.input(2) is None else tf.nn.bias_add(z, node.input(2))
 
 
 def _convolved(node: Node, y: Any, kernel: np.ndarray) -> Any:
@@ -164,4 +208,33 @@ def _dilated(kernel: np.ndarray, dilations: list[int]) -> np.ndarray:
     return wide
 
 
-LOWERINGS = {"Conv": conv, "ConvTranspose": conv_transpose}
+def col2im(node: Node) -> list[Any] | None:
+    """Lower blocks of pixels that are added up to pictures, one axis after the other."""
+    x, (sizes, block) = node.inputs[0], map(integers, node.inputs[1:3])
+    if not is_static(x) or sizes is None or block is None:
+        return None
+    axes = range(len(sizes))
+    strides, dilations = (
+        node.attributes.get(name, [1 for _ in axes]) for name in ("strides", "dilations")
+    )
+    matrices = []
+    for axis, (before, after) in enumerate(pads_of(node.attributes, sizes, block)):
+        span = reach(block[axis], dilations[axis])
+        starts = np.arange(0, sizes[axis] + before + after - span + 1, strides[axis]) - before
+        # For each tap of each block, the pixel that it lies on.
+        pixels = np.arange(block[axis])[:, None] * dilations[axis] + starts
+        matrices.append(np.arange(sizes[axis])[:, None] == pixels.reshape(-1))
+    windows = [matrix.shape[1] // k for matrix, k in zip(matrices, block, strict=True)]
+    y = reshaped(x, [x.shape[0], -1, *block, *windows])
+    y = transposed(y, (0, *(2 + axis + part for axis in axes for part in (0, len(axes))), 1))
+    y = reshaped(y, [x.shape[0], *(matrix.shape[1] for matrix in matrices), y.shape[-1]])
+    for axis, matrix in enumerate(matrices, 1):
+        y = along(y, matrix.astype(np.float32), axis)
+    return [transposed(y, (0, len(axes) + 1, *range(1, len(axes) + 1)))]
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "Conv": conv,
+    "ConvTranspose": conv_transpose,
+    "Col2Im": col2im,
+}

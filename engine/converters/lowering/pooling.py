@@ -43,6 +43,7 @@ from engine.converters.lowering.windows import (
     pads_of,
     picked,
     reach,
+    taps,
 )
 
 _NEVER_NEGATIVE = {"Relu", "Relu6", "Sigmoid", "Softmax"}
@@ -65,6 +66,10 @@ class _Windows:
     @property
     def dilated(self) -> bool:
         return any(dilation != 1 for dilation in self.dilations)
+
+    def taps(self, y: Any) -> Iterator[Any]:
+        """The elements of the windows of a tensor, tap by tap."""
+        return taps(y, self.kernel, self.strides, self.dilations)
 
     def fit(self, sizes: Sequence[int]) -> bool:
         """Whether no padding cuts, and each window has an element for each tap in the padding."""
@@ -118,7 +123,7 @@ def max_pool(node: Node) -> list[Any] | None:
     else:
         y = picked(y, _extension(sizes, windows))
     if windows.dilated:
-        return [to_nchw(functools.reduce(tf.maximum, _taps(y, windows)))]
+        return [to_nchw(functools.reduce(tf.maximum, windows.taps(y)))]
     return [to_nchw(tf.nn.max_pool2d(y, windows.kernel, windows.strides, mode))]
 
 
@@ -139,7 +144,7 @@ def _max_pool_with_places(node: Node) -> list[Any] | None:
         numbers = numbers.take(places, axis)
     order = (0, *range(2, x.shape.rank), 1)
     elements = picked(transposed(x, order), extension)
-    (most, place), *others = zip(_taps(elements, windows), _taps(numbers, windows), strict=True)
+    (most, place), *others = zip(windows.taps(elements), windows.taps(numbers), strict=True)
     for tap, number in others:
         place, most = tf.where(tap > most, number, place), tf.maximum(tap, most)
     start = np.arange(batch * channels, dtype=np.int32) * math.prod(sizes)
@@ -185,24 +190,6 @@ def _extension(sizes: list[int], windows: _Windows) -> dict[int, np.ndarray]:
             zip(sizes, windows.pads, windows.dilations, strict=True), 1
         )
     }
-
-
-def _taps(y: Any, windows: _Windows) -> Iterator[Any]:
-    """The elements of windows, tap by tap as strided slices of a tensor with channels last."""
-    counts = [
-        (size - span) // stride + 1
-        for size, span, stride in zip(y.shape[1:-1], windows.spans, windows.strides, strict=True)
-    ]
-    for tap in np.ndindex(*windows.kernel):
-        starts = np.multiply(tap, windows.dilations).tolist()
-        yield y[
-            :,
-            *(
-                slice(start, start + (count - 1) * stride + 1, stride)
-                for start, count, stride in zip(starts, counts, windows.strides, strict=True)
-            ),
-            :,
-        ]
 
 
 def _never_negative(x: Any) -> bool:
@@ -252,7 +239,7 @@ def _averaged(y: Any, windows: _Windows) -> Any:
 
     y = padded(y, windows.pads)
     if windows.dilated:
-        return functools.reduce(tf.add, _taps(y, windows)) * np.float32(1 / np.prod(windows.kernel))
+        return functools.reduce(tf.add, windows.taps(y)) * np.float32(1 / np.prod(windows.kernel))
     return tf.nn.avg_pool2d(y, windows.kernel, windows.strides, "VALID")
 
 

@@ -25,6 +25,7 @@ from engine.converters.lowering.layout import (
     view,
 )
 from engine.converters.lowering.node import Lowering, Node
+from engine.converters.lowering.windows import along
 
 _KINDS = {"nearest": "nearest", "linear": "bilinear"}
 _OPERATORS = {"nearest": "NearestNeighbor", "bilinear": "Bilinear"}
@@ -197,7 +198,7 @@ def _resized(x: Any, matrices: dict[int, np.ndarray], kind: str | None) -> Any:
                 half_pixel_centers=corners_half[1],
             )
         else:
-            y = _along(_along(reshaped(x, pictures), rows, 1), columns, 2)
+            y = along(along(reshaped(x, pictures), rows, 1), columns, 2)
         x = reshaped(y, [*before, *new[: 1 + pair], *behind])
     return x
 
@@ -222,19 +223,6 @@ def _of_tensorflow(matrix: np.ndarray, kind: str, corners: bool, half: bool) -> 
             images=picture, size=[new, 1], align_corners=corners, half_pixel_centers=half
         )
     return bool(np.allclose(np.asarray(found)[0, :, 0, :], matrix, atol=1e-6))
-
-
-def _along(y: Any, matrix: np.ndarray, axis: int) -> Any:
-    """Multiply an axis of a tensor of four by a matrix."""
-    import tensorflow as tf
-
-    picked = matrix.argmax(1)
-    if (matrix == np.eye(matrix.shape[1])[picked]).all():
-        unmoved = np.array_equal(picked, np.arange(matrix.shape[1]))
-        return y if unmoved else tf.gather(y, picked, axis=axis)
-    sizes = y.shape.as_list()
-    flat = reshaped(y, [math.prod(sizes[:axis]), sizes[axis], math.prod(sizes[axis + 1 :])])
-    return reshaped(tf.matmul(matrix, flat), [*sizes[:axis], len(matrix), *sizes[axis + 1 :]])
 
 
 def _margin(y: Any, outside: dict[int, np.ndarray], value: float) -> np.ndarray:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from engine.converters.lowering.layout import constant, reshaped
+from engine.converters.lowering.layout import reshaped
 from engine.converters.lowering.node import Lowering, Node
 
 Pads = list[list[int]]
@@ -81,6 +82,34 @@ def padded(x: Any, pads: Pads) -> Any:
     return tf.pad(x, [[0, 0], *pads, [0, 0]]) if any(map(any, pads)) else x
 
 
+def taps(
+    y: Any, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
+) -> Iterator[Any]:
+    """Cut windows out of a tensor, tap by tap as strided slices.
+
+    Args:
+        y: Shape (N, *sizes, C), static, padded already.
+        kernel: Length of the kernel along each of the sizes.
+        strides: Stride along each.
+        dilations: Dilation along each.
+
+    Yields:
+        For each tap of the kernel, the last axis first, its elements in all windows, shape
+        (N, *windows, C).
+    """
+    counts = [
+        (size - reach(k, d)) // stride + 1
+        for size, k, stride, d in zip(y.shape[1:-1], kernel, strides, dilations, strict=True)
+    ]
+    for tap in np.ndindex(*kernel):
+        starts = np.multiply(tap, dilations).tolist()
+        slices = (
+            slice(start, start + (count - 1) * stride + 1, stride)
+            for start, count, stride in zip(starts, counts, strides, strict=True)
+        )
+        yield y[:, *slices, :]
+
+
 def picked(x: Any, places: Mapping[int, np.ndarray]) -> Any:
     """Take some places along some axes of a tensor, in any order and as often as they are named.
 
@@ -94,24 +123,33 @@ def picked(x: Any, places: Mapping[int, np.ndarray]) -> Any:
     return x
 
 
+def along(x: Any, matrix: np.ndarray, axis: int) -> Any:
+    """Multiply an axis of a static tensor by a matrix, or pick from it where that is the same."""
+    import tensorflow as tf
+
+    places = matrix.argmax(1)
+    if (matrix == np.eye(matrix.shape[1])[places]).all():
+        return picked(x, {axis: places})
+    sizes = x.shape.as_list()
+    flat = reshaped(x, [math.prod(sizes[:axis]), sizes[axis], math.prod(sizes[axis + 1 :])])
+    return reshaped(tf.matmul(matrix, flat), [*sizes[:axis], len(matrix), *sizes[axis + 1 :]])
+
+
 def over_one_dimension(node: Node, lower: Lowering) -> list[Any] | None:
     """Lower windows over one dimension as windows over pictures of a single row.
 
     Args:
-        node: Its first input is of three static dimensions; its second, if any, is the constant
-            kernel.
+        node: Its first input is of three static dimensions; its second, if any, is the kernel.
         lower: Lowers the same operator over two dimensions.
 
     Returns:
         What ``lower`` gives, without the row.
     """
-    import tensorflow as tf
-
     x, *others = node.inputs
     batch, channels, length = x.shape.as_list()
-    kernel = constant(node.input(1))
-    if kernel is not None:
-        others[0] = tf.constant(kernel[:, :, None, :])
+    if others:
+        *outer, reached = others[0].shape.as_list()
+        others[0] = reshaped(others[0], [*outer, 1, reached])
     attributes = dict(node.attributes)
     for name in _NEUTRAL.keys() & attributes.keys():
         attributes[name] = [_NEUTRAL[name], *attributes[name][-1:]]
