@@ -139,12 +139,14 @@ def test_bounds_that_bind_nothing_stay_out_of_the_file(tmp_path: Path) -> None:
     [
         "wide = Pad(picture, pads, one)\nlogits = Relu(wide)",
         "flat = Flatten(picture)\nproduct = MatMul(flat, weights)\nlogits = Add(product, row)",
+        "flat = Flatten(picture)\nproduct = MatMul(flat, weights)\nsum = Add(product, row)\n"
+        "logits = Mul(sum, one)",
         "flat = Flatten(picture)\nproduct = MatMul(flat, weights)\n"
         "normed = BatchNormalization(product, vector, vector, vector, vector)\n"
         "norm = ReduceL2<axes = [1]>(normed)\nunit = Div(normed, norm)\n"
         "logits = MatMul(unit, head)",
     ],
-    ids=["padding value", "row added", "normalised embedding"],
+    ids=["padding value", "row added", "sum multiplied", "normalised embedding"],
 )
 def test_int16_kernels_take_the_file(body: str, tmp_path: Path) -> None:
     generator = np.random.default_rng(1)
@@ -152,7 +154,7 @@ def test_int16_kernels_take_the_file(body: str, tmp_path: Path) -> None:
         body,
         {
             "pads": np.array([0, 1, 2, 0, 0, 0, 1, 3]),
-            "one": np.float32(1),
+            "one": np.float32(1.5),
             "weights": generator.normal(0, 0.1, (144, 5)).astype(np.float32),
             "row": generator.normal(size=(1, 5)).astype(np.float32),
             "vector": generator.uniform(0.5, 2, 5).astype(np.float32),

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.converters.lowering import (
     activation,
+    choosing,
     convolution,
     elementwise,
     indexing,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 LOWERINGS: dict[str, Lowering] = (
     elementwise.LOWERINGS
     | activation.LOWERINGS
+    | choosing.LOWERINGS
     | convolution.LOWERINGS
     | indexing.LOWERINGS
     | linear.LOWERINGS

@@ -177,7 +177,7 @@ def together(node: Node) -> list[Any] | None:
     if found is None or (node.since < BROADCAST_SINCE and node.attributes.get("broadcast")):
         return None
     kept, order = found
-    if node.kind in {"Add", "Sub"}:
+    if node.kind in {"Add", "Sub", "Mul"}:
         kept = [_without_leading_ones(x) for x in kept]
     return [transposed(y, order) for y in node.stock(kept)]
 

@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 
 from engine.converters.lowering.elementwise import aligned
-from engine.converters.lowering.layout import constant, is_static, reshaped, transposed
+from engine.converters.lowering.layout import constant, is_static, operation, reshaped, transposed
 from engine.converters.lowering.node import Lowering, Node
 from engine.converters.lowering.shape import concatenated, taken
 
 Combine = Callable[[Any, Any], Any]
+_MOVES = {"Cast", "Reshape", "Transpose", "ExpandDims", "BroadcastTo", "StridedSlice"}
+_LARGEST_SELECTION = 2**20
 
 
 def scatter_nd(node: Node) -> list[Any] | None:
@@ -77,15 +79,25 @@ def gather_elements(node: Node) -> list[Any] | None:
     return [tf.gather(reshaped(x, [-1]), places)]
 
 
-def _from_start(indices: Any, size: Any) -> Any:
+def from_start(indices: Any, size: Any) -> Any:
     """Count negative indices from the start; an array where they are known, else a tensor."""
     import tensorflow as tf
 
     value = constant(indices)
     if value is not None:
         return np.where(value < 0, value + size, value).astype(np.int32)
+    below_zero = may_be_negative(indices)
     indices = tf.cast(indices, tf.int32)
-    return tf.where(indices < 0, indices + size, indices)
+    # No comparison: TensorFlow's int16 quantizer asks for ranges of the integers in one.
+    return tf.math.floormod(indices, size) if below_zero else indices
+
+
+def may_be_negative(indices: Any) -> bool:
+    """Whether indices are computed by others than the operators that only count from the start."""
+    made_by = operation(indices)
+    while made_by is not None and made_by.type in _MOVES:
+        made_by = operation(made_by.inputs[0])
+    return made_by is None or made_by.type not in {"ArgMax", "ArgMin", "TopKV2"}
 
 
 def _flat_places(indices: Any, sizes: Sequence[int]) -> Any:
@@ -98,7 +110,7 @@ def _flat_places(indices: Any, sizes: Sequence[int]) -> Any:
     Returns:
         Shape (...); an array where the indices are known, else a tensor.
     """
-    indices = _from_start(indices, np.array(sizes, np.int32))
+    indices = from_start(indices, np.array(sizes, np.int32))
     strides = [math.prod(sizes[axis + 1 :]) for axis in range(len(sizes))]
     return sum(indices[..., axis] * stride for axis, stride in enumerate(strides))
 
@@ -119,7 +131,7 @@ def _element_places(indices: Any, sizes: Sequence[int], axis: int) -> Any:
     grid = np.ogrid[tuple(slice(size) for size in indices.shape.as_list())]
     strides = [math.prod(sizes[place + 1 :]) for place in range(rank)]
     rest = sum(grid[place] * strides[place] for place in range(rank) if place != axis)
-    return _from_start(indices, sizes[axis]) * strides[axis] + np.asarray(rest, np.int32)
+    return from_start(indices, sizes[axis]) * strides[axis] + np.asarray(rest, np.int32)
 
 
 def _scattered(x: Any, depth: int, places: Any, updates: Any, reduction: str) -> Any:
@@ -252,21 +264,46 @@ def _scattered_anywhere(rows: Any, places: Any, updates: Any, reduction: str) ->
     """
     import tensorflow as tf
 
-    indices, ones = tf.reshape(places, [-1, 1]), [1] * (rows.shape.rank - 1)
-    combine = _combine(reduction)
+    places, count = tf.reshape(places, [-1]), rows.shape[0]
+    ones, combine = [1] * (rows.shape.rank - 1), _combine(reduction)
     if combine is None or reduction == "add":
-        # The only scatter among TFLite's operators: into zeros, adding what meets.
-        spread = tf.scatter_nd(indices, updates, rows.shape)
+        spread = _spread(places, updates, rows.shape)
         if combine is not None:
             return combine(rows, spread)
-        hit = tf.scatter_nd(indices, tf.ones(indices.shape[:1], tf.int32), rows.shape[:1]) > 0
-        return tf.where(tf.reshape(hit, [-1, *ones]), spread, rows)
+        old = constant(rows)
+        if old is not None and not old.any():
+            return spread
+        hit = tf.scatter_nd(places[:, None], tf.ones_like(places), [count])
+        return tf.where(tf.reshape(tf.cast(hit, tf.bool), [-1, *ones]), spread, rows)
     # For each update the rows that it names, and rows that change nothing for the others.
-    here = tf.reshape(indices == tf.range(rows.shape[0]), [-1, rows.shape[0], *ones])
+    here = tf.reshape(hits(places, count, 1), [-1, count, *ones])
     neutral = tf.ones_like(rows) if reduction == "mul" else rows
     apart = tf.where(here, updates[:, None], neutral)
     reduced = {"mul": tf.reduce_prod, "max": tf.reduce_max, "min": tf.reduce_min}[reduction]
     return combine(rows, reduced(apart, 0))
+
+
+def _spread(places: Any, updates: Any, shape: Any) -> Any:
+    """Add the updates to zeros at their places."""
+    import tensorflow as tf
+
+    count = shape[0]
+    if not updates.dtype.is_floating or places.shape[0] * count > _LARGEST_SELECTION:
+        return tf.scatter_nd(places[:, None], updates, shape)
+    # SCATTER_ND has no int16 kernel; a product with ones and zeros has.
+    selection = tf.where(hits(places, count, 0), tf.ones([], updates.dtype), 0)
+    return tf.reshape(tf.matmul(selection, reshaped(updates, [places.shape[0], -1])), shape)
+
+
+def hits(places: Any, depth: int, axis: int) -> Any:
+    """A new axis that is true at the places alone, for a choice between two numbers.
+
+    Quantized to int8, ONE_HOT gives other zeros than its own output's; the converter makes one of a
+    cast, too.
+    """
+    import tensorflow as tf
+
+    return tf.one_hot(places, depth, True, False, axis=axis, dtype=tf.bool)
 
 
 LOWERINGS: dict[str, Lowering] = {

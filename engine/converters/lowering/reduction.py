@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from engine.converters.lowering.indexing import hits
 from engine.converters.lowering.layout import (
     inverse,
     is_static,
@@ -159,7 +160,7 @@ def lp_normalization(node: Node) -> list[Any] | None:
 
 
 def softmax(node: Node) -> list[Any] | None:
-    """Lower a softmax, or its logarithm, over one axis."""
+    """Lower a softmax, its logarithm, or the first maximum as 1 among zeros, over one axis."""
     import tensorflow as tf
 
     x = node.inputs[0]
@@ -167,7 +168,11 @@ def softmax(node: Node) -> list[Any] | None:
     if x.shape.rank is None:
         return None
     axis %= x.shape.rank
-    compute = tf.nn.softmax if node.kind == "Softmax" else tf.nn.log_softmax
+    compute = {
+        "Softmax": tf.nn.softmax,
+        "LogSoftmax": tf.nn.log_softmax,
+        "Hardmax": _hardmax,
+    }[node.kind]
     if node.since < _AXIS_SINCE and axis != x.shape.rank - 1:
         # It used to be over all axes from this one on.
         if not is_static(x):
@@ -178,9 +183,16 @@ def softmax(node: Node) -> list[Any] | None:
     last = len(order) - 1
     if order[axis] == last:
         return [transposed(compute(source), order)]
-    # Both kernels work along the last axis alone.
+    # The kernels work along the last axis alone.
     swap = tuple({axis: last, last: axis}.get(place, place) for place in range(x.shape.rank))
     return [transposed(compute(transposed(x, swap)), inverse(swap))]
+
+
+def _hardmax(x: Any) -> Any:
+    import tensorflow as tf
+
+    hit = hits(tf.argmax(x, -1, tf.int32), x.shape[-1], -1)
+    return tf.where(hit, tf.ones([], x.dtype), 0)
 
 
 LOWERINGS: dict[str, Lowering] = {
@@ -204,4 +216,5 @@ LOWERINGS: dict[str, Lowering] = {
     "LpNormalization": lp_normalization,
     "Softmax": softmax,
     "LogSoftmax": softmax,
+    "Hardmax": softmax,
 }
