@@ -54,7 +54,8 @@ def savedmodel_from_onnx(
         model = cleaned(model)
     count_reads(model.graph)
     try:
-        representation = backend.prepare(model, logging_level="ERROR")
+        # Integers of types that TensorFlow lacks are indices; onnx-tf refuses them without this.
+        representation = backend.prepare(model, logging_level="ERROR", auto_cast=True)
         (input_name,) = representation.inputs
         output_name = representation.outputs[0]
         module = representation.tf_module

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.converters.lowering import (
     activation,
+    arithmetic,
     choosing,
     convolution,
     elementwise,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 LOWERINGS: dict[str, Lowering] = (
     elementwise.LOWERINGS
     | activation.LOWERINGS
+    | arithmetic.LOWERINGS
     | choosing.LOWERINGS
     | convolution.LOWERINGS
     | indexing.LOWERINGS
