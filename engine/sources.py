@@ -87,7 +87,7 @@ def _numbers(values: tuple[float, ...]) -> str:
 def _own_normalization(source: OnnxSource) -> tuple[str, ...]:
     """Tell of arithmetic at the start of an ONNX file that may prepare the picture once more."""
     from engine.networks.onnx_contents import first_arithmetic
-    from engine.networks.onnx_files import read_onnx
+    from engine.networks.onnx_reading import read_onnx
 
     operators = first_arithmetic(read_onnx(source.file))
     if not operators:
@@ -141,8 +141,8 @@ def onnx_runner(run: Run, threads: int | None) -> Runner:
     Raises:
         ModelError: The file keeps tensors elsewhere: ONNX Runtime would read them from there.
     """
-    from engine.networks.onnx_files import read_onnx
     from engine.networks.onnx_parts import demand_whole
+    from engine.networks.onnx_reading import read_onnx
 
     demand_whole(run.onnx_file)
     read_onnx(run.onnx_file)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -156,3 +157,28 @@ def test_a_model_that_answers_nan_is_refused_at_its_hop(tmp_path: Path) -> None:
     with pytest.raises(HopError, match="Checking onnx: got NaN or Inf"):
         engine.convert(onnx=path, variants=["float32"], out=tmp_path / "run")
     assert [file.name for file in tmp_path.iterdir()] == ["nan.onnx"]
+
+
+def test_a_zip_of_a_half_precision_file_and_its_data(tmp_path: Path) -> None:
+    path = classifier(tmp_path / "half.onnx", shape=[1, 3, SIZE, SIZE])
+    model = onnx.load(path)
+    for tensor in model.graph.initializer:
+        half = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(half, tensor.name))
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    model.graph.input[0].name = model.graph.node[0].input[0] = "self"
+    onnx.save_model(model, path, save_as_external_data=True, location="half.data", size_threshold=0)
+    with zipfile.ZipFile(tmp_path / "both.zip", "w") as archive:
+        archive.write(path, "half.onnx")
+        archive.write(tmp_path / "half.data", "half.data")
+    run = engine.convert(onnx=tmp_path / "both.zip", variants=["float32"], out=tmp_path / "run")
+    assert run.manifest.notes[0] == "The file computes in float16; here it is computed in float32."
+    (stage,) = (stage for stage in run.manifest.stages if stage.name == "onnx")
+    assert stage.against == "given file"
+    assert stage.max_rel_error is not None
+    assert stage.max_rel_error < 0.01
+    assert engine.compare(run, SAMPLE_IMAGES).variant("float32").logit_max < 1e-4
+    kept = onnx.load(run.onnx_file, load_external_data=False)
+    assert {tensor.data_type for tensor in kept.graph.initializer} == {TensorProto.FLOAT}
+    assert not any(tensor.external_data for tensor in kept.graph.initializer)

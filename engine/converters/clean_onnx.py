@@ -30,11 +30,10 @@ def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
 
     Returns:
         A tidier graph; where that fails or changes the answers, which the log then shows, the graph
-        as it was. Sparse initializers are dense in both.
+        as it was.
     """
     import onnx_ir
 
-    model = _with_dense_initializers(model)
     try:
         graph = onnx_ir.from_proto(_folded(_copy(model)))
         bound_softmax_masks(graph)
@@ -67,23 +66,6 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = type(model)()
     copy.CopyFrom(model)
     return copy
-
-
-def _with_dense_initializers(model: onnx.ModelProto) -> onnx.ModelProto:
-    from onnx import numpy_helper
-
-    if not model.graph.sparse_initializer:
-        return model
-    model = _copy(model)
-    for sparse in model.graph.sparse_initializer:
-        values, places = (numpy_helper.to_array(part) for part in (sparse.values, sparse.indices))
-        dense = np.zeros(sparse.dims, values.dtype)
-        dense[tuple(places.T) if places.ndim == 2 else np.unravel_index(places, dense.shape)] = (
-            values
-        )
-        model.graph.initializer.append(numpy_helper.from_array(dense, sparse.values.name))
-    model.graph.ClearField("sparse_initializer")
-    return model
 
 
 def _answers_alike(first: onnx.ModelProto, second: onnx.ModelProto) -> bool:

@@ -12,6 +12,7 @@ from engine.converters.lowering import count_reads, register_handlers
 from engine.converters.lowering.weights import take_stored
 from engine.converters.onnx_tf_import import import_onnx_tf
 from engine.errors import ConversionError, OperatorError
+from engine.networks.onnx_tidying import rename_value
 from engine.types import Layout, LoweringName
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def savedmodel_from_onnx(
     the same graph and takes longer.
 
     Args:
-        model: One float32 picture input with fixed dimensions; its first output is the logits.
+        model: One float32 picture input with fixed dimensions; its first output is the logits. Its
+            input may be renamed.
         folder: Where to write the SavedModel.
         layout: Order of the dimensions of the model's input.
         input_layout: Order of the dimensions of the SavedModel's input.
@@ -52,6 +54,7 @@ def savedmodel_from_onnx(
     register_handlers(lowering)
     if lowering == "nhwc":
         model = cleaned(model)
+    _rename_input(model.graph)
     count_reads(model.graph)
     try:
         # Integers of types that TensorFlow lacks are indices; onnx-tf refuses them without this.
@@ -88,6 +91,14 @@ def savedmodel_from_onnx(
         tf.saved_model.save(root, str(folder), signatures={"serving_default": root.serve})
     except Exception as error:  # onnx-tf passes on whatever its handlers raise
         raise _mapped(error) from error
+
+
+def _rename_input(graph: onnx.GraphProto) -> None:
+    """Rename an input that is called like the first parameter of onnx-tf's ``__call__``."""
+    for value in graph.input:
+        if value.name == "self":
+            rename_value(graph.node, "self", "self/picture")
+            value.name = "self/picture"
 
 
 def _mapped(error: Exception) -> Exception:

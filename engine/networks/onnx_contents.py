@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelError
@@ -86,14 +86,15 @@ def _true_tensors(model: onnx.ModelProto) -> set[str]:
 
 def nodes_of(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
     """Every node: of the graph, of graphs within nodes, and of the model's own functions."""
-    yield from _nodes_in(model.graph.node)
+    yield from nodes_in(model.graph.node)
     for function in model.functions:
-        yield from _nodes_in(function.node)
+        yield from nodes_in(function.node)
 
 
-def _nodes_in(nodes: object) -> Iterator[onnx.NodeProto]:
+def nodes_in(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+    """Nodes, and every node of the graphs within them."""
     # A stack, since protobuf nests deeper than Python calls may.
-    waiting = list(nodes)  # type: ignore[call-overload]
+    waiting = list(nodes)
     while waiting:
         node = waiting.pop()
         yield node

@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.errors import EngineError, ModelError, OptionError
-from engine.file_kinds import demand_onnx
+from engine.errors import ModelError, OptionError
 from engine.networks.catalog import assumed_names, labels_for
-from engine.networks.onnx_contents import demand_repeatable, nodes_of, put_data_inside
 from engine.networks.onnx_outputs import choose_output, describe_output
-from engine.networks.onnx_parts import OnnxParts, model_digest, opened_parts
-from engine.networks.size_limit import demand_fits
+from engine.networks.onnx_parts import model_digest
+from engine.networks.onnx_reading import first_line, onnx_reading, parameters_of
+from engine.networks.onnx_tidying import operator_set
 from engine.networks.source import OnnxSource
 from engine.preprocess import PreprocessSpec
 from engine.requests import ModelChoice
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
 HIGHEST_OPSET = 17
 """The newest operator set that onnx-tf reads; newer files are converted to it."""
-_DOMAINS = {"", "ai.onnx"}
 _EXPORT_LOWER = (
     f"Export it for operator set {HIGHEST_OPSET} or lower; in PyTorch: "
     f"torch.onnx.export(..., opset_version={HIGHEST_OPSET}, dynamo=False)."
@@ -50,8 +48,8 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
         LabelsError: The label file does not fit.
     """
     path = Path(str(choice.onnx))
-    model = read_onnx(path)
-    demand_fits(path.name, _parameters(model))
+    reading = onnx_reading(path)
+    model = reading.model
     layout, height, width = picture_input(model, path.name)
     if input_size is not None and height and (height, width) != (input_size, input_size):
         raise OptionError(
@@ -67,7 +65,7 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
     output = choose_output(model, values, batch, choice.output, path.name)
     classes = np.asarray(values[output]).size // batch
     unused = [describe_output(name, value) for name, value in values.items() if name != output]
-    notes = assumed_names(choice, classes)
+    notes = (*reading.notes, *assumed_names(choice, classes))
     if unused:
         notes = (f"The answer is the output {output}; left out: {'; '.join(unused)}.", *notes)
     return OnnxSource(
@@ -77,7 +75,7 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
             weights="file",
             weights_sha256=model_digest(path),
             weights_file=str(path),
-            parameters=_parameters(model),
+            parameters=parameters_of(model),
             classes=classes,
         ),
         preprocess=preprocess,
@@ -85,96 +83,9 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
         file=path,
         layout=layout,
         output=output,
+        output_shape=np.asarray(values[output]).shape,
         notes=notes,
     )
-
-
-def read_onnx(path: Path) -> onnx.ModelProto:
-    """Load and check an ONNX file with the data beside it, or a zip of both.
-
-    Args:
-        path: The file.
-
-    Returns:
-        The model with all of its weights in it.
-
-    Raises:
-        ModelError: The file is absent, damaged, too large, without its data, is of an
-            operator set that the onnx package does not know, was exported in training mode, or
-            draws random numbers.
-    """
-    import onnx
-
-    stage = f"Reading {path.name}"
-    demand_onnx(path)
-    with opened_parts(path) as parts:
-        model = _parsed(parts, stage)
-        put_data_inside(model, parts, stage)
-    _check_opset(model, stage)
-    try:
-        onnx.checker.check_model(model)
-    except Exception as error:  # ValidationError, or what broken strings and shapes provoke
-        raise ModelError(
-            stage,
-            got=f"a model that onnx.checker refuses ({_first_line(error)})",
-            expected="a valid ONNX model",
-            todo="Export it again.",
-        ) from error
-    demand_repeatable(model, stage)
-    return model
-
-
-def _parsed(parts: OnnxParts, stage: str) -> onnx.ModelProto:
-    import onnx
-
-    try:
-        with parts.model() as file:
-            model = onnx.load_model_from_string(file.read())
-        if not model.graph.node:
-            raise ValueError("it holds no operators")
-    except EngineError:
-        raise
-    except Exception as error:  # protobuf raises its own kinds
-        raise ModelError(
-            stage,
-            got=f"bytes that are no ONNX model ({error})",
-            expected="a model saved as ONNX",
-            todo="Export it again, for instance with torch.onnx.export.",
-        ) from error
-    model.ClearField("training_info")
-    return model
-
-
-def _check_opset(model: onnx.ModelProto, stage: str) -> None:
-    import onnx
-
-    custom = sorted(
-        {f"{node.domain}.{node.op_type}" for node in nodes_of(model) if node.domain not in _DOMAINS}
-    )
-    if custom:
-        raise ModelError(
-            stage,
-            got=f"operators outside ONNX's own set: {', '.join(custom)}",
-            expected="operators of ONNX alone",
-            todo="Export the model without custom operators.",
-        )
-    version, highest = operator_set(model), onnx.defs.onnx_opset_version()
-    if not 1 <= version <= highest:
-        raise ModelError(
-            stage,
-            got=f"operator set {version}",
-            expected=f"at most {highest}",
-            todo=_EXPORT_LOWER,
-        )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
-
-
-def operator_set(model: onnx.ModelProto) -> int:
-    """Version of ONNX's own operators that a model uses; 0 where it says none."""
-    return max((o.version for o in model.opset_import if o.domain in _DOMAINS), default=0)
 
 
 def with_operator_set_read_on(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -200,7 +111,7 @@ def with_operator_set_read_on(model: onnx.ModelProto) -> onnx.ModelProto:
         onnx.checker.check_model(converted)
     except Exception as error:  # a C++ assertion, or the checker
         found = re.search(r"(?:for|of) (\w+)(?: exists)?$", str(error).strip())
-        what = f"the operator {found[1]}" if found else _first_line(error)
+        what = f"the operator {found[1]}" if found else first_line(error)
         raise ModelError(
             f"Converting the ONNX file from operator set {version} to {HIGHEST_OPSET}",
             got=f"{what}, which ONNX's version converter cannot take back",
@@ -259,7 +170,11 @@ def _dtype(value: onnx.ValueInfoProto) -> str:
 
 
 def with_fixed_input(
-    model: onnx.ModelProto, height: int, width: int, output: str | None = None
+    model: onnx.ModelProto,
+    height: int,
+    width: int,
+    output: str | None = None,
+    output_shape: tuple[int, ...] = (),
 ) -> onnx.ModelProto:
     """Fix the open dimensions of a model's picture input, the batch at 1.
 
@@ -270,6 +185,7 @@ def with_fixed_input(
         height: Rows to feed.
         width: Columns to feed.
         output: The only output to keep; None keeps all.
+        output_shape: Of that output, for where it does not follow from the operators.
 
     Returns:
         A copy with a static input, and the shapes that follow from it.
@@ -293,6 +209,12 @@ def with_fixed_input(
     for value in fixed.graph.output:
         value.type.tensor_type.ClearField("shape")
     inferred: onnx.ModelProto = onnx.shape_inference.infer_shapes(fixed)
+    for value in inferred.graph.output if output_shape else ():
+        dims = value.type.tensor_type.shape.dim
+        if not (dims and all(dim.HasField("dim_value") for dim in dims)):
+            del dims[:]
+            for size in output_shape:
+                dims.add(dim_value=size)
     return inferred
 
 
@@ -307,9 +229,3 @@ def _run_once(
         batch = runner.batch or 1
         blank = np.zeros((batch, preprocess.height, preprocess.width, 3), np.float32)
         return runner.infer_outputs(blank), batch
-
-
-def _parameters(model: onnx.ModelProto) -> int:
-    import math
-
-    return sum(math.prod(tensor.dims) for tensor in model.graph.initializer)

@@ -52,6 +52,7 @@ class OnnxSource:
         file: The file as given.
         layout: Order of the picture input's dimensions.
         output: Name of the output that holds the logits.
+        output_shape: Its dimensions for one batch.
         notes: What a reader of the run has to know of the model, one sentence each.
     """
 
@@ -61,13 +62,14 @@ class OnnxSource:
     file: Path
     layout: Layout
     output: str
+    output_shape: tuple[int, ...]
     notes: tuple[str, ...] = ()
 
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
         """Every tensor that the file holds, by its name."""
         from onnx import numpy_helper
 
-        from engine.networks.onnx_files import read_onnx
+        from engine.networks.onnx_reading import read_onnx
 
         for tensor in tensors_of(read_onnx(self.file)):
             if tensor.data_type != tensor.UNDEFINED:

@@ -41,23 +41,6 @@ def test_a_padding_that_depends_on_a_size_keeps_its_side() -> None:
     )
 
 
-def test_sparse_initializers_become_dense() -> None:
-    model = onnx.parser.parse_model(
-        '<ir_version: 8, opset_import: ["": 13]>\n'
-        "added (float[1, 3, 1, 2] picture) => (float[1, 3, 1, 2] total)\n"
-        "{\n  total = Add(picture, shift)\n}"
-    )
-    values = onnx.numpy_helper.from_array(np.array([5, 7], np.float32), "shift")
-    places = onnx.numpy_helper.from_array(np.array([[0, 1], [2, 0]]), "places")
-    model.graph.sparse_initializer.append(onnx.helper.make_sparse_tensor(values, places, [3, 2]))
-    tidy = cleaned(model)
-    (shift,) = tidy.graph.initializer
-    np.testing.assert_array_equal(
-        onnx.numpy_helper.to_array(shift).reshape(3, 2), [[0, 5], [0, 0], [7, 0]]
-    )
-    assert not tidy.graph.sparse_initializer
-
-
 def test_a_graph_that_folding_changes_stays_as_it_was() -> None:
     model = onnx.parser.parse_model(
         '<ir_version: 8, opset_import: ["": 13]>\n'

@@ -10,7 +10,7 @@ import torch
 
 from engine.converters.onnx_from_torch import BASE_OPSET, onnx_from_torch
 from engine.errors import OperatorError, OptionError
-from engine.networks.onnx_files import operator_set
+from engine.networks.onnx_tidying import operator_set
 
 
 class Attention(torch.nn.Module):

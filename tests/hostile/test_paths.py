@@ -16,7 +16,7 @@ from engine import runs
 from engine.added import add_file, check_name, name_for
 from engine.errors import RunError
 from engine.images import pictures_in
-from engine.networks.onnx_files import read_onnx
+from engine.networks.onnx_reading import read_onnx
 from engine.picture_zips import zipped_pictures
 from engine.runs import Run
 from engine.service import Foreground

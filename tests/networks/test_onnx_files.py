@@ -12,12 +12,12 @@ from engine.errors import ModelError
 from engine.file_kinds import demand_onnx
 from engine.networks.onnx_files import (
     onnx_source,
-    operator_set,
     picture_input,
-    read_onnx,
     with_fixed_input,
     with_operator_set_read_on,
 )
+from engine.networks.onnx_reading import read_onnx
+from engine.networks.onnx_tidying import operator_set
 from engine.requests import ModelChoice
 
 
@@ -74,7 +74,7 @@ def test_open_dimensions_are_fixed() -> None:
         (mean_model([1, 3, 8, 8], opset=99), "operator set 99"),
         (mean_model([1, 3, 8, 8], domain="my.ops"), r"my\.ops\.ReduceMean"),
         (mean_model([1, 4, 8, 8]), "inputs x"),
-        (mean_model([1, 3, 8, 8], dtype=TensorProto.DOUBLE), "double"),
+        (mean_model([1, 3, 8, 8], dtype=TensorProto.INT32), "int32"),
     ],
     ids=["opset", "custom operator", "channels", "type"],
 )

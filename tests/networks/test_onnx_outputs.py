@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.errors import ModelError, OptionError
-from engine.networks.onnx_files import onnx_source, read_onnx, with_fixed_input
+from engine.networks.onnx_files import onnx_source, with_fixed_input
+from engine.networks.onnx_reading import read_onnx
 from engine.requests import ModelChoice
 from engine.run.onnx_runner import OnnxRunner
 

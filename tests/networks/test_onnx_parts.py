@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engine.errors import ModelError
 from engine.manifest import run_key
-from engine.networks.onnx_files import onnx_source, read_onnx
+from engine.networks.onnx_files import onnx_source
 from engine.networks.onnx_parts import demand_complete, demand_whole, model_digest
+from engine.networks.onnx_reading import read_onnx
 from engine.requests import ConvertRequest, ModelChoice
 
 

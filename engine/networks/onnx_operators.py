@@ -1,0 +1,85 @@
+"""Operators that are not ONNX's own: refused with the way to a file that does without them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from engine.errors import ModelError
+from engine.networks.onnx_contents import nodes_of
+from engine.networks.onnx_tidying import operator_set, schema
+
+if TYPE_CHECKING:
+    import onnx
+
+_RUNTIME = ("com.microsoft", "com.ms.")
+"""Beginnings of ONNX Runtime's own domains."""
+_QUANTIZED = re.compile(r"Q[A-Z]|\w*Quant|\w*Integer|\w*NBits|\w*Bnb4")
+"""Operators that compute with integers, or store weights as such; QuantizeLinear and
+DequantizeLinear are none of them where floats are computed between."""
+_AROUND_FLOATS = {"QuantizeLinear", "DequantizeLinear"}
+_FUSED = re.compile(r"Fused\w+|Bias\w+|Skip\w+|\w*Gelu|\w*LayerNorm\w*|Simplified\w+")
+"""What ONNX Runtime's optimizer writes into ONNX's own domain as well."""
+
+
+def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
+    """Refuse a model with operators that ONNX does not define.
+
+    Args:
+        model: Without functions of its own.
+        stage: What is being done, for the message.
+
+    Raises:
+        ModelError: It was quantized, or written by ONNX Runtime's optimizer, or needs operators of
+            someone else.
+    """
+    version = operator_set(model)
+    names = {(node.domain, str(node.op_type)) for node in nodes_of(model)}
+    integer = sorted(_full(*name) for name in names if _computes_with_integers(*name))
+    if integer:
+        raise ModelError(
+            stage,
+            got=f"a file that is quantized already ({_listed(integer)})",
+            expected="the float file that it was made from",
+            todo="Give that file: the variants are quantized here, from float32.",
+        )
+    foreign = {name for name in names if name[0] or schema(name[1], version) is None}
+    fused = sorted(_full(*name) for name in foreign if _is_written_by_runtime(*name))
+    if fused:
+        raise ModelError(
+            stage,
+            got=f"operators that ONNX Runtime's optimizer writes ({_listed(fused)})",
+            expected="operators of ONNX alone",
+            todo="Give the file from before that optimizer: the one that was given to ONNX "
+            "Runtime. Where it saves the model (optimized_model_filepath), set "
+            "graph_optimization_level to ORT_ENABLE_BASIC, which stays within ONNX.",
+        )
+    if foreign:
+        own = sorted(name for domain, name in foreign if not domain)
+        others = sorted(_full(*name) for name in foreign if name[0])
+        raise ModelError(
+            stage,
+            got=f"operators outside ONNX's own set: {_listed(others)}"
+            if others
+            else f"operators that operator set {version} does not have: {_listed(own)}",
+            expected="operators of ONNX alone",
+            todo="Export the model without custom operators; where the file holds the preparation "
+            "of pictures or what follows the logits (ai.onnx.contrib, ai.onnx.ml), without that.",
+        )
+
+
+def _computes_with_integers(domain: str, name: str) -> bool:
+    ours = not domain or domain.startswith(_RUNTIME)
+    return ours and name not in _AROUND_FLOATS and _QUANTIZED.match(name) is not None
+
+
+def _is_written_by_runtime(domain: str, name: str) -> bool:
+    return domain.startswith(_RUNTIME) or (not domain and _FUSED.fullmatch(name) is not None)
+
+
+def _full(domain: str, name: str) -> str:
+    return f"{domain}.{name}" if domain else name
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -1,0 +1,166 @@
+"""Compute in float32 what an ONNX file computes in float16, bfloat16 or double."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from engine.errors import ModelError
+from engine.networks.onnx_contents import nodes_of, tensors_of
+from engine.networks.onnx_tidying import graphs_of, rename_value
+
+if TYPE_CHECKING:
+    import onnx
+
+_FLOAT, _FLOAT16, _DOUBLE, _BFLOAT16 = 1, 10, 11, 16
+_WORDS = {_FLOAT16: "float16", _DOUBLE: "double", _BFLOAT16: "bfloat16"}
+"""Types that float32 takes the place of, by TensorProto.DataType."""
+_EIGHT_BITS = {17, 18, 19, 20, 23, 24}
+_TYPE_ATTRIBUTES = {
+    "dtype",
+    "output_datatype",
+    "output_dtype",
+    "precision",
+    "softmax_precision",
+    "stash_type",
+    "to",
+}
+"""Attributes whose number is a TensorProto.DataType."""
+_ROUNDING = {_FLOAT16: 2**-10, _BFLOAT16: 2**-7, _DOUBLE: 2**-16}
+"""Distance of neighbours near 1; for double that of the lowering's tolerance, since float32 takes
+its place."""
+_ROUNDINGS = 64
+"""How often rounding may add up between a picture and its logits."""
+
+
+def used_precisions(model: onnx.ModelProto, stage: str) -> frozenset[int]:
+    """Find the types other than float32 in which a model computes.
+
+    Args:
+        model: The model.
+        stage: What is being done, for the message.
+
+    Returns:
+        Some of float16, bfloat16 and double, as TensorProto.DataType.
+
+    Raises:
+        ModelError: It computes with floats of 8 bits or fewer.
+    """
+    used = {tensor.data_type for tensor in tensors_of(model)}
+    used |= {int(attribute.i) for attribute in _type_attributes(model)}
+    used |= {int(kind.tensor_type.elem_type) for kind in _types(model)}
+    if used & _EIGHT_BITS:
+        raise ModelError(
+            stage,
+            got="a file that is quantized already (floats of 8 bits or fewer)",
+            expected="the float file that it was made from",
+            todo="Give that file: the variants are quantized here, from float32.",
+        )
+    return frozenset(used & _WORDS.keys())
+
+
+def precision_note(precisions: frozenset[int]) -> str:
+    """Say that a file's own types were not used."""
+    words = " and ".join(sorted(_WORDS[kind] for kind in precisions))
+    return f"The file computes in {words}; here it is computed in float32."
+
+
+def rounding_tolerance(precisions: frozenset[int]) -> float:
+    """Largest relative difference by which a file's own types may move its logits.
+
+    Args:
+        precisions: As of `used_precisions`; at least one.
+    """
+    return _ROUNDINGS * max(_ROUNDING[kind] for kind in precisions)
+
+
+def compute_in_float32(model: onnx.ModelProto) -> None:
+    """Put float32 in the place of float16, bfloat16 and double: weights, casts, edges.
+
+    Args:
+        model: Changed in place.
+    """
+    for tensor in tensors_of(model):
+        if tensor.data_type in _WORDS:
+            _widen(tensor)
+    for attribute in _type_attributes(model):
+        if attribute.i in _WORDS:
+            attribute.i = _FLOAT
+    for kind in _types(model):
+        if kind.tensor_type.elem_type in _WORDS:
+            kind.tensor_type.elem_type = _FLOAT
+
+
+def _widen(tensor: onnx.TensorProto) -> None:
+    from onnx import numpy_helper
+
+    values = numpy_helper.to_array(tensor).astype(np.float64)
+    limits = np.finfo(np.float32)
+    # A double beyond float32, such as a mask's lowest number, stays finite.
+    finite = np.where(np.isfinite(values), np.clip(values, limits.min, limits.max), values)
+    tensor.CopyFrom(numpy_helper.from_array(finite.astype(np.float32), tensor.name))
+
+
+def with_float32_edges(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Give a model of other types a float32 input and float32 outputs, for it to be run as it is.
+
+    Args:
+        model: Changed in place.
+
+    Returns:
+        The model.
+    """
+    from onnx import helper
+
+    graph = model.graph
+    casts = []
+    for values, into in ((graph.input, True), (graph.output, False)):
+        for value in values:
+            kind = value.type.tensor_type.elem_type
+            if kind not in _WORDS:
+                continue
+            inner = f"{value.name}/{_WORDS[kind]}"
+            rename_value(graph.node, value.name, inner)
+            source, target = (value.name, inner) if into else (inner, value.name)
+            casts.append(
+                (into, helper.make_node("Cast", [source], [target], to=kind if into else _FLOAT))
+            )
+            value.type.tensor_type.elem_type = _FLOAT
+    nodes = [
+        *(cast for into, cast in casts if into),
+        *graph.node,
+        *(cast for into, cast in casts if not into),
+    ]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    return model
+
+
+def _type_attributes(model: onnx.ModelProto) -> list[onnx.AttributeProto]:
+    return [
+        attribute
+        for node in nodes_of(model)
+        for attribute in node.attribute
+        if attribute.name in _TYPE_ATTRIBUTES and attribute.type == attribute.INT
+    ]
+
+
+def _types(model: onnx.ModelProto) -> list[onnx.TypeProto]:
+    """Types of values, and of what sequences and optional values hold."""
+    waiting = [
+        value.type
+        for graph in graphs_of(model)
+        for value in (*graph.input, *graph.output, *graph.value_info)
+    ]
+    waiting += [attribute.tp for node in nodes_of(model) for attribute in node.attribute]
+    types = []
+    while waiting:
+        kind = waiting.pop()
+        if kind.HasField("tensor_type"):
+            types.append(kind)
+        elif kind.HasField("sequence_type"):
+            waiting.append(kind.sequence_type.elem_type)
+        elif kind.HasField("optional_type"):
+            waiting.append(kind.optional_type.elem_type)
+    return types

@@ -1,0 +1,162 @@
+"""A person's ONNX file as the product reads it: checked, whole, in float32, of ONNX's operators."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from engine.errors import EngineError, ModelError
+from engine.file_kinds import demand_onnx
+from engine.networks.onnx_contents import demand_repeatable, put_data_inside
+from engine.networks.onnx_operators import demand_own_operators
+from engine.networks.onnx_parts import OnnxParts, opened_parts
+from engine.networks.onnx_precision import (
+    compute_in_float32,
+    precision_note,
+    rounding_tolerance,
+    used_precisions,
+    with_float32_edges,
+)
+from engine.networks.onnx_quantized import holds_quantized, take_float_graph
+from engine.networks.onnx_tidying import operator_set, tidied
+from engine.networks.size_limit import demand_fits
+
+if TYPE_CHECKING:
+    import onnx
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxReading:
+    """What was read of an ONNX file.
+
+    Attributes:
+        model: The model; it holds all of its weights and computes in float32.
+        given: The model as the file computes it, with float32 edges; None where that is ``model``.
+        tolerance: Largest relative difference between the logits of both; None where any is right.
+        notes: What a reader of the run has to know of it, one sentence each.
+    """
+
+    model: onnx.ModelProto
+    given: onnx.ModelProto | None = None
+    tolerance: float | None = None
+    notes: tuple[str, ...] = ()
+
+
+def read_onnx(path: Path) -> onnx.ModelProto:
+    """Read the model of an ONNX file; see `onnx_reading`."""
+    return onnx_reading(path).model
+
+
+def onnx_reading(path: Path) -> OnnxReading:
+    """Load and check an ONNX file with the data beside it, or a zip of both.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The model, and what was changed in it.
+
+    Raises:
+        ModelError: The file is absent, damaged, too large, without its data, quantized to integers
+            throughout, of operators or an operator set that ONNX does not have, was exported in
+            training mode, or draws random numbers.
+    """
+    stage = f"Reading {path.name}"
+    demand_onnx(path)
+    with opened_parts(path) as parts:
+        given = _parsed(parts, stage)
+        put_data_inside(given, parts, stage)
+    try:
+        return _checked(given, stage, path.name)
+    except EngineError:
+        raise
+    except Exception as error:  # what broken tensors, strings and shapes provoke
+        raise _invalid(stage, error) from error
+
+
+def _checked(given: onnx.ModelProto, stage: str, name: str) -> OnnxReading:
+    given = tidied(given, stage)
+    _check_operator_set(given, stage)
+    model = type(given)()
+    model.CopyFrom(given)
+    notes = []
+    quantized = holds_quantized(model)
+    if quantized:
+        notes.append(take_float_graph(model))
+    demand_own_operators(model, stage)
+    _check(model, stage)
+    demand_repeatable(model, stage)
+    precisions = used_precisions(model, stage)
+    if precisions:
+        notes.append(precision_note(precisions))
+        compute_in_float32(model)
+    demand_fits(name, parameters_of(model))
+    if not notes:
+        return OnnxReading(model)
+    _check(model, stage)
+    tolerance = None if quantized else rounding_tolerance(precisions)
+    return OnnxReading(model, with_float32_edges(given), tolerance, tuple(notes))
+
+
+def _parsed(parts: OnnxParts, stage: str) -> onnx.ModelProto:
+    import onnx
+
+    with parts.model() as file:
+        content = file.read()
+    try:
+        model = onnx.load_model_from_string(content)
+        if not model.graph.node:
+            raise ValueError("it holds no operators")
+    except Exception as error:  # protobuf raises its own kinds
+        raise ModelError(
+            stage,
+            got=f"bytes that are no ONNX model ({error})",
+            expected="a model saved as ONNX",
+            todo="Export it again, for instance with torch.onnx.export.",
+        ) from error
+    model.ClearField("training_info")
+    return model
+
+
+def _check_operator_set(model: onnx.ModelProto, stage: str) -> None:
+    import onnx
+
+    version, highest = operator_set(model), onnx.defs.onnx_opset_version()
+    if not 1 <= version <= highest:
+        raise ModelError(
+            stage,
+            got=f"operator set {version}",
+            expected=f"1 to {highest}",
+            todo=f"Export it for operator set {highest} or lower; in PyTorch: "
+            "torch.onnx.export(..., opset_version=...).",
+        )
+
+
+def _check(model: onnx.ModelProto, stage: str) -> None:
+    import onnx
+
+    try:
+        onnx.checker.check_model(model)
+    except Exception as error:  # ValidationError, or what broken strings and shapes provoke
+        raise _invalid(stage, error) from error
+
+
+def _invalid(stage: str, error: Exception) -> ModelError:
+    return ModelError(
+        stage,
+        got=f"a model that onnx.checker refuses ({first_line(error)})",
+        expected="a valid ONNX model",
+        todo="Export it again.",
+    )
+
+
+def first_line(error: Exception) -> str:
+    """The first line of a message, or the name of an error without one."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def parameters_of(model: onnx.ModelProto) -> int:
+    """Numbers in the initializers of a model."""
+    return sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
