@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import BinaryIO
 
 from engine.errors import ModelError
+from engine.limits import LIMITS
 from engine.networks.size_limit import demand_fits
 from engine.protobuf_fields import LENGTH, FieldReader, NoMessage
+from engine.zips import directory_problem
 
 _WEIGHTS_AGAIN = (
     "Where you trust it, load it and save its tensors alone: "
@@ -151,8 +153,11 @@ def _protobuf_fields(file: BinaryIO, size: int) -> set[tuple[int, int]]:
 
 def _kind_of_zip(path: Path) -> FileKind:
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = archive.namelist()
+        with path.open("rb") as file:
+            if directory_problem(file, LIMITS.zip_entries) is not None:
+                return FileKind("zip", "a zip of too many files, or only a part of one")
+            with zipfile.ZipFile(file) as archive:
+                names = archive.namelist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError):
         return FileKind("zip", "a damaged zip, or only a part of one")
     inner = {name.partition("/")[2] or name for name in names}

@@ -17,6 +17,8 @@ from engine.errors import EngineError
 from engine.limits import LIMITS
 
 _END, _END_BYTES, _LONGEST_COMMENT = b"PK\x05\x06", 22, 65535
+_END64, _END64_BYTES = b"PK\x06\x06", 56 + 20
+"""Of the end of a zip64 and the pointer to it, which stand before the plain end."""
 _MOST_DIRECTORY_BYTES_AN_ENTRY = 1024
 _CHUNK = 1 << 16
 _RATIO_COUNTS_FROM = 1 << 20
@@ -54,7 +56,7 @@ class CheckedZip:
         self._room = rules.unpacked_bytes
         entries = archive.infolist()
         if len(entries) > rules.entries:
-            raise _too_many(rules)
+            raise rules.refused("too many entries", f"at most {rules.entries:,} files")
         self.files = tuple(entry for entry in entries if _is_plain_file(entry, rules))
 
     def unpacked(self, entry: zipfile.ZipInfo) -> bytes:
@@ -104,7 +106,12 @@ def opened_zip(file: BinaryIO, rules: ZipRules) -> Iterator[CheckedZip]:
         EngineError: As ``rules`` makes it: the zip is damaged or too large, or holds links,
             passwords, or names that lead out of it. Also raised for what unpacking meets.
     """
-    _check_directory(file, rules)
+    size = file.seek(0, io.SEEK_END)
+    if size > rules.packed_bytes:
+        raise rules.refused(f"{size / 1e6:.0f} MB", f"at most {rules.packed_bytes / 1e6:.0f} MB")
+    problem = directory_problem(file, rules.entries)
+    if problem is not None:
+        raise rules.refused(*problem)
     try:
         with zipfile.ZipFile(file) as archive:
             yield CheckedZip(archive, rules)
@@ -112,20 +119,29 @@ def opened_zip(file: BinaryIO, rules: ZipRules) -> Iterator[CheckedZip]:
         raise rules.refused(f"a damaged zip ({error})", "a whole zip") from error
 
 
-def _check_directory(file: BinaryIO, rules: ZipRules) -> None:
-    """Refuse a list of entries that would fill memory, before anything reads it."""
+def directory_problem(file: BinaryIO, entries: int) -> tuple[str, str] | None:
+    """Look at the end of a zip, before anything reads its list of entries into memory.
+
+    Args:
+        file: The zip.
+        entries: Most files and folders in it.
+
+    Returns:
+        What is wrong and what is expected; None where the list may be read.
+    """
     size = file.seek(0, io.SEEK_END)
-    if size > rules.packed_bytes:
-        raise rules.refused(f"{size / 1e6:.0f} MB", f"at most {rules.packed_bytes / 1e6:.0f} MB")
-    file.seek(max(0, size - _END_BYTES - _LONGEST_COMMENT))
+    file.seek(max(0, size - _END_BYTES - _LONGEST_COMMENT - _END64_BYTES))
     tail = file.read()
     end = tail.rfind(_END)
     if end < 0 or len(tail) < end + _END_BYTES:
-        raise rules.refused("a zip without its end", "a whole zip")
-    entries, directory = struct.unpack_from("<HI", tail, end + 10)
-    most_bytes = rules.entries * _MOST_DIRECTORY_BYTES_AN_ENTRY
-    if directory > most_bytes or entries > rules.entries:
-        raise _too_many(rules)
+        return "a zip without its end", "a whole zip"
+    counted, directory = struct.unpack_from("<HI", tail, end + 10)
+    end64 = tail[max(0, end - _END64_BYTES) : end]
+    if end64.startswith(_END64):  # zipfile takes what this says instead
+        counted, directory = struct.unpack_from("<QQ", end64, 32)
+    if directory > entries * _MOST_DIRECTORY_BYTES_AN_ENTRY or counted > entries:
+        return "too many entries", f"at most {entries:,} files"
+    return None
 
 
 def _is_plain_file(entry: zipfile.ZipInfo, rules: ZipRules) -> bool:
@@ -146,7 +162,3 @@ def _is_plain_file(entry: zipfile.ZipInfo, rules: ZipRules) -> bool:
         raise rules.refused(f"{entry.filename!r} behind a password", "files without one")
     hidden = any(part.startswith((".", "__MACOSX")) for part in path.parts)
     return not entry.is_dir() and not hidden
-
-
-def _too_many(rules: ZipRules) -> EngineError:
-    return rules.refused("too many entries", f"at most {rules.entries:,} files")

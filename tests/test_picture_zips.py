@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import stat
+import struct
 import zipfile
 from dataclasses import replace
 
@@ -69,3 +70,12 @@ def test_limits_hold_for_what_comes_out(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(picture_zips, "LIMITS", replace(LIMITS, zip_entries=3))
     with pytest.raises(PictureError, match="too many entries"):
         list(zipped_pictures(data, "x"))
+
+
+def test_the_end_of_a_zip64_is_looked_at() -> None:
+    data = zip_of({"a.png": b"x"})
+    end = data.rfind(b"PK\x05\x06")
+    counts = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 10**6, 10**6, 10**8, 0)
+    pointer = struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
+    with pytest.raises(PictureError, match="too many entries"):
+        list(zipped_pictures(data[:end] + counts + pointer + data[end:], "x"))

@@ -6,6 +6,7 @@ alone, never by onnx or ONNX Runtime: within the folder of the model, through no
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
@@ -99,13 +100,13 @@ class _FolderParts:
         except FileNotFoundError as error:
             raise _no_data(stage, location) from error
         except OSError as error:
-            raise _no_plain_file(stage, location, str(error.strerror).lower()) from error
+            raise _no_plain_file(stage, location, error) from error
         finally:
             os.close(place)
         about = os.fstat(file)
         if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
             os.close(file)
-            raise _no_plain_file(stage, location, "a link, or no ordinary file")
+            raise _no_plain_file(stage, location, None)
         return os.fdopen(file, "rb")
 
 
@@ -267,7 +268,9 @@ def _no_data(stage: str, location: str) -> ModelError:
     )
 
 
-def _no_plain_file(stage: str, location: str, what: str) -> ModelError:
+def _no_plain_file(stage: str, location: str, error: OSError | None) -> ModelError:
+    refused = error is not None and error.errno not in {errno.ELOOP, errno.ENOTDIR, errno.ENXIO}
+    what = str(error and error.strerror).lower() if refused else "a link, or no ordinary file"
     return ModelError(
         stage,
         got=f"weights kept in another file, {location!r}, that cannot be taken: {what}",

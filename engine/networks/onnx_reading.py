@@ -68,6 +68,7 @@ def onnx_reading(path: Path) -> OnnxReading:
     with opened_parts(path) as parts:
         given = _parsed(parts, stage)
         put_data_inside(given, parts, stage)
+    given.ClearField("training_info")
     try:
         return _checked(given, stage, path.name)
     except EngineError:
@@ -116,7 +117,6 @@ def _parsed(parts: OnnxParts, stage: str) -> onnx.ModelProto:
             expected="a model saved as ONNX",
             todo="Export it again, for instance with torch.onnx.export.",
         ) from error
-    model.ClearField("training_info")
     return model
 
 

@@ -12,6 +12,7 @@ from engine.requests import ModelChoice, PreprocessChoice
 def source(choice: ModelChoice, report: Callable[[Any], None]) -> bool:
     """The first stage of a conversion."""
     from engine.conversion import check_inputs, check_reference
+    from engine.networks.onnx_reading import read_onnx
     from engine.networks.source import OnnxSource
     from engine.run.onnx_runner import OnnxRunner
     from engine.run.torch_runner import TorchRunner
@@ -20,7 +21,8 @@ def source(choice: ModelChoice, report: Callable[[Any], None]) -> bool:
     small = PreprocessChoice(input_size=None if choice.onnx else 64)
     found = model_source(choice, small)
     if isinstance(found, OnnxSource):
-        runner: Any = OnnxRunner(found.file, layout=found.layout)
+        whole = read_onnx(found.file).SerializeToString()
+        runner: Any = OnnxRunner(whole, layout=found.layout)
     else:
         runner = TorchRunner(found.build)
     with runner:
