@@ -8,34 +8,43 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.converters.adaptive_pooling import register_adaptive_pooling
 from engine.errors import ConversionError, OperatorError, OptionError
 
 if TYPE_CHECKING:
+    import onnx
     import torch
 
 LOWEST_OPSET, BASE_OPSET, HIGHEST_OPSET = 9, 13, 17
 """What a person may ask for, and where the search for the lowest that works begins."""
+LOWEST_DYNAMO_OPSET = 18
 INPUT_NAME, OUTPUT_NAME = "input", "logits"
-_STAGE = "PyTorch to ONNX"
+STAGE = "PyTorch to ONNX"
 
 
 def onnx_from_torch(
-    network: torch.nn.Module, file: Path, *, height: int, width: int, opset: int | None
+    network: torch.nn.Module,
+    file: Path,
+    *,
+    height: int,
+    width: int,
+    opset: int | None,
+    channels: int = 3,
+    output: str = OUTPUT_NAME,
 ) -> int:
     """Export a network for one picture with the TorchScript exporter, and check the file.
 
-    The newer exporter starts at operator set 18, which onnx-tf cannot read.
-
     Args:
-        network: Takes (1, 3, height, width), float32, and gives logits.
+        network: Takes (1, channels, height, width), float32, and gives logits.
         file: Where to write.
         height: Rows of the picture.
         width: Columns of the picture.
         opset: ONNX operator set; None takes the lowest from `BASE_OPSET` on that has what the
             network needs.
+        channels: Numbers of a pixel.
+        output: What to call the logits.
 
     Returns:
         The operator set of the file.
@@ -51,12 +60,12 @@ def onnx_from_torch(
     candidates = range(BASE_OPSET, HIGHEST_OPSET + 1) if opset is None else (opset,)
     for candidate in candidates:
         try:
-            _export(network, file, height, width, candidate)
+            _export(network, file, (1, channels, height, width), candidate, output)
         except OnnxExporterError as error:  # later sets know more operators, and more of them
             missing = error
         except Exception as error:  # the exporter raises many kinds
             raise ConversionError(
-                _STAGE,
+                STAGE,
                 got=f"a refusal of the exporter ({_first_line(error)})",
                 expected=f"a graph of operator set {candidate}",
                 todo="Try another operator set (--opset), up to 17, or export the model to ONNX "
@@ -65,7 +74,7 @@ def onnx_from_torch(
         else:
             return candidate
     raise OperatorError(
-        _STAGE,
+        STAGE,
         got=_operator_refused(missing),
         expected="operators that PyTorch exports to operator set "
         + " to ".join(str(number) for number in dict.fromkeys((candidates[0], candidates[-1]))),
@@ -84,23 +93,102 @@ def _operator_refused(error: Exception) -> str:
     return f"the operator {known[1]}" if known else _first_line(error)
 
 
-def _export(network: torch.nn.Module, file: Path, height: int, width: int, opset: int) -> None:
+def _export(
+    network: torch.nn.Module, file: Path, shape: tuple[int, ...], opset: int, output: str
+) -> None:
     import onnx
     import torch
 
     register_adaptive_pooling()
+    picture = torch.zeros(shape)
+    scripted = [isinstance(module, torch.jit.ScriptModule) for module in network.modules()]
     with warnings.catch_warnings(), _unheard():
         warnings.simplefilter("ignore")
+        if any(scripted) and not scripted[0]:  # the exporter's own trace refuses such parts
+            trace: Any = torch.jit.trace
+            network = trace(network.eval(), picture, check_trace=False)
         torch.onnx.export(
             network.eval(),
-            (torch.zeros(1, 3, height, width),),
+            (picture,),
             str(file),
             dynamo=False,
             opset_version=opset,
             input_names=[INPUT_NAME],
-            output_names=[OUTPUT_NAME],
+            output_names=[output],
         )
     onnx.checker.check_model(str(file))
+
+
+def onnx_from_exported_program(
+    network: torch.nn.Module,
+    file: Path,
+    *,
+    height: int,
+    width: int,
+    channels: int = 3,
+    output: str = OUTPUT_NAME,
+) -> int:
+    """Export a network for one picture with the exporter that is built on `torch.export`.
+
+    It takes some networks that the TorchScript exporter refuses, in other operators and from
+    `LOWEST_DYNAMO_OPSET` on. What it notes of source files and lines is left out of the file.
+
+    Args:
+        network: Takes (1, channels, height, width), float32, and gives logits.
+        file: Where to write.
+        height: Rows of the picture.
+        width: Columns of the picture.
+        channels: Numbers of a pixel.
+        output: What to call the logits.
+
+    Returns:
+        The operator set of the file.
+
+    Raises:
+        ConversionError: The exporter or onnx.checker refuses.
+    """
+    import onnx
+    import torch
+
+    try:
+        with warnings.catch_warnings(), _unheard():
+            warnings.simplefilter("ignore")
+            program = torch.onnx.export(
+                network,
+                (torch.zeros(1, channels, height, width),),
+                dynamo=True,
+                opset_version=LOWEST_DYNAMO_OPSET,
+                input_names=[INPUT_NAME],
+                output_names=[output],
+                verbose=False,
+            )
+            assert program is not None, "the exporter gives a program where it writes no file"
+            model = program.model_proto
+        _drop_notes(model)
+        onnx.checker.check_model(model)
+    except Exception as error:  # the exporter raises many kinds
+        raise ConversionError(
+            STAGE,
+            got=f"a refusal of torch.export's exporter ({_first_line(error.__cause__ or error)})",
+            expected=f"a graph of operator set {LOWEST_DYNAMO_OPSET}",
+            todo="Write that part of the network with other operators, or export the model to "
+            "ONNX yourself and convert that file (--onnx).",
+        ) from error
+    file.write_bytes(model.SerializeToString())
+    return LOWEST_DYNAMO_OPSET
+
+
+def _drop_notes(model: onnx.ModelProto) -> None:
+    graphs = [model.graph]
+    del model.metadata_props[:]
+    for graph in graphs:
+        del graph.metadata_props[:]
+        for part in (*graph.node, *graph.initializer, *graph.input, *graph.output):
+            del part.metadata_props[:]
+            part.ClearField("doc_string")
+        del graph.value_info[:]
+        attributes = [attribute for node in graph.node for attribute in node.attribute]
+        graphs += [inner for a in attributes for inner in (a.g, *a.graphs) if inner.node]
 
 
 @contextmanager
@@ -118,7 +206,7 @@ def _unheard() -> Iterator[None]:
             os.close(before)
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
