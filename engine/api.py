@@ -6,8 +6,9 @@ import os
 import shlex
 import warnings
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from engine.converters.recipes import RANGE_METHODS
 from engine.errors import MissingVariantWarning
@@ -25,6 +26,8 @@ from engine.sweeps.plan import DEFAULT_RECIPES, DEFAULT_SEEDS
 from engine.types import ORIGINAL, Latency, Layout, LoweringName, Progress, RouteName
 
 if TYPE_CHECKING:
+    import torch
+
     from engine.comparison.comparison import Comparison
     from engine.deployment.kit import Kit
     from engine.images import Picture
@@ -43,13 +46,17 @@ def _silent(progress: Progress) -> None:
 
 
 def convert(
-    model: str = DEFAULT_MODEL,
+    model: str | torch.nn.Module = DEFAULT_MODEL,
     *,
+    name: str | None = None,
     checkpoint: PathLike | None = None,
     onnx: PathLike | None = None,
     output: str | None = None,
     random_weights: bool = False,
-    labels: PathLike | None = None,
+    labels: PathLike | Iterable[str] | None = None,
+    input_size: int | tuple[int, int] | None = None,
+    mean: float | Iterable[float] | None = None,
+    std: float | Iterable[float] | None = None,
     preprocess: PreprocessChoice | None = None,
     variants: Iterable[str] | str = "all",
     calibration: PathLike | None = None,
@@ -73,15 +80,30 @@ def convert(
     by every call that asks for one of them; ``warnings.simplefilter("error",
     engine.MissingVariantWarning)`` makes that an exception.
 
+    A network is exported to ONNX in this process, in evaluation mode and float32 on the processor,
+    and left as it was; the file has to answer like it on the check pictures. Its own logits are
+    kept for the calibration pictures and the sample images, and `compare` takes them for the
+    original where it has them for every picture.
+
     Args:
-        model: Name in the catalogue.
+        model: Name in the catalogue, or a network: a ``torch.nn.Module`` that takes pictures of
+            shape (1, channels, height, width), float32, and gives logits, perhaps beside other
+            tensors. It may be in training mode, half precision or on a GPU, compiled, scripted,
+            exported by ``torch.export``, or wrapped in ``DataParallel``.
+        name: What to call the network; None takes the name of its class.
         checkpoint: State dict for that model (``.pth``, ``.pt``, ``.safetensors``).
         onnx: An ONNX file instead of a catalogue model.
-        output: Name of the output of the ONNX file that holds the logits; None takes the only
-            one that can.
+        output: Name of the output of the ONNX file or network that holds the logits; None takes
+            the only one that can.
         random_weights: Fresh weights, for size and latency only.
-        labels: File with class names: one a line, or JSON, YAML or CSV with indices.
-        preprocess: Deviations from the model's own preprocessing.
+        labels: Class names in the order of the logits; or a file with them: one a line, or JSON,
+            YAML or CSV with indices.
+        input_size: Height and width of the input in pixels, or one number for both.
+        mean: Subtracted from pixels of 0 to 1, one a channel, or one number for all.
+        std: Divided by after that, likewise.
+        preprocess: Further deviations from the model's own preprocessing. What nobody gives is
+            taken from a network's ``pretrained_cfg``, as timm's have it, or assumed to be
+            ImageNet's; the run's notes say which.
         variants: Names of recipes, or ``all``.
         calibration: Folder of pictures like those the model will meet; None takes crops of the
             sample images (demo calibration).
@@ -110,20 +132,25 @@ def convert(
     from engine.routes.litert_torch import add_litert_torch, check_route
     from engine.service import Foreground, convert_request
 
-    others = tuple(routes)
-    if others:
-        check_route("torchvision" if onnx is None else "onnx")
+    _check_model(model, name=name, weights_of=(checkpoint, onnx, random_weights or None))
+    named = model if isinstance(model, str) else None
+    routes = tuple(routes)
+    if routes:
+        check_route("torchvision" if named and onnx is None else "onnx")
     host = Foreground(on_progress)
+    choice, size = _preprocess(preprocess or PreprocessChoice(), input_size, mean, std)
+    names = None if labels is None or isinstance(labels, str | os.PathLike) else _names(labels)
     request = ConvertRequest(
         model=ModelChoice(
-            name=model,
+            name=named or DEFAULT_MODEL,
             checkpoint=_text(checkpoint),
             onnx=_text(onnx),
             output=output,
             random_weights=random_weights,
-            labels=_text(labels),
+            labels=_text(labels) if isinstance(labels, str | os.PathLike) else None,
+            names=names,
         ),
-        preprocess=preprocess or PreprocessChoice(),
+        preprocess=choice,
         variants=(variants,) if isinstance(variants, str) else tuple(variants),
         calibration=CalibrationChoice(
             folder=_text(calibration), count=calibration_count, seed=seed
@@ -135,11 +162,17 @@ def convert(
         out=_text(out),
         retry=retry,
     )
-    run = convert_request(request, host)
+    if named is not None:
+        request = replace(request, preprocess=replace(choice, input_size=_side(size)))
+        run = convert_request(request, host)
+    else:
+        from engine.network_export import convert_network
+
+        run = convert_network(model, request, host, name=name, size=size)
     if absent := missing_of(run.missing, request.variants):
         sentences = missing_sentences(absent)
         warnings.warn("\n".join(sentences), MissingVariantWarning, stacklevel=2)
-    return add_litert_torch(run, host) if others else run
+    return add_litert_torch(run, host) if routes else run
 
 
 def compare(
@@ -151,6 +184,7 @@ def compare(
     labels_csv: PathLike | None = None,
     labels_from_folders: bool = False,
     also: Mapping[str, PathLike] | None = None,
+    network: torch.nn.Module | None = None,
     latency: Latency | None = None,
     dask: str | None = None,
     on_progress: OnProgress = _silent,
@@ -166,6 +200,10 @@ def compare(
         labels_from_folders: Whether the folder of each picture names its class.
         also: TFLite files of other tools by the name to give them; they are copied into the run,
             and compared in later calls, too.
+        network: The network that the run was made from: its own logits on the pictures are kept
+            in the run first. Without it, the ONNX file that was exported from it answers for the
+            original where the run does not hold the network's logits for every picture; the notes
+            say which.
         latency: Timings to show beside, as `latency` gives them.
         dask: Let a Dask cluster find the answers, shard by shard: ``local`` for two workers on
             this machine, or a scheduler's address; see `sweep`.
@@ -190,6 +228,11 @@ def compare(
         from_folders=labels_from_folders,
     )
     host = Foreground(on_progress)
+    if network is not None:
+        from engine.network_export import keep_own_logits
+        from engine.networks.given_network import given_network
+
+        keep_own_logits(opened, given_network(network), pictures, host)
     compared = (*chosen, *(also or ())) if chosen else ()
     if dask is not None:
         from engine.shards import evaluate_by_shards
@@ -579,6 +622,91 @@ def models(*, on_progress: OnProgress = _silent) -> tuple[CatalogEntry, ...]:
     from engine import service
 
     return service.models(service.Foreground(on_progress))
+
+
+def _check_model(
+    model: str | torch.nn.Module, *, name: str | None, weights_of: tuple[object, ...]
+) -> None:
+    """Refuse options that contradict what the model is."""
+    from engine.errors import OptionError
+
+    if isinstance(model, str) and name is not None:
+        raise OptionError(
+            "Choosing the model",
+            got=f"the name '{name}' for a model that has one",
+            expected="a name for a network of this process alone",
+            todo="Leave name out; the model itself is the first argument.",
+        )
+    if not isinstance(model, str) and any(value is not None for value in weights_of):
+        raise OptionError(
+            "Choosing the model",
+            got="a network together with a checkpoint, an ONNX file or random weights",
+            expected="the network alone, which holds its weights",
+            todo="Leave the rest out.",
+        )
+
+
+def _preprocess(
+    choice: PreprocessChoice,
+    input_size: int | tuple[int, int] | None,
+    mean: float | Iterable[float] | None,
+    std: float | Iterable[float] | None,
+) -> tuple[PreprocessChoice, tuple[int, int] | None]:
+    """Join a record with values that were given beside it; give the size by itself."""
+    beside = {"input_size": input_size, "mean": mean, "std": std}
+    for field, value in beside.items():
+        if value is not None and getattr(choice, field) is not None:
+            from engine.errors import OptionError
+
+            raise OptionError(
+                "Reading the preprocessing",
+                got=f"{field} both beside preprocess and in it",
+                expected="it once",
+                todo="Leave one of the two out.",
+            )
+    size = choice.input_size if input_size is None else input_size
+    joined = replace(
+        choice,
+        input_size=None,
+        mean=choice.mean if mean is None else _per_channel(mean),
+        std=choice.std if std is None else _per_channel(std),
+    )
+    return joined, (size, size) if isinstance(size, int) else size
+
+
+def _per_channel(value: float | Iterable[float]) -> tuple[float, float, float]:
+    """Give one number a channel; `PreprocessSpec` counts them."""
+    numbers = tuple(map(float, value)) if isinstance(value, Iterable) else (float(value),) * 3
+    return cast(tuple[float, float, float], numbers)
+
+
+def _side(size: tuple[int, int] | None) -> int | None:
+    """Give the side of a square input."""
+    if size is None or size[0] == size[1]:
+        return size and size[0]
+    from engine.errors import OptionError
+
+    raise OptionError(
+        "Reading the preprocessing",
+        got=f"input size {size[0]} x {size[1]}",
+        expected="a square for a model of the catalogue or an ONNX file",
+        todo="Give one number.",
+    )
+
+
+def _names(labels: Iterable[str]) -> tuple[str, ...]:
+    """Give class names that a person wrote in Python."""
+    names = tuple(labels)
+    if all(isinstance(name, str) for name in names):
+        return names
+    from engine.errors import LabelsError
+
+    raise LabelsError(
+        "Reading the labels",
+        got=f"a {type(labels).__name__} that holds other things than names",
+        expected="a list of class names, or a file with them",
+        todo="Give one name a class, in the order of the logits.",
+    )
 
 
 def _text(path: PathLike | None) -> str | None:

@@ -37,7 +37,7 @@ from engine.finished_stages import (
     with_failure,
     without_others,
 )
-from engine.images import pictures_in
+from engine.images import Picture, pictures_in
 from engine.memory import let_go_of_memory
 from engine.missing_variants import engine_error, error_of
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
@@ -63,7 +63,8 @@ from engine.types import (
 )
 
 CHECK_PICTURES = 4
-_CHECKED = "check_pictures"
+CHECKED = "check_pictures"
+"""File of the pictures that every stage is checked on, in the network's size."""
 GIVEN = "given file"
 """Name of an ONNX file as a person gave it, where its copy computes in another type."""
 HEAVY_BYTES = 3 << 30
@@ -198,12 +199,18 @@ class Conversion:
         from engine.networks.onnx_reading import onnx_reading
         from engine.networks.onnx_tidying import operator_set
 
+        if (network := self._task.request.model.network) is not None:
+            shutil.copyfile(network.pictures, self._side / WORK / f"{CHECKED}.npy")
+            shutil.copyfile(network.logits, self._side / WORK / f"{PYTORCH}.npy")
+            self._keep(Stage(PYTORCH, network.seconds))
         size = source.preprocess
         sizes = size.height, size.width, source.output, source.output_shape
         reading = onnx_reading(source.file)
         fixed = with_fixed_input(reading.model, *sizes)
         copy = with_operator_set_read_on(fixed)
         file.write_bytes(copy.SerializeToString())
+        if network is not None:
+            return PYTORCH, FLOAT_TOLERANCE
         before = f"opset {operator_set(fixed)}"
         tolerance: float | None = FLOAT_TOLERANCE
         if reading.given is not None:
@@ -381,14 +388,14 @@ class Conversion:
         Returns:
             Shape (pictures, height, width, 3), float32.
         """
-        name = f"{WORK}/{_CHECKED}.npy"
+        name = f"{WORK}/{CHECKED}.npy"
         file = self._find(name)
         if file is None:
             if self._base is not None:  # made before they were kept
                 return check_inputs(preprocess)
             file = self._side / name
-            pictures = (*self._calibrations.own_pictures, *pictures_in(SAMPLE_IMAGES))
-            fitted = [preprocess.fitted(p.decode()) for p in pictures[:CHECK_PICTURES]]
+            pictures = check_pictures(self._calibrations)
+            fitted = [preprocess.fitted(picture.decode()) for picture in pictures]
             np.save(file, np.stack(fitted))
         return np.stack([preprocess.normalized(picture) for picture in np.load(file)])
 
@@ -458,6 +465,11 @@ def _present(base: Run) -> tuple[str, ...]:
     """Variants of a run whose files were not set apart."""
     made = base.manifest.artifacts
     return tuple(card.variant for card in made if (base.folder / card.file).is_file())
+
+
+def check_pictures(calibrations: Calibrations) -> tuple[Picture, ...]:
+    """Choose the pictures on which every stage of a conversion is checked."""
+    return (*calibrations.own_pictures, *pictures_in(SAMPLE_IMAGES))[:CHECK_PICTURES]
 
 
 def check_inputs(preprocess: PreprocessSpec) -> FloatArray:

@@ -2,10 +2,15 @@
 
 A folder belongs to one set of pictures in one order; ``pictures.json`` in it lists their digests,
 so that a set that shares pictures with an earlier one copies those rows instead of running a model.
+
+The original of a run that was made from a network of a person's process is that network where it
+answered every picture of a set; its rows stand under `NETWORK`. Else it is the ONNX file for all of
+them: rows of the two are never mixed.
 """
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +25,8 @@ from engine.runs import LOGITS, ONNX_COLUMN, Run
 from engine.types import ORIGINAL, FloatArray
 
 INDEX = "pictures.json"
+NETWORK = "network"
+"""Name of the rows that the network of a person's process gave there."""
 
 
 def logit_files(
@@ -30,7 +37,7 @@ def logit_files(
     Args:
         run: The run.
         pictures: The pictures.
-        columns: Some of `Run.columns`.
+        columns: Some of `Run.columns`, or `NETWORK`.
 
     Returns:
         A file for each column; it need not exist.
@@ -38,7 +45,7 @@ def logit_files(
     Raises:
         OptionError: One is no column of the run.
     """
-    run.check_columns(columns)
+    run.check_columns(tuple(column for column in columns if column != NETWORK))
     place = run.folder / LOGITS / digest_of(pictures)[:20]
     return {column: place / file_name(run, column) for column in columns}
 
@@ -66,7 +73,7 @@ def file_name(run: Run, column: str) -> str:
     It changes with the model, and with what decodes pictures and runs models: after an upgrade the
     rows of a column would be of two versions otherwise.
     """
-    ours = column in {ORIGINAL, ONNX_COLUMN}
+    ours = column in {ORIGINAL, ONNX_COLUMN, NETWORK}
     model = run.manifest.model.weights_sha256 if ours else run.artifact(column).sha256
     return f"{column}-{answered_by(model)[:12]}.npy"
 
@@ -76,12 +83,65 @@ def write_index(place: Path, digests: Sequence[str]) -> None:
     write_kept(place / INDEX, msgspec.json.encode(digests))
 
 
+def answering(run: Run, pictures: tuple[Picture, ...], column: str) -> str:
+    """Name the rows that stand for a column on a set of pictures.
+
+    Args:
+        run: The run.
+        pictures: The pictures.
+        column: One of `Run.columns`.
+
+    Returns:
+        `NETWORK` for the original where the network it was made from answered all of them, else
+        the column.
+    """
+    if column != ORIGINAL or run.manifest.model.weights != "network":
+        return column
+    return NETWORK if _answered(run, pictures) == len(pictures) else column
+
+
+def _answered(run: Run, pictures: tuple[Picture, ...]) -> int:
+    stored = KnownRows(run, NETWORK)
+    return sum(stored.of(picture.sha256) is not None for picture in pictures)
+
+
+def original_note(run: Run, pictures: tuple[Picture, ...]) -> str | None:
+    """Say who answers as the original of a run made from a network; None for other runs."""
+    if run.manifest.model.weights != "network":
+        return None
+    count = _answered(run, pictures)
+    if count == len(pictures):
+        return "The original's logits are the network's own, computed by PyTorch where it was."
+    return (
+        "The original's logits are ONNX Runtime's on the file that was exported from the network: "
+        f"the network's own are stored for {count} of these {len(pictures)} pictures. To have them "
+        "for all, compare with network=network in Python."
+    )
+
+
+def keep_rows(run: Run, name: str, pictures: Sequence[Picture], rows: FloatArray) -> None:
+    """Keep rows as a set of pictures of their own, from which others are put together.
+
+    Args:
+        run: The run.
+        name: `NETWORK`.
+        pictures: The pictures, each content once.
+        rows: Shape (pictures, classes).
+    """
+    place = run.folder / LOGITS / digest_of(tuple(pictures))[:20]
+    place.mkdir(parents=True, exist_ok=True)
+    content = io.BytesIO()
+    np.save(content, rows.astype(np.float32, copy=False))
+    write_kept(place / file_name(run, name), content.getvalue())
+    write_index(place, [picture.sha256 for picture in pictures])
+
+
 class KnownRows:
     """Rows of a column that earlier sets of pictures hold.
 
     Args:
         run: The run.
-        column: One of `Run.columns`.
+        column: One of `Run.columns`, or `NETWORK`.
     """
 
     def __init__(self, run: Run, column: str) -> None:

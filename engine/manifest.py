@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import platform
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -52,6 +53,7 @@ _FILES_BY = (
 )
 _ANSWERS_BY = ("torch", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
 _BLANK = "0" * 64
+_CALL = "engine.convert"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,8 @@ class Manifest:
         artifacts: The TFLite files.
         float32_bytes: Size of the float32 TFLite file, whether it is among the artifacts or not.
         versions: Quantization Lab, Python, platform and packages.
-        command: Command line that makes the run again.
+        command: Command line that makes the run again; a call in Python where it needs what was in
+            the memory of the person's process.
         files: What the conversion wrote, by its path in the run; empty in runs of older versions,
             whose TFLite files alone can be checked.
         missing: Variants that were asked for and could not be made, each with the reason.
@@ -111,6 +114,8 @@ class Manifest:
     @property
     def shared_command(self) -> str:
         """``command`` for others to read: of paths beyond the working directory, names alone."""
+        if self.command.startswith(_CALL):
+            return re.sub(r"""(['"])(?:/|\.\./)[^'"]*/""", r"\1", self.command)
         words = shlex.split(self.command)
         return shlex.join(Path(w).name if w.startswith(("/", "../")) else w for w in words)
 
@@ -234,8 +239,11 @@ def run_key(request: ConvertRequest) -> str:
             model[name] = _digest_of(Path(model[name]), digest)
     if model["onnx"] is not None:
         model["name"] = None
-    if model["output"] is None:
-        del model["output"]  # keys from before this option stay as they are
+    if model["network"] is not None:
+        model["network"] = model["network"]["name"]
+    for name in ("output", "names", "network"):
+        if model[name] is None:
+            del model[name]  # keys from before these options stay as they are
     parts = {
         "schema": SCHEMA_VERSION,
         "model": model,
@@ -270,8 +278,10 @@ def command_line(request: ConvertRequest, variants: tuple[str, ...]) -> str:
         variants: Names of all variants of the run.
 
     Returns:
-        One line for a POSIX shell.
+        One line for a POSIX shell; or of Python, where a network or labels were given there.
     """
+    if request.model.network is not None or request.model.names is not None:
+        return _call(request, variants)
     words = ["python", "-m", "engine", "convert"]
     model, preprocess, calibration = request.model, request.preprocess, request.calibration
     options: list[tuple[str, object]] = (
@@ -306,6 +316,42 @@ def command_line(request: ConvertRequest, variants: tuple[str, ...]) -> str:
     if request.allow_flex:
         words.append("--allow-flex")
     return shlex.join(words)
+
+
+def _call(request: ConvertRequest, variants: tuple[str, ...]) -> str:
+    """Write the call of `engine.convert`, with variables for what lay in memory alone."""
+    model, calibration, network = request.model, request.calibration, request.model.network
+    preprocess = {k: v for k, v in asdict(request.preprocess).items() if v is not None}
+    if network is not None:
+        preprocess["input_size"] = network.height, network.width
+    options = {
+        "name": network and network.name,
+        "onnx": None if network else model.onnx,
+        "checkpoint": model.checkpoint,
+        "random_weights": model.random_weights or None,
+        "output": model.output,
+        "labels": model.labels,
+        **{name: preprocess.pop(name, None) for name in ("input_size", "mean", "std")},
+        "variants": list(variants),
+        "opset": request.opset,
+        "allow_flex": request.allow_flex or None,
+        "lowering": request.lowering,
+        "input_layout": request.input_layout,
+        "calibration": calibration.folder,
+        "calibration_count": calibration.count,
+        "seed": calibration.seed,
+        "out": request.out,
+    }
+    words = ["network"] if network else [] if model.onnx else [repr(model.name)]
+    words += [f"{name}={value!r}" for name, value in options.items() if value is not None]
+    given = ["network"] if network else []
+    if model.names is not None:
+        given.append("labels")
+        words.append("labels=labels")
+    if preprocess:
+        fields = ", ".join(f"{name}={value!r}" for name, value in preprocess.items())
+        words.append(f"preprocess=engine.PreprocessChoice({fields})")
+    return f"{_CALL}({', '.join(words)})  # with your own {' and '.join(given)}"
 
 
 def _triple(values: tuple[float, float, float] | None) -> str | None:

@@ -18,6 +18,30 @@ TRYING = "Trying the file on a picture"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedNetwork:
+    """A network of the person's own process, from which the ONNX file was exported there.
+
+    Attributes:
+        name: What to call it.
+        height: Rows of its input, in pixels.
+        width: Columns of its input, in pixels.
+        pictures: File with the pictures that it was checked on, as `PreprocessSpec.fitted` gives
+            them.
+        logits: File with its own logits on them, shape (pictures, classes), float32.
+        seconds: Wall time of the export and its check.
+        notes: What a reader of the run has to know of it, one sentence each.
+    """
+
+    name: str
+    height: int
+    width: int
+    pictures: str
+    logits: str
+    seconds: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelChoice:
     """Which network with which weights.
 
@@ -27,8 +51,10 @@ class ModelChoice:
         onnx: An ONNX file instead of a catalogue network.
         random_weights: Fresh weights: for size and latency only.
         labels: File with class names: one a line, or JSON, YAML or CSV with indices.
+        names: The class names themselves, where a person gave them in Python.
         output: Name of the output of the ONNX file that holds the logits; None takes the only
             one that can.
+        network: What ``onnx`` was exported from by `engine.convert`; None for a person's own file.
     """
 
     name: str = DEFAULT_MODEL
@@ -36,7 +62,9 @@ class ModelChoice:
     onnx: str | None = None
     random_weights: bool = False
     labels: str | None = None
+    names: tuple[str, ...] | None = None
     output: str | None = None
+    network: ExportedNetwork | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -206,6 +206,7 @@ def details_headline(manifest: Manifest) -> str:
         "checkpoint": "with your checkpoint",
         "random": "with random weights",
         "file": "from your ONNX file",
+        "network": "from your network",
     }[manifest.model.weights]
     size = f"{manifest.preprocess.height} × {manifest.preprocess.width}"
     return f"{manifest.model.name} {weights}, for pictures of {size}"
@@ -221,7 +222,7 @@ def float_operators_note(artifact: Artifact) -> str | None:
 
 def opset_note(manifest: Manifest) -> str | None:
     """Which ONNX operator set was used, where it is not the usual one."""
-    if manifest.model.kind == "onnx":
+    if manifest.model.weights == "file":
         before = next(stage.against for stage in manifest.stages if stage.name == "onnx")
         if before is None:
             return None

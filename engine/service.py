@@ -29,7 +29,13 @@ from engine.layer_errors.records import LayerErrors
 from engine.layer_errors.stored import chosen_pictures, keep_layers, layers_file, read_layers
 from engine.limits import LIMITS
 from engine.locks import in_use
-from engine.logits import logit_files, missing_logits, write_index
+from engine.logits import (
+    answering,
+    logit_files,
+    missing_logits,
+    original_note,
+    write_index,
+)
 from engine.making import make_run
 from engine.manifest import PRODUCT, run_key, versions
 from engine.missing_variants import missing_sentences
@@ -126,7 +132,8 @@ def convert_request(request: ConvertRequest, host: Host) -> Run:
 
 def _check_opset(request: ConvertRequest) -> None:
     check_opset(request.opset)
-    if request.opset is not None and request.model.onnx is not None:
+    model = request.model
+    if request.opset is not None and model.onnx is not None and model.network is None:
         raise OptionError(
             "Choosing the ONNX operator set",
             got=f"{request.opset} for an ONNX file, which has its own",
@@ -185,10 +192,11 @@ def evaluate(
         UserMistake: A column or picture is wrong.
         WorkerError: The worker process failed.
     """
-    files = logit_files(run, pictures, columns)
+    stored = {column: answering(run, pictures, column) for column in columns}
+    files = logit_files(run, pictures, tuple(stored.values()))
     if missing_logits(run, files):
         _evaluate(run, pictures, files, host)
-    return {column: np.load(file, mmap_mode="r") for column, file in files.items()}
+    return {column: np.load(files[name], mmap_mode="r") for column, name in stored.items()}
 
 
 def _evaluate(run: Run, pictures: tuple[Picture, ...], files: dict[str, Path], host: Host) -> None:
@@ -279,7 +287,8 @@ def _fresh_worker(host: Host) -> Iterator[Worker]:
 
 def evaluated(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> bool:
     """Whether `evaluate` would find everything in the run already."""
-    return not missing_logits(run, logit_files(run, pictures, columns))
+    stored = tuple(answering(run, pictures, column) for column in columns)
+    return not missing_logits(run, logit_files(run, pictures, stored))
 
 
 def compare_run(
@@ -328,11 +337,16 @@ def compare_run(
         random_weights=manifest.model.random,
         demo_calibration=demo and bool(calibrated & set(columns)),
         added={added.artifact.variant for added in run.added},
-        notes=manifest.notes,
+        notes=_notes(run, pictures, columns),
         known_faults=run.faults,
         missing=missing_sentences(run.missing),
         normalizing=_normalizing(run),
     )
+
+
+def _notes(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> tuple[str, ...]:
+    note = original_note(run, pictures) if ORIGINAL in columns else None
+    return run.manifest.notes if note is None else (*run.manifest.notes, note)
 
 
 def _normalizing(run: Run) -> set[str]:

@@ -20,7 +20,7 @@ from engine.disk import write_whole
 from engine.errors import EngineError
 from engine.fitted_pictures import FittedPictures
 from engine.images import Picture, digest_of
-from engine.logits import INDEX, KnownRows, file_name, logit_files, write_index
+from engine.logits import INDEX, KnownRows, answering, file_name, logit_files, write_index
 from engine.requests import PictureFile
 from engine.runs import LOGITS, Run
 from engine.types import FloatArray, Progress
@@ -55,8 +55,9 @@ def evaluate_by_shards(
     from engine.service import evaluate
 
     check_address(address)
-    files = logit_files(run, pictures, columns)
-    absent = tuple(column for column in columns if not files[column].is_file())
+    stored = tuple(answering(run, pictures, column) for column in columns)
+    files = logit_files(run, pictures, stored)
+    absent = tuple(column for column in stored if not files[column].is_file())
     shards = [shard for column in absent for shard in _shards(run, column, pictures)]
     if shards:
         with connected(address, host.report) as client:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from engine.errors import OptionError, RunError
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
 from engine.preprocess import PreprocessSpec, demand_plausible
-from engine.requests import ModelChoice, PreprocessChoice
+from engine.requests import ExportedNetwork, ModelChoice, PreprocessChoice
 from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
 from engine.run.torch_runner import TorchRunner
 from engine.runs import Run
+from engine.types import ModelIdentity
 
 if TYPE_CHECKING:
     import torch
@@ -46,19 +48,43 @@ def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSour
         from engine.networks.catalog import torch_source
 
         source = torch_source(choice, preprocess.input_size)
-    spec = _with_choice(source.preprocess, preprocess)
+    spec = with_choice(source.preprocess, preprocess)
     demand_plausible(spec)
     notes = source.notes
     if isinstance(source, OnnxSource):
-        assumed = _assumed("an ONNX file", spec, preprocess)
+        if (network := choice.network) is not None:
+            source = replace(source, identity=_identity_of(network, source.identity))
+            notes = (*network.notes, *notes)
+        assumed = _assumed("an ONNX file" if network is None else "a network", spec, preprocess)
         notes = (*notes, *assumed, *_own_normalization(source))
     elif choice.checkpoint is not None:
         notes = (*notes, *_assumed("a checkpoint", spec, preprocess))
     return replace(source, preprocess=spec, notes=notes)
 
 
+def _identity_of(network: ExportedNetwork, file: ModelIdentity) -> ModelIdentity:
+    """Say whose weights the file holds, which itself is not kept."""
+    return replace(file, name=network.name, weights="network", weights_file=None)
+
+
 def _assumed(file: str, spec: PreprocessSpec, choice: PreprocessChoice) -> tuple[str, ...]:
     """Name the values of a file's preprocessing that nobody gave."""
+    words = preprocess_words(spec, [k for k, value in asdict(choice).items() if value is None])
+    if not words:
+        return ()
+    return (f"Preprocessing assumed, since {file} holds none: {words}.",)
+
+
+def preprocess_words(spec: PreprocessSpec, names: Collection[str]) -> str:
+    """Give some values of a preprocessing in words.
+
+    Args:
+        spec: The preprocessing.
+        names: Which of its attributes; size and what has no part in it are left out.
+
+    Returns:
+        Such as ``mean 0.5, 0.5, 0.5; std 0.5, 0.5, 0.5``.
+    """
     values = {
         "mean": _numbers(spec.mean),
         "std": _numbers(spec.std),
@@ -70,14 +96,8 @@ def _assumed(file: str, spec: PreprocessSpec, choice: PreprocessChoice) -> tuple
     }
     if spec.resize == "squash":
         del values["resize_size"]
-    words = [
-        f"{name.replace('_', ' ')} {value}"
-        for name, value in values.items()
-        if getattr(choice, name) is None
-    ]
-    if not words:
-        return ()
-    return (f"Preprocessing assumed, since {file} holds none: {'; '.join(words)}.",)
+    words = (f"{k.replace('_', ' ')} {value}" for k, value in values.items() if k in names)
+    return "; ".join(words)
 
 
 def _numbers(values: tuple[float, ...]) -> str:
@@ -99,7 +119,8 @@ def _own_normalization(source: OnnxSource) -> tuple[str, ...]:
     )
 
 
-def _with_choice(spec: PreprocessSpec, choice: PreprocessChoice) -> PreprocessSpec:
+def with_choice(spec: PreprocessSpec, choice: PreprocessChoice) -> PreprocessSpec:
+    """Change a preprocessing, but for its size, by what a person chose."""
     chosen = {
         name: value
         for name, value in asdict(choice).items()

@@ -23,7 +23,7 @@ LoweringName = Literal["nhwc", "stock"]
 LOWERINGS: tuple[LoweringName, ...] = ("nhwc", "stock")
 RouteName = Literal["litert-torch"]
 ROUTES: tuple[RouteName, ...] = ("litert-torch",)
-WeightsKind = Literal["package", "pretrained", "checkpoint", "random", "file"]
+WeightsKind = Literal["package", "pretrained", "checkpoint", "random", "file", "network"]
 Granularity = Literal["per-channel", "per-tensor", "none"]
 Fault = Literal["same_answer", "not_finite"]
 FAULT_WORDS: Mapping[Fault, str] = {
@@ -158,10 +158,12 @@ class ModelIdentity:
     """Which network with which weights a run was made from.
 
     Attributes:
-        name: Catalogue name, or the stem of an ONNX file.
+        name: Catalogue name, the stem of an ONNX file, or the class of a network.
         kind: ``torchvision``, ``efficientnet_lite`` or ``onnx``.
-        weights: Where the weights came from.
-        weights_sha256: Hex digest of the weights file; for random weights of the state dict.
+        weights: Where the weights came from; ``network`` for one of a person's own process, which
+            was exported to ONNX there.
+        weights_sha256: Hex digest of the weights file; for random weights of the state dict, for
+            ``network`` of the ONNX file that was exported.
         weights_file: Path of a checkpoint or ONNX file that a person gave; otherwise None.
         parameters: Number of parameters.
         classes: Number of logits.

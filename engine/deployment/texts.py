@@ -33,6 +33,7 @@ _WEIGHTS = {
     "checkpoint": "a person's checkpoint",
     "random": "random: it has learnt nothing",
     "file": "those of the ONNX file",
+    "network": "those of a person's own network",
 }
 _SWIFT = {"float32": "Float", "int8": "Int8", "uint8": "UInt8", "int16": "Int16"}
 

@@ -15,7 +15,7 @@ import numpy as np
 from engine.errors import ModelError, OptionError
 from engine.images import pictures_in
 from engine.networks.checkpoints import fitted_network, read_state_dict, sha256_of, state_digest
-from engine.networks.labels import read_labels
+from engine.networks.labels import checked_names, read_labels
 from engine.networks.random_weights import give_ordinary_values, settle
 from engine.networks.size_limit import demand_fits
 from engine.networks.source import TorchSource
@@ -149,7 +149,9 @@ def torch_source(choice: ModelChoice, input_size: int | None = None) -> TorchSou
 
 
 def labels_for(choice: ModelChoice, classes: int) -> tuple[str, ...] | None:
-    """Class names: the person's file, else ImageNet's for 1,000 classes, else None."""
+    """Class names: the person's own, else ImageNet's for 1,000 classes, else None."""
+    if choice.names is not None:
+        return checked_names(choice.names, classes)
     if choice.labels is not None:
         return read_labels(Path(choice.labels), classes)
     if classes != IMAGENET_CLASSES:
@@ -160,7 +162,7 @@ def labels_for(choice: ModelChoice, classes: int) -> tuple[str, ...] | None:
 
 def assumed_names(choice: ModelChoice, classes: int) -> tuple[str, ...]:
     """Say that `labels_for` takes ImageNet's names for a file that may be of other classes."""
-    if choice.labels is not None or classes != IMAGENET_CLASSES:
+    if choice.labels or choice.names or classes != IMAGENET_CLASSES:
         return ()
     return (
         f"ImageNet's names are assumed, since the file has {classes:,} classes and none were "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 from engine.errors import LabelsError
@@ -32,8 +33,28 @@ def read_labels(path: Path, classes: int) -> tuple[str, ...]:
         table = names_of_table(text)
     except ValueError as error:
         raise _misfit(stage, str(error), classes) from error
-    names = [name.strip() for name in (text.split("\n") if table is None else table)]
-    what = "lines" if table is None else "names"
+    names = text.split("\n") if table is None else table
+    return checked_names(names, classes, stage, "names" if table is not None else "lines")
+
+
+def checked_names(
+    names: Iterable[str], classes: int, stage: str = "Reading the labels", what: str = "names"
+) -> tuple[str, ...]:
+    """Strip class names, and demand one for each class.
+
+    Args:
+        names: The names in the order of the logits.
+        classes: Number of logits.
+        stage: What is being done, for the message.
+        what: What is counted, for the message.
+
+    Returns:
+        One name a class.
+
+    Raises:
+        LabelsError: There are more or fewer, or one is empty or holds a control character.
+    """
+    names = [name.strip() for name in names]
     if len(names) != classes or not all(names):
         empty = [number for number, name in enumerate(names, 1) if not name]
         which = f", {what[:-1]} {empty[0]} of them empty" if empty else ""

@@ -1,0 +1,83 @@
+"""The preprocessing that a network carries with it, as timm writes it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from engine.preprocess import INTERPOLATIONS, ResizeRule
+from engine.requests import PreprocessChoice
+
+if TYPE_CHECKING:
+    import torch
+
+_RECORDS = ("pretrained_cfg", "default_cfg")
+_RESIZE: dict[str, ResizeRule] = {"center": "shorter_side", "squash": "squash"}
+"""Ours for timm's ``crop_mode``."""
+_CROP_PCT = 0.875
+"""timm's ``crop_pct`` where a record has none."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class OwnPreprocess:
+    """Preprocessing read off a network.
+
+    Attributes:
+        choice: Everything but the size; None for what the record does not say.
+        height: Rows of the network's input, in pixels.
+        width: Columns of the network's input, in pixels.
+        record: Name of the attribute that it stands in.
+    """
+
+    choice: PreprocessChoice
+    height: int
+    width: int
+    record: str
+
+
+def own_preprocess(
+    network: torch.nn.Module, size: tuple[int, int] | None = None
+) -> OwnPreprocess | None:
+    """Read the preprocessing that a network carries, by timm's rules.
+
+    The shorter side is scaled to ``floor(size / crop_pct)``.
+
+    Args:
+        network: The network.
+        size: Height and width of its input in pixels; None takes the record's.
+
+    Returns:
+        The preprocessing; None where the network has no such record.
+    """
+    for name in _RECORDS:
+        record = _mapping(getattr(network, name, None))
+        if record.get("mean") and record.get("std"):
+            return _read(record, name, size)
+    return None
+
+
+def _mapping(record: object) -> Mapping[str, Any]:
+    if dataclasses.is_dataclass(record) and not isinstance(record, type):
+        return dataclasses.asdict(record)
+    return record if isinstance(record, Mapping) else {}
+
+
+def _read(record: Mapping[str, Any], name: str, size: tuple[int, int] | None) -> OwnPreprocess:
+    height, width = size or tuple(record.get("input_size") or (3, 224, 224))[1:]
+    interpolation = record.get("interpolation")
+    return OwnPreprocess(
+        PreprocessChoice(
+            resize=_RESIZE.get(record.get("crop_mode") or "center"),
+            resize_size=math.floor(max(height, width) / (record.get("crop_pct") or _CROP_PCT)),
+            interpolation=interpolation if interpolation in INTERPOLATIONS else None,
+            channel_order="RGB",
+            scale=1 / 255,
+            mean=tuple(record["mean"]),
+            std=tuple(record["std"]),
+        ),
+        height,
+        width,
+        name,
+    )
