@@ -25,3 +25,5 @@ def test_it_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert "savedmodel" in printed
     assert "demo calibration" in printed
+    # Its last cell converts a network of the notebook itself.
+    assert "The original's logits are the network's own" in printed

@@ -10,6 +10,7 @@ from engine.comparison import metrics
 from engine.comparison.comparison import Comparison
 from engine.images import Picture, digest_of
 from engine.jobs import Job
+from engine.logits import answering
 from engine.runs import Run
 from engine.timings import stored_latency
 from engine.types import FloatArray, Latency
@@ -58,7 +59,8 @@ def _key(run: Run, pictures: tuple[Picture, ...], reference: str, timed: Latency
     entries = () if timed is None else timed.entries
     moment = "".join(f"{entry.variant} {entry.measured_at}," for entry in entries)
     moment += "" if timed is None else f"{timed.measured_at} {timed.threads}"
-    return f"{run.folder} {digests} {digest_of(pictures)} {reference} {moment}"
+    answers = answering(run, pictures, reference)
+    return f"{run.folder} {digests} {digest_of(pictures)} {reference} {answers} {moment}"
 
 
 def key_of(evaluation: Evaluation) -> str:

@@ -158,5 +158,6 @@ def _choose_reference(run: Run) -> None:
 
 def original_title(run: Run) -> str:
     """What the original is."""
-    kind = "ONNX" if run.manifest.model.kind == "onnx" else "PyTorch"
-    return f"the original ({kind})"
+    model = run.manifest.model
+    kind = "ONNX" if model.kind == "onnx" else "PyTorch"
+    return f"the original ({'your network' if model.weights == 'network' else kind})"

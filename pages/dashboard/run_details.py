@@ -32,7 +32,8 @@ show_card(run, run.artifact(variant_pills(names)))
 show_lowerings(run)
 with st.container(border=True):
     st.header("The command that makes it again")
-    st.code(manifest.command, language="bash", wrap_lines=True)
+    language = "bash" if manifest.command.startswith("python ") else "python"
+    st.code(manifest.command, language=language, wrap_lines=True)
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     st.header("Made with")
