@@ -90,7 +90,7 @@ def convert(
             shape (1, channels, height, width), float32, and gives logits, perhaps beside other
             tensors. It may be in training mode, half precision or on a GPU, compiled, scripted,
             exported by ``torch.export``, or wrapped in ``DataParallel``.
-        name: What to call the network; None takes the name of its class.
+        name: What to call the network; None takes timm's name for it, or that of its class.
         checkpoint: State dict for that model (``.pth``, ``.pt``, ``.safetensors``).
         onnx: An ONNX file instead of a catalogue model.
         output: Name of the output of the ONNX file or network that holds the logits; None takes

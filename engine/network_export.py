@@ -30,7 +30,7 @@ from engine.converters.onnx_from_torch import (
 )
 from engine.converters.recipes import recipes_named
 from engine.disk import told_of_the_disk
-from engine.errors import ConversionError, EngineError, ModelError, OptionError
+from engine.errors import ConversionError, EngineError, HopError, ModelError, OptionError
 from engine.fitted_pictures import FittedPictures
 from engine.images import Picture, pictures_in
 from engine.logits import NETWORK, KnownRows, keep_rows
@@ -80,7 +80,7 @@ def convert_network(
         model: A ``torch.nn.Module``, or what `given_network` takes one out of; left as it was.
         request: What to make; of its model, labels and output count.
         host: Gets progress and the worker.
-        name: What to call it; None takes the name of its class.
+        name: What to call it; None takes timm's name for it, or that of its class.
         size: Height and width of its input, in pixels; None takes the network's own.
 
     Returns:
@@ -129,9 +129,9 @@ def export_network(
         ConversionError: No exporter gives a file that answers like the network.
     """
     started = time.perf_counter()
-    title = name or str(getattr(network, "original_name", type(network).__name__))
-    demand_fits(title, sum(parameter.numel() for parameter in network.parameters()))
     own = own_preprocess(network, size)
+    title = name or (own and own.architecture) or _class_name(network)
+    demand_fits(title, sum(parameter.numel() for parameter in network.parameters()))
     if size is None:
         size = (USUAL_SIZE, USUAL_SIZE) if own is None else (own.height, own.width)
     preprocess = request.preprocess if own is None else _filled(request.preprocess, own.choice)
@@ -173,6 +173,11 @@ def export_network(
     )
     model = replace(request.model, onnx=str(file), network=exported)
     return replace(request, model=model, preprocess=preprocess)
+
+
+def _class_name(network: torch.nn.Module) -> str:
+    # Scripted networks have a class of torch's own.
+    return str(getattr(network, "original_name", type(network).__name__))
 
 
 def _filled(choice: PreprocessChoice, own: PreprocessChoice) -> PreprocessChoice:
@@ -293,7 +298,8 @@ def _check_file(file: Path, inputs: FloatArray, before: FloatArray) -> None:
 
 def _no_file(failures: list[EngineError]) -> EngineError:
     first = failures[0]
-    if len({failure.got for failure in failures}) == 1:
+    # Files of two exporters that both answer otherwise speak of the network, as the first says.
+    if len({f.got for f in failures}) == 1 or all(isinstance(f, HopError) for f in failures):
         return first
     reasons = (
         f"{exporter}: {failure.stage}: {failure.got}"

@@ -7,15 +7,13 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.preprocess import INTERPOLATIONS, ResizeRule
+from engine.preprocess import INTERPOLATIONS
 from engine.requests import PreprocessChoice
 
 if TYPE_CHECKING:
     import torch
 
 _RECORDS = ("pretrained_cfg", "default_cfg")
-_RESIZE: dict[str, ResizeRule] = {"center": "shorter_side", "squash": "squash"}
-"""Ours for timm's ``crop_mode``."""
 _CROP_PCT = 0.875
 """timm's ``crop_pct`` where a record has none."""
 
@@ -29,12 +27,14 @@ class OwnPreprocess:
         height: Rows of the network's input, in pixels.
         width: Columns of the network's input, in pixels.
         record: Name of the attribute that it stands in.
+        architecture: What the record calls the network, or None.
     """
 
     choice: PreprocessChoice
     height: int
     width: int
     record: str
+    architecture: str | None
 
 
 def own_preprocess(
@@ -66,13 +66,16 @@ def _mapping(record: object) -> Mapping[str, Any]:
 
 def _read(record: Mapping[str, Any], name: str, size: tuple[int, int] | None) -> OwnPreprocess:
     height, width = size or tuple(record.get("input_size") or (3, 224, 224))[1:]
-    interpolation = record.get("interpolation")
+    crop_pct, longest = record.get("crop_pct") or _CROP_PCT, max(height, width)
+    # What timm squashes and crops, or frames, has its shorter side scaled here.
+    squashes = record.get("crop_mode") == "squash" and crop_pct == 1
+    interpolation, architecture = record.get("interpolation"), record.get("architecture")
     return OwnPreprocess(
         PreprocessChoice(
-            resize=_RESIZE.get(record.get("crop_mode") or "center"),
-            resize_size=math.floor(max(height, width) / (record.get("crop_pct") or _CROP_PCT)),
+            resize="squash" if squashes else "shorter_side",
+            resize_size=max(longest, math.floor(longest / crop_pct)),
             interpolation=interpolation if interpolation in INTERPOLATIONS else None,
-            channel_order="RGB",
+            channel_order="RGB" if len(record["mean"]) == 3 else None,
             scale=1 / 255,
             mean=tuple(record["mean"]),
             std=tuple(record["std"]),
@@ -80,4 +83,5 @@ def _read(record: Mapping[str, Any], name: str, size: tuple[int, int] | None) ->
         height,
         width,
         name,
+        str(architecture) if architecture else None,
     )

@@ -53,6 +53,15 @@ def test_a_dataclass_and_another_size() -> None:
     assert (own.height, own.width, own.choice.resize_size) == (96, 128, 128)
     assert own.choice.resize == "squash"
     assert own.choice.interpolation is None
+    assert own.architecture is None
+
+
+def test_a_frame_and_a_squashed_crop_are_cut_from_the_centre() -> None:
+    for record in (RECORD | {"crop_pct": 1.1}, RECORD | {"crop_mode": "squash"}):
+        own = own_preprocess(with_record("pretrained_cfg", record))
+        assert own is not None
+        assert own.choice.resize == "shorter_side"
+        assert own.choice.resize_size == max(192, math.floor(192 / float(record["crop_pct"])))
 
 
 @pytest.mark.parametrize("record", [None, {}, {"url": ""}, PretrainedCfg, "mean", 3])
@@ -70,4 +79,5 @@ def test_timm_itself() -> None:
     assert (3, own.height, own.width) == config["input_size"]
     assert (own.choice.mean, own.choice.std) == (config["mean"], config["std"])
     assert own.choice.interpolation == config["interpolation"]
+    assert own.architecture == "test_vit"
     assert own.choice.resize_size == math.floor(own.height / config["crop_pct"])
