@@ -233,14 +233,17 @@ def run_key(request: ConvertRequest) -> str:
         ModelError: A file that was named cannot be read.
     """
     model = asdict(request.model)
+    if request.model.network is not None:
+        model |= {
+            "onnx": None,
+            "network": [request.model.network.name, request.model.network.sha256],
+        }
     for name in ("checkpoint", "onnx", "labels"):
         if model[name] is not None:
             digest = model_digest if name == "onnx" else sha256_of
             model[name] = _digest_of(Path(model[name]), digest)
-    if model["onnx"] is not None:
+    if request.model.onnx is not None:
         model["name"] = None
-    if model["network"] is not None:
-        model["network"] = model["network"]["name"]
     for name in ("output", "names", "network"):
         if model[name] is None:
             del model[name]  # keys from before these options stay as they are

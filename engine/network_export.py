@@ -34,6 +34,7 @@ from engine.errors import ConversionError, EngineError, HopError, ModelError, Op
 from engine.fitted_pictures import FittedPictures
 from engine.images import Picture, pictures_in
 from engine.logits import NETWORK, KnownRows, keep_rows
+from engine.networks.checkpoints import sha256_of
 from engine.networks.given_network import given_network, in_float32, number_formats
 from engine.networks.network_outputs import try_network
 from engine.networks.onnx_files import read_onnx
@@ -137,7 +138,7 @@ def export_network(
     preprocess = request.preprocess if own is None else _filled(request.preprocess, own.choice)
     spec = _spec(preprocess, *size)
     notes = (*_own_note(spec, request.preprocess, own), *_number_note(network))
-    file = folder / (re.sub(r"[^\w-]+", "_", title)[:60] + ".onnx")
+    file = folder / ((re.sub(r"\W+", "_", title)[:60].strip("_") or "network") + ".onnx")
     host.report(Progress(f"Exporting {title} to ONNX", 0, 1))
     recipes = recipes_named(request.variants)
     chosen = check_pictures(Calibrations(request.calibration, recipes))
@@ -164,6 +165,7 @@ def export_network(
     np.save(folder / f"{PYTORCH}.npy", own_logits)
     exported = ExportedNetwork(
         name=title,
+        sha256=sha256_of(file),
         height=size[0],
         width=size[1],
         pictures=str(folder / f"{CHECKED}.npy"),

@@ -21,8 +21,11 @@ TRYING = "Trying the file on a picture"
 class ExportedNetwork:
     """A network of the person's own process, from which the ONNX file was exported there.
 
+    The files are gone when the run is made: what is added to it later needs their digest alone.
+
     Attributes:
         name: What to call it.
+        sha256: Hex digest of the ONNX file.
         height: Rows of its input, in pixels.
         width: Columns of its input, in pixels.
         pictures: File with the pictures that it was checked on, as `PreprocessSpec.fitted` gives
@@ -33,6 +36,7 @@ class ExportedNetwork:
     """
 
     name: str
+    sha256: str
     height: int
     width: int
     pictures: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import OptionError, RunError
+from engine.errors import ModelError, OptionError, RunError
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
 from engine.preprocess import PreprocessSpec, demand_plausible
 from engine.requests import ExportedNetwork, ModelChoice, PreprocessChoice
@@ -33,6 +34,13 @@ def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSour
     Raises:
         UserMistake: The model cannot be had, or the preprocessing contradicts it.
     """
+    if choice.network is not None and not Path(str(choice.onnx)).is_file():
+        raise ModelError(
+            f"Making the run of {choice.network.name}",
+            got="a file that went with the Python process in which the network was",
+            expected="the network, from which the file is exported",
+            todo="Convert it there once more, as the command in the run's manifest says.",
+        )
     if choice.onnx is not None:
         from engine.networks.onnx_files import onnx_source
 

@@ -211,7 +211,14 @@ NETWORK_REQUEST = ConvertRequest(
         onnx="/tmp/x/Mine.onnx",
         names=("it's", "b"),
         network=ExportedNetwork(
-            name="Mine", height=192, width=160, pictures="p", logits="l", seconds=1.0, notes=()
+            name="Mine",
+            sha256="1" * 64,
+            height=192,
+            width=160,
+            pictures="p",
+            logits="l",
+            seconds=1.0,
+            notes=(),
         ),
     ),
     preprocess=PreprocessChoice(mean=(0.5, 0.5, 0.5), interpolation="bicubic"),
@@ -232,6 +239,15 @@ def test_the_command_of_such_a_run_is_a_call() -> None:
     call = command_line(named, ("float32",))
     assert call.startswith("engine.convert('resnet18', mean=")
     assert call.endswith("  # with your own labels")
+
+
+def test_later_additions_need_the_network_and_its_file_no_more(tmp_path: Path) -> None:
+    request = exported(tiny_network(), tmp_path)
+    key = run_key(request)
+    Path(str(request.model.onnx)).unlink()
+    assert run_key(request) == key
+    with pytest.raises(ModelError, match=r"run of Sequential: .* Convert it there once more"):
+        model_source(request.model, request.preprocess)
 
 
 def as_networks(run: Run, command: str = "") -> Run:
@@ -339,12 +355,13 @@ def test_seven_variants_of_a_network(tmp_path: Path, photos: Path) -> None:
     changed.module.body[-1].bias.data += torch.arange(5) / 100  # type: ignore[union-attr, index]
     with pytest.raises(OptionError, match="answers the run's check pictures otherwise"):
         engine.compare(run, flipped, network=changed)
+    assert "int8_optimized" in engine.improve(run, "int8").variants
     same = engine.convert(
         network, name="my net/2", input_size=SIZE, mean=0.5, std=0.5, labels=LABELS,
         calibration=photos,
     )  # fmt: skip
     assert same.folder == run.folder
-    assert re.match(r"[0-9a-f]{64}", manifest.model.weights_sha256)
+    assert re.fullmatch(r"[0-9a-f]{64}", manifest.model.weights_sha256)
     assert read_onnx(run.folder / ONNX_FILE).graph.output[0].name == "logits"
 
 
