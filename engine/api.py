@@ -229,7 +229,7 @@ def compare(
     )
     host = Foreground(on_progress)
     if network is not None:
-        from engine.network_export import keep_own_logits
+        from engine.network_logits import keep_own_logits
         from engine.networks.given_network import given_network
 
         keep_own_logits(opened, given_network(network), pictures, host)

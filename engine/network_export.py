@@ -31,12 +31,11 @@ from engine.converters.onnx_from_torch import (
 from engine.converters.recipes import recipes_named
 from engine.disk import told_of_the_disk
 from engine.errors import ConversionError, EngineError, HopError, ModelError, OptionError
-from engine.fitted_pictures import FittedPictures
-from engine.images import Picture, pictures_in
-from engine.logits import NETWORK, KnownRows, keep_rows
+from engine.images import pictures_in
+from engine.network_logits import keep_own_logits, one_by_one
 from engine.networks.checkpoints import sha256_of
 from engine.networks.given_network import given_network, in_float32, number_formats
-from engine.networks.network_outputs import try_network
+from engine.networks.network_outputs import TriedNetwork, try_network
 from engine.networks.onnx_files import read_onnx
 from engine.networks.onnx_outputs import choose_output, describe_output
 from engine.networks.own_preprocess import OwnPreprocess, own_preprocess
@@ -47,7 +46,7 @@ from engine.requests import ConvertRequest, ExportedNetwork, PreprocessChoice
 from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
 from engine.run.torch_runner import TorchRunner
-from engine.runs import WORK, Run
+from engine.runs import Run
 from engine.service import Host, convert_request
 from engine.sources import preprocess_words, with_choice
 from engine.store import SAMPLE_IMAGES
@@ -58,9 +57,6 @@ if TYPE_CHECKING:
 
 USUAL_SIZE = 224
 """Height and width of the input where neither the person nor the network says any."""
-SAME_NETWORK = 1e-4
-"""Largest difference of check logits, relative to the largest, that other threads or another
-version of PyTorch make."""
 ORIGINAL_NOTE = (
     "The original is a network of a Python process: its own logits are stored for the calibration "
     "pictures and the sample images; on others the ONNX file that was exported from it answers."
@@ -136,31 +132,21 @@ def export_network(
     if size is None:
         size = (USUAL_SIZE, USUAL_SIZE) if own is None else (own.height, own.width)
     preprocess = request.preprocess if own is None else _filled(request.preprocess, own.choice)
-    spec = _spec(preprocess, *size)
-    notes = (*_own_note(spec, request.preprocess, own), *_number_note(network))
     file = folder / ((re.sub(r"\W+", "_", title)[:60].strip("_") or "network") + ".onnx")
     host.report(Progress(f"Exporting {title} to ONNX", 0, 1))
-    recipes = recipes_named(request.variants)
-    chosen = check_pictures(Calibrations(request.calibration, recipes))
-    pictures = np.stack([spec.fitted(picture.decode()) for picture in chosen])
-    inputs = np.stack([spec.normalized(picture) for picture in pictures])
     with in_float32(network) as float_network:
         tried = try_network(float_network, title, *size)
-        if tried.channels != inputs.shape[-1]:
-            raise ModelError(
-                STAGE,
-                got=f"a network whose first convolution takes {tried.channels} channels",
-                expected=f"{inputs.shape[-1]} channels, as the pictures have",
-                todo="Give a network for such pictures.",
-            )
-        output, unused = _output(tried.values, request.model.output, title)
-        single = tried.with_output(output)
-        with TorchRunner(lambda: single) as runner:
-            own_logits = _one_by_one(runner, inputs)
-            _check_own(float_network, own_logits)
-            notes += (*unused, *_batch_note(runner, inputs, own_logits))
+        output, notes = _output(tried.values, request.model.output, title)
+        spec = _spec(preprocess, tried.channels, *size)
+        pictures = _check_pictures(spec, request)
+        inputs = np.stack([spec.normalized(picture) for picture in pictures])
+        with TorchRunner(partial(tried.with_output, output)) as runner:
+            own_logits = one_by_one(runner, inputs)
+            notes += _batch_note(runner, inputs, own_logits)
+        _check_own(float_network, own_logits)
         check = partial(_check_file, file, inputs, own_logits)
-        notes += _write(single, file, tried.channels, size, output, request.opset, check)
+        notes += _write(tried, output, file, size, request.opset, check)
+    notes += (*_own_note(spec, request.preprocess, own), *_number_note(network))
     np.save(folder / f"{CHECKED}.npy", pictures)
     np.save(folder / f"{PYTORCH}.npy", own_logits)
     exported = ExportedNetwork(
@@ -209,12 +195,25 @@ def _number_note(network: torch.nn.Module) -> tuple[str, ...]:
     )
 
 
-def _spec(choice: PreprocessChoice, height: int, width: int) -> PreprocessSpec:
-    """Find the preprocessing that the worker finds for an ONNX file of that size."""
+def _spec(choice: PreprocessChoice, channels: int, height: int, width: int) -> PreprocessSpec:
+    """Find the preprocessing that the worker finds for an ONNX file of that input."""
+    if channels != 3:
+        raise ModelError(
+            STAGE,
+            got=f"a network whose first convolution takes {channels} channels",
+            expected="3 channels, as the pictures have",
+            todo="Give a network for such pictures.",
+        )
     square = PreprocessSpec().with_input_size(max(height, width))
     spec = with_choice(replace(square, height=height, width=width), choice)
     demand_plausible(spec)
     return spec
+
+
+def _check_pictures(spec: PreprocessSpec, request: ConvertRequest) -> np.ndarray:
+    """Fit the pictures that every stage is checked on."""
+    calibrations = Calibrations(request.calibration, recipes_named(request.variants))
+    return np.stack([spec.fitted(p.decode()) for p in check_pictures(calibrations)])
 
 
 def _output(
@@ -228,10 +227,6 @@ def _output(
     if not unused:
         return output, ()
     return output, (f"The answer is the output {output}; left out: {'; '.join(unused)}.",)
-
-
-def _one_by_one(runner: Runner, inputs: FloatArray) -> FloatArray:
-    return np.concatenate([runner.infer(picture[None]) for picture in inputs])
 
 
 def _check_own(network: torch.nn.Module, logits: FloatArray) -> None:
@@ -256,11 +251,10 @@ def _batch_note(runner: Runner, inputs: FloatArray, alone: FloatArray) -> tuple[
 
 
 def _write(
-    network: torch.nn.Module,
-    file: Path,
-    channels: int,
-    size: tuple[int, int],
+    tried: TriedNetwork,
     output: str,
+    file: Path,
+    size: tuple[int, int],
     opset: int | None,
     check: Callable[[], None],
 ) -> tuple[str, ...]:
@@ -268,10 +262,11 @@ def _write(
     exporters: list[Callable[..., int]] = [partial(onnx_from_torch, opset=opset)]
     if opset is None:
         exporters.append(onnx_from_exported_program)
-    failures: list[EngineError] = []
+    network, failures = tried.with_output(output), list[EngineError]()
+    shape = {"channels": tried.channels, "height": size[0], "width": size[1]}
     for export in exporters:
         try:
-            export(network, file, height=size[0], width=size[1], channels=channels, output=output)
+            export(network, file, output=output, **shape)
             check()
         except OptionError:
             raise
@@ -313,57 +308,4 @@ def _no_file(failures: list[EngineError]) -> EngineError:
         expected="a file that answers like the network",
         todo="Write that part of the network with other operators, and without conditions on the "
         "values in a picture; or export it to ONNX yourself and convert that file (onnx=...).",
-    )
-
-
-def keep_own_logits(
-    run: Run, network: torch.nn.Module, pictures: tuple[Picture, ...], host: Host
-) -> None:
-    """Keep what a network of this process answers to pictures, in the run that was made from it.
-
-    Args:
-        run: The run.
-        network: As `given_network` gives it.
-        pictures: The pictures; those that it answered before are passed over.
-        host: Gets progress.
-
-    Raises:
-        OptionError: The run was made from something else.
-        PictureError: A picture cannot be decoded.
-    """
-    spec, name = run.manifest.preprocess, run.manifest.model.name
-    stage = f"Taking the network's own logits into the run {run.folder.name}"
-    if run.manifest.model.weights != "network":
-        raise OptionError(
-            stage,
-            got=f"a network for a run of {name} that was made without one",
-            expected="a run that engine.convert(network) made",
-            todo="Leave the network out.",
-        )
-    stored = KnownRows(run, NETWORK)
-    waiting = {p.sha256: p for p in pictures if stored.of(p.sha256) is None}
-    checked = np.load(run.intact(f"{WORK}/{CHECKED}.npy"))
-    expected = np.load(run.intact(f"{WORK}/{PYTORCH}.npy"))
-    inputs = np.stack([spec.normalized(picture) for picture in checked])
-    with in_float32(network) as float_network:
-        tried = try_network(float_network, name, spec.height, spec.width)
-        for output, value in tried.values.items():
-            if value.size != run.manifest.model.classes or value.dtype.kind != "f":
-                continue
-            with TorchRunner(partial(tried.with_output, output)) as runner:
-                if hop_errors(expected, _one_by_one(runner, inputs))[1] > SAME_NETWORK:
-                    continue
-                fitted = FittedPictures(spec, set(waiting))
-                rows: list[FloatArray] = []
-                for picture in waiting.values():
-                    host.report(Progress(f"Showing pictures to {name}", len(rows), len(waiting)))
-                    rows.append(runner.infer(fitted.input_of(picture)[None])[0])
-            if rows:
-                keep_rows(run, NETWORK, tuple(waiting.values()), np.stack(rows))
-            return
-    raise OptionError(
-        stage,
-        got="a network that answers the run's check pictures otherwise than then",
-        expected="the network that the run was made from, with the same weights",
-        todo="Convert this network: engine.convert(network).",
     )

@@ -72,9 +72,9 @@ def test_the_same_network_gives_the_same_file(tmp_path: Path) -> None:
     model = read_onnx(files[0])
     assert operator_set(model) == 13
     assert [value.name for value in model.graph.output] == ["logits"]
-    other = tiny_network()
-    other[-1].bias.data += 1
-    assert run_key(exported(other, tmp_path / "c")) != run_key(requests[0])
+    changed = tiny_network()
+    changed[-1].bias.data += 1
+    assert run_key(exported(changed, tmp_path / "c")) != run_key(requests[0])
 
 
 def test_its_own_logits_on_the_check_pictures_go_along(tmp_path: Path, photos: Path) -> None:
@@ -117,12 +117,12 @@ def test_several_outputs_are_asked_for(tmp_path: Path) -> None:
         exported(network, tmp_path, model=ModelChoice(output="three"))
 
 
-def test_half_precision_and_the_batch_are_told(tmp_path: Path) -> None:
+def test_half_precision_and_answers_by_batch_are_noted(tmp_path: Path) -> None:
     depends = Answering(lambda body, picture: body(picture - picture.mean()))
-    first, *notes = exported_by(exported(depends.half(), tmp_path)).notes
+    first, batch, precision = exported_by(exported(depends.half(), tmp_path)).notes
     assert first.startswith("The original is a network")
-    assert "float16" in notes[0]
-    assert "one at a time" in notes[1]
+    assert "one at a time" in batch
+    assert "float16" in precision
     alone = Answering(lambda body, picture: body(picture.view(1, 3, *SIZE)))
     assert len(exported_by(exported(alone, tmp_path)).notes) == 1
 

@@ -133,8 +133,8 @@ def number_formats(network: torch.nn.Module) -> tuple[str, ...]:
     import torch
 
     tensors = (*network.parameters(), *network.buffers())
-    others = {t.dtype for t in tensors if t.is_floating_point()} - {torch.float32}
-    return tuple(sorted(str(dtype).removeprefix("torch.") for dtype in others))
+    dtypes = {t.dtype for t in tensors if t.is_floating_point()} - {torch.float32}
+    return tuple(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
 
 
 @contextmanager
