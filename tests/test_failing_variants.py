@@ -94,6 +94,7 @@ def test_a_kernel_that_is_computed_costs_the_integer_variants_alone(tmp_path: Pa
     assert {"float32", "dynamic_range", "float16"} <= set(run.variants)
     assert {record.variant for record in run.missing} == {"int8", "uint8", "int8_float_io"}
     assert all("refusal of the LiteRT interpreter" in record.got for record in run.missing)
+    assert all("A kernel that is computed" in record.todo for record in run.missing)
     assert run.damaged(again=True) == ()
     assert main(words) == 1
     comparison = engine.compare(run, SAMPLE_IMAGES)

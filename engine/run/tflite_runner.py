@@ -11,6 +11,16 @@ from engine.errors import ConversionError
 from engine.run.base import Runner
 from engine.types import FloatArray, Layout
 
+_LEAVE_OUT = "Leave this variant out."
+_KNOWN = {
+    "affine_quantization->zero_point": "A kernel that is computed from the picture has a zero "
+    "point in int8, which LiteRT's convolution does not take. Leave the variants with int8 "
+    "activations out.",
+    "create XNNPACK runtime": "XNNPACK refuses scales that lie too far apart, as those of a range "
+    "do that one value blows up. Calibrate with other pictures, or leave this variant out.",
+}
+"""What to do about refusals of LiteRT that it words for itself alone."""
+
 
 class TfliteRunner(Runner):
     """Runs a TFLite file; integer edges are quantized and dequantized outside the model.
@@ -37,15 +47,11 @@ class TfliteRunner(Runner):
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
-            scales = (
-                "XNNPACK refuses scales that lie too far apart, as those of a range do that one "
-                "value blows up: calibrate with other pictures, or leave this variant out."
-            )
             raise ConversionError(
                 f"Loading {self._file.name}",
                 got=f"a refusal of the LiteRT interpreter ({reason})",
                 expected="a file that it runs",
-                todo=scales if "create XNNPACK runtime" in reason else "Leave this variant out.",
+                todo=next((todo for words, todo in _KNOWN.items() if words in reason), _LEAVE_OUT),
             ) from error
         self._input = self._interpreter.get_input_details()[0]
         self._output = self._interpreter.get_output_details()[0]
