@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import engine
+from engine import plots
 from engine.cli.main import main
 from engine.conversion import Conversion
 from engine.converters.recipes import FLOAT32, Recipe, recipe_named
@@ -337,6 +338,10 @@ def test_useless_answers_are_marked_and_wrong_ones_are_missing(
     assert stages["int8_float_io_optimized"].max_rel_error == pytest.approx(1)
     assert stages["int16x8"].max_rel_error is None
     assert stages["int16x8"].unchecked == "answers NaN or Inf"
+    ladder = plots.hop_ladder(run.manifest.stages)
+    assert plots.headline_of(ladder) == "int16x8 answers NaN or Inf"
+    row = next(trace for trace in ladder.data if trace.name == "float32 → int16x8")
+    assert row.text == ("", "NaN or Inf")
 
 
 @pytest.mark.parametrize("added_later", [False, True])

@@ -11,7 +11,7 @@ from engine import formats
 from engine.palette import NEUTRAL, style_of
 from engine.plots import titles
 from engine.plots.frame import LINE, framed, rows_height, titled
-from engine.types import Stage
+from engine.types import FAULT_WORDS, Stage
 
 FLOAT_LIMIT = 1e-4
 _FLOOR = 1e-8
@@ -34,7 +34,8 @@ def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
     for stage, name in zip(hops, names, strict=True):
         error = stage.max_rel_error
         if error is None:
-            text, shown = "not checked", _FLOOR
+            broken = stage.unchecked == FAULT_WORDS["not_finite"]
+            text, shown = "NaN or Inf" if broken else "not checked", _FLOOR
         else:
             text, shown = formats.small(error), max(error, _FLOOR)
         hue = NEUTRAL if stage.name in _CHAIN else style_of(stage.name).hue

@@ -25,7 +25,7 @@ with headline:
     found = layers.layers_or_wait(run, variant, shown)
     said = layer_sentences.layers_headline(found)
     st.title(plain(said))
-    show_red(fault_sentences({name: run.faults[name] for name in run.faults if name == variant}))
+    show_red(fault_sentences(run.faults if variant in run.faults else {}))
 count.caption(f"{found.pictures} pictures")
 named = layer_sentences.culprits(found)[:3]
 with st.container(border=True):
