@@ -1,4 +1,4 @@
-"""GridSample and AffineGrid against ONNX Runtime, through to a TFLite file that is run."""
+"""GridSample, AffineGrid and DeformConv against ONNX Runtime, through to a TFLite file."""
 
 from __future__ import annotations
 
@@ -112,3 +112,36 @@ def test_the_grid_of_an_affine_map_of_volumes(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         answers_of(model, "float32", tmp_path), expected_answers(model), atol=1e-5
     )
+
+
+@pytest.mark.parametrize(
+    ("group", "offset_group", "attributes"),
+    [(1, 1, "pads = [1, 1, 1, 1]"), (3, 1, "strides = [2, 1]"), (3, 3, "dilations = [2, 1]")],
+)
+def test_a_deformable_convolution(
+    group: int, offset_group: int, attributes: str, tmp_path: Path
+) -> None:
+    def drawn(*shape: int) -> np.ndarray:
+        return np.random.default_rng(1).normal(0, 0.4, shape).astype(np.float32)
+
+    model = parse_network(
+        f"""
+  offset = Conv<{attributes}>(picture, offset_kernel)
+  raw_mask = Conv<{attributes}>(picture, mask_kernel)
+  mask = Sigmoid(raw_mask)
+  logits = DeformConv<group = {group}, offset_group = {offset_group}, {attributes}>(
+    picture, kernel, offset, bias, mask)
+""",
+        {
+            "offset_kernel": drawn(offset_group * 12, 3, 3, 2),
+            "mask_kernel": drawn(offset_group * 6, 3, 3, 2),
+            "kernel": drawn(6, 3 // group, 3, 2),
+            "bias": drawn(6),
+        },
+        19,
+    )
+    expected = expected_answers(model)
+    np.testing.assert_allclose(
+        answers_of(model, "float32", tmp_path), expected, rtol=1e-4, atol=1e-5
+    )
+    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 30

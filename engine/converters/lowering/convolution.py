@@ -10,7 +10,6 @@ and weights are matrices. Col2Im, which onnx-tf lacks, is a matrix an axis.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -66,22 +65,38 @@ def _multiplied(node: Node, y: Any, kernel: Any) -> Any:
     """
     import tensorflow as tf
 
-    groups = int(node.attributes.get("group", 1))
-    outputs, group_channels, *window = kernel.shape.as_list()
+    window = kernel.shape.as_list()[2:]
     strides, dilations = (node.attributes.get(name, [1, 1]) for name in ("strides", "dilations"))
     y = padded(y, pads_of(node.attributes, y.shape.as_list()[1:3], window))
-    patches = tf.stack(list(taps(y, window, strides, dilations)), 3)
-    batch, *sizes = patches.shape.as_list()[:3]
-    count = math.prod(window)
+    return weighted(node, tf.stack(list(taps(y, window, strides, dilations)), -2), kernel, 2)
+
+
+def weighted(node: Node, patches: Any, kernel: Any, bias: int) -> Any:
+    """Multiply patches by the weights of a convolution.
+
+    Args:
+        node: Its groups and its bias are read.
+        patches: Shape (N, *windows, taps, C), static.
+        kernel: Shape (outputs, C / groups, *taps), static.
+        bias: Place of the bias among the inputs.
+
+    Returns:
+        Shape (N, *windows, outputs).
+    """
+    import tensorflow as tf
+
+    groups = int(node.attributes.get("group", 1))
+    *windows, count, channels = patches.shape.as_list()
+    outputs = kernel.shape[0]
     # Pixels and weights of each group as a matrix.
-    pixels = transposed(reshaped(patches, [-1, count, groups, group_channels]), (2, 0, 1, 3))
-    weights = reshaped(kernel, [groups, outputs // groups, group_channels, count])
+    pixels = transposed(reshaped(patches, [-1, count, groups, channels // groups]), (2, 0, 1, 3))
+    weights = reshaped(kernel, [groups, outputs // groups, channels // groups, count])
     z = tf.matmul(
-        reshaped(pixels, [groups, -1, count * group_channels]),
+        reshaped(pixels, [groups, -1, count * channels // groups]),
         reshaped(transposed(weights, (0, 3, 2, 1)), [groups, -1, outputs // groups]),
     )
-    z = reshaped(transposed(z, (1, 0, 2)), [batch, *sizes, outputs])
-    return z if node.input(2) is None else tf.nn.bias_add(z, node.input(2))
+    z = reshaped(transposed(z, (1, 0, 2)), [*windows, outputs])
+    return z if node.input(bias) is None else tf.nn.bias_add(z, node.input(bias))
 
 
 def _convolved(node: Node, y: Any, kernel: np.ndarray) -> Any:

@@ -1,6 +1,6 @@
-"""GridSample and AffineGrid: pixels read at places that a network computes.
+"""GridSample, AffineGrid and DeformConv: pixels read at places that a network computes.
 
-onnx-tf has neither, and TFLite no kernel for them. All pixels of a picture are laid along one axis,
+onnx-tf has none of them, and TFLite no kernel. All pixels of a picture are laid along one axis,
 from which a GATHER takes the neighbours of each place, two an axis where it is linear; these are
 multiplied by their weights and added. Places are cut to whole pixels while they are floats that no
 quantization has touched, and are whole numbers from there on. The zeros outside a picture are a
@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.converters.lowering.convolution import weighted
 from engine.converters.lowering.layout import (
     constant,
     integers,
@@ -22,6 +23,7 @@ from engine.converters.lowering.layout import (
     transposed,
 )
 from engine.converters.lowering.node import Lowering, Node
+from engine.converters.lowering.windows import pads_of
 
 Taps = list[tuple[Any, Any]]
 """Neighbours of each place along one axis: their whole numbers, and their weights."""
@@ -76,7 +78,9 @@ def _neighbours(place: Any, size: int, mode: str, padding: str, corners: bool) -
     if mode == "nearest":
         taps: Taps = [(tf.cast(tf.round(place), tf.int32), 1.0)]
     else:
-        first, rest = tf.cast(tf.floor(place), tf.int32), tf.math.floormod(place, 1.0)
+        # Shaped unlike the other ones, which become integers in int16x8, and this with them.
+        one = np.ones(1, np.float32)
+        first, rest = tf.cast(tf.floor(place), tf.int32), tf.math.floormod(place, one)
         if mode == "linear":
             taps = [(first, 1 - rest), (first + 1, rest)]
         else:
@@ -164,4 +168,51 @@ def affine_grid(node: Node) -> list[Any] | None:
     return [tf.reshape(grid, [sizes[0], *sizes[2:], len(axes)])]
 
 
-LOWERINGS: dict[str, Lowering] = {"GridSample": grid_sample, "AffineGrid": affine_grid}
+def deform_conv(node: Node) -> list[Any] | None:
+    """Lower a convolution each of whose taps is read at a place that the network computes."""
+    import tensorflow as tf
+
+    x, kernel, offset = node.inputs[:3]
+    if not all(is_static(value) for value in (x, kernel, offset)):
+        return None
+    last = (0, *range(2, x.shape.rank), 1)
+    y, window = transposed(x, last), kernel.shape.as_list()[2:]
+    # Of each pixel, for each group and tap, the way down and the way right, and the share.
+    ways, mask = transposed(offset, last), node.input(4)
+    shares = None if mask is None else transposed(mask, last)[..., None]
+    groups, count = int(node.attributes.get("offset_group", 1)), math.prod(window)
+    steps = len(window) * count
+    parts = []
+    for group, part in enumerate(tf.split(y, groups, -1)):
+        moved = _moved_taps(node, ways[..., group * steps : (group + 1) * steps], part, window)
+        read = read_at(part, moved, zeros=True)
+        if shares is not None:
+            read *= shares[..., group * count : (group + 1) * count, :]
+        parts.append(read)
+    patches = tf.concat(parts, -1) if groups > 1 else parts[0]
+    return [transposed(weighted(node, patches, kernel, 3), inverse(last))]
+
+
+def _moved_taps(node: Node, ways: Any, y: Any, window: list[int]) -> list[Taps]:
+    """What is read for the taps of all windows, shape (N, *windows, taps) an axis."""
+    axes, sizes = len(window), y.shape.as_list()[1:-1]
+    strides, dilations = (
+        node.attributes.get(name, [1] * axes) for name in ("strides", "dilations")
+    )
+    pads = pads_of(node.attributes, sizes, window)
+    tap = np.indices(window).reshape(axes, -1)
+    neighbours = []
+    for axis, (size, windows) in enumerate(zip(sizes, ways.shape[1:-1], strict=True)):
+        start = np.arange(windows) * strides[axis] - pads[axis][0]
+        start = start.reshape([-1 if a == axis else 1 for a in range(axes)] + [1])
+        unmoved = (start + tap[axis] * dilations[axis]).astype(np.float32)
+        place = ways[..., axis::axes] + unmoved
+        neighbours.append(_neighbours(place, size, "linear", "zeros", corners=False))
+    return neighbours
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "GridSample": grid_sample,
+    "AffineGrid": affine_grid,
+    "DeformConv": deform_conv,
+}
