@@ -18,6 +18,7 @@ from engine.converters.lowering import (
     arithmetic,
     choosing,
     convolution,
+    einsum,
     elementwise,
     indexing,
     linear,
@@ -44,6 +45,7 @@ LOWERINGS: dict[str, Lowering] = (
     | arithmetic.LOWERINGS
     | choosing.LOWERINGS
     | convolution.LOWERINGS
+    | einsum.LOWERINGS
     | indexing.LOWERINGS
     | linear.LOWERINGS
     | normalization.LOWERINGS

@@ -86,6 +86,11 @@ def _arithmetic(name: str) -> Callable[..., Any]:
     return composed[name]
 
 
+def summed(x: Any, axes: list[int]) -> Any:
+    """Sum over axes of a static tensor, and drop them."""
+    return _over(_sum, x, axes, False)
+
+
 def _sum(x: Any, axes: list[int], keep: bool) -> Any:
     import tensorflow as tf
 
