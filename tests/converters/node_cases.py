@@ -96,6 +96,8 @@ def main(operators: list[str]) -> None:
         if operator not in (operators or LOWERINGS) or len(case.model.graph.node) > 1:
             continue
         inputs, outputs = case.data_sets[0]
+        if any(isinstance(value, list) for value in [*inputs, *outputs]):
+            continue  # a sequence of tensors is no input or output of a TFLite file
         arrays = [np.asarray(x) for x in inputs]
         if arrays[0].dtype != np.float32 or len(outputs) > 1:
             continue

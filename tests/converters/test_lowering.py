@@ -35,8 +35,11 @@ OF_FRACTIONS_OF_ROWS = {
 }
 # ONNX Runtime and PyTorch count places in the shape that is asked for.
 OF_PLACES_IN_ANOTHER_SHAPE = {"test_maxunpool_export_with_output_shape"}
+# FLOOR_MOD of an infinity is one, where ONNX and Python have NaN or the other number.
+OF_INFINITIES = {"test_mod_float_edge_cases_fmod_0_float32"}
 LEFT_OUT = (
-    OF_THREE_DIMENSIONS
+    OF_INFINITIES
+    | OF_THREE_DIMENSIONS
     | OF_TRAINING
     | OF_TENSORS_WITHOUT_NUMBERS
     | WITHOUT_A_KERNEL_IN_TFLITE
