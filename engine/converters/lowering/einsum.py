@@ -121,17 +121,14 @@ def _multiplied(a: Any, of_a: str, b: Any, of_b: str, wanted: str) -> tuple[Any,
         grouped = [math.prod(sizes[label] for label in group) for group in groups]
         return reshaped(transposed(x, order), grouped)
 
+    right = arranged(b, of_b, batch, inner, columns)
+    weights = None if batch else constant(right)
     if not inner:
         y = _side_by_side(arranged(a, of_a, batch, rows, ""), arranged(b, of_b, batch, "", columns))
-    elif constant(b) is not None and not batch:
-        y = fully_connected(
-            arranged(a, of_a, rows, inner), constant(arranged(b, of_b, inner, columns)), None
-        )
+    elif weights is not None:
+        y = fully_connected(arranged(a, of_a, rows, inner), weights[0], None)
     else:
-        y = tf.matmul(
-            settled(arranged(a, of_a, batch, rows, inner)),
-            settled(arranged(b, of_b, batch, inner, columns)),
-        )
+        y = tf.matmul(settled(arranged(a, of_a, batch, rows, inner)), settled(right))
     return reshaped(y, shape), batch + rows + columns
 
 

@@ -188,10 +188,12 @@ def _unrolled(states: int, build: Callable[[_Direction], Step]) -> Lowering:
 
 
 def _directions(node: Node) -> Iterator[_Direction]:
-    for place, name in ((1, "W"), (2, "R"), (3, "B"), (_LENGTHS, "sequence_lens"), (7, "P")):
+    for place, name in ((3, "B"), (_LENGTHS, "sequence_lens"), (_PEEPHOLES, "P")):
         if unknown(node, place):
             raise ValueError(f"its input {name} is known at run time alone")
     weights, recurrent = constant(node.inputs[1]), constant(node.inputs[2])
+    if weights is None or recurrent is None:
+        raise ValueError("its weights are known at run time alone")
     count, wide, hidden = recurrent.shape
     bias, peepholes = constant(node.input(3)), constant(node.input(_PEEPHOLES))
     activations = list(_activations(node, count))
@@ -209,7 +211,7 @@ def _directions(node: Node) -> Iterator[_Direction]:
             recurrent=recurrent[place].T,
             bias=of_inputs + of_state,
             late_bias=late,
-            peepholes=[None] * 3 if peepholes is None else np.split(peepholes[place], 3),
+            peepholes=[None] * 3 if peepholes is None else [*np.split(peepholes[place], 3)],
             activations=activations[place * each : (place + 1) * each],
             coupled=bool(node.attributes.get("input_forget")),
         )
