@@ -9,9 +9,12 @@ ours differ. How the layout is carried from one to the next is in `layout`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from engine.converters.lowering import (
     activation,
@@ -32,6 +35,7 @@ from engine.converters.lowering import (
     sequences,
     shape,
 )
+from engine.converters.lowering.layout import constant
 from engine.converters.lowering.node import Lowering, Node
 from engine.converters.onnx_patterns import DOMAIN_OF_OURS
 from engine.types import LoweringName
@@ -147,12 +151,37 @@ def _handler(op: str, stock: Any, lower: Lowering, base: Any, domain: str = "") 
             alone=bool(node.inputs) and _reads[node.inputs[0]] == 1,
             stock=run_stock,
         )
-        lowered = lower(seen)
-        return run_stock(seen.inputs) if lowered is None else lowered
+
+        def handle_node(given: Node) -> list[Any]:
+            lowered = lower(given)
+            return run_stock(given.inputs) if lowered is None else lowered
+
+        return _folded(handle_node, seen) or handle_node(seen)
 
     bases = (base,) if stock is None else (stock, base)
     members = {"handle": classmethod(handle), "ONNX_OP": op, "DOMAIN": domain}
     return type(f"{op}InNhwc", bases, members)
+
+
+def _folded(handle: Callable[[Node], list[Any]], node: Node) -> list[Any] | None:
+    """Compute a node of constants alone while the graph is made, as constants.
+
+    onnxslim folds most of them, but infers no shapes behind a sequence of tensors.
+    """
+    import tensorflow as tf
+
+    given = [x for x in node.inputs if x is not None]
+    # The graphs inside these read other values, too.
+    if node.kind in {"If", "Loop", "Scan"}:
+        return None
+    if not given or not all(tf.is_tensor(x) and constant(x) is not None for x in given):
+        return None
+    values = [None if x is None else constant(x) for x in node.inputs]
+    with tf.init_scope():
+        inputs = tuple(None if value is None else tf.constant(value) for value in values)
+        results = tf.nest.map_structure(np.asarray, handle(replace(node, inputs=inputs)))
+    constants: list[Any] = tf.nest.map_structure(tf.constant, results)
+    return constants
 
 
 def _newest(stock: Any, since: int) -> int:
