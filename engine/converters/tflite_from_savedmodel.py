@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from engine.converters.activation_ranges import ActivationRanges, Batches, with_
 from engine.converters.divisors import with_divisors_above_zero
 from engine.converters.recipes import EdgeType, Recipe
 from engine.errors import ConversionError, EngineError, OperatorError
-from engine.tflite_graph import parsed
+from engine.tflite_graph import packed, parsed
 
 _NO_INT16 = "Quantization to 16x8-bit not yet supported"
 _FARTHEST = 1e30
@@ -117,6 +118,8 @@ def _take_ranges(converter: Any, ranges_of: RangesOf) -> None:
     ) -> Any:
         _refuse_far_constants(model)
         ranges = ranges_of(model)
+        if activations_type == tf.int16:
+            model = _with_own_biases(model)
         types = (input_type, output_type, activations_type, bias_type)
         if ranges is None:
             return theirs(model, *types, allow_float, variables, debug_options)
@@ -135,6 +138,34 @@ def _take_ranges(converter: Any, ranges_of: RangesOf) -> None:
         return fed_nothing.QuantizeModel(source, target, allow_float, inside, bias, False, False)
 
     converter._quantize = quantize
+
+
+def _with_own_biases(model: bytes) -> bytes:
+    """Give every product a bias of its own.
+
+    TensorFlow's int16 quantizer rounds a bias to the scale of the first product that reads it, and
+    lets the others of a layer that is used several times read the same integers.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    kinds = schema.BuiltinOperator
+    with_bias = {kinds.CONV_2D, kinds.DEPTHWISE_CONV_2D, kinds.FULLY_CONNECTED}
+    objects = parsed(model)
+    graph = objects.subgraphs[0]
+    read: set[int] = set()
+    for operator in graph.operators:
+        if objects.operatorCodes[operator.opcodeIndex].builtinCode not in with_bias:
+            continue
+        bias = int(operator.inputs[2]) if len(operator.inputs) > 2 else -1
+        if bias in read:
+            tensor = copy(graph.tensors[bias])
+            objects.buffers.append(copy(objects.buffers[tensor.buffer]))
+            tensor.buffer = len(objects.buffers) - 1
+            graph.tensors.append(tensor)
+            operator.inputs = [*operator.inputs[:2], len(graph.tensors) - 1]
+        elif bias >= 0:
+            read.add(bias)
+    return packed(objects, len(model))
 
 
 def _refuse_far_constants(model: bytes) -> None:

@@ -164,3 +164,23 @@ def test_int16_kernels_take_the_file(body: str, tmp_path: Path) -> None:
     expected = expected_answers(model)
     assert decibels(answers_of(model, "float32", tmp_path), expected) > 100
     assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 35
+
+
+def test_a_layer_used_twice_rounds_its_bias_twice(tmp_path: Path) -> None:
+    # In int16 the bias has the scale of the input, which differs a hundredfold here.
+    model = parse_network(
+        """
+          flat = Flatten(picture)
+          large = Mul(flat, hundred)
+          first = Gemm(flat, weights, row)
+          second = Gemm(large, weights, row)
+          logits = Concat<axis = 1>(first, second)
+        """,
+        {
+            "hundred": np.float32(100),
+            "weights": np.full((144, 5), 0.001, np.float32),
+            "row": np.linspace(3, 7, 5, dtype=np.float32),
+        },
+    )
+    expected = expected_answers(model)
+    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 50

@@ -80,7 +80,7 @@ def is_nan(node: Node) -> list[Any]:
     import tensorflow as tf
 
     source, order = view(node.inputs[0])
-    return [transposed(tf.math.is_nan(source), order)]
+    return [transposed(tf.math.is_nan(tf.cast(source, tf.float32)), order)]
 
 
 def is_inf(node: Node) -> list[Any] | None:
@@ -88,6 +88,7 @@ def is_inf(node: Node) -> list[Any] | None:
     import tensorflow as tf
 
     source, order = view(node.inputs[0])
+    source = tf.cast(source, tf.float32)  # PyTorch asks it of a double before operator set 20
     # No number is compared with infinity, for which quantizers have no steps.
     far = tf.logical_and(tf.math.is_nan(source - source), tf.equal(source, source))
     for sign, outside in (("negative", source > 0), ("positive", source < 0)):
