@@ -184,3 +184,27 @@ def test_a_layer_used_twice_rounds_its_bias_twice(tmp_path: Path) -> None:
     )
     expected = expected_answers(model)
     assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 50
+
+
+def test_a_sum_with_zeros_ends_no_process(tmp_path: Path) -> None:
+    # As a GRU cell writes it that begins with zeros: 0 - n.
+    model = parse_network(
+        """
+          flat = Flatten(picture)
+          scores = MatMul(flat, weights)
+          new = Tanh(scores)
+          change = Sub(zeros, new)
+          more = Add(change, zeros)
+          same = Sub(more, zeros)
+          logits = Mul(same, scores)
+        """,
+        {
+            "weights": np.random.default_rng(1).normal(0, 0.1, (144, 5)).astype(np.float32),
+            "zeros": np.zeros((1, 5), np.float32),
+        },
+    )
+    expected = expected_answers(model)
+    np.testing.assert_allclose(
+        answers_of(model, "float32", tmp_path), expected, rtol=1e-5, atol=1e-6
+    )
+    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 40

@@ -179,7 +179,28 @@ def together(node: Node) -> list[Any] | None:
     kept, order = found
     if node.kind in {"Add", "Sub", "Mul"}:
         kept = [_without_leading_ones(x) for x in kept]
+    if node.kind in {"Add", "Sub"}:
+        whole = _without_zeros(node.kind, *kept)
+        if whole is not None:
+            return [transposed(whole, order)]
     return [transposed(y, order) for y in node.stock(kept)]
+
+
+def _without_zeros(kind: str, first: Any, second: Any) -> Any:
+    """A sum or difference with zeros alone, at which TensorFlow's int16 quantizer ends the process.
+
+    Returns:
+        What is left of it; None where neither side is zero everywhere, or zeros spread the other.
+    """
+    import tensorflow as tf
+
+    shape = tf.broadcast_static_shape(first.shape, second.shape)
+    zero = [value is not None and not value.any() for value in map(constant, (first, second))]
+    if zero[1] and first.shape == shape:
+        return first
+    if zero[0] and second.shape == shape:
+        return second if kind == "Add" else second * tf.constant(-1, second.dtype)
+    return None
 
 
 def _without_leading_ones(x: Any) -> Any:
