@@ -1,4 +1,4 @@
-"""CumSum, Trilu, Mod, IsInf and IsNaN.
+"""CumSum, Trilu, Mod, IsInf, IsNaN, and functions of angles.
 
 The stock handlers choose between branches while the model runs, or take operators that TFLite has
 no kernels for. A running sum is a product with a triangle of ones here, which integer kernels have.
@@ -6,6 +6,7 @@ no kernels for. A running sum is a product with a triangle of ones here, which i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -71,7 +72,9 @@ def mod(node: Node) -> list[Any] | None:
     if not node.attributes.get("fmod"):
         return [transposed(remainder, order)]
     zero = tf.zeros([], x.dtype)
-    other_sign = tf.logical_and(tf.not_equal(remainder, zero), tf.not_equal(x < zero, y < zero))
+    other_sign = tf.logical_and(
+        tf.not_equal(remainder, zero), tf.math.logical_xor(x < zero, y < zero)
+    )
     return [transposed(tf.where(other_sign, remainder - y, remainder), order)]
 
 
@@ -97,7 +100,33 @@ def is_inf(node: Node) -> list[Any] | None:
     return [transposed(far, order)]
 
 
-LOWERINGS: dict[str, Lowering] = {
+def trigonometric(node: Node) -> list[Any] | None:
+    """Lower a function of angles by those of them, and of exponentials, that TFLite has."""
+    import tensorflow as tf
+
+    source, order = view(node.inputs[0])
+    if source.dtype != tf.float32:
+        return None
+
+    def side(x: Any) -> Any:
+        return tf.sqrt(1 - x * x)
+
+    functions: dict[str, Callable[[Any], Any]] = {
+        "Tan": lambda x: tf.sin(x) / tf.cos(x),
+        "Asin": lambda x: tf.atan2(x, side(x)),
+        "Acos": lambda x: tf.atan2(side(x), x),
+        "Atan": lambda x: tf.atan2(x, tf.ones_like(x)),
+        "Sinh": lambda x: (tf.exp(x) - tf.exp(-x)) / 2,
+        "Cosh": lambda x: (tf.exp(x) + tf.exp(-x)) / 2,
+        "Asinh": lambda x: tf.sign(x) * tf.math.log(tf.abs(x) + tf.sqrt(x * x + 1)),
+        "Acosh": lambda x: tf.math.log(x + tf.sqrt(x * x - 1)),
+        "Atanh": lambda x: tf.math.log((1 + x) / (1 - x)) / 2,
+    }
+    return [transposed(functions[node.kind](source), order)]
+
+
+_OF_ANGLES = ["Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh"]
+LOWERINGS: dict[str, Lowering] = dict.fromkeys(_OF_ANGLES, trigonometric) | {
     "CumSum": cum_sum,
     "Trilu": trilu,
     "Mod": mod,

@@ -16,7 +16,14 @@ from typing import Any
 import numpy as np
 
 from engine.converters.lowering.elementwise import aligned
-from engine.converters.lowering.layout import constant, is_static, operation, reshaped, transposed
+from engine.converters.lowering.layout import (
+    constant,
+    integers,
+    is_static,
+    operation,
+    reshaped,
+    transposed,
+)
 from engine.converters.lowering.node import Lowering, Node
 from engine.converters.lowering.shape import concatenated, taken
 
@@ -77,6 +84,39 @@ def gather_elements(node: Node) -> list[Any] | None:
                 x = taken(x, chosen, along)
             return [x]
     return [tf.gather(reshaped(x, [-1]), places)]
+
+
+def col2im(node: Node) -> list[Any] | None:
+    """Lower the sum of windows at their places in a picture, of any number of dimensions."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    size, window = integers(node.inputs[1]), integers(node.inputs[2])
+    if size is None or window is None or not is_static(x):
+        return None
+    axes = len(size)
+    strides, dilations = (
+        node.attributes.get(name, [1] * axes) for name in ("strides", "dilations")
+    )
+    pads = node.attributes.get("pads", [0] * 2 * axes)
+    wide = [size[a] + pads[a] + pads[a + axes] for a in range(axes)]
+    along = []
+    for a in range(axes):
+        reach = dilations[a] * (window[a] - 1) + 1
+        starts = np.arange(0, wide[a] - reach + 1, strides[a])
+        along.append(np.arange(window[a])[:, None] * dilations[a] + starts)
+    # Axes of the windows first, then those of their starts, as in the input.
+    grid = np.ix_(*(places.reshape(-1) for places in along))
+    flat = np.ravel_multi_index(grid, wide).reshape([n for p in along for n in p.shape])
+    flat = flat.transpose([*range(0, 2 * axes, 2), *range(1, 2 * axes, 2)])
+    batch, channels = x.shape[0], x.shape[1] // math.prod(window)
+    rows = transposed(reshaped(x, [batch * channels, flat.size]), (1, 0))
+    zeros = tf.zeros([math.prod(wide), batch * channels], x.dtype)
+    y = transposed(_scattered(zeros, 1, flat.reshape(-1), rows, "add"), (1, 0))
+    y = reshaped(y, [batch, channels, *wide])
+    for a in range(axes):
+        y = taken(y, range(pads[a], pads[a] + size[a]), a + 2)
+    return [y]
 
 
 def from_start(indices: Any, size: Any) -> Any:
@@ -312,4 +352,5 @@ LOWERINGS: dict[str, Lowering] = {
     "Scatter": scatter_elements,
     "GatherND": gather_nd,
     "GatherElements": gather_elements,
+    "Col2Im": col2im,
 }
