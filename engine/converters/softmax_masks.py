@@ -24,7 +24,8 @@ def bound_softmax_masks(model: ir.Model) -> None:
 
     Args:
         model: The graph, its constants folded. ``Add(x, mask)`` and ``Where(shown, x, mask)``
-            become ``Where(shown, x, ReduceMin(x) - 20)``.
+            become ``Where(shown, x, ReduceMin(x) - 20)``; a scatter of scores into a mask becomes
+            one into that bound.
     """
     for softmax in [node for node in model.graph if node.op_type == "Softmax"]:
         value = softmax.inputs[0]
@@ -52,6 +53,8 @@ def _bound(graph: ir.Graph, value: ir.Value) -> ir.Value | None:
         scores, bounded = _of_sum(tape, *inputs)
     elif node.op_type == "Where":
         scores, bounded = _of_choice(tape, *inputs)
+    elif node.op_type in {"ScatterElements", "ScatterND"}:
+        scores, bounded = _of_scatter(tape, node, *inputs)
     if bounded is not None:
         ir.convenience.replace_nodes_and_values(graph, node, [node], tape.nodes, [value], [bounded])
     return scores
@@ -83,6 +86,20 @@ def _of_choice(tape: Any, condition: ir.Value, first: ir.Value, second: ir.Value
             branches = [bound if branch is mask else branch for branch in (first, second)]
             return scores, tape.op("Where", [condition, *branches])
     return None, None
+
+
+def _of_scatter(
+    tape: Any, node: ir.Node, mask: ir.Value, places: ir.Value, scores: ir.Value
+) -> Bounded:
+    """The scores, and their scatter into a bound: a choice of experts hides the others so."""
+    numbers, reduction = _number(mask), node.attributes.get("reduction")
+    plain = reduction is None or reduction.as_string() == "none"
+    if numbers is None or not plain or not (numbers <= _HIDES).all():
+        return None, None
+    shape = _stored(tape, np.array(numbers.shape, np.int64))
+    everywhere = tape.op("Expand", [_bound_of(tape, scores), shape])
+    attributes = {name: value.value for name, value in node.attributes.items()}
+    return scores, tape.op(node.op_type, [everywhere, places, scores], attributes)
 
 
 def _bound_of(tape: Any, scores: ir.Value) -> ir.Value:

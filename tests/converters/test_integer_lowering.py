@@ -70,6 +70,28 @@ def test_a_mask_leaves_the_scores_their_steps(masked: str, lowest: float, tmp_pa
     assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 50
 
 
+def test_scores_in_a_mask_keep_their_steps(tmp_path: Path) -> None:
+    # As a choice among experts is written: the largest scores in a row of minus infinities.
+    model = parse_network(
+        """
+          flat = Flatten(picture)
+          scores = MatMul(flat, weights)
+          largest, places = TopK<axis = 1>(scores, three)
+          masked = ScatterElements<axis = 1>(mask, places, largest)
+          logits = Softmax<axis = 1>(masked)
+        """,
+        {
+            "weights": np.random.default_rng(1).normal(0, 0.1, (144, 6)).astype(np.float32),
+            "three": np.array([3]),
+            "mask": np.full((1, 6), -np.inf, np.float32),
+        },
+    )
+    expected = expected_answers(model)
+    np.testing.assert_allclose(answers_of(model, "float32", tmp_path), expected, atol=1e-6)
+    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 20
+    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 40
+
+
 @pytest.mark.parametrize("variant", ["int8_float_io", "int16x8"])
 @pytest.mark.parametrize("far", [-np.inf, np.finfo(np.float32).min, np.nan])
 def test_a_constant_that_no_integer_holds_is_refused(
