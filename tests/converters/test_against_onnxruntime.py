@@ -10,6 +10,7 @@ import onnx
 import pytest
 
 from tests.converters.integer_models import (
+    PICTURES,
     answers_of,
     decibels,
     expected_answers,
@@ -230,6 +231,38 @@ def test_transposed_convolutions_of_every_shape(tmp_path: Path) -> None:
     check(joined(calls, {"kernel1": numbers, "kernel3": numbers[:, :2]}), tmp_path)
 
 
+def test_convolutions_over_three_dimensions(tmp_path: Path) -> None:
+    kinds = [
+        "strides = [2, 1, 2], pads = [1, 0, 1, 0, 1, 1]",
+        "dilations = [2, 1, 1], pads = [1, 1, 1, 1, 1, 1]",
+        'auto_pad = "SAME_LOWER"',
+    ]
+    shapes = ["output_shape = [6, 8, 5]", "output_padding = [1, 0, 1], pads = [1, 1, 0, 0, 0, 1]"]
+    volume = "Conv<group = {group}, {kind}>(volume, kernel{group}, bias)"
+    turned = "ConvTranspose<group = {group}, {kind}>(volume, turned{group})"
+    calls = [volume.format(group=group, kind=kind) for group in (1, 2) for kind in kinds]
+    calls += [
+        turned.format(group=group, kind=kind)
+        for group in (1, 2)
+        for kind in [*kinds, *(f"strides = [2, 2, 2], {shape}" for shape in shapes)]
+    ]
+    numbers = np.random.default_rng(2).normal(0, 0.4, (4, 4, 3, 2, 3)).astype(np.float32)
+    constants = {
+        "kernel1": numbers,
+        "kernel2": numbers[:, :2],
+        "turned1": numbers,
+        "turned2": numbers[:, 2:],
+        "bias": np.linspace(-1, 1, 4, dtype=np.float32),
+        "sizes": np.array([1, *SPATIAL[5]]),
+    }
+    model = joined(calls, constants)
+    model.graph.node.insert(0, onnx.parser.parse_node("volume = Reshape(picture, sizes)"))
+    expected = expected_answers(model)
+    check(model, tmp_path)
+    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 28
+    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 33
+
+
 COMPUTED = """
   mean = GlobalAveragePool(picture)
   routes = Reshape(mean, flat)
@@ -302,6 +335,22 @@ def test_paddings_of_every_mode(tmp_path: Path) -> None:
         "far": np.array([0, 0, 19, 3, 0, 0, 1, 13]),
     }
     check(joined([*calls, 'Pad<mode = "wrap">(picture, far)'], constants, 19), tmp_path)
+
+
+def test_seven_tenths_of_ten_rows_are_seven(tmp_path: Path) -> None:
+    model = parse_network(
+        "ten = Pad(picture, two_rows)\n"
+        'logits = Resize<mode = "nearest", coordinate_transformation_mode = "asymmetric", '
+        'nearest_mode = "floor">(ten, , scales)',
+        {
+            "two_rows": np.array([0, 0, 0, 0, 0, 0, 2, 0]),
+            "scales": np.array([1, 1, 0.7, 1], np.float32),
+        },
+    )
+    # In exact numbers, the float32 next to .7 of 10 is less than 7.
+    rows = np.pad(PICTURES, [[0, 0], [0, 2], [0, 0], [0, 0]])[:, [0, 1, 2, 4, 5, 7, 8]]
+    answers = answers_of(model, "float32", tmp_path)
+    np.testing.assert_array_equal(answers, rows.transpose(0, 3, 1, 2).reshape(len(rows), -1))
 
 
 @pytest.mark.parametrize("rank", [3, 5])

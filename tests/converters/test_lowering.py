@@ -13,7 +13,6 @@ import pytest
 pytestmark = pytest.mark.slow
 
 # What is left out, and why.
-OF_THREE_DIMENSIONS = {"test_convtranspose_3d"}
 OF_TRAINING = {
     "test_training_dropout_default",
     "test_training_dropout",
@@ -39,14 +38,13 @@ OF_PLACES_IN_ANOTHER_SHAPE = {"test_maxunpool_export_with_output_shape"}
 OF_INFINITIES = {"test_mod_float_edge_cases_fmod_0_float32"}
 LEFT_OUT = (
     OF_INFINITIES
-    | OF_THREE_DIMENSIONS
     | OF_TRAINING
     | OF_TENSORS_WITHOUT_NUMBERS
     | WITHOUT_A_KERNEL_IN_TFLITE
     | OF_FRACTIONS_OF_ROWS
     | OF_PLACES_IN_ANOTHER_SHAPE
 )
-PASSING = 446
+PASSING = 447
 
 
 def test_node_cases_of_onnx() -> None:

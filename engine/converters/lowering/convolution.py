@@ -4,12 +4,14 @@ The stock handlers turn to NHWC and back around every convolution as ours do, bu
 convolution into one a group, pad in NCHW (which keeps the turns from cancelling), and compute the
 weights' turn in the graph. Ours pad in NHWC, use TensorFlow's SAME only where it is the same
 arithmetic, make one operator of every convolution, and store turned weights. A convolution over one
-dimension becomes one over pictures of a single row. Where a network computes the weights, patches
-and weights are matrices. Col2Im, which onnx-tf lacks, is a matrix an axis.
+dimension becomes one over pictures of a single row; one over three becomes one over pictures of
+more channels, which unlike TFLite's CONV_3D has an integer kernel. Where a network computes the
+weights, patches and weights are matrices. Col2Im, which onnx-tf lacks, is a matrix an axis.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +25,7 @@ from engine.converters.lowering.channels import (
 from engine.converters.lowering.layout import (
     constant,
     integers,
+    inverse,
     is_static,
     reshaped,
     to_nchw,
@@ -33,6 +36,7 @@ from engine.converters.lowering.node import Lowering, Node
 from engine.converters.lowering.weights import stored
 from engine.converters.lowering.windows import (
     along,
+    along_axes,
     is_same,
     over_one_dimension,
     padded,
@@ -41,14 +45,18 @@ from engine.converters.lowering.windows import (
     taps,
 )
 
+_CHANNELS_LAST = (0, 2, 3, 4, 1)
+
 
 def conv(node: Node) -> list[Any] | None:
-    """Lower a convolution over one or two dimensions."""
+    """Lower a convolution over one to three dimensions."""
     x, kernel = node.inputs[:2]
     if not is_static(x) or not is_static(kernel):
         return None
     if x.shape.rank == 3:
         return over_one_dimension(node, conv)
+    if x.shape.rank == 5:
+        return _conv_over_depth(node)
     if x.shape.rank != 4:
         return None
     y, weights = to_nhwc(x), constant(kernel)
@@ -151,8 +159,79 @@ def _windowed(node: Node, y: Any, kernel: np.ndarray, bias: Any) -> Any:
     return y if bias is None else tf.nn.bias_add(y, bias)
 
 
+def _conv_over_depth(node: Node) -> list[Any] | None:
+    """Convolve pictures whose channels are those of all slices that a tap of the depth meets."""
+    import tensorflow as tf
+
+    y, kernel = transposed(node.inputs[0], _CHANNELS_LAST), node.inputs[1]
+    outputs, _, *window = kernel.shape.as_list()
+    groups = int(node.attributes.get("group", 1))
+    stride, dilation = (node.attributes.get(name, [1])[0] for name in ("strides", "dilations"))
+    depth, *pads = pads_of(node.attributes, y.shape.as_list()[1:-1], window)
+    y = tf.pad(y, [[0, 0], depth, [0, 0], [0, 0], [0, 0]])
+    count = (y.shape[1] - reach(window[0], dilation)) // stride + 1
+    starts = [tap * dilation for tap in range(window[0])]
+    slices = [y[:, start : start + (count - 1) * stride + 1 : stride] for start in starts]
+    kernel = reshaped(transposed(kernel, (0, 2, 1, 3, 4)), [outputs, -1, *window[1:]])
+    attributes = along_axes(node.attributes, [1, 2]) | {
+        "auto_pad": "NOTSET",
+        "pads": [pair[end] for end in (0, 1) for pair in pads],
+    }
+    return _over_pictures(node, slices, groups, kernel, attributes, conv)
+
+
+def _conv_transpose_over_depth(node: Node, kernel: np.ndarray) -> list[Any] | None:
+    """Convolve slices with zeros between them, whose rows and columns are transposed."""
+    import tensorflow as tf
+
+    y = transposed(node.inputs[0], _CHANNELS_LAST)
+    groups = int(node.attributes.get("group", 1))
+    strides = list(node.attributes.get("strides", [1, 1, 1]))
+    batch, *sizes, channels = y.shape.as_list()
+    whole = [
+        (size - 1) * stride + span
+        for size, stride, span in zip(sizes, strides, kernel.shape[2:], strict=True)
+    ]
+    first, count = (values[0] for values in _cut_out(node, sizes, strides, whole))
+    apart = reshaped(y, [batch, sizes[0], 1, -1])
+    apart = tf.pad(apart, [[0, 0], [0, 0], [0, strides[0] - 1], [0, 0]])
+    apart = reshaped(apart, [batch, sizes[0] * strides[0], *sizes[1:], channels])
+    span = kernel.shape[2]
+    behind = max(0, first + count - apart.shape[1])
+    apart = tf.pad(apart, [[0, 0], [span - 1, behind], *[[0, 0]] * 3])
+    starts = [first + span - 1 - tap for tap in range(span)]
+    slices = [apart[:, start : start + count] for start in starts]
+    flat = kernel.reshape(groups, channels // groups, *kernel.shape[1:]).swapaxes(1, 3)
+    flat = flat.swapaxes(2, 3).reshape(-1, kernel.shape[1], *kernel.shape[3:])
+    attributes = along_axes(node.attributes, [1, 2]) | {"dilations": [1, 1]}
+    return _over_pictures(node, slices, groups, tf.constant(flat), attributes, conv_transpose)
+
+
+def _over_pictures(
+    node: Node,
+    slices: list[Any],
+    groups: int,
+    kernel: Any,
+    attributes: dict[str, Any],
+    lower: Lowering,
+) -> list[Any] | None:
+    """Lower a convolution over rows and columns of slices, put together group by group."""
+    import tensorflow as tf
+
+    batch, depth, rows, columns, channels = slices[0].shape.as_list()
+    parts = reshaped(tf.stack(slices, -2), [-1, len(slices), groups, channels // groups])
+    pictures = reshaped(transposed(parts, (0, 2, 1, 3)), [batch * depth, rows, columns, -1])
+    inputs = (to_nchw(pictures), kernel, *node.inputs[2:])
+    found = lower(replace(node, inputs=inputs, attributes=attributes))
+    if found is None:
+        return None
+    z = to_nhwc(found[0])
+    z = reshaped(z, [batch, depth, *z.shape.as_list()[1:]])
+    return [transposed(z, inverse(_CHANNELS_LAST))]
+
+
 def conv_transpose(node: Node) -> list[Any] | None:
-    """Lower a transposed convolution over one or two dimensions with constant weights."""
+    """Lower a transposed convolution over one to three dimensions with constant weights."""
     import tensorflow as tf
 
     x, kernel = node.inputs[0], constant(node.inputs[1])
@@ -160,10 +239,12 @@ def conv_transpose(node: Node) -> list[Any] | None:
         return None
     if kernel.ndim == 3:
         return over_one_dimension(node, conv_transpose)
+    kernel = _dilated(kernel, node.attributes.get("dilations", [1] * (kernel.ndim - 2)))
+    if kernel.ndim == 5:
+        return _conv_transpose_over_depth(node, kernel)
     if kernel.ndim != 4:
         return None
     groups = int(node.attributes.get("group", 1))
-    kernel = _dilated(kernel, node.attributes.get("dilations", [1, 1]))
     strides = list(node.attributes.get("strides", [1, 1]))
     y = to_nhwc(x)
     whole = [
@@ -194,8 +275,9 @@ def conv_transpose(node: Node) -> list[Any] | None:
 def _cut_out(
     node: Node, sizes: list[int], strides: list[int], whole: list[int]
 ) -> tuple[list[int], list[int]]:
-    """Where the output lies in the whole: first row and column, and how many of each."""
-    extra = node.attributes.get("output_padding", [0, 0])
+    """Where the output lies in the whole: the first along each axis, and how many."""
+    count = len(sizes)
+    extra = node.attributes.get("output_padding", [0] * count)
     wanted = node.attributes.get("output_shape")
     mode = node.attributes.get("auto_pad", "NOTSET")
     if wanted is None and mode in {"SAME_UPPER", "SAME_LOWER"}:
@@ -205,10 +287,12 @@ def _cut_out(
             for size, stride, w, e in zip(sizes, strides, whole, extra, strict=True)
         ]
     if wanted is None:
-        flat = node.attributes.get("pads", [0] * 4) if mode == "NOTSET" else [0] * 4
-        ends = [w + e - a for w, e, a in zip(whole, extra, flat[2:], strict=True)]
-        return list(flat[:2]), [end - b for end, b in zip(ends, flat[:2], strict=True)]
-    wanted = list(wanted)[-2:]
+        flat = [0] * 2 * count
+        if mode == "NOTSET":
+            flat = list(node.attributes.get("pads", flat))
+        ends = [w + e - a for w, e, a in zip(whole, extra, flat[count:], strict=True)]
+        return flat[:count], [end - b for end, b in zip(ends, flat[:count], strict=True)]
+    wanted = list(wanted)[-count:]
     totals = [max(0, w + e - s) for w, e, s in zip(whole, extra, wanted, strict=True)]
     upper = mode != "SAME_LOWER" if "output_shape" not in node.attributes else mode == "SAME_UPPER"
     begin = [total // 2 if upper else total - total // 2 for total in totals]
@@ -219,7 +303,7 @@ def _dilated(kernel: np.ndarray, dilations: list[int]) -> np.ndarray:
     """The kernel with zeros between its taps."""
     spans = [reach(k, d) for k, d in zip(kernel.shape[2:], dilations, strict=True)]
     wide = np.zeros((*kernel.shape[:2], *spans), kernel.dtype)
-    wide[:, :, :: dilations[0], :: dilations[1]] = kernel
+    wide[:, :, *(slice(None, None, dilation) for dilation in dilations)] = kernel
     return wide
 
 

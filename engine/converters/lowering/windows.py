@@ -178,18 +178,20 @@ def over_three_dimensions(node: Node, lower: Lowering) -> list[Any] | None:
     x = node.inputs[0]
     batch, channels, depth, height, width = x.shape.as_list()
     rows = reshaped(x, [batch, channels, depth, height * width])
-    along = lower(replace(node, inputs=(rows,), attributes=_along(node.attributes, [0, None])))
+    along = lower(replace(node, inputs=(rows,), attributes=along_axes(node.attributes, [0, None])))
     if along is None:
         return None
     deep = along[0].shape.as_list()[2]
     pictures = reshaped(along[0], [batch, channels * deep, height, width])
-    across = lower(replace(node, inputs=(pictures,), attributes=_along(node.attributes, [1, 2])))
+    across = lower(
+        replace(node, inputs=(pictures,), attributes=along_axes(node.attributes, [1, 2]))
+    )
     if across is None:
         return None
     return [reshaped(across[0], [batch, channels, deep, *across[0].shape.as_list()[2:]])]
 
 
-def _along(attributes: dict[str, Any], axes: Sequence[int | None]) -> dict[str, Any]:
+def along_axes(attributes: dict[str, Any], axes: Sequence[int | None]) -> dict[str, Any]:
     """Attributes of windows over two of the axes, where None stands for one that stays."""
     chosen = dict(attributes)
     for name in _NEUTRAL.keys() & attributes.keys():
