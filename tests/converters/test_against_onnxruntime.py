@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
+from engine.converters.artifact import artifact_of
 from tests.converters.integer_models import (
     PICTURES,
     answers_of,
@@ -361,13 +362,50 @@ def test_resizes_of_other_ranks(rank: int, tmp_path: Path) -> None:
     check(parse_network(body, {"sizes": np.array(sizes), "scales": scales}, 18), tmp_path)
 
 
-def test_a_nearest_resize_of_operator_set_10(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("call", "opset"),
+    [
+        ('Upsample<mode = "nearest", scales = [1.0, 1.0, 2.0, 1.5]>(picture)', 7),
+        ('Upsample<mode = "linear">(picture, larger)', 9),
+        ('Resize<mode = "nearest">(picture, scales)', 10),
+        ('Resize<mode = "linear">(picture, scales)', 10),
+    ],
+)
+def test_resizes_of_old_operator_sets(call: str, opset: int, tmp_path: Path) -> None:
     model = parse_network(
-        'logits = Resize<mode = "nearest">(picture, scales)',
-        {"scales": np.array([1, 1, 0.7, 1.3], np.float32)},
-        opset=10,
+        f"logits = {call}",
+        {
+            "larger": np.array([1, 1, 2.3, 3], np.float32),
+            "scales": np.array([1, 1, 0.7, 1.3], np.float32),
+        },
+        opset,
     )
     check(model, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "operator"),
+    [
+        ('mode = "linear"', "RESIZE_BILINEAR"),
+        ('mode = "linear", coordinate_transformation_mode = "align_corners"', "RESIZE_BILINEAR"),
+        (
+            'mode = "nearest", coordinate_transformation_mode = "asymmetric", '
+            'nearest_mode = "floor"',
+            "RESIZE_NEAREST_NEIGHBOR",
+        ),
+    ],
+)
+def test_resizes_that_tflite_has_a_kernel_for(
+    attributes: str, operator: str, tmp_path: Path
+) -> None:
+    model = parse_network(
+        f"large = Resize<{attributes}>(picture, , scales)\n"
+        f"logits = Resize<{attributes}>(large, , scales)",
+        {"scales": np.array([1, 1, 2, 3], np.float32)},
+    )
+    check(model, tmp_path)
+    found = artifact_of(tmp_path / "float32.tflite", variant="float32", layout="NHWC").operators
+    assert set(found) == {operator, "TRANSPOSE"}
 
 
 @pytest.mark.parametrize(
