@@ -105,6 +105,22 @@ def test_a_constant_that_no_integer_holds_is_refused(
         answers_of(model, variant, tmp_path)
 
 
+@pytest.mark.parametrize(("variant", "most"), [("int8_float_io", 0.4), ("int16x8", 0.6)])
+def test_mixed_kernels_take_the_room_of_integers(variant: str, most: float, tmp_path: Path) -> None:
+    bank = np.random.default_rng(1).normal(0, 0.1, (3, 128 * 3 * 64)).astype(np.float32)
+    model = parse_network(
+        "mean = GlobalAveragePool(picture)\nroutes = Flatten(mean)\n"
+        "kernels = MatMul(routes, bank)\nkernel = Reshape(kernels, sizes)\n"
+        "logits = Conv<pads = [4, 4, 4, 4]>(picture, kernel)",
+        {"bank": bank, "sizes": np.array([128, 3, 8, 8])},
+    )
+    expected = expected_answers(model)
+    assert decibels(answers_of(model, "float32", tmp_path), expected) > 100
+    assert decibels(answers_of(model, variant, tmp_path), expected) > 25
+    sizes = [(tmp_path / f"{name}.tflite").stat().st_size for name in (variant, "float32")]
+    assert sizes[0] < most * sizes[1]
+
+
 LOWEST = {"pads": np.array([0, 0, 1, 1, 0, 0, 2, 1]), "lowest": np.float32(-np.inf)}
 LOWEST_IN_ROWS = {"row": np.array([1, 3, 48]), "pads": np.array([0, 0, 1, 0, 0, 1])}
 

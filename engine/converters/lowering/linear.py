@@ -30,6 +30,9 @@ from engine.converters.lowering.layout import (
 from engine.converters.lowering.node import Lowering, Node
 from engine.converters.lowering.weights import stored
 
+BANK = 1000
+"""Outputs an input, from which weights are kernels that a network mixes, as CondConv does."""
+
 
 def gemm(node: Node) -> list[Any] | None:
     """Lower a product with constant weights, plus a constant bias."""
@@ -74,7 +77,12 @@ def fully_connected(x: Any, weights: np.ndarray, bias: np.ndarray | None) -> Any
         source, order = x, tuple(range(x.shape.rank))
     sizes = source.shape.as_list()
     rows = math.prod(sizes[:-1])
-    y = tf.matmul(relabelled(source, [rows, sizes[-1]]), stored(weights))
+    if rows == 1 and weights.shape[1] > BANK * sizes[-1]:
+        # A scale and a zero point for each column would take as much room as floats do.
+        column = relabelled(source, [1, sizes[-1], 1])
+        y = relabelled(tf.matmul(stored(weights.T[None]), column), [1, weights.shape[1]])
+    else:
+        y = tf.matmul(relabelled(source, [rows, sizes[-1]]), stored(weights))
     if bias is not None:
         y = tf.nn.bias_add(y, bias)
     if len(sizes) != 2:
