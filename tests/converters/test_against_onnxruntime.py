@@ -404,8 +404,8 @@ def test_resizes_that_tflite_has_a_kernel_for(
         {"scales": np.array([1, 1, 2, 3], np.float32)},
     )
     check(model, tmp_path)
-    found = artifact_of(tmp_path / "float32.tflite", variant="float32", layout="NHWC").operators
-    assert set(found) == {operator, "TRANSPOSE"}
+    operators = artifact_of(tmp_path / "float32.tflite", variant="float32", layout="NHWC").operators
+    assert set(operators) == {operator, "TRANSPOSE"}
 
 
 @pytest.mark.parametrize(

@@ -35,14 +35,14 @@ from engine.converters.lowering.layout import (
 from engine.converters.lowering.node import Lowering, Node
 from engine.converters.lowering.weights import stored
 from engine.converters.lowering.windows import (
-    along,
-    along_axes,
+    attributes_along,
     is_same,
+    multiplied_along,
     over_one_dimension,
     padded,
     pads_of,
     reach,
-    taps,
+    taps_of,
 )
 
 _CHANNELS_LAST = (0, 2, 3, 4, 1)
@@ -76,7 +76,7 @@ def _multiplied(node: Node, y: Any, kernel: Any) -> Any:
     window = kernel.shape.as_list()[2:]
     strides, dilations = (node.attributes.get(name, [1, 1]) for name in ("strides", "dilations"))
     y = padded(y, pads_of(node.attributes, y.shape.as_list()[1:3], window))
-    return weighted(node, tf.stack(list(taps(y, window, strides, dilations)), -2), kernel, 2)
+    return weighted(node, tf.stack(list(taps_of(y, window, strides, dilations)), -2), kernel, 2)
 
 
 def weighted(node: Node, patches: Any, kernel: Any, bias: int) -> Any:
@@ -173,7 +173,7 @@ def _conv_over_depth(node: Node) -> list[Any] | None:
     starts = [tap * dilation for tap in range(window[0])]
     slices = [y[:, start : start + (count - 1) * stride + 1 : stride] for start in starts]
     kernel = reshaped(transposed(kernel, (0, 2, 1, 3, 4)), [outputs, -1, *window[1:]])
-    attributes = along_axes(node.attributes, [1, 2]) | {
+    attributes = attributes_along(node.attributes, [1, 2]) | {
         "auto_pad": "NOTSET",
         "pads": [pair[end] for end in (0, 1) for pair in pads],
     }
@@ -203,7 +203,7 @@ def _conv_transpose_over_depth(node: Node, kernel: np.ndarray) -> list[Any] | No
     slices = [apart[:, start : start + count] for start in starts]
     flat = kernel.reshape(groups, channels // groups, *kernel.shape[1:]).swapaxes(1, 3)
     flat = flat.swapaxes(2, 3).reshape(-1, kernel.shape[1], *kernel.shape[3:])
-    attributes = along_axes(node.attributes, [1, 2]) | {"dilations": [1, 1]}
+    attributes = attributes_along(node.attributes, [1, 2]) | {"dilations": [1, 1]}
     return _over_pictures(node, slices, groups, tf.constant(flat), attributes, conv_transpose)
 
 
@@ -222,10 +222,10 @@ def _over_pictures(
     parts = reshaped(tf.stack(slices, -2), [-1, len(slices), groups, channels // groups])
     pictures = reshaped(transposed(parts, (0, 2, 1, 3)), [batch * depth, rows, columns, -1])
     inputs = (to_nchw(pictures), kernel, *node.inputs[2:])
-    found = lower(replace(node, inputs=inputs, attributes=attributes))
-    if found is None:
+    results = lower(replace(node, inputs=inputs, attributes=attributes))
+    if results is None:
         return None
-    z = to_nhwc(found[0])
+    z = to_nhwc(results[0])
     z = reshaped(z, [batch, depth, *z.shape.as_list()[1:]])
     return [transposed(z, inverse(_CHANNELS_LAST))]
 
@@ -328,7 +328,7 @@ def col2im(node: Node) -> list[Any] | None:
     y = transposed(y, (0, *(2 + axis + part for axis in axes for part in (0, len(axes))), 1))
     y = reshaped(y, [x.shape[0], *(matrix.shape[1] for matrix in matrices), y.shape[-1]])
     for axis, matrix in enumerate(matrices, 1):
-        y = along(y, matrix.astype(np.float32), axis)
+        y = multiplied_along(y, matrix.astype(np.float32), axis)
     return [transposed(y, (0, len(axes) + 1, *range(1, len(axes) + 1)))]
 
 

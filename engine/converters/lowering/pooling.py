@@ -33,7 +33,7 @@ from engine.converters.lowering.layout import (
 )
 from engine.converters.lowering.node import Lowering, Node
 from engine.converters.lowering.padding import LOSES
-from engine.converters.lowering.reduction import power, root
+from engine.converters.lowering.reduction import raised, root_of
 from engine.converters.lowering.windows import (
     Pads,
     is_same,
@@ -43,7 +43,7 @@ from engine.converters.lowering.windows import (
     pads_of,
     picked,
     reach,
-    taps,
+    taps_of,
 )
 
 _NEVER_NEGATIVE = {"Relu", "Relu6", "Sigmoid", "Softmax"}
@@ -69,7 +69,7 @@ class _Windows:
 
     def taps(self, y: Any) -> Iterator[Any]:
         """The elements of the windows of a tensor, tap by tap."""
-        return taps(y, self.kernel, self.strides, self.dilations)
+        return taps_of(y, self.kernel, self.strides, self.dilations)
 
     def fit(self, sizes: Sequence[int]) -> bool:
         """Whether no padding cuts, and each window has an element for each tap in the padding."""
@@ -144,8 +144,8 @@ def _max_pool_with_places(node: Node) -> list[Any] | None:
         numbers = numbers.take(places, axis)
     order = (0, *range(2, x.shape.rank), 1)
     elements = picked(transposed(x, order), extension)
-    (most, place), *others = zip(windows.taps(elements), windows.taps(numbers), strict=True)
-    for tap, number in others:
+    (most, place), *rest = zip(windows.taps(elements), windows.taps(numbers), strict=True)
+    for tap, number in rest:
         place, most = tf.where(tap > most, number, place), tf.maximum(tap, most)
     start = np.arange(batch * channels, dtype=np.int32) * math.prod(sizes)
     place = place + start.reshape(batch, *[1] * len(sizes), channels)
@@ -254,8 +254,8 @@ def lp_pool(node: Node) -> list[Any] | None:
         return None
     y, degree = to_nhwc(x), node.attributes.get("p", 2)
     windows = _windows(node, y.shape.as_list()[1:3])
-    total = _averaged(power(y, degree), windows) * np.float32(np.prod(windows.kernel))
-    return [to_nchw(root(total, degree))]
+    total = _averaged(raised(y, degree), windows) * np.float32(np.prod(windows.kernel))
+    return [to_nchw(root_of(total, degree))]
 
 
 def max_unpool(node: Node) -> list[Any] | None:

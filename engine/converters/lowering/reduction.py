@@ -128,12 +128,12 @@ def global_lp_pool(node: Node) -> list[Any] | None:
         return None
 
     def norm(y: Any, axes: list[int], keep: bool) -> Any:
-        return root(_sum(power(y, degree), axes, keep), degree)
+        return root_of(_sum(raised(y, degree), axes, keep), degree)
 
     return [_over(norm, x, list(range(2, x.shape.rank)), True)]
 
 
-def power(x: Any, degree: int) -> Any:
+def raised(x: Any, degree: int) -> Any:
     """Raise absolute values to a power, by operators with integer kernels where there are any."""
     import tensorflow as tf
 
@@ -142,8 +142,8 @@ def power(x: Any, degree: int) -> Any:
     return tf.abs(x) if degree == 1 else tf.pow(tf.abs(x), float(degree))
 
 
-def root(x: Any, degree: int) -> Any:
-    """Take the root that undoes `power`."""
+def root_of(x: Any, degree: int) -> Any:
+    """Take the root that undoes `raised`."""
     import tensorflow as tf
 
     if degree == 2:

@@ -25,7 +25,7 @@ from engine.converters.lowering.layout import (
     view,
 )
 from engine.converters.lowering.node import Lowering, Node
-from engine.converters.lowering.windows import along
+from engine.converters.lowering.windows import multiplied_along
 
 _KINDS = {"nearest": "nearest", "linear": "bilinear"}
 _OPERATORS = {"nearest": "NearestNeighbor", "bilinear": "Bilinear"}
@@ -198,7 +198,7 @@ def _resized(x: Any, matrices: dict[int, np.ndarray], kind: str | None) -> Any:
                 half_pixel_centers=corners_half[1],
             )
         else:
-            y = along(along(reshaped(x, pictures), rows, 1), columns, 2)
+            y = multiplied_along(multiplied_along(reshaped(x, pictures), rows, 1), columns, 2)
         x = reshaped(y, [*before, *new[: 1 + pair], *behind])
     return x
 

@@ -28,7 +28,7 @@ from engine.converters.lowering.windows import pads_of
 Taps = list[tuple[Any, Any]]
 """Neighbours of each place along one axis: their whole numbers, and their weights."""
 _CUBIC = -0.75
-_SINCE_2020 = {"bilinear": "linear", "bicubic": "cubic"}
+_NAMES_SINCE_20 = {"bilinear": "linear", "bicubic": "cubic"}
 
 
 def grid_sample(node: Node) -> list[Any] | None:
@@ -51,7 +51,7 @@ def grid_sample(node: Node) -> list[Any] | None:
             _neighbours(
                 _place(grid[..., len(sizes) - 1 - axis], size, corners),
                 size,
-                _SINCE_2020.get(mode, mode),
+                _NAMES_SINCE_20.get(mode, mode),
                 padding,
                 corners,
             )
@@ -78,9 +78,9 @@ def _neighbours(place: Any, size: int, mode: str, padding: str, corners: bool) -
     if mode == "nearest":
         taps: Taps = [(tf.cast(tf.round(place), tf.int32), 1.0)]
     else:
-        # Shaped unlike the other ones, which become integers in int16x8, and this with them.
-        one = np.ones(1, np.float32)
-        first, rest = tf.cast(tf.floor(place), tf.int32), tf.math.floormod(place, one)
+        # Of a shape of its own: int16x8 makes a scalar 1 that others read an integer.
+        step = np.ones(1, np.float32)
+        first, rest = tf.cast(tf.floor(place), tf.int32), tf.math.floormod(place, step)
         if mode == "linear":
             taps = [(first, 1 - rest), (first + 1, rest)]
         else:

@@ -85,7 +85,7 @@ def padded(x: Any, pads: Pads) -> Any:
     return tf.pad(x, [[0, 0], *pads, [0, 0]]) if any(map(any, pads)) else x
 
 
-def taps(
+def taps_of(
     y: Any, kernel: Sequence[int], strides: Sequence[int], dilations: Sequence[int]
 ) -> Iterator[Any]:
     """Cut windows out of a tensor, tap by tap as strided slices.
@@ -135,7 +135,7 @@ def picked(x: Any, places: Mapping[int, np.ndarray]) -> Any:
     return x
 
 
-def along(x: Any, matrix: np.ndarray, axis: int) -> Any:
+def multiplied_along(x: Any, matrix: np.ndarray, axis: int) -> Any:
     """Multiply an axis of a static tensor by a matrix, or pick from it where that is the same."""
     import tensorflow as tf
 
@@ -190,20 +190,22 @@ def over_three_dimensions(node: Node, lower: Lowering) -> list[Any] | None:
     x = node.inputs[0]
     batch, channels, depth, height, width = x.shape.as_list()
     rows = reshaped(x, [batch, channels, depth, height * width])
-    along = lower(replace(node, inputs=(rows,), attributes=along_axes(node.attributes, [0, None])))
+    along = lower(
+        replace(node, inputs=(rows,), attributes=attributes_along(node.attributes, [0, None]))
+    )
     if along is None:
         return None
     deep = along[0].shape.as_list()[2]
     pictures = reshaped(along[0], [batch, channels * deep, height, width])
     across = lower(
-        replace(node, inputs=(pictures,), attributes=along_axes(node.attributes, [1, 2]))
+        replace(node, inputs=(pictures,), attributes=attributes_along(node.attributes, [1, 2]))
     )
     if across is None:
         return None
     return [reshaped(across[0], [batch, channels, deep, *across[0].shape.as_list()[2:]])]
 
 
-def along_axes(attributes: dict[str, Any], axes: Sequence[int | None]) -> dict[str, Any]:
+def attributes_along(attributes: dict[str, Any], axes: Sequence[int | None]) -> dict[str, Any]:
     """Attributes of windows over two of the axes, where None stands for one that stays."""
     chosen = dict(attributes)
     for name in _NEUTRAL.keys() & attributes.keys():
