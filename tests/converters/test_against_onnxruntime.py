@@ -369,6 +369,8 @@ def test_resizes_of_other_ranks(rank: int, tmp_path: Path) -> None:
         ('Upsample<mode = "linear">(picture, larger)', 9),
         ('Resize<mode = "nearest">(picture, scales)', 10),
         ('Resize<mode = "linear">(picture, scales)', 10),
+        ('Resize<mode = "cubic">(picture, none, scales)', 11),
+        ('Resize<mode = "linear">(picture, none, none, sizes)', 11),
     ],
 )
 def test_resizes_of_old_operator_sets(call: str, opset: int, tmp_path: Path) -> None:
@@ -376,6 +378,8 @@ def test_resizes_of_old_operator_sets(call: str, opset: int, tmp_path: Path) -> 
         f"logits = {call}",
         {
             "larger": np.array([1, 1, 2.3, 3], np.float32),
+            "none": np.array([], np.float32),
+            "sizes": np.array([1, 3, 4, 9]),
             "scales": np.array([1, 1, 0.7, 1.3], np.float32),
         },
         opset,

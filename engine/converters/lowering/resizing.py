@@ -75,7 +75,7 @@ def resize(node: Node) -> list[Any] | None:
     axes = _axes(node) if is_static(x) else None
     if axes is None:
         return None
-    crops = node.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize"
+    crops = _crops(node)
     beside = _axis_beside(node, list(axes.values()))
     matrices = {
         place: _matrix(node, axis, beside)
@@ -96,17 +96,22 @@ def resize(node: Node) -> list[Any] | None:
     return [transposed(y, order)]
 
 
+def _crops(node: Node) -> bool:
+    """Whether a Resize reads the part of each axis that it takes; others may name any."""
+    return bool(node.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize")
+
+
 def _axes(node: Node) -> dict[int, _Axis] | None:
     """The axes that a Resize names; None where factors and sizes are not known."""
     x = node.inputs[0]
     rank = x.shape.rank
-    axes = [axis % rank for axis in node.attributes.get("axes", range(rank))]
+    axes = [axis % rank for axis in node.attributes.get("axes") or range(rank)]
     if node.kind == "Upsample" or node.since < 11:
         scales = node.attributes.get("scales", constant(node.input(1)))
         sizes = region = None
     else:
         region, scales, sizes = (constant(node.input(place)) for place in (1, 2, 3))
-    if region is None or not region.size:
+    if region is None or not _crops(node):
         region = np.repeat([0.0, 1.0], len(axes))
     parts = list(zip(region[: len(axes)].tolist(), region[len(axes) :].tolist(), strict=True))
     lengths = [x.shape[axis] for axis in axes]
@@ -148,7 +153,7 @@ def _matrix(node: Node, axis: _Axis, beside: _Axis) -> np.ndarray:
     if node.kind == "Resize" and node.since >= 18:
         attributes["axes"] = [2, 3]
         regions, given = regions[2:], given[2:]
-    if attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize":
+    if _crops(node):
         attributes["extrapolation_value"] = np.nan
     amounts = np.asarray(given, np.float32 if axis.wanted is None else np.int64)
     region = np.asarray(regions, np.float32).T.reshape(-1)
@@ -164,8 +169,8 @@ def _matrix(node: Node, axis: _Axis, beside: _Axis) -> np.ndarray:
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
         [numpy_helper.from_array(amounts, "amounts"), numpy_helper.from_array(region, "region")],
     )
-    # The scales of Upsample are an input from operator set 9 on.
-    opset = helper.make_opsetid("", max(node.since, 9))
+    # Scales of Upsample are an input from operator set 9 on, those of Resize optional from 13 on.
+    opset = helper.make_opsetid("", {7: 9, 11: 13}.get(node.since, node.since))
     model = helper.make_model(graph, opset_imports=[opset], ir_version=8)
     session = onnxruntime.InferenceSession(model.SerializeToString())
     (answer,) = session.run(["y"], {"x": units})
