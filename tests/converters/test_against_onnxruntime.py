@@ -273,25 +273,27 @@ COMPUTED = """
 
 
 @pytest.mark.parametrize(
-    ("sizes", "attributes"),
+    ("sizes", "call", "outputs"),
     [
-        ([4, 3, 3, 3], "pads = [1, 1, 0, 2], strides = [2, 1]"),
-        ([6, 1, 3, 3], "group = 3, dilations = [2, 1], pads = [1, 1, 1, 1]"),
-        ([5, 3, 1, 1], "strides = [1, 1]"),
-        ([4, 3, 2, 3], 'auto_pad = "SAME_LOWER"'),
+        ([4, 3, 3, 3], "Conv<pads = [1, 1, 0, 2], strides = [2, 1]>", 4),
+        ([6, 1, 3, 3], "Conv<group = 3, dilations = [2, 1], pads = [1, 1, 1, 1]>", 6),
+        ([5, 3, 1, 1], "Conv<strides = [1, 1]>", 5),
+        ([4, 3, 2, 3], 'Conv<auto_pad = "SAME_LOWER">', 4),
+        ([3, 2, 3, 3], "ConvTranspose<group = 3, strides = [2, 1], dilations = [1, 2]>", 6),
+        ([3, 2, 2, 3], "ConvTranspose<strides = [2, 3], output_shape = [17, 16]>", 2),
     ],
 )
 def test_a_kernel_that_the_network_computes(
-    sizes: list[int], attributes: str, tmp_path: Path
+    sizes: list[int], call: str, outputs: int, tmp_path: Path
 ) -> None:
     bank = np.random.default_rng(1).normal(size=(3, np.prod(sizes))).astype(np.float32)
     model = parse_network(
-        f"{COMPUTED}  logits = Conv<{attributes}>(picture, kernel, bias)",
+        f"{COMPUTED}  logits = {call}(picture, kernel, bias)",
         {
             "flat": np.array([1, 3]),
             "bank": bank,
             "sizes": np.array(sizes),
-            "bias": np.linspace(-1, 1, sizes[0], dtype=np.float32),
+            "bias": np.linspace(-1, 1, outputs, dtype=np.float32),
         },
     )
     expected = expected_answers(model)

@@ -11,6 +11,7 @@ weights, patches and weights are matrices. Col2Im, which onnx-tf lacks, is a mat
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -187,15 +188,13 @@ def _conv_transpose_over_depth(node: Node, kernel: np.ndarray) -> list[Any] | No
     y = transposed(node.inputs[0], _CHANNELS_LAST)
     groups = int(node.attributes.get("group", 1))
     strides = list(node.attributes.get("strides", [1, 1, 1]))
-    batch, *sizes, channels = y.shape.as_list()
+    _, *sizes, channels = y.shape.as_list()
     whole = [
         (size - 1) * stride + span
         for size, stride, span in zip(sizes, strides, kernel.shape[2:], strict=True)
     ]
     first, count = (values[0] for values in _cut_out(node, sizes, strides, whole))
-    apart = reshaped(y, [batch, sizes[0], 1, -1])
-    apart = tf.pad(apart, [[0, 0], [0, 0], [0, strides[0] - 1], [0, 0]])
-    apart = reshaped(apart, [batch, sizes[0] * strides[0], *sizes[1:], channels])
+    apart = _with_zeros_between(y, 1, strides[0])
     span = kernel.shape[2]
     behind = max(0, first + count - apart.shape[1])
     apart = tf.pad(apart, [[0, 0], [span - 1, behind], *[[0, 0]] * 3])
@@ -205,6 +204,47 @@ def _conv_transpose_over_depth(node: Node, kernel: np.ndarray) -> list[Any] | No
     flat = flat.swapaxes(2, 3).reshape(-1, kernel.shape[1], *kernel.shape[3:])
     attributes = attributes_along(node.attributes, [1, 2]) | {"dilations": [1, 1]}
     return _over_pictures(node, slices, groups, tf.constant(flat), attributes, conv_transpose)
+
+
+def _with_zeros_between(y: Any, axis: int, stride: int) -> Any:
+    """Put zeros behind each place of an axis."""
+    import tensorflow as tf
+
+    sizes = y.shape.as_list()
+    rows = reshaped(y, [math.prod(sizes[: axis + 1]), 1, math.prod(sizes[axis + 1 :])])
+    rows = tf.pad(rows, [[0, 0], [0, stride - 1], [0, 0]])
+    return reshaped(rows, [*sizes[:axis], sizes[axis] * stride, *sizes[axis + 1 :]])
+
+
+def _multiplied_between_zeros(node: Node, y: Any, kernel: Any) -> Any:
+    """Lower a transposed convolution with weights that the network computes."""
+    import tensorflow as tf
+
+    groups = int(node.attributes.get("group", 1))
+    strides = list(node.attributes.get("strides", [1, 1]))
+    dilations = list(node.attributes.get("dilations", [1, 1]))
+    inputs, group_outputs, *window = kernel.shape.as_list()
+    sizes = y.shape.as_list()[1:3]
+    spans = [reach(k, d) for k, d in zip(window, dilations, strict=True)]
+    whole = [(n - 1) * s + span for n, s, span in zip(sizes, strides, spans, strict=True)]
+    cuts = zip(*_cut_out(node, sizes, strides, whole), spans, strict=True)
+    for axis, stride in enumerate(strides, 1):
+        y = _with_zeros_between(y, axis, stride)
+    lengths = y.shape.as_list()[1:3]
+    y = padded(
+        y,
+        [
+            [span - 1 - first, first + count - length]
+            for (first, count, span), length in zip(cuts, lengths, strict=True)
+        ],
+    )
+    # A transposed convolution meets its taps from the last to the first.
+    patches = tf.stack(list(taps_of(y, window, [1, 1], dilations))[::-1], -2)
+    swapped = reshaped(kernel, [groups, inputs // groups, group_outputs, *window])
+    swapped = transposed(swapped, (0, 2, 1, 3, 4))
+    outputs = groups * group_outputs
+    weights = reshaped(swapped, [outputs, inputs // groups, *window])
+    return weighted(node, patches, weights, 2)
 
 
 def _over_pictures(
@@ -231,14 +271,18 @@ def _over_pictures(
 
 
 def conv_transpose(node: Node) -> list[Any] | None:
-    """Lower a transposed convolution over one to three dimensions with constant weights."""
+    """Lower a transposed convolution over one to three dimensions."""
     import tensorflow as tf
 
     x, kernel = node.inputs[0], constant(node.inputs[1])
-    if kernel is None or x.shape.rank != kernel.ndim or not is_static(x):
+    if not is_static(x) or not is_static(node.inputs[1]):
         return None
-    if kernel.ndim == 3:
+    if x.shape.rank == 3:
         return over_one_dimension(node, conv_transpose)
+    if kernel is None and x.shape.rank == 4:
+        return [to_nchw(_multiplied_between_zeros(node, to_nhwc(x), node.inputs[1]))]
+    if kernel is None:
+        return None
     kernel = _dilated(kernel, node.attributes.get("dilations", [1] * (kernel.ndim - 2)))
     if kernel.ndim == 5:
         return _conv_transpose_over_depth(node, kernel)
