@@ -5,13 +5,12 @@ convolution into one a group, pad in NCHW (which keeps the turns from cancelling
 weights' turn in the graph. Ours pad in NHWC, use TensorFlow's SAME only where it is the same
 arithmetic, make one operator of every convolution, and store turned weights. A convolution over one
 dimension becomes one over pictures of a single row; one over three becomes one over pictures of
-more channels, which unlike TFLite's CONV_3D has an integer kernel. Where a network computes the
-weights, patches and weights are matrices. Col2Im, which onnx-tf lacks, is a matrix an axis.
+more channels, which unlike TFLite's CONV_3D has an integer kernel. Weights that a network computes
+are for `computed_weights`. Col2Im, which onnx-tf lacks, is a matrix an axis.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +21,10 @@ from engine.converters.lowering.channels import (
     shuffled_back,
     without_affine,
     without_factor,
+)
+from engine.converters.lowering.computed_weights import (
+    convolved_by_computed,
+    transposed_by_computed,
 )
 from engine.converters.lowering.layout import (
     constant,
@@ -37,13 +40,14 @@ from engine.converters.lowering.node import Lowering, Node
 from engine.converters.lowering.weights import stored
 from engine.converters.lowering.windows import (
     attributes_along,
+    cut_out,
     is_same,
     multiplied_along,
     over_one_dimension,
     padded,
     pads_of,
     reach,
-    taps_of,
+    with_zeros_between,
 )
 
 _CHANNELS_LAST = (0, 2, 3, 4, 1)
@@ -62,50 +66,8 @@ def conv(node: Node) -> list[Any] | None:
         return None
     y, weights = to_nhwc(x), constant(kernel)
     if weights is None:
-        return [to_nchw(_multiplied(node, y, kernel))]
+        return [to_nchw(convolved_by_computed(node, y, kernel))]
     return [to_nchw(_convolved(node, y, weights))]
-
-
-def _multiplied(node: Node, y: Any, kernel: Any) -> Any:
-    """Convolve with weights that the network computes, as CondConv does.
-
-    TFLite's convolutions take no integer weights with a zero point, which computed ones have; its
-    products of matrices do.
-    """
-    import tensorflow as tf
-
-    window = kernel.shape.as_list()[2:]
-    strides, dilations = (node.attributes.get(name, [1, 1]) for name in ("strides", "dilations"))
-    y = padded(y, pads_of(node.attributes, y.shape.as_list()[1:3], window))
-    return weighted(node, tf.stack(list(taps_of(y, window, strides, dilations)), -2), kernel, 2)
-
-
-def weighted(node: Node, patches: Any, kernel: Any, bias: int) -> Any:
-    """Multiply patches by the weights of a convolution.
-
-    Args:
-        node: Its groups and its bias are read.
-        patches: Shape (N, *windows, taps, C), static.
-        kernel: Shape (outputs, C / groups, *taps), static.
-        bias: Place of the bias among the inputs.
-
-    Returns:
-        Shape (N, *windows, outputs).
-    """
-    import tensorflow as tf
-
-    groups = int(node.attributes.get("group", 1))
-    *windows, count, channels = patches.shape.as_list()
-    outputs = kernel.shape[0]
-    # Pixels and weights of each group as a matrix.
-    pixels = transposed(reshaped(patches, [-1, count, groups, channels // groups]), (2, 0, 1, 3))
-    weights = reshaped(kernel, [groups, outputs // groups, channels // groups, count])
-    z = tf.matmul(
-        reshaped(pixels, [groups, -1, count * channels // groups]),
-        reshaped(transposed(weights, (0, 3, 2, 1)), [groups, -1, outputs // groups]),
-    )
-    z = reshaped(transposed(z, (1, 0, 2)), [*windows, outputs])
-    return z if node.input(bias) is None else tf.nn.bias_add(z, node.input(bias))
 
 
 def _convolved(node: Node, y: Any, kernel: np.ndarray) -> Any:
@@ -193,8 +155,8 @@ def _conv_transpose_over_depth(node: Node, kernel: np.ndarray) -> list[Any] | No
         (size - 1) * stride + span
         for size, stride, span in zip(sizes, strides, kernel.shape[2:], strict=True)
     ]
-    first, count = (values[0] for values in _cut_out(node, sizes, strides, whole))
-    apart = _with_zeros_between(y, 1, strides[0])
+    first, count = (values[0] for values in cut_out(node, sizes, strides, whole))
+    apart = with_zeros_between(y, 1, strides[0])
     span = kernel.shape[2]
     behind = max(0, first + count - apart.shape[1])
     apart = tf.pad(apart, [[0, 0], [span - 1, behind], *[[0, 0]] * 3])
@@ -204,47 +166,6 @@ def _conv_transpose_over_depth(node: Node, kernel: np.ndarray) -> list[Any] | No
     flat = flat.swapaxes(2, 3).reshape(-1, kernel.shape[1], *kernel.shape[3:])
     attributes = attributes_along(node.attributes, [1, 2]) | {"dilations": [1, 1]}
     return _over_pictures(node, slices, groups, tf.constant(flat), attributes, conv_transpose)
-
-
-def _with_zeros_between(y: Any, axis: int, stride: int) -> Any:
-    """Put zeros behind each place of an axis."""
-    import tensorflow as tf
-
-    sizes = y.shape.as_list()
-    rows = reshaped(y, [math.prod(sizes[: axis + 1]), 1, math.prod(sizes[axis + 1 :])])
-    rows = tf.pad(rows, [[0, 0], [0, stride - 1], [0, 0]])
-    return reshaped(rows, [*sizes[:axis], sizes[axis] * stride, *sizes[axis + 1 :]])
-
-
-def _multiplied_between_zeros(node: Node, y: Any, kernel: Any) -> Any:
-    """Lower a transposed convolution with weights that the network computes."""
-    import tensorflow as tf
-
-    groups = int(node.attributes.get("group", 1))
-    strides = list(node.attributes.get("strides", [1, 1]))
-    dilations = list(node.attributes.get("dilations", [1, 1]))
-    inputs, group_outputs, *window = kernel.shape.as_list()
-    sizes = y.shape.as_list()[1:3]
-    spans = [reach(k, d) for k, d in zip(window, dilations, strict=True)]
-    whole = [(n - 1) * s + span for n, s, span in zip(sizes, strides, spans, strict=True)]
-    cuts = zip(*_cut_out(node, sizes, strides, whole), spans, strict=True)
-    for axis, stride in enumerate(strides, 1):
-        y = _with_zeros_between(y, axis, stride)
-    lengths = y.shape.as_list()[1:3]
-    y = padded(
-        y,
-        [
-            [span - 1 - first, first + count - length]
-            for (first, count, span), length in zip(cuts, lengths, strict=True)
-        ],
-    )
-    # A transposed convolution meets its taps from the last to the first.
-    patches = tf.stack(list(taps_of(y, window, [1, 1], dilations))[::-1], -2)
-    swapped = reshaped(kernel, [groups, inputs // groups, group_outputs, *window])
-    swapped = transposed(swapped, (0, 2, 1, 3, 4))
-    outputs = groups * group_outputs
-    weights = reshaped(swapped, [outputs, inputs // groups, *window])
-    return weighted(node, patches, weights, 2)
 
 
 def _over_pictures(
@@ -280,7 +201,7 @@ def conv_transpose(node: Node) -> list[Any] | None:
     if x.shape.rank == 3:
         return over_one_dimension(node, conv_transpose)
     if kernel is None and x.shape.rank == 4:
-        return [to_nchw(_multiplied_between_zeros(node, to_nhwc(x), node.inputs[1]))]
+        return [to_nchw(transposed_by_computed(node, to_nhwc(x), node.inputs[1]))]
     if kernel is None:
         return None
     kernel = _dilated(kernel, node.attributes.get("dilations", [1] * (kernel.ndim - 2)))
@@ -308,39 +229,12 @@ def conv_transpose(node: Node) -> list[Any] | None:
         )
     ]
     z = tf.concat(parts, 3) if groups > 1 else parts[0]
-    begin, size = _cut_out(node, y.shape[1:3], strides, whole)
+    begin, size = cut_out(node, y.shape[1:3], strides, whole)
     missing = [max(0, b + s - w) for b, s, w in zip(begin, size, whole, strict=True)]
     z = padded(z, [[0, lack] for lack in missing])
     z = z[:, begin[0] : begin[0] + size[0], begin[1] : begin[1] + size[1], :]
     bias = node.input(2)
     return [to_nchw(z if bias is None else tf.nn.bias_add(z, bias))]
-
-
-def _cut_out(
-    node: Node, sizes: list[int], strides: list[int], whole: list[int]
-) -> tuple[list[int], list[int]]:
-    """Where the output lies in the whole: the first along each axis, and how many."""
-    count = len(sizes)
-    extra = node.attributes.get("output_padding", [0] * count)
-    wanted = node.attributes.get("output_shape")
-    mode = node.attributes.get("auto_pad", "NOTSET")
-    if wanted is None and mode in {"SAME_UPPER", "SAME_LOWER"}:
-        # ONNX Runtime never adds rows, although the standard asks for size * stride.
-        wanted = [
-            min(size * stride, w + e)
-            for size, stride, w, e in zip(sizes, strides, whole, extra, strict=True)
-        ]
-    if wanted is None:
-        flat = [0] * 2 * count
-        if mode == "NOTSET":
-            flat = list(node.attributes.get("pads", flat))
-        ends = [w + e - a for w, e, a in zip(whole, extra, flat[count:], strict=True)]
-        return flat[:count], [end - b for end, b in zip(ends, flat[:count], strict=True)]
-    wanted = list(wanted)[-count:]
-    totals = [max(0, w + e - s) for w, e, s in zip(whole, extra, wanted, strict=True)]
-    upper = mode != "SAME_LOWER" if "output_shape" not in node.attributes else mode == "SAME_UPPER"
-    begin = [total // 2 if upper else total - total // 2 for total in totals]
-    return begin, wanted
 
 
 def _dilated(kernel: np.ndarray, dilations: list[int]) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.converters.lowering.convolution import weighted
+from engine.converters.lowering.computed_weights import weighted
 from engine.converters.lowering.layout import (
     constant,
     integers,

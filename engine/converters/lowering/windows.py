@@ -147,6 +147,43 @@ def multiplied_along(x: Any, matrix: np.ndarray, axis: int) -> Any:
     return reshaped(tf.matmul(matrix, flat), [*sizes[:axis], len(matrix), *sizes[axis + 1 :]])
 
 
+def with_zeros_between(y: Any, axis: int, stride: int) -> Any:
+    """Put zeros behind each place of an axis."""
+    import tensorflow as tf
+
+    sizes = y.shape.as_list()
+    rows = reshaped(y, [math.prod(sizes[: axis + 1]), 1, math.prod(sizes[axis + 1 :])])
+    rows = tf.pad(rows, [[0, 0], [0, stride - 1], [0, 0]])
+    return reshaped(rows, [*sizes[:axis], sizes[axis] * stride, *sizes[axis + 1 :]])
+
+
+def cut_out(
+    node: Node, sizes: list[int], strides: list[int], whole: list[int]
+) -> tuple[list[int], list[int]]:
+    """Say where the output of a transposed convolution lies in the whole: places, and lengths."""
+    count = len(sizes)
+    extra = node.attributes.get("output_padding", [0] * count)
+    wanted = node.attributes.get("output_shape")
+    mode = node.attributes.get("auto_pad", "NOTSET")
+    if wanted is None and mode in {"SAME_UPPER", "SAME_LOWER"}:
+        # ONNX Runtime never adds rows, although the standard asks for size * stride.
+        wanted = [
+            min(size * stride, w + e)
+            for size, stride, w, e in zip(sizes, strides, whole, extra, strict=True)
+        ]
+    if wanted is None:
+        flat = [0] * 2 * count
+        if mode == "NOTSET":
+            flat = list(node.attributes.get("pads", flat))
+        ends = [w + e - a for w, e, a in zip(whole, extra, flat[count:], strict=True)]
+        return flat[:count], [end - b for end, b in zip(ends, flat[:count], strict=True)]
+    wanted = list(wanted)[-count:]
+    totals = [max(0, w + e - s) for w, e, s in zip(whole, extra, wanted, strict=True)]
+    upper = mode != "SAME_LOWER" if "output_shape" not in node.attributes else mode == "SAME_UPPER"
+    begin = [total // 2 if upper else total - total // 2 for total in totals]
+    return begin, wanted
+
+
 def over_one_dimension(node: Node, lower: Lowering) -> list[Any] | None:
     """Lower windows over one dimension as windows over pictures of a single row.
 
