@@ -124,9 +124,25 @@ def _make(
         base=None if base is None else str(place),
         wanted=wanted,
     )
-    finished, log, killed = False, b"", set[str]()
+    log = _run_workers(task, host)
+    write_kept(side / LOGS / f"convert-{number}.log", log)
+    if base is None or not base.public:
+        _note_owner(side, request.owner)
+    move_into_place(side, place)
+
+
+def _run_workers(task: ConvertTask, host: Host) -> bytes:
+    """Let workers do a task, one after the other, until it is done.
+
+    Returns:
+        What they and their libraries printed.
+
+    Raises:
+        EngineError: A stage failed, or a worker ended at one that all variants need.
+    """
+    side, finished, log, killed = Path(task.side), False, b"", set[str]()
     while not finished:
-        with host.worker(request.lowering) as worker:
+        with host.worker(task.request.lowering) as worker:
             try:
                 finished = worker.run("convert", task, bool, host.report)
             except WorkerDied as error:
@@ -139,10 +155,7 @@ def _make(
                     charge_end_of_process(side, error)
             finally:
                 log += worker.log()
-    write_kept(side / LOGS / f"convert-{number}.log", log)
-    if base is None or not base.public:
-        _note_owner(side, request.owner)
-    move_into_place(side, place)
+    return log
 
 
 def _damaged(base: Run, request: ConvertRequest) -> tuple[str, ...]:

@@ -10,7 +10,14 @@ from collections.abc import Iterable
 
 from engine.converters.recipes import recipes_named
 from engine.disk import refusal, storage_error
-from engine.errors import ConversionError, EngineError, StorageError, WorkerDied, error_named
+from engine.errors import (
+    ConversionError,
+    EngineError,
+    StorageError,
+    WorkerDied,
+    error_named,
+    fit_to_show,
+)
 from engine.packages import PACKAGES, package_error
 from engine.types import MissingVariant
 from engine.wording import listed
@@ -68,7 +75,7 @@ def missing_sentences(missing: Iterable[MissingVariant]) -> tuple[str, ...]:
     """Say which variants are missing, and why: one sentence a reason."""
     names: dict[str, list[str]] = {}
     for record in missing:
-        names.setdefault(str(error_of(record)), []).append(record.variant)
+        names.setdefault(str(error_of(record)), []).append(fit_to_show(record.variant))
     return tuple(
         f"{listed(several)} {'is' if len(several) == 1 else 'are'} missing. {reason}"
         for reason, several in names.items()

@@ -28,12 +28,13 @@ from engine.errors import (
 )
 from engine.finished_stages import FinishedStages, OriginalModel, keep_finished
 from engine.improvement import improve
+from engine.missing_variants import missing_sentences
 from engine.mixed_precision import mix
 from engine.requests import ConvertTask
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.service import convert_request
-from engine.types import FloatArray, Stage
+from engine.types import FloatArray, MissingVariant, Stage
 from tests.hand_made_host import HandMadeHost, request_for
 from tests.tiny_run import SIDE, tiny_run
 from tests.tiny_tflite import reshape_file
@@ -365,3 +366,10 @@ def test_int16_that_is_further_off_than_int8_is_noted(
     assert "int8_optimized" not in note
     convert_request(replace(request, variants=("int16x8_optimized",)), host)
     assert Run.open(tmp_path / "run").manifest.notes == (note,)
+
+
+def test_sentences_group_reasons_and_hold_no_codes_of_a_terminal() -> None:
+    record = MissingVariant("int8", "ConversionError", "Quantizing", "x\x1b[2J", "y", "z")
+    evil = replace(record, variant="uint8\x1b[2J", kind="No such kind")
+    (sentence,) = missing_sentences((record, evil))
+    assert sentence.startswith("int8 and uint8\ufffd[2J are missing. Quantizing: got x\ufffd[2J;")
