@@ -103,8 +103,9 @@ class Conversion:
         self._input_layout = task.request.input_layout
         found = finished_in(self._side, task.wanted)
         names = {recipe.name for recipe in self._recipes}
+        found = replace(without_others(self._side, found, names), being_made=None)
         # At once, so that the end of this process before its first stage loses nothing.
-        self._finished = keep_finished(self._side, without_others(self._side, found, names))
+        self._finished = keep_finished(self._side, found)
         (self._side / WORK).mkdir(exist_ok=True)
         self._check_logits = CheckLogits(self._find)
 
