@@ -15,6 +15,11 @@ _LONGEST_AGO = (1980, 1, 1, 0, 0, 0)
 """Time of entries, so that the same files make the same zip."""
 
 
+def is_model(name: str) -> bool:
+    """Whether a file is a model by its name, or a zip, and no data of one."""
+    return name.lower().endswith((ONNX_SUFFIX, ".zip"))
+
+
 def packed_model(files: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
     """Pack an ONNX model and its data into a zip, under the names that the model asks for.
 
@@ -29,7 +34,7 @@ def packed_model(files: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
     """
     models = [file for file in files if file[0].lower().endswith(ONNX_SUFFIX)]
     data = [file for file in files if file not in models]
-    if len(files) == 1 and (models or data[0][0].lower().endswith(".zip")):
+    if len(files) == 1 and is_model(files[0][0]):
         return files[0]
     if len(models) != 1:
         raise ModelError(

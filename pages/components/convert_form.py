@@ -12,13 +12,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from engine import sandbox, service
 from engine.converters.recipes import RECIPES
 from engine.errors import EngineError
-from engine.file_kinds import demand_onnx
 from engine.glossary import meaning
 from engine.images import Picture
 from engine.limits import LIMITS, models_note
 from engine.networks.checkpoint_contents import demand_checkpoint_kind
-from engine.networks.onnx_packing import packed_model
-from engine.networks.onnx_parts import demand_complete
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_MODEL,
@@ -28,6 +25,7 @@ from engine.requests import (
 )
 from pages.components import jobs, session
 from pages.components.conversion_settings import preprocessing, translation
+from pages.components.onnx_upload import kept_model
 from pages.components.page_end import page_on_show
 from pages.components.problems import plain, show_problem, told
 from pages.components.sharing import shared
@@ -104,7 +102,7 @@ def _model() -> ModelChoice | None:
             help_="One picture in, logits out. Where its weights lie beside it (model.onnx.data), "
             "drop both together, or a zip of both.",
             several=True,
-            keep=_kept_model,
+            keep=kept_model,
         )
         st.caption(f"{models_note()} {sandbox.note()}")
         labels = _labels()
@@ -197,9 +195,10 @@ def _upload(
     )
     if files:
         dropped = tuple(file.file_id for file in files)
+        known = st.session_state.get(_UPLOADED + label)
         try:
             # Large files are looked into once, not with every click.
-            if st.session_state.get(_DROPPED + label) != dropped:
+            if st.session_state.get(_DROPPED + label) != dropped or not known.path.exists():
                 st.session_state[_UPLOADED + label] = (keep or _kept_file)(files)
                 st.session_state[_DROPPED + label] = dropped
         except EngineError as error:
@@ -209,8 +208,8 @@ def _upload(
     kept = st.session_state.get(_UPLOADED + label)
     if kept is None:
         return None
-    if not files:
-        st.caption(f"Using {plain(kept.name)}, uploaded before.")
+    if len(files) != 1:
+        st.caption(f"Using {plain(kept.name)}{'' if files else ', uploaded before'}.")
     return str(kept.path)
 
 
@@ -221,13 +220,6 @@ def _kept_file(files: Sequence[UploadedFile]) -> Picture:
 def _kept_checkpoint(files: Sequence[UploadedFile]) -> Picture:
     kept = _kept_file(files)
     demand_checkpoint_kind(kept.path)
-    return kept
-
-
-def _kept_model(files: Sequence[UploadedFile]) -> Picture:
-    kept = session.keep_upload(*packed_model([(file.name, file.getvalue()) for file in files]))
-    demand_onnx(kept.path)
-    demand_complete(kept.path)
     return kept
 
 

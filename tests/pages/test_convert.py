@@ -31,6 +31,12 @@ def with_own_file(**state: object) -> AppTest:
     return opened(PAGE, convert_kind="My ONNX file", **state)
 
 
+def in_a_browser(test: object) -> object:
+    for mark in IN_A_BROWSER:
+        test = mark(test)
+    return test
+
+
 def drop(test: AppTest, label: str, name: str, content: bytes) -> None:
     uploader = next(uploader for uploader in test.file_uploader if uploader.label == label)
     uploader.set_value((name, content, "application/octet-stream")).run()
@@ -108,6 +114,21 @@ def test_a_model_and_its_data_are_dropped_together(tmp_path: Path) -> None:
     assert "The data is another model's" in errors(test)
 
 
+@in_a_browser
+def test_data_may_be_dropped_later_and_another_model_after_it(page: Page, tmp_path: Path) -> None:
+    page.get_by_role("radio", name="My ONNX file").click()
+    place = page.get_by_label("ONNX file").locator("input[type=file]")
+    model, data = exported_files(tmp_path)
+    place.set_input_files(tmp_path / model[0])
+    expect(page.get_by_role("alert").filter(has_text="no file 'model.onnx.data'")).to_be_visible()
+    place.set_input_files(tmp_path / data[0])
+    expect(page.get_by_text("Using model.zip.")).to_be_visible()
+    (tmp_path / "other.onnx").write_bytes(model[1])
+    place.set_input_files([tmp_path / data[0], tmp_path / "other.onnx"])
+    expect(page.get_by_text("Using other.zip.")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
+
+
 @pytest.mark.usefixtures("run")
 def test_a_file_that_is_no_checkpoint_is_refused_where_it_is_dropped() -> None:
     test = opened(PAGE, convert_weights="My checkpoint")
@@ -174,12 +195,6 @@ def page(browser: Browser, run: Run) -> Iterator[Page]:
 
 def demand_in_view(message: Locator) -> None:
     expect(message).to_be_in_viewport(ratio=1.0)
-
-
-def in_a_browser(test: object) -> object:
-    for mark in IN_A_BROWSER:
-        test = mark(test)
-    return test
 
 
 @in_a_browser
