@@ -92,7 +92,8 @@ def convert(
             exported by ``torch.export``, or wrapped in ``DataParallel``.
         name: What to call the network; None takes timm's name for it, or that of its class.
         checkpoint: State dict for that model (``.pth``, ``.pt``, ``.safetensors``).
-        onnx: An ONNX file instead of a catalogue model.
+        onnx: An ONNX file, with its data beside it where it keeps weights there, or a zip of both,
+            instead of a catalogue model.
         output: Name of the output of the ONNX file or network that holds the logits; None takes
             the only one that can.
         random_weights: Fresh weights, for size and latency only.

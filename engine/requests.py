@@ -52,7 +52,7 @@ class ModelChoice:
     Attributes:
         name: Name in the catalogue; not used with ``onnx``.
         checkpoint: A state dict for that network (``.pth``, ``.pt`` or ``.safetensors``).
-        onnx: An ONNX file instead of a catalogue network.
+        onnx: An ONNX file, or a zip of one and its data, instead of a catalogue network.
         random_weights: Fresh weights: for size and latency only.
         labels: File with class names: one a line, or JSON, YAML or CSV with indices.
         names: The class names themselves, where a person gave them in Python.

@@ -224,7 +224,7 @@ def opset_note(manifest: Manifest) -> str | None:
     """Which ONNX operator set was used, where it is not the usual one."""
     if manifest.model.weights == "file":
         before = next(stage.against for stage in manifest.stages if stage.name == "onnx")
-        if before is None:
+        if before is None or not before.startswith("opset"):
             return None
         return f"The file's {before} was converted to ONNX operator set {manifest.opset}."
     if manifest.opset == BASE_OPSET:

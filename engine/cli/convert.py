@@ -78,7 +78,7 @@ class Opset(click.ParamType[int | None]):
 @click.command()
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name in the catalogue.")
 @click.option("--checkpoint", help="Your state dict for that model (.pth, .pt, .safetensors).")
-@click.option("--onnx", help="Your ONNX file instead of a catalogue model.")
+@click.option("--onnx", help="Your ONNX file, or a zip of it and its data.")
 @click.option("--output", help="Output of the ONNX file that holds the logits, by its name.")
 @click.option("--random-weights", is_flag=True, help="Fresh weights: for size and latency only.")
 @click.option("--labels", help="Class names: one a line, or JSON, YAML or CSV with indices.")

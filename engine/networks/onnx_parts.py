@@ -239,23 +239,31 @@ def model_digest(path: Path) -> str:
         path: An ONNX file, or a zip with one.
 
     Returns:
-        Hex digest: of the file, where it is all there is, so that older runs keep theirs.
+        Hex digest: of the file, where it is all there is, so that older runs keep theirs, and where
+        it is no ONNX file, which whoever reads it says.
 
     Raises:
-        ModelError: It is no ONNX model, or a data file is missing or unsafe.
+        ModelError: A data file is missing or unsafe.
         OSError: The file cannot be read.
     """
-    demand_onnx(path)
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         file.seek(0)
-        if is_zip(file.read(4)):
+        if is_zip(file.read(4)) or not _is_onnx(path):
             return digest.hexdigest()
-    with opened_parts(path) as parts:
-        for location in sorted(_locations(parts, f"Reading {path.name}")):
-            with parts.data(location) as data:
-                digest.update(location.encode() + hashlib.file_digest(data, "sha256").digest())
+    parts = _FolderParts(path)
+    for location in sorted(_locations(parts, f"Reading {path.name}")):
+        with parts.data(location) as data:
+            digest.update(location.encode() + hashlib.file_digest(data, "sha256").digest())
     return digest.hexdigest()
+
+
+def _is_onnx(path: Path) -> bool:
+    try:
+        demand_onnx(path)
+    except ModelError:
+        return False
+    return True
 
 
 def _no_data(stage: str, location: str) -> ModelError:

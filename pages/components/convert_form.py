@@ -195,10 +195,9 @@ def _upload(
     )
     if files:
         dropped = tuple(file.file_id for file in files)
-        known = st.session_state.get(_UPLOADED + label)
         try:
             # Large files are looked into once, not with every click.
-            if st.session_state.get(_DROPPED + label) != dropped or not known.path.exists():
+            if st.session_state.get(_DROPPED + label) != dropped or not _is_there(label):
                 st.session_state[_UPLOADED + label] = (keep or _kept_file)(files)
                 st.session_state[_DROPPED + label] = dropped
         except EngineError as error:
@@ -211,6 +210,11 @@ def _upload(
     if len(files) != 1:
         st.caption(f"Using {plain(kept.name)}{'' if files else ', uploaded before'}.")
     return str(kept.path)
+
+
+def _is_there(label: str) -> bool:
+    kept: Picture = st.session_state[_UPLOADED + label]
+    return kept.path.exists()
 
 
 def _kept_file(files: Sequence[UploadedFile]) -> Picture:
