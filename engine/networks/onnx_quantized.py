@@ -230,6 +230,9 @@ def _as_float(node: onnx.NodeProto, made: _Quantization) -> list[onnx.NodeProto]
         maker = made.makers.get(maker.input[0])
     if maker is not None and _is(maker, _QUANTIZE):
         return [helper.make_node("Identity", [value], [result], node.name)]
+    scale = made.array(node.input[1])
+    if scale is None or scale.size != 1:
+        return [node]  # it stays what ONNX says it is
     real, moved = f"{result}/real", f"{result}/moved"
     nodes = [helper.make_node("Cast", [value], [real], to=1)]
     if len(node.input) > 2 and node.input[2]:

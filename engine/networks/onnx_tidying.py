@@ -54,6 +54,7 @@ def tidied(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
     model.opset_import.add(domain="", version=version)
     model.opset_import.extend(others)
     for graph in graphs_of(model):
+        graph.name = graph.name or "graph"
         _make_dense(graph, stage)
         _sort_nodes(graph)
         _name_nodes_apart(graph)
@@ -65,8 +66,8 @@ def tidied(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
     return model
 
 
-def operator_set(model: onnx.ModelProto) -> int:
-    """Version of ONNX's own operators that a model uses; 0 where it says none."""
+def operator_set(model: onnx.ModelProto | onnx.FunctionProto) -> int:
+    """Version of ONNX's own operators that a model or function uses; 0 where it says none."""
     return max((o.version for o in model.opset_import if o.domain in ONNX_DOMAINS), default=0)
 
 
@@ -133,6 +134,17 @@ def _share_operator_set(model: onnx.ModelProto) -> None:
     Functions of another operator set are not inlined.
     """
     version = operator_set(model)
+    if not version:  # it calls functions alone
+        version = max(
+            (
+                o.version
+                for f in model.functions
+                for o in f.opset_import
+                if o.domain in ONNX_DOMAINS
+            ),
+            default=0,
+        )
+        model.opset_import.add(domain="", version=version)
     for function in model.functions:
         for opset in function.opset_import:
             if opset.domain in ONNX_DOMAINS and opset.version != version:

@@ -128,6 +128,18 @@ def test_integers_that_come_in_are_made_real(tmp_path: Path) -> None:
     assert values.reshape(3, 4)[0].tolist() == [-2.5, -1, 0, 3.5]
 
 
+def test_weights_that_are_turned_before_they_are_scaled_keep_their_axis(tmp_path: Path) -> None:
+    text = (
+        "g (float[1, 3, 2, 2] x) => (float[1, 3, 2, 2] y)\n"
+        "{ t = Transpose<perm = [1, 0, 2, 3]>(q)  d = DequantizeLinear<axis = 1>(t, s)\n"
+        "  y = Mul(x, d) }"
+    )
+    weight = array([[[[1]]], [[[2]]], [[[3]]]], "int8")
+    found = reading(text, tmp_path, q=weight, s=array([1, 10, 100]))
+    values = answer(found.model, np.ones((1, 3, 2, 2), np.float32))
+    assert values[0, :, 0, 0].tolist() == [1, 20, 300]
+
+
 class Pictures(CalibrationDataReader):  # type: ignore[misc]
     """Noise to calibrate with."""
 

@@ -171,6 +171,16 @@ def test_functions_of_the_file_are_written_out(tmp_path: Path, inner: str) -> No
     assert answer(tidy) == [2 * mean for mean in MEANS]
 
 
+def test_a_model_of_functions_alone_takes_their_operator_set(tmp_path: Path) -> None:
+    model = parser.parse_model(FUNCTIONS.replace("INNER", "17").replace("BODY", "Relu(a)"))
+    model.opset_import.remove(model.opset_import[0])
+    model.graph.node.remove(model.graph.node[0])
+    model.graph.node[0].input[0] = "x"
+    tidy = read(model, tmp_path)
+    assert operator_set(tidy) == 17
+    assert answer(tidy) == (2 * PICTURE).ravel().tolist()
+
+
 def test_a_function_of_other_operators_is_refused(tmp_path: Path) -> None:
     text = FUNCTIONS.replace("INNER", "18").replace("BODY", "ReduceMean(a)")
     with pytest.raises(ModelError, match=r"outside ONNX's own set: own\.Same"):
@@ -209,9 +219,16 @@ g (float[1, 3, 2, 2] x) => (float[a, b] y) <int64 two = {2}>
 """
 
 
-def test_an_output_whose_shape_cannot_be_inferred_gets_that_of_a_run(tmp_path: Path) -> None:
+@pytest.mark.parametrize("declared", [True, False])
+def test_an_output_whose_shape_cannot_be_inferred_gets_that_of_a_run(
+    tmp_path: Path, declared: bool
+) -> None:
     path = tmp_path / "m.onnx"
-    path.write_bytes(parser.parse_model(NO_SHAPE).SerializeToString())
+    model = parser.parse_model(NO_SHAPE)
+    if not declared:
+        model.graph.output[0].type.tensor_type.ClearField("shape")
+    model.graph.name = ""
+    path.write_bytes(model.SerializeToString())
     source = onnx_source(ModelChoice(onnx=str(path)))
     assert source.output_shape == (1, 3)
     fixed = with_fixed_input(read_onnx(path), 2, 2, source.output, source.output_shape)
