@@ -12,6 +12,7 @@ from engine.converters.lowering import count_reads, register_handlers
 from engine.converters.lowering.weights import take_stored
 from engine.converters.onnx_tf_import import import_onnx_tf
 from engine.errors import ConversionError, OperatorError
+from engine.networks.onnx_contents import nodes_in
 from engine.networks.onnx_tidying import rename_value
 from engine.types import Layout, LoweringName
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import onnx
 
 _STAGE = "ONNX to SavedModel"
+_NOT_IN_SCOPES = re.compile(r"[^A-Za-z0-9_.\\/>-]")
 # Axes of the other layout, in the order of the one named.
 _TURNS: dict[Layout, tuple[int, ...]] = {"NCHW": (0, 3, 1, 2), "NHWC": (0, 2, 3, 1)}
 
@@ -38,7 +40,7 @@ def savedmodel_from_onnx(
 
     Args:
         model: One float32 picture input with fixed dimensions; its first output is the logits. Its
-            input may be renamed.
+            nodes and input may be renamed.
         folder: Where to write the SavedModel.
         layout: Order of the dimensions of the model's input.
         input_layout: Order of the dimensions of the SavedModel's input.
@@ -54,7 +56,7 @@ def savedmodel_from_onnx(
     register_handlers(lowering)
     if lowering == "nhwc":
         model = cleaned(model)
-    _rename_input(model.graph)
+    rename_for_tensorflow(model.graph)
     count_reads(model.graph)
     try:
         # Integers of types that TensorFlow lacks are indices; onnx-tf refuses them without this.
@@ -93,8 +95,14 @@ def savedmodel_from_onnx(
         raise _mapped(error) from error
 
 
-def _rename_input(graph: onnx.GraphProto) -> None:
-    """Rename an input that is called like the first parameter of onnx-tf's ``__call__``."""
+def rename_for_tensorflow(graph: onnx.GraphProto) -> None:
+    """Rename what TensorFlow or onnx-tf cannot call by its name.
+
+    onnx-tf makes scopes of the names of nodes, and passes the input by its name to a function whose
+    first parameter is ``self``.
+    """
+    for node in nodes_in(graph.node):
+        node.name = _NOT_IN_SCOPES.sub("_", node.name)
     for value in graph.input:
         if value.name == "self":
             rename_value(graph.node, "self", "self/picture")
