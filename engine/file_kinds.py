@@ -139,7 +139,9 @@ def demand_onnx(path: Path) -> None:
         stage,
         got=words,
         expected="a model saved as ONNX",
-        todo=kind.todo or "Export the model, for instance with torch.onnx.export.",
+        todo=kind.todo
+        or "Export the model, for instance with torch.onnx.export. Of a model with data beside it, "
+        "give the .onnx file.",
     )
 
 

@@ -18,7 +18,7 @@ from engine.protobuf_fields import LENGTH, VARINT, Field, FieldReader
 EXTERNAL = 1
 """TensorProto.DataLocation of a tensor whose numbers lie in another file."""
 _BITS = (
-    dict.fromkeys((2, 3, 9, 17, 18, 19, 20, 24), 8)
+    dict.fromkeys((2, 3, 9, 17, 18, 19, 20, 24, 27, 28), 8)
     | dict.fromkeys((4, 5, 10, 16), 16)
     | dict.fromkeys((1, 6, 12), 32)
     | dict.fromkeys((7, 11, 13, 14), 64)

@@ -35,7 +35,7 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
     """
     version = operator_set(model)
     names = {(node.domain, str(node.op_type)) for node in nodes_of(model)}
-    integer = sorted(_full(*name) for name in names if _computes_with_integers(*name))
+    integer = sorted(_full(*name) for name in names if _computes_with_integers(name[1]))
     if integer:
         raise ModelError(
             stage,
@@ -43,7 +43,7 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
             expected="the float file that it was made from",
             todo="Give that file: the variants are quantized here, from float32.",
         )
-    foreign = {name for name in names if name[0] or schema(name[1], version) is None}
+    foreign = {name for name in names if not _is_taken(*name, version)}
     fused = sorted(_full(*name) for name in foreign if _is_written_by_runtime(*name))
     if fused:
         raise ModelError(
@@ -68,9 +68,15 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
         )
 
 
-def _computes_with_integers(domain: str, name: str) -> bool:
-    ours = not domain or domain.startswith(_RUNTIME)
-    return ours and name not in _AROUND_FLOATS and _QUANTIZED.match(name) is not None
+def _is_taken(domain: str, name: str, version: int) -> bool:
+    # ONNX Runtime's quantizer writes the two into its own domain for types that ONNX lacked.
+    around = name in _AROUND_FLOATS and domain.startswith(_RUNTIME)
+    return around or (not domain and schema(name, version) is not None)
+
+
+def _computes_with_integers(name: str) -> bool:
+    # QONNX and OpenVINO have quantizers of their own.
+    return name not in _AROUND_FLOATS and _QUANTIZED.match(name) is not None
 
 
 def _is_written_by_runtime(domain: str, name: str) -> bool:

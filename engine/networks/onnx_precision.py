@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _FLOAT, _FLOAT16, _DOUBLE, _BFLOAT16 = 1, 10, 11, 16
 _WORDS = {_FLOAT16: "float16", _DOUBLE: "double", _BFLOAT16: "bfloat16"}
 """Types that float32 takes the place of, by TensorProto.DataType."""
-_EIGHT_BITS = {17, 18, 19, 20, 23, 24}
+_EIGHT_BITS = {17, 18, 19, 20, 23, 24, 27, 28}
+"""Floats of 8 bits or fewer."""
 _TYPE_ATTRIBUTES = {
     "dtype",
     "output_datatype",

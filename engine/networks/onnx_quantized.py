@@ -45,8 +45,8 @@ _SIGNED = {
     "Sub",
 }
 """Operators behind which quantizers take a Relu or Clip away where the grid begins at 0."""
-_LOWEST = {2: 0, 3: -128, 4: 0, 5: -32768, 21: 0, 22: -8}
-_HIGHEST = {2: 255, 3: 127, 4: 65535, 5: 32767, 21: 15, 22: 7}
+_LOWEST = {2: 0, 3: -128, 4: 0, 5: -32768, 21: 0, 22: -8, 25: 0, 26: -2}
+_HIGHEST = {2: 255, 3: 127, 4: 65535, 5: 32767, 21: 15, 22: 7, 25: 3, 26: 1}
 """Of integer types, by TensorProto.DataType."""
 _UINT8 = 2
 _SIX = 1e-3
@@ -106,9 +106,9 @@ def take_float_graph(model: onnx.ModelProto) -> str:
                 nodes.append(node)
                 continue
             counts[str(node.op_type)] += 1
-        kept = [_copy(node) for node in nodes]
+        copies = [_copy(node) for node in nodes]
         del graph.node[:]
-        graph.node.extend(kept)
+        graph.node.extend(copies)
         del graph.value_info[:]
     for value in model.graph.output:
         if value.type.tensor_type.elem_type in _LOWEST:
@@ -141,7 +141,7 @@ def _constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
     return constants
 
 
-def _float_weight(node: onnx.NodeProto, made: _Quantization) -> onnx.TensorProto | None:
+def _float_weight(node: onnx.NodeProto, graph: _Quantization) -> onnx.TensorProto | None:
     """What DequantizeLinear makes of a constant; None where its input is none.
 
     ``(x - zero_point) * scale``, for the whole tensor, an axis, or blocks of an axis:
@@ -149,13 +149,13 @@ def _float_weight(node: onnx.NodeProto, made: _Quantization) -> onnx.TensorProto
     """
     from onnx import numpy_helper
 
-    values, scale = made.array(node.input[0]), made.array(node.input[1])
+    values, scale = graph.array(node.input[0]), graph.array(node.input[1])
     if values is None or scale is None:
         return None
     attributes = {attribute.name: attribute.i for attribute in node.attribute}
     axis = attributes.get("axis", 1) % max(1, values.ndim)
     block = attributes.get("block_size", 0)
-    zero = made.array(node.input[2]) if len(node.input) > 2 and node.input[2] else None
+    zero = graph.array(node.input[2]) if len(node.input) > 2 and node.input[2] else None
     grids = [
         _spread(part.astype(np.float32), values.shape, axis, block)
         for part in (scale, np.zeros_like(scale, np.float32) if zero is None else zero)
@@ -173,19 +173,19 @@ def _spread(grid: np.ndarray, shape: tuple[int, ...], axis: int, block: int) -> 
     return grid.reshape([-1 if number == axis else 1 for number in range(len(shape))])
 
 
-def _without_rounding(node: onnx.NodeProto, made: _Quantization) -> list[onnx.NodeProto]:
+def _without_rounding(node: onnx.NodeProto, graph: _Quantization) -> list[onnx.NodeProto]:
     """What QuantizeLinear does besides rounding."""
     from onnx import helper
 
     value, result = node.input[0], node.output[0]
-    maker = made.makers.get(value)
-    bounds = _bounds(node, made) if maker is not None and maker.op_type in _SIGNED else None
+    maker = graph.makers.get(value)
+    bounds = _bounds(node, graph) if maker is not None and maker.op_type in _SIGNED else None
     if bounds is None or bounds[0] != 0:
         return [helper.make_node("Identity", [value], [result], node.name)]
     relu = helper.make_node("Relu", [value], [result], node.name)
     if abs(bounds[1] - 6) > _SIX:
         return [relu]
-    if made.version < 11:  # Clip took its bounds as attributes
+    if graph.version < 11:  # Clip took its bounds as attributes
         return [helper.make_node("Clip", [value], [result], node.name, min=0.0, max=6.0)]
     low, high = f"{result}/least", f"{result}/most"
     return [
@@ -201,14 +201,14 @@ def _scalar(value: float) -> onnx.TensorProto:
     return numpy_helper.from_array(np.array(value, np.float32))
 
 
-def _bounds(node: onnx.NodeProto, made: _Quantization) -> tuple[float, float] | None:
+def _bounds(node: onnx.NodeProto, graph: _Quantization) -> tuple[float, float] | None:
     """Least and largest number on the grid of QuantizeLinear, where it is one for all values."""
     from onnx import numpy_helper
 
-    scale = made.array(node.input[1])
+    scale = graph.array(node.input[1])
     kind, zero = _UINT8, np.zeros(1)
     if len(node.input) > 2 and node.input[2]:
-        tensor = made.constants.get(node.input[2])
+        tensor = graph.constants.get(node.input[2])
         if tensor is None:
             return None
         kind, zero = tensor.data_type, numpy_helper.to_array(tensor).astype(np.float64)
@@ -220,17 +220,17 @@ def _bounds(node: onnx.NodeProto, made: _Quantization) -> tuple[float, float] | 
     return (_LOWEST[kind] - start) * step, (_HIGHEST[kind] - start) * step
 
 
-def _as_float(node: onnx.NodeProto, made: _Quantization) -> list[onnx.NodeProto]:
+def _as_float(node: onnx.NodeProto, graph: _Quantization) -> list[onnx.NodeProto]:
     """DequantizeLinear of what was quantized in the graph, or of integers that were not."""
     from onnx import helper
 
     value, result = node.input[0], node.output[0]
-    maker = made.makers.get(value)
+    maker = graph.makers.get(value)
     while maker is not None and maker.op_type in _MOVING:
-        maker = made.makers.get(maker.input[0])
+        maker = graph.makers.get(maker.input[0])
     if maker is not None and _is(maker, _QUANTIZE):
         return [helper.make_node("Identity", [value], [result], node.name)]
-    scale = made.array(node.input[1])
+    scale = graph.array(node.input[1])
     if scale is None or scale.size != 1:
         return [node]  # it stays what ONNX says it is
     real, moved = f"{result}/real", f"{result}/moved"

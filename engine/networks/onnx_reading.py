@@ -80,22 +80,20 @@ def onnx_reading(path: Path) -> OnnxReading:
 def _checked(given: onnx.ModelProto, stage: str, name: str) -> OnnxReading:
     given = tidied(given, stage)
     _check_operator_set(given, stage)
+    demand_own_operators(given, stage)
+    _check(given, stage)
+    demand_repeatable(given, stage)
+    demand_fits(name, parameters_of(given))
+    quantized = holds_quantized(given)
+    if not (quantized or used_precisions(given, stage)):
+        return OnnxReading(given)
     model = type(given)()
     model.CopyFrom(given)
-    notes = []
-    quantized = holds_quantized(model)
-    if quantized:
-        notes.append(take_float_graph(model))
-    demand_own_operators(model, stage)
-    _check(model, stage)
-    demand_repeatable(model, stage)
+    notes = [take_float_graph(model)] if quantized else []
     precisions = used_precisions(model, stage)
     if precisions:
         notes.append(precision_note(precisions))
         compute_in_float32(model)
-    demand_fits(name, parameters_of(model))
-    if not notes:
-        return OnnxReading(model)
     _check(model, stage)
     tolerance = None if quantized else rounding_tolerance(precisions)
     return OnnxReading(model, with_float32_edges(given), tolerance, tuple(notes))

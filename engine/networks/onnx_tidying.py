@@ -165,15 +165,16 @@ def schema(operator: str, version: int) -> onnx.defs.OpSchema | None:
 
 def _signature(operator: str, version: int) -> object:
     """Inputs, outputs and attributes of an operator; newer sets often add no more than types."""
-    found = schema(operator, version)
-    if found is None:
+    definition = schema(operator, version)
+    if definition is None:
         return None
     values = [
-        [(value.name, value.option) for value in values] for values in (found.inputs, found.outputs)
+        [(value.name, value.option) for value in values]
+        for values in (definition.inputs, definition.outputs)
     ]
     attributes = {
         name: (attribute.type, attribute.required, str(attribute.default_value))
-        for name, attribute in found.attributes.items()
+        for name, attribute in definition.attributes.items()
     }
     return values, attributes
 
@@ -275,6 +276,6 @@ def _drop_inputs(model: onnx.ModelProto) -> None:
     weights = {tensor.name for tensor in graph.initializer}
     read = {name for node in graph.node for name in _read_by(node)}
     read |= {value.name for value in graph.output}
-    kept = [value for value in graph.input if value.name in read - weights]
+    read_inputs = [value for value in graph.input if value.name in read - weights]
     del graph.input[:]
-    graph.input.extend(kept)
+    graph.input.extend(read_inputs)

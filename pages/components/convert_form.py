@@ -213,8 +213,8 @@ def _upload(
 
 
 def _is_there(label: str) -> bool:
-    kept: Picture = st.session_state[_UPLOADED + label]
-    return kept.path.exists()
+    upload: Picture = st.session_state[_UPLOADED + label]
+    return upload.path.exists()
 
 
 def _kept_file(files: Sequence[UploadedFile]) -> Picture:
@@ -222,9 +222,9 @@ def _kept_file(files: Sequence[UploadedFile]) -> Picture:
 
 
 def _kept_checkpoint(files: Sequence[UploadedFile]) -> Picture:
-    kept = _kept_file(files)
-    demand_checkpoint_kind(kept.path)
-    return kept
+    upload = _kept_file(files)
+    demand_checkpoint_kind(upload.path)
+    return upload
 
 
 def _labels() -> str | None:

@@ -1,4 +1,4 @@
-"""An ONNX file that was dropped, alone, with its data, or in a zip: kept as one file."""
+"""An ONNX file that was dropped, alone, with its data, or in a zip: upload as one file."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ def kept_model(files: Sequence[UploadedFile]) -> Picture:
         StorageError: The disk refuses it.
     """
     current = _current(files)
-    kept = session.keep_upload(*packed_model([(file.name, file.getvalue()) for file in current]))
-    demand_onnx(kept.path)
-    demand_complete(kept.path)
-    return kept
+    upload = session.keep_upload(*packed_model([(file.name, file.getvalue()) for file in current]))
+    demand_onnx(upload.path)
+    demand_complete(upload.path)
+    return upload
 
 
 def _current(files: Sequence[UploadedFile]) -> list[UploadedFile]:

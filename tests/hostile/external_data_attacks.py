@@ -128,8 +128,8 @@ def zipped(
     def attack(folder: Path) -> Path:
         (folder.parent / "secret").write_bytes(SECRET.tobytes())
         model = model_with(("location", location)).SerializeToString()
-        made = io.BytesIO()
-        with zipfile.ZipFile(made, "w", method) as archive:
+        archived = io.BytesIO()
+        with zipfile.ZipFile(archived, "w", method) as archive:
             archive.writestr("model.onnx", model)
             for name, content in (entries or {}).items():
                 archive.writestr(name, content)
@@ -138,7 +138,7 @@ def zipped(
                 entry.external_attr = (stat.S_IFLNK | 0o777) << 16
                 archive.writestr(entry, link)
         path = folder / "model.zip"
-        path.write_bytes(change(made.getvalue()))
+        path.write_bytes(change(archived.getvalue()))
         return path
 
     return attack

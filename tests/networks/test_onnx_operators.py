@@ -39,6 +39,8 @@ THE_FLOAT_FILE = "quantized already .*the float file that it was made from"
         ("com.microsoft", "QLinearGlobalAveragePool", THE_FLOAT_FILE),
         ("com.microsoft", "MatMulNBits", THE_FLOAT_FILE),
         ("com.microsoft", "DynamicQuantizeMatMul", THE_FLOAT_FILE),
+        ("qonnx.custom_op.general", "Quant", THE_FLOAT_FILE),
+        ("org.openvinotoolkit", "FakeQuantize", THE_FLOAT_FILE),
         ("", "QLinearConv", THE_FLOAT_FILE),
         ("", "DynamicQuantizeLinear", THE_FLOAT_FILE),
         ("", "ConvInteger", THE_FLOAT_FILE),

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from engine.errors import ModelError
 from engine.manifest import run_key
+from engine.networks.external_data import OutsideTensor
 from engine.networks.onnx_files import onnx_source
 from engine.networks.onnx_parts import demand_complete, demand_whole, model_digest
 from engine.networks.onnx_reading import read_onnx
@@ -166,3 +167,11 @@ def test_the_file_of_a_run_holds_everything(tmp_path: Path) -> None:
         demand_whole(path)
     path.write_bytes(read_onnx(path).SerializeToString())
     demand_whole(path)
+
+
+@pytest.mark.parametrize("kind", sorted(set(TensorProto.DataType.values()) - {0, 8}))
+def test_the_bytes_of_every_type_are_known(kind: int) -> None:
+    tensor = helper.make_tensor("w", kind, [3], np.zeros(3))
+    packed = numpy_helper.from_array(numpy_helper.to_array(tensor)).raw_data
+    outside = OutsideTensor("w", (3,), kind, (("location", "data"),))
+    assert outside.span("stage").end == len(packed)

@@ -21,10 +21,10 @@ INSIDE = """
 g (EDGE[1, 3, 2, 2] x) => (EDGE[1, 3, 1, 1] y) <float[1] w = {1.5}>
 {
   inner = Cast<to = NUMBER>(x)
-  one = ConstantOfShape<value = float[1] {1.0}>(shape)
+  ones = ConstantOfShape<value = float[1] {1.0}>(shape)
   shape = Constant<value_ints = [1, 3, 2, 2]>()
   c = Constant<value = float[1] {0.25}>()
-  moved = Add(inner, one)
+  moved = Add(inner, ones)
   right = Cast<to = 9>(c)
   branch = If(right)
     <then_branch = t () => (TYPE[1, 3, 2, 2] a) { a = Mul(moved, w) },
@@ -61,23 +61,23 @@ def answer(model: onnx.ModelProto) -> np.ndarray:
 def test_other_floats_are_computed_in_float32(
     tmp_path: Path, kind: str, tolerance: float, edge: str
 ) -> None:
-    found = reading(tmp_path, kind, kind if edge == "same" else edge)
-    assert found.notes == (f"The file computes in {kind}; here it is computed in float32.",)
-    assert found.tolerance == tolerance
+    result = reading(tmp_path, kind, kind if edge == "same" else edge)
+    assert result.notes == (f"The file computes in {kind}; here it is computed in float32.",)
+    assert result.tolerance == tolerance
     expected = ((PICTURE + 1) * 1.5 + 0.25).mean(axis=(2, 3), keepdims=True)
-    np.testing.assert_allclose(answer(found.model), expected, rtol=1e-6)
-    text = str(found.model)
+    np.testing.assert_allclose(answer(result.model), expected, rtol=1e-6)
+    text = str(result.model)
     assert not any(word in text for word in ("FLOAT16", "DOUBLE"))
-    types = {t.data_type for t in found.model.graph.initializer}
+    types = {t.data_type for t in result.model.graph.initializer}
     assert not types & {10, 11, 16}
     if kind == "float16":  # what ONNX Runtime has
-        assert found.given is not None
-        np.testing.assert_allclose(answer(found.given), expected, rtol=4e-3)
+        assert result.given is not None
+        np.testing.assert_allclose(answer(result.given), expected, rtol=4e-3)
 
 
 def test_a_file_in_float32_is_left_as_it_is(tmp_path: Path) -> None:
-    found = reading(tmp_path, "float", "float")
-    assert (found.given, found.tolerance, found.notes) == (None, None, ())
+    result = reading(tmp_path, "float", "float")
+    assert (result.given, result.tolerance, result.notes) == (None, None, ())
 
 
 def test_doubles_beyond_float32_stay_finite(tmp_path: Path) -> None:

@@ -12,13 +12,15 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
+from engine.errors import ModelError
 from engine.networks.onnx_reading import OnnxReading, onnx_reading
 
 Weights = dict[str, onnx.TensorProto]
 
 
 def reading(text: str, folder: Path, opset: int = 13, **weights: onnx.TensorProto) -> OnnxReading:
-    model = parser.parse_model(f'<ir_version: 10, opset_import: ["": {opset}]>\n{text}')
+    opsets = f'["": {opset}, "com.microsoft": 1]'
+    model = parser.parse_model(f"<ir_version: 10, opset_import: {opsets}>\n{text}")
     for name, tensor in weights.items():
         tensor.name = name
         model.graph.initializer.append(tensor)
@@ -79,15 +81,15 @@ INT4 = helper.make_tensor("", TensorProto.INT4, [1, 1, 1, 4], [-8, 7, 1, 0])
 def test_weights_become_what_their_integers_stand_for(
     tmp_path: Path, node: str, opset: int, weights: Weights, expected: object
 ) -> None:
-    found = reading(WEIGHT.replace("DQ", node), tmp_path, opset, **weights)
-    (weight,) = found.model.graph.initializer
+    result = reading(WEIGHT.replace("DQ", node), tmp_path, opset, **weights)
+    (weight,) = result.model.graph.initializer
     assert numpy_helper.to_array(weight).tolist() == expected
-    assert [n.op_type for n in found.model.graph.node] == ["Add"]
-    assert found.notes == (
+    assert [n.op_type for n in result.model.graph.node] == ["Add"]
+    assert result.notes == (
         "The file is quantized already (0 QuantizeLinear, 1 DequantizeLinear): its float graph was "
         "taken, and its scales were left out.",
     )
-    assert found.tolerance is None
+    assert result.tolerance is None
 
 
 ACTIVATION = """
@@ -113,9 +115,27 @@ def test_activations_are_not_rounded_and_keep_a_relu_that_the_grid_stood_for(
     tmp_path: Path, opset: int, scale: float, zero: onnx.TensorProto, expected: list[float]
 ) -> None:
     constants = {"k": array(1.0), "s": array(scale), "z": zero}
-    found = reading(ACTIVATION, tmp_path, opset, **constants)
-    values = answer(found.model, PICTURE)
+    result = reading(ACTIVATION, tmp_path, opset, **constants)
+    values = answer(result.model, PICTURE)
     np.testing.assert_allclose(values.reshape(3, 4), [expected] * 3, rtol=1e-6)
+
+
+def test_both_may_be_of_the_runtimes_own_domain(tmp_path: Path) -> None:
+    text = ACTIVATION.replace("= Quant", "= com.microsoft.Quant")
+    text = text.replace("= DequantizeLinear", "= com.microsoft.DequantizeLinear")
+    constants = {"k": array(1.0), "s": array(1 / 64), "z": array(0, "int16")}
+    result = reading(text, tmp_path, **constants)
+    assert {node.domain for node in result.model.graph.node} == {""}
+    np.testing.assert_array_equal(answer(result.model, PICTURE), PICTURE)
+
+
+def test_a_graph_without_an_end_is_refused(tmp_path: Path) -> None:
+    text = (
+        "g (float[1, 3, 2, 2] x) => (float[1, 3, 2, 2] y)\n"
+        "{ a = Identity(b)  b = Identity(a)  d = DequantizeLinear(a, s)  y = Add(x, d) }"
+    )
+    with pytest.raises(ModelError, match=r"onnx\.checker refuses"):
+        reading(text, tmp_path, s=array(1.0))
 
 
 def test_integers_that_come_in_are_made_real(tmp_path: Path) -> None:
@@ -123,8 +143,8 @@ def test_integers_that_come_in_are_made_real(tmp_path: Path) -> None:
         "g (float[1, 3, 2, 2] x) => (float[1, 3, 2, 2] y)\n"
         "{ w = Cast<to = 3>(x)  y = DequantizeLinear(w, s, z) }"
     )
-    found = reading(text, tmp_path, s=array(0.5), z=array(2, "int8"))
-    values = answer(found.model, PICTURE)
+    result = reading(text, tmp_path, s=array(0.5), z=array(2, "int8"))
+    values = answer(result.model, PICTURE)
     assert values.reshape(3, 4)[0].tolist() == [-2.5, -1, 0, 3.5]
 
 
@@ -135,8 +155,8 @@ def test_weights_that_are_turned_before_they_are_scaled_keep_their_axis(tmp_path
         "  y = Mul(x, d) }"
     )
     weight = array([[[[1]]], [[[2]]], [[[3]]]], "int8")
-    found = reading(text, tmp_path, q=weight, s=array([1, 10, 100]))
-    values = answer(found.model, np.ones((1, 3, 2, 2), np.float32))
+    result = reading(text, tmp_path, q=weight, s=array([1, 10, 100]))
+    values = answer(result.model, np.ones((1, 3, 2, 2), np.float32))
     assert values[0, :, 0, 0].tolist() == [1, 20, 300]
 
 
@@ -185,8 +205,8 @@ def test_a_file_of_the_quantizer_answers_as_the_float_file(
         per_channel=per_channel,
     )
     assert [n.op_type for n in onnx.load(quantized).graph.node].count("Relu") == 0
-    found = onnx_reading(quantized).model
-    assert [n.op_type for n in found.graph.node].count("Relu") == 2
+    result = onnx_reading(quantized).model
+    assert [n.op_type for n in result.graph.node].count("Relu") == 2
     picture = np.random.default_rng(9).normal(size=(1, 3, 8, 8)).astype(np.float32)
     expected = answer(model, picture)
-    assert np.abs(answer(found, picture) - expected).max() < 0.02 * np.abs(expected).max()
+    assert np.abs(answer(result, picture) - expected).max() < 0.02 * np.abs(expected).max()
