@@ -100,7 +100,8 @@ def _widen(tensor: onnx.TensorProto) -> None:
     limits = np.finfo(np.float32)
     # A double beyond float32, such as a mask's lowest number, stays finite.
     finite = np.where(np.isfinite(values), np.clip(values, limits.min, limits.max), values)
-    tensor.CopyFrom(numpy_helper.from_array(finite.astype(np.float32), tensor.name))
+    with np.errstate(invalid="ignore"):  # of a signalling NaN, which stays one
+        tensor.CopyFrom(numpy_helper.from_array(finite.astype(np.float32), tensor.name))
 
 
 def with_float32_edges(model: onnx.ModelProto) -> onnx.ModelProto:

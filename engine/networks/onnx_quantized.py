@@ -160,7 +160,8 @@ def _float_weight(node: onnx.NodeProto, graph: _Quantization) -> onnx.TensorProt
         _spread(part.astype(np.float32), values.shape, axis, block)
         for part in (scale, np.zeros_like(scale, np.float32) if zero is None else zero)
     ]
-    dense = (values.astype(np.float32) - grids[1]) * grids[0]
+    with np.errstate(over="ignore", invalid="ignore"):  # checked with all other weights
+        dense = (values.astype(np.float32) - grids[1]) * grids[0]
     return numpy_helper.from_array(dense.astype(np.float32), node.output[0])
 
 

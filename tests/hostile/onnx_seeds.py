@@ -58,6 +58,43 @@ def residual() -> onnx.ModelProto:
     return made
 
 
+def quantized() -> onnx.ModelProto:
+    """The convolution with its weights and its result on grids of integers."""
+    seed = convolution()
+    grids = {
+        "ki": np.ones((4, 3, 3, 3), np.int8),
+        "ks": np.full(4, 0.1, np.float32),
+        "hs": np.array(0.05, np.float32),
+        "hz": np.array(0, np.uint8),
+    }
+    seed.graph.initializer.extend(numpy_helper.from_array(w, name) for name, w in grids.items())
+    convolved = seed.graph.node[0]
+    convolved.input[1], convolved.output[0] = "kf", "hf"
+    seed.graph.node.insert(0, helper.make_node("DequantizeLinear", ["ki", "ks"], ["kf"], axis=0))
+    seed.graph.node.insert(2, helper.make_node("QuantizeLinear", ["hf", "hs", "hz"], ["hq"]))
+    seed.graph.node.insert(3, helper.make_node("DequantizeLinear", ["hq", "hs", "hz"], ["h"]))
+    return seed
+
+
+def own_function() -> onnx.ModelProto:
+    """The convolution in float16, its Relu as a function of the file, a bias sparse."""
+    seed = convolution()
+    seed.graph.node[1].op_type, seed.graph.node[1].domain = "Act", "own"
+    seed.opset_import.append(helper.make_opsetid("own", 1))
+    relu = helper.make_node("Relu", ["a"], ["b"])
+    opsets = [helper.make_opsetid("", 13)]
+    seed.functions.append(helper.make_function("own", "Act", ["a"], ["b"], [relu], opsets))
+    for tensor in seed.graph.initializer:
+        values = numpy_helper.to_array(tensor).astype(np.float16)
+        tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    for value in (*seed.graph.input, *seed.graph.output):
+        value.type.tensor_type.elem_type = TensorProto.FLOAT16
+    bias = seed.graph.initializer.pop()
+    places = numpy_helper.from_array(np.arange(CLASSES), "places")
+    seed.graph.sparse_initializer.append(helper.make_sparse_tensor(bias, places, [CLASSES]))
+    return seed
+
+
 def model(nodes: list[onnx.NodeProto], weights: dict[str, np.ndarray]) -> onnx.ModelProto:
     value = helper.make_tensor_value_info
     graph = helper.make_graph(

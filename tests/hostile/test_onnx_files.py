@@ -18,7 +18,15 @@ from engine.networks.onnx_parts import demand_whole
 from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice
 from engine.run.onnx_runner import OnnxRunner
 from tests.hostile.mutants import mutant
-from tests.hostile.onnx_seeds import CLASSES, SIDE, changed_model, convolution, residual
+from tests.hostile.onnx_seeds import (
+    CLASSES,
+    SIDE,
+    changed_model,
+    convolution,
+    own_function,
+    quantized,
+    residual,
+)
 from tests.hostile.reused_worker import ReusedWorker
 from tests.hostile.rows import Noted, Row, Scaled
 
@@ -51,7 +59,7 @@ def test_changed_files(
     scaled: Scaled, noted: Noted, tmp_path: Path, own_store: Path, workers: ReusedWorker
 ) -> None:
     row = Row("mutated .onnx", scaled(500), noted)
-    whole = [convolution(), residual()]
+    whole = [convolution(), residual(), quantized(), own_function()]
     file = tmp_path / "x.onnx"
     for model in whole:
         file.write_bytes(model.SerializeToString())
