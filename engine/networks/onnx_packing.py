@@ -11,7 +11,8 @@ from engine.errors import ModelError
 from engine.networks.onnx_parts import ONNX_SUFFIX, locations_in
 
 _STAGE = "Reading the dropped files"
-_LONGEST_AGO = (1980, 1, 1, 0, 0, 0)
+_MODEL = "model.onnx"
+_EARLIEST = (1980, 1, 1, 0, 0, 0)
 """Time of entries, so that the same files make the same zip."""
 
 
@@ -47,8 +48,9 @@ def packed_model(files: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
     name, content = models[0]
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
-        for entry, bytes_ in [(name, content), *_named_as_asked(name, content, data)]:
-            archive.writestr(zipfile.ZipInfo(entry, _LONGEST_AGO), bytes_)
+        # A browser may give the model any name.
+        for entry, packed_bytes in [(_MODEL, content), *_named_as_asked(name, content, data)]:
+            archive.writestr(zipfile.ZipInfo(entry, _EARLIEST), packed_bytes)
     return f"{PurePosixPath(name).stem}.zip", packed.getvalue()
 
 

@@ -17,13 +17,14 @@ def exported_files(folder: Path, location: str = "model.onnx.data") -> Files:
     return [("model.onnx", path.read_bytes()), (location, (folder / location).read_bytes())]
 
 
-@pytest.mark.parametrize("name", ["model.onnx.data", "model.onnx (1).data"])
+@pytest.mark.parametrize("name", ["model.onnx.data", "model.onnx (1).data", "../c:data"])
 def test_data_gets_the_name_that_the_model_asks_for(tmp_path: Path, name: str) -> None:
-    model, (_, content) = exported_files(tmp_path, "weights/model.onnx.data")
+    (_, model_content), (_, content) = exported_files(tmp_path, "weights/model.onnx.data")
+    model = ("../.Mine: v1.ONNX", model_content)
     packed_name, packed = packed_model([(name, content), model])
-    assert packed_name == "model.zip"
-    (tmp_path / "kept.zip").write_bytes(packed)
-    assert weights_of(tmp_path / "kept.zip") == WEIGHTS
+    assert packed_name == ".Mine: v1.zip"
+    (tmp_path / "packed.zip").write_bytes(packed)
+    assert weights_of(tmp_path / "packed.zip") == WEIGHTS
     assert packed_model([model, (name, content)]) == (packed_name, packed), "the same zip again"
 
 
