@@ -47,7 +47,7 @@ def tidied(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
     model.ir_version = IR_VERSION
     for node in nodes_of(model):
         if node.domain in ONNX_DOMAINS:
-            node.domain = ""
+            node.ClearField("domain")
     version = operator_set(model)
     others = [opset for opset in model.opset_import if opset.domain not in ONNX_DOMAINS]
     del model.opset_import[:]
@@ -56,6 +56,8 @@ def tidied(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
     for graph in graphs_of(model):
         graph.name = graph.name or "graph"
         _make_dense(graph, stage)
+        if version >= 10:  # masks were no booleans before
+            _write_masks(graph)
         _sort_nodes(graph)
         _name_nodes_apart(graph)
     _drop_inputs(model)
@@ -214,6 +216,20 @@ def _dense(sparse: onnx.SparseTensorProto, stage: str) -> np.ndarray:
     index = tuple(places.T) if places.ndim == 2 else np.unravel_index(places, dense.shape)
     dense[index] = values
     return dense
+
+
+def _write_masks(graph: onnx.GraphProto) -> None:
+    """Write the mask of Dropout, which folding would drop, as what it is in inference: all true."""
+    from onnx import helper, numpy_helper
+
+    true = numpy_helper.from_array(np.array([True]))
+    read = {name for node in graph.node for name in _read_by(node)}
+    for node in [node for node in graph.node if node.op_type == "Dropout" and node.output[1:]]:
+        mask = node.output.pop()
+        if mask in read:
+            shape = f"{mask}/shape"
+            graph.node.append(helper.make_node("Shape", [node.input[0]], [shape]))
+            graph.node.append(helper.make_node("ConstantOfShape", [shape], [mask], value=true))
 
 
 def _sort_nodes(graph: onnx.GraphProto) -> None:

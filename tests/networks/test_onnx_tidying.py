@@ -10,6 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
+from engine.converters.clean_onnx import cleaned
 from engine.errors import ModelError
 from engine.networks.onnx_files import onnx_source, picture_input, with_fixed_input
 from engine.networks.onnx_reading import read_onnx
@@ -150,6 +151,17 @@ g (float[1, 3, 2, 2] x) => (float[1, 3, 1, 1] y)
 def test_constants_may_be_nodes_of_any_form(tmp_path: Path) -> None:
     tidy = read(parser.parse_model(CONSTANTS), tmp_path)
     assert answer(tidy) == [3 * mean + number for number, mean in enumerate(MEANS, 1)]
+
+
+def test_the_mask_of_a_dropout_is_all_true(tmp_path: Path) -> None:
+    model = parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 13]>\n'
+        "g (float[1, 3, 2, 2] x) => (float[1, 3, 2, 2] y)\n"
+        "{ d, mask = Dropout(x)  m = Cast<to = 1>(mask)  y = Add(d, m) }"
+    )
+    tidy = read(model, tmp_path)
+    assert answer(tidy) == (PICTURE + 1).ravel().tolist()
+    assert [node.op_type for node in cleaned(tidy).graph.node] == ["Add"]
 
 
 FUNCTIONS = """
