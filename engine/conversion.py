@@ -210,13 +210,12 @@ class Conversion:
         fixed = with_fixed_input(reading.model, *sizes)
         copy = with_operator_set_read_on(fixed)
         file.write_bytes(copy.SerializeToString())
-        if network is not None:
-            return PYTORCH, FLOAT_TOLERANCE
         before = f"opset {operator_set(fixed)}"
-        tolerance: float | None = FLOAT_TOLERANCE
+        tolerance = FLOAT_TOLERANCE if reading.given is None else reading.tolerance
+        if network is not None:
+            return PYTORCH, tolerance
         if reading.given is not None:
-            before, tolerance = GIVEN, reading.tolerance
-            fixed = with_fixed_input(reading.given, *sizes)
+            before, fixed = GIVEN, with_fixed_input(reading.given, *sizes)
         elif copy is fixed:
             return None, None
         with OnnxRunner(fixed.SerializeToString(), layout=source.layout) as runner:

@@ -22,7 +22,8 @@ from engine.logits import NETWORK, KnownRows, answering, keep_rows, original_not
 from engine.manifest import FILE_NAME, command_line, run_key
 from engine.network_export import export_network
 from engine.networks.given_network import given_network
-from engine.networks.onnx_files import operator_set, read_onnx
+from engine.networks.onnx_reading import read_onnx
+from engine.networks.onnx_tidying import operator_set
 from engine.preprocess import PreprocessSpec
 from engine.requests import (
     CalibrationChoice,
@@ -184,6 +185,27 @@ def test_the_second_exporter_takes_what_the_first_refuses(tmp_path: Path) -> Non
         ConversionError, match=r"TorchScript: Checking pytorch to onnx: .*; torch\.export: "
     ):
         exported(branching, tmp_path)
+
+
+def autocast(body: torch.nn.Module, picture: torch.Tensor) -> torch.Tensor:
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return body(picture)
+
+
+@pytest.mark.parametrize(
+    "answer", [autocast, lambda body, picture: body((picture.double() * 1.5).float())]
+)
+def test_other_types_within_are_computed_in_float32(answer: Answer, tmp_path: Path) -> None:
+    request = exported(Answering(answer), tmp_path)
+    notes = model_source(request.model, request.preprocess).notes
+    assert any("float32" in note for note in notes)
+
+
+@pytest.mark.slow
+def test_what_both_exporters_write_alike_is_named_once(tmp_path: Path) -> None:
+    noisy = Answering(lambda body, picture: body(picture) + torch.randn(CLASSES))
+    with pytest.raises(ModelError, match=r"Reading Answering\.onnx: got noise"):
+        exported(noisy, tmp_path)
 
 
 def test_options_that_contradict_a_network() -> None:
