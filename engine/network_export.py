@@ -230,8 +230,8 @@ def _output(
 
 
 def _check_own(network: torch.nn.Module, logits: FloatArray) -> None:
-    state = network.state_dict()
-    weights = ((name, tensor.numpy()) for name, tensor in state.items())
+    named = (*network.named_parameters(), *network.named_buffers())
+    weights = ((name, tensor.detach().numpy()) for name, tensor in named)
     check_hop(PYTORCH, None, logits, tolerance=None, weights=lambda: weights)
     check_reference(PYTORCH, logits)
 

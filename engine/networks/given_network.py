@@ -7,6 +7,7 @@ import sys
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
 from engine.errors import ModelError, OptionError
@@ -151,19 +152,16 @@ def in_float32(network: torch.nn.Module) -> Iterator[torch.nn.Module]:
     Yields:
         The network; a copy where it is scripted, since its state lies in C++.
     """
-    import torch
-
     with ExitStack() as stack:
         _isolate(stack)
-        copies: dict[int, Any] = {}
-        for module in list(network.modules()):
-            if isinstance(module, torch.jit.ScriptModule):
-                continue
+        copies = _Copies()
+        copied = copies.of(network)
+        for module in copies.modules:  # it grows: modules hold modules
             before = dict(module.__dict__)
             stack.callback(_put_back, module, before)
-            module.__dict__.update({name: _copied(v, copies) for name, v in before.items()})
+            module.__dict__.update({name: copies.of(value) for name, value in before.items()})
             module.__dict__["training"] = False
-        yield _copied(network, copies)
+        yield copied
 
 
 def _put_back(module: torch.nn.Module, attributes: dict[str, Any]) -> None:
@@ -171,31 +169,50 @@ def _put_back(module: torch.nn.Module, attributes: dict[str, Any]) -> None:
     module.__dict__.update(attributes)
 
 
-def _copied(value: Any, copies: dict[int, Any]) -> Any:
-    """Copy tensors and scripted modules, in containers too, and take off what was compiled."""
-    import torch
+class _Copies:
+    """Copies of tensors and scripted modules, in containers too; the rest stays what it is.
 
-    if id(value) in copies:
-        return copies[id(value)]
-    if isinstance(value, torch.Tensor):
-        copies[id(value)] = _plain_copy(value)
-    elif isinstance(value, torch.jit.ScriptModule):
-        copies[id(value)] = copy.deepcopy(value).to("cpu", torch.float32).eval()
-    elif isinstance(value, torch.nn.Module):
-        return _unwrapped(value)
-    elif (compiled := getattr(value, "_torchdynamo_orig_callable", None)) is not None:
-        return compiled
-    elif type(value) in _CONTAINERS:
-        copies[id(value)] = result = type(value)()  # first, since a container may hold itself
-        if isinstance(value, Mapping):
-            result.update({key: _copied(part, copies) for key, part in value.items()})
-        elif isinstance(value, list):
-            result.extend(_copied(part, copies) for part in value)
+    Attributes:
+        modules: Every other module that was met, each once, without its wrappers.
+    """
+
+    def __init__(self) -> None:
+        self.modules: list[torch.nn.Module] = []
+        self._by_id: dict[int, Any] = {}
+
+    def of(self, value: Any) -> Any:
+        """Copy a value, each once, and take off what `torch.compile` put around it."""
+        import torch
+
+        if id(value) in self._by_id:
+            return self._by_id[id(value)]
+        if isinstance(value, torch.Tensor):
+            copied: Any = _plain_copy(value)
+        elif isinstance(value, torch.jit.ScriptModule):
+            copied = copy.deepcopy(value).to("cpu", torch.float32).eval()
+        elif isinstance(value, torch.nn.Module):
+            inner = _unwrapped(value)
+            copied = value if inner is value else self.of(inner)
+            if inner is value:
+                self.modules.append(value)
+        elif isinstance(value, FunctionType):
+            copied = getattr(value, "_torchdynamo_orig_callable", value)
+        elif type(value) in _CONTAINERS:
+            return self._of_container(value)
         else:
-            copies[id(value)] = tuple(_copied(part, copies) for part in value)
-    else:
-        return value
-    return copies[id(value)]
+            return value
+        self._by_id[id(value)] = copied
+        return copied
+
+    def _of_container(self, value: Any) -> Any:
+        self._by_id[id(value)] = copied = type(value)()  # first, since it may hold itself
+        if isinstance(value, Mapping):
+            copied.update({key: self.of(part) for key, part in value.items()})
+        elif isinstance(value, list):
+            copied.extend(map(self.of, value))
+        else:
+            self._by_id[id(value)] = copied = tuple(map(self.of, value))
+        return copied
 
 
 def _plain_copy(tensor: torch.Tensor) -> torch.Tensor:

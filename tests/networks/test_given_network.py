@@ -167,6 +167,23 @@ def test_tensors_beside_the_weights_are_floats_too() -> None:
     assert network.scales["all"][0].dtype == torch.float16
 
 
+def test_modules_in_plain_lists_are_used_and_left_alike() -> None:
+    class Listed(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = [tiny_network().half()]
+            self.parts.append(self.parts)  # a container that holds itself
+
+        def forward(self, picture: torch.Tensor) -> torch.Tensor:
+            return self.parts[0](picture)
+
+    network = Listed()
+    before = state_of(network.parts[0])
+    np.testing.assert_allclose(answer_of(network), expected(), atol=1e-2)
+    assert state_of(network.parts[0]) == before
+    assert network.parts[0].training
+
+
 @contextmanager
 def default_dtype() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
