@@ -381,7 +381,7 @@ class Conversion:
             preprocess: What the network's input expects.
 
         Returns:
-            Shape (pictures, height, width, 3), float32.
+            Shape (pictures, height, width, channels), float32.
         """
         name = f"{WORK}/{CHECKED}.npy"
         file = self._find(name)
@@ -389,8 +389,10 @@ class Conversion:
             if self._base is not None:  # made before they were kept
                 return check_inputs(preprocess)
             file = self._side / name
-            pictures = check_pictures(self._calibrations)
-            fitted = [preprocess.fitted(picture.decode()) for picture in pictures]
+            fitted = [
+                preprocess.fitted(picture.decode(preprocess.picture_mode))
+                for picture in check_pictures(self._calibrations)
+            ]
             np.save(file, np.stack(fitted))
         return np.stack([preprocess.normalized(picture) for picture in np.load(file)])
 
@@ -474,7 +476,8 @@ def check_inputs(preprocess: PreprocessSpec) -> FloatArray:
         preprocess: What the network's input expects.
 
     Returns:
-        Shape (pictures, height, width, 3), float32.
+        Shape (pictures, height, width, channels), float32.
     """
     pictures = pictures_in(SAMPLE_IMAGES)[:CHECK_PICTURES]
-    return np.stack([preprocess.apply(picture.decode()) for picture in pictures])
+    mode = preprocess.picture_mode
+    return np.stack([preprocess.apply(picture.decode(mode)) for picture in pictures])

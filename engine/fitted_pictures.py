@@ -13,6 +13,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Collection
+from math import prod
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,8 @@ class FittedPictures:
         self._preprocess = preprocess
         self._place = folder("cache") / "pictures" / preprocess.fitting_key
         self._place.mkdir(parents=True, exist_ok=True)
-        size = preprocess.height * preprocess.width * 3 + _DIGEST_BYTES
+        self._shape = preprocess.height, preprocess.width, len(preprocess.picture_mode)
+        size = prod(self._shape) + _DIGEST_BYTES
         absent = sum(not self._file(digest).exists() for digest in set(wanted))
         kept = {self._file(digest) for digest in wanted}
         self._room = min(absent, make_room(self._place.parent, absent * size, limit, kept) // size)
@@ -53,7 +55,7 @@ class FittedPictures:
         """Decode, fit and normalize a picture, or read what that gave before.
 
         Returns:
-            Shape (height, width, 3), float32.
+            Shape (height, width, channels), float32.
 
         Raises:
             PictureError: It cannot be decoded.
@@ -65,7 +67,7 @@ class FittedPictures:
         known = self._kept(file)
         if known is not None:
             return known
-        fitted = self._preprocess.fitted(picture.decode())
+        fitted = self._preprocess.fitted(picture.decode(self._preprocess.picture_mode))
         with self._lock:
             self._room -= 1
             room = self._room >= 0
@@ -75,15 +77,14 @@ class FittedPictures:
 
     def _kept(self, file: Path) -> np.ndarray | None:
         """The pixels in a file, if they are as they were written: their digest follows them."""
-        shape = (self._preprocess.height, self._preprocess.width, 3)
         try:
             content = file.read_bytes()
         except OSError:
             return None
         pixels, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-        if len(pixels) != np.prod(shape) or hashlib.sha256(pixels).digest() != digest:
+        if len(pixels) != prod(self._shape) or hashlib.sha256(pixels).digest() != digest:
             return None
-        return np.frombuffer(pixels, dtype=np.uint8).reshape(shape)
+        return np.frombuffer(pixels, dtype=np.uint8).reshape(self._shape)
 
     def _keep(self, file: Path, fitted: np.ndarray) -> None:
         """Keep pixels, unless the disk is full: they can be made again."""

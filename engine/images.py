@@ -1,4 +1,4 @@
-"""Bytes from anywhere become an RGB picture, or a sentence that says why not."""
+"""Bytes from anywhere become a picture in RGB or RGBA, or a sentence that says why not."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from engine.errors import PictureError
 from engine.limits import LIMITS
+from engine.types import PictureMode
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -59,8 +60,11 @@ class Picture:
     path: Path
     sha256: str
 
-    def decode(self) -> RgbPicture:
+    def decode(self, mode: PictureMode = "RGB") -> RgbPicture:
         """Read and decode the file; see `decode_picture`.
+
+        Args:
+            mode: As for `described_picture`.
 
         Raises:
             PictureError: It cannot be read, is no picture that can be used, or is another one than
@@ -74,7 +78,7 @@ class Picture:
                 expected="the picture that was listed",
                 todo="Choose the pictures again.",
             )
-        return decode_picture(data, self.name)
+        return decode_picture(data, self.name, mode)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +86,7 @@ class DecodedPicture:
     """A picture as the networks see it.
 
     Attributes:
-        pixels: Shape (rows, columns, 3), uint8, red first.
+        pixels: Shape (rows, columns, 3), uint8, red first; 4 with the alpha channel.
         notes: Sentences about what was left out, such as the later frames of an animation.
     """
 
@@ -90,13 +94,13 @@ class DecodedPicture:
     notes: tuple[str, ...]
 
 
-def decode_file(path: Path, name: str) -> RgbPicture:
+def decode_file(path: Path, name: str, mode: PictureMode = "RGB") -> RgbPicture:
     """Decode a picture file; see `decode_picture`.
 
     Raises:
         PictureError: It cannot be read, or is no picture that can be used.
     """
-    return decode_picture(_content(path, name), name)
+    return decode_picture(_content(path, name), name, mode)
 
 
 def _content(path: Path, name: str) -> bytes:
@@ -118,21 +122,22 @@ def _demand_bytes(data: bytes, name: str) -> None:
         raise _refused(name, f"more than {limit:.0f} MB", f"at most {limit:.0f} MB")
 
 
-def decode_picture(data: bytes, name: str) -> RgbPicture:
-    """Decode a picture upright, in RGB with 8 bits a channel; see `described_picture`."""
-    return described_picture(data, name).pixels
+def decode_picture(data: bytes, name: str, mode: PictureMode = "RGB") -> RgbPicture:
+    """Decode a picture upright, with 8 bits a channel; see `described_picture`."""
+    return described_picture(data, name, mode).pixels
 
 
-def described_picture(data: bytes, name: str) -> DecodedPicture:
-    """Decode a picture upright, in RGB with 8 bits a channel, and say what was left out.
+def described_picture(data: bytes, name: str, mode: PictureMode = "RGB") -> DecodedPicture:
+    """Decode a picture upright, with 8 bits a channel, and say what was left out.
 
-    EXIF rotation is applied, transparency is laid on white, 16-bit grey is scaled down, of an
-    animation the first frame is taken. All of it is decoded, since a header says nothing of a
+    EXIF rotation is applied, transparency is laid on white in RGB, 16-bit grey is scaled down, of
+    an animation the first frame is taken. All of it is decoded, since a header says nothing of a
     file that ends in its middle.
 
     Args:
         data: Content of the file.
         name: What to call it in messages.
+        mode: ``RGBA`` keeps transparency; the alpha of opaque pictures is 255.
 
     Returns:
         Its pixels, and notes.
@@ -154,7 +159,7 @@ def described_picture(data: bytes, name: str) -> DecodedPicture:
                 # Read first: what exif_transpose() turned has no tags any more.
                 tags = getattr(picture, "tag_v2", {})
                 upright = ImageOps.exif_transpose(picture)
-                return DecodedPicture(np.array(_rgb(upright, name, tags)), notes)
+                return DecodedPicture(np.array(_in_mode(upright, name, tags, mode)), notes)
     except PictureError:
         raise
     except UnidentifiedImageError as error:
@@ -210,7 +215,9 @@ def _refused(name: str, got: str, expected: str) -> PictureError:
     )
 
 
-def _rgb(picture: Image.Image, name: str, tags: Mapping[int, Any]) -> Image.Image:
+def _in_mode(
+    picture: Image.Image, name: str, tags: Mapping[int, Any], mode: PictureMode
+) -> Image.Image:
     if picture.mode in {"I", "F"}:
         raise _refused(
             name, "pixels of 32 bits, of which nothing says what is white", "8 or 16 bits a channel"
@@ -228,11 +235,14 @@ def _rgb(picture: Image.Image, name: str, tags: Mapping[int, Any]) -> Image.Imag
             picture.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
+        if mode == "RGBA":
+            return picture
         # Pasting takes half of the memory of alpha_composite().
         white = Image.new("RGB", picture.size, "white")
         white.paste(picture, mask=picture.getchannel("A"))
         return white
-    return picture.convert("RGB")
+    opaque = picture.convert("RGB")
+    return opaque if mode == "RGB" else opaque.convert(mode)
 
 
 def pictures_in(folder: Path) -> tuple[Picture, ...]:

@@ -97,15 +97,16 @@ def _check_edges(stage: str, card: Artifact, preprocess: PreprocessSpec, classes
         )
     # A picture of 3 × 3 would fit both; files made for phones are NHWC.
     layouts: dict[Layout, list[int]] = {
-        "NHWC": [preprocess.height, preprocess.width, 3],
-        "NCHW": [3, preprocess.height, preprocess.width],
+        "NHWC": [preprocess.height, preprocess.width, preprocess.channels],
+        "NCHW": [preprocess.channels, preprocess.height, preprocess.width],
     }
     layout = next((name for name, shape in layouts.items() if shape == rest), None)
     if layout is None:
         raise FileError(
             stage,
             got=f"an input of shape {picture.shape}",
-            expected=f"a colour picture of {size} pixels, NHWC or NCHW, as the run has",
+            expected=f"a picture of {size} pixels in {preprocess.channel_order}, NHWC or NCHW, as "
+            "the run has",
             todo="Compare it in a run of its own input size (--input-size), or export it again.",
         )
     _check_classes(stage, logits, classes)
@@ -145,10 +146,9 @@ def _demand_classes(stage: str, found: int, shape: tuple[int, ...], classes: int
 
 def _tried(stage: str, runner: Runner, preprocess: PreprocessSpec) -> int:
     """Run the file on a picture; give the number of outputs, which may not be what it says."""
-    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
     try:
         with runner:
-            return int(runner.infer(preprocess.apply(noise)[None]).shape[1])
+            return int(runner.infer(preprocess.of_noise()[None]).shape[1])
     except (ConversionError, RuntimeError, ValueError, MemoryError) as error:
         why = error.got if isinstance(error, ConversionError) else str(error).splitlines()[0]
         raise FileError(

@@ -20,8 +20,8 @@ from engine.converters.recipes import Recipe
 from engine.errors import ModelError, RunError
 from engine.networks.checkpoints import sha256_of
 from engine.networks.onnx_parts import model_digest
-from engine.preprocess import PreprocessSpec
-from engine.requests import ConvertRequest
+from engine.preprocess import InputSize, PreprocessSpec, height_and_width
+from engine.requests import ConvertRequest, PreprocessChoice
 from engine.types import (
     Artifact,
     CalibrationInfo,
@@ -250,7 +250,7 @@ def run_key(request: ConvertRequest) -> str:
     parts = {
         "schema": SCHEMA_VERSION,
         "model": model,
-        "preprocess": asdict(request.preprocess),
+        "preprocess": _key_parts(request.preprocess),
         "opset": request.opset,
         "allow_flex": request.allow_flex,
         "lowering": request.lowering,
@@ -259,6 +259,17 @@ def run_key(request: ConvertRequest) -> str:
         "engine": engine.__version__,
     }
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+def _key_parts(choice: PreprocessChoice) -> dict[str, object]:
+    """Write a choice as before there were other inputs than square ones of three channels."""
+    parts = asdict(choice)
+    if choice.pad_value is None:
+        del parts["pad_value"]
+    for name in ("mean", "std"):
+        if parts[name] is not None and len(parts[name]) == 1:
+            parts[name] = parts[name] * 3
+    return parts
 
 
 def _digest_of(path: Path, digest: Callable[[Path], str]) -> str:
@@ -294,14 +305,15 @@ def command_line(request: ConvertRequest, variants: tuple[str, ...]) -> str:
     )
     options += [
         ("--labels", model.labels),
-        ("--input-size", preprocess.input_size),
+        ("--input-size", _size(preprocess.input_size)),
         ("--resize", preprocess.resize),
         ("--resize-size", preprocess.resize_size),
         ("--interpolation", preprocess.interpolation),
         ("--channel-order", preprocess.channel_order),
         ("--scale", preprocess.scale),
-        ("--mean", _triple(preprocess.mean)),
-        ("--std", _triple(preprocess.std)),
+        ("--mean", _joined(preprocess.mean)),
+        ("--std", _joined(preprocess.std)),
+        ("--pad-value", preprocess.pad_value),
         ("--variants", ",".join(variants)),
         ("--opset", request.opset),
         ("--lowering", request.lowering),
@@ -357,5 +369,9 @@ def _call(request: ConvertRequest, variants: tuple[str, ...]) -> str:
     return f"{_CALL}({', '.join(words)})  # with your own {' and '.join(given)}"
 
 
-def _triple(values: tuple[float, float, float] | None) -> str | None:
+def _size(size: InputSize | None) -> str | None:
+    return None if size is None else "x".join(map(str, dict.fromkeys(height_and_width(size))))
+
+
+def _joined(values: tuple[float, ...] | None) -> str | None:
     return None if values is None else ",".join(str(value) for value in values)

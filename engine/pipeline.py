@@ -11,8 +11,6 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from engine.comparison.latency import interleaved
 from engine.deployment.golden import GoldenSet
 from engine.images import decode_file
@@ -236,9 +234,9 @@ def time_mixed(request: MixedLatencyRequest, report: Report) -> Latency:
 def _pixels(preprocess: PreprocessSpec, picture: str | None) -> FloatArray:
     """The network input made of a picture, or of noise."""
     if picture is None:
-        noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), dtype=np.uint8)
-        return preprocess.apply(noise)
-    return preprocess.apply(decode_file(Path(picture), Path(picture).name))
+        return preprocess.of_noise()
+    file = Path(picture)
+    return preprocess.apply(decode_file(file, file.name, preprocess.picture_mode))
 
 
 def _timed(

@@ -16,11 +16,11 @@ from PIL import Image
 
 import engine
 from engine.errors import OptionError
-from engine.types import FloatArray
+from engine.types import FloatArray, PictureMode
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
-ResizeRule = Literal["shorter_side", "squash"]
-ChannelOrder = Literal["RGB", "BGR"]
+ResizeRule = Literal["shorter_side", "squash", "letterbox"]
+ChannelOrder = Literal["RGB", "BGR", "L", "RGBA"]
 
 INTERPOLATIONS: tuple[Interpolation, ...] = (
     "nearest",
@@ -30,9 +30,12 @@ INTERPOLATIONS: tuple[Interpolation, ...] = (
     "box",
     "hamming",
 )
-RESIZE_RULES: tuple[ResizeRule, ...] = ("shorter_side", "squash")
-CHANNEL_ORDERS: tuple[ChannelOrder, ...] = ("RGB", "BGR")
+RESIZE_RULES: tuple[ResizeRule, ...] = ("shorter_side", "squash", "letterbox")
+CHANNEL_ORDERS: tuple[ChannelOrder, ...] = ("RGB", "BGR", "L", "RGBA")
+CHANNELS: dict[ChannelOrder, int] = {"RGB": 3, "BGR": 3, "L": 1, "RGBA": 4}
 LARGEST_SIDE = 2048
+InputSize = int | tuple[int, int]
+"""Both sides of a square input in pixels, or height and width."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -48,11 +51,19 @@ class PreprocessSpec:
     Attributes:
         height: Rows of the network's input, in pixels.
         width: Columns of the network's input, in pixels.
-        resize: ``shorter_side`` scales the shorter side to ``resize_size`` and crops the centre;
-            ``squash`` scales to height x width without regard to proportions.
-        resize_size: Length of the shorter side before the crop; not used by ``squash``.
+        resize: ``shorter_side`` scales the shorter side to ``resize_size`` and crops the centre,
+            as torchvision's ``Resize`` and ``CenterCrop`` do; ``squash`` scales to height x width
+            without regard to proportions; ``letterbox`` scales until the whole picture lies
+            inside, and fills the margins on both sides of it.
+        resize_size: Length of the shorter side before the crop; only ``shorter_side`` uses it.
+            Below the input's longer side, pictures that are too short for it get black margins,
+            as by ``CenterCrop``.
+        pad_value: Pixel of the margins of ``letterbox``, 0 to 255; 114 is that of YOLO's.
         interpolation: Pillow's resampling filter; all but ``nearest`` are anti-aliased.
-        channel_order: Order of the channels that the network expects.
+        channel_order: Order of the channels that the network expects. ``L`` is grey as in Pillow
+            and torchvision's ``Grayscale`` (ITU-R 601-2 luma: R 299/1000 + G 587/1000 +
+            B 114/1000), one channel. ``RGBA`` ends with the alpha channel, which is 255 where
+            a picture is opaque; for all others transparency is laid on white.
         scale: Factor for pixels, usually 1/255.
         mean: Subtracted after scaling, one a channel in ``channel_order``.
         std: Divided by after that, one a channel in ``channel_order``.
@@ -68,8 +79,9 @@ class PreprocessSpec:
     interpolation: Interpolation = "bilinear"
     channel_order: ChannelOrder = "RGB"
     scale: float = 1 / 255
-    mean: tuple[float, float, float] = IMAGENET_MEAN
-    std: tuple[float, float, float] = IMAGENET_STD
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    pad_value: int = 114
 
     def __post_init__(self) -> None:
         for name, value in (("height", self.height), ("width", self.width)):
@@ -88,62 +100,71 @@ class PreprocessSpec:
             _any_of(CHANNEL_ORDERS),
         )
         _demand(np.isfinite(self.scale) and self.scale > 0, "scale", self.scale, "more than 0")
-        _demand(
-            len(self.mean) == 3 and bool(np.isfinite(self.mean).all()),
-            "mean",
-            self.mean,
-            "three finite numbers",
-        )
-        _demand(
-            len(self.std) == 3 and bool(np.isfinite(self.std).all()) and min(self.std) > 0,
-            "std",
-            self.std,
-            "three finite numbers above 0",
-        )
+        finite = f"{_counted(self.channels)}, one a channel"
+        for name, values in (("mean", self.mean), ("std", self.std)):
+            right = len(values) == self.channels and bool(np.isfinite(values).all())
+            _demand(right, name, values, finite)
+        _demand(min(self.std) > 0, "std", self.std, "numbers above 0")
         if self.resize == "shorter_side":
+            shortest = min(self.height, self.width)
             _demand(
-                max(self.height, self.width) <= self.resize_size <= 2 * LARGEST_SIDE,
+                shortest <= self.resize_size <= 2 * LARGEST_SIDE,
                 "resize size",
                 self.resize_size,
-                f"{max(self.height, self.width)} (the input size) to {2 * LARGEST_SIDE} pixels",
+                f"{shortest} (the input's shorter side) to {2 * LARGEST_SIDE} pixels",
             )
+        _demand(0 <= self.pad_value <= 255, "pad value", self.pad_value, "0 to 255")
 
-    def with_input_size(self, size: int) -> PreprocessSpec:
-        """The same preprocessing for a square input of another size.
+    @property
+    def channels(self) -> int:
+        """Number of channels of the network's input."""
+        return CHANNELS[self.channel_order]
 
-        The share of the picture that the crop keeps stays as it was.
+    @property
+    def picture_mode(self) -> PictureMode:
+        """Pillow's mode of the pictures that `fitted` takes and gives."""
+        return "RGBA" if self.channel_order == "RGBA" else "RGB"
+
+    def with_input_size(self, size: InputSize) -> PreprocessSpec:
+        """The same preprocessing for an input of another size.
+
+        The share of the picture that the crop keeps of its shorter side stays as it was; for an
+        input that is no square, the shorter side is as long as the input's longer one at least,
+        so that every picture fills it.
 
         Args:
-            size: Height and width in pixels.
+            size: Both sides in pixels, or height and width.
 
         Returns:
             A new record.
         """
-        crop_fraction = max(self.height, self.width) / self.resize_size
-        resize_size = max(size, round(size / crop_fraction))
-        return replace(self, height=size, width=size, resize_size=resize_size)
+        height, width = height_and_width(size)
+        longest, crop_fraction = max(height, width), max(self.height, self.width) / self.resize_size
+        resize_size = max(longest, round(longest / crop_fraction))
+        return replace(self, height=height, width=width, resize_size=resize_size)
 
-    def apply(self, rgb: np.ndarray) -> FloatArray:
+    def apply(self, pixels: np.ndarray) -> FloatArray:
         """Turn one decoded picture into one network input.
 
         Args:
-            rgb: Picture of shape (rows, columns, 3), uint8, red first.
+            pixels: Picture in ``picture_mode``: shape (rows, columns, 3 or 4), uint8, red first.
 
         Returns:
-            Network input of shape (height, width, 3), float32, channels in ``channel_order``.
+            Network input of shape (height, width, channels), float32, channels in
+            ``channel_order``.
         """
-        return self.normalized(self.fitted(rgb))
+        return self.normalized(self.fitted(pixels))
 
-    def fitted(self, rgb: np.ndarray) -> NDArray[np.uint8]:
+    def fitted(self, pixels: np.ndarray) -> NDArray[np.uint8]:
         """Bring one decoded picture to the network's size: the first half of `apply`.
 
         Args:
-            rgb: Picture of shape (rows, columns, 3), uint8, red first.
+            pixels: As for `apply`.
 
         Returns:
-            Shape (height, width, 3), uint8, red first.
+            Shape (height, width, 3 or 4), uint8, in ``picture_mode``: grey is made of it later.
         """
-        return np.asarray(self._resized(Image.fromarray(rgb)), dtype=np.uint8)
+        return np.asarray(self._resized(Image.fromarray(pixels)), dtype=np.uint8)
 
     def normalized(self, fitted: NDArray[np.uint8]) -> FloatArray:
         """Turn pixels of the network's size into its input: the second half of `apply`.
@@ -152,39 +173,110 @@ class PreprocessSpec:
             fitted: As `fitted` gives them.
 
         Returns:
-            Shape (height, width, 3), float32, channels in ``channel_order``.
+            Shape (height, width, channels), float32, channels in ``channel_order``.
         """
-        rows, columns, channels = fitted.shape
         if self.channel_order == "BGR":
             fitted = fitted[:, :, ::-1]
-        # In place and along whole rows: broadcasting over the last three numbers is slow.
+        elif self.channel_order == "L":
+            fitted = np.asarray(Image.fromarray(fitted).convert("L"))[:, :, None]
+        rows, columns, channels = fitted.shape
+        # In place and along whole rows: broadcasting over the last few numbers is slow.
         values = fitted.astype(np.float32, order="C").reshape(rows, columns * channels)
         values *= np.float32(self.scale)
         values -= np.tile(np.asarray(self.mean, dtype=np.float32), columns)
         values /= np.tile(np.asarray(self.std, dtype=np.float32), columns)
         return values.reshape(fitted.shape)
 
+    def of_noise(self) -> FloatArray:
+        """Make the network input of a picture of noise, always the same."""
+        shape = 512, 512, len(self.picture_mode)
+        return self.apply(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
+
     @property
     def fitting_key(self) -> str:
         """Everything that `fitted` depends on, short enough for the name of a folder."""
-        size = f"-{self.resize_size}" if self.resize == "shorter_side" else ""
-        fitted_by = f"{PIL.__version__}-{engine.__version__}"
-        return f"{self.height}x{self.width}-{self.resize}{size}-{self.interpolation}-{fitted_by}"
+        sizes = {"shorter_side": self.resize_size, "letterbox": self.pad_value}
+        size = f"-{sizes[self.resize]}" if self.resize in sizes else ""
+        mode = "" if self.picture_mode == "RGB" else f"-{self.picture_mode}"
+        fitted_by = f"{self.interpolation}{mode}-{PIL.__version__}-{engine.__version__}"
+        return f"{self.height}x{self.width}-{self.resize}{size}-{fitted_by}"
 
     def _resized(self, picture: Image.Image) -> Image.Image:
-        filter_ = Image.Resampling[self.interpolation.upper()]
+        size = self._scaled_size(*picture.size)
+        scaled = picture.resize(size, Image.Resampling[self.interpolation.upper()])
+        if size == (self.width, self.height):
+            return scaled
+        opaque = (*(3 * (self.pad_value,)), 255)[: len(self.picture_mode)]
+        margins = opaque if self.resize == "letterbox" else 0
+        canvas = Image.new(picture.mode, (self.width, self.height), margins)
+        canvas.paste(scaled, (_offset(size[0], self.width), _offset(size[1], self.height)))
+        return canvas
+
+    def _scaled_size(self, columns: int, rows: int) -> tuple[int, int]:
+        """Columns and rows that a picture is scaled to."""
         if self.resize == "squash":
-            return picture.resize((self.width, self.height), filter_)
-        # Rounding as in torchvision's Resize and CenterCrop, so that figures carry over.
-        columns, rows = picture.size
+            return self.width, self.height
+        if self.resize == "letterbox":
+            if columns * self.height >= rows * self.width:
+                return self.width, max(1, round(rows * self.width / columns))
+            return max(1, round(columns * self.height / rows)), self.height
+        # Rounding as in torchvision's Resize, so that figures carry over.
         if columns <= rows:
-            size = (self.resize_size, int(self.resize_size * rows / columns))
-        else:
-            size = (int(self.resize_size * columns / rows), self.resize_size)
-        scaled = picture.resize(size, filter_)
-        left = round((size[0] - self.width) / 2)
-        top = round((size[1] - self.height) / 2)
-        return scaled.crop((left, top, left + self.width, top + self.height))
+            return self.resize_size, int(self.resize_size * rows / columns)
+        return int(self.resize_size * columns / rows), self.resize_size
+
+
+def _offset(scaled: int, wanted: int) -> int:
+    """Place a scaled side begins at in the input, as in torchvision's CenterCrop."""
+    return (wanted - scaled) // 2 if scaled <= wanted else -round((scaled - wanted) / 2)
+
+
+def height_and_width(size: InputSize) -> tuple[int, int]:
+    """Height and width of an input size.
+
+    Raises:
+        OptionError: It is neither a number nor two.
+    """
+    if isinstance(size, int):
+        return size, size
+    _demand(len(size) == 2, "input size", size, "one side of a square, or height and width")
+    return size[0], size[1]
+
+
+def input_size_in(text: str) -> InputSize:
+    """Parse an input size: ``224``, or ``192x256`` for 192 rows and 256 columns.
+
+    Raises:
+        ValueError: The text is something else; the message is a sentence for a person.
+    """
+    try:
+        sides = [
+            int(part) for part in text.lower().replace("\N{MULTIPLICATION SIGN}", "x").split("x")
+        ]
+    except ValueError:
+        sides = []
+    if len(sides) not in {1, 2}:
+        raise ValueError(
+            f"'{text}' is not a valid integer, such as 224, nor HEIGHTxWIDTH, such as 192x256."
+        )
+    return sides[0] if len(set(sides)) == 1 else (sides[0], sides[1])
+
+
+def assumed_preprocess(channels: int) -> PreprocessSpec:
+    """Preprocessing to assume for a file that holds none: ImageNet's usual values.
+
+    Args:
+        channels: 1, 3 or 4.
+
+    Returns:
+        Grey has the mean of the three colours' values; alpha becomes 0 to 1.
+    """
+    if channels == 1:
+        return PreprocessSpec(channel_order="L", mean=(0.449,), std=(0.226,))
+    if channels == 4:
+        mean, std = (*IMAGENET_MEAN, 0.0), (*IMAGENET_STD, 1.0)
+        return PreprocessSpec(channel_order="RGBA", mean=mean, std=std)
+    return PreprocessSpec()
 
 
 def demand_plausible(spec: PreprocessSpec) -> None:
@@ -214,6 +306,28 @@ def demand_plausible(spec: PreprocessSpec) -> None:
         expected="mean and std for pixels of that range",
         todo=todo,
     )
+
+
+def channel_values_in(text: str) -> tuple[float, ...]:
+    """Parse a mean or std: numbers with commas, one a channel, or one for all channels.
+
+    Raises:
+        ValueError: The text is something else; the message is a sentence for a person.
+    """
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) not in {1, *CHANNELS.values()}:
+        raise ValueError(
+            f"'{text}' is not three numbers such as 0.485,0.456,0.406 (grey has one, RGBA four), "
+            "nor one for all channels."
+        )
+    return numbers
+
+
+def _counted(numbers: int) -> str:
+    return "one finite number" if numbers == 1 else f"{numbers} finite numbers"
 
 
 def _any_of(words: tuple[str, ...]) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.preprocess import ChannelOrder, Interpolation, ResizeRule
+from engine.preprocess import ChannelOrder, InputSize, Interpolation, ResizeRule
 from engine.types import Layout, LoweringName
 
 DEFAULT_MODEL = "efficientnet_lite0"
@@ -75,8 +75,10 @@ class ModelChoice:
 class PreprocessChoice:
     """Deviations from the model's own preprocessing; None keeps the model's own value.
 
+    A mean or std of a single number is that of all channels.
+
     Attributes:
-        input_size: Height and width of the network's input in pixels.
+        input_size: Both sides of the network's input in pixels, or height and width.
         resize: See `PreprocessSpec`.
         resize_size: See `PreprocessSpec`.
         interpolation: See `PreprocessSpec`.
@@ -84,16 +86,18 @@ class PreprocessChoice:
         scale: See `PreprocessSpec`.
         mean: See `PreprocessSpec`.
         std: See `PreprocessSpec`.
+        pad_value: See `PreprocessSpec`.
     """
 
-    input_size: int | None = None
+    input_size: InputSize | None = None
     resize: ResizeRule | None = None
     resize_size: int | None = None
     interpolation: Interpolation | None = None
     channel_order: ChannelOrder | None = None
     scale: float | None = None
-    mean: tuple[float, float, float] | None = None
-    std: tuple[float, float, float] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    pad_value: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

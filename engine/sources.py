@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import ModelError, OptionError, RunError
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
-from engine.preprocess import PreprocessSpec, demand_plausible
+from engine.preprocess import CHANNELS, PreprocessSpec, demand_plausible
 from engine.requests import ExportedNetwork, ModelChoice, PreprocessChoice
 from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
@@ -101,9 +101,11 @@ def preprocess_words(spec: PreprocessSpec, names: Collection[str]) -> str:
         "resize": spec.resize,
         "resize_size": f"{spec.resize_size}",
         "interpolation": spec.interpolation,
+        "pad_value": f"{spec.pad_value}",
     }
-    if spec.resize == "squash":
-        del values["resize_size"]
+    for rule, name in (("shorter_side", "resize_size"), ("letterbox", "pad_value")):
+        if spec.resize != rule:
+            del values[name]
     words = (f"{k.replace('_', ' ')} {value}" for k, value in values.items() if k in names)
     return "; ".join(words)
 
@@ -129,11 +131,24 @@ def _own_normalization(source: OnnxSource) -> tuple[str, ...]:
 
 def with_choice(spec: PreprocessSpec, choice: PreprocessChoice) -> PreprocessSpec:
     """Change a preprocessing, but for its size, by what a person chose."""
+    order = choice.channel_order or spec.channel_order
+    if CHANNELS.get(order, spec.channels) != spec.channels:
+        possible = [name for name, count in CHANNELS.items() if count == spec.channels]
+        raise OptionError(
+            "Reading the preprocessing",
+            got=f"channel order {order}",
+            expected=f"{' or '.join(possible)}, since the network's input has {spec.channels} "
+            f"channel{'' if spec.channels == 1 else 's'}",
+            todo="Give that channel order, or leave it out.",
+        )
     chosen = {
         name: value
         for name, value in asdict(choice).items()
         if value is not None and name != "input_size"
     }
+    for name in {"mean", "std"} & chosen.keys():
+        if len(chosen[name]) == 1:
+            chosen[name] = chosen[name] * spec.channels
     return replace(spec, **chosen)
 
 
@@ -200,7 +215,8 @@ def _original_source(run: Run) -> TorchSource:
         checkpoint=model.weights_file,
         random_weights=model.random,
     )
-    source: TorchSource = torch_source(choice, run.manifest.preprocess.height)
+    size = run.manifest.preprocess
+    source: TorchSource = torch_source(choice, (size.height, size.width))
     if source.identity.weights_sha256 != model.weights_sha256:
         raise RunError(
             f"Loading the original of the run {run.folder.name}",

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 FloatArray = NDArray[np.floating]
 IntArray = NDArray[np.integer]
 
+PictureMode = Literal["RGB", "RGBA"]
+"""Pillow's mode of the pictures that network inputs are made from."""
 Layout = Literal["NCHW", "NHWC"]
 LAYOUTS: tuple[Layout, ...] = ("NHWC", "NCHW")
 LoweringName = Literal["nhwc", "stock"]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,13 @@ from PIL import Image
 
 from engine.errors import OptionError
 from engine.networks.torchvision_import import import_torchvision
-from engine.preprocess import PreprocessSpec, demand_plausible
+from engine.preprocess import (
+    InputSize,
+    PreprocessSpec,
+    assumed_preprocess,
+    demand_plausible,
+    input_size_in,
+)
 
 PLAIN: dict[str, Any] = {"scale": 1.0, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
@@ -51,6 +58,101 @@ def test_equals_torchvision(size: tuple[int, int], interpolation: Any) -> None:
     np.testing.assert_allclose(spec.apply(rgb), expected, atol=1e-5)
 
 
+def test_grey_is_pillows_luma_as_in_torchvision() -> None:
+    import_torchvision()
+    from torchvision.transforms import Grayscale
+
+    rgb = np.random.default_rng(0).integers(0, 256, (9, 12, 3), dtype=np.uint8)
+    spec = PreprocessSpec(
+        height=9,
+        width=12,
+        resize="squash",
+        channel_order="L",
+        scale=1.0,
+        mean=(0.0,),
+        std=(1.0,),
+    )
+    grey = spec.apply(rgb)
+    assert grey.shape == (9, 12, 1)
+    np.testing.assert_array_equal(grey[:, :, 0], np.asarray(Grayscale()(Image.fromarray(rgb))))
+    by_hand = np.array([[[255, 0, 0], [0, 255, 0], [0, 0, 255], [7, 7, 7]]], np.uint8)
+    # 255 x .299, .587, .114
+    np.testing.assert_array_equal(spec.normalized(by_hand)[0, :, 0], [76, 150, 29, 7])
+
+
+def test_alpha_is_the_fourth_channel() -> None:
+    spec = replace(
+        assumed_preprocess(4), height=1, width=2, resize="squash", mean=(0.0,) * 4, std=(1.0,) * 4
+    )
+    rgba = np.array([[[255, 0, 51, 255], [0, 0, 0, 102]]], np.uint8)
+    np.testing.assert_allclose(spec.apply(rgba), [[[1, 0, 0.2, 1], [0, 0, 0, 0.4]]])
+
+
+@pytest.mark.parametrize(
+    ("columns", "rows", "expected"),
+    [
+        # Twice as wide as the input: half as high, one row above and one below.
+        (16, 4, [[114] * 8, [9] * 8, [9] * 8, [114] * 8]),
+        # As high: 3 of 8 columns, 2 free on the left and 3 on the right.
+        (3, 4, [[114] * 2 + [9] * 3 + [114] * 3] * 4),
+        (8, 4, [[9] * 8] * 4),
+        (900, 1, [[114] * 8, [9] * 8, [114] * 8, [114] * 8]),
+    ],
+)
+def test_letterbox_by_hand(columns: int, rows: int, expected: list[list[int]]) -> None:
+    spec = PreprocessSpec(height=4, width=8, resize="letterbox", **PLAIN)
+    fitted = spec.fitted(np.full((rows, columns, 3), 9, np.uint8))
+    np.testing.assert_array_equal(fitted[:, :, 1], expected)
+    black = replace(spec, pad_value=0).fitted(np.full((rows, columns, 3), 9, np.uint8))
+    np.testing.assert_array_equal(black[:, :, 2], np.where(np.array(expected) == 114, 0, 9))
+
+
+@pytest.mark.parametrize("size", [(300, 401), (401, 300), (97, 640), (640, 97), (200, 201)])
+@pytest.mark.parametrize(
+    ("height", "width", "side"), [(96, 160, 180), (160, 96, 96), (95, 160, 95)]
+)
+def test_inputs_that_are_no_square_equal_torchvision(
+    size: tuple[int, int], height: int, width: int, side: int
+) -> None:
+    import_torchvision()
+    from torchvision.transforms import CenterCrop, Compose, Resize
+
+    rgb = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    theirs = Compose([Resize(side), CenterCrop((height, width))])(Image.fromarray(rgb))
+    spec = PreprocessSpec(height=height, width=width, resize_size=side)
+    np.testing.assert_array_equal(spec.fitted(rgb), np.asarray(theirs))
+
+
+def test_every_picture_fills_an_input_that_is_no_square() -> None:
+    spec = PreprocessSpec().with_input_size((192, 256))
+    assert (spec.height, spec.width, spec.resize_size) == (192, 256, 293)
+
+
+def test_fitted_pictures_are_kept_apart_by_what_they_depend_on() -> None:
+    usual = PreprocessSpec()
+    letterbox = replace(usual, resize="letterbox")
+    kinds = [usual, letterbox, replace(letterbox, pad_value=0), replace(usual, resize="squash")]
+    kinds.append(assumed_preprocess(4))
+    assert len({kind.fitting_key for kind in kinds}) == len(kinds)
+    assert assumed_preprocess(1).fitting_key == usual.fitting_key
+    assert usual.fitting_key.startswith("224x224-shorter_side-256-bilinear-")
+    assert replace(usual, pad_value=3).fitting_key == usual.fitting_key
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("224", 224), ("192x256", (192, 256)), ("192 × 256", (192, 256)), ("96X96", 96)],
+)
+def test_a_size_is_read(text: str, size: InputSize) -> None:
+    assert input_size_in(text) == size
+
+
+@pytest.mark.parametrize("text", ["big", "1x2x3", "x", "10.5", ""])
+def test_words_that_are_no_size_are_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="HEIGHTxWIDTH"):
+        input_size_in(text)
+
+
 def test_another_size_keeps_the_share_of_the_picture() -> None:
     spec = PreprocessSpec(resize_size=256).with_input_size(256)
     assert (spec.height, spec.width, spec.resize_size) == (256, 256, 293)
@@ -64,6 +166,9 @@ def test_another_size_keeps_the_share_of_the_picture() -> None:
         {"resize": "stretch"},
         {"interpolation": "cubic"},
         {"channel_order": "GRB"},
+        {"channel_order": "L"},
+        {"channel_order": "RGBA"},
+        {"pad_value": 256},
         {"scale": 0.0},
         {"mean": (float("nan"), 0.0, 0.0)},
         {"std": (1.0, 0.0, 1.0)},

@@ -15,7 +15,14 @@ from engine.converters.recipes import RECIPES, names_in
 from engine.errors import MissingVariantWarning, OptionError
 from engine.missing_variants import missing_of, missing_sentences
 from engine.mixed_precision import mixed_name
-from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES
+from engine.preprocess import (
+    CHANNEL_ORDERS,
+    INTERPOLATIONS,
+    RESIZE_RULES,
+    InputSize,
+    channel_values_in,
+    input_size_in,
+)
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_MODEL,
@@ -39,25 +46,34 @@ _PREPROCESS = (
     "scale",
     "mean",
     "std",
+    "pad_value",
 )
 
 
-class Triple(click.ParamType[tuple[float, ...]]):
-    """Three numbers with commas, or one for all channels."""
+class ChannelValues(click.ParamType[tuple[float, ...]]):
+    """Numbers with commas, one a channel, or one for all channels."""
 
     name = "R,G,B"
 
     def convert(self, value: Any, param: Any, ctx: Any) -> tuple[float, ...]:
         """Parse the words of a person."""
         try:
-            numbers = tuple(float(part) for part in str(value).split(","))
-        except ValueError:
-            numbers = ()
-        if len(numbers) == 1:
-            numbers *= 3
-        if len(numbers) != 3:
-            self.fail(f"'{value}' is not three numbers such as 0.485,0.456,0.406.", param, ctx)
-        return numbers
+            return channel_values_in(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Size(click.ParamType[InputSize]):
+    """Both sides of a square, or height and width."""
+
+    name = "N|HEIGHTxWIDTH"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> InputSize:
+        """Parse the words of a person."""
+        try:
+            return input_size_in(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Opset(click.ParamType[int | None]):
@@ -122,14 +138,21 @@ class Opset(click.ParamType[int | None]):
     multiple=True,
     help="Another converter, whose files stand beside the variants of onnx-tf.",
 )
-@click.option("--input-size", type=int, help="Height and width of the input, in pixels.")
+@click.option("--input-size", type=Size(), help="Sides of the input, in pixels.")
 @click.option("--resize", type=click.Choice(RESIZE_RULES), help="How pictures are fitted.")
 @click.option("--resize-size", type=int, help="Shorter side before the crop, in pixels.")
 @click.option("--interpolation", type=click.Choice(INTERPOLATIONS))
-@click.option("--channel-order", type=click.Choice(CHANNEL_ORDERS))
+@click.option(
+    "--channel-order", type=click.Choice(CHANNEL_ORDERS), help="L is grey, as Pillow calls it."
+)
 @click.option("--scale", type=float, help="Factor for pixels of 0 to 255, such as 0.00392157.")
-@click.option("--mean", type=Triple(), help="Subtracted after scaling.")
-@click.option("--std", type=Triple(), help="Divided by after that.")
+@click.option(
+    "--mean",
+    type=ChannelValues(),
+    help="Subtracted after scaling: one number a channel, or one for all.",
+)
+@click.option("--std", type=ChannelValues(), help="Divided by after that.")
+@click.option("--pad-value", type=int, help="Pixel of letterbox's margins; 114 unless given.")
 @click.option("--retry", is_flag=True, help="Try variants that could not be made once more.")
 @click.option("--out", help="Run folder; by default one in the store, whose path is printed.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the manifest ('-' for stdout).")

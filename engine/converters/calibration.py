@@ -32,15 +32,16 @@ class RepresentativeDataset:
     info: CalibrationInfo
 
     def inputs(self, preprocess: PreprocessSpec) -> Iterator[FloatArray]:
-        """Network inputs of shape (height, width, 3), float32, one after the other."""
+        """Network inputs of shape (height, width, channels), float32, one after the other."""
+        mode = preprocess.picture_mode
         if self.info.demo:
             rng = np.random.default_rng(self.info.seed)
-            decoded = [picture.decode() for picture in self.pictures]
+            decoded = [picture.decode(mode) for picture in self.pictures]
             for index in range(self.info.count):
                 yield preprocess.apply(_crop(decoded[index % len(decoded)], rng))
         else:
             for picture in self.pictures:
-                yield preprocess.apply(picture.decode())
+                yield preprocess.apply(picture.decode(mode))
 
 
 def representative_dataset(choice: CalibrationChoice, samples: Path) -> RepresentativeDataset:

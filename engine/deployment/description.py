@@ -7,6 +7,7 @@ from typing import Literal
 
 import msgspec
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from engine.deployment.golden import GoldenSet
 from engine.deployment.metadata import ImageInput, ModelMetadata, ScoresOutput
@@ -73,13 +74,13 @@ def metadata_of(run: Run, card: Artifact, scores: Scores) -> ModelMetadata:
         The metadata; mean and standard deviation are in pixels of 0 to 255.
     """
     spec, labels = run.manifest.preprocess, run.manifest.labels or ()
-    edges = spec.normalized(np.array([[[0, 0, 0], [255, 255, 255]]], dtype=np.uint8))[0]
+    edges = spec.normalized(_grey_levels(spec, [0, 255]))[0]
     entry, end = card.inputs[0], card.outputs[0]
-    crop = (
-        f"the shorter side scaled to {spec.resize_size}, the centre cut out"
-        if spec.resize == "shorter_side"
-        else "scaled without regard to proportions"
-    )
+    fitting = {
+        "shorter_side": f"the shorter side scaled to {spec.resize_size}, the centre cut out",
+        "squash": "scaled without regard to proportions",
+        "letterbox": f"scaled to lie inside, margins of {spec.pad_value} around it",
+    }[spec.resize]
     return ModelMetadata(
         name=run.manifest.model.name,
         description=(
@@ -91,7 +92,7 @@ def metadata_of(run: Run, card: Artifact, scores: Scores) -> ModelMetadata:
             name="image",
             description=(
                 f"Picture of {spec.height} x {spec.width} in {spec.channel_order}, {card.layout}: "
-                f"{crop}, {spec.interpolation}.{_quantized(entry)}"
+                f"{fitting}, {spec.interpolation}.{_quantized(entry)}"
             ),
             height=spec.height,
             width=spec.width,
@@ -135,10 +136,16 @@ def raw_pixel_steps(spec: PreprocessSpec, tensor: TensorInfo) -> int | None:
     """
     if tensor.dtype not in {"int8", "uint8"} or tensor.scale is None or tensor.zero_point is None:
         return None
-    pixels = np.arange(256, dtype=np.uint8)
-    real = spec.normalized(np.repeat(pixels[None, :, None], 3, axis=2))[0]
+    pixels = np.arange(256)
+    real = spec.normalized(_grey_levels(spec, pixels))[0]
     limits = np.iinfo(tensor.dtype)
     steps = np.rint(real / np.float32(tensor.scale)) + tensor.zero_point
     right = np.clip(steps, limits.min, limits.max)
-    raw = pixels.astype(np.int64) + limits.min
+    raw = pixels + limits.min
     return int(np.abs(right - raw[:, None]).max())
+
+
+def _grey_levels(spec: PreprocessSpec, levels: ArrayLike) -> NDArray[np.uint8]:
+    """One row of pixels, each with the same value in all channels."""
+    row = np.asarray(levels, dtype=np.uint8)[None, :, None]
+    return np.repeat(row, len(spec.picture_mode), axis=2)

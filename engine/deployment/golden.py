@@ -84,8 +84,8 @@ class GoldenArrays:
     """The arrays of a golden set.
 
     Attributes:
-        pixels: Pictures at the network's size, shape (pictures, height, width, 3), uint8, red
-            first.
+        pixels: Pictures at the network's size, shape (pictures, height, width, 3 or 4), uint8,
+            red first.
         inputs: What the model is fed, shape (pictures, ...) in its layout, in its own type.
         outputs: What it answers, shape (pictures, classes), in its own type.
     """
@@ -114,8 +114,8 @@ def golden_set(
         original: The file that it was made from; its answers must be the same bit by bit.
         layout: Order of the input's dimensions.
         names: Names of the pictures.
-        pixels: Shape (pictures, height, width, 3), uint8, red first.
-        normalized: Turns one of them into a network input (height, width, 3), float32.
+        pixels: Shape (pictures, height, width, 3 or 4), uint8, red first.
+        normalized: Turns one of them into a network input (height, width, channels), float32.
         probabilities: Whether the model's outputs are those of a softmax.
         threads: As many as there are cores.
         report: Receives progress.

@@ -29,7 +29,7 @@ PARSER_VERSION = "1.0.0"
 """The oldest version of the schema that has everything written here."""
 
 _AXIS_LABELS, _FEATURE, _IMAGE, _NORMALIZATION = 2, 1, 2, 1
-_COLORS = {"RGB": 1}
+_COLORS = {"RGB": 1, "L": 2}
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
 
 
@@ -61,7 +61,8 @@ class ImageInput:
         description: For people.
         height: Rows, in pixels.
         width: Columns, in pixels.
-        channel_order: ``RGB``; the schema has no word for another order, which is then unknown.
+        channel_order: ``RGB``, or ``L`` (the schema's GRAYSCALE); it has no word for another order,
+            which is then unknown.
         mean: One a channel, in pixels.
         std: One a channel, in pixels.
         minimum: Smallest value fed, one a channel.

@@ -42,7 +42,7 @@ def deployed(request: DeployRequest, report: Callable[[Progress], None], threads
     made = with_metadata(before, metadata_of(run, card, scores))
     (folder / model_file(run, request.variant)).write_bytes(made)
     pictures = [Picture(p.name, Path(p.path), p.sha256) for p in request.pictures]
-    pixels = np.stack([spec.fitted(picture.decode()) for picture in pictures])
+    pixels = np.stack([spec.fitted(picture.decode(spec.picture_mode)) for picture in pictures])
     found, arrays = golden_set(
         made,
         before,

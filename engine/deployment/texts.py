@@ -62,14 +62,16 @@ def snippets(model: ModelDescription) -> dict[str, str]:
     Returns:
         ``android/ModelSpec.kt``, ``android/Classifier.kt`` and ``ios/Classifier.swift``.
     """
-    entry, end = model.input, model.output
+    entry, end, spec = model.input, model.output, model.preprocess
+    batch = max(1, entry.shape[0])
     limits = None if entry.scale is None else np.iinfo(entry.dtype)
     values = {
         "m": model,
-        "spec": model.preprocess,
+        "spec": spec,
+        "batch": batch,
         "litert_android": LITERT_ANDROID,
-        "input_bytes": _bytes(entry.dtype, 3 * model.preprocess.height * model.preprocess.width),
-        "output_bytes": _bytes(end.dtype, model.classes),
+        "input_bytes": _bytes(entry.dtype, batch * spec.channels * spec.height * spec.width),
+        "output_bytes": _bytes(end.dtype, batch * model.classes),
         "input_limits": None if limits is None else (limits.min, limits.max),
         "swift_input": _SWIFT[entry.dtype],
         "swift_output": _SWIFT[end.dtype],

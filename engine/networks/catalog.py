@@ -20,7 +20,7 @@ from engine.networks.random_weights import give_ordinary_values, settle
 from engine.networks.size_limit import demand_fits
 from engine.networks.source import TorchSource
 from engine.networks.torchvision_import import import_torchvision
-from engine.preprocess import PreprocessSpec
+from engine.preprocess import InputSize, PreprocessSpec
 from engine.requests import DEFAULT_MODEL, ModelChoice
 from engine.store import SAMPLE_IMAGES
 from engine.types import ModelIdentity, WeightsKind
@@ -102,12 +102,12 @@ def catalog() -> tuple[CatalogEntry, ...]:
     return tuple(entries)
 
 
-def torch_source(choice: ModelChoice, input_size: int | None = None) -> TorchSource:
+def torch_source(choice: ModelChoice, input_size: InputSize | None = None) -> TorchSource:
     """Find the network that a person chose, with its weights.
 
     Args:
         choice: Name, and where the weights come from.
-        input_size: Height and width the network will be fed; None for its own.
+        input_size: Both sides it will be fed, or height and width; None for its own.
 
     Returns:
         The source; nothing is left to fail in its `build`.
@@ -177,14 +177,14 @@ def _classes_of_head(module: torch.nn.Module, preprocess: PreprocessSpec) -> int
         with torch.no_grad():
             logits = module(torch.zeros(2, 3, preprocess.height, preprocess.width))
     except _REFUSALS as error:
-        raise _size_refused(preprocess.height, error) from error
+        raise _size_refused(preprocess, error) from error
     return int(logits.shape[1])
 
 
-def _size_refused(size: int, error: Exception) -> OptionError:
+def _size_refused(size: PreprocessSpec, error: Exception) -> OptionError:
     reason = str(error).strip().splitlines()[0]
     return OptionError(
-        f"Trying the network with an input of {size} x {size}",
+        f"Trying the network with an input of {size.height} x {size.width}",
         got=f"a refusal ({reason})",
         expected="logits",
         todo="Choose another input size, or leave it out to take the network's own.",
@@ -207,7 +207,7 @@ def _with_weights(
         try:
             settle(module, torch.from_numpy(channels_first))
         except _REFUSALS as error:
-            raise _size_refused(network.preprocess.height, error) from error
+            raise _size_refused(network.preprocess, error) from error
         return "random", module, digest
     if choice.checkpoint is not None:
         path = Path(choice.checkpoint)
@@ -262,7 +262,7 @@ def _downloaded(weights: Any, name: str) -> Path:
     return path
 
 
-def _network(name: str, input_size: int | None) -> _Network:
+def _network(name: str, input_size: InputSize | None) -> _Network:
     if name == DEFAULT_MODEL:
         return _efficientnet_lite0(input_size)
     models = import_torchvision().models
@@ -296,7 +296,7 @@ def _network(name: str, input_size: int | None) -> _Network:
     return _Network(kind="torchvision", build=build, preprocess=preprocess, weights=weights)
 
 
-def _efficientnet_lite0(input_size: int | None) -> _Network:
+def _efficientnet_lite0(input_size: InputSize | None) -> _Network:
     preprocess = EFFICIENTNET_LITE0_PREPROCESS
     if input_size is not None:
         preprocess = preprocess.with_input_size(input_size)
@@ -305,7 +305,9 @@ def _efficientnet_lite0(input_size: int | None) -> _Network:
         from efficientnet_lite_pytorch import EfficientNet
 
         module: torch.nn.Module = EfficientNet.from_name(
-            "efficientnet-lite0", num_classes=classes, image_size=preprocess.height
+            "efficientnet-lite0",
+            num_classes=classes,
+            image_size=(preprocess.height, preprocess.width),
         )
         return module
 

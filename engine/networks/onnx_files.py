@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +10,13 @@ import numpy as np
 
 from engine.errors import ModelError, OptionError
 from engine.networks.catalog import assumed_names, labels_for
+from engine.networks.onnx_inputs import PictureInput, describe_dims, dims_of, picture_input_of
 from engine.networks.onnx_outputs import choose_output, describe_output
 from engine.networks.onnx_parts import model_digest
 from engine.networks.onnx_reading import first_line, onnx_reading, parameters_of
 from engine.networks.onnx_tidying import operator_set
 from engine.networks.source import OnnxSource
-from engine.preprocess import PreprocessSpec
+from engine.preprocess import InputSize, PreprocessSpec, assumed_preprocess, height_and_width
 from engine.requests import ModelChoice
 from engine.types import Layout, ModelIdentity
 
@@ -31,12 +31,12 @@ _EXPORT_LOWER = (
 )
 
 
-def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSource:
+def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> OnnxSource:
     """Read a person's ONNX file and find out how to feed it.
 
     Args:
         choice: Holds the path, the labels and the output, where the person named one.
-        input_size: Height and width to feed where the file leaves them open.
+        input_size: Both sides to feed, or height and width, where the file leaves them open.
 
     Returns:
         The source, with ImageNet's usual preprocessing at the size of its input.
@@ -50,24 +50,18 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
     path = Path(str(choice.onnx))
     reading = onnx_reading(path)
     model = reading.model
-    layout, height, width = picture_input(model, path.name)
-    if input_size is not None and height and (height, width) != (input_size, input_size):
-        raise OptionError(
-            f"Reading {path.name}",
-            got=f"input size {input_size}",
-            expected=f"{height} x {width}, which the file fixes",
-            todo="Leave the input size out, or export the model for the other size.",
-        )
-    size = input_size or 224
-    preprocess = PreprocessSpec().with_input_size(max(height or size, width or size))
-    preprocess = replace(preprocess, height=height or size, width=width or size)
-    values, batch = _run_once(model, layout, preprocess)
+    picture = picture_input(model, path.name)
+    preprocess = assumed_preprocess(picture.channels)
+    preprocess = preprocess.with_input_size(_size_fed(picture, input_size, path.name))
+    values, batch = _run_once(model, picture.layout, preprocess)
     output = choose_output(model, values, batch, choice.output, path.name)
     classes = np.asarray(values[output]).size // batch
     unused = [describe_output(name, value) for name, value in values.items() if name != output]
     notes = (*reading.notes, *assumed_names(choice, classes))
     if unused:
         notes = (f"The answer is the output {output}; left out: {'; '.join(unused)}.", *notes)
+    if picture.note:
+        notes = (picture.note, *notes)
     return OnnxSource(
         identity=ModelIdentity(
             name=path.stem,
@@ -81,11 +75,26 @@ def onnx_source(choice: ModelChoice, input_size: int | None = None) -> OnnxSourc
         preprocess=preprocess,
         labels=labels_for(choice, classes),
         file=path,
-        layout=layout,
+        layout=picture.layout,
         output=output,
         output_shape=np.asarray(values[output]).shape,
         notes=notes,
     )
+
+
+def _size_fed(picture: PictureInput, asked: InputSize | None, file: str) -> tuple[int, int]:
+    """Height and width: those that the file fixes, else those asked for, else 224."""
+    height, width = height_and_width(asked or 224)
+    fed = picture.height or height, picture.width or width
+    if asked is not None and fed != (height, width):
+        rows, columns = (size or "any" for size in (picture.height, picture.width))
+        raise OptionError(
+            f"Reading {file}",
+            got=f"input size {height} x {width}",
+            expected=f"{rows} x {columns}, which the file fixes",
+            todo="Leave the input size out, or export the model for the other size.",
+        )
+    return fed
 
 
 def with_operator_set_read_on(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -121,7 +130,7 @@ def with_operator_set_read_on(model: onnx.ModelProto) -> onnx.ModelProto:
     return converted
 
 
-def picture_input(model: onnx.ModelProto, name: str) -> tuple[Layout, int | None, int | None]:
+def picture_input(model: onnx.ModelProto, name: str) -> PictureInput:
     """Find the one picture input of a model.
 
     Args:
@@ -129,38 +138,26 @@ def picture_input(model: onnx.ModelProto, name: str) -> tuple[Layout, int | None
         name: What to call it in messages.
 
     Returns:
-        Layout, height and width; height and width are None where the file leaves them open.
+        The input.
 
     Raises:
-        ModelError: There is no single float32 input of N x 3 x H x W or N x H x W x 3.
+        ModelError: There is no single picture input; see `picture_input_of`.
     """
-    import onnx
-
     weights = {tensor.name for tensor in model.graph.initializer}
     inputs = [value for value in model.graph.input if value.name not in weights]
     described = [
-        f"{value.name} {_dims(value)} {_dtype(value)}".replace("None", "?") for value in inputs
+        f"{value.name} ({describe_dims(dims_of(value))} {_dtype(value)})" for value in inputs
     ]
-    layout: Layout | None = None
-    if len(inputs) == 1 and len(dims := _dims(inputs[0])) == 4:
-        is_float = inputs[0].type.tensor_type.elem_type == onnx.TensorProto.FLOAT
-        layout = "NCHW" if dims[1] == 3 else "NHWC" if dims[3] == 3 else None
-        if layout is not None and is_float:
-            height, width = (dims[2], dims[3]) if layout == "NCHW" else (dims[1], dims[2])
-            return layout, height, width
+    picture = picture_input_of(model, inputs[0]) if len(inputs) == 1 else None
+    if picture is not None:
+        return picture
     raise ModelError(
         f"Reading {name}",
         got="inputs " + ("; ".join(described) or "none"),
-        expected="one float32 picture input, N x 3 x H x W or N x H x W x 3",
+        expected="one picture input of float32, N x C x H x W or N x H x W x C with 1, 3 "
+        "or 4 channels",
         todo="Export the classifier alone, with one picture as its input.",
     )
-
-
-def _dims(value: onnx.ValueInfoProto) -> list[int | None]:
-    return [
-        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
-        for dim in value.type.tensor_type.shape.dim
-    ]
 
 
 def _dtype(value: onnx.ValueInfoProto) -> str:
@@ -194,11 +191,11 @@ def with_fixed_input(
 
     fixed = onnx.ModelProto()
     fixed.CopyFrom(model)
-    layout, _, _ = picture_input(fixed, "the model")
-    weights = {tensor.name for tensor in fixed.graph.initializer}
-    value = next(value for value in fixed.graph.input if value.name not in weights)
-    dims = value.type.tensor_type.shape.dim
-    sizes = (1, 3, height, width) if layout == "NCHW" else (1, height, width, 3)
+    picture = picture_input(fixed, "the model")
+    value = next(value for value in fixed.graph.input if value.name == picture.name)
+    dims, channels = value.type.tensor_type.shape.dim, picture.channels
+    nchw = picture.layout == "NCHW"
+    sizes = (1, channels, height, width) if nchw else (1, height, width, channels)
     for dim, size in zip(dims, sizes, strict=True):
         if not (dim.HasField("dim_value") and dim.dim_value > 0):
             dim.dim_value = size
@@ -227,5 +224,6 @@ def _run_once(
     fixed = with_fixed_input(model, preprocess.height, preprocess.width)
     with OnnxRunner(fixed.SerializeToString(), layout=layout) as runner:
         batch = runner.batch or 1
-        blank = np.zeros((batch, preprocess.height, preprocess.width, 3), np.float32)
+        shape = batch, preprocess.height, preprocess.width, preprocess.channels
+        blank = np.zeros(shape, np.float32)
         return runner.infer_outputs(blank), batch

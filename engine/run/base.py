@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 
+from engine.preprocess import CHANNELS
 from engine.types import FloatArray, Layout
 
 
@@ -44,7 +45,7 @@ class Runner(ABC):
         """Run the model on preprocessed pictures.
 
         Args:
-            pictures: Shape (pictures, height, width, 3), float32.
+            pictures: Shape (pictures, height, width, channels), float32.
 
         Returns:
             Logits of shape (pictures, classes), float32; integer outputs are dequantized.
@@ -52,9 +53,10 @@ class Runner(ABC):
         Raises:
             ValueError: The array is not of that shape or type.
         """
-        if pictures.ndim != 4 or pictures.shape[3] != 3 or pictures.dtype != np.float32:
+        is_picture = pictures.ndim == 4 and pictures.shape[3] in CHANNELS.values()
+        if not is_picture or pictures.dtype != np.float32:
             raise ValueError(
-                f"pictures must be float32 (pictures, height, width, 3), "
+                f"pictures must be float32 (pictures, height, width, channels), "
                 f"got {pictures.dtype} {pictures.shape}"
             )
         rows = len(pictures)
@@ -73,7 +75,7 @@ class Runner(ABC):
         """Hand over one picture for `invoke`, as often as the model's batch is fixed to.
 
         Args:
-            picture: Shape (height, width, 3), float32.
+            picture: Shape (height, width, channels), float32.
         """
         self.feed_impl(in_layout(np.repeat(picture[None], self.batch or 1, axis=0), self.layout))
 
@@ -98,7 +100,7 @@ class Runner(ABC):
 
 
 def in_layout(pictures: FloatArray, layout: Layout) -> FloatArray:
-    """Order the dimensions of a batch of pictures (pictures, height, width, 3) as ``layout``."""
+    """Order the dimensions of a batch (pictures, height, width, channels) as ``layout``."""
     if layout == "NCHW":
         pictures = pictures.transpose(0, 3, 1, 2)
     return np.ascontiguousarray(pictures)

@@ -59,7 +59,7 @@ class OnnxRunner(Runner):
         """Run the model on one batch and give every output by its name.
 
         Args:
-            pictures: Shape (batch, height, width, 3), float32.
+            pictures: Shape (batch, height, width, channels), float32.
 
         Returns:
             An array for each output; a list or dict where it is no tensor.

@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import streamlit as st
 
 from engine.converters.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
-from engine.preprocess import CHANNEL_ORDERS, INTERPOLATIONS, RESIZE_RULES, PreprocessSpec
+from engine.preprocess import (
+    CHANNEL_ORDERS,
+    INTERPOLATIONS,
+    RESIZE_RULES,
+    PreprocessSpec,
+    channel_values_in,
+    input_size_in,
+)
 from engine.requests import PreprocessChoice
 from engine.types import LAYOUTS, LOWERINGS, Layout, LoweringName
 from pages.components.page_end import end_page
+from pages.components.problems import plain
 
 _OWN = "the model's own"
+T = TypeVar("T")
 
 
 def preprocessing(*, own_file: bool) -> PreprocessChoice:
@@ -27,12 +39,10 @@ def preprocessing(*, own_file: bool) -> PreprocessChoice:
         return f"assumed: {assumed}" if own_file else _OWN
 
     one, two, three, four = st.columns(4)
-    size = one.number_input(
+    size = one.text_input(
         "Input size, px",
-        1,
-        2048,
-        None,
         placeholder="the file's own, else 224" if own_file else _OWN,
+        help="One side of a square, or height x width, such as 192x256.",
         key="pre_size",
         persist_state="session",
     )
@@ -61,6 +71,17 @@ def preprocessing(*, own_file: bool) -> PreprocessChoice:
         key="pre_inter",
         persist_state="session",
     )
+    pad_value = one.number_input(
+        "Margins of letterbox",
+        0,
+        255,
+        None,
+        placeholder=placeholder(usual.pad_value),
+        disabled=resize != "letterbox",
+        help="Pixel that fills what the picture leaves free, 0 to 255.",
+        key="pre_pad",
+        persist_state="session",
+    )
     mean = three.text_input(
         "Mean",
         placeholder=placeholder(_written(usual.mean)),
@@ -78,17 +99,19 @@ def preprocessing(*, own_file: bool) -> PreprocessChoice:
         CHANNEL_ORDERS,
         None,
         placeholder=placeholder(usual.channel_order),
+        help="L is grey, as Pillow calls it.",
         key="pre_order",
         persist_state="session",
     )
     return PreprocessChoice(
-        input_size=size,
+        input_size=_parsed("Input size", size, input_size_in),
         resize=resize,
         resize_size=resize_size,
         interpolation=interpolation,
         channel_order=order,
-        mean=_triple("Mean", mean),
-        std=_triple("Std", std),
+        mean=_parsed("Mean", mean, channel_values_in),
+        std=_parsed("Std", std, channel_values_in),
+        pad_value=pad_value if resize == "letterbox" else None,
     )
 
 
@@ -137,20 +160,16 @@ def translation(*, own_file: bool) -> tuple[int | None, LoweringName, Layout, bo
     return None if own_file else opset, lowering, layout, allow_flex
 
 
-def _written(numbers: tuple[float, float, float]) -> str:
+def _written(numbers: tuple[float, ...]) -> str:
     return ", ".join(map(str, numbers))
 
 
-def _triple(name: str, text: str) -> tuple[float, float, float] | None:
+def _parsed(name: str, text: str, parse: Callable[[str], T]) -> T | None:
+    """Parse what was typed, None where nothing was; wrong words end the page with a sentence."""
     if not text.strip():
         return None
     try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) == 1:
-        numbers *= 3
-    if len(numbers) != 3:
-        st.warning(f"{name}: three numbers with commas, such as 0.485, 0.456, 0.406.")
+        return parse(text.strip())
+    except ValueError as error:
+        st.warning(f"{name}: {plain(str(error))}")
         end_page()
-    return numbers[0], numbers[1], numbers[2]

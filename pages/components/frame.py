@@ -138,7 +138,9 @@ def _model_title(run: Run) -> str:
 
 def _dated_title(run: Run) -> str:
     made = run.manifest.created_at[5:16].replace("T", " ")
-    return f"{run.manifest.model.name} · {run.manifest.preprocess.height} px · {made}"
+    sides = dict.fromkeys((run.manifest.preprocess.height, run.manifest.preprocess.width))
+    size = " × ".join(map(str, sides))
+    return f"{run.manifest.model.name} · {size} px · {made}"
 
 
 def _choose_reference(run: Run) -> None:

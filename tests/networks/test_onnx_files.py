@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +63,42 @@ def test_the_input_is_understood(
     assert source.identity.classes == 3
 
 
+@pytest.mark.parametrize(
+    ("shape", "start", "layout", "channels"),
+    [
+        ([1, 1, 28, 28], "", "NCHW", 1),
+        ([1, 28, 28, 1], "", "NHWC", 1),
+        ([1, 4, 8, 8], "", "NCHW", 4),
+        (["n", "h", "w", 4], "", "NHWC", 4),
+        # Both orders fit: the operators decide, then three channels, then ONNX's own order.
+        ([1, 3, 224, 3], "", "NCHW", 3),
+        ([1, 3, 224, 3], "Transpose 0 3 1 2", "NHWC", 3),
+        ([1, 4, 4, 3], "", "NHWC", 3),
+        ([1, 4, 4, 3], "MaxPool", "NCHW", 4),
+        ([1, 1, 4, 4], "", "NCHW", 1),
+        ([1, 3, 3, 4], "Div Transpose 0 2 3 1", "NCHW", 3),
+    ],
+)
+def test_layout_and_channels(shape: list[Any], start: str, layout: str, channels: int) -> None:
+    turn = start.partition("Transpose ")[2]
+    nodes = []
+    for name in re.findall("[A-Z][a-zA-Z]+", start):
+        options = {"perm": [int(axis) for axis in turn.split()]} if name == "Transpose" else {}
+        options |= {"kernel_shape": [1, 1]} if name == "MaxPool" else {}
+        last = f"v{len(nodes)}" if nodes else "x"
+        nodes.append(helper.make_node(name, [last], [f"v{len(nodes) + 1}"], **options))
+    value = helper.make_tensor_value_info("x", TensorProto.FLOAT, shape)
+    model = helper.make_model(helper.make_graph(nodes, "g", [value], []))
+    found = picture_input(model, "m")
+    assert (found.layout, found.channels) == (layout, channels)
+    both = shape[1] in {1, 3, 4} and shape[3] in {1, 3, 4}
+    assert (f"is read as {layout}" in found.note) is both
+
+
 def test_open_dimensions_are_fixed() -> None:
     fixed = with_fixed_input(mean_model(["n", 3, "h", "w"]), 16, 20)
-    assert picture_input(fixed, "m") == ("NCHW", 16, 20)
+    picture = picture_input(fixed, "m")
+    assert (picture.layout, picture.height, picture.width) == ("NCHW", 16, 20)
     assert fixed.graph.output[0].type.tensor_type.shape.dim[0].dim_value == 1
 
 
@@ -73,7 +107,7 @@ def test_open_dimensions_are_fixed() -> None:
     [
         (mean_model([1, 3, 8, 8], opset=99), "operator set 99"),
         (mean_model([1, 3, 8, 8], domain="my.ops"), r"my\.ops\.ReduceMean"),
-        (mean_model([1, 4, 8, 8]), "inputs x"),
+        (mean_model([1, 5, 8, 8]), "inputs x"),
         (mean_model([1, 3, 8, 8], dtype=TensorProto.INT32), "int32"),
     ],
     ids=["opset", "custom operator", "channels", "type"],

@@ -57,7 +57,7 @@ class Model:
         """Turn pixels into what the model is fed.
 
         Args:
-            pixels: Shape (height, width, 3), uint8, red first, of the network's size.
+            pixels: As `pixels_of` gives them.
 
         Returns:
             One input in the model's own layout and type, without the batch.
@@ -65,6 +65,8 @@ class Model:
         spec = self.description["preprocess"]
         if spec["channel_order"] == "BGR":
             pixels = pixels[:, :, ::-1]
+        elif spec["channel_order"] == "L":
+            pixels = luma(pixels)
         values = pixels.astype(np.float32) * np.float32(spec["scale"])
         values -= np.asarray(spec["mean"], dtype=np.float32)
         values /= np.asarray(spec["std"], dtype=np.float32)
@@ -94,6 +96,12 @@ class Model:
         return shares
 
 
+def luma(pixels: np.ndarray) -> np.ndarray:
+    """Grey of shape (height, width, 1), as Pillow's convert("L") computes it (ITU-R 601-2)."""
+    parts = pixels[:, :, :3].astype(np.int64) @ np.array([19595, 38470, 7471])
+    return ((parts + 0x8000) >> 16).astype(np.uint8)[:, :, None]
+
+
 def quantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
     """Bring real values onto a tensor's integer grid; float tensors take them as they are."""
     dtype = np.dtype(tensor["dtype"])
@@ -121,7 +129,7 @@ def pixels_of(file: str, spec: dict[str, Any]) -> np.ndarray:
         spec: The preprocessing of ``model.json``.
 
     Returns:
-        Shape (height, width, 3), uint8, red first.
+        Shape (height, width, 3), uint8, red first; 4 with alpha for a network of RGBA.
 
     Raises:
         ImportError: Pillow is not installed.
@@ -129,23 +137,40 @@ def pixels_of(file: str, spec: dict[str, Any]) -> np.ndarray:
     """
     from PIL import Image
 
-    picture = decoded(file)
-    resampling = Image.Resampling[spec["interpolation"].upper()]
+    mode = "RGBA" if spec["channel_order"] == "RGBA" else "RGB"
+    picture = decoded(file, mode)
+    height, width = spec["height"], spec["width"]
+    size = scaled_size(*picture.size, spec)
+    scaled = picture.resize(size, Image.Resampling[spec["interpolation"].upper()])
+    if size == (width, height):
+        return np.asarray(scaled, dtype=np.uint8)
+    opaque = (*(3 * (spec["pad_value"],)), 255)[: len(mode)]
+    canvas = Image.new(mode, (width, height), opaque if spec["resize"] == "letterbox" else 0)
+    canvas.paste(scaled, (offset(size[0], width), offset(size[1], height)))
+    return np.asarray(canvas, dtype=np.uint8)
+
+
+def scaled_size(columns: int, rows: int, spec: dict[str, Any]) -> tuple[int, int]:
+    """Columns and rows that a picture is scaled to."""
     height, width, side = spec["height"], spec["width"], spec["resize_size"]
     if spec["resize"] == "squash":
-        return np.asarray(picture.resize((width, height), resampling), dtype=np.uint8)
-    columns, rows = picture.size
+        return width, height
+    if spec["resize"] == "letterbox":
+        if columns * height >= rows * width:
+            return width, max(1, round(rows * width / columns))
+        return max(1, round(columns * height / rows)), height
     if columns <= rows:
-        size = (side, int(side * rows / columns))
-    else:
-        size = (int(side * columns / rows), side)
-    left, top = round((size[0] - width) / 2), round((size[1] - height) / 2)
-    scaled = picture.resize(size, resampling)
-    return np.asarray(scaled.crop((left, top, left + width, top + height)), dtype=np.uint8)
+        return side, int(side * rows / columns)
+    return int(side * columns / rows), side
 
 
-def decoded(file: str) -> Image.Image:
-    """Decode a picture file upright, in RGB with 8 bits a channel; see `pixels_of`."""
+def offset(scaled: int, wanted: int) -> int:
+    """Place a scaled side begins at in the input; negative where it is cut off."""
+    return (wanted - scaled) // 2 if scaled <= wanted else -round((scaled - wanted) / 2)
+
+
+def decoded(file: str, mode: str = "RGB") -> Image.Image:
+    """Decode a picture file upright, with 8 bits a channel; RGB has transparency on white."""
     from PIL import Image, ImageOps
 
     try:
@@ -167,9 +192,11 @@ def decoded(file: str) -> Image.Image:
             picture.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
     if picture.has_transparency_data:
         picture = picture.convert("RGBA")
+        if mode == "RGBA":
+            return picture
         white = Image.new("RGBA", picture.size, "white")
         picture = Image.alpha_composite(white, picture)
-    return picture.convert("RGB")
+    return picture.convert("RGB").convert(mode)
 
 
 def class_names(description: dict[str, Any]) -> list[str]:

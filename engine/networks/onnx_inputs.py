@@ -1,0 +1,123 @@
+"""The picture input of an ONNX model: its layout, channels, size and type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from engine.preprocess import CHANNELS
+from engine.types import Layout
+
+if TYPE_CHECKING:
+    import onnx
+
+_CHANNEL_AXES: dict[Layout, int] = {"NCHW": 1, "NHWC": 3}
+_TO_CHANNELS_FIRST, _TO_CHANNELS_LAST = [0, 3, 1, 2], [0, 2, 3, 1]
+_PLACE_BY_PLACE = {"Add", "Cast", "Clip", "Div", "Identity", "Mul", "Pow", "Sub"}
+_CHANNELS_FIRST = {
+    "AveragePool",
+    "BatchNormalization",
+    "Conv",
+    "GlobalAveragePool",
+    "GlobalMaxPool",
+    "InstanceNormalization",
+    "MaxPool",
+    "SpaceToDepth",
+}
+"""Operators that take the second axis for the channels."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureInput:
+    """What a model's picture input is.
+
+    Attributes:
+        name: Of the input.
+        layout: Order of its dimensions.
+        channels: 1, 3 or 4.
+        batch: Pictures that it takes at once; None where the file leaves it open.
+        height: Rows in pixels; None where the file leaves them open.
+        width: Columns in pixels; None where the file leaves them open.
+        note: A sentence where the dimensions can be read in two ways; else empty.
+    """
+
+    name: str
+    layout: Layout
+    channels: int
+    batch: int | None
+    height: int | None
+    width: int | None
+    note: str = ""
+
+
+def picture_input_of(model: onnx.ModelProto, value: onnx.ValueInfoProto) -> PictureInput | None:
+    """Read an input as a picture: N x C x H x W or N x H x W x C, with 1, 3 or 4 channels.
+
+    Where the second and the last dimension can both be the channels, the operators that read the
+    input decide, then a dimension of 3; a file that says neither is N x C x H x W, ONNX's own
+    order.
+
+    Args:
+        model: The model.
+        value: One of its inputs.
+
+    Returns:
+        The input; None where it is no picture of float32.
+    """
+    import onnx
+
+    dims = dims_of(value)
+    if len(dims) != 4 or value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+        return None
+    counts = {layout: dims[axis] for layout, axis in _CHANNEL_AXES.items()}
+    fitting = {layout: n for layout, n in counts.items() if n in CHANNELS.values()}
+    if not fitting:
+        return None
+    with_three = [layout for layout, channels in fitting.items() if channels == 3]
+    layout = next(iter(fitting))
+    if len(fitting) > 1:
+        layout = _layout_read(model, value.name) or next(iter(with_three or fitting))
+    height, width = (dims[2], dims[3]) if layout == "NCHW" else (dims[1], dims[2])
+    words = {"NCHW": "pictures x channels x rows x columns", "NHWC": "... x channels at the end"}
+    return PictureInput(
+        name=value.name,
+        layout=layout,
+        channels=fitting[layout] or 0,
+        batch=dims[0],
+        height=height,
+        width=width,
+        note=""
+        if len(fitting) == 1
+        else f"The input {describe_dims(dims)} is read as {layout} ({words[layout]}), though it "
+        "fits the other order as well.",
+    )
+
+
+def dims_of(value: onnx.ValueInfoProto) -> list[int | None]:
+    """Dimensions of a value; None for those that the file leaves open."""
+    return [
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
+        for dim in value.type.tensor_type.shape.dim
+    ]
+
+
+def describe_dims(dims: list[int | None]) -> str:
+    """Write dimensions like ``1 x 3 x ? x ?``."""
+    return " x ".join("?" if size is None else str(size) for size in dims)
+
+
+def _layout_read(model: onnx.ModelProto, name: str) -> Layout | None:
+    """Find the layout that the first operators take a value to have; None where none says it."""
+    while readers := [node for node in model.graph.node if name in node.input]:
+        node = readers[0]
+        if node.op_type in _CHANNELS_FIRST:
+            return "NCHW"
+        if node.op_type == "Transpose":
+            turn = next((list(a.ints) for a in node.attribute if a.name == "perm"), [])
+            if turn == _TO_CHANNELS_FIRST:
+                return "NHWC"
+            return "NCHW" if turn == _TO_CHANNELS_LAST else None
+        if node.op_type not in _PLACE_BY_PLACE:
+            return None
+        name = node.output[0]
+    return None
