@@ -74,7 +74,7 @@ def picture_input_of(model: onnx.ModelProto, value: onnx.ValueInfoProto) -> Pict
     if not fitting:
         return None
     with_three = [layout for layout, channels in fitting.items() if channels == 3]
-    layout = next(iter(fitting))
+    layout: Layout = next(iter(fitting))
     if len(fitting) > 1:
         layout = _layout_read(model, value.name) or next(iter(with_three or fitting))
     height, width = (dims[2], dims[3]) if layout == "NCHW" else (dims[1], dims[2])

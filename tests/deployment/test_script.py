@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import ModuleType
 
@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from engine.images import decode_file, decode_picture
+from engine.preprocess import PreprocessSpec, assumed_preprocess
 from engine.run.base import in_layout
 from engine.run.tflite_runner import quantized
 from engine.types import Layout
@@ -115,6 +116,35 @@ def test_it_prepares_pictures_as_the_engine_does(
         np.testing.assert_array_equal(fed, expected)
         np.testing.assert_array_equal(model.run(fed), expected.reshape(-1))
     assert script.check(model)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        replace(SPEC, resize="letterbox", pad_value=9),
+        replace(SPEC, height=5, width=8, resize_size=5),
+        replace(SPEC, channel_order="L", mean=(0.4,), std=(0.2,)),
+        replace(assumed_preprocess(4), height=4, width=6, resize="letterbox"),
+    ],
+    ids=["letterbox", "no square", "grey", "alpha"],
+)
+def test_it_fits_pictures_as_the_engine_does(
+    kit: Path, photos: Path, tmp_path: Path, spec: PreprocessSpec
+) -> None:
+    clear = tmp_path / "clear.png"
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 90, 4), dtype=np.uint8)
+    Image.fromarray(pixels).save(clear)
+    script = script_of(kit)
+    description = json.loads((kit / "model.json").read_text()) | {"preprocess": asdict(spec)}
+    model = script.Model(description)
+    entry = description["input"] | {"dtype": "float32", "scale": None}
+    model.description = description | {"input": entry}
+    for file in (clear, *sorted(photos.glob("*.png"))):
+        pixels = script.pixels_of(str(file), asdict(spec))
+        decoded = decode_file(file, file.name, spec.picture_mode)
+        np.testing.assert_array_equal(pixels, spec.fitted(decoded))
+        expected = in_layout(spec.apply(decoded)[None], description["layout"])[0]
+        np.testing.assert_allclose(model.input_of(pixels), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("big_endian", [False, True])

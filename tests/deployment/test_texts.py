@@ -18,7 +18,7 @@ from engine.deployment.description import ModelDescription
 from engine.deployment.kit import CARD
 from engine.deployment.texts import snippets
 from engine.manifest import FILE_NAME
-from engine.preprocess import Interpolation
+from engine.preprocess import CHANNELS, ChannelOrder, Interpolation, ResizeRule
 from engine.runs import Run
 from engine.types import Layout
 from tests.deployment.kits import SPEC, kit_of, run_of
@@ -53,6 +53,27 @@ def test_snippets_are_kotlin_and_swift(
     for name in SNIPPETS:
         assert wrong_places(kit, name) == []
         assert "labels.txt" not in (kit / name).read_text()
+
+
+@pytest.mark.parametrize("order", ["RGB", "BGR", "L", "RGBA"])
+@pytest.mark.parametrize("resize", ["shorter_side", "squash", "letterbox"])
+def test_snippets_of_every_kind_of_input(
+    tmp_path: Path, photos: Path, order: ChannelOrder, resize: ResizeRule
+) -> None:
+    kit = kit_of(run_of(tmp_path / "run", "int8"), photos, tmp_path / "kit")
+    described = msgspec.convert(json.loads((kit / "model.json").read_text()), ModelDescription)
+    values = (0.5,) * CHANNELS[order]
+    spec = replace(SPEC, channel_order=order, resize=resize, mean=values, std=values)
+    shape = (2, SPEC.height, SPEC.width, spec.channels)
+    model = replace(described, preprocess=spec, input=replace(described.input, shape=shape))
+    for name, text in snippets(model).items():
+        (kit / name).write_text(text)
+        assert wrong_places(kit, name) == []
+        assert ("19595" in text) is (order == "L" and "class Classifier(" not in text)
+    pixels = 2 * SPEC.height * SPEC.width
+    specified = (kit / "android/ModelSpec.kt").read_text()
+    assert numbers(specified, "INPUT_BYTES") == [pixels * spec.channels]
+    assert "repeat(2)" in specified
 
 
 @pytest.mark.parametrize("scores", ["logits", "probabilities"])

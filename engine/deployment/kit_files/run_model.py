@@ -99,7 +99,8 @@ class Model:
 def luma(pixels: np.ndarray) -> np.ndarray:
     """Grey of shape (height, width, 1), as Pillow's convert("L") computes it (ITU-R 601-2)."""
     parts = pixels[:, :, :3].astype(np.int64) @ np.array([19595, 38470, 7471])
-    return ((parts + 0x8000) >> 16).astype(np.uint8)[:, :, None]
+    grey: np.ndarray = ((parts + 0x8000) >> 16).astype(np.uint8)[:, :, None]
+    return grey
 
 
 def quantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
