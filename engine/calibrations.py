@@ -7,7 +7,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from engine.converters.activation_ranges import ActivationRanges, CollectedRanges
+from engine.converters.activation_ranges import (
+    ActivationRanges,
+    CollectedRanges,
+    with_input_range,
+)
 from engine.converters.calibration import RepresentativeDataset, representative_dataset
 from engine.converters.recipes import Recipe
 from engine.converters.shared_ranges import with_shared_ranges
@@ -60,6 +64,9 @@ class Calibration:
             self._fallback = self._ranges.unsupported
             self._say(f"Calibrating with TensorFlow's calibrator: {self._fallback}")
             return None
+        if self._preprocess.feeds_pixels:
+            # The whole range, so that an 8-bit input is the pixel itself.
+            found = with_input_range(float_model, found, (0.0, 255.0))
         return with_shared_ranges(float_model, found)
 
     @property

@@ -187,6 +187,16 @@ class PreprocessSpec:
         values /= np.tile(np.asarray(self.std, dtype=np.float32), columns)
         return values.reshape(fitted.shape)
 
+    def of_pixels(self) -> PreprocessSpec:
+        """The same preprocessing without normalization: pixels are fed as they are."""
+        zeros, ones = (0.0,) * self.channels, (1.0,) * self.channels
+        return replace(self, scale=1.0, mean=zeros, std=ones)
+
+    @property
+    def feeds_pixels(self) -> bool:
+        """Whether the network is fed pixels of 0 to 255 as they are."""
+        return self == self.of_pixels()
+
     def of_noise(self) -> FloatArray:
         """Make the network input of a picture of noise, always the same."""
         shape = 512, 512, len(self.picture_mode)

@@ -63,8 +63,17 @@ def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSour
         if (network := choice.network) is not None:
             source = replace(source, identity=_identity_of(network, source.identity))
             notes = (*network.notes, *notes)
-        assumed = _assumed("an ONNX file" if network is None else "a network", spec, preprocess)
-        notes = (*notes, *assumed, *_own_normalization(source))
+        file = "an ONNX file" if network is None else "a network"
+        if source.takes_pixels and not spec.feeds_pixels:
+            raise OptionError(
+                "Reading the preprocessing",
+                got=f"a scale, mean or std for {file} of uint8 pixels",
+                expected="pixels as they are (--scale 1 --mean 0 --std 1)",
+                todo="Leave them out: the file prepares its pixels itself.",
+            )
+        notes = (*notes, *_assumed(file, spec, preprocess, source.takes_pixels))
+        if not source.takes_pixels:
+            notes = (*notes, *_own_normalization(source))
     elif choice.checkpoint is not None:
         notes = (*notes, *_assumed("a checkpoint", spec, preprocess))
     return replace(source, preprocess=spec, notes=notes)
@@ -75,9 +84,13 @@ def _identity_of(network: ExportedNetwork, file: ModelIdentity) -> ModelIdentity
     return replace(file, name=network.name, weights="network", weights_file=None)
 
 
-def _assumed(file: str, spec: PreprocessSpec, choice: PreprocessChoice) -> tuple[str, ...]:
+def _assumed(
+    file: str, spec: PreprocessSpec, choice: PreprocessChoice, takes_pixels: bool = False
+) -> tuple[str, ...]:
     """Name the values of a file's preprocessing that nobody gave."""
-    words = preprocess_words(spec, [k for k, value in asdict(choice).items() if value is None])
+    given = {k for k, value in asdict(choice).items() if value is not None}
+    of_graph = {"mean", "std", "scale"} if takes_pixels else set()
+    words = preprocess_words(spec, asdict(choice).keys() - given - of_graph)
     if not words:
         return ()
     return (f"Preprocessing assumed, since {file} holds none: {words}.",)

@@ -174,6 +174,16 @@ def observe_activations(
                 observe(name, interpreter.get_tensor(index))
 
 
+def with_input_range(
+    model: bytes, ranges: ActivationRanges, bounds: tuple[float, float]
+) -> ActivationRanges:
+    """Give the input of a model another range."""
+    objects = parsed(model)
+    (start,) = objects.subgraphs[0].inputs
+    (name,) = [name for name, index in activations(objects).items() if index == start]
+    return ActivationRanges(MappingProxyType({**ranges.bounds, name: bounds}))
+
+
 def with_ranges(model: bytes, ranges: ActivationRanges) -> bytes:
     """Write ranges where TensorFlow's quantizers read them.
 

@@ -13,6 +13,7 @@ from engine.converters.lowering.weights import take_stored
 from engine.converters.onnx_tf_import import import_onnx_tf
 from engine.errors import ConversionError, OperatorError
 from engine.networks.onnx_contents import nodes_in
+from engine.networks.onnx_inputs import with_float_pixels
 from engine.networks.onnx_tidying import rename_value
 from engine.types import Layout, LoweringName
 
@@ -54,6 +55,7 @@ def savedmodel_from_onnx(
 
     backend: Any = import_onnx_tf()
     register_handlers(lowering)
+    model = with_float_pixels(model)
     if lowering == "nhwc":
         model = cleaned(model)
     rename_for_tensorflow(model.graph)

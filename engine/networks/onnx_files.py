@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.errors import ModelError, OptionError
 from engine.networks.catalog import assumed_names, labels_for
+from engine.networks.onnx_contents import first_arithmetic
 from engine.networks.onnx_inputs import PictureInput, describe_dims, dims_of, picture_input_of
 from engine.networks.onnx_outputs import choose_output, describe_output
 from engine.networks.onnx_parts import model_digest
@@ -52,6 +53,8 @@ def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> Onn
     model = reading.model
     picture = picture_input(model, path.name)
     preprocess = assumed_preprocess(picture.channels)
+    if picture.takes_pixels:
+        preprocess = preprocess.of_pixels()
     preprocess = preprocess.with_input_size(_size_fed(picture, input_size, path.name))
     values, batch = _run_once(model, picture.layout, preprocess)
     output = choose_output(model, values, batch, choice.output, path.name)
@@ -60,6 +63,14 @@ def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> Onn
     notes = (*reading.notes, *assumed_names(choice, classes))
     if unused:
         notes = (f"The answer is the output {output}; left out: {'; '.join(unused)}.", *notes)
+    if picture.takes_pixels:
+        arithmetic = first_arithmetic(model)
+        operators = f" ({', '.join(arithmetic)})" if arithmetic else ""
+        notes = (
+            f"The file takes uint8 pixels and prepares them itself{operators}: they are fed as "
+            "they are, without a second normalization.",
+            *notes,
+        )
     if picture.note:
         notes = (picture.note, *notes)
     return OnnxSource(
@@ -78,6 +89,7 @@ def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> Onn
         layout=picture.layout,
         output=output,
         output_shape=np.asarray(values[output]).shape,
+        takes_pixels=picture.takes_pixels,
         notes=notes,
     )
 
@@ -154,7 +166,7 @@ def picture_input(model: onnx.ModelProto, name: str) -> PictureInput:
     raise ModelError(
         f"Reading {name}",
         got="inputs " + ("; ".join(described) or "none"),
-        expected="one picture input of float32, N x C x H x W or N x H x W x C with 1, 3 "
+        expected="one picture input of float32 or uint8, N x C x H x W or N x H x W x C with 1, 3 "
         "or 4 channels",
         todo="Export the classifier alone, with one picture as its input.",
     )

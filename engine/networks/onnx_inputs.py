@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from engine.errors import OperatorError
 from engine.preprocess import CHANNELS
 from engine.types import Layout
 
@@ -27,6 +28,19 @@ _CHANNELS_FIRST = {
 """Operators that take the second axis for the channels."""
 
 
+_MOVES = {
+    "Flatten",
+    "Identity",
+    "Reshape",
+    "Slice",
+    "Split",
+    "Squeeze",
+    "Transpose",
+    "Unsqueeze",
+}
+"""Operators that move pixels without computing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PictureInput:
     """What a model's picture input is.
@@ -38,6 +52,7 @@ class PictureInput:
         batch: Pictures that it takes at once; None where the file leaves it open.
         height: Rows in pixels; None where the file leaves them open.
         width: Columns in pixels; None where the file leaves them open.
+        takes_pixels: Whether it is uint8: pixels as they are, which the graph prepares itself.
         note: A sentence where the dimensions can be read in two ways; else empty.
     """
 
@@ -47,6 +62,7 @@ class PictureInput:
     batch: int | None
     height: int | None
     width: int | None
+    takes_pixels: bool
     note: str = ""
 
 
@@ -62,12 +78,12 @@ def picture_input_of(model: onnx.ModelProto, value: onnx.ValueInfoProto) -> Pict
         value: One of its inputs.
 
     Returns:
-        The input; None where it is no picture of float32.
+        The input; None where it is no picture of float32 or uint8.
     """
     import onnx
 
-    dims = dims_of(value)
-    if len(dims) != 4 or value.type.tensor_type.elem_type != onnx.TensorProto.FLOAT:
+    dims, dtype = dims_of(value), value.type.tensor_type.elem_type
+    if len(dims) != 4 or dtype not in {onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8}:
         return None
     counts = {layout: dims[axis] for layout, axis in _CHANNEL_AXES.items()}
     fitting = {layout: n for layout, n in counts.items() if n in CHANNELS.values()}
@@ -76,7 +92,7 @@ def picture_input_of(model: onnx.ModelProto, value: onnx.ValueInfoProto) -> Pict
     with_three = [layout for layout, channels in fitting.items() if channels == 3]
     layout: Layout = next(iter(fitting))
     if len(fitting) > 1:
-        layout = _layout_read(model, value.name) or next(iter(with_three or fitting))
+        layout = _layout_read(model, value.name) or (with_three or list(fitting))[0]
     height, width = (dims[2], dims[3]) if layout == "NCHW" else (dims[1], dims[2])
     words = {"NCHW": "pictures x channels x rows x columns", "NHWC": "... x channels at the end"}
     return PictureInput(
@@ -86,11 +102,56 @@ def picture_input_of(model: onnx.ModelProto, value: onnx.ValueInfoProto) -> Pict
         batch=dims[0],
         height=height,
         width=width,
+        takes_pixels=dtype == onnx.TensorProto.UINT8,
         note=""
         if len(fitting) == 1
         else f"The input {describe_dims(dims)} is read as {layout} ({words[layout]}), though it "
         "fits the other order as well.",
     )
+
+
+def with_float_pixels(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Give a model of uint8 pixels an input of float32, with the same answers for whole pixels.
+
+    Operators that only move pixels keep them in float32, up to the Cast that ends each path.
+
+    Args:
+        model: A model with fixed shapes.
+
+    Returns:
+        A copy; the model itself where its input is no uint8.
+
+    Raises:
+        OperatorError: It computes with pixels before they become floating-point numbers.
+    """
+    import onnx
+
+    weights = {tensor.name for tensor in model.graph.initializer}
+    value = next(value for value in model.graph.input if value.name not in weights)
+    if value.type.tensor_type.elem_type != onnx.TensorProto.UINT8:
+        return model
+    changed = onnx.ModelProto()
+    changed.CopyFrom(model)
+    del changed.graph.value_info[:]
+    next(
+        value for value in changed.graph.input if value.name not in weights
+    ).type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    pixels = {value.name}
+    for node in changed.graph.node:
+        if not pixels & set(node.input):
+            continue
+        target = [a.i for a in node.attribute if a.name == "to"] if node.op_type == "Cast" else []
+        if target == [onnx.TensorProto.FLOAT]:
+            continue
+        if node.op_type not in _MOVES:
+            raise OperatorError(
+                "ONNX to SavedModel",
+                got=f"the operator {node.op_type} on uint8 pixels",
+                expected="a Cast of the pixels to float32 before anything is computed",
+                todo="Export the model so that it casts its picture to float32 first.",
+            )
+        pixels.update(node.output)
+    return onnx.shape_inference.infer_shapes(changed)
 
 
 def dims_of(value: onnx.ValueInfoProto) -> list[int | None]:

@@ -53,6 +53,7 @@ class OnnxSource:
         layout: Order of the picture input's dimensions.
         output: Name of the output that holds the logits.
         output_shape: Its dimensions for one batch.
+        takes_pixels: Whether the input is uint8, whose normalization is in the graph.
         notes: What a reader of the run has to know of the model, one sentence each.
     """
 
@@ -63,6 +64,7 @@ class OnnxSource:
     layout: Layout
     output: str
     output_shape: tuple[int, ...]
+    takes_pixels: bool = False
     notes: tuple[str, ...] = ()
 
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:

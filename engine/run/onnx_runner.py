@@ -51,7 +51,7 @@ class OnnxRunner(Runner):
         if not (inputs and outputs):
             raise _no_logits(f"{len(inputs)} inputs and {len(outputs)} outputs")
         first = inputs[0]
-        self._input = first.name
+        self._input, self._takes_pixels = first.name, first.type == "tensor(uint8)"
         self.batch = first.shape[0] if isinstance(first.shape[0], int) else None
         self._output = outputs[0].name
 
@@ -67,7 +67,7 @@ class OnnxRunner(Runner):
         Raises:
             ModelError: ONNX Runtime refuses the pictures.
         """
-        feed = {self._input: in_layout(pictures, self.layout)}
+        feed = self._feed(in_layout(pictures, self.layout))
         try:
             values = self._session.run(None, feed)
         except Exception as error:  # onnxruntime's errors share no public base class
@@ -77,7 +77,7 @@ class OnnxRunner(Runner):
 
     def infer_impl(self, batch: FloatArray) -> FloatArray:
         try:
-            found = self._session.run([self._output], {self._input: batch})[0]
+            found = self._session.run([self._output], self._feed(batch))[0]
         except Exception as error:  # onnxruntime's errors share no public base class
             raise _refused(error) from error
         numbers = isinstance(found, np.ndarray) and found.dtype.kind in "fiu"
@@ -88,7 +88,12 @@ class OnnxRunner(Runner):
         return logits
 
     def feed_impl(self, batch: FloatArray) -> None:
-        self._fed = {self._input: batch}
+        self._fed = self._feed(batch)
+
+    def _feed(self, batch: FloatArray) -> dict[str, np.ndarray]:
+        if self._takes_pixels:
+            return {self._input: np.clip(np.rint(batch), 0, 255).astype(np.uint8)}
+        return {self._input: batch}
 
     def invoke(self) -> None:
         self._session.run([self._output], self._fed)
