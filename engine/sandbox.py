@@ -61,7 +61,8 @@ def command_for(
 ) -> tuple[str, ...]:
     """The command that starts a worker, enclosed where workers are.
 
-    Everything can be read; the store, the worker's folder and torch's weights can be written.
+    Everything can be read; the store, the worker's folder, and torch's and timm's weights can be
+    written.
     Process numbers stay those of the machine: names of files that are written aside hold them.
 
     Args:
@@ -78,7 +79,7 @@ def command_for(
     words = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-ipc"]
     if not network:
         words.append("--unshare-net")
-    for place in (store.home(), _weights(around), folder):
+    for place in (store.home(), *_weights(around), folder):
         place.mkdir(parents=True, exist_ok=True)
         words += ["--bind", str(place), str(place)]
     return (*words, "--chdir", str(folder), "--", *command)
@@ -89,10 +90,15 @@ def exit_code(code: int) -> int:
     return _SIGNALS_FROM - code if state() == "enclosed" and code > _SIGNALS_FROM else code
 
 
-def _weights(around: Mapping[str, str]) -> Path:
-    """Torch's folder; see `torch.hub.get_dir`."""
+def _weights(around: Mapping[str, str]) -> tuple[Path, ...]:
+    """Folders of weights: see `torch.hub.get_dir` and `huggingface_hub.constants.HF_HUB_CACHE`."""
     cache_home = around.get("XDG_CACHE_HOME", "~/.cache")
-    return Path(around.get("TORCH_HOME", f"{cache_home}/torch")).expanduser().absolute()
+    hub_home = around.get("HF_HOME", f"{cache_home}/huggingface")
+    places = (
+        around.get("TORCH_HOME", f"{cache_home}/torch"),
+        around.get("HF_HUB_CACHE", f"{hub_home}/hub"),
+    )
+    return tuple(Path(place).expanduser().absolute() for place in places)
 
 
 @cache

@@ -202,7 +202,7 @@ def details_headline(manifest: Manifest) -> str:
     """What was made from what."""
     weights = {
         "package": "with its own weights",
-        "pretrained": "with torchvision's weights",
+        "pretrained": f"with {manifest.model.kind}'s weights",
         "checkpoint": "with your checkpoint",
         "random": "with random weights",
         "file": "from your ONNX file",

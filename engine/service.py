@@ -39,7 +39,7 @@ from engine.logits import (
 from engine.making import make_run
 from engine.manifest import PRODUCT, run_key, versions
 from engine.missing_variants import missing_sentences
-from engine.networks.catalog import CatalogEntry
+from engine.networks.catalog_network import CatalogEntry
 from engine.networks.labels import answer_count, answer_names
 from engine.picture_labels import labels_from_csv, labels_from_folders
 from engine.requests import (
@@ -122,7 +122,8 @@ def convert_request(request: ConvertRequest, host: Host) -> Run:
     )
     key = run_key(request)
     if request.out is None:
-        stem = Path(request.model.onnx).stem if request.model.onnx else request.model.name
+        model = request.model
+        stem = Path(model.onnx).stem if model.onnx else model.name.replace("/", "_")
         name = f"{stem}-{key[:10]}-{calibration.digest[:6]}"
         place = folder("runs") / name
     else:
@@ -153,7 +154,7 @@ def _with_absolute_paths(request: ConvertRequest) -> ModelChoice:
 
 
 def models(host: Host) -> tuple[CatalogEntry, ...]:
-    """The catalogue, read once for each version of torchvision and Quantization Lab.
+    """The catalogue, read once for each version of its sources and of Quantization Lab.
 
     Args:
         host: Gets the worker and its progress.
@@ -162,7 +163,8 @@ def models(host: Host) -> tuple[CatalogEntry, ...]:
         One entry a model, the default first.
     """
     found = versions()
-    file = folder("cache") / f"catalog-{found['torchvision']}-{found[PRODUCT]}.json"
+    name = f"catalog-{found['torchvision']}-{found['timm']}-{found[PRODUCT]}.json"
+    file = folder("cache") / name
     try:
         return msgspec.json.decode(read_kept(file), type=tuple[CatalogEntry, ...])
     except (OSError, msgspec.DecodeError):

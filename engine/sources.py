@@ -226,6 +226,7 @@ def _original_source(run: Run) -> TorchSource:
     choice = ModelChoice(
         name=model.name,
         checkpoint=model.weights_file,
+        weights_of=model.weights_of,
         random_weights=model.random,
     )
     size = run.manifest.preprocess
@@ -237,5 +238,13 @@ def _original_source(run: Run) -> TorchSource:
             expected=f"those it was made from, {model.weights_sha256[:12]}",
             todo="Put the old weights back, make the run again, or compare with the ONNX file "
             "instead (--reference onnx).",
+        )
+    if source.identity.weights_of != model.weights_of:
+        raise RunError(
+            f"Loading the original of the run {run.folder.name}",
+            got=f"a checkpoint that holds several sets of weights, of which "
+            f"'{source.identity.weights_of}' is taken",
+            expected="a note of the run which of them it was made from",
+            todo="Make the run again, or compare with the ONNX file instead (--reference onnx).",
         )
     return source

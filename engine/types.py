@@ -26,6 +26,7 @@ LOWERINGS: tuple[LoweringName, ...] = ("nhwc", "stock")
 RouteName = Literal["litert-torch"]
 ROUTES: tuple[RouteName, ...] = ("litert-torch",)
 WeightsKind = Literal["package", "pretrained", "checkpoint", "random", "file", "network"]
+NetworkKind = Literal["torchvision", "efficientnet_lite", "timm", "onnx"]
 Granularity = Literal["per-channel", "per-tensor", "none"]
 Fault = Literal["same_answer", "not_finite"]
 FAULT_WORDS: Mapping[Fault, str] = {
@@ -161,7 +162,7 @@ class ModelIdentity:
 
     Attributes:
         name: Catalogue name, the stem of an ONNX file, or the class of a network.
-        kind: ``torchvision``, ``efficientnet_lite`` or ``onnx``.
+        kind: ``torchvision``, ``efficientnet_lite``, ``timm`` or ``onnx``.
         weights: Where the weights came from; ``network`` for one of a person's own process, which
             was exported to ONNX there.
         weights_sha256: Hex digest of the weights file; for random weights of the state dict, for
@@ -169,15 +170,23 @@ class ModelIdentity:
         weights_file: Path of a checkpoint or ONNX file that a person gave; otherwise None.
         parameters: Number of parameters.
         classes: Number of logits.
+        weights_of: Name of the set of weights that was taken of a checkpoint that holds several;
+            None where it holds one, and for runs from before it was kept.
     """
 
     name: str
-    kind: Literal["torchvision", "efficientnet_lite", "onnx"]
+    kind: NetworkKind
     weights: WeightsKind
     weights_sha256: str
     weights_file: str | None
     parameters: int
     classes: int
+    weights_of: str | None = None
+
+    @property
+    def file_stem(self) -> str:
+        """The name as a part of a file's name: timm's names hold a slash."""
+        return self.name.replace("/", "_")
 
     @property
     def random(self) -> bool:

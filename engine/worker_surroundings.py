@@ -28,6 +28,10 @@ _PASSED = {
     "QLAB_LITERT_TORCH_PYTHON",
     # Weights that a person asked for are downloaded by the worker.
     "TORCH_HOME",
+    "HF_HOME",
+    "HF_HUB_CACHE",
+    "HF_HUB_OFFLINE",
+    "HF_ENDPOINT",
     "SSL_CERT_FILE",
     "SSL_CERT_DIR",
     "HTTP_PROXY",
@@ -65,5 +69,8 @@ def variables(mark: str, folder: Path, around: Mapping[str, str] = os.environ) -
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "CUDA_VISIBLE_DEVICES": "-1",
         "PYTHONUNBUFFERED": "1",
+        # Weights come by plain HTTPS, with its timeouts, and nothing is told beside.
+        "HF_HUB_DISABLE_XET": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1",
         MARK: mark,
     }

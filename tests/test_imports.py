@@ -9,8 +9,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-HEAVY = {"torch", "torchvision", "tensorflow", "onnx", "onnx_tf"}
-RUNTIMES = HEAVY | {"onnxruntime", "ai_edge_litert", "efficientnet_lite_pytorch"}
+HEAVY = {"torch", "torchvision", "timm", "tensorflow", "onnx", "onnx_tf"}
+RUNTIMES = HEAVY | {
+    "onnxruntime",
+    "ai_edge_litert",
+    "efficientnet_lite_pytorch",
+    "huggingface_hub",
+}
 
 
 def imported(source: str, *, inside_functions: bool = True) -> Iterator[str]:

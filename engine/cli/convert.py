@@ -94,6 +94,7 @@ class Opset(click.ParamType[int | None]):
 @click.command()
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name in the catalogue.")
 @click.option("--checkpoint", help="Your state dict for that model (.pth, .pt, .safetensors).")
+@click.option("--weights-of", help="Set of weights to take of a checkpoint that holds several.")
 @click.option("--onnx", help="Your ONNX file, or a zip of it and its data.")
 @click.option("--output", help="Output of the ONNX file that holds the logits, by its name.")
 @click.option("--random-weights", is_flag=True, help="Fresh weights: for size and latency only.")
@@ -173,6 +174,7 @@ def convert(
       python -m engine convert --out my_run
       python -m engine convert --variants float32,int8 --calibration photos --out my_run
       python -m engine convert --model mobilenet_v2 --checkpoint weights.pth --out my_run
+      python -m engine convert --model timm/mobilenetv4_conv_small --out my_run
       python -m engine convert --variants float32,int8,int8_mixed --target-rms 0.08 --out my_run
       python -m engine convert --route litert-torch --out my_run
       python -m engine convert --onnx classifier.onnx --labels labels.txt --out my_run

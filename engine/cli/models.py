@@ -6,6 +6,7 @@ import click
 
 from engine import api, formats
 from engine.cli.output import progress_shown, show_table, write_json
+from engine.networks.catalog_network import CatalogEntry
 
 
 @click.command()
@@ -18,6 +19,7 @@ def models(search: str, json_file: str | None) -> None:
     Examples:
       python -m engine models
       python -m engine models --search mobilenet
+      python -m engine models --search timm/
     """
     with progress_shown() as on_progress:
         entries = [entry for entry in api.models(on_progress=on_progress) if search in entry.name]
@@ -42,8 +44,14 @@ def models(search: str, json_file: str | None) -> None:
             f"{entry.input_size}",
             formats.UNKNOWN if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M",
             formats.percent(entry.top1),
-            "on this machine" if entry.offline else "to download",
+            _weights(entry),
         ]
         for entry in entries
     ]
     show_table("Models", ["name", "input", "parameters", "ImageNet top-1", "weights"], rows)
+
+
+def _weights(entry: CatalogEntry) -> str:
+    if entry.offline:
+        return "on this machine"
+    return "to download" if entry.weights_file else "yours or random"

@@ -58,7 +58,7 @@ class ModelDescription:
 
 def model_file(run: Run, variant: str) -> str:
     """Name of a variant's model file in its kit, which no shell reads otherwise."""
-    name = f"{run.manifest.model.name}_{variant}.tflite"
+    name = f"{run.manifest.model.file_stem}_{variant}.tflite"
     return "".join(c if c.isalnum() or c in "_-." else "_" for c in name)
 
 

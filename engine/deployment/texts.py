@@ -29,7 +29,7 @@ LITERT_ANDROID = "2.3.2"
 
 _WEIGHTS = {
     "package": "those of its package",
-    "pretrained": "torchvision's",
+    "pretrained": "those that {kind} publishes",
     "checkpoint": "a person's checkpoint",
     "random": "random: it has learnt nothing",
     "file": "those of the ONNX file",
@@ -114,7 +114,7 @@ def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
         "summary": _summary(run, model.variant),
         "size": formats.megabytes(card.bytes),
         "of_float32": formats.percent(card.bytes / manifest.float32_bytes),
-        "weights": _WEIGHTS[manifest.model.weights],
+        "weights": _WEIGHTS[manifest.model.weights].format(kind=manifest.model.kind),
         "operators": f"{sum(card.operators.values())}: "
         + ", ".join(f"{count} {name}" for name, count in operators),
         "granularity": "none" if card.weight_granularity == "none" else card.weight_granularity,

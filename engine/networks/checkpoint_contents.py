@@ -7,6 +7,7 @@ person is told what it asks for.
 
 from __future__ import annotations
 
+import argparse
 import pickletools
 import re
 import zipfile
@@ -21,8 +22,11 @@ from engine.limits import LIMITS
 STAGE = "Reading the checkpoint"
 _LEGACY_PICKLES = 5  # magic number, protocol, system, object, keys of storages
 _MOST_ENTRIES = 100_000
+BESIDE_TENSORS = (argparse.Namespace,)
+"""What may be read beside tensors: training scripts of timm and torchvision keep their arguments,
+and it holds attributes alone."""
 _TENSORS = re.compile(
-    r"collections\.OrderedDict|torch\.\w*Storage|torch\.storage\.\w+|torch\.Size|torch\.device"
+    r"argparse\.Namespace|collections\.OrderedDict|torch\.\w*Storage|torch\.storage\.\w+|torch\.Size|torch\.device"
     r"|torch\.(?:b?float|u?int|complex)\d+|torch\.bool|torch\._utils\._rebuild_\w+"
     r"|torch\.nn\.parameter\.Parameter"
 )
@@ -105,7 +109,8 @@ def _wanted_by_zip(path: Path) -> list[str]:
     import torch
 
     try:
-        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+        with torch.serialization.safe_globals([*BESIDE_TENSORS]):
+            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
     except Exception as error:  # a pickle that torch.save does not write, or a damaged one
         found = _named_in_zip(path)
         if found:
@@ -176,7 +181,7 @@ def refused(
         got=got,
         expected=expected,
         todo=todo
-        or "Where you trust it, save its tensors alone: "
-        "torch.save(model.state_dict(), 'weights.pth') or "
-        "safetensors.torch.save_file(model.state_dict(), 'weights.safetensors').",
+        or "Where you trust it, save its tensors alone, with its code at hand: "
+        f"model = torch.load({path.name!r}, weights_only=False); "
+        "torch.save(model.state_dict(), 'weights.pth').",
     )

@@ -1,27 +1,44 @@
-"""A person's own state dict: read without running code, fitted to a network, or refused.
+"""A person's own checkpoint: its tensors read without running code.
 
 Only tensors are read: ``torch.load(weights_only=True)`` and safetensors. What a file is, is
-decided by its content, not by its name.
+decided by its content, not by its name. `checkpoint_fitting` finds the network's among them.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from engine.errors import ModelError
 from engine.limits import LIMITS
-from engine.networks.checkpoint_contents import STAGE, demand_tensors, refused
+from engine.networks.checkpoint_contents import BESIDE_TENSORS, demand_tensors, refused
+from engine.networks.sharded_checkpoints import checkpoint_file, checkpoint_files
 
 if TYPE_CHECKING:
     import torch
 
     StateDict = dict[str, torch.Tensor]
 
-_WRAPPINGS = ("state_dict", "model_state_dict", "model", "net", "network")
-_PREFIXES = ("module.", "_orig_mod.", "model.")
+_LONGEST_NAME = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a checkpoint holds.
+
+    Attributes:
+        tensors: Every tensor by its name. What stands in dicts of dicts has their keys before it:
+            ``state_dict.fc.weight``.
+        dicts: Keys of the tensors that one dict holds, by the beginning of their names.
+        architecture: What the file calls its network, as training scripts of timm and torchvision
+            do; None where it does not.
+    """
+
+    tensors: StateDict
+    dicts: Mapping[str, tuple[str, ...]]
+    architecture: str | None = None
 
 
 def sha256_of(path: Path) -> str:
@@ -30,32 +47,56 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_state_dict(path: Path) -> StateDict:
-    """Read the tensors of a checkpoint.
-
-    Wrappings such as ``{"state_dict": ...}`` and key prefixes such as ``module.`` are removed.
+def sha256_of_checkpoint(path: Path) -> str:
+    """SHA-256 of a checkpoint: of its file, or over the digests of its index and its files.
 
     Args:
-        path: A ``torch.save`` file of tensors, or a safetensors file.
-
-    Returns:
-        Tensors by parameter name.
+        path: A checkpoint, the index of one in several files, or the folder of either.
 
     Raises:
-        ModelError: The file is absent, damaged, holds code, or holds no state dict.
+        ModelError: As `checkpoint_files`.
+        OSError: A file cannot be read.
     """
-    if not path.is_file():
-        raise ModelError(
-            STAGE, got=f"no file at {path}", expected="a checkpoint file", todo="Check the path."
-        )
-    kind = demand_tensors(path)
-    content = _read_safetensors(path) if kind.name == "safetensors" else _read_torch(path)
-    state = _without_prefixes(_unwrapped(content, path))
-    _demand_ordinary(state, path)
-    return state
+    file, parts = checkpoint_file(path), checkpoint_files(path)
+    if parts == (file,):
+        return sha256_of(file)
+    digests = [sha256_of(part) for part in (file, *parts)]
+    return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
-def _read_safetensors(path: Path) -> Mapping[str, object]:
+def read_checkpoint(path: Path) -> Checkpoint:
+    """Read the tensors of a checkpoint.
+
+    Args:
+        path: A ``torch.save`` file of tensors, a safetensors file, or the index of several such
+            files, or the folder that holds the index.
+
+    Returns:
+        Its tensors, whatever they are wrapped in.
+
+    Raises:
+        ModelError: The file is absent, damaged, holds code, or holds no tensor.
+    """
+    files = checkpoint_files(path)
+    content: dict[Any, object] = {}
+    for file in files:
+        kind = demand_tensors(file)
+        read = _read_safetensors(file) if kind.name == "safetensors" else _read_torch(file)
+        content |= read if isinstance(read, Mapping) else {}
+    dicts = _dicts_of_tensors(content, path)
+    if not dicts:
+        raise refused(path, "a file without a state dict in it")
+    tensors = {start + key: tensor for start, held in dicts.items() for key, tensor in held.items()}
+    _demand_ordinary(tensors, path)
+    architecture = content.get("arch")
+    return Checkpoint(
+        tensors,
+        {start: tuple(held) for start, held in dicts.items()},
+        architecture if isinstance(architecture, str) else None,
+    )
+
+
+def _read_safetensors(path: Path) -> Mapping[str, torch.Tensor]:
     import safetensors
     from safetensors.torch import load_file
 
@@ -68,10 +109,37 @@ def _read_safetensors(path: Path) -> Mapping[str, object]:
 def _read_torch(path: Path) -> object:
     import torch
 
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises whatever the bytes provoke
-        raise refused(path, "a damaged checkpoint, or one with more than tensors") from error
+    with torch.serialization.safe_globals([*BESIDE_TENSORS]):
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # the unpickler raises whatever the bytes provoke
+            raise refused(path, "a damaged checkpoint, or one with more than tensors") from error
+
+
+def _dicts_of_tensors(content: Mapping[object, object], path: Path) -> dict[str, StateDict]:
+    """What each dict among dicts in dicts holds of tensors, by the beginning of their names.
+
+    Each dict is looked at once, however often it is held: it may be held by itself.
+    """
+    import torch
+
+    found: dict[str, StateDict] = {}
+    seen: set[int] = set()
+    waiting: list[tuple[str, Mapping[object, object]]] = [("", content)]
+    while waiting:
+        start, held = waiting.pop()
+        if id(held) in seen:
+            continue
+        seen.add(id(held))
+        longest = len(start) + max((len(str(key)) for key in held), default=0)
+        if longest > _LONGEST_NAME:
+            raise refused(path, f"a name of {longest:,} characters")
+        tensors = {str(k): value for k, value in held.items() if isinstance(value, torch.Tensor)}
+        if tensors:
+            found[start] = tensors
+        inner = [(f"{start}{k}.", value) for k, value in held.items() if isinstance(value, Mapping)]
+        waiting += reversed(inner)
+    return found
 
 
 def _demand_ordinary(state: StateDict, path: Path) -> None:
@@ -93,105 +161,6 @@ def _demand_ordinary(state: StateDict, path: Path) -> None:
                 f"{key}, which is sparse, quantized, complex or empty of numbers",
                 "dense tensors of real numbers",
             )
-
-
-def _unwrapped(content: object, path: Path) -> StateDict:
-    import torch
-
-    while isinstance(content, Mapping):
-        if content and all(isinstance(value, torch.Tensor) for value in content.values()):
-            return {str(key): value for key, value in content.items()}
-        inner = next(
-            (content[key] for key in _WRAPPINGS if isinstance(content.get(key), Mapping)), None
-        )
-        if inner is None:
-            break
-        content = inner
-    raise refused(path, f"{type(content).__name__} without a state dict in it")
-
-
-def _without_prefixes(state: StateDict) -> StateDict:
-    for prefix in _PREFIXES:
-        if all(key.startswith(prefix) for key in state):
-            return _without_prefixes({key.removeprefix(prefix): state[key] for key in state})
-    return state
-
-
-def fitted_network(
-    build: Callable[[int], torch.nn.Module], state: StateDict, name: str
-) -> torch.nn.Module:
-    """Build a network with as many classes as a checkpoint's head has, and load it.
-
-    The head is found by building the network for two numbers of classes: its parameters are
-    those whose shape differs.
-
-    Args:
-        build: Makes the network for a number of classes.
-        state: Tensors by parameter name.
-        name: What to call the network in messages.
-
-    Returns:
-        The network with the checkpoint's weights.
-
-    Raises:
-        ModelError: Keys are missing or unexpected, or a shape is wrong; the message names them.
-    """
-    network = build(_classes_of(build, state))
-    expected = network.state_dict()
-    # Checkpoints from before torch 0.4.1 have no counters, and evaluation does not use them.
-    missing = [
-        key for key in expected if key not in state and not key.endswith("num_batches_tracked")
-    ]
-    unexpected = [key for key in state if key not in expected]
-    wrong = [
-        f"{key} {list(state[key].shape)} instead of {list(expected[key].shape)}"
-        for key in state
-        if key in expected and state[key].shape != expected[key].shape
-    ]
-    if missing or unexpected or wrong:
-        parts = [
-            _listed("missing", missing),
-            _listed("unexpected", unexpected),
-            _listed("of another shape", wrong),
-        ]
-        raise ModelError(
-            f"Fitting the checkpoint to {name}",
-            got="; ".join(part for part in parts if part),
-            expected=f"the {len(expected)} tensors of {name}",
-            todo="Choose the network that the checkpoint was trained with.",
-        )
-    network.load_state_dict(state, strict=False)
-    return network
-
-
-def _classes_of(build: Callable[[int], torch.nn.Module], state: StateDict) -> int:
-    default, other = 1000, 1001
-    one, two = _layout_of(build, default), _layout_of(build, other)
-    head = [key for key in one if one[key].shape != two[key].shape]
-    for key in head:
-        # Only the number of classes may differ: a head of any other shape would be built in vain.
-        shape: tuple[int, ...] = tuple(state[key].shape) if key in state else ()
-        if len(shape) == one[key].ndim and shape[1:] == tuple(one[key].shape[1:]):
-            return shape[0] or default
-    return default
-
-
-def _layout_of(build: Callable[[int], torch.nn.Module], classes: int) -> StateDict:
-    """A state dict for its shapes; without its numbers where that is possible."""
-    import torch
-
-    try:
-        with torch.device("meta"):
-            return build(classes).state_dict()
-    except NotImplementedError:  # RegNet computes its widths with tensors
-        return build(classes).state_dict()
-
-
-def _listed(what: str, keys: list[str]) -> str:
-    if not keys:
-        return ""
-    shown = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
-    return f"{len(keys)} {what}: {shown}"
 
 
 def state_digest(state: Mapping[str, torch.Tensor]) -> str:

@@ -105,7 +105,7 @@ def show_promise() -> None:
 
 def show_download(run: Run, variant: str, file: Path) -> None:
     """The button that hands the kit over, and what is in it."""
-    name = f"{run.manifest.model.name}_{variant}_kit.zip"
+    name = f"{run.manifest.model.file_stem}_{variant}_kit.zip"
     st.download_button(
         f"Download the kit ({formats.megabytes(file.stat().st_size)})",
         file.read_bytes,

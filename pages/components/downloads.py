@@ -44,7 +44,7 @@ def show_downloads(run: Run) -> None:
             st.download_button(
                 "Download",
                 _reader(run.folder / artifact.file),
-                file_name=f"{run.manifest.model.name}_{artifact.file}",
+                file_name=f"{run.manifest.model.file_stem}_{artifact.file}",
                 mime="application/octet-stream",
                 key=f"download_{artifact.variant}",
                 icon=":material/download:",

@@ -132,7 +132,7 @@ def show_report_button(evaluation: Evaluation) -> None:
     st.download_button(
         "Report",
         made,
-        file_name=f"{run.manifest.model.name}_{day}.html",
+        file_name=f"{run.manifest.model.file_stem}_{day}.html",
         mime="text/html",
         type="primary",
         icon=":material/description:",

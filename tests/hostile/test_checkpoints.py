@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save
 
 from engine.errors import ModelError
-from engine.networks.checkpoints import read_state_dict
+from engine.networks.checkpoints import read_checkpoint
 from engine.networks.torchvision_import import import_torchvision
 from engine.requests import ModelChoice
 from tests.hostile.mutants import mutant
@@ -100,7 +100,7 @@ def test_pickles_that_run_code(scaled: Scaled, noted: Noted, tmp_path: Path) -> 
         data = found.pop(rng.randrange(len(found)))
         (tmp_path / "c.pth").write_bytes(data)
         with row.tried(number, "refused"), pytest.raises(ModelError) as caught:
-            read_state_dict(tmp_path / "c.pth")
+            read_checkpoint(tmp_path / "c.pth")
         assert not marker.exists(), number
         told = str(caught.value)
         assert "could run code" in told or "can run code" in told, told

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import argparse
+import json
 import pickle
 import struct
 import zipfile
@@ -8,16 +10,22 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.utils.prune as prune
 from safetensors.torch import save_file
 
-from engine.errors import ModelError
-from engine.networks.checkpoints import fitted_network, read_state_dict, state_digest
+from engine.errors import ModelError, OptionError
+from engine.networks.checkpoint_fitting import FittedNetwork, fitted_network
+from engine.networks.checkpoints import read_checkpoint, sha256_of_checkpoint, state_digest
 
 CLASSES = 7
 
 
 def build(classes: int) -> torch.nn.Module:
     return torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.ReLU(), torch.nn.Linear(3, classes))
+
+
+def fitted(file: Path, **options: Any) -> FittedNetwork:
+    return fitted_network(build, read_checkpoint(file).tensors, "tiny", **options)
 
 
 @pytest.fixture
@@ -39,25 +47,23 @@ def state() -> dict[str, torch.Tensor]:
 )
 def test_wrappings_are_recognised(tmp_path: Path, state: Any, wrap: Any) -> None:
     torch.save(wrap(state), tmp_path / "c.pth")
-    found = read_state_dict(tmp_path / "c.pth")
-    assert list(found) == list(state)
-    network = fitted_network(build, found, "tiny")
-    assert network(torch.zeros(1, 4)).shape == (1, CLASSES)
+    found = fitted(tmp_path / "c.pth")
+    assert state_digest(found.network.state_dict()) == state_digest(state)
+    assert found.network(torch.zeros(1, 4)).shape == (1, CLASSES)
+    assert found.notes == ()
 
 
 def test_safetensors_whatever_the_name(tmp_path: Path, state: Any) -> None:
     save_file(state, tmp_path / "c.pth")
-    found = read_state_dict(tmp_path / "c.pth")
-    one, other = (fitted_network(build, kept, "tiny").state_dict() for kept in (found, state))
-    assert state_digest(one) == state_digest(other)
+    assert state_digest(fitted(tmp_path / "c.pth").network.state_dict()) == state_digest(state)
 
 
 def test_what_does_not_fit_is_named(state: Any) -> None:
     without = {key: value for key, value in state.items() if key != "0.bias"}
     with pytest.raises(ModelError, match=r"1 missing: 0\.bias"):
         fitted_network(build, without, "tiny")
-    with pytest.raises(ModelError, match=r"1 unexpected: extra\.weight"):
-        fitted_network(build, state | {"extra.weight": torch.zeros(1)}, "tiny")
+    with pytest.raises(ModelError, match=r"1 unexpected: 0\.extra\.weight"):
+        fitted_network(build, state | {"0.extra.weight": torch.zeros(1)}, "tiny")
     with pytest.raises(ModelError, match=r"0\.weight \[5, 4\] instead of \[3, 4\]"):
         fitted_network(build, state | {"0.weight": torch.zeros(5, 4)}, "tiny")
 
@@ -78,7 +84,7 @@ def test_code_is_never_run(tmp_path: Path) -> None:
     torch.save({"state_dict": Command(marker)}, tmp_path / "zipped.pth")
     for name in ("bare.pth", "zipped.pth"):
         with pytest.raises(ModelError, match=r"asks for more than tensors \(.*pathlib\."):
-            read_state_dict(tmp_path / name)
+            read_checkpoint(tmp_path / name)
     assert not marker.exists()
     pickle.loads((tmp_path / "bare.pth").read_bytes())
     assert marker.exists(), "the attack works where the defence is missing"
@@ -87,34 +93,34 @@ def test_code_is_never_run(tmp_path: Path) -> None:
 def test_whole_networks_and_scripts_are_refused(tmp_path: Path) -> None:
     torch.save(build(3), tmp_path / "network.pth")
     with pytest.raises(ModelError, match="could run code"):
-        read_state_dict(tmp_path / "network.pth")
+        read_checkpoint(tmp_path / "network.pth")
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_programs_are_refused_with_the_way_to_convert(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.trace(build(3), torch.zeros(1, 4)), str(tmp_path / "script.pth"))
     with pytest.raises(ModelError, match=r"a TorchScript program.*torch\.jit\.load"):
-        read_state_dict(tmp_path / "script.pth")
+        read_checkpoint(tmp_path / "script.pth")
     exported = torch.export.export(build(3), (torch.zeros(1, 4),))
     torch.export.save(exported, tmp_path / "program.pt2")
     (tmp_path / "program.pt2").rename(tmp_path / "program.pth")
     with pytest.raises(ModelError, match=r"an exported program.*torch\.export\.load"):
-        read_state_dict(tmp_path / "program.pth")
+        read_checkpoint(tmp_path / "program.pth")
 
 
 def test_the_older_format_of_torch_is_read(tmp_path: Path, state: Any) -> None:
     torch.save(state, tmp_path / "c.pth", _use_new_zipfile_serialization=False)
-    assert list(read_state_dict(tmp_path / "c.pth")) == list(state)
+    assert list(read_checkpoint(tmp_path / "c.pth").tensors) == list(state)
 
 
 def test_claims_that_cost_nothing_are_refused(tmp_path: Path, state: Any) -> None:
     huge = torch.zeros(1).expand(1 << 40, 3)
     torch.save(state | {"2.weight": huge}, tmp_path / "c.pth")
     with pytest.raises(ModelError, match=r"3,298,\d+,\d+,\d+ numbers"):
-        read_state_dict(tmp_path / "c.pth")
+        read_checkpoint(tmp_path / "c.pth")
     torch.save(state | {"2.weight": torch.eye(3).to_sparse()}, tmp_path / "c.pth")
     with pytest.raises(ModelError, match=r"2\.weight, which is sparse"):
-        read_state_dict(tmp_path / "c.pth")
+        read_checkpoint(tmp_path / "c.pth")
 
 
 def test_a_packed_zip_is_refused(tmp_path: Path, state: Any) -> None:
@@ -126,7 +132,7 @@ def test_a_packed_zip_is_refused(tmp_path: Path, state: Any) -> None:
         for name in plain.namelist():
             packed.writestr(name, plain.read(name))
     with pytest.raises(ModelError, match="packed entries"):
-        read_state_dict(tmp_path / "d.pth")
+        read_checkpoint(tmp_path / "d.pth")
 
 
 @pytest.mark.parametrize(
@@ -137,12 +143,211 @@ def test_a_packed_zip_is_refused(tmp_path: Path, state: Any) -> None:
 def test_damaged_files_are_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "c.pth").write_bytes(content)
     with pytest.raises(ModelError, match=r"Reading the checkpoint c\.pth"):
-        read_state_dict(tmp_path / "c.pth")
+        read_checkpoint(tmp_path / "c.pth")
 
 
 def test_an_absent_file_and_a_file_without_tensors(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no file at"):
-        read_state_dict(tmp_path / "nowhere.pth")
+        read_checkpoint(tmp_path / "nowhere.pth")
     torch.save({"epoch": 3}, tmp_path / "c.pth")
     with pytest.raises(ModelError, match="without a state dict"):
-        read_state_dict(tmp_path / "c.pth")
+        read_checkpoint(tmp_path / "c.pth")
+
+
+def prefixed(start: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {start + key: tensor for key, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize("start", ["net.", "backbone.", "encoder.", "student.", "_model.", "a.b."])
+def test_any_beginning_of_names_is_taken_off(tmp_path: Path, state: Any, start: str) -> None:
+    beside = {"criterion.weight": torch.ones(2), "accuracy.total": torch.ones(1)}
+    torch.save({"state_dict": prefixed(start, state) | beside, "epoch": 3}, tmp_path / "c.pth")
+    found = fitted(tmp_path / "c.pth")
+    assert state_digest(found.network.state_dict()) == state_digest(state)
+    (note,) = found.notes
+    assert "state_dict.criterion (1)" in note
+    assert "state_dict.accuracy (1)" in note
+
+
+@pytest.mark.parametrize("key", ["weights", "params", "model_state", "ema_state_dict"])
+def test_weights_under_any_key(tmp_path: Path, state: Any, key: str) -> None:
+    torch.save({"run": {key: prefixed("module.", state)}, "step": 7}, tmp_path / "c.pth")
+    found = fitted(tmp_path / "c.pth")
+    assert state_digest(found.network.state_dict()) == state_digest(state)
+    assert found.weights_of is None
+
+
+def test_a_head_beside_the_rest_as_mmpretrain_writes_it(tmp_path: Path, state: Any) -> None:
+    body = {f"backbone.{key}": state[key] for key in state if key.startswith("0.")}
+    head = {f"head.{key}": state[key] for key in state if key.startswith("2.")}
+    torch.save({"state_dict": body | head, "meta": {"epoch": 1}}, tmp_path / "c.pth")
+    found = fitted(tmp_path / "c.pth")
+    assert state_digest(found.network.state_dict()) == state_digest(state)
+    assert "head.2.weight" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("usual", "average"),
+    [
+        ("model", "model_ema"),
+        ("state_dict", "state_dict_ema"),
+        ("online_model", "ema_model"),
+        ("net", "averaged"),
+    ],
+)
+def test_of_several_sets_the_average_is_taken_and_named(
+    tmp_path: Path, state: Any, usual: str, average: str
+) -> None:
+    other = {key: tensor + 1 for key, tensor in state.items()}
+    torch.save({usual: state, average: prefixed("module.", other)}, tmp_path / "c.pth")
+    found = fitted(tmp_path / "c.pth")
+    assert state_digest(found.network.state_dict()) == state_digest(other)
+    assert found.weights_of == f"{average}.module"
+    assert f"--weights-of '{usual}'" in found.notes[0]
+    chosen = fitted(tmp_path / "c.pth", weights_of=usual)
+    assert state_digest(chosen.network.state_dict()) == state_digest(state)
+    again = fitted(tmp_path / "c.pth", weights_of=found.weights_of)
+    assert state_digest(again.network.state_dict()) == state_digest(other)
+    with pytest.raises(OptionError, match="--weights-of NAME"):
+        fitted(tmp_path / "c.pth", weights_of="elsewhere")
+
+
+def test_what_timms_training_script_writes_is_read(tmp_path: Path, state: Any) -> None:
+    arguments = argparse.Namespace(model="tiny", lr=0.1, mean=(0.5, 0.5))
+    content = {"epoch": 3, "arch": "tiny", "state_dict": state, "args": arguments, "metric": 71.2}
+    for newer in (True, False):
+        torch.save(content, tmp_path / "c.pth", _use_new_zipfile_serialization=newer)
+        read = read_checkpoint(tmp_path / "c.pth")
+        assert read.architecture == "tiny"
+        found = fitted_network(build, read.tensors, "tiny")
+        assert state_digest(found.network.state_dict()) == state_digest(state)
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_other_types_of_numbers_are_cast_and_named(tmp_path: Path, state: Any, kind: Any) -> None:
+    torch.save({key: tensor.to(kind) for key, tensor in state.items()}, tmp_path / "c.pth")
+    found = fitted(tmp_path / "c.pth")
+    (note,) = found.notes
+    assert str(kind).removeprefix("torch.") in note
+    for key, tensor in found.network.state_dict().items():
+        assert tensor.dtype == torch.float32
+        assert torch.equal(tensor, state[key].to(kind).float())
+
+
+class Classifier(torch.nn.Module):
+    def __init__(self, classes: int = CLASSES) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3)
+        self.pos_embed = torch.nn.Parameter(torch.zeros(1, 9, 4))
+        self.fc = torch.nn.Linear(4, classes)
+
+
+def refused(state: dict[str, torch.Tensor], **options: Any) -> str:
+    with pytest.raises(ModelError) as caught:
+        fitted_network(Classifier, state, "classifier", **options)
+    return str(caught.value)
+
+
+def test_only_the_head_differs() -> None:
+    network = Classifier()
+    network.fc = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.Linear(4, CLASSES))  # type: ignore[assignment]
+    told = refused(prefixed("module.", network.state_dict()))
+    assert "a head 2 of its own: module.fc.1.weight, module.fc.1.bias" in told
+    assert "torch.onnx.export" in told
+    assert "engine.convert(network)" in told
+    network.fc = torch.nn.Linear(8, CLASSES)
+    assert "a head 2 of its own" in refused(network.state_dict())
+
+
+def test_the_first_convolution_takes_other_pictures() -> None:
+    network = Classifier()
+    network.conv = torch.nn.Conv2d(1, 4, 3)
+    told = refused(network.state_dict())
+    assert "conv.weight for pictures of 1 channel instead of 3" in told
+    assert "torch.zeros(1, 1, height, width)" in told
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_weights_that_a_utility_of_torch_has_rewritten() -> None:
+    network = Classifier()
+    prune.l1_unstructured(network.conv, "weight", 0.5)
+    assert "prune.remove(module, 'weight')" in refused(network.state_dict())
+    network = Classifier()
+    torch.nn.utils.weight_norm(network.conv)
+    assert "remove_weight_norm(module)" in refused(network.state_dict())
+    network = Classifier()
+    torch.nn.utils.parametrizations.weight_norm(network.conv)
+    assert "remove_parametrizations(module, 'weight')" in refused(network.state_dict())
+
+
+def test_another_input_size_and_another_network_are_told() -> None:
+    state = Classifier().state_dict()
+    told = refused(state | {"pos_embed": torch.zeros(1, 16, 4)})
+    assert "--input-size" in told
+    del state["conv.weight"]
+    assert "the checkpoint names: 'resnet50'" in refused(state, architecture="resnet50")
+
+
+def shards(folder: Path, state: dict[str, torch.Tensor]) -> Path:
+    names = {key: f"model-0000{number}-of-00002.safetensors" for number, key in enumerate(state)}
+    for key, name in names.items():
+        save_file({key: state[key]}, folder / name)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": names}))
+    return index
+
+
+def test_several_files_with_their_index(tmp_path: Path, state: Any) -> None:
+    index = shards(tmp_path, state)
+    for path in (index, tmp_path):
+        assert state_digest(fitted(path).network.state_dict()) == state_digest(state)
+    before = sha256_of_checkpoint(tmp_path)
+    assert before == sha256_of_checkpoint(index)
+    save_file({"0.bias": torch.zeros(3)}, tmp_path / "model-00001-of-00002.safetensors")
+    assert sha256_of_checkpoint(index) != before
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("../model.safetensors", "the file name"),
+        ("/etc/passwd.safetensors", "the file name"),
+        ("a\\b.safetensors", "the file name"),
+        ("c:m.safetensors", "the file name"),
+        (".hidden.safetensors", "the file name"),
+        ("model.pth", "the file name"),
+        ("absent.safetensors", "no file where it names"),
+        ("linked.safetensors", "a link where it names"),
+    ],
+)
+def test_an_index_cannot_lead_out_of_its_folder(
+    tmp_path: Path, state: Any, name: str, why: str
+) -> None:
+    folder = tmp_path / "checkpoint"
+    folder.mkdir()
+    save_file(state, tmp_path / "model.safetensors")
+    (folder / "linked.safetensors").symlink_to(tmp_path / "model.safetensors")
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"0.weight": name}}))
+    with pytest.raises(ModelError, match=why):
+        read_checkpoint(index)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"weight_map": []}', "[" * 100_000])
+def test_an_index_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
+    index = tmp_path / "model.safetensors.index.json"
+    index.write_text(content)
+    with pytest.raises(ModelError, match="Reading the checkpoint"):
+        read_checkpoint(index)
+
+
+def test_dicts_that_hold_themselves_and_endless_names_are_harmless(
+    tmp_path: Path, state: Any
+) -> None:
+    content: dict[str, Any] = {"model": state, "again": state}
+    content["self"] = content
+    torch.save(content, tmp_path / "c.pth")
+    assert len(read_checkpoint(tmp_path / "c.pth").tensors) == len(state)
+    torch.save({"k" * 5000: state}, tmp_path / "c.pth")
+    with pytest.raises(ModelError, match="a name of"):
+        read_checkpoint(tmp_path / "c.pth")

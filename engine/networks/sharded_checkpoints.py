@@ -1,0 +1,105 @@
+"""Checkpoints in several files: ``model.safetensors.index.json`` and the files that it names.
+
+An index may come from a stranger, so the files have to lie beside it under plain names, and none
+may be a link.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from engine.errors import ModelError
+from engine.limits import LIMITS
+from engine.networks.checkpoint_contents import STAGE, refused
+
+_INDEX = ".index.json"
+_IN_FOLDERS = (
+    "model.safetensors.index.json",
+    "model.safetensors",
+    "pytorch_model.bin.index.json",
+    "pytorch_model.bin",
+)
+"""What is looked for in a folder, as Hugging Face's libraries write it; the first is taken."""
+_MOST_FILES = 1000
+
+
+def checkpoint_file(path: Path) -> Path:
+    """The file to read of a checkpoint that may be given as a folder.
+
+    Args:
+        path: A file, or a folder with one of Hugging Face's names in it.
+
+    Raises:
+        ModelError: It is absent, or the folder holds none of these names.
+    """
+    if not path.is_dir():
+        return path
+    there = [path / name for name in _IN_FOLDERS if (path / name).is_file()]
+    if not there:
+        raise refused(path, "a folder without " + " or ".join(_IN_FOLDERS))
+    return there[0]
+
+
+def checkpoint_files(path: Path) -> tuple[Path, ...]:
+    """Every file that holds tensors of a checkpoint.
+
+    Args:
+        path: A checkpoint, the index of one in several files, or the folder of either.
+
+    Returns:
+        The files, in the order of their names.
+
+    Raises:
+        ModelError: One is absent, or the index names what may not be read.
+    """
+    file = checkpoint_file(path)
+    if not file.is_file():
+        raise ModelError(
+            STAGE, got=f"no file at {path}", expected="a checkpoint file", todo="Check the path."
+        )
+    if not file.name.endswith(_INDEX):
+        return (file,)
+    parts = [file.parent / name for name in sorted(_named_in(file))]
+    for part in parts:
+        if part.is_symlink() or not part.is_file():
+            what = "a link" if part.is_symlink() else "no file"
+            raise refused(
+                file,
+                f"{what} where it names {part.name}",
+                "every file that it names, beside it",
+                todo="Put all files of the checkpoint into one folder.",
+            )
+    total = sum(part.stat().st_size for part in parts)
+    if total > LIMITS.model_bytes:
+        raise refused(
+            file, f"{total / 1e9:.2f} GB in all", f"at most {LIMITS.model_bytes / 1e9:.2f} GB"
+        )
+    return tuple(parts)
+
+
+def _named_in(index: Path) -> set[str]:
+    """Names of the files in an index's ``weight_map``: plain ones, of files like the index."""
+    if index.stat().st_size > LIMITS.text_bytes:
+        raise refused(index, f"an index of more than {LIMITS.text_bytes:,} bytes")
+    try:
+        content = json.loads(index.read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise refused(index, f"no JSON ({error})") from error
+    table = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(table, dict) or not table:
+        raise refused(index, "an index without a weight_map")
+    ending = Path(index.name.removesuffix(_INDEX)).suffix
+    names = {str(name) for name in table.values()}
+    for name in names:
+        plain = not {"/", "\\", ":", "\0"} & set(name) and not name.startswith(".")
+        if not plain or not name.endswith(ending) or name == index.name:
+            raise refused(
+                index,
+                f"the file name {name[:80]!r}",
+                f"plain names of {ending} files in its folder",
+                todo="Do not use this checkpoint: its index leads out of its folder.",
+            )
+    if len(names) > _MOST_FILES:
+        raise refused(index, f"{len(names):,} files", f"at most {_MOST_FILES:,}")
+    return names

@@ -1,0 +1,103 @@
+"""Sets of weights in a checkpoint: tensors of one network under one beginning of their names.
+
+A checkpoint's names begin with what tensors are wrapped in: ``state_dict.module.fc.weight`` for the
+network's ``fc.weight``. Several beginnings are several sets, such as the weights of the last step
+and their average over the training (EMA).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import takewhile
+
+_AVERAGES = {"ema", "swa", "averaged", "average", "polyak"}
+COUNTERS = ("num_batches_tracked", "total_ops", "total_params", "n_averaged")
+"""Ends of names of numbers that evaluation does not use: of batch norms (checkpoints from before
+torch 0.4.1 have none), of tools that count operations, of torch's AveragedModel."""
+
+
+@dataclass(frozen=True, slots=True)
+class WeightSet:
+    """Tensors of a checkpoint that are a network's.
+
+    Attributes:
+        start: What their names begin with, with its dot; empty for the outermost.
+        names: Names in the checkpoint by the network's names, of those that are there.
+        unexpected: Names under the beginning that belong to a part of the network, but to no
+            tensor of it.
+    """
+
+    start: str
+    names: Mapping[str, str]
+    unexpected: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What to choose it by."""
+        return self.start.removesuffix(".")
+
+    @property
+    def averaged(self) -> bool:
+        """Whether its name says that it is an average of weights over the training."""
+        return not _AVERAGES.isdisjoint(re.split(r"[._-]", self.name.lower()))
+
+
+def weight_sets(
+    tensors: Iterable[str], expected: Iterable[str], head: Iterable[str]
+) -> tuple[WeightSet, ...]:
+    """Find every beginning of names under which tensors of a network are.
+
+    Args:
+        tensors: Names in the checkpoint.
+        expected: Names in the network.
+        head: Those of them whose shapes depend on the number of classes.
+
+    Returns:
+        The sets, in the order of the checkpoint.
+    """
+    tensors, expected, head = tuple(tensors), frozenset(expected), frozenset(head)
+    by_start: dict[str, dict[str, str]] = {}
+    for name in tensors:
+        parts = name.split(".")
+        for place in range(len(parts)):
+            key = ".".join(parts[place:])
+            if key in expected:
+                by_start.setdefault(name.removesuffix(key), {})[key] = name
+    found = []
+    for start, names in by_start.items():
+        beside = {} if head & names.keys() else _head_beside(start, head, by_start)
+        found.append(_weight_set(start, {**names, **beside}, tensors, expected))
+    return tuple(found)
+
+
+def _head_beside(
+    start: str, head: frozenset[str], by_start: Mapping[str, Mapping[str, str]]
+) -> Mapping[str, str]:
+    """The head under another beginning, as in mmpretrain's ``backbone.`` and ``head.``."""
+    heads = {other: names for other, names in by_start.items() if names.keys() == head}
+    shared = {other: _shared_parts(start, other) for other in heads}
+    nearest = [other for other in heads if shared[other] == max(shared.values())]
+    return heads[nearest[0]] if len(nearest) == 1 else {}
+
+
+def _shared_parts(one: str, other: str) -> int:
+    pairs = zip(one.split("."), other.split("."), strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _weight_set(
+    start: str, names: Mapping[str, str], tensors: tuple[str, ...], expected: frozenset[str]
+) -> WeightSet:
+    parts = {key.partition(".")[0] for key in expected}
+    taken = set(names.values())
+    unexpected = tuple(
+        name
+        for name in tensors
+        if name.startswith(start)
+        and name not in taken
+        and name[len(start) :].partition(".")[0] in parts
+        and not name.endswith(COUNTERS)
+    )
+    return WeightSet(start, names, unexpected)
