@@ -1,4 +1,4 @@
-"""Convert every classification model of torchvision, and write docs/coverage.md.
+"""Convert torchvision's classification models and 60 of timm's, and write docs/coverage.md.
 
 ``make coverage`` converts all, small ones first; ``make coverage MODELS=resnet18,swin_t`` some, and
 then prints the table instead. Every row is kept in benchmarks/coverage.json as soon as it is made.
@@ -21,6 +21,7 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -37,6 +38,7 @@ from engine.comparison.metrics import sqnr_db
 from engine.errors import EngineError, MissingVariantWarning
 from engine.manifest import versions
 from engine.networks.catalog_network import CatalogEntry
+from engine.networks.timm_networks import PREFIX, network_named
 from engine.pipeline import host_name
 from engine.requests import DEFAULT_MODEL
 from engine.runs import WORK, Run
@@ -64,8 +66,71 @@ CONVERTER = (
     ),
 )
 """What makes the files of a row and checks them."""
+TIMM = (
+    "starnet_s050",
+    "dla46x_c",
+    "mobilevit_xxs",
+    "edgenext_xx_small",
+    "mobilenetv3_small_050",
+    "mobilenetv2_035",
+    "ese_vovnet19b_slim_dw",
+    "tinynet_e",
+    "mobilenetv4_conv_small_050",
+    "repghostnet_050",
+    "efficientvit_m0",
+    "ghostnet_050",
+    "regnetx_002",
+    "xcit_nano_12_p16_224",
+    "regnety_002",
+    "cs3darknet_s",
+    "efficientvit_b0",
+    "swiftformer_xs",
+    "efficientformerv2_s0",
+    "pvt_v2_b0",
+    "convnext_atto",
+    "convnextv2_atto",
+    "fasternet_t0",
+    "fastvit_t8",
+    "mixnet_s",
+    "inception_next_atto",
+    "pit_ti_224",
+    "rexnetr_100",
+    "hardcorenas_a",
+    "mobileone_s0",
+    "repvit_m0_9",
+    "eva02_tiny_patch14_224",
+    "convit_tiny",
+    "vit_tiny_patch16_224",
+    "coat_lite_tiny",
+    "gmlp_ti16_224",
+    "deit_tiny_distilled_patch16_224",
+    "hgnetv2_b0",
+    "ghostnetv2_100",
+    "shvit_s1",
+    "crossvit_tiny_240",
+    "mambaout_femto",
+    "maxvit_pico_rw_256",
+    "levit_128s",
+    "densenet121",
+    "nf_regnet_b0",
+    "dpn48b",
+    "visformer_tiny",
+    "seresnext26ts",
+    "resnest14d",
+    "resnet18",
+    "poolformerv2_s12",
+    "skresnet18",
+    "gcvit_xxtiny",
+    "tiny_vit_5m_224",
+    "efficientformer_l1",
+    "halonet26t",
+    "hrnet_w18_small",
+    "efficientnet_cc_b0_4e",
+    "nest_tiny",
+)
+"""A small architecture of each of 50 families of timm, and ten more; no two are of one size."""
 CALIBRATION_COUNT = 4
-_PACKAGES = ("torch", "torchvision", "onnx", "onnx-tf", "tensorflow", "ai-edge-litert")
+_PACKAGES = ("torch", "torchvision", "timm", "onnx", "onnx-tf", "tensorflow", "ai-edge-litert")
 
 
 @click.command()
@@ -78,9 +143,7 @@ def main(
     models: str, most_parameters: float | None, again: bool, missing: bool, timeout: int
 ) -> None:
     """Convert the models and write the table."""
-    every = sorted(
-        (entry for entry in api.models() if entry.name != DEFAULT_MODEL), key=_parameters
-    )
+    every = sorted(entries(), key=_parameters)
     wanted = {name.strip() for name in models.split(",") if name.strip()}
     if unknown := wanted - {entry.name for entry in every}:
         raise click.UsageError(f"no such models: {', '.join(sorted(unknown))}")
@@ -108,11 +171,18 @@ def main(
             f"{row.seconds:.0f} s {reason}"
         )
     known = versions()
-    page = as_markdown(
-        [rows[entry.name] for entry in every if entry.name in rows],
-        missing=[entry.name for entry in every if entry.name not in rows],
-        versions={name: known[name] for name in _PACKAGES},
-        calibration_count=CALIBRATION_COUNT,
+    page = "\n".join(
+        as_markdown(
+            title,
+            [rows[name] for name in names if name in rows],
+            missing=[name for name in names if name not in rows],
+            versions={name: known[name] for name in _PACKAGES},
+            calibration_count=CALIBRATION_COUNT,
+        )
+        for title, names in (
+            ("# Coverage: every classification model of torchvision", _names(every, of_timm=False)),
+            (f"# {len(TIMM)} architectures of timm", _names(every, of_timm=True)),
+        )
     )
     if len(chosen) == len(every):
         PAGE.write_text(page)
@@ -121,8 +191,28 @@ def main(
         click.echo(page)
 
 
+def entries() -> Iterator[CatalogEntry]:
+    """The models to try: all of torchvision, and those of `TIMM`."""
+    for entry in api.models():
+        if entry.name != DEFAULT_MODEL and not entry.name.startswith(PREFIX):
+            yield entry
+    for name in TIMM:
+        network = network_named(PREFIX + name, None)
+        yield CatalogEntry(
+            name=network.name,
+            input_size=network.preprocess.height,
+            parameters=network.parameters,
+            top1=None,
+            weights_file="",
+        )
+
+
+def _names(every: Sequence[CatalogEntry], *, of_timm: bool) -> list[str]:
+    return [entry.name for entry in every if entry.name.startswith(PREFIX) == of_timm]
+
+
 def _parameters(entry: CatalogEntry) -> int:
-    assert entry.parameters is not None, "torchvision publishes them"
+    assert entry.parameters is not None, "torchvision publishes them, timm's are counted"
     return entry.parameters
 
 
@@ -207,7 +297,7 @@ def convert_one(name: str, folder: Path) -> Row:
     Returns:
         What became of it.
     """
-    entry = next(entry for entry in api.models() if entry.name == name)
+    entry = next(entry for entry in entries() if entry.name == name)
     started = time.perf_counter()
     run, reason = None, None
     with warnings.catch_warnings():

@@ -86,6 +86,7 @@ class Row:
 
 
 def as_markdown(
+    title: str,
     rows: Sequence[Row],
     *,
     missing: Sequence[str],
@@ -95,6 +96,7 @@ def as_markdown(
     """Write the page.
 
     Args:
+        title: First line of the page.
         rows: Models that were tried.
         missing: Names of models that were not.
         versions: Versions of the packages that take part.
@@ -109,7 +111,7 @@ def as_markdown(
     int8 = sum(row.int8_ok for row in possible)
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
     lines = [
-        "# Coverage: every classification model of torchvision",
+        title,
         "",
         f"Made by `make coverage`, with {packages}. {_tries(ordered)}",
         "",

@@ -58,8 +58,9 @@ def misfit(
     parts = {nearest.start + key.rpartition(".")[0] for key in head}
     if body_fits and all(_within(key, parts) for key in unexpected):
         own = [key for key in tensors if _within(key, parts)]
-        got = f"{_listed('of its own', own)}; all others fit" if own else "no head; all others fit"
-        return _error(name, shapes, f"a head {got}", _EXPORT.format(channels=3))
+        head_given = f"a head of its own, {_listed('tensors', own)}" if own else "no head"
+        got = f"{head_given}; all others fit"
+        return _error(name, shapes, got, _EXPORT.format(channels=3))
     if not missing and not unexpected and len(wrong) == 1:
         given, own_shape = tensors[names[wrong[0]]].shape, shapes[wrong[0]].shape
         if len(given) == 4 and given[:1] + given[2:] == own_shape[:1] + own_shape[2:]:

@@ -135,6 +135,8 @@ def _model() -> ModelChoice | None:
             "State dict",
             "pth",
             "pt",
+            "ckpt",
+            "bin",
             "safetensors",
             help_="Tensors only: nothing in it is run.",
             keep=_kept_checkpoint,

@@ -43,6 +43,7 @@ INEXACT = replace(GOOD, name="inexact", parameters=1_000_000, error=2 * ERROR_LI
 
 def page(*rows: Row, missing: tuple[str, ...] = ()) -> str:
     return as_markdown(
+        "# Coverage",
         rows,
         missing=missing,
         versions={"torch": "1.2", "onnx-tf": "3.4"},
