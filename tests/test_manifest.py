@@ -175,3 +175,14 @@ def test_the_command_gives_back_every_digit() -> None:
     for option, expected in (("--mean", mean), ("--std", std), ("--scale", (1 / 255,))):
         text = words[words.index(option) + 1]
         assert tuple(float(part) for part in text.split(",")) == expected
+
+
+def test_the_set_of_weights_is_part_of_the_key_and_of_the_command(tmp_path: Path) -> None:
+    (tmp_path / "c").write_bytes(b"1")
+    plain, chosen = (
+        replace(REQUEST, model=ModelChoice(checkpoint=str(tmp_path / "c"), weights_of=name))
+        for name in (None, "state_dict")
+    )
+    assert run_key(plain) != run_key(chosen)
+    assert "--weights-of state_dict" in command_line(chosen, ("float32",))
+    assert "--weights-of" not in command_line(plain, ("float32",))
