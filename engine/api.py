@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from engine.converters.recipes import RANGE_METHODS
 from engine.errors import MissingVariantWarning
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from engine.jobs import OnProgress
     from engine.layer_errors.records import LayerErrors
     from engine.networks.catalog_network import CatalogEntry
+    from engine.preprocess import InputSize
     from engine.reporting.report import Report
     from engine.runs import Run
     from engine.sweeps.records import Sweep
@@ -55,7 +56,7 @@ def convert(
     output: str | None = None,
     random_weights: bool = False,
     labels: PathLike | Iterable[str] | None = None,
-    input_size: int | tuple[int, int] | None = None,
+    input_size: InputSize | None = None,
     mean: float | Iterable[float] | None = None,
     std: float | Iterable[float] | None = None,
     preprocess: PreprocessChoice | None = None,
@@ -143,7 +144,7 @@ def convert(
     if routes:
         check_route("torchvision" if named and onnx is None else "onnx")
     host = Foreground(on_progress)
-    choice, size = _preprocess(preprocess or PreprocessChoice(), input_size, mean, std)
+    choice = _preprocess(preprocess or PreprocessChoice(), input_size, mean, std)
     names = None if labels is None or isinstance(labels, str | os.PathLike) else _names(labels)
     request = ConvertRequest(
         model=ModelChoice(
@@ -169,12 +170,11 @@ def convert(
         retry=retry,
     )
     if named is not None:
-        request = replace(request, preprocess=replace(choice, input_size=_side(size)))
         run = convert_request(request, host)
     else:
         from engine.network_export import convert_network
 
-        run = convert_network(model, request, host, name=name, size=size)
+        run = convert_network(model, request, host, name=name)
     if absent := missing_of(run.missing, request.variants):
         sentences = missing_sentences(absent)
         warnings.warn("\n".join(sentences), MissingVariantWarning, stacklevel=2)
@@ -654,11 +654,11 @@ def _check_model(
 
 def _preprocess(
     choice: PreprocessChoice,
-    input_size: int | tuple[int, int] | None,
+    input_size: InputSize | None,
     mean: float | Iterable[float] | None,
     std: float | Iterable[float] | None,
-) -> tuple[PreprocessChoice, tuple[int, int] | None]:
-    """Join a record with values that were given beside it; give the size by itself."""
+) -> PreprocessChoice:
+    """Join a record with values that were given beside it."""
     beside = {"input_size": input_size, "mean": mean, "std": std}
     for field, value in beside.items():
         if value is not None and getattr(choice, field) is not None:
@@ -670,34 +670,17 @@ def _preprocess(
                 expected="it once",
                 todo="Leave one of the two out.",
             )
-    size = choice.input_size if input_size is None else input_size
-    joined = replace(
+    return replace(
         choice,
-        input_size=None,
+        input_size=choice.input_size if input_size is None else input_size,
         mean=choice.mean if mean is None else _per_channel(mean),
         std=choice.std if std is None else _per_channel(std),
     )
-    return joined, (size, size) if isinstance(size, int) else size
 
 
-def _per_channel(value: float | Iterable[float]) -> tuple[float, float, float]:
-    """Give one number a channel; `PreprocessSpec` counts them."""
-    numbers = tuple(map(float, value)) if isinstance(value, Iterable) else (float(value),) * 3
-    return cast(tuple[float, float, float], numbers)
-
-
-def _side(size: tuple[int, int] | None) -> int | None:
-    """Give the side of a square input."""
-    if size is None or size[0] == size[1]:
-        return size and size[0]
-    from engine.errors import OptionError
-
-    raise OptionError(
-        "Reading the preprocessing",
-        got=f"input size {size[0]} x {size[1]}",
-        expected="a square for a model of the catalogue or an ONNX file",
-        todo="Give one number.",
-    )
+def _per_channel(value: float | Iterable[float]) -> tuple[float, ...]:
+    """Give the numbers of channels; a single one is that of all."""
+    return tuple(map(float, value)) if isinstance(value, Iterable) else (float(value),)
 
 
 def _names(labels: Iterable[str]) -> tuple[str, ...]:

@@ -343,8 +343,6 @@ def _call(request: ConvertRequest, variants: tuple[str, ...]) -> str:
     """Write the call of `engine.convert`, with variables for what lay in memory alone."""
     model, calibration, network = request.model, request.calibration, request.model.network
     preprocess = {k: v for k, v in asdict(request.preprocess).items() if v is not None}
-    if network is not None:
-        preprocess["input_size"] = network.height, network.width
     options = {
         "name": network and network.name,
         "onnx": None if network else model.onnx,

@@ -30,7 +30,7 @@ from engine.converters.onnx_from_torch import (
 )
 from engine.converters.recipes import recipes_named
 from engine.disk import told_of_the_disk
-from engine.errors import ConversionError, EngineError, ModelError, OptionError
+from engine.errors import ConversionError, EngineError, OptionError
 from engine.images import pictures_in
 from engine.network_logits import keep_own_logits, one_by_one
 from engine.networks.checkpoints import sha256_of
@@ -41,7 +41,7 @@ from engine.networks.onnx_reading import onnx_reading
 from engine.networks.own_preprocess import OwnPreprocess, own_preprocess
 from engine.networks.size_limit import demand_fits
 from engine.packages import demand_packages
-from engine.preprocess import PreprocessSpec, demand_plausible
+from engine.preprocess import PreprocessSpec, assumed_preprocess, demand_plausible, height_and_width
 from engine.requests import ConvertRequest, ExportedNetwork, PreprocessChoice
 from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
@@ -69,16 +69,15 @@ def convert_network(
     host: Host,
     *,
     name: str | None = None,
-    size: tuple[int, int] | None = None,
 ) -> Run:
     """Convert a network of this process, and keep its own logits in the run.
 
     Args:
         model: A ``torch.nn.Module``, or what `given_network` takes one out of; left as it was.
-        request: What to make; of its model, labels and output count.
+        request: What to make; of its model, labels and output count. Where it names no input
+            size, the network's own is taken.
         host: Gets progress and the worker.
         name: What to call it; None takes timm's name for it, or that of its class.
-        size: Height and width of its input, in pixels; None takes the network's own.
 
     Returns:
         The finished run.
@@ -93,7 +92,7 @@ def convert_network(
     pictures = representative_dataset(request.calibration, SAMPLE_IMAGES).pictures
     with tempfile.TemporaryDirectory(prefix="qlab-network-") as folder:
         with told_of_the_disk(STAGE):
-            exported = export_network(network, request, Path(folder), host, name=name, size=size)
+            exported = export_network(network, request, Path(folder), host, name=name)
         run = convert_request(exported, host)
     keep_own_logits(run, network, (*pictures, *pictures_in(SAMPLE_IMAGES)), host)
     return run
@@ -106,7 +105,6 @@ def export_network(
     host: Host,
     *,
     name: str | None = None,
-    size: tuple[int, int] | None = None,
 ) -> ConvertRequest:
     """Write a network's ONNX file, and the network's own logits on the check pictures.
 
@@ -116,7 +114,6 @@ def export_network(
         folder: Where to write.
         host: Gets progress.
         name: See `convert_network`.
-        size: See `convert_network`.
 
     Returns:
         The request for that file.
@@ -126,18 +123,19 @@ def export_network(
         ConversionError: No exporter gives a file that answers like the network.
     """
     started = time.perf_counter()
-    own = own_preprocess(network, size)
+    size = request.preprocess.input_size
+    own = own_preprocess(network, None if size is None else height_and_width(size))
     title = name or (own and own.architecture) or _class_name(network)
     demand_fits(title, sum(parameter.numel() for parameter in network.parameters()))
-    if size is None:
-        size = (USUAL_SIZE, USUAL_SIZE) if own is None else (own.height, own.width)
     preprocess = request.preprocess if own is None else _filled(request.preprocess, own.choice)
+    height, width = height_and_width(preprocess.input_size or USUAL_SIZE)
+    preprocess = replace(preprocess, input_size=(height, width))
     file = folder / ((re.sub(r"\W+", "_", title)[:60].strip("_") or "network") + ".onnx")
     host.report(Progress(f"Exporting {title} to ONNX", 0, 1))
     with in_float32(network) as float_network:
-        tried = try_network(float_network, title, *size)
+        tried = try_network(float_network, title, height, width)
         output, notes = _output(tried.values, request.model.output, title)
-        spec = _spec(preprocess, tried.channels, *size)
+        spec = _spec(preprocess, tried.channels, height, width)
         pictures = _check_pictures(spec, request)
         inputs = np.stack([spec.normalized(picture) for picture in pictures])
         with TorchRunner(partial(tried.with_output, output)) as runner:
@@ -145,15 +143,13 @@ def export_network(
             notes += _batch_note(runner, inputs, own_logits)
         _check_own(float_network, own_logits)
         check = partial(_check_file, file, inputs, own_logits)
-        notes += _write(tried, output, file, size, request.opset, check)
+        notes += _write(tried, output, file, (height, width), request.opset, check)
     notes += (*_own_note(spec, request.preprocess, own), *_number_note(network))
     np.save(folder / f"{CHECKED}.npy", pictures)
     np.save(folder / f"{PYTORCH}.npy", own_logits)
     exported = ExportedNetwork(
         name=title,
         sha256=sha256_of(file),
-        height=size[0],
-        width=size[1],
         pictures=str(folder / f"{CHECKED}.npy"),
         logits=str(folder / f"{PYTORCH}.npy"),
         seconds=time.perf_counter() - started,
@@ -197,15 +193,8 @@ def _number_note(network: torch.nn.Module) -> tuple[str, ...]:
 
 def _spec(choice: PreprocessChoice, channels: int, height: int, width: int) -> PreprocessSpec:
     """Find the preprocessing that the worker finds for an ONNX file of that input."""
-    if channels != 3:
-        raise ModelError(
-            STAGE,
-            got=f"a network whose first convolution takes {channels} channels",
-            expected="3 channels, as the pictures have",
-            todo="Give a network for such pictures.",
-        )
-    square = PreprocessSpec().with_input_size(max(height, width))
-    spec = with_choice(replace(square, height=height, width=width), choice)
+    assumed = assumed_preprocess(channels).with_input_size((height, width))
+    spec = with_choice(assumed, choice)
     demand_plausible(spec)
     return spec
 
@@ -213,7 +202,9 @@ def _spec(choice: PreprocessChoice, channels: int, height: int, width: int) -> P
 def _check_pictures(spec: PreprocessSpec, request: ConvertRequest) -> np.ndarray:
     """Fit the pictures that every stage is checked on."""
     calibrations = Calibrations(request.calibration, recipes_named(request.variants))
-    return np.stack([spec.fitted(p.decode()) for p in check_pictures(calibrations)])
+    return np.stack(
+        [spec.fitted(p.decode(spec.picture_mode)) for p in check_pictures(calibrations)]
+    )
 
 
 def _output(

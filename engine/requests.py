@@ -26,8 +26,6 @@ class ExportedNetwork:
     Attributes:
         name: What to call it.
         sha256: Hex digest of the ONNX file.
-        height: Rows of its input, in pixels.
-        width: Columns of its input, in pixels.
         pictures: File with the pictures that it was checked on, as `PreprocessSpec.fitted` gives
             them.
         logits: File with its own logits on them, shape (pictures, classes), float32.
@@ -37,8 +35,6 @@ class ExportedNetwork:
 
     name: str
     sha256: str
-    height: int
-    width: int
     pictures: str
     logits: str
     seconds: float

@@ -47,9 +47,10 @@ LABELS = ["ape", "bear", "cat", "dog", "emu"]
 
 
 def exported(network: torch.nn.Module, folder: Path, **options: object) -> ConvertRequest:
+    options["preprocess"] = replace(options.get("preprocess", PreprocessChoice()), input_size=SIZE)
     request = ConvertRequest(variants=("float32",), **options)  # type: ignore[arg-type]
     folder.mkdir(exist_ok=True)
-    return export_network(given_network(network), request, folder, Foreground(), size=SIZE)
+    return export_network(given_network(network), request, folder, Foreground())
 
 
 def exported_by(request: ConvertRequest) -> ExportedNetwork:
@@ -145,7 +146,14 @@ def test_preprocessing_of_its_own_is_taken_where_the_person_gives_none(tmp_path:
     assert note.startswith("Preprocessing as the network's pretrained_cfg says: std 0.5, 0.5, 0.5;")
     assert "mean" not in note
     request = export_network(network, ConvertRequest(variants=("float32",)), tmp_path, Foreground())
-    assert (exported_by(request).height, exported_by(request).width) == (20, 20)
+    assert request.preprocess.input_size == (20, 20)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_pictures_have_the_channels_that_the_network_takes(channels: int, tmp_path: Path) -> None:
+    request = exported(tiny_network(channels=channels), tmp_path)
+    spec = model_source(request.model, request.preprocess).preprocess
+    assert (spec.channels, len(spec.mean)) == (channels, channels)
 
 
 @pytest.mark.parametrize(
@@ -220,8 +228,6 @@ def test_options_that_contradict_a_network() -> None:
             engine.convert(network, **options)  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="the name 'mine' for a model that has one"):
         engine.convert("resnet18", name="mine")
-    with pytest.raises(OptionError, match="input size 32 x 48; expected a square"):
-        engine.convert("resnet18", input_size=(32, 48))
     with pytest.raises(LabelsError, match="a dict that holds other things than names"):
         engine.convert(network, labels={0: "ape"})  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="the class Conv2d"):
@@ -235,15 +241,15 @@ NETWORK_REQUEST = ConvertRequest(
         network=ExportedNetwork(
             name="Mine",
             sha256="1" * 64,
-            height=192,
-            width=160,
             pictures="p",
             logits="l",
             seconds=1.0,
             notes=(),
         ),
     ),
-    preprocess=PreprocessChoice(mean=(0.5, 0.5, 0.5), interpolation="bicubic"),
+    preprocess=PreprocessChoice(
+        input_size=(192, 160), mean=(0.5, 0.5, 0.5), interpolation="bicubic"
+    ),
     calibration=CalibrationChoice(folder="/home/me/photos", count=8),
 )
 
@@ -259,7 +265,7 @@ def test_the_command_of_such_a_run_is_a_call() -> None:
     )
     named = replace(NETWORK_REQUEST, model=ModelChoice(name="resnet18", names=("a", "b")))
     call = command_line(named, ("float32",))
-    assert call.startswith("engine.convert('resnet18', mean=")
+    assert call.startswith("engine.convert('resnet18', input_size=(192, 160), mean=")
     assert call.endswith("  # with your own labels")
 
 

@@ -23,16 +23,12 @@ class OwnPreprocess:
     """Preprocessing read off a network.
 
     Attributes:
-        choice: Everything but the size; None for what the record does not say.
-        height: Rows of the network's input, in pixels.
-        width: Columns of the network's input, in pixels.
+        choice: What the record says; None for what it does not.
         record: Name of the attribute that it stands in.
         architecture: What the record calls the network, or None.
     """
 
     choice: PreprocessChoice
-    height: int
-    width: int
     record: str
     architecture: str | None
 
@@ -72,6 +68,7 @@ def _read(record: Mapping[str, Any], name: str, size: tuple[int, int] | None) ->
     interpolation, architecture = record.get("interpolation"), record.get("architecture")
     return OwnPreprocess(
         PreprocessChoice(
+            input_size=(height, width),
             resize="squash" if squashes else "shorter_side",
             resize_size=max(longest, math.floor(longest / crop_pct)),
             interpolation=interpolation if interpolation in INTERPOLATIONS else None,
@@ -80,8 +77,6 @@ def _read(record: Mapping[str, Any], name: str, size: tuple[int, int] | None) ->
             mean=tuple(record["mean"]),
             std=tuple(record["std"]),
         ),
-        height,
-        width,
         name,
         str(architecture) if architecture else None,
     )

@@ -40,7 +40,7 @@ def with_record(name: str, record: object) -> torch.nn.Module:
 def test_a_dict() -> None:
     own = own_preprocess(with_record("default_cfg", RECORD))
     assert own is not None
-    assert (own.height, own.width, own.record) == (160, 192, "default_cfg")
+    assert (own.choice.input_size, own.record) == ((160, 192), "default_cfg")
     choice = own.choice
     assert (choice.mean, choice.std) == (RECORD["mean"], RECORD["std"])
     assert (choice.resize, choice.resize_size) == ("shorter_side", math.floor(192 / 0.9))
@@ -50,7 +50,7 @@ def test_a_dict() -> None:
 def test_a_dataclass_and_another_size() -> None:
     own = own_preprocess(with_record("pretrained_cfg", PretrainedCfg()), (96, 128))
     assert own is not None
-    assert (own.height, own.width, own.choice.resize_size) == (96, 128, 128)
+    assert (own.choice.input_size, own.choice.resize_size) == ((96, 128), 128)
     assert own.choice.resize == "squash"
     assert own.choice.interpolation is None
     assert own.architecture is None
@@ -76,8 +76,9 @@ def test_timm_itself() -> None:
     network = timm.create_model("test_vit", pretrained=False)
     own, config = own_preprocess(network), timm.data.resolve_model_data_config(network)
     assert own is not None
-    assert (3, own.height, own.width) == config["input_size"]
+    height, width = config["input_size"][1:]
+    assert own.choice.input_size == (height, width)
     assert (own.choice.mean, own.choice.std) == (config["mean"], config["std"])
     assert own.choice.interpolation == config["interpolation"]
     assert own.architecture == "test_vit"
-    assert own.choice.resize_size == math.floor(own.height / config["crop_pct"])
+    assert own.choice.resize_size == math.floor(height / config["crop_pct"])
