@@ -196,34 +196,29 @@ class Conversion:
         return self._copy_onnx(source, file)
 
     def _copy_onnx(self, source: OnnxSource, file: Path) -> tuple[str | None, float | None]:
-        from engine.networks.onnx_files import with_fixed_input, with_operator_set_read_on
+        from engine.networks.onnx_files import with_fixed_input
         from engine.networks.onnx_reading import onnx_reading
-        from engine.networks.onnx_tidying import operator_set
 
-        if (network := self._task.request.model.network) is not None:
+        network = self._task.request.model.network
+        if network is not None:
             shutil.copyfile(network.pictures, self._side / WORK / f"{CHECKED}.npy")
             shutil.copyfile(network.logits, self._side / WORK / f"{PYTORCH}.npy")
             self._keep(Stage(PYTORCH, network.seconds))
         size = source.preprocess
         sizes = size.height, size.width, source.output, source.output_shape
         reading = onnx_reading(source.file)
-        fixed = with_fixed_input(reading.model, *sizes)
-        copy = with_operator_set_read_on(fixed)
-        file.write_bytes(copy.SerializeToString())
-        before = f"opset {operator_set(fixed)}"
-        tolerance = FLOAT_TOLERANCE if reading.given is None else reading.tolerance
+        file.write_bytes(with_fixed_input(reading.model, *sizes).SerializeToString())
         if network is not None:
-            return PYTORCH, tolerance
-        if reading.given is not None:
-            before, fixed = GIVEN, with_fixed_input(reading.given, *sizes)
-        elif copy is fixed:
+            return PYTORCH, FLOAT_TOLERANCE if reading.given is None else reading.tolerance
+        if reading.given is None:
             return None, None
-        with OnnxRunner(fixed.SerializeToString(), layout=source.layout) as runner:
+        given = with_fixed_input(reading.given, *sizes)
+        with OnnxRunner(given.SerializeToString(), layout=source.layout) as runner:
             logits = runner.infer(self.check_inputs(size))
-        check_hop(before, None, logits, tolerance=None, weights=source.weights)
-        check_reference(before, logits)
-        np.save(self._side / WORK / f"{before}.npy", logits)
-        return before, tolerance
+        check_hop(GIVEN, None, logits, tolerance=None, weights=source.weights)
+        check_reference(GIVEN, logits)
+        np.save(self._side / WORK / f"{GIVEN}.npy", logits)
+        return GIVEN, reading.tolerance
 
     def _make_variants(self, model: OriginalModel) -> None:
         self._cores = CoreFiles(

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.converters.clean_onnx import cleaned
 from engine.converters.failing_node import failing_node
-from engine.converters.lowering import count_reads, register_handlers
+from engine.converters.lowering import count_reads, handled_operators, register_handlers
 from engine.converters.lowering.weights import take_stored
 from engine.converters.onnx_tf_import import import_onnx_tf
+from engine.converters.operator_sets import with_functions_inlined
 from engine.errors import ConversionError, OperatorError
 from engine.networks.onnx_contents import nodes_in
 from engine.networks.onnx_inputs import with_float_pixels
@@ -55,7 +56,7 @@ def savedmodel_from_onnx(
 
     backend: Any = import_onnx_tf()
     register_handlers(lowering)
-    model = with_float_pixels(model)
+    model = with_functions_inlined(with_float_pixels(model), handled_operators())
     if lowering == "nhwc":
         model = cleaned(model)
     rename_for_tensorflow(model.graph)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +13,7 @@ from engine.networks.onnx_contents import first_arithmetic
 from engine.networks.onnx_inputs import PictureInput, describe_dims, dims_of, picture_input_of
 from engine.networks.onnx_outputs import choose_output, describe_output
 from engine.networks.onnx_parts import model_digest
-from engine.networks.onnx_reading import first_line, onnx_reading, parameters_of
-from engine.networks.onnx_tidying import operator_set
+from engine.networks.onnx_reading import onnx_reading, parameters_of
 from engine.networks.source import OnnxSource
 from engine.preprocess import InputSize, PreprocessSpec, assumed_preprocess, height_and_width
 from engine.requests import ModelChoice
@@ -23,13 +21,6 @@ from engine.types import Layout, ModelIdentity
 
 if TYPE_CHECKING:
     import onnx
-
-HIGHEST_OPSET = 17
-"""The newest operator set that onnx-tf reads; newer files are converted to it."""
-_EXPORT_LOWER = (
-    f"Export it for operator set {HIGHEST_OPSET} or lower; in PyTorch: "
-    f"torch.onnx.export(..., opset_version={HIGHEST_OPSET}, dynamo=False)."
-)
 
 
 def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> OnnxSource:
@@ -107,39 +98,6 @@ def _size_fed(picture: PictureInput, asked: InputSize | None, file: str) -> tupl
             todo="Leave the input size out, or export the model for the other size.",
         )
     return fed
-
-
-def with_operator_set_read_on(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Convert a model of a newer operator set than onnx-tf reads, with ONNX's own converter.
-
-    Args:
-        model: The model; not changed.
-
-    Returns:
-        The model itself where nothing is to be done, else one of `HIGHEST_OPSET`.
-
-    Raises:
-        ModelError: The converter cannot; the message names the operator.
-    """
-    import onnx
-    from onnx import version_converter
-
-    version = operator_set(model)
-    if version <= HIGHEST_OPSET:
-        return model
-    try:
-        converted: onnx.ModelProto = version_converter.convert_version(model, HIGHEST_OPSET)
-        onnx.checker.check_model(converted)
-    except Exception as error:  # a C++ assertion, or the checker
-        found = re.search(r"(?:for|of) (\w+)(?: exists)?$", str(error).strip())
-        what = f"the operator {found[1]}" if found else first_line(error)
-        raise ModelError(
-            f"Converting the ONNX file from operator set {version} to {HIGHEST_OPSET}",
-            got=f"{what}, which ONNX's version converter cannot take back",
-            expected=f"operators that exist in operator set {HIGHEST_OPSET}",
-            todo=_EXPORT_LOWER,
-        ) from error
-    return converted
 
 
 def picture_input(model: onnx.ModelProto, name: str) -> PictureInput:

@@ -15,10 +15,8 @@ from engine.networks.onnx_files import (
     onnx_source,
     picture_input,
     with_fixed_input,
-    with_operator_set_read_on,
 )
 from engine.networks.onnx_reading import read_onnx
-from engine.networks.onnx_tidying import operator_set
 from engine.requests import ModelChoice
 
 
@@ -189,37 +187,6 @@ def test_custom_operators_are_named_wherever_they_hide(tmp_path: Path) -> None:
     )
     with pytest.raises(ModelError, match=r"my\.ops\.Evil"):
         read_onnx(saved(model, tmp_path))
-
-
-def newer(nodes: list[onnx.NodeProto]) -> onnx.ModelProto:
-    graph = helper.make_graph(
-        nodes,
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 3, 8, 8])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 3])],
-        [numpy_helper.from_array(np.array([2, 3]), "axes")],
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
-
-
-def test_newer_operator_sets_are_converted() -> None:
-    mean = helper.make_node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)
-    model = newer([mean])
-    converted = with_operator_set_read_on(model)
-    assert (operator_set(model), operator_set(converted)) == (20, 17)
-    axes = next(a for a in converted.graph.node[0].attribute if a.name == "axes")
-    assert list(axes.ints) == [2, 3]
-    older = mean_model([1, 3, 8, 8])
-    assert with_operator_set_read_on(older) is older
-
-
-def test_an_operator_that_cannot_be_taken_back_is_named() -> None:
-    nodes = [
-        helper.make_node("Gelu", ["x"], ["g"]),
-        helper.make_node("ReduceMean", ["g", "axes"], ["y"], keepdims=0),
-    ]
-    with pytest.raises(ModelError, match=r"20 to 17: got the operator Gelu.*opset_version=17"):
-        with_operator_set_read_on(newer(nodes))
 
 
 def test_a_file_above_two_gigabytes_is_refused_unread(tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ from engine.converters.lowering import (
 from engine.converters.lowering.layout import constant
 from engine.converters.lowering.node import Lowering, Node
 from engine.converters.onnx_patterns import DOMAIN_OF_OURS
+from engine.converters.operator_sets import older_form
 from engine.types import LoweringName
 
 if TYPE_CHECKING:
@@ -64,8 +65,6 @@ LOWERINGS: dict[str, Lowering] = (
 )
 # Without these two even the stock graph cannot be quantized; see their docstrings.
 _REPAIRS: dict[str, Lowering] = {"Pad": padding.repaired_pad, "MaxPool": pooling.max_pool}
-# Newer operator sets than onnx-tf knows only added types to these; their older form serves.
-_ONLY_WIDENED = {*elementwise.LOWERINGS, *activation.LOWERINGS, "MaxPool"}
 _reads: Counter[str] = Counter()
 
 
@@ -89,24 +88,20 @@ def register_handlers(name: LoweringName) -> tuple[type, ...]:
     """Put our handlers in the place of onnx-tf's; call after `import_onnx_tf`, once a process.
 
     Args:
-        name: ``nhwc`` registers all of them, ``stock`` only the repairs without which onnx-tf's
-            own graphs cannot be quantized.
+        name: With ``nhwc`` our lowering comes first. With ``stock`` onnx-tf's own does, but for
+            the repairs without which its graphs cannot be quantized; ours serves where it has
+            none.
 
     Returns:
         The classes registered; onnx-tf holds them weakly, this function's cache keeps them.
     """
     from onnx_tf.handlers.backend_handler import BackendHandler
 
-    # Those of onnx-tf for recurrent layers ask for Keras cells that are gone, and fail before they
-    # are called where two nodes are of one name.
-    stock = {
-        handler.ONNX_OP: handler
-        for handler in BackendHandler.__subclasses__()
-        if handler.ONNX_OP not in recurrent.LOWERINGS
-    }
-    lowerings = LOWERINGS if name == "nhwc" else _REPAIRS
+    stock = _stock_handlers()
+    first = LOWERINGS if name == "nhwc" else _REPAIRS
     handlers = [
-        _handler(op, stock.get(op), lower, BackendHandler) for op, lower in lowerings.items()
+        _handler(op, stock.get(op), first.get(op, _stock_first(op)), BackendHandler)
+        for op in sorted(handled_operators())
     ]
     if name == "nhwc":
         handlers += [
@@ -116,20 +111,47 @@ def register_handlers(name: LoweringName) -> tuple[type, ...]:
     return tuple(handlers)
 
 
+@cache
+def _stock_handlers() -> dict[str, Any]:
+    from onnx_tf.handlers.backend_handler import BackendHandler
+
+    # Those of onnx-tf for recurrent layers ask for Keras cells that are gone, and fail before they
+    # are called where two nodes are of one name.
+    return {
+        handler.ONNX_OP: handler
+        for handler in BackendHandler.__subclasses__()
+        if handler.ONNX_OP not in recurrent.LOWERINGS
+    }
+
+
+def handled_operators() -> frozenset[str]:
+    """Operators of ONNX that onnx-tf or we have a handler for; call after `import_onnx_tf`."""
+    return frozenset(_stock_handlers()) | frozenset(LOWERINGS)
+
+
+def _stock_first(op: str) -> Lowering:
+    """Leave a node to onnx-tf where it has a form for it."""
+
+    def lower(node: Node) -> list[Any] | None:
+        ours = LOWERINGS.get(op) if node.stock_form is None else None
+        return None if ours is None else ours(node)
+
+    return lower
+
+
 def _handler(op: str, stock: Any, lower: Lowering, base: Any, domain: str = "") -> type:
     def handle(cls: Any, /, node: Any, **kwargs: Any) -> Any:
         tensors = kwargs["tensor_dict"]
 
         def run_stock(inputs: Sequence[Any]) -> list[Any]:
-            if stock is None:
+            if form is None:
                 raise NotImplementedError(f"{op} is not implemented in this form.")
-            if op in _ONLY_WIDENED:
-                cls.SINCE_VERSION = _newest(stock, seen.since)
             names = [
                 f"{node.name}/{place}" if x is not None else "" for place, x in enumerate(inputs)
             ]
             given = {name: x for name, x in zip(names, inputs, strict=True) if name}
             before, node.inputs = node.inputs, names
+            cls.SINCE_VERSION = form
             try:
                 found = stock.handle.__func__(
                     cls, node, **kwargs | {"tensor_dict": tensors | given}
@@ -138,14 +160,26 @@ def _handler(op: str, stock: Any, lower: Lowering, base: Any, domain: str = "") 
             finally:
                 node.inputs, cls.SINCE_VERSION = before, seen.since
 
+        attributes = {
+            key: value.decode() if isinstance(value, bytes) else value
+            for key, value in node.attrs.items()
+        }
+        form = None
+        if stock is not None:
+            form = older_form(
+                op,
+                cls.SINCE_VERSION,
+                stock.get_versions(),
+                attributes=attributes,
+                inputs=node.inputs,
+                outputs=node.outputs,
+            )
         seen = Node(
             kind=op,
             since=cls.SINCE_VERSION,
+            stock_form=form,
             inputs=tuple(tensors[name] if name else None for name in node.inputs),
-            attributes={
-                key: value.decode() if isinstance(value, bytes) else value
-                for key, value in node.attrs.items()
-            },
+            attributes=attributes,
             outputs=sum(map(bool, node.outputs)),
             read=max((n for n, name in enumerate(node.outputs, 1) if _reads[name]), default=1),
             alone=bool(node.inputs) and _reads[node.inputs[0]] == 1,
@@ -182,8 +216,3 @@ def _folded(handle: Callable[[Node], list[Any]], node: Node) -> list[Any] | None
         results = tf.nest.map_structure(np.asarray, handle(replace(node, inputs=inputs)))
     constants: list[Any] = tf.nest.map_structure(tf.constant, results)
     return constants
-
-
-def _newest(stock: Any, since: int) -> int:
-    """The newest form of an operator that a stock handler knows, up to the one asked for."""
-    return max((version for version in stock.get_versions() if version <= since), default=since)

@@ -188,7 +188,7 @@ def _whole(cut: slice, size: int) -> bool:
 def gather(node: Node) -> list[Any] | None:
     """Lower a choice of known places along an axis."""
     x, places = node.inputs[0], constant(node.inputs[1])
-    if places is None or not is_static(x) or places.ndim > 1 or constant(x) is not None:
+    if places is None or not is_static(x) or constant(x) is not None:
         return None
     axis = node.attributes.get("axis", 0) % x.shape.rank
     wanted = [int(place) % x.shape[axis] for place in places.reshape(-1)]
@@ -199,7 +199,7 @@ def gather(node: Node) -> list[Any] | None:
     else:
         y = taken(x, wanted, axis)
     sizes = y.shape.as_list()
-    return [y if places.ndim else reshaped(y, sizes[:axis] + sizes[axis + 1 :])]
+    return [reshaped(y, [*sizes[:axis], *places.shape, *sizes[axis + 1 :]])]
 
 
 def taken(x: Any, places: Sequence[int], axis: int) -> Any:
