@@ -146,3 +146,37 @@ def test_every_exporter_gives_the_same_operators(opset: int, tmp_path: Path) -> 
         nn.init.normal_(parameter, 0.1, 0.3)
     older, newer = (exported(network, s, tmp_path / f"{s}.onnx") for s in (14, opset))
     assert operators_of(newer, tmp_path / "newer") == operators_of(older, tmp_path / "older")
+
+
+FORMS = f"""<ir_version: 10, opset_import: ["": 24]>
+network (float[1, 3, {SIZE}, {SIZE}] picture) => (float[1, 8] logits) {{
+  x = Concat<axis = 1>(picture, picture, one)
+  a = ReduceMean<noop_with_empty_axes = 1>(x)
+  b = ReduceSumSquare<noop_with_empty_axes = 1>(a)
+  n = GroupNormalization<num_groups = 2>(b, scales, scales)
+  r = RMSNormalization<axis = -2>(n, weights)
+  w = Where(never, a, r)
+  first, second, third = Split<axis = 1, num_outputs = 3>(w)
+  m = Mish(third)
+  c = Concat<axis = 1>(first, m, second)
+  p = Pad(c, pads, , sides)
+  logits = ReduceMean<keepdims = 0>(p, rows)
+}}"""
+
+
+def test_newer_forms_of_one_graph(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(FORMS)
+    constants = {
+        "one": np.ones((1, 2, SIZE, SIZE), np.float32),
+        "scales": np.linspace(0.5, 2, 8, dtype=np.float32),
+        "weights": np.linspace(0.5, 2, SIZE * SIZE, dtype=np.float32).reshape(SIZE, SIZE),
+        "never": np.zeros((1, 1, 1, 1), bool),
+        "pads": np.array([1, 2]),
+        "sides": np.array([-1]),
+        "rows": np.array([2, 3]),
+    }
+    model.graph.initializer.extend(
+        onnx.numpy_helper.from_array(value, name) for name, value in constants.items()
+    )
+    operators = operators_of(onnx.shape_inference.infer_shapes(model), tmp_path / "newer")
+    assert not {"SELECT_V2", "DIV", "SQRT"} & set(operators)

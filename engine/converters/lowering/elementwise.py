@@ -61,7 +61,6 @@ TOGETHER = [
     "Mean",
     "Sum",
     "PRelu",
-    "Where",
     "And",
     "Or",
     "Xor",
@@ -186,6 +185,19 @@ def together(node: Node) -> list[Any] | None:
     return [transposed(y, order) for y in node.stock(kept)]
 
 
+def where(node: Node) -> list[Any] | None:
+    """Lower a choice; one that is the same everywhere, as what it chooses."""
+    chosen = constant(node.inputs[0])
+    if chosen is not None and chosen.size and (chosen.all() or not chosen.any()):
+        y = node.inputs[1 if chosen.all() else 2]
+        shapes = [x.shape for x in node.inputs]
+        if all(shape.is_fully_defined() for shape in shapes) and y.shape == np.broadcast_shapes(
+            *(tuple(shape.as_list()) for shape in shapes)
+        ):
+            return [y]
+    return together(node)
+
+
 def _without_zeros(kind: str, first: Any, second: Any) -> Any:
     """A sum or difference with zeros alone, at which TensorFlow's int16 quantizer ends the process.
 
@@ -299,6 +311,7 @@ LOWERINGS: dict[str, Lowering] = (
         "Pow": power,
         "Clip": clip,
         "Relu": relu,
+        "Where": where,
         "Identity": identity,
         "Dropout": dropout,
         "Expand": expand,

@@ -1,4 +1,4 @@
-"""BatchNormalization, InstanceNormalization, LayerNormalization and LRN.
+"""BatchNormalization, the norms of instances, groups, layers and root mean squares, and LRN.
 
 The stock batch norm computes its factors in the graph; the stock layer norm is missing. Ours store
 factors, so that the converter folds them into the convolution before, and write the others with the
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.converters.lowering.layout import constant, is_static, transposed, view
+from engine.converters.lowering.layout import constant, is_static, reshaped, transposed, view
 from engine.converters.lowering.node import Lowering, Node
 from engine.converters.lowering.reduction import kept_axes
 
@@ -81,6 +81,39 @@ def layer_normalization(node: Node) -> list[Any] | None:
     return [_normalized(x, axes, node.attributes.get("epsilon", 1e-5), scale, shift)]
 
 
+def group_normalization(node: Node) -> list[Any] | None:
+    """Lower a norm over groups of channels, in the operators that exporters wrote before it."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    scale, shift = constant(node.inputs[1]), constant(node.inputs[2])
+    if scale is None or shift is None or not is_static(x):
+        return None
+    batch, channels, *spatial = x.shape.as_list()
+    groups = int(node.attributes["num_groups"])
+    epsilon = node.attributes.get("epsilon", 1e-5)
+    y = _normalized(reshaped(x, [batch, groups, -1]), [2], epsilon, np.ones(1, np.float32), None)
+    source, order = view(reshaped(y, [batch, channels, *spatial]))
+    factor, offset = (
+        _kept(value.reshape(-1, *[1] * len(spatial)), order) for value in (scale, shift)
+    )
+    return [transposed(tf.add(tf.multiply(source, factor), offset), order)]
+
+
+def rms_normalization(node: Node) -> list[Any] | None:
+    """Lower a division by the root mean square of the last axes."""
+    import tensorflow as tf
+
+    x, scale = node.inputs[0], constant(node.inputs[1])
+    if scale is None or not is_static(x):
+        return None
+    axes = list(range(node.attributes.get("axis", -1) % x.shape.rank, x.shape.rank))
+    source, there, order = kept_axes(x, axes)
+    square = tf.reduce_mean(source * source, there, keepdims=True)
+    y = source * tf.math.rsqrt(square + np.float32(node.attributes.get("epsilon", 1e-5)))
+    return [transposed(tf.multiply(y, _kept(scale, order)), order)]
+
+
 def _normalized(
     x: Any, axes: list[int], epsilon: float, scale: np.ndarray, shift: np.ndarray | None
 ) -> Any:
@@ -124,6 +157,8 @@ def lrn(node: Node) -> list[Any] | None:
 LOWERINGS: dict[str, Lowering] = {
     "BatchNormalization": batch_normalization,
     "InstanceNormalization": instance_normalization,
+    "GroupNormalization": group_normalization,
     "LayerNormalization": layer_normalization,
+    "RMSNormalization": rms_normalization,
     "LRN": lrn,
 }

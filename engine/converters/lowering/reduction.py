@@ -39,6 +39,8 @@ def _reduced(name: str) -> Lowering:
         axes = _axes(node)
         if axes is None or not is_static(x):
             return None
+        if not axes and node.attributes.get("noop_with_empty_axes"):
+            return [_without_reduction(name, x)]
         return [_over(_arithmetic(name), x, axes, bool(node.attributes.get("keepdims", 1)))]
 
     return lower
@@ -49,9 +51,25 @@ def _axes(node: Node) -> list[int] | None:
     found = listed(node, "axes", 1)
     if found:
         return [axis % x.shape.rank for axis in found]
-    if unknown(node, 1) or node.attributes.get("noop_with_empty_axes"):
+    if unknown(node, 1):
         return None
+    if node.attributes.get("noop_with_empty_axes"):
+        return []
     return list(range(x.shape.rank))
+
+
+def _without_reduction(name: str, x: Any) -> Any:
+    """What a reduction over no axes leaves: the steps before and after it."""
+    import tensorflow as tf
+
+    source, order = view(x)
+    steps: dict[str, Callable[[Any], Any]] = {
+        "ReduceL1": tf.abs,
+        "ReduceL2": tf.abs,
+        "ReduceSumSquare": lambda y: y * y,
+        "ReduceLogSum": tf.math.log,
+    }
+    return transposed(steps.get(name, lambda y: y)(source), order)
 
 
 def _over(compute: Callable[..., Any], x: Any, axes: list[int], keep: bool) -> Any:
