@@ -65,7 +65,7 @@ def _rows_of(name: str) -> list[dict[str, Any]]:
         for how in EXPORTS:
             file = Path(folder) / how / "model.onnx"
             file.parent.mkdir()
-            row = {"model": name, "export": how}
+            row: dict[str, Any] = {"model": name, "export": how}
             rows.append(row)
             try:
                 torch.onnx.export(network, (picture,), file, **_options(how))

@@ -118,9 +118,11 @@ def _functions() -> frozenset[str]:
     """Operators that ONNX defines by others, in any operator set."""
     from onnx import defs
 
+    # The package's stubs lack the two properties.
+    schemas: Any = defs.get_all_schemas_with_history()
     return frozenset(
         schema.name
-        for schema in defs.get_all_schemas_with_history()
+        for schema in schemas
         if schema.domain == defs.ONNX_DOMAIN
         and (schema.has_function or schema.has_context_dependent_function)
     )
