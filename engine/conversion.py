@@ -209,7 +209,7 @@ class Conversion:
         reading = onnx_reading(source.file)
         file.write_bytes(with_fixed_input(reading.model, *sizes).SerializeToString())
         if network is not None:
-            return PYTORCH, FLOAT_TOLERANCE if reading.given is None else reading.tolerance
+            return PYTORCH, reading.tolerance
         if reading.given is None:
             return None, None
         given = with_fixed_input(reading.given, *sizes)

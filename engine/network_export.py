@@ -279,7 +279,7 @@ def _check_file(file: Path, inputs: FloatArray, before: FloatArray) -> None:
             f"{PYTORCH} to {ONNX}",
             before,
             runner.infer(inputs),
-            tolerance=FLOAT_TOLERANCE if reading.given is None else reading.tolerance,
+            tolerance=reading.tolerance,
             nudged=lambda: runner.infer(inputs * np.float32(NUDGE)),
         )
 

@@ -28,9 +28,9 @@ _TYPE_ATTRIBUTES = {
     "to",
 }
 """Attributes whose number is a TensorProto.DataType."""
-_ROUNDING = {_FLOAT16: 2**-10, _BFLOAT16: 2**-7, _DOUBLE: 2**-16}
-"""Distance of neighbours near 1; for double that of the lowering's tolerance, since float32 takes
-its place."""
+_ROUNDING = {_FLOAT: 2**-16, _FLOAT16: 2**-10, _BFLOAT16: 2**-7, _DOUBLE: 2**-16}
+"""Distance of neighbours near 1; for float32, and for double, whose place it takes, a share of the
+tolerance of other stages."""
 _ROUNDINGS = 64
 """How often rounding may add up between a picture and its logits."""
 
@@ -71,9 +71,9 @@ def rounding_tolerance(precisions: frozenset[int]) -> float:
     """Largest relative difference by which a file's own types may move its logits.
 
     Args:
-        precisions: As of `used_precisions`; at least one.
+        precisions: As of `used_precisions`; float32 is always among what a file uses.
     """
-    return _ROUNDINGS * max(_ROUNDING[kind] for kind in precisions)
+    return _ROUNDINGS * max(_ROUNDING[kind] for kind in {_FLOAT, *precisions})
 
 
 def compute_in_float32(model: onnx.ModelProto) -> None:

@@ -35,13 +35,14 @@ class OnnxReading:
         model: The model; it holds all of its weights and computes in float32.
         given: The model as the file computes it, with float32 edges; None where that is ``model``,
             and where ONNX Runtime does not run it.
-        tolerance: Largest relative difference between the logits of both; None where any is right.
+        tolerance: Largest relative difference between the model's logits and those of the file, or
+            of the network that it was exported from; None where any is right.
         notes: What a reader of the run has to know of it, one sentence each.
     """
 
     model: onnx.ModelProto
-    given: onnx.ModelProto | None = None
-    tolerance: float | None = None
+    given: onnx.ModelProto | None
+    tolerance: float | None
     notes: tuple[str, ...] = ()
 
 
@@ -87,7 +88,7 @@ def _checked(given: onnx.ModelProto, stage: str, name: str) -> OnnxReading:
     demand_fits(name, parameters_of(given))
     quantized = holds_quantized(given)
     if not (quantized or used_precisions(given, stage)):
-        return OnnxReading(given)
+        return OnnxReading(given, None, rounding_tolerance(frozenset()))
     model = type(given)()
     model.CopyFrom(given)
     notes = [take_float_graph(model)] if quantized else []
@@ -96,12 +97,12 @@ def _checked(given: onnx.ModelProto, stage: str, name: str) -> OnnxReading:
         notes.append(precision_note(precisions))
         compute_in_float32(model)
     _check(model, stage)
-    given = with_float32_edges(given)
-    if not _runs(given):
-        notes.append("ONNX Runtime does not run the file as it is: nothing was compared with it.")
-        return OnnxReading(model, notes=tuple(notes))
     tolerance = None if quantized else rounding_tolerance(precisions)
-    return OnnxReading(model, given, tolerance, tuple(notes))
+    given = with_float32_edges(given)
+    if _runs(given):
+        return OnnxReading(model, given, tolerance, tuple(notes))
+    notes.append("ONNX Runtime does not run the file as it is: nothing was compared with it.")
+    return OnnxReading(model, None, tolerance, tuple(notes))
 
 
 def _runs(model: onnx.ModelProto) -> bool:

@@ -60,7 +60,7 @@ def test_without_a_run_one_is_made_of_the_options_of_a_model(calls: dict[str, An
     made = calls["convert"]
     assert made["model"] == "resnet18"
     assert made["random_weights"]
-    assert made["preprocess"] == PreprocessChoice(mean=(0.5, 0.5, 0.5))
+    assert made["preprocess"] == PreprocessChoice(mean=(0.5,))
     assert (made["variants"], made["calibration"]) == ("float32", "C")
     assert calls["sweep"]["run"] == "made"
     assert calls["sweep"]["dask"] == "local"

@@ -82,7 +82,7 @@ def test_other_floats_are_computed_in_float32(
 
 def test_a_file_in_float32_is_left_as_it_is(tmp_path: Path) -> None:
     result = reading(tmp_path, "float", "float")
-    assert (result.given, result.tolerance, result.notes) == (None, None, ())
+    assert (result.given, result.tolerance, result.notes) == (None, 2**-10, ())
 
 
 def test_doubles_beyond_float32_stay_finite(tmp_path: Path) -> None:

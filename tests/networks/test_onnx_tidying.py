@@ -85,7 +85,8 @@ def test_inputs_that_nothing_reads_are_dropped(tmp_path: Path) -> None:
     spare = helper.make_tensor_value_info("spare", TensorProto.FLOAT, [1, 3, 9, 9])
     model.graph.input.insert(0, spare)
     tidy = read(model, tmp_path)
-    assert picture_input(tidy, "m") == ("NCHW", 2, 2)
+    picture = picture_input(tidy, "m")
+    assert (picture.layout, picture.height, picture.width) == ("NCHW", 2, 2)
     assert answer(tidy) == [2 * mean for mean in MEANS]
 
 
