@@ -133,9 +133,11 @@ def test_an_open_size_is_a_choice_and_a_fixed_one_is_not(tmp_path: Path) -> None
 def test_operators_outside_the_builtin_set_are_named_and_can_be_allowed(tmp_path: Path) -> None:
     path = classifier(tmp_path / "atan.onnx", shape=[1, 3, SIZE, SIZE], tail=("Atan",))
     with pytest.raises(OperatorError, match=r"Atan.*--allow-flex"):
-        engine.convert(onnx=path, variants=["float32"], out=tmp_path / "run")
+        engine.convert(onnx=path, variants=["float32"], lowering="stock", out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
-    run = engine.convert(onnx=path, variants=["float32"], allow_flex=True, out=tmp_path / "flex")
+    run = engine.convert(
+        onnx=path, variants=["float32"], lowering="stock", allow_flex=True, out=tmp_path / "flex"
+    )
     assert run.artifact("float32").select_tf == ("FlexAtan",)
     assert "SELECT_TF" in str(run.manifest.stages[-1].unchecked)
     assert "float32" not in run.columns
