@@ -108,9 +108,25 @@ def with_functions_inlined(model: onnx.ModelProto, handled: frozenset[str]) -> o
     written = _functions() & {node.op_type for node in nodes_of(model)}
     if written <= handled:
         return model
+    model = _with_typed_constants(model)
     # Bodies hold other functions.
     functions = [("", name) for name in sorted(_functions() - handled)]
     return inliner.inline_selected_functions(model, functions, inline_schema_functions=True)
+
+
+def _with_typed_constants(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Copy a graph, with the types of its stored constants where the inliner looks for types."""
+    from onnx import helper
+
+    copy = type(model)()
+    copy.CopyFrom(model)
+    typed = {value.name for value in (*copy.graph.value_info, *copy.graph.input)}
+    copy.graph.value_info.extend(
+        helper.make_tensor_value_info(value.name, value.data_type, value.dims)
+        for value in copy.graph.initializer
+        if value.name not in typed
+    )
+    return copy
 
 
 @cache

@@ -19,6 +19,8 @@ _BELOW = 20.0
 _READERS = {"Softmax", "ArgMax", "ReduceMax", "TopK"}
 _MOVES = {"Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity"}
 _COPIES = _MOVES | {"Slice", "Expand", "Tile", "Gather", "Flatten"}
+_CASTS = {"Cast", "CastLike"}
+_MARKED = _COPIES | {"ReduceMax"}
 _COMPARISONS = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
 _TRUTHS = _COMPARISONS | {"Not", "And", "Or", "Xor", "IsNaN", "IsInf"}
 
@@ -39,6 +41,8 @@ def bound_softmax_masks(model: ir.Model) -> None:
         added: set[ir.Node] = set()
         while value is not None:
             value, below = _bound(model.graph, value, below, added)
+    for node in [node for node in model.graph if node.op_type == "Equal"]:
+        _compare_marks(model.graph, node)
     RemoveUnusedNodesPass()(model)
 
 
@@ -85,6 +89,23 @@ def _bound(
         added.update(tape.nodes)
         ir.convenience.replace_nodes_and_values(graph, node, [node], tape.nodes, [value], [bounded])
     return scores, below
+
+
+def _compare_marks(graph: ir.Graph, node: ir.Node) -> None:
+    """Ask marks whether all of a row is hidden, as Attention does, not minus infinity."""
+    import onnx_ir as ir
+
+    inputs = [read for read in node.inputs if read is not None]
+    for mask, lowest in (inputs, inputs[::-1]):
+        if not _hides(lowest, -np.inf):
+            continue
+        tape = ir.tape.Tape()
+        marks = _marks(tape, mask, 1, -np.inf)
+        if marks is not None:
+            hidden = tape.op("Less", [marks, _stored(tape, np.float32(-0.5))])
+            old, new = list(node.outputs), [hidden]
+            ir.convenience.replace_nodes_and_values(graph, node, [node], tape.nodes, old, new)
+            return
 
 
 Bounded = tuple["ir.Value | None", "ir.Value | None"]
@@ -174,47 +195,48 @@ def _of_scale(operator: str, first: ir.Value, second: ir.Value) -> tuple[ir.Valu
     return None, 1.0
 
 
-def _hides(value: ir.Value) -> bool:
+def _hides(value: ir.Value, hides: float = _HIDES) -> bool:
     """Whether all of a value is a constant that hides, copied or not."""
     numbers, node = _number(value), value.producer()
     if numbers is not None:
-        return bool((numbers <= _HIDES).all())
-    if node is None or node.op_type not in _COPIES | {"Cast"} or node.inputs[0] is None:
+        return bool((numbers <= hides).all())
+    if node is None or node.op_type not in _COPIES | _CASTS or node.inputs[0] is None:
         return False
-    return _hides(node.inputs[0])
+    return _hides(node.inputs[0], hides)
 
 
-def _marks(tape: Any, mask: ir.Value, sign: int) -> ir.Value | None:
+def _marks(tape: Any, mask: ir.Value, sign: int, hides: float = _HIDES) -> ir.Value | None:
     """Compute a mask with -1 in place of what hides; None where it does more than hide.
 
     Args:
         tape: Takes the operators.
         mask: What is added to the scores.
         sign: -1 where it is subtracted from them.
+        hides: The largest number that counts as hiding.
 
     Returns:
         Float32 of the mask's shape, 0 where it hides nothing and -1 or less elsewhere.
     """
     numbers, node = _number(mask), mask.producer()
     if numbers is not None:
-        hidden = sign * numbers <= _HIDES
+        hidden = sign * numbers <= hides
         marks = -hidden.astype(np.float32)
         return _stored(tape, marks) if (hidden | (numbers == 0)).all() else None
     if node is None:
         return None
     inputs = [read for read in node.inputs if read is not None]
-    if node.op_type == "Cast":
-        return _marks(tape, inputs[0], sign)
+    if node.op_type in _CASTS:
+        return _marks(tape, inputs[0], sign, hides)
     if node.op_type == "Mul":
-        return _marks_of_product(tape, *inputs, sign=sign)
+        return _marks_of_product(tape, *inputs, sign=sign, hides=hides)
     if node.op_type == "Where":
-        return _marks_of_choice(tape, *inputs, sign=sign)
+        return _marks_of_choice(tape, *inputs, sign=sign, hides=hides)
     if node.op_type == "Max" and (scores := _of_floor(*inputs)) is not None:
-        return _marks(tape, scores, sign)
+        return _marks(tape, scores, sign, hides)
     several = node.op_type in {"Add", "Concat"}
-    if not several and node.op_type not in _COPIES:
+    if not several and node.op_type not in _MARKED:
         return None
-    marked = [_marks(tape, read, sign) for read in (inputs if several else inputs[:1])]
+    marked = [_marks(tape, read, sign, hides) for read in (inputs if several else inputs[:1])]
     if any(marks is None for marks in marked):
         return None
     attributes = {name: value.value for name, value in node.attributes.items()}
@@ -223,32 +245,32 @@ def _marks(tape: Any, mask: ir.Value, sign: int) -> ir.Value | None:
 
 
 def _marks_of_product(
-    tape: Any, first: ir.Value, second: ir.Value, *, sign: int
+    tape: Any, first: ir.Value, second: ir.Value, *, sign: int, hides: float
 ) -> ir.Value | None:
     """The marks of ``(1 - shown) * -1e9`` and ``(shown - 1) * 1e9``."""
     for truth, constant in ((first, second), (second, first)):
         numbers = _number(constant)
         if numbers is None:
             continue
-        if (sign * numbers <= _HIDES).all() and _lies_within(truth, 0, 1):
+        if (sign * numbers <= hides).all() and _lies_within(truth, 0, 1):
             marks: ir.Value = tape.op("Neg", [truth])
             return marks
-        if (sign * numbers >= -_HIDES).all() and _lies_within(truth, -1, 0):
+        if (sign * numbers >= -hides).all() and _lies_within(truth, -1, 0):
             return truth
     return None
 
 
 def _marks_of_choice(
-    tape: Any, condition: ir.Value, first: ir.Value, second: ir.Value, *, sign: int
+    tape: Any, condition: ir.Value, first: ir.Value, second: ir.Value, *, sign: int, hides: float
 ) -> ir.Value | None:
     """The marks of ``Where(shown, 0, -1e9)`` and ``Where(hidden, -1e9, hidden)``."""
     nothing = _stored(tape, np.float32(0))
-    of_first = _marks(tape, first, sign)
+    of_first = _marks(tape, first, sign, hides)
     cast = condition.producer()
     if cast is not None and cast.op_type == "Cast" and cast.inputs[0] is second:
         of_second: ir.Value | None = nothing
     else:
-        of_second = _marks(tape, second, sign)
+        of_second = _marks(tape, second, sign, hides)
     if of_first is None or of_second is None:
         return None
     marks: ir.Value = tape.op("Where", [condition, of_first, of_second])
@@ -268,7 +290,7 @@ def _lies_within(value: ir.Value, low: int, high: int) -> bool:
     inputs = [read for read in node.inputs if read is not None]
     if node.op_type in _TRUTHS:
         return (low, high) == (0, 1)
-    if node.op_type == "Cast" or node.op_type in _COPIES:
+    if node.op_type in _COPIES | _CASTS:
         return _lies_within(inputs[0], low, high)
     if node.op_type == "Neg":
         return _lies_within(inputs[0], -high, -low)

@@ -89,3 +89,39 @@ def test_a_computed_mask_leaves_the_scores_their_steps(masked: str, tmp_path: Pa
     expected = expected_answers(model)
     assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 20
     assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 50
+
+
+ATTENTION = """
+  tokens = Reshape(picture, three_rows)
+  turned = Transpose<perm = [0, 2, 1]>(tokens)
+  heads = Unsqueeze(turned, one_axis)
+  gauge = ReduceMean<keepdims = 0>(turned, two_axis)
+  sign = Greater(gauge, low)
+  row = Unsqueeze(sign, one_axis)
+  shown = Expand(row, square)
+  {attended}
+  logits = ReduceMean<keepdims = 0>(attended, two_axis)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "attended",
+    [
+        "attended = Attention(heads, heads, heads, shown)",
+        "attended = Attention(heads, heads, heads, triangle)",
+        "attended = Attention(heads, heads, heads, hiding)",
+        "attended = Attention<is_causal = 1>(heads, heads, heads)",
+    ],
+)
+def test_the_attention_operator_keeps_its_steps(attended: str, tmp_path: Path) -> None:
+    constants = {
+        **CONSTANTS,
+        "two_axis": np.array([2]),
+        "triangle": np.tri(48, dtype=bool),
+        "hiding": np.where(np.tri(48), 0, -np.inf).astype(np.float32),
+    }
+    model = parse_network(ATTENTION.format(attended=attended), constants, opset=23)
+    expected = expected_answers(model)
+    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 20
+    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 50
