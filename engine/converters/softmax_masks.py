@@ -301,9 +301,10 @@ def _lies_within(value: ir.Value, low: int, high: int) -> bool:
         return first in (-1, 0, 1) and _lies_within(inputs[1], int(first) - high, int(first) - low)
     if node.op_type == "Sub" and second is not None:
         shift, truth = -second, inputs[0]
-    elif first is not None or second is not None:
-        shift = first if first is not None else second
-        truth = inputs[1] if first is not None else inputs[0]
+    elif first is not None:
+        shift, truth = first, inputs[1]
+    elif second is not None:
+        shift, truth = second, inputs[0]
     else:
         return False
     return shift in (-1, 0, 1) and _lies_within(truth, low - int(shift), high - int(shift))
