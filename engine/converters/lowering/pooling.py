@@ -105,12 +105,8 @@ def max_pool(node: Node) -> list[Any] | None:
         return _max_pool_with_places(node)
     node = _without_lowest_padding(node)
     x = node.inputs[0]
-    if x.shape.rank == 3:
-        return over_one_dimension(node, max_pool)
-    if x.shape.rank == 5:
-        return over_three_dimensions(node, max_pool)
     if not is_picture(x):
-        return None
+        return _over_other_ranks(node, max_pool)
     y = to_nhwc(x)
     sizes = y.shape.as_list()[1:3]
     windows, mode = _windows(node, sizes), "VALID"
@@ -125,6 +121,14 @@ def max_pool(node: Node) -> list[Any] | None:
     if windows.dilated:
         return [to_nchw(functools.reduce(tf.maximum, windows.taps(y)))]
     return [to_nchw(tf.nn.max_pool2d(y, windows.kernel, windows.strides, mode))]
+
+
+def _over_other_ranks(node: Node, lower: Lowering) -> list[Any] | None:
+    """Lower windows over one or three dimensions by those over two."""
+    x = node.inputs[0]
+    by_rank = {3: over_one_dimension, 5: over_three_dimensions}
+    over = by_rank.get(x.shape.rank) if is_static(x) else None
+    return None if over is None else over(node, lower)
 
 
 def _max_pool_with_places(node: Node) -> list[Any] | None:
@@ -204,12 +208,8 @@ def average_pool(node: Node) -> list[Any] | None:
     import tensorflow as tf
 
     x = node.inputs[0]
-    if is_static(x) and x.shape.rank == 3:
-        return over_one_dimension(node, average_pool)
-    if is_static(x) and x.shape.rank == 5:
-        return over_three_dimensions(node, average_pool)
     if not is_picture(x):
-        return None
+        return _over_other_ranks(node, average_pool)
     y = to_nhwc(x)
     sizes = y.shape.as_list()[1:3]
     windows = _windows(node, sizes)
@@ -246,12 +246,8 @@ def _averaged(y: Any, windows: _Windows) -> Any:
 def lp_pool(node: Node) -> list[Any] | None:
     """Lower a norm of the elements of windows over one to three dimensions."""
     x = node.inputs[0]
-    if is_static(x) and x.shape.rank == 3:
-        return over_one_dimension(node, lp_pool)
-    if is_static(x) and x.shape.rank == 5:
-        return over_three_dimensions(node, lp_pool)
     if not is_picture(x):
-        return None
+        return _over_other_ranks(node, lp_pool)
     y, degree = to_nhwc(x), node.attributes.get("p", 2)
     windows = _windows(node, y.shape.as_list()[1:3])
     total = _averaged(raised(y, degree), windows) * np.float32(np.prod(windows.kernel))
