@@ -71,3 +71,11 @@ def decibels(answers: np.ndarray, expected: np.ndarray) -> float:
     """Signal to quantization noise."""
     noise = np.square(answers - expected).mean()
     return float(10 * np.log10(np.square(expected).mean() / max(noise, 1e-30)))
+
+
+def assert_answers(model: onnx.ModelProto, folder: Path, *, int8: float, int16x8: float) -> None:
+    """Hold float32 to ONNX Runtime's answers, and integers to more than so many decibels."""
+    expected = expected_answers(model)
+    np.testing.assert_allclose(answers_of(model, "float32", folder), expected, rtol=1e-5, atol=1e-6)
+    assert decibels(answers_of(model, "int8_float_io", folder), expected) > int8
+    assert decibels(answers_of(model, "int16x8", folder), expected) > int16x8

@@ -9,7 +9,7 @@ import pytest
 
 from tests.converters.integer_models import (
     answers_of,
-    decibels,
+    assert_answers,
     expected_answers,
     parse_network,
     with_all_read,
@@ -35,12 +35,7 @@ def test_sums_and_triangles(tmp_path: Path) -> None:
         },
         opset=14,
     )
-    expected = expected_answers(model)
-    np.testing.assert_allclose(
-        answers_of(model, "float32", tmp_path), expected, rtol=1e-5, atol=1e-6
-    )
-    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 35
-    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 60
+    assert_answers(model, tmp_path, int8=35, int16x8=60)
 
 
 def test_remainders_and_what_is_no_number(tmp_path: Path) -> None:

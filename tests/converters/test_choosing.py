@@ -9,6 +9,7 @@ import pytest
 
 from tests.converters.integer_models import (
     answers_of,
+    assert_answers,
     decibels,
     expected_answers,
     parse_network,
@@ -100,12 +101,7 @@ def test_a_gate_of_experts_in_integers(tmp_path: Path) -> None:
             "zeros": np.zeros((1, 6), np.float32),
         },
     )
-    expected = expected_answers(model)
-    np.testing.assert_allclose(
-        answers_of(model, "float32", tmp_path), expected, rtol=1e-5, atol=1e-6
-    )
-    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 30
-    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 40
+    assert_answers(model, tmp_path, int8=30, int16x8=40)
 
 
 def test_zeros_stay_zeros_in_integers(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from engine.errors import ConversionError
 from tests.converters.integer_models import (
     answers_of,
+    assert_answers,
     decibels,
     expected_answers,
     parse_network,
@@ -62,12 +63,7 @@ def test_a_mask_leaves_the_scores_their_steps(masked: str, lowest: float, tmp_pa
             "mask": np.where(shown, 0, lowest).astype(np.float32),
         },
     )
-    expected = expected_answers(model)
-    np.testing.assert_allclose(
-        answers_of(model, "float32", tmp_path), expected, rtol=1e-5, atol=1e-6
-    )
-    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 20
-    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 50
+    assert_answers(model, tmp_path, int8=20, int16x8=50)
 
 
 def test_scores_in_a_mask_keep_their_steps(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from engine.converters.artifact import artifact_of
 from engine.errors import ConversionError
 from tests.converters.integer_models import (
     answers_of,
-    decibels,
+    assert_answers,
     expected_answers,
     parse_network,
     with_all_read,
@@ -97,12 +97,7 @@ def test_integers_keep_the_answers(kind: str, tmp_path: Path) -> None:
         """,
         weights(batch=1, inputs=18) | {"to_steps": np.array([8, 1, 18])},
     )
-    expected = expected_answers(model)
-    np.testing.assert_allclose(
-        answers_of(model, "float32", tmp_path), expected, rtol=1e-5, atol=1e-6
-    )
-    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 30
-    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 40
+    assert_answers(model, tmp_path, int8=30, int16x8=40)
 
 
 def test_steps_that_nobody_reads_are_not_computed(tmp_path: Path) -> None:

@@ -200,28 +200,25 @@ SURROUNDINGS: dict[str, Callable[[], AbstractContextManager[object]]] = {
 }
 
 
+def settings_of_process() -> tuple[object, ...]:
+    return (
+        torch.is_inference_mode_enabled(),
+        torch.is_autocast_enabled("cpu"),
+        torch.empty(1).device,
+        torch.get_default_dtype(),
+        torch.is_grad_enabled(),
+        torch.backends.mha.get_fastpath_enabled(),
+    )
+
+
 @pytest.mark.parametrize("surroundings", SURROUNDINGS)
 def test_what_a_process_set_does_not_reach_in_and_stays(surroundings: str) -> None:
     network = Answering(lambda body, picture: body(picture + torch.zeros(1)))
     plain = expected(network)
     with SURROUNDINGS[surroundings]():
-        before = (
-            torch.is_inference_mode_enabled(),
-            torch.is_autocast_enabled("cpu"),
-            torch.empty(1).device,
-            torch.get_default_dtype(),
-            torch.is_grad_enabled(),
-            torch.backends.mha.get_fastpath_enabled(),
-        )
+        before = settings_of_process()
         np.testing.assert_allclose(answer_of(network), plain, atol=1e-6)
-        assert before == (
-            torch.is_inference_mode_enabled(),
-            torch.is_autocast_enabled("cpu"),
-            torch.empty(1).device,
-            torch.get_default_dtype(),
-            torch.is_grad_enabled(),
-            torch.backends.mha.get_fastpath_enabled(),
-        )
+        assert settings_of_process() == before
 
 
 def test_a_network_made_in_inference_mode() -> None:
