@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.preprocess import INTERPOLATIONS
+from engine.preprocess import INTERPOLATIONS, ResizeRule
 from engine.requests import PreprocessChoice
 
 if TYPE_CHECKING:
@@ -54,6 +54,19 @@ def own_preprocess(
     return None
 
 
+def resize_of(
+    height: int, width: int, crop_mode: str | None, crop_pct: float
+) -> tuple[ResizeRule, int]:
+    """Give how timm fits pictures, and the length of the shorter side before the crop in pixels.
+
+    What timm squashes and crops, or frames, has its shorter side scaled here.
+    """
+    longest = max(height, width)
+    squashes = crop_mode == "squash" and crop_pct == 1
+    resize_size = max(longest, math.floor(longest / crop_pct))
+    return ("squash" if squashes else "shorter_side"), resize_size
+
+
 def _mapping(record: object) -> Mapping[str, Any]:
     if dataclasses.is_dataclass(record) and not isinstance(record, type):
         return dataclasses.asdict(record)
@@ -62,15 +75,14 @@ def _mapping(record: object) -> Mapping[str, Any]:
 
 def _read(record: Mapping[str, Any], name: str, size: tuple[int, int] | None) -> OwnPreprocess:
     height, width = size or tuple(record.get("input_size") or (3, 224, 224))[1:]
-    crop_pct, longest = record.get("crop_pct") or _CROP_PCT, max(height, width)
-    # What timm squashes and crops, or frames, has its shorter side scaled here.
-    squashes = record.get("crop_mode") == "squash" and crop_pct == 1
+    crop_pct = record.get("crop_pct") or _CROP_PCT
+    resize, resize_size = resize_of(height, width, record.get("crop_mode"), crop_pct)
     interpolation, architecture = record.get("interpolation"), record.get("architecture")
     return OwnPreprocess(
         PreprocessChoice(
             input_size=(height, width),
-            resize="squash" if squashes else "shorter_side",
-            resize_size=max(longest, math.floor(longest / crop_pct)),
+            resize=resize,
+            resize_size=resize_size,
             interpolation=interpolation if interpolation in INTERPOLATIONS else None,
             channel_order="RGB" if len(record["mean"]) == 3 else None,
             scale=1 / 255,

@@ -7,7 +7,6 @@ rest of the preprocessing are those that timm evaluates the tag with at the size
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Mapping
 from functools import cache
@@ -23,6 +22,7 @@ from engine.networks.catalog_network import (
     parameters_of,
 )
 from engine.networks.hub_weights import place_in_cache, safetensors_of
+from engine.networks.own_preprocess import resize_of
 from engine.networks.torchvision_import import import_torchvision
 from engine.preprocess import InputSize, PreprocessSpec
 
@@ -161,12 +161,12 @@ def _preprocess(record: Any) -> PreprocessSpec:
         {}, pretrained_cfg=record.to_dict()
     )
     _, height, width = config["input_size"]
-    squashes = config["crop_mode"] == "squash" and config["crop_pct"] == 1
+    resize, resize_size = resize_of(height, width, config["crop_mode"], config["crop_pct"])
     return PreprocessSpec(
         height=height,
         width=width,
-        resize="squash" if squashes else "shorter_side",
-        resize_size=max(height, width, math.floor(max(height, width) / config["crop_pct"])),
+        resize=resize,
+        resize_size=resize_size,
         interpolation=config["interpolation"],
         mean=tuple(config["mean"]),
         std=tuple(config["std"]),
