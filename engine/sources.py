@@ -73,7 +73,7 @@ def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSour
             )
         notes = (*notes, *_assumed(file, spec, preprocess, source.takes_pixels))
         if not source.takes_pixels:
-            notes = (*notes, *_own_normalization(source))
+            notes = (*notes, *_own_normalization(source.arithmetic))
     elif choice.checkpoint is not None:
         notes = (*notes, *_assumed("a checkpoint", spec, preprocess))
     return replace(source, preprocess=spec, notes=notes)
@@ -127,12 +127,8 @@ def _numbers(values: tuple[float, ...]) -> str:
     return ", ".join(f"{value:.6g}" for value in values)
 
 
-def _own_normalization(source: OnnxSource) -> tuple[str, ...]:
+def _own_normalization(operators: tuple[str, ...]) -> tuple[str, ...]:
     """Tell of arithmetic at the start of an ONNX file that may prepare the picture once more."""
-    from engine.networks.onnx_contents import first_arithmetic
-    from engine.networks.onnx_reading import read_onnx
-
-    operators = first_arithmetic(read_onnx(source.file))
     if not operators:
         return ()
     return (

@@ -54,8 +54,8 @@ def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> Onn
     notes = (*reading.notes, *assumed_names(choice, classes))
     if unused:
         notes = (f"The answer is the output {output}; left out: {'; '.join(unused)}.", *notes)
+    arithmetic = first_arithmetic(model)
     if picture.takes_pixels:
-        arithmetic = first_arithmetic(model)
         operators = f" ({', '.join(arithmetic)})" if arithmetic else ""
         notes = (
             f"The file takes uint8 pixels and prepares them itself{operators}: they are fed as "
@@ -81,6 +81,7 @@ def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> Onn
         output=output,
         output_shape=np.asarray(values[output]).shape,
         takes_pixels=picture.takes_pixels,
+        arithmetic=arithmetic,
         notes=notes,
     )
 

@@ -54,6 +54,7 @@ class OnnxSource:
         output: Name of the output that holds the logits.
         output_shape: Its dimensions for one batch.
         takes_pixels: Whether the input is uint8, whose normalization is in the graph.
+        arithmetic: Operators with which the graph begins; see `first_arithmetic`.
         notes: What a reader of the run has to know of the model, one sentence each.
     """
 
@@ -65,6 +66,7 @@ class OnnxSource:
     output: str
     output_shape: tuple[int, ...]
     takes_pixels: bool = False
+    arithmetic: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
