@@ -47,6 +47,11 @@ def fit_to_show(text: str) -> str:
     )
 
 
+def first_line(error: BaseException) -> str:
+    """Give the first line of a library's message, or the name of an error without one."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
 class EngineError(Exception):
     """A failure that can be told to a person in one message.
 

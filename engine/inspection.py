@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.converters.artifact import artifact_of
-from engine.errors import ConversionError, FileError
+from engine.errors import ConversionError, FileError, first_line
 from engine.limits import LIMITS
 from engine.preprocess import PreprocessSpec
 from engine.requests import InspectRequest
@@ -150,7 +150,7 @@ def _tried(stage: str, runner: Runner, preprocess: PreprocessSpec) -> int:
         with runner:
             return int(runner.infer(preprocess.of_noise()[None]).shape[1])
     except (ConversionError, RuntimeError, ValueError, MemoryError) as error:
-        why = error.got if isinstance(error, ConversionError) else str(error).splitlines()[0]
+        why = error.got if isinstance(error, ConversionError) else first_line(error)
         raise FileError(
             stage,
             got=f"a failure when it was run on a picture: {why}",

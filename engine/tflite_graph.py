@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import ConversionError
+from engine.errors import ConversionError, first_line
 
 
 def parsed(model: bytes) -> Any:
@@ -166,7 +166,7 @@ def interpreter_of(model: bytes, threads: int, stage: str, todo: str) -> Any:
     except (RuntimeError, ValueError) as error:
         raise ConversionError(
             stage,
-            got=f"a refusal of the LiteRT interpreter ({str(error).splitlines()[0]})",
+            got=f"a refusal of the LiteRT interpreter ({first_line(error)})",
             expected="a model that it runs",
             todo=todo,
         ) from error

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.converters.adaptive_pooling import register_adaptive_pooling
-from engine.errors import ConversionError, OperatorError, OptionError
+from engine.errors import ConversionError, OperatorError, OptionError, first_line
 
 if TYPE_CHECKING:
     import onnx
@@ -66,7 +66,7 @@ def onnx_from_torch(
         except Exception as error:  # the exporter raises many kinds
             raise ConversionError(
                 STAGE,
-                got=f"a refusal of the exporter ({_first_line(error)})",
+                got=f"a refusal of the exporter ({first_line(error)})",
                 expected=f"a graph of operator set {candidate}",
                 todo="Try another operator set (--opset), up to 17, or export the model to ONNX "
                 "yourself and convert that file (--onnx).",
@@ -85,12 +85,12 @@ def onnx_from_torch(
 
 
 def _operator_refused(error: Exception) -> str:
-    unknown = re.search(r"operator '(\w+::\w+)'", _first_line(error))
+    unknown = re.search(r"operator '(\w+::\w+)'", first_line(error))
     if unknown:
         return f"the operator {unknown[1]}"
     # "Unsupported: ONNX export of operator x, reason. Please ... URL [Caused by the value ..."
-    known = re.search(r"ONNX export of operator (.+?)(?:\. |$)", _first_line(error))
-    return f"the operator {known[1]}" if known else _first_line(error)
+    known = re.search(r"ONNX export of operator (.+?)(?:\. |$)", first_line(error))
+    return f"the operator {known[1]}" if known else first_line(error)
 
 
 def _export(
@@ -169,7 +169,7 @@ def onnx_from_exported_program(
     except Exception as error:  # the exporter raises many kinds
         raise ConversionError(
             STAGE,
-            got=f"a refusal of torch.export's exporter ({_first_line(error.__cause__ or error)})",
+            got=f"a refusal of torch.export's exporter ({first_line(error.__cause__ or error)})",
             expected=f"a graph of operator set {LOWEST_DYNAMO_OPSET}",
             todo="Write that part of the network with other operators, or export the model to "
             "ONNX yourself and convert that file (--onnx).",
@@ -204,10 +204,6 @@ def _unheard() -> Iterator[None]:
         for stream, before in zip((1, 2), kept, strict=True):
             os.dup2(before, stream)
             os.close(before)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def check_opset(opset: int | None) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from engine.converters.activation_ranges import ActivationRanges, Batches, with_ranges
 from engine.converters.divisors import with_divisors_above_zero
 from engine.converters.recipes import EdgeType, Recipe
-from engine.errors import ConversionError, EngineError, OperatorError
+from engine.errors import ConversionError, EngineError, OperatorError, first_line
 from engine.tflite_graph import packed, parsed
 
 _NO_INT16 = "Quantization to 16x8-bit not yet supported"
@@ -88,7 +88,7 @@ def _converted(converter: Any) -> bytes:
     except RuntimeError as error:
         if _NO_INT16 not in str(error):
             raise
-        print(f"{str(error).strip().splitlines()[0]} Such operators stay in float32.")
+        print(f"{first_line(error)} Such operators stay in float32.")
     converter.target_spec.supported_ops.append(tf.lite.OpsSet.TFLITE_BUILTINS)
     return bytes(converter.convert())
 
@@ -215,7 +215,7 @@ def with_edges(model: bytes, edges: EdgeType) -> bytes:
     except (ValueError, RuntimeError) as error:
         raise ConversionError(
             f"Giving the model {edges} input and output",
-            got=str(error).splitlines()[0],
+            got=first_line(error),
             expected="a model that is quantized from input to output",
             todo="Leave this variant out; int8_float_io works on models with float edges.",
         ) from error

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.errors import ModelError, OptionError
+from engine.errors import ModelError, OptionError, first_line
 from engine.images import pictures_in
 from engine.networks import efficientnet_lite, timm_networks, torchvision_networks
 from engine.networks.catalog_network import (
@@ -129,10 +129,9 @@ def _classes_of_head(module: torch.nn.Module, preprocess: PreprocessSpec) -> int
 
 
 def _size_refused(preprocess: PreprocessSpec, error: Exception) -> OptionError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return OptionError(
         f"Trying the network with an input of {preprocess.height} x {preprocess.width}",
-        got=f"a refusal ({reason})",
+        got=f"a refusal ({first_line(error)})",
         expected="logits",
         todo="Choose another input size, or leave it out to take the network's own.",
     )

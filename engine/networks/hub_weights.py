@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from engine.checksums import digest_of_file
-from engine.errors import ModelError
+from engine.errors import ModelError, first_line
 from engine.limits import LIMITS
 from engine.networks.catalog_network import DOWNLOAD_TIMEOUT_SECONDS, no_trained_weights
 
@@ -79,9 +79,5 @@ def _downloaded(repository: str, name: str) -> Path:
         if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
             raise no_trained_weights(name, f"a repository without {FILE}") from error
         raise no_trained_weights(
-            name, f"no answer from the server that holds them ({_first_line(error)})"
+            name, f"no answer from the server that holds them ({first_line(error)})"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

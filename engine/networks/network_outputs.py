@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.converters.onnx_from_torch import OUTPUT_NAME
-from engine.errors import ModelError
+from engine.errors import ModelError, first_line
 
 if TYPE_CHECKING:
     import torch
@@ -82,7 +82,7 @@ def try_network(network: torch.nn.Module, name: str, height: int, width: int) ->
     except Exception as error:  # whatever the person's code raises
         raise ModelError(
             stage,
-            got=f"a refusal ({_first_line(error)})",
+            got=f"a refusal ({first_line(error)})",
             expected="logits",
             todo=_what_to_do(error),
         ) from error
@@ -115,10 +115,6 @@ def _what_to_do(error: Exception) -> str:
         "Give the size that it takes: input_size=224, or (height, width). On the processor, in "
         "float32 and evaluation mode it must take one picture, channels first."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def _array(tensor: torch.Tensor) -> np.ndarray:

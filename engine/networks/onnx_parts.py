@@ -198,12 +198,17 @@ def locations_in(model: BinaryIO, size: int, stage: str) -> dict[str, list[Span]
     try:
         return spans_by_location(outside_tensors(model, size), stage)
     except NoMessage as error:
-        raise ModelError(
-            stage,
-            got=f"bytes that are no ONNX model ({error})",
-            expected="a model saved as ONNX",
-            todo="Export it again, for instance with torch.onnx.export.",
-        ) from error
+        raise no_model(stage, error) from error
+
+
+def no_model(stage: str, error: Exception) -> ModelError:
+    """Say that bytes are no ONNX model, and what was raised at them."""
+    return ModelError(
+        stage,
+        got=f"bytes that are no ONNX model ({error})",
+        expected="a model saved as ONNX",
+        todo="Export it again, for instance with torch.onnx.export.",
+    )
 
 
 def _locations(parts: OnnxParts, stage: str) -> dict[str, list[Span]]:
@@ -240,7 +245,7 @@ def model_digest(path: Path) -> str:
 
     Returns:
         Hex digest: of the file, where it is all there is, so that older runs keep theirs, and where
-        it is no ONNX file, which whoever reads it says.
+        it is no ONNX file, which `onnx_reading` refuses.
 
     Raises:
         ModelError: A data file is missing or unsafe.

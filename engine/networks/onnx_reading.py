@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import EngineError, ModelError
+from engine.errors import EngineError, ModelError, first_line
 from engine.file_kinds import demand_onnx
 from engine.networks.onnx_contents import demand_repeatable, put_data_inside
 from engine.networks.onnx_operators import demand_own_operators
-from engine.networks.onnx_parts import OnnxParts, opened_parts
+from engine.networks.onnx_parts import OnnxParts, no_model, opened_parts
 from engine.networks.onnx_precision import (
     compute_in_float32,
     precision_note,
@@ -126,12 +126,7 @@ def _parsed(parts: OnnxParts, stage: str) -> onnx.ModelProto:
         if not model.graph.node:
             raise ValueError("it holds no operators")
     except Exception as error:  # protobuf raises its own kinds
-        raise ModelError(
-            stage,
-            got=f"bytes that are no ONNX model ({error})",
-            expected="a model saved as ONNX",
-            todo="Export it again, for instance with torch.onnx.export.",
-        ) from error
+        raise no_model(stage, error) from error
     return model
 
 
@@ -174,11 +169,6 @@ def _invalid(stage: str, error: Exception) -> ModelError:
         expected="a valid ONNX model",
         todo="Export it again.",
     )
-
-
-def first_line(error: Exception) -> str:
-    """The first line of a message, or the name of an error without one."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def parameters_of(model: onnx.ModelProto) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import ConversionError
+from engine.errors import ConversionError, first_line
 from engine.optimization.graph import Graph, Operator
 from engine.tflite_graph import require_shape
 
@@ -203,7 +203,7 @@ def _interpreter(content: bytes, name: str) -> Any:
     except (RuntimeError, ValueError) as error:
         raise ConversionError(
             f"Running {name}",
-            got=f"a refusal of the LiteRT interpreter ({str(error).splitlines()[0]})",
+            got=f"a refusal of the LiteRT interpreter ({first_line(error)})",
             expected="operators that it runs",
             todo=_TODO,
         ) from error

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import ModelError
+from engine.errors import ModelError, first_line
 from engine.run.base import Runner, in_layout
 from engine.types import FloatArray, Layout
 
@@ -111,7 +111,7 @@ def _no_logits(got: str) -> ModelError:
 def _refused(error: Exception) -> ModelError:
     return ModelError(
         "Running the ONNX model",
-        got=(str(error).strip().splitlines() or [type(error).__name__])[0],
+        got=first_line(error),
         expected="logits",
         todo="Check that the file runs in ONNX Runtime, and export it again if it does not.",
     )

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import ConversionError
+from engine.errors import ConversionError, first_line
 from engine.run.base import Runner
 from engine.types import FloatArray, Layout
 
@@ -46,7 +46,7 @@ class TfliteRunner(Runner):
             self._interpreter = Interpreter(str(self._file), num_threads=self._threads)
             self._interpreter.allocate_tensors()
         except (RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = first_line(error)
             raise ConversionError(
                 f"Loading {self._file.name}",
                 got=f"a refusal of the LiteRT interpreter ({reason})",
