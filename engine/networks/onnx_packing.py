@@ -64,6 +64,7 @@ def _named_as_asked(
     """
     wanted = locations_in(io.BytesIO(content), len(content), f"Reading {name}")
     by_name = dict(data)
+    different = len(set(data)) > len(by_name)
     named = {
         location: by_name.pop(base)
         for location in sorted(wanted)
@@ -72,7 +73,7 @@ def _named_as_asked(
     missing = sorted(wanted.keys() - named)
     if len(missing) == len(by_name) == 1:
         named[missing.pop()] = by_name.popitem()[1]
-    if missing or by_name:
+    if missing or by_name or different:
         raise ModelError(
             f"Reading {name}",
             got=f"the data {_listed([file for file, _ in data])}",

@@ -40,9 +40,15 @@ def test_what_is_no_pair_is_told(tmp_path: Path) -> None:
         r"2 ONNX files among 'model\.onnx', 'b\.onnx'": [model, ("b.onnx", model[1])],
         r"the data 'a', 'b'; expected 'model\.onnx\.data'": [model, ("a", b""), ("b", b"")],
         r"0 ONNX files among 'a\.zip', 'b\.zip'": [("a.zip", b""), ("b.zip", b"")],
+        r"the data 'model\.onnx\.data', 'model\.onnx\.data'; expected": [
+            model,
+            data,
+            (data[0], data[1][::-1]),
+        ],
     }
     for words, files in wrong.items():
         with pytest.raises(ModelError, match=words):
             packed_model(files)
+    assert packed_model([model, data, data]) == packed_model([model, data])
     with pytest.raises(ModelError, match="no data, since the model holds it all"):
         packed_model([("whole.onnx", b"\x08\x08"), data])
