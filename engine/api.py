@@ -21,6 +21,7 @@ from engine.requests import (
     ConvertRequest,
     ModelChoice,
     PreprocessChoice,
+    checked_request,
 )
 from engine.sweeps.plan import DEFAULT_RECIPES, DEFAULT_SEEDS
 from engine.types import ORIGINAL, Latency, Layout, LoweringName, Progress, RouteName
@@ -146,28 +147,30 @@ def convert(
     host = Foreground(on_progress)
     choice = _preprocess(preprocess or PreprocessChoice(), input_size, mean, std)
     names = None if labels is None or isinstance(labels, str | os.PathLike) else _names(labels)
-    request = ConvertRequest(
-        model=ModelChoice(
-            name=named or DEFAULT_MODEL,
-            checkpoint=_text(checkpoint),
-            weights_of=weights_of,
-            onnx=_text(onnx),
-            output=output,
-            random_weights=random_weights,
-            labels=_text(labels) if isinstance(labels, str | os.PathLike) else None,
-            names=names,
-        ),
-        preprocess=choice,
-        variants=(variants,) if isinstance(variants, str) else tuple(variants),
-        calibration=CalibrationChoice(
-            folder=_text(calibration), count=calibration_count, seed=seed
-        ),
-        opset=opset,
-        allow_flex=allow_flex,
-        lowering=lowering,
-        input_layout=input_layout,
-        out=_text(out),
-        retry=retry,
+    request = checked_request(
+        ConvertRequest(
+            model=ModelChoice(
+                name=named or DEFAULT_MODEL,
+                checkpoint=_text(checkpoint),
+                weights_of=weights_of,
+                onnx=_text(onnx),
+                output=output,
+                random_weights=random_weights,
+                labels=_text(labels) if isinstance(labels, str | os.PathLike) else None,
+                names=names,
+            ),
+            preprocess=choice,
+            variants=(variants,) if isinstance(variants, str) else tuple(variants),
+            calibration=CalibrationChoice(
+                folder=_text(calibration), count=calibration_count, seed=seed
+            ),
+            opset=opset,
+            allow_flex=allow_flex,
+            lowering=lowering,
+            input_layout=input_layout,
+            out=_text(out),
+            retry=retry,
+        )
     )
     if named is not None:
         run = convert_request(request, host)
@@ -673,28 +676,41 @@ def _preprocess(
     return replace(
         choice,
         input_size=choice.input_size if input_size is None else input_size,
-        mean=choice.mean if mean is None else _per_channel(mean),
-        std=choice.std if std is None else _per_channel(std),
+        mean=choice.mean if mean is None else _per_channel("mean", mean),
+        std=choice.std if std is None else _per_channel("std", std),
     )
 
 
-def _per_channel(value: float | Iterable[float]) -> tuple[float, ...]:
+def _per_channel(name: str, value: float | Iterable[float]) -> tuple[float, ...]:
     """Give the numbers of channels; a single one is that of all."""
-    return tuple(map(float, value)) if isinstance(value, Iterable) else (float(value),)
+    try:
+        return tuple(map(float, value)) if isinstance(value, Iterable) else (float(value),)
+    except (TypeError, ValueError) as error:
+        from engine.errors import OptionError
+
+        raise OptionError(
+            "Reading the preprocessing",
+            got=f"{name} {value!r:.80}",
+            expected="one number a channel, or one for all of them",
+            todo=f"Give {name} as a number or a list of numbers, such as [0.485, 0.456, 0.406].",
+        ) from error
 
 
 def _names(labels: Iterable[str]) -> tuple[str, ...]:
     """Give class names that a person wrote in Python."""
-    names = tuple(labels)
+    ordered = isinstance(labels, Iterable) and not isinstance(labels, Mapping | set | frozenset)
+    names = tuple(labels) if ordered else (None,)
     if all(isinstance(name, str) for name in names):
         return names
     from engine.errors import LabelsError
 
     raise LabelsError(
         "Reading the labels",
-        got=f"a {type(labels).__name__} that holds other things than names",
+        got=f"a {type(labels).__name__}"
+        + (" that holds other things than names" if ordered or isinstance(labels, Mapping) else ""),
         expected="a list of class names, or a file with them",
-        todo="Give one name a class, in the order of the logits.",
+        todo="Give one name a class, in the order of the logits; of names with their indices: "
+        "sorted(indices, key=indices.get).",
     )
 
 

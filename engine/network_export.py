@@ -128,7 +128,8 @@ def export_network(
     title = name or (own and own.architecture) or _class_name(network)
     demand_fits(title, sum(parameter.numel() for parameter in network.parameters()))
     preprocess = request.preprocess if own is None else _filled(request.preprocess, own.choice)
-    height, width = height_and_width(preprocess.input_size or USUAL_SIZE)
+    given = preprocess.input_size
+    height, width = height_and_width(USUAL_SIZE if given is None else given)
     preprocess = replace(preprocess, input_size=(height, width))
     file = folder / ((re.sub(r"\W+", "_", title)[:60].strip("_") or "network") + ".onnx")
     host.report(Progress(f"Exporting {title} to ONNX", 0, 1))

@@ -84,8 +84,7 @@ class PreprocessSpec:
     pad_value: int = 114
 
     def __post_init__(self) -> None:
-        for name, value in (("height", self.height), ("width", self.width)):
-            _demand(1 <= value <= LARGEST_SIDE, name, value, f"1 to {LARGEST_SIDE} pixels")
+        height_and_width((self.height, self.width))
         _demand(self.resize in RESIZE_RULES, "resize", self.resize, _any_of(RESIZE_RULES))
         _demand(
             self.interpolation in INTERPOLATIONS,
@@ -245,12 +244,13 @@ def height_and_width(size: InputSize) -> tuple[int, int]:
     """Height and width of an input size.
 
     Raises:
-        OptionError: It is neither a number nor two.
+        OptionError: It is neither a number nor two, or a side is out of range.
     """
-    if isinstance(size, int):
-        return size, size
-    _demand(len(size) == 2, "input size", size, "one side of a square, or height and width")
-    return size[0], size[1]
+    sides = (size, size) if isinstance(size, int) else size
+    _demand(len(sides) == 2, "input size", size, "one side of a square, or height and width")
+    for name, side in zip(("height", "width"), sides, strict=True):
+        _demand(1 <= side <= LARGEST_SIDE, name, side, f"1 to {LARGEST_SIDE} pixels")
+    return sides[0], sides[1]
 
 
 def input_size_in(text: str) -> InputSize:

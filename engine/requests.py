@@ -6,7 +6,12 @@ They travel to the worker process as JSON, so paths are strings here.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
+import msgspec
+import numpy as np
+
+from engine.errors import OptionError, first_line
 from engine.preprocess import ChannelOrder, InputSize, Interpolation, ResizeRule
 from engine.types import Layout, LoweringName
 
@@ -146,6 +151,36 @@ class ConvertRequest:
     out: str | None = None
     owner: str | None = None
     retry: bool = False
+
+
+def checked_request(request: ConvertRequest) -> ConvertRequest:
+    """Demand that a request filled in by Python code holds values of the right types.
+
+    Args:
+        request: It may hold numbers and arrays of NumPy, and lists for tuples.
+
+    Returns:
+        The request with Python's own numbers and tuples.
+
+    Raises:
+        OptionError: A value is of another type, or none of those that its name can have.
+    """
+    try:
+        plain = msgspec.to_builtins(request, enc_hook=_plain)
+        return msgspec.convert(plain, type=ConvertRequest)
+    except (TypeError, msgspec.ValidationError) as error:
+        raise OptionError(
+            "Reading the arguments of convert",
+            got=f"a value that cannot be taken: {first_line(error)}",
+            expected="values as help(engine.convert) describes them",
+            todo="Give that value in the type that is expected.",
+        ) from error
+
+
+def _plain(value: object) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{value!r:.60} is of type {type(value).__name__}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,7 +16,14 @@ import torch
 from PIL import Image
 
 import engine
-from engine.errors import ConversionError, HopError, LabelsError, ModelError, OptionError
+from engine.errors import (
+    ConversionError,
+    HopError,
+    LabelsError,
+    ModelError,
+    OptionError,
+    UserMistake,
+)
 from engine.images import Picture, pictures_in
 from engine.logits import NETWORK, KnownRows, answering, keep_rows, original_note
 from engine.manifest import FILE_NAME, command_line, run_key
@@ -31,6 +38,7 @@ from engine.requests import (
     ExportedNetwork,
     ModelChoice,
     PreprocessChoice,
+    checked_request,
 )
 from engine.runs import ONNX_FILE, Run
 from engine.service import Foreground
@@ -232,6 +240,40 @@ def test_options_that_contradict_a_network() -> None:
         engine.convert(network, labels={0: "ape"})  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="the class Conv2d"):
         engine.convert(torch.nn.Conv2d)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"input_size": 32.0}, r"got `float` - at `\$\.preprocess\.input_size`"),
+        ({"input_size": "224"}, "got `str`"),
+        ({"input_size": (3, 224, 224)}, "`array` of length 2, got 3"),
+        ({"input_size": torch.zeros(2)}, r"tensor\(\[0\., 0\.\]\) is of type Tensor"),
+        ({"input_size": 0}, "got height 0; expected 1 to 2048 pixels"),
+        ({"input_size": (224, 100_000)}, "got width 100000"),
+        ({"mean": "0.5,0.5,0.5"}, "got mean '0.5,0.5,0.5'; expected one number a channel"),
+        ({"std": [None]}, r"got std \[None\]"),
+        ({"calibration_count": "8"}, r"at `\$\.calibration\.count`"),
+        ({"seed": 0.5}, "got `float`"),
+        ({"lowering": "mine"}, r"'mine' - at `\$\.lowering`"),
+        ({"labels": 5}, "got a int; expected a list of class names"),
+        ({"labels": {"ape": 1, "bear": 0}}, "got a dict .* sorted"),
+        ({"labels": {"ape", "bear"}}, "got a set; expected a list"),
+    ],
+)
+def test_values_of_other_types_are_refused(options: dict[str, object], reason: str) -> None:
+    with pytest.raises(UserMistake, match=reason):
+        engine.convert(tiny_network(), **options)  # type: ignore[arg-type]
+
+
+def test_numbers_of_numpy_are_taken() -> None:
+    size = np.array([16, 24])
+    choice = PreprocessChoice(input_size=size)  # type: ignore[arg-type]
+    calibration = CalibrationChoice(count=np.int64(8))
+    request = checked_request(ConvertRequest(preprocess=choice, calibration=calibration))
+    assert request == ConvertRequest(
+        preprocess=PreprocessChoice(input_size=(16, 24)), calibration=CalibrationChoice(count=8)
+    )
 
 
 NETWORK_REQUEST = ConvertRequest(
