@@ -225,5 +225,6 @@ def _network(name: str, input_size: InputSize | None) -> CatalogNetwork:
         "Choosing the model",
         got=f"'{name}', which is not in the catalogue",
         expected=f"one of {len(every)} names" + (f", such as {', '.join(near)}" if near else ""),
-        todo="List them with: python -m engine models.",
+        todo="List them with: python -m engine models. A file goes to --onnx, or to --checkpoint "
+        "beside the name of its network.",
     )

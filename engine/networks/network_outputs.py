@@ -59,7 +59,7 @@ class TriedNetwork:
 
 
 def try_network(network: torch.nn.Module, name: str, height: int, width: int) -> TriedNetwork:
-    """Show a network a blank picture of as many channels as its first convolution takes.
+    """Show a network a blank picture of as many channels as it takes.
 
     Args:
         network: In evaluation mode, in float32.
@@ -75,17 +75,22 @@ def try_network(network: torch.nn.Module, name: str, height: int, width: int) ->
     """
     import torch
 
-    channels = _channels(network)
-    stage = f"Showing {name} a picture of {channels} x {height} x {width}"
-    try:
-        value = network(torch.zeros(1, channels, height, width))
-    except Exception as error:  # whatever the person's code raises
+    first = _channels(network)
+    refusals: list[Exception] = []
+    for channels in (first, *(count for count in _PICTURE_CHANNELS if count != first)):
+        try:
+            value = network(torch.zeros(1, channels, height, width))
+            break
+        except Exception as error:  # whatever the person's code raises
+            refusals.append(error)
+    else:
         raise ModelError(
-            stage,
-            got=f"a refusal ({first_line(error)})",
+            f"Showing {name} a picture of {first} x {height} x {width}",
+            got=f"a refusal ({_reason(refusals[0])})",
             expected="logits",
-            todo=_what_to_do(error),
-        ) from error
+            todo=_what_to_do(refusals[0]),
+        ) from refusals[0]
+    stage = f"Showing {name} a picture of {channels} x {height} x {width}"
     values = {key: _array(tensor) for key, tensor in named_tensors(value).items()}
     if not values:
         raise ModelError(
@@ -99,6 +104,7 @@ def try_network(network: torch.nn.Module, name: str, height: int, width: int) ->
 
 
 def _channels(network: torch.nn.Module) -> int:
+    """Guess the channels that a network takes: those of its first convolution of a picture."""
     import torch
 
     for module in network.modules():
@@ -108,12 +114,19 @@ def _channels(network: torch.nn.Module) -> int:
     return _PICTURE_CHANNELS[0]
 
 
+def _reason(error: Exception) -> str:
+    # Of a KeyError the message is the key alone.
+    name = f"{type(error).__name__}: " if isinstance(error, KeyError) else ""
+    return name + first_line(error)
+
+
 def _what_to_do(error: Exception) -> str:
-    if isinstance(error, TypeError) and "positional argument" in str(error):
+    if isinstance(error, TypeError) and " argument" in str(error) and "forward" in str(error):
         return "Wrap it in a torch.nn.Module whose forward takes the picture alone."
     return (
         "Give the size that it takes: input_size=224, or (height, width). On the processor, in "
-        "float32 and evaluation mode it must take one picture, channels first."
+        "float32 and evaluation mode it must take one picture of 1, 3 or 4 channels, channels "
+        "first."
     )
 
 

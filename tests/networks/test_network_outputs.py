@@ -85,6 +85,35 @@ class TwoInputs(torch.nn.Module):
         return picture + question
 
 
+class NamedInput(torch.nn.Module):
+    def forward(self, picture: torch.Tensor, *, question: torch.Tensor) -> torch.Tensor:
+        return picture + question
+
+
+class Attention(torch.nn.Module):
+    """Its first convolution is of one channel, and no stem."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = torch.nn.Conv2d(1, 1, 3, padding=1)
+        self.body = tiny_network()
+
+    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+        return self.body(picture * self.place(picture.mean(1, keepdim=True)))
+
+
+@pytest.mark.parametrize(
+    ("network", "channels"),
+    [
+        (torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(16 * 24, 2)), 1),
+        (torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4 * 16 * 24, 2)), 4),
+        (Attention(), 3),
+    ],
+)
+def test_channels_are_those_that_the_network_takes(network: torch.nn.Module, channels: int) -> None:
+    assert tried(network).channels == channels
+
+
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
@@ -93,6 +122,8 @@ class TwoInputs(torch.nn.Module):
             "picture of 3 x 16 x 24: got a refusal (mat1 and mat2 shapes",
         ),
         (TwoInputs(), "whose forward takes the picture alone"),
+        (NamedInput(), "whose forward takes the picture alone"),
+        (Answering(lambda body, picture: {}["head"]), "got a refusal (KeyError: 'head')"),
         (Answering(lambda body, picture: None), "got a NoneType without a tensor"),
         (Answering(lambda body, picture: 1 / 0), "got a refusal (division by zero)"),
     ],
