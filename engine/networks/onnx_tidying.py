@@ -58,6 +58,8 @@ def tidied(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
         _make_dense(graph, stage)
         if version >= 10:  # masks were no booleans before
             _write_masks(graph)
+        if 18 <= version < 21:
+            _write_group_norms(graph)
         _sort_nodes(graph)
         _name_nodes_apart(graph)
     _drop_inputs(model)
@@ -230,6 +232,38 @@ def _write_masks(graph: onnx.GraphProto) -> None:
             shape = f"{mask}/shape"
             graph.node.append(helper.make_node("Shape", [node.input[0]], [shape]))
             graph.node.append(helper.make_node("ConstantOfShape", [shape], [mask], value=true))
+
+
+def _write_group_norms(graph: onnx.GraphProto) -> None:
+    """Write GroupNormalization's first form, which the checker refuses, as a norm of instances.
+
+    ONNX took it back for its scale and bias, which are one a group rather than a channel.
+    """
+    from onnx import helper, numpy_helper
+
+    for node in [node for node in graph.node if node.op_type == "GroupNormalization"]:
+        x, scale, shift = node.input
+        y = node.output[0]
+        given = {
+            attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute
+        }
+        shape = numpy_helper.from_array(np.array([0, given.pop("num_groups"), -1]))
+        graph.node.extend(
+            [
+                helper.make_node("Constant", [], [f"{y}/groups"], value=shape),
+                helper.make_node("Reshape", [x, f"{y}/groups"], [f"{y}/grouped"]),
+                helper.make_node(
+                    "InstanceNormalization",
+                    [f"{y}/grouped", scale, shift],
+                    [f"{y}/normalized"],
+                    name=node.name,
+                    **given,
+                ),
+                helper.make_node("Shape", [x], [f"{y}/shape"]),
+                helper.make_node("Reshape", [f"{y}/normalized", f"{y}/shape"], [y]),
+            ]
+        )
+        graph.node.remove(node)
 
 
 def _sort_nodes(graph: onnx.GraphProto) -> None:

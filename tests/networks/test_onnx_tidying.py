@@ -165,6 +165,20 @@ def test_the_mask_of_a_dropout_is_all_true(tmp_path: Path) -> None:
     assert [node.op_type for node in cleaned(tidy).graph.node] == ["Add"]
 
 
+@pytest.mark.parametrize("opset", [18, 20])
+def test_a_group_norm_whose_factors_are_one_a_group(tmp_path: Path, opset: int) -> None:
+    model = parser.parse_model(
+        f'<ir_version: 8, opset_import: ["": {opset}]>\n'
+        "g (float[1, 3, 2, 2] x) => (float[1, 6, 2, 2] y)\n"
+        "<float[2] scale = {1, 2}, float[2] shift = {0, 1}>\n"
+        "{ pair = Concat<axis = 1>(x, x)\n"
+        "y = GroupNormalization<num_groups = 2, epsilon = 0.0>(pair, scale, shift) }"
+    )
+    tidy = read(model, tmp_path)
+    norm = ((PICTURE - 5.5) / np.sqrt(143 / 12)).ravel()
+    np.testing.assert_allclose(answer(tidy), [*norm, *(2 * norm + 1)], rtol=1e-6, atol=1e-6)
+
+
 FUNCTIONS = """
 <ir_version: 8, opset_import: ["": 17, "own": 1]>
 g (float[1, 3, 2, 2] x) => (float[1, 3, 1, 1] y) { m = GlobalAveragePool(x)  y = own.Twice(m) }
