@@ -16,7 +16,14 @@ from engine.optimization.graph import WEIGHTED, Graph, Operator, paired
 from engine.optimization.head import head_of, range_with_margin, with_float_output
 from engine.optimization.layer import Fitted, Layer, parameters_of, write
 from engine.optimization.ranges import Grid, least_squares
-from engine.optimization.rows import HELD_OUT, Geometry, Positions, positions_of, rows_of
+from engine.optimization.rows import (
+    HELD_OUT,
+    Geometry,
+    Positions,
+    held_out_of,
+    positions_of,
+    rows_of,
+)
 from engine.optimization.targets import Targets
 from engine.types import FloatArray, OptimizedLayer, Progress
 
@@ -136,7 +143,7 @@ class _Pass:
         wrong = answers - self._exact
         wrong = wrong - wrong.mean(axis=-1, keepdims=True)
         pictures = np.square(wrong, dtype=np.float64).mean(axis=tuple(range(1, wrong.ndim)))
-        held_out = np.arange(len(pictures)) % HELD_OUT == HELD_OUT - 1
+        held_out = held_out_of(len(pictures))
         parts = [pictures]
         if held_out.sum() >= HELD_OUT:
             parts = [pictures[~held_out], pictures[held_out]]
@@ -157,9 +164,9 @@ class _Pass:
         if op.name in WEIGHTED:
             return positions_of(self._graph, op, pictures)
         *images, channels = self._graph.shape(op.output)
-        each = images[0] if images else 1
-        places = math.prod(images) // each
-        return Positions(pictures * each, places, _SUMS // channels, op.index)
+        cut = images[0] if images else 1
+        places = math.prod(images) // cut
+        return Positions(pictures, cut, places, _SUMS // channels, op.index)
 
     def _change(self, op: Operator, partner: Operator | None) -> OptimizedLayer | None:
         """Change the operator in the graph, where that gains; None for those not looked at."""

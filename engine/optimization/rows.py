@@ -12,6 +12,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.optimization.graph import Graph, Operator
 from engine.types import FloatArray, IntArray
@@ -83,21 +84,29 @@ class Rows:
     fitted: int
 
 
+def held_out_of(pictures: int) -> NDArray[np.bool_]:
+    """Which of so many pictures are kept out of the fit."""
+    return np.arange(pictures) % HELD_OUT == HELD_OUT - 1
+
+
 class Positions:
     """Positions sampled in every image, the same for all that is asked about them.
 
     Args:
-        images: How many images; a picture may be several, where the network cuts it.
-        places: Positions in each.
+        pictures: How many pictures.
+        cut: Images of each picture: its windows, where the network cuts it, and its repetitions,
+            where the network takes several pictures at once.
+        places: Positions in each image.
         most: Rows wanted in all.
         seed: Of the choice.
 
     Attributes:
         rows: How many there are.
-        fitted: How many of them, from the first on, are of images that the fit may use.
+        fitted: How many of them, from the first on, are of pictures that the fit may use.
     """
 
-    def __init__(self, images: int, places: int, most: int, seed: int) -> None:
+    def __init__(self, pictures: int, cut: int, places: int, most: int, seed: int) -> None:
+        images = pictures * cut
         self._places = places
         self._each = min(places, max(1, -(-most // images)))
         if self._each == places:
@@ -110,7 +119,8 @@ class Positions:
                     for _ in range(images)
                 ]
             )
-        held = np.arange(images) % HELD_OUT == HELD_OUT - 1
+        # By picture: what its windows or repetitions say of each other is no proof.
+        held = np.repeat(held_out_of(pictures), cut)
         self.order = np.argsort(held, kind="stable")
         self._rank = np.argsort(self.order, kind="stable")
         self.rows = images * self._each
@@ -119,7 +129,7 @@ class Positions:
     def of(self, values: np.ndarray) -> np.ndarray:
         """Rows of values of shape (images, places, channels); shape (rows, channels).
 
-        Those of images that are kept out of the fit come last.
+        Those of pictures that are kept out of the fit come last.
         """
         taken = [values[image][self.chosen[image]] for image in self.order]
         return np.concatenate(taken)
@@ -148,11 +158,11 @@ def positions_of(graph: Graph, op: Operator, pictures: int) -> Positions:
     """
     geometry, shape = Geometry.of(graph, op), graph.shape(op.output)
     outputs = geometry.groups * geometry.channels
-    images = 1 if op.name == "FULLY_CONNECTED" else shape[0]
+    cut = 1 if op.name == "FULLY_CONNECTED" else shape[0]
     whole = geometry.groups * geometry.length
     most = max(ROW_NUMBERS // max(whole, outputs), FEWEST_ROWS, 2 * geometry.length)
-    places = math.prod(shape) // outputs // images
-    return Positions(pictures * images, places, most, op.index)
+    places = math.prod(shape) // outputs // cut
+    return Positions(pictures, cut, places, most, op.index)
 
 
 def rows_of(

@@ -9,7 +9,7 @@ from engine.optimization.alone import run_alone
 from engine.optimization.graph import Graph
 from engine.optimization.layer import Layer, parameters_of
 from engine.optimization.ranges import Grid
-from engine.optimization.rows import positions_of, rows_of
+from engine.optimization.rows import Positions, positions_of, rows_of
 from tests.optimization.tiny_pair import Writer
 
 SAME, VALID = 0, 1
@@ -101,3 +101,17 @@ def test_pictures_kept_out_of_the_fit_come_last() -> None:
     rows = rows_of(graph, op, inputs, np.zeros((6, 16), np.float32), positions)
     assert rows.fitted == 14
     np.testing.assert_array_equal(rows.source[0, -2:, 0] - 7, [7, 15])
+
+
+@pytest.mark.parametrize("cut", [1, 4], ids=["whole", "four windows, or a batch of four"])
+def test_no_picture_kept_out_of_the_fit_has_a_window_in_it(cut: int) -> None:
+    images = np.repeat(np.arange(16), cut)
+    positions = Positions(16, cut, places=9, most=10_000, seed=0)
+    rows = positions.of(np.broadcast_to(images[:, None, None], (len(images), 9, 1)))[:, 0]
+    assert positions.fitted == 14 * cut * 9
+    assert set(rows[positions.fitted :]) == {7, 15}
+    assert not {7, 15} & set(rows[: positions.fitted])
+    copied = np.empty((1, positions.rows), np.float32)
+    for picture in range(16):
+        positions.copy(np.full((cut, 3, 3, 1), picture), picture, copied)
+    np.testing.assert_array_equal(copied[0], rows)

@@ -21,7 +21,9 @@ def test_rows_of_the_whole_model_are_those_of_its_operators(held_numbers: int) -
     graph, start = Graph(chain_of((0.1, 0.1, 0.1)).float_file()), inputs(PICTURES)
     outputs = [op.output for op in graph.operators]
     positions = {
-        tensor: Positions(PICTURES, int(np.prod(graph.shape(tensor)[1:-1])), 3 * PICTURES, tensor)
+        tensor: Positions(
+            PICTURES, 1, int(np.prod(graph.shape(tensor)[1:-1])), 3 * PICTURES, tensor
+        )
         for tensor in outputs
     }
     targets = Targets(graph, start, positions, held_numbers)
