@@ -59,7 +59,7 @@ def demand_tensors(path: Path) -> FileKind:
     elif _is_pickle(path):
         raise refused(path, PICKLE.words, todo=PICKLE.todo)
     else:
-        raise refused(path, "bytes that are no checkpoint")
+        raise refused(path, kind.words if kind.name == "text" else "bytes that are no checkpoint")
     if wanted:
         raise refused(path, _in_words(wanted))
     return kind
@@ -72,14 +72,15 @@ def demand_checkpoint_kind(path: Path) -> FileKind:
         path: The file.
 
     Returns:
-        Its kind: ``torch zip``, ``pickle``, ``safetensors``, or ``unknown`` where these do not say.
+        Its kind: ``torch zip``, ``pickle``, ``safetensors``, or ``unknown`` or ``text`` where these
+        do not say.
 
     Raises:
         ModelError: It is something else.
         OSError: It cannot be read.
     """
     kind = kind_of(path)
-    if kind.name not in {"torch zip", "pickle", "safetensors", "unknown"}:
+    if kind.name not in {"torch zip", "pickle", "safetensors", "unknown", "text"}:
         raise refused(path, kind.words, todo=kind.todo)
     return kind
 
