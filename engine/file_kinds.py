@@ -22,6 +22,7 @@ _WEIGHTS_AGAIN = (
     "Where you trust it, load it and save its tensors alone: "
     "torch.save(model.state_dict(), 'weights.pth')."
 )
+_GGML = "Its weights are those of ggml's programs; give the checkpoint that it was made from."
 _HEAD_BYTES = 1024
 _SHOWN_SIGNS, _SHOWN_NAMES = 60, 3
 _ENCODINGS = (
@@ -75,8 +76,8 @@ _BEFORE = "Give the ONNX file that it was made from."
 _MARKS = (
     (0, b"\x89HDF\r\n\x1a\n", "an HDF5 file, such as Keras writes", "Export the model to ONNX."),
     (0, b"\x93NUMPY", "an array of NumPy", ""),
-    (0, b"GGUF", "a GGUF file", ""),
-    (0, b"lmgg", "a GGML file", ""),
+    (0, b"GGUF", "a GGUF file", _GGML),
+    *((0, mark, "a ggml file", _GGML) for mark in (b"lmgg", b"fmgg", b"tjgg", b"algg")),
     (4, b"ET12", "a program of ExecuTorch (.pte)", _BEFORE),
     (0, b"ptrt", "an engine of TensorRT", _BEFORE),
     (0, b"ftrt", "an engine of TensorRT", _BEFORE),
@@ -237,6 +238,12 @@ def _kind_of_message(fields: set[tuple[int, int]]) -> FileKind:
     if {(1, VARINT), (2, LENGTH)} < fields and max(fields)[0] in _CORE_ML_KINDS:
         return FileKind("other", "a Core ML model", _TO_ONNX)
     return _NO_MODEL
+
+
+def is_onnx(path: Path) -> bool:
+    """Whether the bytes of a file are a protobuf message with a graph."""
+    with path.open("rb") as file:
+        return _GRAPH in _protobuf_fields(file, path.stat().st_size)
 
 
 def _protobuf_fields(file: BinaryIO, size: int) -> set[tuple[int, int]]:

@@ -7,40 +7,81 @@ person is told what it asks for.
 
 from __future__ import annotations
 
-import argparse
 import pickletools
 import re
 import zipfile
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from engine.errors import ModelError
-from engine.file_kinds import PICKLE, FileKind, kind_of
+from engine.file_kinds import PICKLE, FileKind, is_onnx, kind_of
 from engine.limits import LIMITS
 
 STAGE = "Reading the checkpoint"
 _LEGACY_PICKLES = 5  # magic number, protocol, system, object, keys of storages
 _MOST_ENTRIES = 100_000
-BESIDE_TENSORS = (argparse.Namespace,)
-"""What may be read beside tensors: training scripts of timm and torchvision keep their arguments,
-and it holds attributes alone."""
 _TENSORS = re.compile(
-    r"argparse\.Namespace|collections\.OrderedDict|torch\.\w*Storage|torch\.storage\.\w+|torch\.Size|torch\.device"
+    r"collections\.(?:OrderedDict|Counter)|_codecs\.encode|builtins\.(?:set|bytearray|complex)"
+    r"|torch\.\w*Storage|torch\.storage\.\w+|torch\.Size|torch\.device"
     r"|torch\.(?:b?float|u?int|complex)\d+|torch\.bool|torch\._utils\._rebuild_\w+"
     r"|torch\.nn\.parameter\.Parameter"
 )
+_DATA = re.compile(
+    r"argparse\.Namespace|datetime\.\w+|pathlib\.\w*Path|typing\.\w+|omegaconf\.[\w.]+"
+    r"|builtins\.(?:bool|dict|float|int|list|str|tuple)"
+    r"|numpy\.(?:dtype|ndarray|dtypes\.\w+|_?core\.multiarray\.(?:scalar|_reconstruct))"
+)
+_DICTS = re.compile(
+    r"collections\.defaultdict"
+    r"|(?:addict|easydict|yacs|lightning|lightning_fabric|pytorch_lightning)\.[\w.]+"
+)
+"""Classes of data that training scripts keep beside tensors: arguments, configurations, scores."""
 _STRINGS = {"SHORT_BINUNICODE", "BINUNICODE", "BINUNICODE8", "UNICODE", "STRING", "BINSTRING"}
 
 
-def demand_tensors(path: Path) -> FileKind:
-    """Refuse a checkpoint that asks for anything but tensors, or for too much.
+class StandIn(dict[object, object]):
+    """An object read without its class and its code: attributes at most."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]  # it may be a key or in a set
+
+    def __init__(self, *_: object) -> None:
+        super().__init__()
+
+    def __setstate__(self, state: object) -> None:
+        self.update(state if isinstance(state, Mapping) else {})
+
+    def __repr__(self) -> str:
+        return "data"
+
+
+class _DictStandIn:
+    """A dict read without its class and its code; torch puts entries into its own types alone."""
+
+    def __new__(cls, *_: object) -> OrderedDict[object, object]:  # type: ignore[misc]
+        return OrderedDict()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointContents:
+    """What is read of a checkpoint.
+
+    Attributes:
+        kind: ``torch zip``, ``pickle`` (the older format of torch.save) or ``safetensors``.
+        stand_ins: What is read for objects beside tensors, with the name of their class.
+    """
+
+    kind: FileKind
+    stand_ins: tuple[tuple[type, str], ...] = ()
+
+
+def demand_tensors(path: Path) -> CheckpointContents:
+    """Refuse a checkpoint that asks for more than tensors and data, or for too much.
 
     Args:
         path: The file.
-
-    Returns:
-        Its kind: ``torch zip``, ``pickle`` (the older format of torch.save) or ``safetensors``.
 
     Raises:
         ModelError: It is something else, asks for code, or is too large.
@@ -50,7 +91,7 @@ def demand_tensors(path: Path) -> FileKind:
         raise refused(path, f"{size / 1e9:.2f} GB", f"at most {LIMITS.model_bytes / 1e9:.2f} GB")
     kind = demand_checkpoint_kind(path)
     if kind.name == "safetensors":
-        return kind
+        return CheckpointContents(kind)
     if kind.name == "torch zip":
         _demand_plain_zip(path)
         wanted = _wanted_by_zip(path)
@@ -58,11 +99,15 @@ def demand_tensors(path: Path) -> FileKind:
         wanted = _wanted_by_pickles(path)
     elif _is_pickle(path):
         raise refused(path, PICKLE.words, todo=PICKLE.todo)
+    elif is_onnx(path):
+        raise refused(path, "an ONNX file", todo=f"Give it as the model: --onnx {path.name}.")
     else:
         raise refused(path, kind.words if kind.name == "text" else "bytes that are no checkpoint")
-    if wanted:
-        raise refused(path, _in_words(wanted))
-    return kind
+    stand_ins = [(StandIn, name) for name in wanted if _DATA.fullmatch(name)]
+    stand_ins += [(_DictStandIn, name) for name in wanted if _DICTS.fullmatch(name)]
+    if len(stand_ins) < len(wanted):
+        raise refused(path, _in_words(wanted), todo=_save_again(path))
+    return CheckpointContents(kind, tuple(stand_ins))
 
 
 def demand_checkpoint_kind(path: Path) -> FileKind:
@@ -110,8 +155,7 @@ def _wanted_by_zip(path: Path) -> list[str]:
     import torch
 
     try:
-        with torch.serialization.safe_globals([*BESIDE_TENSORS]):
-            return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
     except Exception as error:  # a pickle that torch.save does not write, or a damaged one
         found = _named_in_zip(path)
         if found:
@@ -150,7 +194,7 @@ def _named(file: IO[bytes]) -> Iterator[str]:
         for opcode, argument, _ in pickletools.genops(file):
             kind = opcode.name
             if kind in {"GLOBAL", "INST"}:
-                yield str(argument).replace(" ", ".", 1)
+                yield str(argument).replace(" ", ".", 1).replace("__builtin__.", "builtins.")
             elif kind == "STACK_GLOBAL":
                 yield ".".join(recent[-2:]) or "a name made while it runs"
             elif kind in {"EXT1", "EXT2", "EXT4"}:
@@ -170,6 +214,15 @@ def _in_words(wanted: list[str]) -> str:
     return f"a file that asks for more than tensors ({shown}); opening it could run code"
 
 
+def _save_again(path: Path) -> str:
+    return (
+        "Where you trust it, save its tensors alone, with its code at hand: "
+        f"model = torch.load({path.name!r}, weights_only=False); "
+        "torch.save(model.state_dict(), 'weights.pth'). Where that gives a dict, save the part of "
+        "it that holds the weights: torch.save(model['state_dict'], 'weights.pth')."
+    )
+
+
 def refused(
     path: Path,
     got: str,
@@ -182,7 +235,5 @@ def refused(
         got=got,
         expected=expected,
         todo=todo
-        or "Where you trust it, save its tensors alone, with its code at hand: "
-        f"model = torch.load({path.name!r}, weights_only=False); "
-        "torch.save(model.state_dict(), 'weights.pth').",
+        or "Give what torch.save(model.state_dict(), 'weights.pth') writes, or a safetensors file.",
     )

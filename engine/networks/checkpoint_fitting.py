@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine.errors import OptionError
 from engine.networks.catalog_network import IMAGENET_CLASSES
 from engine.networks.checkpoint_misfits import misfit
-from engine.networks.weight_sets import COUNTERS, WeightSet, weight_sets
+from engine.networks.weight_sets import COUNTERS, OF_OPTIMIZER, WeightSet, weight_sets
 from engine.wording import listed
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _left_out_note(fitting: list[WeightSet], tensors: Mapping[str, object]) -> t
     counts = Counter(
         _outside(name, starts)
         for name in tensors
-        if name not in taken and not name.endswith(COUNTERS)
+        if name not in taken and not name.endswith(COUNTERS) and not OF_OPTIMIZER.fullmatch(name)
     )
     if not counts:
         return ()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from engine.errors import ModelError
-from engine.networks.weight_sets import COUNTERS, WeightSet
+from engine.networks.weight_sets import COUNTERS, OF_OPTIMIZER, WeightSet
 
 if TYPE_CHECKING:
     import torch
@@ -18,12 +19,31 @@ _EXPORT = (
     "height, width),), 'model.onnx'), and give that file (--onnx model.onnx); or in Python: "
     "engine.convert(network)."
 )
+_OTHER_NAMES = (
+    "Every shape is there under another name, so this may be the same network of another library: "
+    "choose torchvision's or timm's (timm/NAME). "
+)
 _REWRITTEN = (
     (("_orig", "_mask"), "pruned weights", "torch.nn.utils.prune.remove(module, '{weight}')"),
     (("_orig", "_u"), "spectral norms", "torch.nn.utils.remove_spectral_norm(module)"),
     (("_g", "_v"), "weight norms", "torch.nn.utils.remove_weight_norm(module)"),
 )
 """Ends that a utility of torch gives the names of two tensors that stand for one weight."""
+_ADDED = (
+    (
+        (".lora_",),
+        "tensors of LoRA adapters",
+        "Merge them into the network first (PEFT: model = model.merge_and_unload()), then "
+        "torch.save(model.state_dict(), 'weights.pth').",
+    ),
+    (
+        (".weight_fake_quant.", ".activation_post_process.", ".fake_quant_enabled"),
+        "observers of training for quantization",
+        "Give the weights from before torch prepared the network for it (prepare_qat), since the "
+        "quantization is made here.",
+    ),
+)
+"""Parts of names of what a library adds to a network, its words, and the way out."""
 _BY_INPUT_SIZE = ("pos_embed", "pos_embedding", "position", "rel_pos", "attention_bias")
 
 
@@ -49,9 +69,9 @@ def misfit(
     names = nearest.names
     missing = [key for key in shapes if key not in names and not key.endswith(COUNTERS)]
     wrong = [key for key in names if tensors[names[key]].shape != shapes[key].shape]
-    rewritten = _rewritten(nearest, missing, tensors)
-    if rewritten is not None:
-        return _error(name, shapes, *rewritten)
+    changed = _no_weights_of_a_network(tensors) or _rewritten(nearest, missing, tensors)
+    if changed is not None:
+        return _error(name, shapes, *changed)
     unexpected = list(nearest.unexpected)
     body_fits = not {*missing, *wrong} - set(head)
     # A head of the person's own may stand where the network's is, or under a name of its own.
@@ -61,11 +81,12 @@ def misfit(
         head_given = f"a head of its own, {_listed('tensors', own)}" if own else "no head"
         got = f"{head_given}; all others fit"
         return _error(name, shapes, got, _EXPORT.format(channels=3))
-    if not missing and not unexpected and len(wrong) == 1:
-        given, own_shape = tensors[names[wrong[0]]].shape, shapes[wrong[0]].shape
-        if len(given) == 4 and given[:1] + given[2:] == own_shape[:1] + own_shape[2:]:
-            got = f"{wrong[0]} for pictures of {_channels(given[1])} instead of {own_shape[1]}"
-            return _error(name, shapes, got, _EXPORT.format(channels=given[1]))
+    if wrong and not missing and not unexpected:
+        pairs = {_channels_of(tensors[names[key]].shape, shapes[key].shape) for key in wrong}
+        pair = pairs.pop() if len(pairs) == 1 else None
+        if pair is not None:
+            got = f"{wrong[0]} for pictures of {_channels(pair[0])} instead of {pair[1]}"
+            return _error(name, shapes, got, _EXPORT.format(channels=pair[0]))
     wrong_shapes = [
         f"{key} {list(tensors[names[key]].shape)} instead of {list(shapes[key].shape)}"
         for key in wrong
@@ -75,13 +96,44 @@ def misfit(
         _listed("unexpected", unexpected if names else list(tensors)),
         _listed("of another shape", wrong_shapes),
     ]
-    if wrong and not missing and all(any(p in key for p in _BY_INPUT_SIZE) for key in wrong):
+    body = {key: tensor for key, tensor in shapes.items() if key not in head}
+    if missing and not _shape_counts(body) - _shape_counts(tensors):
+        todo = _OTHER_NAMES + _EXPORT.format(channels=3)
+    elif wrong and not missing and all(any(p in key for p in _BY_INPUT_SIZE) for key in wrong):
         todo = "Give the input size that it was trained with (--input-size)."
     elif architecture is not None:
         todo = f"Choose the network that the checkpoint names: '{architecture[:80]}'."
     else:
         todo = "Choose the network that the checkpoint was trained with."
     return _error(name, shapes, "; ".join(part for part in parts_of_got if part), todo)
+
+
+def _channels_of(given: torch.Size, own: torch.Size) -> tuple[int, int] | None:
+    """Channels that two kernels of a convolution read, where they differ in nothing else."""
+    differs = len(given) == len(own) == 4 and given[:1] + given[2:] == own[:1] + own[2:]
+    return (given[1], own[1]) if differs else None
+
+
+def _shape_counts(tensors: StateDict) -> Counter[tuple[int, ...]]:
+    """How often each shape occurs; without its ones, which libraries set by layers of their own."""
+    return Counter(
+        tuple(size for size in tensor.shape if size > 1)
+        for key, tensor in tensors.items()
+        if not key.endswith(COUNTERS)
+    )
+
+
+def _no_weights_of_a_network(tensors: StateDict) -> tuple[str, str] | None:
+    """Files that training writes beside the weights, or instead of them."""
+    if all(OF_OPTIMIZER.fullmatch(key) for key in tensors):
+        return (
+            _listed("tensors of an optimizer's state alone", list(tensors)),
+            "Give the file that holds the network's weights.",
+        )
+    for parts, what, todo in _ADDED:
+        if added := [key for key in tensors if any(part in key for part in parts)]:
+            return _listed(what, added), todo
+    return None
 
 
 def _rewritten(

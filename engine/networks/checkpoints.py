@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.limits import LIMITS
-from engine.networks.checkpoint_contents import BESIDE_TENSORS, demand_tensors, refused
+from engine.networks.checkpoint_contents import StandIn, demand_tensors, refused
 from engine.networks.sharded_checkpoints import checkpoint_file, checkpoint_files
 
 if TYPE_CHECKING:
@@ -80,36 +80,50 @@ def read_checkpoint(path: Path) -> Checkpoint:
     files = checkpoint_files(path)
     content: dict[Any, object] = {}
     for file in files:
-        kind = demand_tensors(file)
-        read = _read_safetensors(file) if kind.name == "safetensors" else _read_torch(file)
-        content |= read if isinstance(read, Mapping) else {}
+        contents = demand_tensors(file)
+        if contents.kind.name == "safetensors":
+            read: object = _read_safetensors(file)
+        else:
+            read = _read_torch(file, contents.stand_ins)
+        content |= _entries(read)
     dicts = _dicts_of_tensors(content, path)
     if not dicts:
         raise refused(path, "a file without a state dict in it")
     tensors = {start + key: tensor for start, held in dicts.items() for key, tensor in held.items()}
     _demand_ordinary(tensors, path)
-    architecture = content.get("arch")
     return Checkpoint(
         tensors,
         {start: tuple(held) for start, held in dicts.items()},
-        architecture if isinstance(architecture, str) else None,
+        _architecture_in(content),
     )
 
 
+def _architecture_in(content: Mapping[object, object]) -> str | None:
+    arguments = content.get("args")
+    given = arguments.get("model") if isinstance(arguments, StandIn) else None
+    architecture = content.get("arch", given)
+    return architecture if isinstance(architecture, str) else None
+
+
 def _read_safetensors(path: Path) -> Mapping[str, torch.Tensor]:
+    """Read a safetensors file; its metadata names tensors that share another's numbers."""
     import safetensors
-    from safetensors.torch import load_file
 
     try:
-        return load_file(path)
+        with safetensors.safe_open(path, framework="pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            shared = (file.metadata() or {}).items()
+        return tensors | {
+            name: tensors[key] for name, key in shared if key in tensors and name not in tensors
+        }
     except (safetensors.SafetensorError, OSError, ValueError, MemoryError) as error:
         raise refused(path, f"a damaged safetensors file ({error})") from error
 
 
-def _read_torch(path: Path) -> object:
+def _read_torch(path: Path, stand_ins: tuple[tuple[type, str], ...]) -> object:
     import torch
 
-    with torch.serialization.safe_globals([*BESIDE_TENSORS]):
+    with torch.serialization.safe_globals([*stand_ins]):
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # the unpickler raises whatever the bytes provoke
@@ -117,29 +131,40 @@ def _read_torch(path: Path) -> object:
 
 
 def _dicts_of_tensors(content: Mapping[object, object], path: Path) -> dict[str, StateDict]:
-    """What each dict among dicts in dicts holds of tensors, by the beginning of their names.
+    """What each dict or list among dicts and lists holds of tensors, by the start of their names.
 
-    Each dict is looked at once, however often it is held: it may be held by itself.
+    Each is looked at once, however often it is held: it may be held by itself.
     """
     import torch
 
     found: dict[str, StateDict] = {}
     seen: set[int] = set()
-    waiting: list[tuple[str, Mapping[object, object]]] = [("", content)]
+    waiting: list[tuple[str, object]] = [("", content)]
     while waiting:
         start, held = waiting.pop()
         if id(held) in seen:
             continue
         seen.add(id(held))
-        longest = len(start) + max((len(str(key)) for key in held), default=0)
+        entries = {f"{start}{key}": value for key, value in _entries(held).items()}
+        longest = max(map(len, entries), default=0)
         if longest > _LONGEST_NAME:
             raise refused(path, f"a name of {longest:,} characters")
-        tensors = {str(k): value for k, value in held.items() if isinstance(value, torch.Tensor)}
+        tensors = {
+            name.removeprefix(start): value
+            for name, value in entries.items()
+            if isinstance(value, torch.Tensor)
+        }
         if tensors:
             found[start] = tensors
-        inner = [(f"{start}{k}.", value) for k, value in held.items() if isinstance(value, Mapping)]
-        waiting += reversed(inner)
+        waiting += reversed([(f"{name}.", v) for name, v in entries.items() if _entries(v)])
     return found
+
+
+def _entries(held: object) -> Mapping[object, object]:
+    """The entries of a dict; of a list by their places; of anything else none."""
+    if isinstance(held, list | tuple):
+        return dict(enumerate(held))
+    return held if isinstance(held, Mapping) else {}
 
 
 def _demand_ordinary(state: StateDict, path: Path) -> None:

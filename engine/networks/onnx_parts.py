@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
 from engine.errors import ModelError
-from engine.file_kinds import demand_onnx
+from engine.file_kinds import is_onnx
 from engine.limits import LIMITS
 from engine.networks.external_data import Span, outside_tensors, spans_by_location
 from engine.protobuf_fields import NoMessage
@@ -254,21 +254,13 @@ def model_digest(path: Path) -> str:
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
         file.seek(0)
-        if is_zip(file.read(4)) or not _is_onnx(path):
+        if is_zip(file.read(4)) or not is_onnx(path):
             return digest.hexdigest()
     parts = _FolderParts(path)
     for location in sorted(_locations(parts, f"Reading {path.name}")):
         with parts.data(location) as data:
             digest.update(location.encode() + hashlib.file_digest(data, "sha256").digest())
     return digest.hexdigest()
-
-
-def _is_onnx(path: Path) -> bool:
-    try:
-        demand_onnx(path)
-    except ModelError:
-        return False
-    return True
 
 
 def _no_data(stage: str, location: str) -> ModelError:

@@ -7,6 +7,7 @@ may be a link.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 from engine.errors import ModelError
@@ -21,6 +22,12 @@ _IN_FOLDERS = (
     "pytorch_model.bin",
 )
 """What is looked for in a folder, as Hugging Face's libraries write it; the first is taken."""
+_PART = re.compile(r".*-\d{5}-of-(?!0{4}1)\d{5}\.\w+")
+"""Names of files of which an index tells, as Hugging Face's libraries number them."""
+_DISTRIBUTED = (
+    "Put it into one file: from torch.distributed.checkpoint.format_utils import "
+    "dcp_to_torch_save; dcp_to_torch_save({folder!r}, 'weights.pth')."
+)
 _MOST_FILES = 1000
 
 
@@ -36,6 +43,9 @@ def checkpoint_file(path: Path) -> Path:
     if not path.is_dir():
         return path
     there = [path / name for name in _IN_FOLDERS if (path / name).is_file()]
+    if not there and (path / ".metadata").is_file():
+        todo = _DISTRIBUTED.format(folder=path.name)
+        raise refused(path, "a folder of torch.distributed.checkpoint", todo=todo)
     if not there:
         raise refused(path, "a folder without " + " or ".join(_IN_FOLDERS))
     return there[0]
@@ -58,6 +68,9 @@ def checkpoint_files(path: Path) -> tuple[Path, ...]:
         raise ModelError(
             STAGE, got=f"no file at {path}", expected="a checkpoint file", todo="Check the path."
         )
+    if _PART.fullmatch(file.name):
+        todo = "Give its index (such as model.safetensors.index.json), or the folder of both."
+        raise refused(file, "one of several files of a checkpoint", todo=todo)
     if not file.name.endswith(_INDEX):
         return (file,)
     parts = [file.parent / name for name in sorted(_named_in(file))]

@@ -2,7 +2,8 @@
 
 A checkpoint's names begin with what tensors are wrapped in: ``state_dict.module.fc.weight`` for the
 network's ``fc.weight``. Several beginnings are several sets, such as the weights of the last step
-and their average over the training (EMA).
+and their average over the training (EMA). Wrappers of single modules put parts of their own into
+the middle of names: ``features.module.0.weight``.
 """
 
 from __future__ import annotations
@@ -12,7 +13,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import takewhile
 
-_AVERAGES = {"ema", "swa", "averaged", "average", "polyak"}
+_AVERAGES = {"ema", "swa", "averaged", "average", "avg", "polyak", "shadow"}
+OF_OPTIMIZER = re.compile(r"(.+\.)?state\.\d+\.\w+")
+"""Names of tensors in the state dict of any ``torch.optim.Optimizer``."""
+_WRAPPERS = {
+    "module",
+    "_orig_mod",
+    "_fsdp_wrapped_module",
+    "_fpw_module",
+    "_checkpoint_wrapped_module",
+    "_forward_module",
+}
+"""Parts of names from DataParallel, torch.compile, FSDP, activation checkpoints and Fabric."""
 COUNTERS = ("num_batches_tracked", "total_ops", "total_params", "n_averaged")
 """Ends of names of numbers that evaluation does not use: of batch norms (checkpoints from before
 torch 0.4.1 have none), of tools that count operations, of torch's AveragedModel."""
@@ -62,9 +74,12 @@ def weight_sets(
     for name in tensors:
         parts = name.split(".")
         for place in range(len(parts)):
-            key = ".".join(parts[place:])
+            start, inner = "".join(f"{part}." for part in parts[:place]), parts[place:]
+            key = ".".join(inner)
+            if key not in expected and inner[0] not in _WRAPPERS:
+                key = ".".join(part for part in inner if part not in _WRAPPERS)
             if key in expected:
-                by_start.setdefault(name.removesuffix(key), {})[key] = name
+                by_start.setdefault(start, {})[key] = name
     found = []
     for start, names in by_start.items():
         beside = {} if head & names.keys() else _head_beside(start, head, by_start)

@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import argparse
+import collections
+import datetime
+import io
 import json
 import pickle
 import struct
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 import torch
 import torch.nn.utils.prune as prune
-from safetensors.torch import save_file
+from safetensors.torch import save_file, save_model
 
 from engine.errors import ModelError, OptionError
 from engine.networks.checkpoint_fitting import FittedNetwork, fitted_network
@@ -154,6 +160,73 @@ def test_an_absent_file_and_a_file_without_tensors(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "c.pth")
 
 
+@pytest.mark.parametrize("newer", [True, False])
+def test_data_beside_tensors_is_read_without_its_classes(
+    tmp_path: Path, state: Any, newer: bool
+) -> None:
+    class Settings(dict[str, Any]):
+        """Stands for a class of configurations, which is not here when the file is read."""
+
+    Settings.__module__, Settings.__qualname__ = "easydict", "EasyDict"
+    data = {
+        "best_acc1": np.float64(71.2),
+        "random_state": np.arange(3),
+        "milestones": collections.Counter([3, 6]),
+        "seen": collections.defaultdict(list, {"a": [1]}),
+        "date": datetime.datetime(2024, 5, 6),
+        "args": argparse.Namespace(model="tiny", output=Path("out"), classes={np.int64(3): "a"}),
+    }
+    content = {"net": state, **data}
+    torch.save(content, tmp_path / "c.pth", _use_new_zipfile_serialization=newer)
+    read = read_checkpoint(tmp_path / "c.pth")
+    assert read.architecture == "tiny"
+    found = fitted_network(build, read.tensors, "tiny")
+    assert state_digest(found.network.state_dict()) == state_digest(state)
+    assert found.notes == ()
+
+
+def test_tensors_in_lists_and_tuples(tmp_path: Path, state: Any) -> None:
+    for content in ((state, 3), [{"epoch": 3}, {"net": state}], {"models": [state]}):
+        torch.save(content, tmp_path / "c.pth")
+        found = fitted(tmp_path / "c.pth")
+        assert state_digest(found.network.state_dict()) == state_digest(state)
+
+
+def test_a_whole_network_is_refused_with_the_lines_that_save_its_weights(tmp_path: Path) -> None:
+    torch.save({"model": build(3), "best": np.float64(1)}, tmp_path / "c.pth")
+    with pytest.raises(ModelError, match=r"asks for more than tensors") as caught:
+        read_checkpoint(tmp_path / "c.pth")
+    told = str(caught.value)
+    assert "model = torch.load('c.pth', weights_only=False)" in told
+    assert "torch.save(model.state_dict(), 'weights.pth')" in told
+    assert "torch.save(model['state_dict'], 'weights.pth')" in told
+
+
+def test_files_that_people_take_for_checkpoints(tmp_path: Path, state: Any) -> None:
+    output = onnx.helper.make_tensor_value_info("y", 1, [1])
+    node = onnx.helper.make_node("Identity", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", [output], [output])
+    onnx.save(onnx.helper.make_model(graph), tmp_path / "onnx")
+    torch.save(state, tmp_path / "c.pth")
+    with tarfile.open(tmp_path / "tar", "w") as archive:
+        archive.add(tmp_path / "c.pth", "c.pth")
+    (tmp_path / "gguf").write_bytes(b"GGUF\x03" + bytes(60))
+    (tmp_path / "ggml").write_bytes(b"lmgg" + bytes(60))
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.zeros(3))
+    (tmp_path / "npz").write_bytes(buffer.getvalue())
+    for name, words in {
+        "onnx": "an ONNX file.*--onnx onnx",
+        "tar": "a tar archive.*Unpack",
+        "gguf": "a GGUF file.*the checkpoint that it was made from",
+        "ggml": "a ggml file.*the checkpoint that it was made from",
+        "npz": "arrays of NumPy",
+    }.items():
+        with pytest.raises(ModelError, match=words) as caught:
+            read_checkpoint(tmp_path / name)
+        assert "torch.load" not in str(caught.value)
+
+
 def prefixed(start: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     return {start + key: tensor for key, tensor in tensors.items()}
 
@@ -161,12 +234,44 @@ def prefixed(start: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Te
 @pytest.mark.parametrize("start", ["net.", "backbone.", "encoder.", "student.", "_model.", "a.b."])
 def test_any_beginning_of_names_is_taken_off(tmp_path: Path, state: Any, start: str) -> None:
     beside = {"criterion.weight": torch.ones(2), "accuracy.total": torch.ones(1)}
-    torch.save({"state_dict": prefixed(start, state) | beside, "epoch": 3}, tmp_path / "c.pth")
+    optimizer = {"state": {0: {"momentum_buffer": torch.ones(3, 4)}}, "param_groups": [{"lr": 1}]}
+    content = {"state_dict": prefixed(start, state) | beside, "optimizer": optimizer, "epoch": 3}
+    torch.save(content, tmp_path / "c.pth")
     found = fitted(tmp_path / "c.pth")
     assert state_digest(found.network.state_dict()) == state_digest(state)
     (note,) = found.notes
     assert "state_dict.criterion (1)" in note
     assert "state_dict.accuracy (1)" in note
+    assert "momentum" not in note
+    assert "optimizer" not in note
+
+
+@pytest.mark.parametrize(
+    ("start", "inside"),
+    [
+        ("module._orig_mod.", ""),
+        ("model._orig_mod.", ""),
+        ("_orig_mod.module.", ""),
+        ("_forward_module.", ""),
+        ("", "module."),
+        ("", "_orig_mod."),
+        ("_fsdp_wrapped_module.", "_fsdp_wrapped_module."),
+        ("model.", "_checkpoint_wrapped_module."),
+        ("net.module.", "_fsdp_wrapped_module._checkpoint_wrapped_module."),
+    ],
+)
+def test_parts_that_wrappers_put_into_names(state: Any, start: str, inside: str) -> None:
+    wrapped = {f"{start}{key[:2]}{inside}{key[2:]}": tensor for key, tensor in state.items()}
+    found = fitted_network(build, wrapped, "tiny")
+    assert state_digest(found.network.state_dict()) == state_digest(state)
+    assert found.notes == ()
+
+
+def test_one_module_alone_in_data_parallel(state: Any) -> None:
+    """As PyTorch's ImageNet example wraps the features of AlexNet and VGG."""
+    wrapped = {key.replace("0.", "0.module.", 1): tensor for key, tensor in state.items()}
+    found = fitted_network(build, prefixed("module.", wrapped), "tiny")
+    assert state_digest(found.network.state_dict()) == state_digest(state)
 
 
 @pytest.mark.parametrize("key", ["weights", "params", "model_state", "ema_state_dict"])
@@ -267,6 +372,32 @@ def test_the_first_convolution_takes_other_pictures() -> None:
     assert "torch.zeros(1, 1, height, width)" in told
 
 
+def test_files_without_the_weights_of_a_network(tmp_path: Path) -> None:
+    network = Classifier()
+    optimizer = torch.optim.AdamW(network.parameters())
+    network.fc(torch.ones(4)).sum().backward()
+    optimizer.step()
+    torch.save({"optimizer": optimizer.state_dict()}, tmp_path / "c.pth")
+    told = refused(read_checkpoint(tmp_path / "c.pth").tensors)
+    assert "6 tensors of an optimizer's state alone: optimizer.state." in told
+    adapters = {"base_model.model.fc.lora_A.weight": torch.zeros(2, 4)}
+    assert "model.merge_and_unload()" in refused(adapters)
+    observers = {"conv.weight_fake_quant.scale": torch.ones(1)}
+    assert "observers of training for quantization" in refused(network.state_dict() | observers)
+
+
+def test_the_same_network_under_names_of_another_library() -> None:
+    names = {"conv": "stem.0", "pos_embed": "position", "fc": "head"}
+    state = {
+        names[key.partition(".")[0]] + key[key.find(".") :] * ("." in key): tensor
+        for key, tensor in Classifier().state_dict().items()
+    }
+    state["head.weight"] = state["head.weight"][..., None, None]
+    told = refused(state, architecture="resnet50")
+    assert "Every shape is there under another name" in told
+    assert "torch.onnx.export" in told
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning")
 def test_weights_that_a_utility_of_torch_has_rewritten() -> None:
     network = Classifier()
@@ -305,6 +436,29 @@ def test_several_files_with_their_index(tmp_path: Path, state: Any) -> None:
     assert before == sha256_of_checkpoint(index)
     save_file({"0.bias": torch.zeros(3)}, tmp_path / "model-00001-of-00002.safetensors")
     assert sha256_of_checkpoint(index) != before
+
+
+def test_one_of_several_files_and_a_folder_of_torch_distributed(tmp_path: Path, state: Any) -> None:
+    save_file(state, tmp_path / "model-00001-of-00001.safetensors")
+    assert read_checkpoint(tmp_path / "model-00001-of-00001.safetensors").tensors.keys() == {*state}
+    save_file(state, tmp_path / "model-00001-of-00002.safetensors")
+    with pytest.raises(ModelError, match=r"one of several files.*Give its index"):
+        read_checkpoint(tmp_path / "model-00001-of-00002.safetensors")
+    (tmp_path / ".metadata").touch()
+    with pytest.raises(ModelError, match="dcp_to_torch_save"):
+        read_checkpoint(tmp_path)
+
+
+def test_tensors_that_share_their_numbers_in_a_safetensors_file(tmp_path: Path) -> None:
+    class Tied(Classifier):
+        def __init__(self, classes: int = CLASSES) -> None:
+            super().__init__(classes)
+            self.fc2 = self.fc
+
+    network = Tied()
+    save_model(network, str(tmp_path / "c.safetensors"))
+    found = fitted_network(Tied, read_checkpoint(tmp_path / "c.safetensors").tensors, "tied")
+    assert state_digest(found.network.state_dict()) == state_digest(network.state_dict())
 
 
 @pytest.mark.parametrize(
