@@ -22,7 +22,7 @@ def models(search: str, json_file: str | None) -> None:
       python -m engine models --search timm/
     """
     with progress_shown() as on_progress:
-        entries = [entry for entry in api.models(on_progress=on_progress) if search in entry.name]
+        entries = [e for e in api.models(on_progress=on_progress) if search.lower() in e.name]
     if json_file is not None:
         write_json(
             [

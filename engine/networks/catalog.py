@@ -219,12 +219,21 @@ def _network(name: str, input_size: InputSize | None) -> CatalogNetwork:
         if name in source.names():
             network: CatalogNetwork = source.network_named(name, input_size)
             return network
-    every = [known for source in _SOURCES for known in source.names()]
-    near = get_close_matches(name, every, n=3)
+    every = [name for source in _SOURCES for name in source.names()]
+    near = _near_names(name, every)
     raise ModelError(
         "Choosing the model",
         got=f"'{name}', which is not in the catalogue",
         expected=f"one of {len(every)} names" + (f", such as {', '.join(near)}" if near else ""),
-        todo="List them with: python -m engine models. A file goes to --onnx, or to --checkpoint "
-        "beside the name of its network.",
+        todo="List them with: python -m engine models --search WORD. A file goes to --onnx, or to "
+        "--checkpoint beside the name of its network.",
     )
+
+
+def _near_names(name: str, every: list[str]) -> list[str]:
+    """Names like one in small or capital letters, with or without ``timm/`` or ``hf-hub:timm/``."""
+    by_word: dict[str, list[str]] = {}
+    for entry in every:
+        by_word.setdefault(entry.rpartition("/")[2], []).append(entry)
+    near = get_close_matches(name.lower().rpartition("/")[2], by_word, n=3)
+    return [entry for word in near for entry in by_word[word]]

@@ -92,6 +92,24 @@ def test_a_tag_that_timm_has_not_gets_near_names() -> None:
         torch_source(ModelChoice(name="timm/resnet18.nonsense"))
 
 
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("resnet26d", "timm/resnet26d"),
+        ("timm/ResNet26D", "timm/resnet26d"),
+        ("RESNET18", "resnet18, timm/resnet18"),
+        ("hf-hub:timm/resnet18.a1_in1k", "timm/resnet18.a1_in1k"),
+        ("https://huggingface.co/timm/resnet18.a1_in1k", "timm/resnet18.a1_in1k"),
+        ("mobilenetv4_conv_smal", "timm/mobilenetv4_conv_small"),
+        ("timm/", "python -m engine models --search"),
+    ],
+)
+def test_names_as_other_places_write_them_get_near_names(name: str, near: str) -> None:
+    with pytest.raises(ModelError) as caught:
+        torch_source(ModelChoice(name=name, random_weights=True))
+    assert near in str(caught.value)
+
+
 def fresh(classes: int = 1000) -> torch.nn.Module:
     torch.manual_seed(0)
     network: torch.nn.Module = import_timm().create_model("test_resnet", num_classes=classes)
