@@ -121,6 +121,11 @@ class Run:
         """Variants that were asked for and could not be made, each with the reason."""
         return self.manifest.missing
 
+    def why_missing(self, name: str) -> str:
+        """Words to put behind the name of a variant that could not be made; else none."""
+        reasons = (record.got for record in self.missing if record.variant == name)
+        return "".join(f", which could not be made: {reason}" for reason in reasons)
+
     @property
     def faults(self) -> dict[str, Fault]:
         """What made the answers of variants useless on the check pictures, by variant."""
@@ -188,7 +193,7 @@ class Run:
                 return artifact
         raise OptionError(
             f"Looking into the run {self.folder.name}",
-            got=f"the variant '{variant}'",
+            got=f"the variant '{variant}'{self.why_missing(variant)}",
             expected="one of " + ", ".join(a.variant for a in self.artifacts),
             todo="Name one of these, or add it with: python -m engine convert.",
         )
@@ -217,7 +222,7 @@ class Run:
             if column not in self.columns:
                 raise OptionError(
                     f"Looking into the run {self.folder.name}",
-                    got=f"'{column}'",
+                    got=f"'{column}'{self.why_missing(column)}",
                     expected="one of " + ", ".join(self.columns),
                     todo="Name one of these.",
                 )

@@ -34,6 +34,7 @@ from engine.requests import ConvertTask
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.service import convert_request
+from engine.store import SAMPLE_IMAGES
 from engine.types import FloatArray, MissingVariant, Stage
 from tests.hand_made_host import HandMadeHost, request_for
 from tests.tiny_run import SIDE, tiny_run
@@ -144,6 +145,22 @@ def test_what_passed_stays_and_what_failed_is_named(
     assert run.damaged(again=True) == ()
     assert not (run.folder / "float16.tflite").exists()
     assert "float32,dynamic_range,float16," in run.manifest.command
+
+
+def test_who_names_a_missing_variant_is_told_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host = InProcess(fails("float16"), monkeypatch)
+    request = request_for(tmp_path / "m.onnx", "float32", "float16", out=tmp_path / "run")
+    run = convert_request(request, host)
+    reason = "'float16', which could not be made: a refusal; expected one of"
+    for ask in (
+        lambda: engine.compare(run, SAMPLE_IMAGES, variants=["float16"]),
+        lambda: engine.deploy(run, "float16", SAMPLE_IMAGES),
+        lambda: engine.layers(run, "float16", SAMPLE_IMAGES),
+    ):
+        with pytest.raises(OptionError, match=reason):
+            ask()
 
 
 def test_a_file_that_fails_is_tried_once_and_costs_all_that_are_made_from_it(

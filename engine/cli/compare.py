@@ -123,10 +123,9 @@ def _check_gates(run: Run, variants: tuple[str, ...], gates: tuple[tuple[Gate, .
     compared = variants or run.runnable
     for name in (name for kind in gates for name, _ in kind):
         if name not in compared:
-            why = [record.got for record in run.missing if record.variant == name]
             raise OptionError(
                 "Reading the gates",
-                got=f"a gate for '{name}'" + ", which could not be made: ".join(["", *why]),
+                got=f"a gate for '{name}'{run.why_missing(name)}",
                 expected="one of " + ", ".join(compared),
                 todo="Name a variant that is compared.",
             )
