@@ -235,5 +235,5 @@ def _near_names(name: str, every: list[str]) -> list[str]:
     by_word: dict[str, list[str]] = {}
     for entry in every:
         by_word.setdefault(entry.rpartition("/")[2], []).append(entry)
-    near = get_close_matches(name.lower().rpartition("/")[2], by_word, n=3)
+    near = get_close_matches(name.lower().rpartition("/")[2], by_word, n=5)
     return [entry for word in near for entry in by_word[word]]
