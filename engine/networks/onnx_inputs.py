@@ -85,6 +85,8 @@ def picture_input_of(model: onnx.ModelProto, value: onnx.ValueInfoProto) -> Pict
     dims, dtype = dims_of(value), value.type.tensor_type.elem_type
     if len(dims) != 4 or dtype not in {onnx.TensorProto.FLOAT, onnx.TensorProto.UINT8}:
         return None
+    if None in dims:
+        dims = _with_channels(model, value.name, dims)
     counts = {layout: dims[axis] for layout, axis in _CHANNEL_AXES.items()}
     fitting = {layout: n for layout, n in counts.items() if n in CHANNELS.values()}
     if not fitting:
@@ -167,18 +169,45 @@ def describe_dims(dims: list[int | None]) -> str:
     return " x ".join("?" if size is None else str(size) for size in dims)
 
 
+def _with_channels(model: onnx.ModelProto, name: str, dims: list[int | None]) -> list[int | None]:
+    """Fill in the channels where a file leaves them open, as Optimum does, and a convolution says.
+
+    Args:
+        model: The model.
+        name: Of its input.
+        dims: Of that input.
+    """
+    axis = _CHANNEL_AXES[_layout_read(model, name) or "NCHW"]
+    node = _first_layer(model, name)
+    if node is not None and node.op_type == "Transpose":
+        node = _first_layer(model, node.output[0])
+    if dims[axis] is not None or node is None or node.op_type != "Conv":
+        return dims
+    shapes = {tensor.name: tensor.dims for tensor in model.graph.initializer}
+    _, depth, *_ = shapes.get(node.input[1], [0, 0])
+    groups = next((attribute.i for attribute in node.attribute if attribute.name == "group"), 1)
+    return [*dims[:axis], depth * groups, *dims[axis + 1 :]]
+
+
 def _layout_read(model: onnx.ModelProto, name: str) -> Layout | None:
     """Find the layout that the first operators take a value to have; None where none says it."""
-    while readers := [node for node in model.graph.node if name in node.input]:
-        node = readers[0]
-        if node.op_type in _CHANNELS_FIRST:
-            return "NCHW"
-        if node.op_type == "Transpose":
-            turn = next((list(a.ints) for a in node.attribute if a.name == "perm"), [])
-            if turn == _TO_CHANNELS_FIRST:
-                return "NHWC"
-            return "NCHW" if turn == _TO_CHANNELS_LAST else None
-        if node.op_type not in _PLACE_BY_PLACE:
-            return None
-        name = node.output[0]
+    node = _first_layer(model, name)
+    if node is None:
+        return None
+    if node.op_type in _CHANNELS_FIRST:
+        return "NCHW"
+    turn = next((list(a.ints) for a in node.attribute if a.name == "perm"), [])
+    if node.op_type == "Transpose" and turn == _TO_CHANNELS_FIRST:
+        return "NHWC"
+    return "NCHW" if node.op_type == "Transpose" and turn == _TO_CHANNELS_LAST else None
+
+
+def _first_layer(model: onnx.ModelProto, name: str) -> onnx.NodeProto | None:
+    """Find the first operator behind a value that does not work place by place."""
+    while readers := [
+        node for node in model.graph.node if name in node.input and node.op_type != "Shape"
+    ]:
+        if readers[0].op_type not in _PLACE_BY_PLACE:
+            return readers[0]
+        name = readers[0].output[0]
     return None

@@ -93,6 +93,32 @@ def test_layout_and_channels(shape: list[Any], start: str, layout: str, channels
     assert (f"is read as {layout}" in found.note) is both
 
 
+OPEN_CHANNELS = """<ir_version: 10, opset_import: ["": 20]>
+network (float[n, c, h, w] pixels) => (float[n, 4] logits)
+<float[4, 1, 2, 2] weights = {%s}, float two = {2}> {
+  sizes = Shape(pixels)
+  halves = Div(pixels, two)
+  %s
+  x = Conv<group = %d>(turned, weights)
+  maximum = GlobalMaxPool(x)
+  logits = Flatten(maximum)
+}"""
+
+
+@pytest.mark.parametrize(("groups", "channels"), [(1, 1), (4, 4)])
+@pytest.mark.parametrize("layout", ["NCHW", "NHWC"])
+def test_open_channels_are_those_of_the_first_convolution(
+    tmp_path: Path, layout: str, groups: int, channels: int
+) -> None:
+    nchw = layout == "NCHW"
+    turned = "turned = " + ("Identity" if nchw else "Transpose<perm = [0, 3, 1, 2]>") + "(halves)"
+    weights = ", ".join(["1"] * 16)
+    model = onnx.parser.parse_model(OPEN_CHANNELS % (weights, turned, groups))
+    source = onnx_source(ModelChoice(onnx=str(saved(model, tmp_path))), input_size=8)
+    assert (source.layout, source.preprocess.channels) == (layout, channels)
+    assert source.output_shape == (1, 4)
+
+
 def test_open_dimensions_are_fixed() -> None:
     fixed = with_fixed_input(mean_model(["n", 3, "h", "w"]), 16, 20)
     picture = picture_input(fixed, "m")
