@@ -21,8 +21,41 @@ _NOISE = frozenset(
 )
 """Operators that draw random numbers whenever they run."""
 
+WITH_WEIGHTS = (
+    "Export the model with its weights; in PyTorch: without export_params=False and "
+    "include_initializers=False."
+)
+
 if TYPE_CHECKING:
     import onnx
+
+
+def demand_weights(model: onnx.ModelProto, stage: str) -> None:
+    """Refuse a model that reads values which nothing in it gives, as one saved without weights.
+
+    Args:
+        model: Without functions of its own.
+        stage: What is being done, for the message.
+
+    Raises:
+        ModelError: Such a value is read.
+    """
+    given = {"", *(value.name for value in model.graph.input)}
+    given.update(tensor.name for tensor in tensors_of(model))
+    for attribute in _attributes(model):
+        for graph in (attribute.g, *attribute.graphs):
+            given.update(value.name for value in graph.input)
+    for node in nodes_of(model):
+        given.update(node.output)
+    absent = sorted({name for node in nodes_of(model) for name in node.input} - given)
+    if absent:
+        more = f" and {len(absent) - 4} more" if len(absent) > 4 else ""
+        raise ModelError(
+            stage,
+            got=f"a graph that reads values which it does not hold ({', '.join(absent[:4])}{more})",
+            expected="a file that holds its weights",
+            todo=WITH_WEIGHTS,
+        )
 
 
 def demand_repeatable(model: onnx.ModelProto, stage: str) -> None:

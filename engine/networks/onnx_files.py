@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.errors import ModelError, OptionError
 from engine.networks.catalog import assumed_names, labels_for
-from engine.networks.onnx_contents import first_arithmetic
+from engine.networks.onnx_contents import WITH_WEIGHTS, first_arithmetic
 from engine.networks.onnx_inputs import PictureInput, describe_dims, dims_of, picture_input_of
 from engine.networks.onnx_outputs import choose_output, describe_output
 from engine.networks.onnx_parts import model_digest
@@ -122,12 +122,16 @@ def picture_input(model: onnx.ModelProto, name: str) -> PictureInput:
     picture = picture_input_of(model, inputs[0]) if len(inputs) == 1 else None
     if picture is not None:
         return picture
+    more = f" and {len(described) - 8} more" if len(described) > 8 else ""
+    without_weights = len(inputs) > 1 and not weights
     raise ModelError(
         f"Reading {name}",
-        got="inputs " + ("; ".join(described) or "none"),
+        got=f"inputs {'; '.join(described[:8]) or 'none'}{more}",
         expected="one picture input of float32 or uint8, N x C x H x W or N x H x W x C with 1, 3 "
         "or 4 channels",
-        todo="Export the classifier alone, with one picture as its input.",
+        todo=WITH_WEIGHTS
+        if without_weights
+        else "Export the classifier alone, with one picture as its input.",
     )
 
 

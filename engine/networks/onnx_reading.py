@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.errors import EngineError, ModelError, first_line
 from engine.file_kinds import demand_onnx
-from engine.networks.onnx_contents import demand_repeatable, put_data_inside
+from engine.networks.onnx_contents import demand_repeatable, demand_weights, put_data_inside
 from engine.networks.onnx_operators import demand_own_operators
 from engine.networks.onnx_parts import OnnxParts, no_model, opened_parts
 from engine.networks.onnx_precision import (
@@ -61,9 +61,9 @@ def onnx_reading(path: Path) -> OnnxReading:
         The model, and what was changed in it.
 
     Raises:
-        ModelError: The file is absent, damaged, too large, without its data, quantized to integers
-            throughout, of operators or an operator set that ONNX does not have, was exported in
-            training mode, or draws random numbers.
+        ModelError: The file is absent, damaged, too large, without its data or weights, quantized
+            to integers throughout, of operators or an operator set that ONNX does not have, was
+            exported in training mode, or draws random numbers.
     """
     stage = f"Reading {path.name}"
     demand_onnx(path)
@@ -83,6 +83,7 @@ def _checked(given: onnx.ModelProto, stage: str, name: str) -> OnnxReading:
     given = tidied(given, stage)
     _check_operator_set(given, stage)
     demand_own_operators(given, stage)
+    demand_weights(given, stage)
     _check(given, stage)
     demand_repeatable(given, stage)
     demand_fits(name, parameters_of(given))

@@ -143,6 +143,26 @@ def test_what_is_no_classifier_of_pictures_is_refused(
         onnx_source(ModelChoice(onnx=str(saved(model, tmp_path))))
 
 
+WITHOUT_WEIGHTS = """<ir_version: 10, opset_import: ["": 20]>
+network (float[1, 3, 8, 8] picture%s) => (float[1, 4] logits) {
+  x = Conv(picture, weights, biases)
+  logits = ReduceMean<keepdims = 0>(x, rows)
+}"""
+
+
+@pytest.mark.parametrize(
+    ("inputs", "got"),
+    [
+        ("", r"values which it does not hold \(biases, rows, weights\)"),
+        (", float[4, 3, 3, 3] weights, float[4] biases, int64[2] rows", "inputs picture .*; rows"),
+    ],
+)
+def test_a_graph_without_its_weights_is_refused(tmp_path: Path, inputs: str, got: str) -> None:
+    model = onnx.parser.parse_model(WITHOUT_WEIGHTS % inputs)
+    with pytest.raises(ModelError, match=rf"{got}.* without export_params=False"):
+        onnx_source(ModelChoice(onnx=str(saved(model, tmp_path))))
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [
