@@ -52,7 +52,6 @@ from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.sources import model_source
 from engine.store import SAMPLE_IMAGES
 from engine.types import (
-    FAULT_WORDS,
     Artifact,
     CalibrationInfo,
     Fault,
@@ -362,8 +361,7 @@ class Conversion:
             errors = hop_errors(before, logits)
         np.save(self._side / WORK / f"{stage}.npy", logits)
         seconds = time.perf_counter() - started
-        unchecked = FAULT_WORDS[fault] if fault == "not_finite" else None
-        self._keep(Stage(stage, seconds, against, *errors, unchecked=unchecked))
+        self._keep(Stage(stage, seconds, against, *errors, fault=fault))
 
     def check_inputs(self, preprocess: PreprocessSpec) -> FloatArray:
         """The pictures that every stage is checked on, as the network's input.

@@ -16,6 +16,10 @@ Dash = Literal["solid", "dash", "dot"]
 NEUTRAL = "#7a8699"
 """For the original and for files of unknown make: readable on light and dark ground."""
 
+RED = "#df3f5f"
+"""For what is wrong, in figures: changed answers, and variants of no use. On light and dark ground
+alike its contrast is the highest that one hue can have."""
+
 
 @dataclass(frozen=True, slots=True)
 class Style:

@@ -124,6 +124,8 @@ class Stage:
         reused: True when the step was done for an earlier conversion of the same run.
         unchecked: Why the answers could not be compared; None where they were, or where there is
             nothing to compare with.
+        fault: What makes its answers useless: ``same_answer`` for every picture, or
+            ``not_finite``; None where nothing does, or where they could not be compared.
     """
 
     name: str
@@ -133,6 +135,13 @@ class Stage:
     max_rel_error: float | None = None
     reused: bool = False
     unchecked: str | None = None
+    fault: Fault | None = None
+
+    def __post_init__(self) -> None:
+        """Read records from before there were faults, which gave this one as a reason."""
+        if self.unchecked == FAULT_WORDS["not_finite"]:
+            object.__setattr__(self, "fault", "not_finite")
+            object.__setattr__(self, "unchecked", None)
 
 
 @dataclass(frozen=True, slots=True)

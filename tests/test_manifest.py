@@ -33,6 +33,15 @@ def test_round_trip(tmp_path: Path) -> None:
     assert read_manifest(tmp_path) == made
 
 
+def test_answers_that_are_not_finite_are_read_from_older_runs(tmp_path: Path) -> None:
+    older = json.loads(manifest().to_json())
+    del older["checksum"], older["stages"][-1]["fault"]
+    older["stages"][-1]["unchecked"] = "answers NaN or Inf"
+    (tmp_path / FILE_NAME).write_text(json.dumps(older))
+    *_, read = read_manifest(tmp_path).stages
+    assert (read.fault, read.unchecked) == ("not_finite", None)
+
+
 def test_keys_that_others_rely_on(tmp_path: Path) -> None:
     plain = json.loads(manifest().to_json())
     assert set(plain["stages"][0]) >= {"name", "seconds", "max_abs_error", "max_rel_error"}

@@ -30,6 +30,7 @@ from engine.finished_stages import FinishedStages, OriginalModel, keep_finished
 from engine.improvement import improve
 from engine.missing_variants import missing_sentences
 from engine.mixed_precision import mix
+from engine.plots.frame import in_red
 from engine.requests import ConvertTask
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
@@ -355,11 +356,13 @@ def test_useless_answers_are_marked_and_wrong_ones_are_missing(
     stages = {stage.name: stage for stage in run.manifest.stages}
     assert stages["int8_float_io_optimized"].max_rel_error == pytest.approx(1)
     assert stages["int16x8"].max_rel_error is None
-    assert stages["int16x8"].unchecked == "answers NaN or Inf"
+    assert stages["int16x8"].fault == "not_finite"
+    assert stages["int8_float_io_optimized"].fault == "same_answer"
     ladder = plots.hop_ladder(run.manifest.stages)
     assert plots.headline_of(ladder) == "int16x8 answers NaN or Inf"
-    row = next(trace for trace in ladder.data if trace.name == "float32 → int16x8")
-    assert row.text == ("", "NaN or Inf")
+    texts = {trace.name: trace.text[1] for trace in ladder.data}
+    assert texts["float32 → int16x8"] == in_red("NaN or Inf")
+    assert texts["float32 → int8_float_io_optimized"] == in_red("same answer always")
 
 
 @pytest.mark.parametrize("added_later", [False, True])

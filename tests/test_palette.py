@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from engine.converters.recipes import RECIPES
-from engine.palette import marker_image, style_of
+from engine.palette import RED, marker_image, style_of
 
 NAMES = [recipe.name for recipe in RECIPES] + ["int8_optimized", "original", "foreign.tflite"]
 
@@ -22,6 +22,12 @@ def luminance(hue: str) -> float:
 def test_hues_stand_out_on_light_and_dark(name: str, ground: str) -> None:
     bright, dark = sorted((luminance(style_of(name).hue), luminance(ground)), reverse=True)
     assert (bright + 0.05) / (dark + 0.05) >= 2.995  # float16's hue has 2.999 on white
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#f6f8fc", "#111827", "#0e1320", "#1a2030"])
+def test_what_is_wrong_is_read_on_light_and_dark(ground: str) -> None:
+    bright, dark = sorted((luminance(RED), luminance(ground)), reverse=True)
+    assert (bright + 0.05) / (dark + 0.05) >= 3.85
 
 
 def test_families_share_a_hue_and_members_differ_in_marker() -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from engine.palette import RED
 from engine.text_files import figure_text
+from engine.types import Fault
 
 GRID = "rgba(128, 138, 158, 0.25)"
 LINE = "rgba(128, 138, 158, 0.7)"
@@ -19,6 +21,11 @@ ROW_PIXELS = 40
 _TITLE_CHARACTERS = 62
 _TITLE_LINE = 20
 _NOTE_LINE = 18
+FAULT_MARKS: Mapping[Fault, str] = {
+    "same_answer": "same answer always",
+    "not_finite": "NaN or Inf",
+}
+"""What stands in a figure beside the name of a variant of no use."""
 
 
 def framed(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
@@ -52,6 +59,11 @@ def framed(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
     figure.update_xaxes(title_text=x, **axis)
     figure.update_yaxes(title_text=y, **axis)
     return figure
+
+
+def in_red(text: str) -> str:
+    """Words of a figure about what is wrong."""
+    return f'<b style="color:{RED}">{text}</b>'
 
 
 def rows_height(rows: int) -> int:

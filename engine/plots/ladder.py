@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from engine import formats
 from engine.palette import NEUTRAL, style_of
 from engine.plots import titles
-from engine.plots.frame import LINE, framed, rows_height, titled
-from engine.types import FAULT_WORDS, Stage
+from engine.plots.frame import FAULT_MARKS, LINE, framed, in_red, rows_height, titled
+from engine.types import Stage
 
 FLOAT_LIMIT = 1e-4
 _FLOOR = 1e-8
@@ -33,11 +33,10 @@ def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
     names = [f"{stage.against} → {stage.name}" for stage in hops]
     for stage, name in zip(hops, names, strict=True):
         error = stage.max_rel_error
-        if error is None:
-            broken = stage.unchecked == FAULT_WORDS["not_finite"]
-            text, shown = "NaN or Inf" if broken else "not checked", _FLOOR
-        else:
-            text, shown = formats.small(error), max(error, _FLOOR)
+        text = "not checked" if error is None else formats.small(error)
+        shown = max(error or 0.0, _FLOOR)
+        if stage.fault is not None:
+            text = in_red(FAULT_MARKS[stage.fault])
         hue = NEUTRAL if stage.name in _CHAIN else style_of(stage.name).hue
         symbol = "circle" if stage.name in _CHAIN else style_of(stage.name).symbol
         figure.add_trace(
@@ -49,7 +48,7 @@ def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
                 line={"color": hue, "width": 2},
                 marker={"color": hue, "symbol": symbol, "size": [0.1, 12]},
                 text=["", text],
-                textposition="middle right",
+                textposition="top left" if stage.fault and error else "middle right",
                 hovertemplate=f"{name}<br>largest difference "
                 f"{formats.small(stage.max_abs_error)}, relative {text}<br>"
                 f"{formats.seconds(stage.seconds)}<extra></extra>",

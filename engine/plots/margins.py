@@ -8,7 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from engine.palette import style_of
+from engine.palette import RED, style_of
 from engine.plots import titles
 from engine.plots.frame import LINE, add_cells, framed, noted, titled, whole_numbers
 from engine.text_files import figure_text
@@ -20,7 +20,6 @@ _NAMED_AT_RIGHT = 0.75
 _MOST_CLASSES = 20
 _APART = (0.25, 0.07)
 _CLASS_PIXELS = 30
-_FLIP = "#c62659"
 
 
 def margin_loss(
@@ -49,7 +48,7 @@ def margin_loss(
     figure = go.Figure()
     groups = (
         (finite & ~flipped, variant, {"color": style.hue, "symbol": "circle", "size": 8}),
-        (finite & flipped, "flipped", {"color": _FLIP, "symbol": "x", "size": 11}),
+        (finite & flipped, "flipped", {"color": RED, "symbol": "x", "size": 11}),
     )
     for rows, name, marker in groups:
         if rows.any():

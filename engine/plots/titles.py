@@ -11,7 +11,7 @@ from engine import formats
 from engine.operator_kinds import left_share, time_by_kind
 from engine.plots.quantiles import nearest_rank
 from engine.trade_offs import TradeOffPoint, quickest_of, smallest_of, timed_point
-from engine.types import FAULT_WORDS, SAME, FloatArray, Latency, OperatorTime, Stage
+from engine.types import SAME, FloatArray, Latency, OperatorTime, Stage
 from engine.wording import counted, listed, number
 
 NAMED = 3
@@ -220,7 +220,7 @@ def operator_times(times: Mapping[str, Sequence[OperatorTime]]) -> str:
 
 def ladder(stages: Sequence[Stage], float_limit: float) -> str:
     """How far the float steps move the answers, and which variant moves them most."""
-    broken = [s.name for s in stages if s.unchecked == FAULT_WORDS["not_finite"]]
+    broken = [s.name for s in stages if s.fault == "not_finite"]
     if broken:
         return f"{listed(broken)} {'answers' if len(broken) == 1 else 'answer'} NaN or Inf"
     errors = {s.name: s.max_rel_error for s in stages if s.max_rel_error is not None}

@@ -11,14 +11,13 @@ import plotly.graph_objects as go
 from engine import formats
 from engine.palette import style_of
 from engine.plots import titles
-from engine.plots.frame import LINE, framed, noted, titled
+from engine.plots.frame import FAULT_MARKS, LINE, framed, in_red, noted, titled
 from engine.trade_offs import TradeOffPoint as TradeOffPoint
 from engine.trade_offs import front_of
 
 _HEIGHT = 460
 _SAME_SPOT = 0.03
 _WIDE = 8
-_RED = "#d6336c"
 _SMALLEST_MARK, _LARGEST_MARK = 11, 26
 
 
@@ -71,8 +70,7 @@ def _scatter(
 ) -> go.Figure:
     unusable = [p for p in points if p.fault is not None or not math.isfinite(p.difference)]
     for point in unusable:
-        words = "same answer always" if point.fault == "same_answer" else "NaN or Inf"
-        notes.append(f'<span style="color:{_RED}">{point.variant}: {words}</span>')
+        notes.append(in_red(f"{point.variant}: {FAULT_MARKS[point.fault or 'not_finite']}"))
     drawn = [point for point in points if point not in unusable]
     figure = go.Figure()
     front = sorted(front_of(drawn), key=lambda point: (x_of(point), point.difference))
