@@ -38,7 +38,7 @@ def test_sums_and_triangles(tmp_path: Path) -> None:
     assert_answers(model, tmp_path, int8=35, int16x8=60)
 
 
-def test_remainders_and_what_is_no_number(tmp_path: Path) -> None:
+def test_remainders_quotients_and_what_is_no_number(tmp_path: Path) -> None:
     model = parse_network(
         """
           root = Sqrt(picture)
@@ -52,6 +52,7 @@ def test_remainders_and_what_is_no_number(tmp_path: Path) -> None:
           whole = Cast<to = 7>(large)
           rest = Mod(whole, five)
           of_c = Mod<fmod = 1>(whole, five)
+          part = Div(whole, five)
         """
         + with_all_read("""
           a = Cast<to = 1>(none)
@@ -61,6 +62,7 @@ def test_remainders_and_what_is_no_number(tmp_path: Path) -> None:
           e = Cast<to = 1>(rest)
           f = Cast<to = 1>(of_c)
           g = Mod<fmod = 1>(picture, fraction)
+          h = Cast<to = 1>(part)
         """),
         {"nine": np.float32(9), "five": np.array(-5), "fraction": np.float32(0.75)},
     )

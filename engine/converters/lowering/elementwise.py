@@ -228,6 +228,8 @@ def div(node: Node) -> list[Any] | None:
     """Lower a division; by a constant, as a multiplication, which integer kernels have."""
     import tensorflow as tf
 
+    if node.inputs[0].dtype.is_integer:
+        return _whole_quotient(node)
     divisor = constant(node.inputs[1])
     if divisor is None and node.inputs[0].dtype == tf.float32:
         return _times_reciprocal_root(node) or together(node)
@@ -238,6 +240,18 @@ def div(node: Node) -> list[Any] | None:
         return together(node)
     (x, factor), order = found
     return [transposed(tf.multiply(x, factor), order)]
+
+
+def _whole_quotient(node: Node) -> list[Any] | None:
+    """A division of integers without its remainder, in the 32 bits that TFLite divides."""
+    import tensorflow as tf
+
+    found = aligned(node.inputs)
+    if found is None:
+        return None
+    kept, order = found
+    quotient = tf.truncatediv(*(tf.cast(x, tf.int32) for x in kept))
+    return [transposed(tf.cast(quotient, node.inputs[0].dtype), order)]
 
 
 def _times_reciprocal_root(node: Node) -> list[Any] | None:
