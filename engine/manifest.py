@@ -6,6 +6,7 @@ import hashlib
 import platform
 import re
 import shlex
+import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache
@@ -275,15 +276,18 @@ def _key_parts(choice: PreprocessChoice) -> dict[str, object]:
 
 def _digest_of(path: Path, digest: Callable[[Path], str]) -> str:
     try:
-        path.stat()  # so that an absent one is told in one way
-        return digest(path)
+        mode = path.stat().st_mode  # so that an absent one is told in one way
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
+            return digest(path)
+        reason = "a pipe or a device"  # one would wait for a writer, the other may never end
     except OSError as error:
-        raise ModelError(
-            "Reading a file of the model",
-            got=f"{path}, which cannot be read ({error.strerror})",
-            expected="a file",
-            todo="Check the path.",
-        ) from error
+        reason = str(error.strerror)
+    raise ModelError(
+        "Reading a file of the model",
+        got=f"{path}, which cannot be read ({reason})",
+        expected="a file",
+        todo="Check the path.",
+    )
 
 
 def command_line(request: ConvertRequest, variants: tuple[str, ...]) -> str:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -161,6 +162,14 @@ def test_files_count_by_content(tmp_path: Path) -> None:
     assert a == b != c
     with pytest.raises(ModelError, match="cannot be read"):
         run_key(replace(REQUEST, model=ModelChoice(checkpoint=str(tmp_path / "d"))))
+
+
+def test_pipes_and_devices_are_no_files(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for place in (str(tmp_path / "pipe"), os.devnull):
+        for model in (ModelChoice(onnx=place), ModelChoice(labels=place)):
+            with pytest.raises(ModelError, match="a pipe or a device"):
+                run_key(ConvertRequest(model=model))
 
 
 def test_the_command_is_complete_and_quoted() -> None:
