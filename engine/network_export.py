@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,12 @@ from engine.errors import ConversionError, EngineError, OptionError
 from engine.images import pictures_in
 from engine.network_logits import keep_own_logits, one_by_one
 from engine.networks.checkpoints import sha256_of
-from engine.networks.given_network import given_network, in_float32, number_formats
+from engine.networks.given_network import (
+    given_network,
+    holds_fake_quantization,
+    in_float32,
+    number_formats,
+)
 from engine.networks.network_outputs import TriedNetwork, try_network
 from engine.networks.onnx_outputs import choose_output, describe_output
 from engine.networks.onnx_reading import onnx_reading
@@ -145,7 +150,7 @@ def export_network(
         _check_own(float_network, own_logits)
         check = partial(_check_file, file, inputs, own_logits)
         notes += _write(tried, output, file, (height, width), request.opset, check)
-    notes += (*_own_note(spec, request.preprocess, own), *_number_note(network))
+    notes += (*_own_note(spec, request.preprocess, own), *_number_notes(network))
     np.save(folder / f"{CHECKED}.npy", pictures)
     np.save(folder / f"{PYTORCH}.npy", own_logits)
     exported = ExportedNetwork(
@@ -182,14 +187,18 @@ def _own_note(
     return (f"Preprocessing as the network's {own.record} says: {words}.",) if words else ()
 
 
-def _number_note(network: torch.nn.Module) -> tuple[str, ...]:
+def _number_notes(network: torch.nn.Module) -> Iterator[str]:
     formats = number_formats(network)
-    if not formats:
-        return ()
-    return (
-        f"The network holds {' and '.join(formats)}; everything here, the original's logits too, "
-        "is computed in float32.",
-    )
+    if formats:
+        yield (
+            f"The network holds {' and '.join(formats)}; everything here, the original's logits "
+            "too, is computed in float32."
+        )
+    if holds_fake_quantization(network):
+        yield (
+            "The network simulates quantization, as torch.ao's training does: its float values are "
+            "taken and its scales left out, for the original's logits too."
+        )
 
 
 def _spec(choice: PreprocessChoice, channels: int, height: int, width: int) -> PreprocessSpec:

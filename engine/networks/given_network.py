@@ -138,6 +138,16 @@ def number_formats(network: torch.nn.Module) -> tuple[str, ...]:
     return tuple(sorted(str(dtype).removeprefix("torch.") for dtype in dtypes))
 
 
+def holds_fake_quantization(network: torch.nn.Module) -> bool:
+    """Tell whether a network was prepared for training that simulates quantization."""
+    return any(map(_is_fake_quantization, network.modules()))
+
+
+def _is_fake_quantization(module: torch.nn.Module) -> bool:
+    simulation = sys.modules.get("torch.ao.quantization.fake_quantize")
+    return simulation is not None and isinstance(module, simulation.FakeQuantizeBase)
+
+
 @contextmanager
 def in_float32(network: torch.nn.Module) -> Iterator[torch.nn.Module]:
     """Have a network in evaluation mode, in float32 on the processor, while the context lasts.
@@ -145,6 +155,7 @@ def in_float32(network: torch.nn.Module) -> Iterator[torch.nn.Module]:
     What its modules hold is exchanged for copies and put back: the tensors themselves, gradients,
     buffers, flags and hooks are never touched, and nothing has to be picklable. Random state,
     gradient mode, default type and device, autocast and `torch.compile` do not reach in or out.
+    Simulated quantization is left out.
 
     Args:
         network: As `given_network` gives it.
@@ -161,7 +172,13 @@ def in_float32(network: torch.nn.Module) -> Iterator[torch.nn.Module]:
             stack.callback(_put_back, module, before)
             module.__dict__.update({name: copies.of(value) for name, value in before.items()})
             module.__dict__["training"] = False
+            if _is_fake_quantization(module):
+                module.__dict__["forward"] = _as_it_is
         yield copied
+
+
+def _as_it_is(values: torch.Tensor) -> torch.Tensor:
+    return values
 
 
 def _put_back(module: torch.nn.Module, attributes: dict[str, Any]) -> None:

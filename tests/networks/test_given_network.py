@@ -13,7 +13,12 @@ import torch
 from torch.nn.utils import parametrizations, prune
 
 from engine.errors import ModelError, OptionError
-from engine.networks.given_network import given_network, in_float32, number_formats
+from engine.networks.given_network import (
+    given_network,
+    holds_fake_quantization,
+    in_float32,
+    number_formats,
+)
 from tests.tiny_network import Answering, tiny_network
 
 PICTURE = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
@@ -235,6 +240,24 @@ def test_wrappers_of_parallel_and_averaged_training_are_taken_off() -> None:
     within = torch.nn.Sequential(torch.nn.DataParallel(network[:3]), *network[3:])
     np.testing.assert_allclose(answer_of(within), expected(), atol=1e-6)
     assert isinstance(within[0], torch.nn.DataParallel)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning")
+def test_simulated_quantization_is_left_out() -> None:
+    network = tiny_network()
+    network.qconfig = torch.ao.quantization.get_default_qat_qconfig("x86")
+    prepared = torch.ao.quantization.prepare_qat(network)
+    prepared(PICTURE)
+    before = state_of(prepared)
+    answer = answer_of(given_network(prepared))
+    assert state_of(prepared) == before
+    plain = tiny_network()
+    state = prepared.state_dict()
+    plain.load_state_dict({name: state[name] for name in plain.state_dict()})
+    np.testing.assert_allclose(answer, expected(plain), atol=1e-5)
+    assert np.abs(prepared.eval()(PICTURE).detach().numpy() - answer).max() > 1e-3
+    assert holds_fake_quantization(prepared)
+    assert not holds_fake_quantization(plain)
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
