@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from engine.networks.onnx_contents import nodes_of
+from engine.networks.onnx_tidying import operator_set
 
 if TYPE_CHECKING:
     import onnx
@@ -108,15 +109,15 @@ def with_functions_inlined(model: onnx.ModelProto, handled: frozenset[str]) -> o
     written = _functions() & {node.op_type for node in nodes_of(model)}
     if written <= handled:
         return model
-    model = _with_typed_constants(model)
+    model = _spelled_out(model, written - handled)
     # Bodies hold other functions.
     functions = [("", name) for name in sorted(_functions() - handled)]
     return inliner.inline_selected_functions(model, functions, inline_schema_functions=True)
 
 
-def _with_typed_constants(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Copy a graph, with the types of its stored constants where the inliner looks for types."""
-    from onnx import helper
+def _spelled_out(model: onnx.ModelProto, functions: frozenset[str]) -> onnx.ModelProto:
+    """Copy a graph, with the types and defaults that the inliner does not look up itself."""
+    from onnx import TensorProto, defs, helper
 
     copy = type(model)()
     copy.CopyFrom(model)
@@ -126,6 +127,15 @@ def _with_typed_constants(model: onnx.ModelProto) -> onnx.ModelProto:
         for value in copy.graph.initializer
         if value.name not in typed
     )
+    # Of an input that is left out between others.
+    copy.graph.value_info.append(helper.make_tensor_value_info("", TensorProto.FLOAT, None))
+    version = operator_set(copy)
+    for node in nodes_of(copy):
+        if node.op_type in functions:
+            given = {attribute.name for attribute in node.attribute}
+            for name, attribute in defs.get_schema(node.op_type, version).attributes.items():
+                if name not in given and attribute.default_value.type:
+                    node.attribute.append(attribute.default_value)
     return copy
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ def tidied(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
     for graph in graphs_of(model):
         graph.name = graph.name or "graph"
         _make_dense(graph, stage)
+        _drop_empty_lists(graph)
         if version >= 10:  # masks were no booleans before
             _write_masks(graph)
         if 18 <= version < 21:
@@ -153,7 +155,7 @@ def _share_operator_set(model: onnx.ModelProto) -> None:
         for opset in function.opset_import:
             if opset.domain in ONNX_DOMAINS and opset.version != version:
                 names = {n.op_type for n in nodes_in(function.node) if n.domain in ONNX_DOMAINS}
-                if all(_signature(n, opset.version) == _signature(n, version) for n in names):
+                if all(signature(n, opset.version) == signature(n, version) for n in names):
                     opset.version = version
 
 
@@ -167,7 +169,8 @@ def schema(operator: str, version: int) -> onnx.defs.OpSchema | None:
         return None
 
 
-def _signature(operator: str, version: int) -> object:
+@cache
+def signature(operator: str, version: int) -> object:
     """Inputs, outputs and attributes of an operator; newer sets often add no more than types."""
     definition = schema(operator, version)
     if definition is None:
@@ -220,12 +223,21 @@ def _dense(sparse: onnx.SparseTensorProto, stage: str) -> np.ndarray:
     return dense
 
 
+def _drop_empty_lists(graph: onnx.GraphProto) -> None:
+    """Drop attributes that list nothing, as ``axes`` for all axes: onnx-tf cannot read them."""
+    for node in graph.node:
+        for attribute in [a for a in node.attribute if a.type in {a.INTS, a.FLOATS}]:
+            if node.op_type != "Constant" and not (attribute.ints or attribute.floats):
+                node.attribute.remove(attribute)
+
+
 def _write_masks(graph: onnx.GraphProto) -> None:
     """Write the mask of Dropout, which folding would drop, as what it is in inference: all true."""
     from onnx import helper, numpy_helper
 
     true = numpy_helper.from_array(np.array([True]))
     read = {name for node in graph.node for name in _read_by(node)}
+    read |= {value.name for value in graph.output}
     for node in [node for node in graph.node if node.op_type == "Dropout" and node.output[1:]]:
         mask = node.output.pop()
         if mask in read:

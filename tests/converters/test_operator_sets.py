@@ -80,6 +80,37 @@ network (float[1, 3, 8, 6] x) => (float[1, 3, 8, 6] y) {
     assert with_functions_inlined(model, frozenset({"Gelu", "Mish"})) is model
 
 
+FUNCTIONS = {
+    "defaults": """<ir_version: 8, opset_import: ["": 17]>
+network (int32 x) => (float[n] y) {
+  y = HannWindow(x)
+}""",
+    "inputs left out": """<ir_version: 10, opset_import: ["": 23]>
+network (float[1, 2, 4, 8] x) => (float[1, 2, 4, 8] y, float[1, 2, 5, 8] k, float[1, 2, 5, 8] v)
+<float[1, 2, 1, 8] past> {
+  y, k, v = Attention(x, x, x, , past, past)
+}""",
+}
+
+
+@pytest.mark.parametrize("kind", FUNCTIONS)
+def test_functions_are_inlined_with(kind: str) -> None:
+    model = onnx.parser.parse_model(FUNCTIONS[kind])
+    values = np.random.default_rng(0).normal(size=(1, 2, 4, 8)).astype(np.float32)
+    if kind == "defaults":
+        values = np.array(5, np.int32)
+    model.graph.initializer.add().CopyFrom(
+        onnx.numpy_helper.from_array(np.ones((1, 2, 1, 8), np.float32), "past")
+    )
+    inlined = with_functions_inlined(onnx.shape_inference.infer_shapes(model), frozenset())
+    assert len(inlined.graph.node) > 1
+    expected, answers = (
+        onnxruntime.InferenceSession(m.SerializeToString()).run(["y"], {"x": values})
+        for m in (model, inlined)
+    )
+    np.testing.assert_allclose(answers, expected, rtol=1e-5, atol=1e-6)
+
+
 class Small(nn.Module):
     """What exporters write in another form from operator set to operator set."""
 

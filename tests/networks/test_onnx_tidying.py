@@ -165,6 +165,30 @@ def test_the_mask_of_a_dropout_is_all_true(tmp_path: Path) -> None:
     assert [node.op_type for node in cleaned(tidy).graph.node] == ["Add"]
 
 
+def test_the_mask_of_a_dropout_may_be_an_output(tmp_path: Path) -> None:
+    model = parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 13]>\n'
+        "g (float[1, 3, 2, 2] x) => (float[1, 3, 2, 2] y, bool[1, 3, 2, 2] mask)\n"
+        "{ y, mask = Dropout(x) }"
+    )
+    session = onnxruntime.InferenceSession(read(model, tmp_path).SerializeToString())
+    (mask,) = session.run(["mask"], {"x": PICTURE})
+    assert mask.all()
+
+
+def test_attributes_that_list_nothing_are_dropped(tmp_path: Path) -> None:
+    model = parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 13]>\n'
+        "g (float[1, 3, 2, 2] x) => (float[1, 1, 1, 1] y) { y = ReduceMean(x) }"
+    )
+    model.graph.node[0].attribute.append(
+        helper.make_attribute("axes", [], attr_type=onnx.AttributeProto.INTS)
+    )
+    tidy = read(model, tmp_path)
+    assert not tidy.graph.node[0].attribute
+    assert answer(tidy) == [5.5]
+
+
 @pytest.mark.parametrize("opset", [18, 20])
 def test_a_group_norm_whose_factors_are_one_a_group(tmp_path: Path, opset: int) -> None:
     model = parser.parse_model(
