@@ -188,7 +188,7 @@ def _layer(sides: Sides, sums: PairSums) -> LayerError:
         op=operator.op,
         shape=sums.pair.exact.shapes[sums.output],
         dtype=sides.integer.dtype(tensor),
-        macs=sides.integer.macs(operator),
+        macs=sides.integer.macs(operator) // sides.integer.batch,
         rms=values.rms,
         low=values.low,
         high=values.high,

@@ -99,6 +99,11 @@ class Graph:
         self._types = type_names()
         self.operators = self._read_operators()
 
+    @property
+    def batch(self) -> int:
+        """Pictures of a call: the first dimension of the input."""
+        return self.shape(int(self.objects.subgraphs[0].inputs[0]))[0]
+
     def _read_operators(self) -> tuple[Operator, ...]:
         found = []
         names = operator_names(self.objects)
@@ -186,7 +191,7 @@ class Graph:
         return (rows - zeros[:, None]) * scales[:, None], len(scales)
 
     def macs(self, operator: Operator) -> int:
-        """Multiply-accumulates of an operator for one picture; 0 for those without weights."""
+        """Multiply-accumulates of an operator for one call; 0 for those without weights."""
         weights, out = operator.constants.get(1), prod(operator.shapes[0])
         if operator.op == "TRANSPOSE_CONV" and weights is not None and 2 in operator.inputs:
             return prod(self.shape(operator.inputs[2])) * prod(weights[:3])

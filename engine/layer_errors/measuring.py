@@ -268,7 +268,7 @@ class _Bench:
 
     def __init__(self, sides: Sides, pairs: tuple[Pair, ...]) -> None:
         (self._start,) = [int(index) for index in sides.exact.objects.subgraphs[0].inputs]
-        self._batch = sides.exact.shape(self._start)[0]
+        self._batch = sides.exact.batch
         self._integer = sides.integer
         made = (index for operator in sides.exact.operators for index in operator.outputs)
         known = frozenset(i for i in made if sides.exact.dtype(i) == "float32") | {self._start}
@@ -301,9 +301,9 @@ class _Bench:
                 pair=pair,
                 output=output,
                 values=Values(shape, grid),
-                accumulated=Errors(shape, grid),
+                accumulated=Errors(shape, grid, self._batch),
                 movement=Movement(grid),
-                own=Errors(shape, grid) if alone else None,
+                own=Errors(shape, grid, self._batch) if alone else None,
                 inputs=Values(start, input_grid) if input_grid is not None else None,
                 input_tensor=read[0] if read else -1,
             )

@@ -152,10 +152,11 @@ class Errors:
     Args:
         shape: Of the tensor; the last axis is that of the channels.
         grid: The integer tensor's grid; None for float.
+        batch: How often each picture is in the tensor, where the network takes several at once.
     """
 
-    def __init__(self, shape: tuple[int, ...], grid: Grid | None) -> None:
-        self._grid = grid
+    def __init__(self, shape: tuple[int, ...], grid: Grid | None, batch: int = 1) -> None:
+        self._grid, self._batch = grid, batch
         self._channels = shape[-1] if shape else 1
         self._step = max(CACHED_VALUES // self._channels, 1)
         self._ones = np.ones(self._step, dtype=np.float32)
@@ -210,13 +211,14 @@ class Errors:
         channel = int(np.abs(means).argmax())
         mean_energy = float(np.square(means).sum()) * each
         share = min(mean_energy / self.energy, 1.0) if self.energy else 0.0
+        samples = each / self._batch
         return Deviation(
             error_ratio=float(np.sqrt(self.energy / signal)) if signal else None,
             mean_shift=float(means.mean()),
             channel=channel,
             channel_shift=float(means[channel]),
-            # Means of `each` samples of pure noise hold 1 / each of its energy.
-            shift_share=max(share - 1 / each, 0.0) / (1 - 1 / each) if each > 1 else 0.0,
+            # Means of so many samples of pure noise hold 1 / samples of its energy.
+            shift_share=max(share - 1 / samples, 0.0) / (1 - 1 / samples) if samples > 1 else 0.0,
         )
 
 

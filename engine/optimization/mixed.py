@@ -153,7 +153,8 @@ class MixedModels:
 
     def _answers(self, model: bytes) -> FloatArray:
         (answers,) = run_model(model, "the mixed model", [self._pictures])
-        rows: FloatArray = np.reshape(answers, (len(answers), -1))
+        # Each picture fills the batch; its answer is the first row.
+        rows: FloatArray = np.reshape(answers, (*self._pictures.shape[:2], -1))[:, 0]
         return rows
 
 

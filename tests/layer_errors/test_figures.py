@@ -219,6 +219,8 @@ def test_a_picture_fills_the_batch_of_a_model_that_takes_several(
         assert (eight.low, eight.high) == (single.low, single.high)
         assert eight.accumulated.error_ratio == pytest.approx(single.accumulated.error_ratio)
         assert eight.rms == pytest.approx(single.rms)
+        assert eight.macs == single.macs
+        assert eight.accumulated.shift_share == pytest.approx(single.accumulated.shift_share)
 
 
 def test_shapes_that_follow_from_the_picture_are_refused() -> None:

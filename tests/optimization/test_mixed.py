@@ -7,6 +7,7 @@ import pytest
 
 from engine.optimization.choice import Step
 from engine.optimization.mixed import CURVE_POINTS, MixedModels, float_order
+from engine.tflite_graph import packed, parsed
 from engine.types import MixedPoint
 from tests.optimization.tiny_chain import Chain, chain_of, inputs
 
@@ -43,6 +44,28 @@ def test_the_curve_ends_in_float32(models: MixedModels) -> None:
     assert points[-1].agreement == 1
     assert points[-1].kl == pytest.approx(0, abs=1e-9)
     assert len(points[-1].kept) == 4
+
+
+def test_a_picture_that_fills_a_batch_counts_once(chain: Chain, models: MixedModels) -> None:
+    def in_fours(model: bytes) -> bytes:
+        objects = parsed(model)
+        for tensor in objects.subgraphs[0].tensors:
+            if len(tensor.shape) == 4 and not tensor.name.startswith(b"k"):
+                tensor.shape = [4, *tensor.shape[1:]]
+        return packed(objects, len(model))
+
+    def repeated() -> Iterator[np.ndarray]:
+        return (np.repeat(picture, 4, axis=0) for picture in batches())
+
+    exact, whole = in_fours(chain.float_file()), in_fours(chain.integer_file())
+    order = float_order(exact, whole, repeated, lambda _: None)
+    fours = MixedModels(exact, whole, order, repeated)
+    # Or one output would be compared as several classes, not by its side of 0.
+    np.testing.assert_array_equal(fours._exact, models._exact)
+    for layers in (0, 2, 4):
+        four, alone = fours.point(layers), models.point(layers)
+        assert (four.kept, four.agreement) == (alone.kept, alone.agreement)
+        assert (four.rms, four.kl) == pytest.approx((alone.rms, alone.kl), abs=1e-9)
 
 
 def test_the_fewest_layers_are_found_between_points(models: MixedModels) -> None:
