@@ -74,7 +74,7 @@ def test_the_network_and_the_pictures_are_handed_over(request_: RouteRequest) ->
     said: list[Progress] = []
     route.convert_with_litert_torch(request_, said.append)
     side = Path(request_.folder)
-    assert (side / "float32.tflite").read_text() == f"NHWC {SIDE} {SIDE}"
+    assert (side / "float32.tflite").read_text() == f"NHWC 3 {SIDE} {SIDE}"
     assert isinstance(torch.load(side / "network.pt", weights_only=False), torch.nn.Flatten)
     assert [step.stage for step in said][-1] == "Converting with litert-torch"
     # The run says it was calibrated on pictures that are no longer those: so there are none.

@@ -131,7 +131,7 @@ def convert_with_litert_torch(request: RouteRequest, report: Callable[[Progress]
         np.save(folder / CALIBRATION, inputs)
     layout = run.manifest.artifacts[0].layout
     size = run.manifest.preprocess
-    words = [str(folder), layout, str(size.height), str(size.width)]
+    words = [str(folder), layout, *map(str, (size.channels, size.height, size.width))]
     report(Progress("Converting with litert-torch", 2, steps))
     ended = subprocess.run(
         [str(interpreter()), "-m", _SCRIPT, *words],

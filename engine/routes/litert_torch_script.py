@@ -1,4 +1,4 @@
-"""Run in litert-torch's own environment: ``FOLDER LAYOUT HEIGHT WIDTH``.
+"""Run in litert-torch's own environment: ``FOLDER LAYOUT CHANNELS HEIGHT WIDTH``.
 
 Reads ``network.pt`` and, where there is one, ``calibration.npy`` (NHWC) from the folder, and writes
 ``float32.tflite`` and ``int8.tflite`` into it, each with a ``.txt`` that says what made it. Only
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 
-def main(folder: Path, layout: str, height: int, width: int) -> None:
+def main(folder: Path, layout: str, channels: int, height: int, width: int) -> None:
     """Convert, and quantize where there are pictures."""
     import litert_torch
     import torch
@@ -24,7 +24,7 @@ def main(folder: Path, layout: str, height: int, width: int) -> None:
     import_torchvision()
     # Written a moment ago by our own worker: nothing from outside is unpickled.
     network = torch.load(folder / "network.pt", weights_only=False).eval()
-    shape = (1, height, width, 3) if layout == "NHWC" else (1, 3, height, width)
+    shape = (1, height, width, channels) if layout == "NHWC" else (1, channels, height, width)
     if layout == "NHWC":
         network = litert_torch.to_channel_last_io(network, args=[0]).eval()
     float32 = folder / "float32.tflite"
@@ -54,4 +54,4 @@ def quantized(float32: Path, pictures: np.ndarray) -> bytes:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))
