@@ -45,9 +45,11 @@ def size_unit(largest: float) -> tuple[str, float]:
     return ("KB", 1e3) if 0 < largest < _KILOBYTES_BELOW else ("MB", 1e6)
 
 
-def milliseconds(value: float | None) -> str:
-    """Milliseconds."""
-    return UNKNOWN if value is None else f"{decimal(value, 1)} ms"
+def milliseconds(value: float | None, pictures: int = 1) -> str:
+    """Milliseconds of a call, with the number of pictures that it computes where that is not 1."""
+    if value is None:
+        return UNKNOWN
+    return f"{decimal(value, 1)} ms" + ("" if pictures == 1 else f" ({pictures} pictures)")
 
 
 def seconds(value: float | None) -> str:

@@ -31,8 +31,9 @@ def worth_sentence(curve: MixedCurve, chosen: MixedPoint) -> str | None:
     if mixed is None or exact is None or whole is None or mixed.median_ms == 0:
         return None
     took = (
-        f"With {chosen.layers} layers in float32 a picture takes "
-        f"{formats.milliseconds(mixed.median_ms)}, against {formats.milliseconds(whole.median_ms)} "
+        f"With {chosen.layers} layers in float32 a call takes "
+        f"{formats.milliseconds(mixed.median_ms, mixed.pictures)}, against "
+        f"{formats.milliseconds(whole.median_ms)} "
         f"without and {formats.milliseconds(exact.median_ms)} in float32"
     )
     if not clearly_quicker(timed_point(mixed), timed_point(exact)):

@@ -39,6 +39,7 @@ class Candidate:
         difference: Logit rms on the pictures that the reference answers; NaN for a broken model.
         fault: What makes its answers useless; see `VariantComparison`.
         weakest: Name of the picture with the least margin left, or of one with NaN.
+        timed_pictures: How many pictures a timed call computes.
     """
 
     variant: str
@@ -54,6 +55,7 @@ class Candidate:
     difference: float
     weakest: str
     fault: Fault | None = None
+    timed_pictures: int = 1
 
     @property
     def broken(self) -> bool:
@@ -137,6 +139,7 @@ def candidates(comparison: Comparison) -> tuple[Candidate, ...]:
                 smaller=1 / size_ratio if size_ratio else None,
                 latency_ms=None if entry is None else entry.median_ms,
                 latency_slack=SAME if entry is None else entry.slack,
+                timed_pictures=1 if entry is None else entry.pictures,
                 quicker=1 / ratio if ratio else None,
                 kept=round(variant.top1_agreement * total),
                 pictures=total,

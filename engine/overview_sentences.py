@@ -298,7 +298,8 @@ def tiles(found: tuple[Candidate, ...]) -> tuple[Tile, ...]:
         if quick.quicker is not None:
             beside = _beside([_ratio(quick.quicker, "quicker", "slower", quick.latency_slack)])
         beside += _ties(quick, quickest_of(sound), "quick")
-        made.append(Tile("Quickest", formats.milliseconds(quick.latency_ms), quick.variant, beside))
+        time = formats.milliseconds(quick.latency_ms, quick.timed_pictures)
+        made.append(Tile("Quickest", time, quick.variant, beside))
     if (close := closest(found)) is not None:
         beside = f"same answer on {close.kept} of {close.pictures}"
         rms = f"rms {formats.logits(close.difference)}"

@@ -8,6 +8,7 @@ import platform
 import tempfile
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -260,12 +261,13 @@ def _timed(
             entries = interleaved(calls, rounds=request.rounds, warmup=request.warmup)
         finally:
             gc.enable()
+        batches = {name: runner.batch or 1 for name, runner in runners.items()}
     return Latency(
         host=host_name(),
         cores=usable_cores(),
         threads=request.threads,
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        entries=entries,
+        entries=tuple(replace(entry, pictures=batches[entry.variant]) for entry in entries),
     )
 
 

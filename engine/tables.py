@@ -45,7 +45,9 @@ class Table:
 
 SIZE = Column("size", "file size", lambda row: formats.megabytes(row[0].size_bytes))
 SMALLER = Column("smaller", "smaller", lambda row: formats.times(row[0].smaller))
-LATENCY = Column("latency", "latency", lambda row: formats.milliseconds(row[0].latency_ms))
+LATENCY = Column(
+    "latency", "latency", lambda row: formats.milliseconds(row[0].latency_ms, row[0].timed_pictures)
+)
 QUICKER = Column("quicker", "quicker", lambda row: formats.times(row[0].quicker))
 SAME = Column("same answer", "agreement", lambda row: f"{row[0].kept} of {row[0].pictures}")
 INTERVAL = Column("95 % interval", "interval", lambda row: formats.interval(row[0].interval))

@@ -56,6 +56,11 @@ class TensorInfo:
     scale: float | None = None
     zero_point: int | None = None
 
+    @property
+    def batch(self) -> int:
+        """Pictures that a call takes: the first dimension, 1 where the file leaves it open."""
+        return max(1, *self.shape[:1])
+
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
@@ -75,6 +80,7 @@ class Artifact:
             computes in integers.
         fault: What made its answers useless on the pictures that the conversion was checked on:
             ``same_answer`` for every picture, or ``not_finite``; None where nothing did.
+        depends_on_batch: Whether a file from elsewhere answers by the other pictures of a call.
     """
 
     variant: str
@@ -88,6 +94,7 @@ class Artifact:
     weight_granularity: Granularity
     float_operators: Mapping[str, int] = field(default_factory=dict)
     fault: Fault | None = None
+    depends_on_batch: bool = False
 
     @property
     def select_tf(self) -> tuple[str, ...]:
@@ -428,7 +435,7 @@ class OperatorTime:
 
 @dataclass(frozen=True, slots=True)
 class LatencySamples:
-    """Raw timings of one model: milliseconds of one call on one picture.
+    """Raw timings of one model: milliseconds of one call.
 
     Attributes:
         variant: Name of the variant.
@@ -437,6 +444,7 @@ class LatencySamples:
             where LiteRT's profiler was not asked or gave no answer.
         unprofiled: Why it gave none; empty where it did, or was not asked.
         measured_at: UTC time in ISO 8601; empty where it is that of the `Latency`.
+        pictures: How many a call computes: the batch that the model is fixed to.
     """
 
     variant: str
@@ -444,6 +452,7 @@ class LatencySamples:
     operators: tuple[OperatorTime, ...] = ()
     unprofiled: str = ""
     measured_at: str = ""
+    pictures: int = 1
 
     @property
     def median_ms(self) -> float:

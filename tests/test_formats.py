@@ -24,6 +24,8 @@ from engine.types import Interval
         (formats.percent(0.00012), "0.012 %"),
         (formats.percent(0.0), "0.0 %"),
         (formats.milliseconds(9.44), "9.4 ms"),
+        (formats.milliseconds(9.44, 4), "9.4 ms (4 pictures)"),
+        (formats.milliseconds(None, 4), "–"),
         (formats.seconds(7.25), "7.2 s"),
         (formats.seconds(130), "2 min 10 s"),
         (formats.times(2.34), "2.3 ×"),

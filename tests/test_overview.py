@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from engine import formats, overview, overview_sentences
 from engine.comparison.comparison import Comparison
 from engine.comparison.metrics import wilson_interval
+from engine.plots import titles
 from engine.reporting.plain import latency_dict
 from tests.made_up import LOGITS, comparison, latency
 
@@ -50,6 +52,18 @@ def test_the_three_cards() -> None:
     assert overview.closest(alone) is alone[0]
     assert overview.quickest(overview.candidates(made(latency=None))) is None
     assert overview.smallest(()) is None
+
+
+def test_a_time_of_several_pictures_is_said_to_be_one() -> None:
+    timed = latency(MEDIANS)
+    fours = replace(timed, entries=tuple(replace(entry, pictures=4) for entry in timed.entries))
+    (card,) = [
+        tile
+        for tile in overview_sentences.tiles(overview.candidates(made(latency=fours)))
+        if tile.title == "Quickest"
+    ]
+    assert card.figure.endswith(" ms (4 pictures)")
+    assert " ms (4 pictures), " in titles.latency(fours)
 
 
 def test_the_recommendation_follows_the_need() -> None:

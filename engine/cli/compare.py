@@ -154,7 +154,7 @@ def _show(comparison: Comparison) -> None:
                 formats.small(variant.kl),
                 formats.percent(accuracy.top1 if accuracy else None),
                 formats.megabytes(comparison.sizes.get(variant.variant)),
-                formats.milliseconds(timed.median_ms if timed else None),
+                formats.milliseconds(timed.median_ms, timed.pictures) if timed else formats.UNKNOWN,
             ]
         )
     show_table(

@@ -52,8 +52,8 @@ def _show(timed: Latency) -> None:
     rows = [
         [
             entry.variant,
-            formats.milliseconds(entry.median_ms),
-            formats.milliseconds(entry.p90_ms),
+            formats.milliseconds(entry.median_ms, entry.pictures),
+            formats.milliseconds(entry.p90_ms, entry.pictures),
             formats.percent(entry.spread),
             formats.UNKNOWN
             if (ratio := timed.ratio(entry.variant, "float32")) is None

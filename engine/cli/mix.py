@@ -76,5 +76,5 @@ def _figures(curve: MixedCurve, point: MixedPoint) -> list[str]:
         formats.small(point.rms),
         formats.small(point.kl),
         formats.percent(point.agreement),
-        formats.UNKNOWN if timed is None else formats.milliseconds(timed.median_ms),
+        formats.UNKNOWN if timed is None else formats.milliseconds(timed.median_ms, timed.pictures),
     ]

@@ -61,7 +61,7 @@ def phone_sentence(
     if host is None or host.median_ms == 0:
         return f"{time}; this machine has not timed it"
     ratio = best.timing.mean_ms / host.median_ms
-    here = f"the {formats.milliseconds(host.median_ms)} on this machine"
+    here = f"the {formats.milliseconds(host.median_ms, host.pictures)} on this machine"
     if abs(ratio - 1) < SAME:
         return f"{time}, much like {here}"
     if ratio > 1:

@@ -35,7 +35,7 @@ def latency_bars(latency: Latency) -> go.Figure:
     edge = 1.45 * max((entry.quartiles_ms[1] for entry in uncut), default=end)
     for entry in latency.entries:
         low, high = entry.quartiles_ms
-        label = formats.milliseconds(entry.median_ms)
+        label = formats.milliseconds(entry.median_ms, entry.pictures)
         label += "" if entry.trusted else ", unsteady"
         cut = entry.median_ms > end
         style = style_of(entry.variant)
@@ -70,7 +70,7 @@ def latency_bars(latency: Latency) -> go.Figure:
 
 def _label(entry: LatencySamples, edge: float, *, cut: bool) -> dict[str, Any]:
     """The figure beside a whisker, or on a bar that is cut."""
-    label = formats.milliseconds(entry.median_ms)
+    label = formats.milliseconds(entry.median_ms, entry.pictures)
     placed: dict[str, Any] = {"y": entry.variant, "showarrow": False}
     if cut:
         hue = style_of(entry.variant).hue

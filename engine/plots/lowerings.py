@@ -34,7 +34,7 @@ def lowering_latency(lowerings: Lowerings) -> go.Figure:
                 notes.append(f"{variant}, {name}: could not be made")
                 continue
             low, high = entry.quartiles_ms
-            label = formats.milliseconds(entry.median_ms)
+            label = formats.milliseconds(entry.median_ms, entry.pictures)
             label += "" if entry.trusted else ", unsteady"
             longest, rows = max(longest, high), rows + 1
             figure.add_trace(

@@ -132,7 +132,8 @@ def latency(timed: Latency) -> str:
         return "Nothing is timed"
     ahead = [point.variant for point in quickest_of(points)]
     slowest = max(points, key=lambda point: point.latency_ms or 0.0)
-    one = formats.milliseconds(min(point.latency_ms or 0.0 for point in points))
+    first = min(timed.entries, key=lambda entry: entry.median_ms)
+    one = formats.milliseconds(first.median_ms, first.pictures)
     if len(points) == 1:
         return f"{ahead[0]} answers in {one}"
     if len(ahead) == len(points):

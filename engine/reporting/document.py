@@ -228,7 +228,7 @@ def _side_by_side(
             continue
         cells += [
             formats.megabytes(side.size_bytes),
-            formats.milliseconds(side.latency_ms),
+            formats.milliseconds(side.latency_ms, side.timed_pictures),
             f"{side.kept} of {side.pictures}",
             formats.logits(side.difference),
         ]

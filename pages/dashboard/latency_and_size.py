@@ -36,7 +36,7 @@ if timed is not None:
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     if timed is None:
-        st.header("Latency of one picture")
+        st.header("Latency of one call")
         st.caption("Not measured yet with this number of threads. Press Measure.")
     else:
         show_figure("latency", plots.latency_bars, timed)
@@ -54,6 +54,7 @@ with st.container(border=True):
 if timed is not None:
     with st.expander("Every sample, in the order taken", icon=":material/scatter_plot:"):
         slowest = max(timed.entries, key=lambda entry: entry.p90_ms)
-        said = f"Slowest tenth: {slowest.variant}, {formats.milliseconds(slowest.p90_ms)}."
+        time = formats.milliseconds(slowest.p90_ms, slowest.pictures)
+        said = f"Slowest tenth: {slowest.variant}, {time}."
         show_described_figure("latency_samples", said, plots.latency_samples, timed)
         st.caption(said)
