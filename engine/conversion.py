@@ -17,6 +17,7 @@ from engine.calibrations import Calibration, Calibrations
 from engine.check_logits import CheckLogits
 from engine.comparison.faults import fault_of
 from engine.comparison.hops import (
+    FLOAT_TOLERANCE,
     NUDGE,
     check_answers_follow,
     check_hop,
@@ -68,7 +69,6 @@ GIVEN = "given file"
 """Name of an ONNX file as a person gave it, where its copy computes in another type."""
 HEAVY_BYTES = 3 << 30
 """Memory held after a stage with which the next one is left to another process."""
-FLOAT_TOLERANCE = 1e-3
 _TITLES = {
     PYTORCH: "Building the network",
     ONNX: "PyTorch to ONNX",
@@ -206,12 +206,13 @@ class Conversion:
         size = source.preprocess
         sizes = size.height, size.width, source.output, source.output_shape
         reading = onnx_reading(source.file)
-        file.write_bytes(with_fixed_input(reading.model, *sizes).SerializeToString())
+        batch = source.batch
+        file.write_bytes(with_fixed_input(reading.model, *sizes, batch).SerializeToString())
         if network is not None:
             return PYTORCH, reading.tolerance
         if reading.given is None:
             return None, None
-        given = with_fixed_input(reading.given, *sizes)
+        given = with_fixed_input(reading.given, *sizes, batch)
         with OnnxRunner(given.SerializeToString(), layout=source.layout) as runner:
             logits = runner.infer(self.check_inputs(size))
         check_hop(GIVEN, None, logits, tolerance=None, weights=source.weights)

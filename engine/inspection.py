@@ -9,15 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.comparison.hops import depends_on_batch
 from engine.converters.artifact import artifact_of
 from engine.errors import ConversionError, FileError, first_line
 from engine.limits import LIMITS
 from engine.preprocess import PreprocessSpec
 from engine.requests import InspectRequest
-from engine.run.base import Runner
+from engine.run.base import Runner, alone_and_beside
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ALSO, Run
-from engine.types import Artifact, Layout, TensorInfo
+from engine.types import Artifact, FloatArray, Layout, TensorInfo
 
 EDGE_TYPES = ("float32", "int8", "uint8", "int16")
 _BACKGROUND = 1
@@ -50,11 +51,13 @@ def inspected(request: InspectRequest) -> Artifact:
         ) from error
     _check_operators(stage, card)
     layout = _check_edges(stage, card, manifest.preprocess, manifest.model.classes)
-    found = _tried(stage, TfliteRunner(file, layout=layout), manifest.preprocess)
+    alone, together = _tried(stage, TfliteRunner(file, layout=layout), manifest.preprocess)
+    found = alone.shape[1]
     _demand_classes(stage, found, (found,), manifest.model.classes)
     # By its content: whoever still has the card of a file that was replaced must not read this one.
     place = f"{ALSO}/{request.name}-{card.sha256[:12]}.tflite"
-    return replace(card, file=place, layout=layout)
+    depends = depends_on_batch(alone, together)
+    return replace(card, file=place, layout=layout, depends_on_batch=depends)
 
 
 def _limit_memory() -> None:
@@ -87,20 +90,13 @@ def _check_edges(stage: str, card: Artifact, preprocess: PreprocessSpec, classes
     (picture,), (logits,) = card.inputs, card.outputs
     for side, tensor in (("input", picture), ("output", logits)):
         _check_type(stage, side, tensor)
-    batch, *rest = picture.shape or (0,)
-    if len(rest) == 3 and batch not in (1, -1):
-        raise FileError(
-            stage,
-            got=f"an input for {batch} pictures at once {picture.shape}",
-            expected="one picture at a time (batch 1)",
-            todo=_EXPORT_AGAIN,
-        )
     # A picture of 3 × 3 would fit both; files made for phones are NHWC.
     layouts: dict[Layout, list[int]] = {
         "NHWC": [preprocess.height, preprocess.width, preprocess.channels],
         "NCHW": [preprocess.channels, preprocess.height, preprocess.width],
     }
-    layout = next((name for name, shape in layouts.items() if shape == rest), None)
+    fitting = (name for name, shape in layouts.items() if shape == list(picture.shape[1:]))
+    layout = next(fitting, None)
     if layout is None:
         raise FileError(
             stage,
@@ -109,7 +105,7 @@ def _check_edges(stage: str, card: Artifact, preprocess: PreprocessSpec, classes
             "the run has",
             todo="Compare it in a run of its own input size (--input-size), or export it again.",
         )
-    _check_classes(stage, logits, classes)
+    _check_classes(stage, logits, picture.batch, classes)
     return layout
 
 
@@ -125,9 +121,16 @@ def _check_type(stage: str, side: str, tensor: TensorInfo) -> None:
     )
 
 
-def _check_classes(stage: str, logits: TensorInfo, classes: int) -> None:
+def _check_classes(stage: str, logits: TensorInfo, batch: int, classes: int) -> None:
     found = int(np.prod([size for size in logits.shape if size != -1], dtype=np.int64))
-    _demand_classes(stage, found, logits.shape, classes)
+    if batch > 1 and logits.shape[:1] != (batch,):
+        raise FileError(
+            stage,
+            got=f"an output of shape {logits.shape} for {batch} pictures at once",
+            expected=f"a row of {classes} logits for each picture",
+            todo=_EXPORT_AGAIN,
+        )
+    _demand_classes(stage, found // batch, logits.shape, classes)
 
 
 def _demand_classes(stage: str, found: int, shape: tuple[int, ...], classes: int) -> None:
@@ -144,11 +147,11 @@ def _demand_classes(stage: str, found: int, shape: tuple[int, ...], classes: int
     )
 
 
-def _tried(stage: str, runner: Runner, preprocess: PreprocessSpec) -> int:
-    """Run the file on a picture; give the number of outputs, which may not be what it says."""
+def _tried(stage: str, runner: Runner, preprocess: PreprocessSpec) -> tuple[FloatArray, FloatArray]:
+    """Run the file on two pictures: give its logits of each alone, and of both side by side."""
     try:
         with runner:
-            return int(runner.infer(preprocess.of_noise()[None]).shape[1])
+            return alone_and_beside(runner, preprocess.of_noise())
     except (ConversionError, RuntimeError, ValueError, MemoryError) as error:
         why = error.got if isinstance(error, ConversionError) else first_line(error)
         raise FileError(

@@ -18,8 +18,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.calibrations import Calibrations
-from engine.comparison.hops import NUDGE, check_hop, check_reference, hop_errors
-from engine.conversion import CHECKED, FLOAT_TOLERANCE, check_pictures
+from engine.comparison.hops import (
+    NUDGE,
+    check_hop,
+    check_reference,
+    depends_on_batch,
+)
+from engine.conversion import CHECKED, check_pictures
 from engine.conversion_record import ONNX, PYTORCH
 from engine.converters.calibration import representative_dataset
 from engine.converters.onnx_from_torch import (
@@ -32,7 +37,7 @@ from engine.converters.recipes import recipes_named
 from engine.disk import told_of_the_disk
 from engine.errors import ConversionError, EngineError, OptionError
 from engine.images import pictures_in
-from engine.network_logits import keep_own_logits, one_by_one
+from engine.network_logits import keep_own_logits
 from engine.networks.checkpoints import sha256_of
 from engine.networks.given_network import (
     given_network,
@@ -48,7 +53,7 @@ from engine.networks.size_limit import demand_fits
 from engine.packages import demand_packages
 from engine.preprocess import PreprocessSpec, assumed_preprocess, demand_plausible, height_and_width
 from engine.requests import ConvertRequest, ExportedNetwork, PreprocessChoice
-from engine.run.base import Runner
+from engine.run.base import Runner, one_by_one
 from engine.run.onnx_runner import OnnxRunner
 from engine.run.torch_runner import TorchRunner
 from engine.runs import Run
@@ -243,7 +248,7 @@ def _batch_note(runner: Runner, inputs: FloatArray, alone: FloatArray) -> tuple[
         together = runner.infer(inputs)
     except Exception:  # a network may be written for one picture alone
         return ()
-    if together.shape == alone.shape and hop_errors(alone, together)[1] <= FLOAT_TOLERANCE:
+    if not depends_on_batch(alone, together):
         return ()
     return (
         "The network answers otherwise where it is shown several pictures at once; here it is "

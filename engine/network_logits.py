@@ -16,7 +16,7 @@ from engine.images import Picture
 from engine.logits import NETWORK, KnownRows, keep_rows
 from engine.networks.given_network import in_float32
 from engine.networks.network_outputs import TriedNetwork, try_network
-from engine.run.base import Runner
+from engine.run.base import one_by_one
 from engine.run.torch_runner import TorchRunner
 from engine.runs import WORK, Run
 from engine.service import Host
@@ -88,16 +88,3 @@ def _same_output(run: Run, tried: TriedNetwork) -> str | None:
             if hop_errors(expected, one_by_one(runner, inputs))[1] <= SAME_NETWORK:
                 return output
     return None
-
-
-def one_by_one(runner: Runner, inputs: FloatArray) -> FloatArray:
-    """Show pictures to a model one at a time.
-
-    Args:
-        runner: The model.
-        inputs: Shape (pictures, height, width, channels), float32.
-
-    Returns:
-        Shape (pictures, classes).
-    """
-    return np.concatenate([runner.infer(picture[None]) for picture in inputs])

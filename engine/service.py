@@ -55,6 +55,7 @@ from engine.run_folders import empty, reserved
 from engine.runs import ONNX_COLUMN, Run
 from engine.store import SAMPLE_IMAGES, folder
 from engine.types import ORIGINAL, FloatArray, IntArray, Latency, LoweringName, Progress
+from engine.wording import batch_note
 
 
 class Host(Protocol):
@@ -348,7 +349,12 @@ def compare_run(
 
 def _notes(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> tuple[str, ...]:
     note = original_note(run, pictures) if ORIGINAL in columns else None
-    return run.manifest.notes if note is None else (*run.manifest.notes, note)
+    batches = [
+        batch_note(card.variant, card.inputs[0].batch, depends=card.depends_on_batch)
+        for card in (added.artifact for added in run.added)
+        if card.variant in columns and card.inputs[0].batch > 1
+    ]
+    return (*run.manifest.notes, *([note] if note is not None else []), *batches)
 
 
 def _normalizing(run: Run) -> set[str]:

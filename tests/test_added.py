@@ -20,9 +20,11 @@ from engine.cli.main import main
 from engine.errors import FileError, OptionError, RunError
 from engine.images import pictures_in
 from engine.runs import ALSO, Run
+from engine.tables import OVERVIEW, comparison_table
 from engine.timings import stored_latency
 from engine.types import Artifact, Progress
 from tests.made_up import artifact, latency
+from tests.optimization.tiny_pair import Writer
 from tests.tiny_run import CLASSES, SIDE, STEP, tiny_run
 from tests.tiny_tflite import reshape_file
 
@@ -56,6 +58,40 @@ def test_a_file_becomes_a_column(
     assert Run.open(run.folder).added[0].origin == "theirs.tflite"
 
 
+def test_a_file_of_a_fixed_batch_answers_for_one_picture_at_a_time(
+    run: Run, photos: Path, tmp_path: Path
+) -> None:
+    file = reshape_file(tmp_path / "four.tflite", (4, SIDE, SIDE, 3), dtype="int8", scale=STEP)
+    grown = add_file(run, "four", file, HOST)
+    card = grown.artifact("four")
+    assert (card.inputs[0].batch, card.depends_on_batch) == (4, False)
+    pictures = pictures_in(photos)
+    assert len(pictures) % 4, "a last batch that pictures do not fill"
+    logits = service.evaluate(grown, pictures, ("original", "int8", "four"), HOST)
+    np.testing.assert_array_equal(logits["four"], logits["int8"])
+    comparison = engine.compare(grown, photos)
+    (note,) = [note for note in comparison.notes if note.startswith("four takes 4 pictures")]
+    assert "one at a time" in note
+    timed = engine.latency(grown, variants=["int8", "four"], rounds=1, warmup=0)
+    assert [entry.pictures for entry in timed.entries] == [1, 4]
+    table = comparison_table(engine.compare(grown, photos, latency=timed), OVERVIEW)
+    cells = dict(table.rows)["four"]
+    assert any(cell.endswith(" ms (4 pictures)") for cell in cells)
+
+
+def test_a_file_that_answers_by_its_neighbours_says_so(run: Run, tmp_path: Path) -> None:
+    model = Writer()
+    x, y = (model.tensor(name, (4, SIDE, SIDE, 3), "float32") for name in "xy")
+    others = model.tensor("i", (4, 1), "int32", values=np.array([[3], [0], [1], [2]]))
+    model.operator("GATHER_ND", [x, others], y)
+    file = tmp_path / "mixes.tflite"
+    file.write_bytes(model.file([x], [y]))
+    grown = add_file(run, "mixes", file, HOST)
+    assert grown.artifact("mixes").depends_on_batch
+    (note,) = [n for n in service._notes(grown, (), ("mixes",)) if n.startswith("mixes takes")]
+    assert "by the others of the same call" in note
+
+
 def test_the_layout_is_found(run: Run, photos: Path, tmp_path: Path) -> None:
     file = reshape_file(tmp_path / "planar.tflite", (1, 3, SIDE, SIDE))
     grown = add_file(run, "planar", file, HOST)
@@ -68,7 +104,7 @@ def test_the_layout_is_found(run: Run, photos: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((2, SIDE, SIDE, 3), {}, "2 pictures at once"),
+        ((2, SIDE, SIDE, 3), {"rows": 3}, "an output of shape (3, 32) for 2 pictures at once"),
         ((1, SIDE + 1, SIDE, 3), {}, "an input of shape (1, 5, 4, 3)"),
         ((1, SIDE * SIDE * 3), {}, "an input of shape (1, 48)"),
         (NHWC, {"inputs": 2}, "2 inputs and 1 outputs"),

@@ -27,8 +27,9 @@ def reshape_file(
     scale: float | None = None,
     inputs: int = 1,
     softmax: bool = False,
+    rows: int | None = None,
 ) -> Path:
-    """A model that gives its picture, or the softmax of it, back as one row of numbers.
+    """A model that gives each picture, or the softmax of it, back as one row of numbers.
 
     Args:
         path: Where to write it.
@@ -37,10 +38,11 @@ def reshape_file(
         scale: Of one step, for integers; the zero point is 0.
         inputs: How many inputs it declares.
         softmax: Whether it ends in a softmax; its output is float32 then.
+        rows: Of its output; None makes one a picture.
     """
     import flatbuffers
 
-    size = int(np.prod(shape))
+    row = (rows or shape[0], int(np.prod(shape)) // (rows or shape[0]))
     model, graph, code, op = (
         schema.ModelT(),
         schema.SubGraphT(),
@@ -51,12 +53,12 @@ def reshape_file(
     code.version = 1
     graph.tensors = [
         *(tensor(f"x{i}", shape, dtype, 0, scale) for i in range(inputs)),
-        tensor("y", (1, size), dtype, 0, scale),
+        tensor("y", row, dtype, 0, scale),
     ]
     op.opcodeIndex, op.inputs, op.outputs = 0, [0], [inputs]
     op.builtinOptionsType = schema.BuiltinOptions.ReshapeOptions
     op.builtinOptions = schema.ReshapeOptionsT()
-    op.builtinOptions.newShape = [1, size]
+    op.builtinOptions.newShape = list(row)
     graph.inputs, graph.outputs, graph.operators = list(range(inputs)), [inputs], [op]
     model.version, model.operatorCodes, model.subgraphs = 3, [code], [graph]
     if softmax:
@@ -67,7 +69,7 @@ def reshape_file(
         last.builtinOptionsType = schema.BuiltinOptions.SoftmaxOptions
         last.builtinOptions = schema.SoftmaxOptionsT()
         last.builtinOptions.beta = 1.0
-        graph.tensors.append(tensor("z", (1, size), "float32", 0, None))
+        graph.tensors.append(tensor("z", row, "float32", 0, None))
         graph.outputs, graph.operators = [inputs + 1], [op, last]
         model.operatorCodes.append(kind)
     model.buffers = [schema.BufferT()]

@@ -16,6 +16,8 @@ SMALLEST_SPREAD = 1e-5
 count as constant: float32 rounds the answers of deep networks by as much."""
 SMALLEST_PROBABILITY = 1e-30
 """What a softmax gives below it is rounded to 0 in different ways."""
+FLOAT_TOLERANCE = 1e-3
+"""Largest relative error of a stage that computes in float32."""
 NUDGE = 1 + 1e-6
 """Factor for pixels, some steps of float32 away from 1: what a sound model hardly notices."""
 _UNSTEADY = 0.1
@@ -105,6 +107,18 @@ def check_hop(
             "trained with.",
         )
     return absolute, relative
+
+
+def depends_on_batch(alone: FloatArray, together: FloatArray) -> bool:
+    """Tell whether a model answers by the other pictures of a batch, or by the place in it.
+
+    Args:
+        alone: Logits of pictures that went through one at a time, shape (pictures, classes).
+        together: Logits of the same pictures side by side.
+    """
+    if alone.shape != together.shape:
+        return True
+    return hop_errors(alone, together)[1] > FLOAT_TOLERANCE
 
 
 def check_reference(stage: str, logits: FloatArray) -> None:

@@ -63,15 +63,14 @@ def snippets(model: ModelDescription) -> dict[str, str]:
         ``android/ModelSpec.kt``, ``android/Classifier.kt`` and ``ios/Classifier.swift``.
     """
     entry, end, spec = model.input, model.output, model.preprocess
-    batch = max(1, entry.shape[0])
     limits = None if entry.scale is None else np.iinfo(entry.dtype)
     values = {
         "m": model,
         "spec": spec,
-        "batch": batch,
+        "batch": entry.batch,
         "litert_android": LITERT_ANDROID,
-        "input_bytes": _bytes(entry.dtype, batch * spec.channels * spec.height * spec.width),
-        "output_bytes": _bytes(end.dtype, batch * model.classes),
+        "input_bytes": _bytes(entry.dtype, entry.batch * spec.channels * spec.height * spec.width),
+        "output_bytes": _bytes(end.dtype, entry.batch * model.classes),
         "input_limits": None if limits is None else (limits.min, limits.max),
         "swift_input": _SWIFT[entry.dtype],
         "swift_output": _SWIFT[end.dtype],
@@ -145,8 +144,9 @@ def _latency(latency: Latency | None, variant: str) -> str | None:
     if latency is None or timed is None:
         return None
     return (
-        f"{formats.milliseconds(timed.median_ms)} (median of {len(timed.samples_ms)}) on "
-        f"{latency.host}, threads: {latency.threads}, {latency.measured_at[:10]}"
+        f"{formats.milliseconds(timed.median_ms, timed.pictures)}, median of "
+        f"{len(timed.samples_ms)}, on {latency.host}, threads: {latency.threads}, "
+        f"{latency.measured_at[:10]}"
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.comparison.hops import depends_on_batch
 from engine.errors import ModelError, OptionError
 from engine.networks.catalog import assumed_names, labels_for
 from engine.networks.onnx_contents import WITH_WEIGHTS, first_arithmetic
@@ -17,10 +18,16 @@ from engine.networks.onnx_reading import onnx_reading, parameters_of
 from engine.networks.source import OnnxSource
 from engine.preprocess import InputSize, PreprocessSpec, assumed_preprocess, height_and_width
 from engine.requests import ModelChoice
+from engine.run.base import alone_and_beside
 from engine.types import Layout, ModelIdentity
+from engine.wording import batch_note
 
 if TYPE_CHECKING:
     import onnx
+
+
+_LARGEST_BATCH, _MOST_BATCHES = 64, 3
+"""What is tried where a file runs with a certain batch alone and its input does not say which."""
 
 
 def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> OnnxSource:
@@ -47,8 +54,7 @@ def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> Onn
     if picture.takes_pixels:
         preprocess = preprocess.of_pixels()
     preprocess = preprocess.with_input_size(_size_fed(picture, input_size, path.name))
-    values, batch = _run_once(model, picture.layout, preprocess)
-    output = choose_output(model, values, batch, choice.output, path.name)
+    output, values, batch = _output(model, picture, preprocess, choice.output, path.name)
     classes = np.asarray(values[output]).size // batch
     unused = [describe_output(name, value) for name, value in values.items() if name != output]
     notes = (*reading.notes, *assumed_names(choice, classes))
@@ -62,6 +68,9 @@ def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> Onn
             "they are, without a second normalization.",
             *notes,
         )
+    if batch > 1:
+        depends = _depends_on_batch(model, picture.layout, preprocess, output, batch)
+        notes = (batch_note("The file", batch, depends=depends), *notes)
     if picture.note:
         notes = (picture.note, *notes)
     return OnnxSource(
@@ -80,6 +89,7 @@ def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> Onn
         layout=picture.layout,
         output=output,
         output_shape=np.asarray(values[output]).shape,
+        batch=batch,
         takes_pixels=picture.takes_pixels,
         arithmetic=arithmetic,
         notes=notes,
@@ -147,10 +157,9 @@ def with_fixed_input(
     width: int,
     output: str | None = None,
     output_shape: tuple[int, ...] = (),
+    batch: int = 1,
 ) -> onnx.ModelProto:
-    """Fix the open dimensions of a model's picture input, the batch at 1.
-
-    A batch that the file fixes stays.
+    """Fix the open dimensions of a model's picture input.
 
     Args:
         model: The model; not changed.
@@ -158,6 +167,7 @@ def with_fixed_input(
         width: Columns to feed.
         output: The only output to keep; None keeps all.
         output_shape: Of that output, for where it does not follow from the operators.
+        batch: Pictures to feed at once; a batch that the file fixes stays.
 
     Returns:
         A copy with a static input, and the shapes that follow from it.
@@ -170,7 +180,7 @@ def with_fixed_input(
     value = next(value for value in fixed.graph.input if value.name == picture.name)
     dims, channels = value.type.tensor_type.shape.dim, picture.channels
     nchw = picture.layout == "NCHW"
-    sizes = (1, channels, height, width) if nchw else (1, height, width, channels)
+    sizes = (batch, channels, height, width) if nchw else (batch, height, width, channels)
     for dim, size in zip(dims, sizes, strict=True):
         if not (dim.HasField("dim_value") and dim.dim_value > 0):
             dim.dim_value = size
@@ -190,15 +200,65 @@ def with_fixed_input(
     return inferred
 
 
+def _output(
+    model: onnx.ModelProto,
+    picture: PictureInput,
+    preprocess: PreprocessSpec,
+    named: str | None,
+    file: str,
+) -> tuple[str, dict[str, object], int]:
+    """Choose the output; give it, the value of each output for blank pictures, and the batch.
+
+    Where the input leaves the batch open, it is 1, or else one that the file holds as a constant.
+    """
+    batches = (picture.batch,) if picture.batch else (1, *_batches_inside(model))
+    first: ModelError | None = None
+    for batch in batches:
+        try:
+            values = _run_once(model, picture.layout, preprocess, batch)
+            return choose_output(model, values, batch, named, file), values, batch
+        except ModelError as error:
+            first = first or error
+    assert first is not None, "one batch at least is tried"
+    raise first
+
+
+def _batches_inside(model: onnx.ModelProto) -> list[int]:
+    """List the batches that outputs and constant shapes of Reshape begin with."""
+    from onnx import numpy_helper
+
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    constants = (node for node in model.graph.node if node.op_type == "Constant")
+    tensors.update(
+        (node.output[0], a.t) for node in constants for a in node.attribute if a.name == "value"
+    )
+    shapes: list[list[int | None]] = [dims_of(value) for value in model.graph.output]
+    for node in model.graph.node:
+        if node.op_type == "Reshape" and node.input[1] in tensors:
+            shapes.append(numpy_helper.to_array(tensors[node.input[1]]).tolist())
+    first = [shape[0] for shape in shapes if shape and shape[0] is not None]
+    return [batch for batch in dict.fromkeys(first) if 1 < batch <= _LARGEST_BATCH][:_MOST_BATCHES]
+
+
 def _run_once(
-    model: onnx.ModelProto, layout: Layout, preprocess: PreprocessSpec
-) -> tuple[dict[str, object], int]:
-    """Run the model on blank pictures; give the value of each output, and the batch."""
+    model: onnx.ModelProto, layout: Layout, preprocess: PreprocessSpec, batch: int
+) -> dict[str, object]:
+    """Run the model on blank pictures; give the value of each output."""
     from engine.run.onnx_runner import OnnxRunner
 
-    fixed = with_fixed_input(model, preprocess.height, preprocess.width)
+    fixed = with_fixed_input(model, preprocess.height, preprocess.width, batch=batch)
+    shape = batch, preprocess.height, preprocess.width, preprocess.channels
     with OnnxRunner(fixed.SerializeToString(), layout=layout) as runner:
-        batch = runner.batch or 1
-        shape = batch, preprocess.height, preprocess.width, preprocess.channels
-        blank = np.zeros(shape, np.float32)
-        return runner.infer_outputs(blank), batch
+        return runner.infer_outputs(np.zeros(shape, np.float32))
+
+
+def _depends_on_batch(
+    model: onnx.ModelProto, layout: Layout, preprocess: PreprocessSpec, output: str, batch: int
+) -> bool:
+    """Tell whether an output answers a picture by the others of a batch."""
+    from engine.run.onnx_runner import OnnxRunner
+
+    sizes = preprocess.height, preprocess.width
+    fixed = with_fixed_input(model, *sizes, output, batch=batch)
+    with OnnxRunner(fixed.SerializeToString(), layout=layout) as runner:
+        return depends_on_batch(*alone_and_beside(runner, preprocess.of_noise()))

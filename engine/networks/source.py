@@ -53,6 +53,7 @@ class OnnxSource:
         layout: Order of the picture input's dimensions.
         output: Name of the output that holds the logits.
         output_shape: Its dimensions for one batch.
+        batch: Pictures that the network takes at once.
         takes_pixels: Whether the input is uint8, whose normalization is in the graph.
         arithmetic: Operators with which the graph begins; see `first_arithmetic`.
         notes: What a reader of the run has to know of the model, one sentence each.
@@ -65,6 +66,7 @@ class OnnxSource:
     layout: Layout
     output: str
     output_shape: tuple[int, ...]
+    batch: int = 1
     takes_pixels: bool = False
     arithmetic: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()

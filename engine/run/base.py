@@ -99,6 +99,33 @@ class Runner(ABC):
         """Let go of what `load_impl` took."""
 
 
+def one_by_one(runner: Runner, inputs: FloatArray) -> FloatArray:
+    """Show pictures to a model one at a time.
+
+    Args:
+        runner: The model.
+        inputs: Shape (pictures, height, width, channels), float32.
+
+    Returns:
+        Shape (pictures, classes).
+    """
+    return np.concatenate([runner.infer(picture[None]) for picture in inputs])
+
+
+def alone_and_beside(runner: Runner, picture: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Show a picture and a blank one to a model, one at a time and then side by side.
+
+    Args:
+        runner: The model.
+        picture: Shape (height, width, channels), float32.
+
+    Returns:
+        Two arrays of shape (2, classes).
+    """
+    pictures = np.stack([picture, np.zeros_like(picture)])
+    return one_by_one(runner, pictures), runner.infer(pictures)
+
+
 def in_layout(pictures: FloatArray, layout: Layout) -> FloatArray:
     """Order the dimensions of a batch (pictures, height, width, channels) as ``layout``."""
     if layout == "NCHW":

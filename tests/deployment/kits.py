@@ -38,10 +38,11 @@ def run_of(
     layout: Layout = "NHWC",
     spec: PreprocessSpec = SPEC,
     labels: tuple[str, ...] | None = LABELS,
+    batch: int = 1,
 ) -> Run:
     """A run whose variant ``int8`` has edges of a type and layout, whatever its name says."""
     run = tiny_run(folder)
-    shape = (1, SIDE, SIDE, 3) if layout == "NHWC" else (1, 3, SIDE, SIDE)
+    shape = (batch, SIDE, SIDE, 3) if layout == "NHWC" else (batch, 3, SIDE, SIDE)
     scale = None if dtype == "float32" else 0.05 if "8" in dtype else 0.0005
     file = reshape_file(folder / "int8.tflite", shape, dtype=dtype, scale=scale)
     card = artifact_of(file, variant="int8", layout=layout)

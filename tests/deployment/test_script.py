@@ -43,6 +43,20 @@ def started(kit: Path, *words: str, path: Path | None = None) -> subprocess.Comp
     )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_a_model_of_a_fixed_batch_answers_for_one_picture(
+    tmp_path: Path, photos: Path, dtype: str
+) -> None:
+    kits = [
+        kit_of(run_of(tmp_path / f"run{batch}", dtype, batch=batch), photos, tmp_path / f"k{batch}")
+        for batch in (1, 4)
+    ]
+    alone, four = [np.load(kit / "golden.npz") for kit in kits]
+    np.testing.assert_array_equal(alone["outputs"], four["outputs"])
+    assert started(kits[1]).returncode == 0
+    assert started(kits[1], str(photos / "photo_0.png")).stdout
+
+
 @pytest.fixture
 def kit(tmp_path: Path, photos: Path) -> Path:
     return kit_of(run_of(tmp_path / "run", "int8"), photos, tmp_path / "kit")

@@ -70,6 +70,8 @@ def test_snippets_of_every_kind_of_input(
         (kit / name).write_text(text)
         assert wrong_places(kit, name) == []
         assert ("19595" in text) is (order == "L" and "class Classifier(" not in text)
+    swift = (kit / "ios/Classifier.swift").read_text()
+    assert "Array($0.bindMemory(to: Int8.self).prefix(classes))" in swift
     pixels = 2 * SPEC.height * SPEC.width
     specified = (kit / "android/ModelSpec.kt").read_text()
     assert numbers(specified, "INPUT_BYTES") == [pixels * spec.channels]

@@ -55,7 +55,12 @@ def classifier(
     graph.initializer.extend(
         [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(kernel, "kernel")]
     )
-    constants = {"k": np.array([5]), "rows": np.array([-1, 2, 3]), "zero": np.float32(0)}
+    constants = {
+        "k": np.array([5]),
+        "four": np.array([4, -1]),
+        "rows": np.array([-1, 2, 3]),
+        "zero": np.float32(0),
+    }
     read = {name for node in graph.node for name in node.input}
     graph.initializer.extend(
         numpy_helper.from_array(np.asarray(value), name)
@@ -146,6 +151,29 @@ def test_a_named_output_that_holds_none_is_refused(tmp_path: Path) -> None:
 def test_a_fixed_batch_is_no_axis_of_the_logits(tmp_path: Path) -> None:
     source = onnx_source(ModelChoice(onnx=classifier(tmp_path, {"logits": FLOAT}, batch=4)))
     assert source.identity.classes == CLASSES
+
+
+def test_a_fixed_batch_is_noted_and_whether_answers_depend_on_it(tmp_path: Path) -> None:
+    source = onnx_source(ModelChoice(onnx=classifier(tmp_path, {"logits": FLOAT}, batch=4)))
+    (note,) = [note for note in source.notes if "4 pictures at once" in note]
+    assert "a latency is that of 4 pictures" in note
+    assert "others of the same call" not in note
+    mixing = ("most = ReduceMax <axes = [0]> (logits)", "mixed = Sub (logits, most)")
+    file = classifier(tmp_path, {"mixed": FLOAT}, batch=4, nodes=mixing)
+    assert any("others of the same call" in n for n in onnx_source(ModelChoice(onnx=file)).notes)
+
+
+def test_a_batch_that_only_a_constant_shape_fixes_is_fed(tmp_path: Path) -> None:
+    nodes = ("again = Reshape (logits, four)", "score = Identity (again)")
+    file = classifier(tmp_path, {"score": FLOAT}, nodes=nodes)
+    source = onnx_source(ModelChoice(onnx=file))
+    assert (source.batch, source.output_shape, source.identity.classes) == (4, (4, 6), 6)
+    copy = with_fixed_input(read_onnx(Path(file)), 8, 8, "score", (4, 6), source.batch)
+    pictures = np.random.default_rng(1).normal(size=(5, 8, 8, 3)).astype(np.float32)
+    with OnnxRunner(copy.SerializeToString()) as runner:
+        weight = np.random.default_rng(0).normal(size=(3, CLASSES)).astype(np.float32)
+        expected = pictures.mean(axis=(1, 2)) @ weight
+        np.testing.assert_allclose(runner.infer(pictures), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_the_copy_has_the_chosen_output_alone(tmp_path: Path) -> None:
