@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.deployment.kit import CARD
 from engine.images import decode_file, decode_picture
 from engine.preprocess import PreprocessSpec, assumed_preprocess
 from engine.run.base import in_layout
@@ -53,6 +54,8 @@ def test_a_model_of_a_fixed_batch_answers_for_one_picture(
     ]
     alone, four = [np.load(kit / "golden.npz") for kit in kits]
     np.testing.assert_array_equal(alone["outputs"], four["outputs"])
+    cards = [(kit / CARD).read_text() for kit in kits]
+    assert ["A call takes 4 pictures:" in card for card in cards] == [False, True]
     assert started(kits[1]).returncode == 0
     assert started(kits[1], str(photos / "photo_0.png")).stdout
 
