@@ -224,7 +224,7 @@ def _output(
 
 
 def _batches_inside(model: onnx.ModelProto) -> list[int]:
-    """List the batches that outputs and constant shapes of Reshape begin with."""
+    """List the batches that outputs and constant shapes begin with."""
     from onnx import numpy_helper
 
     tensors = {tensor.name: tensor for tensor in model.graph.initializer}
@@ -233,9 +233,9 @@ def _batches_inside(model: onnx.ModelProto) -> list[int]:
         (node.output[0], a.t) for node in constants for a in node.attribute if a.name == "value"
     )
     shapes: list[list[int | None]] = [dims_of(value) for value in model.graph.output]
-    for node in model.graph.node:
-        if node.op_type == "Reshape" and node.input[1] in tensors:
-            shapes.append(numpy_helper.to_array(tensors[node.input[1]]).tolist())
+    shaping = (node for node in model.graph.node if node.op_type in {"Expand", "Reshape"})
+    read = [name for node in shaping for name in node.input[1:2] if name in tensors]
+    shapes += [numpy_helper.to_array(tensors[name]).reshape(-1).tolist() for name in read]
     first = [shape[0] for shape in shapes if shape and shape[0] is not None]
     return [batch for batch in dict.fromkeys(first) if 1 < batch <= _LARGEST_BATCH][:_MOST_BATCHES]
 
