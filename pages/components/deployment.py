@@ -203,12 +203,13 @@ def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
         timed = stored_latency(run, found.timing.threads or 1)
         host = None if timed is None else timed.of(found.variant)
         ratio = found.timing.mean_ms / host.median_ms if host and host.median_ms else None
+        pictures = host.pictures if host else 1
         rows.append(
             {
                 "variant": found.variant,
                 "phone": found.phone,
-                "on the phone": formats.milliseconds(found.timing.mean_ms),
-                "on this machine": formats.milliseconds(host.median_ms if host else None),
+                "on the phone": formats.milliseconds(found.timing.mean_ms, pictures),
+                "on this machine": formats.milliseconds(host.median_ms if host else None, pictures),
                 "phone ÷ machine": formats.UNKNOWN if ratio is None else f"{ratio:.2f}",
                 "how": _how(found.timing),
             }
