@@ -26,6 +26,7 @@ def trade_off(comparison: Comparison) -> go.Figure:
             agreement=found.agreement,
             latency_slack=found.latency_slack,
             fault=found.fault,
+            timed_pictures=found.timed_pictures,
         )
         for found in candidates(comparison)
     ]

@@ -48,6 +48,7 @@ class TradeOffPoint:
         agreement: Share of pictures with the reference's first answer.
         latency_slack: Share by which the latency may be off; see `LatencySamples.slack`.
         fault: What makes its answers useless; see `VariantComparison`.
+        timed_pictures: How many pictures a timed call computes.
     """
 
     variant: str
@@ -57,6 +58,7 @@ class TradeOffPoint:
     agreement: float
     latency_slack: float = SAME
     fault: Fault | None = None
+    timed_pictures: int = 1
 
 
 def timed_point(timed: LatencySamples, size_bytes: int = 0) -> TradeOffPoint:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine import formats, overview, overview_sentences
+from engine import figures, formats, overview, overview_sentences
 from engine.comparison.comparison import Comparison
 from engine.comparison.metrics import wilson_interval
 from engine.plots import titles
@@ -64,6 +64,8 @@ def test_a_time_of_several_pictures_is_said_to_be_one() -> None:
     ]
     assert card.figure.endswith(" ms (4 pictures)")
     assert " ms (4 pictures), " in titles.latency(fours)
+    points = figures.trade_off(made(latency=fours)).to_json()
+    assert points.count(" ms (4 pictures), ") == len(MEDIANS)
 
 
 def test_the_recommendation_follows_the_need() -> None:

@@ -100,8 +100,9 @@ def _scatter(
                     "line": {"width": 2, "color": style.hue},
                 },
                 hovertemplate=f"<b>{point.variant}</b><br>"
-                f"{formats.milliseconds(point.latency_ms)}, {formats.megabytes(point.size_bytes)}"
-                f"<br>logit rms {formats.logits(point.difference)}, same answer on "
+                f"{formats.milliseconds(point.latency_ms, point.timed_pictures)}, "
+                f"{formats.megabytes(point.size_bytes)}<br>"
+                f"logit rms {formats.logits(point.difference)}, same answer on "
                 f"{formats.percent(point.agreement)}<extra></extra>",
             )
         )
