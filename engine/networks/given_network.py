@@ -37,8 +37,6 @@ def given_network(model: object) -> torch.nn.Module:
 
     if isinstance(model, torch.export.ExportedProgram):
         network: torch.nn.Module = model.module()
-        for method in ("train", "eval"):  # they refuse to be called
-            network.__dict__.pop(method, None)
     elif isinstance(model, torch.nn.Module):
         network = _unwrapped(model)
     else:
@@ -174,6 +172,8 @@ def in_float32(network: torch.nn.Module) -> Iterator[torch.nn.Module]:
             module.__dict__["training"] = False
             if _is_fake_quantization(module):
                 module.__dict__["forward"] = _as_it_is
+            for method in ("train", "eval"):  # those of exported programs refuse to be called
+                module.__dict__.pop(method, None)
         yield copied
 
 

@@ -298,7 +298,13 @@ def test_compiled_networks_are_what_was_compiled() -> None:
 @pytest.mark.slow
 def test_an_exported_program_is_its_module() -> None:
     program = torch.export.export(tiny_network().eval(), (PICTURE,))
-    np.testing.assert_allclose(answer_of(given_network(program)), expected(), atol=1e-6)
+    module = program.module()
+    before = state_of(module)
+    for given in (program, module):
+        with in_float32(given_network(given)) as float_network:
+            answer = float_network.eval()(PICTURE)
+        np.testing.assert_allclose(answer, expected(), atol=1e-6)
+    assert state_of(module) == before
 
 
 def lazy() -> Network:
