@@ -46,7 +46,7 @@ class Row:
         int8_bytes: Size of the int8 file; None where int8 failed.
         int8_sqnr_db: Signal to quantization noise ratio of its logits on the check pictures.
         float32_reason: Why float32 failed; None where it did not.
-        int8_reason: Why int8 failed; None where it did not.
+        int8_reason: Why int8 failed, or what makes its answers useless; None where neither is.
         converter: Digest of the source that it was tried with.
         made_on: Date on which it was tried.
         host: The machine on which it was tried.
@@ -82,7 +82,7 @@ class Row:
     @property
     def int8_ok(self) -> bool:
         """Whether it converts to int8 and gives finite logits that follow the picture."""
-        return self.int8_bytes is not None
+        return self.int8_bytes is not None and self.int8_reason is None
 
 
 def as_markdown(
@@ -117,7 +117,8 @@ def as_markdown(
         "",
         f"Of {len(possible)} models whose float32 file can exist (2.1 GB is the most that the "
         f"format holds), **{_share(float32, len(possible))} convert to float32** with a relative "
-        f"error of at most {ERROR_LIMIT:g}, and **{_share(int8, len(possible))} to int8**.",
+        f"error of at most {ERROR_LIMIT:g}, and **{_share(int8, len(possible))} to int8** with "
+        "answers that are finite and not the same for every picture.",
         "",
     ]
     if missing:
@@ -128,7 +129,8 @@ def as_markdown(
         f"largest logit. int8 was calibrated with {calibration_count} pictures only, so its SQNR "
         "(of logits, against float32) says whether it works, not how well it can be. Operators are "
         "those of the float32 file; time is that of the whole conversion to both variants, checks "
-        "included.",
+        "included, on a machine that may have had other work. A row stays until the model is tried "
+        "again, so it may be of an older converter than today's.",
         "",
         _line(_HEAD),
         _line(["---", *["--:"] * 11, "---"]),
