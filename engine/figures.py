@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,6 +13,8 @@ from engine.answers import Evaluation
 from engine.comparison.comparison import Comparison
 from engine.overview import candidates
 from engine.trade_offs import timed_of
+from engine.types import FAULT_WORDS, Fault
+from engine.wording import listed
 
 
 def trade_off(comparison: Comparison) -> go.Figure:
@@ -84,3 +86,29 @@ def changed_classes(evaluation: Evaluation, variant: str) -> go.Figure:
         for flip in found.flips
     )
     return plots.changed_classes(changes, variant)
+
+
+def fault_marks(figure: go.Figure, faults: Mapping[str, Fault]) -> tuple[str, ...]:
+    """Name the variants of no use among those that a figure draws, to be shown in red beside it.
+
+    Args:
+        figure: A figure of `engine.plots`.
+        faults: What makes the answers of variants useless, by variant.
+
+    Returns:
+        One line a fault: the names, and what is wrong with them.
+    """
+    drawn = set(_names_in(figure)) & faults.keys()
+    by_fault = {
+        fault: [n for n in faults if n in drawn and faults[n] == fault] for fault in FAULT_WORDS
+    }
+    return tuple(f"{listed(names)}: {FAULT_WORDS[f]}" for f, names in by_fault.items() if names)
+
+
+def _names_in(figure: go.Figure) -> Iterator[str]:
+    """Names of traces, and those on axes."""
+    for trace in figure.data:
+        yield trace.name or ""
+        for values in (trace.x, trace.y):
+            if values is not None and len(values) and isinstance(values[0], str):
+                yield from map(str, values)

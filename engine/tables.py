@@ -83,5 +83,5 @@ def comparison_table(comparison: Comparison, columns: Sequence[Column]) -> Table
         shown += (TOP1_ACCURACY,)
     pairs = zip(candidates(comparison), comparison.variants, strict=True)
     rows = tuple((pair[1].variant, tuple(column.cell(pair) for column in shown)) for pair in pairs)
-    faults = {v.variant: FAULT_WORDS[v.fault] for v in comparison.variants if v.fault is not None}
+    faults = {name: FAULT_WORDS[fault] for name, fault in comparison.fault_by_variant.items()}
     return Table(shown, rows, faults)

@@ -86,6 +86,11 @@ class Comparison:
     reference_non_finite: int = 0
     faults: tuple[str, ...] = ()
 
+    @property
+    def fault_by_variant(self) -> dict[str, Fault]:
+        """What makes the answers of variants useless, of those whose answers are."""
+        return {v.variant: v.fault for v in self.variants if v.fault is not None}
+
     def variant(self, name: str) -> VariantComparison:
         """Find the record of one variant.
 

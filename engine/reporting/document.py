@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from engine.comparison.comparison import Comparison
 from engine.glossary import GLOSSARY
 from engine.palette import marker_image
 from engine.reporting.picture_cards import PictureCard, picture_card
+from engine.types import FAULT_WORDS
 
 if TYPE_CHECKING:
     from engine.reporting.report import Report
@@ -40,12 +41,14 @@ class Shown:
     Attributes:
         key: Unique on the page.
         headline: Its sentence.
+        marks: Which of its variants are of no use; see `fault_marks`.
         figure: The figure, without its title.
         csv: What it draws, as a table.
     """
 
     key: str
     headline: str
+    marks: tuple[str, ...]
     figure: go.Figure
     csv: str
 
@@ -80,7 +83,7 @@ def document(report: Report) -> str:
             table=tables.comparison_table(comparison, tables.EVERYTHING),
             accuracy=_accuracy(comparison),
             against=_against(report),
-            main=_shown("trade-off", figures.trade_off(comparison)),
+            main=_shown(report, "trade-off", figures.trade_off(comparison)),
             common=tuple(_common(report)),
             by_variant={v.variant: tuple(_of(report, v.variant)) for v in comparison.variants},
             variant=first.variant if first is not None else None,
@@ -132,9 +135,10 @@ def _script(value: Any) -> Markup:
     return Markup(json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"))
 
 
-def _shown(key: str, figure: go.Figure, headline: str = "") -> Shown:
+def _shown(report: Report, key: str, figure: go.Figure, headline: str = "") -> Shown:
     return Shown(
         key=key,
+        marks=figures.fault_marks(figure, report.comparison.fault_by_variant),
         headline=headline or plots.headline_of(figure),
         figure=plots.without_title(figure),
         csv=plots.figure_csv(figure),
@@ -144,30 +148,32 @@ def _shown(key: str, figure: go.Figure, headline: str = "") -> Shown:
 def _common(report: Report) -> Iterator[Shown]:
     evaluation = report.evaluation
     run = evaluation.run
-    yield _shown("differences", figures.difference_distribution(evaluation))
+    yield _shown(report, "differences", figures.difference_distribution(evaluation))
     rows = figures.most_moved_rows(report.comparison, _HEATMAP_ROWS)
-    yield _shown("pictures-moved", figures.difference_heatmap(evaluation, rows))
+    yield _shown(report, "pictures-moved", figures.difference_heatmap(evaluation, rows))
     if report.comparison.latency is not None:
-        yield _shown("latency", plots.latency_bars(report.comparison.latency))
+        yield _shown(report, "latency", plots.latency_bars(report.comparison.latency))
         if report.comparison.latency.profiled:
-            yield _shown("operator-times", plots.operator_times(report.comparison.latency))
+            yield _shown(report, "operator-times", plots.operator_times(report.comparison.latency))
     if len(report.timings) > 1:
-        yield _shown("threads", plots.latency_violins(report.timings))
-    yield _shown("sizes", plots.size_bars(run.sizes, run.manifest.float32_bytes))
-    yield _shown("operators", plots.operator_counts(run.artifacts))
+        yield _shown(report, "threads", plots.latency_violins(report.timings))
+    yield _shown(report, "sizes", plots.size_bars(run.sizes, run.manifest.float32_bytes))
+    yield _shown(report, "operators", plots.operator_counts(run.artifacts))
     for found in report.layers:
         named = layer_sentences.culprits(found)[:3]
         headline = layer_sentences.layers_headline(found)
-        yield _shown(f"layers-{found.variant}", plots.layer_line(found, named), headline)
-    yield _shown("steps", plots.hop_ladder(run.manifest.stages))
+        yield _shown(report, f"layers-{found.variant}", plots.layer_line(found, named), headline)
+    yield _shown(report, "steps", plots.hop_ladder(run.manifest.stages))
 
 
 def _of(report: Report, variant: str) -> Iterator[Shown]:
     evaluation = report.evaluation
-    yield _shown(f"margins-{variant}", figures.margin_loss(report.comparison, variant))
-    yield _shown(f"scatter-{variant}", figures.logit_scatter(evaluation, variant, _SCATTER_POINTS))
+    yield _shown(report, f"margins-{variant}", figures.margin_loss(report.comparison, variant))
+    yield _shown(
+        report, f"scatter-{variant}", figures.logit_scatter(evaluation, variant, _SCATTER_POINTS)
+    )
     if len(report.comparison.variant(variant).flips) > 1:
-        yield _shown(f"changed-{variant}", figures.changed_classes(evaluation, variant))
+        yield _shown(report, f"changed-{variant}", figures.changed_classes(evaluation, variant))
 
 
 def _pictures(report: Report, rows: Sequence[int]) -> tuple[PictureCard, ...]:
@@ -203,6 +209,7 @@ class Against:
     headline: str
     run: str
     rows: tuple[tuple[str, ...], ...]
+    faults: Mapping[str, tuple[str, ...]]
 
 
 def _against(report: Report) -> Against | None:
@@ -215,7 +222,16 @@ def _against(report: Report) -> Against | None:
         (name, *_side_by_side(ours.get(name), theirs.get(name)))
         for name in dict.fromkeys((*ours, *theirs))
     )
-    return Against(said.against_headline(report.comparison, other), other.run, rows)
+    faults = {name: _faults_of(name, report.comparison, other) for name, *_ in rows}
+    return Against(said.against_headline(report.comparison, other), other.run, rows, faults)
+
+
+def _faults_of(variant: str, *comparisons: Comparison) -> tuple[str, ...]:
+    return tuple(
+        f"in {comparison.run} {FAULT_WORDS[comparison.fault_by_variant[variant]]}"
+        for comparison in comparisons
+        if variant in comparison.fault_by_variant
+    )
 
 
 def _side_by_side(

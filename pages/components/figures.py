@@ -13,8 +13,11 @@ import streamlit as st
 
 from engine import plots
 from engine.answers import Evaluation
+from engine.comparison.comparison import Comparison
+from engine.figures import fault_marks
 from pages.components.evaluation import key_of
 from pages.components.problems import plain
+from pages.components.session import current_run
 
 PNG, SVG = "PNG", "SVG"
 
@@ -42,7 +45,7 @@ def show_figure(key: str, make: Callable[..., go.Figure], *made_from: Any) -> No
     """
     shown = _figure(make, *made_from)
     st.header(plain(shown.headline), anchor=False)
-    _show(key, shown.figure, shown.headline)
+    _show(key, shown.figure, shown.headline, made_from)
 
 
 def show_described_figure(
@@ -56,7 +59,7 @@ def show_described_figure(
         make: Makes it: a function of `engine.plots` or `engine.figures`.
         made_from: Its arguments.
     """
-    _show(key, _figure(make, *made_from).figure, description)
+    _show(key, _figure(make, *made_from).figure, description, made_from)
 
 
 def show_picking_figure(
@@ -74,6 +77,7 @@ def show_picking_figure(
     """
     shown = _figure(make, *made_from)
     st.header(plain(shown.headline), anchor=False)
+    _show_fault_marks(shown.figure, made_from)
     picked = st.plotly_chart(
         shown.figure,
         key=f"figure_{key}",
@@ -100,9 +104,22 @@ def _kept(key: str, _make: Callable[[], go.Figure]) -> HeadedFigure:
     return HeadedFigure(plots.headline_of(figure), plots.take_title_off(figure))
 
 
-def _show(key: str, figure: go.Figure, description: str) -> None:
+def _show(key: str, figure: go.Figure, description: str, made_from: tuple[Any, ...]) -> None:
+    _show_fault_marks(figure, made_from)
     st.plotly_chart(figure, key=f"figure_{key}", config=_config(key), alt=description)
     _saving(figure, key)
+
+
+def _show_fault_marks(figure: go.Figure, made_from: tuple[Any, ...]) -> None:
+    """Say in red which variants that a figure draws are of no use, by what it is made from."""
+    run = current_run()
+    faults = {} if run is None else dict(run.faults)
+    for one in made_from:
+        found = one.comparison if isinstance(one, Evaluation) else one
+        if isinstance(found, Comparison):
+            faults |= found.fault_by_variant
+    for mark in fault_marks(figure, faults):
+        st.markdown(f":red[:material/error: {plain(mark)}]")
 
 
 def _config(key: str) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from streamlit.testing.v1 import AppTest
 
+import engine
 from engine import service
 from engine.images import pictures_in
 from engine.manifest import FILE_NAME
@@ -112,3 +113,27 @@ def test_what_is_missing_is_tried_again_on_demand(
     (request,) = asked
     assert (request.variants, request.retry) == (("int16x8",), True)
     assert request.out == str(run.folder)
+
+
+MARK = ":red[:material/error: int8\\: answers the same for every picture]"
+
+
+@pytest.mark.parametrize(
+    ("name", "figures"),
+    [("logit_differences", 5), ("latency_and_size", 2)],
+)
+def test_it_is_marked_beside_every_figure_that_draws_it(run: Run, name: str, figures: int) -> None:
+    test = opened(page(name))
+    test.query_params["variant"] = "int8"
+    test.run()
+    assert [text.value for text in test.markdown].count(MARK) == figures
+
+
+def test_the_report_marks_it_in_tables_and_beside_figures(run: Run, own_store: Path) -> None:
+    sound = tiny_run(own_store / "runs" / "sound")
+    service.evaluate(sound, pictures_in(SAMPLE_IMAGES), sound.columns, service.Foreground())
+    document = engine.report(run, SAMPLE_IMAGES, against=sound).to_html()
+    figure = document.partition('id="sizes"')[2].partition("</section>")[0]
+    assert '<b class="fault">int8: answers the same for every picture</b>' in figure
+    against = document.partition('id="against"')[2].partition("</section>")[0]
+    assert against.count('<b class="fault">in tiny answers the same for every picture</b>') == 1
