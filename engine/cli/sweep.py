@@ -14,7 +14,7 @@ from engine.converters.recipes import FLOAT32, RANGE_METHODS, names_in
 from engine.errors import OptionError
 from engine.sweeps.plan import DEFAULT_COUNTS, DEFAULT_RECIPES, DEFAULT_SEEDS
 from engine.sweeps.records import Sweep, check_table
-from engine.sweeps.sentences import enough_sentence, method_sentence, notes
+from engine.sweeps.sentences import enough_sentence, faults, method_sentence, notes
 
 _NOT_OF_A_MODEL = {"variants", "calibration", "calibration_count", "seed", "routes", "out"}
 _MODEL_OPTIONS = [p for p in convert.params if p.name not in _NOT_OF_A_MODEL | {"json_file"}]
@@ -164,5 +164,7 @@ def _show(found: Sweep) -> None:
             ],
         )
         click.echo(f"{enough_sentence(found, recipe)}. {method_sentence(found, recipe)}")
+        for sentence in faults(found, recipe):
+            click.secho(sentence, fg="red")
     for note in notes(found):
         click.echo(f"Note: {note}")

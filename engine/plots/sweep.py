@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
 from engine import formats
 from engine.palette import NEUTRAL, Dash, Symbol, style_of
-from engine.plots.frame import framed, noted, titled
+from engine.plots.frame import FAULT_MARKS, framed, in_red, noted, titled
 from engine.sweeps.records import Sweep, SweepGroup
 from engine.sweeps.sentences import best_method, enough, enough_sentence, line
 
@@ -45,21 +46,21 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
     counts = sorted({group.count for group in sweep.of(recipe)})
     told = []
     highest = _HIGHEST * max(
-        (g.rms.mean for g in line(sweep, recipe, best) if not math.isnan(g.rms.mean)), default=0.0
+        (group.rms.mean for group in _useful(line(sweep, recipe, best))), default=0.0
     )
     # The best last, so that it lies over the others.
     for method in sorted(methods, key=lambda name: name == best):
         groups = line(sweep, recipe, method)
         shift = (methods.index(method) - (len(methods) - 1) / 2) * _SHIFT
-        finite = [group for group in groups if not math.isnan(group.rms.mean)]
-        if len(finite) < len(groups):
-            told.append(f"{method}: NaN or Inf")
-        if finite and method != best and (rms := finite[-1].rms.mean) > highest:
+        useful = _useful(groups)
+        marks = {FAULT_MARKS[g.fault or "not_finite"] for g in groups if g not in useful}
+        told += [in_red(f"{method}: {mark}") for mark in sorted(marks)]
+        if useful and method != best and (rms := useful[-1].rms.mean) > highest:
             told.append(f"{method}: rms {formats.logits(rms)}, beyond this figure")
             continue
         hue = style_of(recipe).hue if method == best else NEUTRAL
-        places = [counts.index(group.count) + shift for group in finite]
-        figure.add_trace(_trace(method, finite, places, hue, 2.5 if method == best else 1.5))
+        places = [counts.index(group.count) + shift for group in useful]
+        figure.add_trace(_trace(method, useful, places, hue, 2.5 if method == best else 1.5))
     _label(figure, recipe, best)
     _mark(figure, counts, enough(line(sweep, recipe, best)))
     figure.update_xaxes(
@@ -75,6 +76,10 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
     legend = {"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0}
     figure.update_layout(showlegend=True, legend=legend)
     return titled(noted(figure, told), enough_sentence(sweep, recipe))
+
+
+def _useful(groups: Sequence[SweepGroup]) -> list[SweepGroup]:
+    return [g for g in groups if g.fault is None and not math.isnan(g.rms.mean)]
 
 
 def _trace(

@@ -144,6 +144,7 @@ class Bench:
             agreement=found.top1_agreement,
             non_finite=found.non_finite,
             fallback=maker.fallback,
+            fault=found.fault,
         )
 
     def _maker_for(self, recipe: Recipe) -> _Maker:

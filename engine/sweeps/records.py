@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.errors import OptionError
+from engine.types import FAULT_WORDS, Fault
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -67,6 +68,7 @@ class SweepCell:
         non_finite: Pictures with NaN or Inf among their logits; rms, KL and SQNR are NaN then.
         fallback: Why TensorFlow's own calibrator found the ranges, which knows min-max alone;
             None where ours did.
+        fault: What makes its answers useless; see `VariantComparison`.
     """
 
     variant: str
@@ -81,6 +83,7 @@ class SweepCell:
     agreement: float
     non_finite: int
     fallback: str | None = None
+    fault: Fault | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,12 @@ class SweepGroup:
     range_method: str
     count: int
     cells: tuple[SweepCell, ...]
+
+    @property
+    def fault(self) -> Fault | None:
+        """What makes the answers of some cell useless."""
+        faults = {cell.fault for cell in self.cells}
+        return next((fault for fault in FAULT_WORDS if fault in faults), None)
 
     @property
     def rms(self) -> Spread:
@@ -234,6 +243,7 @@ def _row(cell: SweepCell, group: SweepGroup) -> dict[str, Any]:
         "sqnr_db": cell.sqnr_db,
         "agreement": cell.agreement,
         "non_finite": cell.non_finite,
+        "fault": cell.fault or "none",
         "rms_mean": group.rms.mean,
         "rms_std": group.rms.deviation,
         "kl_mean": group.kl.mean,

@@ -6,6 +6,8 @@ import math
 
 from engine import formats
 from engine.sweeps.records import Sweep, SweepGroup
+from engine.types import FAULT_WORDS, Fault
+from engine.wording import listed
 
 NEAR = 0.05
 """An rms this share above that with the most pictures counts as the same; a KL divergence, which
@@ -28,12 +30,16 @@ def method_title(method: str) -> str:
 def best_method(sweep: Sweep, recipe: str) -> str:
     """The range method with the lowest mean rms at the largest count.
 
-    Methods with answers that are not numbers come last.
+    Methods with answers that are of no use come last.
     """
     groups = sweep.of(recipe)
     most = max(group.count for group in groups)
     last = [group for group in groups if group.count == most]
-    return min(last, key=lambda g: (math.isnan(g.rms.mean), g.rms.mean)).range_method
+    return min(last, key=lambda g: (_useless(g), g.rms.mean)).range_method
+
+
+def _useless(group: SweepGroup) -> bool:
+    return group.fault is not None or math.isnan(group.rms.mean)
 
 
 def line(sweep: Sweep, recipe: str, method: str) -> tuple[SweepGroup, ...]:
@@ -84,6 +90,8 @@ def enough_sentence(sweep: Sweep, recipe: str) -> str:
         return f"{recipe} gives answers that are not numbers: nothing can be compared"
     if any(math.isnan(group.rms.worst) for group in groups):
         return "float32 gives answers that are not numbers: nothing can be compared"
+    if (fault := groups[-1].fault) is not None:
+        return f"{recipe} {FAULT_WORDS[fault]}, with {_pictures(most)} and any ranges"
     if len(groups) < 2:
         pictures = _pictures(most)
         return f"{recipe} was calibrated on {pictures} alone: that says nothing about more"
@@ -110,11 +118,14 @@ def method_sentence(sweep: Sweep, recipe: str) -> str:
     most = max(group.count for group in groups)
     last = {group.range_method: group for group in groups if group.count == most}
     best = last[best_method(sweep, recipe)]
-    others = [g for g in last.values() if g is not best and not math.isnan(g.rms.mean)]
-    if math.isnan(best.rms.mean) or not others:
-        return f"Only {method_title(best.range_method)} were tried."
+    others = [group for group in last.values() if group is not best and not _useless(group)]
+    if _useless(best):
+        return "No way to choose ranges that was tried gives answers of use."
+    if not others:
+        only = "were tried" if len(last) == 1 else "give answers of use"
+        return f"Only {method_title(best.range_method)} {only}."
     base = last.get("min_max", best)
-    if base is best:
+    if base is best or _useless(base):
         base = min(others, key=lambda group: group.rms.mean)
     if base.rms.mean == 0 or best.rms.mean / base.rms.mean > 1 - NEAR:
         return (
@@ -126,6 +137,19 @@ def method_sentence(sweep: Sweep, recipe: str) -> str:
     return (
         f"With {_pictures(most)}, {best.range_method} ({method_title(best.range_method)}) makes "
         f"{share} less error than {base.range_method}."
+    )
+
+
+def faults(sweep: Sweep, recipe: str) -> tuple[str, ...]:
+    """Name the cells of a recipe whose answers are of no use, one sentence a fault and method."""
+    counts: dict[tuple[str, Fault], list[str]] = {}
+    for group in sweep.of(recipe):
+        if group.fault is not None:
+            counts.setdefault((group.range_method, group.fault), []).append(str(group.count))
+    return tuple(
+        f"{recipe} with ranges by {method} {FAULT_WORDS[fault]}, where calibrated on "
+        f"{listed(several)} pictures: do not use it."
+        for (method, fault), several in counts.items()
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
+from pandas.io.formats.style import Styler
 
 from engine import tables
 from engine.comparison.comparison import Comparison
@@ -36,8 +37,11 @@ def show_columns(comparison: Comparison, columns: Sequence[tables.Column]) -> No
         column.title: st.column_config.TextColumn(alignment="right", help=meaning(column.term))
         for column in table.columns
     }
-    faulty = [name in table.faults for name, _ in table.rows]
-    frame = pd.DataFrame(rows)
-    marked = frame.style.apply(lambda column: [_RED * fault for fault in faulty])
-    data = marked if any(faulty) else frame
+    data = rows_in_red(pd.DataFrame(rows), [name in table.faults for name, _ in table.rows])
     st.dataframe(data, hide_index=True, column_config=right, width="stretch")
+
+
+def rows_in_red(frame: pd.DataFrame, faulty: Sequence[bool]) -> pd.DataFrame | Styler:
+    """Mark rows about models of no use, for `st.dataframe`."""
+    marked = frame.style.apply(lambda column: [_RED * fault for fault in faulty])
+    return marked if any(faulty) else frame

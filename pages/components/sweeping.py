@@ -14,10 +14,12 @@ from engine.jobs import Job
 from engine.runs import Run
 from engine.sweeps.plan import DEFAULT_COUNTS, SweepChoice, cell_names
 from engine.sweeps.records import Sweep, SweepBasis
-from engine.sweeps.sentences import enough_sentence, method_sentence, notes
+from engine.sweeps.sentences import enough_sentence, faults, method_sentence, notes
 from engine.sweeps.stored import newest_sweep, stored_sweep
 from engine.sweeps.sweeping import basis_of, own_calibration, sweep, unseen_pictures
 from pages.components import jobs, session
+from pages.components.comparison_table import rows_in_red
+from pages.components.faults import show_red
 from pages.components.figures import show_described_figure
 from pages.components.picture_source import choose_pictures, choose_pictures_in_expander
 from pages.components.problems import plain, show_problem
@@ -161,6 +163,7 @@ def found_for(run: Run, plan: Plan | None) -> Sweep | None:
 
 def show_sweep(found: Sweep, recipe: str) -> None:
     """Show the plot and the table of one recipe."""
+    show_red(faults(found, recipe))
     with st.container(border=True):
         said = enough_sentence(found, recipe)
         show_described_figure("calibration_counts", said, plots.calibration_counts, found, recipe)
@@ -186,6 +189,7 @@ def show_sweep(found: Sweep, recipe: str) -> None:
 
 
 def _table(found: Sweep, recipe: str) -> None:
+    groups = found.of(recipe)
     rows = [
         {
             "ranges": group.range_method,
@@ -198,13 +202,14 @@ def _table(found: Sweep, recipe: str) -> None:
             "SQNR": formats.decibels(group.sqnr_db.mean),
             "same answer": formats.percent(group.agreement.mean),
         }
-        for group in found.of(recipe)
+        for group in groups
     ]
     right = {
         name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
         for name in list(rows[0])[1:]
     }
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=right)
+    data = rows_in_red(pd.DataFrame(rows), [group.fault is not None for group in groups])
+    st.dataframe(data, hide_index=True, width="stretch", column_config=right)
 
 
 _HELP = {

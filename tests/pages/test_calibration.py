@@ -125,3 +125,16 @@ def test_a_sweep_that_was_ended_goes_on(run: Run, photos: Path, calibration: Pat
     assert [b.label for b in test.button if b.key == "sweep"] == [
         "Go on with: 7 models, some seconds each"
     ]
+
+
+def test_cells_of_no_use_are_red(run: Run, photos: Path, calibration: Path) -> None:
+    choice = SweepChoice(counts=(8, 16), seeds=(0,), ranges=("min_max",))
+    pictures = pictures_in(photos)
+    measured(run, pictures, None, choice, calibration=str(calibration))
+    place = sweep_folder(basis_of(run, pictures, str(calibration))[0])
+    keep_cell(place, cell("min_max", 8, 0, 3.0, fault="same_answer"))
+    test = opened(PAGE, **shown(photos), **{f"sweep_folder_{run.folder}": str(calibration)})
+    assert not test.exception
+    (error,) = test.error
+    assert "answers the same for every picture, where calibrated on 8 pictures" in error.value
+    assert "background-color:#c62659" in str(test.dataframe[0].proto).replace(" ", "")

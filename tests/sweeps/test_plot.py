@@ -7,8 +7,9 @@ import pytest
 
 from engine import plots
 from engine.palette import NEUTRAL, style_of
+from engine.plots.frame import in_red
 from engine.sweeps.sentences import enough_sentence
-from tests.sweeps.made_up_sweeps import SETTLED, sweep
+from tests.sweeps.made_up_sweeps import SETTLED, sweep, with_same_answer
 
 RECIPE = "int8_float_io"
 
@@ -55,3 +56,11 @@ def test_a_line_that_would_dwarf_the_rest_is_told() -> None:
     figure = plots.calibration_counts(found, RECIPE)
     assert [trace.name for trace in figure.data] == ["min_max"]
     assert "entropy: rms 1.500, beyond this figure" in " ".join(texts(figure))
+
+
+def test_cells_of_no_use_are_not_drawn_but_told_in_red() -> None:
+    found = with_same_answer({"min_max": {8: (3.0,), 16: (0.2,)}}, 8)
+    figure = plots.calibration_counts(found, RECIPE)
+    (line,) = figure.data
+    assert list(line.y) == [0.2]
+    assert in_red("min_max: same answer always") in texts(figure)

@@ -10,11 +10,12 @@ from engine.sweeps.sentences import (
     best_method,
     enough,
     enough_sentence,
+    faults,
     line,
     method_sentence,
     notes,
 )
-from tests.sweeps.made_up_sweeps import BASIS, SETTLED, cell, sweep
+from tests.sweeps.made_up_sweeps import BASIS, SETTLED, cell, sweep, with_same_answer
 
 RECIPE = "int8_float_io"
 
@@ -123,3 +124,30 @@ def test_notes() -> None:
         "Calibrated on crops of the sample images (demo calibration).",
         "Every range is that of TensorFlow's own calibrator, by min-max: the model has 2 inputs.",
     )
+
+
+def test_cells_of_no_use_are_named_and_never_the_best() -> None:
+    lines = {"min_max": {8: (0.1,), 16: (0.1,)}, "mse": {8: (0.2,), 16: (0.2,)}}
+    found = sweep(lines)
+    cells = [
+        replace(cell, fault="same_answer") if cell.range_method == "min_max" else cell
+        for cell in found.cells
+    ]
+    found = replace(found, cells=tuple(cells))
+    assert best_method(found, RECIPE) == "mse"
+    assert (
+        method_sentence(found, RECIPE) == "Only ranges of least squared error give answers of use."
+    )
+    assert faults(found, RECIPE) == (
+        "int8_float_io with ranges by min_max answers the same for every picture, where calibrated "
+        "on 8 and 16 pictures: do not use it.",
+    )
+
+
+def test_a_recipe_of_no_use_is_the_headline() -> None:
+    found = with_same_answer({"min_max": {8: (0.1,), 16: (0.1,)}}, 8, 16)
+    assert enough_sentence(found, RECIPE) == (
+        "int8_float_io answers the same for every picture, with 16 pictures and any ranges"
+    )
+    expected = "No way to choose ranges that was tried gives answers of use."
+    assert method_sentence(found, RECIPE) == expected
