@@ -62,6 +62,14 @@ PLACES = {
 }
 
 
+WINDOWS_PUT_BACK = {
+    "one_axis": np.array([-1]),
+    "one_column": np.array([-1, 1]),
+    "zeros": np.zeros(3 * 8 * 6, np.float32),
+    "as_before": np.array([1, 3, 8, 6]),
+}
+
+
 @pytest.mark.slow
 def test_places_that_are_known(tmp_path: Path) -> None:
     model = parse_network(
@@ -125,6 +133,49 @@ def test_places_that_are_computed(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         answers_of(model, "float32", tmp_path), expected, rtol=1e-6, atol=1e-6
     )
+
+
+@pytest.mark.slow
+def test_integers_put_where_places_are_computed(tmp_path: Path) -> None:
+    # As torch.export writes a MaxUnpool: maxima among zeros, at places over one flattened axis.
+    model = parse_network(
+        """
+          maxima, places = MaxPool<kernel_shape = [2, 2], strides = [1, 1]>(picture)
+          updates = Reshape(maxima, one_axis)
+          indices = Reshape(places, one_column)
+          small = ScatterND(zeros, indices, updates)
+          put = Reshape(small, as_before)
+          logits = ReduceMean<axes = [2, 3], keepdims = 0>(put)
+        """,
+        WINDOWS_PUT_BACK,
+    )
+    expected = expected_answers(model)
+    np.testing.assert_allclose(answers_of(model, "float32", tmp_path), expected, rtol=1e-5)
+    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 35
+    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 70
+
+
+@pytest.mark.slow
+def test_integers_added_where_a_product_would_be_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(indexing, "_LARGEST_SELECTION", 0)
+    model = parse_network(
+        """
+          maxima, places = MaxPool<kernel_shape = [2, 2], strides = [1, 1]>(picture)
+          updates = Reshape(maxima, one_axis)
+          indices = Reshape(places, one_column)
+          small = ScatterND<reduction = "add">(zeros, indices, updates)
+          put = Reshape(small, as_before)
+          logits = ReduceMean<axes = [2, 3], keepdims = 0>(put)
+        """,
+        WINDOWS_PUT_BACK,
+        opset=16,
+    )
+    expected = expected_answers(model)
+    np.testing.assert_allclose(answers_of(model, "float32", tmp_path), expected, rtol=1e-5)
+    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 30
+    assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 60
 
 
 @pytest.mark.slow

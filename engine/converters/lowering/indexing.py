@@ -306,15 +306,10 @@ def _scattered_anywhere(rows: Any, places: Any, updates: Any, reduction: str) ->
 
     places, count = tf.reshape(places, [-1]), rows.shape[0]
     ones, combine = [1] * (rows.shape.rank - 1), _combine(reduction)
-    if combine is None or reduction == "add":
-        spread = _spread(places, updates, rows.shape)
-        if combine is not None:
-            return combine(rows, spread)
-        old = constant(rows)
-        if old is not None and not old.any():
-            return spread
-        hit = tf.scatter_nd(places[:, None], tf.ones_like(places), [count])
-        return tf.where(tf.reshape(tf.cast(hit, tf.bool), [-1, *ones]), spread, rows)
+    if combine is None:
+        return put_rows(rows, places, updates)
+    if reduction == "add":
+        return combine(rows, _spread(places, updates, rows.shape))
     # For each update the rows that it names, and rows that change nothing for the others.
     here = tf.reshape(hits(places, count, 1), [-1, count, *ones])
     neutral = tf.ones_like(rows) if reduction == "mul" else rows
@@ -323,14 +318,37 @@ def _scattered_anywhere(rows: Any, places: Any, updates: Any, reduction: str) ->
     return combine(rows, reduced(apart, 0))
 
 
+def put_rows(rows: Any, places: Any, updates: Any) -> Any:
+    """Put rows in the place of others; of several for one place, the last.
+
+    Their numbers are scattered, not they: quantized, SCATTER_ND fills with what is no zero.
+
+    Args:
+        rows: Shape (rows, ...).
+        places: Shape (updates,), integers.
+        updates: Shape (updates, ...).
+    """
+    import tensorflow as tf
+
+    count = rows.shape[0]
+    each = np.arange(count, dtype=np.int32)
+    numbers = np.arange(count + updates.shape[0], dtype=np.int32)
+    named = tf.concat([each, tf.cast(places, tf.int32)], 0)
+    chosen = tf.math.unsorted_segment_max(numbers, named, count)
+    return tf.gather(concatenated([rows, updates], 0), chosen)
+
+
 def _spread(places: Any, updates: Any, shape: Any) -> Any:
     """Add the updates to zeros at their places."""
     import tensorflow as tf
 
     count = shape[0]
-    if not updates.dtype.is_floating or places.shape[0] * count > _LARGEST_SELECTION:
+    if not updates.dtype.is_floating:
         return tf.scatter_nd(places[:, None], updates, shape)
-    # SCATTER_ND has no int16 kernel; a product with ones and zeros has.
+    if places.shape[0] * count > _LARGEST_SELECTION:
+        # It stays in float32, where SCATTER_ND would add the zero points of integers.
+        return tf.math.unsorted_segment_sum(updates, places, count)
+    # Neither has an int16 kernel; a product with ones and zeros has.
     selection = tf.where(hits(places, count, 0), tf.ones([], updates.dtype), 0)
     return tf.reshape(tf.matmul(selection, reshaped(updates, [places.shape[0], -1])), shape)
 

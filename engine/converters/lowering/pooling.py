@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from engine.converters.lowering.indexing import put_rows
 from engine.converters.lowering.layout import (
     constant,
     integers,
@@ -270,18 +271,9 @@ def max_unpool(node: Node) -> list[Any] | None:
         (size - 1) * stride + k - sum(pair)
         for size, stride, k, pair in zip(x.shape[2:], strides, kernel, pads, strict=True)
     ]
-    # Quantized, SCATTER_ND has no zero of its own, so numbers of elements are put, not elements.
-    # It adds: windows that overlap may name a place more than once, and are put one by one.
-    count = math.prod(x.shape)
-    numbers = np.arange(1, count + 1, dtype=np.int32).reshape(x.shape)
-    steps, source = [-(-k // s) for k, s in zip(kernel, strides, strict=True)], None
-    for first in np.ndindex(*steps):
-        part: Any = (..., *(slice(f, None, step) for f, step in zip(first, steps, strict=True)))
-        index = tf.cast(tf.reshape(places[part], [-1, 1]), tf.int32)
-        put = tf.scatter_nd(index, numbers[part].reshape(-1), [math.prod(sizes)])
-        source = put if source is None else tf.maximum(source, put)
-    elements = tf.concat([tf.zeros([1]), tf.reshape(x, [-1])], 0)
-    return [tf.reshape(tf.gather(elements, source), sizes)]
+    zeros = tf.zeros([math.prod(sizes)])
+    y = put_rows(zeros, tf.reshape(places, [-1]), tf.reshape(x, [-1]))
+    return [tf.reshape(y, sizes)]
 
 
 def _counts(
