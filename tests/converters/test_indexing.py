@@ -179,6 +179,25 @@ def test_integers_added_where_a_product_would_be_large(
 
 
 @pytest.mark.slow
+def test_a_choice_along_one_axis_is_a_gather(tmp_path: Path) -> None:
+    # As torch.export writes picture[:, [2, 0]].
+    model = parse_network(
+        """
+          turned = Transpose<perm = [1, 0, 2, 3]>(picture)
+          chosen = GatherND(turned, places)
+          back = Transpose<perm = [1, 0, 2, 3]>(chosen)
+          logits = ReduceMean<axes = [2, 3], keepdims = 0>(back)
+        """,
+        {"places": np.array([[2], [-3]])},
+    )
+    np.testing.assert_allclose(
+        answers_of(model, "float32", tmp_path), expected_answers(model), rtol=1e-5
+    )
+    operators = artifact_of(tmp_path / "float32.tflite", variant="float32", layout="NHWC").operators
+    assert Counter(operators) == Counter(GATHER=1, MEAN=1)
+
+
+@pytest.mark.slow
 def test_an_assignment_in_place_only_moves_numbers(tmp_path: Path) -> None:
     model = parse_network(
         "small = Relu(picture)\nassigned = ScatterND(small, odd, new)\n"

@@ -62,6 +62,8 @@ def gather_nd(node: Node) -> list[Any] | None:
     sizes, batch = x.shape.as_list(), int(node.attributes.get("batch_dims", 0))
     last = batch + indices.shape[-1]
     places = _flat_places(indices, sizes[batch:last])
+    if last == 1 and isinstance(places, np.ndarray) and places.ndim == 1:
+        return [taken(x, places.tolist(), 0)]  # torch.export's x[:, places], between transposes
     # Each row of the batch begins behind the rows before it.
     starts = np.arange(math.prod(sizes[:batch]), dtype=np.int32) * math.prod(sizes[batch:last])
     places = places + starts.reshape(*sizes[:batch], *[1] * (indices.shape.rank - 1 - batch))
