@@ -193,6 +193,9 @@ def test_the_second_exporter_takes_what_the_first_refuses(tmp_path: Path) -> Non
     (_, note) = exported_by(requests[0]).notes
     assert note.startswith("Exported for operator set 18 by way of torch.export, since the Torch")
     assert "aten::rms_norm" in note
+    orthogonal = tiny_network()
+    torch.nn.utils.parametrizations.orthogonal(orthogonal[-1])  # by operators that ONNX lacks
+    assert exported_by(exported(orthogonal, tmp_path)).notes[1].startswith("Exported for operator")
     # A condition on the picture, which a trace freezes; its answer to a blank one is another.
     branching = Answering(
         lambda body, picture: body(picture) if picture.abs().max() == 0 else body(-picture)

@@ -150,12 +150,14 @@ def onnx_from_exported_program(
     import onnx
     import torch
 
+    picture = torch.zeros(1, channels, height, width)
     try:
-        with warnings.catch_warnings(), _unheard():
+        with warnings.catch_warnings(), _unheard(), torch.nn.utils.parametrize.cached():
             warnings.simplefilter("ignore")
+            network(picture)  # a computed weight, such as an orthogonal one, becomes a constant
             program = torch.onnx.export(
                 network,
-                (torch.zeros(1, channels, height, width),),
+                (picture,),
                 dynamo=True,
                 opset_version=LOWEST_DYNAMO_OPSET,
                 input_names=[INPUT_NAME],
