@@ -121,7 +121,7 @@ def _reason(error: Exception) -> str:
 
 
 def _what_to_do(error: Exception) -> str:
-    if isinstance(error, TypeError) and " argument" in str(error) and "forward" in str(error):
+    if "forward" in str(error) and " argument" in str(error):  # a RuntimeError of scripted ones
         return "Wrap it in a torch.nn.Module whose forward takes the picture alone."
     return (
         "Give the size that it takes: input_size=224, or (height, width). On the processor, in "

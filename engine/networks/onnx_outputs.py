@@ -65,7 +65,7 @@ def choose_output(
             got=f"{len(possible)} that can hold logits: "
             + "; ".join(described[name] for name in possible),
             expected="one",
-            todo="Name the output that holds the logits (--output NAME).",
+            todo="Name the output that holds the logits (--output NAME; in Python output=NAME).",
         )
     return possible[0]
 

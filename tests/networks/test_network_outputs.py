@@ -131,3 +131,9 @@ def test_channels_are_those_that_the_network_takes(network: torch.nn.Module, cha
 def test_what_gives_no_logits_is_refused(network: torch.nn.Module, reason: str) -> None:
     with pytest.raises(ModelError, match=re.escape(reason)):
         tried(network)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_scripted_network_of_two_inputs_is_refused_alike() -> None:
+    with pytest.raises(ModelError, match="whose forward takes the picture alone"):
+        tried(torch.jit.script(TwoInputs()))
