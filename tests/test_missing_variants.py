@@ -370,7 +370,13 @@ def test_int16_that_is_further_off_than_int8_is_noted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, added_later: bool
 ) -> None:
     answered = TfliteRunner.infer_impl
-    factors = {"int8_float_io": 1.1, "int16x8": 1.2, "int8_float_io_optimized": 1.0}
+    # The optimized two differ by no more than rounded weights do.
+    factors = {
+        "int8_float_io": 1.1,
+        "int16x8": 1.2,
+        "int8_float_io_optimized": 1.1,
+        "int16x8_optimized": 1.11,
+    }
 
     def infer(runner: TfliteRunner, batch: FloatArray) -> FloatArray:
         return answered(runner, batch) * np.float32(factors.get(runner._file.stem, 1))
