@@ -44,6 +44,16 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
             todo="Give that file: the variants are quantized here, from float32.",
         )
     foreign = {name for name in names if not _is_taken(*name, version)}
+    newer = {name: since for domain, name in foreign if (since := _defined_since(domain, name))}
+    if newer:
+        raise ModelError(
+            stage,
+            got=f"operators that operator set {version} does not have: {_listed(sorted(newer))}",
+            expected=f"operator set {max(newer.values())} or a newer one, which have them",
+            todo="Export it again for such an operator set (opset_version=...). Where PyTorch's "
+            "exporter cannot write the set that it is asked for, it logs that and leaves an older "
+            "number in the file.",
+        )
     fused = sorted(_full(*name) for name in foreign if _is_written_by_runtime(*name))
     if fused:
         raise ModelError(
@@ -72,6 +82,17 @@ def _is_taken(domain: str, name: str, version: int) -> bool:
     # ONNX Runtime's quantizer writes the two into its own domain for types that ONNX lacked.
     around = name in _AROUND_FLOATS and domain.startswith(_RUNTIME)
     return around or (not domain and schema(name, version) is not None)
+
+
+def _defined_since(domain: str, name: str) -> int | None:
+    """Find the operator set from which on ONNX has an operator; None where it never has."""
+    from onnx import defs
+
+    # ONNX Runtime's optimizer writes this one into files of any operator set.
+    if domain or name == "LayerNormalization":
+        return None
+    versions = range(1, defs.onnx_opset_version() + 1)
+    return next((version for version in versions if schema(name, version) is not None), None)
 
 
 def _computes_with_integers(name: str) -> bool:

@@ -48,6 +48,7 @@ THE_FLOAT_FILE = "quantized already .*the float file that it was made from"
         ("ai.onnx.ml", "Normalizer", r"outside ONNX's own set: ai\.onnx\.ml\.Normalizer"),
         ("mine", "Relu", r"outside ONNX's own set: mine\.Relu"),
         ("", "Swoosh", "that operator set 17 does not have: Swoosh"),
+        ("", "Gelu", "set 17 does not have: Gelu; expected operator set 20 or a newer one"),
     ],
 )
 def test_operators_that_are_not_onnx_are_refused_with_a_way_out(
