@@ -166,7 +166,7 @@ def dims_of(value: onnx.ValueInfoProto) -> list[int | None]:
 
 def describe_dims(dims: list[int | None]) -> str:
     """Write dimensions like ``1 x 3 x ? x ?``."""
-    return " x ".join("?" if size is None else str(size) for size in dims)
+    return " x ".join("?" if size is None else str(size) for size in dims) or "unknown shape"
 
 
 def _with_channels(model: onnx.ModelProto, name: str, dims: list[int | None]) -> list[int | None]:

@@ -26,6 +26,9 @@ from engine.networks.size_limit import demand_fits
 if TYPE_CHECKING:
     import onnx
 
+_FIRST_THAT_RUNS = 7
+"""ONNX Runtime lacks most operators of older operator sets."""
+
 
 @dataclass(frozen=True, slots=True)
 class OnnxReading:
@@ -85,6 +88,8 @@ def _checked(given: onnx.ModelProto, stage: str, name: str) -> OnnxReading:
     demand_own_operators(given, stage)
     demand_weights(given, stage)
     _check(given, stage)
+    if operator_set(given) < _FIRST_THAT_RUNS and not _runs(given):
+        raise _other_operator_set(given, _FIRST_THAT_RUNS, stage)
     demand_repeatable(given, stage)
     demand_fits(name, parameters_of(given))
     quantized = holds_quantized(given)
@@ -134,26 +139,37 @@ def _parsed(parts: OnnxParts, stage: str) -> onnx.ModelProto:
 def _check_operator_set(model: onnx.ModelProto, stage: str) -> None:
     import onnx
 
-    version, highest = operator_set(model), onnx.defs.onnx_opset_version()
-    if not 1 <= version <= highest:
-        raise ModelError(
-            stage,
-            got=f"operator set {version}",
-            expected=f"1 to {highest}",
-            todo=f"Export it for operator set {highest} or lower; in PyTorch: "
-            "torch.onnx.export(..., opset_version=...).",
-        )
+    if not 1 <= operator_set(model) <= onnx.defs.onnx_opset_version():
+        raise _other_operator_set(model, 1, stage)
+
+
+def _other_operator_set(model: onnx.ModelProto, lowest: int, stage: str) -> ModelError:
+    import onnx
+
+    highest = onnx.defs.onnx_opset_version()
+    return ModelError(
+        stage,
+        got=f"operator set {operator_set(model)}",
+        expected=f"{lowest} to {highest}",
+        todo=f"Export it for operator set {highest} or lower; in PyTorch: "
+        "torch.onnx.export(..., opset_version=...). Of an old file, "
+        "onnx.version_converter.convert_version(model, 13) may make a newer one.",
+    )
 
 
 def _check(model: onnx.ModelProto, stage: str) -> None:
     import onnx
 
+    # The checker wants types and shapes, which some exporters leave to inference.
+    typeless = [value for value in model.graph.output if not value.HasField("type")]
+    for value in typeless:
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
     shapeless = [
         value.type.tensor_type
-        for value in model.graph.output
+        for value in (*model.graph.input, *model.graph.output)
         if value.type.HasField("tensor_type") and not value.type.tensor_type.HasField("shape")
     ]
-    for kind in shapeless:  # the checker wants one, exporters do without
+    for kind in shapeless:
         kind.shape.SetInParent()
     try:
         onnx.checker.check_model(model)
@@ -161,6 +177,8 @@ def _check(model: onnx.ModelProto, stage: str) -> None:
         raise _invalid(stage, error) from error
     for kind in shapeless:
         kind.ClearField("shape")
+    for value in typeless:
+        value.ClearField("type")
 
 
 def _invalid(stage: str, error: Exception) -> ModelError:

@@ -63,6 +63,18 @@ def test_every_ir_version_is_read_with_weights_among_the_inputs_or_not(
     assert answer(tidy) == [2 * mean for mean in MEANS]
 
 
+def test_operator_sets_that_onnx_runtime_left_behind_are_refused_where_it_does_not_run_them(
+    tmp_path: Path,
+) -> None:
+    model = scaled()
+    model.opset_import[0].version = 6
+    with pytest.raises(ModelError, match=r"got operator set 6; expected 7 to .*version_converter"):
+        read(model, tmp_path)
+    model.graph.node[1].op_type = "Identity"
+    del model.graph.node[1].input[1:]
+    assert answer(read(model, tmp_path)) == MEANS
+
+
 def test_nodes_out_of_order_are_sorted(tmp_path: Path) -> None:
     model = scaled()
     nodes = list(model.graph.node)[::-1]
@@ -270,14 +282,16 @@ g (float[1, 3, 2, 2] x) => (float[a, b] y) <int64 two = {2}>
 """
 
 
-@pytest.mark.parametrize("declared", [True, False])
+@pytest.mark.parametrize("declared", ["shape", "type", "name"])
 def test_an_output_whose_shape_cannot_be_inferred_gets_that_of_a_run(
-    tmp_path: Path, declared: bool
+    tmp_path: Path, declared: str
 ) -> None:
     path = tmp_path / "m.onnx"
     model = parser.parse_model(NO_SHAPE)
-    if not declared:
+    if declared == "type":
         model.graph.output[0].type.tensor_type.ClearField("shape")
+    elif declared == "name":
+        model.graph.output[0].ClearField("type")
     model.graph.name = ""
     path.write_bytes(model.SerializeToString())
     source = onnx_source(ModelChoice(onnx=str(path)))
