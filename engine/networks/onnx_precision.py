@@ -98,8 +98,11 @@ def _widen(tensor: onnx.TensorProto) -> None:
 
     values = numpy_helper.to_array(tensor).astype(np.float64)
     limits = np.finfo(np.float32)
-    # A double beyond float32, such as a mask's lowest number, stays finite.
+    # A double beyond float32, such as a mask's lowest number, stays finite, and one too small for
+    # it, such as what a divisor is kept above, does not become 0.
     finite = np.where(np.isfinite(values), np.clip(values, limits.min, limits.max), values)
+    tiny = (finite != 0) & (np.abs(finite) < limits.tiny)
+    finite = np.where(tiny, np.copysign(limits.tiny, finite), finite)
     with np.errstate(invalid="ignore"):  # of a signalling NaN, which stays one
         tensor.CopyFrom(numpy_helper.from_array(finite.astype(np.float32), tensor.name))
 

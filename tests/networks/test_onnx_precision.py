@@ -85,16 +85,19 @@ def test_a_file_in_float32_is_left_as_it_is(tmp_path: Path) -> None:
     assert (result.given, result.tolerance, result.notes) == (None, 2**-10, ())
 
 
-def test_doubles_beyond_float32_stay_finite(tmp_path: Path) -> None:
+def test_doubles_beyond_float32_stay_finite_and_those_too_small_for_it_above_zero(
+    tmp_path: Path,
+) -> None:
     model = parser.parse_model(
         '<ir_version: 8, opset_import: ["": 17]>\n'
         "g (double[1, 3, 2, 2] x) => (double[1, 3, 2, 2] y) { y = Max(x, w) }"
     )
-    lowest = np.array([np.finfo(np.float64).min, -np.inf], np.float64)
-    model.graph.initializer.append(numpy_helper.from_array(lowest, "w"))
+    numbers = np.array([[np.finfo(np.float64).min, -np.inf], [-1e-300, 0]])
+    model.graph.initializer.append(numpy_helper.from_array(numbers, "w"))
     (tmp_path / "m.onnx").write_bytes(model.SerializeToString())
     (tensor,) = onnx_reading(tmp_path / "m.onnx").model.graph.initializer
-    assert numpy_helper.to_array(tensor).tolist() == [np.finfo(np.float32).min, -np.inf]
+    limits = np.finfo(np.float32)
+    assert numpy_helper.to_array(tensor).tolist() == [[limits.min, -np.inf], [-limits.tiny, 0]]
 
 
 def test_floats_of_eight_bits_are_refused(tmp_path: Path) -> None:
