@@ -9,16 +9,19 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.comparison.comparison import compare
 from engine.comparison.hops import depends_on_batch
+from engine.conversion import CHECKED
 from engine.converters.artifact import artifact_of
+from engine.converters.recipes import FLOAT32
 from engine.errors import ConversionError, FileError, first_line
 from engine.limits import LIMITS
 from engine.preprocess import PreprocessSpec
 from engine.requests import InspectRequest
 from engine.run.base import Runner, alone_and_beside
 from engine.run.tflite_runner import TfliteRunner
-from engine.runs import ALSO, Run
-from engine.types import Artifact, FloatArray, Layout, TensorInfo
+from engine.runs import ALSO, WORK, Run
+from engine.types import Artifact, Fault, FloatArray, Layout, TensorInfo
 
 EDGE_TYPES = ("float32", "int8", "uint8", "int16")
 _BACKGROUND = 1
@@ -38,7 +41,8 @@ def inspected(request: InspectRequest) -> Artifact:
         FileError: It is no TFLite file, or not one that can be compared with this run.
     """
     _limit_memory()
-    manifest = Run.open(request.run).manifest
+    run = Run.open(request.run)
+    manifest = run.manifest
     stage, file = f"Adding {request.name}", Path(request.file)
     try:
         card = artifact_of(file, variant=request.name, layout="NHWC")
@@ -54,6 +58,7 @@ def inspected(request: InspectRequest) -> Artifact:
     alone, together = _tried(stage, TfliteRunner(file, layout=layout), manifest.preprocess)
     found = alone.shape[1]
     _demand_classes(stage, found, (found,), manifest.model.classes)
+    card = replace(card, fault=_fault(run, request.name, TfliteRunner(file, layout=layout)))
     # By its content: whoever still has the card of a file that was replaced must not read this one.
     place = f"{ALSO}/{request.name}-{card.sha256[:12]}.tflite"
     depends = depends_on_batch(alone, together)
@@ -160,3 +165,21 @@ def _tried(stage: str, runner: Runner, preprocess: PreprocessSpec) -> tuple[Floa
             expected="a file that LiteRT runs",
             todo="Try it with the tool that made it; leave it out if it does not run there.",
         ) from error
+
+
+def _fault(run: Run, name: str, runner: Runner) -> Fault | None:
+    """Find what makes its answers useless on the pictures that the conversion was checked on."""
+    exact, shown = (run.folder / WORK / f"{kept}.npy" for kept in (FLOAT32.name, CHECKED))
+    if not (exact.is_file() and shown.is_file()):
+        return None  # a run of before they were kept: comparing judges it
+    pictures = np.load(shown)
+    with runner:
+        logits = runner.infer(np.stack([run.manifest.preprocess.normalized(p) for p in pictures]))
+    compared = compare(
+        run=run.folder.name,
+        reference_name=FLOAT32.name,
+        logits={FLOAT32.name: np.load(exact), name: logits},
+        pictures=[str(row) for row in range(len(pictures))],
+        added=[name],
+    )
+    return compared.variant(name).fault

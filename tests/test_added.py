@@ -19,7 +19,7 @@ from engine.added import add_file, check_name, name_for, remove_file
 from engine.cli.main import main
 from engine.errors import FileError, OptionError, RunError
 from engine.images import pictures_in
-from engine.runs import ALSO, Run
+from engine.runs import ALSO, WORK, Run
 from engine.tables import OVERVIEW, comparison_table
 from engine.timings import stored_latency
 from engine.types import Artifact, Progress
@@ -224,6 +224,19 @@ def test_who_has_the_card_of_a_replaced_file_does_no_harm_to_the_new_one(
     assert second.file("theirs").read_bytes() == file.read_bytes()
     assert second.damaged(again=True) == ()
     assert not (run.folder / "damaged").exists()
+
+
+def test_a_file_of_no_use_is_marked_when_it_is_added(run: Run, tmp_path: Path) -> None:
+    rng = np.random.default_rng(5)
+    pictures = rng.integers(0, 256, (4, *NHWC[1:]), dtype=np.uint8)
+    inputs = np.stack([run.manifest.preprocess.normalized(picture) for picture in pictures])
+    (run.folder / WORK).mkdir()
+    np.save(run.folder / WORK / "check_pictures.npy", pictures)
+    np.save(run.folder / WORK / "float32.npy", inputs.reshape(len(pictures), -1))
+    for name, scale in (("coarse", 1000.0), ("fine", 0.02)):
+        file = reshape_file(tmp_path / name, NHWC, dtype="int8", scale=scale)
+        run = engine.add_files(run, {name: file})
+    assert run.faults == {"coarse": "same_answer"}
 
 
 def test_removing(run: Run, tmp_path: Path) -> None:

@@ -14,10 +14,8 @@ from engine.converters.recipes import recipe_named
 from engine.manifest import FILE_NAME
 from engine.palette import marker_image
 from engine.runs import ONNX_FILE, Run
-from engine.types import FAULT_WORDS, Artifact
+from pages.components.faults import fault_mark
 from pages.components.problems import html, plain
-
-_RED = "background:#c62659;color:#fff;border-radius:6px;padding:0 .35rem"
 
 
 def show_downloads(run: Run) -> None:
@@ -39,7 +37,7 @@ def show_downloads(run: Run) -> None:
                 f'<div style="min-width:10rem">{marker_image(artifact.variant)} '
                 f"<b>{html(artifact.variant)}</b> &nbsp;{formats.megabytes(artifact.bytes)}"
                 f'<br><span style="opacity:.7">{formats.percent(ratio)} of float32 · '
-                f"{recipe_named(artifact.variant).summary}</span>{_fault(artifact)}</div>"
+                f"{recipe_named(artifact.variant).summary}</span>{fault_mark(artifact)}</div>"
             )
             st.download_button(
                 "Download",
@@ -63,12 +61,6 @@ def show_downloads(run: Run) -> None:
         type="primary",
         on_click="ignore",
     )
-
-
-def _fault(artifact: Artifact) -> str:
-    if artifact.fault is None:
-        return ""
-    return f'<br><span style="{_RED}">{FAULT_WORDS[artifact.fault]}</span>'
 
 
 def _reader(path: Path) -> Callable[[], bytes]:

@@ -12,7 +12,9 @@ from engine.limits import LIMITS, models_note
 from engine.palette import marker_image
 from engine.routes.litert_torch import add_litert_torch, check_route
 from engine.runs import Run
+from engine.types import AddedFile
 from pages.components import jobs, session
+from pages.components.faults import fault_mark
 from pages.components.problems import html, plain, told
 from pages.components.sharing import shared
 from pages.components.uploader import dropped_files
@@ -29,7 +31,7 @@ def show_files_from_elsewhere(run: Run) -> None:
     st.header("Files from elsewhere")
     busy = jobs.busy(JOB)
     for added in run.added:
-        _show_added(run, added.artifact.variant, added.origin, added.artifact.bytes)
+        _show_added(run, added)
     if shared() and run.public:
         st.caption(
             "On a shared dashboard files can be added to runs of your own uploads alone: everybody "
@@ -75,12 +77,13 @@ def _show_route(run: Run, *, busy: bool) -> None:
         st.rerun()
 
 
-def _show_added(run: Run, name: str, origin: str, size: int) -> None:
+def _show_added(run: Run, added: AddedFile) -> None:
+    card, name = added.artifact, added.artifact.variant
     with st.container(horizontal=True, vertical_alignment="center", border=True):
         st.html(
             f'<div style="min-width:10rem">{marker_image(name)} <b>{html(name)}</b> '
-            f"&nbsp;{formats.megabytes(size)}"
-            f'<br><span style="opacity:.7">from {html(origin)}</span></div>'
+            f"&nbsp;{formats.megabytes(card.bytes)}"
+            f'<br><span style="opacity:.7">from {html(added.origin)}</span>{fault_mark(card)}</div>'
         )
         if shared() and run.public:
             return

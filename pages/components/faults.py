@@ -12,6 +12,7 @@ from engine.errors import EngineError
 from engine.improvement import request_of
 from engine.missing_variants import missing_sentences
 from engine.runs import Run
+from engine.types import FAULT_WORDS, Artifact
 from pages.components.converting import start
 from pages.components.problems import plain, show_problem
 
@@ -20,6 +21,8 @@ _HELPING = (
     ("improve", "Improve a variant", ":material/auto_fix_high:"),
     ("calibration", "How many calibration pictures?", ":material/tune:"),
 )
+
+_RED = "background:#c62659;color:#fff;border-radius:6px;padding:0 .35rem"
 
 
 def show_faults(run: Run) -> None:
@@ -33,6 +36,13 @@ def show_red(sentences: Sequence[str]) -> None:
     """Show sentences as errors."""
     for sentence in sentences:
         st.error(plain(sentence), icon=":material/error:")
+
+
+def fault_mark(artifact: Artifact) -> str:
+    """What makes the answers of a file useless, as HTML for the end of its row; else nothing."""
+    if artifact.fault is None:
+        return ""
+    return f'<br><span style="{_RED}">{FAULT_WORDS[artifact.fault]}</span>'
 
 
 def link_to_help() -> None:
