@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import streamlit as st
 
+from engine import sentences
 from engine.comparison.faults import fault_sentences
 from engine.errors import EngineError
 from engine.improvement import request_of
@@ -30,6 +31,15 @@ def show_faults(run: Run) -> None:
     show_red((*missing_sentences(run.missing), *fault_sentences(run.faults)))
     if run.faults:
         link_to_help()
+
+
+def show_assumptions(run: Run) -> None:
+    """Show what was assumed, changed or left out when a run was made, one sentence each."""
+    manifest = run.manifest
+    if (note := sentences.opset_note(manifest)) is not None:
+        st.caption(plain(note))
+    for note in (*manifest.notes, *sentences.calibration_notes(manifest.calibration)):
+        st.info(plain(note), icon=":material/info:")
 
 
 def show_red(sentences: Sequence[str]) -> None:

@@ -9,16 +9,17 @@ from pages.components.convert_form import convert_form
 from pages.components.converting import JOB, forget_attempt_at_another, show_interrupted, start
 from pages.components.downloads import show_downloads
 from pages.components.elsewhere import show_files_from_elsewhere
-from pages.components.faults import offer_retry, show_faults
+from pages.components.faults import offer_retry, show_assumptions, show_faults
 from pages.components.figures import show_figure
 from pages.components.improving import link_to_improve
 from pages.components.problems import plain
 
 
 def show_result(run: Run) -> None:
-    """What failed, the hop ladder and the files."""
+    """What failed, what was assumed, the hop ladder and the files."""
     show_faults(run)
     offer_retry(run)
+    show_assumptions(run)
     with st.container(border=True):
         show_figure("hop_ladder", plots.hop_ladder, run.manifest.stages)
         st.caption(

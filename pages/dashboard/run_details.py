@@ -9,7 +9,7 @@ from engine.glossary import GLOSSARY
 from engine.manifest import FILE_NAME
 from engine.runs import LOGS, ONNX_FILE
 from engine.text_files import defused_table
-from pages.components.faults import show_faults
+from pages.components.faults import show_assumptions, show_faults
 from pages.components.identity_card import show_card
 from pages.components.lowerings import show_lowerings
 from pages.components.problems import no_run_yet, plain
@@ -22,11 +22,8 @@ if run is None:
 manifest = run.manifest
 st.title(plain(sentences.details_headline(manifest)))
 st.caption(f"Made {manifest.created_at[:16].replace('T', ' ')} UTC in {plain(str(run.folder))}")
-if (note := sentences.opset_note(manifest)) is not None:
-    st.caption(plain(note))
 show_faults(run)
-for note in (*manifest.notes, *sentences.calibration_notes(manifest.calibration)):
-    st.info(plain(note), icon=":material/info:")
+show_assumptions(run)
 names = [artifact.variant for artifact in run.artifacts]
 show_card(run, run.artifact(variant_pills(names)))
 show_lowerings(run)

@@ -101,6 +101,15 @@ def test_no_kit_is_offered(run: Run) -> None:
     assert not [button.label for button in test.button if button.label == "Make the kit"]
 
 
+@pytest.mark.parametrize("name", ["convert", "run_details"])
+def test_what_was_assumed_is_said(run: Run, name: str) -> None:
+    note = "Weights of type float16 were cast to float32."
+    (run.folder / FILE_NAME).write_bytes(replace(run.manifest, notes=(note,)).to_json())
+    test = opened(page(name))
+    assert not test.exception
+    assert note in [text.value.replace("\\", "") for text in test.info]
+
+
 def test_what_is_missing_is_tried_again_on_demand(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
