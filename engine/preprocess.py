@@ -165,6 +165,19 @@ class PreprocessSpec:
         """
         return np.asarray(self._resized(Image.fromarray(pixels)), dtype=np.uint8)
 
+    def visible(self, pixels: np.ndarray) -> NDArray[np.uint8]:
+        """Show what `apply` makes of a picture, before its values are scaled.
+
+        Args:
+            pixels: As for `apply`.
+
+        Returns:
+            Shape (height, width), uint8, for a grey input; as `fitted` for others, in the
+            picture's own order of channels.
+        """
+        fitted = self.fitted(pixels)
+        return np.asarray(Image.fromarray(fitted).convert("L")) if self.channels == 1 else fitted
+
     def normalized(self, fitted: NDArray[np.uint8]) -> FloatArray:
         """Turn pixels of the network's size into its input: the second half of `apply`.
 

@@ -80,6 +80,16 @@ def test_grey_is_pillows_luma_as_in_torchvision() -> None:
     np.testing.assert_array_equal(spec.normalized(by_hand)[0, :, 0], [76, 150, 29, 7])
 
 
+def test_a_picture_is_visible_as_its_channels_are() -> None:
+    red = np.zeros((2, 4, 3), dtype=np.uint8)
+    red[:, :, 0] = 255
+    spec = PreprocessSpec(height=4, width=4, resize="letterbox", pad_value=9)
+    grey = replace(spec, channel_order="L", mean=(0.5,), std=(0.5,))
+    assert grey.visible(red)[:, 0].tolist() == [9, 76, 76, 9]
+    assert spec.visible(red)[:, 0].tolist() == [[9] * 3, [255, 0, 0], [255, 0, 0], [9] * 3]
+    assert replace(spec, channel_order="BGR").visible(red)[1, 0].tolist() == [255, 0, 0]
+
+
 def test_alpha_is_the_fourth_channel() -> None:
     spec = replace(
         assumed_preprocess(4), height=1, width=2, resize="squash", mean=(0.0,) * 4, std=(1.0,) * 4

@@ -8,6 +8,9 @@ import numpy as np
 import streamlit as st
 
 from engine import plots
+from engine.images import Picture
+from engine.preprocess import PreprocessSpec
+from engine.sources import preprocess_words
 from pages.components import address
 from pages.components.evaluation import Evaluation
 from pages.components.figures import show_described_figure
@@ -74,6 +77,8 @@ def show_picture(evaluation: Evaluation, row: int) -> None:
     left, right = st.container(key="one_picture").columns([1, 3], gap="medium")
     picture = evaluation.pictures[row]
     left.image(picture.decode(), caption=plain(picture.name), alt=picture.name, width="stretch")
+    with left:
+        _show_input(evaluation.run.manifest.preprocess, picture)
     columns = (comparison.reference, *(variant.variant for variant in comparison.variants))
     reference, *others = (np.asarray(evaluation.comparable(c, *columns)[row]) for c in columns)
     labels = tuple(map(evaluation.label, range(len(reference))))
@@ -83,3 +88,13 @@ def show_picture(evaluation: Evaluation, row: int) -> None:
         show_described_figure(
             f"top_logits_{row}", description, plots.top_logits, labels, reference, rows
         )
+
+
+def _show_input(preprocess: PreprocessSpec, picture: Picture) -> None:
+    size = f"{preprocess.height} × {preprocess.width}"
+    fitting = preprocess_words(preprocess, ("channel_order", "resize", "resize_size", "pad_value"))
+    st.image(
+        preprocess.visible(picture.decode(preprocess.picture_mode)),
+        caption=f"As the network sees it: {size} pixels; {plain(fitting)}",
+        alt=f"{picture.name} as the network sees it",
+    )

@@ -10,12 +10,15 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine import service
 from engine.errors import JobCancelled
+from engine.images import pictures_in
 from engine.runs import Run
 from engine.store import HOME_VARIABLE, SAMPLE_IMAGES
 from pages.components.story import CHAPTERS
 from tests.pages.app_test import ROOT, SECONDS, dashboard_test
 from tests.real_run import real_run, real_store
+from tests.tiny_run import tiny_run
 
 PAGES = sorted((ROOT / "pages" / "dashboard").glob("*.py"))
 JOBS = [
@@ -159,3 +162,14 @@ def test_the_server_imports_nothing_heavy() -> None:
         "assert not heavy, heavy\n"
     )
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=2 * SECONDS)
+
+
+def test_a_picture_is_shown_as_the_network_sees_it(own_store: Path) -> None:
+    run = tiny_run(own_store / "runs" / "tiny")
+    service.evaluate(run, pictures_in(SAMPLE_IMAGES), run.columns, service.Foreground())
+    test = opened(ROOT / "pages" / "dashboard" / "logit_differences.py")
+    assert not test.exception
+    captions = [picture.caption for shown in test.get("image") for picture in shown.proto.imgs]
+    assert "As the network sees it: 4 × 4 pixels; channel order RGB; resize squash" in [
+        caption.replace("\\", "") for caption in captions
+    ]
