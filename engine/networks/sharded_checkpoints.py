@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import ModelError
 from engine.limits import LIMITS
-from engine.networks.checkpoint_contents import STAGE, refused
+from engine.networks.checkpoint_contents import STAGE, demand_checkpoint_kind, refused
+from engine.wording import number
 
 _INDEX = ".index.json"
 _IN_FOLDERS = (
@@ -116,3 +118,32 @@ def _named_in(index: Path) -> set[str]:
     if len(names) > _MOST_FILES:
         raise refused(index, f"{len(names):,} files", f"at most {_MOST_FILES:,}")
     return names
+
+
+def is_part(name: str) -> bool:
+    """Whether a file is one of several of a checkpoint by its name: an index, or numbered."""
+    return name.endswith(_INDEX) or "-of-" in name
+
+
+def dropped_checkpoint(files: Sequence[Path]) -> Path:
+    """Find the file to read of a checkpoint whose files were dropped on a page.
+
+    Args:
+        files: A checkpoint; or the index of one in several files, and these, in one folder.
+
+    Raises:
+        ModelError: They are not one checkpoint by their names and first bytes, or one is missing.
+    """
+    indices = [file for file in files if file.name.endswith(_INDEX)]
+    if len(files) > 1 and len(indices) != 1:
+        raise ModelError(
+            STAGE,
+            got=f"{len(files)} files with {number(len(indices))} index among them",
+            expected="one file, or one index (such as model.safetensors.index.json) with every "
+            "file that it names",
+            todo="Drop the files of one checkpoint together with its index, and no others.",
+        )
+    file = indices[0] if indices else files[0]
+    for part in checkpoint_files(file):
+        demand_checkpoint_kind(part)
+    return file

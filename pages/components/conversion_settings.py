@@ -103,12 +103,20 @@ def preprocessing(*, own_file: bool) -> PreprocessChoice:
         key="pre_order",
         persist_state="session",
     )
+    scale = four.text_input(
+        "Scale of pixels",
+        placeholder=placeholder("1/255"),
+        help="Factor for pixels of 0 to 255, before mean and std: 1 where those are for 0 to 255.",
+        key="pre_scale",
+        persist_state="session",
+    )
     return PreprocessChoice(
         input_size=_parsed("Input size", size, input_size_in),
         resize=resize,
         resize_size=resize_size,
         interpolation=interpolation,
         channel_order=order,
+        scale=_parsed("Scale of pixels", scale, _fraction),
         mean=_parsed("Mean", mean, channel_values_in),
         std=_parsed("Std", std, channel_values_in),
         pad_value=pad_value if resize == "letterbox" else None,
@@ -162,6 +170,15 @@ def translation(*, own_file: bool) -> tuple[int | None, LoweringName, Layout, bo
 
 def _written(numbers: tuple[float, ...]) -> str:
     return ", ".join(map(str, numbers))
+
+
+def _fraction(text: str) -> float:
+    """Parse a number, perhaps as a fraction such as 1/255."""
+    above, _, below = text.partition("/")
+    try:
+        return float(above) / float(below or 1)
+    except (ValueError, ZeroDivisionError):
+        raise ValueError(f"'{text}' is not a number, such as 1 or 1/255.") from None
 
 
 def _parsed(name: str, text: str, parse: Callable[[str], T]) -> T | None:

@@ -15,7 +15,6 @@ from engine.errors import EngineError
 from engine.glossary import meaning
 from engine.images import Picture
 from engine.limits import LIMITS, models_note
-from engine.networks.checkpoint_contents import demand_checkpoint_kind
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_MODEL,
@@ -25,7 +24,7 @@ from engine.requests import (
 )
 from pages.components import jobs, session
 from pages.components.conversion_settings import preprocessing, translation
-from pages.components.onnx_upload import kept_model
+from pages.components.model_upload import kept_checkpoint, kept_model
 from pages.components.page_end import page_on_show
 from pages.components.problems import plain, show_problem, told
 from pages.components.sharing import shared
@@ -129,7 +128,7 @@ def _model() -> ModelChoice | None:
     )
     if weights == RANDOM:
         return ModelChoice(name=name, random_weights=True)
-    checkpoint = None
+    checkpoint, weights_of = None, ""
     if weights == CHECKPOINT:
         checkpoint = _upload(
             "State dict",
@@ -138,14 +137,27 @@ def _model() -> ModelChoice | None:
             "ckpt",
             "bin",
             "safetensors",
-            help_="Tensors only: nothing in it is run.",
-            keep=_kept_checkpoint,
+            "json",
+            help_="Tensors only: nothing in it is run. Where it is in several files, drop them "
+            "together with their index (model.safetensors.index.json).",
+            several=True,
+            keep=kept_checkpoint,
         )
         st.caption(f"{models_note()} {sandbox.note()}")
+        weights_of = st.text_input(
+            "Set of weights",
+            key="convert_weights_of",
+            persist_state="session",
+            placeholder="the average over the training (EMA), where there is one",
+            help="Where the checkpoint holds several sets: what the names of the one to take "
+            "begin with, such as state_dict_ema. The run's notes name them all.",
+        ).strip()
         if checkpoint is None:
             st.info("Upload a checkpoint to go on.", icon=":material/upload:")
             return None
-    return ModelChoice(name=name, checkpoint=checkpoint, labels=_labels())
+    return ModelChoice(
+        name=name, checkpoint=checkpoint, weights_of=weights_of or None, labels=_labels()
+    )
 
 
 def _names() -> list[str]:
@@ -221,12 +233,6 @@ def _is_there(label: str) -> bool:
 
 def _kept_file(files: Sequence[UploadedFile]) -> Picture:
     return session.keep_upload(files[0].name, files[0].getvalue())
-
-
-def _kept_checkpoint(files: Sequence[UploadedFile]) -> Picture:
-    upload = _kept_file(files)
-    demand_checkpoint_kind(upload.path)
-    return upload
 
 
 def _labels() -> str | None:

@@ -181,6 +181,28 @@ def keep_upload(name: str, content: bytes) -> Picture:
     return picture_at(path, shown)
 
 
+def keep_together(uploads: Iterable[Picture]) -> list[Picture]:
+    """Put kept uploads into one folder under their own names, by which they name each other.
+
+    Args:
+        uploads: With names of their own.
+
+    Returns:
+        The files in the folder; the same uploads give the same one.
+    """
+    kept = {_UNSAFE.sub("_", upload.name).lstrip("."): upload for upload in uploads}
+    content = "".join(f"{name}{kept[name].sha256}" for name in sorted(kept))
+    folder = _own_folder() / f"set-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
+    folder.mkdir(exist_ok=True)
+    together = []
+    for name, upload in kept.items():
+        target = folder / name
+        if not target.exists():
+            target.hardlink_to(upload.path)
+        together.append(Picture(upload.name, target, upload.sha256))
+    return together
+
+
 def keep_folder(files: Iterable[Picture]) -> Path:
     """A folder that holds exactly these files, for the engine to read.
 

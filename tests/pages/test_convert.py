@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
+from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
 from engine.errors import LabelsError
+from engine.networks import sharded_checkpoints
 from engine.networks.onnx_packing import packed_model
 from engine.requests import ConvertRequest
 from engine.runs import ONNX_FILE, Run
@@ -66,6 +70,23 @@ def test_the_preprocessing_of_an_own_file_is_shown_as_assumed(run: Run) -> None:
     assert test.run().text_input(key="pre_mean").placeholder == "the model's own"
 
 
+def test_a_scale_is_a_number_or_a_fraction(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[ConvertRequest] = []
+
+    def convert_request(request: ConvertRequest, host: object) -> Run:
+        asked.append(request)
+        return run
+
+    monkeypatch.setattr("engine.service.convert_request", convert_request)
+    test = with_own_file()
+    drop(test, "ONNX file", "tiny.onnx", (run.folder / ONNX_FILE).read_bytes())
+    test.text_input(key="pre_scale").set_value("1/0").run()
+    assert "1/0' is not a number" in test.warning[0].value.replace("\\", "")
+    test.text_input(key="pre_scale").set_value("2/255").run()
+    convert(test)
+    assert asked[0].preprocess.scale == 2 / 255
+
+
 @pytest.mark.parametrize(
     ("content", "found"),
     [
@@ -115,7 +136,9 @@ def test_a_model_and_its_data_are_dropped_together(tmp_path: Path) -> None:
 
 
 @in_a_browser
-def test_data_may_be_dropped_later_and_another_model_after_it(page: Page, tmp_path: Path) -> None:
+def test_what_is_dropped_later_belongs_to_a_model_or_takes_its_place(
+    page: Page, tmp_path: Path
+) -> None:
     page.get_by_role("radio", name="My ONNX file").click()
     place = page.get_by_label("ONNX file").locator("input[type=file]")
     model, data = exported_files(tmp_path)
@@ -127,6 +150,25 @@ def test_data_may_be_dropped_later_and_another_model_after_it(page: Page, tmp_pa
     place.set_input_files([tmp_path / data[0], tmp_path / "other.onnx"])
     expect(page.get_by_text("Using other.zip.")).to_be_visible()
     expect(page.get_by_role("alert")).to_have_count(0)
+    (tmp_path / "wrong.data").write_bytes(b"\1" * 999)
+    (tmp_path / "third.onnx").write_bytes(model[1])
+    place.set_input_files([tmp_path / "wrong.data", tmp_path / "third.onnx"])
+    demand_in_view(page.get_by_role("alert").filter(has_text="The data is another model's"))
+    expect(page.get_by_role("button", name="Convert", exact=True)).to_be_disabled()
+    page.get_by_role("radio", name="From the catalogue").click()
+    page.get_by_role("radio", name="My checkpoint").click()
+    place = page.get_by_label("State dict").locator("input[type=file]")
+    parts = [tmp_path / name for name, _ in checkpoint_files(tmp_path)]
+    whole = (tmp_path / "weights.safetensors", tmp_path / "better.safetensors")
+    for file in whole:
+        file.write_bytes(parts[0].read_bytes())
+    place.set_input_files(whole[0])
+    expect(page.get_by_text("Set of weights")).to_be_visible()
+    place.set_input_files(parts)
+    expect(page.get_by_text("Using model.safetensors.index.json.")).to_be_visible()
+    place.set_input_files(whole[1])
+    expect(page.get_by_text("Using better.safetensors.")).to_be_visible()
+    expect(page.get_by_role("alert")).to_have_count(0)
 
 
 @pytest.mark.usefixtures("run")
@@ -135,6 +177,53 @@ def test_a_file_that_is_no_checkpoint_is_refused_where_it_is_dropped() -> None:
     drop(test, "State dict", "weights.pth", b"\x20\x00\x00\x00TFL3")
     assert "a TFLite file" in errors(test)
     assert button_is_off(test)
+
+
+def checkpoint_files(folder: Path) -> list[tuple[str, bytes]]:
+    """An index and the two files that it names."""
+    names = {key: f"model-0000{n}-of-00002.safetensors" for n, key in enumerate("ab", 1)}
+    for key, name in names.items():
+        save_file({key: np.zeros(1, np.float32)}, folder / name)
+    index = folder / "model.safetensors.index.json"
+    index.write_text(json.dumps({"metadata": {}, "weight_map": names}))
+    return [
+        (file.name, file.read_bytes()) for file in (*(folder / n for n in names.values()), index)
+    ]
+
+
+def test_a_checkpoint_in_several_files_is_dropped_with_its_index(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[ConvertRequest] = []
+
+    def convert_request(request: ConvertRequest, host: object) -> Run:
+        asked.append(request)
+        return run
+
+    monkeypatch.setattr("engine.service.convert_request", convert_request)
+    one, other, index = checkpoint_files(tmp_path)
+    test = opened(PAGE, convert_weights="My checkpoint")
+    refused = {
+        "2 files with no index among them": [one, other],
+        "no file where it names model-00002-of-00002.safetensors": [one, index],
+        "no file where it names model-00001-of-00002.safetensors": [index],
+    }
+    for words, files in refused.items():
+        drop_together(test, "State dict", files)
+        assert words in errors(test)
+        assert button_is_off(test)
+    drop_together(test, "State dict", [index, other, one])
+    assert errors(test) == ""
+    test.text_input(key="convert_weights_of").set_value("model_ema").run()
+    convert(test)
+    (request,) = asked
+    assert request.model.weights_of == "model_ema"
+    checkpoint = Path(str(request.model.checkpoint))
+    assert [part.name for part in sharded_checkpoints.checkpoint_files(checkpoint)] == [
+        one[0],
+        other[0],
+    ]
+    assert request.owner is not None
 
 
 def test_an_attempt_that_failed_is_not_shown_beside_the_next(
