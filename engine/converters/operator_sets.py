@@ -112,7 +112,10 @@ def with_functions_inlined(model: onnx.ModelProto, handled: frozenset[str]) -> o
     model = _spelled_out(model, written - handled)
     # Bodies hold other functions.
     functions = [("", name) for name in sorted(_functions() - handled)]
-    return inliner.inline_selected_functions(model, functions, inline_schema_functions=True)
+    inlined = inliner.inline_selected_functions(model, functions, inline_schema_functions=True)
+    for value in [value for value in inlined.graph.value_info if not value.name]:
+        inlined.graph.value_info.remove(value)
+    return inlined
 
 
 def _spelled_out(model: onnx.ModelProto, functions: frozenset[str]) -> onnx.ModelProto:

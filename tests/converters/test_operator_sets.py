@@ -68,6 +68,32 @@ def test_a_result_that_an_older_form_lacks() -> None:
     assert older_form("MaxPool", 8, [1], outputs=["y", "indices"], **given) is None
 
 
+@pytest.mark.parametrize(
+    "attended",
+    [
+        "Attention(x, x, x, , , , shown)",
+        "Attention<is_causal = 1>(x, x, x, , , , shown)",
+        "Attention(x, x, x, few, , , shown)",
+    ],
+)
+def test_a_function_is_inlined_where_an_input_is_left_out(attended: str) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["": 24]>\n'
+        "g (float[1, 2, 5, 4] x) => (float[1, 2, 5, 4] y)\n"
+        f"<int64[1] shown = {{3}}> {{ y = {attended} }}"
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.tri(5, dtype=bool), "few"))
+    inlined = with_functions_inlined(model, frozenset({"Softmax"}))
+    assert "Attention" not in {node.op_type for node in inlined.graph.node}
+    assert all(value.name for value in inlined.graph.value_info)
+    x = np.random.default_rng(0).normal(size=(1, 2, 5, 4)).astype(np.float32)
+    (answer,), (expected,) = (
+        onnxruntime.InferenceSession(form.SerializeToString()).run(None, {"x": x})
+        for form in (inlined, model)
+    )
+    np.testing.assert_allclose(answer, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_functions_that_no_handler_has_are_inlined() -> None:
     model = onnx.parser.parse_model("""<ir_version: 8, opset_import: ["": 20]>
 network (float[1, 3, 8, 6] x) => (float[1, 3, 8, 6] y) {
