@@ -181,6 +181,18 @@ def test_vectors_of_length_one_take_no_division(tmp_path: Path) -> None:
     assert not found.keys() & {"DIV", "SQRT", "BROADCAST_TO"}
 
 
+def test_a_norm_by_hand_takes_no_division(tmp_path: Path) -> None:
+    def normed(net: Network, x: torch.Tensor) -> torch.Tensor:
+        tokens = net.stem(x).flatten(2).transpose(1, 2)
+        scaled = tokens * torch.rsqrt(tokens.pow(2).mean(-1, keepdim=True) + 1e-6)
+        return net.head(scaled.mean(1))
+
+    network = Network(normed, stem=nn.Conv2d(3, 4, 5, stride=4), head=nn.Linear(4, 5))
+    found = lowered(network, tmp_path)
+    assert found["RSQRT"] == 1
+    assert not found.keys() & {"DIV", "SQRT"}
+
+
 class PositiveScale(nn.Module):
     """Keeps the factor of a batch norm above 0, as trained ones mostly are."""
 

@@ -39,7 +39,6 @@ UNARY = [
     "Log",
     "Neg",
     "Not",
-    "Reciprocal",
     "Round",
     "Selu",
     "Shrink",
@@ -95,6 +94,19 @@ def relu(node: Node) -> list[Any] | None:
     if factor is None or not (factor > 0).all():
         return [transposed(tf.nn.relu(source), order)]
     return [transposed(tf.multiply(tf.nn.relu(made_by.inputs[0]), factor), order)]
+
+
+def reciprocal(node: Node) -> list[Any] | None:
+    """Lower a reciprocal; that of a root, as norms are written with, as RSQRT."""
+    import tensorflow as tf
+
+    if node.inputs[0].shape.rank is None:
+        return None
+    source, order = view(node.inputs[0])
+    made_by = operation(source)
+    if made_by is None or made_by.type != "Sqrt":
+        return unary(node)
+    return [transposed(tf.math.rsqrt(made_by.inputs[0]), order)]
 
 
 def identity(node: Node) -> list[Any] | None:
@@ -322,6 +334,7 @@ LOWERINGS: dict[str, Lowering] = (
     | dict.fromkeys(TOGETHER, together)
     | {
         "Div": div,
+        "Reciprocal": reciprocal,
         "Pow": power,
         "Clip": clip,
         "Relu": relu,
