@@ -196,6 +196,59 @@ def merged(folder: Path) -> Path:
     return path
 
 
+def nested(folder: Path) -> Path:
+    """A tensor in another file, below more graphs than protobuf's own readers take."""
+    tensor = TensorProto(name="h", data_type=TensorProto.FLOAT, dims=[5])
+    outside(tensor, [("location", "/etc/hostname")])
+    node = field(5, helper.make_attribute("value", tensor).SerializeToString())
+    for _ in range(3000):
+        node = field(5, field(6, field(1, node)))
+    path = folder / "model.onnx"
+    path.write_bytes(convolution().SerializeToString() + field(7, field(1, node)))
+    return path
+
+
+def field(number: int, content: bytes) -> bytes:
+    """Encode a field that holds bytes, of a protobuf message."""
+    size, length = b"", len(content)
+    while length > 0x7F:
+        size += bytes([length & 0x7F | 0x80])
+        length >>= 7
+    return bytes([number << 3 | 2]) + size + bytes([length]) + content
+
+
+def many_files(folder: Path) -> Path:
+    model = convolution()
+    for number in range(20_000):
+        tensor = model.graph.initializer.add(name=f"z{number}", data_type=1, dims=[1])
+        outside(tensor, [("location", f"d/{number}")])
+    return written(folder, model)
+
+
+def piped(folder: Path) -> Path:
+    os.mkfifo(folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+def endless(folder: Path) -> Path:
+    (folder / "model.onnx").symlink_to("/dev/zero")
+    return folder / "model.onnx"
+
+
+def overlapping(content: bytes) -> bytes:
+    """Let the second entry begin where the first does."""
+    first = content.find(b"PK\x01\x02")
+    second = content.find(b"PK\x01\x02", first + 4)
+    start = content[first + 42 : first + 46]
+    return content[: second + 42] + start + content[second + 46 :]
+
+
+def renamed(content: bytes) -> bytes:
+    """Give the data another name before its bytes than in the list at the end."""
+    place = content.find(DATA.encode(), content.find(b"PK\x03\x04", 4))
+    return content[:place] + b"model.onnx.datb" + content[place + len(DATA) :]
+
+
 def locked(content: bytes) -> bytes:
     """Set the flag of a password on every entry."""
     changed = bytearray(content)
@@ -282,6 +335,10 @@ ATTACKS: dict[str, Attack] = {
     "a type that is none": described(data_type=99),
     "no type": described(data_type=0),
     "a GiB claimed three times": claimed_often,
+    "20,000 files": many_files,
+    "3,000 graphs deep": nested,
+    "a pipe for a model": piped,
+    "a model without an end": endless,
     "a message in two pieces": merged,
     **{
         f"hidden: {where}": hidden(where)
@@ -323,5 +380,7 @@ ATTACKS: dict[str, Attack] = {
     "zip: a list that claims too much": zipped(
         GOOD, change=lambda content: content[:-12] + b"\xff" * 8 + content[-4:]
     ),
+    "zip: entries that overlap": zipped(GOOD, change=overlapping),
+    "zip: another name than in its list": zipped(GOOD, change=renamed),
     "zip: a zip within": zipped({"inner.zip": b"PK\x03\x04"}),
 }
