@@ -699,8 +699,8 @@ def _per_channel(name: str, value: float | Iterable[float]) -> tuple[float, ...]
 def _names(labels: Iterable[str]) -> tuple[str, ...]:
     """Give class names that a person wrote in Python."""
     ordered = isinstance(labels, Iterable) and not isinstance(labels, Mapping | set | frozenset)
-    names = tuple(labels) if ordered else (None,)
-    if all(isinstance(name, str) for name in names):
+    names = tuple(labels) if ordered else ()
+    if ordered and all(isinstance(name, str) for name in names):
         return names
     from engine.errors import LabelsError
 

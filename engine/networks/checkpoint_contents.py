@@ -103,7 +103,9 @@ def demand_tensors(path: Path) -> CheckpointContents:
         raise refused(path, "an ONNX file", todo=f"Give it as the model: --onnx {path.name}.")
     else:
         raise refused(path, kind.words if kind.name == "text" else "bytes that are no checkpoint")
-    stand_ins = [(StandIn, name) for name in wanted if _DATA.fullmatch(name)]
+    stand_ins: list[tuple[type, str]] = [
+        (StandIn, name) for name in wanted if _DATA.fullmatch(name)
+    ]
     stand_ins += [(_DictStandIn, name) for name in wanted if _DICTS.fullmatch(name)]
     if len(stand_ins) < len(wanted):
         raise refused(path, _in_words(wanted), todo=_save_again(path))

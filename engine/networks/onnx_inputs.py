@@ -204,9 +204,8 @@ def _layout_read(model: onnx.ModelProto, name: str) -> Layout | None:
 
 def _first_layer(model: onnx.ModelProto, name: str) -> onnx.NodeProto | None:
     """Find the first operator behind a value that does not work place by place."""
-    while readers := [
-        node for node in model.graph.node if name in node.input and node.op_type != "Shape"
-    ]:
+    nodes: list[onnx.NodeProto] = list(model.graph.node)
+    while readers := [n for n in nodes if name in n.input and n.op_type != "Shape"]:
         if readers[0].op_type not in _PLACE_BY_PLACE:
             return readers[0]
         name = readers[0].output[0]
