@@ -4,7 +4,7 @@ import streamlit as st
 
 from engine import accuracy_sentences
 from pages.components import accuracy
-from pages.components.evaluation import evaluation_or_wait, show_notes
+from pages.components.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.components.labelling import choose_labels, show_clicking
 from pages.components.picture_source import choose_pictures_in_expander
 from pages.components.problems import no_run_yet, plain
@@ -24,14 +24,17 @@ if labels.clicked and labels.indices is not None:
         st.header("Click the right answer")
         st.caption("Answers are kept in the run, by the content of the picture.")
         show_clicking(evaluation, labels.indices)
+with headline:
+    title = st.container()
+    show_faults(evaluation.comparison)
 if labels.indices is None or not labels.count:
-    headline.title(plain(accuracy_sentences.accuracy_headline(evaluation.comparison, variant)))
+    title.title(plain(accuracy_sentences.accuracy_headline(evaluation.comparison, variant)))
 elif labels.count < labels.needed:
-    headline.title(accuracy_sentences.labelling_headline(labels.count, labels.needed))
+    title.title(accuracy_sentences.labelling_headline(labels.count, labels.needed))
 else:
     comparison = accuracy.compared(evaluation, labels.indices)
-    headline.title(plain(accuracy_sentences.accuracy_headline(comparison, variant)))
-    show_notes(comparison)
+    title.title(plain(accuracy_sentences.accuracy_headline(comparison, variant)))
+    show_remarks(comparison)
     accuracy.show_figures(comparison, variant)
     with st.container(border=True):
         st.header("Every model, counted")

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from pages.components import sweeping
+from pages.components.faults import show_faults
 from pages.components.problems import no_run_yet, plain
 from pages.components.session import current_run
 
@@ -17,6 +18,8 @@ if plan is not None:
 found = sweeping.found_for(run, plan)
 recipe = sweeping.recipe_of(found, plan)
 headline.title(plain(sweeping.headline(found, recipe)))
+with headline:
+    show_faults(run)
 if found is None or recipe is None:
     st.markdown(
         "The float32 model is quantized for several numbers of pictures, several choices of them "

@@ -6,6 +6,7 @@ from engine.improvement import improved_name
 from engine.improvement_sentences import improvement_headline
 from pages.components import improving, mixing
 from pages.components.evaluation import evaluation_or_wait
+from pages.components.faults import show_faults
 from pages.components.page_end import end_page
 from pages.components.picture_source import choose_pictures_in_expander
 from pages.components.problems import no_run_yet, plain, told
@@ -19,6 +20,7 @@ variant = improving.choose_improvable(run)
 better = improved_name(run, variant)
 if better not in run.variants:
     headline.title(f"Could {plain(variant)} answer closer to the original?")
+    show_faults(run)
     st.markdown(
         "Weights are rounded so that each layer's output changes least, biases are set so that "
         "its mean stays, and ranges so that clipping and rounding cost least. The file keeps its "

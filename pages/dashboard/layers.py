@@ -3,10 +3,9 @@
 import streamlit as st
 
 from engine import layer_sentences, plots
-from engine.comparison.faults import fault_sentences
 from engine.timings import latency_shares
 from pages.components import layers
-from pages.components.faults import show_red
+from pages.components.faults import show_faults
 from pages.components.figures import show_described_figure
 from pages.components.improving import link_to_improve
 from pages.components.picture_source import choose_pictures_in_expander
@@ -25,7 +24,8 @@ with headline:
     found = layers.layers_or_wait(run, variant, shown)
     said = layer_sentences.layers_headline(found)
     st.title(plain(said))
-    show_red(fault_sentences(run.faults if variant in run.faults else {}))
+    if variant in run.faults:
+        show_faults(run)
 count.caption(f"{found.pictures} pictures")
 named = layer_sentences.culprits(found)[:3]
 with st.container(border=True):

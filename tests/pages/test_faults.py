@@ -72,6 +72,9 @@ def errors(test: AppTest) -> str:
         "latency_and_size",
         "run_details",
         "deploy",
+        "accuracy",
+        "calibration",
+        "improve",
     ],
 )
 def test_every_page_says_it_in_red(run: Run, name: str) -> None:
