@@ -150,7 +150,8 @@ def _choose_reference(run: Run) -> None:
         run.columns,
         index=run.columns.index(on_show),
         format_func=lambda column: original_title(run) if column == "original" else column,
-        help="The model whose answers count as right when variants are compared.",
+        help="The model whose answers count as right when variants are compared. The original is "
+        "what PyTorch answers, or ONNX Runtime for an ONNX file.",
         key=f"reference_{run.folder}_{on_show}",
     )
     if chosen != on_show:
