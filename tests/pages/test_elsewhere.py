@@ -36,7 +36,7 @@ def test_a_file_is_uploaded_named_added_and_removed(run: Run, tmp_path: Path) ->
 
 
 def test_a_file_that_does_not_fit_is_a_sentence(run: Run, tmp_path: Path) -> None:
-    file = reshape_file(tmp_path / "two.tflite", (2, SIDE, SIDE, 3))
+    file = reshape_file(tmp_path / "two.tflite", (2, SIDE, SIDE, 3), rows=3)
     test = opened(ROOT / "pages" / "dashboard" / "convert.py")
     uploader = next(u for u in test.file_uploader if u.label == "TFLite file")
     uploader.set_value((file.name, file.read_bytes(), "application/octet-stream")).run()
