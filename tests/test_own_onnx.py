@@ -33,13 +33,13 @@ def classifier(
 ) -> Path:
     """A convolution, a mean and a matrix product, then operators of ``tail``."""
     rng = np.random.default_rng(7)
+    nhwc = shape[3] == 3
     weights = {
-        "w1": rng.normal(0, 0.3, (8, 3, 3, 3)),
+        "w1": rng.normal(0, 0.3, (8, 3 if nhwc else int(shape[1]), 3, 3)),
         "b1": rng.normal(0, 0.1, 8),
         "w2": rng.normal(0, head_scale, (8, CLASSES)),
         "b2": rng.normal(0, 0.1, CLASSES),
     }
-    nhwc = shape[3] == 3
     nodes = [helper.make_node("Transpose", ["picture"], ["x"], perm=[0, 3, 1, 2])] if nhwc else []
     first = "x" if nhwc else "picture"
     nodes += [
@@ -72,8 +72,8 @@ def classifier(
 
 @pytest.mark.parametrize(
     "shape",
-    [["n", 3, SIZE, SIZE], [1, SIZE, SIZE, 3], [4, 3, SIZE, SIZE]],
-    ids=["NCHW, open batch", "NHWC", "batch of 4"],
+    [["n", 3, SIZE, SIZE], [1, SIZE, SIZE, 3], [4, 3, SIZE, SIZE], [8, 1, SIZE, 48]],
+    ids=["NCHW, open batch", "NHWC", "batch of 4", "batch of 8, grey, not square"],
 )
 def test_layouts_and_batches(tmp_path: Path, shape: Dims) -> None:
     run = engine.convert(
@@ -87,7 +87,11 @@ def test_layouts_and_batches(tmp_path: Path, shape: Dims) -> None:
     assert run.manifest.labels is None
     assert run.manifest.preprocess.height == SIZE
     assert run.layout("original") == ("NHWC" if shape[3] == 3 else "NCHW")
-    assert run.artifact("int8").inputs[0].shape == (shape[0] if shape[0] == 4 else 1, SIZE, SIZE, 3)
+    size = run.manifest.preprocess
+    batch = 1 if shape[0] == "n" else int(shape[0])
+    assert run.artifact("int8").inputs[0].shape == (batch, SIZE, size.width, size.channels)
+    assert (size.width, size.channels) == ((48, 1) if batch == 8 else (SIZE, 3))
+    assert any("pictures at once" in note for note in run.manifest.notes) == (batch > 1)
     comparison = engine.compare(run, SAMPLE_IMAGES)
     assert comparison.reference == ORIGINAL
     assert comparison.variant("float32").logit_max < 1e-4

@@ -86,8 +86,8 @@ class Rows:
 
 def held_out_of(pictures: int) -> NDArray[np.bool_]:
     """Which of so many pictures are kept out of the fit."""
-    kept_out: NDArray[np.bool_] = np.arange(pictures) % HELD_OUT == HELD_OUT - 1
-    return kept_out
+    held_out: NDArray[np.bool_] = np.arange(pictures) % HELD_OUT == HELD_OUT - 1
+    return held_out
 
 
 class Positions:
