@@ -91,6 +91,11 @@ def demand_repeatable(model: onnx.ModelProto, stage: str) -> None:
 def _trains(node: onnx.NodeProto, true: Container[str]) -> bool:
     if node.op_type == "Dropout":
         return len(node.input) > 2 and node.input[2] in true
+    return normalizes_in_training(node)
+
+
+def normalizes_in_training(node: onnx.NodeProto) -> bool:
+    """Whether a node is a batch norm that takes its statistics from its input."""
     if node.op_type != "BatchNormalization":
         return False
     # Before operator set 14 further outputs stood for training mode.

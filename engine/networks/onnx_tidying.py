@@ -17,6 +17,7 @@ import numpy as np
 from engine.errors import ModelError
 from engine.limits import LIMITS
 from engine.networks.onnx_contents import nodes_in, nodes_of
+from engine.networks.onnx_standardized import write_standardization
 
 if TYPE_CHECKING:
     import onnx
@@ -65,6 +66,7 @@ def tidied(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
         _sort_nodes(graph)
         _name_nodes_apart(graph)
     _drop_inputs(model)
+    write_standardization(model.graph, version)
     for value in (*model.graph.input, *model.graph.output):
         for dim in value.type.tensor_type.shape.dim:
             if dim.HasField("dim_value") and dim.dim_value <= 0:

@@ -300,3 +300,40 @@ def test_an_output_whose_shape_cannot_be_inferred_gets_that_of_a_run(
     dims = fixed.graph.output[0].type.tensor_type.shape.dim
     assert [dim.dim_value for dim in dims] == [1, 3]
     onnx.checker.check_model(fixed)
+
+
+@pytest.mark.parametrize(("version", "outputs"), [(13, 5), (15, 1)])
+def test_standardized_weights_are_no_training_mode(
+    tmp_path: Path, version: int, outputs: int
+) -> None:
+    """Kernels 1 + 3 i: the mean is taken off, the deviation divided out, 2 times it, and 1 more."""
+    mode = "training_mode = 1, " if version > 13 else ""
+    names = ["y", "m", "v", "sm", "sv"][:outputs]
+    model = parser.parse_model(
+        f"""<ir_version: 8, opset_import: ["": {version}]>
+        g (float[1, 3, 2, 2] input) => (float[1, 1, 2, 2] logits)
+        <float[1, 3, 1, 1] w = {{1, 4, 7}}, int64[3] flat = {{1, 1, -1}},
+         int64[4] kernel = {{1, 3, 1, 1}},
+         float[1] s = {{2}}, float[1] b = {{1}}, float[1] zero = {{0}}, float[1] one = {{1}}>
+        {{
+            x = Reshape(w, flat)
+            {", ".join(names)} = BatchNormalization <{mode}epsilon = 0.0> (x, s, b, zero, one)
+            k = Reshape(y, kernel)
+            logits = Conv(input, k)
+        }}"""
+    )
+    deviation = np.sqrt(6)
+    kernel = np.array([-3, 0, 3]) / deviation * 2 + 1
+    expected = (PICTURE * kernel[:, None, None]).sum((0, 1)).ravel()
+    tidy = read(model, tmp_path)
+    assert "BatchNormalization" not in {node.op_type for node in tidy.graph.node}
+    np.testing.assert_allclose(answer(tidy), expected, rtol=1e-5)
+    of_picture = parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 15]>
+        g (float[1, 3, 2, 2] input) => (float[1, 3, 2, 2] logits)
+        <float[3] s = {1, 1, 1}> {
+            logits = BatchNormalization <training_mode = 1> (input, s, s, s, s)
+        }"""
+    )
+    with pytest.raises(ModelError, match="training mode"):
+        read(of_picture, tmp_path)
