@@ -52,14 +52,19 @@ def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold until it brings nothing more: onnxslim gives up in the middle of a deep Swin.
 
     Inputs are of fixed size, so a graph that still asks for a shape has constants left to fold.
+    onnxslim infers wrong shapes behind a Resize that names its axes: onnx's take their place.
     """
+    import onnx
+
     onnxslim: Any = import_onnxslim()
     while True:
         slim: onnx.ModelProto = onnxslim.slim(model)
         asks = any(node.op_type == "Shape" for node in slim.graph.node)
         if not asks or len(slim.graph.node) >= len(model.graph.node):
-            return slim
+            break
         model = slim
+    del slim.graph.value_info[:]
+    return onnx.shape_inference.infer_shapes(slim)
 
 
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:

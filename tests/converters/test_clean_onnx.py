@@ -63,3 +63,16 @@ def test_folding_goes_on_where_answers_are_no_numbers() -> None:
         "{\n  two = Add(one, one)\n  double = Mul(picture, two)\n  roots = Sqrt(double)\n}"
     )
     assert [node.op_type for node in cleaned(model).graph.node] == ["Mul", "Sqrt"]
+
+
+def test_a_resize_that_names_its_axes_keeps_no_graph_from_being_tidied() -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 8, opset_import: ["": 18]>\n'
+        "resized (float[1, 3, 8, 6] picture) => (float[1, 216] both)\n"
+        "<float[1] half = {0.5}, float zero = {0.0}>\n"
+        "{\n  same = Add(picture, zero)\n  narrow = Resize<axes = [-1]>(same, , half)\n"
+        "  first = Flatten(narrow)\n  second = Flatten(same)\n"
+        "  both = Concat<axis = 1>(first, second)\n}"
+    )
+    kinds = [node.op_type for node in cleaned(model).graph.node]
+    assert sorted(kinds) == ["Concat", "Flatten", "Flatten", "Resize"]
