@@ -169,10 +169,10 @@ def _tried(stage: str, runner: Runner, preprocess: PreprocessSpec) -> tuple[Floa
 
 def _fault(run: Run, name: str, runner: Runner) -> Fault | None:
     """Find what makes its answers useless on the pictures that the conversion was checked on."""
-    exact, shown = (run.folder / WORK / f"{kept}.npy" for kept in (FLOAT32.name, CHECKED))
-    if not (exact.is_file() and shown.is_file()):
-        return None  # a run of before they were kept: comparing judges it
-    pictures = np.load(shown)
+    exact, fitted = (run.folder / WORK / f"{stem}.npy" for stem in (FLOAT32.name, CHECKED))
+    if not (exact.is_file() and fitted.is_file()):
+        return None  # an older run, without them: comparing judges the file
+    pictures = np.load(fitted)
     with runner:
         logits = runner.infer(np.stack([run.manifest.preprocess.normalized(p) for p in pictures]))
     compared = compare(

@@ -114,10 +114,10 @@ def _show_fault_marks(figure: go.Figure, made_from: tuple[Any, ...]) -> None:
     """Say in red which variants that a figure draws are of no use, by what it is made from."""
     run = current_run()
     faults = {} if run is None else dict(run.faults)
-    for one in made_from:
-        found = one.comparison if isinstance(one, Evaluation) else one
-        if isinstance(found, Comparison):
-            faults |= found.fault_by_variant
+    for source in made_from:
+        comparison = source.comparison if isinstance(source, Evaluation) else source
+        if isinstance(comparison, Comparison):
+            faults |= comparison.fault_by_variant
     for mark in fault_marks(figure, faults):
         st.markdown(f":red[:material/error: {plain(mark)}]")
 

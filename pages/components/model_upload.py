@@ -51,10 +51,11 @@ def kept_checkpoint(files: Sequence[UploadedFile]) -> Picture:
         StorageError: The disk refuses it.
     """
     current = _current("checkpoints", files, _another_checkpoint)
-    kept = [session.keep_upload(file.name, file.getvalue()) for file in current]
-    together = kept if len(kept) == 1 else session.keep_together(kept)
-    file = dropped_checkpoint([upload.path for upload in together])
-    return next(upload for upload in together if upload.path == file)
+    uploads = [session.keep_upload(file.name, file.getvalue()) for file in current]
+    if len(uploads) > 1:
+        uploads = session.keep_together(uploads)
+    file = dropped_checkpoint([upload.path for upload in uploads])
+    return next(upload for upload in uploads if upload.path == file)
 
 
 def _another_model(old: Sequence[UploadedFile], new: Sequence[UploadedFile]) -> bool:

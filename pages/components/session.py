@@ -190,12 +190,12 @@ def keep_together(uploads: Iterable[Picture]) -> list[Picture]:
     Returns:
         The files in the folder; the same uploads give the same one.
     """
-    kept = {_UNSAFE.sub("_", upload.name).lstrip("."): upload for upload in uploads}
-    content = "".join(f"{name}{kept[name].sha256}" for name in sorted(kept))
+    by_name = {_UNSAFE.sub("_", upload.name).lstrip("."): upload for upload in uploads}
+    content = "".join(f"{name}{by_name[name].sha256}" for name in sorted(by_name))
     folder = _own_folder() / f"set-{hashlib.sha256(content.encode()).hexdigest()[:16]}"
     folder.mkdir(exist_ok=True)
     together = []
-    for name, upload in kept.items():
+    for name, upload in by_name.items():
         target = folder / name
         if not target.exists():
             target.hardlink_to(upload.path)
