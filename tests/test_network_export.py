@@ -272,7 +272,7 @@ def test_values_of_other_types_are_refused(options: dict[str, object], reason: s
 def test_numbers_of_numpy_are_taken() -> None:
     size = np.array([16, 24])
     choice = PreprocessChoice(input_size=size)  # type: ignore[arg-type]
-    calibration = CalibrationChoice(count=np.int64(8))
+    calibration = CalibrationChoice(count=np.int64(8))  # type: ignore[arg-type]
     request = checked_request(ConvertRequest(preprocess=choice, calibration=calibration))
     assert request == ConvertRequest(
         preprocess=PreprocessChoice(input_size=(16, 24)), calibration=CalibrationChoice(count=8)
