@@ -170,6 +170,27 @@ def test_a_norm_without_factors_takes_no_powers(tmp_path: Path) -> None:
     assert "POW" not in lowered(network, tmp_path)
 
 
+def test_a_pooled_picture_keeps_its_layout_behind_strides(tmp_path: Path) -> None:
+    # What torch.export makes of a pool over all of a picture in channels-last order.
+    network = Network(
+        lambda net, x: net.head(
+            net.norm(
+                net.stem(x)
+                .mean((2, 3), keepdim=True)
+                .as_strided((len(x), 4, 1, 1), (4, 1, 4, 4))
+                .permute(0, 2, 3, 1)
+            ).flatten(1)
+        ),
+        stem=nn.Conv2d(3, 4, 5, stride=4),
+        norm=nn.LayerNorm(4),
+        head=nn.Linear(4, 5),
+    )
+    # The factor and the shift of the norm are in the product.
+    assert lowered(network, tmp_path) == Counter(
+        CONV_2D=1, MEAN=3, SUB=1, MUL=2, ADD=1, RSQRT=1, FULLY_CONNECTED=1
+    )
+
+
 def test_vectors_of_length_one_take_no_division(tmp_path: Path) -> None:
     network = Network(
         lambda net, x: net.head(nn.functional.normalize(net.stem(x).flatten(2), dim=-1).mean(-1)),

@@ -131,11 +131,16 @@ def relabelled(x: Any, shape: Sequence[int]) -> Any:
     """Reshape a tensor in its own order, after looking through reshapes that it already is."""
     import tensorflow as tf
 
+    x = _behind_reshapes(x)
+    return x if x.shape.as_list() == list(shape) else tf.reshape(x, shape)
+
+
+def _behind_reshapes(x: Any) -> Any:
     made_by = operation(x)
     while made_by is not None and made_by.type == "Reshape":
         x = made_by.inputs[0]
         made_by = operation(x)
-    return x if x.shape.as_list() == list(shape) else tf.reshape(x, shape)
+    return x
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +155,9 @@ class _Block:
 def reshaped(x: Any, shape: Sequence[int]) -> Any:
     """Reshape, moving the transpose that ``x`` may be behind the reshape.
 
-    Axes are cut into atoms, the largest pieces that both shapes are made of. Atoms that merge must
-    lie side by side; where the transpose tore them apart, just those are brought together.
+    Where only axes of size 1 move, a tensor stays as it is kept. Else axes are cut into atoms, the
+    largest pieces that both shapes are made of. Atoms that merge must lie side by side; where the
+    transpose tore them apart, just those are brought together.
 
     Args:
         x: A tensor.
@@ -173,11 +179,22 @@ def reshaped(x: Any, shape: Sequence[int]) -> Any:
         return x
     source, order = view(x)
     if _moves_nothing(order, old):
-        return relabelled(source, new)
+        base = _behind_reshapes(source)
+        turn = _order_of_ones(base.shape.as_list(), new)
+        return relabelled(base, new) if turn is None else transposed(base, turn)
     if 0 in old:
         return tf.reshape(x, new)
     atoms, blocks = _cut(old, new)
     return _rearranged(source, order, atoms, blocks)
+
+
+def _order_of_ones(old: list[int], new: list[int]) -> Order | None:
+    """The order that moves nothing but axes of size 1, from some sizes to others."""
+    ones = [axis for axis, size in enumerate(old) if size == 1]
+    others = [axis for axis, size in enumerate(old) if size != 1]
+    if len(old) != len(new) or [old[axis] for axis in others] != [n for n in new if n != 1]:
+        return None
+    return tuple((ones if size == 1 else others).pop(0) for size in new)
 
 
 def settled(x: Any) -> Any:
