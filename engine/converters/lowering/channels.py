@@ -199,16 +199,6 @@ def _through_slice(made_by: Any, x: Any) -> Origin | None:
     return _origin(whole).picked(slice(first, last))
 
 
-def _through_split(made_by: Any, x: Any) -> Origin | None:
-    plain = made_by.type == "Split"
-    whole = made_by.inputs[1 if plain else 0]
-    axis = constant(made_by.inputs[0 if plain else 2])
-    if axis is None or int(axis) % x.shape.rank != x.shape.rank - 1:
-        return None
-    begin = sum(part.shape[-1] for part in made_by.outputs[: x.value_index])
-    return _origin(whole).picked(slice(begin, begin + x.shape[-1]))
-
-
 def _through_shuffle(made_by: Any, x: Any) -> Origin | None:
     """Look through a reshape of a transpose of a reshape, where they move channels alone."""
     turn = operation(made_by.inputs[0])
@@ -240,8 +230,6 @@ def _through_gather(made_by: Any, x: Any) -> Origin | None:
 _LOOKS = {
     "ConcatV2": _through_concat,
     "StridedSlice": _through_slice,
-    "Split": _through_split,
-    "SplitV": _through_split,
     "Reshape": _through_shuffle,
     "GatherV2": _through_gather,
 }

@@ -2,7 +2,7 @@
 
 The stock handlers make ragged tensors, which TFLite has no kernels for. PyTorch's exporter writes
 sequences where it splits unevenly or unbinds; their lengths and the places that are read are known,
-so nothing but a SPLIT is left of them.
+so nothing but slices is left of them.
 """
 
 from __future__ import annotations

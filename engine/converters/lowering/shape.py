@@ -8,6 +8,7 @@ that while the graph is made, look through transposes, and turn a gather of neig
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -138,10 +139,11 @@ def split(node: Node) -> list[Any] | None:
 
 def split_into(x: Any, sizes: Sequence[int], axis: int) -> list[Any]:
     """Cut a tensor of known rank into parts of these sizes along an axis."""
-    import tensorflow as tf
-
     source, order = view(x)
-    return [transposed(y, order) for y in tf.split(source, sizes, order[axis])]
+    before = (slice(None),) * order[axis]
+    # Slices, not a SPLIT_V: XNNPACK has no such kernel, and a delegate ends in front of it.
+    cuts = [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
+    return [transposed(source[(*before, cut)], order) for cut in cuts]
 
 
 def slice_(node: Node) -> list[Any] | None:
