@@ -126,7 +126,8 @@ def _what_to_do(error: Exception) -> str:
     return (
         "Give the size that it takes: input_size=224, or (height, width). On the processor, in "
         "float32 and evaluation mode it must take one picture of 1, 3 or 4 channels, channels "
-        "first."
+        "first; where it takes something else, wrap it in a torch.nn.Module that makes that of a "
+        "picture."
     )
 
 

@@ -114,6 +114,11 @@ def test_channels_are_those_that_the_network_takes(network: torch.nn.Module, cha
     assert tried(network).channels == channels
 
 
+class Batch(torch.nn.Module):
+    def forward(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
+        return batch["picture"]
+
+
 @pytest.mark.parametrize(
     ("network", "reason"),
     [
@@ -124,6 +129,7 @@ def test_channels_are_those_that_the_network_takes(network: torch.nn.Module, cha
         (TwoInputs(), "whose forward takes the picture alone"),
         (NamedInput(), "whose forward takes the picture alone"),
         (Answering(lambda body, picture: {}["head"]), "got a refusal (KeyError: 'head')"),
+        (Batch(), "wrap it in a torch.nn.Module that makes that of a picture"),
         (Answering(lambda body, picture: None), "got a NoneType without a tensor"),
         (Answering(lambda body, picture: 1 / 0), "got a refusal (division by zero)"),
     ],
