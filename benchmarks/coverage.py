@@ -38,7 +38,7 @@ from engine.comparison.metrics import sqnr_db
 from engine.errors import EngineError, MissingVariantWarning
 from engine.manifest import versions
 from engine.networks.catalog_network import CatalogEntry
-from engine.networks.timm_networks import PREFIX, network_named
+from engine.networks.timm_networks import PREFIX, import_timm, network_named
 from engine.pipeline import host_name
 from engine.requests import DEFAULT_MODEL
 from engine.runs import WORK, Run
@@ -128,7 +128,7 @@ TIMM = (
     "efficientnet_cc_b0_4e",
     "nest_tiny",
 )
-"""A small architecture of each of 50 families of timm, and ten more; no two are of one size."""
+"""A small architecture of each of many families of timm; no two are of one size."""
 CALIBRATION_COUNT = 4
 _PACKAGES = ("torch", "torchvision", "timm", "onnx", "onnx-tf", "tensorflow", "ai-edge-litert")
 
@@ -181,7 +181,10 @@ def main(
         )
         for title, names in (
             ("# Coverage: every classification model of torchvision", _names(every, of_timm=False)),
-            (f"# {len(TIMM)} architectures of timm", _names(every, of_timm=True)),
+            (
+                f"# {len(TIMM)} architectures of timm, of {len(timm_families())} families",
+                _names(every, of_timm=True),
+            ),
         )
     )
     if len(chosen) == len(every):
@@ -205,6 +208,16 @@ def entries() -> Iterator[CatalogEntry]:
             top1=None,
             weights_file="",
         )
+
+
+def timm_families() -> frozenset[str]:
+    """The modules of timm that define the architectures of `TIMM`: each is one family."""
+    timm = import_timm()
+    return frozenset(
+        module
+        for module in timm.list_modules()
+        if not set(TIMM).isdisjoint(timm.list_models(module=module))
+    )
 
 
 def _names(every: Sequence[CatalogEntry], *, of_timm: bool) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks import coverage
 from benchmarks.coverage_table import ERROR_LIMIT, Row, as_markdown
+from engine.networks.timm_networks import PREFIX
 
 GOOD = Row(
     name="small",
@@ -98,6 +99,15 @@ def test_an_int8_that_answers_the_same_for_every_picture_is_none() -> None:
     assert "**1 (50.0 %) to int8**" in text
     assert "- `collapsed`: int8: answers the same for every picture" in text
     assert "| **float32 only** |" in text
+
+
+def test_the_architectures_of_timm_are_of_many_families_and_sizes() -> None:
+    assert len(set(coverage.TIMM)) == len(coverage.TIMM) == 60
+    assert len(coverage.timm_families()) >= 40
+    rows = coverage.read_rows()
+    names = [PREFIX + name for name in coverage.TIMM]
+    sizes = [rows[name].parameters for name in names if name in rows]
+    assert len(set(sizes)) == len(sizes) >= 50
 
 
 def test_rows_belong_to_a_converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
