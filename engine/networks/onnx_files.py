@@ -191,6 +191,13 @@ def with_fixed_input(
     for value in fixed.graph.output:
         value.type.tensor_type.ClearField("shape")
     inferred: onnx.ModelProto = onnx.shape_inference.infer_shapes(fixed)
+    # One symbol stands for the sizes of all parts of a sequence, also of those that differ; ONNX
+    # Runtime gives values of one symbol the same memory.
+    tensors = [v for v in inferred.graph.value_info if v.type.HasField("tensor_type")]
+    for dim in (dim for tensor in tensors for dim in tensor.type.tensor_type.shape.dim):
+        dim.ClearField("dim_param")
+    del inferred.graph.value_info[:]
+    inferred.graph.value_info.extend(tensors)
     for value in inferred.graph.output if output_shape else ():
         dims = value.type.tensor_type.shape.dim
         if not (dims and all(dim.HasField("dim_value") for dim in dims)):

@@ -18,6 +18,7 @@ from engine.networks.onnx_files import (
 )
 from engine.networks.onnx_reading import read_onnx
 from engine.requests import ModelChoice
+from engine.run.onnx_runner import OnnxRunner
 
 
 def mean_model(
@@ -319,3 +320,27 @@ def test_the_weights_of_a_file_are_named(tmp_path: Path) -> None:
     file = saved(between([normalized(["h"])], **ONES), tmp_path)
     source = onnx_source(ModelChoice(onnx=str(file)))
     assert [name for name, _ in source.weights()] == ["s", "b", "m", "v"]
+
+
+def test_parts_of_a_sequence_that_differ_in_size_are_run(tmp_path: Path) -> None:
+    # As torch.export writes x.chunk(2, 2): the last part is shorter.
+    node = helper.make_node
+    nodes = [
+        node("SplitToSequence", ["x", "three"], ["parts"], axis=2),
+        node("SequenceAt", ["parts", "first"], ["a"]),
+        node("SequenceAt", ["parts", "second"], ["b"]),
+        node("ReduceMax", ["a"], ["m"], axes=[2, 3], keepdims=0),
+        node("ReduceMax", ["b"], ["n"], axes=[2, 3], keepdims=0),
+        node("Sub", ["m", "n"], ["y"]),
+    ]
+    model = mean_model([1, 3, 5, 4])
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    for name, value in (("three", 3), ("first", 0), ("second", 1)):
+        model.graph.initializer.append(numpy_helper.from_array(np.array(value), name))
+    picture = np.random.default_rng(0).normal(size=(1, 5, 4, 3)).astype(np.float32)
+    fixed = with_fixed_input(read_onnx(saved(model, tmp_path)), 5, 4)
+    with OnnxRunner(fixed.SerializeToString(), layout="NCHW") as runner:
+        logits = runner.infer(picture)
+    parts = [picture[:, :3].max((1, 2)), picture[:, 3:].max((1, 2))]
+    np.testing.assert_allclose(logits, parts[0] - parts[1], rtol=1e-6)
