@@ -119,9 +119,33 @@ def max_pool(node: Node) -> list[Any] | None:
         y = padded(y, windows.pads)
     else:
         y = picked(y, _extension(sizes, windows))
+    y, windows = _thinned(y, windows)
     if windows.dilated:
-        return [to_nchw(functools.reduce(tf.maximum, windows.taps(y)))]
+        # A maximum over a box is one over its rows of those over its columns.
+        for axis in (0, 1):
+            taps = (
+                [numbers[a] if a == axis else 1 for a in (0, 1)]
+                for numbers in (windows.kernel, windows.strides, windows.dilations)
+            )
+            y = functools.reduce(tf.maximum, taps_of(y, *taps))
+        return [to_nchw(y)]
     return [to_nchw(tf.nn.max_pool2d(y, windows.kernel, windows.strides, mode))]
+
+
+def _thinned(y: Any, windows: _Windows) -> tuple[Any, _Windows]:
+    """Leave out rows and columns of a padded NHWC tensor that no window has an element of.
+
+    Where strides and dilations share a factor, elements lie at multiples of it alone.
+    """
+    steps = [math.gcd(*pair) for pair in zip(windows.strides, windows.dilations, strict=True)]
+    if set(steps) == {1}:
+        return y, windows
+    strides, dilations = (
+        [number // step for number, step in zip(numbers, steps, strict=True)]
+        for numbers in (windows.strides, windows.dilations)
+    )
+    thin = y[:, :: steps[0], :: steps[1], :]
+    return thin, replace(windows, strides=strides, dilations=dilations)
 
 
 def _over_other_ranks(node: Node, lower: Lowering) -> list[Any] | None:
@@ -238,7 +262,7 @@ def _averaged(y: Any, windows: _Windows) -> Any:
     """Average over rows and columns, zeros in the padding counted."""
     import tensorflow as tf
 
-    y = padded(y, windows.pads)
+    y, windows = _thinned(padded(y, windows.pads), windows)
     if windows.dilated:
         return functools.reduce(tf.add, windows.taps(y)) * np.float32(1 / np.prod(windows.kernel))
     return tf.nn.avg_pool2d(y, windows.kernel, windows.strides, "VALID")
