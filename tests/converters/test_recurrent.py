@@ -66,6 +66,8 @@ def test_every_attribute(tmp_path: Path) -> None:
           i, i_h, i_c = LSTM<{BACK}, input_forget = 1,
             activations = ["Sigmoid", "Softsign", "ScaledTanh"], activation_alpha = [0.6],
             activation_beta = [0.7]>(x, lstm_w, lstm_r, lstm_b, , , cell)
+          j, j_h = GRU<{BOTH}, activations = ["Affine", "ThresholdedRelu", "HardSigmoid",
+            "ScaledTanh"]>(x, gru_w2, gru_r2, gru_b2, , hidden2)
         """),
         weights(batch=2, inputs=9)
         | {

@@ -39,14 +39,15 @@ _DEFAULT_ACTIVATIONS = {
     "LSTM": ["Sigmoid", "Tanh", "Tanh"],
 }
 _GATE_ACTIVATIONS = 2
-# Alpha and beta of the activations that have them.
+# Alpha and beta of the activations that have them; where ONNX has no such operator, or the runtime
+# another threshold, as ONNX Runtime.
 _DEFAULT_FACTORS = {
-    "affine": (1.0, 0.0),
+    "affine": (0.0, 0.0),
     "elu": (1.0,),
     "hardsigmoid": (0.2, 0.5),
     "leakyrelu": (0.01,),
-    "scaledtanh": (1.0, 1.0),
-    "thresholdedrelu": (1.0,),
+    "scaledtanh": (0.0, 0.0),
+    "thresholdedrelu": (0.0,),
 }
 
 
