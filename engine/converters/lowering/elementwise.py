@@ -7,6 +7,7 @@ constants are turned while the graph is made.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from typing import Any
@@ -184,6 +185,8 @@ def aligned(inputs: tuple[Any, ...]) -> tuple[list[Any], Order] | None:
 
 def together(node: Node) -> list[Any] | None:
     """Lower an operator on several tensors that broadcast."""
+    import tensorflow as tf
+
     found = aligned(node.inputs)
     if found is None or (node.since < BROADCAST_SINCE and node.attributes.get("broadcast")):
         return None
@@ -194,6 +197,11 @@ def together(node: Node) -> list[Any] | None:
         whole = _without_zeros(node.kind, *kept)
         if whole is not None:
             return [transposed(whole, order)]
+    if node.kind in {"Sum", "Mean"}:
+        # The stock handlers do not broadcast.
+        total = functools.reduce(tf.add, kept)
+        share = np.float32(1 / len(kept))
+        return [transposed(total * share if node.kind == "Mean" else total, order)]
     return [transposed(y, order) for y in node.stock(kept)]
 
 
@@ -261,9 +269,9 @@ def _whole_quotient(node: Node) -> list[Any] | None:
     found = aligned(node.inputs)
     if found is None:
         return None
-    kept, order = found
-    quotient = tf.truncatediv(*(tf.cast(x, tf.int32) for x in kept))
-    return [transposed(tf.cast(quotient, node.inputs[0].dtype), order)]
+    (x, divisor), order = found
+    quotient = tf.truncatediv(tf.cast(x, tf.int32), tf.cast(divisor, tf.int32))
+    return [transposed(tf.cast(quotient, x.dtype), order)]
 
 
 def _times_reciprocal_root(node: Node) -> list[Any] | None:

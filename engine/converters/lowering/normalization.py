@@ -72,13 +72,18 @@ def layer_normalization(node: Node) -> list[Any] | None:
     """Lower a norm over the last axes."""
     x = node.inputs[0]
     scale, shift = constant(node.inputs[1]), constant(node.input(2))
-    if scale is None or node.read > 1 or not is_static(x):
+    if scale is None or not is_static(x):
         return None
     if node.input(2) is not None and shift is None:
         return None
     first = node.attributes.get("axis", -1) % x.shape.rank
-    axes = list(range(first, x.shape.rank))
-    return [_normalized(x, axes, node.attributes.get("epsilon", 1e-5), scale, shift)]
+    axes, epsilon = list(range(first, x.shape.rank)), node.attributes.get("epsilon", 1e-5)
+    y = _normalized(x, axes, epsilon, scale, shift)
+    if node.read == 1:
+        return [y]
+    source, there, order = kept_axes(x, axes)
+    mean, _, inverse = _statistics(source, there, epsilon)
+    return [y, transposed(mean, order), transposed(inverse, order)]
 
 
 def group_normalization(node: Node) -> list[Any] | None:
@@ -114,15 +119,24 @@ def rms_normalization(node: Node) -> list[Any] | None:
     return [transposed(tf.multiply(y, _kept(scale, order)), order)]
 
 
+def _statistics(x: Any, axes: list[int], epsilon: float) -> tuple[Any, Any, Any]:
+    """The mean over axes, the distances from it, and the inverse of the deviation."""
+    import tensorflow as tf
+
+    mean = tf.reduce_mean(x, axes, keepdims=True)
+    centred = x - mean
+    variance = tf.reduce_mean(centred * centred, axes, keepdims=True)
+    return mean, centred, tf.math.rsqrt(variance + np.float32(epsilon))
+
+
 def _normalized(
     x: Any, axes: list[int], epsilon: float, scale: np.ndarray, shift: np.ndarray | None
 ) -> Any:
     import tensorflow as tf
 
     source, there, order = kept_axes(x, axes)
-    centred = source - tf.reduce_mean(source, there, keepdims=True)
-    variance = tf.reduce_mean(centred * centred, there, keepdims=True)
-    y = centred * tf.math.rsqrt(variance + np.float32(epsilon))
+    _, centred, inverse = _statistics(source, there, epsilon)
+    y = centred * inverse
     if (scale != 1).any():
         y = tf.multiply(y, _kept(scale, order))
     if shift is not None and shift.any():

@@ -41,7 +41,9 @@ def _reduced(name: str) -> Lowering:
             return None
         if not axes and node.attributes.get("noop_with_empty_axes"):
             return [_without_reduction(name, x)]
-        return [_over(_arithmetic(name), x, axes, bool(node.attributes.get("keepdims", 1)))]
+        return [
+            _over(_arithmetic(name, x.dtype), x, axes, bool(node.attributes.get("keepdims", 1)))
+        ]
 
     return lower
 
@@ -82,9 +84,15 @@ def _over(compute: Callable[..., Any], x: Any, axes: list[int], keep: bool) -> A
     return transposed(y, tuple(ranks.index(axis) for axis in left))
 
 
-def _arithmetic(name: str) -> Callable[..., Any]:
+def _arithmetic(name: str, dtype: Any = None) -> Callable[..., Any]:
     import tensorflow as tf
 
+    of_booleans: dict[str, Callable[..., Any]] = {
+        "ReduceMax": tf.reduce_any,
+        "ReduceMin": tf.reduce_all,
+    }
+    if dtype == tf.bool:
+        return of_booleans[name]
     plain: dict[str, Callable[..., Any]] = {
         "ReduceMean": tf.reduce_mean,
         "ReduceSum": _sum,
