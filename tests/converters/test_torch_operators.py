@@ -11,8 +11,6 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from engine.networks.onnx_files import with_fixed_input
-from engine.networks.onnx_reading import read_onnx
 from tests.converters.integer_models import answers_of, decibels, expected_answers
 
 pytestmark = pytest.mark.slow
@@ -66,54 +64,6 @@ class Steps(nn.Module):
         y, _ = self.rnn(y.transpose(0, 1))
         answers: torch.Tensor = self.head(torch.cat([y[-1], hidden.transpose(0, 1).flatten(1)], 1))
         return answers
-
-
-class Layers(nn.Module):
-    """Layers and functions that the default exporter writes in the forms of newer sets."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 8, 3, padding=1)
-        self.group_norm, self.rms_norm = nn.GroupNorm(4, 8), nn.RMSNorm(8)
-        self.attention = nn.Linear(8, 24)
-        self.head = nn.Linear(8, 6)
-
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
-        y = functional.mish(self.group_norm(self.stem(picture)))
-        y = functional.pad(y, (1, 2, 3, 0), mode="reflect")
-        y = functional.interpolate(y, scale_factor=0.7, mode="bilinear")
-        y = functional.interpolate(y, size=(8, 8), mode="bicubic", align_corners=True)
-        y = functional.pixel_shuffle(functional.pixel_unshuffle(y, 4), 4).roll((-2, 3), (2, 3))
-        tokens = self.rms_norm(y.flatten(2).transpose(1, 2))
-        query, key, value = self.attention(tokens).unflatten(2, (3, 2, 4)).unbind(2)
-        parts = [part.transpose(1, 2) for part in (query, key, value)]
-        mixed = functional.scaled_dot_product_attention(*parts).transpose(1, 2).flatten(2)
-        y = functional.normalize(mixed, dim=2).transpose(1, 2).reshape(y.shape) + y
-        y = torch.cat([functional.glu(y, 1), y.flip(1).chunk(2, 1)[0]], 1)
-        y = functional.avg_pool2d(y, 3, 2, 1, ceil_mode=True, count_include_pad=False)
-        answers: torch.Tensor = self.head(y.mean((2, 3)))
-        return answers
-
-
-@pytest.mark.filterwarnings("ignore")  # of the exporter
-def test_the_default_exporter_with_an_open_batch(tmp_path: Path) -> None:
-    torch.manual_seed(0)
-    file = tmp_path / "network.onnx"
-    torch.onnx.export(
-        Layers().eval(),
-        (torch.zeros(2, 3, 8, 6),),
-        file,
-        input_names=["picture"],
-        output_names=["logits"],
-        dynamic_shapes={"picture": {0: torch.export.Dim("batch")}},
-        verbose=False,
-    )
-    model = with_fixed_input(read_onnx(file), 8, 6)
-    expected = expected_answers(model)
-    np.testing.assert_allclose(
-        answers_of(model, "float32", tmp_path), expected, rtol=1e-4, atol=1e-5
-    )
-    assert decibels(answers_of(model, "int8_float_io", tmp_path), expected) > 20
 
 
 @pytest.mark.filterwarnings("ignore")  # of the exporters
