@@ -25,8 +25,8 @@ from engine.converters.lowering.layout import (
 from engine.converters.lowering.node import Node
 from engine.converters.lowering.windows import picked
 
-LOSES = 1e30
-"""A padding value so far below 0 is for a maximum, which hides it."""
+LOSES = 6e4
+"""A padding value so far below 0, as -1e9 or a half float's lowest, is for a maximum to hide."""
 _REPEATING = {"reflect", "edge", "wrap"}
 
 
@@ -59,7 +59,7 @@ def pad(node: Node) -> list[Any] | None:
     elif any(map(any, there)):
         if value == 0:
             source = tf.pad(source, there)
-        elif is_static(source) and abs(value) < LOSES:
+        elif is_static(source) and -LOSES < value < np.inf:
             source = tf.pad(source, there) + _margin(source, there, value)
         else:
             fill = np.asarray(value, source.dtype.as_numpy_dtype)
