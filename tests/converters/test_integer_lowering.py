@@ -143,6 +143,11 @@ LOWEST_IN_ROWS = {"row": np.array([1, 3, 48]), "pads": np.array([0, 0, 1, 0, 0, 
             id="a maximum of one dimension over the lowest",
         ),
         pytest.param(
+            "wide = Pad(picture, pads, lowest)\nlogits = MaxPool<kernel_shape = [3, 3]>(wide)",
+            LOWEST | {"lowest": np.float32(-1e9)},
+            id="a maximum over -1e9",
+        ),
+        pytest.param(
             "maxima, places = MaxPool<kernel_shape = [3, 3], strides = [2, 2]>(picture)\n"
             "large = MaxUnpool<kernel_shape = [3, 3], strides = [2, 2]>(maxima, places, sizes)\n"
             "logits = AveragePool<kernel_shape = [3, 3]>(large)",
