@@ -1,109 +1,202 @@
-"""ONNX's own node tests through our lowering to a TFLite file that is run.
+"""ONNX's own test cases, and forms written by hand, through our lowering to TFLite files.
 
-Run as a script, in a process of its own: it prints one JSON object, case by case ``ok`` or what
-went wrong. Cases of types or ranks that the lowering leaves to onnx-tf are not listed.
+Run as a script, in a process of its own: it prints one JSON object, the outcomes of all forms and
+the cases that were not run. Many forms share a file, since most of the time goes to making one.
 """
 
 from __future__ import annotations
 
 import json
-import sys
 import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import onnx
 
-BETWEEN_TENSORS = {
-    "Add",
-    "Sub",
-    "Mul",
-    "Div",
-    "Pow",
-    "Max",
-    "Min",
-    "Mean",
-    "Sum",
-    "PRelu",
-    "Concat",
-    "MatMul",
-}
+from engine.networks.onnx_contents import nodes_of
+from engine.networks.onnx_tidying import operator_set
+from tests.converters import left_out
+from tests.converters.node_forms import Form, cases, fed_form, flat, forms_of, kind_of
+from tests.converters.written_forms import written_forms
+
+BATCH = 64
+"""Forms that share a TFLite file."""
+OF_TFLITE = {"float32", "int32", "int64", "bool"}
+"""Types with kernels for nearly everything. Forms of others share files with each other alone."""
+READ = OF_TFLITE | {"float16", "bfloat16", "float64"}
+"""Types of first inputs and of results."""
 
 
-def run(model: onnx.ModelProto, inputs: list[np.ndarray]) -> np.ndarray:
-    """Convert a one-node model to TFLite and run it."""
-    import tensorflow as tf
+class Converter:
+    """Makes and runs TFLite files of many small graphs, which may be of many operator sets."""
+
+    def __init__(self) -> None:
+        from engine.converters.lowering import register_handlers
+        from engine.converters.onnx_tf_import import import_onnx_tf
+
+        self._backend: Any = import_onnx_tf()
+        register_handlers("nhwc")
+        backend = self._backend.TensorflowBackend
+        # onnx-tf looks through all handlers for each graph.
+        find = backend._get_handlers
+        found = lru_cache(1)(lambda key: find([onnx.helper.make_opsetid(*pair) for pair in key]))
+        backend._get_handlers = lambda opset: found(tuple((o.domain, o.version) for o in opset))
+
+    def outcomes(self, forms: Sequence[Form]) -> dict[str, str]:
+        """Say of each form ``ok`` or what went wrong; where a file fails, halves are tried."""
+        errors: dict[str, str] = {}
+        try:
+            answers = _run(self._file(forms, errors), _tensors(forms))
+        except Exception as error:  # what went wrong is the result
+            if len(forms) == 1:
+                return {forms[0].name: _words(error)}
+            half = len(forms) // 2
+            return self.outcomes(forms[:half]) | self.outcomes(forms[half:])
+        for number, form in enumerate(forms):
+            if form.name not in errors:
+                try:
+                    _compare(form, [answers[name] for name in _names("y", number, form.expected)])
+                except (AssertionError, KeyError) as error:
+                    errors[form.name] = _words(error)
+        return {form.name: errors.get(form.name, "ok") for form in forms}
+
+    def _file(self, forms: Sequence[Form], errors: dict[str, str]) -> bytes:
+        """Make a file of the forms that can be lowered; the errors of others are noted."""
+        import tensorflow as tf
+
+        from engine.converters.lowering.weights import take_stored
+
+        specs = {
+            name: tf.TensorSpec(value.shape, value.dtype, name)
+            for name, value in _tensors(forms).items()
+        }
+
+        def serve(*values: Any) -> dict[str, Any]:
+            tensors, results = dict(zip(specs, values, strict=True)), dict[str, Any]()
+            for number, form in enumerate(forms):
+                try:
+                    found = self._lowered(form, [tensors[n] for n in _fed(number, form)])
+                except Exception as error:  # handlers raise whatever they like
+                    errors[form.name] = _words(error)
+                else:
+                    results |= zip(_names("y", number, found), found, strict=True)
+            return results
+
+        traced = tf.compat.v1.wrap_function(serve, list(specs.values()))
+        module = tf.Module()
+        module.weights = take_stored()
+        module.serve = tf.function(
+            lambda **tensors: traced(*(tensors[name] for name in specs)), autograph=False
+        )
+        converter = tf.lite.TFLiteConverter.from_concrete_functions(
+            [module.serve.get_concrete_function(**specs)], module
+        )
+        content: bytes = converter.convert()
+        return content
+
+    def _lowered(self, form: Form, tensors: list[Any]) -> list[Any]:
+        import tensorflow as tf
+
+        from engine.converters.lowering import count_reads
+        from engine.converters.savedmodel_from_onnx import rename_for_tensorflow
+
+        rename_for_tensorflow(form.model.graph)
+        count_reads(form.model.graph)
+        representation = self._backend.prepare(form.model, logging_level="ERROR", auto_cast=True)
+        module = representation.tf_module
+        fed = iter(tensors)
+        given = {
+            name: tuple(next(fed) for _ in value) if isinstance(value, list) else next(fed)
+            for name, value in form.inputs.items()
+        }
+        results = vars(type(module))["__call__"].python_function(module, **given)
+        return [tf.identity(x) for x in flat(results[name] for name in representation.outputs)]
+
+
+def _names(letter: str, number: int, values: Iterable[Any]) -> list[str]:
+    return [f"{letter}{number}_{place}" for place, _ in enumerate(flat(values))]
+
+
+def _fed(number: int, form: Form) -> list[str]:
+    return _names("x", number, form.inputs.values())
+
+
+def _tensors(forms: Sequence[Form]) -> dict[str, np.ndarray]:
+    """What is fed to a file of forms."""
+    return {
+        name: value
+        for number, form in enumerate(forms)
+        for name, value in zip(_fed(number, form), flat(form.inputs.values()), strict=True)
+    }
+
+
+def _run(content: bytes, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     from ai_edge_litert.interpreter import Interpreter
 
-    from engine.converters.onnx_tf_import import import_onnx_tf
-
-    backend: Any = import_onnx_tf()
-    module = backend.prepare(model, logging_level="ERROR").tf_module
-    module.is_export = True
-    call = vars(type(module))["__call__"].python_function
-    names = [value.name for value in model.graph.input]
-    (output,) = (value.name for value in model.graph.output)
-    specs = [tf.TensorSpec(x.shape, x.dtype) for x in inputs]
-
-    @tf.function(input_signature=specs, autograph=False)
-    def serve(*values: Any) -> Any:
-        return call(module, **dict(zip(names, values, strict=True)))[output]
-
-    converter = tf.lite.TFLiteConverter.from_concrete_functions(
-        [serve.get_concrete_function()], module
+    run = Interpreter(model_content=content).get_signature_runner("serving_default")
+    answers: dict[str, np.ndarray] = run(
+        **{name: tensors[name] for name in run.get_input_details()}
     )
-    interpreter = Interpreter(model_content=converter.convert())
-    interpreter.allocate_tensors()
-    details = sorted(interpreter.get_input_details(), key=lambda detail: detail["name"])
-    for detail, value in zip(details, inputs, strict=True):
-        interpreter.set_tensor(detail["index"], value)
-    interpreter.invoke()
-    return np.asarray(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
+    return answers
 
 
-def outcome(model: onnx.ModelProto, inputs: list[np.ndarray], expected: np.ndarray) -> str:
-    """Run a case with its first input fed; the others are constants, as they are in real models.
-
-    Between tensors of equal standing, all are fed.
-    """
-    alike = len(inputs) > 1 and model.graph.node[0].op_type in BETWEEN_TENSORS
-    if not alike:
-        for value, array in list(zip(model.graph.input, inputs, strict=True))[1:]:
-            model.graph.initializer.append(onnx.numpy_helper.from_array(array, value.name))
-            model.graph.input.remove(value)
-        inputs = inputs[:1]
-    try:
-        found = run(model, inputs)
-        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
-    except Exception as error:  # what went wrong is the result
-        return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-    return "ok"
+def _compare(form: Form, answers: list[np.ndarray]) -> None:
+    for answer, expected in zip(answers, flat(form.expected), strict=True):
+        np.testing.assert_allclose(answer, expected, rtol=form.rtol, atol=form.atol)
 
 
-def main(operators: list[str]) -> None:
-    """Run the cases of some operators."""
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def _forms(left: Counter[str]) -> Iterator[Form]:
+    """All forms; operators and types for which cases are not among them are counted."""
+    from engine.converters.lowering import handled_operators
+
+    handled = handled_operators() | {"Constant"}
+    for case in cases():
+        form = fed_form(case, handled)
+        reasons = {node.op_type for node in nodes_of(form.model)} - handled
+        values = [*list(case.inputs.values())[:1], *case.expected]
+        reasons |= {kind_of(x) for x in flat(values)} - READ
+        left.update(reasons)
+        if not reasons:
+            yield from forms_of(form)
+    yield from written_forms()
+
+
+def main() -> None:
+    """Run all forms."""
     warnings.simplefilter("ignore")
-    from onnx.backend.test.case.node import collect_testcases
+    converter, left = Converter(), Counter[str]()
+    forms = sorted(_forms(left), key=lambda form: operator_set(form.model))
+    outcomes = {}
+    for share in _shares(forms):
+        outcomes |= converter.outcomes(share)
+    sets = {form.name: list(form.sets) for form in forms}
+    print(json.dumps({"outcomes": outcomes, "sets": sets, "left": left}))
 
-    from engine.converters.lowering import LOWERINGS, register_handlers
-    from engine.converters.onnx_tf_import import import_onnx_tf
 
-    import_onnx_tf()
-    register_handlers("nhwc")
-    results = {}
-    for case in collect_testcases(""):
-        operator = case.model.graph.node[0].op_type
-        if operator not in (operators or LOWERINGS) or len(case.model.graph.node) > 1:
-            continue
-        inputs, outputs = case.data_sets[0]
-        if any(isinstance(value, list) for value in [*inputs, *outputs]):
-            continue  # a sequence of tensors is no input or output of a TFLite file
-        arrays = [np.asarray(x) for x in inputs]
-        if arrays[0].dtype != np.float32 or len(outputs) > 1:
-            continue
-        results[case.name] = outcome(case.model, arrays, outputs[0])
-    print(json.dumps(results))
+def _shares(forms: list[Form]) -> Iterator[list[Form]]:
+    """Forms that share a file; those that are expected to fail would break it for the others."""
+    alone = [form for form in forms if {form.case, form.name} & left_out.FORMS]
+    yield from ([form] for form in alone)
+    names = {form.name for form in alone}
+    for usual in (True, False):
+        share = [
+            form
+            for form in forms
+            if form.name not in names and (_types(form) <= OF_TFLITE) == usual
+        ]
+        yield from (share[start : start + BATCH] for start in range(0, len(share), BATCH))
+
+
+def _types(form: Form) -> set[str]:
+    return {kind_of(value) for value in flat([*form.inputs.values(), *form.expected])}
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
