@@ -11,6 +11,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from engine.networks.onnx_contents import normalizes_in_training
 
 if TYPE_CHECKING:
@@ -68,5 +70,5 @@ def _first_dimension(
     output = helper.make_empty_tensor_value_info(name)
     part = helper.make_graph(nodes, "weights", [], [output], weights)
     model = helper.make_model(part, opset_imports=[helper.make_opsetid("", version)])
-    (weight,) = ReferenceEvaluator(model).run(None, {})
-    return int(weight.shape[0]) if weight.ndim > 2 else None
+    weight = np.asarray(ReferenceEvaluator(model).run(None, {})[0])
+    return weight.shape[0] if weight.ndim > 2 else None
