@@ -50,6 +50,8 @@ def tflite_from_savedmodel(
     import tensorflow as tf
 
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+    # A mask of the lowest float in the place of minus infinity would make shares of what is NaN.
+    converter.canonicalizing_inf_as_min_max_float = False
     builtins = tf.lite.OpsSet.TFLITE_BUILTINS
     if recipe.weights != "float32":
         converter.optimizations = [tf.lite.Optimize.DEFAULT]

@@ -91,6 +91,33 @@ def test_a_computed_mask_leaves_the_scores_their_steps(masked: str, tmp_path: Pa
     assert decibels(answers_of(model, "int16x8", tmp_path), expected) > 50
 
 
+HIDDEN_ROWS = """
+  column = Unsqueeze(sign, two_axis)
+  pair = And(column, shown)
+  masked = Where(pair, scores, infinity)
+"""
+GUARD = """
+  gap = IsNaN(weights)
+  guarded = Where(gap, zero, weights)
+  attended = MatMul(guarded, turned)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("guarded", [False, True])
+def test_rows_that_are_hidden_whole_are_not_finite(guarded: bool, tmp_path: Path) -> None:
+    body = SCORES.format(masked=HIDDEN_ROWS)
+    if guarded:
+        body = body.replace("attended = MatMul(weights, turned)", GUARD)
+    constants = {**CONSTANTS, "two_axis": np.array([2])}
+    model = parse_network(body, {name: value for name, value in constants.items() if name in body})
+    expected = expected_answers(model)
+    assert np.isnan(expected).any() != guarded
+    np.testing.assert_allclose(
+        answers_of(model, "float32", tmp_path), expected, rtol=1e-5, atol=1e-6
+    )
+
+
 ATTENTION = """
   tokens = Reshape(picture, three_rows)
   turned = Transpose<perm = [0, 2, 1]>(tokens)
