@@ -106,9 +106,10 @@ def fault_marks(figure: go.Figure, faults: Mapping[str, Fault]) -> tuple[str, ..
 
 
 def _names_in(figure: go.Figure) -> Iterator[str]:
-    """Names of traces, and those on axes."""
+    """Names of traces and of the variants that they are about, and those on axes."""
     for trace in figure.data:
         yield trace.name or ""
+        yield trace.meta or ""
         for values in (trace.x, trace.y):
             if values is not None and len(values) and isinstance(values[0], str):
                 yield from map(str, values)

@@ -70,5 +70,6 @@ def _first_dimension(
     output = helper.make_empty_tensor_value_info(name)
     part = helper.make_graph(nodes, "weights", [], [output], weights)
     model = helper.make_model(part, opset_imports=[helper.make_opsetid("", version)])
-    weight = np.asarray(ReferenceEvaluator(model).run(None, {})[0])
+    (value,) = ReferenceEvaluator(model).run(None, {})
+    weight = np.asarray(value)
     return weight.shape[0] if weight.ndim > 2 else None

@@ -58,6 +58,7 @@ def margin_loss(
                     y=lost[rows],
                     mode="markers",
                     name=name,
+                    meta=variant,  # where all flip, no trace has its name
                     marker=marker | {"opacity": 0.8},
                     customdata=[
                         figure_text(pictures[row]) for row in np.flatnonzero(rows).tolist()

@@ -132,7 +132,7 @@ MARK = ":red[:material/error: int8\\: answers the same for every picture]"
 
 @pytest.mark.parametrize(
     ("name", "figures"),
-    [("logit_differences", 5), ("latency_and_size", 2)],
+    [("logit_differences", 6), ("latency_and_size", 2)],
 )
 def test_it_is_marked_beside_every_figure_that_draws_it(run: Run, name: str, figures: int) -> None:
     test = opened(page(name))
