@@ -27,6 +27,7 @@ from engine.comparison.hops import (
 from engine.conversion_record import ONNX, PYTORCH, write_manifest
 from engine.converters.artifact import artifact_of
 from engine.converters.depthwise_parts import with_depthwise_in_parts
+from engine.converters.onnx_from_torch import LOWEST_DYNAMO_OPSET, onnx_from_either_exporter
 from engine.converters.recipes import FLOAT32, Recipe, recipes_named
 from engine.core_files import CoreFiles
 from engine.errors import PackageError, StorageError, UserMistake
@@ -69,6 +70,10 @@ GIVEN = "given file"
 """Name of an ONNX file as a person gave it, where its copy computes in another type."""
 HEAVY_BYTES = 3 << 30
 """Memory held after a stage with which the next one is left to another process."""
+_BY_EXPORTED_PROGRAM = (
+    f"Exported for operator set {LOWEST_DYNAMO_OPSET} by way of torch.export, since the "
+    "TorchScript exporter has no translation of an operator."
+)
 _TITLES = {
     PYTORCH: "Building the network",
     ONNX: "PyTorch to ONNX",
@@ -176,8 +181,11 @@ class Conversion:
             lowering=request.lowering,
         )
         saved = SavedModelRunner(folder, layout=request.input_layout)
+        notes = source.notes
+        if isinstance(source, TorchSource) and opset >= LOWEST_DYNAMO_OPSET:
+            notes += (_BY_EXPORTED_PROGRAM,)
         model = OriginalModel(
-            source.identity, source.preprocess, source.labels, layout, opset, source.notes
+            source.identity, source.preprocess, source.labels, layout, opset, notes
         )
         self._finished = replace(self._finished, model=model)
         self._finish(SAVEDMODEL, started, saved, source, against=ONNX)
@@ -185,12 +193,10 @@ class Conversion:
 
     def _write_onnx(self, source: ModelSource, file: Path) -> tuple[str | None, float | None]:
         """Write the ONNX file; give the stage to check it against, and the tolerance."""
-        from engine.converters.onnx_from_torch import onnx_from_torch
-
         size, opset = source.preprocess, self._task.request.opset
         if isinstance(source, TorchSource):
-            network = source.build()
-            onnx_from_torch(network, file, height=size.height, width=size.width, opset=opset)
+            shape = {"height": size.height, "width": size.width}
+            onnx_from_either_exporter(source.build(), file, opset=opset, **shape)
             return PYTORCH, FLOAT_TOLERANCE
         return self._copy_onnx(source, file)
 

@@ -180,6 +180,38 @@ def onnx_from_exported_program(
     return LOWEST_DYNAMO_OPSET
 
 
+def onnx_from_either_exporter(
+    network: torch.nn.Module, file: Path, *, height: int, width: int, opset: int | None
+) -> int:
+    """Export a network by TorchScript, or by `torch.export` where that has no translation.
+
+    Args:
+        network: Takes (1, 3, height, width), float32, and gives logits.
+        file: Where to write.
+        height: Rows of the picture.
+        width: Columns of the picture.
+        opset: ONNX operator set, which TorchScript alone exports to; None leaves it open.
+
+    Returns:
+        The operator set of the file.
+
+    Raises:
+        OptionError: The operator set is out of range.
+        OperatorError: The TorchScript exporter has no translation of an operator, and the other
+            refuses the network as well.
+        ConversionError: The TorchScript exporter or onnx.checker refuses.
+    """
+    try:
+        return onnx_from_torch(network, file, height=height, width=width, opset=opset)
+    except OperatorError as error:
+        if opset is not None:
+            raise
+        try:
+            return onnx_from_exported_program(network, file, height=height, width=width)
+        except ConversionError:
+            raise error from None
+
+
 def _drop_notes(model: onnx.ModelProto) -> None:
     graphs = [model.graph]
     del model.metadata_props[:]

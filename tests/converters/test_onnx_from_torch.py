@@ -8,7 +8,12 @@ import onnxruntime
 import pytest
 import torch
 
-from engine.converters.onnx_from_torch import BASE_OPSET, onnx_from_torch
+from engine.converters.onnx_from_torch import (
+    BASE_OPSET,
+    LOWEST_DYNAMO_OPSET,
+    onnx_from_either_exporter,
+    onnx_from_torch,
+)
 from engine.errors import OperatorError, OptionError
 from engine.networks.onnx_tidying import operator_set
 
@@ -49,6 +54,21 @@ def test_a_missing_operator_is_named_and_the_graph_not_printed(
     with pytest.raises(OperatorError, match=r"the operator threshold, non-zero threshold; "):
         exported(threshold, tmp_path, None)
     assert capfd.readouterr() == ("", "")
+
+
+def test_the_other_exporter_takes_what_torchscript_has_no_translation_of(tmp_path: Path) -> None:
+    def export(network: torch.nn.Module, opset: int | None = None) -> int:
+        return onnx_from_either_exporter(
+            network, tmp_path / "m.onnx", height=8, width=8, opset=opset
+        )
+
+    assert export(torch.nn.Threshold(0.1, 0.2)) == LOWEST_DYNAMO_OPSET
+    assert operator_set(onnx.load(tmp_path / "m.onnx")) == LOWEST_DYNAMO_OPSET
+    assert export(Attention()) == 14
+    with pytest.raises(OperatorError, match="set 13"):
+        export(Attention(), 13)
+    with pytest.raises(OperatorError, match="linalg_eigvals"):
+        export(Eigenvalues())
 
 
 def test_operator_sets_out_of_range(tmp_path: Path) -> None:
