@@ -24,7 +24,7 @@ _IN_FOLDERS = (
     "pytorch_model.bin",
 )
 """What is looked for in a folder, as Hugging Face's libraries write it; the first is taken."""
-_PART = re.compile(r".*-\d{5}-of-(?!0{4}1)\d{5}\.\w+")
+_PART = re.compile(r".*-\d{5}-of-(\d{5})\.\w+")
 """Names of files of which an index tells, as Hugging Face's libraries number them."""
 _DISTRIBUTED = (
     "Put it into one file: from torch.distributed.checkpoint.format_utils import "
@@ -70,7 +70,8 @@ def checkpoint_files(path: Path) -> tuple[Path, ...]:
         raise ModelError(
             STAGE, got=f"no file at {path}", expected="a checkpoint file", todo="Check the path."
         )
-    if _PART.fullmatch(file.name):
+    numbered = _PART.fullmatch(file.name)
+    if numbered and int(numbered[1]) != 1:
         todo = "Give its index (such as model.safetensors.index.json), or the folder of both."
         raise refused(file, "one of several files of a checkpoint", todo=todo)
     if not file.name.endswith(_INDEX):
@@ -122,7 +123,7 @@ def _named_in(index: Path) -> set[str]:
 
 def is_part(name: str) -> bool:
     """Whether a file is one of several of a checkpoint by its name: an index, or numbered."""
-    return name.endswith(_INDEX) or "-of-" in name
+    return name.endswith(_INDEX) or _PART.fullmatch(name) is not None
 
 
 def dropped_checkpoint(files: Sequence[Path]) -> Path:
