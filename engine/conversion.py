@@ -27,7 +27,11 @@ from engine.comparison.hops import (
 from engine.conversion_record import ONNX, PYTORCH, write_manifest
 from engine.converters.artifact import artifact_of
 from engine.converters.depthwise_parts import with_depthwise_in_parts
-from engine.converters.onnx_from_torch import LOWEST_DYNAMO_OPSET, onnx_from_either_exporter
+from engine.converters.onnx_from_torch import (
+    LOWEST_DYNAMO_OPSET,
+    onnx_from_either_exporter,
+    torch_export_note,
+)
 from engine.converters.recipes import FLOAT32, Recipe, recipes_named
 from engine.core_files import CoreFiles
 from engine.errors import PackageError, StorageError, UserMistake
@@ -70,10 +74,6 @@ GIVEN = "given file"
 """Name of an ONNX file as a person gave it, where its copy computes in another type."""
 HEAVY_BYTES = 3 << 30
 """Memory held after a stage with which the next one is left to another process."""
-_BY_EXPORTED_PROGRAM = (
-    f"Exported for operator set {LOWEST_DYNAMO_OPSET} by way of torch.export, since the "
-    "TorchScript exporter has no translation of an operator."
-)
 _TITLES = {
     PYTORCH: "Building the network",
     ONNX: "PyTorch to ONNX",
@@ -183,7 +183,7 @@ class Conversion:
         saved = SavedModelRunner(folder, layout=request.input_layout)
         notes = source.notes
         if isinstance(source, TorchSource) and opset >= LOWEST_DYNAMO_OPSET:
-            notes += (_BY_EXPORTED_PROGRAM,)
+            notes += (torch_export_note("has no translation of an operator"),)
         model = OriginalModel(
             source.identity, source.preprocess, source.labels, layout, opset, notes
         )

@@ -28,10 +28,10 @@ from engine.conversion import CHECKED, check_pictures
 from engine.conversion_record import ONNX, PYTORCH
 from engine.converters.calibration import representative_dataset
 from engine.converters.onnx_from_torch import (
-    LOWEST_DYNAMO_OPSET,
     STAGE,
     onnx_from_exported_program,
     onnx_from_torch,
+    torch_export_note,
 )
 from engine.converters.recipes import recipes_named
 from engine.disk import told_of_the_disk
@@ -280,8 +280,7 @@ def _write(
             failures.append(error)
         else:
             return tuple(
-                f"Exported for operator set {LOWEST_DYNAMO_OPSET} by way of torch.export, since "
-                f"the TorchScript exporter gave no file that serves: {failure.got}."
+                torch_export_note(f"gave no file that serves: {failure.got}")
                 for failure in failures
             )
     raise _no_file(failures)

@@ -212,6 +212,14 @@ def onnx_from_either_exporter(
             raise error from None
 
 
+def torch_export_note(reason: str) -> str:
+    """Say that a network was exported by way of `torch.export`, and why not by TorchScript."""
+    return (
+        f"Exported for operator set {LOWEST_DYNAMO_OPSET} by way of torch.export, since the "
+        f"TorchScript exporter {reason}."
+    )
+
+
 def _drop_notes(model: onnx.ModelProto) -> None:
     graphs = [model.graph]
     del model.metadata_props[:]
