@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -55,10 +57,13 @@ def inspected(request: InspectRequest) -> Artifact:
         ) from error
     _check_operators(stage, card)
     layout = _check_edges(stage, card, manifest.preprocess, manifest.model.classes)
-    alone, together = _tried(stage, TfliteRunner(file, layout=layout), manifest.preprocess)
+    checked = _checked_pictures(run)
+    with _entered(stage, TfliteRunner(file, layout=layout)) as runner:
+        alone, together = alone_and_beside(runner, manifest.preprocess.of_noise())
+        logits = None if checked is None else runner.infer(checked)
     found = alone.shape[1]
     _demand_classes(stage, found, (found,), manifest.model.classes)
-    card = replace(card, fault=_fault(run, request.name, TfliteRunner(file, layout=layout)))
+    card = replace(card, fault=None if logits is None else _fault(run, request.name, logits))
     # By its content: whoever still has the card of a file that was replaced must not read this one.
     place = f"{ALSO}/{request.name}-{card.sha256[:12]}.tflite"
     depends = depends_on_batch(alone, together)
@@ -152,11 +157,12 @@ def _demand_classes(stage: str, found: int, shape: tuple[int, ...], classes: int
     )
 
 
-def _tried(stage: str, runner: Runner, preprocess: PreprocessSpec) -> tuple[FloatArray, FloatArray]:
-    """Run the file on two pictures: give its logits of each alone, and of both side by side."""
+@contextmanager
+def _entered(stage: str, runner: Runner) -> Iterator[Runner]:
+    """Enter a runner of the file; raise its failures as errors of the file."""
     try:
         with runner:
-            return alone_and_beside(runner, preprocess.of_noise())
+            yield runner
     except (ConversionError, RuntimeError, ValueError, MemoryError) as error:
         why = error.got if isinstance(error, ConversionError) else first_line(error)
         raise FileError(
@@ -167,19 +173,21 @@ def _tried(stage: str, runner: Runner, preprocess: PreprocessSpec) -> tuple[Floa
         ) from error
 
 
-def _fault(run: Run, name: str, runner: Runner) -> Fault | None:
-    """Find what makes its answers useless on the pictures that the conversion was checked on."""
+def _checked_pictures(run: Run) -> FloatArray | None:
+    """Pictures that the conversion was checked on, as input; None where an older run has none."""
     exact, fitted = (run.folder / WORK / f"{stem}.npy" for stem in (FLOAT32.name, CHECKED))
     if not (exact.is_file() and fitted.is_file()):
-        return None  # an older run, without them: comparing judges the file
-    pictures = np.load(fitted)
-    with runner:
-        logits = runner.infer(np.stack([run.manifest.preprocess.normalized(p) for p in pictures]))
+        return None  # comparing judges the file
+    return np.stack([run.manifest.preprocess.normalized(p) for p in np.load(fitted)])
+
+
+def _fault(run: Run, name: str, logits: FloatArray) -> Fault | None:
+    """Find what makes the file's logits of those pictures useless."""
     compared = compare(
         run=run.folder.name,
         reference_name=FLOAT32.name,
-        logits={FLOAT32.name: np.load(exact), name: logits},
-        pictures=[str(row) for row in range(len(pictures))],
+        logits={FLOAT32.name: np.load(run.folder / WORK / f"{FLOAT32.name}.npy"), name: logits},
+        pictures=[str(row) for row in range(len(logits))],
         added=[name],
     )
     return compared.variant(name).fault
