@@ -11,8 +11,7 @@ from pandas.io.formats.style import Styler
 from engine import tables
 from engine.comparison.comparison import Comparison
 from engine.glossary import meaning
-
-_RED = "background-color:#c62659;color:#ffffff"
+from pages.components.faults import RED_GROUND
 
 
 def show_table(comparison: Comparison) -> None:
@@ -43,5 +42,5 @@ def show_columns(comparison: Comparison, columns: Sequence[tables.Column]) -> No
 
 def rows_in_red(frame: pd.DataFrame, faulty: Sequence[bool]) -> pd.DataFrame | Styler:
     """Mark rows about models of no use, for `st.dataframe`."""
-    marked = frame.style.apply(lambda column: [_RED * fault for fault in faulty])
+    marked = frame.style.apply(lambda column: [RED_GROUND * fault for fault in faulty])
     return marked if any(faulty) else frame

@@ -23,7 +23,9 @@ _HELPING = (
     ("calibration", "How many calibration pictures?", ":material/tune:"),
 )
 
-_RED = "background:#c62659;color:#fff;border-radius:6px;padding:0 .35rem"
+RED_GROUND = "background-color:#c62659;color:#ffffff"
+"""Style of words and rows about models of no use."""
+_EDGE = "border-radius:6px;padding:0 .35rem"
 
 
 def show_faults(run: Run) -> None:
@@ -52,7 +54,7 @@ def fault_mark(artifact: Artifact) -> str:
     """What makes the answers of a file useless, as HTML for the end of its row; else nothing."""
     if artifact.fault is None:
         return ""
-    return f'<br><span style="{_RED}">{FAULT_WORDS[artifact.fault]}</span>'
+    return f'<br><span style="{RED_GROUND};{_EDGE}">{FAULT_WORDS[artifact.fault]}</span>'
 
 
 def link_to_help() -> None:

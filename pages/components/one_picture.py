@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import streamlit as st
+from numpy.typing import NDArray
 
 from engine import plots
 from engine.images import Picture
@@ -94,7 +95,14 @@ def _show_input(preprocess: PreprocessSpec, picture: Picture) -> None:
     size = f"{preprocess.height} × {preprocess.width}"
     fitting = preprocess_words(preprocess, ("channel_order", "resize", "resize_size", "pad_value"))
     st.image(
-        preprocess.visible(picture.decode(preprocess.picture_mode)),
+        _visible(picture.sha256, preprocess.fitting_key, picture, preprocess),
         caption=f"As the network sees it: {size} pixels; {plain(fitting)}",
         alt=f"{picture.name} as the network sees it",
     )
+
+
+@st.cache_data(scope="session", max_entries=20, show_spinner=False)
+def _visible(
+    sha256: str, fitting: str, _picture: Picture, _preprocess: PreprocessSpec
+) -> NDArray[np.uint8]:
+    return _preprocess.visible(_picture.decode(_preprocess.picture_mode))
