@@ -108,7 +108,7 @@ def add_file(run: Run, name: str, file: Path, host: Host, *, origin: str | None 
             shutil.copyfile(file, aside)
             sync(aside)
         added = AddedFile(
-            artifact=_tried(run, name, aside, host),
+            artifact=_try_in_worker(run, name, aside, host),
             origin=origin or file.name,
             added_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
@@ -202,7 +202,7 @@ def _digest(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _tried(run: Run, name: str, file: Path, host: Host) -> Artifact:
+def _try_in_worker(run: Run, name: str, file: Path, host: Host) -> Artifact:
     """Read and run the file in a worker, for a limited time."""
     late = threading.Event()
     request = InspectRequest(run=str(run.folder.absolute()), name=name, file=str(file.absolute()))

@@ -31,7 +31,7 @@ from engine.types import FloatArray, Progress
 _REPORT_SECONDS = 0.1
 
 
-def evaluate(
+def write_logits(
     request: EvaluateRequest,
     report: Callable[[Progress], None],
     runner_of: Callable[[Run, str], Runner],

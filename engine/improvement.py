@@ -17,7 +17,7 @@ from engine.service import Host, convert_request
 from engine.store import SAMPLE_IMAGES
 from engine.types import OptimizedLayer
 
-_STAGE = "Improving a variant"
+IMPROVING = "Improving a variant"
 
 
 def improve(run: Run, variant: str, host: Host) -> Run:
@@ -68,7 +68,7 @@ def improved_name(run: Run, variant: str) -> str:
     if variant not in run.variants:
         run.artifact(variant)
         raise OptionError(
-            _STAGE,
+            IMPROVING,
             got=f"{variant}, a file from elsewhere",
             expected="a variant made here, whose float32 model and calibration are known",
             todo="Improve " + (", ".join(improvable(run)) or "an int8 variant") + " instead.",
@@ -76,7 +76,7 @@ def improved_name(run: Run, variant: str) -> str:
     recipe = recipe_named(variant)
     if not recipe.calibrated or recipe.optimized:
         raise OptionError(
-            _STAGE,
+            IMPROVING,
             got=variant,
             expected="an integer variant that is not optimized yet",
             todo="Name " + (" or ".join(improvable(run)) or "int8, after adding it") + ".",
@@ -138,7 +138,7 @@ def request_of(run: Run) -> ConvertRequest:
         return msgspec.json.decode(read_kept(run.folder / REQUEST), type=ConvertRequest)
     except (OSError, msgspec.DecodeError) as error:
         raise RunError(
-            _STAGE,
+            IMPROVING,
             got=f"a run without a readable {REQUEST}",
             expected="the request that it was made from",
             todo="Make the run again with this version, or add the variant with: "

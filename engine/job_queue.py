@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_LOOK_SECONDS = 0.1
+_QUEUE_SECONDS = 0.1
 
 
 class JobQueue:
@@ -42,7 +42,7 @@ class JobQueue:
             try:
                 while self._waiting[0] is not ticket or self._running >= self._slots():
                     look(self._waiting.index(ticket) + 1)
-                    self._changed.wait(_LOOK_SECONDS)
+                    self._changed.wait(_QUEUE_SECONDS)
                 self._running += 1
             finally:
                 self._waiting.remove(ticket)

@@ -21,7 +21,7 @@ from engine.service import Host, convert_request
 from engine.timings import store_latency
 from engine.types import Latency, LatencySamples, MixedPoint, timed_name
 
-_STAGE = "Mixing float32 into an integer variant"
+_MIXING = "Mixing float32 into an integer variant"
 _MOST_TIMED = 10
 
 
@@ -82,7 +82,7 @@ def mixed_name(
     settings = [f"{key}={value}" for key, value in given.items() if value is not None]
     if len(settings) != 1:
         raise OptionError(
-            _STAGE,
+            _MIXING,
             got=", ".join(settings) or "no target",
             expected="a number of layers, a target for rms, or one for the agreement",
             todo="Give exactly one of them.",
@@ -167,7 +167,7 @@ def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> Mixed
     curve = stored_curve(run, variant)
     if curve is None:
         raise OptionError(
-            _STAGE,
+            _MIXING,
             got=f"a run without a curve of {variant}",
             expected="a mixed variant that was made",
             todo="Make one first, with a target.",
@@ -207,7 +207,7 @@ def _mixed(variant: str) -> Recipe:
     recipe = recipe_named(variant)
     if not recipe.mixed:
         raise OptionError(
-            _STAGE,
+            _MIXING,
             got=variant,
             expected="int8_mixed with a number of layers or a target",
             todo="Write it like int8_mixed(k=5) or int8_mixed(rms=0.08).",

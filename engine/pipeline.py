@@ -42,14 +42,14 @@ from engine.types import ORIGINAL, Artifact, FloatArray, Latency, OperatorTime, 
 Report = Callable[[Progress], None]
 
 
-def convert_run(task: ConvertTask, report: Report) -> bool:
+def run_convert(task: ConvertTask, report: Report) -> bool:
     """Make the files of a run in its side folder; see `engine.conversion.Conversion.run`."""
     from engine.conversion import Conversion
 
     return Conversion(task, report).run()
 
 
-def list_models(request: CatalogRequest, report: Report) -> object:
+def run_catalog(request: CatalogRequest, report: Report) -> object:
     """The catalogue; see `engine.networks.catalog.catalog`."""
     from engine.networks.catalog import catalog
 
@@ -57,7 +57,7 @@ def list_models(request: CatalogRequest, report: Report) -> object:
     return catalog()
 
 
-def litert_torch_files(request: RouteRequest, report: Report) -> bool:
+def run_litert_torch(request: RouteRequest, report: Report) -> bool:
     """Convert with litert-torch; see `engine.routes.litert_torch`."""
     from engine.routes.litert_torch import convert_with_litert_torch
 
@@ -65,7 +65,7 @@ def litert_torch_files(request: RouteRequest, report: Report) -> bool:
     return True
 
 
-def inspect_file(request: InspectRequest, report: Report) -> Artifact:
+def run_inspect(request: InspectRequest, report: Report) -> Artifact:
     """Read and try a TFLite file from elsewhere; see `engine.inspection`."""
     from engine.inspection import inspected
 
@@ -93,7 +93,7 @@ def column_runner(run: Run, column: str, threads: int | None) -> Runner:
     )
 
 
-def evaluate_run(request: EvaluateRequest, report: Report) -> bool:
+def run_evaluate(request: EvaluateRequest, report: Report) -> bool:
     """Show pictures to columns of a run and write their logits, one array a column.
 
     Args:
@@ -107,13 +107,13 @@ def evaluate_run(request: EvaluateRequest, report: Report) -> bool:
         PictureError: A picture cannot be decoded.
         EngineError: A model cannot be loaded.
     """
-    from engine.evaluation import evaluate
+    from engine.evaluation import write_logits
 
-    evaluate(request, report, lambda run, column: column_runner(run, column, 1), usable_cores())
+    write_logits(request, report, lambda run, column: column_runner(run, column, 1), usable_cores())
     return True
 
 
-def warm_up(request: WarmUpRequest, report: Report) -> bool:
+def run_warm_up(request: WarmUpRequest, report: Report) -> bool:
     """Load one model of each runtime and let it go: what was imported stays.
 
     Returns:
@@ -128,14 +128,14 @@ def warm_up(request: WarmUpRequest, report: Report) -> bool:
     return True
 
 
-def measure_layers(request: LayersRequest, report: Report) -> LayerErrors:
+def run_layers(request: LayersRequest, report: Report) -> LayerErrors:
     """Measure layer errors; see `engine.layer_errors.task`."""
     from engine.layer_errors.task import measured
 
     return measured(request, report, usable_cores())
 
 
-def sweep_run(request: SweepRequest, report: Report) -> bool:
+def run_sweep(request: SweepRequest, report: Report) -> bool:
     """Make and measure the cells of a sweep; see `engine.sweeps.cells`."""
     from engine.sweeps.cells import make_cells
 
@@ -143,14 +143,14 @@ def sweep_run(request: SweepRequest, report: Report) -> bool:
     return True
 
 
-def deploy_files(request: DeployRequest, report: Report) -> GoldenSet:
+def run_deploy(request: DeployRequest, report: Report) -> GoldenSet:
     """Make a kit's model and golden set; see `engine.deployment.task`."""
     from engine.deployment.task import deployed
 
     return deployed(request, report, usable_cores())
 
 
-def measure_run(request: LatencyRequest, report: Report) -> Latency:
+def run_latency(request: LatencyRequest, report: Report) -> Latency:
     """Time one call of each column, in turns.
 
     Args:
@@ -165,7 +165,7 @@ def measure_run(request: LatencyRequest, report: Report) -> Latency:
     return _timed(runners, _pixels(run.manifest.preprocess, request.picture), request, report)
 
 
-def profile_variant(request: ProfileRequest, report: Report) -> tuple[OperatorTime, ...]:
+def run_profile(request: ProfileRequest, report: Report) -> tuple[OperatorTime, ...]:
     """Ask LiteRT's profiler what each operator of a variant takes.
 
     Args:
@@ -186,7 +186,7 @@ def profile_variant(request: ProfileRequest, report: Report) -> tuple[OperatorTi
     return operator_times(file, content, request.threads)
 
 
-def time_files(request: FileLatencyRequest, report: Report) -> Latency:
+def run_file_latency(request: FileLatencyRequest, report: Report) -> Latency:
     """Time one call of each of some TFLite files, in turns.
 
     Args:
@@ -204,7 +204,7 @@ def time_files(request: FileLatencyRequest, report: Report) -> Latency:
     return _timed(runners, _pixels(preprocess, None), request, report)
 
 
-def time_mixed(request: MixedLatencyRequest, report: Report) -> Latency:
+def run_mixed_latency(request: MixedLatencyRequest, report: Report) -> Latency:
     """Time float32 and an integer variant with numbers of its layers in float32, in turns.
 
     Args:

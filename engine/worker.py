@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import inspect
 import os
 import queue
 import resource
@@ -17,28 +18,13 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from typing import IO, Any
+from typing import IO, Any, get_type_hints
 
 import msgspec
 import psutil
 
 from engine.memory import let_go_of_memory
 from engine.missing_variants import engine_error
-from engine.requests import (
-    CatalogRequest,
-    ConvertTask,
-    DeployRequest,
-    EvaluateRequest,
-    FileLatencyRequest,
-    InspectRequest,
-    LatencyRequest,
-    LayersRequest,
-    MixedLatencyRequest,
-    ProfileRequest,
-    RouteRequest,
-    SweepRequest,
-    WarmUpRequest,
-)
 from engine.turns import turn
 from engine.types import Progress
 from engine.worker_surroundings import MARK
@@ -78,27 +64,40 @@ class ErrorMessage(msgspec.Struct, frozen=True, tag="error"):
 Message = ProgressMessage | ResultMessage | ErrorMessage
 
 
-TASKS: dict[str, tuple[type[Any], str]] = {
-    "convert": (ConvertTask, "convert_run"),
-    "evaluate": (EvaluateRequest, "evaluate_run"),
-    "warm_up": (WarmUpRequest, "warm_up"),
-    "layers": (LayersRequest, "measure_layers"),
-    "sweep": (SweepRequest, "sweep_run"),
-    "deploy": (DeployRequest, "deploy_files"),
-    "latency": (LatencyRequest, "measure_run"),
-    "profile": (ProfileRequest, "profile_variant"),
-    "time_files": (FileLatencyRequest, "time_files"),
-    "time_mixed": (MixedLatencyRequest, "time_mixed"),
-    "litert_torch": (RouteRequest, "litert_torch_files"),
-    "inspect": (InspectRequest, "inspect_file"),
-    "catalog": (CatalogRequest, "list_models"),
+TASKS = {
+    "convert": "engine.pipeline:run_convert",
+    "evaluate": "engine.pipeline:run_evaluate",
+    "warm_up": "engine.pipeline:run_warm_up",
+    "layers": "engine.pipeline:run_layers",
+    "sweep": "engine.pipeline:run_sweep",
+    "deploy": "engine.pipeline:run_deploy",
+    "latency": "engine.pipeline:run_latency",
+    "profile": "engine.pipeline:run_profile",
+    "time_files": "engine.pipeline:run_file_latency",
+    "time_mixed": "engine.pipeline:run_mixed_latency",
+    "litert_torch": "engine.pipeline:run_litert_torch",
+    "inspect": "engine.pipeline:run_inspect",
+    "catalog": "engine.pipeline:run_catalog",
 }
-"""Requests by task, and the function of `engine.pipeline` that does it."""
+"""Module and function of each task; the function's first argument is the request."""
 
 _HEAVY_BYTES = 1 << 30
 
 TIMED = frozenset({"latency", "profile", "time_files", "time_mixed"})
 """Tasks beside which nothing else may run."""
+
+
+def function_of(task: str) -> Callable[[Any, Report], Any]:
+    """Import the function that does a task."""
+    module, _, name = TASKS[task].partition(":")
+    function: Callable[[Any, Report], Any] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def request_type(work: Callable[[Any, Report], Any]) -> Any:
+    """Give the type of the first argument of a task's function."""
+    hints = get_type_hints(work)
+    return hints[next(iter(inspect.signature(work).parameters))]
 
 
 def answer(message: TaskMessage, report: Report) -> Message:
@@ -112,9 +111,8 @@ def answer(message: TaskMessage, report: Report) -> Message:
         The result or the error.
     """
     try:
-        request_type, function = TASKS[message.task]
-        request = msgspec.json.decode(message.request, type=request_type)
-        work = getattr(importlib.import_module("engine.pipeline"), function)
+        work = function_of(message.task)
+        request = msgspec.json.decode(message.request, type=request_type(work))
         with turn(report, alone=message.task in TIMED):
             result = work(request, report)
         return ResultMessage(msgspec.Raw(msgspec.json.encode(result)))

@@ -11,7 +11,6 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -137,6 +136,5 @@ def do(deed: Deed, report: Callable[[Any], None]) -> Any:
 if __name__ == "__main__":
     from engine import worker
 
-    sys.modules["engine.pipeline"] = SimpleNamespace(do=do)  # type: ignore[assignment]
-    worker.TASKS["do"] = (Deed, "do")
+    worker.TASKS["do"] = "__main__:do"
     worker.main()

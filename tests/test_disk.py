@@ -63,10 +63,10 @@ def test_a_sentence_says_what_to_do() -> None:
 
 
 def test_the_worker_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(request: object, report: object) -> object:
+    def full(request: CatalogRequest, report: object) -> object:
         raise RuntimeError("UNKNOWN: No space left on device")
 
-    monkeypatch.setattr("engine.pipeline.list_models", full)
+    monkeypatch.setattr("engine.pipeline.run_catalog", full)
     import msgspec
 
     message = TaskMessage("catalog", msgspec.Raw(msgspec.json.encode(CatalogRequest())))

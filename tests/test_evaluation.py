@@ -46,7 +46,7 @@ def inputs(pictures: tuple[Picture, ...]) -> np.ndarray:
 def test_every_row_is_its_pictures(run: Run, photos: Path, tmp_path: Path, workers: int) -> None:
     pictures = pictures_in(photos)
     said: list[Progress] = []
-    evaluation.evaluate(
+    evaluation.write_logits(
         request(run, pictures, tmp_path), said.append, lambda r, c: column_runner(r, c, 1), workers
     )
     for column, tolerance in (("original", 0), ("float32", 0), ("int8", STEP)):

@@ -16,6 +16,7 @@ from engine.cli.main import main
 from engine.errors import PackageError
 from engine.jobs import Job
 from engine.packages import PACKAGES
+from engine.requests import CatalogRequest
 from engine.warm_worker import WarmWorker
 from engine.worker import ErrorMessage, TaskMessage, answer
 from tests.pages.app_test import dashboard_test
@@ -136,10 +137,10 @@ def test_the_dashboard_opens_with_the_sentence(
 def test_a_package_that_another_one_needs_is_named_by_the_worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def needs_more(request: object, report: object) -> None:
+    def needs_more(request: CatalogRequest, report: object) -> None:
         raise ModuleNotFoundError("No module named 'ml_dtypes._core'", name="ml_dtypes._core")
 
-    monkeypatch.setattr(pipeline, "list_models", needs_more)
+    monkeypatch.setattr(pipeline, "run_catalog", needs_more)
     message = answer(TaskMessage("catalog", msgspec.Raw(b"{}")), lambda _: None)
     assert isinstance(message, ErrorMessage)
     assert message.kind == "PackageError"

@@ -14,7 +14,7 @@ from engine.jobs import Worker
 from engine.requests import LatencyRequest
 from engine.turns import SLOTS_VARIABLE, WAITING, turn
 from engine.types import Progress
-from engine.worker import TASKS, TIMED
+from engine.worker import TASKS, TIMED, function_of, request_type
 
 NO_RUN = LatencyRequest(run="/nowhere", columns=("original",))
 
@@ -103,7 +103,7 @@ def test_nothing_runs_beside_a_timing_however_many_slots_each_process_has(
 def test_every_task_that_takes_timings_runs_alone() -> None:
     with_rounds = {
         task
-        for task, (request, _) in TASKS.items()
-        if any(field.name == "rounds" for field in fields(request))
+        for task in TASKS
+        if any(field.name == "rounds" for field in fields(request_type(function_of(task))))
     }
     assert with_rounds | {"profile"} == TIMED

@@ -11,7 +11,7 @@ from engine.palette import style_of
 from engine.plots.frame import LINE, framed
 from engine.types import Latency, MixedPoint, timed_name
 
-_HEIGHT = 400
+_CURVE_HEIGHT = 400
 _APART = 0.1
 """Least distance of two numbers, as a share of the plot."""
 _MIXED = "int8_mixed(k=1)"
@@ -99,4 +99,4 @@ def _curve(
         )
     )
     figure.update_yaxes(rangemode="tozero")
-    return framed(figure, x=x, y="logit rms (lower is closer)", height=_HEIGHT)
+    return framed(figure, x=x, y="logit rms (lower is closer)", height=_CURVE_HEIGHT)

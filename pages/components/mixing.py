@@ -14,7 +14,7 @@ from pages.components.figures import show_described_figure
 from pages.components.job_button import job_button
 from pages.components.problems import plain, told
 
-JOB = "mix"
+MIX_JOB = "mix"
 TIMING_JOB = "mix_timing"
 _FIRST_TARGET = 0.85
 """Share of the whole variant's error that is proposed as the first target."""
@@ -98,7 +98,7 @@ def _offer(run: Run, name: str, label: str) -> None:
     def work(job: Job[Run]) -> Run:
         return mix(run, name, job)
 
-    job_button(JOB, label, f"Making {name}", work, icon=":material/blender:")
+    job_button(MIX_JOB, label, f"Making {name}", work, icon=":material/blender:")
 
 
 def _offer_timing(run: Run, variant: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from engine import pipeline, worker
+from engine import worker
 from engine.requests import ModelChoice, PreprocessChoice
 
 
@@ -31,6 +31,5 @@ def source(choice: ModelChoice, report: Callable[[Any], None]) -> bool:
 
 
 if __name__ == "__main__":
-    pipeline.source = source  # type: ignore[attr-defined]
-    worker.TASKS["source"] = (ModelChoice, "source")
+    worker.TASKS["source"] = "__main__:source"
     worker.main()
