@@ -16,7 +16,8 @@ from engine.requests import CalibrationChoice, ConvertRequest, ConvertTask
 from engine.runs import REQUEST, SAVEDMODEL, WORK, Run
 from engine.types import Artifact, CalibrationInfo, MissingVariant, Stage
 
-PYTORCH, ONNX = "pytorch", "onnx"
+PYTORCH = "pytorch"
+ONNX = "onnx"
 
 
 def write_manifest(

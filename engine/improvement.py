@@ -138,7 +138,7 @@ def request_of(run: Run) -> ConvertRequest:
         return msgspec.json.decode(read_kept(run.folder / REQUEST), type=ConvertRequest)
     except (OSError, msgspec.DecodeError) as error:
         raise RunError(
-            IMPROVING,
+            "Improving a variant",
             got=f"a run without a readable {REQUEST}",
             expected="the request that it was made from",
             todo="Make the run again with this version, or add the variant with: "

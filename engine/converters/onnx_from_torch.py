@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 LOWEST_OPSET, BASE_OPSET, HIGHEST_OPSET = 9, 13, 17
 """What a person may ask for, and where the search for the lowest that works begins."""
 LOWEST_DYNAMO_OPSET = 18
-INPUT_NAME, OUTPUT_NAME = "input", "logits"
+INPUT_NAME = "input"
+OUTPUT_NAME = "logits"
 STAGE = "PyTorch to ONNX"
 
 
