@@ -37,17 +37,17 @@ def time_by_kind(times: Sequence[OperatorTime]) -> tuple[KindTime, ...]:
     Returns:
         One record a kind.
     """
-    whole = sum(time.microseconds for time in times) or 1.0
+    whole = sum(each.microseconds for each in times) or 1.0
     kinds: dict[str, list[OperatorTime]] = {}
-    for time in times:
-        kinds.setdefault(kind_of_time(time), []).append(time)
+    for each in times:
+        kinds.setdefault(kind_of_time(each), []).append(each)
     found = [
         KindTime(
             kind=kind,
-            milliseconds=sum(time.microseconds for time in held) / 1000,
-            share=sum(time.microseconds for time in held) / whole,
+            milliseconds=sum(each.microseconds for each in held) / 1000,
+            share=sum(each.microseconds for each in held) / whole,
             count=len(held),
-            left=sum(time.microseconds for time in held if not time.kernel) / 1000,
+            left=sum(each.microseconds for each in held if not each.kernel) / 1000,
         )
         for kind, held in kinds.items()
     ]
@@ -67,6 +67,6 @@ def kind_of_time(time: OperatorTime) -> str:
 
 def left_share(times: Sequence[OperatorTime]) -> float:
     """Share of the time that XNNPACK left to TFLite's own kernels, 0 to 1."""
-    whole = sum(time.microseconds for time in times)
-    left = sum(time.microseconds for time in times if not time.kernel)
+    whole = sum(each.microseconds for each in times)
+    left = sum(each.microseconds for each in times if not each.kernel)
     return left / whole if whole else 0.0

@@ -6,7 +6,7 @@ import gc
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -37,9 +37,7 @@ from engine.run.base import Runner
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_COLUMN, Run
 from engine.sources import onnx_runner, original_runner
-from engine.types import ORIGINAL, Artifact, FloatArray, Latency, OperatorTime, Progress
-
-Report = Callable[[Progress], None]
+from engine.types import ORIGINAL, Artifact, FloatArray, Latency, OperatorTime, Progress, Report
 
 
 def run_convert(task: ConvertTask, report: Report) -> bool:

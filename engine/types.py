@@ -7,7 +7,7 @@ never written to after the record is made.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -673,3 +673,7 @@ class Progress:
     def fraction(self) -> float:
         """Share of the steps finished, 0 to 1."""
         return self.done / self.total if self.total else 0.0
+
+
+Report = Callable[[Progress], None]
+"""Receives the progress of a task."""

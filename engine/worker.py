@@ -26,10 +26,8 @@ import psutil
 from engine.memory import let_go_of_memory
 from engine.missing_variants import engine_error
 from engine.turns import turn
-from engine.types import Progress
+from engine.types import Progress, Report
 from engine.worker_surroundings import MARK
-
-Report = Callable[[Progress], None]
 
 
 class TaskMessage(msgspec.Struct, frozen=True):
