@@ -12,6 +12,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from engine.memory import __version__
+
 if TYPE_CHECKING:
     from engine.api import (
         add_files,
@@ -37,8 +39,6 @@ if TYPE_CHECKING:
     from engine.runs import Run
     from engine.sweeps.records import Sweep
     from engine.types import Latency, VariantComparison
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "Comparison": "engine.comparison.comparison",

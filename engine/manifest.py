@@ -15,10 +15,10 @@ from pathlib import Path
 
 import msgspec
 
-import engine
 from engine.checksums import FileRecord
 from engine.converters.recipes import Recipe
 from engine.errors import ModelError, RunError
+from engine.memory import __version__
 from engine.networks.checkpoints import sha256_of, sha256_of_checkpoint
 from engine.networks.onnx_parts import model_digest
 from engine.preprocess import InputSize, PreprocessSpec, height_and_width
@@ -192,7 +192,7 @@ class _VersionOnly(msgspec.Struct):
 def versions() -> dict[str, str]:
     """Versions of the engine, Python, the platform and every package with a part in a run."""
     return {
-        PRODUCT: engine.__version__,
+        PRODUCT: __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         **{package: _version(package) for package in dict.fromkeys(_FILES_BY + _ANSWERS_BY)},
@@ -216,7 +216,7 @@ def answered_by(model: str) -> str:
     Returns:
         Hex digest.
     """
-    parts = (model, engine.__version__, *(_version(name) for name in _ANSWERS_BY))
+    parts = (model, __version__, *(_version(name) for name in _ANSWERS_BY))
     return _digest(msgspec.json.encode(parts))
 
 
@@ -258,7 +258,7 @@ def run_key(request: ConvertRequest) -> str:
         "lowering": request.lowering,
         "input_layout": request.input_layout,
         "versions": {name: _version(name) for name in _FILES_BY},
-        "engine": engine.__version__,
+        "engine": __version__,
     }
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 

@@ -6,6 +6,8 @@ import contextlib
 import ctypes
 import gc
 
+__version__ = "0.1.0"
+
 
 def let_go_of_memory() -> None:
     """Give freed memory back to the system, which a worker that waits has no use for."""

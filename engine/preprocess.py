@@ -14,8 +14,8 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
-import engine
 from engine.errors import OptionError
+from engine.memory import __version__
 from engine.types import FloatArray, PictureMode
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
@@ -220,7 +220,7 @@ class PreprocessSpec:
         sizes = {"shorter_side": self.resize_size, "letterbox": self.pad_value}
         size = f"-{sizes[self.resize]}" if self.resize in sizes else ""
         mode = "" if self.picture_mode == "RGB" else f"-{self.picture_mode}"
-        fitted_by = f"{self.interpolation}{mode}-{PIL.__version__}-{engine.__version__}"
+        fitted_by = f"{self.interpolation}{mode}-{PIL.__version__}-{__version__}"
         return f"{self.height}x{self.width}-{self.resize}{size}-{fitted_by}"
 
     def _resized(self, picture: Image.Image) -> Image.Image:

@@ -97,7 +97,7 @@ def other_version(package: str | None) -> Callable[[str], str]:
 
 def test_the_key_depends_on_our_own_version(monkeypatch: pytest.MonkeyPatch) -> None:
     key, fitting = run_key(REQUEST), PreprocessSpec().fitting_key
-    monkeypatch.setattr(engine, "__version__", "99")
+    monkeypatch.setattr("engine.manifest.__version__", "99")
     assert versions()["Quantization Lab"] == "99"
     assert run_key(REQUEST) != key
     assert PreprocessSpec().fitting_key != fitting
@@ -135,7 +135,7 @@ def test_answers_of_another_version_are_not_taken_for_those_of_this_one(
 
     before = places()
     if package is None:
-        monkeypatch.setattr(engine, "__version__", "99")
+        monkeypatch.setattr("engine.manifest.__version__", "99")
     monkeypatch.setattr(engine.manifest, "_version", other_version(package))
     assert not set(places()) & set(before)
 
