@@ -97,7 +97,8 @@ def other_version(package: str | None) -> Callable[[str], str]:
 
 def test_the_key_depends_on_our_own_version(monkeypatch: pytest.MonkeyPatch) -> None:
     key, fitting = run_key(REQUEST), PreprocessSpec().fitting_key
-    monkeypatch.setattr("engine.manifest.__version__", "99")
+    for room in ("engine.manifest", "engine.preprocess"):
+        monkeypatch.setattr(f"{room}.__version__", "99")
     assert versions()["Quantization Lab"] == "99"
     assert run_key(REQUEST) != key
     assert PreprocessSpec().fitting_key != fitting
