@@ -60,33 +60,13 @@ RULES = {
     "engine never imports Streamlit": (("engine/**/*.py",), {"streamlit"}, True),
     "pages never import converters' libraries": (("pages/**/*.py", "app.py"), RUNTIMES, True),
     "heavy libraries are imported in functions": (("engine/**/*.py",), RUNTIMES, False),
-    "converters do not know runners": (("engine/converters/**/*.py",), {"engine.run"}, True),
-    "runners do not know converters": (("engine/run/*.py",), {"engine.converters"}, True),
-    "comparison knows arrays, not runtimes": (
-        ("engine/comparison/*.py",),
-        RUNTIMES | {"engine.run", "engine.converters", "engine.networks", "engine.runs"},
+    "comparison measures arrays, without runtimes": (("engine/comparison/*.py",), RUNTIMES, True),
+    "reports and plots are made without runtimes": (
+        ("engine/reporting/**/*.py", "engine/plots/*.py"),
+        RUNTIMES,
         True,
     ),
-    "the optimizing pass knows files and arrays": (
-        ("engine/optimization/*.py",),
-        {"engine.run", "engine.runs", "engine.networks", "engine.manifest", "tensorflow"},
-        True,
-    ),
-    "kits are made without converters and pages": (
-        ("engine/deployment/**/*.py",),
-        HEAVY | {"engine.conversion", "engine.converters.lowering", "engine.plots", "pages"},
-        True,
-    ),
-    "plots know records alone": (
-        ("engine/plots/*.py",),
-        RUNTIMES | {"engine.runs", "engine.service", "engine.comparison", "engine.manifest"},
-        True,
-    ),
-    "the pipeline knows no figures": (
-        ("engine/pipeline.py", "engine/conversion.py"),
-        {"engine.plots", "engine.reporting", "pages"},
-        True,
-    ),
+    "kits are made without converters' libraries": (("engine/deployment/**/*.py",), HEAVY, True),
 }
 
 
