@@ -4,8 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.errors import PackageError
-from engine.packages import demand_packages
+from engine.core.errors import PackageError
+from engine.core.packages import demand_packages
 
 try:
     demand_packages()

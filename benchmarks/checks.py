@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.attempts import Prepared, write_record
-from engine.comparison.hops import hop_errors
 from engine.comparison.metrics import sqnr_db
 from engine.converters.artifact import artifact_of
+from engine.core.parity import hop_errors
+from engine.core.types import Layout
 from engine.run.tflite_runner import TfliteRunner
-from engine.types import Layout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,16 +33,15 @@ import numpy as np
 from benchmarks.coverage_table import Row, as_markdown
 from benchmarks.tools import ROOT, add_content
 from engine import api
-from engine.comparison.hops import hop_errors
 from engine.comparison.metrics import sqnr_db
-from engine.errors import EngineError, MissingVariantWarning
-from engine.manifest import versions
+from engine.core.errors import EngineError, MissingVariantWarning
+from engine.core.parity import hop_errors
+from engine.core.system import host_name, versions
+from engine.core.types import FAULT_WORDS
 from engine.networks.catalog_network import CatalogEntry
 from engine.networks.timm_networks import PREFIX, import_timm, network_named
-from engine.pipeline import host_name
 from engine.requests import DEFAULT_MODEL
 from engine.runs import WORK, Run
-from engine.types import FAULT_WORDS
 
 PAGE = ROOT / "docs" / "coverage.md"
 RECORD = ROOT / "benchmarks" / "coverage.json"

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine import formats
-from engine.networks.size_limit import LARGEST_FILE_BYTES
+from engine.core import formats
+from engine.core.limits import LARGEST_FILE_BYTES
 
 ERROR_LIMIT = 1e-4
 _HEAD = (

@@ -22,10 +22,11 @@ from PIL import Image
 
 import engine
 from engine import service
+from engine.core.store import HOME_VARIABLE
+from engine.core.system import usable_cores
 from engine.images import Picture, pictures_in
-from engine.pipeline import column_runner, usable_cores
+from engine.pipeline import column_runner
 from engine.runs import LOGITS, Run
-from engine.store import HOME_VARIABLE
 
 
 def made_pictures(folder: Path, count: int) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 
 from benchmarks.attempts import Prepared, write_record
 from engine.comparison.latency import interleaved
-from engine.pipeline import host_name, usable_cores
+from engine.core.system import host_name, usable_cores
 from engine.run.tflite_runner import TfliteRunner
 
 PROCESSES = 6

@@ -23,8 +23,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 import engine
 from benchmarks.evaluation import made_pictures
 from engine import service
+from engine.core.store import HOME_VARIABLE
 from engine.images import pictures_in
-from engine.store import HOME_VARIABLE
 from pages.components.story import CHAPTERS
 from tests.browser import UNRESTS, chromium, dashboard, go_to, wait_until_settled
 

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from engine.converters.recipes import RECIPES
-from engine.store import SAMPLE_IMAGES
+from engine.core.store import SAMPLE_IMAGES
 
 COUNT = 100
 RESULTS = Path(__file__).parent / "plain_script.json"

@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.memory import __version__
+from engine.core.system import __version__
 
 if TYPE_CHECKING:
     from engine.api import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         sweep,
     )
     from engine.comparison.comparison import Comparison
-    from engine.errors import EngineError, MissingVariantWarning, UserMistake
+    from engine.core.errors import EngineError, MissingVariantWarning, UserMistake
     from engine.layer_errors.records import LayerErrors
     from engine.preprocess import PreprocessSpec
     from engine.reporting.report import Report
@@ -42,16 +42,16 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "Comparison": "engine.comparison.comparison",
-    "EngineError": "engine.errors",
+    "EngineError": "engine.core.errors",
     "Latency": "engine.types",
     "LayerErrors": "engine.layer_errors.records",
-    "MissingVariantWarning": "engine.errors",
+    "MissingVariantWarning": "engine.core.errors",
     "PreprocessChoice": "engine.requests",
     "PreprocessSpec": "engine.preprocess",
     "Report": "engine.reporting.report",
     "Run": "engine.runs",
     "Sweep": "engine.sweeps.records",
-    "UserMistake": "engine.errors",
+    "UserMistake": "engine.core.errors",
     "VariantComparison": "engine.types",
     "add_files": "engine.api",
     "compare": "engine.api",

@@ -2,8 +2,8 @@
 
 import sys
 
-from engine.errors import PackageError
-from engine.packages import demand_packages
+from engine.core.errors import PackageError
+from engine.core.packages import demand_packages
 
 try:
     demand_packages()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from engine import formats
 from engine.comparison.comparison import Comparison
+from engine.core import formats
 from engine.types import Accuracy
 
 _PROVEN = 0.05

@@ -18,18 +18,19 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.checksums import drop_kept, write_kept
 from engine.converters.recipes import RECIPES
-from engine.disk import sync, told_of_the_disk
-from engine.errors import FileError, JobCancelled, OptionError, WorkerDied
-from engine.file_kinds import kind_of
+from engine.core.checksums import drop_kept, write_kept
+from engine.core.errors import FileError, JobCancelled, OptionError, WorkerDied
+from engine.core.file_types import kind_of
+from engine.core.files import sync, told_of_the_disk
+from engine.core.limits import LIMITS
+from engine.core.locks import alone_in
+from engine.core.types import ORIGINAL, Progress
 from engine.jobs import Worker
-from engine.limits import LIMITS
-from engine.locks import alone_in
 from engine.requests import TRYING, InspectRequest
 from engine.runs import ALSO, ONNX_COLUMN, Run
 from engine.timings import drop_timings
-from engine.types import ORIGINAL, AddedFile, Artifact, Progress
+from engine.types import AddedFile, Artifact
 
 if TYPE_CHECKING:
     from engine.service import Host

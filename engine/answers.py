@@ -8,13 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine import service
-from engine.comparison import metrics
+from engine.comparison import metrics as metrics_module
 from engine.comparison.comparison import Comparison
 from engine.comparison.outputs import Outputs
+from engine.core import parity
+from engine.core.types import ORIGINAL, FloatArray, IntArray
 from engine.images import Picture
 from engine.networks.labels import label_of
 from engine.runs import Run
-from engine.types import ORIGINAL, FloatArray, IntArray, Latency
+from engine.types import Latency
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class Evaluation:
         """Differences to the reference, each row's mean removed, shape (pictures, classes)."""
         columns = self.comparison.reference, variant
         softmax = any(map(self.comparison.gives_probabilities, columns))
-        found: FloatArray = metrics.difference(
+        found: FloatArray = parity.difference(
             *(self.outputs(column).scores(as_probabilities=softmax) for column in columns)
         )
         return found
@@ -68,7 +70,7 @@ class Evaluation:
 
     def first_answers(self, column: str) -> IntArray:
         """The class that a column answers, shape (pictures,), or `metrics.NO_ANSWER`."""
-        first: IntArray = metrics.top_k(self.outputs(column).answers, 1)[:, 0]
+        first: IntArray = metrics_module.top_k(self.outputs(column).answers, 1)[:, 0]
         return first
 
     def label(self, index: int) -> str:

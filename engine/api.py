@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.converters.recipes import RANGE_METHODS
-from engine.errors import MissingVariantWarning
+from engine.core.errors import MissingVariantWarning
+from engine.core.types import ORIGINAL, Layout, LoweringName, Progress
 from engine.missing_variants import missing_of, missing_sentences
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
@@ -24,15 +25,15 @@ from engine.requests import (
     checked_request,
 )
 from engine.sweeps.plan import DEFAULT_RECIPES, DEFAULT_SEEDS
-from engine.types import ORIGINAL, Latency, Layout, LoweringName, Progress, RouteName
+from engine.types import Latency, RouteName
 
 if TYPE_CHECKING:
     import torch
 
     from engine.comparison.comparison import Comparison
+    from engine.core.types import OnProgress
     from engine.deployment.kit import Kit
     from engine.images import Picture
-    from engine.jobs import OnProgress
     from engine.layer_errors.records import LayerErrors
     from engine.networks.catalog_network import CatalogEntry
     from engine.preprocess import InputSize
@@ -554,7 +555,7 @@ def pinned(run: Run | PathLike) -> tuple[Path, ...]:
     Raises:
         UserMistake: There is none, or one has changed since.
     """
-    from engine.errors import PictureError
+    from engine.core.errors import PictureError
     from engine.regression_set import pinned_pictures
 
     opened = _run(run)
@@ -637,7 +638,7 @@ def _check_model(
     model: str | torch.nn.Module, *, name: str | None, weights_of: tuple[object, ...]
 ) -> None:
     """Refuse options that contradict what the model is."""
-    from engine.errors import OptionError
+    from engine.core.errors import OptionError
 
     if isinstance(model, str) and name is not None:
         raise OptionError(
@@ -665,7 +666,7 @@ def _preprocess(
     beside = {"input_size": input_size, "mean": mean, "std": std}
     for field, value in beside.items():
         if value is not None and getattr(choice, field) is not None:
-            from engine.errors import OptionError
+            from engine.core.errors import OptionError
 
             raise OptionError(
                 "Reading the preprocessing",
@@ -686,7 +687,7 @@ def _per_channel(name: str, value: float | Iterable[float]) -> tuple[float, ...]
     try:
         return tuple(map(float, value)) if isinstance(value, Iterable) else (float(value),)
     except (TypeError, ValueError) as error:
-        from engine.errors import OptionError
+        from engine.core.errors import OptionError
 
         raise OptionError(
             "Reading the preprocessing",
@@ -702,7 +703,7 @@ def _names(labels: Iterable[str]) -> tuple[str, ...]:
     names = tuple(labels) if ordered else ()
     if ordered and all(isinstance(name, str) for name in names):
         return names
-    from engine.errors import LabelsError
+    from engine.core.errors import LabelsError
 
     raise LabelsError(
         "Reading the labels",

@@ -15,12 +15,13 @@ from engine.converters.activation_ranges import (
 from engine.converters.calibration import RepresentativeDataset, representative_dataset
 from engine.converters.recipes import Recipe
 from engine.converters.shared_ranges import with_shared_ranges
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.types import FloatArray, Layout
 from engine.images import Picture
 from engine.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice
 from engine.run.base import in_layout
-from engine.store import SAMPLE_IMAGES
-from engine.types import CalibrationInfo, FloatArray, Layout
+from engine.types import CalibrationInfo
 
 Say = Callable[[str], None]
 _LEVELS = {"int8": 256, "int16": 65_536}

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from engine import formats
 from engine.comparison.faults import fault_of
-from engine.comparison.metrics import difference, rms
+from engine.comparison.metrics import rms
 from engine.converters.recipes import FLOAT32, Recipe, recipe_named
+from engine.core import formats
+from engine.core.parity import difference
+from engine.core.types import Fault, FloatArray
 from engine.runs import WORK
-from engine.types import Artifact, Fault, FloatArray
+from engine.types import Artifact
 
 _FURTHER = 1.25
 """Both kinds round their weights alike, which moves the answers a little either way."""

@@ -17,11 +17,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import EngineError, OptionError, WorkerDied
-from engine.manifest import versions
-from engine.store import folder
+from engine.core.errors import EngineError, OptionError, WorkerDied
+from engine.core.store import folder
+from engine.core.system import versions
+from engine.core.types import Progress
 from engine.turns import turn
-from engine.types import Progress
 
 if TYPE_CHECKING:
     from distributed import Client, WorkerPlugin

@@ -16,14 +16,7 @@ import psutil
 from engine.calibrations import Calibration, Calibrations
 from engine.check_logits import CheckLogits
 from engine.comparison.faults import fault_of
-from engine.comparison.hops import (
-    FLOAT_TOLERANCE,
-    NUDGE,
-    check_answers_follow,
-    check_hop,
-    check_reference,
-    hop_errors,
-)
+from engine.comparison.hops import NUDGE, check_answers_follow, check_hop, check_reference
 from engine.conversion_record import ONNX, PYTORCH, write_manifest
 from engine.converters.artifact import artifact_of
 from engine.converters.depthwise_parts import with_depthwise_in_parts
@@ -33,8 +26,12 @@ from engine.converters.onnx_from_torch import (
     torch_export_note,
 )
 from engine.converters.recipes import FLOAT32, Recipe, recipes_named
+from engine.core.errors import PackageError, StorageError, UserMistake
+from engine.core.parity import FLOAT_TOLERANCE, hop_errors
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.system import let_go_of_memory
+from engine.core.types import Fault, FloatArray, Layout, Progress
 from engine.core_files import CoreFiles
-from engine.errors import PackageError, StorageError, UserMistake
 from engine.finished_stages import (
     FinishedStages,
     OriginalModel,
@@ -44,7 +41,6 @@ from engine.finished_stages import (
     without_others,
 )
 from engine.images import Picture, pictures_in
-from engine.memory import let_go_of_memory
 from engine.missing_variants import engine_error, error_of
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
 from engine.preprocess import PreprocessSpec
@@ -56,16 +52,7 @@ from engine.run.tflite_runner import TfliteRunner
 from engine.run.torch_runner import TorchRunner
 from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.sources import model_source
-from engine.store import SAMPLE_IMAGES
-from engine.types import (
-    Artifact,
-    CalibrationInfo,
-    Fault,
-    FloatArray,
-    Layout,
-    Progress,
-    Stage,
-)
+from engine.types import Artifact, CalibrationInfo, Stage
 
 CHECK_PICTURES = 4
 CHECKED = "check_pictures"

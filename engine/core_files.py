@@ -11,7 +11,7 @@ import msgspec
 
 from engine.calibrations import Calibration, Say
 from engine.converters.recipes import FLOAT32, Recipe
-from engine.errors import OptionError, RunError
+from engine.core.errors import OptionError, RunError
 from engine.optimization.choice import Step
 from engine.optimization.mixed import MixedModels, float_order
 from engine.runs import CURVE, IMPROVED, INTEGER_HEAD, ORDER, SAVEDMODEL, WORK, Run

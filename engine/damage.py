@@ -7,8 +7,8 @@ import os
 import time
 from pathlib import Path
 
-from engine.checksums import FileRecord, intact
-from engine.errors import RunError
+from engine.core.checksums import FileRecord, intact
+from engine.core.errors import RunError
 
 DAMAGED = "damaged"
 """Folder of a run, and of the store, with what was set apart."""

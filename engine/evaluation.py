@@ -19,14 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import FileError
+from engine.core.errors import FileError
+from engine.core.types import FloatArray, Progress
 from engine.fitted_pictures import FittedPictures
 from engine.images import Picture
 from engine.logits import KnownRows
 from engine.requests import EvaluateRequest
 from engine.run.base import Runner
 from engine.runs import Run
-from engine.types import FloatArray, Progress
 
 _REPORT_SECONDS = 0.1
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from engine import service
+from engine.core.store import SAMPLE_IMAGES
 from engine.images import pictures_in
 from engine.improvement import improve
 from engine.requests import ConvertRequest
 from engine.runs import Run
-from engine.store import SAMPLE_IMAGES
 from engine.timings import measure, stored_latency
 
 BASE = "int8"

@@ -18,10 +18,10 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.core.store import folder
+from engine.core.types import FloatArray
 from engine.images import Picture
 from engine.preprocess import PreprocessSpec
-from engine.store import folder
-from engine.types import FloatArray
 
 LIMIT_BYTES = 2 * 1024**3
 _DIGEST_BYTES = 32

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 
 GLOSSARY: Mapping[str, str] = MappingProxyType(
     {

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from engine.errors import PictureError
-from engine.limits import LIMITS
-from engine.types import PictureMode
+from engine.core.errors import PictureError
+from engine.core.limits import LIMITS
+from engine.core.types import PictureMode
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}

@@ -6,15 +6,15 @@ from dataclasses import replace
 
 import msgspec
 
-from engine.checksums import read_kept
 from engine.converters.calibration import representative_dataset
 from engine.converters.recipes import recipe_named
-from engine.errors import OptionError, RunError
+from engine.core.checksums import read_kept
+from engine.core.errors import OptionError, RunError
+from engine.core.store import SAMPLE_IMAGES
 from engine.missing_variants import demand_made
 from engine.requests import ConvertRequest
 from engine.runs import IMPROVED, INTEGER_HEAD, REQUEST, Run
 from engine.service import Host, convert_request
-from engine.store import SAMPLE_IMAGES
 from engine.types import OptimizedLayer
 
 IMPROVING = "Improving a variant"

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from engine import formats
+from engine.core import formats
+from engine.core.types import FAULT_WORDS, SAME
 from engine.layer_errors.records import kind_of
 from engine.overview import difference_of
-from engine.types import FAULT_WORDS, SAME, Flip, FloatLayer, OptimizedLayer, VariantComparison
+from engine.types import Flip, FloatLayer, OptimizedLayer, VariantComparison
 
 
 @dataclass(frozen=True, slots=True)

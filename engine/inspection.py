@@ -16,14 +16,15 @@ from engine.comparison.hops import depends_on_batch
 from engine.conversion import CHECKED
 from engine.converters.artifact import artifact_of
 from engine.converters.recipes import FLOAT32
-from engine.errors import ConversionError, FileError, first_line
-from engine.limits import LIMITS
+from engine.core.errors import ConversionError, FileError, first_line
+from engine.core.limits import LIMITS
+from engine.core.types import Fault, FloatArray, Layout
 from engine.preprocess import PreprocessSpec
 from engine.requests import InspectRequest
 from engine.run.base import Runner, alone_and_beside
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ALSO, WORK, Run
-from engine.types import Artifact, Fault, FloatArray, Layout, TensorInfo
+from engine.types import Artifact, TensorInfo
 
 EDGE_TYPES = ("float32", "int8", "uint8", "int16")
 _BACKGROUND = 1

@@ -22,25 +22,22 @@ from typing import Any, Generic, Literal, TypeVar
 import msgspec
 
 from engine import sandbox
-from engine.disk import refusal, storage_error
-from engine.errors import EngineError, JobCancelled, WorkerDied, WorkerKilled, error_named
+from engine.core.errors import EngineError, JobCancelled, WorkerDied, WorkerKilled, error_named
+from engine.core.files import refusal, storage_error
+from engine.core.limits import LIMITS
+from engine.core.packages import demand_packages
+from engine.core.types import LoweringName, OnProgress, Progress
 from engine.job_queue import JobQueue
-from engine.limits import LIMITS
-from engine.packages import demand_packages
 from engine.turns import slots
-from engine.types import LoweringName, Progress
 from engine.warm_worker import WarmWorker
 from engine.worker import ErrorMessage, Message, ProgressMessage, ResultMessage, TaskMessage
 from engine.worker_surroundings import variables
 from engine.worker_watch import Family, Watch, memory_of
 
 Result = TypeVar("Result")
-OnProgress = Callable[[Progress], None]
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
-
 WORKER_COMMAND = (sys.executable, "-P", "-m", "engine.worker")
 """``-P``: nothing is imported from the folder that the worker works in."""
-
 _LOG_TAIL_BYTES = 2000
 _LONGEST_ANSWER = 1 << 28
 _MOST_WORDS = 300
@@ -350,6 +347,5 @@ class Job(Generic[Result]):
 
 QUEUE = JobQueue(slots)
 """Of this process: more jobs at once than the machine has cores and memory for slow each other."""
-
 WARM_WORKER = WarmWorker(partial(Worker, network=True))
 """Of this process; empty until a job has borrowed it."""

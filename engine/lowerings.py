@@ -13,9 +13,9 @@ from pathlib import Path
 
 import msgspec
 
-from engine import formats
-from engine.checksums import read_kept, write_kept
-from engine.errors import (
+from engine.core import formats
+from engine.core.checksums import read_kept, write_kept
+from engine.core.errors import (
     ConversionError,
     EngineError,
     OperatorError,
@@ -23,6 +23,7 @@ from engine.errors import (
     RunError,
     WorkerDied,
 )
+from engine.core.types import LoweringName, MissingVariant
 from engine.jobs import Worker
 from engine.missing_variants import missing_of
 from engine.requests import (
@@ -35,14 +36,7 @@ from engine.requests import (
 )
 from engine.runs import LOWERING, Run
 from engine.service import Host, convert_request
-from engine.types import (
-    Artifact,
-    Latency,
-    LoweringName,
-    Lowerings,
-    LoweringSide,
-    MissingVariant,
-)
+from engine.types import Artifact, Latency, Lowerings, LoweringSide
 
 COMPARED = ("float32", "int8")
 CALIBRATION_COUNT = 16

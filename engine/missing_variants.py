@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from engine.converters.recipes import recipes_named
-from engine.disk import refusal, storage_error
-from engine.errors import (
+from engine.core.errors import (
     ConversionError,
     EngineError,
     StorageError,
@@ -18,9 +17,10 @@ from engine.errors import (
     error_named,
     fit_to_show,
 )
-from engine.packages import PACKAGES, package_error
-from engine.types import MissingVariant
-from engine.wording import listed
+from engine.core.files import refusal, storage_error
+from engine.core.formats import listed
+from engine.core.packages import PACKAGES, package_error
+from engine.core.types import MissingVariant
 
 RETRY = "Leave this variant out, or try it once more with: python -m engine convert --retry."
 

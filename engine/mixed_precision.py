@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from engine.checksums import read_kept, write_kept
 from engine.converters.recipes import Recipe, recipe_named
-from engine.disk import told_of_the_disk
-from engine.errors import OptionError, RunError
+from engine.core.checksums import read_kept, write_kept
+from engine.core.errors import OptionError, RunError
+from engine.core.files import told_of_the_disk
 from engine.improvement import request_of
 from engine.jobs import Worker
 from engine.missing_variants import demand_made

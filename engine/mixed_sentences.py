@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from engine import formats
+from engine.core import formats
 from engine.improvement_sentences import layer_title
 from engine.mixed_precision import MixedCurve
 from engine.trade_offs import clearly_quicker, timed_point

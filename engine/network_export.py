@@ -34,8 +34,12 @@ from engine.converters.onnx_from_torch import (
     torch_export_note,
 )
 from engine.converters.recipes import recipes_named
-from engine.disk import told_of_the_disk
-from engine.errors import ConversionError, EngineError, OptionError
+from engine.core.errors import ConversionError, EngineError, OptionError
+from engine.core.files import told_of_the_disk
+from engine.core.limits import demand_fits
+from engine.core.packages import demand_packages
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.types import FloatArray, Progress
 from engine.images import pictures_in
 from engine.network_logits import keep_own_logits
 from engine.networks.checkpoints import sha256_of
@@ -49,8 +53,6 @@ from engine.networks.network_outputs import TriedNetwork, try_network
 from engine.networks.onnx_outputs import choose_output, describe_output
 from engine.networks.onnx_reading import onnx_reading
 from engine.networks.own_preprocess import OwnPreprocess, own_preprocess
-from engine.networks.size_limit import demand_fits
-from engine.packages import demand_packages
 from engine.preprocess import PreprocessSpec, assumed_preprocess, demand_plausible, height_and_width
 from engine.requests import ConvertRequest, ExportedNetwork, PreprocessChoice
 from engine.run.base import Runner, one_by_one
@@ -59,8 +61,6 @@ from engine.run.torch_runner import TorchRunner
 from engine.runs import Run
 from engine.service import Host, convert_request
 from engine.sources import preprocess_words, with_choice
-from engine.store import SAMPLE_IMAGES
-from engine.types import FloatArray, Progress
 
 if TYPE_CHECKING:
     import torch

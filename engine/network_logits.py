@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.comparison.hops import hop_errors
 from engine.conversion import CHECKED
 from engine.conversion_record import PYTORCH
-from engine.errors import OptionError
+from engine.core.errors import OptionError
+from engine.core.parity import hop_errors
+from engine.core.types import FloatArray, Progress
 from engine.fitted_pictures import FittedPictures
 from engine.images import Picture
 from engine.logits import NETWORK, KnownRows, keep_rows
@@ -20,7 +21,6 @@ from engine.run.base import one_by_one
 from engine.run.torch_runner import TorchRunner
 from engine.runs import WORK, Run
 from engine.service import Host
-from engine.types import FloatArray, Progress
 
 if TYPE_CHECKING:
     import torch

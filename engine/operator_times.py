@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from engine.errors import ConversionError
+from engine.core.errors import ConversionError
 from engine.run.litert_profiler import OperatorEvent, ProfiledModel
 from engine.tflite_graph import operator_names, parsed
 from engine.types import OperatorTime

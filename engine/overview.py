@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.comparison.comparison import Comparison
+from engine.core.types import SAME, Fault, Interval
 from engine.trade_offs import (
     best_of,
     clearly_quicker,
@@ -16,7 +17,7 @@ from engine.trade_offs import (
     smallest_of,
     timed_of,
 )
-from engine.types import SAME, Fault, Interval, VariantComparison
+from engine.types import VariantComparison
 
 FLOAT32 = "float32"
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from engine import formats
 from engine.comparison.comparison import Comparison
+from engine.core import formats
+from engine.core.formats import counted, listed, number
+from engine.core.types import SAME
 from engine.overview import (
     FLOAT32,
     Candidate,
@@ -19,8 +21,7 @@ from engine.overview import (
     unanswered,
 )
 from engine.trade_offs import clearly_quicker, clearly_smaller, quickest_of, smallest_of, timed_of
-from engine.types import SAME, Latency
-from engine.wording import counted, listed, number
+from engine.types import Latency
 
 _MANY = 100
 _NAMED = 3

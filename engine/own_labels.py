@@ -9,14 +9,14 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from engine.disk import write_whole
-from engine.errors import LabelsError, RunError
+from engine.core.errors import LabelsError, RunError
+from engine.core.files import write_whole
+from engine.core.locks import alone_in
+from engine.core.types import IntArray
 from engine.images import Picture
-from engine.locks import alone_in
 from engine.networks.labels import answer_count, label_of
 from engine.picture_labels import UNLABELLED
 from engine.runs import LABELS, Run
-from engine.types import IntArray
 
 _FILE = "answers.json"
 

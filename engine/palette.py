@@ -6,7 +6,7 @@ import base64
 from dataclasses import dataclass
 from typing import Literal
 
-from engine.types import ORIGINAL
+from engine.core.types import ORIGINAL
 
 Symbol = Literal[
     "circle", "circle-open", "square", "triangle-up", "diamond", "x", "star", "star-open", "cross"

@@ -8,7 +8,7 @@ import secrets
 import threading
 import time
 
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 
 SHORTEST = 12
 WRONG_AT_ONCE = 10

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from engine.errors import LabelsError
-from engine.text_files import read_text
-from engine.types import IntArray
+from engine.core.errors import LabelsError
+from engine.core.text import read_text
+from engine.core.types import IntArray
 
 UNLABELLED = -1
 _STAGE = "Reading the right answers"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from engine.errors import PictureError
+from engine.core.errors import PictureError
+from engine.core.limits import LIMITS
+from engine.core.zips import ZipRules, opened_zip
 from engine.images import PICTURE_SUFFIXES
-from engine.limits import LIMITS
-from engine.zips import ZipRules, opened_zip
 
 
 @dataclass(frozen=True, slots=True)

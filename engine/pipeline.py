@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
-import platform
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -13,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.comparison.latency import interleaved
+from engine.core.system import host_name, usable_cores
+from engine.core.types import ORIGINAL, FloatArray, Progress, Report
 from engine.deployment.golden import GoldenSet
 from engine.images import decode_file
 from engine.layer_errors.records import LayerErrors
@@ -37,7 +37,7 @@ from engine.run.base import Runner
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_COLUMN, Run
 from engine.sources import onnx_runner, original_runner
-from engine.types import ORIGINAL, Artifact, FloatArray, Latency, OperatorTime, Progress, Report
+from engine.types import Artifact, Latency, OperatorTime
 
 
 def run_convert(task: ConvertTask, report: Report) -> bool:
@@ -267,20 +267,3 @@ def _timed(
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
         entries=tuple(replace(entry, pictures=batches[entry.variant]) for entry in entries),
     )
-
-
-def host_name() -> str:
-    """Processor and operating system of this machine, for people."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text().splitlines():
-            if line.startswith("model name"):
-                processor = line.partition(":")[2].strip()
-                break
-    return f"{processor}, {platform.system()} {platform.machine()}"
-
-
-def usable_cores() -> int:
-    """Logical cores that this process may use."""
-    return len(os.sched_getaffinity(0))

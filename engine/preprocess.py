@@ -14,9 +14,9 @@ import PIL
 from numpy.typing import NDArray
 from PIL import Image
 
-from engine.errors import OptionError
-from engine.memory import __version__
-from engine.types import FloatArray, PictureMode
+from engine.core.errors import OptionError
+from engine.core.system import __version__
+from engine.core.types import FloatArray, PictureMode
 
 Interpolation = Literal["nearest", "bilinear", "bicubic", "lanczos", "box", "hamming"]
 ResizeRule = Literal["shorter_side", "squash", "letterbox"]

@@ -12,10 +12,10 @@ import shlex
 import shutil
 from pathlib import Path
 
-from engine.disk import write_whole
-from engine.errors import PictureError, RunError
+from engine.core.errors import PictureError, RunError
+from engine.core.files import write_whole
+from engine.core.locks import alone_in
 from engine.images import Picture, described_picture, picture_at
-from engine.locks import alone_in
 from engine.runs import PINNED, Run
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")

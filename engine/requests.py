@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine.errors import OptionError, first_line
+from engine.core.errors import OptionError, first_line
+from engine.core.types import Layout, LoweringName
 from engine.preprocess import ChannelOrder, InputSize, Interpolation, ResizeRule
-from engine.types import Layout, LoweringName
 
 DEFAULT_MODEL = "efficientnet_lite0"
 DEFAULT_CALIBRATION_COUNT = 100

@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.disk import refusal, storage_error, sync, sync_tree
-from engine.errors import RunError
-from engine.locks import FolderLock, lock_when_free, try_lock
+from engine.core.errors import RunError
+from engine.core.files import refusal, storage_error, sync, sync_tree
+from engine.core.locks import FolderLock, lock_when_free, try_lock
+from engine.core.types import Progress
 from engine.manifest import FILE_NAME
-from engine.types import Progress
 
 WAITING_FOR_SAME = "Waiting: the same work is under way for someone else"
 _PARTIAL = ".partial"

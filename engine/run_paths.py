@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from engine.errors import RunError
+from engine.core.errors import RunError
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,=()-]{0,127}")
 

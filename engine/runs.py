@@ -21,7 +21,7 @@
 
 A run is made in a folder beside its place (`engine.run_folders`) and moved there when it is whole.
 Variants are added file by file; the manifest is replaced last. It holds the checksums of what the
-conversion wrote; results that come later have theirs beside them (`engine.checksums`).
+conversion wrote; results that come later have theirs beside them (`engine.core.checksums`).
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from pathlib import Path
 
 import msgspec
 
-from engine.checksums import FileRecord, intact, read_kept
+from engine.core.checksums import FileRecord, intact, read_kept
+from engine.core.errors import OptionError, RunError
+from engine.core.types import ORIGINAL, Fault, Layout, MissingVariant
 from engine.damage import DAMAGED, demand_intact
-from engine.errors import OptionError, RunError
 from engine.manifest import FILE_NAME, Manifest, read_manifest
 from engine.run_paths import demand_inside, demand_name
-from engine.types import ORIGINAL, AddedFile, Artifact, Fault, Layout, MissingVariant
+from engine.types import AddedFile, Artifact
 
 ONNX_FILE = "model.onnx"
 ONNX_COLUMN = "onnx"

@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from engine import store
+from engine.core import store
 
 VARIABLE = "QLAB_SANDBOX"
 State = Literal["enclosed", "off", "absent", "refused"]

@@ -10,8 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from engine import formats
 from engine.converters.onnx_from_torch import BASE_OPSET
+from engine.core import formats
+from engine.core.formats import counted, listed, number
+from engine.core.types import SAME, Interval
 from engine.trade_offs import (
     TradeOffPoint,
     clearly_quicker,
@@ -20,8 +22,7 @@ from engine.trade_offs import (
     timed_of,
     timed_point,
 )
-from engine.types import SAME, Artifact, CalibrationInfo, Interval, Latency, Lowerings
-from engine.wording import counted, listed, number
+from engine.types import Artifact, CalibrationInfo, Latency, Lowerings
 
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison

@@ -16,19 +16,23 @@ from typing import Protocol
 import msgspec
 import numpy as np
 
-from engine.checksums import keep_file, read_kept, write_kept
 from engine.comparison.comparison import Comparison
 from engine.comparison.comparison import compare as compare_logits
 from engine.converters.calibration import representative_dataset
 from engine.converters.onnx_from_torch import check_opset
 from engine.converters.recipes import recipes_named
-from engine.errors import OptionError, RunError
+from engine.core.checksums import keep_file, read_kept, write_kept
+from engine.core.errors import OptionError, RunError
+from engine.core.formats import batch_note
+from engine.core.limits import LIMITS
+from engine.core.locks import in_use
+from engine.core.store import SAMPLE_IMAGES, folder
+from engine.core.system import PRODUCT, versions
+from engine.core.types import ORIGINAL, FloatArray, IntArray, LoweringName, OnProgress, Progress
 from engine.images import Picture
-from engine.jobs import OnProgress, Worker
+from engine.jobs import Worker
 from engine.layer_errors.records import LayerErrors
 from engine.layer_errors.stored import chosen_pictures, keep_layers, layers_file, read_layers
-from engine.limits import LIMITS
-from engine.locks import in_use
 from engine.logits import (
     answering,
     logit_files,
@@ -37,7 +41,7 @@ from engine.logits import (
     write_index,
 )
 from engine.making import make_run
-from engine.manifest import PRODUCT, run_key, versions
+from engine.manifest import run_key
 from engine.missing_variants import missing_sentences
 from engine.networks.catalog_network import CatalogEntry
 from engine.networks.labels import answer_count, answer_names
@@ -53,9 +57,7 @@ from engine.requests import (
 )
 from engine.run_folders import empty, reserved
 from engine.runs import ONNX_COLUMN, Run
-from engine.store import SAMPLE_IMAGES, folder
-from engine.types import ORIGINAL, FloatArray, IntArray, Latency, LoweringName, Progress
-from engine.wording import batch_note
+from engine.types import Latency
 
 
 class Host(Protocol):

@@ -16,14 +16,14 @@ import msgspec
 import numpy as np
 
 from engine.cluster import check_address, connected, finished
-from engine.disk import write_whole
-from engine.errors import EngineError
+from engine.core.errors import EngineError
+from engine.core.files import write_whole
+from engine.core.types import FloatArray, Progress
 from engine.fitted_pictures import FittedPictures
 from engine.images import Picture, digest_of
 from engine.logits import INDEX, KnownRows, answering, file_name, logit_files, write_index
 from engine.requests import PictureFile
 from engine.runs import LOGITS, Run
-from engine.types import FloatArray, Progress
 
 if TYPE_CHECKING:
     from distributed import Client

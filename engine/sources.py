@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import ModelError, OptionError, RunError
+from engine.core.errors import ModelError, OptionError, RunError
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
 from engine.preprocess import CHANNELS, PreprocessSpec, demand_plausible
 from engine.requests import ExportedNetwork, ModelChoice, PreprocessChoice

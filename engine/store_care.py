@@ -10,15 +10,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.checksums import SUFFIX, kept
+from engine.core.checksums import SUFFIX, kept
+from engine.core.errors import RunError
+from engine.core.files import bytes_under
+from engine.core.locks import try_lock
+from engine.core.store import folder, limits
 from engine.damage import DAMAGED, set_apart
-from engine.disk import bytes_under
-from engine.errors import RunError
-from engine.locks import try_lock
 from engine.manifest import FILE_NAME
 from engine.run_folders import abandoned_in, partial_folder
 from engine.runs import Run
-from engine.store import folder, limits
 
 
 @dataclass(frozen=True, slots=True)

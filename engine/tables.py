@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from engine import formats
 from engine.comparison.comparison import Comparison
+from engine.core import formats
+from engine.core.types import FAULT_WORDS
 from engine.overview import Candidate, candidates
-from engine.types import FAULT_WORDS, VariantComparison
+from engine.types import VariantComparison
 
 Row = tuple[Candidate, VariantComparison]
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import ConversionError, first_line
+from engine.core.errors import ConversionError, first_line
 
 
 def parsed(model: bytes) -> Any:

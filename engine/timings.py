@@ -10,14 +10,15 @@ from typing import Self
 
 import msgspec
 
-from engine.checksums import read_kept, write_kept
-from engine.errors import ConversionError, JobCancelled, OptionError, WorkerError
+from engine.core.checksums import read_kept, write_kept
+from engine.core.errors import ConversionError, JobCancelled, OptionError, WorkerError
+from engine.core.locks import alone_in, in_use
+from engine.core.types import ORIGINAL
 from engine.jobs import Worker
-from engine.locks import alone_in, in_use
 from engine.requests import LatencyRequest, ProfileRequest
 from engine.runs import LATENCY, Run
 from engine.service import Host
-from engine.types import ORIGINAL, Latency, LatencySamples, OperatorTime
+from engine.types import Latency, LatencySamples, OperatorTime
 
 
 def measure(

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from engine.types import SAME, Fault, LatencySamples
+from engine.core.types import SAME, Fault
+from engine.types import LatencySamples
 
 
 class Costs(Protocol):

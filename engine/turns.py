@@ -16,10 +16,10 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
-from engine.errors import OptionError
-from engine.locks import try_lock
-from engine.store import folder
-from engine.types import Progress
+from engine.core.errors import OptionError
+from engine.core.locks import try_lock
+from engine.core.store import folder
+from engine.core.types import Progress
 
 Release = Callable[[], None]
 

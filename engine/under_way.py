@@ -16,10 +16,10 @@ from pathlib import Path
 
 import msgspec
 
-from engine.checksums import read_kept, write_kept
-from engine.locks import alone_in, try_lock
+from engine.core.checksums import read_kept, write_kept
+from engine.core.locks import alone_in, try_lock
+from engine.core.store import folder, limits
 from engine.requests import ConvertRequest
-from engine.store import folder, limits
 
 _NOTE = "note.json"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 
-from engine.errors import EngineError
+from engine.core.errors import EngineError
 from engine.store_care import drop_old_uploads
 
 SECONDS = 600.0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from engine.types import LoweringName
+from engine.core.types import LoweringName
 
 if TYPE_CHECKING:
     from engine.jobs import Worker

@@ -23,10 +23,10 @@ from typing import IO, Any, get_type_hints
 import msgspec
 import psutil
 
-from engine.memory import let_go_of_memory
+from engine.core.system import let_go_of_memory
+from engine.core.types import Progress, Report
 from engine.missing_variants import engine_error
 from engine.turns import turn
-from engine.types import Progress, Report
 from engine.worker_surroundings import MARK
 
 
@@ -60,8 +60,6 @@ class ErrorMessage(msgspec.Struct, frozen=True, tag="error"):
 
 
 Message = ProgressMessage | ResultMessage | ErrorMessage
-
-
 TASKS = {
     "convert": "engine.pipeline:run_convert",
     "evaluate": "engine.pipeline:run_evaluate",
@@ -78,9 +76,7 @@ TASKS = {
     "catalog": "engine.pipeline:run_catalog",
 }
 """Module and function of each task; the function's first argument is the request."""
-
 _HEAVY_BYTES = 1 << 30
-
 TIMED = frozenset({"latency", "profile", "time_files", "time_mixed"})
 """Tasks beside which nothing else may run."""
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from engine.store import HOME_VARIABLE, home
+from engine.core.store import HOME_VARIABLE, home
 
 MARK = "QLAB_WORKER"
 """Holds a random word that all that a worker starts inherits, so that it can be found and ended."""

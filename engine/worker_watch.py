@@ -19,9 +19,9 @@ from pathlib import Path
 
 import psutil
 
-from engine.limits import LIMITS
+from engine.core.limits import LIMITS
+from engine.core.types import Progress
 from engine.turns import WAITING
-from engine.types import Progress
 from engine.worker_surroundings import MARK
 
 _LOOK_SECONDS = 0.2

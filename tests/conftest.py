@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from engine import jobs
+from engine.core.store import HOME_VARIABLE
 from engine.job_queue import JobQueue
 from engine.jobs import Worker
-from engine.store import HOME_VARIABLE
 from engine.turns import slots
 from engine.warm_worker import WarmWorker
 

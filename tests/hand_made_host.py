@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.checksums import records_under
 from engine.converters.recipes import recipe_named
+from engine.core.checksums import records_under
+from engine.core.types import Progress
 from engine.manifest import FILE_NAME
 from engine.requests import ConvertRequest, ConvertTask, ModelChoice
 from engine.runs import WORK, Run
-from engine.types import Progress
 from tests.tiny_run import tiny_run
 
 

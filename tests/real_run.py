@@ -8,8 +8,8 @@ from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 
 import engine
+from engine.core.store import HOME_VARIABLE
 from engine.runs import Run
-from engine.store import HOME_VARIABLE
 
 CALIBRATION_COUNT = 16
 

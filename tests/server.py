@@ -17,7 +17,7 @@ from urllib.error import URLError
 
 import psutil
 
-from engine.store import HOME_VARIABLE
+from engine.core.store import HOME_VARIABLE
 
 ROOT = Path(__file__).parent.parent
 

@@ -17,12 +17,13 @@ import engine
 from engine import added, service
 from engine.added import add_file, check_name, name_for, remove_file
 from engine.cli.main import main
-from engine.errors import FileError, OptionError, RunError
+from engine.core.errors import FileError, OptionError, RunError
+from engine.core.types import Progress
 from engine.images import pictures_in
 from engine.runs import ALSO, WORK, Run
 from engine.tables import OVERVIEW, comparison_table
 from engine.timings import stored_latency
-from engine.types import Artifact, Progress
+from engine.types import Artifact
 from tests.made_up import artifact, latency
 from tests.optimization.tiny_pair import Writer
 from tests.tiny_run import CLASSES, SIDE, STEP, tiny_run

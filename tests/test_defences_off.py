@@ -12,8 +12,8 @@ from types import SimpleNamespace
 import pytest
 
 from engine import run_folders, store_care
-from engine.errors import EngineError
-from engine.locks import in_use
+from engine.core.errors import EngineError
+from engine.core.locks import in_use
 from engine.runs import OWNERS, Run
 from engine.service import convert_request
 from pages.components import session, sharing

@@ -15,7 +15,7 @@ from urllib.error import URLError
 import psutil
 import pytest
 
-from engine.store import HOME_VARIABLE, RUNS_VARIABLE, UPLOADS_VARIABLE
+from engine.core.store import HOME_VARIABLE, RUNS_VARIABLE, UPLOADS_VARIABLE
 from pages.components.share import PASSWORD_VARIABLE
 from tests.server import free_port, wait_until_it_answers
 

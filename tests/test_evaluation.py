@@ -8,15 +8,15 @@ import pytest
 from PIL import Image
 
 from engine import evaluation, service
-from engine.checksums import keep_file
-from engine.errors import PictureError
+from engine.core.checksums import keep_file
+from engine.core.errors import PictureError
+from engine.core.types import Progress
 from engine.fitted_pictures import FittedPictures, make_room
 from engine.images import Picture, picture_at, pictures_in
 from engine.pipeline import column_runner
 from engine.preprocess import PreprocessSpec
 from engine.requests import EvaluateRequest, PictureFile
 from engine.runs import Run
-from engine.types import Progress
 from tests.tiny_run import SIDE, STEP, tiny_run
 
 HOST = service.Foreground()

@@ -12,8 +12,8 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 import engine
 from engine.cli.main import main
+from engine.core.store import SAMPLE_IMAGES
 from engine.layer_sentences import layers_headline
-from engine.store import SAMPLE_IMAGES
 
 pytestmark = pytest.mark.slow
 

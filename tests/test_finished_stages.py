@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from engine import jobs
-from engine.errors import WorkerKilled
+from engine.core.errors import WorkerKilled
+from engine.core.types import Progress
 from engine.finished_stages import (
     RECORD,
     FinishedStages,
@@ -25,7 +26,7 @@ from engine.manifest import FILE_NAME
 from engine.requests import CalibrationChoice, ConvertRequest
 from engine.run_folders import partial_folder
 from engine.service import Foreground, convert_request
-from engine.types import Progress, Stage
+from engine.types import Stage
 from tests.hand_made_host import request_for
 from tests.test_own_onnx import SIZE, classifier
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from engine import glossary, tables
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 from tests.made_up import LOGITS, comparison, latency
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from engine import images
-from engine.errors import PictureError
+from engine.core.errors import PictureError
 from engine.images import (
     decode_picture,
     described_picture,

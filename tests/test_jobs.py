@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import EngineError, JobCancelled, ModelError, RunError, WorkerDied
+from engine.core.errors import EngineError, JobCancelled, ModelError, RunError, WorkerDied
+from engine.core.types import Progress
 from engine.jobs import Job, Worker
 from engine.requests import LatencyRequest
-from engine.types import Progress
 
 NO_RUN = LatencyRequest(run="/nowhere", columns=("original",))
 

@@ -14,13 +14,13 @@ import engine
 from engine import sources
 from engine.cli.main import main
 from engine.converters.calibration import representative_dataset
-from engine.errors import ConversionError, OptionError
+from engine.core.errors import ConversionError, OptionError
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.types import Progress
 from engine.requests import CalibrationChoice, RouteRequest
 from engine.routes import litert_torch as route
 from engine.runs import Run
 from engine.service import Foreground
-from engine.store import SAMPLE_IMAGES
-from engine.types import Progress
 from tests.tiny_run import SIDE, tiny_run
 
 # Stands for the Python of the other environment: says what it was given, as the script would.

@@ -8,7 +8,7 @@ import pytest
 
 import engine
 from engine import lowerings, plots, sentences
-from engine.errors import ConversionError, OptionError, RunError
+from engine.core.errors import ConversionError, OptionError, RunError
 from engine.lowerings import lowering_rows, stored_lowerings
 from engine.runs import Run
 from engine.service import Foreground

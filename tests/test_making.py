@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from engine.checksums import read_kept
-from engine.errors import ConversionError, JobCancelled, RunError
+from engine.core.checksums import read_kept
+from engine.core.errors import ConversionError, JobCancelled, RunError
+from engine.core.types import Progress
 from engine.jobs import Job
 from engine.manifest import FILE_NAME
 from engine.run_folders import WAITING_FOR_SAME, partial_folder
 from engine.runs import ONNX_FILE, Run
 from engine.service import convert_request, known_runs
-from engine.types import Progress
+from tests.core.test_checksums import flip
 from tests.hand_made_host import HandMadeHost, request_for
-from tests.test_checksums import flip
 
 
 def test_a_run_goes_to_the_store_with_checksums_of_its_files(

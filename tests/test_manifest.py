@@ -9,17 +9,12 @@ from pathlib import Path
 import pytest
 
 import engine
-from engine.errors import ModelError, RunError
+from engine.core.errors import ModelError, RunError
+from engine.core.system import versions
 from engine.images import Picture
 from engine.layer_errors.stored import layers_file
 from engine.logits import file_name
-from engine.manifest import (
-    FILE_NAME,
-    command_line,
-    read_manifest,
-    run_key,
-    versions,
-)
+from engine.manifest import FILE_NAME, command_line, read_manifest, run_key
 from engine.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice, PreprocessChoice
 from tests.made_up import manifest
@@ -91,7 +86,7 @@ def test_the_key_depends_on_what_the_run_is_made_from(other: ConvertRequest) -> 
 
 def other_version(package: str | None) -> Callable[[str], str]:
     """Versions as they are, but one."""
-    of = engine.manifest._version
+    of = engine.core.system._version
     return lambda name: "99" if name == package else of(name)
 
 

@@ -16,8 +16,7 @@ from engine import plots
 from engine.cli.main import main
 from engine.conversion import Conversion
 from engine.converters.recipes import FLOAT32, Recipe, recipe_named
-from engine.core_files import CoreFiles
-from engine.errors import (
+from engine.core.errors import (
     ConversionError,
     HopError,
     OperatorError,
@@ -26,6 +25,9 @@ from engine.errors import (
     WorkerDied,
     WorkerKilled,
 )
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.types import FloatArray, MissingVariant
+from engine.core_files import CoreFiles
 from engine.finished_stages import FinishedStages, OriginalModel, keep_finished
 from engine.improvement import improve
 from engine.missing_variants import missing_sentences
@@ -35,8 +37,7 @@ from engine.requests import ConvertTask
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.service import convert_request
-from engine.store import SAMPLE_IMAGES
-from engine.types import FloatArray, MissingVariant, Stage
+from engine.types import Stage
 from tests.hand_made_host import HandMadeHost, request_for
 from tests.tiny_run import SIDE, tiny_run
 from tests.tiny_tflite import reshape_file

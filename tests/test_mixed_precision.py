@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from engine import mixed_precision, runs
-from engine.checksums import write_kept
 from engine.converters.artifact import artifact_of
 from engine.converters.recipes import recipe_named
-from engine.errors import OptionError
+from engine.core.checksums import write_kept
+from engine.core.errors import OptionError
+from engine.core.types import Progress
 from engine.manifest import FILE_NAME
 from engine.mixed_precision import MixedCurve, mixed_name
 from engine.mixed_sentences import (
@@ -23,7 +24,7 @@ from engine.mixed_sentences import (
 from engine.requests import MixedLatencyRequest
 from engine.runs import IMPROVED, Run
 from engine.timings import stored_latency
-from engine.types import FloatLayer, Latency, LatencySamples, MixedPoint, Progress
+from engine.types import FloatLayer, Latency, LatencySamples, MixedPoint
 from tests.tiny_run import SIDE, tiny_run
 from tests.tiny_tflite import reshape_file
 

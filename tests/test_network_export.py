@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 import engine
-from engine.errors import (
+from engine.core.errors import (
     ConversionError,
     HopError,
     LabelsError,
@@ -24,6 +24,8 @@ from engine.errors import (
     OptionError,
     UserMistake,
 )
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.types import ORIGINAL, FloatArray
 from engine.images import Picture, pictures_in
 from engine.logits import NETWORK, KnownRows, answering, keep_rows, original_note
 from engine.manifest import FILE_NAME, command_line, run_key
@@ -43,8 +45,6 @@ from engine.requests import (
 from engine.runs import ONNX_FILE, Run
 from engine.service import Foreground
 from engine.sources import model_source
-from engine.store import SAMPLE_IMAGES
-from engine.types import ORIGINAL, FloatArray
 from tests.tiny_network import CLASSES, Answer, Answering, tiny_network
 from tests.tiny_run import CLASSES as TINY_CLASSES
 from tests.tiny_run import tiny_run

@@ -6,7 +6,7 @@ from typing import ClassVar
 import pytest
 
 from engine import operator_times as module
-from engine.errors import ConversionError
+from engine.core.errors import ConversionError
 from engine.operator_kinds import KindTime, kind_of_time, left_share, time_by_kind
 from engine.operator_times import operator_times, places_of
 from engine.run.litert_profiler import OperatorEvent

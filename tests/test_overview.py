@@ -7,9 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine import figures, formats, overview, overview_sentences
+from engine import figures, overview, overview_sentences
 from engine.comparison.comparison import Comparison
 from engine.comparison.metrics import wilson_interval
+from engine.core import formats
 from engine.plots import titles
 from engine.reporting.plain import latency_dict
 from tests.made_up import LOGITS, comparison, latency

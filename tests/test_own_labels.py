@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.errors import LabelsError, RunError
+from engine.core.errors import LabelsError, RunError
 from engine.images import pictures_in
 from engine.own_labels import give_label, labels_table, own_labels
 from engine.picture_labels import labels_from_csv

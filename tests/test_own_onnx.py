@@ -11,10 +11,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import engine
-from engine.errors import HopError, ModelError, OperatorError, OptionError
+from engine.core.errors import HopError, ModelError, OperatorError, OptionError
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.types import ORIGINAL
 from engine.sentences import opset_note
-from engine.store import SAMPLE_IMAGES
-from engine.types import ORIGINAL
 
 pytestmark = pytest.mark.slow
 

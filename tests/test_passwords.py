@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from engine import passwords
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 from engine.passwords import Attempts, digest_of_password, is_password
 
 PASSWORD = "correct horse battery"

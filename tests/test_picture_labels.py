@@ -5,9 +5,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from engine.errors import LabelsError
+from engine.core.errors import LabelsError
+from engine.core.text import defused, defused_table
 from engine.picture_labels import labels_from_csv, labels_from_folders
-from engine.text_files import defused, defused_table
 
 
 def table(folder: Path, text: str) -> Path:

@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from engine import picture_zips
-from engine.errors import PictureError
-from engine.limits import LIMITS
+from engine.core.errors import PictureError
+from engine.core.limits import LIMITS
+from engine.core.zips import is_zip
 from engine.picture_zips import zipped_pictures
-from engine.zips import is_zip
 
 
 def zip_of(files: dict[str, bytes], **options: int) -> bytes:

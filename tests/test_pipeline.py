@@ -14,10 +14,10 @@ import engine
 from engine import service
 from engine.cli.main import main
 from engine.converters.recipes import RECIPES
-from engine.errors import RunError
+from engine.core.errors import RunError
+from engine.core.store import SAMPLE_IMAGES
 from engine.images import pictures_in
 from engine.runs import Run
-from engine.store import SAMPLE_IMAGES
 from tests.real_run import CALIBRATION_COUNT, real_run
 
 pytestmark = pytest.mark.slow

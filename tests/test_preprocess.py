@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 from engine.networks.torchvision_import import import_torchvision
 from engine.preprocess import (
     InputSize,

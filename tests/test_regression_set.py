@@ -8,7 +8,7 @@ import pytest
 
 import engine
 from engine.cli.main import main
-from engine.errors import PictureError, RunError
+from engine.core.errors import PictureError, RunError
 from engine.images import Picture, pictures_in
 from engine.regression_set import pin, pinned_digests, pinned_pictures, unpin
 from engine.runs import PINNED

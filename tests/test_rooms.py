@@ -7,7 +7,18 @@ from functools import cache
 import grimp
 import pytest
 
-ENGINE: tuple[tuple[str, ...], ...] = ()
+ENGINE: tuple[tuple[str, ...], ...] = (
+    ("core",),
+    (
+        "comparison",
+        "networks",
+    ),
+    (
+        "deployment",
+        "reporting",
+    ),
+    ("cli",),
+)
 PAGES: tuple[tuple[str, ...], ...] = ()
 
 

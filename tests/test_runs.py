@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import OptionError, RunError
+from engine.core.errors import OptionError, RunError
 from engine.manifest import FILE_NAME
 from engine.run_folders import folder_beside, move_into_place
 from engine.runs import Run, existing_run

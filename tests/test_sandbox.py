@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import jobs, sandbox, store
-from engine.errors import WorkerDied
+from engine import jobs, sandbox
+from engine.core import store
+from engine.core.errors import WorkerDied
 
 BWRAP = shutil.which("bwrap")
 needs_bubblewrap = pytest.mark.skipif(

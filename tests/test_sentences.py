@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from engine import sentences
-from engine.types import CalibrationInfo, Interval
+from engine.core.types import Interval
+from engine.types import CalibrationInfo
 from tests.made_up import LOGITS, artifact, comparison, latency, manifest
 
 FLIPPED = LOGITS[:, [1, 0, 2]]  # the first two answers change places, the third stays

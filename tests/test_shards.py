@@ -18,12 +18,12 @@ from PIL import Image
 import engine
 from engine import cluster, shards
 from engine.cluster import LOCAL, LOG, check_address, check_versions, connected, finished
-from engine.errors import EngineError, OptionError, PictureError
+from engine.core.errors import EngineError, OptionError, PictureError
+from engine.core.store import folder
+from engine.core.types import Progress
 from engine.images import pictures_in
 from engine.runs import LOGITS, Run
 from engine.service import Foreground
-from engine.store import folder
-from engine.types import Progress
 from tests.tiny_run import tiny_run
 
 pytestmark = pytest.mark.filterwarnings(

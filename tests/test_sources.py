@@ -8,7 +8,7 @@ import onnx
 import pytest
 import torch
 
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 from engine.networks.torchvision_import import import_torchvision
 from engine.requests import ModelChoice, PreprocessChoice
 from engine.sources import model_source

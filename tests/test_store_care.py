@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from engine import store_care
-from engine.errors import OptionError
-from engine.locks import in_use
+from engine.core.errors import OptionError
+from engine.core.locks import in_use
+from engine.core.store import RUNS_VARIABLE, UPLOADS_VARIABLE, StoreLimits, limits
 from engine.manifest import FILE_NAME
 from engine.run_folders import partial_folder
 from engine.runs import Run
 from engine.service import convert_request
-from engine.store import RUNS_VARIABLE, UPLOADS_VARIABLE, StoreLimits, limits
 from engine.upkeep import Upkeep
+from tests.core.test_checksums import flip
 from tests.hand_made_host import HandMadeHost, request_for
-from tests.test_checksums import flip
 
 HOUR = 3600.0
 

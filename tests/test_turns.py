@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from engine.errors import JobCancelled, RunError
+from engine.core.errors import JobCancelled, RunError
+from engine.core.types import Progress
 from engine.jobs import Worker
 from engine.requests import LatencyRequest
 from engine.turns import SLOTS_VARIABLE, WAITING, turn
-from engine.types import Progress
 from engine.worker import TASKS, TIMED, function_of, request_type
 
 NO_RUN = LatencyRequest(run="/nowhere", columns=("original",))

@@ -15,10 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import locks
-from engine.checksums import kept, write_kept
+from engine.core import locks
+from engine.core.checksums import kept, write_kept
+from engine.core.errors import StorageError
 from engine.deployment.phone import benchmarks_of
-from engine.errors import StorageError
 from engine.images import Picture, pictures_in
 from engine.own_labels import give_label, own_labels
 from engine.regression_set import pin, pinned_pictures, unpin
@@ -212,7 +212,7 @@ def test_40_results_of_phones_of_eight_processes(tmp_path: Path) -> None:
 
 
 WRITE = """
-from engine.checksums import kept, write_kept
+from engine.core.checksums import kept, write_kept
 for round in range(50):
     write_kept(given / "f.json", f"{number} {round}".encode())
     assert kept(given / "f.json", again=True)

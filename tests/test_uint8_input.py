@@ -8,10 +8,10 @@ import onnx
 import pytest
 
 import engine
-from engine.errors import OptionError
+from engine.core.errors import OptionError
+from engine.core.store import SAMPLE_IMAGES
 from engine.requests import ModelChoice, PreprocessChoice
 from engine.sources import model_source
-from engine.store import SAMPLE_IMAGES
 
 
 def of_pixels(file: Path) -> Path:

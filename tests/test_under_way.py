@@ -54,7 +54,7 @@ def test_a_note_that_cannot_be_read_goes(own_store: Path) -> None:
 
 
 def test_an_old_note_goes(own_store: Path) -> None:
-    from engine.checksums import write_kept
+    from engine.core.checksums import write_kept
 
     place = own_store / "jobs" / "x"
     import msgspec

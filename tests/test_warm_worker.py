@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import RunError
+from engine.core.errors import RunError
 from engine.jobs import Job, Worker
 from engine.requests import LatencyRequest
 from engine.warm_worker import WarmWorker
@@ -97,7 +97,7 @@ def test_jobs_share_a_worker_and_a_finished_one_cannot_end_it() -> None:
         with job.worker() as worker:
             with pytest.raises(RunError):
                 worker.run("latency", NO_RUN, bool)
-            assert worker.log().count(b"engine.errors.RunError") == 1
+            assert worker.log().count(b"engine.core.errors.RunError") == 1
             return worker._process.pid
 
     first = Job("First", work).start()

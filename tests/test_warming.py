@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from engine import warming
+from engine.core.store import SAMPLE_IMAGES
 from engine.images import pictures_in
 from engine.jobs import Job
 from engine.service import evaluate
-from engine.store import SAMPLE_IMAGES
 from engine.warm_worker import WarmWorker
 from engine.warming import warm_up
 from tests.tiny_run import tiny_run

@@ -15,9 +15,9 @@ import psutil
 import pytest
 
 from engine import jobs, worker_watch
-from engine.errors import EngineError, WorkerDied
+from engine.core.errors import EngineError, WorkerDied
+from engine.core.limits import LIMITS
 from engine.jobs import Worker
-from engine.limits import LIMITS
 from engine.worker_surroundings import variables
 from tests.misbehaving_worker import Deed
 

@@ -6,15 +6,16 @@ from typing import Any
 
 import click
 
-from engine import api, formats
+from engine import api
 from engine.cli.files import NamedFile
 from engine.cli.gates import Gate, GateType, missed_gates
 from engine.cli.output import DASK_HELP, progress_shown, show_table, write_json
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import latency_warnings
-from engine.errors import OptionError
+from engine.core import formats
+from engine.core.errors import OptionError
+from engine.core.types import ORIGINAL
 from engine.runs import Run
-from engine.types import ORIGINAL
 
 GATE_MISSED = 1
 

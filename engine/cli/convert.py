@@ -8,11 +8,13 @@ from typing import Any
 import click
 import msgspec
 
-from engine import api, formats, sentences
+from engine import api, sentences
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.faults import fault_sentences
 from engine.converters.recipes import RECIPES, names_in
-from engine.errors import MissingVariantWarning, OptionError
+from engine.core import formats
+from engine.core.errors import MissingVariantWarning, OptionError
+from engine.core.types import LAYOUTS, LOWERINGS
 from engine.missing_variants import missing_of, missing_sentences
 from engine.mixed_precision import mixed_name
 from engine.preprocess import (
@@ -29,7 +31,7 @@ from engine.requests import (
     PreprocessChoice,
 )
 from engine.runs import Run
-from engine.types import LAYOUTS, LOWERINGS, ROUTES
+from engine.types import ROUTES
 
 VARIANTS_MISSING = 1
 VARIANTS_HELP = (

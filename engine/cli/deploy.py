@@ -8,7 +8,7 @@ import click
 
 from engine import api
 from engine.cli.output import progress_shown
-from engine.types import ORIGINAL
+from engine.core.types import ORIGINAL
 
 
 @click.command()

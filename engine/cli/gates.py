@@ -8,9 +8,9 @@ from typing import Any
 
 import click
 
-from engine import formats
 from engine.comparison.comparison import Comparison
-from engine.types import FAULT_WORDS
+from engine.core import formats
+from engine.core.types import FAULT_WORDS
 
 Gate = tuple[str, float]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from engine import formats
 from engine.cli.output import progress_shown, show_table
+from engine.core import formats
 from engine.runs import Run
 
 

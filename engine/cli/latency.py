@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
-from engine import api, formats
+from engine import api
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.latency import latency_warnings
+from engine.core import formats
+from engine.core.formats import listed
 from engine.operator_kinds import left_share, time_by_kind
 from engine.reporting.plain import latency_dict
 from engine.types import Latency, LatencySamples
-from engine.wording import listed
 
 _KINDS = 3
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import click
 
-from engine import api, formats
+from engine import api
 from engine.cli.files import NamedFile
 from engine.cli.output import progress_shown, show_table, write_json
+from engine.core import formats
+from engine.core.text import write_text
 from engine.layer_errors.records import LayerErrors
 from engine.requests import DEFAULT_LAYERS_COUNT
-from engine.text_files import write_text
 from engine.timings import latency_shares
 
 _SHOWN = 10

@@ -27,8 +27,8 @@ from engine.cli.pin import pin
 from engine.cli.report import report, report_json
 from engine.cli.store import store
 from engine.cli.sweep import sweep
-from engine.disk import refusal, storage_error
-from engine.errors import EngineError
+from engine.core.errors import EngineError
+from engine.core.files import refusal, storage_error
 
 MISTAKE, FAULT, INTERRUPTED = 2, 3, 130
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 import msgspec
 
-from engine import formats
 from engine.cli.output import progress_shown, show_table, write_json
+from engine.core import formats
 from engine.mixed_precision import MixedCurve, mix, mixed_name, stored_curve, time_curve
 from engine.mixed_sentences import curve_headline, monotone_sentence, worth_sentence
 from engine.runs import Run

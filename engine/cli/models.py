@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
-from engine import api, formats
+from engine import api
 from engine.cli.output import progress_shown, show_table, write_json
+from engine.core import formats
 from engine.networks.catalog_network import CatalogEntry
 
 

@@ -16,10 +16,9 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 from rich.text import Text
 
-from engine.errors import fit_to_show
-from engine.jobs import OnProgress
-from engine.text_files import write_text
-from engine.types import Progress
+from engine.core.errors import fit_to_show
+from engine.core.text import write_text
+from engine.core.types import OnProgress, Progress
 
 DASK_HELP = "Work on a Dask cluster: local, or a scheduler's address (tcp://...)."
 

@@ -8,7 +8,7 @@ import click
 
 from engine import api
 from engine.cli.output import show_table
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 from engine.regression_set import pinned_as, pinned_pictures, unpin
 from engine.runs import Run
 

@@ -8,12 +8,12 @@ import click
 
 from engine import api
 from engine.cli.output import progress_shown, write_json
-from engine.errors import OptionError
+from engine.core.errors import OptionError
+from engine.core.text import write_text
+from engine.core.types import ORIGINAL
 from engine.reporting.plain import run_report
 from engine.runs import Run
-from engine.text_files import write_text
 from engine.timings import stored_latency
-from engine.types import ORIGINAL
 
 
 @click.command()

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 import msgspec
 
-from engine import formats
 from engine.cli.output import show_table, write_json
-from engine.errors import OptionError
-from engine.store import home, limits
+from engine.core import formats
+from engine.core.errors import OptionError
+from engine.core.store import home, limits
 
 DAMAGE_FOUND = 1
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.comparison import metrics
+from engine.comparison import metrics as metrics_module
 from engine.comparison.reliability import reliability
-from engine.errors import LabelsError
-from engine.types import Accuracy, ClassChange, FloatArray, IntArray
+from engine.core import parity
+from engine.core.errors import LabelsError
+from engine.core.types import FloatArray, IntArray
+from engine.types import Accuracy, ClassChange
 
 NO_LABEL = -1
 """The label of a picture that has none."""
@@ -49,10 +51,10 @@ def accuracy(
     return Accuracy(
         pictures=total,
         top1=top1 / total,
-        top1_interval=metrics.wilson_interval(top1, total),
+        top1_interval=metrics_module.wilson_interval(top1, total),
         top5=top5 / total,
-        top5_interval=metrics.wilson_interval(top5, total),
-        mcnemar_p=None if lost is None or won is None else metrics.mcnemar_exact(lost, won),
+        top5_interval=metrics_module.wilson_interval(top5, total),
+        mcnemar_p=None if lost is None or won is None else metrics_module.mcnemar_exact(lost, won),
         lost=lost,
         won=won,
         reliability=reliability(rows, first_right, probabilities=probabilities),
@@ -62,7 +64,7 @@ def accuracy(
     )
 
 
-def labelled(labels: IntArray, shape: tuple[int, ...]) -> metrics.BoolArray:
+def labelled(labels: IntArray, shape: tuple[int, ...]) -> parity.BoolArray:
     """Tell the pictures that have a label, shape (pictures,); at least one.
 
     Args:
@@ -97,13 +99,13 @@ def labelled(labels: IntArray, shape: tuple[int, ...]) -> metrics.BoolArray:
     return np.asarray(counted)
 
 
-def _holds(rows: FloatArray, truth: IntArray, k: int) -> metrics.BoolArray:
-    answers = metrics.top_k(rows, k)
+def _holds(rows: FloatArray, truth: IntArray, k: int) -> parity.BoolArray:
+    answers = metrics_module.top_k(rows, k)
     return np.asarray((answers == truth[:, None]).any(axis=1))
 
 
 def _one_sided(
-    right: metrics.BoolArray,
+    right: parity.BoolArray,
     logits: FloatArray,
     labels: IntArray,
     reference_logits: FloatArray | None,
@@ -111,7 +113,7 @@ def _one_sided(
     """How often the reference alone, and this model alone, is right."""
     if reference_logits is None:
         return None, None
-    metrics.require_same_shape(reference_logits, logits)
+    parity.require_same_shape(reference_logits, logits)
     counted = labels != NO_LABEL
     reference_right = _holds(reference_logits[counted], labels[counted], 1)
     return int((reference_right & ~right).sum()), int((right & ~reference_right).sum())
@@ -130,13 +132,13 @@ def class_changes(
     Returns:
         The classes whose numbers differ: those that lost most first, then by class.
     """
-    before, after = (metrics.top_k(side, 1)[:, 0] for side in (reference, variant))
+    before, after = (metrics_module.top_k(side, 1)[:, 0] for side in (reference, variant))
     found = []
     for index in np.unique(truth):
         own = truth == index
         kept, now = int((before[own] == index).sum()), int((after[own] == index).sum())
         if kept != now:
-            wrong = after[own & (after != index) & (after != metrics.NO_ANSWER)]
+            wrong = after[own & (after != index) & (after != metrics_module.NO_ANSWER)]
             answers, counts = np.unique(wrong, return_counts=True)
             taken_for = int(answers[counts.argmax()]) if answers.size else None
             found.append(ClassChange(int(index), int(own.sum()), kept, now, taken_for))

@@ -15,23 +15,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.comparison import metrics
+from engine.comparison import metrics as metrics_module
 from engine.comparison.accuracy import NO_LABEL, accuracy
 from engine.comparison.elsewhere import findings as findings_elsewhere
 from engine.comparison.faults import FEW_PICTURES, fault_of, fault_sentences
 from engine.comparison.margins import kept_margins
 from engine.comparison.outputs import Outputs, probability_sides
 from engine.comparison.plain import SCALAR_KEYS, accuracy_dict, variant_dict
-from engine.errors import OptionError, PictureError
-from engine.types import (
-    Accuracy,
-    Fault,
-    Flip,
-    FloatArray,
-    IntArray,
-    Latency,
-    VariantComparison,
-)
+from engine.core import parity
+from engine.core.errors import OptionError, PictureError
+from engine.core.types import Fault, FloatArray, IntArray
+from engine.types import Accuracy, Flip, Latency, VariantComparison
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,34 +184,34 @@ def compare_variant(
         ValueError: Shapes that differ, or not one name a row.
     """
     _require_one_name_a_row(pictures, reference)
-    metrics.require_same_shape(reference, logits)
+    parity.require_same_shape(reference, logits)
     sides = Outputs(reference, reference_probabilities), Outputs(logits, probabilities)
     either = probabilities or reference_probabilities
     scores = tuple(side.scores(as_probabilities=either) for side in sides)
     shown = tuple(side.logits(as_probabilities=either) for side in sides)
     answers = tuple(side.answers for side in sides)
-    agreeing = metrics.agreeing_rows(*answers)
-    finite = metrics.finite_rows(reference) & metrics.finite_rows(logits)
-    differences, kl = metrics.difference(*scores), metrics.kl(*shown)
+    agreeing = metrics_module.agreeing_rows(*answers)
+    finite = parity.finite_rows(reference) & parity.finite_rows(logits)
+    differences, kl = parity.difference(*scores), metrics_module.kl(*shown)
     return VariantComparison(
         variant=variant,
         pictures=len(pictures),
         top1_agreement=float(agreeing.mean()),
-        top1_agreement_interval=metrics.wilson_interval(int(agreeing.sum()), len(pictures)),
-        top5_overlap=metrics.top5_overlap(*answers),
+        top1_agreement_interval=metrics_module.wilson_interval(int(agreeing.sum()), len(pictures)),
+        top5_overlap=metrics_module.top5_overlap(*answers),
         flips=_flips(pictures, answers, shown, finite & ~agreeing),
-        logit_rms=metrics.rms(differences),
-        logit_mean=metrics.mean_absolute(differences),
-        logit_max=metrics.max_absolute(differences),
-        logit_sqnr_db=metrics.sqnr_db(*scores),
-        cosine=metrics.cosine(*scores),
+        logit_rms=metrics_module.rms(differences),
+        logit_mean=metrics_module.mean_absolute(differences),
+        logit_max=metrics_module.max_absolute(differences),
+        logit_sqnr_db=metrics_module.sqnr_db(*scores),
+        cosine=metrics_module.cosine(*scores),
         kl=float(kl.mean()),
-        non_finite=int((~metrics.finite_rows(logits)).sum()),
-        picture_rms=metrics.rms_along(differences, 1),
+        non_finite=int((~parity.finite_rows(logits)).sum()),
+        picture_rms=metrics_module.rms_along(differences, 1),
         picture_kl=kl,
-        class_rms=metrics.rms_along(differences, 0),
-        reference_margins=metrics.margins(shown[0]),
-        kept_margins=kept_margins(shown[1], metrics.top_k(answers[0], 1)[:, 0]),
+        class_rms=metrics_module.rms_along(differences, 0),
+        reference_margins=metrics_module.margins(shown[0]),
+        kept_margins=kept_margins(shown[1], metrics_module.top_k(answers[0], 1)[:, 0]),
         accuracy=None
         if labels is None
         else accuracy(answers[1], labels, answers[0], probabilities=probabilities),
@@ -230,7 +224,7 @@ def _fault(reference: Outputs, variant: Outputs) -> Fault | None:
     either = reference.probabilities or variant.probabilities
     one, other = (side.shares() if either else side.values for side in (reference, variant))
     fault = fault_of(one, other)
-    few = int(metrics.finite_rows(one).sum()) < FEW_PICTURES
+    few = int(parity.finite_rows(one).sum()) < FEW_PICTURES
     return None if fault == "same_answer" and few else fault
 
 
@@ -311,7 +305,7 @@ def compare(
             *findings_elsewhere(variants, expected, reference_name, frozenset(added)),
             *_findings(logits, random_weights, demo_calibration, truth is not labels),
         ),
-        reference_non_finite=int((~metrics.finite_rows(reference)).sum()),
+        reference_non_finite=int((~parity.finite_rows(reference)).sum()),
         faults=faults,
     )
 
@@ -353,7 +347,7 @@ def _findings(
 def _fault_sentences(
     logits: Mapping[str, FloatArray], faults: Mapping[str, Fault | None]
 ) -> Iterable[str]:
-    counts = {name: int((~metrics.finite_rows(side)).sum()) for name, side in logits.items()}
+    counts = {name: int((~parity.finite_rows(side)).sum()) for name, side in logits.items()}
     yield from fault_sentences(
         {name: fault for name, fault in faults.items() if fault is not None and not counts[name]}
     )
@@ -366,10 +360,10 @@ def _flips(
     pictures: Sequence[str],
     outputs: Sequence[FloatArray],
     shown: Sequence[FloatArray],
-    changed: metrics.BoolArray,
+    changed: parity.BoolArray,
 ) -> tuple[Flip, ...]:
-    first, second = (metrics.top_k(side, 1)[:, 0] for side in outputs)
-    one, other = (metrics.margins(side) for side in shown)
+    first, second = (metrics_module.top_k(side, 1)[:, 0] for side in outputs)
+    one, other = (metrics_module.margins(side) for side in shown)
     return tuple(
         Flip(pictures[i], i, int(first[i]), int(second[i]), float(one[i]), float(other[i]))
         for i in np.flatnonzero(changed).tolist()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence, Set
 
 from engine.comparison.outputs import Outputs
+from engine.core.formats import listed
 from engine.types import VariantComparison
-from engine.wording import listed
 
 MOSTLY = 0.5
 CLOSE_DB = 3.0

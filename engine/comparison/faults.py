@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from engine.comparison.metrics import finite_rows
-from engine.types import FAULT_WORDS, Fault, FloatArray
-from engine.wording import listed
+from engine.core.formats import listed
+from engine.core.parity import finite_rows
+from engine.core.types import FAULT_WORDS, Fault, FloatArray
 
 FEW_PICTURES = 3
 """Pictures below which equal answers of a comparison are no finding."""

@@ -7,50 +7,21 @@ from collections.abc import Callable, Iterable
 import numpy as np
 
 from engine.comparison.faults import collapsed
-from engine.comparison.metrics import centred, difference, looks_like_probabilities
-from engine.errors import HopError, ModelError
-from engine.types import FloatArray
+from engine.comparison.metrics import looks_like_probabilities
+from engine.core.errors import HopError, ModelError
+from engine.core.parity import FLOAT_TOLERANCE, hop_errors
+from engine.core.types import FloatArray
 
 SMALLEST_SPREAD = 1e-5
 """Spread of a logit over the pictures, divided by the largest logit, below which a model's answers
 count as constant: float32 rounds the answers of deep networks by as much."""
 SMALLEST_PROBABILITY = 1e-30
 """What a softmax gives below it is rounded to 0 in different ways."""
-FLOAT_TOLERANCE = 1e-3
-"""Largest relative error of a stage that computes in float32."""
 NUDGE = 1 + 1e-6
 """Factor for pixels, some steps of float32 away from 1: what a sound model hardly notices."""
 _UNSTEADY = 0.1
 """Share of a difference between two stages that a nudge has to make for the model, not the step,
 to be the cause."""
-
-
-def hop_errors(before: FloatArray, after: FloatArray) -> tuple[float, float]:
-    """How far answers moved between two stages.
-
-    Args:
-        before: Logits of the stage before, shape (pictures, classes).
-        after: Logits of this stage on the same pictures.
-
-    Returns:
-        The largest absolute difference, and a relative one: that divided by the largest absolute
-        logit of ``before`` (0 where both are 0 everywhere, infinite where only ``before`` is), or
-        the same with each row's mean removed where that is more. Logits with a large common offset
-        could otherwise change places unnoticed.
-    """
-    absolute = float(np.max(np.abs(after.astype(np.float64) - before)))
-    moved = float(np.max(np.abs(difference(before, after))))
-    shares = (
-        _share(absolute, float(np.max(np.abs(before)))),
-        _share(moved, float(np.max(np.abs(centred(before))))),
-    )
-    return absolute, max(shares)
-
-
-def _share(part: float, whole: float) -> float:
-    if whole == 0:
-        return 0.0 if part == 0 else float("inf")
-    return part / whole
 
 
 def check_hop(

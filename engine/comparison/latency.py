@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import cycle
 
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 from engine.types import SPREAD_LIMIT, Latency, LatencySamples
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.comparison import metrics
-from engine.types import FloatArray, IntArray
+from engine.comparison import metrics as metrics_module
+from engine.core import parity
+from engine.core.types import FloatArray, IntArray
 
 
-def kept_margins(variant: FloatArray, first: IntArray) -> metrics.DoubleArray:
+def kept_margins(variant: FloatArray, first: IntArray) -> parity.DoubleArray:
     """The logit of the reference's first class minus the largest of the others.
 
     Args:
@@ -25,7 +26,7 @@ def kept_margins(variant: FloatArray, first: IntArray) -> metrics.DoubleArray:
     """
     if first.shape != variant.shape[:1]:
         raise ValueError(f"{first.shape} first classes for logits of {variant.shape}")
-    answered = metrics.finite_rows(variant) & (first != metrics.NO_ANSWER)
+    answered = parity.finite_rows(variant) & (first != metrics_module.NO_ANSWER)
     kept = np.full(len(variant), np.nan)
     if variant.shape[1] == 1:
         kept[answered] = 0.0

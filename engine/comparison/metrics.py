@@ -22,85 +22,25 @@ import math
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from engine.types import FloatArray, IntArray, Interval
-
-DoubleArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
+from engine.core.parity import (
+    BoolArray,
+    DoubleArray,
+    _doubles,
+    _require_rows,
+    centred,
+    difference,
+    require_same_shape,
+)
+from engine.core.types import FloatArray, IntArray, Interval
 
 PROBABILITY_FLOOR = 1 / 512
 """Half a step of an 8-bit softmax (256 steps): such a model answers 0 for anything smaller, so
 every variant is held to that resolution."""
-
 NO_ANSWER = -1
 """What stands in `top_k` for the classes of a row that holds NaN or Inf."""
-
 SUM_TOLERANCE = 1e-3
 Z_95 = 1.959963984540054
-
-
-def require_same_shape(reference: FloatArray, variant: FloatArray) -> None:
-    """Raise ValueError unless both have one shape, with at least one picture and one class."""
-    if reference.shape != variant.shape:
-        raise ValueError(
-            f"the reference has shape {reference.shape} and the variant {variant.shape}; "
-            "both need the same pictures and classes"
-        )
-    _require_rows(reference)
-
-
-def _require_rows(logits: FloatArray) -> None:
-    if logits.ndim != 2 or 0 in logits.shape:
-        raise ValueError(
-            f"logits have shape {logits.shape}; expected (pictures, classes) with at least one "
-            "picture and one class"
-        )
-
-
-def finite_rows(logits: FloatArray) -> BoolArray:
-    """Tell the rows without NaN and Inf, shape (pictures,); beyond float32's range is Inf.
-
-    Raises:
-        ValueError: Not an array of shape (pictures, classes).
-    """
-    _require_rows(logits)
-    with np.errstate(over="ignore", invalid="ignore"):
-        as_float32 = np.asarray(logits, dtype=np.float32)
-    return np.asarray(np.isfinite(as_float32).all(axis=1))
-
-
-def _doubles(logits: FloatArray) -> DoubleArray:
-    """Copy in float64 whose non-finite rows are NaN throughout."""
-    rows = finite_rows(logits)
-    with np.errstate(invalid="ignore"):  # the cast of a signalling NaN sets that flag
-        values = np.array(logits, dtype=np.float64)
-    # Inf would meet Inf in later sums and warn; NaN spreads in silence and stays visible.
-    values[~rows] = np.nan
-    return values
-
-
-def centred(logits: FloatArray) -> DoubleArray:
-    """Remove each row's mean: ``x[i, c] - mean_c x[i, c]``, shape kept; NaN in non-finite rows.
-
-    A single column stays as it is.
-    """
-    values = _doubles(logits)
-    if values.shape[1] > 1:
-        values -= values.mean(axis=1, keepdims=True)
-    return values
-
-
-def difference(reference: FloatArray, variant: FloatArray) -> DoubleArray:
-    """Subtract ``centred(variant) - centred(reference)``; shape (pictures, classes), in logits.
-
-    Raises:
-        ValueError: The shapes differ.
-    """
-    require_same_shape(reference, variant)
-    result = centred(variant)
-    result -= centred(reference)
-    return result
 
 
 def rms(differences: DoubleArray) -> float:

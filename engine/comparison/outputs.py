@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.comparison import metrics
-from engine.types import FloatArray
+from engine.comparison import metrics as metrics_module
+from engine.core import parity
+from engine.core.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +48,7 @@ class Outputs:
         """
         if not as_probabilities:
             return self.answers
-        return metrics.log_probabilities(self.shares())
+        return metrics_module.log_probabilities(self.shares())
 
     def scores(self, *, as_probabilities: bool) -> FloatArray:
         """Give `logits` in the shape of ``values``: one output is its two classes' difference."""
@@ -58,7 +59,7 @@ class Outputs:
         """Give the probabilities of the columns of ``answers``; NaN in non-finite rows."""
         if self.probabilities:
             return np.asarray(self.answers, dtype=np.float64)
-        return np.asarray(np.exp(metrics.log_softmax(self.answers)))
+        return np.asarray(np.exp(metrics_module.log_softmax(self.answers)))
 
 
 def probability_sides(
@@ -75,14 +76,14 @@ def probability_sides(
             a sigmoid; None where that is not known.
     """
     finite = {name: _finite(side) for name, side in sides.items()}
-    unit = {name for name, rows in finite.items() if len(rows) and metrics.within_unit(rows)}
+    unit = {name for name, rows in finite.items() if len(rows) and metrics_module.within_unit(rows)}
     if any(side.shape[1] == 1 for side in sides.values()):
         if normalizing is not None:
             unit &= set(normalizing)
         own = sides.keys() - set(added)
         # A few logits may lie in [0, 1] by chance; those of all variants of a model hardly do.
         return frozenset(unit if own <= unit else unit - own)
-    exact = {name for name in unit if metrics.looks_like_probabilities(finite[name])}
+    exact = {name for name in unit if metrics_module.looks_like_probabilities(finite[name])}
     if exact:
         # A softmax in 8 bits loses every class below half a step, and with many classes its rows
         # then sum to less than 1; another side of the same model tells what it is.
@@ -93,10 +94,10 @@ def probability_sides(
 
 
 def _finite(side: FloatArray) -> FloatArray:
-    rows = metrics.finite_rows(side)
+    rows = parity.finite_rows(side)
     return side if rows.all() else side[rows]
 
 
 def _sums_of_8_bits(rows: FloatArray) -> bool:
     largest = rows.sum(axis=1, dtype=np.float64).max()
-    return bool(0 < largest <= 1 + rows.shape[1] * metrics.PROBABILITY_FLOOR)
+    return bool(0 < largest <= 1 + rows.shape[1] * metrics_module.PROBABILITY_FLOOR)

@@ -9,7 +9,8 @@ import math
 from dataclasses import asdict
 from typing import Any
 
-from engine.types import Accuracy, Interval, Latency, VariantComparison
+from engine.core.types import Interval
+from engine.types import Accuracy, Latency, VariantComparison
 
 FLOAT32 = "float32"
 """The variant that latency ratios are taken to."""

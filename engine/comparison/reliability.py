@@ -11,14 +11,16 @@ import math
 
 import numpy as np
 
-from engine.comparison import metrics
-from engine.types import ConfidenceBin, FloatArray, Reliability
+from engine.comparison import metrics as metrics_module
+from engine.core import parity
+from engine.core.types import FloatArray
+from engine.types import ConfidenceBin, Reliability
 
 BINS = 10
 
 
 def reliability(
-    outputs: FloatArray, right: metrics.BoolArray, *, probabilities: bool
+    outputs: FloatArray, right: parity.BoolArray, *, probabilities: bool
 ) -> Reliability:
     """Sort labelled pictures by confidence and count how often they are right.
 
@@ -30,7 +32,7 @@ def reliability(
     Returns:
         The calibration curve. Rows with NaN or Inf have no confidence and are counted apart.
     """
-    finite = metrics.finite_rows(outputs)
+    finite = parity.finite_rows(outputs)
     sure = confidence(outputs[finite], probabilities=probabilities)
     hits = right[finite]
     # Bin b holds (b/10, (b + 1)/10], and the first one 0, too.
@@ -46,7 +48,7 @@ def reliability(
                 pictures=count,
                 confidence=float(sure[own].mean()),
                 right=good / count,
-                right_interval=metrics.wilson_interval(good, count),
+                right_interval=metrics_module.wilson_interval(good, count),
             )
         )
     total = len(sure)

@@ -24,9 +24,9 @@ from typing import Any
 
 from engine.converters.range_methods import Histograms
 from engine.converters.recipes import RangeMethod
-from engine.errors import ConversionError
+from engine.core.errors import ConversionError
+from engine.core.types import FloatArray
 from engine.tflite_graph import expose, interpreter_of, packed, parsed
-from engine.types import FloatArray
 
 Batches = Callable[[], Iterator[FloatArray]]
 Observe = Callable[[str, FloatArray], None]

@@ -7,7 +7,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from engine.types import Artifact, Granularity, Layout, TensorInfo
+from engine.core.types import Layout
+from engine.types import Artifact, Granularity, TensorInfo
 
 _WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D"}
 

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import OptionError, PictureError
+from engine.core.errors import OptionError, PictureError
+from engine.core.types import FloatArray
 from engine.images import Picture, RgbPicture, digest_of, passed_over, pictures_in
 from engine.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice
-from engine.types import CalibrationInfo, FloatArray
+from engine.types import CalibrationInfo
 
 MOST_PICTURES = 10_000
 _SMALLEST_CROP = 0.6

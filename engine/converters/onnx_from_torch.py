@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.converters.adaptive_pooling import register_adaptive_pooling
-from engine.errors import ConversionError, OperatorError, OptionError, first_line
+from engine.core.errors import ConversionError, OperatorError, OptionError, first_line
 
 if TYPE_CHECKING:
     import onnx

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from engine.converters.recipes import RangeMethod
-from engine.types import FloatArray
+from engine.core.types import FloatArray
 
 BINS = 4096
 """Bins of equal width in which distributions are compared."""

@@ -35,7 +35,7 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from typing import Literal, get_args
 
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 
 EdgeType = Literal["float32", "int8", "uint8"]
 RangeMethod = Literal["min_max", "percentile_99.9", "percentile_99.99", "mse", "entropy"]

@@ -12,11 +12,11 @@ from engine.converters.lowering import count_reads, handled_operators, register_
 from engine.converters.lowering.weights import take_stored
 from engine.converters.onnx_tf_import import import_onnx_tf
 from engine.converters.operator_sets import with_functions_inlined
-from engine.errors import ConversionError, OperatorError
+from engine.core.errors import ConversionError, OperatorError
+from engine.core.types import Layout, LoweringName
 from engine.networks.onnx_contents import nodes_in
 from engine.networks.onnx_inputs import with_float_pixels
 from engine.networks.onnx_tidying import rename_value
-from engine.types import Layout, LoweringName
 
 if TYPE_CHECKING:
     import onnx

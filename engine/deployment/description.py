@@ -9,11 +9,12 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from engine.core.types import Layout
 from engine.deployment.golden import GoldenSet
 from engine.deployment.metadata import ImageInput, ModelMetadata, ScoresOutput
 from engine.preprocess import PreprocessSpec
 from engine.runs import Run
-from engine.types import Artifact, Layout, TensorInfo
+from engine.types import Artifact, TensorInfo
 
 LABELS_FILE = "labels.txt"
 Scores = Literal["logits", "probabilities"]

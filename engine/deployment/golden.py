@@ -17,10 +17,10 @@ import numpy as np
 
 from engine.comparison.metrics import top_k
 from engine.comparison.outputs import Outputs
-from engine.errors import ConversionError, HopError
+from engine.core.errors import ConversionError, HopError
+from engine.core.types import FloatArray, Layout, Progress
 from engine.run.base import in_layout
 from engine.run.tflite_runner import dequantized, quantized
-from engine.types import FloatArray, Layout, Progress
 
 COUNT = 5
 TOLERANCE_FACTOR = 2.0

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.comparison.comparison import Comparison
+from engine.core.errors import OptionError
+from engine.core.types import FAULT_WORDS, ORIGINAL, IntArray, Progress
 from engine.deployment.description import LABELS_FILE, ModelDescription, model_file
 from engine.deployment.golden import COUNT, GoldenSet
 from engine.deployment.task import GOLDEN_FILE
 from engine.deployment.texts import KIT_FILES, CardFigures, model_card, snippets
-from engine.errors import OptionError
 from engine.images import Picture, digest_of
 from engine.jobs import Worker
 from engine.requests import DeployRequest, PictureFile
@@ -21,7 +22,7 @@ from engine.run_folders import folder_beside
 from engine.runs import KITS, Run
 from engine.service import Host, compare_run
 from engine.timings import stored_latency
-from engine.types import FAULT_WORDS, ORIGINAL, IntArray, Progress, VariantComparison
+from engine.types import VariantComparison
 
 SCRIPT = "run_model.py"
 CARD = "MODEL_CARD.md"

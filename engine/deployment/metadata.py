@@ -19,8 +19,8 @@ from typing import Any
 
 import numpy as np
 
+from engine.core.errors import FileError
 from engine.deployment.flat_tables import Byte, Floats, Table, TableView, UInt, Value, written
-from engine.errors import FileError
 from engine.tflite_graph import packed, parsed
 
 NAME = b"TFLITE_METADATA"

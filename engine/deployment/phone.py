@@ -25,9 +25,9 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from engine.core.errors import FileError, RunError
+from engine.core.files import write_whole
 from engine.deployment.description import model_file
-from engine.disk import write_whole
-from engine.errors import FileError, RunError
 from engine.runs import PHONE, Run
 
 _STAGE = "Reading the output of benchmark_model"

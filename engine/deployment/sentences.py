@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from engine import formats
 from engine.comparison.comparison import Comparison
+from engine.core import formats
+from engine.core.types import FAULT_WORDS, SAME
 from engine.deployment.phone import PhoneBenchmark
-from engine.types import FAULT_WORDS, SAME, Latency
+from engine.types import Latency
 
 
 def deploy_headline(variant: str, size: int, float32_bytes: int) -> str:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import formats
 from engine.comparison.comparison import Comparison
 from engine.converters.recipes import recipe_named
+from engine.core import formats
 from engine.deployment.description import ModelDescription, raw_pixel_steps
 from engine.deployment.golden import SMALLEST_RELATIVE, TOLERANCE_FACTOR
 from engine.deployment.phone import benchmark_command, benchmark_log

@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import ConversionError, OptionError
+from engine.core.errors import ConversionError, OptionError
+from engine.core.types import FloatArray
 from engine.layer_errors.case import Case, NetworkInput
 from engine.layer_errors.causes import diagnosed
 from engine.layer_errors.collapse import still_operators
@@ -24,7 +25,6 @@ from engine.layer_errors.measuring import (
 from engine.layer_errors.pairing import Pairing, paired
 from engine.layer_errors.records import LayerError, LayerErrors, Unmatched, WeightError
 from engine.tflite_graph import parsed
-from engine.types import FloatArray
 
 FLOAT32 = "float32"
 FEW_PICTURES = 8

@@ -16,14 +16,14 @@ from math import prod
 
 import numpy as np
 
-from engine.errors import ConversionError
+from engine.core.errors import ConversionError
+from engine.core.types import FloatArray
 from engine.layer_errors.graph import Graph
 from engine.layer_errors.own import Source, feedable, lone_floats, lone_integers
 from engine.layer_errors.pairing import Pair
 from engine.layer_errors.statistics import Errors, Movement, Values, on_grid
 from engine.run.tflite_runner import quantized
 from engine.tflite_graph import expose, interpreter_of, packed, parsed, require_shape
-from engine.types import FloatArray
 
 PASS_BYTES = 1 << 30
 """Activations held at once by all threads; larger networks are run several times over."""

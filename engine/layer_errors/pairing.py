@@ -18,8 +18,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.core.types import IntArray
 from engine.layer_errors.graph import EDGES, Graph, Operator
-from engine.types import IntArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import msgspec
 
-from engine.checksums import read_kept, write_kept
-from engine.errors import OptionError
+from engine.core.checksums import read_kept, write_kept
+from engine.core.errors import OptionError
 from engine.images import Picture, digest_of
 from engine.layer_errors.records import LayerErrors
 from engine.manifest import answered_by

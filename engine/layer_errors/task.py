@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine.converters.recipes import FLOAT32, recipe_named
-from engine.errors import RunError
+from engine.core.errors import RunError
+from engine.core.types import FloatArray, Progress
 from engine.fitted_pictures import FittedPictures
 from engine.images import Picture
 from engine.improvement import improved_layers
@@ -16,7 +17,6 @@ from engine.layer_errors.records import LayerErrors
 from engine.requests import LayersRequest
 from engine.run.base import in_layout
 from engine.runs import WORK, Run
-from engine.types import FloatArray, Progress
 
 
 def measured(

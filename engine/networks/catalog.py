@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.errors import ModelError, OptionError, first_line
+from engine.core.errors import ModelError, OptionError, first_line
+from engine.core.limits import demand_fits
+from engine.core.store import SAMPLE_IMAGES
 from engine.images import pictures_in
 from engine.networks import efficientnet_lite, timm_networks, torchvision_networks
 from engine.networks.catalog_network import (
@@ -27,11 +29,9 @@ from engine.networks.checkpoints import (
 from engine.networks.imagenet_names import imagenet_names
 from engine.networks.labels import checked_names, read_labels
 from engine.networks.random_weights import give_ordinary_values, settle
-from engine.networks.size_limit import demand_fits
 from engine.networks.source import TorchSource
 from engine.preprocess import InputSize, PreprocessSpec
 from engine.requests import ModelChoice
-from engine.store import SAMPLE_IMAGES
 from engine.types import ModelIdentity, WeightsKind
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import ModelError
+from engine.core.errors import ModelError
+from engine.core.types import NetworkKind
 from engine.preprocess import PreprocessSpec
-from engine.types import NetworkKind, WeightsKind
+from engine.types import WeightsKind
 
 if TYPE_CHECKING:
     import torch

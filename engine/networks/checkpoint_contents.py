@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from engine.errors import ModelError
-from engine.file_kinds import PICKLE, FileKind, is_onnx, kind_of
-from engine.limits import LIMITS
+from engine.core.errors import ModelError
+from engine.core.file_types import PICKLE, FileKind, is_onnx, kind_of
+from engine.core.limits import LIMITS
 
 STAGE = "Reading the checkpoint"
 _LEGACY_PICKLES = 5  # magic number, protocol, system, object, keys of storages

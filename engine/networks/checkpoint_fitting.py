@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.errors import OptionError
+from engine.core.errors import OptionError
+from engine.core.formats import listed
 from engine.networks.catalog_network import IMAGENET_CLASSES
 from engine.networks.checkpoint_misfits import misfit
 from engine.networks.weight_sets import COUNTERS, OF_OPTIMIZER, WeightSet, weight_sets
-from engine.wording import listed
 
 if TYPE_CHECKING:
     import torch

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.networks.weight_sets import COUNTERS, OF_OPTIMIZER, WeightSet
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.limits import LIMITS
+from engine.core.limits import LIMITS
 from engine.networks.checkpoint_contents import StandIn, demand_tensors, refused
 from engine.networks.sharded_checkpoints import checkpoint_file, checkpoint_files
 

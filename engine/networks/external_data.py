@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from engine.errors import ModelError
-from engine.limits import LIMITS
-from engine.protobuf_fields import LENGTH, VARINT, Field, FieldReader
+from engine.core.errors import ModelError
+from engine.core.limits import LIMITS
+from engine.core.protobuf_fields import LENGTH, VARINT, Field, FieldReader
 
 EXTERNAL = 1
 """TensorProto.DataLocation of a tensor whose numbers lie in another file."""

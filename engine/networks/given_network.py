@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from types import FunctionType
 from typing import TYPE_CHECKING, Any
 
-from engine.errors import ModelError, OptionError
+from engine.core.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
     import torch

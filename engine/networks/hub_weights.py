@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from engine.checksums import digest_of_file
-from engine.errors import ModelError, first_line
-from engine.limits import LIMITS
+from engine.core.checksums import digest_of_file
+from engine.core.errors import ModelError, first_line
+from engine.core.limits import LIMITS
 from engine.networks.catalog_network import DOWNLOAD_TIMEOUT_SECONDS, no_trained_weights
 
 FILE = "model.safetensors"

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
-from engine.errors import LabelsError
+from engine.core.errors import LabelsError
+from engine.core.text import read_text
 from engine.networks.label_tables import names_of_table
-from engine.text_files import read_text
 
 
 def read_labels(path: Path, classes: int) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.converters.onnx_from_torch import OUTPUT_NAME
-from engine.errors import ModelError, first_line
+from engine.core.errors import ModelError, first_line
 
 if TYPE_CHECKING:
     import torch

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.networks.external_data import EXTERNAL, OutsideTensor, spans_by_location
 from engine.networks.onnx_parts import OnnxParts, checked_data
 

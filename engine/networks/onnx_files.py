@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.comparison.hops import depends_on_batch
-from engine.errors import ModelError, OptionError
+from engine.core.errors import ModelError, OptionError
+from engine.core.formats import batch_note
+from engine.core.types import Layout
 from engine.networks.catalog import assumed_names, labels_for
 from engine.networks.onnx_contents import WITH_WEIGHTS, first_arithmetic
 from engine.networks.onnx_inputs import PictureInput, describe_dims, dims_of, picture_input_of
@@ -19,8 +21,7 @@ from engine.networks.source import OnnxSource
 from engine.preprocess import InputSize, PreprocessSpec, assumed_preprocess, height_and_width
 from engine.requests import ModelChoice
 from engine.run.base import alone_and_beside
-from engine.types import Layout, ModelIdentity
-from engine.wording import batch_note
+from engine.types import ModelIdentity
 
 if TYPE_CHECKING:
     import onnx

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.errors import OperatorError
+from engine.core.errors import OperatorError
+from engine.core.types import Layout
 from engine.preprocess import CHANNELS
-from engine.types import Layout
 
 if TYPE_CHECKING:
     import onnx

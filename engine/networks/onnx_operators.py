@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.networks.onnx_contents import nodes_of
 from engine.networks.onnx_tidying import operator_set, schema
 

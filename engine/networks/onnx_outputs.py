@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.errors import ModelError, OptionError
+from engine.core.errors import ModelError, OptionError
 
 if TYPE_CHECKING:
     import onnx

@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.networks.onnx_parts import ONNX_SUFFIX, locations_in
 
 _STAGE = "Reading the dropped files"

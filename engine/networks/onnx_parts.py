@@ -17,12 +17,12 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Protocol
 
-from engine.errors import ModelError
-from engine.file_kinds import is_onnx
-from engine.limits import LIMITS
+from engine.core.errors import ModelError
+from engine.core.file_types import is_onnx
+from engine.core.limits import LIMITS
+from engine.core.protobuf_fields import NoMessage
+from engine.core.zips import CheckedZip, ZipRules, is_zip, opened_zip
 from engine.networks.external_data import Span, outside_tensors, spans_by_location
-from engine.protobuf_fields import NoMessage
-from engine.zips import CheckedZip, ZipRules, is_zip, opened_zip
 
 ONNX_SUFFIX = ".onnx"
 _LARGEST_PADDING = 1 << 16

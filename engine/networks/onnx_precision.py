@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.networks.onnx_contents import nodes_of, tensors_of
 from engine.networks.onnx_tidying import graphs_of, rename_value
 

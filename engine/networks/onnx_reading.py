@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import EngineError, ModelError, first_line
-from engine.file_kinds import demand_onnx
+from engine.core.errors import EngineError, ModelError, first_line
+from engine.core.file_types import demand_onnx
+from engine.core.limits import demand_fits
 from engine.networks.onnx_contents import demand_repeatable, demand_weights, put_data_inside
 from engine.networks.onnx_operators import demand_own_operators
 from engine.networks.onnx_parts import OnnxParts, no_model, opened_parts
@@ -21,7 +22,6 @@ from engine.networks.onnx_precision import (
 )
 from engine.networks.onnx_quantized import holds_quantized, take_float_graph
 from engine.networks.onnx_tidying import operator_set, tidied
-from engine.networks.size_limit import demand_fits
 
 if TYPE_CHECKING:
     import onnx

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.errors import ModelError
-from engine.limits import LIMITS
+from engine.core.errors import ModelError
+from engine.core.limits import LIMITS
 from engine.networks.onnx_contents import nodes_in, nodes_of
 from engine.networks.onnx_standardized import write_standardization
 

@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.errors import ModelError
-from engine.limits import LIMITS
+from engine.core.errors import ModelError
+from engine.core.formats import number
+from engine.core.limits import LIMITS
 from engine.networks.checkpoint_contents import STAGE, demand_checkpoint_kind, refused
-from engine.wording import number
 
 _INDEX = ".index.json"
 _IN_FOLDERS = (

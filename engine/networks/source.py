@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engine.core.types import Layout
 from engine.networks.onnx_contents import tensors_of
 from engine.preprocess import PreprocessSpec
-from engine.types import Layout, ModelIdentity
+from engine.types import ModelIdentity
 
 if TYPE_CHECKING:
     import torch

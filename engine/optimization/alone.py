@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import ConversionError, first_line
+from engine.core.errors import ConversionError, first_line
 from engine.optimization.graph import Graph, Operator
 from engine.tflite_graph import require_shape
 

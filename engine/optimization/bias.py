@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from engine.core.types import FloatArray
 from engine.optimization.products import inside
 from engine.optimization.ranges import Grid
-from engine.types import FloatArray
 
 _NEWTON_STEPS = 6
 _BLOCK = 1 << 20

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.types import FloatArray
+from engine.core.types import FloatArray
 
 LIMIT = 127
 """Weights stay symmetric: TFLite's specification has -127 to 127."""

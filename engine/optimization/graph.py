@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import ConversionError
+from engine.core.errors import ConversionError
+from engine.core.types import FloatArray, IntArray
 from engine.tflite_graph import operator_names, packed, parsed
-from engine.types import FloatArray, IntArray
 
 WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 EDGES = frozenset({"QUANTIZE", "DEQUANTIZE"})

@@ -8,12 +8,13 @@ from functools import cached_property
 import numpy as np
 
 from engine.comparison.comparison import compare
+from engine.core.types import FloatArray, Progress
 from engine.optimization.alone import run_model
 from engine.optimization.choice import Step, Wiring, float_steps
 from engine.optimization.float_layers import with_float_layers
 from engine.optimization.graph import Graph, paired
 from engine.optimization.noise import noise_of
-from engine.types import FloatArray, FloatLayer, MixedPoint, Progress, timed_name
+from engine.types import FloatLayer, MixedPoint, timed_name
 
 Batches = Callable[[], Iterator[FloatArray]]
 Report = Callable[[Progress], None]

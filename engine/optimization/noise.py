@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.comparison.metrics import difference, rms
+from engine.comparison.metrics import rms
+from engine.core.parity import difference
+from engine.core.types import FloatArray, Progress
 from engine.optimization.alone import run_model
 from engine.optimization.edges import added_tensor, edge_operator
 from engine.optimization.graph import WEIGHTED, Graph, Operator, Scale, paired
-from engine.types import FloatArray, Progress
 
 
 @dataclass(frozen=True, slots=True)

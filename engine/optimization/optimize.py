@@ -10,7 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from engine.optimization.allocations import memory_kept
+from engine.core.system import memory_kept
+from engine.core.types import FloatArray, Progress
 from engine.optimization.alone import Activations, run_model
 from engine.optimization.graph import WEIGHTED, Graph, Operator, paired
 from engine.optimization.head import head_of, range_with_margin, with_float_output
@@ -25,7 +26,7 @@ from engine.optimization.rows import (
     rows_of,
 )
 from engine.optimization.targets import Targets
-from engine.types import FloatArray, OptimizedLayer, Progress
+from engine.types import OptimizedLayer
 
 Batches = Callable[[], Iterator[FloatArray]]
 Report = Callable[[Progress], None]

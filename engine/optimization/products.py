@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from engine.types import FloatArray
+from engine.core.types import FloatArray
 
 _BLOCK = 1 << 21
 """Numbers worked on at a time."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.core.types import FloatArray
 from engine.optimization.graph import Scale
 from engine.optimization.products import rounded
-from engine.types import FloatArray
 
 LOWEST, HIGHEST = -128, 127
 _STEPS = HIGHEST - LOWEST

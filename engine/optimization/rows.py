@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.core.types import FloatArray, IntArray
 from engine.optimization.graph import Graph, Operator
-from engine.types import FloatArray, IntArray
 
 ROW_NUMBERS = 8_000_000
 """Numbers in all rows of a layer, about; more rows say little more about a covariance."""

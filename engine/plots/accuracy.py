@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
-from engine import formats
+from engine.core import formats
 from engine.palette import style_of
 from engine.plots.frame import LINE, framed, noted, rows_height, with_legend
 from engine.types import Accuracy, Reliability

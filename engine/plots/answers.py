@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from engine import formats
+from engine.core import formats
+from engine.core.text import figure_text
+from engine.core.types import FloatArray
 from engine.palette import NEUTRAL, style_of
 from engine.plots import titles
 from engine.plots.frame import LINE, framed, noted, rows_height, titled, with_legend
 from engine.plots.quantiles import nearest_rank
-from engine.text_files import figure_text
-from engine.types import FloatArray
 
 _BINS = 121
 _DRAWN_AS_SHAPES = 2000

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from engine import formats
+from engine.core import formats
 from engine.palette import NEUTRAL, style_of
 from engine.plots import titles
 from engine.plots.frame import framed, rows_height, titled

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 
-from engine.text_files import defused
+from engine.core.text import defused
 
 
 def figure_csv(figure: go.Figure) -> str:

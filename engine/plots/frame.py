@@ -10,9 +10,9 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from engine.core.text import figure_text
+from engine.core.types import Fault
 from engine.palette import RED
-from engine.text_files import figure_text
-from engine.types import Fault
 
 GRID = "rgba(128, 138, 158, 0.25)"
 LINE = "rgba(128, 138, 158, 0.7)"

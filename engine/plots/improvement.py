@@ -6,10 +6,10 @@ import math
 
 import plotly.graph_objects as go
 
+from engine.core.text import figure_text
 from engine.layer_errors.records import LayerErrors
 from engine.palette import style_of
 from engine.plots.frame import framed, with_legend
-from engine.text_files import figure_text
 
 _HEIGHT = 380
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from engine import formats
+from engine.core import formats
 from engine.palette import NEUTRAL, style_of
 from engine.plots import titles
 from engine.plots.frame import FAULT_MARKS, LINE, framed, in_red, rows_height, titled

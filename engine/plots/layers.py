@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from engine import formats
+from engine.core import formats
+from engine.core.text import figure_text
 from engine.layer_errors.records import Deviation, LayerError, LayerErrors
 from engine.palette import style_of
 from engine.plots.frame import LINE, framed, noted
-from engine.text_files import figure_text
 
 _LINE_HEIGHT = 400
 _LABEL_PIXELS = 18

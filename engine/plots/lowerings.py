@@ -6,10 +6,11 @@ from collections import Counter
 
 import plotly.graph_objects as go
 
-from engine import formats
+from engine.core import formats
+from engine.core.types import LoweringName
 from engine.palette import style_of
 from engine.plots.frame import LINE, framed, noted, rows_height
-from engine.types import LoweringName, Lowerings
+from engine.types import Lowerings
 
 _LOWERINGS: tuple[LoweringName, ...] = ("stock", "nhwc")
 _STRENGTH = {"stock": 0.4, "nhwc": 1.0}

@@ -8,11 +8,11 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from engine.core.text import figure_text
+from engine.core.types import FloatArray
 from engine.palette import RED, style_of
 from engine.plots import titles
 from engine.plots.frame import LINE, add_cells, framed, noted, titled, whole_numbers
-from engine.text_files import figure_text
-from engine.types import FloatArray
 
 _HEIGHT = 420
 _NAMED = 4

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from engine.types import FloatArray
+from engine.core.types import FloatArray
 
 
 def nearest_rank(values: FloatArray, share: float) -> float:

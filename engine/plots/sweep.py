@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from engine import formats
+from engine.core import formats
 from engine.palette import NEUTRAL, Dash, Symbol, style_of
 from engine.plots.frame import FAULT_MARKS, framed, in_red, noted, titled
 from engine.sweeps.records import Sweep, SweepGroup

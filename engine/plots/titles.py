@@ -7,12 +7,13 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from engine import formats
+from engine.core import formats
+from engine.core.formats import counted, listed, number
+from engine.core.types import SAME, FloatArray
 from engine.operator_kinds import left_share, time_by_kind
 from engine.plots.quantiles import nearest_rank
 from engine.trade_offs import TradeOffPoint, quickest_of, smallest_of, timed_point
-from engine.types import SAME, FloatArray, Latency, OperatorTime, Stage
-from engine.wording import counted, listed, number
+from engine.types import Latency, OperatorTime, Stage
 
 NAMED = 3
 _NOTHING = 5e-4

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
-from engine import formats
+from engine.core import formats
 from engine.palette import style_of
 from engine.plots import titles
 from engine.plots.frame import FAULT_MARKS, LINE, framed, in_red, noted, titled

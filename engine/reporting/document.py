@@ -15,14 +15,15 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from engine import figures, formats, layer_sentences, plots, sentences, tables
+from engine import figures, layer_sentences, plots, sentences, tables
 from engine import overview as choosing
 from engine import overview_sentences as said
 from engine.comparison.comparison import Comparison
+from engine.core import formats
+from engine.core.types import FAULT_WORDS
 from engine.glossary import GLOSSARY
 from engine.palette import marker_image
 from engine.reporting.picture_cards import PictureCard, picture_card
-from engine.types import FAULT_WORDS
 
 if TYPE_CHECKING:
     from engine.reporting.report import Report

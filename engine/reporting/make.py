@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from engine import service
 from engine.answers import answers_of
-from engine.errors import OptionError
+from engine.core.errors import OptionError
+from engine.core.types import ORIGINAL, IntArray
 from engine.images import Picture
 from engine.layer_errors.stored import computes_in_integers
 from engine.reporting.report import DEFAULT_NEED, Report
 from engine.runs import Run
 from engine.timings import stored_latency, stored_timings
-from engine.types import ORIGINAL, IntArray
 
 
 def report_of(

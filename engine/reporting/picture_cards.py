@@ -10,8 +10,8 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from engine import formats
 from engine.answers import Evaluation
+from engine.core import formats
 from engine.images import Picture
 
 THUMBNAIL_SIDE = 256

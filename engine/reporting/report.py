@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from engine.answers import Evaluation
 from engine.comparison.comparison import Comparison
+from engine.core.text import defused_table, write_text
 from engine.layer_errors.records import LayerErrors
 from engine.reporting.plain import run_report
-from engine.text_files import defused_table, write_text
 from engine.types import Latency
 
 if TYPE_CHECKING:

@@ -16,13 +16,13 @@ import numpy as np
 
 from engine.added import add_file
 from engine.converters.calibration import representative_dataset
-from engine.errors import ConversionError, OptionError, PictureError
+from engine.core.errors import ConversionError, OptionError, PictureError
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.types import Progress
 from engine.jobs import Worker
 from engine.requests import CalibrationChoice, RouteRequest
 from engine.run_folders import folder_beside
 from engine.runs import Run
-from engine.store import SAMPLE_IMAGES
-from engine.types import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from typing import Self
 
 import numpy as np
 
+from engine.core.types import FloatArray, Layout
 from engine.preprocess import CHANNELS
-from engine.types import FloatArray, Layout
 
 
 class Runner(ABC):

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
-from engine.errors import ConversionError
+from engine.core.errors import ConversionError
 
 _Handle = ctypes.c_void_p
 

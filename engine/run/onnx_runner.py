@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import ModelError, first_line
+from engine.core.errors import ModelError, first_line
+from engine.core.types import FloatArray, Layout
 from engine.run.base import Runner, in_layout
-from engine.types import FloatArray, Layout
 
 
 class OnnxRunner(Runner):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from engine.core.types import FloatArray, Layout
 from engine.run.base import Runner
-from engine.types import FloatArray, Layout
 
 SIGNATURE = "serving_default"
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.errors import ConversionError, first_line
+from engine.core.errors import ConversionError, first_line
+from engine.core.types import FloatArray, Layout
 from engine.run.base import Runner
-from engine.types import FloatArray, Layout
 
 _LEAVE_OUT = "Leave this variant out."
 _KNOWN = {

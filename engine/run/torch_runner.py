@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from engine.core.types import FloatArray
 from engine.run.base import Runner
-from engine.types import FloatArray
 
 if TYPE_CHECKING:
     import torch

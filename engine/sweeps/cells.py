@@ -21,18 +21,18 @@ from engine.calibrations import Calibration
 from engine.comparison.comparison import compare
 from engine.converters.calibration import representative_dataset
 from engine.converters.recipes import FLOAT32, Recipe, recipe_named
+from engine.core.errors import RunError
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.types import FloatArray, Layout, Progress
 from engine.core_files import CoreFiles
-from engine.errors import RunError
 from engine.fitted_pictures import FittedPictures
 from engine.images import Picture
 from engine.requests import CalibrationChoice, SweepRequest
 from engine.run.onnx_runner import OnnxRunner
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import SAVEDMODEL, WORK, Run
-from engine.store import SAMPLE_IMAGES
 from engine.sweeps.records import SweepCell
 from engine.sweeps.stored import encoded, keep_cell, known_cell
-from engine.types import FloatArray, Layout, Progress
 
 _FROM_RUN = (f"{WORK}/{SAVEDMODEL}", f"{WORK}/{FLOAT32.name}.tflite")
 """What cells are made from; nothing else of a run was made from the sweep's own pictures."""

@@ -11,7 +11,7 @@ from engine.converters.recipes import (
     in_order,
     recipe_named,
 )
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 from engine.sweeps.records import SweepBasis
 
 DEFAULT_RECIPES = ("int8_float_io",)

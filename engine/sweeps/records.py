@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine.errors import OptionError
-from engine.types import FAULT_WORDS, Fault
+from engine.core.errors import OptionError
+from engine.core.types import FAULT_WORDS, Fault
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 
-from engine import formats
+from engine.core import formats
+from engine.core.formats import listed
+from engine.core.types import FAULT_WORDS, Fault
 from engine.sweeps.records import Sweep, SweepGroup
-from engine.types import FAULT_WORDS, Fault
-from engine.wording import listed
 
 NEAR = 0.05
 """An rms this share above that with the most pictures counts as the same; a KL divergence, which

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import msgspec
 
-from engine.disk import write_whole
+from engine.core.files import write_whole
+from engine.core.store import folder
 from engine.runs import Run
-from engine.store import folder
 from engine.sweeps.records import Sweep, SweepBasis, SweepCell
 
 SWEEPS = "sweeps"

@@ -7,13 +7,15 @@ import hashlib
 import pandas as pd
 import streamlit as st
 
-from engine import accuracy_sentences, formats, plots, service
+from engine import accuracy_sentences, plots, service
 from engine.comparison.comparison import Comparison
+from engine.core import formats
+from engine.core.types import IntArray
 from engine.images import Picture, digest_of
 from engine.networks.labels import label_of
 from engine.runs import Run
 from engine.sentences import FEW_PICTURES
-from engine.types import Accuracy, IntArray
+from engine.types import Accuracy
 from pages.components.evaluation import Evaluation
 from pages.components.figures import show_described_figure
 from pages.components.problems import cell, plain, told

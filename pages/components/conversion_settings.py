@@ -8,6 +8,7 @@ from typing import TypeVar
 import streamlit as st
 
 from engine.converters.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
+from engine.core.types import LAYOUTS, LOWERINGS, Layout, LoweringName
 from engine.preprocess import (
     CHANNEL_ORDERS,
     INTERPOLATIONS,
@@ -17,7 +18,6 @@ from engine.preprocess import (
     input_size_in,
 )
 from engine.requests import PreprocessChoice
-from engine.types import LAYOUTS, LOWERINGS, Layout, LoweringName
 from pages.components.page_end import end_page
 from pages.components.problems import plain
 

@@ -11,10 +11,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine import sandbox, service
 from engine.converters.recipes import RECIPES
-from engine.errors import EngineError
+from engine.core.errors import EngineError
+from engine.core.limits import LIMITS, models_note
 from engine.glossary import meaning
 from engine.images import Picture
-from engine.limits import LIMITS, models_note
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_MODEL,

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
-from engine import formats
+from engine.core import formats
+from engine.core.errors import FileError
 from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
 from engine.deployment.phone import (
     LARGEST_BYTES,
@@ -24,7 +25,6 @@ from engine.deployment.phone import (
     variant_of,
 )
 from engine.deployment.sentences import phone_sentence
-from engine.errors import FileError
 from engine.images import Picture
 from engine.jobs import Job
 from engine.overview_sentences import not_recommended

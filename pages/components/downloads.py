@@ -9,8 +9,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine import formats
 from engine.converters.recipes import recipe_named
+from engine.core import formats
 from engine.manifest import FILE_NAME
 from engine.palette import marker_image
 from engine.runs import ONNX_FILE, Run

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine import formats, sandbox
+from engine import sandbox
 from engine.added import add_file, name_for, remove_file
-from engine.errors import OptionError
+from engine.core import formats
+from engine.core.errors import OptionError
+from engine.core.limits import LIMITS, models_note
 from engine.jobs import Job
-from engine.limits import LIMITS, models_note
 from engine.palette import marker_image
 from engine.routes.litert_torch import add_litert_torch, check_route
 from engine.runs import Run

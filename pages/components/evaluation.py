@@ -8,12 +8,13 @@ from engine import service
 from engine.answers import Evaluation as Evaluation
 from engine.comparison import metrics
 from engine.comparison.comparison import Comparison
+from engine.core.types import FloatArray
 from engine.images import Picture, digest_of
 from engine.jobs import Job
 from engine.logits import answering
 from engine.runs import Run
 from engine.timings import stored_latency
-from engine.types import FloatArray, Latency
+from engine.types import Latency
 from pages.components import jobs, session
 from pages.components.faults import link_to_help, show_red
 from pages.components.page_end import end_page

@@ -7,7 +7,7 @@ from typing import NoReturn
 
 import streamlit as st
 
-from engine import store
+from engine.core import store
 from engine.first_run import BASE, first_comparison, with_optimized
 from engine.improvement import improved_name
 from engine.jobs import Job

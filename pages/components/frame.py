@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
+from engine.core.formats import counted
 from engine.runs import Run
 from engine.upkeep import UPKEEP
-from engine.wording import counted
 from pages.components import jobs, session
 from pages.components.address import read_address
 from pages.components.page_end import end_page

@@ -7,13 +7,14 @@ from collections import Counter
 import pandas as pd
 import streamlit as st
 
-from engine import formats
 from engine.converters.recipes import recipe_named
+from engine.core import formats
+from engine.core.types import FAULT_WORDS
 from engine.glossary import meaning
 from engine.palette import marker_image
 from engine.runs import Run
 from engine.sentences import float_operators_note
-from engine.types import FAULT_WORDS, Artifact, TensorInfo
+from engine.types import Artifact, TensorInfo
 from pages.components.problems import cell, html, plain
 
 

@@ -8,9 +8,10 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from engine import formats, plots, service
+from engine import plots, service
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
-from engine.errors import EngineError
+from engine.core import formats
+from engine.core.errors import EngineError
 from engine.images import Picture
 from engine.improvement import (
     calibration_digests,

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from engine import formats
+from engine.core import formats
 from engine.job_board import BOARD
 from engine.jobs import Job
 from pages.components import session

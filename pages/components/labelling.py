@@ -10,14 +10,14 @@ import streamlit as st
 from PIL import Image
 
 from engine.comparison import metrics
+from engine.core.limits import LIMITS
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.types import IntArray
 from engine.images import Picture, RgbPicture
-from engine.limits import LIMITS
 from engine.networks.labels import answer_count, answer_names, unique_labels
 from engine.own_labels import give_label, labels_table, own_labels
 from engine.picture_labels import UNLABELLED, labels_from_csv, labels_from_folders
 from engine.runs import Run
-from engine.store import SAMPLE_IMAGES
-from engine.types import IntArray
 from pages.components import session
 from pages.components.evaluation import Evaluation
 from pages.components.problems import plain, show_kept_problem, told, told_afterwards

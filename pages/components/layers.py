@@ -7,7 +7,8 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from engine import formats, layer_sentences, plots, service
+from engine import layer_sentences, plots, service
+from engine.core import formats
 from engine.images import Picture, digest_of
 from engine.jobs import Job
 from engine.layer_errors.records import LayerError, LayerErrors

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine import formats, plots
+from engine import plots
 from engine.converters.recipes import recipe_named
+from engine.core import formats
 from engine.jobs import Job
 from engine.mixed_precision import MixedCurve, mix, mixed_name, stored_curve, time_curve
 from engine.mixed_sentences import curve_headline, kept_sentence, monotone_sentence, worth_sentence

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from engine.file_kinds import demand_onnx
+from engine.core.file_types import demand_onnx
 from engine.images import Picture
 from engine.networks.onnx_packing import is_model, packed_model
 from engine.networks.onnx_parts import demand_complete

@@ -6,8 +6,8 @@ import base64
 
 import streamlit as st
 
-from engine.errors import PictureError
-from engine.limits import LIMITS
+from engine.core.errors import PictureError
+from engine.core.limits import LIMITS
 
 _HTML = '<span class="hint">Or paste a copied picture with Ctrl+V.</span>'
 _CSS = """

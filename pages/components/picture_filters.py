@@ -6,7 +6,7 @@ import numpy as np
 import streamlit as st
 
 from engine.comparison import metrics
-from engine.types import IntArray
+from engine.core.types import IntArray
 from pages.components.evaluation import Evaluation, disagreement, margins
 
 WORST, MARGIN, NAME = "Most disagreement first", "Lowest margin first", "By name"

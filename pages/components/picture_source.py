@@ -6,7 +6,7 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.errors import EngineError
+from engine.core.errors import EngineError
 from engine.images import Picture, pictures_in
 from engine.regression_set import pinned_digests, pinned_pictures
 from engine.warming import warm_up

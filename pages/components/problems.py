@@ -10,8 +10,8 @@ from typing import NoReturn
 
 import streamlit as st
 
-from engine.errors import EngineError
-from engine.text_files import defused
+from engine.core.errors import EngineError
+from engine.core.text import defused
 from pages.components.page_end import end_page
 
 _KEPT = "qlab_kept_problem"

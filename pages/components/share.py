@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from engine.errors import EngineError, OptionError
+from engine.core.errors import EngineError, OptionError
 from engine.passwords import digest_of_password
 from pages.components.sharing import ALLOWED_VARIABLE, DIGEST_VARIABLE, SHARED_VARIABLE
 

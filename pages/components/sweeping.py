@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import streamlit as st
 
-from engine import formats, plots
-from engine.errors import EngineError
+from engine import plots
+from engine.core import formats
+from engine.core.errors import EngineError
 from engine.images import Picture
 from engine.jobs import Job
 from engine.runs import Run

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
+from engine.core.types import FAULT_WORDS
 from engine.deployment.description import model_file
 from engine.deployment.sentences import deploy_headline, kit_sentence
-from engine.types import FAULT_WORDS
 from pages.components import deployment
 from pages.components.evaluation import evaluation_or_wait, show_notes
 from pages.components.picture_source import choose_pictures_in_expander

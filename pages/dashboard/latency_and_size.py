@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from engine import formats, plots, sentences
+from engine import plots, sentences
+from engine.core import formats
 from engine.overview_sentences import moments, rounds, timing_note
 from engine.timings import stored_latency, stored_timings
 from pages.components import jobs

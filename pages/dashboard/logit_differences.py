@@ -3,7 +3,7 @@
 import streamlit as st
 
 from engine import figures, sentences
-from engine.text_files import figure_text
+from engine.core.text import figure_text
 from pages.components.comparison_table import show_table
 from pages.components.evaluation import evaluation_or_wait, show_notes
 from pages.components.figures import show_figure, show_picking_figure

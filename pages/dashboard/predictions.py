@@ -3,7 +3,7 @@
 import streamlit as st
 
 from engine import sentences
-from engine.types import ORIGINAL
+from engine.core.types import ORIGINAL
 from pages.components.evaluation import evaluation_or_wait, show_notes
 from pages.components.gallery import show_gallery
 from pages.components.picture_filters import choose_rows

@@ -9,7 +9,7 @@ import pytest
 
 from engine import api
 from engine.cli.main import main
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 from tests.tiny_run import tiny_run
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from engine.comparison.accuracy import accuracy
 from engine.comparison.metrics import mcnemar_exact, wilson_interval
-from engine.errors import LabelsError
-from engine.types import FloatArray, IntArray
+from engine.core.errors import LabelsError
+from engine.core.types import FloatArray, IntArray
 
 NAN, INF = float("nan"), float("inf")
 

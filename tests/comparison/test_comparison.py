@@ -13,8 +13,9 @@ import pytest
 from engine.comparison import comparison
 from engine.comparison.comparison import Comparison, compare, compare_variant
 from engine.comparison.metrics import wilson_interval
-from engine.errors import LabelsError, OptionError, PictureError
-from engine.types import Flip, FloatArray, Latency, LatencySamples
+from engine.core.errors import LabelsError, OptionError, PictureError
+from engine.core.types import FloatArray
+from engine.types import Flip, Latency, LatencySamples
 
 NAN, INF = float("nan"), float("inf")
 PICTURES = ("cat.png", "dog.png")

@@ -14,11 +14,11 @@ from engine import figures, overview, overview_sentences, sentences, tables
 from engine.cli.main import main
 from engine.comparison.comparison import Comparison
 from engine.comparison.faults import fault_of, fault_sentences
-from engine.errors import OptionError
+from engine.core.errors import OptionError
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.types import Fault, MissingVariant
 from engine.manifest import FILE_NAME
 from engine.runs import Run
-from engine.store import SAMPLE_IMAGES
-from engine.types import Fault, MissingVariant
 from tests.made_up import LOGITS, comparison
 from tests.tiny_run import tiny_run
 from tests.tiny_tflite import reshape_file

@@ -3,14 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.comparison.hops import (
-    SMALLEST_SPREAD,
-    check_answers_follow,
-    check_hop,
-    check_reference,
-    hop_errors,
-)
-from engine.errors import HopError, ModelError
+from engine.comparison.hops import SMALLEST_SPREAD, check_answers_follow, check_hop, check_reference
+from engine.core.errors import HopError, ModelError
+from engine.core.parity import hop_errors
 
 BEFORE = np.array([[4.0, -8.0], [1.0, 2.0]], dtype=np.float32)
 

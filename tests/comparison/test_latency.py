@@ -9,7 +9,7 @@ from itertools import pairwise, permutations
 import pytest
 
 from engine.comparison.latency import interleaved, latency_warnings
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 from engine.types import Latency, LatencySamples
 
 

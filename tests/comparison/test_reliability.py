@@ -9,7 +9,7 @@ import pytest
 
 from engine.comparison.metrics import wilson_interval
 from engine.comparison.reliability import reliability
-from engine.types import FloatArray
+from engine.core.types import FloatArray
 
 
 def sure(*shares: float) -> FloatArray:

@@ -16,8 +16,8 @@ from engine.converters.activation_ranges import (
     packed,
     with_ranges,
 )
-from engine.errors import ConversionError
-from engine.types import FloatArray
+from engine.core.errors import ConversionError
+from engine.core.types import FloatArray
 
 PICTURES = [np.array([[-3, 1, 2, 0]], np.float32), np.array([[5, -1, 0, 0]], np.float32)]
 BOUNDS = {"x": (-3, 5), "relu": (0, 5), "sum": (-3, 10)}

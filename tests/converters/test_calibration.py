@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.converters.calibration import representative_dataset
-from engine.errors import OptionError, PictureError
+from engine.core.errors import OptionError, PictureError
 from engine.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice
 

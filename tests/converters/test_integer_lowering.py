@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.errors import ConversionError
+from engine.core.errors import ConversionError
 from tests.converters.integer_models import (
     answers_of,
     assert_answers,

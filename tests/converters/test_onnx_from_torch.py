@@ -14,7 +14,7 @@ from engine.converters.onnx_from_torch import (
     onnx_from_either_exporter,
     onnx_from_torch,
 )
-from engine.errors import OperatorError, OptionError
+from engine.core.errors import OperatorError, OptionError
 from engine.networks.onnx_tidying import operator_set
 
 

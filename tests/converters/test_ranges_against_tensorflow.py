@@ -37,7 +37,7 @@ from engine.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import Run
-from engine.store import SAMPLE_IMAGES
+from engine.core.store import SAMPLE_IMAGES
 
 run = Run.open(sys.argv[1])
 place = Path(sys.argv[2])

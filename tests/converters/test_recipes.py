@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from engine.converters.recipes import RECIPES, names_in, recipe_named, recipes_named
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 
 
 def test_all_stands_for_every_recipe_and_order_is_kept() -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.converters.artifact import artifact_of
-from engine.errors import ConversionError
+from engine.core.errors import ConversionError
 from tests.converters.integer_models import (
     answers_of,
     decibels,

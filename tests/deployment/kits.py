@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.comparison.comparison import compare
 from engine.converters.artifact import artifact_of
+from engine.core.types import Layout
 from engine.deployment.kit import write_texts
 from engine.deployment.task import deployed
 from engine.images import picture_at
@@ -16,7 +17,6 @@ from engine.manifest import FILE_NAME
 from engine.preprocess import PreprocessSpec
 from engine.requests import DeployRequest, PictureFile
 from engine.runs import Run
-from engine.types import Layout
 from tests.tiny_run import CLASSES, SIDE, tiny_run
 from tests.tiny_tflite import reshape_file
 

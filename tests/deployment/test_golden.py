@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from engine.core.errors import ConversionError, HopError
 from engine.deployment.description import raw_pixel_steps
 from engine.deployment.golden import GoldenArrays, GoldenSet, KernelDifference, _tolerance
 from engine.deployment.golden import golden_set as made_golden_set
 from engine.deployment.kit import golden_pictures
-from engine.errors import ConversionError, HopError
 from engine.images import Picture
 from engine.preprocess import PreprocessSpec
 from engine.tflite_graph import packed, parsed

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
+from engine.core.errors import FileError
 from engine.deployment.description import metadata_of
 from engine.deployment.metadata import NAME, ModelMetadata, read_metadata, with_metadata
-from engine.errors import FileError
 from engine.tflite_graph import parsed
 from tests.deployment.kits import LABELS, SPEC, run_of
 from tests.tiny_run import SIDE

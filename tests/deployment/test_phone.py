@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.core.errors import FileError, OptionError, RunError
 from engine.deployment.description import model_file
 from engine.deployment.phone import (
     PhoneTiming,
@@ -18,7 +19,6 @@ from engine.deployment.phone import (
     read_timing,
     remove_benchmark,
 )
-from engine.errors import FileError, OptionError, RunError
 from engine.runs import PHONE, Run
 from tests.tiny_run import tiny_run
 

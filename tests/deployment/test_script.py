@@ -15,12 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.core.types import Layout
 from engine.deployment.kit import CARD
 from engine.images import decode_file, decode_picture
 from engine.preprocess import PreprocessSpec, assumed_preprocess
 from engine.run.base import in_layout
 from engine.run.tflite_runner import quantized
-from engine.types import Layout
 from tests.deployment.kits import LABELS, SPEC, kit_of, run_of
 from tests.test_images import tiff
 

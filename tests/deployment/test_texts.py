@@ -14,13 +14,13 @@ import tree_sitter_kotlin
 import tree_sitter_swift
 from tree_sitter import Language, Parser
 
+from engine.core.types import Layout
 from engine.deployment.description import ModelDescription
 from engine.deployment.kit import CARD
 from engine.deployment.texts import snippets
 from engine.manifest import FILE_NAME
 from engine.preprocess import CHANNELS, ChannelOrder, Interpolation, ResizeRule
 from engine.runs import Run
-from engine.types import Layout
 from tests.deployment.kits import SPEC, kit_of, run_of
 from tests.deployment.test_script import EDGES
 

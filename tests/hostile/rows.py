@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from random import Random
 
-from engine.errors import EngineError
+from engine.core.errors import EngineError
 
 Scaled = Callable[[int], int]
 Noted = Callable[[str, int, str], None]

@@ -9,7 +9,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.store import HOME_VARIABLE
+from engine.core.store import HOME_VARIABLE
 
 ROOT = Path(__file__).parent.parent.parent
 VARIANTS = "float32,int8"

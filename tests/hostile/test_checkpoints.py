@@ -14,7 +14,7 @@ import pytest
 import torch
 from safetensors.torch import save
 
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.networks.checkpoints import read_checkpoint
 from engine.networks.torchvision_import import import_torchvision
 from engine.requests import ModelChoice

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import EngineError
-from engine.file_kinds import demand_onnx
+from engine.core.errors import EngineError
+from engine.core.file_types import demand_onnx
 from engine.networks.onnx_parts import demand_complete, model_digest
 from engine.requests import ModelChoice
 from tests.hostile.external_data_attacks import ATTACKS, DATA, SECRET, described, zipped

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto
 
 from engine import service
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.jobs import Worker
 from engine.networks.onnx_parts import demand_whole
 from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice

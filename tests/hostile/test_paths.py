@@ -14,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 
 from engine import runs
 from engine.added import add_file, check_name, name_for
-from engine.errors import RunError
+from engine.core.errors import RunError
 from engine.images import pictures_in
 from engine.networks.onnx_reading import read_onnx
 from engine.picture_zips import zipped_pictures

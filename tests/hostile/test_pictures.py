@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from engine.errors import PictureError
+from engine.core.errors import PictureError
 from engine.images import decode_picture, described_picture
 from tests.hostile.bad_pictures import MAKERS, encoded, noise
 from tests.hostile.rows import Noted, Row, Scaled

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 
 import pytest
 
-from engine.disk import bytes_under
+from engine.core.files import bytes_under
 from tests.hostile.conftest import Noted
 from tests.hostile.terminals import Terminal
 from tests.test_own_onnx import SIZE, classifier
@@ -28,7 +28,9 @@ def disks(tmp_path: Path) -> Iterator[list[Path]]:
         place.mkdir()
         words = ["mount", "-t", "tmpfs", "-o", f"size={DISK}", "tmpfs", str(place)]
         if shutil.which("mount") is None or subprocess.run(words, check=False).returncode != 0:
-            pytest.skip("no small disk can be mounted here; tests/test_disk.py injects ENOSPC")
+            pytest.skip(
+                "no small disk can be mounted here; tests/core/test_files.py injects ENOSPC"
+            )
         mounted.append(place)
     yield mounted
     for place in mounted:

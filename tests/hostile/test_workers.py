@@ -12,8 +12,8 @@ import psutil
 import pytest
 
 from engine import jobs, worker_watch
+from engine.core.limits import LIMITS
 from engine.jobs import Worker
-from engine.limits import LIMITS
 from tests.hostile.rows import Noted, Row, Scaled
 from tests.misbehaving_worker import Deed
 

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from scipy.stats import spearmanr
 
+from engine.core.store import SAMPLE_IMAGES
 from engine.images import pictures_in
 from engine.layer_errors.analysis import layer_errors
 from engine.layer_errors.records import LayerErrors
 from engine.layer_errors.task import float32_file
 from engine.runs import WORK, Run
-from engine.store import SAMPLE_IMAGES
 from tests.real_run import real_run
 
 pytestmark = [

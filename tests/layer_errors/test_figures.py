@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine import layer_sentences, plots
-from engine.errors import ConversionError, OptionError
+from engine.core.errors import ConversionError, OptionError
 from engine.layer_errors import measuring
 from engine.layer_errors.model_explorer import FIGURES, node_data_files
 from engine.layer_errors.records import LayerErrors

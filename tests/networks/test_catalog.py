@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.errors import ModelError, OptionError
+from engine.core.errors import ModelError, OptionError
 from engine.networks.catalog import catalog, torch_source
 from engine.networks.torchvision_import import import_torchvision
 from engine.requests import ModelChoice

@@ -19,7 +19,7 @@ import torch
 import torch.nn.utils.prune as prune
 from safetensors.torch import save_file, save_model
 
-from engine.errors import ModelError, OptionError
+from engine.core.errors import ModelError, OptionError
 from engine.networks.checkpoint_fitting import FittedNetwork, fitted_network
 from engine.networks.checkpoints import read_checkpoint, sha256_of_checkpoint, state_digest
 

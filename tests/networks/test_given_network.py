@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.nn.utils import parametrizations, prune
 
-from engine.errors import ModelError, OptionError
+from engine.core.errors import ModelError, OptionError
 from engine.networks.given_network import (
     given_network,
     holds_fake_quantization,

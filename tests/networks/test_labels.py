@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import LabelsError
+from engine.core.errors import LabelsError
 from engine.networks.labels import label_of, read_labels, unique_labels
 
 

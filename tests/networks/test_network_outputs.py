@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.networks.given_network import in_float32
 from engine.networks.network_outputs import TriedNetwork, named_tensors, try_network
 from tests.tiny_network import CLASSES, Answer, Answering, tiny_network

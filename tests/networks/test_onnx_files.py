@@ -9,8 +9,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engine.errors import ModelError
-from engine.file_kinds import demand_onnx
+from engine.core.errors import ModelError
+from engine.core.file_types import demand_onnx
 from engine.networks.onnx_files import (
     onnx_source,
     picture_input,

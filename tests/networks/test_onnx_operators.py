@@ -6,7 +6,7 @@ import onnx
 import pytest
 from onnx import helper, parser
 
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.networks.onnx_reading import read_onnx
 
 

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engine.errors import ModelError, OptionError
+from engine.core.errors import ModelError, OptionError
 from engine.networks.onnx_files import onnx_source, with_fixed_input
 from engine.networks.onnx_reading import read_onnx
 from engine.requests import ModelChoice

@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.manifest import run_key
 from engine.networks.external_data import OutsideTensor
 from engine.networks.onnx_files import onnx_source

@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.networks.onnx_contents import tensors_of
 from engine.networks.onnx_reading import OnnxReading, onnx_reading
 

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.networks.onnx_reading import OnnxReading, onnx_reading
 
 Weights = dict[str, onnx.TensorProto]

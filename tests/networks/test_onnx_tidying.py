@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
 from engine.converters.clean_onnx import cleaned
-from engine.errors import ModelError
+from engine.core.errors import ModelError
 from engine.networks.onnx_files import onnx_source, picture_input, with_fixed_input
 from engine.networks.onnx_reading import read_onnx
 from engine.networks.onnx_tidying import operator_set

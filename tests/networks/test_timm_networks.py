@@ -11,8 +11,8 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
-from engine.errors import ModelError
-from engine.limits import LIMITS
+from engine.core.errors import ModelError
+from engine.core.limits import LIMITS
 from engine.networks import hub_weights, timm_networks
 from engine.networks.catalog import torch_source
 from engine.networks.catalog_network import CatalogEntry

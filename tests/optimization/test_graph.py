@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.errors import ConversionError
+from engine.core.errors import ConversionError
 from engine.optimization.alone import Activations
 from engine.optimization.graph import Graph, Scale, paired
 from tests.optimization.tiny_pair import Writer, conv, float_file, integer_file, nonzero_file

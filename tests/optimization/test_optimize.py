@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.comparison import metrics
+from engine.comparison import metrics as metrics_module
 from engine.converters.tflite_from_savedmodel import with_edges
+from engine.core import parity
+from engine.core.types import Progress
 from engine.optimization import layer, optimize
 from engine.optimization.alone import Activations
 from engine.optimization.graph import Graph
 from engine.optimization.head import head_of
 from engine.optimization.optimize import Optimized, optimized
-from engine.types import Progress
 from tests.optimization.tiny_pair import Conv, Writer, conv, float_file, integer_file, pictures
 
 RNG_SEED, INSIDE, OUT = 0, 6, 4
@@ -304,8 +305,8 @@ def test_real_models_lose_less_than_half(name: str) -> None:
     figures = {}
     for kind, model in (("theirs", quantized), ("ours", found.float_io)):
         logits = answers(model, unseen)[:, 0]
-        kl = float(metrics.kl(reference, logits).mean())
-        figures[kind] = metrics.rms(metrics.difference(reference, logits)), kl
+        kl = float(metrics_module.kl(reference, logits).mean())
+        figures[kind] = metrics_module.rms(parity.difference(reference, logits)), kl
     rms_limit, kl_limit = MODELS[name]
     assert figures["ours"][0] < rms_limit * figures["theirs"][0]
     assert figures["ours"][1] < kl_limit * figures["theirs"][1]

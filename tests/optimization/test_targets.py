@@ -37,7 +37,7 @@ def test_rows_of_the_whole_model_are_those_of_its_operators(held_numbers: int) -
 
 RESIDENT = """
 import ctypes, psutil
-from engine.optimization.allocations import memory_kept
+from engine.core.system import memory_kept
 
 def resident():
     return psutil.Process().memory_info().rss / 1e6

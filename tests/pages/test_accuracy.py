@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.core.store import SAMPLE_IMAGES
 from engine.images import pictures_in
 from engine.own_labels import give_label, own_labels
 from engine.runs import Run
-from engine.store import SAMPLE_IMAGES
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import tiny_run
 

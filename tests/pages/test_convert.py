@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
-from engine.errors import LabelsError
+from engine.core.errors import LabelsError
 from engine.networks import sharded_checkpoints
 from engine.networks.onnx_packing import packed_model
 from engine.requests import ConvertRequest

@@ -9,11 +9,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine import service
+from engine.core.store import SAMPLE_IMAGES
 from engine.deployment.phone import benchmarks_of
 from engine.overview import candidates, recommend
 from engine.overview_sentences import not_recommended
 from engine.runs import KITS, Run
-from engine.store import SAMPLE_IMAGES
 from tests.deployment.test_phone import NEW
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import tiny_run

@@ -11,12 +11,13 @@ from streamlit.testing.v1 import AppTest
 
 import engine
 from engine import service
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.types import Fault
 from engine.images import pictures_in
 from engine.manifest import FILE_NAME
 from engine.requests import ConvertRequest
 from engine.runs import REQUEST, Run
-from engine.store import SAMPLE_IMAGES
-from engine.types import Artifact, Fault
+from engine.types import Artifact
 from tests.comparison.test_faults import WITHOUT_INT8
 from tests.pages.app_test import ROOT
 from tests.pages.test_pages import opened

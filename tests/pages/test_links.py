@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from engine.store import SAMPLE_IMAGES
+from engine.core.store import SAMPLE_IMAGES
 from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
 from tests.tiny_run import tiny_run
 

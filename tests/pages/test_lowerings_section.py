@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine import lowerings
-from engine.errors import ConversionError
+from engine.core.errors import ConversionError
 from engine.runs import Run
 from engine.service import Foreground
 from tests.pages.test_pages import ROOT, opened, settled

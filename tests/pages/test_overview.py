@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from engine import service
+from engine.core.store import SAMPLE_IMAGES
 from engine.first_run import completed
 from engine.runs import Run
-from engine.store import SAMPLE_IMAGES
 from engine.timings import stored_latency
 from tests.pages.app_test import ROOT, dashboard_test
 from tests.pages.test_pages import opened, settled

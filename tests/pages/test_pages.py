@@ -11,10 +11,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine import service
-from engine.errors import JobCancelled
+from engine.core.errors import JobCancelled
+from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.images import pictures_in
 from engine.runs import Run
-from engine.store import HOME_VARIABLE, SAMPLE_IMAGES
 from pages.components.story import CHAPTERS
 from tests.pages.app_test import ROOT, SECONDS, dashboard_test
 from tests.real_run import real_run, real_store

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.core.store import SAMPLE_IMAGES
 from engine.images import pictures_in
 from engine.regression_set import pin, pinned_pictures
 from engine.runs import Run
-from engine.store import SAMPLE_IMAGES
 from tests.pages.test_pages import PAGES, opened
 from tests.tiny_run import tiny_run
 

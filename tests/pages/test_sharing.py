@@ -11,7 +11,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine import passwords
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 from engine.runs import OWNERS, Run
 from pages.components import share
 from pages.components.sharing import (

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 import engine
-from engine import formats
 from engine.cli.main import main
+from engine.core import formats
+from engine.core.store import HOME_VARIABLE
 from engine.reporting.picture_cards import picture_card
 from engine.reporting.report import Report
 from engine.runs import LATENCY, Run
-from engine.store import HOME_VARIABLE
 from engine.timings import stored_latency
 from tests.made_up import latency
 from tests.tiny_run import tiny_run

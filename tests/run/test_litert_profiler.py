@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import ConversionError
+from engine.core.errors import ConversionError
 from engine.run.litert_profiler import OperatorEvent, ProfiledModel
 from tests.tiny_tflite import reshape_file
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from engine.errors import ConversionError, ModelError
+from engine.core.errors import ConversionError, ModelError
 from engine.run.base import Runner, in_layout
 from engine.run.onnx_runner import OnnxRunner
 from engine.run.tflite_runner import TfliteRunner, dequantized, quantized

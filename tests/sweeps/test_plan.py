@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from engine.converters.recipes import RANGE_METHODS
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 from engine.sweeps.cells import title
 from engine.sweeps.plan import SweepChoice, cell_names
 from tests.sweeps.made_up_sweeps import BASIS

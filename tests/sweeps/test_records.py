@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 from engine.sweeps.records import Spread, check_table
 from tests.sweeps.made_up_sweeps import SETTLED, cell, sweep
 

@@ -39,7 +39,7 @@ from engine.converters.lowering.layout import constant
 from engine.converters.lowering.node import Lowering, Node
 from engine.converters.onnx_patterns import DOMAIN_OF_OURS
 from engine.converters.operator_sets import older_form
-from engine.types import LoweringName
+from engine.core.types import LoweringName
 
 if TYPE_CHECKING:
     import onnx

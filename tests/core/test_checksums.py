@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.checksums import (
+from engine.core.checksums import (
     FileRecord,
     digest_of_file,
     drop_kept,

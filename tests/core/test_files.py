@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 
 from engine import service
-from engine.disk import bytes_under, refusal, sync_tree, told_of_the_disk, write_whole
-from engine.errors import ConversionError, StorageError
+from engine.core.errors import ConversionError, StorageError
+from engine.core.files import bytes_under, refusal, sync_tree, told_of_the_disk, write_whole
 from engine.images import pictures_in
 from engine.requests import CatalogRequest
 from engine.runs import Run

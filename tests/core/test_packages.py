@@ -11,18 +11,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine import packages, pipeline, sandbox
+from engine import pipeline, sandbox
 from engine.cli.main import main
-from engine.errors import PackageError
+from engine.core import packages
+from engine.core.errors import PackageError
+from engine.core.packages import PACKAGES
 from engine.jobs import Job
-from engine.packages import PACKAGES
 from engine.requests import CatalogRequest
 from engine.warm_worker import WarmWorker
 from engine.worker import ErrorMessage, TaskMessage, answer
 from tests.pages.app_test import dashboard_test
 from tests.test_imports import files, imported
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 ELSEWHERE = {"distributed", "litert_quantizer", "litert_torch"}
 """Extras with a message of their own, and what a route runs in an environment of its own."""
 OF_OTHERS = {"google", "markupsafe", "torchvision", "yaml", "pyarrow"}

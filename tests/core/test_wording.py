@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from engine.wording import all_of, counted, listed, number
+from engine.core.formats import all_of, counted, listed, number
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.locks import in_use, lock_when_free, try_lock
+from engine.core.locks import in_use, lock_when_free, try_lock
 
 HOLD = (
     "import sys, time, pathlib; sys.path.insert(0, '.')\n"
-    "from engine.locks import try_lock\n"
+    "from engine.core.locks import try_lock\n"
     "lock = try_lock(pathlib.Path(sys.argv[1]))\n"
     "print(lock is not None, flush=True)\n"
     "time.sleep(60)\n"
@@ -37,7 +37,7 @@ def test_one_holder_at_a_time_and_shared_ones_together(tmp_path: Path) -> None:
 
 
 def test_a_killed_process_lets_go(tmp_path: Path) -> None:
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parent.parent.parent
     process = subprocess.Popen(
         [sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, cwd=root
     )

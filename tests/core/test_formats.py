@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from engine import formats
-from engine.types import Interval
+from engine.core import formats
+from engine.core.types import Interval
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.errors import ModelError
-from engine.file_kinds import demand_onnx, kind_of
+from engine.core.errors import ModelError
+from engine.core.file_types import demand_onnx, kind_of
 from engine.networks.checkpoint_contents import demand_tensors
 from engine.networks.onnx_parts import opened_parts
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 
-from engine.errors import PackageError
+from engine.core.errors import PackageError
 
 PACKAGES = {
     "PIL": "pillow",
@@ -42,7 +42,6 @@ PACKAGES = {
     "yaml": "pyyaml",
 }
 """Names for pip of the packages in requirements.txt that the engine needs, by what is imported."""
-
 _INSTALL = (
     "python -m pip install -r requirements.txt && "
     "python -m pip install --no-deps -r requirements-no-deps.txt"

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.disk import sync, told_of_the_disk, write_whole
+from engine.core.files import sync, told_of_the_disk, write_whole
 
 SUFFIX = ".sha256"
 _known: dict[str, tuple[tuple[int, int, int], str]] = {}

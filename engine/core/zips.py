@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
-from engine.errors import EngineError
-from engine.limits import LIMITS
+from engine.core.errors import EngineError
+from engine.core.limits import LIMITS
 
 _END, _END_BYTES, _LONGEST_COMMENT = b"PK\x05\x06", 22, 65535
 _END64, _END64_BYTES = b"PK\x06\x06", 56 + 20

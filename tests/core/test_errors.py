@@ -5,8 +5,8 @@ import pickle
 
 import pytest
 
-import engine.errors as errors
-from engine.errors import EngineError, UserMistake, error_named
+import engine.core.errors as errors
+from engine.core.errors import EngineError, UserMistake, error_named
 
 
 def family(root: type[EngineError]) -> list[type[EngineError]]:

@@ -7,8 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.errors import LabelsError, OptionError
-from engine.limits import LIMITS
+from engine.core.errors import LabelsError, OptionError
+from engine.core.limits import LIMITS
 
 if TYPE_CHECKING:
     import pandas as pd

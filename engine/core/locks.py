@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.disk import refusal, storage_error
-from engine.errors import StorageError
+from engine.core.errors import StorageError
+from engine.core.files import refusal, storage_error
 
 POLL_SECONDS = 0.2
 _LOOK_SECONDS = 0.025

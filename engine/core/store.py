@@ -8,12 +8,12 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-from engine.errors import OptionError
+from engine.core.errors import OptionError
 
 HOME_VARIABLE = "QLAB_HOME"
 RUNS_VARIABLE = "QLAB_STORE_GB"
 UPLOADS_VARIABLE = "QLAB_UPLOAD_HOURS"
-SAMPLE_IMAGES = Path(__file__).resolve().parent.parent / "sample_images"
+SAMPLE_IMAGES = Path(__file__).resolve().parent.parent.parent / "sample_images"
 
 
 @dataclass(frozen=True, slots=True)

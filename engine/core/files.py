@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from engine.errors import EngineError, StorageError
+from engine.core.errors import EngineError, StorageError
 
 _REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
 # NumPy and TensorFlow pass on the words of the system without its number.

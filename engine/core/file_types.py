@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
-from engine.errors import ModelError
-from engine.limits import LIMITS
-from engine.networks.size_limit import demand_fits
-from engine.protobuf_fields import LENGTH, VARINT, FieldReader, NoMessage
-from engine.zips import directory_problem
+from engine.core.errors import ModelError
+from engine.core.limits import LIMITS, demand_fits
+from engine.core.protobuf_fields import LENGTH, VARINT, FieldReader, NoMessage
+from engine.core.zips import directory_problem
 
 _WEIGHTS_AGAIN = (
     "Where you trust it, load it and save its tensors alone: "

@@ -3,9 +3,9 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from engine.limits import LIMITS, models_note, pictures_note
+from engine.core.limits import LIMITS, models_note, pictures_note
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 def test_pages_state_the_limits_that_hold() -> None:
