@@ -14,10 +14,10 @@ import numpy as np
 
 from benchmarks.attempts import Prepared, write_record
 from engine.comparison.metrics import sqnr_db
-from engine.converters.artifact import artifact_of
 from engine.core.parity import hop_errors
 from engine.core.types import Layout
 from engine.run.tflite_runner import TfliteRunner
+from engine.tflite.artifact import artifact_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

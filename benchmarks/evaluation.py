@@ -21,12 +21,13 @@ import numpy as np
 from PIL import Image
 
 import engine
-from engine import service
+from engine import service as service_module
 from engine.core.store import HOME_VARIABLE
 from engine.core.system import usable_cores
-from engine.images import Picture, pictures_in
+from engine.images.pictures import Picture, pictures_in
 from engine.pipeline import column_runner
 from engine.runs import LOGITS, Run
+from engine.workers import host
 
 
 def made_pictures(folder: Path, count: int) -> None:
@@ -71,7 +72,7 @@ def main(run_folder: str, images: str | None, count: int, variants: str, with_su
         pictures = pictures_in(Path(images) if images else made)[:count]
         workers = usable_cores()
         started = time.perf_counter()
-        service.evaluate(run, pictures, columns, service.Foreground())
+        service_module.evaluate(run, pictures, columns, host.Foreground())
         took = time.perf_counter() - started
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         print(f"{run.manifest.model.name}: {len(pictures)} pictures, {', '.join(columns)}")
@@ -83,11 +84,11 @@ def main(run_folder: str, images: str | None, count: int, variants: str, with_su
                 f"{plain / workers:.1f} s: ratio {took * workers / plain:.2f}"
             )
         started = time.perf_counter()
-        service.evaluate(run, pictures[: len(pictures) // 2], columns, service.Foreground())
+        service_module.evaluate(run, pictures[: len(pictures) // 2], columns, host.Foreground())
         print(f"half of them again, rows copied: {time.perf_counter() - started:.1f} s")
         started = time.perf_counter()
-        service.compare_run(
-            run, pictures, service.Foreground(), reference=columns[0], variants=columns
+        service_module.compare_run(
+            run, pictures, host.Foreground(), reference=columns[0], variants=columns
         )
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(

@@ -12,9 +12,8 @@ from pathlib import Path
 import click
 import numpy as np
 
-from engine.operator_times import operator_times
-from engine.tflite_graph import interpreter_of
-from engine.types import OperatorTime
+from engine.tflite.interpreter import interpreter_of
+from engine.tflite.operator_times import OperatorTime, operator_times
 
 
 def times_of(file: Path) -> tuple[OperatorTime, ...]:

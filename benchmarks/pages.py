@@ -22,9 +22,10 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 import engine
 from benchmarks.evaluation import made_pictures
-from engine import service
+from engine import service as service_module
 from engine.core.store import HOME_VARIABLE
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
+from engine.workers import host
 from pages.components.story import CHAPTERS
 from tests.browser import UNRESTS, chromium, dashboard, go_to, wait_until_settled
 
@@ -144,7 +145,7 @@ def main(count: int, rounds: int, store: str | None) -> None:
         engine.latency(run, rounds=20)
         pictures = pictures_in(folder)
         started = time.perf_counter()
-        service.evaluate(run, pictures, run.columns, service.Foreground())
+        service_module.evaluate(run, pictures, run.columns, host.Foreground())
         print(
             f"{run.manifest.model.name}: {len(pictures)} pictures, {len(run.columns)} columns, "
             f"shown in {time.perf_counter() - started:.0f} s"

@@ -30,7 +30,7 @@ def prepare(model: str, folder: Path) -> None:
     from engine.converters.calibration import representative_dataset
     from engine.converters.onnx_from_torch import onnx_from_torch
     from engine.core.store import SAMPLE_IMAGES
-    from engine.images import pictures_in
+    from engine.images.pictures import pictures_in
     from engine.networks.catalog import torch_source
     from engine.networks.torchvision_import import import_torchvision
     from engine.requests import CalibrationChoice, ModelChoice

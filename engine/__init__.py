@@ -32,10 +32,9 @@ if TYPE_CHECKING:
     )
     from engine.comparison.comparison import Comparison
     from engine.core.errors import EngineError, MissingVariantWarning, UserMistake
+    from engine.images.preprocess import PreprocessChoice, PreprocessSpec
     from engine.layer_errors.records import LayerErrors
-    from engine.preprocess import PreprocessSpec
     from engine.reporting.report import Report
-    from engine.requests import PreprocessChoice
     from engine.runs import Run
     from engine.sweeps.records import Sweep
     from engine.types import Latency, VariantComparison
@@ -47,7 +46,7 @@ _HOMES = {
     "LayerErrors": "engine.layer_errors.records",
     "MissingVariantWarning": "engine.core.errors",
     "PreprocessChoice": "engine.requests",
-    "PreprocessSpec": "engine.preprocess",
+    "PreprocessSpec": "engine.images.preprocess",
     "Report": "engine.reporting.report",
     "Run": "engine.runs",
     "Sweep": "engine.sweeps.records",

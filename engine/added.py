@@ -26,14 +26,15 @@ from engine.core.files import sync, told_of_the_disk
 from engine.core.limits import LIMITS
 from engine.core.locks import alone_in
 from engine.core.types import ORIGINAL, Progress
-from engine.jobs import Worker
 from engine.requests import TRYING, InspectRequest
 from engine.runs import ALSO, ONNX_COLUMN, Run
+from engine.tflite.artifact import Artifact
 from engine.timings import drop_timings
-from engine.types import AddedFile, Artifact
+from engine.types import AddedFile
+from engine.workers.process import Worker
 
 if TYPE_CHECKING:
-    from engine.service import Host
+    from engine.workers.host import Host
 
 TRIAL_SECONDS = 120.0
 """How long a file may take to be read and to answer for one picture."""

@@ -7,16 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine import service
+from engine import service as service_module
 from engine.comparison import metrics as metrics_module
 from engine.comparison.comparison import Comparison
 from engine.comparison.outputs import Outputs
 from engine.core import parity
 from engine.core.types import ORIGINAL, FloatArray, IntArray
-from engine.images import Picture
-from engine.networks.labels import label_of
+from engine.images.labels import label_of
+from engine.images.pictures import Picture
 from engine.runs import Run
 from engine.types import Latency
+from engine.workers import host as host_module
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ class Evaluation:
 def answers_of(
     run: Run,
     pictures: tuple[Picture, ...],
-    host: service.Host,
+    host: host_module.Host,
     *,
     reference: str = ORIGINAL,
     labels: IntArray | None = None,
@@ -120,8 +121,8 @@ def answers_of(
         WorkerError: The worker process failed.
     """
     columns = tuple(dict.fromkeys((reference, *run.runnable)))
-    logits = service.evaluate(run, pictures, columns, host)
-    comparison = service.compare_run(
+    logits = service_module.evaluate(run, pictures, columns, host)
+    comparison = service_module.compare_run(
         run, pictures, host, reference=reference, labels=labels, latency=latency
     )
     return Evaluation(run, pictures, comparison, logits)

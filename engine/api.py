@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from engine.converters.recipes import RANGE_METHODS
 from engine.core.errors import MissingVariantWarning
 from engine.core.types import ORIGINAL, Layout, LoweringName, Progress
+from engine.images.preprocess import PreprocessChoice
 from engine.missing_variants import missing_of, missing_sentences
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
@@ -21,7 +22,6 @@ from engine.requests import (
     CalibrationChoice,
     ConvertRequest,
     ModelChoice,
-    PreprocessChoice,
     checked_request,
 )
 from engine.sweeps.plan import DEFAULT_RECIPES, DEFAULT_SEEDS
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison
     from engine.core.types import OnProgress
     from engine.deployment.kit import Kit
-    from engine.images import Picture
+    from engine.images.pictures import Picture
+    from engine.images.preprocess import InputSize
     from engine.layer_errors.records import LayerErrors
     from engine.networks.catalog_network import CatalogEntry
-    from engine.preprocess import InputSize
     from engine.reporting.report import Report
     from engine.runs import Run
     from engine.sweeps.records import Sweep
@@ -138,7 +138,8 @@ def convert(
         WorkerError: The worker process failed.
     """
     from engine.routes.litert_torch import add_litert_torch, check_route
-    from engine.service import Foreground, convert_request
+    from engine.service import convert_request
+    from engine.workers.host import Foreground
 
     _check_model(model, name=name, weights_of=(checkpoint, onnx, random_weights or None))
     named = model if isinstance(model, str) else None
@@ -226,7 +227,8 @@ def compare(
         UserMistake: A name, a picture or a label is wrong.
         WorkerError: The worker process failed.
     """
-    from engine.service import Foreground, compare_run, right_answers
+    from engine.service import compare_run, right_answers
+    from engine.workers.host import Foreground
 
     opened = add_files(_run(run), also or {}, on_progress=on_progress)
     chosen = tuple(variants)
@@ -295,7 +297,8 @@ def report(
         WorkerError: The worker process failed.
     """
     from engine.reporting.make import report_of
-    from engine.service import Foreground, right_answers
+    from engine.service import right_answers
+    from engine.workers.host import Foreground
 
     opened, pictures = _run(run), _pictures(images)
     labels = right_answers(
@@ -344,10 +347,11 @@ def layers(
         ConversionError: The variant gives other answers when its activations are kept.
         WorkerError: The worker process failed.
     """
-    from engine import service
+    from engine import service as service_module
+    from engine.workers import host as host_module
 
-    host = service.Foreground(on_progress)
-    return service.layers(_run(run), variant, _pictures(images), host, count=count)
+    host = host_module.Foreground(on_progress)
+    return service_module.layers(_run(run), variant, _pictures(images), host, count=count)
 
 
 def add_files(
@@ -367,7 +371,7 @@ def add_files(
         UserMistake: A name cannot be used, or a file cannot be compared in this run.
     """
     from engine.added import add_file
-    from engine.service import Foreground
+    from engine.workers.host import Foreground
 
     opened = _run(run)
     for name, file in files.items():
@@ -394,7 +398,7 @@ def improve(
         WorkerError: The worker process failed.
     """
     from engine.improvement import improve as improved
-    from engine.service import Foreground
+    from engine.workers.host import Foreground
 
     return improved(_run(run), variant, Foreground(on_progress))
 
@@ -427,7 +431,7 @@ def mix(
     """
     from engine.mixed_precision import mix as mixed
     from engine.mixed_precision import mixed_name
-    from engine.service import Foreground
+    from engine.workers.host import Foreground
 
     name = mixed_name(layers=layers, target_rms=target_rms, target_agreement=target_agreement)
     return mixed(_run(run), name, Foreground(on_progress))
@@ -473,9 +477,9 @@ def sweep(
         ConversionError: A cell cannot be made.
         WorkerError: The worker process failed.
     """
-    from engine.service import Foreground
     from engine.sweeps.plan import SweepChoice
     from engine.sweeps.sweeping import sweep as swept
+    from engine.workers.host import Foreground
 
     choice = SweepChoice(
         recipes=tuple(recipes), counts=tuple(counts), seeds=tuple(seeds), ranges=tuple(ranges)
@@ -516,8 +520,8 @@ def latency(
         UserMistake: A name or number is wrong.
         WorkerError: The worker process failed.
     """
-    from engine.service import Foreground
     from engine.timings import measure
+    from engine.workers.host import Foreground
 
     return measure(
         _run(run),
@@ -605,7 +609,8 @@ def deploy(
         WorkerError: The worker process failed.
     """
     from engine.deployment.kit import make_kit
-    from engine.service import Foreground, right_answers
+    from engine.service import right_answers
+    from engine.workers.host import Foreground
 
     opened, pictures = _run(run), _pictures(images)
     table = None if labels_csv is None else Path(labels_csv)
@@ -629,9 +634,10 @@ def models(*, on_progress: OnProgress = _silent) -> tuple[CatalogEntry, ...]:
     Returns:
         One entry a model, the default first.
     """
-    from engine import service
+    from engine import service as service_module
+    from engine.workers import host as host_module
 
-    return service.models(service.Foreground(on_progress))
+    return service_module.models(host_module.Foreground(on_progress))
 
 
 def _check_model(
@@ -726,8 +732,7 @@ def _run(run: Run | PathLike) -> Run:
 
 
 def _pictures(images: PathLike | Iterable[PathLike]) -> tuple[Picture, ...]:
-    from engine.images import pictures_in
-    from engine.service import as_pictures
+    from engine.images.pictures import as_pictures, pictures_in
 
     if isinstance(images, str | os.PathLike):
         return pictures_in(Path(images))

@@ -17,10 +17,9 @@ from engine.converters.recipes import Recipe
 from engine.converters.shared_ranges import with_shared_ranges
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import FloatArray, Layout
-from engine.images import Picture
-from engine.preprocess import PreprocessSpec
+from engine.images.pictures import Picture
+from engine.images.preprocess import PreprocessSpec, in_layout
 from engine.requests import CalibrationChoice
-from engine.run.base import in_layout
 from engine.types import CalibrationInfo
 
 Say = Callable[[str], None]

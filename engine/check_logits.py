@@ -14,7 +14,7 @@ from engine.core import formats
 from engine.core.parity import difference
 from engine.core.types import Fault, FloatArray
 from engine.runs import WORK
-from engine.types import Artifact
+from engine.tflite.artifact import Artifact
 
 _FURTHER = 1.25
 """Both kinds round their weights alike, which moves the answers a little either way."""

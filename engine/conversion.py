@@ -18,8 +18,6 @@ from engine.check_logits import CheckLogits
 from engine.comparison.faults import fault_of
 from engine.comparison.hops import NUDGE, check_answers_follow, check_hop, check_reference
 from engine.conversion_record import ONNX, PYTORCH, write_manifest
-from engine.converters.artifact import artifact_of
-from engine.converters.depthwise_parts import with_depthwise_in_parts
 from engine.converters.onnx_from_torch import (
     LOWEST_DYNAMO_OPSET,
     onnx_from_either_exporter,
@@ -40,10 +38,10 @@ from engine.finished_stages import (
     with_failure,
     without_others,
 )
-from engine.images import Picture, pictures_in
-from engine.missing_variants import engine_error, error_of
+from engine.images.pictures import Picture, pictures_in
+from engine.images.preprocess import PreprocessSpec
+from engine.missing_variants import error_of
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
-from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertTask
 from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
@@ -52,7 +50,10 @@ from engine.run.tflite_runner import TfliteRunner
 from engine.run.torch_runner import TorchRunner
 from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.sources import model_source
-from engine.types import Artifact, CalibrationInfo, Stage
+from engine.tflite.artifact import Artifact, artifact_of
+from engine.tflite.depthwise import with_depthwise_in_parts
+from engine.types import CalibrationInfo, Stage
+from engine.workers.protocol import engine_error
 
 CHECK_PICTURES = 4
 CHECKED = "check_pictures"

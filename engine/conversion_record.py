@@ -16,7 +16,8 @@ from engine.finished_stages import RECORD, FinishedStages, OriginalModel
 from engine.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, command_line
 from engine.requests import CalibrationChoice, ConvertRequest, ConvertTask
 from engine.runs import REQUEST, SAVEDMODEL, WORK, Run
-from engine.types import Artifact, CalibrationInfo, Stage
+from engine.tflite.artifact import Artifact
+from engine.types import CalibrationInfo, Stage
 
 PYTORCH = "pytorch"
 ONNX = "onnx"

@@ -21,8 +21,8 @@ import numpy as np
 
 from engine.core.errors import FileError
 from engine.core.types import FloatArray, Progress
-from engine.fitted_pictures import FittedPictures
-from engine.images import Picture
+from engine.images.cache import FittedPictures
+from engine.images.pictures import Picture
 from engine.logits import KnownRows
 from engine.requests import EvaluateRequest
 from engine.run.base import Runner

@@ -18,10 +18,10 @@ from engine.core.checksums import FileRecord, intact, records_under
 from engine.core.errors import EngineError, WorkerDied
 from engine.core.files import write_whole
 from engine.core.types import Layout, MissingVariant
-from engine.images import digest_of, pictures_in
+from engine.images.pictures import digest_of, pictures_in
+from engine.images.preprocess import PreprocessSpec
 from engine.manifest import FILE_NAME
 from engine.missing_variants import missing_variant
-from engine.preprocess import PreprocessSpec
 from engine.requests import ConvertRequest
 from engine.run_folders import empty
 from engine.types import CalibrationInfo, ModelIdentity, Stage

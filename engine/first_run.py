@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from engine import service
+from engine import service as service_module
 from engine.core.store import SAMPLE_IMAGES
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.improvement import improve
 from engine.requests import ConvertRequest
 from engine.runs import Run
 from engine.timings import measure, stored_latency
+from engine.workers import host as host_module
 
 BASE = "int8"
 _ROUNDS, _WARMUP = 20, 2
 """Few rounds: int16x8 takes a quarter of a second a call where it has no quick kernels."""
 
 
-def first_comparison(host: service.Host) -> Run:
+def first_comparison(host: host_module.Host) -> Run:
     """Convert the default model, show all variants the sample images, and time them.
 
     What is in the store already is not made again.
@@ -30,11 +31,11 @@ def first_comparison(host: service.Host) -> Run:
         ConversionError: A stage failed.
         WorkerError: The worker process failed.
     """
-    run = service.convert_request(ConvertRequest(variants=("all",)), host)
+    run = service_module.convert_request(ConvertRequest(variants=("all",)), host)
     return completed(run, host)
 
 
-def with_optimized(run: Run, host: service.Host) -> Run:
+def with_optimized(run: Run, host: host_module.Host) -> Run:
     """Add the optimized counterpart of `BASE`, and compare and time again.
 
     Args:
@@ -52,9 +53,9 @@ def with_optimized(run: Run, host: service.Host) -> Run:
     return completed(improve(run, BASE, host), host)
 
 
-def completed(run: Run, host: service.Host) -> Run:
+def completed(run: Run, host: host_module.Host) -> Run:
     """Show the sample images to all columns of a run and time them, as far as that is not done."""
-    service.evaluate(run, pictures_in(SAMPLE_IMAGES), run.columns, host)
+    service_module.evaluate(run, pictures_in(SAMPLE_IMAGES), run.columns, host)
     timed = stored_latency(run)
     if timed is None or any(timed.of(name) is None for name in run.runnable):
         measure(run, host, rounds=_ROUNDS, warmup=_WARMUP)

@@ -14,8 +14,9 @@ from engine.core.store import SAMPLE_IMAGES
 from engine.missing_variants import demand_made
 from engine.requests import ConvertRequest
 from engine.runs import IMPROVED, INTEGER_HEAD, REQUEST, Run
-from engine.service import Host, convert_request
+from engine.service import convert_request
 from engine.types import OptimizedLayer
+from engine.workers.host import Host
 
 IMPROVING = "Improving a variant"
 

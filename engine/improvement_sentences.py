@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from engine.core import formats
 from engine.core.types import FAULT_WORDS, SAME
-from engine.layer_errors.records import kind_of
 from engine.overview import difference_of
+from engine.tflite.operator_times import kind_of
 from engine.types import Flip, FloatLayer, OptimizedLayer, VariantComparison
 
 

@@ -14,17 +14,16 @@ import numpy as np
 from engine.comparison.comparison import compare
 from engine.comparison.hops import depends_on_batch
 from engine.conversion import CHECKED
-from engine.converters.artifact import artifact_of
 from engine.converters.recipes import FLOAT32
 from engine.core.errors import ConversionError, FileError, first_line
 from engine.core.limits import LIMITS
 from engine.core.types import Fault, FloatArray, Layout
-from engine.preprocess import PreprocessSpec
+from engine.images.preprocess import PreprocessSpec
 from engine.requests import InspectRequest
 from engine.run.base import Runner, alone_and_beside
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ALSO, WORK, Run
-from engine.types import Artifact, TensorInfo
+from engine.tflite.artifact import Artifact, TensorInfo, artifact_of
 
 EDGE_TYPES = ("float32", "int8", "uint8", "int16")
 _BACKGROUND = 1

@@ -20,7 +20,7 @@ import numpy as np
 from engine.core.checksums import checked, kept, read_kept, write_kept
 from engine.core.types import ORIGINAL, FloatArray
 from engine.damage import set_apart
-from engine.images import Picture, digest_of
+from engine.images.pictures import Picture, digest_of
 from engine.manifest import answered_by
 from engine.runs import LOGITS, ONNX_COLUMN, Run
 

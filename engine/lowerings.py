@@ -24,19 +24,21 @@ from engine.core.errors import (
     WorkerDied,
 )
 from engine.core.types import LoweringName, MissingVariant
-from engine.jobs import Worker
+from engine.images.preprocess import PreprocessChoice
 from engine.missing_variants import missing_of
 from engine.requests import (
     CalibrationChoice,
     ConvertRequest,
     FileLatencyRequest,
     ModelChoice,
-    PreprocessChoice,
     TimedFile,
 )
 from engine.runs import LOWERING, Run
-from engine.service import Host, convert_request
-from engine.types import Artifact, Latency, Lowerings, LoweringSide
+from engine.service import convert_request
+from engine.tflite.artifact import Artifact
+from engine.types import Latency, Lowerings, LoweringSide
+from engine.workers.host import Host
+from engine.workers.process import Worker
 
 COMPARED = ("float32", "int8")
 CALIBRATION_COUNT = 16

@@ -21,7 +21,7 @@ from engine.runs import LOGS, ONNX_FILE, OWNERS, WORK, Run, existing_run
 from engine.store_care import make_room
 
 if TYPE_CHECKING:
-    from engine.service import Host
+    from engine.workers.host import Host
 
 
 def make_run(request: ConvertRequest, key: str, calibration: str, place: Path, host: Host) -> Run:

@@ -17,11 +17,12 @@ from engine.core.checksums import FileRecord
 from engine.core.errors import ModelError, RunError
 from engine.core.system import _ANSWERS_BY, _FILES_BY, __version__, _version
 from engine.core.types import Layout, LoweringName, MissingVariant
+from engine.images.preprocess import InputSize, PreprocessChoice, PreprocessSpec, height_and_width
 from engine.networks.checkpoints import sha256_of, sha256_of_checkpoint
 from engine.networks.onnx_parts import model_digest
-from engine.preprocess import InputSize, PreprocessSpec, height_and_width
-from engine.requests import ConvertRequest, PreprocessChoice
-from engine.types import Artifact, CalibrationInfo, ModelIdentity, Stage
+from engine.requests import ConvertRequest
+from engine.tflite.artifact import Artifact
+from engine.types import CalibrationInfo, ModelIdentity, Stage
 
 SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"

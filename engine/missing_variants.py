@@ -12,42 +12,14 @@ from engine.converters.recipes import recipes_named
 from engine.core.errors import (
     ConversionError,
     EngineError,
-    StorageError,
     WorkerDied,
     error_named,
     fit_to_show,
 )
-from engine.core.files import refusal, storage_error
 from engine.core.formats import listed
-from engine.core.packages import PACKAGES, package_error
 from engine.core.types import MissingVariant
 
 RETRY = "Leave this variant out, or try it once more with: python -m engine convert --retry."
-
-
-def engine_error(error: Exception, task: str) -> EngineError:
-    """Give any failure as an error that can be shown to a person.
-
-    Args:
-        error: What was raised, by whichever library.
-        task: What was being done.
-    """
-    words = refusal(error)
-    if words is not None and not isinstance(error, StorageError):
-        return storage_error(task, words)
-    if isinstance(error, ModuleNotFoundError) and error.name:
-        # A package that another one needs.
-        module = error.name.partition(".")[0]
-        return package_error(PACKAGES.get(module, module))
-    if isinstance(error, EngineError):
-        return error
-    first = (str(error).strip().splitlines() or [""])[0]
-    return EngineError(
-        task,
-        got=f"an internal fault ({type(error).__name__}: {first[:300]})",
-        expected="no fault",
-        todo="This is a defect of Quantization Lab; please report it with the log.",
-    )
 
 
 def missing_variant(name: str, error: EngineError) -> MissingVariant:

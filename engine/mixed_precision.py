@@ -13,13 +13,14 @@ from engine.core.checksums import read_kept, write_kept
 from engine.core.errors import OptionError, RunError
 from engine.core.files import told_of_the_disk
 from engine.improvement import request_of
-from engine.jobs import Worker
 from engine.missing_variants import demand_made
 from engine.requests import MixedLatencyRequest
 from engine.runs import CURVE, IMPROVED, Run
-from engine.service import Host, convert_request
+from engine.service import convert_request
 from engine.timings import store_latency
 from engine.types import Latency, LatencySamples, MixedPoint, timed_name
+from engine.workers.host import Host
+from engine.workers.process import Worker
 
 _MIXING = "Mixing float32 into an integer variant"
 _MOST_TIMED = 10

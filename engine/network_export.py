@@ -40,7 +40,14 @@ from engine.core.limits import demand_fits
 from engine.core.packages import demand_packages
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import FloatArray, Progress
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
+from engine.images.preprocess import (
+    PreprocessChoice,
+    PreprocessSpec,
+    assumed_preprocess,
+    demand_plausible,
+    height_and_width,
+)
 from engine.network_logits import keep_own_logits
 from engine.networks.checkpoints import sha256_of
 from engine.networks.given_network import (
@@ -53,14 +60,14 @@ from engine.networks.network_outputs import TriedNetwork, try_network
 from engine.networks.onnx_outputs import choose_output, describe_output
 from engine.networks.onnx_reading import onnx_reading
 from engine.networks.own_preprocess import OwnPreprocess, own_preprocess
-from engine.preprocess import PreprocessSpec, assumed_preprocess, demand_plausible, height_and_width
-from engine.requests import ConvertRequest, ExportedNetwork, PreprocessChoice
+from engine.requests import ConvertRequest, ExportedNetwork
 from engine.run.base import Runner, one_by_one
 from engine.run.onnx_runner import OnnxRunner
 from engine.run.torch_runner import TorchRunner
 from engine.runs import Run
-from engine.service import Host, convert_request
+from engine.service import convert_request
 from engine.sources import preprocess_words, with_choice
+from engine.workers.host import Host
 
 if TYPE_CHECKING:
     import torch

@@ -12,15 +12,15 @@ from engine.conversion_record import PYTORCH
 from engine.core.errors import OptionError
 from engine.core.parity import hop_errors
 from engine.core.types import FloatArray, Progress
-from engine.fitted_pictures import FittedPictures
-from engine.images import Picture
+from engine.images.cache import FittedPictures
+from engine.images.pictures import Picture
 from engine.logits import NETWORK, KnownRows, keep_rows
 from engine.networks.given_network import in_float32
 from engine.networks.network_outputs import TriedNetwork, try_network
 from engine.run.base import one_by_one
 from engine.run.torch_runner import TorchRunner
 from engine.runs import WORK, Run
-from engine.service import Host
+from engine.workers.host import Host
 
 if TYPE_CHECKING:
     import torch

@@ -13,9 +13,8 @@ from engine.core.errors import LabelsError, RunError
 from engine.core.files import write_whole
 from engine.core.locks import alone_in
 from engine.core.types import IntArray
-from engine.images import Picture
-from engine.networks.labels import answer_count, label_of
-from engine.picture_labels import UNLABELLED
+from engine.images.labels import UNLABELLED, answer_count, label_of
+from engine.images.pictures import Picture
 from engine.runs import LABELS, Run
 
 _FILE = "answers.json"

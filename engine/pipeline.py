@@ -1,4 +1,4 @@
-"""The tasks of the worker process, by name; see `engine.worker.TASKS`."""
+"""The tasks of the worker process, by name; see `engine.workers.registry.TASKS`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from engine.comparison.latency import interleaved
 from engine.core.system import host_name, usable_cores
 from engine.core.types import ORIGINAL, FloatArray, Progress, Report
 from engine.deployment.golden import GoldenSet
-from engine.images import decode_file
+from engine.images.pictures import decode_file
+from engine.images.preprocess import PreprocessSpec
 from engine.layer_errors.records import LayerErrors
-from engine.preprocess import PreprocessSpec
 from engine.requests import (
     TRYING,
     CatalogRequest,
@@ -37,7 +37,9 @@ from engine.run.base import Runner
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_COLUMN, Run
 from engine.sources import onnx_runner, original_runner
-from engine.types import Artifact, Latency, OperatorTime
+from engine.tflite.artifact import Artifact
+from engine.tflite.operator_times import OperatorTime
+from engine.types import Latency
 
 
 def run_convert(task: ConvertTask, report: Report) -> bool:
@@ -173,7 +175,7 @@ def run_profile(request: ProfileRequest, report: Report) -> tuple[OperatorTime, 
     Returns:
         One record an operator that ran.
     """
-    from engine.operator_times import operator_times
+    from engine.tflite.operator_times import operator_times
 
     report(Progress(f"Profiling {request.variant}", 0, 1))
     run = Run.open(request.run)

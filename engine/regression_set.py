@@ -15,7 +15,7 @@ from pathlib import Path
 from engine.core.errors import PictureError, RunError
 from engine.core.files import write_whole
 from engine.core.locks import alone_in
-from engine.images import Picture, described_picture, picture_at
+from engine.images.pictures import Picture, described_picture, picture_at
 from engine.runs import PINNED, Run
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")

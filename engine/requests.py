@@ -13,7 +13,10 @@ import numpy as np
 
 from engine.core.errors import OptionError, first_line
 from engine.core.types import Layout, LoweringName
-from engine.preprocess import ChannelOrder, InputSize, Interpolation, ResizeRule
+from engine.images.pictures import PictureFile
+from engine.images.preprocess import (
+    PreprocessChoice,
+)
 
 DEFAULT_MODEL = "efficientnet_lite0"
 DEFAULT_CALIBRATION_COUNT = 100
@@ -74,35 +77,6 @@ class ModelChoice:
     output: str | None = None
     network: ExportedNetwork | None = None
     weights_of: str | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PreprocessChoice:
-    """Deviations from the model's own preprocessing; None keeps the model's own value.
-
-    A mean or std of a single number is that of all channels.
-
-    Attributes:
-        input_size: Both sides of the network's input in pixels, or height and width.
-        resize: See `PreprocessSpec`.
-        resize_size: See `PreprocessSpec`.
-        interpolation: See `PreprocessSpec`.
-        channel_order: See `PreprocessSpec`.
-        scale: See `PreprocessSpec`.
-        mean: See `PreprocessSpec`.
-        std: See `PreprocessSpec`.
-        pad_value: See `PreprocessSpec`.
-    """
-
-    input_size: InputSize | None = None
-    resize: ResizeRule | None = None
-    resize_size: int | None = None
-    interpolation: Interpolation | None = None
-    channel_order: ChannelOrder | None = None
-    scale: float | None = None
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
-    pad_value: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,21 +155,6 @@ def _plain(value: object) -> Any:
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"{value!r:.60} is of type {type(value).__name__}")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureFile:
-    """A picture to be shown to the models.
-
-    Attributes:
-        name: Unique within the request.
-        path: The file.
-        sha256: Hex digest of its bytes.
-    """
-
-    name: str
-    path: str
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,8 @@ from engine.core.types import ORIGINAL, Fault, Layout, MissingVariant
 from engine.damage import DAMAGED, demand_intact
 from engine.manifest import FILE_NAME, Manifest, read_manifest
 from engine.run_paths import demand_inside, demand_name
-from engine.types import AddedFile, Artifact
+from engine.tflite.artifact import Artifact
+from engine.types import AddedFile
 
 ONNX_FILE = "model.onnx"
 ONNX_COLUMN = "onnx"

@@ -14,6 +14,7 @@ from engine.converters.onnx_from_torch import BASE_OPSET
 from engine.core import formats
 from engine.core.formats import counted, listed, number
 from engine.core.types import SAME, Interval
+from engine.tflite.artifact import Artifact
 from engine.trade_offs import (
     TradeOffPoint,
     clearly_quicker,
@@ -22,7 +23,7 @@ from engine.trade_offs import (
     timed_of,
     timed_point,
 )
-from engine.types import Artifact, CalibrationInfo, Latency, Lowerings
+from engine.types import CalibrationInfo, Latency, Lowerings
 
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison

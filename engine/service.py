@@ -7,11 +7,9 @@ back typed results.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -24,13 +22,12 @@ from engine.converters.recipes import recipes_named
 from engine.core.checksums import keep_file, read_kept, write_kept
 from engine.core.errors import OptionError, RunError
 from engine.core.formats import batch_note
-from engine.core.limits import LIMITS
 from engine.core.locks import in_use
 from engine.core.store import SAMPLE_IMAGES, folder
 from engine.core.system import PRODUCT, versions
-from engine.core.types import ORIGINAL, FloatArray, IntArray, LoweringName, OnProgress, Progress
-from engine.images import Picture
-from engine.jobs import Worker
+from engine.core.types import ORIGINAL, FloatArray, IntArray
+from engine.images.labels import answer_count, answer_names, labels_from_csv, labels_from_folders
+from engine.images.pictures import Picture, _picture_files
 from engine.layer_errors.records import LayerErrors
 from engine.layer_errors.stored import chosen_pictures, keep_layers, layers_file, read_layers
 from engine.logits import (
@@ -44,8 +41,6 @@ from engine.making import make_run
 from engine.manifest import run_key
 from engine.missing_variants import missing_sentences
 from engine.networks.catalog_network import CatalogEntry
-from engine.networks.labels import answer_count, answer_names
-from engine.picture_labels import labels_from_csv, labels_from_folders
 from engine.requests import (
     DEFAULT_LAYERS_COUNT,
     CatalogRequest,
@@ -53,47 +48,12 @@ from engine.requests import (
     EvaluateRequest,
     LayersRequest,
     ModelChoice,
-    PictureFile,
 )
 from engine.run_folders import empty, reserved
 from engine.runs import ONNX_COLUMN, Run
 from engine.types import Latency
-
-
-class Host(Protocol):
-    """Who waits for the work: a terminal, a notebook, or a job of the dashboard."""
-
-    def adopt(self, worker: Worker) -> Worker:
-        """Take note of the worker, so that it can be cancelled."""
-
-    def worker(self, lowering: LoweringName | None = None) -> AbstractContextManager[Worker]:
-        """A worker for tasks on files of our own making; a kept one, where the host keeps one."""
-
-    def report(self, progress: Progress) -> None:
-        """Take note of progress."""
-
-
-class Foreground:
-    """A host that simply waits.
-
-    Args:
-        on_progress: Called for every step.
-    """
-
-    def __init__(self, on_progress: OnProgress = lambda _: None) -> None:
-        self._on_progress = on_progress
-
-    def adopt(self, worker: Worker) -> Worker:
-        """The worker, as it is."""
-        return worker
-
-    def worker(self, lowering: LoweringName | None = None) -> AbstractContextManager[Worker]:
-        """A fresh one: a terminal does one task."""
-        return Worker(network=True)
-
-    def report(self, progress: Progress) -> None:
-        """Pass it on."""
-        self._on_progress(progress)
+from engine.workers.host import Host, _fresh_worker
+from engine.workers.process import Worker
 
 
 def convert_request(request: ConvertRequest, host: Host) -> Run:
@@ -226,12 +186,6 @@ def _evaluate(run: Run, pictures: tuple[Picture, ...], files: dict[str, Path], h
             keep_file(side / f"{column}.npy", files[column])
 
 
-def _picture_files(pictures: tuple[Picture, ...]) -> tuple[PictureFile, ...]:
-    return tuple(
-        PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256) for p in pictures
-    )
-
-
 def layers(
     run: Run,
     variant: str,
@@ -281,13 +235,6 @@ def stored_layers(
 def _worker_for(run: Run, columns: tuple[str, ...], host: Host) -> AbstractContextManager[Worker]:
     added = {file.artifact.variant for file in run.added}
     return _fresh_worker(host) if added & set(columns) else host.worker()
-
-
-@contextmanager
-def _fresh_worker(host: Host) -> Iterator[Worker]:
-    """A worker for files from elsewhere: what they do to it must not reach other work."""
-    with Worker(LIMITS.foreign_silent_seconds) as worker:
-        yield host.adopt(worker)
 
 
 def evaluated(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> bool:
@@ -377,24 +324,6 @@ def known_runs() -> tuple[Run, ...]:
         except RunError:
             continue
     return tuple(sorted(found, key=lambda run: run.manifest.created_at, reverse=True))
-
-
-def as_pictures(files: Iterable[Path]) -> tuple[Picture, ...]:
-    """Describe picture files under names that are unique among them."""
-    from engine.images import picture_at
-
-    paths = tuple(files)
-    taken: set[str] = set()
-    pictures = []
-    given = {path.name for path in paths}
-    for path in paths:
-        name, count = path.name, 1
-        while name in taken or (count > 1 and name in given):
-            count += 1
-            name = f"{path.stem} ({count}){path.suffix}"
-        taken.add(name)
-        pictures.append(picture_at(path, name))
-    return tuple(pictures)
 
 
 def right_answers(

@@ -15,20 +15,19 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from engine.cluster import check_address, connected, finished
 from engine.core.errors import EngineError
 from engine.core.files import write_whole
 from engine.core.types import FloatArray, Progress
-from engine.fitted_pictures import FittedPictures
-from engine.images import Picture, digest_of
+from engine.images.cache import FittedPictures
+from engine.images.pictures import Picture, PictureFile, digest_of
 from engine.logits import INDEX, KnownRows, answering, file_name, logit_files, write_index
-from engine.requests import PictureFile
 from engine.runs import LOGITS, Run
+from engine.workers.dask import check_address, connected, finished
 
 if TYPE_CHECKING:
     from distributed import Client
 
-    from engine.service import Host
+    from engine.workers.host import Host
 
 SHARD = 100
 """Pictures of a shard: seconds of work, and 0.4 MB of a thousand classes."""

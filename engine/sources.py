@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.core.errors import ModelError, OptionError, RunError
+from engine.images.preprocess import CHANNELS, PreprocessChoice, PreprocessSpec, demand_plausible
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
-from engine.preprocess import CHANNELS, PreprocessSpec, demand_plausible
-from engine.requests import ExportedNetwork, ModelChoice, PreprocessChoice
+from engine.requests import ExportedNetwork, ModelChoice
 from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
 from engine.run.torch_runner import TorchRunner

@@ -14,11 +14,12 @@ from engine.core.checksums import read_kept, write_kept
 from engine.core.errors import ConversionError, JobCancelled, OptionError, WorkerError
 from engine.core.locks import alone_in, in_use
 from engine.core.types import ORIGINAL
-from engine.jobs import Worker
 from engine.requests import LatencyRequest, ProfileRequest
 from engine.runs import LATENCY, Run
-from engine.service import Host
-from engine.types import Latency, LatencySamples, OperatorTime
+from engine.tflite.operator_times import OperatorTime
+from engine.types import Latency, LatencySamples
+from engine.workers.host import Host
+from engine.workers.process import Worker
 
 
 def measure(

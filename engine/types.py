@@ -19,79 +19,15 @@ from engine.core.types import (
     Fault,
     FloatArray,
     Interval,
-    Layout,
     LoweringName,
     NetworkKind,
 )
+from engine.tflite.artifact import Artifact
+from engine.tflite.operator_times import OperatorTime
 
 RouteName = Literal["litert-torch"]
 ROUTES: tuple[RouteName, ...] = ("litert-torch",)
 WeightsKind = Literal["package", "pretrained", "checkpoint", "random", "file", "network"]
-Granularity = Literal["per-channel", "per-tensor", "none"]
-
-
-@dataclass(frozen=True, slots=True)
-class TensorInfo:
-    """One input or output of a model file.
-
-    Attributes:
-        name: As the file calls it.
-        shape: Dimensions; -1 where the file leaves one open.
-        dtype: numpy's name of the element type, for instance ``int8``.
-        scale: Real value of one quantization step; None for float tensors.
-        zero_point: The integer that stands for 0.0; None for float tensors.
-    """
-
-    name: str
-    shape: tuple[int, ...]
-    dtype: str
-    scale: float | None = None
-    zero_point: int | None = None
-
-    @property
-    def batch(self) -> int:
-        """Pictures that a call takes: the first dimension, 1 where the file leaves it open."""
-        return max(1, *self.shape[:1])
-
-
-@dataclass(frozen=True, slots=True)
-class Artifact:
-    """One TFLite file of a run: its identity card.
-
-    Attributes:
-        variant: Name of the recipe that made it.
-        file: Path relative to the run folder.
-        bytes: File size.
-        sha256: Hex digest of the file.
-        operators: How often each TFLite operator occurs.
-        inputs: Input tensors.
-        outputs: Output tensors.
-        layout: Order of the picture input's dimensions.
-        weight_granularity: Whether convolution weights have one scale a channel or one a tensor.
-        float_operators: How often each operator computes in float32 in a file that otherwise
-            computes in integers.
-        fault: What made its answers useless on the pictures that the conversion was checked on:
-            ``same_answer`` for every picture, or ``not_finite``; None where nothing did.
-        depends_on_batch: Whether a file from elsewhere answers by the other pictures of a call.
-    """
-
-    variant: str
-    file: str
-    bytes: int
-    sha256: str
-    operators: Mapping[str, int]
-    inputs: tuple[TensorInfo, ...]
-    outputs: tuple[TensorInfo, ...]
-    layout: Layout
-    weight_granularity: Granularity
-    float_operators: Mapping[str, int] = field(default_factory=dict)
-    fault: Fault | None = None
-    depends_on_batch: bool = False
-
-    @property
-    def select_tf(self) -> tuple[str, ...]:
-        """Operators of TensorFlow itself, which LiteRT alone does not run."""
-        return tuple(name for name in self.operators if name.startswith("Flex"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -376,24 +312,6 @@ class VariantComparison:
     accuracy: Accuracy | None = None
     probabilities: bool = False
     fault: Fault | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class OperatorTime:
-    """What one operator of a TFLite file takes, by LiteRT's own profiler.
-
-    Attributes:
-        index: Its place among the file's operators; None where XNNPACK made it of several, or of
-            none.
-        op: TFLite's name, or XNNPACK's where ``index`` is None.
-        kernel: XNNPACK's name of what ran; empty where XNNPACK left it to TFLite's own kernel.
-        microseconds: Median of some calls.
-    """
-
-    index: int | None
-    op: str
-    kernel: str
-    microseconds: float
 
 
 @dataclass(frozen=True, slots=True)

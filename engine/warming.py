@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 
-from engine import jobs
-from engine.jobs import Job
 from engine.requests import WarmUpRequest
 from engine.runs import Run
+from engine.workers import jobs as jobs_module
+from engine.workers import pool
+from engine.workers.jobs import Job
 
 
 class _Latest:
@@ -21,7 +22,7 @@ class _Latest:
         """Start another one, unless a worker is there or will be."""
         with self._lock:
             starting = self._job is not None and self._job.active
-            if starting or jobs.WARM_WORKER.ready or jobs.QUEUE.busy:
+            if starting or pool.WARM_WORKER.ready or jobs_module.QUEUE.busy:
                 return
             self._job = Job("Making a worker ready", lambda job: _loaded(job, run)).start()
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import jobs
 from engine.core.store import HOME_VARIABLE
-from engine.job_queue import JobQueue
-from engine.jobs import Worker
-from engine.turns import slots
-from engine.warm_worker import WarmWorker
+from engine.workers import jobs as jobs_module
+from engine.workers import pool
+from engine.workers.jobs import JobQueue
+from engine.workers.pool import WarmWorker
+from engine.workers.process import Worker
+from engine.workers.slots import slots
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,14 +53,14 @@ def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 @pytest.fixture(autouse=True)
 def own_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """A queue for each test, so that work which another left under way holds nobody up."""
-    monkeypatch.setattr(jobs, "QUEUE", JobQueue(slots))
+    monkeypatch.setattr(jobs_module, "QUEUE", JobQueue(slots))
 
 
 @pytest.fixture
 def own_warm_worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[WarmWorker]:
     """A warm worker for one test: work that another left under way gives its worker back later."""
     own = WarmWorker(Worker)
-    monkeypatch.setattr(jobs, "WARM_WORKER", own)
+    monkeypatch.setattr(pool, "WARM_WORKER", own)
     yield own
     own.close()
 

@@ -9,18 +9,11 @@ import numpy as np
 
 from engine.comparison.comparison import Comparison, compare
 from engine.converters.recipes import recipe_named
+from engine.images.preprocess import PreprocessSpec
 from engine.manifest import SCHEMA_VERSION, Manifest
-from engine.preprocess import PreprocessSpec
-from engine.types import (
-    Artifact,
-    CalibrationInfo,
-    Latency,
-    LatencySamples,
-    ModelIdentity,
-    OperatorTime,
-    Stage,
-    TensorInfo,
-)
+from engine.tflite.artifact import Artifact, TensorInfo
+from engine.tflite.operator_times import OperatorTime
+from engine.types import CalibrationInfo, Latency, LatencySamples, ModelIdentity, Stage
 
 LOGITS = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.5], [1.0, 0.0, 4.0]], dtype=np.float32)
 

@@ -134,7 +134,7 @@ def do(deed: Deed, report: Callable[[Any], None]) -> Any:
 
 
 if __name__ == "__main__":
-    from engine import worker
+    from engine.workers import main, registry
 
-    worker.TASKS["do"] = "__main__:do"
-    worker.main()
+    registry.TASKS["do"] = "__main__:do"
+    main.main()

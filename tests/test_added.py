@@ -14,22 +14,24 @@ import numpy as np
 import pytest
 
 import engine
-from engine import added, service
+from engine import added
+from engine import service as service_module
 from engine.added import add_file, check_name, name_for, remove_file
 from engine.cli.main import main
 from engine.core.errors import FileError, OptionError, RunError
 from engine.core.types import Progress
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.runs import ALSO, WORK, Run
 from engine.tables import OVERVIEW, comparison_table
+from engine.tflite.artifact import Artifact
 from engine.timings import stored_latency
-from engine.types import Artifact
+from engine.workers import host as host_module
 from tests.made_up import artifact, latency
 from tests.optimization.tiny_pair import Writer
 from tests.tiny_run import CLASSES, SIDE, STEP, tiny_run
 from tests.tiny_tflite import reshape_file
 
-HOST = service.Foreground()
+HOST = host_module.Foreground()
 NHWC = (1, SIDE, SIDE, 3)
 
 
@@ -54,7 +56,7 @@ def test_a_file_becomes_a_column(
         dtype,
         scale if scale is None else pytest.approx(scale),
     )
-    logits = service.evaluate(grown, pictures_in(photos), ("original", "theirs"), HOST)
+    logits = service_module.evaluate(grown, pictures_in(photos), ("original", "theirs"), HOST)
     assert np.abs(logits["original"] - logits["theirs"]).max() <= tolerance
     assert Run.open(run.folder).added[0].origin == "theirs.tflite"
 
@@ -68,7 +70,7 @@ def test_a_file_of_a_fixed_batch_answers_for_one_picture_at_a_time(
     assert (card.inputs[0].batch, card.depends_on_batch) == (4, False)
     pictures = pictures_in(photos)
     assert len(pictures) % 4, "a last batch that pictures do not fill"
-    logits = service.evaluate(grown, pictures, ("original", "int8", "four"), HOST)
+    logits = service_module.evaluate(grown, pictures, ("original", "int8", "four"), HOST)
     np.testing.assert_array_equal(logits["four"], logits["int8"])
     comparison = engine.compare(grown, photos)
     (note,) = [note for note in comparison.notes if note.startswith("four takes 4 pictures")]
@@ -89,7 +91,9 @@ def test_a_file_that_answers_by_its_neighbours_says_so(run: Run, tmp_path: Path)
     file.write_bytes(model.file([x], [y]))
     grown = add_file(run, "mixes", file, HOST)
     assert grown.artifact("mixes").depends_on_batch
-    (note,) = [n for n in service._notes(grown, (), ("mixes",)) if n.startswith("mixes takes")]
+    (note,) = [
+        n for n in service_module._notes(grown, (), ("mixes",)) if n.startswith("mixes takes")
+    ]
     assert "by the others of the same call" in note
 
 
@@ -97,7 +101,7 @@ def test_the_layout_is_found(run: Run, photos: Path, tmp_path: Path) -> None:
     file = reshape_file(tmp_path / "planar.tflite", (1, 3, SIDE, SIDE))
     grown = add_file(run, "planar", file, HOST)
     assert grown.layout("planar") == "NCHW"
-    logits = service.evaluate(grown, pictures_in(photos), ("original", "planar"), HOST)
+    logits = service_module.evaluate(grown, pictures_in(photos), ("original", "planar"), HOST)
     planes = logits["planar"].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     np.testing.assert_array_equal(planes.reshape(-1, CLASSES), logits["original"])
 
@@ -145,7 +149,7 @@ def test_bytes_that_are_no_model(run: Run, tmp_path: Path) -> None:
         add_file(run, "theirs", tmp_path / "cut.tflite", HOST)
 
 
-class Assassin(service.Foreground):
+class Assassin(host_module.Foreground):
     """Ends or stops the worker as soon as it tries the file, as a malformed file would."""
 
     def __init__(self, sign: signal.Signals) -> None:

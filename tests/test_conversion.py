@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image
 
 from engine.conversion import CHECK_PICTURES, Conversion, check_inputs
-from engine.preprocess import PreprocessSpec
+from engine.images.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice, ConvertRequest, ConvertTask
 
 SMALL = PreprocessSpec(height=8, width=8, resize="squash", resize_size=8)

@@ -13,7 +13,8 @@ from engine.finished_stages import RECORD, FinishedStages, OriginalModel
 from engine.manifest import FILE_NAME
 from engine.requests import CalibrationChoice, ConvertRequest, ConvertTask
 from engine.runs import REQUEST, WORK, Run
-from engine.types import Artifact, CalibrationInfo
+from engine.tflite.artifact import Artifact
+from engine.types import CalibrationInfo
 from tests.made_up import artifact
 from tests.tiny_run import tiny_run
 

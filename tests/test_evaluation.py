@@ -7,19 +7,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import evaluation, service
+from engine import evaluation
+from engine import service as service_module
 from engine.core.checksums import keep_file
 from engine.core.errors import PictureError
 from engine.core.types import Progress
-from engine.fitted_pictures import FittedPictures, make_room
-from engine.images import Picture, picture_at, pictures_in
+from engine.images.cache import FittedPictures, make_room
+from engine.images.pictures import Picture, PictureFile, picture_at, pictures_in
+from engine.images.preprocess import PreprocessSpec
 from engine.pipeline import column_runner
-from engine.preprocess import PreprocessSpec
-from engine.requests import EvaluateRequest, PictureFile
+from engine.requests import EvaluateRequest
 from engine.runs import Run
+from engine.workers import host
 from tests.tiny_run import SIDE, STEP, tiny_run
 
-HOST = service.Foreground()
+HOST = host.Foreground()
 SPEC = PreprocessSpec(height=SIDE, width=SIDE, resize="squash", resize_size=SIDE)
 
 
@@ -62,31 +64,31 @@ def test_a_picture_that_cannot_be_decoded_is_a_sentence(
 ) -> None:
     (photos / "photo_3.png").write_bytes(b"no picture")
     with pytest.raises(PictureError, match=r"photo_3\.png"):
-        service.evaluate(run, pictures_in(photos), ("float32",), HOST)
+        service_module.evaluate(run, pictures_in(photos), ("float32",), HOST)
     assert not list((run.folder / "logits").glob("*"))
 
 
 def test_pictures_seen_before_are_not_shown_again(run: Run, photos: Path) -> None:
     pictures = pictures_in(photos)
-    service.evaluate(run, pictures[:4], ("float32",), HOST)
+    service_module.evaluate(run, pictures[:4], ("float32",), HOST)
     # Answers that no model gives show that rows were copied.
     (stored,) = (run.folder / "logits").glob("*/float32-*.npy")
     marked = np.load(stored) + 100
     np.save(photos / "marked.npy", marked)
     keep_file(photos / "marked.npy", stored)
-    logits = service.evaluate(run, pictures[::-1], ("float32",), HOST)["float32"]
+    logits = service_module.evaluate(run, pictures[::-1], ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(logits[1:], marked[::-1])
     np.testing.assert_array_equal(logits[0], inputs(pictures)[4])
-    other = service.evaluate(run, pictures, ("int8",), HOST)["int8"]
+    other = service_module.evaluate(run, pictures, ("int8",), HOST)["int8"]
     np.testing.assert_allclose(other, inputs(pictures), atol=STEP)
 
 
 def test_a_damaged_store_of_logits_is_passed_over(run: Run, photos: Path) -> None:
     pictures = pictures_in(photos)
-    service.evaluate(run, pictures[:4], ("float32",), HOST)
+    service_module.evaluate(run, pictures[:4], ("float32",), HOST)
     (stored,) = (run.folder / "logits").glob("*/float32-*.npy")
     stored.write_bytes(b"half")
-    logits = service.evaluate(run, pictures, ("float32",), HOST)["float32"]
+    logits = service_module.evaluate(run, pictures, ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(logits, inputs(pictures))
 
 
@@ -116,15 +118,15 @@ def test_a_picture_that_was_replaced_after_it_was_listed_poisons_nothing(
     listed = pictures_in(place)
     (place / "a.png").write_bytes(blue)
     with pytest.raises(PictureError, match=r"a\.png: got a file that has changed"):
-        service.evaluate(run, listed, ("float32",), HOST)
+        service_module.evaluate(run, listed, ("float32",), HOST)
     assert not list((own_store / "cache" / "pictures").glob("*/*"))
     (place / "b.png").write_bytes(red)
     b = picture_at(place / "b.png")
-    logits = service.evaluate(run, (b,), ("float32",), HOST)["float32"]
+    logits = service_module.evaluate(run, (b,), ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(logits, inputs((b,)))
     assert FittedPictures(SPEC, {b.sha256}).input_of(b)[0, 0].argmax() == 0
     # Rows that are stored are those of the content that was listed, whatever the file is now.
-    again = service.evaluate(run, (*listed, b), ("float32",), HOST)["float32"]
+    again = service_module.evaluate(run, (*listed, b), ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(again[0], again[1])
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from engine import figures, plots
 from engine.answers import Evaluation
-from engine.images import Picture
+from engine.images.pictures import Picture
 from tests.made_up import LOGITS, comparison, latency
 from tests.tiny_run import tiny_run
 

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from engine import jobs
 from engine.core.errors import WorkerKilled
 from engine.core.types import Progress
 from engine.finished_stages import (
@@ -21,12 +20,14 @@ from engine.finished_stages import (
     wanted_digest,
     without_others,
 )
-from engine.jobs import Worker
 from engine.manifest import FILE_NAME
 from engine.requests import CalibrationChoice, ConvertRequest
 from engine.run_folders import partial_folder
-from engine.service import Foreground, convert_request
+from engine.service import convert_request
 from engine.types import Stage
+from engine.workers import process as jobs
+from engine.workers.host import Foreground
+from engine.workers.process import Worker
 from tests.hand_made_host import request_for
 from tests.test_own_onnx import SIZE, classifier
 

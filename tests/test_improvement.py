@@ -13,8 +13,8 @@ from engine.core.store import SAMPLE_IMAGES
 from engine.improvement import calibration_digests, improvable, improved_layers, improved_name
 from engine.mixed_precision import stored_curve, time_curve
 from engine.runs import REQUEST, Run
-from engine.service import Foreground
 from engine.timings import stored_latency
+from engine.workers.host import Foreground
 from tests.real_run import CALIBRATION_COUNT, real_run
 from tests.tiny_run import tiny_run
 

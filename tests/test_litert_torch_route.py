@@ -20,7 +20,7 @@ from engine.core.types import Progress
 from engine.requests import CalibrationChoice, RouteRequest
 from engine.routes import litert_torch as route
 from engine.runs import Run
-from engine.service import Foreground
+from engine.workers.host import Foreground
 from tests.tiny_run import SIDE, tiny_run
 
 # Stands for the Python of the other environment: says what it was given, as the script would.

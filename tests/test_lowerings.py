@@ -11,8 +11,9 @@ from engine import lowerings, plots, sentences
 from engine.core.errors import ConversionError, OptionError, RunError
 from engine.lowerings import lowering_rows, stored_lowerings
 from engine.runs import Run
-from engine.service import Foreground
-from engine.types import Artifact, Lowerings, LoweringSide
+from engine.tflite.artifact import Artifact
+from engine.types import Lowerings, LoweringSide
+from engine.workers.host import Foreground
 from tests.made_up import artifact, latency
 from tests.test_own_onnx import classifier
 from tests.tiny_run import tiny_run

@@ -11,12 +11,12 @@ import pytest
 import engine
 from engine.core.errors import ModelError, RunError
 from engine.core.system import versions
-from engine.images import Picture
+from engine.images.pictures import Picture
+from engine.images.preprocess import PreprocessChoice, PreprocessSpec
 from engine.layer_errors.stored import layers_file
 from engine.logits import file_name
 from engine.manifest import FILE_NAME, command_line, read_manifest, run_key
-from engine.preprocess import PreprocessSpec
-from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice, PreprocessChoice
+from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice
 from tests.made_up import manifest
 from tests.tiny_run import tiny_run
 
@@ -92,7 +92,7 @@ def other_version(package: str | None) -> Callable[[str], str]:
 
 def test_the_key_depends_on_our_own_version(monkeypatch: pytest.MonkeyPatch) -> None:
     key, fitting = run_key(REQUEST), PreprocessSpec().fitting_key
-    for room in ("engine.manifest", "engine.preprocess"):
+    for room in ("engine.manifest", "engine.images.preprocess"):
         monkeypatch.setattr(f"{room}.__version__", "99")
     assert versions()["Quantization Lab"] == "99"
     assert run_key(REQUEST) != key

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from engine import mixed_precision, runs
-from engine.converters.artifact import artifact_of
 from engine.converters.recipes import recipe_named
 from engine.core.checksums import write_kept
 from engine.core.errors import OptionError
@@ -23,6 +22,7 @@ from engine.mixed_sentences import (
 )
 from engine.requests import MixedLatencyRequest
 from engine.runs import IMPROVED, Run
+from engine.tflite.artifact import artifact_of
 from engine.timings import stored_latency
 from engine.types import FloatLayer, Latency, LatencySamples, MixedPoint
 from tests.tiny_run import SIDE, tiny_run

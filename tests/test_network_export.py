@@ -26,25 +26,24 @@ from engine.core.errors import (
 )
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import ORIGINAL, FloatArray
-from engine.images import Picture, pictures_in
+from engine.images.pictures import Picture, pictures_in
+from engine.images.preprocess import PreprocessChoice, PreprocessSpec
 from engine.logits import NETWORK, KnownRows, answering, keep_rows, original_note
 from engine.manifest import FILE_NAME, command_line, run_key
 from engine.network_export import export_network
 from engine.networks.given_network import given_network
 from engine.networks.onnx_reading import read_onnx
 from engine.networks.onnx_tidying import operator_set
-from engine.preprocess import PreprocessSpec
 from engine.requests import (
     CalibrationChoice,
     ConvertRequest,
     ExportedNetwork,
     ModelChoice,
-    PreprocessChoice,
     checked_request,
 )
 from engine.runs import ONNX_FILE, Run
-from engine.service import Foreground
 from engine.sources import model_source
+from engine.workers.host import Foreground
 from tests.tiny_network import CLASSES, Answer, Answering, tiny_network
 from tests.tiny_run import CLASSES as TINY_CLASSES
 from tests.tiny_run import tiny_run

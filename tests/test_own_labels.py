@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from engine.core.errors import LabelsError, RunError
-from engine.images import pictures_in
+from engine.images.labels import labels_from_csv
+from engine.images.pictures import pictures_in
 from engine.own_labels import give_label, labels_table, own_labels
-from engine.picture_labels import labels_from_csv
 from engine.runs import LABELS
 from tests.tiny_run import CLASSES, tiny_run
 

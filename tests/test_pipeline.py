@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 import engine
-from engine import service
+from engine import service as service_module
 from engine.cli.main import main
 from engine.converters.recipes import RECIPES
 from engine.core.errors import RunError
 from engine.core.store import SAMPLE_IMAGES
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.runs import Run
+from engine.workers import host
 from tests.real_run import CALIBRATION_COUNT, real_run
 
 pytestmark = pytest.mark.slow
@@ -95,7 +96,7 @@ def test_variants_answer_like_the_original(comparison: engine.Comparison) -> Non
 def test_edges_do_not_change_what_an_integer_model_answers(run: Run) -> None:
     pictures = pictures_in(SAMPLE_IMAGES)
     columns = ("int8", "uint8", "int8_float_io")
-    logits = service.evaluate(run, pictures, columns, service.Foreground())
+    logits = service_module.evaluate(run, pictures, columns, host.Foreground())
     for name in columns[:2]:
         np.testing.assert_allclose(logits[name], logits["int8_float_io"], atol=1e-4)
 

@@ -8,7 +8,8 @@ import pytest
 
 from engine import plots
 from engine.plots import titles
-from engine.types import Latency, OperatorTime
+from engine.tflite.operator_times import OperatorTime
+from engine.types import Latency
 from tests.made_up import artifact, latency, manifest, operator_time, profiled
 
 NAN = np.nan

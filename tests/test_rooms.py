@@ -10,6 +10,11 @@ import pytest
 ENGINE: tuple[tuple[str, ...], ...] = (
     ("core",),
     (
+        "images",
+        "tflite",
+        "workers",
+    ),
+    (
         "comparison",
         "networks",
     ),

@@ -16,14 +16,15 @@ from distributed import Client, LocalCluster
 from PIL import Image
 
 import engine
-from engine import cluster, shards
-from engine.cluster import LOCAL, LOG, check_address, check_versions, connected, finished
+from engine import shards
 from engine.core.errors import EngineError, OptionError, PictureError
 from engine.core.store import folder
 from engine.core.types import Progress
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.runs import LOGITS, Run
-from engine.service import Foreground
+from engine.workers import dask as cluster
+from engine.workers.dask import LOCAL, LOG, check_address, check_versions, connected, finished
+from engine.workers.host import Foreground
 from tests.tiny_run import tiny_run
 
 pytestmark = pytest.mark.filterwarnings(

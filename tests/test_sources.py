@@ -9,8 +9,9 @@ import pytest
 import torch
 
 from engine.core.errors import OptionError
+from engine.images.preprocess import PreprocessChoice
 from engine.networks.torchvision_import import import_torchvision
-from engine.requests import ModelChoice, PreprocessChoice
+from engine.requests import ModelChoice
 from engine.sources import model_source
 
 HALF = (0.5, 0.5, 0.5)

@@ -7,9 +7,7 @@ import msgspec
 import pytest
 
 from engine import timings
-from engine.jobs import Worker
 from engine.runs import LATENCY
-from engine.service import Foreground
 from engine.timings import (
     drop_timings,
     latency_shares,
@@ -18,6 +16,8 @@ from engine.timings import (
     stored_latency,
     stored_timings,
 )
+from engine.workers.host import Foreground
+from engine.workers.process import Worker
 from tests.made_up import latency, operator_time, profiled
 from tests.tiny_run import tiny_run
 

@@ -11,9 +11,8 @@ from PIL import Image
 
 import engine
 from engine.converters.onnx_from_torch import onnx_from_torch
+from engine.images.preprocess import PreprocessChoice, PreprocessSpec
 from engine.improvement import improved_layers
-from engine.preprocess import PreprocessSpec
-from engine.requests import PreprocessChoice
 
 SIZE, CLASSES = 32, 8
 MEAN = 0.5

@@ -19,7 +19,7 @@ from engine.core import locks
 from engine.core.checksums import kept, write_kept
 from engine.core.errors import StorageError
 from engine.deployment.phone import benchmarks_of
-from engine.images import Picture, pictures_in
+from engine.images.pictures import Picture, pictures_in
 from engine.own_labels import give_label, own_labels
 from engine.regression_set import pin, pinned_pictures, unpin
 from engine.runs import LABELS, LATENCY, PHONE, Run
@@ -71,7 +71,7 @@ def labelled(number: int) -> Picture:
 
 
 GIVE_LABELS = """
-from engine.images import Picture
+from engine.images.pictures import Picture
 from engine.own_labels import give_label
 for index in range(number * 50, number * 50 + 50):
     name = f"{index}.png"
@@ -104,7 +104,7 @@ def test_labels_of_two_threads(tmp_path: Path) -> None:
 
 PIN = """
 from dataclasses import replace
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.regression_set import pin, unpin
 pictures = pictures_in(given)
 for picture in pictures[number::8]:

@@ -10,7 +10,8 @@ import pytest
 import engine
 from engine.core.errors import OptionError
 from engine.core.store import SAMPLE_IMAGES
-from engine.requests import ModelChoice, PreprocessChoice
+from engine.images.preprocess import PreprocessChoice
+from engine.requests import ModelChoice
 from engine.sources import model_source
 
 

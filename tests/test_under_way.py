@@ -7,9 +7,9 @@ import threading
 import time
 from pathlib import Path
 
-from engine.jobs import Job
 from engine.requests import ConvertRequest
 from engine.under_way import UnderWay, interrupted, noted
+from engine.workers.jobs import Job
 
 WORK = UnderWay("me", "Converting", ConvertRequest(variants=("int8",)))
 SERVER = (

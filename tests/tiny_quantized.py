@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from engine.layer_errors.analysis import layer_errors
 from engine.layer_errors.records import LayerErrors
-from engine.tflite_graph import packed
+from engine.tflite.graph import packed
 
 SIDE = 4
 FLOAT32, INT8, INT32 = 0, 9, 2

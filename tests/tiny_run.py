@@ -7,10 +7,10 @@ from pathlib import Path
 
 from onnx import TensorProto, helper
 
-from engine.converters.artifact import artifact_of
+from engine.images.preprocess import PreprocessSpec
 from engine.manifest import FILE_NAME
-from engine.preprocess import PreprocessSpec
 from engine.runs import ONNX_FILE, Run
+from engine.tflite.artifact import artifact_of
 from engine.types import ModelIdentity
 from tests.made_up import manifest
 from tests.tiny_tflite import reshape_file

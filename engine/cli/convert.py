@@ -15,21 +15,18 @@ from engine.converters.recipes import RECIPES, names_in
 from engine.core import formats
 from engine.core.errors import MissingVariantWarning, OptionError
 from engine.core.types import LAYOUTS, LOWERINGS
-from engine.missing_variants import missing_of, missing_sentences
-from engine.mixed_precision import mixed_name
-from engine.preprocess import (
+from engine.images.preprocess import (
     CHANNEL_ORDERS,
     INTERPOLATIONS,
     RESIZE_RULES,
     InputSize,
+    PreprocessChoice,
     channel_values_in,
     input_size_in,
 )
-from engine.requests import (
-    DEFAULT_CALIBRATION_COUNT,
-    DEFAULT_MODEL,
-    PreprocessChoice,
-)
+from engine.missing_variants import missing_of, missing_sentences
+from engine.mixed_precision import mixed_name
+from engine.requests import DEFAULT_CALIBRATION_COUNT, DEFAULT_MODEL
 from engine.runs import Run
 from engine.types import ROUTES
 

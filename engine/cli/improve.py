@@ -23,7 +23,7 @@ def improve(run_folder: str, variant: str) -> None:
     from engine.improvement import improve as improved
     from engine.improvement import improved_layers, improved_name
     from engine.improvement_sentences import layer_title
-    from engine.service import Foreground
+    from engine.workers.host import Foreground
 
     run = Run.open(run_folder)
     name = improved_name(run, variant)

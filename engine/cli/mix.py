@@ -10,8 +10,8 @@ from engine.core import formats
 from engine.mixed_precision import MixedCurve, mix, mixed_name, stored_curve, time_curve
 from engine.mixed_sentences import curve_headline, monotone_sentence, worth_sentence
 from engine.runs import Run
-from engine.service import Foreground
 from engine.types import MixedPoint
+from engine.workers.host import Foreground
 
 
 @click.command("mix")

@@ -26,7 +26,8 @@ from engine.converters.range_methods import Histograms
 from engine.converters.recipes import RangeMethod
 from engine.core.errors import ConversionError
 from engine.core.types import FloatArray
-from engine.tflite_graph import expose, interpreter_of, packed, parsed
+from engine.tflite.graph import expose, packed, parsed
+from engine.tflite.interpreter import interpreter_of
 
 Batches = Callable[[], Iterator[FloatArray]]
 Observe = Callable[[str, FloatArray], None]

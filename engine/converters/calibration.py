@@ -11,8 +11,8 @@ import numpy as np
 
 from engine.core.errors import OptionError, PictureError
 from engine.core.types import FloatArray
-from engine.images import Picture, RgbPicture, digest_of, passed_over, pictures_in
-from engine.preprocess import PreprocessSpec
+from engine.images.pictures import Picture, RgbPicture, digest_of, passed_over, pictures_in
+from engine.images.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice
 from engine.types import CalibrationInfo
 

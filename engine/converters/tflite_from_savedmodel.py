@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 
 from engine.converters.activation_ranges import ActivationRanges, Batches, with_ranges
-from engine.converters.divisors import with_divisors_above_zero
 from engine.converters.recipes import EdgeType, Recipe
 from engine.core.errors import ConversionError, EngineError, OperatorError, first_line
-from engine.tflite_graph import packed, parsed
+from engine.tflite.graph import packed, parsed
+from engine.tflite.safe_division import with_divisors_above_zero
 
 _NO_INT16 = "Quantization to 16x8-bit not yet supported"
 _FARTHEST = 1e30

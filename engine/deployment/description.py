@@ -11,10 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from engine.core.types import Layout
 from engine.deployment.golden import GoldenSet
-from engine.deployment.metadata import ImageInput, ModelMetadata, ScoresOutput
-from engine.preprocess import PreprocessSpec
+from engine.images.preprocess import PreprocessSpec
 from engine.runs import Run
-from engine.types import Artifact, TensorInfo
+from engine.tflite.artifact import Artifact, TensorInfo
+from engine.tflite.metadata import ImageInput, ModelMetadata, ScoresOutput
 
 LABELS_FILE = "labels.txt"
 Scores = Literal["logits", "probabilities"]

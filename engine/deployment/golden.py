@@ -19,8 +19,8 @@ from engine.comparison.metrics import top_k
 from engine.comparison.outputs import Outputs
 from engine.core.errors import ConversionError, HopError
 from engine.core.types import FloatArray, Layout, Progress
-from engine.run.base import in_layout
-from engine.run.tflite_runner import dequantized, quantized
+from engine.images.preprocess import in_layout
+from engine.tflite.interpreter import dequantized, quantized
 
 COUNT = 5
 TOLERANCE_FACTOR = 2.0

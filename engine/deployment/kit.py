@@ -15,14 +15,15 @@ from engine.deployment.description import LABELS_FILE, ModelDescription, model_f
 from engine.deployment.golden import COUNT, GoldenSet
 from engine.deployment.task import GOLDEN_FILE
 from engine.deployment.texts import KIT_FILES, CardFigures, model_card, snippets
-from engine.images import Picture, digest_of
-from engine.jobs import Worker
-from engine.requests import DeployRequest, PictureFile
+from engine.images.pictures import Picture, PictureFile, digest_of
+from engine.requests import DeployRequest
 from engine.run_folders import folder_beside
 from engine.runs import KITS, Run
-from engine.service import Host, compare_run
+from engine.service import compare_run
 from engine.timings import stored_latency
 from engine.types import VariantComparison
+from engine.workers.host import Host
+from engine.workers.process import Worker
 
 SCRIPT = "run_model.py"
 CARD = "MODEL_CARD.md"

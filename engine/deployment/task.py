@@ -10,10 +10,10 @@ import numpy as np
 from engine.core.types import Progress
 from engine.deployment.description import Scores, metadata_of, model_file
 from engine.deployment.golden import GoldenSet, golden_set
-from engine.deployment.metadata import with_metadata
-from engine.images import Picture
+from engine.images.pictures import Picture
 from engine.requests import DeployRequest
 from engine.runs import Run
+from engine.tflite.metadata import with_metadata
 
 GOLDEN_FILE = "golden.npz"
 

@@ -24,7 +24,7 @@ from engine.layer_errors.measuring import (
 )
 from engine.layer_errors.pairing import Pairing, paired
 from engine.layer_errors.records import LayerError, LayerErrors, Unmatched, WeightError
-from engine.tflite_graph import parsed
+from engine.tflite.graph import parsed
 
 FLOAT32 = "float32"
 FEW_PICTURES = 8

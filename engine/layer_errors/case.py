@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from engine.layer_errors.records import Grid, LayerError
+from engine.layer_errors.records import LayerError
+from engine.tflite.graph import Grid
 
 
 @dataclass(frozen=True, slots=True)

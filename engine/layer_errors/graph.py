@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from engine.core.types import FloatArray
-from engine.layer_errors.records import Grid
-from engine.tflite_graph import operator_names, type_names
+from engine.tflite.graph import Grid, operator_names, type_names
 
 EDGES = frozenset({"QUANTIZE", "DEQUANTIZE"})
 """Operators between float and integers: no counterpart in a float file."""

@@ -22,8 +22,8 @@ from engine.layer_errors.graph import Graph
 from engine.layer_errors.own import Source, feedable, lone_floats, lone_integers
 from engine.layer_errors.pairing import Pair
 from engine.layer_errors.statistics import Errors, Movement, Values, on_grid
-from engine.run.tflite_runner import quantized
-from engine.tflite_graph import expose, interpreter_of, packed, parsed, require_shape
+from engine.tflite.graph import expose, packed, parsed, require_shape
+from engine.tflite.interpreter import interpreter_of, quantized
 
 PASS_BYTES = 1 << 30
 """Activations held at once by all threads; larger networks are run several times over."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from engine.layer_errors.graph import Graph, Operator
 from engine.layer_errors.pairing import Pair
-from engine.tflite_graph import expose, packed
+from engine.tflite.graph import expose, packed
 
 Source = tuple[int, int]
 """A float tensor, and the integer tensor that stands for it where it is read."""

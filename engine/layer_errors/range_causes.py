@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from engine.core.formats import number
 from engine.layer_errors.case import Case, above_covering, furthest, nearest_end, real, share_of
-from engine.layer_errors.records import Finding, LayerError, kind_of
+from engine.layer_errors.records import Finding, LayerError
+from engine.tflite.operator_times import kind_of
 
 ONE_BIT_DB = 20 * math.log10(2)
 OUTLIER_SPREAD = 4.0

@@ -12,29 +12,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from engine.tflite.graph import Grid
+from engine.tflite.operator_times import kind_of
+
 if TYPE_CHECKING:
     import pandas as pd
-
-_KINDS = {
-    "ADD": "addition",
-    "AVERAGE_POOL_2D": "average pooling",
-    "BATCH_MATMUL": "matrix product",
-    "CONCATENATION": "concatenation",
-    "CONV_2D": "convolution",
-    "DEPTHWISE_CONV_2D": "depthwise layer",
-    "FULLY_CONNECTED": "fully connected layer",
-    "HARD_SWISH": "hard-swish",
-    "LOGISTIC": "sigmoid",
-    "MAX_POOL_2D": "max pooling",
-    "MUL": "multiplication",
-    "TRANSPOSE_CONV": "transposed convolution",
-}
-
-
-def kind_of(op: str) -> str:
-    """What a person calls an operator: "depthwise layer" for ``DEPTHWISE_CONV_2D``."""
-    return _KINDS.get(op, op.lower().replace("_", " "))
-
 
 CauseName = Literal[
     "stands_still",
@@ -52,38 +34,6 @@ CauseName = Literal[
     "dead_channels",
     "input_range",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The integer grid of a tensor: real = scale * (integer - zero_point).
-
-    Attributes:
-        scale: Real value of one step.
-        zero_point: The integer that stands for 0.0.
-        lowest: Smallest integer of the type.
-        highest: Largest integer of the type.
-    """
-
-    scale: float
-    zero_point: int
-    lowest: int
-    highest: int
-
-    @property
-    def low(self) -> float:
-        """Smallest real value."""
-        return self.scale * (self.lowest - self.zero_point)
-
-    @property
-    def high(self) -> float:
-        """Largest real value."""
-        return self.scale * (self.highest - self.zero_point)
-
-    @property
-    def width(self) -> float:
-        """Largest minus smallest real value."""
-        return self.scale * (self.highest - self.lowest)
 
 
 @dataclass(frozen=True, slots=True)

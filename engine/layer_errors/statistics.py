@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from engine.core.types import FloatArray
-from engine.layer_errors.records import HISTOGRAM_CELLS, ChannelRanges, Deviation, Grid
+from engine.layer_errors.records import HISTOGRAM_CELLS, ChannelRanges, Deviation
+from engine.tflite.graph import Grid
 
 CACHED_VALUES = 1 << 15
 """Values that are worked on at once, so that what is computed of them stays in the cache."""

@@ -8,11 +8,10 @@ import msgspec
 
 from engine.core.checksums import read_kept, write_kept
 from engine.core.errors import OptionError
-from engine.images import Picture, digest_of
+from engine.images.pictures import Picture, digest_of
 from engine.layer_errors.records import LayerErrors
 from engine.manifest import answered_by
 from engine.runs import LAYERS, Run
-from engine.types import Artifact
 
 
 def chosen_pictures(pictures: tuple[Picture, ...], count: int) -> tuple[Picture, ...]:
@@ -31,16 +30,6 @@ def chosen_pictures(pictures: tuple[Picture, ...], count: int) -> tuple[Picture,
     if count >= len(pictures):
         return pictures
     return tuple(pictures[place * len(pictures) // count] for place in range(count))
-
-
-def computes_in_integers(card: Artifact) -> bool:
-    """Whether a file's activations are integers, of some operators at least.
-
-    Float16 and dynamic-range files hold integers or halves as weights alone: they have float
-    edges, and nothing that quantizes on the way.
-    """
-    edges = (*card.inputs, *card.outputs)
-    return "QUANTIZE" in card.operators or any("int" in edge.dtype for edge in edges)
 
 
 def layers_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:

@@ -8,14 +8,14 @@ from pathlib import Path
 from engine.converters.recipes import FLOAT32, recipe_named
 from engine.core.errors import RunError
 from engine.core.types import FloatArray, Progress
-from engine.fitted_pictures import FittedPictures
-from engine.images import Picture
+from engine.images.cache import FittedPictures
+from engine.images.pictures import Picture
+from engine.images.preprocess import in_layout
 from engine.improvement import improved_layers
 from engine.layer_errors.analysis import layer_errors
 from engine.layer_errors.measuring import STAGE
 from engine.layer_errors.records import LayerErrors
 from engine.requests import LayersRequest
-from engine.run.base import in_layout
 from engine.runs import WORK, Run
 
 

@@ -12,7 +12,9 @@ import numpy as np
 from engine.core.errors import ModelError, OptionError, first_line
 from engine.core.limits import demand_fits
 from engine.core.store import SAMPLE_IMAGES
-from engine.images import pictures_in
+from engine.images.labels import checked_names, read_labels
+from engine.images.pictures import pictures_in
+from engine.images.preprocess import InputSize, PreprocessSpec
 from engine.networks import efficientnet_lite, timm_networks, torchvision_networks
 from engine.networks.catalog_network import (
     CatalogEntry,
@@ -27,10 +29,8 @@ from engine.networks.checkpoints import (
     state_digest,
 )
 from engine.networks.imagenet_names import imagenet_names
-from engine.networks.labels import checked_names, read_labels
 from engine.networks.random_weights import give_ordinary_values, settle
 from engine.networks.source import TorchSource
-from engine.preprocess import InputSize, PreprocessSpec
 from engine.requests import ModelChoice
 from engine.types import ModelIdentity, WeightsKind
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from engine.core.errors import ModelError
 from engine.core.types import NetworkKind
-from engine.preprocess import PreprocessSpec
+from engine.images.preprocess import PreprocessSpec
 from engine.types import WeightsKind
 
 if TYPE_CHECKING:

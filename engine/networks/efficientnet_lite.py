@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.images.preprocess import InputSize, PreprocessSpec
 from engine.networks.catalog_network import (
     IMAGENET_CLASSES,
     CatalogEntry,
     CatalogNetwork,
     parameters_of,
 )
-from engine.preprocess import InputSize, PreprocessSpec
 from engine.requests import DEFAULT_MODEL
 
 if TYPE_CHECKING:

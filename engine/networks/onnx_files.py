@@ -11,6 +11,7 @@ from engine.comparison.hops import depends_on_batch
 from engine.core.errors import ModelError, OptionError
 from engine.core.formats import batch_note
 from engine.core.types import Layout
+from engine.images.preprocess import InputSize, PreprocessSpec, assumed_preprocess, height_and_width
 from engine.networks.catalog import assumed_names, labels_for
 from engine.networks.onnx_contents import WITH_WEIGHTS, first_arithmetic
 from engine.networks.onnx_inputs import PictureInput, describe_dims, dims_of, picture_input_of
@@ -18,7 +19,6 @@ from engine.networks.onnx_outputs import choose_output, describe_output
 from engine.networks.onnx_parts import model_digest
 from engine.networks.onnx_reading import onnx_reading, parameters_of
 from engine.networks.source import OnnxSource
-from engine.preprocess import InputSize, PreprocessSpec, assumed_preprocess, height_and_width
 from engine.requests import ModelChoice
 from engine.run.base import alone_and_beside
 from engine.types import ModelIdentity

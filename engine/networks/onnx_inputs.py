@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.core.errors import OperatorError
 from engine.core.types import Layout
-from engine.preprocess import CHANNELS
+from engine.images.preprocess import CHANNELS
 
 if TYPE_CHECKING:
     import onnx

@@ -7,8 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from engine.preprocess import INTERPOLATIONS, ResizeRule
-from engine.requests import PreprocessChoice
+from engine.images.preprocess import INTERPOLATIONS, PreprocessChoice, ResizeRule
 
 if TYPE_CHECKING:
     import torch

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.core.types import Layout
+from engine.images.preprocess import PreprocessSpec
 from engine.networks.onnx_contents import tensors_of
-from engine.preprocess import PreprocessSpec
 from engine.types import ModelIdentity
 
 if TYPE_CHECKING:

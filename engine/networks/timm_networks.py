@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from engine.images.preprocess import InputSize, PreprocessSpec
 from engine.networks.catalog_network import (
     IMAGENET_CLASSES,
     CatalogEntry,
@@ -24,7 +25,6 @@ from engine.networks.catalog_network import (
 from engine.networks.hub_weights import place_in_cache, safetensors_of
 from engine.networks.own_preprocess import resize_of
 from engine.networks.torchvision_import import import_torchvision
-from engine.preprocess import InputSize, PreprocessSpec
 
 if TYPE_CHECKING:
     import torch

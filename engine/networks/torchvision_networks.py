@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.error import URLError
 
+from engine.images.preprocess import InputSize, PreprocessSpec
 from engine.networks.catalog_network import (
     DOWNLOAD_TIMEOUT_SECONDS,
     IMAGENET_CLASSES,
@@ -16,7 +17,6 @@ from engine.networks.catalog_network import (
     no_trained_weights,
 )
 from engine.networks.torchvision_import import import_torchvision
-from engine.preprocess import InputSize, PreprocessSpec
 
 if TYPE_CHECKING:
     import torch

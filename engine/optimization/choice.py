@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from engine.optimization.graph import EDGES, WEIGHTED, Graph
 from engine.optimization.noise import Noise
+from engine.tflite.graph import EDGES, WEIGHTED, Graph
 
 _MOST_AT_ONCE = 4
 """Layers added in one step: a block of three, and the layer that reads its sum."""

@@ -10,8 +10,8 @@ from collections.abc import Collection
 from copy import copy
 from typing import Any
 
-from engine.optimization.edges import added_tensor, edge_operator
-from engine.optimization.graph import EDGES, Graph, Operator, paired
+from engine.tflite.graph import EDGES, Graph, Operator, paired
+from engine.tflite.quantize_ops import added_tensor, edge_operator
 
 
 def with_float_layers(quantized_model: bytes, float_model: bytes, kept: Collection[int]) -> bytes:

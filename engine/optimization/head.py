@@ -12,8 +12,8 @@ from copy import copy
 from typing import Any
 
 from engine.core.types import FloatArray
-from engine.optimization.graph import Graph, Operator, Scale
 from engine.optimization.ranges import scale_between
+from engine.tflite.graph import Graph, Operator, Scale
 
 MARGIN = 0.02
 """Of the range that the float logits have over calibration, at the upper end: an answer that is

@@ -14,10 +14,10 @@ import numpy as np
 from engine.core.types import FloatArray
 from engine.optimization.bias import corrected
 from engine.optimization.gptq import best_steps, gptq
-from engine.optimization.graph import Graph, Operator, Scale, bias_steps
 from engine.optimization.products import covariance, products
 from engine.optimization.ranges import Grid, least_squares
 from engine.optimization.rows import Geometry, Rows
+from engine.tflite.graph import Graph, Operator, Scale, bias_steps
 
 FEWEST_SAMPLES = 4000
 """Rows below which a covariance says too little for rounding to rely on it."""

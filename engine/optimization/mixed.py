@@ -9,11 +9,11 @@ import numpy as np
 
 from engine.comparison.comparison import compare
 from engine.core.types import FloatArray, Progress
-from engine.optimization.alone import run_model
 from engine.optimization.choice import Step, Wiring, float_steps
 from engine.optimization.float_layers import with_float_layers
-from engine.optimization.graph import Graph, paired
 from engine.optimization.noise import noise_of
+from engine.tflite.graph import Graph, paired
+from engine.tflite.interpreter import run_model
 from engine.types import FloatLayer, MixedPoint, timed_name
 
 Batches = Callable[[], Iterator[FloatArray]]

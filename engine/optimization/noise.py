@@ -17,9 +17,9 @@ import numpy as np
 from engine.comparison.metrics import rms
 from engine.core.parity import difference
 from engine.core.types import FloatArray, Progress
-from engine.optimization.alone import run_model
-from engine.optimization.edges import added_tensor, edge_operator
-from engine.optimization.graph import WEIGHTED, Graph, Operator, Scale, paired
+from engine.tflite.graph import WEIGHTED, Graph, Operator, Scale, paired
+from engine.tflite.interpreter import run_model
+from engine.tflite.quantize_ops import added_tensor, edge_operator
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,8 +12,6 @@ import numpy as np
 
 from engine.core.system import memory_kept
 from engine.core.types import FloatArray, Progress
-from engine.optimization.alone import Activations, run_model
-from engine.optimization.graph import WEIGHTED, Graph, Operator, paired
 from engine.optimization.head import head_of, range_with_margin, with_float_output
 from engine.optimization.layer import Fitted, Layer, parameters_of, write
 from engine.optimization.ranges import Grid, least_squares
@@ -26,6 +24,8 @@ from engine.optimization.rows import (
     rows_of,
 )
 from engine.optimization.targets import Targets
+from engine.tflite.graph import WEIGHTED, Graph, Operator, paired
+from engine.tflite.interpreter import Activations, run_model
 from engine.types import OptimizedLayer
 
 Batches = Callable[[], Iterator[FloatArray]]

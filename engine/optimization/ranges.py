@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.core.types import FloatArray
-from engine.optimization.graph import Scale
 from engine.optimization.products import rounded
+from engine.tflite.graph import Scale
 
 LOWEST, HIGHEST = -128, 127
 _STEPS = HIGHEST - LOWEST

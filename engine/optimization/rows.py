@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.core.types import FloatArray, IntArray
-from engine.optimization.graph import Graph, Operator
+from engine.tflite.graph import Graph, Operator
 
 ROW_NUMBERS = 8_000_000
 """Numbers in all rows of a layer, about; more rows say little more about a covariance."""

@@ -12,10 +12,9 @@ from copy import copy
 import numpy as np
 
 from engine.core.types import FloatArray
-from engine.optimization.alone import Crew
-from engine.optimization.graph import Graph
 from engine.optimization.rows import Positions
-from engine.tflite_graph import expose, packed
+from engine.tflite.graph import Graph, expose, packed
+from engine.tflite.interpreter import Crew
 
 HELD_NUMBERS = 100_000_000
 """Sampled values held at once; a network with more of them is run several times."""

@@ -9,9 +9,9 @@ import plotly.graph_objects as go
 
 from engine.core import formats
 from engine.core.formats import counted
-from engine.operator_kinds import KindTime, time_by_kind
 from engine.plots import titles
 from engine.plots.frame import add_cells, framed, titled
+from engine.tflite.operator_times import KindTime, time_by_kind
 from engine.types import Latency
 
 _MOST = 6

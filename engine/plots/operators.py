@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from engine.plots import titles
 from engine.plots.frame import add_cells, framed, noted, titled, whole_numbers
-from engine.types import Artifact
+from engine.tflite.artifact import Artifact
 
 _MOST = 18
 _ROW = 28

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from engine.core import formats
 from engine.core.formats import counted, listed, number
 from engine.core.types import SAME, FloatArray
-from engine.operator_kinds import left_share, time_by_kind
 from engine.plots.quantiles import nearest_rank
+from engine.tflite.operator_times import OperatorTime, left_share, time_by_kind
 from engine.trade_offs import TradeOffPoint, quickest_of, smallest_of, timed_point
-from engine.types import Latency, OperatorTime, Stage
+from engine.types import Latency, Stage
 
 NAMED = 3
 _NOTHING = 5e-4

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from engine import service
+from engine import service as service_module
 from engine.answers import answers_of
 from engine.core.errors import OptionError
 from engine.core.types import ORIGINAL, IntArray
-from engine.images import Picture
-from engine.layer_errors.stored import computes_in_integers
+from engine.images.pictures import Picture
 from engine.reporting.report import DEFAULT_NEED, Report
 from engine.runs import Run
+from engine.tflite.artifact import computes_in_integers
 from engine.timings import stored_latency, stored_timings
+from engine.workers import host as host_module
 
 
 def report_of(
     run: Run,
     pictures: tuple[Picture, ...],
-    host: service.Host,
+    host: host_module.Host,
     *,
     reference: str = ORIGINAL,
     labels: IntArray | None = None,
@@ -48,14 +49,14 @@ def report_of(
     timed = stored_latency(run, threads)
     evaluation = answers_of(run, pictures, host, reference=reference, labels=labels, latency=timed)
     layers = (
-        service.stored_layers(run, artifact.variant, pictures)
+        service_module.stored_layers(run, artifact.variant, pictures)
         for artifact in run.artifacts
         if computes_in_integers(artifact)
     )
     other = None
     if against is not None:
         _check_classes(run, against)
-        other = service.compare_run(
+        other = service_module.compare_run(
             against,
             pictures,
             host,

@@ -12,7 +12,7 @@ from PIL import Image
 
 from engine.answers import Evaluation
 from engine.core import formats
-from engine.images import Picture
+from engine.images.pictures import Picture
 
 THUMBNAIL_SIDE = 256
 _QUALITY = 80

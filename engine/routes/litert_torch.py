@@ -19,15 +19,15 @@ from engine.converters.calibration import representative_dataset
 from engine.core.errors import ConversionError, OptionError, PictureError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import Progress
-from engine.jobs import Worker
 from engine.requests import CalibrationChoice, RouteRequest
 from engine.run_folders import folder_beside
 from engine.runs import Run
+from engine.workers.process import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.service import Host
+    from engine.workers.host import Host
 
 ROUTE = "litert-torch"
 PYTHON_VARIABLE = "QLAB_LITERT_TORCH_PYTHON"

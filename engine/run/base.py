@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 
 from engine.core.types import FloatArray, Layout
-from engine.preprocess import CHANNELS
+from engine.images.preprocess import CHANNELS, in_layout
 
 
 class Runner(ABC):
@@ -124,10 +124,3 @@ def alone_and_beside(runner: Runner, picture: FloatArray) -> tuple[FloatArray, F
     """
     pictures = np.stack([picture, np.zeros_like(picture)])
     return one_by_one(runner, pictures), runner.infer(pictures)
-
-
-def in_layout(pictures: FloatArray, layout: Layout) -> FloatArray:
-    """Order the dimensions of a batch (pictures, height, width, channels) as ``layout``."""
-    if layout == "NCHW":
-        pictures = pictures.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(pictures)

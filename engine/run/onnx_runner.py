@@ -8,7 +8,8 @@ import numpy as np
 
 from engine.core.errors import ModelError, first_line
 from engine.core.types import FloatArray, Layout
-from engine.run.base import Runner, in_layout
+from engine.images.preprocess import in_layout
+from engine.run.base import Runner
 
 
 class OnnxRunner(Runner):

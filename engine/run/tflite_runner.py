@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from engine.core.errors import ConversionError, first_line
 from engine.core.types import FloatArray, Layout
 from engine.run.base import Runner
+from engine.tflite.interpreter import dequantized, quantized
 
 _LEAVE_OUT = "Leave this variant out."
 _KNOWN = {
@@ -84,41 +82,3 @@ class TfliteRunner(Runner):
 
     def unload_impl(self) -> None:
         del self._interpreter
-
-
-def quantized(values: FloatArray, tensor: dict[str, Any]) -> np.ndarray:
-    """Bring real values onto a tensor's integer grid: round(value / scale) + zero point.
-
-    Args:
-        values: Real values.
-        tensor: The interpreter's description of the tensor.
-
-    Returns:
-        Values in the tensor's own type, clipped to it; float tensors get them as they are.
-    """
-    dtype = np.dtype(tensor["dtype"])
-    if dtype.kind == "f":
-        return values.astype(dtype, copy=False)
-    scale, zero_point = tensor["quantization"]
-    limits = np.iinfo(dtype)
-    steps = values / np.float32(scale)
-    np.rint(steps, out=steps)
-    steps += zero_point
-    np.clip(steps, limits.min, limits.max, out=steps)
-    return steps.astype(dtype)
-
-
-def dequantized(values: np.ndarray, tensor: dict[str, Any]) -> FloatArray:
-    """Real values of a tensor: (integer - zero point) * scale.
-
-    Args:
-        values: Values in the tensor's own type.
-        tensor: The interpreter's description of the tensor.
-
-    Returns:
-        A copy in float32.
-    """
-    if values.dtype.kind == "f":
-        return values.astype(np.float32)
-    scale, zero_point = tensor["quantization"]
-    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)

@@ -25,8 +25,8 @@ from engine.core.errors import RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import FloatArray, Layout, Progress
 from engine.core_files import CoreFiles
-from engine.fitted_pictures import FittedPictures
-from engine.images import Picture
+from engine.images.cache import FittedPictures
+from engine.images.pictures import Picture
 from engine.requests import CalibrationChoice, SweepRequest
 from engine.run.onnx_runner import OnnxRunner
 from engine.run.tflite_runner import TfliteRunner

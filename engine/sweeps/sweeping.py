@@ -9,21 +9,21 @@ from pathlib import Path
 
 import msgspec
 
-from engine.cluster import check_address, connected, finished
 from engine.conversion_record import calibration_of
 from engine.converters.recipes import FLOAT32
 from engine.core.errors import PictureError, RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.system import versions
 from engine.core.types import Progress
-from engine.images import Picture, digest_of, pictures_in
-from engine.requests import PictureFile, SweepRequest
+from engine.images.pictures import Picture, PictureFile, digest_of, pictures_in
+from engine.requests import SweepRequest
 from engine.runs import WORK, Run
-from engine.service import Host
 from engine.sweeps.cells import cell_on_cluster, title
 from engine.sweeps.plan import SweepChoice, cell_names
 from engine.sweeps.records import Sweep, SweepBasis, SweepCell
 from engine.sweeps.stored import decoded, in_table_order, keep_cell, known_cell, sweep_folder
+from engine.workers.dask import check_address, connected, finished
+from engine.workers.host import Host
 
 _STAGE = "Sweeping"
 _VERSION = 1

@@ -7,15 +7,17 @@ import hashlib
 import pandas as pd
 import streamlit as st
 
-from engine import accuracy_sentences, plots, service
+from engine import accuracy_sentences, plots
+from engine import service as service_module
 from engine.comparison.comparison import Comparison
 from engine.core import formats
 from engine.core.types import IntArray
-from engine.images import Picture, digest_of
-from engine.networks.labels import label_of
+from engine.images.labels import label_of
+from engine.images.pictures import Picture, digest_of
 from engine.runs import Run
 from engine.sentences import FEW_PICTURES
 from engine.types import Accuracy
+from engine.workers import host
 from pages.components.evaluation import Evaluation
 from pages.components.figures import show_described_figure
 from pages.components.problems import cell, plain, told
@@ -46,8 +48,8 @@ def compared(evaluation: Evaluation, labels: IntArray) -> Comparison:
 def _compared(
     key: str, _run: Run, _pictures: tuple[Picture, ...], _reference: str, _labels: IntArray
 ) -> Comparison:
-    return service.compare_run(
-        _run, _pictures, service.Foreground(), reference=_reference, labels=_labels
+    return service_module.compare_run(
+        _run, _pictures, host.Foreground(), reference=_reference, labels=_labels
     )
 
 

@@ -9,15 +9,15 @@ import streamlit as st
 
 from engine.converters.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
 from engine.core.types import LAYOUTS, LOWERINGS, Layout, LoweringName
-from engine.preprocess import (
+from engine.images.preprocess import (
     CHANNEL_ORDERS,
     INTERPOLATIONS,
     RESIZE_RULES,
+    PreprocessChoice,
     PreprocessSpec,
     channel_values_in,
     input_size_in,
 )
-from engine.requests import PreprocessChoice
 from pages.components.page_end import end_page
 from pages.components.problems import plain
 

@@ -9,12 +9,12 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from engine import sandbox, service
+from engine import service
 from engine.converters.recipes import RECIPES
 from engine.core.errors import EngineError
 from engine.core.limits import LIMITS, models_note
 from engine.glossary import meaning
-from engine.images import Picture
+from engine.images.pictures import Picture
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_MODEL,
@@ -22,6 +22,7 @@ from engine.requests import (
     ConvertRequest,
     ModelChoice,
 )
+from engine.workers import sandbox
 from pages.components import jobs, session
 from pages.components.conversion_settings import preprocessing, translation
 from pages.components.model_upload import kept_checkpoint, kept_model

@@ -5,10 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from engine import service
-from engine.jobs import Job
 from engine.requests import ConvertRequest
 from engine.runs import Run
 from engine.under_way import UnderWay, interrupted, noted
+from engine.workers.jobs import Job
 from pages.components import jobs, session
 from pages.components.problems import plain
 

@@ -25,11 +25,11 @@ from engine.deployment.phone import (
     variant_of,
 )
 from engine.deployment.sentences import phone_sentence
-from engine.images import Picture
-from engine.jobs import Job
+from engine.images.pictures import Picture
 from engine.overview_sentences import not_recommended
 from engine.runs import Run
 from engine.timings import stored_latency
+from engine.workers.jobs import Job
 from pages.components import session
 from pages.components.job_button import job_button
 from pages.components.overview import choice_on_show

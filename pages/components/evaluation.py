@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine import service
+from engine import service as service_module
 from engine.answers import Evaluation as Evaluation
 from engine.comparison import metrics
 from engine.comparison.comparison import Comparison
 from engine.core.types import FloatArray
-from engine.images import Picture, digest_of
-from engine.jobs import Job
+from engine.images.pictures import Picture, digest_of
 from engine.logits import answering
 from engine.runs import Run
 from engine.timings import stored_latency
 from engine.types import Latency
+from engine.workers import host
+from engine.workers.jobs import Job
 from pages.components import jobs, session
 from pages.components.faults import link_to_help, show_red
 from pages.components.page_end import end_page
@@ -32,11 +33,11 @@ def evaluation_or_wait() -> Evaluation:
     pictures = session.pictures()
     reference = session.reference(run)
     columns = tuple(dict.fromkeys((reference, *run.columns)))
-    if not service.evaluated(run, pictures, columns):
+    if not service_module.evaluated(run, pictures, columns):
         _work(run, pictures, columns)
         end_page()
     with told():
-        logits = service.evaluate(run, pictures, columns, service.Foreground())
+        logits = service_module.evaluate(run, pictures, columns, host.Foreground())
     comparison = compared(run, pictures, reference, stored_latency(run))
     return Evaluation(run, pictures, comparison, logits)
 
@@ -74,14 +75,14 @@ def key_of(evaluation: Evaluation) -> str:
 def _compared(
     key: str, _run: Run, _pictures: tuple[Picture, ...], _reference: str, _timed: Latency | None
 ) -> Comparison:
-    return service.compare_run(
-        _run, _pictures, service.Foreground(), reference=_reference, latency=_timed
+    return service_module.compare_run(
+        _run, _pictures, host.Foreground(), reference=_reference, latency=_timed
     )
 
 
 def _work(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> None:
     def work(job: Job[bool]) -> bool:
-        service.evaluate(run, pictures, columns, job)
+        service_module.evaluate(run, pictures, columns, job)
         return True
 
     title = f"Showing {len(pictures)} pictures to {len(columns)} models"

@@ -14,7 +14,7 @@ from engine.core.types import FAULT_WORDS
 from engine.improvement import request_of
 from engine.missing_variants import missing_sentences
 from engine.runs import Run
-from engine.types import Artifact
+from engine.tflite.artifact import Artifact
 from pages.components.converting import start
 from pages.components.problems import plain, show_problem
 

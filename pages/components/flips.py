@@ -8,10 +8,10 @@ import numpy as np
 import streamlit as st
 
 from engine import flip_sentences, plots, service
-from engine.jobs import Job
-from engine.layer_errors.stored import computes_in_integers
 from engine.layer_sentences import culprits, where_lost
+from engine.tflite.artifact import computes_in_integers
 from engine.types import Flip
+from engine.workers.jobs import Job
 from pages.components import address, jobs
 from pages.components.evaluation import Evaluation
 from pages.components.figures import show_described_figure

@@ -11,7 +11,7 @@ from PIL import Image
 
 from engine.core import formats
 from engine.core.types import FAULT_WORDS, ORIGINAL, Fault
-from engine.images import Picture
+from engine.images.pictures import Picture
 from engine.palette import marker_image, style_of
 from engine.regression_set import pin, pinned_digests, unpin
 from engine.types import Flip

@@ -14,7 +14,7 @@ from engine.glossary import meaning
 from engine.palette import marker_image
 from engine.runs import Run
 from engine.sentences import float_operators_note
-from engine.types import Artifact, TensorInfo
+from engine.tflite.artifact import Artifact, TensorInfo
 from pages.components.problems import cell, html, plain
 
 

@@ -12,7 +12,7 @@ from engine import plots, service
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.core import formats
 from engine.core.errors import EngineError
-from engine.images import Picture
+from engine.images.pictures import Picture
 from engine.improvement import (
     calibration_digests,
     improvable,
@@ -27,10 +27,10 @@ from engine.improvement_sentences import (
     layer_title,
     overlap_note,
 )
-from engine.jobs import Job
 from engine.runs import Run
 from engine.types import Flip, VariantComparison
 from engine.under_way import UnderWay, noted
+from engine.workers.jobs import Job
 from pages.components import session
 from pages.components.evaluation import Evaluation
 from pages.components.evaluation import show_notes as show_comparison_notes

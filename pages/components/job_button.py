@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 import streamlit as st
 
-from engine.jobs import Job
+from engine.workers.jobs import Job
 from pages.components import jobs
 from pages.components.jobs import Result
 

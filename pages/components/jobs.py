@@ -9,8 +9,7 @@ from typing import TypeVar
 import streamlit as st
 
 from engine.core import formats
-from engine.job_board import BOARD
-from engine.jobs import Job
+from engine.workers.jobs import BOARD, Job
 from pages.components import session
 from pages.components.page_end import page_on_show
 from pages.components.problems import plain, show_problem

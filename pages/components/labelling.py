@@ -13,10 +13,16 @@ from engine.comparison import metrics
 from engine.core.limits import LIMITS
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import IntArray
-from engine.images import Picture, RgbPicture
-from engine.networks.labels import answer_count, answer_names, unique_labels
+from engine.images.labels import (
+    UNLABELLED,
+    answer_count,
+    answer_names,
+    labels_from_csv,
+    labels_from_folders,
+    unique_labels,
+)
+from engine.images.pictures import Picture, RgbPicture
 from engine.own_labels import give_label, labels_table, own_labels
-from engine.picture_labels import UNLABELLED, labels_from_csv, labels_from_folders
 from engine.runs import Run
 from pages.components import session
 from pages.components.evaluation import Evaluation

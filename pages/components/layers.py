@@ -9,11 +9,11 @@ import streamlit as st
 
 from engine import layer_sentences, plots, service
 from engine.core import formats
-from engine.images import Picture, digest_of
-from engine.jobs import Job
+from engine.images.pictures import Picture, digest_of
 from engine.layer_errors.records import LayerError, LayerErrors
-from engine.layer_errors.stored import computes_in_integers
 from engine.runs import Run
+from engine.tflite.artifact import computes_in_integers
+from engine.workers.jobs import Job
 from pages.components import jobs
 from pages.components.figures import show_described_figure
 from pages.components.page_end import end_page

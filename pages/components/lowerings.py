@@ -7,10 +7,10 @@ import streamlit as st
 
 from engine import plots, sentences
 from engine.comparison.latency import latency_warnings
-from engine.jobs import Job
 from engine.lowerings import COMPARED, compare_lowerings, lowering_rows, stored_lowerings
 from engine.runs import Run
 from engine.types import Lowerings
+from engine.workers.jobs import Job
 from pages.components.figures import show_described_figure
 from pages.components.job_button import job_button
 from pages.components.problems import plain

@@ -7,10 +7,10 @@ import streamlit as st
 from engine import plots
 from engine.converters.recipes import recipe_named
 from engine.core import formats
-from engine.jobs import Job
 from engine.mixed_precision import MixedCurve, mix, mixed_name, stored_curve, time_curve
 from engine.mixed_sentences import curve_headline, kept_sentence, monotone_sentence, worth_sentence
 from engine.runs import Run
+from engine.workers.jobs import Job
 from pages.components.figures import show_described_figure
 from pages.components.job_button import job_button
 from pages.components.problems import plain, told

@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.core.file_types import demand_onnx
-from engine.images import Picture
+from engine.images.pictures import Picture
 from engine.networks.onnx_packing import is_model, packed_model
 from engine.networks.onnx_parts import demand_complete
 from engine.networks.sharded_checkpoints import dropped_checkpoint, is_part

@@ -9,8 +9,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from engine import plots
-from engine.images import Picture
-from engine.preprocess import PreprocessSpec
+from engine.images.pictures import Picture
+from engine.images.preprocess import PreprocessSpec
 from engine.sources import preprocess_words
 from pages.components import address
 from pages.components.evaluation import Evaluation

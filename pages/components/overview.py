@@ -6,14 +6,16 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from engine import overview, service, tables
+from engine import overview, tables
 from engine import overview_sentences as said
+from engine import service as service_module
 from engine.answers import Evaluation
 from engine.overview import Candidate, Choice
 from engine.palette import marker_image, style_of
 from engine.reporting.make import report_of
 from engine.reporting.picture_cards import AnswerCard, picture_card
 from engine.timings import stored_latency
+from engine.workers import host
 from pages.components import session
 from pages.components.comparison_table import show_columns
 from pages.components.evaluation import compared
@@ -124,7 +126,7 @@ def show_report_button(evaluation: Evaluation) -> None:
 
     def made() -> bytes:
         report = report_of(
-            run, evaluation.pictures, service.Foreground(), reference=reference, need=need
+            run, evaluation.pictures, host.Foreground(), reference=reference, need=need
         )
         return report.to_html().encode()
 
@@ -149,7 +151,7 @@ def choice_on_show() -> Choice | None:
     if run is None:
         return None
     pictures, reference = session.pictures(), session.reference(run)
-    if not service.evaluated(run, pictures, tuple(dict.fromkeys((reference, *run.columns)))):
+    if not service_module.evaluated(run, pictures, tuple(dict.fromkeys((reference, *run.columns)))):
         return None
     comparison = compared(run, pictures, reference, stored_latency(run))
     return overview.recommend(overview.candidates(comparison), needed())

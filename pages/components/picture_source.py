@@ -7,7 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.core.errors import EngineError
-from engine.images import Picture, pictures_in
+from engine.images.pictures import Picture, pictures_in
 from engine.regression_set import pinned_digests, pinned_pictures
 from engine.warming import warm_up
 from pages.components import session

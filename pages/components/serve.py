@@ -22,7 +22,7 @@ from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 
-from engine.sandbox import enclose_workers
+from engine.workers.sandbox import enclose_workers
 
 APP = Path(__file__).resolve().parent.parent.parent / "app.py"
 USED_BY_PAGES = ("pandas", "pyarrow", "plotly.graph_objects", "engine.api", "engine.figures")

@@ -11,8 +11,8 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from engine.core.errors import PictureError
 from engine.core.limits import LIMITS, pictures_note
 from engine.core.zips import is_zip
-from engine.images import PICTURE_SUFFIXES, Picture, described_picture
-from engine.picture_zips import zipped_pictures
+from engine.images.pictures import PICTURE_SUFFIXES, Picture, described_picture
+from engine.images.zip_archive import zipped_pictures
 from pages.components import session
 from pages.components.paste import pasted_files
 from pages.components.problems import plain

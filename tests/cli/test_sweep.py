@@ -12,7 +12,7 @@ import pytest
 from engine import api
 from engine.cli.main import main
 from engine.converters.recipes import RANGE_METHODS
-from engine.requests import PreprocessChoice
+from engine.images.preprocess import PreprocessChoice
 from tests.sweeps.made_up_sweeps import SETTLED, sweep
 
 

@@ -14,7 +14,7 @@ from engine.answers import Evaluation
 from engine.comparison.comparison import ONE_CLASS_NOTE, Comparison, compare
 from engine.comparison.outputs import Outputs, probability_sides
 from engine.core.types import FloatArray
-from engine.images import Picture
+from engine.images.pictures import Picture
 from engine.service import _normalizing
 from engine.types import AddedFile
 from tests.tiny_run import tiny_run

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from engine.converters.artifact import artifact_of
+from engine.tflite.artifact import artifact_of
 from tests.converters.integer_models import (
     PICTURES,
     answers_of,

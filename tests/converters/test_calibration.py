@@ -7,7 +7,7 @@ import pytest
 
 from engine.converters.calibration import representative_dataset
 from engine.core.errors import OptionError, PictureError
-from engine.preprocess import PreprocessSpec
+from engine.images.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice
 
 SPEC = PreprocessSpec(height=16, width=16, resize_size=20)

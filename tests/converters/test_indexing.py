@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.converters.artifact import artifact_of
 from engine.converters.lowering import indexing
+from engine.tflite.artifact import artifact_of
 from tests.converters.integer_models import (
     answers_of,
     decibels,

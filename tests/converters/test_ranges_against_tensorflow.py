@@ -33,7 +33,7 @@ from engine.converters.activation_ranges import (
 from engine.converters.calibration import representative_dataset
 from engine.converters.recipes import recipe_named
 from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
-from engine.preprocess import PreprocessSpec
+from engine.images.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice
 from engine.run.tflite_runner import TfliteRunner
 from engine.runs import Run

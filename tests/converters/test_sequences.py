@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.converters.artifact import artifact_of
 from engine.core.errors import ConversionError
+from engine.tflite.artifact import artifact_of
 from tests.converters.integer_models import (
     answers_of,
     decibels,

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.converters.artifact import artifact_of
 from engine.converters.recipes import FLOAT32, recipe_named
 from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
 from engine.run.tflite_runner import TfliteRunner
+from engine.tflite.artifact import artifact_of
 
 pytestmark = pytest.mark.slow
 

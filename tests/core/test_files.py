@@ -17,11 +17,13 @@ import pytest
 from engine import service
 from engine.core.errors import ConversionError, StorageError
 from engine.core.files import bytes_under, refusal, sync_tree, told_of_the_disk, write_whole
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.requests import CatalogRequest
 from engine.runs import Run
-from engine.service import Foreground, convert_request
-from engine.worker import TaskMessage, answer
+from engine.service import convert_request
+from engine.workers.host import Foreground
+from engine.workers.main import answer
+from engine.workers.protocol import TaskMessage
 from tests.hand_made_host import HandMadeHost, request_for
 from tests.tiny_run import tiny_run
 

@@ -11,15 +11,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine import pipeline, sandbox
+from engine import pipeline
 from engine.cli.main import main
 from engine.core import packages
 from engine.core.errors import PackageError
 from engine.core.packages import PACKAGES
-from engine.jobs import Job
 from engine.requests import CatalogRequest
-from engine.warm_worker import WarmWorker
-from engine.worker import ErrorMessage, TaskMessage, answer
+from engine.workers import sandbox
+from engine.workers.jobs import Job
+from engine.workers.main import answer
+from engine.workers.pool import WarmWorker
+from engine.workers.protocol import ErrorMessage, TaskMessage
 from tests.pages.app_test import dashboard_test
 from tests.test_imports import files, imported
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from engine.comparison.comparison import compare
-from engine.converters.artifact import artifact_of
 from engine.core.types import Layout
 from engine.deployment.kit import write_texts
 from engine.deployment.task import deployed
-from engine.images import picture_at
+from engine.images.pictures import PictureFile, picture_at
+from engine.images.preprocess import PreprocessSpec
 from engine.manifest import FILE_NAME
-from engine.preprocess import PreprocessSpec
-from engine.requests import DeployRequest, PictureFile
+from engine.requests import DeployRequest
 from engine.runs import Run
+from engine.tflite.artifact import artifact_of
 from tests.tiny_run import CLASSES, SIDE, tiny_run
 from tests.tiny_tflite import reshape_file
 

@@ -12,10 +12,10 @@ from engine.deployment.description import raw_pixel_steps
 from engine.deployment.golden import GoldenArrays, GoldenSet, KernelDifference, _tolerance
 from engine.deployment.golden import golden_set as made_golden_set
 from engine.deployment.kit import golden_pictures
-from engine.images import Picture
-from engine.preprocess import PreprocessSpec
-from engine.tflite_graph import packed, parsed
-from engine.types import TensorInfo
+from engine.images.pictures import Picture
+from engine.images.preprocess import PreprocessSpec
+from engine.tflite.artifact import TensorInfo
+from engine.tflite.graph import packed, parsed
 from tests.deployment.kits import SPEC, run_of
 from tests.tiny_run import SIDE
 

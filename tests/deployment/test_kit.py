@@ -14,14 +14,14 @@ import pytest
 
 import engine
 from engine.cli.main import main
-from engine.converters.artifact import artifact_of
 from engine.converters.recipes import recipe_named
 from engine.core.errors import OptionError
 from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
-from engine.deployment.metadata import read_metadata
-from engine.images import picture_at, pictures_in
+from engine.images.pictures import picture_at, pictures_in
 from engine.manifest import FILE_NAME
-from engine.service import Foreground
+from engine.tflite.artifact import artifact_of
+from engine.tflite.metadata import read_metadata
+from engine.workers.host import Foreground
 from tests.real_run import real_run, real_store
 from tests.tiny_run import SIDE, tiny_run
 from tests.tiny_tflite import reshape_file

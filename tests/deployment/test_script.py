@@ -17,12 +17,11 @@ from PIL import Image
 
 from engine.core.types import Layout
 from engine.deployment.kit import CARD
-from engine.images import decode_file, decode_picture
-from engine.preprocess import PreprocessSpec, assumed_preprocess
-from engine.run.base import in_layout
-from engine.run.tflite_runner import quantized
+from engine.images.pictures import decode_file, decode_picture
+from engine.images.preprocess import PreprocessSpec, assumed_preprocess, in_layout
+from engine.tflite.interpreter import quantized
 from tests.deployment.kits import LABELS, SPEC, kit_of, run_of
-from tests.test_images import tiff
+from tests.images.test_pictures import tiff
 
 EDGES = [("int8", "NHWC"), ("uint8", "NCHW"), ("float32", "NCHW"), ("int16", "NHWC")]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from engine import jobs
+from engine.workers import process as jobs
 from tests.hostile.reused_worker import ReusedWorker
 
 _ROWS: list[tuple[str, int, str]] = []

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.jobs import Worker
+from engine.workers.process import Worker
 
 
 class ReusedWorker:
-    """Takes the place of `engine.jobs.Worker` where one is started for each file.
+    """Takes the place of `engine.workers.process.Worker` where one is started for each file.
 
     Attributes:
         started: How many processes there were.

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from engine import worker
-from engine.requests import ModelChoice, PreprocessChoice
+from engine.images.preprocess import PreprocessChoice
+from engine.requests import ModelChoice
+from engine.workers import main, registry
 
 
 def source(choice: ModelChoice, report: Callable[[Any], None]) -> bool:
@@ -31,5 +32,5 @@ def source(choice: ModelChoice, report: Callable[[Any], None]) -> bool:
 
 
 if __name__ == "__main__":
-    worker.TASKS["source"] = "__main__:source"
-    worker.main()
+    registry.TASKS["source"] = "__main__:source"
+    main.main()

@@ -14,10 +14,11 @@ from PIL import Image
 from playwright.sync_api import Page
 
 import engine
-from engine import service
+from engine import service as service_module
 from engine.added import add_file
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.runs import Run
+from engine.workers import host
 from pages.components.story import CHAPTERS
 from tests.browser import CHROMIUM, chromium, dashboard, go_to
 from tests.hostile.payloads import payloads
@@ -65,7 +66,7 @@ def hostile_run(store: Path, photos: Path) -> Run:
     file.write_text(json.dumps(manifest))
     theirs = reshape_file(photos.parent / "x.tflite", (1, SIDE, SIDE, 3))
     return add_file(
-        Run.open(run.folder), "theirs", theirs, service.Foreground(), origin=" ".join(names[:12])
+        Run.open(run.folder), "theirs", theirs, host.Foreground(), origin=" ".join(names[:12])
     )
 
 
@@ -118,7 +119,7 @@ def pictures(own_store: Path, photos: Path) -> tuple[str, ...]:
     """Names of the pictures on which a hostile run of the store is evaluated."""
     run = hostile_run(own_store, photos)
     names = hostile_photos(photos)
-    service.evaluate(run, pictures_in(photos), run.columns, service.Foreground())
+    service_module.evaluate(run, pictures_in(photos), run.columns, host.Foreground())
     return names
 
 

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from engine import service
+from engine import service as service_module
 from engine.core.errors import ModelError
-from engine.jobs import Worker
 from engine.networks.onnx_parts import demand_whole
 from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice
 from engine.run.onnx_runner import OnnxRunner
+from engine.workers import host
+from engine.workers.process import Worker
 from tests.hostile.mutants import mutant
 from tests.hostile.onnx_seeds import (
     CLASSES,
@@ -33,7 +34,7 @@ from tests.hostile.rows import Noted, Row, Scaled
 pytestmark = pytest.mark.hostile
 
 
-class Reusing(service.Foreground):
+class Reusing(host.Foreground):
     """A host whose conversions share a worker, as those of the dashboard do."""
 
     def __init__(self, kept: ReusedWorker) -> None:
@@ -77,7 +78,7 @@ def test_changed_files(
                 worker.run("source", request_for(file).model, bool)
             converted += 1
             if converted % 10 == 1:
-                service.convert_request(request_for(file), Reusing(workers))
+                service_module.convert_request(request_for(file), Reusing(workers))
     row.check()
     assert not list((own_store / "runs").glob(".*")), "no half a run is left"
     shutil.rmtree(own_store / "runs", ignore_errors=True)

@@ -15,11 +15,11 @@ from onnx import TensorProto, numpy_helper
 from engine import runs
 from engine.added import add_file, check_name, name_for
 from engine.core.errors import RunError
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
+from engine.images.zip_archive import zipped_pictures
 from engine.networks.onnx_reading import read_onnx
-from engine.picture_zips import zipped_pictures
 from engine.runs import Run
-from engine.service import Foreground
+from engine.workers.host import Foreground
 from tests.hostile.onnx_seeds import convolution
 from tests.hostile.rows import Noted, Row, Scaled
 from tests.tiny_run import tiny_run

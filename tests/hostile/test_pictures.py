@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from engine.core.errors import PictureError
-from engine.images import decode_picture, described_picture
+from engine.images.pictures import decode_picture, described_picture
 from tests.hostile.bad_pictures import MAKERS, encoded, noise
 from tests.hostile.rows import Noted, Row, Scaled
 

@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 
 from engine.core.errors import OptionError
 from engine.core.text import defused
-from engine.networks.labels import read_labels
-from engine.picture_labels import labels_from_csv, labels_from_folders
-from engine.preprocess import PreprocessSpec
+from engine.images.labels import labels_from_csv, labels_from_folders, read_labels
+from engine.images.preprocess import PreprocessSpec
 from engine.runs import Run
 from tests.hostile.rows import Noted, Row, Scaled
 from tests.tiny_run import tiny_run

@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import added, service
+from engine import added
+from engine import service as service_module
 from engine.added import add_file, remove_file
 from engine.cli.main import main
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
+from engine.workers import host
 from tests.hostile.mutants import mutant
 from tests.hostile.reused_worker import ReusedWorker
 from tests.hostile.rows import Noted, Row, Scaled
@@ -46,7 +48,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReusedWorker]:
     kept = ReusedWorker()
     monkeypatch.setattr(added, "Worker", kept)
     monkeypatch.setattr(added, "TRIAL_SECONDS", 6.0)
-    monkeypatch.setattr(service, "Worker", kept)
+    monkeypatch.setattr(service_module, "Worker", kept)
     yield kept
     kept.close()
 
@@ -61,14 +63,14 @@ def test_changed_files(
     whole = seeds_of_mutants(tmp_path)
     for data in whole:
         (tmp_path / "x.tflite").write_bytes(data)
-        add_file(run, "whole", tmp_path / "x.tflite", service.Foreground())
+        add_file(run, "whole", tmp_path / "x.tflite", host.Foreground())
     run = remove_file(type(run).open(run.folder), "whole")
     for number, rng in row.cases():
         (tmp_path / "x.tflite").write_bytes(mutant(rng.choice(whole), rng))
         with row.tried(number, "taken and compared"):
-            grown = add_file(run, "theirs", tmp_path / "x.tflite", service.Foreground())
+            grown = add_file(run, "theirs", tmp_path / "x.tflite", host.Foreground())
             try:
-                service.evaluate(grown, pictures, ("theirs",), service.Foreground())
+                service_module.evaluate(grown, pictures, ("theirs",), host.Foreground())
             finally:
                 run = remove_file(grown, "theirs")
     row.check()

@@ -11,9 +11,10 @@ from typing import Any
 import psutil
 import pytest
 
-from engine import jobs, worker_watch
 from engine.core.limits import LIMITS
-from engine.jobs import Worker
+from engine.workers import process as jobs
+from engine.workers import watchdog as worker_watch
+from engine.workers.process import Worker
 from tests.hostile.rows import Noted, Row, Scaled
 from tests.misbehaving_worker import Deed
 

@@ -13,7 +13,7 @@ import pytest
 from scipy.stats import spearmanr
 
 from engine.core.store import SAMPLE_IMAGES
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.layer_errors.analysis import layer_errors
 from engine.layer_errors.records import LayerErrors
 from engine.layer_errors.task import float32_file

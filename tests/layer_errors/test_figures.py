@@ -14,7 +14,7 @@ from engine.layer_errors import measuring
 from engine.layer_errors.model_explorer import FIGURES, node_data_files
 from engine.layer_errors.records import LayerErrors
 from engine.layer_errors.rows import COLUMNS
-from engine.tflite_graph import packed, parsed
+from engine.tflite.graph import packed, parsed
 from tests.optimization.tiny_pair import nonzero_file
 from tests.tiny_quantized import Tiny, healthy, measured
 

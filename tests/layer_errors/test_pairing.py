@@ -7,7 +7,7 @@ import pytest
 
 from engine.layer_errors.graph import Graph
 from engine.layer_errors.pairing import paired
-from engine.tflite_graph import packed, parsed
+from engine.tflite.graph import packed, parsed
 from tests.tiny_quantized import healthy
 
 

@@ -12,8 +12,9 @@ from engine.layer_errors.case import Case
 from engine.layer_errors.collapse import still_operators
 from engine.layer_errors.graph import Operator
 from engine.layer_errors.range_causes import wrong_fixed_scale
-from engine.layer_errors.records import Grid, LayerErrors
+from engine.layer_errors.records import LayerErrors
 from engine.layer_sentences import layers_headline
+from engine.tflite.graph import Grid
 from tests.tiny_quantized import Tiny, healthy
 
 

@@ -5,8 +5,8 @@ import pytest
 
 from engine.optimization import bias
 from engine.optimization.bias import corrected
-from engine.optimization.graph import Scale
 from engine.optimization.ranges import Grid
+from engine.tflite.graph import Scale
 
 SUMS = np.linspace(-3, 3, 6001, dtype=np.float32)[None]
 

@@ -5,7 +5,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from engine.optimization.float_layers import with_float_layers
-from engine.tflite_graph import operator_names, parsed
+from engine.tflite.graph import operator_names, parsed
 from tests.optimization.tiny_pair import SIDE, Writer, conv, float_file, integer_file, pictures
 
 RNG = np.random.default_rng(7)

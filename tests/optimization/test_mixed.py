@@ -7,7 +7,7 @@ import pytest
 
 from engine.optimization.choice import Step
 from engine.optimization.mixed import CURVE_POINTS, MixedModels, float_order
-from engine.tflite_graph import packed, parsed
+from engine.tflite.graph import packed, parsed
 from engine.types import MixedPoint
 from tests.optimization.tiny_chain import Chain, chain_of, inputs
 

@@ -13,10 +13,10 @@ from engine.converters.tflite_from_savedmodel import with_edges
 from engine.core import parity
 from engine.core.types import Progress
 from engine.optimization import layer, optimize
-from engine.optimization.alone import Activations
-from engine.optimization.graph import Graph
 from engine.optimization.head import head_of
 from engine.optimization.optimize import Optimized, optimized
+from engine.tflite.graph import Graph
+from engine.tflite.interpreter import Activations
 from tests.optimization.tiny_pair import Conv, Writer, conv, float_file, integer_file, pictures
 
 RNG_SEED, INSIDE, OUT = 0, 6, 4
@@ -269,8 +269,8 @@ COUNT = 32
 @cache
 def real_pair(name: str) -> tuple[bytes, bytes, list[np.ndarray], list[np.ndarray]]:
     import engine
-    from engine.images import pictures_in
-    from engine.requests import PreprocessChoice
+    from engine.images.pictures import pictures_in
+    from engine.images.preprocess import PreprocessChoice
 
     calibration = DATA / "imagenet" / "calibration"
     if not calibration.is_dir():

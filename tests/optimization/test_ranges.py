@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.optimization.graph import Scale
 from engine.optimization.ranges import Grid, least_squares, scale_between
+from engine.tflite.graph import Scale
 
 
 def test_a_uniform_distribution_keeps_its_whole_range() -> None:

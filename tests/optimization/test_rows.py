@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.optimization.alone import run_alone
-from engine.optimization.graph import Graph
 from engine.optimization.layer import Layer, parameters_of
 from engine.optimization.ranges import Grid
 from engine.optimization.rows import Positions, positions_of, rows_of
+from engine.tflite.graph import Graph
+from engine.tflite.interpreter import run_alone
 from tests.optimization.tiny_pair import Writer
 
 SAME, VALID = 0, 1

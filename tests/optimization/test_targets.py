@@ -7,10 +7,10 @@ import sys
 import numpy as np
 import pytest
 
-from engine.optimization.alone import Activations
-from engine.optimization.graph import Graph
 from engine.optimization.rows import Positions
 from engine.optimization.targets import Targets
+from engine.tflite.graph import Graph
+from engine.tflite.interpreter import Activations
 from tests.optimization.tiny_chain import chain_of, inputs
 
 PICTURES = 16

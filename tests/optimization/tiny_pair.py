@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from engine.tflite_graph import packed
+from engine.tflite.graph import packed
 
 _TYPES = {"float32": 0, "int8": 9, "int32": 2, "int16": 7, "int64": 4}
 _OPTIONS = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.core.store import SAMPLE_IMAGES
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.own_labels import give_label, own_labels
 from engine.runs import Run
 from tests.pages.test_pages import ROOT, opened, settled

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.images import Picture, pictures_in
+from engine.images.pictures import Picture, pictures_in
 from engine.runs import Run
 from engine.sweeps.plan import SweepChoice, cell_names
 from engine.sweeps.stored import keep_cell, sweep_folder

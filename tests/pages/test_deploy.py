@@ -8,12 +8,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine import service
+from engine import service as service_module
 from engine.core.store import SAMPLE_IMAGES
 from engine.deployment.phone import benchmarks_of
+from engine.images import pictures as pictures_module
 from engine.overview import candidates, recommend
 from engine.overview_sentences import not_recommended
 from engine.runs import KITS, Run
+from engine.workers import host
 from tests.deployment.test_phone import NEW
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import tiny_run
@@ -72,8 +74,8 @@ def test_an_unknown_text_is_a_sentence(run: Run) -> None:
 
 
 def test_the_recommended_variant_is_offered_and_not_one_that_was_looked_at(run: Run) -> None:
-    pictures = service.as_pictures(sorted(SAMPLE_IMAGES.glob("*.jpg")))
-    comparison = service.compare_run(run, pictures, service.Foreground())
+    pictures = pictures_module.as_pictures(sorted(SAMPLE_IMAGES.glob("*.jpg")))
+    comparison = service_module.compare_run(run, pictures, host.Foreground())
     choice = recommend(candidates(comparison), 0.95)
     assert choice.taken is not None
     assert choice.taken.variant == "float32"

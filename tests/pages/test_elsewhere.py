@@ -8,7 +8,7 @@ import pytest
 
 from engine.added import add_file
 from engine.runs import Run
-from engine.service import Foreground
+from engine.workers.host import Foreground
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import SIDE, tiny_run
 from tests.tiny_tflite import reshape_file

@@ -10,14 +10,15 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import engine
-from engine import service
+from engine import service as service_module
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import Fault
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.manifest import FILE_NAME
 from engine.requests import ConvertRequest
 from engine.runs import REQUEST, Run
-from engine.types import Artifact
+from engine.tflite.artifact import Artifact
+from engine.workers import host
 from tests.comparison.test_faults import WITHOUT_INT8
 from tests.pages.app_test import ROOT
 from tests.pages.test_pages import opened
@@ -48,12 +49,12 @@ def run(own_store: Path) -> Run:
     request = ConvertRequest(variants=("float32", "int8", "int16x8"))
     (made.folder / REQUEST).write_bytes(msgspec.json.encode(request))
     faulty = Run.open(made.folder)
-    service.evaluate(faulty, pictures_in(SAMPLE_IMAGES), faulty.columns, service.Foreground())
+    service_module.evaluate(faulty, pictures_in(SAMPLE_IMAGES), faulty.columns, host.Foreground())
     return faulty
 
 
 def _card(folder: Path, card: Artifact) -> Artifact:
-    from engine.converters.artifact import artifact_of
+    from engine.tflite.artifact import artifact_of
 
     return artifact_of(folder / card.file, variant=card.variant, layout=card.layout)
 
@@ -144,7 +145,7 @@ def test_it_is_marked_beside_every_figure_that_draws_it(run: Run, name: str, fig
 
 def test_the_report_marks_it_in_tables_and_beside_figures(run: Run, own_store: Path) -> None:
     sound = tiny_run(own_store / "runs" / "sound")
-    service.evaluate(sound, pictures_in(SAMPLE_IMAGES), sound.columns, service.Foreground())
+    service_module.evaluate(sound, pictures_in(SAMPLE_IMAGES), sound.columns, host.Foreground())
     document = engine.report(run, SAMPLE_IMAGES, against=sound).to_html()
     figure = document.partition('id="sizes"')[2].partition("</section>")[0]
     assert '<b class="fault">int8: answers the same for every picture</b>' in figure

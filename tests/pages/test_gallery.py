@@ -20,7 +20,7 @@ def two_galleries() -> None:
     import numpy as np
 
     from engine.answers import Evaluation
-    from engine.images import pictures_in
+    from engine.images.pictures import pictures_in
     from engine.runs import Run
     from pages.components.gallery import PAGE_SIZE, show_gallery
     from tests.made_up import comparison

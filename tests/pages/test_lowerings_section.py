@@ -9,7 +9,7 @@ import pytest
 from engine import lowerings
 from engine.core.errors import ConversionError
 from engine.runs import Run
-from engine.service import Foreground
+from engine.workers.host import Foreground
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import tiny_run
 

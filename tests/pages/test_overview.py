@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from engine import service
+from engine import service as service_module
 from engine.core.store import SAMPLE_IMAGES
 from engine.first_run import completed
+from engine.images import pictures as pictures_module
 from engine.runs import Run
 from engine.timings import stored_latency
+from engine.workers import host as host_module
 from tests.pages.app_test import ROOT, dashboard_test
 from tests.pages.test_pages import opened, settled
 from tests.tiny_run import tiny_run
@@ -21,7 +23,7 @@ PAGE = ROOT / "pages" / "dashboard" / "overview.py"
 
 @pytest.fixture
 def run(own_store: Path) -> Run:
-    return completed(tiny_run(own_store / "runs" / "tiny"), service.Foreground())
+    return completed(tiny_run(own_store / "runs" / "tiny"), host_module.Foreground())
 
 
 def test_the_answer_follows_the_slider_and_the_page_has_its_code(run: Run) -> None:
@@ -46,11 +48,11 @@ def test_what_is_complete_is_not_made_again(run: Run) -> None:
     before = stored_latency(run)
     assert before is not None
     assert {entry.variant for entry in before.entries} >= {"original", "float32", "int8"}
-    assert completed(run, service.Foreground()) == run
+    assert completed(run, host_module.Foreground()) == run
     after = stored_latency(run)
     assert after == before
-    pictures = service.as_pictures(sorted(SAMPLE_IMAGES.glob("*.jpg")))
-    assert service.evaluated(run, pictures, run.columns)
+    pictures = pictures_module.as_pictures(sorted(SAMPLE_IMAGES.glob("*.jpg")))
+    assert service_module.evaluated(run, pictures, run.columns)
 
 
 def test_a_fresh_installation_makes_its_first_comparison(
@@ -58,11 +60,11 @@ def test_a_fresh_installation_makes_its_first_comparison(
 ) -> None:
     made: list[str] = []
 
-    def first(host: service.Host) -> Run:
+    def first(host: host_module.Host) -> Run:
         made.append("first")
         return completed(tiny_run(own_store / "runs" / "tiny"), host)
 
-    def optimized(run: Run, host: service.Host) -> Run:
+    def optimized(run: Run, host: host_module.Host) -> Run:
         made.append("optimized")
         return run
 
@@ -83,7 +85,7 @@ def test_the_first_comparison_is_shown_on_every_page_while_it_works(
 ) -> None:
     release = threading.Event()
 
-    def first(host: service.Host) -> Run:
+    def first(host: host_module.Host) -> Run:
         release.wait(120)
         return completed(tiny_run(own_store / "runs" / "tiny"), host)
 

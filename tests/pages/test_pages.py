@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine import service
+from engine import service as service_module
 from engine.core.errors import JobCancelled
 from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.runs import Run
+from engine.workers import host
 from pages.components.story import CHAPTERS
 from tests.pages.app_test import ROOT, SECONDS, dashboard_test
 from tests.real_run import real_run, real_store
@@ -166,7 +167,7 @@ def test_the_server_imports_nothing_heavy() -> None:
 
 def test_a_picture_is_shown_as_the_network_sees_it(own_store: Path) -> None:
     run = tiny_run(own_store / "runs" / "tiny")
-    service.evaluate(run, pictures_in(SAMPLE_IMAGES), run.columns, service.Foreground())
+    service_module.evaluate(run, pictures_in(SAMPLE_IMAGES), run.columns, host.Foreground())
     test = opened(ROOT / "pages" / "dashboard" / "logit_differences.py")
     assert not test.exception
     captions = [picture.caption for shown in test.get("image") for picture in shown.proto.imgs]

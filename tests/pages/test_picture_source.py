@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.core.store import SAMPLE_IMAGES
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.regression_set import pin, pinned_pictures
 from engine.runs import Run
 from tests.pages.test_pages import PAGES, opened

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.regression_set import pin, pinned_pictures
 from engine.runs import Run
 from pages.components.gallery import PAGE_SIZE

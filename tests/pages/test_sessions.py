@@ -11,10 +11,9 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from engine.job_board import BOARD
-from engine.jobs import Job
 from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice
 from engine.under_way import UnderWay, noted
+from engine.workers.jobs import BOARD, Job
 from pages.components import session
 from tests.pages.app_test import ROOT, dashboard_test
 from tests.pages.test_pages import opened

@@ -9,10 +9,12 @@ import torch
 from onnx import TensorProto, helper
 
 from engine.core.errors import ConversionError, ModelError
-from engine.run.base import Runner, in_layout
+from engine.images.preprocess import in_layout
+from engine.run.base import Runner
 from engine.run.onnx_runner import OnnxRunner
-from engine.run.tflite_runner import TfliteRunner, dequantized, quantized
+from engine.run.tflite_runner import TfliteRunner
 from engine.run.torch_runner import TorchRunner
+from engine.tflite.interpreter import dequantized, quantized
 
 PICTURES = np.arange(3 * 2 * 2 * 3, dtype=np.float32).reshape(3, 2, 2, 3)
 MEANS = PICTURES.mean((1, 2))

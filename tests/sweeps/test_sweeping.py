@@ -18,17 +18,17 @@ from PIL import Image
 
 import engine
 from engine.cli.main import main
-from engine.cluster import LOCAL
 from engine.core.errors import OptionError, PictureError, RunError
 from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.core.types import Progress
-from engine.images import pictures_in
+from engine.images.pictures import pictures_in
 from engine.requests import CalibrationChoice, ConvertRequest
 from engine.runs import REQUEST, WORK, Run
-from engine.service import Foreground
 from engine.sweeps.plan import SweepChoice
 from engine.sweeps.sweeping import basis_of, own_calibration, sweep
 from engine.types import CalibrationInfo
+from engine.workers.dask import LOCAL
+from engine.workers.host import Foreground
 from tests.test_own_onnx import SIZE, classifier
 from tests.tiny_run import tiny_run
 

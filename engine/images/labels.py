@@ -1,0 +1,297 @@
+"""The right answers for a set of pictures: from a table, or from one folder a class."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from engine.core.errors import LabelsError
+from engine.core.text import read_text
+from engine.core.types import IntArray
+from engine.images.label_tables import names_of_table
+
+UNLABELLED = -1
+_STAGE = "Reading the right answers"
+
+
+def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
+    """Right answers from a table with the columns ``filename,class_index``.
+
+    A picture is looked up by its name in the set, then by the tail of its path or of the row's,
+    so that ``C:\\photos\\cat\\1.jpg`` is ``cat/1.jpg`` and ``1.jpg``.
+
+    Args:
+        path: The CSV file with a header, UTF-8, or UTF-16 or UTF-32 with a byte order mark.
+        names: Names of the pictures.
+        classes: Number of classes of the model.
+
+    Returns:
+        Class index a picture, shape (pictures,), int64; -1 where the table has none.
+
+    Raises:
+        LabelsError: The table cannot be read, a row is wrong, no picture is in it, or it leaves
+            open which row is which picture's.
+    """
+    text = read_text(path, _STAGE, "a CSV file with the columns filename,class_index")
+    table = _table(csv.DictReader(io.StringIO(text, newline=""), strict=True), path.name, classes)
+    found = _matched(table, names, path.name)
+    if all(label == UNLABELLED for label in found):
+        raise LabelsError(
+            _STAGE,
+            got=f"no row of {path.name} for any of the {len(names)} pictures",
+            expected="rows whose filename is that of a picture",
+            todo="Check that the table belongs to these pictures.",
+        )
+    return np.array(found, dtype=np.int64)
+
+
+def _matched(table: dict[str, int], names: Sequence[str], called: str) -> list[int]:
+    rows: dict[str, list[str]] = {}
+    for row in table:
+        rows.setdefault(PurePosixPath(row).name, []).append(row)
+    answers, picture_of = [], dict[str, str]()
+    for name in names:
+        path = _posix(name)
+        if path in table:
+            answers.append(table[path])
+            continue
+        tails = [row for row in rows.get(PurePosixPath(path).name, ()) if _is_tail(row, path)]
+        longest = max((_depth(row, path) for row in tails), default=0)
+        nearest = [row for row in tails if _depth(row, path) == longest]
+        if len({table[row] for row in nearest}) > 1:
+            raise _open_which(f"the rows {nearest[0]} and {nearest[1]} of {called} for {name}")
+        for row in nearest:
+            if picture_of.setdefault(row, name) != name:
+                raise _open_which(f"the row {row} of {called} for {picture_of[row]} and {name}")
+        answers.append(table[nearest[0]] if nearest else UNLABELLED)
+    return answers
+
+
+def _posix(name: str) -> str:
+    return PurePosixPath(name.replace("\\", "/")).as_posix()
+
+
+def _is_tail(one: str, two: str) -> bool:
+    """Whether one path is the end of the other."""
+    depth = _depth(one, two)
+    return PurePosixPath(one).parts[-depth:] == PurePosixPath(two).parts[-depth:]
+
+
+def _depth(one: str, two: str) -> int:
+    return min(len(PurePosixPath(one).parts), len(PurePosixPath(two).parts))
+
+
+def _open_which(got: str) -> LabelsError:
+    return LabelsError(
+        _STAGE,
+        got=got,
+        expected="one row a picture",
+        todo="Write the folders into the table, as the pictures are named.",
+    )
+
+
+def _table(rows: csv.DictReader[str], name: str, classes: int) -> dict[str, int]:
+    table: dict[str, int] = {}
+    try:
+        _check_columns(rows.fieldnames or [], name)
+        for row in rows:
+            file, index = (row["filename"] or "").strip(), _index(row["class_index"], classes)
+            path = _posix(file)
+            if not file or index is None or table.get(path, index) != index:
+                raise LabelsError(
+                    _STAGE,
+                    got=f"line {rows.line_num} of {name}: {file!r}, {row['class_index']!r}",
+                    expected=f"a file name, once, with a class index of 0 to {classes - 1}",
+                    todo="Mend that line.",
+                )
+            table[path] = index
+    except csv.Error as error:
+        raise LabelsError(
+            _STAGE,
+            got=f"line {rows.line_num} of {name}, which is no CSV ({error})",
+            expected="a CSV file with the columns filename,class_index",
+            todo="Mend that line.",
+        ) from error
+    return table
+
+
+def _check_columns(columns: Sequence[str], name: str) -> None:
+    if not {"filename", "class_index"} <= set(columns):
+        found = ", ".join(columns) or "none"
+        got = f"the columns {found} in {name}"
+    elif len(set(columns)) < len(columns):
+        got = f"a column twice in {name}: {', '.join(columns)}"
+    else:
+        return
+    raise LabelsError(
+        _STAGE,
+        got=got,
+        expected="the columns filename,class_index",
+        todo="Give the table a header with these names.",
+    )
+
+
+def _index(text: str | None, classes: int) -> int | None:
+    plain = (text or "").strip()
+    # int() takes "1_0" and digits of every script, which a table means otherwise or by mistake.
+    if not (plain.isascii() and plain.isdecimal() and len(plain) <= 9):
+        return None
+    return int(plain) if int(plain) < classes else None
+
+
+def labels_from_folders(
+    names: Sequence[str], labels: tuple[str, ...] | None, classes: int
+) -> IntArray:
+    """Right answers from the folders that pictures lie in: a class index or a class name each.
+
+    Args:
+        names: Names of the pictures, such as ``tabby/IMG_1.jpg`` or ``281/IMG_1.jpg``.
+        labels: Class names of the model, or None.
+        classes: Number of classes of the model.
+
+    Returns:
+        Class index a picture, shape (pictures,), int64.
+
+    Raises:
+        LabelsError: A picture lies in no folder, or a folder names no class.
+    """
+    known: dict[str, int] = {}
+    shared: set[str] = set()
+    for position, label in enumerate(labels or ()):
+        if known.setdefault(_folded(label), position) != position:
+            shared.add(_folded(label))
+    found = []
+    for name in names:
+        folder = Path(name).parent.name
+        if _folded(folder) in shared:
+            raise LabelsError(
+                _STAGE,
+                got=f"{name}, whose folder has the name of more than one class",
+                expected="one class a folder",
+                todo=f"Name it by class index, such as {known[_folded(folder)]}.",
+            )
+        by_name = known.get(_folded(folder))
+        index = _index(folder, classes) if folder.isdecimal() else by_name
+        if index is not None and by_name not in {None, index}:
+            raise LabelsError(
+                _STAGE,
+                got=f"{name}, whose folder is the index of class {index} and the name of class "
+                f"{by_name}",
+                expected="folders that mean one class",
+                todo="Give a table with --labels-csv.",
+            )
+        if index is None:
+            raise LabelsError(
+                _STAGE,
+                got=f"{name}, which lies in {'the folder ' + folder if folder else 'no folder'}",
+                expected="one folder a class, named by class index or class name",
+                todo="Rename the folder, or give a table with --labels-csv.",
+            )
+        found.append(index)
+    return np.array(found, dtype=np.int64)
+
+
+def _folded(name: str) -> str:
+    return name.casefold().replace("_", " ").strip()
+
+
+def read_labels(path: Path, classes: int) -> tuple[str, ...]:
+    """Read class names: one a line in the order of the logits, or JSON, YAML or CSV with indices.
+
+    Args:
+        path: The file, UTF-8, or UTF-16 or UTF-32 with a byte order mark; the forms that tell
+            indices are those of `names_of_table`.
+        classes: Number of logits.
+
+    Returns:
+        One name a class.
+
+    Raises:
+        LabelsError: The file cannot be read, or has another number of names.
+    """
+    stage = f"Reading the labels in {path.name}"
+    text = read_text(path, stage, "a text file with one class name a line")
+    # Not splitlines(), which also ends lines at signs that a name may hold, such as U+2028.
+    text = text.rstrip().replace("\r\n", "\n").replace("\r", "\n")
+    try:
+        table = names_of_table(text)
+    except ValueError as error:
+        raise _misfit(stage, str(error), classes) from error
+    names = text.split("\n") if table is None else table
+    return checked_names(names, classes, stage, "names" if table is not None else "lines")
+
+
+def checked_names(
+    names: Iterable[str], classes: int, stage: str = "Reading the labels", what: str = "names"
+) -> tuple[str, ...]:
+    """Strip class names, and demand one for each class.
+
+    Args:
+        names: The names in the order of the logits.
+        classes: Number of logits.
+        stage: What is being done, for the message.
+        what: What is counted, for the message.
+
+    Returns:
+        One name a class.
+
+    Raises:
+        LabelsError: There are more or fewer, or one is empty or holds a control character.
+    """
+    names = [name.strip() for name in names]
+    if len(names) != classes or not all(names):
+        empty = [number for number, name in enumerate(names, 1) if not name]
+        which = f", {what[:-1]} {empty[0]} of them empty" if empty else ""
+        raise _misfit(stage, f"{len(names)} {what}{which}", classes)
+    strange = next((n for n in names if any(ord(c) < 32 or c == "\x7f" for c in n)), None)
+    if strange is not None:
+        raise _misfit(stage, f"a control character in the name {strange[:40]!r}", classes)
+    return tuple(names)
+
+
+def _misfit(stage: str, got: str, classes: int) -> LabelsError:
+    return LabelsError(
+        stage,
+        got=got,
+        expected=f"{classes} lines, one a class of the model, or as many names with the indices "
+        f"0 to {classes - 1}",
+        todo="Give one class name a line, in the order of the model's outputs.",
+    )
+
+
+def answer_count(classes: int) -> int:
+    """Count the answers that a model of so many outputs has: one output has two, no and yes."""
+    return max(2, classes)
+
+
+def answer_names(labels: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Name the answers of a model: one output is its class (answer 1) or not (answer 0)."""
+    return (f"not {labels[0]}", *labels) if labels is not None and len(labels) == 1 else labels
+
+
+def label_of(labels: tuple[str, ...] | None, index: int) -> str:
+    """Name an answer by the class names of its model, or ``class 17`` where there are none."""
+    names = answer_names(labels)
+    return names[index] if names is not None else f"class {index}"
+
+
+def unique_labels(labels: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:
+    """Names by which a person can choose a class: those that several share carry their number.
+
+    Args:
+        labels: Class names, or None.
+        classes: Number of logits.
+
+    Returns:
+        One name an answer, no two alike.
+    """
+    names = [label_of(labels, index) for index in range(answer_count(classes))]
+    counts = Counter(names)
+    return tuple(
+        f"{name} ({index})" if counts[name] > 1 else name for index, name in enumerate(names)
+    )

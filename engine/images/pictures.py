@@ -1,0 +1,412 @@
+"""Bytes from anywhere become a picture in RGB or RGBA, or a sentence that says why not."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import time
+import warnings
+from collections import Counter
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from engine.core.errors import PictureError
+from engine.core.limits import LIMITS
+from engine.core.types import (
+    PictureMode,
+)
+
+PICTURE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+)
+_UNREADABLE_SUFFIXES = frozenset(
+    {".heic", ".heif", ".hif", ".avif", ".jp2", ".jxl", ".svg", ".psd", ".tga", ".ppm", ".pgm"}
+    | {".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".raw", ".exr", ".hdr"}
+    | {".ico", ".dcm", ".npy"}
+)
+"""Endings of files that a person may take for pictures of the set."""
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+"""What Pillow may open; it takes the MPO of some cameras for JPEG."""
+_BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+"""TIFF 6.0, section 8."""
+_CLOCK_SECONDS = 2
+_OTHERS = (
+    (b"%PDF", "a PDF"),
+    (b"PK\x03\x04", "a zip or an office document"),
+    (b"\x1f\x8b", "a gzip archive"),
+    (b"<!DOCTYPE html", "a web page"),
+    (b"<html", "a web page"),
+)
+RgbPicture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture file and what it holds.
+
+    Attributes:
+        name: Unique within its set; the path below the folder it was found in.
+        path: Where the file is.
+        sha256: Hex digest of the file's bytes.
+    """
+
+    name: str
+    path: Path
+    sha256: str
+
+    def decode(self, mode: PictureMode = "RGB") -> RgbPicture:
+        """Read and decode the file; see `decode_picture`.
+
+        Args:
+            mode: As for `described_picture`.
+
+        Raises:
+            PictureError: It cannot be read, is no picture that can be used, or is another one than
+                when it was listed: what is computed from it is stored by its digest.
+        """
+        data = _content(self.path, self.name)
+        if hashlib.sha256(data).hexdigest() != self.sha256:
+            raise PictureError(
+                f"Reading the picture {self.name}",
+                got="a file that has changed since it was listed",
+                expected="the picture that was listed",
+                todo="Choose the pictures again.",
+            )
+        return decode_picture(data, self.name, mode)
+
+
+@dataclass(frozen=True, slots=True)
+class DecodedPicture:
+    """A picture as the networks see it.
+
+    Attributes:
+        pixels: Shape (rows, columns, 3), uint8, red first; 4 with the alpha channel.
+        notes: Sentences about what was left out, such as the later frames of an animation.
+    """
+
+    pixels: RgbPicture
+    notes: tuple[str, ...]
+
+
+def decode_file(path: Path, name: str, mode: PictureMode = "RGB") -> RgbPicture:
+    """Decode a picture file; see `decode_picture`.
+
+    Raises:
+        PictureError: It cannot be read, or is no picture that can be used.
+    """
+    return decode_picture(_content(path, name), name, mode)
+
+
+def _content(path: Path, name: str) -> bytes:
+    try:
+        with path.open("rb") as file:
+            # Never more than the limit: the file may be larger than memory, or endless.
+            data = file.read(LIMITS.picture_bytes + 1)
+    except OSError as error:
+        raise _refused(
+            name, f"a file that cannot be read ({error.strerror})", "a picture file"
+        ) from error
+    _demand_bytes(data, name)
+    return data
+
+
+def _demand_bytes(data: bytes, name: str) -> None:
+    if len(data) > LIMITS.picture_bytes:
+        limit = LIMITS.picture_bytes / 1e6
+        raise _refused(name, f"more than {limit:.0f} MB", f"at most {limit:.0f} MB")
+
+
+def decode_picture(data: bytes, name: str, mode: PictureMode = "RGB") -> RgbPicture:
+    """Decode a picture upright, with 8 bits a channel; see `described_picture`."""
+    return described_picture(data, name, mode).pixels
+
+
+def described_picture(data: bytes, name: str, mode: PictureMode = "RGB") -> DecodedPicture:
+    """Decode a picture upright, with 8 bits a channel, and say what was left out.
+
+    EXIF rotation is applied, transparency is laid on white in RGB, 16-bit grey is scaled down, of
+    an animation the first frame is taken. All of it is decoded, since a header says nothing of a
+    file that ends in its middle.
+
+    Args:
+        data: Content of the file.
+        name: What to call it in messages.
+        mode: ``RGBA`` keeps transparency; the alpha of opaque pictures is 255.
+
+    Returns:
+        Its pixels, and notes.
+
+    Raises:
+        PictureError: The bytes are no picture, a damaged one, one whose colours cannot be brought
+            to RGB, or too large.
+    """
+    _demand_bytes(data, name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(io.BytesIO(data), formats=FORMATS) as picture:
+                _demand_size(picture, name)
+                notes = _frames_note(picture, name)
+                picture.load()
+                # Some formats tell their true size only now.
+                _demand_size(picture, name)
+                # Read first: what exif_transpose() turned has no tags any more.
+                tags = getattr(picture, "tag_v2", {})
+                upright = ImageOps.exif_transpose(picture)
+                return DecodedPicture(np.array(_in_mode(upright, name, tags, mode)), notes)
+    except PictureError:
+        raise
+    except UnidentifiedImageError as error:
+        raise _refused(
+            name, _what_else(data), "a picture in JPEG, PNG, WebP, BMP, GIF or TIFF"
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise _too_many_pixels(name, "far too many pixels for a picture") from error
+    except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
+        raise _refused(name, f"a damaged picture ({error})", "a whole picture file") from error
+
+
+def _demand_size(picture: Image.Image, name: str) -> None:
+    if picture.width * picture.height > LIMITS.picture_pixels:
+        raise _too_many_pixels(name, f"{picture.width} x {picture.height} pixels")
+
+
+def _too_many_pixels(name: str, got: str) -> PictureError:
+    return _refused(name, got, f"at most {LIMITS.picture_pixels / 1e6:.0f} million pixels")
+
+
+def _frames_note(picture: Image.Image, name: str) -> tuple[str, ...]:
+    """Count the frames of an animation without decoding them, and go back to the first."""
+    if not getattr(picture, "is_animated", False) or picture.format == "MPO":
+        return ()  # the second picture of an MPO is a preview or the other eye's
+    frames = getattr(picture, "n_frames", 1)
+    if frames > LIMITS.picture_frames:
+        raise _refused(name, f"{frames:,} frames", f"at most {LIMITS.picture_frames:,} frames")
+    picture.seek(0)
+    what = "pages" if picture.format == "TIFF" else "frames"
+    return (f"{name} has {frames} {what}; the first is used.",)
+
+
+def _what_else(data: bytes) -> str:
+    """What bytes are that are no picture, as far as their beginning tells."""
+    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
+    if not data:
+        return "an empty file"
+    if b"<svg" in head.lower():
+        return "an SVG drawing, which has no pixels"
+    if data[4:8] == b"ftyp":
+        return "a HEIC, AVIF or video file"
+    found = (what for start, what in _OTHERS if head.lower().startswith(start.lower()))
+    return next(found, "bytes that are no picture")
+
+
+def _refused(name: str, got: str, expected: str) -> PictureError:
+    return PictureError(
+        f"Reading the picture {name}",
+        got=got,
+        expected=expected,
+        todo="Save it again as JPEG or PNG, or leave it out.",
+    )
+
+
+def _in_mode(
+    picture: Image.Image, name: str, tags: Mapping[int, Any], mode: PictureMode
+) -> Image.Image:
+    if picture.mode in {"I", "F"}:
+        raise _refused(
+            name, "pixels of 32 bits, of which nothing says what is white", "8 or 16 bits a channel"
+        )
+    if picture.mode in {"LAB", "HSV"}:
+        raise _refused(name, f"colours in {picture.mode}", "RGB, CMYK, grey or a palette")
+    if picture.mode.startswith("I;16"):
+        # Pillow's convert() clips instead of scaling, and inverts 8 bits alone.
+        values = np.asarray(picture).astype(np.int64)
+        clear = picture.info.get("transparency")
+        white = 2 ** tags.get(_BITS_PER_SAMPLE, (16,))[0] - 1
+        grey = ((values * 255 + white // 2) // white).astype(np.uint8)
+        picture = Image.fromarray(255 - grey if tags.get(_PHOTOMETRIC) == _WHITE_IS_ZERO else grey)
+        if isinstance(clear, int):
+            picture.putalpha(Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        if mode == "RGBA":
+            return picture
+        # Pasting takes half of the memory of alpha_composite().
+        white = Image.new("RGB", picture.size, "white")
+        white.paste(picture, mask=picture.getchannel("A"))
+        return white
+    opaque = picture.convert("RGB")
+    return opaque if mode == "RGB" else opaque.convert(mode)
+
+
+def pictures_in(folder: Path) -> tuple[Picture, ...]:
+    """List the pictures of a folder and its subfolders, sorted by name.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        One record a file with the ending of a picture, also in linked folders; hidden files are
+        passed over.
+
+    Raises:
+        PictureError: The folder is absent, cannot be read, or holds no picture.
+    """
+    if not folder.is_dir():
+        raise PictureError(
+            "Looking for pictures",
+            got=f"{folder}, which is {'a file' if folder.exists() else 'not there'}",
+            expected="a folder with pictures",
+            todo="Check the path.",
+        )
+    files = _files_below(folder, PICTURE_SUFFIXES)
+    if not files:
+        raise PictureError(
+            "Looking for pictures",
+            got=f"no picture in {folder}" + "".join(f", {count}" for count in passed_over(folder)),
+            expected="files that end in " + ", ".join(sorted(PICTURE_SUFFIXES)),
+            todo="Put pictures into it, or name another folder.",
+        )
+    return tuple(picture_at(path, path.relative_to(folder).as_posix()) for path in files)
+
+
+def passed_over(folder: Path) -> tuple[str, ...]:
+    """Count the files of a folder that are pictures of formats that are not read.
+
+    Args:
+        folder: As for `pictures_in`.
+
+    Returns:
+        One count an ending, such as ``12 .heic``, sorted by ending.
+    """
+    endings = Counter(path.suffix.lower() for path in _files_below(folder, _UNREADABLE_SUFFIXES))
+    return tuple(f"{count} {ending}" for ending, count in sorted(endings.items()))
+
+
+def _files_below(folder: Path, suffixes: Container[str]) -> list[Path]:
+    """List the files with such an ending, sorted by path; hidden files are left out.
+
+    Linked folders are listed, too, after all others, and no folder twice: links may form rings.
+    """
+    files: list[Path] = []
+    folders, links, seen = [folder], list[Path](), set[Path]()
+    while folders or links:
+        current = folders.pop() if folders else links.pop(0)
+        real = current.resolve()
+        if real in seen:
+            continue
+        seen.add(real)
+        for path in sorted(_entries(current)):
+            if path.name.startswith("."):
+                continue
+            if path.is_dir():
+                (links if path.is_symlink() else folders).append(path)
+            elif path.suffix.lower() in suffixes and path.is_file():
+                files.append(path)
+    return sorted(files, key=lambda path: path.parts)
+
+
+def _entries(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError as error:
+        raise PictureError(
+            "Looking for pictures",
+            got=f"{folder}, which cannot be read ({error.strerror})",
+            expected="a folder with pictures",
+            todo="Check who may read it, or leave it out.",
+        ) from error
+
+
+def picture_at(path: Path, name: str | None = None) -> Picture:
+    """Describe one picture file.
+
+    Args:
+        path: The file.
+        name: What to call it; by default the file's name.
+
+    Returns:
+        Its record, with the digest of its bytes.
+
+    Raises:
+        PictureError: It cannot be read.
+    """
+    called = name or path.name
+    try:
+        return Picture(called, path, _digest(path))
+    except OSError as error:
+        raise _refused(
+            called, f"a file that cannot be read ({error.strerror})", "a picture file"
+        ) from error
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a file; remembered until the file system says that the file was changed.
+
+    A page looks at all its pictures whenever it is drawn, and a thousand photos are gigabytes.
+    """
+    kept = path.stat()
+    if time.time() - kept.st_ctime < _CLOCK_SECONDS:
+        # It may be written to once more within the same tick of the file system's clock.
+        return _read_digest(path)
+    return _known_digest(path, kept.st_ino, kept.st_size, kept.st_ctime_ns)
+
+
+@lru_cache(maxsize=20_000)
+def _known_digest(path: Path, inode: int, size: int, changed_ns: int) -> str:
+    return _read_digest(path)
+
+
+def _read_digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest_of(pictures: tuple[Picture, ...]) -> str:
+    """SHA-256 over the digests of pictures, in their order."""
+    joined = "".join(picture.sha256 for picture in pictures)
+    return hashlib.sha256(joined.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureFile:
+    """A picture to be shown to the models.
+
+    Attributes:
+        name: Unique within the request.
+        path: The file.
+        sha256: Hex digest of its bytes.
+    """
+
+    name: str
+    path: str
+    sha256: str
+
+
+def _picture_files(pictures: tuple[Picture, ...]) -> tuple[PictureFile, ...]:
+    return tuple(
+        PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256) for p in pictures
+    )
+
+
+def as_pictures(files: Iterable[Path]) -> tuple[Picture, ...]:
+    """Describe picture files under names that are unique among them."""
+    paths = tuple(files)
+    taken: set[str] = set()
+    pictures = []
+    given = {path.name for path in paths}
+    for path in paths:
+        name, count = path.name, 1
+        while name in taken or (count > 1 and name in given):
+            count += 1
+            name = f"{path.stem} ({count}){path.suffix}"
+        taken.add(name)
+        pictures.append(picture_at(path, name))
+    return tuple(pictures)

@@ -1,0 +1,1 @@
+"""A TFLite file: read, describe, edit, run, profile and annotate it."""

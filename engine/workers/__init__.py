@@ -1,0 +1,1 @@
+"""Worker processes: protocol, limits, pool, queue, slots and Dask; no task is imported here."""

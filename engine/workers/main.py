@@ -1,0 +1,97 @@
+"""The worker process: ``python -m engine.worker``.
+
+It reads requests from standard input, one JSON line each, and answers on standard output with
+progress, then a result or an error. Whatever libraries print goes to standard error, which the
+parent keeps as a log. When the parent goes away, standard input ends and so does the worker.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import resource
+import shutil
+import sys
+import threading
+import traceback
+from typing import IO
+
+import msgspec
+import psutil
+
+from engine.core.system import let_go_of_memory
+from engine.core.types import Report
+from engine.workers.environment import MARK
+from engine.workers.protocol import (
+    ErrorMessage,
+    Message,
+    ProgressMessage,
+    ResultMessage,
+    TaskMessage,
+    engine_error,
+)
+from engine.workers.registry import TIMED, function_of, request_type
+from engine.workers.slots import turn
+
+_HEAVY_BYTES = 1 << 30
+
+
+def answer(message: TaskMessage, report: Report) -> Message:
+    """Do one task; every failure becomes a message.
+
+    Args:
+        message: The task.
+        report: Receives progress.
+
+    Returns:
+        The result or the error.
+    """
+    try:
+        work = function_of(message.task)
+        request = msgspec.json.decode(message.request, type=request_type(work))
+        with turn(report, alone=message.task in TIMED):
+            result = work(request, report)
+        return ResultMessage(msgspec.Raw(msgspec.json.encode(result)))
+    except Exception as error:
+        # A full disk has no room for the log either.
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        shown = engine_error(error, f"Working on {message.task}")
+        return ErrorMessage(
+            type(shown).__name__, shown.stage, shown.got, shown.expected, shown.todo
+        )
+
+
+def main() -> None:
+    """Answer requests until standard input ends."""
+    # A worker that a file kills shall not fill the disk with what it held.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
+    channel = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(sys.stdin.buffer, lines), daemon=True).start()
+
+    def send(message: Message) -> None:
+        channel.write(msgspec.json.encode(message) + b"\n")
+
+    while True:
+        message = msgspec.json.decode(lines.get(), type=TaskMessage)
+        done = answer(message, lambda progress: send(ProgressMessage(progress)))
+        # The parent looks at the memory as soon as it has the answer; little need not be tidied.
+        heavy = psutil.Process().memory_info().rss > _HEAVY_BYTES
+        if heavy:
+            let_go_of_memory()
+        send(done)
+        if not heavy:
+            let_go_of_memory()
+
+
+def _read(source: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
+    for line in source:
+        lines.put(line)
+    # The parent has gone: nobody waits for the answer, so stop in the middle of it. If it was
+    # killed, nobody else removes the folder that it made for this worker.
+    if MARK in os.environ:
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
+    os._exit(0)

@@ -1,0 +1,112 @@
+"""Workers enclosed by bubblewrap, where the system has it: they can write to the store alone.
+
+Bubblewrap needs no root where the system allows user namespaces. Whether it works is tried once.
+Only processes that ask for it enclose their workers: the dashboard's server, whose files come from
+others and whose runs are all in the store. On the command line people name folders of their own.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from engine.core import store
+
+VARIABLE = "QLAB_SANDBOX"
+State = Literal["enclosed", "off", "absent", "refused"]
+_SIGNALS_FROM = 128
+_PROBE_SECONDS = 10
+_asked_for = False
+
+
+def enclose_workers() -> None:
+    """From now on the workers of this process are enclosed, where that is possible."""
+    global _asked_for
+    _asked_for = True
+
+
+def state() -> State:
+    """Whether workers are enclosed.
+
+    Returns:
+        ``enclosed``; ``off`` where nobody asked for it, or ``$QLAB_SANDBOX`` is 0; ``absent``
+        without bubblewrap; ``refused`` where the system does not let it work.
+    """
+    if not _asked_for or os.environ.get(VARIABLE) == "0":
+        return "off"
+    program = shutil.which("bwrap")
+    if program is None:
+        return "absent"
+    return "enclosed" if _works(program) else "refused"
+
+
+def note() -> str:
+    """What a page says about it, one sentence."""
+    return {
+        "enclosed": "Bubblewrap encloses that process: it can write to the store alone.",
+        "off": "That process is not enclosed: bubblewrap is switched off.",
+        "absent": "That process is not enclosed: bubblewrap is not installed here.",
+        "refused": "That process is not enclosed: this system does not let bubblewrap work.",
+    }[state()]
+
+
+def command_for(
+    command: Sequence[str], folder: Path, *, network: bool, around: Mapping[str, str] = os.environ
+) -> tuple[str, ...]:
+    """The command that starts a worker, enclosed where workers are.
+
+    Everything can be read; the store, the worker's folder, and torch's and timm's weights can be
+    written.
+    Process numbers stay those of the machine: names of files that are written aside hold them.
+
+    Args:
+        command: The worker.
+        folder: Its own folder.
+        network: Whether it may reach the network.
+        around: Variables of the parent.
+
+    Returns:
+        Program and arguments.
+    """
+    if state() != "enclosed":
+        return tuple(command)
+    words = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-ipc"]
+    if not network:
+        words.append("--unshare-net")
+    for place in (store.home(), *_weights(around), folder):
+        place.mkdir(parents=True, exist_ok=True)
+        words += ["--bind", str(place), str(place)]
+    return (*words, "--chdir", str(folder), "--", *command)
+
+
+def exit_code(code: int) -> int:
+    """A worker's exit code as `subprocess` has it; bubblewrap gives 128 + the signal's number."""
+    return _SIGNALS_FROM - code if state() == "enclosed" and code > _SIGNALS_FROM else code
+
+
+def _weights(around: Mapping[str, str]) -> tuple[Path, ...]:
+    """Folders of weights: see `torch.hub.get_dir` and `huggingface_hub.constants.HF_HUB_CACHE`."""
+    cache_home = around.get("XDG_CACHE_HOME", "~/.cache")
+    hub_home = around.get("HF_HOME", f"{cache_home}/huggingface")
+    places = (
+        around.get("TORCH_HOME", f"{cache_home}/torch"),
+        around.get("HF_HUB_CACHE", f"{hub_home}/hub"),
+    )
+    return tuple(Path(place).expanduser().absolute() for place in places)
+
+
+@cache
+def _works(program: str) -> bool:
+    words = [program, "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-ipc", "--unshare-net"]
+    try:
+        tried = subprocess.run(
+            [*words, "true"], capture_output=True, timeout=_PROBE_SECONDS, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return tried.returncode == 0

@@ -1,0 +1,218 @@
+"""Limits that hold for a worker and all that it starts, watched from the parent.
+
+A limit of the address space would not do: TensorFlow reserves far more than it uses. So resident
+memory is looked at, of every process that carries the worker's mark, whichever parent, group or
+session it moved to.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from engine.core.limits import LIMITS
+from engine.core.types import Progress
+from engine.workers.environment import MARK
+from engine.workers.slots import WAITING
+
+_LOOK_SECONDS = 0.2
+_ENDING_ROUNDS = 50
+_ENDING_SECONDS = 0.02
+_WAITING_FACTOR = 12
+"""Work of others may take its whole time before this begins."""
+
+
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """A limit that was passed.
+
+    Attributes:
+        got: What was met.
+        expected: The limit.
+    """
+
+    got: str
+    expected: str
+
+
+class Family:
+    """A worker and everything it started, found by its mark.
+
+    Args:
+        process: The worker.
+        mark: The word in its environment, which whatever it starts inherits.
+    """
+
+    def __init__(self, process: subprocess.Popen[bytes], mark: str) -> None:
+        self._process = process
+        self._mark = mark
+        self._strangers: set[int] = set()
+
+    def members(self, *, afresh: bool = False) -> list[psutil.Process]:
+        """The processes of the family that live.
+
+        One that ended and waits for its parent to notice does not.
+
+        Args:
+            afresh: Look at every process of the machine, also at those seen to be others'.
+        """
+        pids = set(psutil.pids())
+        self._strangers &= set() if afresh else pids
+        found = []
+        for pid in pids - self._strangers - {os.getpid()}:
+            with contextlib.suppress(psutil.Error, OSError):
+                process = psutil.Process(pid)
+                if pid == self._process.pid or process.environ().get(MARK) == self._mark:
+                    if process.status() != psutil.STATUS_ZOMBIE:
+                        found.append(process)
+                    continue
+            self._strangers.add(pid)
+        return found
+
+    def end(self) -> None:
+        """Kill all of it; what was started meanwhile, too."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        for _ in range(_ENDING_ROUNDS):
+            left = self.members(afresh=True)
+            for process in left:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            if not left:
+                return
+            time.sleep(_ENDING_SECONDS)
+
+
+def memory_of(members: list[psutil.Process], limit: int) -> int:
+    """Resident bytes of processes together.
+
+    Pages that several share are counted for each, unless that passes the limit: then they are
+    counted once, which takes longer to find out.
+    """
+    total = _summed(members, lambda process: int(process.memory_info().rss))
+    if total > limit and len(members) > 1:
+        return _summed(members, lambda process: int(process.memory_full_info().pss))
+    return total
+
+
+def _summed(members: list[psutil.Process], of: Callable[[psutil.Process], int]) -> int:
+    total = 0
+    for process in members:
+        with contextlib.suppress(psutil.Error, AttributeError):
+            total += of(process)
+    return total
+
+
+class Watch:
+    """Looks at a family in a thread, and ends it when a limit is passed or its worker ended.
+
+    Args:
+        family: What to watch.
+        process: The worker.
+        log: What it prints goes there.
+        silent_seconds: How long it may work without a sign of progress.
+
+    Attributes:
+        breach: The limit that was passed; None while all is well.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        process: subprocess.Popen[bytes],
+        log: Path,
+        silent_seconds: float,
+    ) -> None:
+        self.breach: Breach | None = None
+        self._family, self._process, self._log = family, process, log
+        self._silent_seconds = silent_seconds
+        self._begun: float | None = None
+        self._heard = 0.0
+        self._waiting = False
+        self._stop = threading.Event()
+        self._memory = int(LIMITS.worker_memory_share * psutil.virtual_memory().total)
+        self._thread = threading.Thread(target=self._main, name="watch", daemon=True)
+        self._thread.start()
+
+    def begin(self) -> None:
+        """A task was given."""
+        self._waiting = False
+        self._begun = self._heard = time.monotonic()
+
+    def hear(self, progress: Progress) -> None:
+        """The worker said how far it is."""
+        if self._waiting and progress.stage != WAITING:
+            self._begun = time.monotonic()
+        self._waiting = progress.stage == WAITING
+        self._heard = time.monotonic()
+
+    def rest(self) -> None:
+        """The task was answered."""
+        self._begun = None
+
+    def stop(self) -> None:
+        """Look no more."""
+        self._stop.set()
+        if self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _main(self) -> None:
+        while not self._stop.wait(_LOOK_SECONDS):
+            if self._process.poll() is not None:
+                # What it left behind would hold the pipe open that the parent reads from.
+                self._family.end()
+                return
+            self.breach = self._looked()
+            if self.breach is not None:
+                self._family.end()
+                return
+
+    def _looked(self) -> Breach | None:
+        members = self._family.members()
+        memory = memory_of(members, self._memory)
+        if memory > self._memory:
+            return Breach(
+                f"a worker that took {memory / 1e9:.1f} GB of memory, with all it started",
+                f"at most {self._memory / 1e9:.1f} GB "
+                f"({LIMITS.worker_memory_share:.0%} of this machine's)",
+            )
+        if len(members) > LIMITS.worker_processes:
+            return Breach(
+                f"a worker that started {len(members) - 1} processes",
+                f"at most {LIMITS.worker_processes}",
+            )
+        with contextlib.suppress(OSError):
+            if self._log.stat().st_size > LIMITS.worker_log_bytes:
+                limit = LIMITS.worker_log_bytes / 1e6
+                return Breach(f"a worker that printed more than {limit:.0f} MB", "less than that")
+        return self._late()
+
+    def _late(self) -> Breach | None:
+        begun, now = self._begun, time.monotonic()
+        if begun is None:
+            return None
+        silent = self._silent_seconds * (_WAITING_FACTOR if self._waiting else 1)
+        if now - self._heard > silent:
+            return Breach(
+                f"no sign of life from the worker for {_duration(silent)}: it hangs",
+                "progress, or an answer",
+            )
+        if not self._waiting and now - begun > LIMITS.worker_seconds:
+            return Breach(
+                f"work of more than {_duration(LIMITS.worker_seconds)}",
+                "an answer within that time",
+            )
+        return None
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} min" if seconds >= 120 else f"{seconds:.0f} s"

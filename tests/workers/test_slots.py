@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from engine.core.errors import JobCancelled, RunError
+from engine.core.types import Progress
+from engine.requests import LatencyRequest
+from engine.workers.process import Worker
+from engine.workers.registry import TASKS, TIMED, function_of, request_type
+from engine.workers.slots import SLOTS_VARIABLE, WAITING, turn
+
+NO_RUN = LatencyRequest(run="/nowhere", columns=("original",))
+
+
+def test_a_turn_that_is_free_says_nothing(own_store: Path) -> None:
+    said: list[Progress] = []
+    for _ in range(2):
+        with turn(said.append):
+            assert (own_store / "cache" / "work.lock").exists()
+    assert said == []
+
+
+def test_a_worker_waits_for_the_work_of_another_process(own_store: Path) -> None:
+    (own_store / "cache").mkdir()
+    other = FileLock(own_store / "cache" / "work.lock")
+    other.acquire()
+    told = threading.Event()
+    ended: list[float] = []
+
+    def note(progress: Progress) -> None:
+        if progress.stage == WAITING:
+            told.set()
+
+    def ask(worker: Worker) -> None:
+        with pytest.raises(RunError):
+            worker.run(
+                "latency", NO_RUN, bool, lambda p: told.set() if p.stage == WAITING else None
+            )
+        ended.append(time.monotonic())
+
+    with Worker() as worker:
+        asking = threading.Thread(target=ask, args=(worker,))
+        asking.start()
+        assert told.wait(60)
+        time.sleep(0.3)
+        assert ended == []
+        released = time.monotonic()
+        other.release()
+        asking.join(120)
+        assert ended[0] >= released
+
+
+def test_waiting_can_be_cancelled_and_a_killed_worker_lets_go(own_store: Path) -> None:
+    (own_store / "cache").mkdir()
+    other = FileLock(own_store / "cache" / "work.lock")
+    with other, Worker() as worker:
+        threading.Timer(1.0, worker.cancel).start()
+        with pytest.raises(JobCancelled):
+            worker.run("latency", NO_RUN, bool)
+    with turn(lambda _: None):
+        pass
+
+
+@pytest.mark.parametrize(("first", "second"), [(False, True), (True, False), (True, True)])
+@pytest.mark.parametrize(("slots", "slots_of_second"), [(3, 1), (1, 8)])
+def test_nothing_runs_beside_a_timing_however_many_slots_each_process_has(
+    own_store: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    first: bool,
+    second: bool,
+    slots: int,
+    slots_of_second: int,
+) -> None:
+    waiting, started = threading.Event(), threading.Event()
+    monkeypatch.setenv(SLOTS_VARIABLE, str(slots))
+    with ExitStack() as running:
+        if slots > 1 and not first:  # the job in the first slot ends, the one in the second stays
+            with turn(lambda _: None):
+                running.enter_context(turn(lambda _: None))
+        else:
+            running.enter_context(turn(lambda _: None, alone=first))
+        monkeypatch.setenv(SLOTS_VARIABLE, str(slots_of_second))
+
+        def ask() -> None:
+            with turn(lambda _: waiting.set(), alone=second):
+                started.set()
+
+        asking = threading.Thread(target=ask)
+        asking.start()
+        assert waiting.wait(10)
+        assert not started.wait(0.5)
+    asking.join(10)
+    assert started.is_set()
+
+
+def test_every_task_that_takes_timings_runs_alone() -> None:
+    with_rounds = {
+        task
+        for task in TASKS
+        if any(field.name == "rounds" for field in fields(request_type(function_of(task))))
+    }
+    assert with_rounds | {"profile"} == TIMED
