@@ -16,7 +16,7 @@ from benchmarks.attempts import Prepared, write_record
 from engine.comparison.metrics import sqnr_db
 from engine.core.parity import hop_errors
 from engine.core.types import Layout
-from engine.run.tflite_runner import TfliteRunner
+from engine.networks.runners.tflite import TfliteRunner
 from engine.tflite.artifact import artifact_of
 
 

@@ -20,8 +20,8 @@ import torch
 
 import engine
 from engine.networks.catalog import torch_source
-from engine.requests import ModelChoice
-from engine.run.tflite_runner import TfliteRunner
+from engine.networks.runners.tflite import TfliteRunner
+from engine.networks.source import ModelChoice
 
 NETWORKS = (
     "mobilenet_v2",

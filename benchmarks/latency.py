@@ -23,7 +23,7 @@ import numpy as np
 from benchmarks.attempts import Prepared, write_record
 from engine.comparison.latency import interleaved
 from engine.core.system import host_name, usable_cores
-from engine.run.tflite_runner import TfliteRunner
+from engine.networks.runners.tflite import TfliteRunner
 
 PROCESSES = 6
 FEWEST_ROUNDS, MOST_ROUNDS = 4, 120

@@ -34,7 +34,8 @@ def plain_script(folder: Path) -> None:
     from engine.converters.onnx_tf_import import import_onnx_tf
     from engine.images.preprocess import in_layout
     from engine.networks.catalog import torch_source
-    from engine.requests import CalibrationChoice, ModelChoice
+    from engine.networks.source import ModelChoice
+    from engine.requests import CalibrationChoice
 
     source = torch_source(ModelChoice())
     dataset = representative_dataset(CalibrationChoice(count=COUNT), SAMPLE_IMAGES)

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.attempts import Prepared, write_record
-from engine.requests import DEFAULT_MODEL
+from engine.networks.source import DEFAULT_MODEL
 
 CALIBRATION_PICTURES = 20
 
@@ -32,9 +32,10 @@ def prepare(model: str, folder: Path) -> None:
     from engine.core.store import SAMPLE_IMAGES
     from engine.images.pictures import pictures_in
     from engine.networks.catalog import torch_source
+    from engine.networks.runners.pytorch import TorchRunner
+    from engine.networks.source import ModelChoice
     from engine.networks.torchvision_import import import_torchvision
-    from engine.requests import CalibrationChoice, ModelChoice
-    from engine.run.torch_runner import TorchRunner
+    from engine.requests import CalibrationChoice
 
     import_torchvision()
     import_seconds = time.perf_counter() - started

@@ -31,13 +31,14 @@ if TYPE_CHECKING:
         sweep,
     )
     from engine.comparison.comparison import Comparison
+    from engine.comparison.latency import Latency
+    from engine.comparison.layers.records import LayerErrors
+    from engine.comparison.records import VariantComparison
     from engine.core.errors import EngineError, MissingVariantWarning, UserMistake
     from engine.images.preprocess import PreprocessChoice, PreprocessSpec
-    from engine.layer_errors.records import LayerErrors
     from engine.reporting.report import Report
     from engine.runs import Run
     from engine.sweeps.records import Sweep
-    from engine.types import Latency, VariantComparison
 
 _HOMES = {
     "Comparison": "engine.comparison.comparison",

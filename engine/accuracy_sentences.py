@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 
 from engine.comparison.comparison import Comparison
+from engine.comparison.records import Accuracy
 from engine.core import formats
-from engine.types import Accuracy
 
 _PROVEN = 0.05
 """McNemar's p below which two models are said to differ."""

@@ -10,13 +10,13 @@ import numpy as np
 from engine import service as service_module
 from engine.comparison import metrics as metrics_module
 from engine.comparison.comparison import Comparison
+from engine.comparison.latency import Latency
 from engine.comparison.outputs import Outputs
 from engine.core import parity
 from engine.core.types import ORIGINAL, FloatArray, IntArray
 from engine.images.labels import label_of
 from engine.images.pictures import Picture
 from engine.runs import Run
-from engine.types import Latency
 from engine.workers import host as host_module
 
 

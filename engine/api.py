@@ -10,32 +10,32 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.comparison.latency import Latency
 from engine.converters.recipes import RANGE_METHODS
 from engine.core.errors import MissingVariantWarning
 from engine.core.types import ORIGINAL, Layout, LoweringName, Progress
 from engine.images.preprocess import PreprocessChoice
 from engine.missing_variants import missing_of, missing_sentences
+from engine.networks.source import DEFAULT_MODEL, ModelChoice
 from engine.requests import (
     DEFAULT_CALIBRATION_COUNT,
     DEFAULT_LAYERS_COUNT,
-    DEFAULT_MODEL,
     CalibrationChoice,
     ConvertRequest,
-    ModelChoice,
     checked_request,
 )
 from engine.sweeps.plan import DEFAULT_RECIPES, DEFAULT_SEEDS
-from engine.types import Latency, RouteName
+from engine.types import RouteName
 
 if TYPE_CHECKING:
     import torch
 
     from engine.comparison.comparison import Comparison
+    from engine.comparison.layers.records import LayerErrors
     from engine.core.types import OnProgress
     from engine.deployment.kit import Kit
     from engine.images.pictures import Picture
     from engine.images.preprocess import InputSize
-    from engine.layer_errors.records import LayerErrors
     from engine.networks.catalog_network import CatalogEntry
     from engine.reporting.report import Report
     from engine.runs import Run

@@ -41,15 +41,15 @@ from engine.finished_stages import (
 from engine.images.pictures import Picture, pictures_in
 from engine.images.preprocess import PreprocessSpec
 from engine.missing_variants import error_of
+from engine.networks.load import model_source
+from engine.networks.runners.base import Runner
+from engine.networks.runners.onnx import OnnxRunner
+from engine.networks.runners.pytorch import TorchRunner
+from engine.networks.runners.savedmodel import SavedModelRunner
+from engine.networks.runners.tflite import TfliteRunner
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
 from engine.requests import ConvertTask
-from engine.run.base import Runner
-from engine.run.onnx_runner import OnnxRunner
-from engine.run.savedmodel_runner import SavedModelRunner
-from engine.run.tflite_runner import TfliteRunner
-from engine.run.torch_runner import TorchRunner
 from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
-from engine.sources import model_source
 from engine.tflite.artifact import Artifact, artifact_of
 from engine.tflite.depthwise import with_depthwise_in_parts
 from engine.types import CalibrationInfo, Stage

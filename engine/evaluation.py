@@ -24,8 +24,8 @@ from engine.core.types import FloatArray, Progress
 from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture
 from engine.logits import KnownRows
+from engine.networks.runners.base import Runner
 from engine.requests import EvaluateRequest
-from engine.run.base import Runner
 from engine.runs import Run
 
 _REPORT_SECONDS = 0.1

@@ -22,9 +22,10 @@ from engine.images.pictures import digest_of, pictures_in
 from engine.images.preprocess import PreprocessSpec
 from engine.manifest import FILE_NAME
 from engine.missing_variants import missing_variant
+from engine.networks.source import ModelIdentity
 from engine.requests import ConvertRequest
 from engine.run_folders import empty
-from engine.types import CalibrationInfo, ModelIdentity, Stage
+from engine.types import CalibrationInfo, Stage
 
 RECORD = ".finished.json"
 

@@ -8,10 +8,10 @@ import numpy as np
 
 from engine.answers import Evaluation
 from engine.comparison import metrics
+from engine.comparison.records import Flip
 from engine.core import formats
 from engine.core.formats import listed
 from engine.sentences import reference_title
-from engine.types import Flip
 
 
 def flip_headline(evaluation: Evaluation, variant: str, flip: Flip) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from engine.comparison.recommendation import difference_of
+from engine.comparison.records import Flip, VariantComparison
 from engine.core import formats
 from engine.core.types import FAULT_WORDS, SAME
-from engine.overview import difference_of
 from engine.tflite.operator_times import kind_of
-from engine.types import Flip, FloatLayer, OptimizedLayer, VariantComparison
+from engine.types import FloatLayer, OptimizedLayer
 
 
 @dataclass(frozen=True, slots=True)

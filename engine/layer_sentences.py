@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from statistics import median
 
+from engine.comparison.layers.records import LayerError, LayerErrors
 from engine.core import formats
 from engine.core.formats import counted, listed
-from engine.layer_errors.records import LayerError, LayerErrors
 
 STANDS_OUT_DB = 3.0
 """Half a bit: what costs less, or brings an operator less below the others, is not worth a name."""

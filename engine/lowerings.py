@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.comparison.latency import Latency
 from engine.core import formats
 from engine.core.checksums import read_kept, write_kept
 from engine.core.errors import (
@@ -26,17 +27,12 @@ from engine.core.errors import (
 from engine.core.types import LoweringName, MissingVariant
 from engine.images.preprocess import PreprocessChoice
 from engine.missing_variants import missing_of
-from engine.requests import (
-    CalibrationChoice,
-    ConvertRequest,
-    FileLatencyRequest,
-    ModelChoice,
-    TimedFile,
-)
+from engine.networks.source import ModelChoice
+from engine.requests import CalibrationChoice, ConvertRequest, FileLatencyRequest, TimedFile
 from engine.runs import LOWERING, Run
 from engine.service import convert_request
 from engine.tflite.artifact import Artifact
-from engine.types import Latency, Lowerings, LoweringSide
+from engine.types import Lowerings, LoweringSide
 from engine.workers.host import Host
 from engine.workers.process import Worker
 

@@ -20,9 +20,10 @@ from engine.core.types import Layout, LoweringName, MissingVariant
 from engine.images.preprocess import InputSize, PreprocessChoice, PreprocessSpec, height_and_width
 from engine.networks.checkpoints import sha256_of, sha256_of_checkpoint
 from engine.networks.onnx_parts import model_digest
+from engine.networks.source import ModelIdentity
 from engine.requests import ConvertRequest
 from engine.tflite.artifact import Artifact
-from engine.types import CalibrationInfo, ModelIdentity, Stage
+from engine.types import CalibrationInfo, Stage
 
 SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from engine.comparison.latency import Latency, LatencySamples
 from engine.converters.recipes import Recipe, recipe_named
 from engine.core.checksums import read_kept, write_kept
 from engine.core.errors import OptionError, RunError
@@ -18,7 +19,7 @@ from engine.requests import MixedLatencyRequest
 from engine.runs import CURVE, IMPROVED, Run
 from engine.service import convert_request
 from engine.timings import store_latency
-from engine.types import Latency, LatencySamples, MixedPoint, timed_name
+from engine.types import MixedPoint, timed_name
 from engine.workers.host import Host
 from engine.workers.process import Worker
 

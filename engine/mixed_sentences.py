@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from engine.comparison.trade_offs import clearly_quicker, timed_point
 from engine.core import formats
 from engine.improvement_sentences import layer_title
 from engine.mixed_precision import MixedCurve
-from engine.trade_offs import clearly_quicker, timed_point
 from engine.types import MixedPoint
 
 _MOST_NAMED = 8

@@ -18,12 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.calibrations import Calibrations
-from engine.comparison.hops import (
-    NUDGE,
-    check_hop,
-    check_reference,
-    depends_on_batch,
-)
+from engine.comparison.hops import NUDGE, check_hop, check_reference
 from engine.conversion import CHECKED, check_pictures
 from engine.conversion_record import ONNX, PYTORCH
 from engine.converters.calibration import representative_dataset
@@ -56,17 +51,18 @@ from engine.networks.given_network import (
     in_float32,
     number_formats,
 )
+from engine.networks.load import preprocess_words, with_choice
 from engine.networks.network_outputs import TriedNetwork, try_network
 from engine.networks.onnx_outputs import choose_output, describe_output
 from engine.networks.onnx_reading import onnx_reading
 from engine.networks.own_preprocess import OwnPreprocess, own_preprocess
-from engine.requests import ConvertRequest, ExportedNetwork
-from engine.run.base import Runner, one_by_one
-from engine.run.onnx_runner import OnnxRunner
-from engine.run.torch_runner import TorchRunner
+from engine.networks.runners.base import Runner, depends_on_batch, one_by_one
+from engine.networks.runners.onnx import OnnxRunner
+from engine.networks.runners.pytorch import TorchRunner
+from engine.networks.source import ExportedNetwork
+from engine.requests import ConvertRequest
 from engine.runs import Run
 from engine.service import convert_request
-from engine.sources import preprocess_words, with_choice
 from engine.workers.host import Host
 
 if TYPE_CHECKING:

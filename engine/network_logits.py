@@ -17,8 +17,8 @@ from engine.images.pictures import Picture
 from engine.logits import NETWORK, KnownRows, keep_rows
 from engine.networks.given_network import in_float32
 from engine.networks.network_outputs import TriedNetwork, try_network
-from engine.run.base import one_by_one
-from engine.run.torch_runner import TorchRunner
+from engine.networks.runners.base import one_by_one
+from engine.networks.runners.pytorch import TorchRunner
 from engine.runs import WORK, Run
 from engine.workers.host import Host
 

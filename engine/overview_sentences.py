@@ -1,4 +1,4 @@
-"""What the first screen says, made from figures; see `engine.overview`."""
+"""What the first screen says, made from figures; see `engine.comparison.recommendation`."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.comparison.comparison import Comparison
-from engine.core import formats
-from engine.core.formats import counted, listed, number
-from engine.core.types import SAME
-from engine.overview import (
+from engine.comparison.latency import Latency
+from engine.comparison.recommendation import (
     FLOAT32,
     Candidate,
     Choice,
@@ -20,8 +18,16 @@ from engine.overview import (
     smallest,
     unanswered,
 )
-from engine.trade_offs import clearly_quicker, clearly_smaller, quickest_of, smallest_of, timed_of
-from engine.types import Latency
+from engine.comparison.trade_offs import (
+    clearly_quicker,
+    clearly_smaller,
+    quickest_of,
+    smallest_of,
+    timed_of,
+)
+from engine.core import formats
+from engine.core.formats import counted, listed, number
+from engine.core.types import SAME
 
 _MANY = 100
 _NAMED = 3

@@ -10,13 +10,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.comparison.latency import interleaved
+from engine.comparison.latency import Latency, interleaved
+from engine.comparison.layers.records import LayerErrors
 from engine.core.system import host_name, usable_cores
 from engine.core.types import ORIGINAL, FloatArray, Progress, Report
 from engine.deployment.golden import GoldenSet
 from engine.images.pictures import decode_file
 from engine.images.preprocess import PreprocessSpec
-from engine.layer_errors.records import LayerErrors
+from engine.networks.runners.base import Runner
+from engine.networks.runners.tflite import TfliteRunner
 from engine.requests import (
     TRYING,
     CatalogRequest,
@@ -33,13 +35,10 @@ from engine.requests import (
     SweepRequest,
     WarmUpRequest,
 )
-from engine.run.base import Runner
-from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_COLUMN, Run
 from engine.sources import onnx_runner, original_runner
 from engine.tflite.artifact import Artifact
 from engine.tflite.operator_times import OperatorTime
-from engine.types import Latency
 
 
 def run_convert(task: ConvertTask, report: Report) -> bool:

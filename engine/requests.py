@@ -17,66 +17,12 @@ from engine.images.pictures import PictureFile
 from engine.images.preprocess import (
     PreprocessChoice,
 )
+from engine.networks.source import ModelChoice
 
-DEFAULT_MODEL = "efficientnet_lite0"
 DEFAULT_CALIBRATION_COUNT = 100
 DEFAULT_LAYERS_COUNT = 32
 TRYING = "Trying the file on a picture"
 """Stage that a worker reports when it begins to read a file from elsewhere."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportedNetwork:
-    """A network of the person's own process, from which the ONNX file was exported there.
-
-    The files are gone when the run is made: what is added to it later needs their digest alone.
-
-    Attributes:
-        name: What to call it.
-        sha256: Hex digest of the ONNX file.
-        pictures: File with the pictures that it was checked on, as `PreprocessSpec.fitted` gives
-            them.
-        logits: File with its own logits on them, shape (pictures, classes), float32.
-        seconds: Wall time of the export and its check.
-        notes: What a reader of the run has to know of it, one sentence each.
-    """
-
-    name: str
-    sha256: str
-    pictures: str
-    logits: str
-    seconds: float
-    notes: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelChoice:
-    """Which network with which weights.
-
-    Attributes:
-        name: Name in the catalogue; not used with ``onnx``.
-        checkpoint: A state dict for that network (``.pth``, ``.pt``, ``.bin`` or
-            ``.safetensors``), the index of one in several files, or the folder of either.
-        weights_of: Name of the set of weights to take of a checkpoint that holds several, such as
-            ``state_dict_ema``; None takes the average over the training (EMA) where there is one.
-        onnx: An ONNX file, or a zip of one and its data, instead of a catalogue network.
-        random_weights: Fresh weights: for size and latency only.
-        labels: File with class names: one a line, or JSON, YAML or CSV with indices.
-        names: The class names themselves, where a person gave them in Python.
-        output: Name of the output of the ONNX file that holds the logits; None takes the only
-            one that can.
-        network: What ``onnx`` was exported from by `engine.convert`; None for a person's own file.
-    """
-
-    name: str = DEFAULT_MODEL
-    checkpoint: str | None = None
-    onnx: str | None = None
-    random_weights: bool = False
-    labels: str | None = None
-    names: tuple[str, ...] | None = None
-    output: str | None = None
-    network: ExportedNetwork | None = None
-    weights_of: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

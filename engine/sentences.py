@@ -10,12 +10,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from engine.converters.onnx_from_torch import BASE_OPSET
-from engine.core import formats
-from engine.core.formats import counted, listed, number
-from engine.core.types import SAME, Interval
-from engine.tflite.artifact import Artifact
-from engine.trade_offs import (
+from engine.comparison.latency import Latency
+from engine.comparison.trade_offs import (
     TradeOffPoint,
     clearly_quicker,
     quickest_of,
@@ -23,7 +19,12 @@ from engine.trade_offs import (
     timed_of,
     timed_point,
 )
-from engine.types import CalibrationInfo, Latency, Lowerings
+from engine.converters.onnx_from_torch import BASE_OPSET
+from engine.core import formats
+from engine.core.formats import counted, listed, number
+from engine.core.types import SAME, Interval
+from engine.tflite.artifact import Artifact
+from engine.types import CalibrationInfo, Lowerings
 
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison

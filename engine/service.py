@@ -16,6 +16,8 @@ import numpy as np
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.comparison import compare as compare_logits
+from engine.comparison.latency import Latency
+from engine.comparison.layers.records import LayerErrors
 from engine.converters.calibration import representative_dataset
 from engine.converters.onnx_from_torch import check_opset
 from engine.converters.recipes import recipes_named
@@ -28,7 +30,6 @@ from engine.core.system import PRODUCT, versions
 from engine.core.types import ORIGINAL, FloatArray, IntArray
 from engine.images.labels import answer_count, answer_names, labels_from_csv, labels_from_folders
 from engine.images.pictures import Picture, _picture_files
-from engine.layer_errors.records import LayerErrors
 from engine.layer_errors.stored import chosen_pictures, keep_layers, layers_file, read_layers
 from engine.logits import (
     answering,
@@ -41,17 +42,16 @@ from engine.making import make_run
 from engine.manifest import run_key
 from engine.missing_variants import missing_sentences
 from engine.networks.catalog_network import CatalogEntry
+from engine.networks.source import ModelChoice
 from engine.requests import (
     DEFAULT_LAYERS_COUNT,
     CatalogRequest,
     ConvertRequest,
     EvaluateRequest,
     LayersRequest,
-    ModelChoice,
 )
 from engine.run_folders import empty, reserved
 from engine.runs import ONNX_COLUMN, Run
-from engine.types import Latency
 from engine.workers.host import Host, _fresh_worker
 from engine.workers.process import Worker
 

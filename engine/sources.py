@@ -2,163 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import asdict, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.core.errors import ModelError, OptionError, RunError
-from engine.images.preprocess import CHANNELS, PreprocessChoice, PreprocessSpec, demand_plausible
-from engine.networks.source import ModelSource, OnnxSource, TorchSource
-from engine.requests import ExportedNetwork, ModelChoice
-from engine.run.base import Runner
-from engine.run.onnx_runner import OnnxRunner
-from engine.run.torch_runner import TorchRunner
+from engine.core.errors import RunError
+from engine.networks.runners.base import Runner
+from engine.networks.runners.onnx import OnnxRunner
+from engine.networks.runners.pytorch import TorchRunner
+from engine.networks.source import (
+    ModelChoice,
+    TorchSource,
+)
 from engine.runs import Run
-from engine.types import ModelIdentity
 
 if TYPE_CHECKING:
     import torch
-
-
-def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSource:
-    """Find the model that a person chose, with the preprocessing they want.
-
-    Args:
-        choice: Network and weights.
-        preprocess: Deviations from the model's own preprocessing.
-
-    Returns:
-        The source.
-
-    Raises:
-        UserMistake: The model cannot be had, or the preprocessing contradicts it.
-    """
-    if choice.network is not None and not Path(str(choice.onnx)).is_file():
-        raise ModelError(
-            f"Making the run of {choice.network.name}",
-            got="a file that went with the Python process in which the network was",
-            expected="the network, from which the file is exported",
-            todo="Convert it there once more, as the command in the run's manifest says.",
-        )
-    if choice.onnx is not None:
-        from engine.networks.onnx_files import onnx_source
-
-        if choice.checkpoint is not None or choice.random_weights:
-            raise OptionError(
-                "Choosing the model",
-                got="an ONNX file together with a checkpoint or random weights",
-                expected="the ONNX file alone, which holds its weights",
-                todo="Leave the other out.",
-            )
-        source: ModelSource = onnx_source(choice, preprocess.input_size)
-    else:
-        from engine.networks.catalog import torch_source
-
-        source = torch_source(choice, preprocess.input_size)
-    spec = with_choice(source.preprocess, preprocess)
-    demand_plausible(spec)
-    notes = source.notes
-    if isinstance(source, OnnxSource):
-        if (network := choice.network) is not None:
-            source = replace(source, identity=_identity_of(network, source.identity))
-            notes = (*network.notes, *notes)
-        file = "an ONNX file" if network is None else "a network"
-        if source.takes_pixels and not spec.feeds_pixels:
-            raise OptionError(
-                "Reading the preprocessing",
-                got=f"a scale, mean or std for {file} of uint8 pixels",
-                expected="pixels as they are (--scale 1 --mean 0 --std 1)",
-                todo="Leave them out: the file prepares its pixels itself.",
-            )
-        notes = (*notes, *_assumed(file, spec, preprocess, source.takes_pixels))
-        if not source.takes_pixels:
-            notes = (*notes, *_own_normalization(source.arithmetic))
-    elif choice.checkpoint is not None:
-        notes = (*notes, *_assumed("a checkpoint", spec, preprocess))
-    return replace(source, preprocess=spec, notes=notes)
-
-
-def _identity_of(network: ExportedNetwork, file: ModelIdentity) -> ModelIdentity:
-    """Say whose weights the file holds, which itself is not kept."""
-    return replace(file, name=network.name, weights="network", weights_file=None)
-
-
-def _assumed(
-    file: str, spec: PreprocessSpec, choice: PreprocessChoice, takes_pixels: bool = False
-) -> tuple[str, ...]:
-    """Name the values of a file's preprocessing that nobody gave."""
-    given = {k for k, value in asdict(choice).items() if value is not None}
-    of_graph = {"mean", "std", "scale"} if takes_pixels else set()
-    words = preprocess_words(spec, asdict(choice).keys() - given - of_graph)
-    if not words:
-        return ()
-    return (f"Preprocessing assumed, since {file} holds none: {words}.",)
-
-
-def preprocess_words(spec: PreprocessSpec, names: Collection[str]) -> str:
-    """Give some values of a preprocessing in words.
-
-    Args:
-        spec: The preprocessing.
-        names: Which of its attributes; size and what has no part in it are left out.
-
-    Returns:
-        Such as ``mean 0.5, 0.5, 0.5; std 0.5, 0.5, 0.5``.
-    """
-    values = {
-        "mean": _numbers(spec.mean),
-        "std": _numbers(spec.std),
-        "scale": f"{spec.scale:.6g}",
-        "channel_order": spec.channel_order,
-        "resize": spec.resize,
-        "resize_size": f"{spec.resize_size}",
-        "interpolation": spec.interpolation,
-        "pad_value": f"{spec.pad_value}",
-    }
-    for rule, name in (("shorter_side", "resize_size"), ("letterbox", "pad_value")):
-        if spec.resize != rule:
-            del values[name]
-    words = (f"{k.replace('_', ' ')} {value}" for k, value in values.items() if k in names)
-    return "; ".join(words)
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:.6g}" for value in values)
-
-
-def _own_normalization(operators: tuple[str, ...]) -> tuple[str, ...]:
-    """Tell of arithmetic at the start of an ONNX file that may prepare the picture once more."""
-    if not operators:
-        return ()
-    return (
-        f"The file begins with {', '.join(operators)} on the picture: if that is its own "
-        "preprocessing, give the scale, mean and std that leave the rest to it "
-        "(for pixels of 0 to 255: --scale 1 --mean 0 --std 1).",
-    )
-
-
-def with_choice(spec: PreprocessSpec, choice: PreprocessChoice) -> PreprocessSpec:
-    """Change a preprocessing, but for its size, by what a person chose."""
-    order = choice.channel_order or spec.channel_order
-    if CHANNELS.get(order, spec.channels) != spec.channels:
-        possible = [name for name, count in CHANNELS.items() if count == spec.channels]
-        raise OptionError(
-            "Reading the preprocessing",
-            got=f"channel order {order}",
-            expected=f"{' or '.join(possible)}, since the network's input has {spec.channels} "
-            f"channel{'' if spec.channels == 1 else 's'}",
-            todo="Give that channel order, or leave it out.",
-        )
-    chosen = {
-        name: value
-        for name, value in asdict(choice).items()
-        if value is not None and name != "input_size"
-    }
-    for name in {"mean", "std"} & chosen.keys():
-        if len(chosen[name]) == 1:
-            chosen[name] = chosen[name] * spec.channels
-    return replace(spec, **chosen)
 
 
 def original_runner(run: Run, threads: int | None) -> Runner:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from engine.comparison.comparison import Comparison
+from engine.comparison.recommendation import Candidate, candidates
+from engine.comparison.records import VariantComparison
 from engine.core import formats
 from engine.core.types import FAULT_WORDS
-from engine.overview import Candidate, candidates
-from engine.types import VariantComparison
 
 Row = tuple[Candidate, VariantComparison]
 

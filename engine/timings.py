@@ -10,6 +10,7 @@ from typing import Self
 
 import msgspec
 
+from engine.comparison.latency import Latency, LatencySamples
 from engine.core.checksums import read_kept, write_kept
 from engine.core.errors import ConversionError, JobCancelled, OptionError, WorkerError
 from engine.core.locks import alone_in, in_use
@@ -17,7 +18,6 @@ from engine.core.types import ORIGINAL
 from engine.requests import LatencyRequest, ProfileRequest
 from engine.runs import LATENCY, Run
 from engine.tflite.operator_times import OperatorTime
-from engine.types import Latency, LatencySamples
 from engine.workers.host import Host
 from engine.workers.process import Worker
 

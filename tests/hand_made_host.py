@@ -14,7 +14,8 @@ from engine.converters.recipes import recipe_named
 from engine.core.checksums import records_under
 from engine.core.types import Progress
 from engine.manifest import FILE_NAME
-from engine.requests import ConvertRequest, ConvertTask, ModelChoice
+from engine.networks.source import ModelChoice
+from engine.requests import ConvertRequest, ConvertTask
 from engine.runs import WORK, Run
 from tests.tiny_run import tiny_run
 

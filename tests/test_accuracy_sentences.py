@@ -10,7 +10,7 @@ from engine.accuracy_sentences import (
     reliability_headline,
 )
 from engine.comparison.comparison import Comparison
-from engine.types import Accuracy
+from engine.comparison.records import Accuracy
 from tests.made_up import comparison
 
 RIGHT = np.array([0, 1, 2])

@@ -29,7 +29,7 @@ from engine.workers import process as jobs
 from engine.workers.host import Foreground
 from engine.workers.process import Worker
 from tests.hand_made_host import request_for
-from tests.test_own_onnx import SIZE, classifier
+from tests.networks.test_own_onnx import SIZE, classifier
 
 
 def started(side: Path) -> FinishedStages:

@@ -7,8 +7,8 @@ import pytest
 
 from engine import flip_sentences
 from engine.answers import Evaluation
+from engine.comparison.records import Flip
 from engine.images.pictures import Picture
-from engine.types import Flip
 from tests.made_up import LOGITS, comparison
 from tests.tiny_run import tiny_run
 

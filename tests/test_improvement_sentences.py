@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from engine.comparison.comparison import compare
+from engine.comparison.records import VariantComparison
 from engine.improvement_sentences import (
     flip_change,
     flips_sentence,
     improvement_headline,
     overlap_note,
 )
-from engine.types import VariantComparison
 
 REFERENCE = np.array([[3.0, 1.0], [0.0, 2.0], [1.0, 4.0]], dtype=np.float32)
 FIRST_FLIPPED = np.array([[1.0, 3.0], [0.0, 2.0], [1.0, 4.0]], dtype=np.float32)

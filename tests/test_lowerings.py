@@ -15,7 +15,7 @@ from engine.tflite.artifact import Artifact
 from engine.types import Lowerings, LoweringSide
 from engine.workers.host import Foreground
 from tests.made_up import artifact, latency
-from tests.test_own_onnx import classifier
+from tests.networks.test_own_onnx import classifier
 from tests.tiny_run import tiny_run
 
 

@@ -32,9 +32,9 @@ from engine.finished_stages import FinishedStages, OriginalModel, keep_finished
 from engine.improvement import improve
 from engine.missing_variants import missing_sentences
 from engine.mixed_precision import mix
+from engine.networks.runners.tflite import TfliteRunner
 from engine.plots.frame import in_red
 from engine.requests import ConvertTask
-from engine.run.tflite_runner import TfliteRunner
 from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.service import convert_request
 from engine.types import Stage

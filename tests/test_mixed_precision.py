@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from engine import mixed_precision, runs
+from engine.comparison.latency import Latency, LatencySamples
 from engine.converters.recipes import recipe_named
 from engine.core.checksums import write_kept
 from engine.core.errors import OptionError
@@ -24,7 +25,7 @@ from engine.requests import MixedLatencyRequest
 from engine.runs import IMPROVED, Run
 from engine.tflite.artifact import artifact_of
 from engine.timings import stored_latency
-from engine.types import FloatLayer, Latency, LatencySamples, MixedPoint
+from engine.types import FloatLayer, MixedPoint
 from tests.tiny_run import SIDE, tiny_run
 from tests.tiny_tflite import reshape_file
 

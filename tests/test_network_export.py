@@ -32,17 +32,12 @@ from engine.logits import NETWORK, KnownRows, answering, keep_rows, original_not
 from engine.manifest import FILE_NAME, command_line, run_key
 from engine.network_export import export_network
 from engine.networks.given_network import given_network
+from engine.networks.load import model_source
 from engine.networks.onnx_reading import read_onnx
 from engine.networks.onnx_tidying import operator_set
-from engine.requests import (
-    CalibrationChoice,
-    ConvertRequest,
-    ExportedNetwork,
-    ModelChoice,
-    checked_request,
-)
+from engine.networks.source import ExportedNetwork, ModelChoice
+from engine.requests import CalibrationChoice, ConvertRequest, checked_request
 from engine.runs import ONNX_FILE, Run
-from engine.sources import model_source
 from engine.workers.host import Foreground
 from tests.tiny_network import CLASSES, Answer, Answering, tiny_network
 from tests.tiny_run import CLASSES as TINY_CLASSES

@@ -7,9 +7,9 @@ import plotly.graph_objects as go
 import pytest
 
 from engine import plots
+from engine.comparison.latency import Latency
 from engine.plots import titles
 from engine.tflite.operator_times import OperatorTime
-from engine.types import Latency
 from tests.made_up import artifact, latency, manifest, operator_time, profiled
 
 NAN = np.nan

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.comparison.latency import Latency
 from engine.core import locks
 from engine.core.checksums import kept, write_kept
 from engine.core.errors import StorageError
@@ -24,7 +25,6 @@ from engine.own_labels import give_label, own_labels
 from engine.regression_set import pin, pinned_pictures, unpin
 from engine.runs import LABELS, LATENCY, PHONE, Run
 from engine.timings import stored_latency
-from engine.types import Latency
 from tests.made_up import artifact, latency
 from tests.tiny_run import CLASSES, tiny_run
 

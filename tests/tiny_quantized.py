@@ -12,8 +12,8 @@ from itertools import pairwise
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from engine.layer_errors.analysis import layer_errors
-from engine.layer_errors.records import LayerErrors
+from engine.comparison.layers.analysis import layer_errors
+from engine.comparison.layers.records import LayerErrors
 from engine.tflite.graph import packed
 
 SIDE = 4

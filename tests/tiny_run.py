@@ -9,9 +9,9 @@ from onnx import TensorProto, helper
 
 from engine.images.preprocess import PreprocessSpec
 from engine.manifest import FILE_NAME
+from engine.networks.source import ModelIdentity
 from engine.runs import ONNX_FILE, Run
 from engine.tflite.artifact import artifact_of
-from engine.types import ModelIdentity
 from tests.made_up import manifest
 from tests.tiny_tflite import reshape_file
 

@@ -26,7 +26,8 @@ from engine.images.preprocess import (
 )
 from engine.missing_variants import missing_of, missing_sentences
 from engine.mixed_precision import mixed_name
-from engine.requests import DEFAULT_CALIBRATION_COUNT, DEFAULT_MODEL
+from engine.networks.source import DEFAULT_MODEL
+from engine.requests import DEFAULT_CALIBRATION_COUNT
 from engine.runs import Run
 from engine.types import ROUTES
 

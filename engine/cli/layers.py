@@ -7,9 +7,9 @@ import click
 from engine import api
 from engine.cli.files import NamedFile
 from engine.cli.output import progress_shown, show_table, write_json
+from engine.comparison.layers.records import LayerErrors
 from engine.core import formats
 from engine.core.text import write_text
-from engine.layer_errors.records import LayerErrors
 from engine.requests import DEFAULT_LAYERS_COUNT
 from engine.timings import latency_shares
 
@@ -50,7 +50,7 @@ def layers(
       python -m engine layers --run my_run --variant int8 --images photos
       python -m engine layers --run my_run --variant int8 --images photos --json layers.json
     """
-    from engine.layer_errors.model_explorer import node_data_files
+    from engine.comparison.layers.model_explorer import node_data_files
 
     with progress_shown() as on_progress:
         run = api.add_files(run_folder, dict(also), on_progress=on_progress)

@@ -9,7 +9,7 @@ the models tell apart.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,15 +17,16 @@ import numpy as np
 
 from engine.comparison import metrics as metrics_module
 from engine.comparison.accuracy import NO_LABEL, accuracy
-from engine.comparison.elsewhere import findings as findings_elsewhere
 from engine.comparison.faults import FEW_PICTURES, fault_of, fault_sentences
-from engine.comparison.margins import kept_margins
+from engine.comparison.latency import Latency
+from engine.comparison.metrics import kept_margins
 from engine.comparison.outputs import Outputs, probability_sides
-from engine.comparison.plain import SCALAR_KEYS, accuracy_dict, variant_dict
+from engine.comparison.records import Accuracy, Flip, VariantComparison
+from engine.comparison.serialize import SCALAR_KEYS, accuracy_dict, variant_dict
 from engine.core import parity
 from engine.core.errors import OptionError, PictureError
+from engine.core.formats import listed
 from engine.core.types import Fault, FloatArray, IntArray
-from engine.types import Accuracy, Flip, Latency, VariantComparison
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -302,7 +303,7 @@ def compare(
         notes=(
             *faults,
             *notes,
-            *findings_elsewhere(variants, expected, reference_name, frozenset(added)),
+            *findings(variants, expected, reference_name, frozenset(added)),
             *_findings(logits, random_weights, demo_calibration, truth is not labels),
         ),
         reference_non_finite=int((~parity.finite_rows(reference)).sum()),
@@ -368,3 +369,62 @@ def _flips(
         Flip(pictures[i], i, int(first[i]), int(second[i]), float(one[i]), float(other[i]))
         for i in np.flatnonzero(changed).tolist()
     )
+
+
+MOSTLY = 0.5
+CLOSE_DB = 3.0
+"""Logits as near as this (half of their energy) come from the same pixels, however quantized."""
+
+
+def findings(
+    variants: Sequence[VariantComparison],
+    reference: Outputs,
+    reference_name: str,
+    added: Set[str],
+) -> Iterator[str]:
+    """Sentences about files whose answers suggest that they are fed or read otherwise.
+
+    A file says nothing of its preprocessing, so wrong pixels show only in its answers.
+
+    Args:
+        variants: The comparisons.
+        reference: Outputs of the reference.
+        reference_name: Its name.
+        added: Names of the files from elsewhere.
+
+    Yields:
+        One sentence a finding.
+    """
+    for variant in variants:
+        name, total = variant.variant, variant.pictures
+        # NaN, which broken answers give, is not close either.
+        if (
+            name in added
+            and variant.top1_agreement < MOSTLY
+            and not variant.logit_sqnr_db >= CLOSE_DB
+        ):
+            same = round(variant.top1_agreement * total)
+            yield (
+                f"{name} answers like the reference on {same} of {total} pictures only. It may "
+                "expect other preprocessing (such as pixels of 0 to 255, or another mean), or hold "
+                "other weights: a file does not say. Ask whoever made it."
+            )
+    other_kind = [
+        variant.variant
+        for variant in variants
+        if variant.probabilities is not reference.probabilities
+        and not added.isdisjoint((variant.variant, reference_name))
+    ]
+    if other_kind:
+        several = len(other_kind) > 1
+        last = "softmax" if reference.values.shape[1] > 1 else "sigmoid"
+        kinds = (
+            f"{'give' if several else 'gives'} logits and the reference ends in a {last}"
+            if reference.probabilities
+            else f"{'end' if several else 'ends'} in a {last} and the reference does not"
+        )
+        yield (
+            f"{listed(other_kind)} {kinds}: they are compared by the logarithms of their "
+            "probabilities, those below 1/512 taken for 1/512. These figures are smaller than "
+            "those of logits."
+        )

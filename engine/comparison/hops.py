@@ -9,7 +9,7 @@ import numpy as np
 from engine.comparison.faults import collapsed
 from engine.comparison.metrics import looks_like_probabilities
 from engine.core.errors import HopError, ModelError
-from engine.core.parity import FLOAT_TOLERANCE, hop_errors
+from engine.core.parity import hop_errors
 from engine.core.types import FloatArray
 
 SMALLEST_SPREAD = 1e-5
@@ -78,18 +78,6 @@ def check_hop(
             "trained with.",
         )
     return absolute, relative
-
-
-def depends_on_batch(alone: FloatArray, together: FloatArray) -> bool:
-    """Tell whether a model answers by the other pictures of a batch, or by the place in it.
-
-    Args:
-        alone: Logits of pictures that went through one at a time, shape (pictures, classes).
-        together: Logits of the same pictures side by side.
-    """
-    if alone.shape != together.shape:
-        return True
-    return hop_errors(alone, together)[1] > FLOAT_TOLERANCE
 
 
 def check_reference(stage: str, logits: FloatArray) -> None:

@@ -5,12 +5,19 @@ The calls come from elsewhere: no runtime is known here.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import cycle
 
+import numpy as np
+
 from engine.core.errors import OptionError
-from engine.types import SPREAD_LIMIT, Latency, LatencySamples
+from engine.core.types import (
+    SAME,
+)
+from engine.tflite.operator_times import OperatorTime
 
 
 def interleaved(
@@ -97,3 +104,103 @@ def _require_at_least(least: int, option: str, value: int) -> None:
             expected=f"{least} or more",
             todo=f"Ask for at least {least} {option}.",
         )
+
+
+@dataclass(frozen=True, slots=True)
+class LatencySamples:
+    """Raw timings of one model: milliseconds of one call.
+
+    Attributes:
+        variant: Name of the variant.
+        samples_ms: One figure a round, in the order measured.
+        operators: What each operator of a TFLite file takes, in the order in which they ran; empty
+            where LiteRT's profiler was not asked or gave no answer.
+        unprofiled: Why it gave none; empty where it did, or was not asked.
+        measured_at: UTC time in ISO 8601; empty where it is that of the `Latency`.
+        pictures: How many a call computes: the batch that the model is fixed to.
+    """
+
+    variant: str
+    samples_ms: tuple[float, ...]
+    operators: tuple[OperatorTime, ...] = ()
+    unprofiled: str = ""
+    measured_at: str = ""
+    pictures: int = 1
+
+    @property
+    def median_ms(self) -> float:
+        """Median of the samples in milliseconds."""
+        return float(np.median(self.samples_ms))
+
+    @property
+    def p90_ms(self) -> float:
+        """90th percentile of the samples in milliseconds."""
+        return float(np.percentile(self.samples_ms, 90))
+
+    @property
+    def quartiles_ms(self) -> tuple[float, float]:
+        """25th and 75th percentile of the samples in milliseconds."""
+        low, high = np.percentile(self.samples_ms, (25, 75))
+        return float(low), float(high)
+
+    @property
+    def spread(self) -> float:
+        """Interquartile range divided by the median, without unit; infinite for a median of 0."""
+        low, high = self.quartiles_ms
+        # A median of 0 is a clock too coarse for the call.
+        return (high - low) / self.median_ms if self.median_ms > 0 else math.inf
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the spread is small enough for the median to be believed."""
+        return self.spread <= SPREAD_LIMIT
+
+    @property
+    def slack(self) -> float:
+        """Share by which another median must differ to count: `SAME`, or a spread too wide."""
+        return SAME if self.trusted else self.spread
+
+
+SPREAD_LIMIT = 0.15
+"""Interquartile range over median above which a latency figure is not to be trusted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Latency of several models on one machine; those measured at one time took turns.
+
+    Attributes:
+        host: Processor and operating system.
+        cores: Logical cores that the measuring process may use.
+        threads: Threads each model was given.
+        measured_at: UTC time in ISO 8601 of the last measurement.
+        entries: Samples a model.
+    """
+
+    host: str
+    cores: int
+    threads: int
+    measured_at: str
+    entries: tuple[LatencySamples, ...]
+
+    @property
+    def moments(self) -> tuple[str, ...]:
+        """When its entries were measured, each time once, the first one first."""
+        times = {entry.measured_at or self.measured_at for entry in self.entries}
+        return tuple(sorted(times or {self.measured_at}))
+
+    @property
+    def profiled(self) -> bool:
+        """Whether the operators of any model are timed."""
+        return any(entry.operators for entry in self.entries)
+
+    def of(self, variant: str) -> LatencySamples | None:
+        """The samples of one variant, or None where it was not measured."""
+        return next((entry for entry in self.entries if entry.variant == variant), None)
+
+    def ratio(self, variant: str, base: str) -> float | None:
+        """Median of one variant divided by that of another; None without both, or to a 0."""
+        one, other = self.of(variant), self.of(base)
+        if one is None or other is None or other.median_ms == 0:
+            return None
+        return one.median_ms / other.median_ms

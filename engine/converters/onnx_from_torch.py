@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.converters.adaptive_pooling import register_adaptive_pooling
 from engine.core.errors import ConversionError, OperatorError, OptionError, first_line
+from engine.networks.network_outputs import OUTPUT_NAME
 
 if TYPE_CHECKING:
     import onnx
@@ -21,7 +22,6 @@ LOWEST_OPSET, BASE_OPSET, HIGHEST_OPSET = 9, 13, 17
 """What a person may ask for, and where the search for the lowest that works begins."""
 LOWEST_DYNAMO_OPSET = 18
 INPUT_NAME = "input"
-OUTPUT_NAME = "logits"
 STAGE = "PyTorch to ONNX"
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.comparison.comparison import Comparison
+from engine.comparison.records import VariantComparison
 from engine.core.errors import OptionError
 from engine.core.types import FAULT_WORDS, ORIGINAL, IntArray, Progress
 from engine.deployment.description import LABELS_FILE, ModelDescription, model_file
@@ -21,7 +22,6 @@ from engine.run_folders import folder_beside
 from engine.runs import KITS, Run
 from engine.service import compare_run
 from engine.timings import stored_latency
-from engine.types import VariantComparison
 from engine.workers.host import Host
 from engine.workers.process import Worker
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.comparison.comparison import Comparison
+from engine.comparison.latency import Latency
 from engine.core import formats
 from engine.core.types import FAULT_WORDS, SAME
 from engine.deployment.phone import PhoneBenchmark
-from engine.types import Latency
 
 
 def deploy_headline(variant: str, size: int, float32_bytes: int) -> str:

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.comparison.comparison import Comparison
+from engine.comparison.latency import Latency
 from engine.converters.recipes import recipe_named
 from engine.core import formats
 from engine.deployment.description import ModelDescription, raw_pixel_steps
 from engine.deployment.golden import SMALLEST_RELATIVE, TOLERANCE_FACTOR
 from engine.deployment.phone import benchmark_command, benchmark_log
 from engine.runs import Run
-from engine.types import Latency
 
 if TYPE_CHECKING:
     from jinja2 import Environment

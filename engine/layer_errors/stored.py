@@ -6,10 +6,10 @@ from pathlib import Path
 
 import msgspec
 
+from engine.comparison.layers.records import LayerErrors
 from engine.core.checksums import read_kept, write_kept
 from engine.core.errors import OptionError
 from engine.images.pictures import Picture, digest_of
-from engine.layer_errors.records import LayerErrors
 from engine.manifest import answered_by
 from engine.runs import LAYERS, Run
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from engine.comparison.layers.analysis import layer_errors
+from engine.comparison.layers.measuring import STAGE
+from engine.comparison.layers.records import LayerErrors
 from engine.converters.recipes import FLOAT32, recipe_named
 from engine.core.errors import RunError
 from engine.core.types import FloatArray, Progress
@@ -12,9 +15,6 @@ from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture
 from engine.images.preprocess import in_layout
 from engine.improvement import improved_layers
-from engine.layer_errors.analysis import layer_errors
-from engine.layer_errors.measuring import STAGE
-from engine.layer_errors.records import LayerErrors
 from engine.requests import LayersRequest
 from engine.runs import WORK, Run
 
@@ -35,7 +35,7 @@ def measured(
     Raises:
         UserMistake: A picture cannot be decoded, the run has no float32 file, or the variant
             cannot be measured.
-        ConversionError: See `engine.layer_errors.analysis.layer_errors`.
+        ConversionError: See `engine.comparison.layers.analysis.layer_errors`.
     """
     run = Run.open(request.run)
     pictures = [Picture(p.name, Path(p.path), p.sha256) for p in request.pictures]

@@ -30,9 +30,7 @@ from engine.networks.checkpoints import (
 )
 from engine.networks.imagenet_names import imagenet_names
 from engine.networks.random_weights import give_ordinary_values, settle
-from engine.networks.source import TorchSource
-from engine.requests import ModelChoice
-from engine.types import ModelIdentity, WeightsKind
+from engine.networks.source import ModelChoice, ModelIdentity, TorchSource, WeightsKind
 
 if TYPE_CHECKING:
     import torch

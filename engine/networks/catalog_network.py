@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from engine.core.errors import ModelError
 from engine.core.types import NetworkKind
 from engine.images.preprocess import PreprocessSpec
-from engine.types import WeightsKind
+from engine.networks.source import WeightsKind
 
 if TYPE_CHECKING:
     import torch

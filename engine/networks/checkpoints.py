@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.core.limits import LIMITS
-from engine.networks.checkpoint_contents import StandIn, demand_tensors, refused
+from engine.networks.pickle_scan import StandIn, demand_tensors, refused
 from engine.networks.sharded_checkpoints import checkpoint_file, checkpoint_files
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from engine.networks.catalog_network import (
     CatalogNetwork,
     parameters_of,
 )
-from engine.requests import DEFAULT_MODEL
+from engine.networks.source import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.converters.onnx_from_torch import OUTPUT_NAME
 from engine.core.errors import ModelError, first_line
 
 if TYPE_CHECKING:
@@ -175,3 +174,6 @@ def _entries(value: object, name: str) -> Iterator[tuple[str, object]]:
         yield from zip(value._fields, value, strict=True)
     elif isinstance(value, tuple | list):
         yield from ((str(i) if name else f"output_{i}", part) for i, part in enumerate(value))
+
+
+OUTPUT_NAME = "logits"

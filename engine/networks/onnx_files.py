@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.comparison.hops import depends_on_batch
 from engine.core.errors import ModelError, OptionError
 from engine.core.formats import batch_note
 from engine.core.types import Layout
@@ -18,10 +17,8 @@ from engine.networks.onnx_inputs import PictureInput, describe_dims, dims_of, pi
 from engine.networks.onnx_outputs import choose_output, describe_output
 from engine.networks.onnx_parts import model_digest
 from engine.networks.onnx_reading import onnx_reading, parameters_of
-from engine.networks.source import OnnxSource
-from engine.requests import ModelChoice
-from engine.run.base import alone_and_beside
-from engine.types import ModelIdentity
+from engine.networks.runners.base import alone_and_beside, depends_on_batch
+from engine.networks.source import ModelChoice, ModelIdentity, OnnxSource
 
 if TYPE_CHECKING:
     import onnx
@@ -252,7 +249,7 @@ def _run_once(
     model: onnx.ModelProto, layout: Layout, preprocess: PreprocessSpec, batch: int
 ) -> dict[str, object]:
     """Run the model on blank pictures; give the value of each output."""
-    from engine.run.onnx_runner import OnnxRunner
+    from engine.networks.runners.onnx import OnnxRunner
 
     fixed = with_fixed_input(model, preprocess.height, preprocess.width, batch=batch)
     shape = batch, preprocess.height, preprocess.width, preprocess.channels
@@ -264,7 +261,7 @@ def _depends_on_batch(
     model: onnx.ModelProto, layout: Layout, preprocess: PreprocessSpec, output: str, batch: int
 ) -> bool:
     """Tell whether an output answers a picture by the others of a batch."""
-    from engine.run.onnx_runner import OnnxRunner
+    from engine.networks.runners.onnx import OnnxRunner
 
     sizes = preprocess.height, preprocess.width
     fixed = with_fixed_input(model, *sizes, output, batch=batch)

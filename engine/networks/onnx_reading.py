@@ -113,7 +113,7 @@ def _checked(given: onnx.ModelProto, stage: str, name: str) -> OnnxReading:
 
 def _runs(model: onnx.ModelProto) -> bool:
     """Whether ONNX Runtime has all operators of a model in its types; it lacks bfloat16's."""
-    from engine.run.onnx_runner import OnnxRunner
+    from engine.networks.runners.onnx import OnnxRunner
 
     try:
         with OnnxRunner(model.SerializeToString()):

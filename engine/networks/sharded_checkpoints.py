@@ -14,7 +14,7 @@ from pathlib import Path
 from engine.core.errors import ModelError
 from engine.core.formats import number
 from engine.core.limits import LIMITS
-from engine.networks.checkpoint_contents import STAGE, demand_checkpoint_kind, refused
+from engine.networks.pickle_scan import STAGE, demand_checkpoint_kind, refused
 
 _INDEX = ".index.json"
 _IN_FOLDERS = (

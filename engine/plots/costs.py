@@ -8,11 +8,11 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from engine.comparison.latency import Latency, LatencySamples
 from engine.core import formats
 from engine.palette import NEUTRAL, style_of
 from engine.plots import titles
 from engine.plots.frame import framed, rows_height, titled
-from engine.types import Latency, LatencySamples
 
 _DWARFING = 5
 _LATENCY_AXIS = "median ms (left is quicker)"

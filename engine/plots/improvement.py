@@ -6,8 +6,8 @@ import math
 
 import plotly.graph_objects as go
 
+from engine.comparison.layers.records import LayerErrors
 from engine.core.text import figure_text
-from engine.layer_errors.records import LayerErrors
 from engine.palette import style_of
 from engine.plots.frame import framed, with_legend
 

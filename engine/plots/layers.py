@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from engine.comparison.layers.records import Deviation, LayerError, LayerErrors
 from engine.core import formats
 from engine.core.text import figure_text
-from engine.layer_errors.records import Deviation, LayerError, LayerErrors
 from engine.palette import style_of
 from engine.plots.frame import LINE, framed, noted
 

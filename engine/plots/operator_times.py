@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import plotly.graph_objects as go
 
+from engine.comparison.latency import Latency
 from engine.core import formats
 from engine.core.formats import counted
 from engine.plots import titles
 from engine.plots.frame import add_cells, framed, titled
 from engine.tflite.operator_times import KindTime, time_by_kind
-from engine.types import Latency
 
 _MOST = 6
 _LITTLE = 0.02

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.comparison.latency import Latency
+from engine.comparison.trade_offs import TradeOffPoint, quickest_of, smallest_of, timed_point
 from engine.core import formats
 from engine.core.formats import counted, listed, number
 from engine.core.types import SAME, FloatArray
 from engine.plots.quantiles import nearest_rank
 from engine.tflite.operator_times import OperatorTime, left_share, time_by_kind
-from engine.trade_offs import TradeOffPoint, quickest_of, smallest_of, timed_point
-from engine.types import Latency, Stage
+from engine.types import Stage
 
 NAMED = 3
 _NOTHING = 5e-4
@@ -21,7 +22,7 @@ _LITTLE = 0.05
 
 
 def trade_off(front: Sequence[str], drawn: int) -> str:
-    """Which variants are the best for some demand; see `engine.trade_offs.front_of`."""
+    """Which variants are the best for some demand; see `engine.comparison.trade_offs.front_of`."""
     if not front:
         return "No variant has figures that can be drawn"
     if drawn == 1:

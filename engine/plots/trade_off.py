@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
+from engine.comparison.trade_offs import TradeOffPoint as TradeOffPoint
+from engine.comparison.trade_offs import front_of
 from engine.core import formats
 from engine.palette import style_of
 from engine.plots import titles
 from engine.plots.frame import FAULT_MARKS, LINE, framed, in_red, noted, titled
-from engine.trade_offs import TradeOffPoint as TradeOffPoint
-from engine.trade_offs import front_of
 
 _HEIGHT = 460
 _SAME_SPOT = 0.03

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from engine.comparison.latency import Latency
 from engine.palette import style_of
 from engine.plots import titles
 from engine.plots.frame import framed, titled
-from engine.types import Latency
 
 _WIDE = 8.0
 _ROW = 46

@@ -16,8 +16,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from engine import figures, layer_sentences, plots, sentences, tables
-from engine import overview as choosing
 from engine import overview_sentences as said
+from engine.comparison import recommendation as choosing
 from engine.comparison.comparison import Comparison
 from engine.core import formats
 from engine.core.types import FAULT_WORDS

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import msgspec
 
 from engine.comparison.comparison import Comparison
+from engine.comparison.latency import Latency
+from engine.comparison.serialize import latency_dict
 from engine.manifest import Manifest
-from engine.types import Latency
-
-
-def latency_dict(timed: Latency) -> dict[str, Any]:
-    """Raw samples and the figures derived from them, in plain types."""
-    plain: dict[str, Any] = msgspec.to_builtins(timed)
-    plain["entries"] = [
-        msgspec.to_builtins(entry)
-        | {
-            "median_ms": entry.median_ms,
-            "p90_ms": entry.p90_ms,
-            "spread": entry.spread if math.isfinite(entry.spread) else None,
-            "trusted": entry.trusted,
-        }
-        for entry in timed.entries
-    ]
-    return plain
 
 
 def run_report(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from engine.answers import Evaluation
 from engine.comparison.comparison import Comparison
+from engine.comparison.latency import Latency
+from engine.comparison.layers.records import LayerErrors
 from engine.core.text import defused_table, write_text
-from engine.layer_errors.records import LayerErrors
 from engine.reporting.plain import run_report
-from engine.types import Latency
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -27,9 +27,9 @@ from engine.core.types import FloatArray, Layout, Progress
 from engine.core_files import CoreFiles
 from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture
+from engine.networks.runners.onnx import OnnxRunner
+from engine.networks.runners.tflite import TfliteRunner
 from engine.requests import CalibrationChoice, SweepRequest
-from engine.run.onnx_runner import OnnxRunner
-from engine.run.tflite_runner import TfliteRunner
 from engine.runs import SAVEDMODEL, WORK, Run
 from engine.sweeps.records import SweepCell
 from engine.sweeps.stored import encoded, keep_cell, known_cell

@@ -15,13 +15,8 @@ from engine.core.errors import EngineError
 from engine.core.limits import LIMITS, models_note
 from engine.glossary import meaning
 from engine.images.pictures import Picture
-from engine.requests import (
-    DEFAULT_CALIBRATION_COUNT,
-    DEFAULT_MODEL,
-    CalibrationChoice,
-    ConvertRequest,
-    ModelChoice,
-)
+from engine.networks.source import DEFAULT_MODEL, ModelChoice
+from engine.requests import DEFAULT_CALIBRATION_COUNT, CalibrationChoice, ConvertRequest
 from engine.workers import sandbox
 from pages.components import jobs, session
 from pages.components.conversion_settings import preprocessing, translation

@@ -8,12 +8,12 @@ from engine import service as service_module
 from engine.answers import Evaluation as Evaluation
 from engine.comparison import metrics
 from engine.comparison.comparison import Comparison
+from engine.comparison.latency import Latency
 from engine.core.types import FloatArray
 from engine.images.pictures import Picture, digest_of
 from engine.logits import answering
 from engine.runs import Run
 from engine.timings import stored_latency
-from engine.types import Latency
 from engine.workers import host
 from engine.workers.jobs import Job
 from pages.components import jobs, session

@@ -8,9 +8,9 @@ import numpy as np
 import streamlit as st
 
 from engine import flip_sentences, plots, service
+from engine.comparison.records import Flip
 from engine.layer_sentences import culprits, where_lost
 from engine.tflite.artifact import computes_in_integers
-from engine.types import Flip
 from engine.workers.jobs import Job
 from pages.components import address, jobs
 from pages.components.evaluation import Evaluation

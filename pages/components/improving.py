@@ -10,6 +10,7 @@ import streamlit as st
 
 from engine import plots, service
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
+from engine.comparison.records import Flip, VariantComparison
 from engine.core import formats
 from engine.core.errors import EngineError
 from engine.images.pictures import Picture
@@ -28,7 +29,6 @@ from engine.improvement_sentences import (
     overlap_note,
 )
 from engine.runs import Run
-from engine.types import Flip, VariantComparison
 from engine.under_way import UnderWay, noted
 from engine.workers.jobs import Job
 from pages.components import session

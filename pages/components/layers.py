@@ -8,9 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from engine import layer_sentences, plots, service
+from engine.comparison.layers.records import LayerError, LayerErrors
 from engine.core import formats
 from engine.images.pictures import Picture, digest_of
-from engine.layer_errors.records import LayerError, LayerErrors
 from engine.runs import Run
 from engine.tflite.artifact import computes_in_integers
 from engine.workers.jobs import Job

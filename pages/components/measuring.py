@@ -6,9 +6,9 @@ import os
 
 import streamlit as st
 
+from engine.comparison.latency import Latency
 from engine.runs import Run
 from engine.timings import measure
-from engine.types import Latency
 from engine.workers.jobs import Job
 from pages.components import jobs
 from pages.components.job_button import job_button

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine import plots
 from engine.images.pictures import Picture
 from engine.images.preprocess import PreprocessSpec
-from engine.sources import preprocess_words
+from engine.networks.load import preprocess_words
 from pages.components import address
 from pages.components.evaluation import Evaluation
 from pages.components.figures import show_described_figure

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine import plots
-from engine.types import Latency
+from engine.comparison.latency import Latency
 from pages.components.figures import show_figure
 from pages.components.problems import plain
 

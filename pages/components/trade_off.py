@@ -5,10 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from engine import figures, service
-from engine.overview import candidates
+from engine.comparison.latency import Latency
+from engine.comparison.recommendation import candidates
+from engine.comparison.trade_offs import timed_of
 from engine.runs import Run
-from engine.trade_offs import timed_of
-from engine.types import Latency
 from pages.components import session
 from pages.components.evaluation import compared
 from pages.components.figures import show_figure

@@ -12,10 +12,11 @@ import pytest
 
 from engine.comparison import comparison
 from engine.comparison.comparison import Comparison, compare, compare_variant
+from engine.comparison.latency import Latency, LatencySamples
 from engine.comparison.metrics import wilson_interval
+from engine.comparison.records import Flip
 from engine.core.errors import LabelsError, OptionError, PictureError
 from engine.core.types import FloatArray
-from engine.types import Flip, Latency, LatencySamples
 
 NAN, INF = float("nan"), float("inf")
 PICTURES = ("cat.png", "dog.png")

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import engine
-from engine import figures, overview, overview_sentences, sentences, tables
+from engine import figures, overview_sentences, sentences, tables
 from engine.cli.main import main
+from engine.comparison import recommendation as overview
 from engine.comparison.comparison import Comparison
 from engine.comparison.faults import fault_of, fault_sentences
 from engine.core.errors import OptionError

@@ -8,9 +8,8 @@ from itertools import pairwise, permutations
 
 import pytest
 
-from engine.comparison.latency import interleaved, latency_warnings
+from engine.comparison.latency import Latency, LatencySamples, interleaved, latency_warnings
 from engine.core.errors import OptionError
-from engine.types import Latency, LatencySamples
 
 
 class Machine:

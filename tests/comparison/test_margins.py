@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.comparison.margins import kept_margins
+from engine.comparison.metrics import kept_margins
 from tests.made_up import LOGITS, comparison
 
 

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
+from engine.comparison.accuracy import reliability
 from engine.comparison.metrics import wilson_interval
-from engine.comparison.reliability import reliability
 from engine.core.types import FloatArray
 
 

@@ -16,7 +16,7 @@ from engine.converters.onnx_from_torch import onnx_from_torch
 from engine.converters.recipes import FLOAT32
 from engine.converters.savedmodel_from_onnx import savedmodel_from_onnx
 from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
-from engine.run.tflite_runner import TfliteRunner
+from engine.networks.runners.tflite import TfliteRunner
 from engine.tflite.artifact import artifact_of
 
 pytestmark = pytest.mark.slow

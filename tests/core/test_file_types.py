@@ -9,8 +9,8 @@ import pytest
 
 from engine.core.errors import ModelError
 from engine.core.file_types import demand_onnx, kind_of
-from engine.networks.checkpoint_contents import demand_tensors
 from engine.networks.onnx_parts import opened_parts
+from engine.networks.pickle_scan import demand_tensors
 
 CORE_ML = b"\x08\x04" + b"\x12\x00" + b"\x9a\x19\x00"
 """Specification version, description, and neuralNetworkClassifier (403)."""

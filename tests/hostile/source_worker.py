@@ -6,18 +6,18 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.images.preprocess import PreprocessChoice
-from engine.requests import ModelChoice
+from engine.networks.source import ModelChoice
 from engine.workers import main, registry
 
 
 def source(choice: ModelChoice, report: Callable[[Any], None]) -> bool:
     """The first stage of a conversion."""
     from engine.conversion import check_inputs, check_reference
+    from engine.networks.load import model_source
     from engine.networks.onnx_reading import read_onnx
+    from engine.networks.runners.onnx import OnnxRunner
+    from engine.networks.runners.pytorch import TorchRunner
     from engine.networks.source import OnnxSource
-    from engine.run.onnx_runner import OnnxRunner
-    from engine.run.torch_runner import TorchRunner
-    from engine.sources import model_source
 
     small = PreprocessChoice(input_size=None if choice.onnx else 64)
     found = model_source(choice, small)

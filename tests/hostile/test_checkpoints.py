@@ -16,8 +16,8 @@ from safetensors.torch import save
 
 from engine.core.errors import ModelError
 from engine.networks.checkpoints import read_checkpoint
+from engine.networks.source import ModelChoice
 from engine.networks.torchvision_import import import_torchvision
-from engine.requests import ModelChoice
 from tests.hostile.mutants import mutant
 from tests.hostile.pickles import files
 from tests.hostile.reused_worker import ReusedWorker

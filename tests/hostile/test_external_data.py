@@ -9,7 +9,7 @@ import pytest
 from engine.core.errors import EngineError
 from engine.core.file_types import demand_onnx
 from engine.networks.onnx_parts import demand_complete, model_digest
-from engine.requests import ModelChoice
+from engine.networks.source import ModelChoice
 from tests.hostile.external_data_attacks import ATTACKS, DATA, SECRET, described, zipped
 from tests.hostile.reused_worker import ReusedWorker
 from tests.hostile.rows import Noted, Row

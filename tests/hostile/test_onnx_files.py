@@ -14,8 +14,9 @@ from onnx import TensorProto
 from engine import service as service_module
 from engine.core.errors import ModelError
 from engine.networks.onnx_parts import demand_whole
-from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice
-from engine.run.onnx_runner import OnnxRunner
+from engine.networks.runners.onnx import OnnxRunner
+from engine.networks.source import ModelChoice
+from engine.requests import CalibrationChoice, ConvertRequest
 from engine.workers import host
 from engine.workers.process import Worker
 from tests.hostile.mutants import mutant

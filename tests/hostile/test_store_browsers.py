@@ -23,8 +23,8 @@ from playwright.sync_api import (
 from engine.runs import Run
 from tests.browser import CHROMIUM, FLAGS, go_to
 from tests.hostile.conftest import Noted
+from tests.networks.test_own_onnx import SIZE, classifier
 from tests.server import ROOT, Server
-from tests.test_own_onnx import SIZE, classifier
 from tests.tiny_run import tiny_run
 
 pytestmark = [

@@ -14,7 +14,7 @@ import pytest
 from engine.core.files import bytes_under
 from tests.hostile.conftest import Noted
 from tests.hostile.terminals import Terminal
-from tests.test_own_onnx import SIZE, classifier
+from tests.networks.test_own_onnx import SIZE, classifier
 
 pytestmark = [pytest.mark.hostile, pytest.mark.slow]
 POINTS, PAGE, DISK = 20, 4096, 32 * 2**20

@@ -14,7 +14,7 @@ import pytest
 
 from tests.hostile.conftest import Noted
 from tests.hostile.terminals import Terminal
-from tests.test_own_onnx import SIZE, classifier
+from tests.networks.test_own_onnx import SIZE, classifier
 
 pytestmark = [pytest.mark.hostile, pytest.mark.slow]
 KILLS, SEED = 40, 7

@@ -11,7 +11,7 @@ import pytest
 from engine.run_folders import WAITING_FOR_SAME
 from tests.hostile.conftest import Noted
 from tests.hostile.terminals import Terminal
-from tests.test_own_onnx import SIZE, classifier
+from tests.networks.test_own_onnx import SIZE, classifier
 
 pytestmark = [pytest.mark.hostile, pytest.mark.slow]
 TIMES, STAGE = 10, "SavedModel to TFLite"

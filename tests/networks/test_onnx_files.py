@@ -17,8 +17,8 @@ from engine.networks.onnx_files import (
     with_fixed_input,
 )
 from engine.networks.onnx_reading import read_onnx
-from engine.requests import ModelChoice
-from engine.run.onnx_runner import OnnxRunner
+from engine.networks.runners.onnx import OnnxRunner
+from engine.networks.source import ModelChoice
 
 
 def mean_model(

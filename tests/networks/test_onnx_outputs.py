@@ -12,8 +12,8 @@ from onnx import TensorProto, helper, numpy_helper
 from engine.core.errors import ModelError, OptionError
 from engine.networks.onnx_files import onnx_source, with_fixed_input
 from engine.networks.onnx_reading import read_onnx
-from engine.requests import ModelChoice
-from engine.run.onnx_runner import OnnxRunner
+from engine.networks.runners.onnx import OnnxRunner
+from engine.networks.source import ModelChoice
 
 CLASSES = 6
 RANKS = {"features": 4, "mean": 4, "rows_of_two": 3, "label": 1}

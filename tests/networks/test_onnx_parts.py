@@ -17,7 +17,8 @@ from engine.networks.external_data import OutsideTensor
 from engine.networks.onnx_files import onnx_source
 from engine.networks.onnx_parts import demand_complete, demand_whole, model_digest
 from engine.networks.onnx_reading import read_onnx
-from engine.requests import ConvertRequest, ModelChoice
+from engine.networks.source import ModelChoice
+from engine.requests import ConvertRequest
 
 
 def scaled_means(**weights: np.ndarray) -> onnx.ModelProto:

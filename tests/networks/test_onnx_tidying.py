@@ -15,7 +15,7 @@ from engine.core.errors import ModelError
 from engine.networks.onnx_files import onnx_source, picture_input, with_fixed_input
 from engine.networks.onnx_reading import read_onnx
 from engine.networks.onnx_tidying import operator_set
-from engine.requests import ModelChoice
+from engine.networks.source import ModelChoice
 
 PICTURE = np.arange(12, dtype=np.float32).reshape(1, 3, 2, 2)
 MEANS = [1.5, 5.5, 9.5]

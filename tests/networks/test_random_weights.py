@@ -7,8 +7,8 @@ import torch
 from engine.conversion import check_inputs
 from engine.networks.catalog import torch_source
 from engine.networks.random_weights import give_ordinary_values, settle
-from engine.requests import ModelChoice
-from engine.run.torch_runner import TorchRunner
+from engine.networks.runners.pytorch import TorchRunner
+from engine.networks.source import ModelChoice
 
 SIZE = 16
 

@@ -18,8 +18,8 @@ from engine.networks.catalog import torch_source
 from engine.networks.catalog_network import CatalogEntry
 from engine.networks.checkpoints import state_digest
 from engine.networks.imagenet_names import imagenet_names
+from engine.networks.source import ModelChoice
 from engine.networks.timm_networks import import_timm, network_named
-from engine.requests import ModelChoice
 
 SMALL = "timm/test_resnet.r160_in1k"
 """A network of timm's own tests: 0.5 million parameters."""

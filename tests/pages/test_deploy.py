@@ -9,10 +9,10 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine import service as service_module
+from engine.comparison.recommendation import candidates, recommend
 from engine.core.store import SAMPLE_IMAGES
 from engine.deployment.phone import benchmarks_of
 from engine.images import pictures as pictures_module
-from engine.overview import candidates, recommend
 from engine.overview_sentences import not_recommended
 from engine.runs import KITS, Run
 from engine.workers import host

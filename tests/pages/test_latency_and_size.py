@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.comparison.latency import Latency
 from engine.runs import LATENCY, Run
-from engine.types import Latency
 from tests.made_up import latency, operator_time, profiled
 from tests.pages.test_pages import ROOT, opened
 from tests.tiny_run import tiny_run

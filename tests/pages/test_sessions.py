@@ -11,7 +11,8 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from engine.requests import CalibrationChoice, ConvertRequest, ModelChoice
+from engine.networks.source import ModelChoice
+from engine.requests import CalibrationChoice, ConvertRequest
 from engine.under_way import UnderWay, noted
 from engine.workers.jobs import BOARD, Job
 from pages.components import session

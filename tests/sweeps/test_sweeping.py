@@ -29,7 +29,7 @@ from engine.sweeps.sweeping import basis_of, own_calibration, sweep
 from engine.types import CalibrationInfo
 from engine.workers.dask import LOCAL
 from engine.workers.host import Foreground
-from tests.test_own_onnx import SIZE, classifier
+from tests.networks.test_own_onnx import SIZE, classifier
 from tests.tiny_run import tiny_run
 
 CHOICE = {"recipes": ["int8"], "counts": [4, 8], "seeds": [0, 1], "ranges": ["min_max", "mse"]}

@@ -1,0 +1,298 @@
+"""Sums over pictures, from which the figures of an operator follow.
+
+Within a picture sums are taken in float32 by BLAS, over pictures in float64; nothing is kept of a
+picture but its sums, so that memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from engine.comparison.layers.records import HISTOGRAM_CELLS, ChannelRanges, Deviation
+from engine.core.types import FloatArray
+from engine.tflite.graph import Grid
+
+CACHED_VALUES = 1 << 15
+"""Values that are worked on at once, so that what is computed of them stays in the cache."""
+OUTLIER_SHARE = 0.02
+"""At most this share of the channels, and at least one, can be called outliers."""
+
+
+class Values:
+    """What float values are, and how they lie on the grid that stands for them.
+
+    Args:
+        shape: Of the tensor; the last axis is that of the channels.
+        grid: The integer tensor's grid; None for float.
+    """
+
+    def __init__(self, shape: tuple[int, ...], grid: Grid | None) -> None:
+        self.grid = grid
+        self.channels = shape[-1] if shape else 1
+        self.count = 0
+        self.energy = 0.0
+        self.lows = np.full(self.channels, np.inf)
+        self.highs = np.full(self.channels, -np.inf)
+        self.cells = np.zeros(HISTOGRAM_CELLS, dtype=np.int64)
+        self.below = self.above = 0
+        self.clip_energy = 0.0
+
+    def add(self, values: FloatArray, integers: np.ndarray | None) -> None:
+        """Take one picture into account.
+
+        Args:
+            values: Float values.
+            integers: The same on the grid; None for float.
+        """
+        rows = values.reshape(-1, self.channels)
+        flat = rows.reshape(-1)
+        self.count += flat.size
+        self.energy += float(np.dot(flat, flat))
+        np.minimum(self.lows, rows.min(axis=0), out=self.lows)
+        np.maximum(self.highs, rows.max(axis=0), out=self.highs)
+        if self.grid is None or integers is None:
+            return
+        self.cells += _cells(integers.reshape(-1))
+        self._clip(flat, self.grid)
+
+    def _clip(self, flat: FloatArray, grid: Grid) -> None:
+        half = grid.scale / 2
+        if self.lows.min() >= grid.low - half and self.highs.max() <= grid.high + half:
+            return
+        for beyond, end, below in (
+            (flat[flat < grid.low - half], grid.low, True),
+            (flat[flat > grid.high + half], grid.high, False),
+        ):
+            self.clip_energy += float(np.square(beyond - end, dtype=np.float64).sum())
+            self.below += beyond.size if below else 0
+            self.above += 0 if below else beyond.size
+
+    def merge(self, other: Values) -> None:
+        """Take in what another saw of other pictures."""
+        self.count += other.count
+        self.energy += other.energy
+        np.minimum(self.lows, other.lows, out=self.lows)
+        np.maximum(self.highs, other.highs, out=self.highs)
+        self.cells += other.cells
+        self.below += other.below
+        self.above += other.above
+        self.clip_energy += other.clip_energy
+
+    @property
+    def low(self) -> float:
+        """Smallest value."""
+        return float(self.lows.min())
+
+    @property
+    def high(self) -> float:
+        """Largest value."""
+        return float(self.highs.max())
+
+    @property
+    def rms(self) -> float:
+        """Root mean square."""
+        return float(np.sqrt(self.energy / max(self.count, 1)))
+
+    @property
+    def finite(self) -> bool:
+        """Whether no value was NaN or infinite."""
+        return bool(np.isfinite(self.lows).all() and np.isfinite(self.highs).all())
+
+    def histogram(self) -> tuple[int, ...]:
+        """Values a cell of the grid, without those beyond it."""
+        cells = self.cells.copy()
+        cells[0] -= self.below
+        cells[-1] -= self.above
+        return tuple(int(count) for count in np.maximum(cells, 0)) if self.grid else ()
+
+    def channel_ranges(self) -> ChannelRanges:
+        """How the channels share the range."""
+        lows, highs = np.minimum(self.lows, 0.0), np.maximum(self.highs, 0.0)
+        largest = np.maximum(-lows, highs)
+        order = np.argsort(largest, kind="stable")[::-1]
+        most = max(1, int(self.channels * OUTLIER_SHARE))
+        outliers, spread = 0, 1.0
+        width = highs.max() - lows.min()
+        for count in range(1, min(most, self.channels - 1) + 1):
+            rest = order[count:]
+            without = float(highs[rest].max() - lows[rest].min())
+            ratio = float(width) / without if without > 0 else np.inf
+            # The fewest channels that explain the spread.
+            if np.isfinite(ratio) and ratio > spread * 1.25:
+                outliers, spread = count, ratio
+        others = order[outliers:]
+        return ChannelRanges(
+            channels=self.channels,
+            dead=int(np.count_nonzero(self.lows == self.highs)),
+            killed=self._killed(),
+            widest=int(order[0]),
+            outliers=outliers,
+            spread=spread,
+            widest_reach=float(largest[order[0]]),
+            others_reach=float(largest[others[0]]) if len(others) else 0.0,
+        )
+
+    def _killed(self) -> int:
+        if self.grid is None:
+            return 0
+        steps = [
+            np.clip(np.rint(side / self.grid.scale) + self.grid.zero_point, *self._ends())
+            for side in (self.lows, self.highs)
+        ]
+        return int(np.count_nonzero((steps[0] == steps[1]) & (self.lows < self.highs)))
+
+    def _ends(self) -> tuple[int, int]:
+        assert self.grid is not None
+        return self.grid.lowest, self.grid.highest
+
+
+class Errors:
+    """How far the real values of integers lie from float values.
+
+    Args:
+        shape: Of the tensor; the last axis is that of the channels.
+        grid: The integer tensor's grid; None for float.
+        batch: How often each picture is in the tensor, where the network takes several at once.
+    """
+
+    def __init__(self, shape: tuple[int, ...], grid: Grid | None, batch: int = 1) -> None:
+        self._grid, self._batch = grid, batch
+        self._channels = shape[-1] if shape else 1
+        self._step = max(CACHED_VALUES // self._channels, 1)
+        self._ones = np.ones(self._step, dtype=np.float32)
+        self._sums = np.zeros(self._channels)
+        self.energy = 0.0
+        self.count = 0
+        self.at_ends = 0
+
+    def add(self, values: FloatArray, found: np.ndarray, room: FloatArray) -> None:
+        """Take one picture into account.
+
+        Args:
+            values: Float values.
+            found: What stands for them, in the tensor's own type.
+            room: Space for as many float32 values.
+        """
+        whole, exact = (side.reshape(-1, self._channels) for side in (found, values))
+        for start in range(0, len(whole), self._step):
+            self._add(exact[start : start + self._step], whole[start : start + self._step], room)
+        self.count += found.size
+
+    def _add(self, exact: FloatArray, whole: np.ndarray, room: FloatArray) -> None:
+        """Take some rows of channels into account."""
+        error = room[: whole.size].reshape(whole.shape)
+        if self._grid is None:
+            np.subtract(whole, exact, out=error)
+        else:
+            np.subtract(whole, self._grid.zero_point, out=error, dtype=np.float32)
+            error *= np.float32(self._grid.scale)
+            error -= exact
+            self.at_ends += int(np.count_nonzero(whole == self._grid.lowest))
+            self.at_ends += int(np.count_nonzero(whole == self._grid.highest))
+        flat = error.reshape(-1)
+        self.energy += float(np.dot(flat, flat))
+        self._sums += self._ones[: len(error)] @ error
+
+    def merge(self, other: Errors) -> None:
+        """Take in what another saw of other pictures."""
+        self._sums += other._sums
+        self.energy += other.energy
+        self.count += other.count
+        self.at_ends += other.at_ends
+
+    def deviation(self, signal: float) -> Deviation:
+        """The figures.
+
+        Args:
+            signal: Energy of the float values.
+        """
+        each = self.count / self._channels
+        means = self._sums / each
+        channel = int(np.abs(means).argmax())
+        mean_energy = float(np.square(means).sum()) * each
+        share = min(mean_energy / self.energy, 1.0) if self.energy else 0.0
+        samples = each / self._batch
+        return Deviation(
+            error_ratio=float(np.sqrt(self.energy / signal)) if signal else None,
+            mean_shift=float(means.mean()),
+            channel=channel,
+            channel_shift=float(means[channel]),
+            # Means of so many samples of pure noise hold 1 / samples of its energy.
+            shift_share=max(share - 1 / samples, 0.0) / (1 - 1 / samples) if samples > 1 else 0.0,
+        )
+
+
+class Movement:
+    """How far real values of integers move from those of one picture, beside float values.
+
+    Args:
+        grid: The integer tensor's grid; None for float.
+    """
+
+    def __init__(self, grid: Grid | None) -> None:
+        self._step = 1.0 if grid is None else grid.scale
+        self._start: tuple[FloatArray, np.ndarray] | None = None
+        self.exact = 0.0
+        self.whole = 0.0
+
+    def begin(self, values: FloatArray, whole: np.ndarray) -> None:
+        """Take the values of the picture that the others are compared with; see `add`."""
+        self._start = values.copy(), whole.copy()
+
+    def add(self, values: FloatArray, whole: np.ndarray, room: FloatArray) -> None:
+        """Take one picture into account.
+
+        Args:
+            values: Float values.
+            whole: What stands for them, in the tensor's own type.
+            room: Space for as many float32 values.
+        """
+        assert self._start is not None, "begin comes first"
+        change = room[: values.size]
+        np.subtract(values.reshape(-1), self._start[0].reshape(-1), out=change)
+        self.exact += float(np.dot(change, change))
+        before = self._start[1].reshape(-1)
+        np.subtract(whole.reshape(-1), before, out=change, dtype=np.float32)
+        self.whole += float(np.dot(change, change)) * self._step**2
+
+    def merge(self, other: Movement) -> None:
+        """Take in what another saw of other pictures."""
+        self.exact += other.exact
+        self.whole += other.whole
+
+    @property
+    def ratio(self) -> float | None:
+        """Rms of the integers' movement divided by the float values'; None where these stand."""
+        return float(np.sqrt(self.whole / self.exact)) if self.exact else None
+
+
+def on_grid(values: FloatArray, grid: Grid, room: FloatArray, out: np.ndarray) -> None:
+    """Bring real values onto a grid: round(value / scale) + zero point, within the type.
+
+    Args:
+        values: Real values.
+        grid: The grid.
+        room: Space for as many float32 values.
+        out: Gets the integers.
+    """
+    steps = room[: values.size]
+    np.divide(values.reshape(-1), np.float32(grid.scale), out=steps)
+    np.rint(steps, out=steps)
+    steps += np.float32(grid.zero_point)
+    np.clip(steps, grid.lowest, grid.highest, out=steps)
+    np.copyto(out.reshape(-1), steps, casting="unsafe")
+
+
+def _cells(integers: np.ndarray) -> np.ndarray:
+    """How many integers lie in each of the equal parts of their type's range."""
+    bits = 8 * integers.itemsize
+    plain = integers.view(f"uint{bits}")
+    if integers.dtype.kind == "i":
+        plain = plain ^ plain.dtype.type(1 << (bits - 1))
+    plain = plain >> plain.dtype.type(bits - HISTOGRAM_CELLS.bit_length() + 1)
+    cells = np.zeros(HISTOGRAM_CELLS, dtype=np.int64)
+    for start in range(0, len(plain), CACHED_VALUES):
+        # It makes eight bytes of each value.
+        part = plain[start : start + CACHED_VALUES]
+        cells += np.bincount(part, minlength=HISTOGRAM_CELLS)
+    return cells

@@ -1,0 +1,184 @@
+"""Records of a comparison: of a variant, a flip, the accuracy."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from engine.core.types import (
+    Fault,
+    FloatArray,
+    Interval,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Flip:
+    """A picture on which a variant's first answer is not the reference's.
+
+    Attributes:
+        picture: Name of the picture.
+        index: Its row in the logits.
+        reference_class: The reference's answer.
+        variant_class: The variant's answer.
+        reference_margin: The reference's first logit minus its second.
+        variant_margin: The same of the variant.
+    """
+
+    picture: str
+    index: int
+    reference_class: int
+    variant_class: int
+    reference_margin: float
+    variant_margin: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceBin:
+    """Pictures on which a model is about equally sure of its first answer.
+
+    Attributes:
+        low: Least confidence of the bin; it belongs to the bin below, but for 0.
+        high: Most confidence of the bin.
+        pictures: How many.
+        confidence: Mean share that the softmax gives to the first answer.
+        right: Share whose first answer is the label.
+        right_interval: Wilson score interval of it.
+    """
+
+    low: float
+    high: float
+    pictures: int
+    confidence: float
+    right: float
+    right_interval: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Whether a model is as often right as it is sure: the calibration curve.
+
+    Attributes:
+        bins: Bins that hold pictures, the least sure first.
+        error: Expected calibration error: mean distance of confidence and share of right answers
+            over the bins, weighted by pictures; NaN where no picture has a confidence.
+        left_out: Labelled pictures without a confidence, for NaN or Inf.
+    """
+
+    bins: tuple[ConfidenceBin, ...]
+    error: float
+    left_out: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClassChange:
+    """A class that a variant is right about more or less often than the reference.
+
+    Attributes:
+        index: The class.
+        pictures: Pictures with this label.
+        reference_right: On how many the reference's first answer is right.
+        variant_right: On how many the variant's is.
+        taken_for: The variant's most frequent wrong answer on them; None where it has none.
+    """
+
+    index: int
+    pictures: int
+    reference_right: int
+    variant_right: int
+    taken_for: int | None
+
+    @property
+    def lost(self) -> int:
+        """Right answers lost; negative where some were won."""
+        return self.reference_right - self.variant_right
+
+
+@dataclass(frozen=True, slots=True)
+class Accuracy:
+    """How often a model's answers are right.
+
+    Attributes:
+        pictures: Labelled pictures counted.
+        top1: Share whose first answer is the label.
+        top1_interval: Wilson score interval of ``top1``.
+        top5: Share whose first five answers hold the label.
+        top5_interval: Wilson score interval of ``top5``.
+        mcnemar_p: Two-sided p-value of McNemar's exact test against the reference; None for the
+            reference itself.
+        lost: Pictures on which the reference alone is right; None for the reference itself.
+        won: Pictures on which this model alone is right; None for the reference itself.
+        reliability: Its calibration curve.
+        changes: Classes with another number of right answers than the reference has, the ones
+            that lost most first; empty for the reference itself.
+    """
+
+    pictures: int
+    top1: float
+    top1_interval: Interval
+    top5: float
+    top5_interval: Interval
+    mcnemar_p: float | None
+    lost: int | None
+    won: int | None
+    reliability: Reliability
+    changes: tuple[ClassChange, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class VariantComparison:
+    """One variant's answers against the reference's, on the same pictures.
+
+    Logit differences are taken after each row's mean is removed, because softmax does not see
+    it. Where a side ends in a softmax, logarithms of probabilities stand in for logits on both. One
+    output alone is read as two classes: 0 below the threshold, 1 above it.
+
+    Attributes:
+        variant: Name of the variant.
+        pictures: Pictures compared.
+        top1_agreement: Share of pictures with the same first answer.
+        top1_agreement_interval: Wilson score interval of it.
+        top5_overlap: Mean share of common classes among the first five (all, if fewer classes).
+        flips: Pictures whose first answer changed.
+        logit_rms: Root mean square of the differences.
+        logit_mean: Mean of the absolute differences.
+        logit_max: Largest absolute difference.
+        logit_sqnr_db: Signal to quantization noise ratio in dB.
+        cosine: Mean cosine similarity of the rows.
+        kl: Mean Kullback-Leibler divergence of the softmaxes, reference against variant, in nats.
+        non_finite: Rows in which the variant gives NaN or Inf; such rows never agree, and where
+            either side has some, the figures about logits above are NaN.
+        picture_rms: Rms of the differences of each picture, shape (pictures,).
+        picture_kl: KL of each picture, shape (pictures,).
+        class_rms: Rms of the differences of each class, shape (classes,).
+        reference_margins: The reference's first logit minus its second, of each picture, shape
+            (pictures,).
+        kept_margins: What the variant leaves of it: its logit of the reference's first class minus
+            its largest other, negative where another class comes first, shape (pictures,).
+        accuracy: Against labels, where there are some.
+        probabilities: Whether the variant's outputs were recognised as those of a softmax.
+        fault: What makes its answers useless, on these pictures or on those that the conversion was
+            checked on: ``same_answer`` for every picture, or ``not_finite``; None where nothing
+            does. Such a variant is not recommended and passes no gate.
+    """
+
+    variant: str
+    pictures: int
+    top1_agreement: float
+    top1_agreement_interval: Interval
+    top5_overlap: float
+    flips: tuple[Flip, ...]
+    logit_rms: float
+    logit_mean: float
+    logit_max: float
+    logit_sqnr_db: float
+    cosine: float
+    kl: float
+    non_finite: int
+    picture_rms: FloatArray = field(repr=False)
+    picture_kl: FloatArray = field(repr=False)
+    class_rms: FloatArray = field(repr=False)
+    reference_margins: FloatArray = field(repr=False)
+    kept_margins: FloatArray = field(repr=False)
+    accuracy: Accuracy | None = None
+    probabilities: bool = False
+    fault: Fault | None = None

@@ -1,1 +1,0 @@
-"""What each operator of an integer variant loses against its float32 counterpart, and why."""

@@ -1,0 +1,3 @@
+"""Runners of PyTorch, ONNX, SavedModel and TFLite models, with one interface."""
+
+from __future__ import annotations
