@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from engine.converters.recipes import RECIPES
 from engine.core.store import SAMPLE_IMAGES
+from engine.quantization.recipes import RECIPES
 
 COUNT = 100
 RESULTS = Path(__file__).parent / "plain_script.json"
@@ -30,12 +30,11 @@ def plain_script(folder: Path) -> None:
     import tensorflow as tf
     import torch
 
-    from engine.converters.calibration import representative_dataset
     from engine.converters.onnx_tf_import import import_onnx_tf
     from engine.images.preprocess import in_layout
     from engine.networks.catalog import torch_source
     from engine.networks.source import ModelChoice
-    from engine.requests import CalibrationChoice
+    from engine.quantization.calibration import CalibrationChoice, representative_dataset
 
     source = torch_source(ModelChoice())
     dataset = representative_dataset(CalibrationChoice(count=COUNT), SAMPLE_IMAGES)

@@ -27,7 +27,6 @@ def prepare(model: str, folder: Path) -> None:
     started = time.perf_counter()
     import torch
 
-    from engine.converters.calibration import representative_dataset
     from engine.converters.onnx_from_torch import onnx_from_torch
     from engine.core.store import SAMPLE_IMAGES
     from engine.images.pictures import pictures_in
@@ -35,7 +34,7 @@ def prepare(model: str, folder: Path) -> None:
     from engine.networks.runners.pytorch import TorchRunner
     from engine.networks.source import ModelChoice
     from engine.networks.torchvision_import import import_torchvision
-    from engine.requests import CalibrationChoice
+    from engine.quantization.calibration import CalibrationChoice, representative_dataset
 
     import_torchvision()
     import_seconds = time.perf_counter() - started

@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.converters.recipes import RECIPES
 from engine.core.checksums import drop_kept, write_kept
 from engine.core.errors import FileError, JobCancelled, OptionError, WorkerDied
 from engine.core.file_types import kind_of
@@ -26,6 +25,7 @@ from engine.core.files import sync, told_of_the_disk
 from engine.core.limits import LIMITS
 from engine.core.locks import alone_in
 from engine.core.types import ORIGINAL, Progress
+from engine.quantization.recipes import RECIPES
 from engine.requests import TRYING, InspectRequest
 from engine.runs import ALSO, ONNX_COLUMN, Run
 from engine.tflite.artifact import Artifact

@@ -11,19 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.comparison.latency import Latency
-from engine.converters.recipes import RANGE_METHODS
 from engine.core.errors import MissingVariantWarning
 from engine.core.types import ORIGINAL, Layout, LoweringName, Progress
 from engine.images.preprocess import PreprocessChoice
 from engine.missing_variants import missing_of, missing_sentences
 from engine.networks.source import DEFAULT_MODEL, ModelChoice
-from engine.requests import (
-    DEFAULT_CALIBRATION_COUNT,
-    DEFAULT_LAYERS_COUNT,
-    CalibrationChoice,
-    ConvertRequest,
-    checked_request,
-)
+from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT, CalibrationChoice
+from engine.quantization.recipes import RANGE_METHODS
+from engine.requests import DEFAULT_LAYERS_COUNT, ConvertRequest, checked_request
 from engine.sweeps.plan import DEFAULT_RECIPES, DEFAULT_SEEDS
 from engine.types import RouteName
 

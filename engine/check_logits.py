@@ -9,10 +9,10 @@ import numpy as np
 
 from engine.comparison.faults import fault_of
 from engine.comparison.metrics import rms
-from engine.converters.recipes import FLOAT32, Recipe, recipe_named
 from engine.core import formats
 from engine.core.parity import difference
 from engine.core.types import Fault, FloatArray
+from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.runs import WORK
 from engine.tflite.artifact import Artifact
 

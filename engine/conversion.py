@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from engine.calibrations import Calibration, Calibrations
 from engine.check_logits import CheckLogits
 from engine.comparison.faults import fault_of
 from engine.comparison.hops import NUDGE, check_answers_follow, check_hop, check_reference
@@ -23,7 +22,6 @@ from engine.converters.onnx_from_torch import (
     onnx_from_either_exporter,
     torch_export_note,
 )
-from engine.converters.recipes import FLOAT32, Recipe, recipes_named
 from engine.core.errors import PackageError, StorageError, UserMistake
 from engine.core.parity import FLOAT_TOLERANCE, hop_errors
 from engine.core.store import SAMPLE_IMAGES
@@ -48,11 +46,13 @@ from engine.networks.runners.pytorch import TorchRunner
 from engine.networks.runners.savedmodel import SavedModelRunner
 from engine.networks.runners.tflite import TfliteRunner
 from engine.networks.source import ModelSource, OnnxSource, TorchSource
+from engine.quantization.calibration import Calibration, CalibrationInfo, Calibrations
+from engine.quantization.recipes import FLOAT32, Recipe, recipes_named
 from engine.requests import ConvertTask
 from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.tflite.artifact import Artifact, artifact_of
 from engine.tflite.depthwise import with_depthwise_in_parts
-from engine.types import CalibrationInfo, Stage
+from engine.types import Stage
 from engine.workers.protocol import engine_error
 
 CHECK_PICTURES = 4

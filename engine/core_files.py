@@ -9,13 +9,13 @@ from typing import Any
 
 import msgspec
 
-from engine.calibrations import Calibration, Say
-from engine.converters.recipes import FLOAT32, Recipe
 from engine.core.errors import OptionError, RunError
-from engine.optimization.choice import Step
-from engine.optimization.mixed import MixedModels, float_order
+from engine.quantization.calibration import Calibration, Say
+from engine.quantization.mixed import MixedModels, float_order
+from engine.quantization.recipes import FLOAT32, Recipe
+from engine.quantization.records import MixedPoint
+from engine.quantization.sensitivity import Step
 from engine.runs import CURVE, IMPROVED, INTEGER_HEAD, ORDER, SAVEDMODEL, WORK, Run
-from engine.types import MixedPoint
 
 
 class CoreFiles:
@@ -91,7 +91,7 @@ class CoreFiles:
 
     def _optimize(self, core: Recipe) -> None:
         """Make an optimized file, and the one whose output stays integer, from the plain one."""
-        from engine.optimization.optimize import optimized
+        from engine.quantization.optimizer.optimize import optimized
 
         made = optimized(
             self.of(FLOAT32).read_bytes(),

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 
-from engine.converters.recipes import FLOAT32, Recipe, recipe_named
 from engine.core.checksums import FileRecord, intact, records_under
 from engine.core.errors import EngineError, WorkerDied
 from engine.core.files import write_whole
@@ -23,9 +22,11 @@ from engine.images.preprocess import PreprocessSpec
 from engine.manifest import FILE_NAME
 from engine.missing_variants import missing_variant
 from engine.networks.source import ModelIdentity
+from engine.quantization.calibration import CalibrationInfo
+from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.requests import ConvertRequest
 from engine.run_folders import empty
-from engine.types import CalibrationInfo, Stage
+from engine.types import Stage
 
 RECORD = ".finished.json"
 

@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import msgspec
 
-from engine.converters.calibration import representative_dataset
-from engine.converters.recipes import recipe_named
 from engine.core.checksums import read_kept
 from engine.core.errors import OptionError, RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.missing_variants import demand_made
+from engine.quantization.calibration import representative_dataset
+from engine.quantization.recipes import recipe_named
+from engine.quantization.records import OptimizedLayer
 from engine.requests import ConvertRequest
 from engine.runs import IMPROVED, INTEGER_HEAD, REQUEST, Run
 from engine.service import convert_request
-from engine.types import OptimizedLayer
 from engine.workers.host import Host
 
 IMPROVING = "Improving a variant"

@@ -9,8 +9,8 @@ from engine.comparison.recommendation import difference_of
 from engine.comparison.records import Flip, VariantComparison
 from engine.core import formats
 from engine.core.types import FAULT_WORDS, SAME
+from engine.quantization.records import FloatLayer, OptimizedLayer
 from engine.tflite.operator_times import kind_of
-from engine.types import FloatLayer, OptimizedLayer
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,13 @@ import numpy as np
 
 from engine.comparison.comparison import compare
 from engine.conversion import CHECKED
-from engine.converters.recipes import FLOAT32
 from engine.core.errors import ConversionError, FileError, first_line
 from engine.core.limits import LIMITS
 from engine.core.types import Fault, FloatArray, Layout
 from engine.images.preprocess import PreprocessSpec
 from engine.networks.runners.base import Runner, alone_and_beside, depends_on_batch
 from engine.networks.runners.tflite import TfliteRunner
+from engine.quantization.recipes import FLOAT32
 from engine.requests import InspectRequest
 from engine.runs import ALSO, WORK, Run
 from engine.tflite.artifact import Artifact, TensorInfo, artifact_of

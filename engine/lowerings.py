@@ -28,7 +28,8 @@ from engine.core.types import LoweringName, MissingVariant
 from engine.images.preprocess import PreprocessChoice
 from engine.missing_variants import missing_of
 from engine.networks.source import ModelChoice
-from engine.requests import CalibrationChoice, ConvertRequest, FileLatencyRequest, TimedFile
+from engine.quantization.calibration import CalibrationChoice
+from engine.requests import ConvertRequest, FileLatencyRequest, TimedFile
 from engine.runs import LOWERING, Run
 from engine.service import convert_request
 from engine.tflite.artifact import Artifact

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.converters.recipes import recipes_named
 from engine.core.checksums import write_kept
 from engine.core.errors import RunError, WorkerDied, WorkerKilled
 from engine.core.files import told_of_the_disk
@@ -15,6 +14,7 @@ from engine.core.locks import in_use
 from engine.core.store import folder, home, limits
 from engine.damage import DAMAGED, set_apart, set_run_apart
 from engine.finished_stages import being_made_in, charge_end_of_process, wanted_digest
+from engine.quantization.recipes import recipes_named
 from engine.requests import ConvertRequest, ConvertTask
 from engine.run_folders import move_into_place, reserved
 from engine.runs import LOGS, ONNX_FILE, OWNERS, WORK, Run, existing_run

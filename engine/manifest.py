@@ -12,7 +12,6 @@ from pathlib import Path
 
 import msgspec
 
-from engine.converters.recipes import Recipe
 from engine.core.checksums import FileRecord
 from engine.core.errors import ModelError, RunError
 from engine.core.system import _ANSWERS_BY, _FILES_BY, __version__, _version
@@ -21,9 +20,11 @@ from engine.images.preprocess import InputSize, PreprocessChoice, PreprocessSpec
 from engine.networks.checkpoints import sha256_of, sha256_of_checkpoint
 from engine.networks.onnx_parts import model_digest
 from engine.networks.source import ModelIdentity
+from engine.quantization.calibration import CalibrationInfo
+from engine.quantization.recipes import Recipe
 from engine.requests import ConvertRequest
 from engine.tflite.artifact import Artifact
-from engine.types import CalibrationInfo, Stage
+from engine.types import Stage
 
 SCHEMA_VERSION = 2
 FILE_NAME = "manifest.json"

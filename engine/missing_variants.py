@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from engine.converters.recipes import recipes_named
 from engine.core.errors import (
     ConversionError,
     EngineError,
@@ -18,6 +17,7 @@ from engine.core.errors import (
 )
 from engine.core.formats import listed
 from engine.core.types import MissingVariant
+from engine.quantization.recipes import recipes_named
 
 RETRY = "Leave this variant out, or try it once more with: python -m engine convert --retry."
 
@@ -59,7 +59,7 @@ def missing_of(missing: Iterable[MissingVariant], names: tuple[str, ...]) -> lis
 
     Args:
         missing: Those of a run.
-        names: Names of recipes, as `engine.converters.recipes.recipes_named` takes them.
+        names: Names of recipes, as `engine.quantization.recipes.recipes_named` takes them.
     """
     wanted = {recipe.name for recipe in recipes_named(names)}
     return [record for record in missing if record.variant in wanted]

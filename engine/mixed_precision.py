@@ -2,71 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 
-from engine.comparison.latency import Latency, LatencySamples
-from engine.converters.recipes import Recipe, recipe_named
+from engine.comparison.latency import Latency
 from engine.core.checksums import read_kept, write_kept
 from engine.core.errors import OptionError, RunError
 from engine.core.files import told_of_the_disk
 from engine.improvement import request_of
 from engine.missing_variants import demand_made
+from engine.quantization.recipes import Recipe, recipe_named
+from engine.quantization.records import MixedCurve, MixedPoint
 from engine.requests import MixedLatencyRequest
 from engine.runs import CURVE, IMPROVED, Run
 from engine.service import convert_request
 from engine.timings import store_latency
-from engine.types import MixedPoint, timed_name
 from engine.workers.host import Host
 from engine.workers.process import Worker
 
 _MIXING = "Mixing float32 into an integer variant"
 _MOST_TIMED = 10
-
-
-@dataclass(frozen=True, slots=True)
-class MixedCurve:
-    """What numbers of layers in float32 give and cost.
-
-    Attributes:
-        whole: Name of the variant without a layer in float32.
-        points: By number of layers, on calibration pictures; the first has none, the last all.
-        latency: Of float32 and of some of the points, called as `timed_name` says; None where it
-            was not measured.
-    """
-
-    whole: str
-    points: tuple[MixedPoint, ...]
-    latency: Latency | None = None
-
-    def timed(self, layers: int) -> LatencySamples | None:
-        """Samples of the point with so many layers in float32; None where it was not timed."""
-        wanted = timed_name(layers)
-        entries = self.latency.entries if self.latency is not None else ()
-        return next((entry for entry in entries if entry.variant == wanted), None)
-
-    @property
-    def timed_float32(self) -> LatencySamples | None:
-        """Samples of float32; None where nothing was timed."""
-        entries = self.latency.entries if self.latency is not None else ()
-        return next((entry for entry in entries if entry.variant == "float32"), None)
-
-    def of_size(self, size: int) -> MixedPoint:
-        """The point whose file comes closest to a size in bytes."""
-        return min(self.points, key=lambda point: abs(point.bytes - size))
-
-    @property
-    def rises(self) -> tuple[MixedPoint, ...]:
-        """Points whose error is above that of the point with fewer layers."""
-        return tuple(after for before, after in pairwise(self.points) if after.rms > before.rms)
-
-    @property
-    def monotone(self) -> bool:
-        """Whether no further layer brings the error up."""
-        return not self.rises
 
 
 def mixed_name(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from engine.comparison.trade_offs import clearly_quicker, timed_point
 from engine.core import formats
 from engine.improvement_sentences import layer_title
-from engine.mixed_precision import MixedCurve
-from engine.types import MixedPoint
+from engine.quantization.records import MixedCurve, MixedPoint
 
 _MOST_NAMED = 8
 

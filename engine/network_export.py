@@ -17,18 +17,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.calibrations import Calibrations
 from engine.comparison.hops import NUDGE, check_hop, check_reference
 from engine.conversion import CHECKED, check_pictures
 from engine.conversion_record import ONNX, PYTORCH
-from engine.converters.calibration import representative_dataset
 from engine.converters.onnx_from_torch import (
     STAGE,
     onnx_from_exported_program,
     onnx_from_torch,
     torch_export_note,
 )
-from engine.converters.recipes import recipes_named
 from engine.core.errors import ConversionError, EngineError, OptionError
 from engine.core.files import told_of_the_disk
 from engine.core.limits import demand_fits
@@ -60,6 +57,8 @@ from engine.networks.runners.base import Runner, depends_on_batch, one_by_one
 from engine.networks.runners.onnx import OnnxRunner
 from engine.networks.runners.pytorch import TorchRunner
 from engine.networks.source import ExportedNetwork
+from engine.quantization.calibration import Calibrations, representative_dataset
+from engine.quantization.recipes import recipes_named
 from engine.requests import ConvertRequest
 from engine.runs import Run
 from engine.service import convert_request

@@ -18,26 +18,11 @@ from engine.images.preprocess import (
     PreprocessChoice,
 )
 from engine.networks.source import ModelChoice
+from engine.quantization.calibration import CalibrationChoice
 
-DEFAULT_CALIBRATION_COUNT = 100
 DEFAULT_LAYERS_COUNT = 32
 TRYING = "Trying the file on a picture"
 """Stage that a worker reports when it begins to read a file from elsewhere."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CalibrationChoice:
-    """Where the representative dataset comes from.
-
-    Attributes:
-        folder: Folder with pictures; None takes crops of the sample images.
-        count: Pictures to use; all of them where the folder holds fewer.
-        seed: Seed of the choice among them.
-    """
-
-    folder: str | None = None
-    count: int = DEFAULT_CALIBRATION_COUNT
-    seed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,8 +23,9 @@ from engine.converters.onnx_from_torch import BASE_OPSET
 from engine.core import formats
 from engine.core.formats import counted, listed, number
 from engine.core.types import SAME, Interval
+from engine.quantization.calibration import CalibrationInfo
 from engine.tflite.artifact import Artifact
-from engine.types import CalibrationInfo, Lowerings
+from engine.types import Lowerings
 
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison

@@ -18,9 +18,7 @@ from engine.comparison.comparison import Comparison
 from engine.comparison.comparison import compare as compare_logits
 from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
-from engine.converters.calibration import representative_dataset
 from engine.converters.onnx_from_torch import check_opset
-from engine.converters.recipes import recipes_named
 from engine.core.checksums import keep_file, read_kept, write_kept
 from engine.core.errors import OptionError, RunError
 from engine.core.formats import batch_note
@@ -43,6 +41,8 @@ from engine.manifest import run_key
 from engine.missing_variants import missing_sentences
 from engine.networks.catalog_network import CatalogEntry
 from engine.networks.source import ModelChoice
+from engine.quantization.calibration import representative_dataset
+from engine.quantization.recipes import recipes_named
 from engine.requests import (
     DEFAULT_LAYERS_COUNT,
     CatalogRequest,

@@ -72,30 +72,6 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True)
-class CalibrationInfo:
-    """The representative dataset that a run's integer variants were calibrated with.
-
-    Attributes:
-        count: Pictures used.
-        seed: Seed of the choice among the pictures given.
-        digest: SHA-256 over the digests of the pictures, in the order used.
-        demo: True when no pictures were given and crops of the sample images stood in.
-        source: Folder the pictures came from, as given; None for demo or uploaded pictures.
-        fallback: Why TensorFlow's own calibrator had to find the ranges of activations; None
-            where LiteRT did.
-        passed_over: Files of the folder in formats that are not read, such as ``12 .heic``.
-    """
-
-    count: int
-    seed: int
-    digest: str
-    demo: bool
-    source: str | None
-    fallback: str | None = None
-    passed_over: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class LoweringSide:
     """What one lowering made of a model.
 
@@ -143,72 +119,3 @@ class Lowerings:
     def speedup(self, variant: str) -> float | None:
         """Median latency of the stock lowering divided by ours; None where one is missing."""
         return self.latency.ratio(f"{variant} stock", f"{variant} nhwc")
-
-
-@dataclass(frozen=True, slots=True)
-class OptimizedLayer:
-    """What the optimizing pass did to one operator of an integer model.
-
-    Attributes:
-        name: Name of the operator's output.
-        op: The TFLite operator.
-        index: Place of its counterpart among the float32 model's operators, as in
-            `engine.comparison.layers`; None where it has none.
-        done: What was changed, in order: ``gptq`` (weights), ``bias``, ``range``.
-        left: Why nothing was changed; None where something was.
-        before: Root mean square, in real units, between the output as it was and the float
-            model's, on the integer input that it now gets; None where it was not looked at.
-        after: The same as it is now.
-        seconds: Wall time, running the operator on all pictures included.
-    """
-
-    name: str
-    op: str
-    index: int | None = None
-    done: tuple[str, ...] = ()
-    left: str | None = None
-    before: float | None = None
-    after: float | None = None
-    seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class FloatLayer:
-    """A layer of an integer model that is computed in float32.
-
-    Attributes:
-        name: Name of its output.
-        op: The TFLite operator.
-        index: Place of its counterpart among the float32 model's operators.
-    """
-
-    name: str
-    op: str
-    index: int
-
-
-def timed_name(layers: int) -> str:
-    """What a model with so many layers in float32 is called among samples of latency."""
-    return f"k={layers}"
-
-
-@dataclass(frozen=True, slots=True)
-class MixedPoint:
-    """What an integer model with some layers in float32 gives, on calibration pictures.
-
-    Attributes:
-        layers: How many layers with weights are computed in float32.
-        kept: These layers, the one that wins most first.
-        bytes: Size of the file.
-        rms: Root mean square of the logits' differences to the float32 model's, each row's mean
-            removed, in logits.
-        kl: Mean Kullback-Leibler divergence of the softmaxes, in nats.
-        agreement: Share of pictures with the same answer.
-    """
-
-    layers: int
-    kept: tuple[FloatLayer, ...]
-    bytes: int
-    rms: float
-    kl: float
-    agreement: float

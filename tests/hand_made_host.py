@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from engine.converters.recipes import recipe_named
 from engine.core.checksums import records_under
 from engine.core.types import Progress
 from engine.manifest import FILE_NAME
 from engine.networks.source import ModelChoice
+from engine.quantization.recipes import recipe_named
 from engine.requests import ConvertRequest, ConvertTask
 from engine.runs import WORK, Run
 from tests.tiny_run import tiny_run

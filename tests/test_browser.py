@@ -12,8 +12,8 @@ from playwright.sync_api import Page, WebSocket, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
-from engine.converters.recipes import RECIPES
 from engine.core.store import SAMPLE_IMAGES
+from engine.quantization.recipes import RECIPES
 from engine.runs import Run
 from tests.browser import IN_A_BROWSER, chromium, dashboard, go_to
 from tests.tiny_run import tiny_run

@@ -11,10 +11,10 @@ import pytest
 from engine.conversion_record import calibration_of, write_manifest
 from engine.finished_stages import RECORD, FinishedStages, OriginalModel
 from engine.manifest import FILE_NAME
-from engine.requests import CalibrationChoice, ConvertRequest, ConvertTask
+from engine.quantization.calibration import CalibrationChoice, CalibrationInfo
+from engine.requests import ConvertRequest, ConvertTask
 from engine.runs import REQUEST, WORK, Run
 from engine.tflite.artifact import Artifact
-from engine.types import CalibrationInfo
 from tests.made_up import artifact
 from tests.tiny_run import tiny_run
 

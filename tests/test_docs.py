@@ -23,7 +23,7 @@ import pytest
 
 import engine
 from engine.cli.main import commands
-from engine.converters.recipes import recipe_named
+from engine.quantization.recipes import recipe_named
 from tools.docs_pages import filled
 
 ROOT = Path(__file__).parent.parent

@@ -21,7 +21,8 @@ from engine.finished_stages import (
     without_others,
 )
 from engine.manifest import FILE_NAME
-from engine.requests import CalibrationChoice, ConvertRequest
+from engine.quantization.calibration import CalibrationChoice
+from engine.requests import ConvertRequest
 from engine.run_folders import partial_folder
 from engine.service import convert_request
 from engine.types import Stage

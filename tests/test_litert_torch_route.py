@@ -13,11 +13,11 @@ import torch
 import engine
 from engine import sources
 from engine.cli.main import main
-from engine.converters.calibration import representative_dataset
 from engine.core.errors import ConversionError, OptionError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import Progress
-from engine.requests import CalibrationChoice, RouteRequest
+from engine.quantization.calibration import CalibrationChoice, representative_dataset
+from engine.requests import RouteRequest
 from engine.routes import litert_torch as route
 from engine.runs import Run
 from engine.workers.host import Foreground

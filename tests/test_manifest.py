@@ -17,7 +17,8 @@ from engine.layer_errors.stored import layers_file
 from engine.logits import file_name
 from engine.manifest import FILE_NAME, command_line, read_manifest, run_key
 from engine.networks.source import ModelChoice
-from engine.requests import CalibrationChoice, ConvertRequest
+from engine.quantization.calibration import CalibrationChoice
+from engine.requests import ConvertRequest
 from tests.made_up import manifest
 from tests.tiny_run import tiny_run
 

@@ -15,7 +15,6 @@ import engine
 from engine import plots
 from engine.cli.main import main
 from engine.conversion import Conversion
-from engine.converters.recipes import FLOAT32, Recipe, recipe_named
 from engine.core.errors import (
     ConversionError,
     HopError,
@@ -34,6 +33,7 @@ from engine.missing_variants import missing_sentences
 from engine.mixed_precision import mix
 from engine.networks.runners.tflite import TfliteRunner
 from engine.plots.frame import in_red
+from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.requests import ConvertTask
 from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.service import convert_request

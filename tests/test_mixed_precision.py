@@ -9,23 +9,23 @@ import pytest
 
 from engine import mixed_precision, runs
 from engine.comparison.latency import Latency, LatencySamples
-from engine.converters.recipes import recipe_named
 from engine.core.checksums import write_kept
 from engine.core.errors import OptionError
 from engine.core.types import Progress
 from engine.manifest import FILE_NAME
-from engine.mixed_precision import MixedCurve, mixed_name
+from engine.mixed_precision import mixed_name
 from engine.mixed_sentences import (
     curve_headline,
     kept_sentence,
     monotone_sentence,
     worth_sentence,
 )
+from engine.quantization.recipes import recipe_named
+from engine.quantization.records import FloatLayer, MixedCurve, MixedPoint
 from engine.requests import MixedLatencyRequest
 from engine.runs import IMPROVED, Run
 from engine.tflite.artifact import artifact_of
 from engine.timings import stored_latency
-from engine.types import FloatLayer, MixedPoint
 from tests.tiny_run import SIDE, tiny_run
 from tests.tiny_tflite import reshape_file
 

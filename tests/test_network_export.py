@@ -36,7 +36,8 @@ from engine.networks.load import model_source
 from engine.networks.onnx_reading import read_onnx
 from engine.networks.onnx_tidying import operator_set
 from engine.networks.source import ExportedNetwork, ModelChoice
-from engine.requests import CalibrationChoice, ConvertRequest, checked_request
+from engine.quantization.calibration import CalibrationChoice
+from engine.requests import ConvertRequest, checked_request
 from engine.runs import ONNX_FILE, Run
 from engine.workers.host import Foreground
 from tests.tiny_network import CLASSES, Answer, Answering, tiny_network

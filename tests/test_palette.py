@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from engine.converters.recipes import RECIPES
 from engine.palette import RED, marker_image, style_of
+from engine.quantization.recipes import RECIPES
 
 NAMES = [recipe.name for recipe in RECIPES] + ["int8_optimized", "original", "foreign.tflite"]
 

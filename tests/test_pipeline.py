@@ -13,10 +13,10 @@ import pytest
 import engine
 from engine import service as service_module
 from engine.cli.main import main
-from engine.converters.recipes import RECIPES
 from engine.core.errors import RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
+from engine.quantization.recipes import RECIPES
 from engine.runs import Run
 from engine.workers import host
 from tests.real_run import CALIBRATION_COUNT, real_run

@@ -13,7 +13,7 @@ from engine.palette import style_of
 from engine.plots import TradeOffPoint
 from engine.plots.costs import bar_end
 from engine.plots.trade_off import merged_labels
-from engine.types import MixedPoint
+from engine.quantization.records import MixedPoint
 from tests.made_up import LOGITS, latency, manifest
 
 POINTS = [

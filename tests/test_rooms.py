@@ -18,6 +18,7 @@ ENGINE: tuple[tuple[str, ...], ...] = (
         "comparison",
         "networks",
     ),
+    ("quantization",),
     (
         "deployment",
         "reporting",

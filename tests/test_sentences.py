@@ -7,7 +7,7 @@ import pytest
 
 from engine import sentences
 from engine.core.types import Interval
-from engine.types import CalibrationInfo
+from engine.quantization.calibration import CalibrationInfo
 from tests.made_up import LOGITS, artifact, comparison, latency, manifest
 
 FLIPPED = LOGITS[:, [1, 0, 2]]  # the first two answers change places, the third stays

@@ -11,7 +11,6 @@ import msgspec
 from engine import api, sentences
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.faults import fault_sentences
-from engine.converters.recipes import RECIPES, names_in
 from engine.core import formats
 from engine.core.errors import MissingVariantWarning, OptionError
 from engine.core.types import LAYOUTS, LOWERINGS
@@ -27,7 +26,8 @@ from engine.images.preprocess import (
 from engine.missing_variants import missing_of, missing_sentences
 from engine.mixed_precision import mixed_name
 from engine.networks.source import DEFAULT_MODEL
-from engine.requests import DEFAULT_CALIBRATION_COUNT
+from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT
+from engine.quantization.recipes import RECIPES, names_in
 from engine.runs import Run
 from engine.types import ROUTES
 

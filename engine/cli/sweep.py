@@ -10,9 +10,9 @@ import click
 from engine import api
 from engine.cli.convert import convert, preprocess_in
 from engine.cli.output import DASK_HELP, progress_shown, show_table, write_json
-from engine.converters.recipes import FLOAT32, RANGE_METHODS, names_in
 from engine.core import formats
 from engine.core.errors import OptionError
+from engine.quantization.recipes import FLOAT32, RANGE_METHODS, names_in
 from engine.sweeps.plan import DEFAULT_COUNTS, DEFAULT_RECIPES, DEFAULT_SEEDS
 from engine.sweeps.records import Sweep, check_table
 from engine.sweeps.sentences import enough_sentence, faults, method_sentence, notes

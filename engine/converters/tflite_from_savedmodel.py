@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.converters.activation_ranges import ActivationRanges, Batches, with_ranges
-from engine.converters.recipes import EdgeType, Recipe
 from engine.core.errors import ConversionError, EngineError, OperatorError, first_line
+from engine.quantization.activation_ranges import ActivationRanges, Batches, with_ranges
+from engine.quantization.recipes import EdgeType, Recipe
 from engine.tflite.graph import packed, parsed
 from engine.tflite.safe_division import with_divisors_above_zero
 

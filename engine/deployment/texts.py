@@ -13,11 +13,11 @@ import numpy as np
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
-from engine.converters.recipes import recipe_named
 from engine.core import formats
 from engine.deployment.description import ModelDescription, raw_pixel_steps
 from engine.deployment.golden import SMALLEST_RELATIVE, TOLERANCE_FACTOR
 from engine.deployment.phone import benchmark_command, benchmark_log
+from engine.quantization.recipes import recipe_named
 from engine.runs import Run
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from pathlib import Path
 from engine.comparison.layers.analysis import layer_errors
 from engine.comparison.layers.measuring import STAGE
 from engine.comparison.layers.records import LayerErrors
-from engine.converters.recipes import FLOAT32, recipe_named
 from engine.core.errors import RunError
 from engine.core.types import FloatArray, Progress
 from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture
 from engine.images.preprocess import in_layout
 from engine.improvement import improved_layers
+from engine.quantization.recipes import FLOAT32, recipe_named
 from engine.requests import LayersRequest
 from engine.runs import WORK, Run
 

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from engine.comparison.latency import Latency
 from engine.palette import style_of
 from engine.plots.frame import LINE, framed
-from engine.types import MixedPoint, timed_name
+from engine.quantization.records import MixedPoint, timed_name
 
 _CURVE_HEIGHT = 400
 _APART = 0.1

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.added import add_file
-from engine.converters.calibration import representative_dataset
 from engine.core.errors import ConversionError, OptionError, PictureError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import Progress
-from engine.requests import CalibrationChoice, RouteRequest
+from engine.quantization.calibration import CalibrationChoice, representative_dataset
+from engine.requests import RouteRequest
 from engine.run_folders import folder_beside
 from engine.runs import Run
 from engine.workers.process import Worker

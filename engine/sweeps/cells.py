@@ -17,10 +17,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from engine.calibrations import Calibration
 from engine.comparison.comparison import compare
-from engine.converters.calibration import representative_dataset
-from engine.converters.recipes import FLOAT32, Recipe, recipe_named
 from engine.core.errors import RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import FloatArray, Layout, Progress
@@ -29,7 +26,9 @@ from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture
 from engine.networks.runners.onnx import OnnxRunner
 from engine.networks.runners.tflite import TfliteRunner
-from engine.requests import CalibrationChoice, SweepRequest
+from engine.quantization.calibration import Calibration, CalibrationChoice, representative_dataset
+from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
+from engine.requests import SweepRequest
 from engine.runs import SAVEDMODEL, WORK, Run
 from engine.sweeps.records import SweepCell
 from engine.sweeps.stored import encoded, keep_cell, known_cell

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from engine.converters.calibration import MOST_PICTURES
-from engine.converters.recipes import (
-    RANGE_METHODS,
-    Recipe,
-    in_order,
-    recipe_named,
-)
 from engine.core.errors import OptionError
+from engine.quantization.calibration import MOST_PICTURES
+from engine.quantization.recipes import RANGE_METHODS, Recipe, in_order, recipe_named
 from engine.sweeps.records import SweepBasis
 
 DEFAULT_RECIPES = ("int8_float_io",)

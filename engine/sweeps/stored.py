@@ -73,7 +73,7 @@ def newest_sweep(run: Run) -> Sweep | None:
 
 def in_table_order(cells: list[SweepCell]) -> tuple[SweepCell, ...]:
     """Cells by recipe, range method, count and seed; methods in the order of `RANGE_METHODS`."""
-    from engine.converters.recipes import RANGE_METHODS, in_order, recipe_named
+    from engine.quantization.recipes import RANGE_METHODS, in_order, recipe_named
 
     recipes = [recipe.name for recipe in in_order({recipe_named(cell.recipe) for cell in cells})]
     methods = [str(method) for method in RANGE_METHODS]

@@ -10,12 +10,12 @@ from pathlib import Path
 import msgspec
 
 from engine.conversion_record import calibration_of
-from engine.converters.recipes import FLOAT32
 from engine.core.errors import PictureError, RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.system import versions
 from engine.core.types import Progress
 from engine.images.pictures import Picture, PictureFile, digest_of, pictures_in
+from engine.quantization.recipes import FLOAT32
 from engine.requests import SweepRequest
 from engine.runs import WORK, Run
 from engine.sweeps.cells import cell_on_cluster, title

@@ -10,13 +10,14 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine import service
-from engine.converters.recipes import RECIPES
 from engine.core.errors import EngineError
 from engine.core.limits import LIMITS, models_note
 from engine.glossary import meaning
 from engine.images.pictures import Picture
 from engine.networks.source import DEFAULT_MODEL, ModelChoice
-from engine.requests import DEFAULT_CALIBRATION_COUNT, CalibrationChoice, ConvertRequest
+from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT, CalibrationChoice
+from engine.quantization.recipes import RECIPES
+from engine.requests import ConvertRequest
 from engine.workers import sandbox
 from pages.components import jobs, session
 from pages.components.conversion_settings import preprocessing, translation

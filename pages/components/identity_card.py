@@ -7,11 +7,11 @@ from collections import Counter
 import pandas as pd
 import streamlit as st
 
-from engine.converters.recipes import recipe_named
 from engine.core import formats
 from engine.core.types import FAULT_WORDS
 from engine.glossary import meaning
 from engine.palette import marker_image
+from engine.quantization.recipes import recipe_named
 from engine.runs import Run
 from engine.sentences import float_operators_note
 from engine.tflite.artifact import Artifact, TensorInfo

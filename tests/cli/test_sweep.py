@@ -11,8 +11,8 @@ import pytest
 
 from engine import api
 from engine.cli.main import main
-from engine.converters.recipes import RANGE_METHODS
 from engine.images.preprocess import PreprocessChoice
+from engine.quantization.recipes import RANGE_METHODS
 from tests.sweeps.made_up_sweeps import SETTLED, sweep
 
 

@@ -9,10 +9,10 @@ import numpy as np
 import onnx.parser
 import onnxruntime
 
-from engine.converters.recipes import recipe_named
 from engine.converters.savedmodel_from_onnx import savedmodel_from_onnx
 from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
 from engine.networks.runners.tflite import TfliteRunner
+from engine.quantization.recipes import recipe_named
 
 PICTURES = np.random.default_rng(0).normal(size=(8, 8, 6, 3)).astype(np.float32)
 

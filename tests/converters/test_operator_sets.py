@@ -14,10 +14,10 @@ import torch
 from torch import nn
 
 from engine.converters.operator_sets import older_form, with_functions_inlined
-from engine.converters.recipes import FLOAT32
 from engine.converters.savedmodel_from_onnx import savedmodel_from_onnx
 from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
 from engine.networks.runners.tflite import TfliteRunner
+from engine.quantization.recipes import FLOAT32
 from engine.tflite.artifact import artifact_of
 
 SIZE = 12

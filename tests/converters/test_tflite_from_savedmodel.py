@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.converters.recipes import FLOAT32, recipe_named
 from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
 from engine.networks.runners.tflite import TfliteRunner
+from engine.quantization.recipes import FLOAT32, recipe_named
 from engine.tflite.artifact import artifact_of
 
 pytestmark = pytest.mark.slow

@@ -14,11 +14,11 @@ import pytest
 
 import engine
 from engine.cli.main import main
-from engine.converters.recipes import recipe_named
 from engine.core.errors import OptionError
 from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.images.pictures import picture_at, pictures_in
 from engine.manifest import FILE_NAME
+from engine.quantization.recipes import recipe_named
 from engine.tflite.artifact import artifact_of
 from engine.tflite.metadata import read_metadata
 from engine.workers.host import Foreground

@@ -16,7 +16,8 @@ from engine.core.errors import ModelError
 from engine.networks.onnx_parts import demand_whole
 from engine.networks.runners.onnx import OnnxRunner
 from engine.networks.source import ModelChoice
-from engine.requests import CalibrationChoice, ConvertRequest
+from engine.quantization.calibration import CalibrationChoice
+from engine.requests import ConvertRequest
 from engine.workers import host
 from engine.workers.process import Worker
 from tests.hostile.mutants import mutant

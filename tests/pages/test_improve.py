@@ -9,12 +9,12 @@ import msgspec
 import pytest
 
 from engine import improvement
-from engine.converters.recipes import recipe_named
 from engine.manifest import FILE_NAME
+from engine.quantization.recipes import recipe_named
+from engine.quantization.records import OptimizedLayer
 from engine.requests import ConvertRequest
 from engine.runs import IMPROVED, REQUEST, WORK, Run
 from engine.tflite.artifact import artifact_of
-from engine.types import OptimizedLayer
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import SIDE, STEP, tiny_run
 from tests.tiny_tflite import reshape_file

@@ -12,7 +12,8 @@ import psutil
 import pytest
 
 from engine.networks.source import ModelChoice
-from engine.requests import CalibrationChoice, ConvertRequest
+from engine.quantization.calibration import CalibrationChoice
+from engine.requests import ConvertRequest
 from engine.under_way import UnderWay, noted
 from engine.workers.jobs import BOARD, Job
 from pages.components import session

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from engine.converters.recipes import recipe_named
+from engine.quantization.recipes import recipe_named
 from engine.sweeps.records import Sweep, SweepBasis, SweepCell
 from engine.sweeps.stored import in_table_order
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from engine.converters.recipes import RANGE_METHODS
 from engine.core.errors import OptionError
+from engine.quantization.recipes import RANGE_METHODS
 from engine.sweeps.cells import title
 from engine.sweeps.plan import SweepChoice, cell_names
 from tests.sweeps.made_up_sweeps import BASIS
@@ -49,7 +49,7 @@ def test_settings_of_a_recipe_of_its_own_stay() -> None:
         "int8_optimized(range=entropy,count=8,seed=2)",
         "int8_mixed(k=3,range=entropy,count=8,seed=2)",
     )
-    from engine.converters.recipes import recipe_named
+    from engine.quantization.recipes import recipe_named
 
     assert [recipe_named(n).uncalibrated.name for n in names] == [
         "int8_optimized",

@@ -22,11 +22,11 @@ from engine.core.errors import OptionError, PictureError, RunError
 from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.core.types import Progress
 from engine.images.pictures import pictures_in
-from engine.requests import CalibrationChoice, ConvertRequest
+from engine.quantization.calibration import CalibrationChoice, CalibrationInfo
+from engine.requests import ConvertRequest
 from engine.runs import REQUEST, WORK, Run
 from engine.sweeps.plan import SweepChoice
 from engine.sweeps.sweeping import basis_of, own_calibration, sweep
-from engine.types import CalibrationInfo
 from engine.workers.dask import LOCAL
 from engine.workers.host import Foreground
 from tests.networks.test_own_onnx import SIZE, classifier

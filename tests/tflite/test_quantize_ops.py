@@ -14,7 +14,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 import numpy as np, tensorflow as tf
-from engine.converters.recipes import recipe_named
+from engine.quantization.recipes import recipe_named
 from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel, with_edges
 from engine.run.tflite_runner import TfliteRunner
 

@@ -1,4 +1,0 @@
-"""A better integer model of the same operators, size and speed: weights, biases and ranges anew.
-
-Pure functions on files. `optimize.optimized` is the way in.
-"""

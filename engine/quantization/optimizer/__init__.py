@@ -1,0 +1,1 @@
+"""The optimizing pass: GPTQ, bias correction and ranges, layer by layer."""

@@ -1,0 +1,268 @@
+"""The pass over a model: every layer in the order it runs, on the exact inputs it will have."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from engine.core.system import memory_kept
+from engine.core.types import FloatArray, Progress
+from engine.quantization.optimizer.grid import Grid, least_squares
+from engine.quantization.optimizer.head import head_of, range_with_margin, with_float_output
+from engine.quantization.optimizer.layer import Fitted, Layer, parameters_of, write
+from engine.quantization.optimizer.sampling import (
+    HELD_OUT,
+    Geometry,
+    Positions,
+    Targets,
+    held_out_of,
+    positions_of,
+    rows_of,
+)
+from engine.quantization.records import OptimizedLayer
+from engine.tflite.graph import WEIGHTED, Graph, Operator, paired
+from engine.tflite.interpreter import Activations, run_model
+
+Batches = Callable[[], Iterator[FloatArray]]
+Report = Callable[[Progress], None]
+WORTH_IT = 0.9
+"""Share of the integer model's error on calibration pictures that the changed one has to stay
+below. A smaller gain does not carry over to other pictures: on networks of random weights, gains
+of some percent there were losses of some percent elsewhere."""
+_WORSE = "the model as a whole gained too little by the changes"
+_SUMS = 400_000
+"""Values of an addition that its range is chosen by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Optimized:
+    """The files of one pass.
+
+    Attributes:
+        float_io: The model with float32 input and output; its head gives float32 where it can.
+        integer_head: The same but for the head, which gives int8; files with integer edges are
+            made from it.
+        layers: What was done in `float_io`, an operator each.
+        integer_layers: The same in `integer_head`.
+    """
+
+    float_io: bytes
+    integer_head: bytes
+    layers: tuple[OptimizedLayer, ...]
+    integer_layers: tuple[OptimizedLayer, ...]
+
+
+@memory_kept()
+def optimized(
+    float_model: bytes, quantized_model: bytes, batches: Batches, report: Report
+) -> Optimized:
+    """Choose weights, biases and output ranges of an integer model anew.
+
+    Args:
+        float_model: The float32 TFLite file.
+        quantized_model: TensorFlow's integer model of it, with float32 input and output.
+        batches: Gives the calibration pictures, batch by batch in the model's own layout.
+        report: Receives progress.
+
+    Returns:
+        The better models, with the same operators. Where a changed model as a whole gains less
+        than a tenth, the integer model as it was stands in its place.
+
+    Raises:
+        ConversionError: The model has control flow, state, several inputs or operators outside the
+            built-in set, or LiteRT refuses an operator.
+    """
+    start = np.stack(list(batches()))
+    graph = Graph(quantized_model)
+    walk = _Pass(Graph(float_model), graph, start, report)
+    found = walk.run()
+    theirs = walk.errors(quantized_model)
+
+    def judged(model: bytes) -> tuple[bytes, tuple[OptimizedLayer, ...]]:
+        if np.all(walk.errors(model) <= WORTH_IT * theirs):
+            return model, found.layers
+        undone = (
+            replace(layer, done=(), left=_WORSE, after=layer.before) if layer.done else layer
+            for layer in found.layers
+        )
+        return quantized_model, tuple(undone)
+
+    float_io, layers = judged(found.float_io)
+    integer_head, integer_layers = judged(found.integer_head)
+    return Optimized(float_io, integer_head, layers, integer_layers)
+
+
+class _Pass:
+    def __init__(self, floating: Graph, graph: Graph, start: np.ndarray, report: Report) -> None:
+        self._graph, self._floating, self._report = graph, floating, report
+        self._partners = paired(graph, floating)
+        self._head = head_of(graph)
+        self._head_bias: FloatArray | None = None
+        self._start = start
+        self._positions = {op.index: self._look_at(op) for op in graph.operators if self._free(op)}
+        self._targets = Targets(
+            floating,
+            start,
+            {
+                self._partners[index].output: positions
+                for index, positions in self._positions.items()
+            },
+        )
+        self._integers = Activations(graph, start)
+
+    def run(self) -> Optimized:
+        records = []
+        operators = self._graph.operators
+        for op in operators:
+            self._report(Progress(f"Optimizing {op.name}", op.index, len(operators)))
+            started = time.perf_counter()
+            partner = self._partners.get(op.index)
+            change = self._change(op, partner)
+            self._integers.run(op)
+            if change is not None:
+                records.append(replace(change, seconds=time.perf_counter() - started))
+        integer_head = self._graph.pack()
+        float_io = integer_head
+        if self._head_bias is not None:
+            float_io = with_float_output(integer_head, self._head_bias)
+        return Optimized(float_io, integer_head, tuple(records), tuple(records))
+
+    def errors(self, model: bytes) -> FloatArray:
+        """Rms between a model's answers and the float ones, row means removed, as for logits.
+
+        On the pictures of the fit and on those kept out of it; where there are few of the latter,
+        on all alone. A single picture far out of the usual ranges can make most of an rms, and it
+        may be among either.
+        """
+        (answers,) = run_model(model, "the integer model", [self._start])
+        wrong = answers - self._exact
+        wrong = wrong - wrong.mean(axis=-1, keepdims=True)
+        pictures = np.square(wrong, dtype=np.float64).mean(axis=tuple(range(1, wrong.ndim)))
+        held_out = held_out_of(len(pictures))
+        parts = [pictures]
+        if held_out.sum() >= HELD_OUT:
+            parts = [pictures[~held_out], pictures[held_out]]
+        return np.sqrt([part.mean() for part in parts])
+
+    @cached_property
+    def _exact(self) -> FloatArray:
+        """The float model's answers."""
+        return run_model(self._floating.pack(), "the float32 model", [self._start])[0]
+
+    def _free(self, op: Operator) -> bool:
+        """Whether an operator's parameters may be chosen."""
+        looked_at = op.index in self._partners and op.name in WEIGHTED | {"ADD"}
+        return looked_at and _left_alone(self._graph, op) is None
+
+    def _look_at(self, op: Operator) -> Positions:
+        pictures = len(self._start)
+        if op.name in WEIGHTED:
+            return positions_of(self._graph, op, pictures)
+        *images, channels = self._graph.shape(op.output)
+        cut = images[0] if images else 1
+        places = math.prod(images) // cut
+        return Positions(pictures, cut, places, _SUMS // channels, op.index)
+
+    def _change(self, op: Operator, partner: Operator | None) -> OptimizedLayer | None:
+        """Change the operator in the graph, where that gains; None for those not looked at."""
+        graph = self._graph
+        if op.name not in WEIGHTED | {"ADD"}:
+            return None
+        place = None if partner is None else partner.index
+        record = OptimizedLayer(graph.name(op.output), op.name, place)
+        why = _left_alone(graph, op) if partner is not None else "no operator of the float model"
+        if why is not None or partner is None:
+            return replace(record, left=why)
+        if op.name == "ADD":
+            return self._addition(op, partner, record)
+        fitted = self._layer(op, partner)
+        left = None if fitted.done else "nothing tried came closer"
+        return replace(
+            record, done=fitted.done, left=left, before=fitted.before, after=fitted.after
+        )
+
+    def _layer(self, op: Operator, partner: Operator) -> Fitted:
+        graph, source = self._graph, self._graph.scale(op.inputs[0])
+        assert source is not None, "looked at before"
+        target = self._targets.take(partner.output)
+        rows = rows_of(graph, op, self._integers[op.inputs[0]], target, self._positions[op.index])
+        bits = 8 * graph.dtype(op.output).itemsize
+        layer = Layer(rows, op.activation, source, bits)
+        start = own = parameters_of(graph, op)
+        weights = Geometry.of(graph, op).grouped(self._floating.constant(partner.inputs[1]))
+        is_head = op is self._head and bits == 8
+        if is_head:
+            start = replace(start, scale=range_with_margin(target))
+        # Ranges of int16 cost nothing: 65,536 steps are enough for any.
+        free = not is_head and bits == 8 and graph.may_move(op.output)
+        fitted = layer.fit(start, weights, free_range=free)
+        if start.scale != own.scale:
+            before = layer.error(own, layer.sums(own))
+            fitted = replace(fitted, done=(*fitted.done, "range"), before=before)
+        if fitted.done:
+            write(graph, op, fitted.parameters)
+        if is_head:
+            self._head_bias = fitted.parameters.bias
+        return fitted
+
+    def _addition(self, op: Operator, partner: Operator, record: OptimizedLayer) -> OptimizedLayer:
+        graph, old = self._graph, self._graph.scale(op.output)
+        assert old is not None, "looked at before"
+        if op.activation not in {0, 1} or not graph.may_move(op.output):
+            return replace(record, left="its range is not free")
+        positions = self._positions[op.index]
+        real = self._targets.take(partner.output)
+
+        def sampled(tensor: int) -> FloatArray:
+            scale, values = graph.scale(tensor), self._integers[tensor]
+            assert scale is not None, "looked at before"
+            images = values.reshape(len(positions.order), -1, values.shape[-1])
+            return scale.real(positions.of(images))
+
+        one, other = (sampled(tensor) for tensor in op.inputs)
+        sums = one + other
+        if op.activation:
+            np.maximum(sums, 0.0, out=sums)
+        held_out = slice(positions.fitted if positions.fitted < len(sums) else 0, None)
+        new = least_squares(sums[: positions.fitted])
+
+        def error(grid: Grid) -> float:
+            wrong = grid.rounded(sums[held_out]) - real.T[held_out]
+            return float(np.sqrt(np.mean(np.square(wrong), dtype=np.float64)))
+
+        before, after = error(Grid.of(old, op.activation)), error(Grid.of(new, op.activation))
+        if after >= before:
+            return replace(record, left="nothing tried came closer", before=before, after=before)
+        graph.set_scale(op.output, new)
+        return replace(record, done=("range",), before=before, after=after)
+
+
+def _left_alone(graph: Graph, op: Operator) -> str | None:
+    """Why an operator cannot be optimized; None where it can."""
+    inputs = op.inputs[:1] if op.name in WEIGHTED else op.inputs
+    edges = [*inputs, op.output]
+    dtypes = {graph.dtype(t) for t in edges}
+    if dtypes not in ({np.dtype(np.int8)}, {np.dtype(np.int16)}) or None in map(graph.scale, edges):
+        return "not an integer operator"
+    if op.name == "ADD" and np.dtype(np.int16) in dtypes:
+        return "its range is not free"
+    if op.name == "ADD":
+        shapes = {graph.shape(t) for t in edges}
+        if len(shapes) > 1 or any(graph.is_constant(t) for t in inputs):
+            return "not a sum of two activations of one shape"
+        return None
+    held = op.inputs[1:]
+    if not all(graph.is_constant(t) for t in held) or graph.dtype(held[0]) != np.int8:
+        return "its weights are not int8 constants"
+    if any(len(graph.consumers(t)) > 1 for t in held):
+        return "its weights are shared with another operator"
+    if len(graph.steps(held[0])) == 1 < graph.shape(op.output)[-1]:
+        return "its weights have one scale for all channels"
+    if len(held) < 2:
+        return "it has no bias"
+    return None

@@ -1,0 +1,119 @@
+"""Records of quantized layers and of mixed precision."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from engine.comparison.latency import Latency, LatencySamples
+
+
+@dataclass(frozen=True, slots=True)
+class MixedCurve:
+    """What numbers of layers in float32 give and cost.
+
+    Attributes:
+        whole: Name of the variant without a layer in float32.
+        points: By number of layers, on calibration pictures; the first has none, the last all.
+        latency: Of float32 and of some of the points, called as `timed_name` says; None where it
+            was not measured.
+    """
+
+    whole: str
+    points: tuple[MixedPoint, ...]
+    latency: Latency | None = None
+
+    def timed(self, layers: int) -> LatencySamples | None:
+        """Samples of the point with so many layers in float32; None where it was not timed."""
+        wanted = timed_name(layers)
+        entries = self.latency.entries if self.latency is not None else ()
+        return next((entry for entry in entries if entry.variant == wanted), None)
+
+    @property
+    def timed_float32(self) -> LatencySamples | None:
+        """Samples of float32; None where nothing was timed."""
+        entries = self.latency.entries if self.latency is not None else ()
+        return next((entry for entry in entries if entry.variant == "float32"), None)
+
+    def of_size(self, size: int) -> MixedPoint:
+        """The point whose file comes closest to a size in bytes."""
+        return min(self.points, key=lambda point: abs(point.bytes - size))
+
+    @property
+    def rises(self) -> tuple[MixedPoint, ...]:
+        """Points whose error is above that of the point with fewer layers."""
+        return tuple(after for before, after in pairwise(self.points) if after.rms > before.rms)
+
+    @property
+    def monotone(self) -> bool:
+        """Whether no further layer brings the error up."""
+        return not self.rises
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizedLayer:
+    """What the optimizing pass did to one operator of an integer model.
+
+    Attributes:
+        name: Name of the operator's output.
+        op: The TFLite operator.
+        index: Place of its counterpart among the float32 model's operators, as in
+            `engine.comparison.layers`; None where it has none.
+        done: What was changed, in order: ``gptq`` (weights), ``bias``, ``range``.
+        left: Why nothing was changed; None where something was.
+        before: Root mean square, in real units, between the output as it was and the float
+            model's, on the integer input that it now gets; None where it was not looked at.
+        after: The same as it is now.
+        seconds: Wall time, running the operator on all pictures included.
+    """
+
+    name: str
+    op: str
+    index: int | None = None
+    done: tuple[str, ...] = ()
+    left: str | None = None
+    before: float | None = None
+    after: float | None = None
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class FloatLayer:
+    """A layer of an integer model that is computed in float32.
+
+    Attributes:
+        name: Name of its output.
+        op: The TFLite operator.
+        index: Place of its counterpart among the float32 model's operators.
+    """
+
+    name: str
+    op: str
+    index: int
+
+
+def timed_name(layers: int) -> str:
+    """What a model with so many layers in float32 is called among samples of latency."""
+    return f"k={layers}"
+
+
+@dataclass(frozen=True, slots=True)
+class MixedPoint:
+    """What an integer model with some layers in float32 gives, on calibration pictures.
+
+    Attributes:
+        layers: How many layers with weights are computed in float32.
+        kept: These layers, the one that wins most first.
+        bytes: Size of the file.
+        rms: Root mean square of the logits' differences to the float32 model's, each row's mean
+            removed, in logits.
+        kl: Mean Kullback-Leibler divergence of the softmaxes, in nats.
+        agreement: Share of pictures with the same answer.
+    """
+
+    layers: int
+    kept: tuple[FloatLayer, ...]
+    bytes: int
+    rms: float
+    kl: float
+    agreement: float
