@@ -41,7 +41,7 @@ from engine.core.types import FAULT_WORDS
 from engine.networks.catalog_network import CatalogEntry
 from engine.networks.source import DEFAULT_MODEL
 from engine.networks.timm_networks import PREFIX, import_timm, network_named
-from engine.runs import WORK, Run
+from engine.runs.run import WORK, Run
 
 PAGE = ROOT / "docs" / "coverage.md"
 RECORD = ROOT / "benchmarks" / "coverage.json"

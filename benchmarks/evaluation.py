@@ -25,8 +25,8 @@ from engine import service as service_module
 from engine.core.store import HOME_VARIABLE
 from engine.core.system import usable_cores
 from engine.images.pictures import Picture, pictures_in
-from engine.pipeline import column_runner
-from engine.runs import LOGITS, Run
+from engine.runs.run import LOGITS, Run
+from engine.runs.runners import column_runner
 from engine.workers import host
 
 

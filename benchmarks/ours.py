@@ -62,7 +62,7 @@ def _convert(prepared_in: Path, variants: tuple[str, ...], run: Path) -> None:
 
 
 def _int8_seconds(run: Path) -> float:
-    from engine.runs import Run
+    from engine.runs.run import Run
 
     stages = Run.open(run).manifest.stages
     return sum(stage.seconds for stage in stages if stage.name in {INT8, INT8_FLOAT_IO})

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from engine.core.errors import EngineError, MissingVariantWarning, UserMistake
     from engine.images.preprocess import PreprocessChoice, PreprocessSpec
     from engine.reporting.report import Report
-    from engine.runs import Run
+    from engine.runs.run import Run
     from engine.sweeps.records import Sweep
 
 _HOMES = {
@@ -49,7 +49,7 @@ _HOMES = {
     "PreprocessChoice": "engine.requests",
     "PreprocessSpec": "engine.images.preprocess",
     "Report": "engine.reporting.report",
-    "Run": "engine.runs",
+    "Run": "engine.runs.run",
     "Sweep": "engine.sweeps.records",
     "UserMistake": "engine.core.errors",
     "VariantComparison": "engine.types",

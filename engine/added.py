@@ -7,8 +7,6 @@ is copied into the run, so that every page finds it again until it is removed.
 from __future__ import annotations
 
 import hashlib
-import os
-import re
 import secrets
 import shutil
 import threading
@@ -16,21 +14,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
-from engine.core.checksums import drop_kept, write_kept
-from engine.core.errors import FileError, JobCancelled, OptionError, WorkerDied
+from engine.core.errors import FileError, JobCancelled, WorkerDied
 from engine.core.file_types import kind_of
 from engine.core.files import sync, told_of_the_disk
 from engine.core.limits import LIMITS
 from engine.core.locks import alone_in
-from engine.core.types import ORIGINAL, Progress
-from engine.quantization.recipes import RECIPES
+from engine.core.types import Progress
 from engine.requests import TRYING, InspectRequest
-from engine.runs import ALSO, ONNX_COLUMN, Run
+from engine.runs.external_files import _named_alike, _put, check_name
+from engine.runs.manifest import AddedFile
+from engine.runs.run import ALSO, Run
 from engine.tflite.artifact import Artifact
-from engine.timings import drop_timings
-from engine.types import AddedFile
 from engine.workers.process import Worker
 
 if TYPE_CHECKING:
@@ -38,41 +32,6 @@ if TYPE_CHECKING:
 
 TRIAL_SECONDS = 120.0
 """How long a file may take to be read and to answer for one picture."""
-
-LONGEST_NAME = 40
-_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
-
-
-def name_for(file: str) -> str:
-    """A name made from that of a file: its stem, with what a name may not hold as ``_``."""
-    stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(file).stem).strip("_.-")[:LONGEST_NAME]
-    return stem if _NAME.fullmatch(stem) else "file"
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that cannot be a column's and a file's.
-
-    Raises:
-        OptionError: It has other characters, is too long, or is taken by Quantization Lab.
-    """
-    if not _NAME.fullmatch(name):
-        raise OptionError(
-            "Naming a file",
-            got=f"'{name}'",
-            expected=f"1 to {LONGEST_NAME} letters, digits, '_', '-' or '.', a letter or digit "
-            "first",
-            todo="Give another name.",
-        )
-    reserved = {ORIGINAL, ONNX_COLUMN, *(recipe.name for recipe in RECIPES)}
-    # The looks of these belong to variants that Quantization Lab optimises itself.
-    ours = name.lower().endswith("_optimized") or name.lower().startswith("int8_mixed")
-    if ours or name.lower() in reserved:
-        raise OptionError(
-            "Naming a file",
-            got=f"'{name}', which is the name of a variant made here",
-            expected="a name of its own",
-            todo=f"Call it, for instance, other_{name}"[: 30 + LONGEST_NAME] + ".",
-        )
 
 
 def add_file(run: Run, name: str, file: Path, host: Host, *, origin: str | None = None) -> Run:
@@ -119,58 +78,6 @@ def add_file(run: Run, name: str, file: Path, host: Host, *, origin: str | None 
     finally:
         aside.unlink(missing_ok=True)
     return Run.open(run.folder)
-
-
-def _put(run: Path, added: AddedFile, file: Path) -> None:
-    """Give a file its place in a run, and take the one of that name out."""
-    name = added.artifact.variant
-    # Others may have added one of this name while the file was tried.
-    old = _named_alike(Run.open(run), name)
-    if old is not None:
-        _drop(run, old)
-    os.replace(file, run / added.artifact.file)
-    note = msgspec.json.format(msgspec.json.encode(added), indent=2)
-    write_kept(run / ALSO / f"{name}.json", note)
-
-
-def _named_alike(run: Run, name: str) -> Artifact | None:
-    """The added file whose name is the same to a file system that does not mind case."""
-    cards = (added.artifact for added in run.added)
-    return next((card for card in cards if card.variant.lower() == name.lower()), None)
-
-
-def remove_file(run: Run, name: str) -> Run:
-    """Take a file from elsewhere out of a run, with its timings.
-
-    Args:
-        run: The run.
-        name: The file's column.
-
-    Returns:
-        The run without it.
-
-    Raises:
-        OptionError: No file from elsewhere has that name.
-    """
-    names = [added.artifact.variant for added in run.added]
-    if name not in names:
-        raise OptionError(
-            "Removing a file",
-            got=f"'{name}'",
-            expected="one of " + (", ".join(names) or "(no file was added to this run)"),
-            todo="Name one of these; variants made here stay.",
-        )
-    with told_of_the_disk(f"Removing {name}"), alone_in(run.folder / ALSO):
-        card = _named_alike(Run.open(run.folder), name)
-        if card is not None:
-            _drop(run.folder, card)
-    return Run.open(run.folder)
-
-
-def _drop(run: Path, card: Artifact) -> None:
-    drop_kept(run / ALSO / f"{card.variant}.json")
-    (run / card.file).unlink(missing_ok=True)
-    drop_timings(run, card.variant)
 
 
 def _check_head(name: str, file: Path) -> None:

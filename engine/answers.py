@@ -16,7 +16,7 @@ from engine.core import parity
 from engine.core.types import ORIGINAL, FloatArray, IntArray
 from engine.images.labels import label_of
 from engine.images.pictures import Picture
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.workers import host as host_module
 
 

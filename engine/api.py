@@ -18,7 +18,8 @@ from engine.missing_variants import missing_of, missing_sentences
 from engine.networks.source import DEFAULT_MODEL, ModelChoice
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT, CalibrationChoice
 from engine.quantization.recipes import RANGE_METHODS
-from engine.requests import DEFAULT_LAYERS_COUNT, ConvertRequest, checked_request
+from engine.requests import DEFAULT_LAYERS_COUNT
+from engine.runs.request import ConvertRequest, checked_request
 from engine.sweeps.plan import DEFAULT_RECIPES, DEFAULT_SEEDS
 from engine.types import RouteName
 
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from engine.images.preprocess import InputSize
     from engine.networks.catalog_network import CatalogEntry
     from engine.reporting.report import Report
-    from engine.runs import Run
+    from engine.runs.run import Run
     from engine.sweeps.records import Sweep
 
 PathLike = str | os.PathLike[str]
@@ -236,8 +237,8 @@ def compare(
     )
     host = Foreground(on_progress)
     if network is not None:
-        from engine.network_logits import keep_own_logits
         from engine.networks.given_network import given_network
+        from engine.runs.network_logits import keep_own_logits
 
         keep_own_logits(opened, given_network(network), pictures, host)
     compared = (*chosen, *(also or ())) if chosen else ()
@@ -538,7 +539,7 @@ def pin(run: Run | PathLike, images: PathLike | Iterable[PathLike]) -> None:
     Raises:
         UserMistake: One is no picture.
     """
-    from engine.regression_set import pin as pin_one
+    from engine.runs.pinned import pin as pin_one
 
     opened = _run(run)
     for picture in _pictures(images):
@@ -555,7 +556,7 @@ def pinned(run: Run | PathLike) -> tuple[Path, ...]:
         UserMistake: There is none, or one has changed since.
     """
     from engine.core.errors import PictureError
-    from engine.regression_set import pinned_pictures
+    from engine.runs.pinned import pinned_pictures
 
     opened = _run(run)
     found = tuple(picture.path for picture in pinned_pictures(opened))
@@ -721,7 +722,7 @@ def _text(path: PathLike | None) -> str | None:
 
 
 def _run(run: Run | PathLike) -> Run:
-    from engine.runs import Run
+    from engine.runs.run import Run
 
     return run if isinstance(run, Run) else Run.open(Path(run))
 

@@ -13,7 +13,7 @@ from engine.core import formats
 from engine.core.parity import difference
 from engine.core.types import Fault, FloatArray
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
-from engine.runs import WORK
+from engine.runs.run import WORK
 from engine.tflite.artifact import Artifact
 
 _FURTHER = 1.25

@@ -16,7 +16,7 @@ import psutil
 from engine.check_logits import CheckLogits
 from engine.comparison.faults import fault_of
 from engine.comparison.hops import NUDGE, check_answers_follow, check_hop, check_reference
-from engine.conversion_record import ONNX, PYTORCH, write_manifest
+from engine.conversion_record import ONNX, write_manifest
 from engine.converters.onnx_from_torch import (
     LOWEST_DYNAMO_OPSET,
     onnx_from_either_exporter,
@@ -49,15 +49,13 @@ from engine.networks.source import ModelSource, OnnxSource, TorchSource
 from engine.quantization.calibration import Calibration, CalibrationInfo, Calibrations
 from engine.quantization.recipes import FLOAT32, Recipe, recipes_named
 from engine.requests import ConvertTask
-from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
+from engine.runs.manifest import CHECKED, PYTORCH, Stage
+from engine.runs.run import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.tflite.artifact import Artifact, artifact_of
 from engine.tflite.depthwise import with_depthwise_in_parts
-from engine.types import Stage
 from engine.workers.protocol import engine_error
 
 CHECK_PICTURES = 4
-CHECKED = "check_pictures"
-"""File of the pictures that every stage is checked on, in the network's size."""
 GIVEN = "given file"
 """Name of an ONNX file as a person gave it, where its copy computes in another type."""
 HEAVY_BYTES = 3 << 30

@@ -12,15 +12,14 @@ from engine.core.checksums import FileRecord, read_kept, records_under, write_ke
 from engine.core.system import versions
 from engine.core.types import MissingVariant
 from engine.finished_stages import RECORD, FinishedStages, OriginalModel
-from engine.manifest import FILE_NAME, SCHEMA_VERSION, Manifest, command_line
 from engine.quantization.calibration import CalibrationChoice, CalibrationInfo
 from engine.quantization.recipes import FLOAT32, in_order, recipe_named
-from engine.requests import ConvertRequest, ConvertTask
-from engine.runs import REQUEST, SAVEDMODEL, WORK, Run
+from engine.requests import ConvertTask
+from engine.runs.manifest import FILE_NAME, PYTORCH, SCHEMA_VERSION, Manifest, Stage
+from engine.runs.request import ConvertRequest, command_line
+from engine.runs.run import REQUEST, SAVEDMODEL, WORK, Run
 from engine.tflite.artifact import Artifact
-from engine.types import Stage
 
-PYTORCH = "pytorch"
 ONNX = "onnx"
 
 

@@ -15,7 +15,7 @@ from engine.quantization.mixed import MixedModels, float_order
 from engine.quantization.recipes import FLOAT32, Recipe
 from engine.quantization.records import MixedPoint
 from engine.quantization.sensitivity import Step
-from engine.runs import CURVE, IMPROVED, INTEGER_HEAD, ORDER, SAVEDMODEL, WORK, Run
+from engine.runs.run import CURVE, IMPROVED, INTEGER_HEAD, ORDER, SAVEDMODEL, WORK, Run
 
 
 class CoreFiles:

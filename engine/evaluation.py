@@ -23,10 +23,10 @@ from engine.core.errors import FileError
 from engine.core.types import FloatArray, Progress
 from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture
-from engine.logits import KnownRows
 from engine.networks.runners.base import Runner
 from engine.requests import EvaluateRequest
-from engine.runs import Run
+from engine.runs.results import KnownRows
+from engine.runs.run import Run
 
 _REPORT_SECONDS = 0.1
 

@@ -19,14 +19,13 @@ from engine.core.files import write_whole
 from engine.core.types import Layout, MissingVariant
 from engine.images.pictures import digest_of, pictures_in
 from engine.images.preprocess import PreprocessSpec
-from engine.manifest import FILE_NAME
 from engine.missing_variants import missing_variant
 from engine.networks.source import ModelIdentity
 from engine.quantization.calibration import CalibrationInfo
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
-from engine.requests import ConvertRequest
-from engine.run_folders import empty
-from engine.types import Stage
+from engine.runs.manifest import FILE_NAME, Stage
+from engine.runs.request import ConvertRequest
+from engine.runs.staging import empty
 
 RECORD = ".finished.json"
 
@@ -98,7 +97,7 @@ def wanted_digest(request: ConvertRequest, key: str, calibration: str, base: Pat
 
     Args:
         request: What was asked for.
-        key: See `engine.manifest.run_key`.
+        key: See `engine.runs.request.run_key`.
         calibration: Digest of the calibration pictures.
         base: The run that variants are added to, or None.
     """

@@ -6,9 +6,10 @@ from engine import service as service_module
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
 from engine.improvement import improve
-from engine.requests import ConvertRequest
-from engine.runs import Run
-from engine.timings import measure, stored_latency
+from engine.runs.request import ConvertRequest
+from engine.runs.results import stored_latency
+from engine.runs.run import Run
+from engine.timings import measure
 from engine.workers import host as host_module
 
 BASE = "int8"

@@ -6,15 +6,14 @@ from dataclasses import replace
 
 import msgspec
 
-from engine.core.checksums import read_kept
 from engine.core.errors import OptionError, RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.missing_variants import demand_made
 from engine.quantization.calibration import representative_dataset
 from engine.quantization.recipes import recipe_named
 from engine.quantization.records import OptimizedLayer
-from engine.requests import ConvertRequest
-from engine.runs import IMPROVED, INTEGER_HEAD, REQUEST, Run
+from engine.runs.request import ConvertRequest, request_of
+from engine.runs.run import IMPROVED, INTEGER_HEAD, Run
 from engine.service import convert_request
 from engine.workers.host import Host
 
@@ -127,21 +126,3 @@ def calibration_digests(run: Run) -> frozenset[str]:
     """
     dataset = representative_dataset(request_of(run).calibration, SAMPLE_IMAGES)
     return frozenset(picture.sha256 for picture in dataset.pictures)
-
-
-def request_of(run: Run) -> ConvertRequest:
-    """The request that a run was made from.
-
-    Raises:
-        RunError: The run does not say.
-    """
-    try:
-        return msgspec.json.decode(read_kept(run.folder / REQUEST), type=ConvertRequest)
-    except (OSError, msgspec.DecodeError) as error:
-        raise RunError(
-            "Improving a variant",
-            got=f"a run without a readable {REQUEST}",
-            expected="the request that it was made from",
-            todo="Make the run again with this version, or add the variant with: "
-            "python -m engine convert.",
-        ) from error

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from engine.comparison.comparison import compare
-from engine.conversion import CHECKED
 from engine.core.errors import ConversionError, FileError, first_line
 from engine.core.limits import LIMITS
 from engine.core.types import Fault, FloatArray, Layout
@@ -21,7 +20,8 @@ from engine.networks.runners.base import Runner, alone_and_beside, depends_on_ba
 from engine.networks.runners.tflite import TfliteRunner
 from engine.quantization.recipes import FLOAT32
 from engine.requests import InspectRequest
-from engine.runs import ALSO, WORK, Run
+from engine.runs.manifest import CHECKED
+from engine.runs.run import ALSO, WORK, Run
 from engine.tflite.artifact import Artifact, TensorInfo, artifact_of
 
 EDGE_TYPES = ("float32", "int8", "uint8", "int16")

@@ -29,8 +29,9 @@ from engine.images.preprocess import PreprocessChoice
 from engine.missing_variants import missing_of
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import CalibrationChoice
-from engine.requests import ConvertRequest, FileLatencyRequest, TimedFile
-from engine.runs import LOWERING, Run
+from engine.requests import FileLatencyRequest, TimedFile
+from engine.runs.request import ConvertRequest
+from engine.runs.run import LOWERING, Run
 from engine.service import convert_request
 from engine.tflite.artifact import Artifact
 from engine.types import Lowerings, LoweringSide

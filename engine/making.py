@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,13 +11,14 @@ from engine.core.errors import RunError, WorkerDied, WorkerKilled
 from engine.core.files import told_of_the_disk
 from engine.core.locks import in_use
 from engine.core.store import folder, home, limits
-from engine.damage import DAMAGED, set_apart, set_run_apart
 from engine.finished_stages import being_made_in, charge_end_of_process, wanted_digest
 from engine.quantization.recipes import recipes_named
-from engine.requests import ConvertRequest, ConvertTask
-from engine.run_folders import move_into_place, reserved
-from engine.runs import LOGS, ONNX_FILE, OWNERS, WORK, Run, existing_run
-from engine.store_care import make_room
+from engine.requests import ConvertTask
+from engine.runs.cleanup import make_room, mark_used
+from engine.runs.integrity import DAMAGED, set_apart, set_run_apart
+from engine.runs.request import ConvertRequest
+from engine.runs.run import LOGS, ONNX_FILE, OWNERS, WORK, Run, existing_run
+from engine.runs.staging import move_into_place, reserved
 
 if TYPE_CHECKING:
     from engine.workers.host import Host
@@ -31,7 +31,7 @@ def make_run(request: ConvertRequest, key: str, calibration: str, place: Path, h
 
     Args:
         request: What to make, with absolute paths and full names of variants.
-        key: See `engine.manifest.run_key`.
+        key: See `engine.runs.request.run_key`.
         calibration: Digest of the calibration pictures.
         place: Where the run is, or shall be.
         host: Gets the worker and its progress.
@@ -57,14 +57,6 @@ def make_run(request: ConvertRequest, key: str, calibration: str, place: Path, h
         if _of_the_store(place):
             make_room(limits().runs_bytes, keep=place)
         return run
-
-
-def mark_used(place: Path) -> None:
-    """Note that a run is of use now: the one that was not for longest is let go first."""
-    try:
-        os.utime(place)
-    except OSError:
-        return
 
 
 def _whole(request: ConvertRequest, key: str, calibration: str, place: Path) -> Run | None:

@@ -11,12 +11,12 @@ from engine.comparison.latency import Latency
 from engine.core.checksums import read_kept, write_kept
 from engine.core.errors import OptionError, RunError
 from engine.core.files import told_of_the_disk
-from engine.improvement import request_of
 from engine.missing_variants import demand_made
 from engine.quantization.recipes import Recipe, recipe_named
 from engine.quantization.records import MixedCurve, MixedPoint
 from engine.requests import MixedLatencyRequest
-from engine.runs import CURVE, IMPROVED, Run
+from engine.runs.request import request_of
+from engine.runs.run import CURVE, IMPROVED, Run
 from engine.service import convert_request
 from engine.timings import store_latency
 from engine.workers.host import Host

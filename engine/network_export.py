@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.comparison.hops import NUDGE, check_hop, check_reference
-from engine.conversion import CHECKED, check_pictures
-from engine.conversion_record import ONNX, PYTORCH
+from engine.conversion import check_pictures
+from engine.conversion_record import ONNX
 from engine.converters.onnx_from_torch import (
     STAGE,
     onnx_from_exported_program,
@@ -40,7 +40,6 @@ from engine.images.preprocess import (
     demand_plausible,
     height_and_width,
 )
-from engine.network_logits import keep_own_logits
 from engine.networks.checkpoints import sha256_of
 from engine.networks.given_network import (
     given_network,
@@ -59,8 +58,10 @@ from engine.networks.runners.pytorch import TorchRunner
 from engine.networks.source import ExportedNetwork
 from engine.quantization.calibration import Calibrations, representative_dataset
 from engine.quantization.recipes import recipes_named
-from engine.requests import ConvertRequest
-from engine.runs import Run
+from engine.runs.manifest import CHECKED, PYTORCH
+from engine.runs.network_logits import keep_own_logits
+from engine.runs.request import ConvertRequest
+from engine.runs.run import Run
 from engine.service import convert_request
 from engine.workers.host import Host
 

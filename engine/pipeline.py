@@ -35,8 +35,8 @@ from engine.requests import (
     SweepRequest,
     WarmUpRequest,
 )
-from engine.runs import ONNX_COLUMN, Run
-from engine.sources import onnx_runner, original_runner
+from engine.runs.run import ONNX_COLUMN, Run
+from engine.runs.runners import column_runner
 from engine.tflite.artifact import Artifact
 from engine.tflite.operator_times import OperatorTime
 
@@ -70,26 +70,6 @@ def run_inspect(request: InspectRequest, report: Report) -> Artifact:
 
     report(Progress(TRYING, 0, 1))
     return inspected(request)
-
-
-def column_runner(run: Run, column: str, threads: int | None) -> Runner:
-    """The runner behind a column of a run.
-
-    Args:
-        run: The run.
-        column: One of `Run.columns`.
-        threads: Threads it may use; None lets it use every core.
-
-    Returns:
-        A runner, not yet entered.
-    """
-    if column == ORIGINAL:
-        return original_runner(run, threads)
-    if column == ONNX_COLUMN:
-        return onnx_runner(run, threads)
-    return TfliteRunner(
-        run.file(column), layout=run.layout(column), threads=threads or usable_cores()
-    )
 
 
 def run_evaluate(request: EvaluateRequest, report: Report) -> bool:

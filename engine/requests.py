@@ -5,87 +5,15 @@ They travel to the worker process as JSON, so paths are strings here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
-import msgspec
-import numpy as np
-
-from engine.core.errors import OptionError, first_line
-from engine.core.types import Layout, LoweringName
+from engine.core.types import Layout
 from engine.images.pictures import PictureFile
-from engine.images.preprocess import (
-    PreprocessChoice,
-)
-from engine.networks.source import ModelChoice
-from engine.quantization.calibration import CalibrationChoice
+from engine.runs.request import ConvertRequest
 
 DEFAULT_LAYERS_COUNT = 32
 TRYING = "Trying the file on a picture"
 """Stage that a worker reports when it begins to read a file from elsewhere."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConvertRequest:
-    """Everything a conversion depends on.
-
-    Attributes:
-        model: The network and its weights.
-        preprocess: Deviations from its preprocessing.
-        variants: Names of recipes.
-        calibration: The representative dataset.
-        opset: ONNX operator set to export with; None takes the lowest that works, from
-            `engine.converters.onnx_from_torch.BASE_OPSET` on. ONNX files keep their own.
-        allow_flex: Whether operators outside TFLite's built-in set may be kept (SELECT_TF).
-        lowering: Whose handlers turn ONNX operators into TensorFlow's: ``nhwc`` for ours,
-            ``stock`` for onnx-tf's own.
-        input_layout: Order of the picture input's dimensions in the TFLite files.
-        out: Run folder to make; None puts it into the store.
-        owner: Who alone may see the run on a shared dashboard; None for everybody.
-        retry: Whether variants that could not be made before are tried once more.
-    """
-
-    model: ModelChoice = field(default_factory=ModelChoice)
-    preprocess: PreprocessChoice = field(default_factory=PreprocessChoice)
-    variants: tuple[str, ...] = ()
-    calibration: CalibrationChoice = field(default_factory=CalibrationChoice)
-    opset: int | None = None
-    allow_flex: bool = False
-    lowering: LoweringName = "nhwc"
-    input_layout: Layout = "NHWC"
-    out: str | None = None
-    owner: str | None = None
-    retry: bool = False
-
-
-def checked_request(request: ConvertRequest) -> ConvertRequest:
-    """Demand that a request filled in by Python code holds values of the right types.
-
-    Args:
-        request: It may hold numbers and arrays of NumPy, and lists for tuples.
-
-    Returns:
-        The request with Python's own numbers and tuples.
-
-    Raises:
-        OptionError: A value is of another type, or none of those that its name can have.
-    """
-    try:
-        plain = msgspec.to_builtins(request, enc_hook=_plain)
-        return msgspec.convert(plain, type=ConvertRequest)
-    except (TypeError, msgspec.ValidationError) as error:
-        raise OptionError(
-            "Reading the arguments of convert",
-            got=f"a value that cannot be taken: {first_line(error)}",
-            expected="values as help(engine.convert) describes them",
-            todo="Give that value in the type that is expected.",
-        ) from error
-
-
-def _plain(value: object) -> Any:
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    raise TypeError(f"{value!r:.60} is of type {type(value).__name__}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -29,7 +29,7 @@ from engine.types import Lowerings
 
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison
-    from engine.manifest import Manifest
+    from engine.runs.manifest import Manifest
 
 FEW_PICTURES = 100
 FEW_CALIBRATION_PICTURES = 20

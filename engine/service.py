@@ -20,7 +20,7 @@ from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
 from engine.converters.onnx_from_torch import check_opset
 from engine.core.checksums import keep_file, read_kept, write_kept
-from engine.core.errors import OptionError, RunError
+from engine.core.errors import OptionError
 from engine.core.formats import batch_note
 from engine.core.locks import in_use
 from engine.core.store import SAMPLE_IMAGES, folder
@@ -28,30 +28,27 @@ from engine.core.system import PRODUCT, versions
 from engine.core.types import ORIGINAL, FloatArray, IntArray
 from engine.images.labels import answer_count, answer_names, labels_from_csv, labels_from_folders
 from engine.images.pictures import Picture, _picture_files
-from engine.layer_errors.stored import chosen_pictures, keep_layers, layers_file, read_layers
-from engine.logits import (
-    answering,
-    logit_files,
-    missing_logits,
-    original_note,
-    write_index,
-)
 from engine.making import make_run
-from engine.manifest import run_key
 from engine.missing_variants import missing_sentences
 from engine.networks.catalog_network import CatalogEntry
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import representative_dataset
 from engine.quantization.recipes import recipes_named
-from engine.requests import (
-    DEFAULT_LAYERS_COUNT,
-    CatalogRequest,
-    ConvertRequest,
-    EvaluateRequest,
-    LayersRequest,
+from engine.requests import DEFAULT_LAYERS_COUNT, CatalogRequest, EvaluateRequest, LayersRequest
+from engine.runs.request import ConvertRequest, run_key
+from engine.runs.results import (
+    answering,
+    chosen_pictures,
+    keep_layers,
+    layers_file,
+    logit_files,
+    missing_logits,
+    original_note,
+    read_layers,
+    write_index,
 )
-from engine.run_folders import empty, reserved
-from engine.runs import ONNX_COLUMN, Run
+from engine.runs.run import ONNX_COLUMN, Run
+from engine.runs.staging import empty, reserved
 from engine.workers.host import Host, _fresh_worker
 from engine.workers.process import Worker
 
@@ -311,19 +308,6 @@ def _normalizing(run: Run) -> set[str]:
     operator = "LOGISTIC" if run.manifest.model.classes == 1 else "SOFTMAX"
     names = {card.variant for card in run.artifacts if operator in card.operators}
     return names if names.isdisjoint(run.variants) else {*names, ORIGINAL, ONNX_COLUMN}
-
-
-def known_runs() -> tuple[Run, ...]:
-    """The readable runs of the store, the newest first."""
-    found = []
-    for path in folder("runs").iterdir():
-        if path.name.startswith("."):  # being made
-            continue
-        try:
-            found.append(Run.open(path))
-        except RunError:
-            continue
-    return tuple(sorted(found, key=lambda run: run.manifest.created_at, reverse=True))
 
 
 def right_answers(

@@ -20,8 +20,8 @@ from engine.core.files import write_whole
 from engine.core.types import FloatArray, Progress
 from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture, PictureFile, digest_of
-from engine.logits import INDEX, KnownRows, answering, file_name, logit_files, write_index
-from engine.runs import LOGITS, Run
+from engine.runs.results import INDEX, KnownRows, answering, file_name, logit_files, write_index
+from engine.runs.run import LOGITS, Run
 from engine.workers.dask import check_address, connected, finished
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def shard_answers(folder: str, column: str, pictures: tuple[PictureFile, ...]) -
         PictureError: A picture cannot be decoded.
         EngineError: The model cannot be loaded.
     """
-    from engine.pipeline import column_runner
+    from engine.runs.runners import column_runner
 
     run = Run.open(folder)
     shown = [Picture(p.name, Path(p.path), p.sha256) for p in pictures]

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.runs import Run
+from engine.runs.run import Run
 
 _OPEN = "import engine\nfrom engine import {modules}\n\nrun = engine.Run.open({run!r})\n"
 

@@ -11,12 +11,13 @@ from typing import Self
 import msgspec
 
 from engine.comparison.latency import Latency, LatencySamples
-from engine.core.checksums import read_kept, write_kept
+from engine.core.checksums import write_kept
 from engine.core.errors import ConversionError, JobCancelled, OptionError, WorkerError
 from engine.core.locks import alone_in, in_use
 from engine.core.types import ORIGINAL
 from engine.requests import LatencyRequest, ProfileRequest
-from engine.runs import LATENCY, Run
+from engine.runs.results import _latency_file, _read_latency
+from engine.runs.run import Run
 from engine.tflite.operator_times import OperatorTime
 from engine.workers.host import Host
 from engine.workers.process import Worker
@@ -104,26 +105,6 @@ def store_latency(run: Run, measured: Latency) -> Latency:
     return measured
 
 
-def drop_timings(run: Path, variant: str) -> None:
-    """Remove the timings of a variant from a run, whatever machine and threads they are of.
-
-    Args:
-        run: The run folder.
-        variant: Its name.
-
-    Raises:
-        StorageError: The disk refuses.
-    """
-    if not (run / LATENCY).is_dir():
-        return
-    with alone_in(run / LATENCY):
-        for file in (run / LATENCY).glob("threads-*.json"):
-            timed = _read_latency(file)
-            if timed is not None:
-                entries = tuple(entry for entry in timed.entries if entry.variant != variant)
-                write_kept(file, msgspec.json.encode(replace(timed, entries=entries)))
-
-
 def _dated(timed: Latency) -> Latency:
     entries = (replace(e, measured_at=e.measured_at or timed.measured_at) for e in timed.entries)
     return replace(timed, entries=tuple(entries))
@@ -180,50 +161,6 @@ def _profiled(
     except (ConversionError, WorkerError) as error:
         return replace(entry, unprofiled=str(error))
     return replace(entry, operators=times)
-
-
-def stored_latency(run: Run, threads: int = 1) -> Latency | None:
-    """The timings of a run with that many threads on the machine that timed last, or None."""
-    return _read_latency(_latency_file(run, threads))
-
-
-def _read_latency(file: Path) -> Latency | None:
-    try:
-        return msgspec.json.decode(read_kept(file), type=Latency)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def stored_timings(run: Run) -> tuple[Latency, ...]:
-    """The last timings of a run for each number of threads that was measured, fewest first."""
-    counts = sorted(
-        int(digits)
-        for file in (run.folder / LATENCY).glob("threads-*.json")
-        if (digits := file.stem.removeprefix("threads-")).isdigit()
-    )
-    found = (stored_latency(run, count) for count in counts)
-    return tuple(timed for timed in found if timed is not None)
-
-
-def latency_shares(run: Run, variant: str) -> dict[int, float]:
-    """Shares of a variant's time, by index of the operator, from its last one-thread timings.
-
-    Returns:
-        0 to 1 for each operator that LiteRT's profiler told apart; nothing where it was not asked.
-    """
-    timed = stored_latency(run)
-    entry = None if timed is None else timed.of(variant)
-    times = () if entry is None else entry.operators
-    whole = sum(time.microseconds for time in times)
-    return {
-        time.index: time.microseconds / whole
-        for time in times
-        if time.index is not None and whole > 0
-    }
-
-
-def _latency_file(run: Run, threads: int) -> Path:
-    return run.folder / LATENCY / f"threads-{threads}.json"
 
 
 def _demand_range(name: str, value: int, highest: int) -> None:

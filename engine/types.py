@@ -12,63 +12,12 @@ from typing import Literal
 
 from engine.comparison.latency import Latency, LatencySamples
 from engine.core.types import (
-    FAULT_WORDS,
-    Fault,
     LoweringName,
 )
 from engine.tflite.artifact import Artifact
 
 RouteName = Literal["litert-torch"]
 ROUTES: tuple[RouteName, ...] = ("litert-torch",)
-
-
-@dataclass(frozen=True, slots=True)
-class AddedFile:
-    """A TFLite file of another tool that stands beside the variants of a run.
-
-    Attributes:
-        artifact: Its identity card; ``variant`` is the name a person gave it.
-        origin: The file it was copied from, or the tool that made it, in words for a person.
-        added_at: UTC time in ISO 8601.
-    """
-
-    artifact: Artifact
-    origin: str
-    added_at: str
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """One step of the conversion and, where it made a model, how far that model's answers moved.
-
-    Attributes:
-        name: ``pytorch``, ``onnx``, ``savedmodel`` or a variant's name.
-        seconds: Wall time of the step when it was computed; a step taken from the store keeps
-            the time it took then.
-        against: The stage whose answers these were compared with; None for the first.
-        max_abs_error: Largest absolute difference of any logit over the check pictures.
-        max_rel_error: ``max_abs_error`` divided by the largest absolute logit of the other side.
-        reused: True when the step was done for an earlier conversion of the same run.
-        unchecked: Why the answers could not be compared; None where they were, or where there is
-            nothing to compare with.
-        fault: What makes its answers useless: ``same_answer`` for every picture, or
-            ``not_finite``; None where nothing does, or where they could not be compared.
-    """
-
-    name: str
-    seconds: float
-    against: str | None = None
-    max_abs_error: float | None = None
-    max_rel_error: float | None = None
-    reused: bool = False
-    unchecked: str | None = None
-    fault: Fault | None = None
-
-    def __post_init__(self) -> None:
-        """Read records from before there were faults, which gave this one as a reason."""
-        if self.unchecked == FAULT_WORDS["not_finite"]:
-            object.__setattr__(self, "fault", "not_finite")
-            object.__setattr__(self, "unchecked", None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ import msgspec
 from engine.core.checksums import read_kept, write_kept
 from engine.core.locks import alone_in, try_lock
 from engine.core.store import folder, limits
-from engine.requests import ConvertRequest
+from engine.runs.request import ConvertRequest
 
 _NOTE = "note.json"
 

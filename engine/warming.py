@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from engine.requests import WarmUpRequest
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.workers import jobs as jobs_module
 from engine.workers import pool
 from engine.workers.jobs import Job

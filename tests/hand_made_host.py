@@ -12,11 +12,12 @@ from typing import Any
 
 from engine.core.checksums import records_under
 from engine.core.types import Progress
-from engine.manifest import FILE_NAME
 from engine.networks.source import ModelChoice
 from engine.quantization.recipes import recipe_named
-from engine.requests import ConvertRequest, ConvertTask
-from engine.runs import WORK, Run
+from engine.requests import ConvertTask
+from engine.runs.manifest import FILE_NAME
+from engine.runs.request import ConvertRequest
+from engine.runs.run import WORK, Run
 from tests.tiny_run import tiny_run
 
 

@@ -10,13 +10,12 @@ import numpy as np
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.latency import Latency, LatencySamples
 from engine.images.preprocess import PreprocessSpec
-from engine.manifest import SCHEMA_VERSION, Manifest
 from engine.networks.source import ModelIdentity
 from engine.quantization.calibration import CalibrationInfo
 from engine.quantization.recipes import recipe_named
+from engine.runs.manifest import SCHEMA_VERSION, Manifest, Stage
 from engine.tflite.artifact import Artifact, TensorInfo
 from engine.tflite.operator_times import OperatorTime
-from engine.types import Stage
 
 LOGITS = np.array([[3.0, 1.0, 0.0], [0.0, 2.0, 1.5], [1.0, 0.0, 4.0]], dtype=np.float32)
 

@@ -9,7 +9,7 @@ from tempfile import gettempdir, mkdtemp
 
 import engine
 from engine.core.store import HOME_VARIABLE
-from engine.runs import Run
+from engine.runs.run import Run
 
 CALIBRATION_COUNT = 16
 

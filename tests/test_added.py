@@ -16,15 +16,16 @@ import pytest
 import engine
 from engine import added
 from engine import service as service_module
-from engine.added import add_file, check_name, name_for, remove_file
+from engine.added import add_file
 from engine.cli.main import main
 from engine.core.errors import FileError, OptionError, RunError
 from engine.core.types import Progress
 from engine.images.pictures import pictures_in
-from engine.runs import ALSO, WORK, Run
+from engine.runs.external_files import check_name, name_for, remove_file
+from engine.runs.results import stored_latency
+from engine.runs.run import ALSO, WORK, Run
 from engine.tables import OVERVIEW, comparison_table
 from engine.tflite.artifact import Artifact
-from engine.timings import stored_latency
 from engine.workers import host as host_module
 from tests.made_up import artifact, latency
 from tests.optimization.tiny_pair import Writer

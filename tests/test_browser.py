@@ -14,7 +14,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from engine.core.store import SAMPLE_IMAGES
 from engine.quantization.recipes import RECIPES
-from engine.runs import Run
+from engine.runs.run import Run
 from tests.browser import IN_A_BROWSER, chromium, dashboard, go_to
 from tests.tiny_run import tiny_run
 

@@ -8,7 +8,8 @@ from PIL import Image
 from engine.conversion import CHECK_PICTURES, Conversion, check_inputs
 from engine.images.preprocess import PreprocessSpec
 from engine.quantization.calibration import CalibrationChoice
-from engine.requests import ConvertRequest, ConvertTask
+from engine.requests import ConvertTask
+from engine.runs.request import ConvertRequest
 
 SMALL = PreprocessSpec(height=8, width=8, resize="squash", resize_size=8)
 

@@ -10,10 +10,11 @@ import pytest
 
 from engine.conversion_record import calibration_of, write_manifest
 from engine.finished_stages import RECORD, FinishedStages, OriginalModel
-from engine.manifest import FILE_NAME
 from engine.quantization.calibration import CalibrationChoice, CalibrationInfo
-from engine.requests import ConvertRequest, ConvertTask
-from engine.runs import REQUEST, WORK, Run
+from engine.requests import ConvertTask
+from engine.runs.manifest import FILE_NAME
+from engine.runs.request import ConvertRequest
+from engine.runs.run import REQUEST, WORK, Run
 from engine.tflite.artifact import Artifact
 from tests.made_up import artifact
 from tests.tiny_run import tiny_run

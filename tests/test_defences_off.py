@@ -11,14 +11,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from engine import run_folders, store_care
 from engine.core.errors import EngineError
 from engine.core.locks import in_use
-from engine.runs import OWNERS, Run
+from engine.runs import cleanup as store_care
+from engine.runs import staging as run_folders
+from engine.runs.run import OWNERS, Run
 from engine.service import convert_request
 from pages.components import session, sharing
 from tests.hand_made_host import HandMadeHost, request_for
-from tests.test_store_care import used
+from tests.runs.test_cleanup import used
 from tests.tiny_run import tiny_run
 
 
@@ -68,7 +69,7 @@ def test_without_checksums_a_damaged_file_is_handed_out(
 ) -> None:
     run = convert_request(request_for(tmp_path / "m.onnx", out=tmp_path / "run"), HandMadeHost())
     (run.folder / "int8.tflite").write_bytes(b"damaged")
-    monkeypatch.setattr("engine.damage.intact", lambda path, record: True)
+    monkeypatch.setattr("engine.runs.integrity.intact", lambda path, record: True)
     assert run.file("int8").read_bytes() == b"damaged"
 
 

@@ -15,9 +15,9 @@ from engine.core.types import Progress
 from engine.images.cache import FittedPictures, make_room
 from engine.images.pictures import Picture, PictureFile, picture_at, pictures_in
 from engine.images.preprocess import PreprocessSpec
-from engine.pipeline import column_runner
 from engine.requests import EvaluateRequest
-from engine.runs import Run
+from engine.runs.run import Run
+from engine.runs.runners import column_runner
 from engine.workers import host
 from tests.tiny_run import SIDE, STEP, tiny_run
 

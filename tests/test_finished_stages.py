@@ -20,12 +20,11 @@ from engine.finished_stages import (
     wanted_digest,
     without_others,
 )
-from engine.manifest import FILE_NAME
 from engine.quantization.calibration import CalibrationChoice
-from engine.requests import ConvertRequest
-from engine.run_folders import partial_folder
+from engine.runs.manifest import FILE_NAME, Stage
+from engine.runs.request import ConvertRequest
+from engine.runs.staging import partial_folder
 from engine.service import convert_request
-from engine.types import Stage
 from engine.workers import process as jobs
 from engine.workers.host import Foreground
 from engine.workers.process import Worker
@@ -133,7 +132,7 @@ def test_a_worker_that_was_killed_leaves_nothing_and_a_server_what_is_finished(
     request = replace(request, calibration=CalibrationChoice(count=4))
     side = partial_folder(tmp_path / "run")
     # As a killed server would leave it: the folder stays.
-    monkeypatch.setattr("engine.run_folders._remove_own", lambda side, lock: lock.release())
+    monkeypatch.setattr("engine.runs.staging._remove_own", lambda side, lock: lock.release())
     with pytest.raises(WorkerKilled, match="SIGKILL"):
         convert_request(request, Killing("SavedModel to TFLite: float32"))
     with pytest.raises(KeyboardInterrupt):

@@ -12,8 +12,8 @@ from engine.core.errors import OptionError, RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.improvement import calibration_digests, improvable, improved_layers, improved_name
 from engine.mixed_precision import stored_curve, time_curve
-from engine.runs import REQUEST, Run
-from engine.timings import stored_latency
+from engine.runs.results import stored_latency
+from engine.runs.run import REQUEST, Run
 from engine.workers.host import Foreground
 from tests.real_run import CALIBRATION_COUNT, real_run
 from tests.tiny_run import tiny_run

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 import engine
-from engine import sources
 from engine.cli.main import main
 from engine.core.errors import ConversionError, OptionError
 from engine.core.store import SAMPLE_IMAGES
@@ -19,7 +18,8 @@ from engine.core.types import Progress
 from engine.quantization.calibration import CalibrationChoice, representative_dataset
 from engine.requests import RouteRequest
 from engine.routes import litert_torch as route
-from engine.runs import Run
+from engine.runs import runners as sources
+from engine.runs.run import Run
 from engine.workers.host import Foreground
 from tests.tiny_run import SIDE, tiny_run
 

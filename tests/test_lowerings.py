@@ -10,7 +10,7 @@ import engine
 from engine import lowerings, plots, sentences
 from engine.core.errors import ConversionError, OptionError, RunError
 from engine.lowerings import lowering_rows, stored_lowerings
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.tflite.artifact import Artifact
 from engine.types import Lowerings, LoweringSide
 from engine.workers.host import Foreground

@@ -13,10 +13,11 @@ import pytest
 from engine.core.checksums import read_kept
 from engine.core.errors import ConversionError, JobCancelled, RunError
 from engine.core.types import Progress
-from engine.manifest import FILE_NAME
-from engine.run_folders import WAITING_FOR_SAME, partial_folder
-from engine.runs import ONNX_FILE, Run
-from engine.service import convert_request, known_runs
+from engine.runs.cleanup import known_runs
+from engine.runs.manifest import FILE_NAME
+from engine.runs.run import ONNX_FILE, Run
+from engine.runs.staging import WAITING_FOR_SAME, partial_folder
+from engine.service import convert_request
 from engine.workers.jobs import Job
 from tests.core.test_checksums import flip
 from tests.hand_made_host import HandMadeHost, request_for

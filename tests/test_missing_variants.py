@@ -35,9 +35,9 @@ from engine.networks.runners.tflite import TfliteRunner
 from engine.plots.frame import in_red
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.requests import ConvertTask
-from engine.runs import ONNX_FILE, SAVEDMODEL, WORK, Run
+from engine.runs.manifest import Stage
+from engine.runs.run import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.service import convert_request
-from engine.types import Stage
 from tests.hand_made_host import HandMadeHost, request_for
 from tests.tiny_run import SIDE, tiny_run
 from tests.tiny_tflite import reshape_file

@@ -7,12 +7,11 @@ from typing import Self
 import msgspec
 import pytest
 
-from engine import mixed_precision, runs
+from engine import mixed_precision
 from engine.comparison.latency import Latency, LatencySamples
 from engine.core.checksums import write_kept
 from engine.core.errors import OptionError
 from engine.core.types import Progress
-from engine.manifest import FILE_NAME
 from engine.mixed_precision import mixed_name
 from engine.mixed_sentences import (
     curve_headline,
@@ -23,9 +22,11 @@ from engine.mixed_sentences import (
 from engine.quantization.recipes import recipe_named
 from engine.quantization.records import FloatLayer, MixedCurve, MixedPoint
 from engine.requests import MixedLatencyRequest
-from engine.runs import IMPROVED, Run
+from engine.runs import run as runs
+from engine.runs.manifest import FILE_NAME
+from engine.runs.results import stored_latency
+from engine.runs.run import IMPROVED, Run
 from engine.tflite.artifact import artifact_of
-from engine.timings import stored_latency
 from tests.tiny_run import SIDE, tiny_run
 from tests.tiny_tflite import reshape_file
 

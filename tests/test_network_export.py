@@ -28,8 +28,6 @@ from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import ORIGINAL, FloatArray
 from engine.images.pictures import Picture, pictures_in
 from engine.images.preprocess import PreprocessChoice, PreprocessSpec
-from engine.logits import NETWORK, KnownRows, answering, keep_rows, original_note
-from engine.manifest import FILE_NAME, command_line, run_key
 from engine.network_export import export_network
 from engine.networks.given_network import given_network
 from engine.networks.load import model_source
@@ -37,8 +35,10 @@ from engine.networks.onnx_reading import read_onnx
 from engine.networks.onnx_tidying import operator_set
 from engine.networks.source import ExportedNetwork, ModelChoice
 from engine.quantization.calibration import CalibrationChoice
-from engine.requests import ConvertRequest, checked_request
-from engine.runs import ONNX_FILE, Run
+from engine.runs.manifest import FILE_NAME
+from engine.runs.request import ConvertRequest, checked_request, command_line, run_key
+from engine.runs.results import NETWORK, KnownRows, answering, keep_rows, original_note
+from engine.runs.run import ONNX_FILE, Run
 from engine.workers.host import Foreground
 from tests.tiny_network import CLASSES, Answer, Answering, tiny_network
 from tests.tiny_run import CLASSES as TINY_CLASSES

@@ -17,7 +17,7 @@ from engine.core.errors import RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
 from engine.quantization.recipes import RECIPES
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.workers import host
 from tests.real_run import CALIBRATION_COUNT, real_run
 

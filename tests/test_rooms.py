@@ -19,6 +19,7 @@ ENGINE: tuple[tuple[str, ...], ...] = (
         "networks",
     ),
     ("quantization",),
+    ("runs",),
     (
         "deployment",
         "reporting",

@@ -21,7 +21,7 @@ from engine.core.errors import EngineError, OptionError, PictureError
 from engine.core.store import folder
 from engine.core.types import Progress
 from engine.images.pictures import pictures_in
-from engine.runs import LOGITS, Run
+from engine.runs.run import LOGITS, Run
 from engine.workers import dask as cluster
 from engine.workers.dask import LOCAL, LOG, check_address, check_versions, connected, finished
 from engine.workers.host import Foreground

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.runs import WORK, Run
+from engine.runs.run import WORK, Run
 from engine.snippets import snippet
 from pages.components.story import CHAPTERS
 from tests.tiny_run import tiny_run

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 import engine
 from engine.first_run import completed
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.workers.host import Foreground
 from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to
 from tests.real_run import real_run

@@ -7,15 +7,9 @@ import msgspec
 import pytest
 
 from engine import timings
-from engine.runs import LATENCY
-from engine.timings import (
-    drop_timings,
-    latency_shares,
-    measure,
-    store_latency,
-    stored_latency,
-    stored_timings,
-)
+from engine.runs.results import drop_timings, latency_shares, stored_latency, stored_timings
+from engine.runs.run import LATENCY
+from engine.timings import measure, store_latency
 from engine.workers.host import Foreground
 from engine.workers.process import Worker
 from tests.made_up import latency, operator_time, profiled

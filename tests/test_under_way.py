@@ -7,7 +7,7 @@ import threading
 import time
 from pathlib import Path
 
-from engine.requests import ConvertRequest
+from engine.runs.request import ConvertRequest
 from engine.under_way import UnderWay, interrupted, noted
 from engine.workers.jobs import Job
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from onnx import TensorProto, helper
 
 from engine.images.preprocess import PreprocessSpec
-from engine.manifest import FILE_NAME
 from engine.networks.source import ModelIdentity
-from engine.runs import ONNX_FILE, Run
+from engine.runs.manifest import FILE_NAME
+from engine.runs.run import ONNX_FILE, Run
 from engine.tflite.artifact import artifact_of
 from tests.made_up import manifest
 from tests.tiny_tflite import reshape_file

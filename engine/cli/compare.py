@@ -15,7 +15,7 @@ from engine.comparison.latency import latency_warnings
 from engine.core import formats
 from engine.core.errors import OptionError
 from engine.core.types import ORIGINAL
-from engine.runs import Run
+from engine.runs.run import Run
 
 GATE_MISSED = 1
 

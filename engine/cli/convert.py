@@ -28,7 +28,7 @@ from engine.mixed_precision import mixed_name
 from engine.networks.source import DEFAULT_MODEL
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT
 from engine.quantization.recipes import RECIPES, names_in
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.types import ROUTES
 
 VARIANTS_MISSING = 1

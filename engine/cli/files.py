@@ -13,7 +13,7 @@ from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.faults import fault_sentences
 from engine.core import formats
 from engine.missing_variants import missing_sentences
-from engine.runs import Run
+from engine.runs.run import Run
 
 
 class NamedFile(click.ParamType[tuple[str, str]]):
@@ -52,7 +52,7 @@ def files(
       python -m engine files --run my_run --also theirs=model.tflite
       python -m engine files --run my_run --remove theirs
     """
-    from engine.added import remove_file
+    from engine.runs.external_files import remove_file
 
     run = Run.open(run_folder)
     for name in remove:

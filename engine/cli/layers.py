@@ -11,7 +11,7 @@ from engine.comparison.layers.records import LayerErrors
 from engine.core import formats
 from engine.core.text import write_text
 from engine.requests import DEFAULT_LAYERS_COUNT
-from engine.timings import latency_shares
+from engine.runs.results import latency_shares
 
 _SHOWN = 10
 

@@ -6,7 +6,7 @@ import click
 
 from engine import sentences
 from engine.cli.output import progress_shown, show_table
-from engine.runs import Run
+from engine.runs.run import Run
 
 
 @click.command()

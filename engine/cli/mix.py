@@ -10,7 +10,7 @@ from engine.core import formats
 from engine.mixed_precision import mix, mixed_name, stored_curve, time_curve
 from engine.mixed_sentences import curve_headline, monotone_sentence, worth_sentence
 from engine.quantization.records import MixedCurve, MixedPoint
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.workers.host import Foreground
 
 

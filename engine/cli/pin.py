@@ -9,8 +9,8 @@ import click
 from engine import api
 from engine.cli.output import show_table
 from engine.core.errors import OptionError
-from engine.regression_set import pinned_as, pinned_pictures, unpin
-from engine.runs import Run
+from engine.runs.pinned import pinned_as, pinned_pictures, unpin
+from engine.runs.run import Run
 
 
 @click.command()

@@ -12,8 +12,8 @@ from engine.core.errors import OptionError
 from engine.core.text import write_text
 from engine.core.types import ORIGINAL
 from engine.reporting.plain import run_report
-from engine.runs import Run
-from engine.timings import stored_latency
+from engine.runs.results import stored_latency
+from engine.runs.run import Run
 
 
 @click.command()

@@ -29,7 +29,7 @@ def store() -> None:
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON ('-' for standard output).")
 def list_(json_file: str | None) -> None:
     """List the runs, the most recently used first."""
-    from engine.store_care import listed
+    from engine.runs.cleanup import listed
 
     runs = listed()
     if json_file is not None:
@@ -63,7 +63,7 @@ def verify(names: tuple[str, ...], json_file: str | None) -> int:
     \b
     Exit code 1 where damage was found.
     """
-    from engine.store_care import verified
+    from engine.runs.cleanup import verified
 
     found = verified(names)
     if absent := set(names) - {run.name for run in found}:
@@ -93,7 +93,7 @@ def clean(to_gb: float | None) -> None:
 
     What somebody works on, or used within minutes, stays.
     """
-    from engine.store_care import cleaned
+    from engine.runs.cleanup import cleaned
 
     gone = cleaned(None if to_gb is None else int(to_gb * 1e9))
     for name in gone.runs:

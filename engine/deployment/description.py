@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from engine.core.types import Layout
 from engine.deployment.golden import GoldenSet
 from engine.images.preprocess import PreprocessSpec
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.tflite.artifact import Artifact, TensorInfo
 from engine.tflite.metadata import ImageInput, ModelMetadata, ScoresOutput
 

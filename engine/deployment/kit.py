@@ -18,10 +18,10 @@ from engine.deployment.task import GOLDEN_FILE
 from engine.deployment.texts import KIT_FILES, CardFigures, model_card, snippets
 from engine.images.pictures import Picture, PictureFile, digest_of
 from engine.requests import DeployRequest
-from engine.run_folders import folder_beside
-from engine.runs import KITS, Run
+from engine.runs.results import stored_latency
+from engine.runs.run import KITS, Run
+from engine.runs.staging import folder_beside
 from engine.service import compare_run
-from engine.timings import stored_latency
 from engine.workers.host import Host
 from engine.workers.process import Worker
 

@@ -28,7 +28,7 @@ import msgspec
 from engine.core.errors import FileError, RunError
 from engine.core.files import write_whole
 from engine.deployment.description import model_file
-from engine.runs import PHONE, Run
+from engine.runs.run import PHONE, Run
 
 _STAGE = "Reading the output of benchmark_model"
 LARGEST_BYTES = 8 * 1024**2

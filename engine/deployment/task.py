@@ -12,7 +12,7 @@ from engine.deployment.description import Scores, metadata_of, model_file
 from engine.deployment.golden import GoldenSet, golden_set
 from engine.images.pictures import Picture
 from engine.requests import DeployRequest
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.tflite.metadata import with_metadata
 
 GOLDEN_FILE = "golden.npz"

@@ -18,7 +18,7 @@ from engine.deployment.description import ModelDescription, raw_pixel_steps
 from engine.deployment.golden import SMALLEST_RELATIVE, TOLERANCE_FACTOR
 from engine.deployment.phone import benchmark_command, benchmark_log
 from engine.quantization.recipes import recipe_named
-from engine.runs import Run
+from engine.runs.run import Run
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -6,17 +6,15 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from engine.comparison.layers.analysis import layer_errors
-from engine.comparison.layers.measuring import STAGE
 from engine.comparison.layers.records import LayerErrors
-from engine.core.errors import RunError
 from engine.core.types import FloatArray, Progress
 from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture
 from engine.images.preprocess import in_layout
 from engine.improvement import improved_layers
-from engine.quantization.recipes import FLOAT32, recipe_named
+from engine.quantization.recipes import recipe_named
 from engine.requests import LayersRequest
-from engine.runs import WORK, Run
+from engine.runs.run import Run, float32_file
 
 
 def measured(
@@ -71,22 +69,3 @@ def _chosen_by(run: Run, variant: str) -> Callable[[int], str | None]:
     layers = improved_layers(run, recipe.name)
     optimized = {layer.index for layer in layers if "range" in layer.done}
     return lambda index: "The optimizer" if index in optimized else method
-
-
-def float32_file(run: Run) -> Path:
-    """The float32 TFLite file that a run's integer variants were made from.
-
-    Raises:
-        RunError: The run has none.
-    """
-    file = run.folder / WORK / f"{FLOAT32.name}.tflite"
-    if file.is_file():
-        return run.intact(file.relative_to(run.folder).as_posix())
-    if FLOAT32.name in run.variants:
-        return run.file(FLOAT32.name)
-    raise RunError(
-        STAGE,
-        got=f"no float32 file in the run {run.folder.name}",
-        expected="the one that its integer variants were made from",
-        todo="Add it with: python -m engine convert --variants float32.",
-    )

@@ -11,7 +11,7 @@ from engine.core import formats
 from engine.palette import NEUTRAL, style_of
 from engine.plots import titles
 from engine.plots.frame import FAULT_MARKS, LINE, framed, in_red, rows_height, titled
-from engine.types import Stage
+from engine.runs.manifest import Stage
 
 FLOAT_LIMIT = 1e-4
 _FLOOR = 1e-8

@@ -13,8 +13,8 @@ from engine.core import formats
 from engine.core.formats import counted, listed, number
 from engine.core.types import SAME, FloatArray
 from engine.plots.quantiles import nearest_rank
+from engine.runs.manifest import Stage
 from engine.tflite.operator_times import OperatorTime, left_share, time_by_kind
-from engine.types import Stage
 
 NAMED = 3
 _NOTHING = 5e-4

@@ -8,9 +8,9 @@ from engine.core.errors import OptionError
 from engine.core.types import ORIGINAL, IntArray
 from engine.images.pictures import Picture
 from engine.reporting.report import DEFAULT_NEED, Report
-from engine.runs import Run
+from engine.runs.results import stored_latency, stored_timings
+from engine.runs.run import Run
 from engine.tflite.artifact import computes_in_integers
-from engine.timings import stored_latency, stored_timings
 from engine.workers import host as host_module
 
 

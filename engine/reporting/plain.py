@@ -9,7 +9,7 @@ import msgspec
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
 from engine.comparison.serialize import latency_dict
-from engine.manifest import Manifest
+from engine.runs.manifest import Manifest
 
 
 def run_report(

@@ -20,8 +20,8 @@ from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import Progress
 from engine.quantization.calibration import CalibrationChoice, representative_dataset
 from engine.requests import RouteRequest
-from engine.run_folders import folder_beside
-from engine.runs import Run
+from engine.runs.run import Run
+from engine.runs.staging import folder_beside
 from engine.workers.process import Worker
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def convert_with_litert_torch(request: RouteRequest, report: Callable[[Progress]
     """
     import torch
 
-    from engine.sources import original_network
+    from engine.runs.runners import original_network
 
     run, folder = Run.open(request.run), Path(request.folder)
     steps = 3

@@ -29,7 +29,7 @@ from engine.networks.runners.tflite import TfliteRunner
 from engine.quantization.calibration import Calibration, CalibrationChoice, representative_dataset
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.requests import SweepRequest
-from engine.runs import SAVEDMODEL, WORK, Run
+from engine.runs.run import SAVEDMODEL, WORK, Run
 from engine.sweeps.records import SweepCell
 from engine.sweeps.stored import encoded, keep_cell, known_cell
 

@@ -16,7 +16,7 @@ import msgspec
 
 from engine.core.files import write_whole
 from engine.core.store import folder
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.sweeps.records import Sweep, SweepBasis, SweepCell
 
 SWEEPS = "sweeps"

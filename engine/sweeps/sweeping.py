@@ -17,7 +17,7 @@ from engine.core.types import Progress
 from engine.images.pictures import Picture, PictureFile, digest_of, pictures_in
 from engine.quantization.recipes import FLOAT32
 from engine.requests import SweepRequest
-from engine.runs import WORK, Run
+from engine.runs.run import WORK, Run
 from engine.sweeps.cells import cell_on_cluster, title
 from engine.sweeps.plan import SweepChoice, cell_names
 from engine.sweeps.records import Sweep, SweepBasis, SweepCell

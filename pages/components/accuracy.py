@@ -15,7 +15,7 @@ from engine.core import formats
 from engine.core.types import IntArray
 from engine.images.labels import label_of
 from engine.images.pictures import Picture, digest_of
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.sentences import FEW_PICTURES
 from engine.workers import host
 from pages.components.evaluation import Evaluation

@@ -17,7 +17,7 @@ from engine.images.pictures import Picture
 from engine.networks.source import DEFAULT_MODEL, ModelChoice
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT, CalibrationChoice
 from engine.quantization.recipes import RECIPES
-from engine.requests import ConvertRequest
+from engine.runs.request import ConvertRequest
 from engine.workers import sandbox
 from pages.components import jobs, session
 from pages.components.conversion_settings import preprocessing, translation

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from engine import service
-from engine.requests import ConvertRequest
-from engine.runs import Run
+from engine.runs.request import ConvertRequest
+from engine.runs.run import Run
 from engine.under_way import UnderWay, interrupted, noted
 from engine.workers.jobs import Job
 from pages.components import jobs, session

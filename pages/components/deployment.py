@@ -27,8 +27,8 @@ from engine.deployment.phone import (
 from engine.deployment.sentences import phone_sentence
 from engine.images.pictures import Picture
 from engine.overview_sentences import not_recommended
-from engine.runs import Run
-from engine.timings import stored_latency
+from engine.runs.results import stored_latency
+from engine.runs.run import Run
 from engine.workers.jobs import Job
 from pages.components import session
 from pages.components.job_button import job_button

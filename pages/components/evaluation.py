@@ -11,9 +11,8 @@ from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
 from engine.core.types import FloatArray
 from engine.images.pictures import Picture, digest_of
-from engine.logits import answering
-from engine.runs import Run
-from engine.timings import stored_latency
+from engine.runs.results import answering, stored_latency
+from engine.runs.run import Run
 from engine.workers import host
 from engine.workers.jobs import Job
 from pages.components import jobs, session

@@ -11,9 +11,9 @@ from engine import sentences
 from engine.comparison.faults import fault_sentences
 from engine.core.errors import EngineError
 from engine.core.types import FAULT_WORDS
-from engine.improvement import request_of
 from engine.missing_variants import missing_sentences
-from engine.runs import Run
+from engine.runs.request import request_of
+from engine.runs.run import Run
 from engine.tflite.artifact import Artifact
 from pages.components.converting import start
 from pages.components.problems import plain, show_problem

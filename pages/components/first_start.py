@@ -10,7 +10,7 @@ import streamlit as st
 from engine.core import store
 from engine.first_run import BASE, first_comparison, with_optimized
 from engine.improvement import improved_name
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.workers.jobs import Job
 from pages.components import jobs, session
 from pages.components.page_end import end_page

@@ -6,8 +6,8 @@ import streamlit as st
 
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.core.formats import counted
-from engine.runs import Run
-from engine.upkeep import UPKEEP
+from engine.runs.cleanup import UPKEEP
+from engine.runs.run import Run
 from pages.components import jobs, session
 from pages.components.address import read_address
 from pages.components.page_end import end_page

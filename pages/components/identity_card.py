@@ -12,7 +12,7 @@ from engine.core.types import FAULT_WORDS
 from engine.glossary import meaning
 from engine.palette import marker_image
 from engine.quantization.recipes import recipe_named
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.sentences import float_operators_note
 from engine.tflite.artifact import Artifact, TensorInfo
 from pages.components.problems import cell, html, plain

@@ -28,7 +28,7 @@ from engine.improvement_sentences import (
     layer_title,
     overlap_note,
 )
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.under_way import UnderWay, noted
 from engine.workers.jobs import Job
 from pages.components import session

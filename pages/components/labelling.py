@@ -22,8 +22,8 @@ from engine.images.labels import (
     unique_labels,
 )
 from engine.images.pictures import Picture, RgbPicture
-from engine.own_labels import give_label, labels_table, own_labels
-from engine.runs import Run
+from engine.runs.labels import give_label, labels_table, own_labels
+from engine.runs.run import Run
 from pages.components import session
 from pages.components.evaluation import Evaluation
 from pages.components.problems import plain, show_kept_problem, told, told_afterwards

@@ -11,7 +11,7 @@ from engine import layer_sentences, plots, service
 from engine.comparison.layers.records import LayerError, LayerErrors
 from engine.core import formats
 from engine.images.pictures import Picture, digest_of
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.tflite.artifact import computes_in_integers
 from engine.workers.jobs import Job
 from pages.components import jobs

@@ -7,7 +7,7 @@ import os
 import streamlit as st
 
 from engine.comparison.latency import Latency
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.timings import measure
 from engine.workers.jobs import Job
 from pages.components import jobs

@@ -15,7 +15,7 @@ from engine.comparison.recommendation import Candidate, Choice
 from engine.palette import marker_image, style_of
 from engine.reporting.make import report_of
 from engine.reporting.picture_cards import AnswerCard, picture_card
-from engine.timings import stored_latency
+from engine.runs.results import stored_latency
 from engine.workers import host
 from pages.components import session
 from pages.components.comparison_table import show_columns

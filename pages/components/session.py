@@ -10,15 +10,15 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine import service
 from engine.core import store
 from engine.core.errors import RunError
 from engine.core.files import write_whole
 from engine.core.types import ORIGINAL
 from engine.images.pictures import Picture, picture_at, pictures_in
-from engine.making import mark_used
-from engine.requests import ConvertRequest
-from engine.runs import Run
+from engine.runs import cleanup as service
+from engine.runs.cleanup import mark_used
+from engine.runs.request import ConvertRequest
+from engine.runs.run import Run
 from engine.workers.jobs import RUNS_ON_SHOW
 from pages.components import sharing
 from pages.components.sharing import account, browser_token

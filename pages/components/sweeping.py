@@ -11,7 +11,7 @@ from engine import plots
 from engine.core import formats
 from engine.core.errors import EngineError
 from engine.images.pictures import Picture
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.sweeps.plan import DEFAULT_COUNTS, SweepChoice, cell_names
 from engine.sweeps.records import Sweep, SweepBasis
 from engine.sweeps.sentences import enough_sentence, faults, method_sentence, notes

@@ -8,7 +8,7 @@ from engine import figures, service
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import candidates
 from engine.comparison.trade_offs import timed_of
-from engine.runs import Run
+from engine.runs.run import Run
 from pages.components import session
 from pages.components.evaluation import compared
 from pages.components.figures import show_figure

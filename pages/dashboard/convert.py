@@ -3,7 +3,7 @@
 import streamlit as st
 
 from engine import plots, sentences
-from engine.runs import Run
+from engine.runs.run import Run
 from pages.components import jobs, session
 from pages.components.convert_form import convert_form
 from pages.components.converting import JOB, forget_attempt_at_another, show_interrupted, start

@@ -5,7 +5,7 @@ import streamlit as st
 from engine import plots, sentences
 from engine.core import formats
 from engine.overview_sentences import moments, rounds, timing_note
-from engine.timings import stored_latency, stored_timings
+from engine.runs.results import stored_latency, stored_timings
 from pages.components import jobs
 from pages.components.faults import show_faults
 from pages.components.figures import show_described_figure, show_figure

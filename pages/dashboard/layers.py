@@ -3,7 +3,7 @@
 import streamlit as st
 
 from engine import layer_sentences, plots
-from engine.timings import latency_shares
+from engine.runs.results import latency_shares
 from pages.components import layers
 from pages.components.faults import show_faults
 from pages.components.figures import show_described_figure

@@ -7,8 +7,8 @@ import streamlit as st
 from engine import sentences
 from engine.core.text import defused_table
 from engine.glossary import GLOSSARY
-from engine.manifest import FILE_NAME
-from engine.runs import LOGS, ONNX_FILE
+from engine.runs.manifest import FILE_NAME
+from engine.runs.run import LOGS, ONNX_FILE
 from pages.components.faults import show_assumptions, show_faults
 from pages.components.identity_card import show_card
 from pages.components.lowerings import show_lowerings

@@ -8,7 +8,7 @@ import pytest
 from engine.cli.main import main
 from engine.service import convert_request
 from tests.hand_made_host import HandMadeHost, request_for
-from tests.test_store_care import used
+from tests.runs.test_cleanup import used
 
 Captured = pytest.CaptureFixture[str]
 

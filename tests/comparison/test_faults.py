@@ -18,8 +18,8 @@ from engine.comparison.faults import fault_of, fault_sentences
 from engine.core.errors import OptionError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import Fault, MissingVariant
-from engine.manifest import FILE_NAME
-from engine.runs import Run
+from engine.runs.manifest import FILE_NAME
+from engine.runs.run import Run
 from tests.made_up import LOGITS, comparison
 from tests.tiny_run import tiny_run
 from tests.tiny_tflite import reshape_file

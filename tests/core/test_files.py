@@ -19,7 +19,7 @@ from engine.core.errors import ConversionError, StorageError
 from engine.core.files import bytes_under, refusal, sync_tree, told_of_the_disk, write_whole
 from engine.images.pictures import pictures_in
 from engine.requests import CatalogRequest
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.service import convert_request
 from engine.workers.host import Foreground
 from engine.workers.main import answer

@@ -13,9 +13,9 @@ from engine.deployment.kit import write_texts
 from engine.deployment.task import deployed
 from engine.images.pictures import PictureFile, picture_at
 from engine.images.preprocess import PreprocessSpec
-from engine.manifest import FILE_NAME
 from engine.requests import DeployRequest
-from engine.runs import Run
+from engine.runs.manifest import FILE_NAME
+from engine.runs.run import Run
 from engine.tflite.artifact import artifact_of
 from tests.tiny_run import CLASSES, SIDE, tiny_run
 from tests.tiny_tflite import reshape_file

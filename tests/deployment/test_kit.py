@@ -17,8 +17,8 @@ from engine.cli.main import main
 from engine.core.errors import OptionError
 from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.images.pictures import picture_at, pictures_in
-from engine.manifest import FILE_NAME
 from engine.quantization.recipes import recipe_named
+from engine.runs.manifest import FILE_NAME
 from engine.tflite.artifact import artifact_of
 from engine.tflite.metadata import read_metadata
 from engine.workers.host import Foreground

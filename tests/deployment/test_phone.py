@@ -19,7 +19,7 @@ from engine.deployment.phone import (
     read_timing,
     remove_benchmark,
 )
-from engine.runs import PHONE, Run
+from engine.runs.run import PHONE, Run
 from tests.tiny_run import tiny_run
 
 NEW = """\

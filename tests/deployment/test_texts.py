@@ -19,8 +19,8 @@ from engine.deployment.description import ModelDescription
 from engine.deployment.kit import CARD
 from engine.deployment.texts import snippets
 from engine.images.preprocess import CHANNELS, ChannelOrder, Interpolation, ResizeRule
-from engine.manifest import FILE_NAME
-from engine.runs import Run
+from engine.runs.manifest import FILE_NAME
+from engine.runs.run import Run
 from tests.deployment.kits import SPEC, kit_of, run_of
 from tests.deployment.test_script import EDGES
 

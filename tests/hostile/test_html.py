@@ -17,7 +17,7 @@ import engine
 from engine import service as service_module
 from engine.added import add_file
 from engine.images.pictures import pictures_in
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.workers import host
 from pages.components.story import CHAPTERS
 from tests.browser import CHROMIUM, chromium, dashboard, go_to

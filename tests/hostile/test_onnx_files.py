@@ -17,7 +17,7 @@ from engine.networks.onnx_parts import demand_whole
 from engine.networks.runners.onnx import OnnxRunner
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import CalibrationChoice
-from engine.requests import ConvertRequest
+from engine.runs.request import ConvertRequest
 from engine.workers import host
 from engine.workers.process import Worker
 from tests.hostile.mutants import mutant

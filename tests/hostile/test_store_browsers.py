@@ -20,7 +20,7 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
-from engine.runs import Run
+from engine.runs.run import Run
 from tests.browser import CHROMIUM, FLAGS, go_to
 from tests.hostile.conftest import Noted
 from tests.networks.test_own_onnx import SIZE, classifier

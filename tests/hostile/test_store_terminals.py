@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.run_folders import WAITING_FOR_SAME
+from engine.runs.staging import WAITING_FOR_SAME
 from tests.hostile.conftest import Noted
 from tests.hostile.terminals import Terminal
 from tests.networks.test_own_onnx import SIZE, classifier

@@ -20,7 +20,7 @@ from engine.core.errors import OptionError
 from engine.core.text import defused
 from engine.images.labels import labels_from_csv, labels_from_folders, read_labels
 from engine.images.preprocess import PreprocessSpec
-from engine.runs import Run
+from engine.runs.run import Run
 from tests.hostile.rows import Noted, Row, Scaled
 from tests.tiny_run import tiny_run
 

@@ -12,9 +12,10 @@ import pytest
 
 from engine import added
 from engine import service as service_module
-from engine.added import add_file, remove_file
+from engine.added import add_file
 from engine.cli.main import main
 from engine.images.pictures import pictures_in
+from engine.runs.external_files import remove_file
 from engine.workers import host
 from tests.hostile.mutants import mutant
 from tests.hostile.reused_worker import ReusedWorker

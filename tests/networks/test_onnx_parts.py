@@ -12,13 +12,12 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.core.errors import ModelError
-from engine.manifest import run_key
 from engine.networks.external_data import OutsideTensor
 from engine.networks.onnx_files import onnx_source
 from engine.networks.onnx_parts import demand_complete, demand_whole, model_digest
 from engine.networks.onnx_reading import read_onnx
 from engine.networks.source import ModelChoice
-from engine.requests import ConvertRequest
+from engine.runs.request import ConvertRequest, run_key
 
 
 def scaled_means(**weights: np.ndarray) -> onnx.ModelProto:

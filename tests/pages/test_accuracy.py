@@ -9,8 +9,8 @@ import pytest
 
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
-from engine.own_labels import give_label, own_labels
-from engine.runs import Run
+from engine.runs.labels import give_label, own_labels
+from engine.runs.run import Run
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import tiny_run
 

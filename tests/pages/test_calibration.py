@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from engine.images.pictures import Picture, pictures_in
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.sweeps.plan import SweepChoice, cell_names
 from engine.sweeps.stored import keep_cell, sweep_folder
 from engine.sweeps.sweeping import basis_of

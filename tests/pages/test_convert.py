@@ -15,8 +15,8 @@ from streamlit.testing.v1 import AppTest
 from engine.core.errors import LabelsError
 from engine.networks import sharded_checkpoints
 from engine.networks.onnx_packing import packed_model
-from engine.requests import ConvertRequest
-from engine.runs import ONNX_FILE, Run
+from engine.runs.request import ConvertRequest
+from engine.runs.run import ONNX_FILE, Run
 from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
 from tests.networks.test_onnx_packing import Files, exported_files
 from tests.pages.app_test import ROOT

@@ -14,7 +14,7 @@ from engine.core.store import SAMPLE_IMAGES
 from engine.deployment.phone import benchmarks_of
 from engine.images import pictures as pictures_module
 from engine.overview_sentences import not_recommended
-from engine.runs import KITS, Run
+from engine.runs.run import KITS, Run
 from engine.workers import host
 from tests.deployment.test_phone import NEW
 from tests.pages.test_pages import ROOT, opened, settled

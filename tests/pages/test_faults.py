@@ -14,9 +14,9 @@ from engine import service as service_module
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import Fault
 from engine.images.pictures import pictures_in
-from engine.manifest import FILE_NAME
-from engine.requests import ConvertRequest
-from engine.runs import REQUEST, Run
+from engine.runs.manifest import FILE_NAME
+from engine.runs.request import ConvertRequest
+from engine.runs.run import REQUEST, Run
 from engine.tflite.artifact import Artifact
 from engine.workers import host
 from tests.comparison.test_faults import WITHOUT_INT8

@@ -21,7 +21,7 @@ def two_galleries() -> None:
 
     from engine.answers import Evaluation
     from engine.images.pictures import pictures_in
-    from engine.runs import Run
+    from engine.runs.run import Run
     from pages.components.gallery import PAGE_SIZE, show_gallery
     from tests.made_up import comparison
 

@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from engine import improvement
-from engine.manifest import FILE_NAME
 from engine.quantization.recipes import recipe_named
 from engine.quantization.records import OptimizedLayer
-from engine.requests import ConvertRequest
-from engine.runs import IMPROVED, REQUEST, WORK, Run
+from engine.runs.manifest import FILE_NAME
+from engine.runs.request import ConvertRequest
+from engine.runs.run import IMPROVED, REQUEST, WORK, Run
 from engine.tflite.artifact import artifact_of
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import SIDE, STEP, tiny_run

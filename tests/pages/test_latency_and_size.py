@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from engine.comparison.latency import Latency
-from engine.runs import LATENCY, Run
+from engine.runs.run import LATENCY, Run
 from tests.made_up import latency, operator_time, profiled
 from tests.pages.test_pages import ROOT, opened
 from tests.tiny_run import tiny_run

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from engine.cli.main import main
-from engine.manifest import FILE_NAME
-from engine.runs import LAYERS, WORK, Run
+from engine.runs.manifest import FILE_NAME
+from engine.runs.run import LAYERS, WORK, Run
 from tests.pages.test_pages import ROOT, opened
 from tests.tiny_run import tiny_run
 

@@ -8,7 +8,7 @@ import pytest
 
 from engine import lowerings
 from engine.core.errors import ConversionError
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.workers.host import Foreground
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import tiny_run

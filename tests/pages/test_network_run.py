@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine.manifest import FILE_NAME
-from engine.runs import Run
+from engine.runs.manifest import FILE_NAME
+from engine.runs.run import Run
 from tests.pages.app_test import ROOT, SECONDS, dashboard_test
 from tests.tiny_run import tiny_run
 

@@ -11,8 +11,8 @@ from engine import service as service_module
 from engine.core.store import SAMPLE_IMAGES
 from engine.first_run import completed
 from engine.images import pictures as pictures_module
-from engine.runs import Run
-from engine.timings import stored_latency
+from engine.runs.results import stored_latency
+from engine.runs.run import Run
 from engine.workers import host as host_module
 from tests.pages.app_test import ROOT, dashboard_test
 from tests.pages.test_pages import opened, settled

@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
-from engine.regression_set import pin, pinned_pictures
-from engine.runs import Run
+from engine.runs.pinned import pin, pinned_pictures
+from engine.runs.run import Run
 from tests.pages.test_pages import PAGES, opened
 from tests.tiny_run import tiny_run
 

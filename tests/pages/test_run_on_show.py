@@ -16,8 +16,8 @@ from streamlit.testing.v1 import AppTest
 from engine.comparison.latency import Latency
 from engine.core.errors import WorkerError
 from engine.core.store import HOME_VARIABLE
-from engine.manifest import FILE_NAME
-from engine.runs import Run
+from engine.runs.manifest import FILE_NAME
+from engine.runs.run import Run
 from pages.components.story import CHAPTERS
 from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
 from tests.pages.app_test import ROOT, dashboard_test

@@ -13,7 +13,7 @@ import pytest
 
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import CalibrationChoice
-from engine.requests import ConvertRequest
+from engine.runs.request import ConvertRequest
 from engine.under_way import UnderWay, noted
 from engine.workers.jobs import BOARD, Job
 from pages.components import session

@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine import passwords
 from engine.core.errors import OptionError
-from engine.runs import OWNERS, Run
+from engine.runs.run import OWNERS, Run
 from pages.components import share
 from pages.components.sharing import (
     ALLOWED_VARIABLE,

@@ -34,7 +34,7 @@ from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
 from engine.images.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice
 from engine.run.tflite_runner import TfliteRunner
-from engine.runs import Run
+from engine.runs.run import Run
 from engine.core.store import SAMPLE_IMAGES
 
 run = Run.open(sys.argv[1])

@@ -20,8 +20,8 @@ from engine.core import formats
 from engine.core.store import HOME_VARIABLE
 from engine.reporting.picture_cards import picture_card
 from engine.reporting.report import Report
-from engine.runs import LATENCY, Run
-from engine.timings import stored_latency
+from engine.runs.results import stored_latency
+from engine.runs.run import LATENCY, Run
 from tests.made_up import latency
 from tests.tiny_run import tiny_run
 

@@ -23,8 +23,8 @@ from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.core.types import Progress
 from engine.images.pictures import pictures_in
 from engine.quantization.calibration import CalibrationChoice, CalibrationInfo
-from engine.requests import ConvertRequest
-from engine.runs import REQUEST, WORK, Run
+from engine.runs.request import ConvertRequest
+from engine.runs.run import REQUEST, WORK, Run
 from engine.sweeps.plan import SweepChoice
 from engine.sweeps.sweeping import basis_of, own_calibration, sweep
 from engine.workers.dask import LOCAL

@@ -30,7 +30,7 @@ def model(tmp_path: Path) -> bytes:
 
 @pytest.fixture
 def metadata(tmp_path: Path, model: bytes) -> ModelMetadata:
-    from engine.runs import Run
+    from engine.runs.run import Run
 
     run = Run.open(tmp_path / "run")
     return metadata_of(run, run.artifact("int8"), "logits")

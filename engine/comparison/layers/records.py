@@ -265,7 +265,7 @@ class LayerErrors:
 
         Args:
             latency_shares: Of the variant's time, by index of the operator, where it was profiled;
-                see `engine.timings.latency_shares`.
+                see `engine.runs.results.latency_shares`.
         """
         for layer in self.by_loss:
             yield row_of(layer, (latency_shares or {}).get(layer.index))

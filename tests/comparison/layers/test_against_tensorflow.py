@@ -16,8 +16,7 @@ from engine.comparison.layers.analysis import layer_errors
 from engine.comparison.layers.records import LayerErrors
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
-from engine.layer_errors.task import float32_file
-from engine.runs import WORK, Run
+from engine.runs.run import WORK, Run, float32_file
 from tests.real_run import real_run
 
 pytestmark = [

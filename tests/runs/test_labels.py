@@ -9,8 +9,8 @@ import pytest
 from engine.core.errors import LabelsError, RunError
 from engine.images.labels import labels_from_csv
 from engine.images.pictures import pictures_in
-from engine.own_labels import give_label, labels_table, own_labels
-from engine.runs import LABELS
+from engine.runs.labels import give_label, labels_table, own_labels
+from engine.runs.run import LABELS
 from tests.tiny_run import CLASSES, tiny_run
 
 

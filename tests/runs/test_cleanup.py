@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from engine import store_care
 from engine.core.errors import OptionError
 from engine.core.locks import in_use
 from engine.core.store import RUNS_VARIABLE, UPLOADS_VARIABLE, StoreLimits, limits
-from engine.manifest import FILE_NAME
-from engine.run_folders import partial_folder
-from engine.runs import Run
+from engine.runs import cleanup as store_care
+from engine.runs.cleanup import Upkeep
+from engine.runs.manifest import FILE_NAME
+from engine.runs.run import Run
+from engine.runs.staging import partial_folder
 from engine.service import convert_request
-from engine.upkeep import Upkeep
 from tests.core.test_checksums import flip
 from tests.hand_made_host import HandMadeHost, request_for
 

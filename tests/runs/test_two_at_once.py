@@ -21,19 +21,19 @@ from engine.core.checksums import kept, write_kept
 from engine.core.errors import StorageError
 from engine.deployment.phone import benchmarks_of
 from engine.images.pictures import Picture, pictures_in
-from engine.own_labels import give_label, own_labels
-from engine.regression_set import pin, pinned_pictures, unpin
-from engine.runs import LABELS, LATENCY, PHONE, Run
-from engine.timings import stored_latency
+from engine.runs.labels import give_label, own_labels
+from engine.runs.pinned import pin, pinned_pictures, unpin
+from engine.runs.results import stored_latency
+from engine.runs.run import LABELS, LATENCY, PHONE, Run
 from tests.made_up import artifact, latency
 from tests.tiny_run import CLASSES, tiny_run
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 PROCESSES = 8
 BEGIN = """
 import hashlib, sys
 from pathlib import Path
-from engine.runs import Run
+from engine.runs.run import Run
 run, number, given = Run.open(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 print("ready", flush=True)
 sys.stdin.readline()
@@ -72,7 +72,7 @@ def labelled(number: int) -> Picture:
 
 GIVE_LABELS = """
 from engine.images.pictures import Picture
-from engine.own_labels import give_label
+from engine.runs.labels import give_label
 for index in range(number * 50, number * 50 + 50):
     name = f"{index}.png"
     picture = Picture(name, Path(name), hashlib.sha256(name.encode()).hexdigest())
@@ -105,7 +105,7 @@ def test_labels_of_two_threads(tmp_path: Path) -> None:
 PIN = """
 from dataclasses import replace
 from engine.images.pictures import pictures_in
-from engine.regression_set import pin, unpin
+from engine.runs.pinned import pin, unpin
 pictures = pictures_in(given)
 for picture in pictures[number::8]:
     pin(run, picture)

@@ -16,7 +16,7 @@ from engine.core.errors import PictureError, RunError
 from engine.core.files import write_whole
 from engine.core.locks import alone_in
 from engine.images.pictures import Picture, described_picture, picture_at
-from engine.runs import PINNED, Run
+from engine.runs.run import PINNED, Run
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 _DIGEST = re.compile(r"[0-9a-f]{64}")

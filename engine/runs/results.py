@@ -12,17 +12,22 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 
+from engine.comparison.latency import Latency
+from engine.comparison.layers.records import LayerErrors
 from engine.core.checksums import checked, kept, read_kept, write_kept
+from engine.core.errors import OptionError
+from engine.core.locks import alone_in
 from engine.core.types import ORIGINAL, FloatArray
-from engine.damage import set_apart
 from engine.images.pictures import Picture, digest_of
-from engine.manifest import answered_by
-from engine.runs import LOGITS, ONNX_COLUMN, Run
+from engine.runs.integrity import set_apart
+from engine.runs.manifest import answered_by
+from engine.runs.run import LATENCY, LAYERS, LOGITS, ONNX_COLUMN, Run
 
 INDEX = "pictures.json"
 NETWORK = "network"
@@ -160,3 +165,109 @@ class KnownRows:
         """The logits of a picture by the SHA-256 of its file, shape (classes,), or None."""
         found = self._rows.get(digest)
         return None if found is None else np.asarray(found[0][found[1]])
+
+
+def chosen_pictures(pictures: tuple[Picture, ...], count: int) -> tuple[Picture, ...]:
+    """The pictures to measure with: at equal distances, since folders are sorted by motif.
+
+    Raises:
+        OptionError: The count is less than 1.
+    """
+    if count < 1:
+        raise OptionError(
+            "Measuring layer errors",
+            got=f"{count} pictures",
+            expected="1 or more",
+            todo="Give another count.",
+        )
+    if count >= len(pictures):
+        return pictures
+    return tuple(pictures[place * len(pictures) // count] for place in range(count))
+
+
+def layers_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
+    """Where the layer errors of a variant on a set of pictures are, or will be.
+
+    Raises:
+        OptionError: The run has no such variant.
+    """
+    card = run.artifact(variant)
+    name = f"{variant}-{answered_by(card.sha256)[:12]}-{digest_of(pictures)[:12]}.json"
+    return run.folder / LAYERS / name
+
+
+def read_layers(file: Path) -> LayerErrors | None:
+    """What is stored in a file; None where it is absent or of another version."""
+    try:
+        return msgspec.json.decode(read_kept(file), type=LayerErrors)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def keep_layers(file: Path, found: LayerErrors) -> None:
+    """Store layer errors, whole or not at all."""
+    write_kept(file, msgspec.json.encode(found))
+
+
+def drop_timings(run: Path, variant: str) -> None:
+    """Remove the timings of a variant from a run, whatever machine and threads they are of.
+
+    Args:
+        run: The run folder.
+        variant: Its name.
+
+    Raises:
+        StorageError: The disk refuses.
+    """
+    if not (run / LATENCY).is_dir():
+        return
+    with alone_in(run / LATENCY):
+        for file in (run / LATENCY).glob("threads-*.json"):
+            timed = _read_latency(file)
+            if timed is not None:
+                entries = tuple(entry for entry in timed.entries if entry.variant != variant)
+                write_kept(file, msgspec.json.encode(replace(timed, entries=entries)))
+
+
+def stored_latency(run: Run, threads: int = 1) -> Latency | None:
+    """The timings of a run with that many threads on the machine that timed last, or None."""
+    return _read_latency(_latency_file(run, threads))
+
+
+def _read_latency(file: Path) -> Latency | None:
+    try:
+        return msgspec.json.decode(read_kept(file), type=Latency)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def stored_timings(run: Run) -> tuple[Latency, ...]:
+    """The last timings of a run for each number of threads that was measured, fewest first."""
+    counts = sorted(
+        int(digits)
+        for file in (run.folder / LATENCY).glob("threads-*.json")
+        if (digits := file.stem.removeprefix("threads-")).isdigit()
+    )
+    found = (stored_latency(run, count) for count in counts)
+    return tuple(timed for timed in found if timed is not None)
+
+
+def latency_shares(run: Run, variant: str) -> dict[int, float]:
+    """Shares of a variant's time, by index of the operator, from its last one-thread timings.
+
+    Returns:
+        0 to 1 for each operator that LiteRT's profiler told apart; nothing where it was not asked.
+    """
+    timed = stored_latency(run)
+    entry = None if timed is None else timed.of(variant)
+    times = () if entry is None else entry.operators
+    whole = sum(time.microseconds for time in times)
+    return {
+        time.index: time.microseconds / whole
+        for time in times
+        if time.index is not None and whole > 0
+    }
+
+
+def _latency_file(run: Run, threads: int) -> Path:
+    return run.folder / LATENCY / f"threads-{threads}.json"

@@ -1,179 +1,116 @@
-"""`Manifest`: what `manifest.json` in a run folder says."""
+"""What a run was asked for: its request, its key and the command that makes it again."""
 
 from __future__ import annotations
 
 import hashlib
-import re
 import shlex
 import stat
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
+import numpy as np
 
-from engine.core.checksums import FileRecord
-from engine.core.errors import ModelError, RunError
-from engine.core.system import _ANSWERS_BY, _FILES_BY, __version__, _version
-from engine.core.types import Layout, LoweringName, MissingVariant
-from engine.images.preprocess import InputSize, PreprocessChoice, PreprocessSpec, height_and_width
+from engine.core.checksums import read_kept
+from engine.core.errors import ModelError, OptionError, RunError, first_line
+from engine.core.system import _FILES_BY, __version__, _version
+from engine.core.types import Layout, LoweringName
+from engine.images.preprocess import (
+    InputSize,
+    PreprocessChoice,
+    height_and_width,
+)
 from engine.networks.checkpoints import sha256_of, sha256_of_checkpoint
 from engine.networks.onnx_parts import model_digest
-from engine.networks.source import ModelIdentity
-from engine.quantization.calibration import CalibrationInfo
-from engine.quantization.recipes import Recipe
-from engine.requests import ConvertRequest
-from engine.tflite.artifact import Artifact
-from engine.types import Stage
-
-SCHEMA_VERSION = 2
-FILE_NAME = "manifest.json"
-_BLANK = "0" * 64
-_CALL = "engine.convert"
+from engine.networks.source import ModelChoice
+from engine.quantization.calibration import (
+    CalibrationChoice,
+)
+from engine.runs.manifest import _CALL, SCHEMA_VERSION
+from engine.runs.run import REQUEST, Run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
-    """Everything about a run that is not in its files.
+class ConvertRequest:
+    """Everything a conversion depends on.
 
     Attributes:
-        schema_version: Version of this record.
-        key: Digest of everything but variants and calibration that the run was made from.
-        created_at: UTC time in ISO 8601 of the first conversion.
-        model: Network and weights.
-        preprocess: How pictures become inputs.
-        labels: Class names in the order of the logits, or None.
-        layout: Order of the dimensions of the original's picture input.
-        opset: ONNX operator set.
-        allow_flex: Whether SELECT_TF operators were allowed.
-        lowering: Whose handlers made TensorFlow's operators.
-        recipes: Recipe of each variant.
-        calibration: The representative dataset; None while no variant needed one.
-        calibrations: The one of each calibrated variant, whose recipe may name another count or
-            seed.
-        stages: Steps of the conversion with their errors (the hop ladder).
-        artifacts: The TFLite files.
-        float32_bytes: Size of the float32 TFLite file, whether it is among the artifacts or not.
-        versions: Quantization Lab, Python, platform and packages.
-        command: Command line that makes the run again; a call in Python where it needs what was in
-            the memory of the person's process.
-        files: What the conversion wrote, by its path in the run; empty in runs of older versions,
-            whose TFLite files alone can be checked.
-        missing: Variants that were asked for and could not be made, each with the reason.
-        checksum: On disk, the SHA-256 of the manifest's text with 64 zeros in place of this;
-            None in memory, and in runs of older versions.
+        model: The network and its weights.
+        preprocess: Deviations from its preprocessing.
+        variants: Names of recipes.
+        calibration: The representative dataset.
+        opset: ONNX operator set to export with; None takes the lowest that works, from
+            `engine.converters.onnx_from_torch.BASE_OPSET` on. ONNX files keep their own.
+        allow_flex: Whether operators outside TFLite's built-in set may be kept (SELECT_TF).
+        lowering: Whose handlers turn ONNX operators into TensorFlow's: ``nhwc`` for ours,
+            ``stock`` for onnx-tf's own.
+        input_layout: Order of the picture input's dimensions in the TFLite files.
+        out: Run folder to make; None puts it into the store.
+        owner: Who alone may see the run on a shared dashboard; None for everybody.
+        retry: Whether variants that could not be made before are tried once more.
     """
 
-    schema_version: int
-    key: str
-    created_at: str
-    model: ModelIdentity
-    preprocess: PreprocessSpec
-    labels: tuple[str, ...] | None
-    layout: Layout
-    opset: int
-    allow_flex: bool
-    lowering: LoweringName
-    recipes: tuple[Recipe, ...]
-    calibration: CalibrationInfo | None
-    stages: tuple[Stage, ...]
-    artifacts: tuple[Artifact, ...]
-    float32_bytes: int
-    versions: Mapping[str, str]
-    command: str
-    calibrations: Mapping[str, CalibrationInfo] = field(default_factory=dict)
-    files: Mapping[str, FileRecord] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
-    missing: tuple[MissingVariant, ...] = ()
-    checksum: str | None = None
-
-    @property
-    def shared_command(self) -> str:
-        """``command`` for others to read: of paths beyond the working directory, names alone."""
-        if self.command.startswith(_CALL):
-            return re.sub(r"""(['"])(?:/|\.\./)[^'"]*/""", r"\1", self.command)
-        words = shlex.split(self.command)
-        return shlex.join(Path(w).name if w.startswith(("/", "../")) else w for w in words)
-
-    def to_json(self) -> bytes:
-        """The manifest as indented JSON, with its own checksum in it."""
-        blank = replace(self, checksum=_BLANK)
-        content = msgspec.json.format(msgspec.json.encode(blank), indent=2)
-        return content.replace(_field(_BLANK), _field(_digest(content)))
+    model: ModelChoice = field(default_factory=ModelChoice)
+    preprocess: PreprocessChoice = field(default_factory=PreprocessChoice)
+    variants: tuple[str, ...] = ()
+    calibration: CalibrationChoice = field(default_factory=CalibrationChoice)
+    opset: int | None = None
+    allow_flex: bool = False
+    lowering: LoweringName = "nhwc"
+    input_layout: Layout = "NHWC"
+    out: str | None = None
+    owner: str | None = None
+    retry: bool = False
 
 
-def read_manifest(folder: Path) -> Manifest:
-    """Read the manifest of a run folder.
+def checked_request(request: ConvertRequest) -> ConvertRequest:
+    """Demand that a request filled in by Python code holds values of the right types.
 
     Args:
-        folder: The run folder.
+        request: It may hold numbers and arrays of NumPy, and lists for tuples.
 
     Returns:
-        The manifest.
+        The request with Python's own numbers and tuples.
 
     Raises:
-        RunError: There is none, it is damaged, or of another version.
+        OptionError: A value is of another type, or none of those that its name can have.
     """
-    stage = f"Opening the run {folder.name}"
     try:
-        data = (folder / FILE_NAME).read_bytes()
-    except OSError as error:
-        raise RunError(
-            stage,
-            got=f"no {FILE_NAME} in {folder}",
-            expected="the folder of a finished conversion",
-            todo="Check the path, or make the run with: python -m engine convert.",
-        ) from error
-    try:
-        found = msgspec.json.decode(data, type=_VersionOnly).schema_version
-        if found != SCHEMA_VERSION:
-            raise RunError(
-                stage,
-                got=f"schema version {found}",
-                expected=f"version {SCHEMA_VERSION}",
-                todo="Make the run again with this version of Quantization Lab.",
-            )
-        manifest = msgspec.json.decode(data, type=Manifest)
-        _demand_unchanged(manifest, data)
-        return replace(manifest, checksum=None)
-    except msgspec.DecodeError as error:
-        raise RunError(
-            stage,
-            got=f"a damaged {FILE_NAME} ({error})",
-            expected="a manifest as it was written",
-            todo="Make the run again.",
+        plain = msgspec.to_builtins(request, enc_hook=_plain)
+        return msgspec.convert(plain, type=ConvertRequest)
+    except (TypeError, msgspec.ValidationError) as error:
+        raise OptionError(
+            "Reading the arguments of convert",
+            got=f"a value that cannot be taken: {first_line(error)}",
+            expected="values as help(engine.convert) describes them",
+            todo="Give that value in the type that is expected.",
         ) from error
 
 
-def _demand_unchanged(manifest: Manifest, data: bytes) -> None:
-    known = manifest.checksum
-    if known is not None and _digest(data.replace(_field(known), _field(_BLANK))) != known:
-        raise msgspec.DecodeError("its text is not the one that was written")
+def _plain(value: object) -> Any:
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{value!r:.60} is of type {type(value).__name__}")
 
 
-def _field(checksum: str) -> bytes:
-    return f'"checksum": "{checksum}"'.encode()
+def request_of(run: Run) -> ConvertRequest:
+    """The request that a run was made from.
 
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-class _VersionOnly(msgspec.Struct):
-    schema_version: int
-
-
-def answered_by(model: str) -> str:
-    """Digest of a model and of the versions that decide what it answers to a picture.
-
-    Args:
-        model: Digest of the model's file or weights.
-
-    Returns:
-        Hex digest.
+    Raises:
+        RunError: The run does not say.
     """
-    parts = (model, __version__, *(_version(name) for name in _ANSWERS_BY))
-    return _digest(msgspec.json.encode(parts))
+    try:
+        return msgspec.json.decode(read_kept(run.folder / REQUEST), type=ConvertRequest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise RunError(
+            "Improving a variant",
+            got=f"a run without a readable {REQUEST}",
+            expected="the request that it was made from",
+            todo="Make the run again with this version, or add the variant with: "
+            "python -m engine convert.",
+        ) from error
 
 
 def run_key(request: ConvertRequest) -> str:

@@ -15,7 +15,7 @@ from engine.core.locks import alone_in
 from engine.core.types import IntArray
 from engine.images.labels import UNLABELLED, answer_count, label_of
 from engine.images.pictures import Picture
-from engine.runs import LABELS, Run
+from engine.runs.run import LABELS, Run
 
 _FILE = "answers.json"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import OptionError, RunError
-from engine.manifest import FILE_NAME
-from engine.run_folders import folder_beside, move_into_place
-from engine.runs import Run, existing_run
+from engine.runs.manifest import FILE_NAME
+from engine.runs.run import Run, existing_run
+from engine.runs.staging import folder_beside, move_into_place
 from tests.made_up import artifact, manifest
 
 

@@ -19,7 +19,7 @@ from engine.core.errors import RunError
 from engine.core.files import refusal, storage_error, sync, sync_tree
 from engine.core.locks import FolderLock, lock_when_free, try_lock
 from engine.core.types import Progress
-from engine.manifest import FILE_NAME
+from engine.runs.manifest import FILE_NAME
 
 WAITING_FOR_SAME = "Waiting: the same work is under way for someone else"
 _PARTIAL = ".partial"

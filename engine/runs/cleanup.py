@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
@@ -11,14 +13,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from engine.core.checksums import SUFFIX, kept
-from engine.core.errors import RunError
+from engine.core.errors import EngineError, RunError
 from engine.core.files import bytes_under
 from engine.core.locks import try_lock
 from engine.core.store import folder, limits
-from engine.damage import DAMAGED, set_apart
-from engine.manifest import FILE_NAME
-from engine.run_folders import abandoned_in, partial_folder
-from engine.runs import Run
+from engine.runs.integrity import DAMAGED, set_apart
+from engine.runs.manifest import FILE_NAME
+from engine.runs.run import Run
+from engine.runs.staging import abandoned_in, partial_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,3 +246,64 @@ def _let_go(path: Path) -> bool:
     finally:
         lock.release()
     return True
+
+
+SECONDS = 600.0
+
+
+class Upkeep:
+    """Removes old uploads in a thread of its own.
+
+    Args:
+        seconds: How long it rests in between.
+    """
+
+    def __init__(self, seconds: float = SECONDS) -> None:
+        self._seconds = seconds
+        self._lock = threading.Lock()
+        self._end = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def begin(self) -> None:
+        """Start, unless it was started."""
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._main, name="upkeep", daemon=True)
+                self._thread.start()
+
+    def end(self) -> None:
+        """Stop and wait until it has."""
+        self._end.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _main(self) -> None:
+        while not self._end.is_set():
+            with contextlib.suppress(EngineError, OSError):
+                drop_old_uploads()
+            self._end.wait(self._seconds)
+
+
+UPKEEP = Upkeep()
+"""Of this process."""
+
+
+def mark_used(place: Path) -> None:
+    """Note that a run is of use now: the one that was not for longest is let go first."""
+    try:
+        os.utime(place)
+    except OSError:
+        return
+
+
+def known_runs() -> tuple[Run, ...]:
+    """The readable runs of the store, the newest first."""
+    found = []
+    for path in folder("runs").iterdir():
+        if path.name.startswith("."):  # being made
+            continue
+        try:
+            found.append(Run.open(path))
+        except RunError:
+            continue
+    return tuple(sorted(found, key=lambda run: run.manifest.created_at, reverse=True))

@@ -7,19 +7,18 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engine.conversion import CHECKED
-from engine.conversion_record import PYTORCH
 from engine.core.errors import OptionError
 from engine.core.parity import hop_errors
 from engine.core.types import FloatArray, Progress
 from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture
-from engine.logits import NETWORK, KnownRows, keep_rows
 from engine.networks.given_network import in_float32
 from engine.networks.network_outputs import TriedNetwork, try_network
 from engine.networks.runners.base import one_by_one
 from engine.networks.runners.pytorch import TorchRunner
-from engine.runs import WORK, Run
+from engine.runs.manifest import CHECKED, PYTORCH
+from engine.runs.results import NETWORK, KnownRows, keep_rows
+from engine.runs.run import WORK, Run
 from engine.workers.host import Host
 
 if TYPE_CHECKING:

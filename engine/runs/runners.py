@@ -1,21 +1,44 @@
-"""From what a person chose to a `ModelSource`, and back to the original of a finished run."""
+"""Runners of the models of a run."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from engine.core.errors import RunError
+from engine.core.system import usable_cores
+from engine.core.types import ORIGINAL
 from engine.networks.runners.base import Runner
 from engine.networks.runners.onnx import OnnxRunner
 from engine.networks.runners.pytorch import TorchRunner
+from engine.networks.runners.tflite import TfliteRunner
 from engine.networks.source import (
     ModelChoice,
     TorchSource,
 )
-from engine.runs import Run
+from engine.runs.run import ONNX_COLUMN, Run
 
 if TYPE_CHECKING:
     import torch
+
+
+def column_runner(run: Run, column: str, threads: int | None) -> Runner:
+    """The runner behind a column of a run.
+
+    Args:
+        run: The run.
+        column: One of `Run.columns`.
+        threads: Threads it may use; None lets it use every core.
+
+    Returns:
+        A runner, not yet entered.
+    """
+    if column == ORIGINAL:
+        return original_runner(run, threads)
+    if column == ONNX_COLUMN:
+        return onnx_runner(run, threads)
+    return TfliteRunner(
+        run.file(column), layout=run.layout(column), threads=threads or usable_cores()
+    )
 
 
 def original_runner(run: Run, threads: int | None) -> Runner:

@@ -13,12 +13,11 @@ from engine.core.errors import ModelError, RunError
 from engine.core.system import versions
 from engine.images.pictures import Picture
 from engine.images.preprocess import PreprocessChoice, PreprocessSpec
-from engine.layer_errors.stored import layers_file
-from engine.logits import file_name
-from engine.manifest import FILE_NAME, command_line, read_manifest, run_key
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import CalibrationChoice
-from engine.requests import ConvertRequest
+from engine.runs.manifest import FILE_NAME, read_manifest
+from engine.runs.request import ConvertRequest, command_line, run_key
+from engine.runs.results import file_name, layers_file
 from tests.made_up import manifest
 from tests.tiny_run import tiny_run
 

@@ -10,8 +10,8 @@ import engine
 from engine.cli.main import main
 from engine.core.errors import PictureError, RunError
 from engine.images.pictures import Picture, pictures_in
-from engine.regression_set import pin, pinned_digests, pinned_pictures, unpin
-from engine.runs import PINNED
+from engine.runs.pinned import pin, pinned_digests, pinned_pictures, unpin
+from engine.runs.run import PINNED
 from tests.tiny_run import tiny_run
 
 

@@ -19,26 +19,28 @@
     RUN/owners/                whose run it is on a shared dashboard: a file each; absent for all
     RUN/damaged/               files that were not as they were written
 
-A run is made in a folder beside its place (`engine.run_folders`) and moved there when it is whole.
+A run is made in a folder beside its place (`engine.runs.staging`) and moved there when it is whole.
 Variants are added file by file; the manifest is replaced last. It holds the checksums of what the
 conversion wrote; results that come later have theirs beside them (`engine.core.checksums`).
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from engine.comparison.layers.measuring import STAGE
 from engine.core.checksums import FileRecord, intact, read_kept
 from engine.core.errors import OptionError, RunError
 from engine.core.types import ORIGINAL, Fault, Layout, MissingVariant
-from engine.damage import DAMAGED, demand_intact
-from engine.manifest import FILE_NAME, Manifest, read_manifest
-from engine.run_paths import demand_inside, demand_name
+from engine.quantization.recipes import FLOAT32
+from engine.runs.integrity import DAMAGED, demand_intact
+from engine.runs.manifest import FILE_NAME, AddedFile, Manifest, read_manifest
 from engine.tflite.artifact import Artifact
-from engine.types import AddedFile
 
 ONNX_FILE = "model.onnx"
 ONNX_COLUMN = "onnx"
@@ -59,7 +61,6 @@ LABELS = "labels"
 PHONE = "phone"
 PINNED = "pinned"
 KITS = "kits"
-
 _PARTS = (
     FILE_NAME,
     ONNX_FILE,
@@ -288,3 +289,67 @@ def existing_run(folder: Path) -> Run | None:
 def holds_anything(folder: Path) -> bool:
     """Whether a folder holds more than files that were set apart."""
     return any(path.name != DAMAGED for path in folder.iterdir())
+
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,=()-]{0,127}")
+
+
+def demand_name(folder: Path, name: str) -> None:
+    """Refuse a variant's name that could not be part of a file's name, or not be shown.
+
+    Args:
+        folder: The run folder, for the message.
+        name: As the manifest says.
+
+    Raises:
+        RunError: It holds other signs than those of a recipe's name.
+    """
+    if not _NAME.fullmatch(name):
+        raise _refused(folder, f"the variant {name[:80]!r}", "names as Quantization Lab makes them")
+
+
+def demand_inside(folder: Path, names: Iterable[str]) -> None:
+    """Refuse files that a run names or holds, where they are not in its folder.
+
+    Args:
+        folder: The run folder.
+        names: Paths relative to it; they need not exist.
+
+    Raises:
+        RunError: One leads out of it, as it is written or by a link.
+    """
+    home = folder.resolve()
+    for name in names:
+        path = PurePosixPath(name)
+        wrong = not name or "\0" in name or path.is_absolute() or ".." in path.parts
+        # Of what does not exist, the part that does is followed.
+        if wrong or not (folder / path).resolve().is_relative_to(home):
+            raise _refused(folder, f"the file {name[:80]!r}", "files of its own folder alone")
+
+
+def _refused(folder: Path, got: str, expected: str) -> RunError:
+    return RunError(
+        f"Opening the run {folder.name}",
+        got=got,
+        expected=expected,
+        todo="Do not use this run: it was not made by Quantization Lab, or was changed since.",
+    )
+
+
+def float32_file(run: Run) -> Path:
+    """The float32 TFLite file that a run's integer variants were made from.
+
+    Raises:
+        RunError: The run has none.
+    """
+    file = run.folder / WORK / f"{FLOAT32.name}.tflite"
+    if file.is_file():
+        return run.intact(file.relative_to(run.folder).as_posix())
+    if FLOAT32.name in run.variants:
+        return run.file(FLOAT32.name)
+    raise RunError(
+        STAGE,
+        got=f"no float32 file in the run {run.folder.name}",
+        expected="the one that its integer variants were made from",
+        todo="Add it with: python -m engine convert --variants float32.",
+    )

@@ -1,0 +1,1 @@
+"""A run on disk: manifest, request, stored results, labels, pinned pictures, cleanup."""
