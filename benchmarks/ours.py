@@ -73,7 +73,7 @@ def _import_seconds() -> float:
     import tensorflow  # noqa: F401
     import torch  # noqa: F401
 
-    from engine.converters.onnx_tf_import import import_onnx_tf
+    from engine.conversion.onnx_tf_import import import_onnx_tf
     from engine.networks.torchvision_import import import_torchvision
 
     import_torchvision()

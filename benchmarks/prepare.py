@@ -27,7 +27,7 @@ def prepare(model: str, folder: Path) -> None:
     started = time.perf_counter()
     import torch
 
-    from engine.converters.onnx_from_torch import onnx_from_torch
+    from engine.conversion.onnx_from_torch import onnx_from_torch
     from engine.core.store import SAMPLE_IMAGES
     from engine.images.pictures import pictures_in
     from engine.networks.catalog import torch_source

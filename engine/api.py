@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.comparison.latency import Latency
+from engine.conversion.missing_variants import missing_of, missing_sentences
 from engine.core.errors import MissingVariantWarning
 from engine.core.types import ORIGINAL, Layout, LoweringName, Progress
 from engine.images.preprocess import PreprocessChoice
-from engine.missing_variants import missing_of, missing_sentences
 from engine.networks.source import DEFAULT_MODEL, ModelChoice
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT, CalibrationChoice
 from engine.quantization.recipes import RANGE_METHODS

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import msgspec
 
+from engine.conversion.missing_variants import demand_made
 from engine.core.errors import OptionError, RunError
 from engine.core.store import SAMPLE_IMAGES
-from engine.missing_variants import demand_made
 from engine.quantization.calibration import representative_dataset
 from engine.quantization.recipes import recipe_named
 from engine.quantization.records import OptimizedLayer

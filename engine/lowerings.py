@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from engine.comparison.latency import Latency
+from engine.conversion.missing_variants import missing_of
 from engine.core import formats
 from engine.core.checksums import read_kept, write_kept
 from engine.core.errors import (
@@ -26,7 +27,6 @@ from engine.core.errors import (
 )
 from engine.core.types import LoweringName, MissingVariant
 from engine.images.preprocess import PreprocessChoice
-from engine.missing_variants import missing_of
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import CalibrationChoice
 from engine.requests import FileLatencyRequest, TimedFile

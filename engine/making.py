@@ -6,14 +6,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.conversion.resume import (
+    ConvertTask,
+    being_made_in,
+    charge_end_of_process,
+    wanted_digest,
+)
 from engine.core.checksums import write_kept
 from engine.core.errors import RunError, WorkerDied, WorkerKilled
 from engine.core.files import told_of_the_disk
 from engine.core.locks import in_use
 from engine.core.store import folder, home, limits
-from engine.finished_stages import being_made_in, charge_end_of_process, wanted_digest
 from engine.quantization.recipes import recipes_named
-from engine.requests import ConvertTask
 from engine.runs.cleanup import make_room, mark_used
 from engine.runs.integrity import DAMAGED, set_apart, set_run_apart
 from engine.runs.request import ConvertRequest

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 
 from engine.comparison.latency import Latency
+from engine.conversion.missing_variants import demand_made
 from engine.core.checksums import read_kept, write_kept
 from engine.core.errors import OptionError, RunError
 from engine.core.files import told_of_the_disk
-from engine.missing_variants import demand_made
 from engine.quantization.recipes import Recipe, recipe_named
 from engine.quantization.records import MixedCurve, MixedPoint
 from engine.requests import MixedLatencyRequest

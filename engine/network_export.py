@@ -18,14 +18,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.comparison.hops import NUDGE, check_hop, check_reference
-from engine.conversion import check_pictures
-from engine.conversion_record import ONNX
-from engine.converters.onnx_from_torch import (
+from engine.conversion.build import check_pictures
+from engine.conversion.onnx_from_torch import (
     STAGE,
     onnx_from_exported_program,
     onnx_from_torch,
     torch_export_note,
 )
+from engine.conversion.write_manifest import ONNX
 from engine.core.errors import ConversionError, EngineError, OptionError
 from engine.core.files import told_of_the_disk
 from engine.core.limits import demand_fits

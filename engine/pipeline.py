@@ -12,6 +12,7 @@ from pathlib import Path
 
 from engine.comparison.latency import Latency, interleaved
 from engine.comparison.layers.records import LayerErrors
+from engine.conversion.resume import ConvertTask
 from engine.core.system import host_name, usable_cores
 from engine.core.types import ORIGINAL, FloatArray, Progress, Report
 from engine.deployment.golden import GoldenSet
@@ -22,7 +23,6 @@ from engine.networks.runners.tflite import TfliteRunner
 from engine.requests import (
     TRYING,
     CatalogRequest,
-    ConvertTask,
     DeployRequest,
     EvaluateRequest,
     FileLatencyRequest,
@@ -42,8 +42,8 @@ from engine.tflite.operator_times import OperatorTime
 
 
 def run_convert(task: ConvertTask, report: Report) -> bool:
-    """Make the files of a run in its side folder; see `engine.conversion.Conversion.run`."""
-    from engine.conversion import Conversion
+    """Make the files of a run in its side folder; see `engine.conversion.build.Conversion.run`."""
+    from engine.conversion.build import Conversion
 
     return Conversion(task, report).run()
 
@@ -193,7 +193,7 @@ def run_mixed_latency(request: MixedLatencyRequest, report: Report) -> Latency:
     Returns:
         Raw samples and the machine they were taken on.
     """
-    from engine.core_files import kept_mixed_models
+    from engine.conversion.variant_files import kept_mixed_models
 
     run = Run.open(request.run)
     models = kept_mixed_models(run, request.whole)

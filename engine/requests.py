@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 from engine.core.types import Layout
 from engine.images.pictures import PictureFile
-from engine.runs.request import ConvertRequest
 
 DEFAULT_LAYERS_COUNT = 32
 TRYING = "Trying the file on a picture"
@@ -223,22 +222,3 @@ class InspectRequest:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CatalogRequest:
     """Ask which models there are."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ConvertTask:
-    """A conversion as the worker gets it, with the folders it works in.
-
-    Attributes:
-        request: What the person asked for.
-        key: Digest of what the run is made from.
-        side: Folder to write into; empty, or with what a conversion that was killed had made.
-        base: Finished run of the same key to which variants are added; None for a new run.
-        wanted: Digest of everything that the files depend on, but the variants.
-    """
-
-    request: ConvertRequest
-    key: str
-    side: str
-    base: str | None
-    wanted: str

@@ -19,7 +19,7 @@ from engine.comparison.trade_offs import (
     timed_of,
     timed_point,
 )
-from engine.converters.onnx_from_torch import BASE_OPSET
+from engine.conversion.onnx_from_torch import BASE_OPSET
 from engine.core import formats
 from engine.core.formats import counted, listed, number
 from engine.core.types import SAME, Interval

@@ -18,7 +18,8 @@ from engine.comparison.comparison import Comparison
 from engine.comparison.comparison import compare as compare_logits
 from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
-from engine.converters.onnx_from_torch import check_opset
+from engine.conversion.missing_variants import missing_sentences
+from engine.conversion.onnx_from_torch import check_opset
 from engine.core.checksums import keep_file, read_kept, write_kept
 from engine.core.errors import OptionError
 from engine.core.formats import batch_note
@@ -29,7 +30,6 @@ from engine.core.types import ORIGINAL, FloatArray, IntArray
 from engine.images.labels import answer_count, answer_names, labels_from_csv, labels_from_folders
 from engine.images.pictures import Picture, _picture_files
 from engine.making import make_run
-from engine.missing_variants import missing_sentences
 from engine.networks.catalog_network import CatalogEntry
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import representative_dataset

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from engine.conversion.resume import ConvertTask
 from engine.core.checksums import records_under
 from engine.core.types import Progress
 from engine.networks.source import ModelChoice
 from engine.quantization.recipes import recipe_named
-from engine.requests import ConvertTask
 from engine.runs.manifest import FILE_NAME
 from engine.runs.request import ConvertRequest
 from engine.runs.run import WORK, Run

@@ -26,7 +26,7 @@ from tests.tiny_run import SIDE, tiny_run
 # Stands for the Python of the other environment: says what it was given, as the script would.
 STUB = """#!{python}
 import os, sys, pathlib
-assert sys.argv[1:3] == ["-m", "engine.routes.litert_torch_script"], sys.argv
+assert sys.argv[1:3] == ["-m", "engine.conversion.litert_torch_script"], sys.argv
 folder = pathlib.Path(sys.argv[3])
 if os.environ.get("FAIL"):
     sys.exit("RuntimeError: no lowering for aten.stft")

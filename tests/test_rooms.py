@@ -20,6 +20,7 @@ ENGINE: tuple[tuple[str, ...], ...] = (
     ),
     ("quantization",),
     ("runs",),
+    ("conversion",),
     (
         "deployment",
         "reporting",

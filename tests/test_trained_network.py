@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 import engine
-from engine.converters.onnx_from_torch import onnx_from_torch
+from engine.conversion.onnx_from_torch import onnx_from_torch
 from engine.images.preprocess import PreprocessChoice, PreprocessSpec
 from engine.improvement import improved_layers
 

@@ -11,6 +11,7 @@ import msgspec
 from engine import api, sentences
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.faults import fault_sentences
+from engine.conversion.missing_variants import missing_of, missing_sentences
 from engine.core import formats
 from engine.core.errors import MissingVariantWarning, OptionError
 from engine.core.types import LAYOUTS, LOWERINGS
@@ -23,7 +24,6 @@ from engine.images.preprocess import (
     channel_values_in,
     input_size_in,
 )
-from engine.missing_variants import missing_of, missing_sentences
 from engine.mixed_precision import mixed_name
 from engine.networks.source import DEFAULT_MODEL
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT

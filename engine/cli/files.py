@@ -11,8 +11,8 @@ import msgspec
 from engine import api
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.faults import fault_sentences
+from engine.conversion.missing_variants import missing_sentences
 from engine.core import formats
-from engine.missing_variants import missing_sentences
 from engine.runs.run import Run
 
 

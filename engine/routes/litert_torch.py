@@ -1,7 +1,7 @@
 """The route litert-torch: PyTorch to TFLite without ONNX, in an environment of its own.
 
 Its pins collide with TensorFlow's, so its packages live elsewhere and a script there does the
-work (`engine.routes.litert_torch_script`). The network and the calibration pictures are handed
+work (`engine.conversion.litert_torch_script`). The network and the calibration pictures are handed
 over as files; what comes back is added to the run as any file from elsewhere is.
 """
 
@@ -35,7 +35,7 @@ PREFIX = "litert_torch_"
 NETWORK, CALIBRATION = "network.pt", "calibration.npy"
 _ROOT = Path(__file__).resolve().parent.parent.parent
 _ENVIRONMENT = ".venv-bench-litert-torch"
-_SCRIPT = "engine.routes.litert_torch_script"
+_SCRIPT = "engine.conversion.litert_torch_script"
 
 
 def interpreter() -> Path:

@@ -42,7 +42,7 @@ class ConvertRequest:
         variants: Names of recipes.
         calibration: The representative dataset.
         opset: ONNX operator set to export with; None takes the lowest that works, from
-            `engine.converters.onnx_from_torch.BASE_OPSET` on. ONNX files keep their own.
+            `engine.conversion.onnx_from_torch.BASE_OPSET` on. ONNX files keep their own.
         allow_flex: Whether operators outside TFLite's built-in set may be kept (SELECT_TF).
         lowering: Whose handlers turn ONNX operators into TensorFlow's: ``nhwc`` for ours,
             ``stock`` for onnx-tf's own.

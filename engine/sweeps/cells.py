@@ -18,10 +18,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from engine.comparison.comparison import compare
+from engine.conversion.variant_files import CoreFiles
 from engine.core.errors import RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import FloatArray, Layout, Progress
-from engine.core_files import CoreFiles
 from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture
 from engine.networks.runners.onnx import OnnxRunner
@@ -221,7 +221,7 @@ class _Maker:
         core = self._cores.of(recipe)
         if recipe.edges == "float32":
             return core
-        from engine.converters.tflite_from_savedmodel import with_edges
+        from engine.conversion.tflite_from_savedmodel import with_edges
 
         file = self._side / f"{recipe.name}.tflite"
         file.write_bytes(with_edges(core.read_bytes(), recipe.edges))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from engine.conversion_record import calibration_of
+from engine.conversion.write_manifest import calibration_of
 from engine.core.errors import PictureError, RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.system import versions

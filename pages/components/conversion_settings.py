@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import streamlit as st
 
-from engine.converters.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
+from engine.conversion.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
 from engine.core.types import LAYOUTS, LOWERINGS, Layout, LoweringName
 from engine.images.preprocess import (
     CHANNEL_ORDERS,

@@ -9,8 +9,8 @@ import numpy as np
 import onnx.parser
 import onnxruntime
 
-from engine.converters.savedmodel_from_onnx import savedmodel_from_onnx
-from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
+from engine.conversion.savedmodel_from_onnx import savedmodel_from_onnx
+from engine.conversion.tflite_from_savedmodel import tflite_from_savedmodel
 from engine.networks.runners.tflite import TfliteRunner
 from engine.quantization.recipes import recipe_named
 

@@ -18,9 +18,9 @@ import onnx
 
 from engine.networks.onnx_contents import nodes_of
 from engine.networks.onnx_tidying import operator_set
-from tests.converters import left_out
-from tests.converters.node_forms import Form, cases, fed_form, flat, forms_of, kind_of
-from tests.converters.written_forms import written_forms
+from tests.conversion import left_out
+from tests.conversion.node_forms import Form, cases, fed_form, flat, forms_of, kind_of
+from tests.conversion.written_forms import written_forms
 
 BATCH = 64
 """Forms that share a TFLite file."""
@@ -34,8 +34,8 @@ class Converter:
     """Makes and runs TFLite files of many small graphs, which may be of many operator sets."""
 
     def __init__(self) -> None:
-        from engine.converters.lowering import register_handlers
-        from engine.converters.onnx_tf_import import import_onnx_tf
+        from engine.conversion.lowering import register_handlers
+        from engine.conversion.onnx_tf_import import import_onnx_tf
 
         self._backend: Any = import_onnx_tf()
         register_handlers("nhwc")
@@ -67,7 +67,7 @@ class Converter:
         """Make a file of the forms that can be lowered; the errors of others are noted."""
         import tensorflow as tf
 
-        from engine.converters.lowering.weights import take_stored
+        from engine.conversion.lowering.node import take_stored
 
         specs = {
             name: tf.TensorSpec(value.shape, value.dtype, name)
@@ -100,8 +100,8 @@ class Converter:
     def _lowered(self, form: Form, tensors: list[Any]) -> list[Any]:
         import tensorflow as tf
 
-        from engine.converters.lowering import count_reads
-        from engine.converters.savedmodel_from_onnx import rename_for_tensorflow
+        from engine.conversion.lowering import count_reads
+        from engine.conversion.savedmodel_from_onnx import rename_for_tensorflow
 
         rename_for_tensorflow(form.model.graph)
         count_reads(form.model.graph)
@@ -154,7 +154,7 @@ def _words(error: Exception) -> str:
 
 def _forms(left: Counter[str]) -> Iterator[Form]:
     """All forms; operators and types for which cases are not among them are counted."""
-    from engine.converters.lowering import handled_operators
+    from engine.conversion.lowering import handled_operators
 
     handled = handled_operators() | {"Constant"}
     for case in cases():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine.conversion import check_inputs
+from engine.conversion.build import check_inputs
 from engine.networks.catalog import torch_source
 from engine.networks.random_weights import give_ordinary_values, settle
 from engine.networks.runners.pytorch import TorchRunner

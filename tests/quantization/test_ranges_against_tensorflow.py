@@ -30,7 +30,7 @@ from engine.quantization.activation_ranges import (
     ActivationRanges, CollectedRanges, activations, packed)
 from engine.quantization.calibration import representative_dataset
 from engine.quantization.recipes import recipe_named
-from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel
+from engine.conversion.tflite_from_savedmodel import tflite_from_savedmodel
 from engine.images.preprocess import PreprocessSpec
 from engine.requests import CalibrationChoice
 from engine.run.tflite_runner import TfliteRunner

@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 import numpy as np, tensorflow as tf
 from engine.quantization.recipes import recipe_named
-from engine.converters.tflite_from_savedmodel import tflite_from_savedmodel, with_edges
+from engine.conversion.tflite_from_savedmodel import tflite_from_savedmodel, with_edges
 from engine.run.tflite_runner import TfliteRunner
 
 folder = Path(sys.argv[1])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.comparison import metrics as metrics_module
-from engine.converters.tflite_from_savedmodel import with_edges
+from engine.conversion.tflite_from_savedmodel import with_edges
 from engine.core import parity
 from engine.core.types import Progress
 from engine.quantization.optimizer import layer, optimize

@@ -1,0 +1,279 @@
+"""Layouts: a tensor in ONNX's order of axes that is kept in another one.
+
+Every lowering computes in the order that TFLite's kernels want and gives its result back in ONNX's
+order, through `transposed`. Such a transpose is a promise rather than work: whoever takes the
+tensor looks through it (`view`), computes on what lies behind, and puts a transpose behind its own
+result. Two that meet cancel, and one that nobody reads is dropped when the graph is frozen. So no
+transpose is left in an image CNN.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from engine.conversion.lowering.high_rank import turned
+from engine.conversion.lowering.node import Node
+
+Order = tuple[int, ...]
+NHWC: Order = (0, 2, 3, 1)
+NCHW: Order = (0, 3, 1, 2)
+
+
+def constant(x: Any) -> np.ndarray | None:
+    """The value of a tensor that is known while the graph is made, or None."""
+    import tensorflow as tf
+
+    if x is None:
+        return None
+    value: np.ndarray | None = tf.get_static_value(x)
+    return value
+
+
+def integers(x: Any) -> list[int] | None:
+    """The value of a tensor of whole numbers that is known while the graph is made, or None."""
+    value = constant(x)
+    return None if value is None else [int(number) for number in value.reshape(-1)]
+
+
+def listed(node: Node, name: str, place: int) -> list[int] | None:
+    """Whole numbers that are an attribute in older operator sets and an input in newer ones.
+
+    Returns:
+        The numbers; None where they are left out, or known only at run time (`unknown`).
+    """
+    given = node.attributes.get(name)
+    return integers(node.input(place)) if given is None else [int(number) for number in given]
+
+
+def unknown(node: Node, place: int) -> bool:
+    """Whether an input is there, but its value known only at run time."""
+    return node.input(place) is not None and constant(node.input(place)) is None
+
+
+def is_static(x: Any) -> bool:
+    """Whether the shape of a tensor is wholly known."""
+    return bool(x.shape.is_fully_defined())
+
+
+def is_picture(x: Any) -> bool:
+    """Whether a tensor is of four static dimensions."""
+    return bool(x.shape.rank == 4 and is_static(x))
+
+
+def operation(x: Any) -> Any:
+    """The TensorFlow operation that makes a tensor; None for a constant."""
+    import tensorflow as tf
+
+    return x.op if tf.is_symbolic_tensor(x) else None
+
+
+def view(x: Any) -> tuple[Any, Order]:
+    """Look through a transpose.
+
+    Args:
+        x: A tensor of known rank.
+
+    Returns:
+        A tensor and an order such that ``x`` is that tensor transposed to that order.
+    """
+    made_by = operation(x)
+    if made_by is not None and made_by.type == "Transpose":
+        order = constant(made_by.inputs[1])
+        if order is not None:
+            return made_by.inputs[0], tuple(int(axis) for axis in order)
+    return x, tuple(range(x.shape.rank))
+
+
+def inverse(order: Order) -> Order:
+    """The order that undoes another."""
+    return tuple(order.index(axis) for axis in range(len(order)))
+
+
+def transposed(x: Any, order: Sequence[int]) -> Any:
+    """Transpose, after looking through a transpose that ``x`` already is.
+
+    Args:
+        x: A tensor of known rank.
+        order: For each axis of the result, the axis of ``x``.
+
+    Returns:
+        The transposed tensor; without any transpose where two of them cancel.
+    """
+    import tensorflow as tf
+
+    value = constant(x)
+    if value is not None:
+        return tf.constant(np.ascontiguousarray(value.transpose(order)))
+    source, first = view(x)
+    total = tuple(first[axis] for axis in order)
+    if total == tuple(range(len(total))):
+        return source
+    return turned(source, total)
+
+
+def to_nhwc(x: Any) -> Any:
+    """Transpose a (N, C, H, W) tensor to (N, H, W, C)."""
+    return transposed(x, NHWC)
+
+
+def to_nchw(x: Any) -> Any:
+    """Transpose a (N, H, W, C) tensor to (N, C, H, W)."""
+    return transposed(x, NCHW)
+
+
+def relabelled(x: Any, shape: Sequence[int]) -> Any:
+    """Reshape a tensor in its own order, after looking through reshapes that it already is."""
+    import tensorflow as tf
+
+    x = _behind_reshapes(x)
+    return x if x.shape.as_list() == list(shape) else tf.reshape(x, shape)
+
+
+def _behind_reshapes(x: Any) -> Any:
+    made_by = operation(x)
+    while made_by is not None and made_by.type == "Reshape":
+        x = made_by.inputs[0]
+        made_by = operation(x)
+    return x
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Axes of the new shape that take the numbers of some atoms, in the atoms' order."""
+
+    sizes: tuple[int, ...]
+    axes: tuple[int, ...]
+    atoms: tuple[int, ...]
+
+
+def reshaped(x: Any, shape: Sequence[int]) -> Any:
+    """Reshape, moving the transpose that ``x`` may be behind the reshape.
+
+    Where only axes of size 1 move, a tensor stays as it is kept. Else axes are cut into atoms, the
+    largest pieces that both shapes are made of. Atoms that merge must lie side by side; where the
+    transpose tore them apart, just those are brought together.
+
+    Args:
+        x: A tensor.
+        shape: Known sizes; one may be -1.
+
+    Returns:
+        The reshaped tensor.
+    """
+    import tensorflow as tf
+
+    value = constant(x)
+    if value is not None:
+        return tf.constant(value.reshape(shape))
+    if not is_static(x):
+        return tf.reshape(x, shape)
+    old = x.shape.as_list()
+    new = _filled(shape, math.prod(old))
+    if old == new:
+        return x
+    source, order = view(x)
+    if _moves_nothing(order, old):
+        base = _behind_reshapes(source)
+        turn = _order_of_ones(base.shape.as_list(), new)
+        return relabelled(base, new) if turn is None else transposed(base, turn)
+    if 0 in old:
+        return tf.reshape(x, new)
+    atoms, blocks = _cut(old, new)
+    return _rearranged(source, order, atoms, blocks)
+
+
+def _order_of_ones(old: list[int], new: list[int]) -> Order | None:
+    """The order that moves nothing but axes of size 1, from some sizes to others."""
+    ones = [axis for axis, size in enumerate(old) if size == 1]
+    others = [axis for axis, size in enumerate(old) if size != 1]
+    if len(old) != len(new) or [old[axis] for axis in others] != [n for n in new if n != 1]:
+        return None
+    return tuple((ones if size == 1 else others).pop(0) for size in new)
+
+
+def settled(x: Any) -> Any:
+    """A tensor in its own order, by a reshape where its transpose only moves axes of size 1."""
+    source, order = view(x)
+    if source is not x and is_static(x) and _moves_nothing(order, x.shape.as_list()):
+        return relabelled(source, x.shape.as_list())
+    return x
+
+
+def _filled(shape: Sequence[int], count: int) -> list[int]:
+    known = math.prod(size for size in shape if size != -1)
+    return [count // max(known, 1) if size == -1 else int(size) for size in shape]
+
+
+def _moves_nothing(order: Order, sizes: Sequence[int]) -> bool:
+    moved = [axis for axis, size in zip(order, sizes, strict=True) if size != 1]
+    return moved == sorted(moved)
+
+
+def _cut(old: list[int], new: list[int]) -> tuple[list[tuple[int, int]], list[_Block]]:
+    """Atoms as (old axis, size), and the blocks of the new shape that take them."""
+    old_ends, new_ends = _ends(old), _ends(new)
+    cuts = sorted(set(old_ends) | set(new_ends))
+    if any(after % before for before, after in itertools.pairwise(cuts)):
+        # Sizes such as 4 x 6 to 6 x 4 share no atoms: what lies between two common ends is one.
+        cuts = sorted(set(old_ends))
+        joints = sorted(set(old_ends) & set(new_ends))
+    else:
+        joints = sorted(set(new_ends))
+    atoms = []
+    for axis, size in enumerate(old):
+        if size > 1:
+            start = math.prod(old[:axis])
+            inside = [cut for cut in cuts if start < cut <= start * size]
+            edges = [start, *inside]
+            atoms += [(axis, b // a) for a, b in itertools.pairwise(edges)]
+    ends_of_atoms = list(np.cumprod([size for _, size in atoms]))
+    blocks, begin, axis = [], 0, 0
+    for joint in joints:
+        end = ends_of_atoms.index(joint) + 1
+        axes = []
+        while axis < len(new) and math.prod(new[: axis + 1]) <= joint:
+            axes.append(axis)
+            axis += 1
+        blocks.append(_Block(tuple(new[a] for a in axes), tuple(axes), tuple(range(begin, end))))
+        begin = end
+    return atoms, blocks
+
+
+def _ends(sizes: list[int]) -> list[int]:
+    return [math.prod(sizes[: axis + 1]) for axis, size in enumerate(sizes) if size > 1]
+
+
+def _rearranged(
+    source: Any, order: Order, atoms: list[tuple[int, int]], blocks: list[_Block]
+) -> Any:
+    # Where each atom lies in the source: by the source's axis, then by its place within that axis.
+    lying = sorted(range(len(atoms)), key=lambda atom: (order[atoms[atom][0]], atom))
+    place = {atom: position for position, atom in enumerate(lying)}
+    leading = blocks[0].sizes[: _leading_ones(blocks[0].sizes)]
+    blocks_there = sorted(blocks, key=lambda block: max(place[atom] for atom in block.atoms))
+    wanted = [atom for block in blocks_there for atom in block.atoms]
+    if wanted != lying:
+        source = relabelled(source, [atoms[atom][1] for atom in lying])
+        source = turned(source, [place[atom] for atom in wanted])
+    # Leading axes of size 1 stay in front: the batch.
+    axes = list(range(len(leading)))
+    for block in blocks_there:
+        axes += [axis for axis in block.axes if axis >= len(leading)]
+    size_of = {
+        axis: size for block in blocks for axis, size in zip(block.axes, block.sizes, strict=True)
+    }
+    result = relabelled(source, [size_of[axis] for axis in axes])
+    return transposed(result, inverse(tuple(axes)))
+
+
+def _leading_ones(sizes: tuple[int, ...]) -> int:
+    count = 0
+    while count < len(sizes) and sizes[count] == 1:
+        count += 1
+    return count

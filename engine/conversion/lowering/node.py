@@ -1,0 +1,81 @@
+"""Weights as variables of the SavedModel.
+
+A constant in a graph is copied with the graph, several times before it is saved: the 346 MB of a
+vision transformer became 8.7 GB. A variable is one buffer, which the converter reads once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+_SMALL = 1024
+_kept: list[Any] = []
+
+
+def stored(value: np.ndarray) -> Any:
+    """Give TensorFlow a weight.
+
+    Args:
+        value: Any shape, float32.
+
+    Returns:
+        A variable of that value, noted for `take_stored`; a small value as it is.
+    """
+    import tensorflow as tf
+
+    if value.size <= _SMALL:
+        return value
+    with tf.init_scope():
+        name = f"weight_{len(_kept)}"
+        variable = tf.Variable(np.ascontiguousarray(value), trainable=False, name=name)
+    _kept.append(variable)
+    return variable
+
+
+def take_stored() -> list[Any]:
+    """The variables made since this was last called; whoever saves the graph has to hold them."""
+    taken = list(_kept)
+    _kept.clear()
+    return taken
+
+
+Stock = Callable[[Sequence[Any]], list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An ONNX node with its tensors.
+
+    Attributes:
+        kind: The ONNX operator.
+        since: Operator set in which this form of the operator was defined.
+        stock_form: The form that onnx-tf's own handler reads it by; None where it has none.
+        inputs: Tensors in ONNX's order and layout; None for an input that is left out.
+        attributes: As the file has them, strings decoded.
+        outputs: How many outputs the node names.
+        read: How many outputs it has up to the last that is read.
+        alone: Whether no other node reads the first input.
+        stock: Runs onnx-tf's own handler, on these inputs or on others in their place; raises
+            NotImplementedError where it has no form for the node.
+    """
+
+    kind: str
+    since: int
+    stock_form: int | None
+    inputs: tuple[Any, ...]
+    attributes: dict[str, Any]
+    outputs: int
+    read: int
+    alone: bool
+    stock: Stock
+
+    def input(self, place: int) -> Any:
+        """The input at a place, None where it is left out."""
+        return self.inputs[place] if place < len(self.inputs) else None
+
+
+Lowering = Callable[[Node], list[Any] | None]

@@ -1,0 +1,251 @@
+"""Reductions, global pools, and softmax.
+
+The stock handlers reduce in NCHW, and give a softmax over channels two transposes of its own. Ours
+name the axes as they lie in the tensor that is kept, so that no transpose is needed in front. They
+also read axes from an input, as operator sets 13 and 18 have them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from engine.conversion.lowering.indexing import hits
+from engine.conversion.lowering.layout import (
+    inverse,
+    is_static,
+    listed,
+    reshaped,
+    transposed,
+    unknown,
+    view,
+)
+from engine.conversion.lowering.node import Lowering, Node
+
+_AXIS_SINCE = 13
+_LEAST_NORM = 1e-12
+
+
+def kept_axes(x: Any, axes: list[int]) -> tuple[Any, list[int], tuple[int, ...]]:
+    """Axes of a tensor where they lie in what is kept of it: the tensor, its axes, its order."""
+    source, order = view(x)
+    return source, sorted(order[axis] for axis in axes), order
+
+
+def _reduced(name: str) -> Lowering:
+    def lower(node: Node) -> list[Any] | None:
+        x = node.inputs[0]
+        axes = _axes(node)
+        if axes is None or not is_static(x):
+            return None
+        if not axes and node.attributes.get("noop_with_empty_axes"):
+            return [_without_reduction(name, x)]
+        return [
+            _over(_arithmetic(name, x.dtype), x, axes, bool(node.attributes.get("keepdims", 1)))
+        ]
+
+    return lower
+
+
+def _axes(node: Node) -> list[int] | None:
+    x = node.inputs[0]
+    found = listed(node, "axes", 1)
+    if found:
+        return [axis % x.shape.rank for axis in found]
+    if unknown(node, 1):
+        return None
+    if node.attributes.get("noop_with_empty_axes"):
+        return []
+    return list(range(x.shape.rank))
+
+
+def _without_reduction(name: str, x: Any) -> Any:
+    """What a reduction over no axes leaves: the steps before and after it."""
+    import tensorflow as tf
+
+    source, order = view(x)
+    steps: dict[str, Callable[[Any], Any]] = {
+        "ReduceL1": tf.abs,
+        "ReduceL2": tf.abs,
+        "ReduceSumSquare": lambda y: y * y,
+        "ReduceLogSum": tf.math.log,
+    }
+    return transposed(steps.get(name, lambda y: y)(source), order)
+
+
+def _over(compute: Callable[..., Any], x: Any, axes: list[int], keep: bool) -> Any:
+    source, there, order = kept_axes(x, axes)
+    y = compute(source, there, keep)
+    if keep:
+        return transposed(y, order)
+    left = [axis for axis in order if axis not in there]
+    ranks = sorted(left)
+    return transposed(y, tuple(ranks.index(axis) for axis in left))
+
+
+def _arithmetic(name: str, dtype: Any = None) -> Callable[..., Any]:
+    import tensorflow as tf
+
+    of_booleans: dict[str, Callable[..., Any]] = {
+        "ReduceMax": tf.reduce_any,
+        "ReduceMin": tf.reduce_all,
+    }
+    if dtype == tf.bool:
+        return of_booleans[name]
+    plain: dict[str, Callable[..., Any]] = {
+        "ReduceMean": tf.reduce_mean,
+        "ReduceSum": _sum,
+        "ReduceMax": tf.reduce_max,
+        "ReduceMin": tf.reduce_min,
+        "ReduceProd": tf.reduce_prod,
+    }
+    if name in plain:
+        return plain[name]
+    composed: dict[str, Callable[..., Any]] = {
+        "ReduceL1": lambda x, axes, keep: _sum(tf.abs(x), axes, keep),
+        "ReduceL2": lambda x, axes, keep: tf.sqrt(_sum(x * x, axes, keep)),
+        "ReduceSumSquare": lambda x, axes, keep: _sum(x * x, axes, keep),
+        "ReduceLogSum": lambda x, axes, keep: tf.math.log(_sum(x, axes, keep)),
+        "ReduceLogSumExp": _log_sum_exp,
+    }
+    return composed[name]
+
+
+def summed(x: Any, axes: list[int]) -> Any:
+    """Sum over axes of a static tensor, and drop them."""
+    return _over(_sum, x, axes, False)
+
+
+def _sum(x: Any, axes: list[int], keep: bool) -> Any:
+    import tensorflow as tf
+
+    count = math.prod(x.shape[axis] for axis in axes)
+    if not x.dtype.is_floating or not count:
+        return tf.reduce_sum(x, axes, keep)
+    # Quantized, a SUM has the scale of its input, which int16 overflows; a MEAN has its own.
+    return tf.reduce_mean(x, axes, keep) * tf.cast(count, x.dtype)
+
+
+def _log_sum_exp(x: Any, axes: list[int], keep: bool) -> Any:
+    import tensorflow as tf
+
+    # Less the maximum, as tf.reduce_logsumexp, but without its guard against infinities, whose
+    # operators TFLite lacks.
+    most = tf.reduce_max(x, axes, True)
+    summed = tf.math.log(_sum(tf.exp(x - most), axes, keep))
+    return summed + (most if keep else tf.reshape(most, summed.shape))
+
+
+def _global(name: str) -> Lowering:
+    def lower(node: Node) -> list[Any] | None:
+        x = node.inputs[0]
+        if not is_static(x) or x.shape.rank < 3:
+            return None
+        return [_over(_arithmetic(name), x, list(range(2, x.shape.rank)), True)]
+
+    return lower
+
+
+def global_lp_pool(node: Node) -> list[Any] | None:
+    """Lower a norm of any degree over all that lies behind the channels."""
+    x, degree = node.inputs[0], node.attributes.get("p", 2)
+    if not is_static(x):
+        return None
+
+    def norm(y: Any, axes: list[int], keep: bool) -> Any:
+        return root_of(_sum(raised(y, degree), axes, keep), degree)
+
+    return [_over(norm, x, list(range(2, x.shape.rank)), True)]
+
+
+def raised(x: Any, degree: int) -> Any:
+    """Raise absolute values to a power, by operators with integer kernels where there are any."""
+    import tensorflow as tf
+
+    if degree == 2:
+        return x * x
+    return tf.abs(x) if degree == 1 else tf.pow(tf.abs(x), float(degree))
+
+
+def root_of(x: Any, degree: int) -> Any:
+    """Take the root that undoes `raised`."""
+    import tensorflow as tf
+
+    if degree == 2:
+        return tf.sqrt(x)
+    return x if degree == 1 else tf.pow(x, 1 / degree)
+
+
+def lp_normalization(node: Node) -> list[Any] | None:
+    """Lower a division by the norm of degree 1 or 2 along one axis."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    if not is_static(x):
+        return None
+    source, there, order = kept_axes(x, [node.attributes.get("axis", -1) % x.shape.rank])
+    norm = _arithmetic(f"ReduceL{node.attributes.get('p', 2)}")(source, there, True)
+    # Zeros stay zeros.
+    return [transposed(tf.divide(source, tf.maximum(norm, _LEAST_NORM)), order)]
+
+
+def softmax(node: Node) -> list[Any] | None:
+    """Lower a softmax, its logarithm, or the first maximum as 1 among zeros, over one axis."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    axis = node.attributes.get("axis", -1 if node.since >= _AXIS_SINCE else 1)
+    if x.shape.rank is None:
+        return None
+    axis %= x.shape.rank
+    compute = {
+        "Softmax": tf.nn.softmax,
+        "LogSoftmax": tf.nn.log_softmax,
+        "Hardmax": _hardmax,
+    }[node.kind]
+    if node.since < _AXIS_SINCE and axis != x.shape.rank - 1:
+        # It used to be over all axes from this one on.
+        if not is_static(x):
+            return None
+        sizes = x.shape.as_list()
+        return [reshaped(compute(reshaped(x, [math.prod(sizes[:axis]), -1])), sizes)]
+    source, order = view(x)
+    last = len(order) - 1
+    if order[axis] == last:
+        return [transposed(compute(source), order)]
+    # The kernels work along the last axis alone.
+    swap = tuple({axis: last, last: axis}.get(place, place) for place in range(x.shape.rank))
+    return [transposed(compute(transposed(x, swap)), inverse(swap))]
+
+
+def _hardmax(x: Any) -> Any:
+    import tensorflow as tf
+
+    hit = hits(tf.argmax(x, -1, tf.int32), x.shape[-1], -1)
+    return tf.where(hit, tf.ones([], x.dtype), 0)
+
+
+LOWERINGS: dict[str, Lowering] = {
+    name: _reduced(name)
+    for name in [
+        "ReduceMean",
+        "ReduceSum",
+        "ReduceMax",
+        "ReduceMin",
+        "ReduceProd",
+        "ReduceL1",
+        "ReduceL2",
+        "ReduceSumSquare",
+        "ReduceLogSum",
+        "ReduceLogSumExp",
+    ]
+} | {
+    "GlobalAveragePool": _global("ReduceMean"),
+    "GlobalMaxPool": _global("ReduceMax"),
+    "GlobalLpPool": global_lp_pool,
+    "LpNormalization": lp_normalization,
+    "Softmax": softmax,
+    "LogSoftmax": softmax,
+    "Hardmax": softmax,
+}

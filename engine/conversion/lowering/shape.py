@@ -1,0 +1,297 @@
+"""Operators that move numbers without changing them.
+
+The stock handlers compute shapes, starts and indices in the graph, although the input size is
+known, which leaves chains of integer operators in the file, and work in NCHW. Ours compute all of
+that while the graph is made, look through transposes, and turn a gather of neighbours into a slice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+
+from engine.conversion.lowering.layout import (
+    constant,
+    integers,
+    inverse,
+    is_static,
+    listed,
+    reshaped,
+    transposed,
+    unknown,
+    view,
+)
+from engine.conversion.lowering.narrowing import narrowed
+from engine.conversion.lowering.node import Lowering, Node
+
+
+def transpose(node: Node) -> list[Any] | None:
+    """Lower a transpose: another order of the same tensor."""
+    x = node.inputs[0]
+    if x.shape.rank is None:
+        return None
+    return [transposed(x, node.attributes.get("perm") or range(x.shape.rank)[::-1])]
+
+
+def reshape(node: Node) -> list[Any] | None:
+    """Lower a reshape to a known shape, where 0 may stand for an axis that stays."""
+    x = node.inputs[0]
+    shape = listed(node, "shape", 1)
+    if shape is None or not is_static(x):
+        return None
+    if not node.attributes.get("allowzero"):
+        shape = [size or x.shape[axis] for axis, size in enumerate(shape)]
+    return [reshaped(x, shape)]
+
+
+def flatten(node: Node) -> list[Any] | None:
+    """Lower a flattening to two axes."""
+    x = node.inputs[0]
+    if not is_static(x):
+        return None
+    axis = node.attributes.get("axis", 1)
+    axis += x.shape.rank if axis < 0 else 0
+    return [reshaped(x, [int(np.prod(x.shape.as_list()[:axis])), -1])]
+
+
+def squeeze(node: Node) -> list[Any] | None:
+    """Lower the removal of axes of size 1."""
+    x = node.inputs[0]
+    axes = listed(node, "axes", 1)
+    if unknown(node, 1) or not is_static(x):
+        return None
+    sizes = x.shape.as_list()
+    gone = {axis % len(sizes) for axis in axes} if axes is not None else None
+    return [
+        reshaped(
+            x,
+            [
+                size
+                for axis, size in enumerate(sizes)
+                if (size != 1 if gone is None else axis not in gone)
+            ],
+        )
+    ]
+
+
+def unsqueeze(node: Node) -> list[Any] | None:
+    """Lower the insertion of axes of size 1."""
+    x = node.inputs[0]
+    axes = listed(node, "axes", 1)
+    if axes is None or not is_static(x):
+        return None
+    sizes = x.shape.as_list()
+    for axis in sorted(axis % (len(sizes) + len(axes)) for axis in axes):
+        sizes.insert(axis, 1)
+    return [reshaped(x, sizes)]
+
+
+def shape(node: Node) -> list[Any] | None:
+    """The shape, where it is known, as a constant."""
+    import tensorflow as tf
+
+    x = node.inputs[0]
+    if not is_static(x):
+        return None
+    sizes = x.shape.as_list()[node.attributes.get("start", 0) : node.attributes.get("end")]
+    return [tf.constant(sizes, tf.int64)]
+
+
+def concat(node: Node) -> list[Any] | None:
+    """Lower a concatenation."""
+    parts = node.inputs
+    if not all(is_static(part) for part in parts):
+        return None
+    return [concatenated(parts, int(node.attributes["axis"]) % parts[0].shape.rank)]
+
+
+def concatenated(parts: Sequence[Any], axis: int) -> Any:
+    """Concatenate static tensors, in the order of the largest; constants give a constant."""
+    import tensorflow as tf
+
+    changing = [part for part in parts if constant(part) is None]
+    if not changing:
+        return tf.constant(np.concatenate([constant(part) for part in parts], axis))
+    leading = max(changing, key=lambda part: (np.prod(part.shape.as_list()), view(part)[1]))
+    order = view(leading)[1]
+    turned = [transposed(part, inverse(order)) for part in parts if 0 not in part.shape.as_list()]
+    return transposed(tf.concat(turned, order[axis]), order)
+
+
+def split(node: Node) -> list[Any] | None:
+    """Lower a cut into parts of known sizes."""
+    x = node.inputs[0]
+    if x.shape.rank is None or not is_static(x):
+        return None
+    axis = node.attributes.get("axis", 0) % x.shape.rank
+    sizes = listed(node, "split", 1)
+    if unknown(node, 1):
+        return None
+    if sizes is None:
+        count = int(node.attributes.get("num_outputs", node.outputs))
+        part = -(-x.shape[axis] // count)
+        sizes = [min(part, x.shape[axis] - part * index) for index in range(count)]
+    return split_into(x, sizes, axis)
+
+
+def split_into(x: Any, sizes: Sequence[int], axis: int) -> list[Any]:
+    """Cut a tensor of known rank into parts of these sizes along an axis."""
+    source, order = view(x)
+    before = (slice(None),) * order[axis]
+    # Slices, not a SPLIT_V: XNNPACK has no such kernel, and a delegate ends in front of it.
+    cuts = [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
+    return [transposed(source[(*before, cut)], order) for cut in cuts]
+
+
+def slice_(node: Node) -> list[Any] | None:
+    """Lower a slice with known bounds."""
+    x = node.inputs[0]
+    if x.shape.rank is None or not is_static(x):
+        return None
+    starts, ends, axes, steps = (
+        listed(node, name, place)
+        for place, name in enumerate(("starts", "ends", "axes", "steps"), 1)
+    )
+    if starts is None or ends is None:
+        return None
+    axes = list(range(len(starts))) if axes is None else axes
+    steps = [1] * len(starts) if steps is None else steps
+    source, order = view(x)
+    cuts = [slice(None)] * len(order)
+    for start, end, axis, step in zip(starts, ends, axes, steps, strict=True):
+        there = order[axis % len(order)]
+        size = source.shape[there]
+        # A bound below the first place: slice() would count it from the end.
+        low = None if step < 0 and end < -size else end
+        cuts[there] = slice(*slice(max(start, -size), low, step).indices(size))
+        if step < 0 and cuts[there].stop < 0:
+            cuts[there] = slice(cuts[there].start, None, step)
+    narrow = [
+        axis
+        for axis, (cut, size) in enumerate(zip(cuts, source.shape, strict=True))
+        if not _whole(cut, size)
+    ]
+    if not narrow:
+        return [x]
+    first, *others = narrow
+    if node.alone and not others and cuts[first].step in {1, None}:
+        start, stop, _ = cuts[first].indices(source.shape[first])
+        return [transposed(narrowed(source, first, start, stop), order)]
+    return [transposed(source[tuple(cuts)], order)]
+
+
+def _whole(cut: slice, size: int) -> bool:
+    return cut.indices(size) == (0, size, 1)
+
+
+def gather(node: Node) -> list[Any] | None:
+    """Lower a choice of known places along an axis."""
+    x, places = node.inputs[0], constant(node.inputs[1])
+    if places is None or not is_static(x) or constant(x) is not None:
+        return None
+    axis = node.attributes.get("axis", 0) % x.shape.rank
+    wanted = [int(place) % x.shape[axis] for place in places.reshape(-1)]
+    run = _even_run(wanted)
+    if node.alone and run is not None and run.step == 1:
+        source, order = view(x)
+        y = transposed(narrowed(source, order[axis], run.start, run.stop), order)
+    else:
+        y = taken(x, wanted, axis)
+    sizes = y.shape.as_list()
+    return [reshaped(y, [*sizes[:axis], *places.shape, *sizes[axis + 1 :]])]
+
+
+def taken(x: Any, places: Sequence[int], axis: int) -> Any:
+    """Choose places along an axis of a static tensor, by a slice where they are evenly spaced.
+
+    Args:
+        x: A static tensor; a constant gives a constant.
+        places: From 0 to below the size of the axis.
+        axis: From 0 to below the rank.
+    """
+    import tensorflow as tf
+
+    value = constant(x)
+    if value is not None:
+        return tf.constant(value.take(places, axis))
+    run = _even_run(places)
+    source, order = view(x)
+    if run is None:
+        return transposed(tf.gather(source, list(places), axis=order[axis]), order)
+    if len(run) == x.shape[axis]:
+        return x
+    cuts = [slice(None)] * len(order)
+    cuts[order[axis]] = slice(run.start, run.stop, run.step)
+    return transposed(source[tuple(cuts)], order)
+
+
+def _even_run(places: Sequence[int]) -> range | None:
+    """Places in ascending order at equal distances, as a range."""
+    step = places[1] - places[0] if len(places) > 1 else 1
+    if step <= 0:
+        return None
+    run = range(places[0], places[-1] + 1, step)
+    return run if list(run) == list(places) else None
+
+
+def tile(node: Node) -> list[Any] | None:
+    """Lower a repetition a known number of times."""
+    import tensorflow as tf
+
+    x, repeats = node.inputs[0], integers(node.input(1))
+    if repeats is None or x.shape.rank is None or len(repeats) != x.shape.rank:
+        return None
+    source, order = view(x)
+    return [
+        transposed(tf.tile(source, [repeats[order.index(a)] for a in range(len(order))]), order)
+    ]
+
+
+def depth_to_space(node: Node) -> list[Any] | None:
+    """Lower channels spread over rows and columns."""
+    x = node.inputs[0]
+    if not is_static(x) or x.shape.rank != 4:
+        return None
+    block = int(node.attributes["blocksize"])
+    batch, channels, rows, columns = x.shape.as_list()
+    depth = channels // block**2
+    if node.attributes.get("mode", "DCR") == "DCR":
+        y = reshaped(x, [batch, block, block, depth, rows, columns])
+        y = transposed(y, (0, 3, 4, 1, 5, 2))
+    else:
+        y = reshaped(x, [batch, depth, block, block, rows, columns])
+        y = transposed(y, (0, 1, 4, 2, 5, 3))
+    return [reshaped(y, [batch, depth, rows * block, columns * block])]
+
+
+def space_to_depth(node: Node) -> list[Any] | None:
+    """Lower blocks of rows and columns gathered in channels."""
+    x = node.inputs[0]
+    if not is_static(x) or x.shape.rank != 4:
+        return None
+    block = int(node.attributes["blocksize"])
+    batch, channels, rows, columns = x.shape.as_list()
+    y = reshaped(x, [batch, channels, rows // block, block, columns // block, block])
+    crd = node.attributes.get("mode", "DCR") == "CRD"
+    y = transposed(y, (0, 1, 3, 5, 2, 4) if crd else (0, 3, 5, 1, 2, 4))
+    return [reshaped(y, [batch, channels * block**2, rows // block, columns // block])]
+
+
+LOWERINGS: dict[str, Lowering] = {
+    "Transpose": transpose,
+    "Reshape": reshape,
+    "Flatten": flatten,
+    "Squeeze": squeeze,
+    "Unsqueeze": unsqueeze,
+    "Shape": shape,
+    "Concat": concat,
+    "Split": split,
+    "Slice": slice_,
+    "Gather": gather,
+    "Tile": tile,
+    "DepthToSpace": depth_to_space,
+    "SpaceToDepth": space_to_depth,
+}

@@ -1,0 +1,185 @@
+"""Groups of ONNX operators that stand for one operator, as patterns of onnxscript's rewriter.
+
+HardSwish, LayerNormalization and Gelu entered ONNX in operator sets 14, 17 and 20, so exporters to
+older ones write their parts. They are put in a domain of ours, which `engine.conversion.lowering`
+registers handlers for.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+DOMAIN_OF_OURS: Final = "quantization_lab"
+_ROOT_OF_TWO = math.sqrt(2)
+_TANH_FACTOR = math.sqrt(2 / math.pi)
+_TANH_CUBIC = 0.044715
+# Exporters round these constants to float32, and some to four digits.
+_TOLERANCE = 1e-4
+
+
+def fuse(model: ir.Model) -> None:
+    """Put one operator in the place of each group that stands for it, in place.
+
+    Args:
+        model: The graph, its constants folded; gets ``Gelu``, ``LayerNormalization`` and
+            ``HardSwish`` of our domain in the place of their parts.
+    """
+    for rules in _rules():
+        rules.apply_to_model(model)
+
+
+@cache
+def _rules() -> tuple[Any, ...]:
+    from onnxscript.rewriter.pattern import RewriteRule, RewriteRuleSet
+
+    rules = [RewriteRule(parts, _gelu) for parts in _gelus()]
+    rules += [RewriteRule(_gelu_by_tanh, _approximate_gelu)]
+    rules += [RewriteRule(_hard_swish, _one_hard_swish, _is_hard_swish)]
+    rules += [RewriteRule(parts, _layer_norm, _is_layer_norm) for parts in _layer_norms()]
+    as_written = [RewriteRule(_gelu_of_torch, _approximate_gelu)]
+    return RewriteRuleSet(rules, commute=True), RewriteRuleSet(as_written)
+
+
+def _near(value: float) -> Any:
+    from onnxscript.rewriter.pattern import Constant
+
+    return Constant(value, rel_tol=_TOLERANCE)
+
+
+def _gelus() -> list[Any]:
+    def divided(op: Any, x: Any) -> Any:
+        return op.Add(op.Erf(op.Div(x, _near(_ROOT_OF_TWO))), _near(1.0))
+
+    def multiplied(op: Any, x: Any) -> Any:
+        return op.Add(op.Erf(op.Mul(x, _near(1 / _ROOT_OF_TWO))), _near(1.0))
+
+    return [order for inner in (divided, multiplied) for order in _orders_of_gelu(inner)]
+
+
+def _orders_of_gelu(inner: Any) -> list[Any]:
+    def half_last(op: Any, x: Any) -> Any:
+        return op.Mul(op.Mul(x, inner(op, x)), _near(0.5))
+
+    def half_first(op: Any, x: Any) -> Any:
+        return op.Mul(op.Mul(x, _near(0.5)), inner(op, x))
+
+    def half_inside(op: Any, x: Any) -> Any:
+        return op.Mul(x, op.Mul(inner(op, x), _near(0.5)))
+
+    return [half_last, half_first, half_inside]
+
+
+def _gelu(op: Any, x: Any, **_: Any) -> Any:
+    return op.Gelu(x, _domain=DOMAIN_OF_OURS)
+
+
+def _gelu_by_tanh(op: Any, x: Any) -> Any:
+    cubed = op.Pow(x, _near(3.0))
+    inner = op.Mul(op.Add(x, op.Mul(cubed, _near(_TANH_CUBIC))), _near(_TANH_FACTOR))
+    return op.Mul(op.Mul(x, _near(0.5)), op.Add(op.Tanh(inner), _near(1.0)))
+
+
+def _gelu_of_torch(op: Any, x: Any) -> Any:
+    """The order that torch's exporter writes; trying all orders of so many takes too long."""
+    cubed = op.Mul(x, op.Mul(x, x))
+    inner = op.Mul(_near(_TANH_FACTOR), op.Add(x, op.Mul(_near(_TANH_CUBIC), cubed)))
+    return op.Mul(_near(0.5), op.Mul(x, op.Add(_near(1.0), op.Tanh(inner))))
+
+
+def _approximate_gelu(op: Any, x: Any, **_: Any) -> Any:
+    return op.Gelu(x, approximate="tanh", _domain=DOMAIN_OF_OURS)
+
+
+def _hard_swish(op: Any, x: Any) -> Any:
+    return op.Mul(x, op.HardSigmoid(x, _outputs=["gate"], _allow_other_attributes=True))
+
+
+def _is_hard_swish(context: Any, gate: Any, **_: Any) -> bool:
+    slope, middle = (gate.producer().attributes.get(name) for name in ("alpha", "beta"))
+    if slope is None:
+        return False
+    close = math.isclose(slope.as_float(), 1 / 6, rel_tol=_TOLERANCE)
+    return close and (middle is None or middle.as_float() == 0.5)
+
+
+def _one_hard_swish(op: Any, x: Any, **_: Any) -> Any:
+    return op.HardSwish(x, _domain=DOMAIN_OF_OURS)
+
+
+def _layer_norms() -> list[Any]:
+    def squared(op: Any, centred: Any) -> Any:
+        return op.Pow(centred, _near(2.0))
+
+    def multiplied(op: Any, centred: Any) -> Any:
+        return op.Mul(centred, centred)
+
+    def parts(op: Any, x: Any, epsilon: Any, square: Any) -> tuple[Any, Any]:
+        given = {"_allow_other_attributes": True, "_allow_other_inputs": True}
+        centred = op.Sub(x, op.ReduceMean(x, _outputs=["mean"], **given))
+        variance = op.ReduceMean(square(op, centred), _outputs=["variance"], **given)
+        return centred, op.Sqrt(op.Add(variance, epsilon))
+
+    def divided(op: Any, x: Any, epsilon: Any, square: Any) -> Any:
+        return op.Div(*parts(op, x, epsilon, square))
+
+    def times_reciprocal(op: Any, x: Any, epsilon: Any, square: Any) -> Any:
+        centred, deviation = parts(op, x, epsilon, square)
+        return op.Mul(centred, op.Reciprocal(deviation))
+
+    def whole(norm: Any, square: Any) -> Any:
+        def pattern(op: Any, x: Any, epsilon: Any, scale: Any, shift: Any) -> Any:
+            return op.Add(op.Mul(norm(op, x, epsilon, square), scale), shift)
+
+        return pattern
+
+    return [
+        whole(norm, square)
+        for norm in (divided, times_reciprocal)
+        for square in (squared, multiplied)
+    ]
+
+
+def _is_layer_norm(
+    context: Any, x: Any, mean: Any, variance: Any, epsilon: Any, scale: Any, shift: Any, **_: Any
+) -> bool:
+    axes = _last_axes(mean, x)
+    known = all(value.const_value is not None for value in (epsilon, scale, shift))
+    if not known or epsilon.const_value.size != 1 or not axes or axes != _last_axes(variance, x):
+        return False
+    return all(value.shape is not None and len(value.shape) <= axes for value in (scale, shift))
+
+
+def _last_axes(mean: Any, x: Any) -> int:
+    """How many of the last axes a mean is over; 0 where it is over others or drops them."""
+    node = mean.producer()
+    given = node.attributes.get("axes")
+    if given is not None:
+        axes = list(given.as_ints())
+    elif len(node.inputs) > 1 and node.inputs[1].const_value is not None:
+        axes = [int(axis) for axis in node.inputs[1].const_value.numpy()]
+    else:
+        return 0
+    keep = node.attributes.get("keepdims")
+    if keep is not None and not keep.as_int():
+        return 0
+    if any(axis >= 0 for axis in axes):
+        if x.shape is None:
+            return 0
+        axes = [axis - len(x.shape) if axis >= 0 else axis for axis in axes]
+    return len(axes) if sorted(axes) == list(range(-len(axes), 0)) else 0
+
+
+def _layer_norm(op: Any, x: Any, mean: Any, epsilon: Any, scale: Any, shift: Any, **_: Any) -> Any:
+    return op.LayerNormalization(
+        x,
+        scale,
+        shift,
+        axis=-_last_axes(mean, x),
+        epsilon=float(epsilon.const_value.numpy().reshape(-1)[0]),
+        _domain=DOMAIN_OF_OURS,
+    )

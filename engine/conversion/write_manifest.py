@@ -1,0 +1,124 @@
+"""The manifest of a run, written by the worker when everything else is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from engine.conversion.resume import RECORD, ConvertTask, FinishedStages, OriginalModel
+from engine.core.checksums import FileRecord, read_kept, records_under, write_kept
+from engine.core.system import versions
+from engine.core.types import MissingVariant
+from engine.quantization.calibration import CalibrationChoice, CalibrationInfo
+from engine.quantization.recipes import FLOAT32, in_order, recipe_named
+from engine.runs.manifest import FILE_NAME, PYTORCH, SCHEMA_VERSION, Manifest, Stage
+from engine.runs.request import ConvertRequest, command_line
+from engine.runs.run import REQUEST, SAVEDMODEL, WORK, Run
+from engine.tflite.artifact import Artifact
+
+ONNX = "onnx"
+
+
+def write_manifest(
+    task: ConvertTask,
+    base: Run | None,
+    finished: FinishedStages,
+    model: OriginalModel,
+    artifacts: tuple[Artifact, ...],
+    missing: tuple[MissingVariant, ...] = (),
+    *,
+    calibration: CalibrationInfo | None,
+) -> None:
+    """Write the manifest and the request of a conversion into its side folder.
+
+    Args:
+        task: What was to be made.
+        base: The run that it adds to, or None.
+        finished: Every stage of this conversion.
+        model: The original.
+        artifacts: The TFLite files made now.
+        missing: Variants that could not be made now.
+        calibration: The run's own; None where nothing made now needed one.
+    """
+    side, request = Path(task.side), task.request
+    old = base.manifest if base else None
+    if base and base.manifest.calibration and calibration is None:
+        # This request's own was not used: the run's calibrated files are of the earlier one.
+        request = replace(request, calibration=calibration_of(base))
+    every = {artifact.variant: artifact for artifact in (old.artifacts if old else ())}
+    every |= {artifact.variant: artifact for artifact in artifacts}
+    absent = {record.variant: record for record in (*(old.missing if old else ()), *missing)}
+    asked = in_order({recipe_named(name) for name in (*every, *absent)})
+    recipes = tuple(recipe for recipe in asked if recipe.name in every)
+    names = tuple(recipe.name for recipe in recipes)
+    kept = tuple(
+        replace(stage, reused=True)
+        for stage in (old.stages if old else ())
+        if stage.name not in finished.names
+    )
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        key=task.key,
+        created_at=old.created_at if old else datetime.now(UTC).isoformat(timespec="seconds"),
+        model=model.identity,
+        preprocess=model.preprocess,
+        labels=model.labels,
+        layout=model.layout,
+        opset=model.opset,
+        allow_flex=request.allow_flex,
+        lowering=request.lowering,
+        recipes=recipes,
+        calibration=calibration or (old.calibration if old else None),
+        calibrations={**(old.calibrations if old else {}), **finished.calibrations},
+        notes=model.notes,
+        stages=_in_order(kept + finished.stages, names),
+        artifacts=tuple(every[name] for name in names),
+        float32_bytes=_float32_bytes(side, base),
+        versions=versions(),
+        command=command_line(request, tuple(recipe.name for recipe in asked)),
+        files=_records(side, base, finished),
+        missing=tuple(absent[recipe.name] for recipe in asked if recipe.name not in every),
+    )
+    write_kept(side / REQUEST, msgspec.json.encode(replace(request, retry=False)))
+    (side / FILE_NAME).write_bytes(manifest.to_json())
+    (side / RECORD).unlink()
+
+
+def calibration_of(run: Run) -> CalibrationChoice:
+    """What the calibrated variants of a run were made with, as it was asked for.
+
+    Args:
+        run: The run; one without a readable request says by its manifest which pictures were used.
+    """
+    try:
+        request = msgspec.json.decode(read_kept(run.folder / REQUEST), type=ConvertRequest)
+        return request.calibration
+    except (OSError, msgspec.DecodeError):
+        used = run.manifest.calibration
+        if used is None:
+            return CalibrationChoice()
+        return CalibrationChoice(folder=used.source, count=used.count, seed=used.seed)
+
+
+def _float32_bytes(side: Path, base: Run | None) -> int:
+    """Size of the float32 file, which is a rung of every ladder."""
+    name = f"{WORK}/{FLOAT32.name}.tflite"
+    made = side / name
+    return (made if made.is_file() or base is None else base.folder / name).stat().st_size
+
+
+def _records(side: Path, base: Run | None, finished: FinishedStages) -> dict[str, FileRecord]:
+    """Checksums of what this conversion wrote, and of what the run has of earlier ones."""
+    new = records_under(side, dict(finished.files))
+    new.pop(RECORD, None)
+    old = base.manifest.files if base else {}
+    there = {name: old[name] for name in old if base and (base.folder / name).is_file()}
+    return {**there, **new}
+
+
+def _in_order(stages: tuple[Stage, ...], variants: tuple[str, ...]) -> tuple[Stage, ...]:
+    names = [PYTORCH, ONNX, SAVEDMODEL, FLOAT32.name, *variants]
+    return tuple(sorted(stages, key=lambda stage: names.index(stage.name)))

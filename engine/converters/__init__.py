@@ -1,4 +1,0 @@
-"""Conversion: PyTorch to ONNX to SavedModel to TFLite.
-
-One module a hop, named ``<target>_from_<source>``. Runs in a worker process.
-"""

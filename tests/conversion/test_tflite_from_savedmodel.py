@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.conversion.tflite_from_savedmodel import tflite_from_savedmodel
+from engine.networks.runners.tflite import TfliteRunner
+from engine.quantization.recipes import FLOAT32, recipe_named
+from engine.tflite.artifact import artifact_of
+
+pytestmark = pytest.mark.slow
+SIZE = 8
+RNG = np.random.default_rng(0)
+PICTURES = RNG.normal(size=(8, SIZE, SIZE, 3)).astype(np.float32)
+
+
+def saved(folder: Path, activation: Callable[[Any], Any]) -> Path:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.kernel = tf.Variable(RNG.normal(0, 0.3, (3, 3, 3, 4)).astype(np.float32))
+    module.head = tf.Variable(RNG.normal(size=(4, 5)).astype(np.float32))
+
+    @tf.function(input_signature=[tf.TensorSpec((1, SIZE, SIZE, 3), tf.float32)])
+    def serve(x: Any) -> dict[str, Any]:
+        y = activation(tf.nn.conv2d(x, module.kernel, 2, "SAME"))
+        return {"logits": tf.matmul(tf.reduce_mean(y, (1, 2)), module.head)}
+
+    tf.saved_model.save(module, str(folder / "saved"), signatures=serve)
+    return folder / "saved"
+
+
+@pytest.mark.parametrize(("activation", "in_float"), [("relu", {}), ("elu", {"ELU": 1})])
+def test_what_has_no_int16_form_stays_in_float32(
+    tmp_path: Path, activation: str, in_float: dict[str, int]
+) -> None:
+    import tensorflow as tf
+
+    folder = saved(tmp_path, getattr(tf.nn, activation))
+    answers = []
+    for recipe in (FLOAT32, recipe_named("int16x8")):
+        file = tmp_path / f"{recipe.name}.tflite"
+        file.write_bytes(
+            tflite_from_savedmodel(
+                folder, recipe, batches=lambda: (picture[None] for picture in PICTURES)
+            )
+        )
+        with TfliteRunner(file, layout="NHWC") as runner:
+            answers.append(runner.infer(PICTURES))
+    exact, rounded = answers
+    assert np.abs(rounded - exact).max() < 0.02 * np.abs(exact).max()
+    found = artifact_of(file, variant="int16x8", layout="NHWC")
+    assert found.float_operators == in_float
+    assert found.operators["CONV_2D"] == 1
+
+
+def test_a_file_of_float32_is_not_said_to_compute_in_it_nevertheless(tmp_path: Path) -> None:
+    import tensorflow as tf
+
+    folder = saved(tmp_path, tf.nn.relu)
+    for name in ("float32", "dynamic_range", "float16"):
+        file = tmp_path / f"{name}.tflite"
+        file.write_bytes(tflite_from_savedmodel(folder, recipe_named(name)))
+        assert artifact_of(file, variant=name, layout="NHWC").float_operators == {}
