@@ -21,12 +21,12 @@ import numpy as np
 from PIL import Image
 
 import engine
-from engine import service as service_module
 from engine.core.store import HOME_VARIABLE
 from engine.core.system import usable_cores
 from engine.images.pictures import Picture, pictures_in
 from engine.runs.run import LOGITS, Run
 from engine.runs.runners import column_runner
+from engine.tasks import evaluate as service_module
 from engine.workers import host
 
 

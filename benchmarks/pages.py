@@ -22,9 +22,9 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 import engine
 from benchmarks.evaluation import made_pictures
-from engine import service as service_module
 from engine.core.store import HOME_VARIABLE
 from engine.images.pictures import pictures_in
+from engine.tasks import evaluate as service_module
 from engine.workers import host
 from pages.components.story import CHAPTERS
 from tests.browser import UNRESTS, chromium, dashboard, go_to, wait_until_settled

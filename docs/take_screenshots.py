@@ -19,8 +19,8 @@ from playwright.sync_api import Browser
 import engine
 from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
-from engine.mixed_precision import time_curve
 from engine.runs.run import Run
+from engine.tasks.improve import time_curve
 from engine.workers.host import Foreground
 from pages.components.story import CHAPTERS
 from tests.browser import chromium, dashboard, wait_until_settled

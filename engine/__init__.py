@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from engine.images.preprocess import PreprocessChoice, PreprocessSpec
     from engine.reporting.report import Report
     from engine.runs.run import Run
-    from engine.sweeps.records import Sweep
+    from engine.tasks.sweep.records import Sweep
 
 _HOMES = {
     "Comparison": "engine.comparison.comparison",
@@ -50,7 +50,7 @@ _HOMES = {
     "PreprocessSpec": "engine.images.preprocess",
     "Report": "engine.reporting.report",
     "Run": "engine.runs.run",
-    "Sweep": "engine.sweeps.records",
+    "Sweep": "engine.tasks.sweep.records",
     "UserMistake": "engine.core.errors",
     "VariantComparison": "engine.types",
     "add_files": "engine.api",

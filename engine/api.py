@@ -18,10 +18,10 @@ from engine.images.preprocess import PreprocessChoice
 from engine.networks.source import DEFAULT_MODEL, ModelChoice
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT, CalibrationChoice
 from engine.quantization.recipes import RANGE_METHODS
-from engine.requests import DEFAULT_LAYERS_COUNT
 from engine.runs.request import ConvertRequest, checked_request
-from engine.sweeps.plan import DEFAULT_RECIPES, DEFAULT_SEEDS
-from engine.types import RouteName
+from engine.tasks.layers import DEFAULT_LAYERS_COUNT
+from engine.tasks.litert_torch import RouteName
+from engine.tasks.sweep.plan import DEFAULT_RECIPES, DEFAULT_SEEDS
 
 if TYPE_CHECKING:
     import torch
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from engine.networks.catalog_network import CatalogEntry
     from engine.reporting.report import Report
     from engine.runs.run import Run
-    from engine.sweeps.records import Sweep
+    from engine.tasks.sweep.records import Sweep
 
 PathLike = str | os.PathLike[str]
 
@@ -133,8 +133,8 @@ def convert(
         ConversionError: A stage failed that every variant needs: float32, or one before it.
         WorkerError: The worker process failed.
     """
-    from engine.routes.litert_torch import add_litert_torch, check_route
-    from engine.service import convert_request
+    from engine.tasks.convert import convert_request
+    from engine.tasks.litert_torch import add_litert_torch, check_route
     from engine.workers.host import Foreground
 
     _check_model(model, name=name, weights_of=(checkpoint, onnx, random_weights or None))
@@ -173,7 +173,7 @@ def convert(
     if named is not None:
         run = convert_request(request, host)
     else:
-        from engine.network_export import convert_network
+        from engine.tasks.network_export import convert_network
 
         run = convert_network(model, request, host, name=name)
     if absent := missing_of(run.missing, request.variants):
@@ -223,7 +223,7 @@ def compare(
         UserMistake: A name, a picture or a label is wrong.
         WorkerError: The worker process failed.
     """
-    from engine.service import compare_run, right_answers
+    from engine.tasks.evaluate import compare_run, right_answers
     from engine.workers.host import Foreground
 
     opened = add_files(_run(run), also or {}, on_progress=on_progress)
@@ -243,7 +243,7 @@ def compare(
         keep_own_logits(opened, given_network(network), pictures, host)
     compared = (*chosen, *(also or ())) if chosen else ()
     if dask is not None:
-        from engine.shards import evaluate_by_shards
+        from engine.tasks.evaluate_dask import evaluate_by_shards
 
         columns = tuple(dict.fromkeys((reference, *(compared or opened.runnable))))
         evaluate_by_shards(opened, pictures, columns, dask, host)
@@ -293,7 +293,7 @@ def report(
         WorkerError: The worker process failed.
     """
     from engine.reporting.make import report_of
-    from engine.service import right_answers
+    from engine.tasks.evaluate import right_answers
     from engine.workers.host import Foreground
 
     opened, pictures = _run(run), _pictures(images)
@@ -343,11 +343,11 @@ def layers(
         ConversionError: The variant gives other answers when its activations are kept.
         WorkerError: The worker process failed.
     """
-    from engine import service as service_module
+    from engine.tasks import layers as layers_module
     from engine.workers import host as host_module
 
     host = host_module.Foreground(on_progress)
-    return service_module.layers(_run(run), variant, _pictures(images), host, count=count)
+    return layers_module.layers(_run(run), variant, _pictures(images), host, count=count)
 
 
 def add_files(
@@ -366,7 +366,7 @@ def add_files(
     Raises:
         UserMistake: A name cannot be used, or a file cannot be compared in this run.
     """
-    from engine.added import add_file
+    from engine.tasks.add_file import add_file
     from engine.workers.host import Foreground
 
     opened = _run(run)
@@ -393,7 +393,7 @@ def improve(
         ConversionError: The pass failed.
         WorkerError: The worker process failed.
     """
-    from engine.improvement import improve as improved
+    from engine.tasks.improve import improve as improved
     from engine.workers.host import Foreground
 
     return improved(_run(run), variant, Foreground(on_progress))
@@ -425,8 +425,8 @@ def mix(
         ConversionError: The model cannot be taken apart.
         WorkerError: The worker process failed.
     """
-    from engine.mixed_precision import mix as mixed
-    from engine.mixed_precision import mixed_name
+    from engine.tasks.improve import mix as mixed
+    from engine.tasks.improve import mixed_name
     from engine.workers.host import Foreground
 
     name = mixed_name(layers=layers, target_rms=target_rms, target_agreement=target_agreement)
@@ -473,8 +473,8 @@ def sweep(
         ConversionError: A cell cannot be made.
         WorkerError: The worker process failed.
     """
-    from engine.sweeps.plan import SweepChoice
-    from engine.sweeps.sweeping import sweep as swept
+    from engine.tasks.sweep.plan import SweepChoice
+    from engine.tasks.sweep.sweep import sweep as swept
     from engine.workers.host import Foreground
 
     choice = SweepChoice(
@@ -516,7 +516,7 @@ def latency(
         UserMistake: A name or number is wrong.
         WorkerError: The worker process failed.
     """
-    from engine.timings import measure
+    from engine.tasks.latency import measure
     from engine.workers.host import Foreground
 
     return measure(
@@ -605,7 +605,7 @@ def deploy(
         WorkerError: The worker process failed.
     """
     from engine.deployment.kit import make_kit
-    from engine.service import right_answers
+    from engine.tasks.evaluate import right_answers
     from engine.workers.host import Foreground
 
     opened, pictures = _run(run), _pictures(images)
@@ -630,10 +630,10 @@ def models(*, on_progress: OnProgress = _silent) -> tuple[CatalogEntry, ...]:
     Returns:
         One entry a model, the default first.
     """
-    from engine import service as service_module
+    from engine.tasks import catalog
     from engine.workers import host as host_module
 
-    return service_module.models(host_module.Foreground(on_progress))
+    return catalog.models(host_module.Foreground(on_progress))
 
 
 def _check_model(

@@ -9,12 +9,12 @@ import numpy as np
 import plotly.graph_objects as go
 
 from engine import plots
-from engine.answers import Evaluation
 from engine.comparison.comparison import Comparison
 from engine.comparison.recommendation import candidates
 from engine.comparison.trade_offs import timed_of
 from engine.core.formats import listed
 from engine.core.types import FAULT_WORDS, Fault
+from engine.tasks.evaluate import Evaluation
 
 
 def trade_off(comparison: Comparison) -> go.Figure:

@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from engine.answers import Evaluation
 from engine.comparison import metrics
 from engine.comparison.records import Flip
 from engine.core import formats
 from engine.core.formats import listed
 from engine.sentences import reference_title
+from engine.tasks.evaluate import Evaluation
 
 
 def flip_headline(evaluation: Evaluation, variant: str, flip: Flip) -> str:

@@ -24,8 +24,8 @@ from engine.core import formats
 from engine.core.formats import counted, listed, number
 from engine.core.types import SAME, Interval
 from engine.quantization.calibration import CalibrationInfo
+from engine.tasks.lowerings import Lowerings
 from engine.tflite.artifact import Artifact
-from engine.types import Lowerings
 
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison

@@ -16,7 +16,7 @@ from engine.core.locks import in_use
 from engine.runs import cleanup as store_care
 from engine.runs import staging as run_folders
 from engine.runs.run import OWNERS, Run
-from engine.service import convert_request
+from engine.tasks.convert import convert_request
 from pages.components import session, sharing
 from tests.hand_made_host import HandMadeHost, request_for
 from tests.runs.test_cleanup import used

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from engine import figures, plots
-from engine.answers import Evaluation
 from engine.images.pictures import Picture
+from engine.tasks.evaluate import Evaluation
 from tests.made_up import LOGITS, comparison, latency
 from tests.tiny_run import tiny_run
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from engine import flip_sentences
-from engine.answers import Evaluation
 from engine.comparison.records import Flip
 from engine.images.pictures import Picture
+from engine.tasks.evaluate import Evaluation
 from tests.made_up import LOGITS, comparison
 from tests.tiny_run import tiny_run
 

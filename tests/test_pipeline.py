@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 import engine
-from engine import service as service_module
 from engine.cli.main import main
 from engine.core.errors import RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
 from engine.quantization.recipes import RECIPES
 from engine.runs.run import Run
+from engine.tasks import evaluate as service_module
 from engine.workers import host
 from tests.real_run import CALIBRATION_COUNT, real_run
 

@@ -21,6 +21,7 @@ ENGINE: tuple[tuple[str, ...], ...] = (
     ("quantization",),
     ("runs",),
     ("conversion",),
+    ("tasks",),
     (
         "deployment",
         "reporting",

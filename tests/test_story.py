@@ -11,8 +11,8 @@ import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 import engine
-from engine.first_run import completed
 from engine.runs.run import Run
+from engine.tasks.first_run import completed
 from engine.workers.host import Foreground
 from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to
 from tests.real_run import real_run

@@ -12,7 +12,7 @@ from PIL import Image
 import engine
 from engine.conversion.onnx_from_torch import onnx_from_torch
 from engine.images.preprocess import PreprocessChoice, PreprocessSpec
-from engine.improvement import improved_layers
+from engine.tasks.improve import improved_layers
 
 SIZE, CLASSES = 32, 8
 MEAN = 0.5

@@ -24,12 +24,12 @@ from engine.images.preprocess import (
     channel_values_in,
     input_size_in,
 )
-from engine.mixed_precision import mixed_name
 from engine.networks.source import DEFAULT_MODEL
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT
 from engine.quantization.recipes import RECIPES, names_in
 from engine.runs.run import Run
-from engine.types import ROUTES
+from engine.tasks.improve import mixed_name
+from engine.tasks.litert_torch import ROUTES
 
 VARIANTS_MISSING = 1
 VARIANTS_HELP = (

@@ -19,7 +19,7 @@ def lowerings(run_folder: str, rounds: int) -> None:
     Examples:
       python -m engine lowerings --run my_run
     """
-    from engine.lowerings import compare_lowerings, lowering_rows
+    from engine.tasks.lowerings import compare_lowerings, lowering_rows
     from engine.workers.host import Foreground
 
     run = Run.open(run_folder)

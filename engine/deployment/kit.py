@@ -21,7 +21,7 @@ from engine.requests import DeployRequest
 from engine.runs.results import stored_latency
 from engine.runs.run import KITS, Run
 from engine.runs.staging import folder_beside
-from engine.service import compare_run
+from engine.tasks.evaluate import compare_run
 from engine.workers.host import Host
 from engine.workers.process import Worker
 

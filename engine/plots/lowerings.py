@@ -10,7 +10,7 @@ from engine.core import formats
 from engine.core.types import LoweringName
 from engine.palette import style_of
 from engine.plots.frame import LINE, framed, noted, rows_height
-from engine.types import Lowerings
+from engine.tasks.lowerings import Lowerings
 
 _LOWERINGS: tuple[LoweringName, ...] = ("stock", "nhwc")
 _STRENGTH = {"stock": 0.4, "nhwc": 1.0}

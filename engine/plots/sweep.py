@@ -10,8 +10,8 @@ import plotly.graph_objects as go
 from engine.core import formats
 from engine.palette import NEUTRAL, Dash, Symbol, style_of
 from engine.plots.frame import FAULT_MARKS, framed, in_red, noted, titled
-from engine.sweeps.records import Sweep, SweepGroup
 from engine.sweeps.sentences import best_method, enough, enough_sentence, line
+from engine.tasks.sweep.records import Sweep, SweepGroup
 
 _HEIGHT = 420
 _LOOKS: dict[str, tuple[Symbol, Dash]] = {

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from engine import service as service_module
-from engine.answers import answers_of
 from engine.core.errors import OptionError
 from engine.core.types import ORIGINAL, IntArray
 from engine.images.pictures import Picture
 from engine.reporting.report import DEFAULT_NEED, Report
 from engine.runs.results import stored_latency, stored_timings
 from engine.runs.run import Run
+from engine.tasks import evaluate
+from engine.tasks import layers as layers_module
+from engine.tasks.evaluate import answers_of
 from engine.tflite.artifact import computes_in_integers
 from engine.workers import host as host_module
 
@@ -49,14 +50,14 @@ def report_of(
     timed = stored_latency(run, threads)
     evaluation = answers_of(run, pictures, host, reference=reference, labels=labels, latency=timed)
     layers = (
-        service_module.stored_layers(run, artifact.variant, pictures)
+        layers_module.stored_layers(run, artifact.variant, pictures)
         for artifact in run.artifacts
         if computes_in_integers(artifact)
     )
     other = None
     if against is not None:
         _check_classes(run, against)
-        other = service_module.compare_run(
+        other = evaluate.compare_run(
             against,
             pictures,
             host,

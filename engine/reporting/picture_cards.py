@@ -10,9 +10,9 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from engine.answers import Evaluation
 from engine.core import formats
 from engine.images.pictures import Picture
+from engine.tasks.evaluate import Evaluation
 
 THUMBNAIL_SIDE = 256
 _QUALITY = 80

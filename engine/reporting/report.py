@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.answers import Evaluation
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
 from engine.core.text import defused_table, write_text
 from engine.reporting.plain import run_report
+from engine.tasks.evaluate import Evaluation
 
 if TYPE_CHECKING:
     import pandas as pd

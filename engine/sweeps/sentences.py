@@ -7,7 +7,7 @@ import math
 from engine.core import formats
 from engine.core.formats import listed
 from engine.core.types import FAULT_WORDS, Fault
-from engine.sweeps.records import Sweep, SweepGroup
+from engine.tasks.sweep.records import Sweep, SweepGroup
 
 NEAR = 0.05
 """An rms this share above that with the most pictures counts as the same; a KL divergence, which

@@ -10,19 +10,19 @@ from typing import Any, get_type_hints
 from engine.core.types import Report
 
 TASKS = {
-    "convert": "engine.pipeline:run_convert",
-    "evaluate": "engine.pipeline:run_evaluate",
-    "warm_up": "engine.pipeline:run_warm_up",
-    "layers": "engine.pipeline:run_layers",
-    "sweep": "engine.pipeline:run_sweep",
+    "convert": "engine.tasks.convert:run_convert",
+    "evaluate": "engine.tasks.evaluate:run_evaluate",
+    "warm_up": "engine.tasks.evaluate:run_warm_up",
+    "layers": "engine.tasks.layers:run_layers",
+    "sweep": "engine.tasks.sweep.cells:run_sweep",
     "deploy": "engine.pipeline:run_deploy",
-    "latency": "engine.pipeline:run_latency",
-    "profile": "engine.pipeline:run_profile",
-    "time_files": "engine.pipeline:run_file_latency",
-    "time_mixed": "engine.pipeline:run_mixed_latency",
-    "litert_torch": "engine.pipeline:run_litert_torch",
-    "inspect": "engine.pipeline:run_inspect",
-    "catalog": "engine.pipeline:run_catalog",
+    "latency": "engine.tasks.latency:run_latency",
+    "profile": "engine.tasks.latency:run_profile",
+    "time_files": "engine.tasks.latency:run_file_latency",
+    "time_mixed": "engine.tasks.latency:run_mixed_latency",
+    "litert_torch": "engine.tasks.litert_torch:run_litert_torch",
+    "inspect": "engine.tasks.add_file:run_inspect",
+    "catalog": "engine.tasks.catalog:run_catalog",
 }
 """Module and function of each task; the function's first argument is the request."""
 TIMED = frozenset({"latency", "profile", "time_files", "time_mixed"})

@@ -8,7 +8,6 @@ import pandas as pd
 import streamlit as st
 
 from engine import accuracy_sentences, plots
-from engine import service as service_module
 from engine.comparison.comparison import Comparison
 from engine.comparison.records import Accuracy
 from engine.core import formats
@@ -17,6 +16,7 @@ from engine.images.labels import label_of
 from engine.images.pictures import Picture, digest_of
 from engine.runs.run import Run
 from engine.sentences import FEW_PICTURES
+from engine.tasks import evaluate as service_module
 from engine.workers import host
 from pages.components.evaluation import Evaluation
 from pages.components.figures import show_described_figure

@@ -9,7 +9,6 @@ from pathlib import Path
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from engine import service
 from engine.core.errors import EngineError
 from engine.core.limits import LIMITS, models_note
 from engine.glossary import meaning
@@ -18,6 +17,7 @@ from engine.networks.source import DEFAULT_MODEL, ModelChoice
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT, CalibrationChoice
 from engine.quantization.recipes import RECIPES
 from engine.runs.request import ConvertRequest
+from engine.tasks import catalog as service
 from engine.workers import sandbox
 from pages.components import jobs, session
 from pages.components.conversion_settings import preprocessing, translation

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine import service
 from engine.runs.request import ConvertRequest
 from engine.runs.run import Run
-from engine.under_way import UnderWay, interrupted, noted
+from engine.tasks import convert as service
+from engine.tasks.interrupted import UnderWay, interrupted, noted
 from engine.workers.jobs import Job
 from pages.components import jobs, session
 from pages.components.problems import plain

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.added import add_file
 from engine.core import formats
 from engine.core.errors import OptionError
 from engine.core.limits import LIMITS, models_note
 from engine.palette import marker_image
-from engine.routes.litert_torch import add_litert_torch, check_route
 from engine.runs.external_files import name_for, remove_file
 from engine.runs.manifest import AddedFile
 from engine.runs.run import Run
+from engine.tasks.add_file import add_file
+from engine.tasks.litert_torch import add_litert_torch, check_route
 from engine.workers import sandbox
 from engine.workers.jobs import Job
 from pages.components import jobs, session

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine import service as service_module
-from engine.answers import Evaluation as Evaluation
 from engine.comparison import metrics
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
@@ -13,6 +11,8 @@ from engine.core.types import FloatArray
 from engine.images.pictures import Picture, digest_of
 from engine.runs.results import answering, stored_latency
 from engine.runs.run import Run
+from engine.tasks import evaluate as service_module
+from engine.tasks.evaluate import Evaluation as Evaluation
 from engine.workers import host
 from engine.workers.jobs import Job
 from pages.components import jobs, session

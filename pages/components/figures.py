@@ -12,9 +12,9 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from engine import plots
-from engine.answers import Evaluation
 from engine.comparison.comparison import Comparison
 from engine.figures import fault_marks
+from engine.tasks.evaluate import Evaluation
 from pages.components.evaluation import key_of
 from pages.components.problems import plain
 from pages.components.session import current_run

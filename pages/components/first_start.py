@@ -8,9 +8,9 @@ from typing import NoReturn
 import streamlit as st
 
 from engine.core import store
-from engine.first_run import BASE, first_comparison, with_optimized
-from engine.improvement import improved_name
 from engine.runs.run import Run
+from engine.tasks.first_run import BASE, first_comparison, with_optimized
+from engine.tasks.improve import improved_name
 from engine.workers.jobs import Job
 from pages.components import jobs, session
 from pages.components.page_end import end_page

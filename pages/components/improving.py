@@ -8,20 +8,12 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from engine import plots, service
+from engine import plots
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.comparison.records import Flip, VariantComparison
 from engine.core import formats
 from engine.core.errors import EngineError
 from engine.images.pictures import Picture
-from engine.improvement import (
-    calibration_digests,
-    improvable,
-    improve,
-    improved_layers,
-    improved_name,
-    improving_request,
-)
 from engine.improvement_sentences import (
     flip_change,
     flips_sentence,
@@ -29,7 +21,16 @@ from engine.improvement_sentences import (
     overlap_note,
 )
 from engine.runs.run import Run
-from engine.under_way import UnderWay, noted
+from engine.tasks import layers as service
+from engine.tasks.improve import (
+    calibration_digests,
+    improvable,
+    improve,
+    improved_layers,
+    improved_name,
+    improving_request,
+)
+from engine.tasks.interrupted import UnderWay, noted
 from engine.workers.jobs import Job
 from pages.components import session
 from pages.components.evaluation import Evaluation

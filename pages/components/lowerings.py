@@ -7,9 +7,14 @@ import streamlit as st
 
 from engine import plots, sentences
 from engine.comparison.latency import latency_warnings
-from engine.lowerings import COMPARED, compare_lowerings, lowering_rows, stored_lowerings
 from engine.runs.run import Run
-from engine.types import Lowerings
+from engine.tasks.lowerings import (
+    COMPARED,
+    Lowerings,
+    compare_lowerings,
+    lowering_rows,
+    stored_lowerings,
+)
 from engine.workers.jobs import Job
 from pages.components.figures import show_described_figure
 from pages.components.job_button import job_button

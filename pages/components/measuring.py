@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.comparison.latency import Latency
 from engine.runs.run import Run
-from engine.timings import measure
+from engine.tasks.latency import measure
 from engine.workers.jobs import Job
 from pages.components import jobs
 from pages.components.job_button import job_button

@@ -6,11 +6,11 @@ import streamlit as st
 
 from engine import plots
 from engine.core import formats
-from engine.mixed_precision import mix, mixed_name, stored_curve, time_curve
 from engine.mixed_sentences import curve_headline, kept_sentence, monotone_sentence, worth_sentence
 from engine.quantization.recipes import recipe_named
 from engine.quantization.records import MixedCurve
 from engine.runs.run import Run
+from engine.tasks.improve import mix, mixed_name, stored_curve, time_curve
 from engine.workers.jobs import Job
 from pages.components.figures import show_described_figure
 from pages.components.job_button import job_button

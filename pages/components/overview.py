@@ -7,15 +7,15 @@ from datetime import UTC, datetime
 import streamlit as st
 
 from engine import overview_sentences as said
-from engine import service as service_module
 from engine import tables
-from engine.answers import Evaluation
 from engine.comparison import recommendation as overview
 from engine.comparison.recommendation import Candidate, Choice
 from engine.palette import marker_image, style_of
 from engine.reporting.make import report_of
 from engine.reporting.picture_cards import AnswerCard, picture_card
 from engine.runs.results import stored_latency
+from engine.tasks import evaluate as service_module
+from engine.tasks.evaluate import Evaluation
 from engine.workers import host
 from pages.components import session
 from pages.components.comparison_table import show_columns

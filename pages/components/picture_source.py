@@ -9,7 +9,7 @@ import streamlit as st
 from engine.core.errors import EngineError
 from engine.images.pictures import Picture, pictures_in
 from engine.runs.pinned import pinned_digests, pinned_pictures
-from engine.warming import warm_up
+from engine.tasks.evaluate import warm_up
 from pages.components import session
 from pages.components.problems import show_problem
 from pages.components.sharing import shared

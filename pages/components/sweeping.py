@@ -12,11 +12,11 @@ from engine.core import formats
 from engine.core.errors import EngineError
 from engine.images.pictures import Picture
 from engine.runs.run import Run
-from engine.sweeps.plan import DEFAULT_COUNTS, SweepChoice, cell_names
-from engine.sweeps.records import Sweep, SweepBasis
 from engine.sweeps.sentences import enough_sentence, faults, method_sentence, notes
-from engine.sweeps.stored import newest_sweep, stored_sweep
-from engine.sweeps.sweeping import basis_of, own_calibration, sweep, unseen_pictures
+from engine.tasks.sweep.plan import DEFAULT_COUNTS, SweepChoice, cell_names
+from engine.tasks.sweep.records import Sweep, SweepBasis
+from engine.tasks.sweep.store import newest_sweep, stored_sweep
+from engine.tasks.sweep.sweep import basis_of, own_calibration, sweep, unseen_pictures
 from engine.workers.jobs import Job
 from pages.components import jobs, session
 from pages.components.comparison_table import rows_in_red

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from engine.improvement import improved_name
 from engine.improvement_sentences import improvement_headline
+from engine.tasks.improve import improved_name
 from pages.components import improving, mixing
 from pages.components.evaluation import evaluation_or_wait
 from pages.components.faults import show_faults

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.cli.main import main
-from engine.service import convert_request
+from engine.tasks.convert import convert_request
 from tests.hand_made_host import HandMadeHost, request_for
 from tests.runs.test_cleanup import used
 

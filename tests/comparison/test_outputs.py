@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.answers import Evaluation
 from engine.comparison.comparison import ONE_CLASS_NOTE, Comparison, compare
 from engine.comparison.outputs import Outputs, probability_sides
 from engine.core.types import FloatArray
 from engine.images.pictures import Picture
 from engine.runs.manifest import AddedFile
-from engine.service import _normalizing
+from engine.tasks.convert import _normalizing
+from engine.tasks.evaluate import Evaluation
 from tests.tiny_run import tiny_run
 
 LOGITS = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32) * 4

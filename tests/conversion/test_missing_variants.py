@@ -29,14 +29,13 @@ from engine.core.errors import (
 )
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import FloatArray, MissingVariant
-from engine.improvement import improve
-from engine.mixed_precision import mix
 from engine.networks.runners.tflite import TfliteRunner
 from engine.plots.frame import in_red
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.runs.manifest import Stage
 from engine.runs.run import ONNX_FILE, SAVEDMODEL, WORK, Run
-from engine.service import convert_request
+from engine.tasks.convert import convert_request
+from engine.tasks.improve import improve, mix
 from tests.hand_made_host import HandMadeHost, request_for
 from tests.tiny_run import SIDE, tiny_run
 from tests.tiny_tflite import reshape_file

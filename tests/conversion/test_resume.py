@@ -24,7 +24,7 @@ from engine.quantization.calibration import CalibrationChoice
 from engine.runs.manifest import FILE_NAME, Stage
 from engine.runs.request import ConvertRequest
 from engine.runs.staging import partial_folder
-from engine.service import convert_request
+from engine.tasks.convert import convert_request
 from engine.workers import process as jobs
 from engine.workers.host import Foreground
 from engine.workers.process import Worker

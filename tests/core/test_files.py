@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine import service
 from engine.core.errors import ConversionError, StorageError
 from engine.core.files import bytes_under, refusal, sync_tree, told_of_the_disk, write_whole
 from engine.images.pictures import pictures_in
-from engine.requests import CatalogRequest
 from engine.runs.run import Run
-from engine.service import convert_request
+from engine.tasks import evaluate as service
+from engine.tasks.catalog import CatalogRequest
+from engine.tasks.convert import convert_request
 from engine.workers.host import Foreground
 from engine.workers.main import answer
 from engine.workers.protocol import TaskMessage
@@ -68,7 +68,7 @@ def test_the_worker_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(request: CatalogRequest, report: object) -> object:
         raise RuntimeError("UNKNOWN: No space left on device")
 
-    monkeypatch.setattr("engine.pipeline.run_catalog", full)
+    monkeypatch.setattr("engine.tasks.catalog.run_catalog", full)
     import msgspec
 
     message = TaskMessage("catalog", msgspec.Raw(msgspec.json.encode(CatalogRequest())))

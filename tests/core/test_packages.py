@@ -11,12 +11,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine import pipeline
 from engine.cli.main import main
 from engine.core import packages
 from engine.core.errors import PackageError
 from engine.core.packages import PACKAGES
-from engine.requests import CatalogRequest
+from engine.tasks import catalog as pipeline
+from engine.tasks.catalog import CatalogRequest
 from engine.workers import sandbox
 from engine.workers.jobs import Job
 from engine.workers.main import answer

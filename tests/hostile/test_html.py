@@ -14,10 +14,10 @@ from PIL import Image
 from playwright.sync_api import Page
 
 import engine
-from engine import service as service_module
-from engine.added import add_file
 from engine.images.pictures import pictures_in
 from engine.runs.run import Run
+from engine.tasks import evaluate as service_module
+from engine.tasks.add_file import add_file
 from engine.workers import host
 from pages.components.story import CHAPTERS
 from tests.browser import CHROMIUM, chromium, dashboard, go_to

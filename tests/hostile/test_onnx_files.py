@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from onnx import TensorProto
 
-from engine import service as service_module
 from engine.core.errors import ModelError
 from engine.networks.onnx_parts import demand_whole
 from engine.networks.runners.onnx import OnnxRunner
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import CalibrationChoice
 from engine.runs.request import ConvertRequest
+from engine.tasks import convert as service_module
 from engine.workers import host
 from engine.workers.process import Worker
 from tests.hostile.mutants import mutant

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from engine.added import add_file
 from engine.core.errors import RunError
 from engine.images.pictures import pictures_in
 from engine.images.zip_archive import zipped_pictures
@@ -20,6 +19,7 @@ from engine.networks.onnx_reading import read_onnx
 from engine.runs import run as runs
 from engine.runs.external_files import check_name, name_for
 from engine.runs.run import Run
+from engine.tasks.add_file import add_file
 from engine.workers.host import Foreground
 from tests.hostile.onnx_seeds import convolution
 from tests.hostile.rows import Noted, Row, Scaled

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import added
-from engine import service as service_module
-from engine.added import add_file
+from engine import added as added_module
+from engine import service
 from engine.cli.main import main
 from engine.images.pictures import pictures_in
 from engine.runs.external_files import remove_file
+from engine.tasks import add_file as add_file_module
+from engine.tasks import evaluate
+from engine.tasks.add_file import add_file
 from engine.workers import host
 from tests.hostile.mutants import mutant
 from tests.hostile.reused_worker import ReusedWorker
@@ -47,9 +49,9 @@ def seeds_of_mutants(folder: Path) -> list[bytes]:
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReusedWorker]:
     kept = ReusedWorker()
-    monkeypatch.setattr(added, "Worker", kept)
-    monkeypatch.setattr(added, "TRIAL_SECONDS", 6.0)
-    monkeypatch.setattr(service_module, "Worker", kept)
+    monkeypatch.setattr(added_module, "Worker", kept)
+    monkeypatch.setattr(add_file_module, "TRIAL_SECONDS", 6.0)
+    monkeypatch.setattr(service, "Worker", kept)
     yield kept
     kept.close()
 
@@ -71,7 +73,7 @@ def test_changed_files(
         with row.tried(number, "taken and compared"):
             grown = add_file(run, "theirs", tmp_path / "x.tflite", host.Foreground())
             try:
-                service_module.evaluate(grown, pictures, ("theirs",), host.Foreground())
+                evaluate.evaluate(grown, pictures, ("theirs",), host.Foreground())
             finally:
                 run = remove_file(grown, "theirs")
     row.check()
@@ -88,7 +90,7 @@ def test_changed_files_on_the_command_line(
     capfd: object,
 ) -> None:
     row = Row("mutated .tflite, compare --also", scaled(30), noted)
-    monkeypatch.setattr(added, "TRIAL_SECONDS", 6.0)
+    monkeypatch.setattr(add_file_module, "TRIAL_SECONDS", 6.0)
     run = tiny_run(tmp_path / "run")
     whole = seeds_of_mutants(tmp_path)
     words = ["compare", "--run", str(run.folder), "--images", str(photos), "--json"]

@@ -10,9 +10,9 @@ from PIL import Image
 
 from engine.images.pictures import Picture, pictures_in
 from engine.runs.run import Run
-from engine.sweeps.plan import SweepChoice, cell_names
-from engine.sweeps.stored import keep_cell, sweep_folder
-from engine.sweeps.sweeping import basis_of
+from engine.tasks.sweep.plan import SweepChoice, cell_names
+from engine.tasks.sweep.store import keep_cell, sweep_folder
+from engine.tasks.sweep.sweep import basis_of
 from pages.components import sweeping
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.sweeps.made_up_sweeps import cell

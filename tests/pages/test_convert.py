@@ -77,7 +77,7 @@ def test_a_scale_is_a_number_or_a_fraction(run: Run, monkeypatch: pytest.MonkeyP
         asked.append(request)
         return run
 
-    monkeypatch.setattr("engine.service.convert_request", convert_request)
+    monkeypatch.setattr("engine.tasks.convert.convert_request", convert_request)
     test = with_own_file()
     drop(test, "ONNX file", "tiny.onnx", (run.folder / ONNX_FILE).read_bytes())
     test.text_input(key="pre_scale").set_value("1/0").run()
@@ -200,7 +200,7 @@ def test_a_checkpoint_in_several_files_is_dropped_with_its_index(
         asked.append(request)
         return run
 
-    monkeypatch.setattr("engine.service.convert_request", convert_request)
+    monkeypatch.setattr("engine.tasks.convert.convert_request", convert_request)
     one, other, index = checkpoint_files(tmp_path)
     test = opened(PAGE, convert_weights="My checkpoint")
     refused = {
@@ -237,7 +237,7 @@ def test_an_attempt_that_failed_is_not_shown_beside_the_next(
             raise LabelsError("Reading labels", got="3 lines", expected="5 lines", todo="Add two.")
         return tiny_run(own_store / "runs" / "right")
 
-    monkeypatch.setattr("engine.service.convert_request", convert_request)
+    monkeypatch.setattr("engine.tasks.convert.convert_request", convert_request)
     test = with_own_file(qlab_owner="me")
     drop(test, "ONNX file", "tiny.onnx", (run.folder / ONNX_FILE).read_bytes())
     convert(test)

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine import service as service_module
 from engine.comparison.recommendation import candidates, recommend
 from engine.core.store import SAMPLE_IMAGES
 from engine.deployment.phone import benchmarks_of
 from engine.images import pictures as pictures_module
 from engine.overview_sentences import not_recommended
 from engine.runs.run import KITS, Run
+from engine.tasks import evaluate as service_module
 from engine.workers import host
 from tests.deployment.test_phone import NEW
 from tests.pages.test_pages import ROOT, opened, settled

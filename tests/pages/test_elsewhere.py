@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.added import add_file
 from engine.runs.run import Run
+from engine.tasks.add_file import add_file
 from engine.workers.host import Foreground
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import SIDE, tiny_run

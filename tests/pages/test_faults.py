@@ -10,13 +10,13 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 import engine
-from engine import service as service_module
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import Fault
 from engine.images.pictures import pictures_in
 from engine.runs.manifest import FILE_NAME
 from engine.runs.request import ConvertRequest
 from engine.runs.run import REQUEST, Run
+from engine.tasks import evaluate as service_module
 from engine.tflite.artifact import Artifact
 from engine.workers import host
 from tests.comparison.test_faults import WITHOUT_INT8

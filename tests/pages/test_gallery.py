@@ -19,9 +19,9 @@ def two_galleries() -> None:
 
     import numpy as np
 
-    from engine.answers import Evaluation
     from engine.images.pictures import pictures_in
     from engine.runs.run import Run
+    from engine.tasks.evaluate import Evaluation
     from pages.components.gallery import PAGE_SIZE, show_gallery
     from tests.made_up import comparison
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from engine import lowerings
 from engine.core.errors import ConversionError
 from engine.runs.run import Run
+from engine.tasks import lowerings
 from engine.workers.host import Foreground
 from tests.pages.test_pages import ROOT, opened, settled
 from tests.tiny_run import tiny_run

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from engine import service as service_module
 from engine.core.store import SAMPLE_IMAGES
-from engine.first_run import completed
 from engine.images import pictures as pictures_module
 from engine.runs.results import stored_latency
 from engine.runs.run import Run
+from engine.tasks import evaluate as service_module
+from engine.tasks.first_run import completed
 from engine.workers import host as host_module
 from tests.pages.app_test import ROOT, dashboard_test
 from tests.pages.test_pages import opened, settled

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine import service as service_module
 from engine.core.errors import JobCancelled
 from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
 from engine.runs.run import Run
+from engine.tasks import evaluate as service_module
 from engine.workers import host
 from pages.components.story import CHAPTERS
 from tests.pages.app_test import ROOT, SECONDS, dashboard_test

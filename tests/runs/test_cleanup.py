@@ -14,7 +14,7 @@ from engine.runs.cleanup import Upkeep
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
 from engine.runs.staging import partial_folder
-from engine.service import convert_request
+from engine.tasks.convert import convert_request
 from tests.core.test_checksums import flip
 from tests.hand_made_host import HandMadeHost, request_for
 

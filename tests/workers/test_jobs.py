@@ -10,7 +10,7 @@ import pytest
 
 from engine.core.errors import EngineError, JobCancelled, ModelError, RunError, WorkerDied
 from engine.core.types import Progress
-from engine.requests import LatencyRequest
+from engine.tasks.latency import LatencyRequest
 from engine.workers.jobs import Job
 from engine.workers.process import Worker
 

@@ -11,7 +11,7 @@ from filelock import FileLock
 
 from engine.core.errors import JobCancelled, RunError
 from engine.core.types import Progress
-from engine.requests import LatencyRequest
+from engine.tasks.latency import LatencyRequest
 from engine.workers.process import Worker
 from engine.workers.registry import TASKS, TIMED, function_of, request_type
 from engine.workers.slots import SLOTS_VARIABLE, WAITING, turn

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.core.errors import RunError
-from engine.requests import LatencyRequest
+from engine.tasks.latency import LatencyRequest
 from engine.workers.jobs import Job
 from engine.workers.pool import WarmWorker
 from engine.workers.process import Worker

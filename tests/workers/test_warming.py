@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from engine import warming
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
-from engine.service import evaluate
-from engine.warming import warm_up
+from engine.tasks import evaluate as warming
+from engine.tasks.evaluate import evaluate, warm_up
 from engine.workers.jobs import Job
 from engine.workers.pool import WarmWorker
 from tests.tiny_run import tiny_run

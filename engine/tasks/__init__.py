@@ -1,0 +1,1 @@
+"""A module for each thing that a user can ask for: request, caller side, worker side."""

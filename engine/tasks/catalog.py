@@ -1,0 +1,51 @@
+"""List the models of the catalogue."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import msgspec
+
+from engine.core.checksums import read_kept, write_kept
+from engine.core.store import folder
+from engine.core.system import PRODUCT, versions
+from engine.core.types import Progress, Report
+from engine.networks.catalog_network import CatalogEntry
+from engine.workers.host import Host
+from engine.workers.process import Worker
+
+
+def run_catalog(request: CatalogRequest, report: Report) -> object:
+    """The catalogue; see `engine.networks.catalog.catalog`."""
+    from engine.networks.catalog import catalog
+
+    report(Progress("Reading the catalogue", 0, 1))
+    return catalog()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogRequest:
+    """Ask which models there are."""
+
+
+def models(host: Host) -> tuple[CatalogEntry, ...]:
+    """The catalogue, read once for each version of its sources and of Quantization Lab.
+
+    Args:
+        host: Gets the worker and its progress.
+
+    Returns:
+        One entry a model, the default first.
+    """
+    found = versions()
+    name = f"catalog-{found['torchvision']}-{found['timm']}-{found[PRODUCT]}.json"
+    file = folder("cache") / name
+    try:
+        return msgspec.json.decode(read_kept(file), type=tuple[CatalogEntry, ...])
+    except (OSError, msgspec.DecodeError):
+        with Worker() as worker:
+            entries = host.adopt(worker).run(
+                "catalog", CatalogRequest(), tuple[CatalogEntry, ...], host.report
+            )
+        write_kept(file, msgspec.json.encode(entries))
+        return entries

@@ -1,0 +1,295 @@
+"""What the engine does for a person: the functions behind ``import engine``.
+
+Everything heavy happens in a worker process; these functions prepare requests, wait, and give
+back typed results.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from engine.conversion.onnx_from_torch import check_opset
+from engine.conversion.resume import (
+    ConvertTask,
+    being_made_in,
+    charge_end_of_process,
+    wanted_digest,
+)
+from engine.core.checksums import write_kept
+from engine.core.errors import OptionError, RunError, WorkerDied, WorkerKilled
+from engine.core.files import told_of_the_disk
+from engine.core.formats import batch_note
+from engine.core.locks import in_use
+from engine.core.store import SAMPLE_IMAGES, folder, home, limits
+from engine.core.types import ORIGINAL, Report
+from engine.images.pictures import Picture
+from engine.networks.source import ModelChoice
+from engine.quantization.calibration import representative_dataset
+from engine.quantization.recipes import recipes_named
+from engine.runs.cleanup import make_room, mark_used
+from engine.runs.integrity import DAMAGED, set_apart, set_run_apart
+from engine.runs.request import ConvertRequest, run_key
+from engine.runs.results import (
+    original_note,
+)
+from engine.runs.run import LOGS, ONNX_COLUMN, ONNX_FILE, OWNERS, WORK, Run, existing_run
+from engine.runs.staging import move_into_place, reserved
+from engine.workers.host import Host
+
+
+def convert_request(request: ConvertRequest, host: Host) -> Run:
+    """Convert a model, or add to its run what is missing.
+
+    Args:
+        request: What to make, and from what.
+        host: Gets the worker and its progress.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        UserMistake: Something in the request can be mended by the person.
+        ConversionError: A stage failed.
+        WorkerError: The worker process failed.
+    """
+    recipes = recipes_named(request.variants)
+    _check_opset(request)
+    calibration = representative_dataset(request.calibration, SAMPLE_IMAGES).info
+    request = replace(
+        request,
+        model=_with_absolute_paths(request),
+        variants=tuple(r.name for r in recipes),
+        calibration=replace(
+            request.calibration,
+            folder=request.calibration.folder and os.path.abspath(request.calibration.folder),
+        ),
+    )
+    key = run_key(request)
+    if request.out is None:
+        model = request.model
+        stem = Path(model.onnx).stem if model.onnx else model.name.replace("/", "_")
+        name = f"{stem}-{key[:10]}-{calibration.digest[:6]}"
+        place = folder("runs") / name
+    else:
+        place = Path(request.out).absolute()
+    return make_run(request, key, calibration.digest, place, host)
+
+
+def _check_opset(request: ConvertRequest) -> None:
+    check_opset(request.opset)
+    model = request.model
+    if request.opset is not None and model.onnx is not None and model.network is None:
+        raise OptionError(
+            "Choosing the ONNX operator set",
+            got=f"{request.opset} for an ONNX file, which has its own",
+            expected="a choice for PyTorch models alone",
+            todo="Leave --opset out.",
+        )
+
+
+def _with_absolute_paths(request: ConvertRequest) -> ModelChoice:
+    model = request.model
+    return replace(
+        model,
+        checkpoint=model.checkpoint and os.path.abspath(model.checkpoint),
+        onnx=model.onnx and os.path.abspath(model.onnx),
+        labels=model.labels and os.path.abspath(model.labels),
+    )
+
+
+def _notes(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> tuple[str, ...]:
+    note = original_note(run, pictures) if ORIGINAL in columns else None
+    batches = [
+        batch_note(card.variant, card.inputs[0].batch, depends=card.depends_on_batch)
+        for card in (added.artifact for added in run.added)
+        if card.variant in columns and card.inputs[0].batch > 1
+    ]
+    return (*run.manifest.notes, *([note] if note is not None else []), *batches)
+
+
+def _normalizing(run: Run) -> set[str]:
+    """Columns whose models hold a softmax, or, where there is one output, a sigmoid."""
+    operator = "LOGISTIC" if run.manifest.model.classes == 1 else "SOFTMAX"
+    names = {card.variant for card in run.artifacts if operator in card.operators}
+    return names if names.isdisjoint(run.variants) else {*names, ORIGINAL, ONNX_COLUMN}
+
+
+def make_run(request: ConvertRequest, key: str, calibration: str, place: Path, host: Host) -> Run:
+    """Make a run, or what of it is missing or damaged.
+
+    Whoever asks for the same run at the same time waits and takes what is made.
+
+    Args:
+        request: What to make, with absolute paths and full names of variants.
+        key: See `engine.runs.request.run_key`.
+        calibration: Digest of the calibration pictures.
+        place: Where the run is, or shall be.
+        host: Gets the worker and its progress.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        RunError: The place holds another run, or something else.
+        StorageError: The disk is full.
+        EngineError: A stage failed.
+    """
+    with told_of_the_disk("Making the run"):
+        known = _whole(request, key, calibration, place)
+        if known is not None:
+            return known
+        with reserved(place, host.report) as side, in_use(place):
+            known = _whole(request, key, calibration, place)
+            if known is None:
+                _make(request, key, calibration, place, side, host)
+        run = Run.open(place)
+        mark_used(run.folder)
+        if _of_the_store(place):
+            make_room(limits().runs_bytes, keep=place)
+        return run
+
+
+def _whole(request: ConvertRequest, key: str, calibration: str, place: Path) -> Run | None:
+    """The run, if it has everything that is asked for, undamaged."""
+    base = _base(place)
+    if base is None:
+        return None
+    _check_same(base, request, key, calibration)
+    missing = () if request.retry else (record.variant for record in base.missing)
+    if not set(request.variants) <= {*base.variants, *missing} or _damaged(base, request):
+        return None
+    mark_used(base.folder)
+    if not base.public:
+        _note_owner(base.folder, request.owner)
+    return base
+
+
+def _base(place: Path) -> Run | None:
+    """The run in a place; one of the store that cannot be read is set apart."""
+    try:
+        return existing_run(place)
+    except RunError:
+        if not _of_the_store(place):
+            raise
+        set_run_apart(place, folder(DAMAGED))
+        return None
+
+
+def _note_owner(run: Path, owner: str | None) -> None:
+    if owner is not None:
+        (run / OWNERS).mkdir(exist_ok=True)
+        (run / OWNERS / owner).touch()
+
+
+def _of_the_store(place: Path) -> bool:
+    return place.parent == home() / "runs"
+
+
+def _make(
+    request: ConvertRequest, key: str, calibration: str, place: Path, side: Path, host: Host
+) -> None:
+    base = _base(place)
+    number = 1
+    if base is not None:
+        number += len(list((place / LOGS).glob("*.log")))
+        again = _damaged(base, request)
+        for name in again:
+            set_apart(place, name)
+        if any(_is_essential(name) for name in again):
+            request = replace(request, variants=_with_all(request, base, calibration))
+            base = None
+    wanted = wanted_digest(request, key, calibration, None if base is None else place)
+    task = ConvertTask(
+        request=request,
+        key=key,
+        side=str(side),
+        base=None if base is None else str(place),
+        wanted=wanted,
+    )
+    log = _run_workers(task, host)
+    write_kept(side / LOGS / f"convert-{number}.log", log)
+    if base is None or not base.public:
+        _note_owner(side, request.owner)
+    move_into_place(side, place)
+
+
+def _run_workers(task: ConvertTask, host: Host) -> bytes:
+    """Let workers do a task, one after the other, until it is done.
+
+    Returns:
+        What they and their libraries printed.
+
+    Raises:
+        EngineError: A stage failed, or a worker ended at one that all variants need.
+    """
+    side, finished, log, killed = Path(task.side), False, b"", set[str]()
+    while not finished:
+        with host.worker(task.request.lowering) as worker:
+            try:
+                finished = worker.run("convert", task, bool, host.report)
+            except WorkerDied as error:
+                name = being_made_in(side)
+                if name is None:
+                    raise
+                if isinstance(error, WorkerKilled) and name not in killed:
+                    killed.add(name)  # perhaps by mistake, or for want of memory: once more
+                else:
+                    charge_end_of_process(side, error)
+            finally:
+                log += worker.log()
+    return log
+
+
+def _damaged(base: Run, request: ConvertRequest) -> tuple[str, ...]:
+    """Damaged files that have a part in what is asked for."""
+    others = {card.file for card in base.artifacts if card.variant not in request.variants}
+    wanted = [name for name in base.records if name not in others]
+    return tuple(name for name in wanted if not base.sound(name))
+
+
+def _is_essential(name: str) -> bool:
+    """Whether every later stage is made from a file, or checked against it."""
+    inside = name.startswith(f"{WORK}/") and not name.endswith(".tflite")
+    return name == ONNX_FILE or inside
+
+
+def _with_all(request: ConvertRequest, base: Run, calibration: str) -> tuple[str, ...]:
+    """All variants of a run that is made anew, and those that are asked for."""
+    known = base.manifest.calibration
+    if known is not None and known.digest != calibration:
+        raise RunError(
+            "Making a damaged run again",
+            got=f"other calibration pictures than those of the run in {base.folder}",
+            expected="the same, since all of its variants have to be made again",
+            todo="Delete the folder, or ask with the calibration that its manifest names.",
+        )
+    return tuple(recipe.name for recipe in recipes_named((*base.variants, *request.variants)))
+
+
+def _check_same(base: Run, request: ConvertRequest, key: str, calibration: str) -> None:
+    known = base.manifest.calibration
+    calibrates = any(recipe.calibrated for recipe in recipes_named(request.variants))
+    if base.manifest.key != key:
+        different = (
+            "another model, preprocessing, operator set, or version of Quantization Lab or its "
+            "packages"
+        )
+    elif calibrates and known is not None and known.digest != calibration:
+        different = "other calibration pictures"
+    else:
+        return
+    raise RunError(
+        "Adding to the run",
+        got=f"a run with {different} in {base.folder}",
+        expected="a run of the very same request, or an empty folder",
+        todo="Choose another folder, or delete this one.",
+    )
+
+
+def run_convert(task: ConvertTask, report: Report) -> bool:
+    """Make the files of a run in its side folder; see `engine.conversion.build.Conversion.run`."""
+    from engine.conversion.build import Conversion
+
+    return Conversion(task, report).run()

@@ -1,0 +1,63 @@
+"""The comparison that a fresh installation makes of itself: the default model, sample images."""
+
+from __future__ import annotations
+
+from engine.core.store import SAMPLE_IMAGES
+from engine.images.pictures import pictures_in
+from engine.runs.request import ConvertRequest
+from engine.runs.results import stored_latency
+from engine.runs.run import Run
+from engine.tasks import convert, evaluate
+from engine.tasks.improve import improve
+from engine.tasks.latency import measure
+from engine.workers import host as host_module
+
+BASE = "int8"
+_ROUNDS, _WARMUP = 20, 2
+"""Few rounds: int16x8 takes a quarter of a second a call where it has no quick kernels."""
+
+
+def first_comparison(host: host_module.Host) -> Run:
+    """Convert the default model, show all variants the sample images, and time them.
+
+    What is in the store already is not made again.
+
+    Args:
+        host: Gets the worker and its progress.
+
+    Returns:
+        The run, with everything that the page Overview shows.
+
+    Raises:
+        ConversionError: A stage failed.
+        WorkerError: The worker process failed.
+    """
+    run = convert.convert_request(ConvertRequest(variants=("all",)), host)
+    return completed(run, host)
+
+
+def with_optimized(run: Run, host: host_module.Host) -> Run:
+    """Add the optimized counterpart of `BASE`, and compare and time again.
+
+    Args:
+        run: A run with that variant.
+        host: Gets the worker and its progress.
+
+    Returns:
+        The run with the new variant.
+
+    Raises:
+        UserMistake: The variant cannot be improved.
+        ConversionError: The pass failed.
+        WorkerError: The worker process failed.
+    """
+    return completed(improve(run, BASE, host), host)
+
+
+def completed(run: Run, host: host_module.Host) -> Run:
+    """Show the sample images to all columns of a run and time them, as far as that is not done."""
+    evaluate.evaluate(run, pictures_in(SAMPLE_IMAGES), run.columns, host)
+    timed = stored_latency(run)
+    if timed is None or any(timed.of(name) is None for name in run.runnable):
+        measure(run, host, rounds=_ROUNDS, warmup=_WARMUP)
+    return run

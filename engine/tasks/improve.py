@@ -1,0 +1,286 @@
+"""An integer variant with some layers in float32: added to a run, and what each number costs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+
+from engine.comparison.latency import Latency
+from engine.conversion.missing_variants import demand_made
+from engine.core.checksums import read_kept, write_kept
+from engine.core.errors import OptionError, RunError
+from engine.core.files import told_of_the_disk
+from engine.core.store import SAMPLE_IMAGES
+from engine.quantization.calibration import representative_dataset
+from engine.quantization.recipes import Recipe, recipe_named
+from engine.quantization.records import MixedCurve, MixedPoint, OptimizedLayer
+from engine.runs.request import ConvertRequest, request_of
+from engine.runs.run import CURVE, IMPROVED, INTEGER_HEAD, Run
+from engine.tasks.convert import convert_request
+from engine.tasks.latency import MixedLatencyRequest, store_latency
+from engine.workers.host import Host
+from engine.workers.process import Worker
+
+_MIXING = "Mixing float32 into an integer variant"
+_MOST_TIMED = 10
+
+
+def mixed_name(
+    *,
+    layers: int | None = None,
+    target_rms: float | None = None,
+    target_agreement: float | None = None,
+) -> str:
+    """Name of the recipe that has so many layers in float32, or reaches a target.
+
+    Raises:
+        OptionError: Not exactly one of them is given, or it is out of range.
+    """
+    given = {"k": layers, "rms": target_rms, "agreement": target_agreement}
+    settings = [f"{key}={value}" for key, value in given.items() if value is not None]
+    if len(settings) != 1:
+        raise OptionError(
+            _MIXING,
+            got=", ".join(settings) or "no target",
+            expected="a number of layers, a target for rms, or one for the agreement",
+            todo="Give exactly one of them.",
+        )
+    return recipe_named(f"int8_mixed({settings[0]})").name
+
+
+def mix(run: Run, variant: str, host: Host) -> Run:
+    """Add an integer variant with some layers in float32 to its run.
+
+    Args:
+        run: The run.
+        variant: Name of the recipe, as `mixed_name` gives it.
+        host: Gets the worker and its progress.
+
+    Returns:
+        The run with the variant; as it was where it had that already.
+
+    Raises:
+        OptionError: The recipe is none of these, or its target cannot be reached.
+        RunError: The run does not say what it was made from.
+        PictureError: The calibration pictures are not where they were.
+        ConversionError: The model cannot be taken apart.
+        WorkerError: The worker process failed.
+    """
+    recipe = _mixed(variant)
+    if recipe.name in run.variants:
+        return run
+    request = replace(request_of(run), variants=(recipe.name,), out=str(run.folder.absolute()))
+    mixed = convert_request(request, host)
+    demand_made(mixed.missing, recipe.name)
+    return mixed
+
+
+def stored_curve(run: Run, variant: str) -> MixedCurve | None:
+    """The curve that a mixed variant was chosen from; None where none was made.
+
+    Args:
+        run: The run.
+        variant: Name of a mixed recipe; those that differ in their target alone share a curve.
+
+    Raises:
+        RunError: The record is damaged.
+    """
+    whole = _mixed(variant).unmixed.name
+    file = run.folder / IMPROVED / f"{whole}{CURVE}.json"
+    if not file.is_file():
+        return None
+    try:
+        points = msgspec.json.decode(read_kept(file), type=tuple[MixedPoint, ...])
+        timed = _latency_file(run, whole)
+        latency = msgspec.json.decode(read_kept(timed), type=Latency) if timed.is_file() else None
+    except (OSError, msgspec.DecodeError) as error:
+        raise RunError(
+            f"Reading the curve of {variant}",
+            got=f"no readable {file.name} in {file.parent}",
+            expected="the record of what was measured",
+            todo="Make the run again.",
+        ) from error
+    return MixedCurve(whole, points, latency)
+
+
+def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> MixedCurve:
+    """Time float32 and points of a curve on this machine, in turns, and keep the samples.
+
+    The run's own files of the curve are timed in the same turns, and those figures become the
+    run's; see `engine.tasks.latency.store_latency`.
+
+    Args:
+        run: The run.
+        variant: Name of a mixed recipe whose curve was made.
+        host: Gets the worker and its progress.
+        rounds: Timed calls of each.
+
+    Returns:
+        The curve with its latency.
+
+    Raises:
+        OptionError: There is no curve yet.
+        WorkerError: The worker process failed.
+    """
+    curve = stored_curve(run, variant)
+    if curve is None:
+        raise OptionError(
+            _MIXING,
+            got=f"a run without a curve of {variant}",
+            expected="a mixed variant that was made",
+            todo="Make one first, with a target.",
+        )
+    places = {round(i * (len(curve.points) - 1) / (_MOST_TIMED - 1)) for i in range(_MOST_TIMED)}
+    request = MixedLatencyRequest(
+        run=str(run.folder.absolute()),
+        whole=curve.whole,
+        layers=tuple(curve.points[place].layers for place in sorted(places)),
+        columns=_files_of(run, curve.whole),
+        rounds=rounds,
+    )
+    with Worker() as worker:
+        timed = host.adopt(worker).run("time_mixed", request, Latency, host.report)
+    with told_of_the_disk("Keeping the latency of the curve"):
+        write_kept(_latency_file(run, curve.whole), msgspec.json.encode(timed))
+    of_run = tuple(entry for entry in timed.entries if entry.variant in request.columns)
+    store_latency(run, replace(timed, entries=of_run))
+    return replace(curve, latency=timed)
+
+
+def _files_of(run: Run, whole: str) -> tuple[str, ...]:
+    """The variants of a run that lie on a curve, with float32."""
+    recipes = {name: recipe_named(name) for name in run.variants}
+    return tuple(
+        name
+        for name, recipe in recipes.items()
+        if name == "float32" or (recipe.mixed and recipe.unmixed.name == whole)
+    )
+
+
+def _latency_file(run: Run, whole: str) -> Path:
+    return run.folder / IMPROVED / f"{whole}{CURVE}_latency.json"
+
+
+def _mixed(variant: str) -> Recipe:
+    recipe = recipe_named(variant)
+    if not recipe.mixed:
+        raise OptionError(
+            _MIXING,
+            got=variant,
+            expected="int8_mixed with a number of layers or a target",
+            todo="Write it like int8_mixed(k=5) or int8_mixed(rms=0.08).",
+        )
+    return recipe
+
+
+IMPROVING = "Improving a variant"
+
+
+def improve(run: Run, variant: str, host: Host) -> Run:
+    """Add the optimized counterpart of an integer variant to its run.
+
+    It is calibrated with the very pictures that the variant was calibrated with.
+
+    Args:
+        run: The run.
+        variant: One of its integer variants.
+        host: Gets the worker and its progress.
+
+    Returns:
+        The run with the optimized variant; as it was where it had that already.
+
+    Raises:
+        OptionError: The variant cannot be optimized, or is not of the run.
+        RunError: The run does not say what it was made from.
+        PictureError: The calibration pictures are not where they were.
+        ConversionError: The pass fails.
+        WorkerError: The worker process failed.
+    """
+    name = improved_name(run, variant)
+    if name in run.variants:
+        return run
+    improved = convert_request(improving_request(run, variant), host)
+    demand_made(improved.missing, name)
+    return improved
+
+
+def improving_request(run: Run, variant: str) -> ConvertRequest:
+    """What is asked for to add the optimized counterpart of a variant to its run.
+
+    Raises:
+        OptionError: The variant cannot be optimized, or is not of the run.
+        RunError: The run does not say what it was made from.
+    """
+    name = improved_name(run, variant)
+    return replace(request_of(run), variants=(name,), out=str(run.folder.absolute()))
+
+
+def improved_name(run: Run, variant: str) -> str:
+    """Name of the optimized counterpart of a variant.
+
+    Raises:
+        OptionError: It has none, or is not of the run.
+    """
+    if variant not in run.variants:
+        run.artifact(variant)
+        raise OptionError(
+            IMPROVING,
+            got=f"{variant}, a file from elsewhere",
+            expected="a variant made here, whose float32 model and calibration are known",
+            todo="Improve " + (", ".join(improvable(run)) or "an int8 variant") + " instead.",
+        )
+    recipe = recipe_named(variant)
+    if not recipe.calibrated or recipe.optimized:
+        raise OptionError(
+            IMPROVING,
+            got=variant,
+            expected="an integer variant that is not optimized yet",
+            todo="Name " + (" or ".join(improvable(run)) or "int8, after adding it") + ".",
+        )
+    base, bracket, settings = recipe.name.partition("(")
+    return recipe_named(f"{base}_optimized{bracket}{settings}").name
+
+
+def improvable(run: Run) -> tuple[str, ...]:
+    """Variants of a run that can be improved."""
+    recipes = [recipe_named(variant) for variant in run.variants]
+    return tuple(r.name for r in recipes if r.calibrated and not r.optimized)
+
+
+def improved_layers(run: Run, variant: str) -> tuple[OptimizedLayer, ...]:
+    """What was done to an optimized variant, one record an operator that was looked at.
+
+    Raises:
+        RunError: The record is absent or damaged.
+    """
+    recipe = recipe_named(variant)
+    core = run.folder / IMPROVED / f"{recipe.core.name}.json"
+    file = core.with_name(f"{recipe.core.name}{INTEGER_HEAD}.json")
+    # Runs of earlier versions have one record for both.
+    if recipe == recipe.core or not file.is_file():
+        file = core
+    try:
+        return msgspec.json.decode(
+            run.intact(file.relative_to(run.folder).as_posix()).read_bytes(),
+            type=tuple[OptimizedLayer, ...],
+        )
+    except (OSError, msgspec.DecodeError) as error:
+        raise RunError(
+            f"Reading what was done to {variant}",
+            got=f"no readable {file.name} in {file.parent}",
+            expected="the record of the pass",
+            todo="Make the run again.",
+        ) from error
+
+
+def calibration_digests(run: Run) -> frozenset[str]:
+    """SHA-256 of the pictures that a run was calibrated with.
+
+    Raises:
+        RunError: The run does not say what it was made from.
+        PictureError: The pictures are not where they were.
+    """
+    dataset = representative_dataset(request_of(run).calibration, SAMPLE_IMAGES)
+    return frozenset(picture.sha256 for picture in dataset.pictures)

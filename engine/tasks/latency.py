@@ -1,0 +1,399 @@
+"""Timings of a run: taking them, and those that it keeps."""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import os
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Self
+
+import msgspec
+
+from engine.comparison.latency import Latency, LatencySamples, interleaved
+from engine.core.checksums import write_kept
+from engine.core.errors import ConversionError, JobCancelled, OptionError, WorkerError
+from engine.core.locks import alone_in, in_use
+from engine.core.system import host_name, usable_cores
+from engine.core.types import ORIGINAL, FloatArray, Layout, Progress, Report
+from engine.images.pictures import decode_file
+from engine.images.preprocess import PreprocessSpec
+from engine.networks.runners.base import Runner
+from engine.networks.runners.tflite import TfliteRunner
+from engine.runs.results import _latency_file, _read_latency
+from engine.runs.run import Run
+from engine.runs.runners import column_runner
+from engine.tflite.operator_times import OperatorTime
+from engine.workers.host import Host
+from engine.workers.process import Worker
+
+
+def measure(
+    run: Run,
+    host: Host,
+    *,
+    columns: tuple[str, ...] = (),
+    threads: int = 1,
+    rounds: int = 50,
+    warmup: int = 5,
+    picture: Path | None = None,
+) -> Latency:
+    """Time columns of a run on this machine, in turns, and keep the samples in the run.
+
+    Timings of other columns that the run has stay; see `store_latency`.
+
+    Args:
+        run: The run.
+        host: Gets the worker and its progress.
+        columns: Some of `Run.columns`; the original and all variants when empty.
+        threads: Threads each model gets.
+        rounds: Timed calls of each.
+        warmup: Calls of each before timing starts.
+        picture: A picture to feed; None feeds noise.
+
+    Returns:
+        Raw samples and the machine they were taken on.
+
+    Raises:
+        OptionError: A column or number is wrong.
+        WorkerError: The worker process failed.
+    """
+    _demand_range("threads", threads, os.cpu_count() or 1)
+    _demand_range("rounds", rounds, 10_000)
+    chosen = columns or (ORIGINAL, *run.runnable)
+    run.check_columns(chosen)
+    request = LatencyRequest(
+        run=str(run.folder.absolute()),
+        columns=chosen,
+        threads=threads,
+        rounds=rounds,
+        warmup=warmup,
+        picture=None if picture is None else str(picture.absolute()),
+    )
+    # Always a fresh one, so that dashboard and command line time in the same surroundings.
+    with in_use(run.folder), _Replaced() as workers:
+        worker = host.adopt(workers.living())
+        latency = worker.run("latency", request, Latency, host.report)
+        entries = tuple(_profiled(run, host, entry, request, workers) for entry in latency.entries)
+    return store_latency(run, replace(latency, entries=entries))
+
+
+def store_latency(run: Run, measured: Latency) -> Latency:
+    """Add timings to those that a run has for this machine and number of threads.
+
+    An entry takes the place of an earlier one of the same variant; the others stay. Timings of
+    another machine are not comparable: they go into a file of their own, and come back when
+    something is timed on that machine again.
+
+    Args:
+        run: The run.
+        measured: Timings of some of its columns, from one measurement.
+
+    Returns:
+        ``measured``, each entry with the time of its measurement.
+
+    Raises:
+        StorageError: The disk refuses.
+    """
+    measured = _dated(measured)
+    file = _latency_file(run, measured.threads)
+    with alone_in(file.parent):
+        stored = _read_latency(file)
+        if stored is not None and _machine(stored) != _machine(measured):
+            write_kept(_file_of_machine(file, stored), msgspec.json.encode(stored))
+            stored = _read_latency(_file_of_machine(file, measured))
+        entries = {} if stored is None else {e.variant: e for e in _dated(stored).entries}
+        for entry in measured.entries:
+            entries[entry.variant] = _with_profile(entry, entries.get(entry.variant))
+        merged = replace(measured, entries=tuple(entries.values()))
+        write_kept(file, msgspec.json.encode(merged))
+    return measured
+
+
+def _dated(timed: Latency) -> Latency:
+    entries = (replace(e, measured_at=e.measured_at or timed.measured_at) for e in timed.entries)
+    return replace(timed, entries=tuple(entries))
+
+
+def _with_profile(entry: LatencySamples, earlier: LatencySamples | None) -> LatencySamples:
+    """Keep what is known of a file's operators where they were not asked for this time."""
+    if earlier is None or entry.operators or entry.unprofiled:
+        return entry
+    return replace(entry, operators=earlier.operators, unprofiled=earlier.unprofiled)
+
+
+def _machine(timed: Latency) -> tuple[str, int]:
+    return timed.host, timed.cores
+
+
+def _file_of_machine(file: Path, timed: Latency) -> Path:
+    digest = hashlib.sha256(f"{timed.host} {timed.cores}".encode()).hexdigest()
+    return file.with_name(f"{file.stem}-{digest[:16]}.json")
+
+
+class _Replaced:
+    """A worker, and another one when it has died: what was timed without harm may end a profile."""
+
+    def __enter__(self) -> Self:
+        self._worker = Worker()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._worker.close()
+
+    def living(self) -> Worker:
+        """One that can take a task."""
+        if not self._worker.alive:
+            self._worker.close()
+            self._worker = Worker()
+        return self._worker
+
+
+def _profiled(
+    run: Run, host: Host, entry: LatencySamples, request: LatencyRequest, workers: _Replaced
+) -> LatencySamples:
+    """The samples of a column, with what each operator takes where it is a TFLite file."""
+    if entry.variant not in run.runnable:
+        return entry
+    wanted = ProfileRequest(
+        run=request.run, variant=entry.variant, threads=request.threads, picture=request.picture
+    )
+    try:
+        worker = host.adopt(workers.living())
+        times = worker.run("profile", wanted, tuple[OperatorTime, ...], host.report)
+    except JobCancelled:
+        raise
+    except (ConversionError, WorkerError) as error:
+        return replace(entry, unprofiled=str(error))
+    return replace(entry, operators=times)
+
+
+def _demand_range(name: str, value: int, highest: int) -> None:
+    if not 1 <= value <= highest:
+        raise OptionError(
+            "Measuring latency",
+            got=f"{value} {name}",
+            expected=f"1 to {highest}",
+            todo=f"Give another number of {name}.",
+        )
+
+
+def run_latency(request: LatencyRequest, report: Report) -> Latency:
+    """Time one call of each column, in turns.
+
+    Args:
+        request: Columns, threads, rounds.
+        report: Receives progress.
+
+    Returns:
+        Raw samples and the machine they were taken on.
+    """
+    run = Run.open(request.run)
+    runners = {column: column_runner(run, column, request.threads) for column in request.columns}
+    return _timed(runners, _pixels(run.manifest.preprocess, request.picture), request, report)
+
+
+def run_profile(request: ProfileRequest, report: Report) -> tuple[OperatorTime, ...]:
+    """Ask LiteRT's profiler what each operator of a variant takes.
+
+    Args:
+        request: Variant and threads.
+        report: Receives progress.
+
+    Returns:
+        One record an operator that ran.
+    """
+    from engine.tflite.operator_times import operator_times
+
+    report(Progress(f"Profiling {request.variant}", 0, 1))
+    run = Run.open(request.run)
+    file = run.file(request.variant)
+    with TfliteRunner(file, layout=run.layout(request.variant)) as runner:
+        runner.feed(_pixels(run.manifest.preprocess, request.picture))
+        content = runner.fed()
+    return operator_times(file, content, request.threads)
+
+
+def run_file_latency(request: FileLatencyRequest, report: Report) -> Latency:
+    """Time one call of each of some TFLite files, in turns.
+
+    Args:
+        request: Files, threads, rounds.
+        report: Receives progress.
+
+    Returns:
+        Raw samples and the machine they were taken on.
+    """
+    preprocess = Run.open(request.run).manifest.preprocess
+    runners: dict[str, Runner] = {
+        timed.name: TfliteRunner(Path(timed.file), layout=timed.layout, threads=request.threads)
+        for timed in request.files
+    }
+    return _timed(runners, _pixels(preprocess, None), request, report)
+
+
+def run_mixed_latency(request: MixedLatencyRequest, report: Report) -> Latency:
+    """Time float32 and an integer variant with numbers of its layers in float32, in turns.
+
+    Args:
+        request: Numbers of layers, variants of the run, threads, rounds.
+        report: Receives progress.
+
+    Returns:
+        Raw samples and the machine they were taken on.
+    """
+    from engine.conversion.variant_files import kept_mixed_models
+
+    run = Run.open(request.run)
+    models = kept_mixed_models(run, request.whole)
+    with tempfile.TemporaryDirectory() as folder:
+        layout = run.layout(run.variants[0])
+        runners: dict[str, Runner] = {
+            column: column_runner(run, column, request.threads) for column in request.columns
+        }
+        for name, content in models.contents(request.layers):
+            if name in runners:
+                continue
+            file = Path(folder) / f"{name}.tflite"
+            file.write_bytes(content)
+            runners[name] = TfliteRunner(file, layout=layout, threads=request.threads)
+        return _timed(runners, _pixels(run.manifest.preprocess, None), request, report)
+
+
+def _pixels(preprocess: PreprocessSpec, picture: str | None) -> FloatArray:
+    """The network input made of a picture, or of noise."""
+    if picture is None:
+        return preprocess.of_noise()
+    file = Path(picture)
+    return preprocess.apply(decode_file(file, file.name, preprocess.picture_mode))
+
+
+def _timed(
+    runners: Mapping[str, Runner],
+    pixels: FloatArray,
+    request: LatencyRequest | FileLatencyRequest | MixedLatencyRequest,
+    report: Report,
+) -> Latency:
+    rounds = request.warmup + request.rounds
+    with ExitStack() as stack:
+        calls = {}
+        for name, runner in runners.items():
+            report(Progress(f"Loading {name}", 0, rounds))
+            stack.enter_context(runner)
+            runner.feed(pixels)
+            calls[name] = runner.invoke
+        report(Progress(f"Timing {len(calls)} models in turns", request.warmup, rounds))
+        gc.collect()
+        gc.disable()
+        try:
+            entries = interleaved(calls, rounds=request.rounds, warmup=request.warmup)
+        finally:
+            gc.enable()
+        batches = {name: runner.batch or 1 for name, runner in runners.items()}
+    return Latency(
+        host=host_name(),
+        cores=usable_cores(),
+        threads=request.threads,
+        measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        entries=tuple(replace(entry, pictures=batches[entry.variant]) for entry in entries),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LatencyRequest:
+    """Time one call of each model of a run.
+
+    Attributes:
+        run: Run folder.
+        columns: ``original``, ``onnx`` or names of variants.
+        threads: Threads each model gets.
+        rounds: Timed calls of each model.
+        warmup: Calls of each model before timing starts.
+        picture: A picture to feed; None feeds a picture made of noise.
+    """
+
+    run: str
+    columns: tuple[str, ...]
+    threads: int = 1
+    rounds: int = 50
+    warmup: int = 5
+    picture: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileRequest:
+    """Ask LiteRT's profiler what each operator of a variant takes.
+
+    Attributes:
+        run: Run folder.
+        variant: One of the run's TFLite files.
+        threads: Threads it gets.
+        picture: A picture to feed; None feeds a picture made of noise.
+    """
+
+    run: str
+    variant: str
+    threads: int = 1
+    picture: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TimedFile:
+    """A TFLite file to be timed.
+
+    Attributes:
+        name: What to call its samples.
+        file: Its path.
+        layout: Order of its input's dimensions.
+    """
+
+    name: str
+    file: str
+    layout: Layout
+
+
+@dataclass(frozen=True, slots=True)
+class MixedLatencyRequest:
+    """What to time of an integer variant with some layers in float32.
+
+    Attributes:
+        run: Folder of the run.
+        whole: Name of the variant without a layer in float32.
+        layers: Numbers of layers in float32.
+        columns: Variants of the run to time in the same turns.
+        threads: Threads each model gets.
+        rounds: Timed calls of each.
+        warmup: Calls of each before timing starts.
+    """
+
+    run: str
+    whole: str
+    layers: tuple[int, ...]
+    columns: tuple[str, ...] = ()
+    threads: int = 1
+    rounds: int = 30
+    warmup: int = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileLatencyRequest:
+    """Time one call of each of some TFLite files for the pictures of a run.
+
+    Attributes:
+        run: Run folder, for its preprocessing.
+        files: The files.
+        threads: Threads each model gets.
+        rounds: Timed calls of each model.
+        warmup: Calls of each model before timing starts.
+    """
+
+    run: str
+    files: tuple[TimedFile, ...]
+    threads: int = 1
+    rounds: int = 50
+    warmup: int = 5

@@ -1,0 +1,188 @@
+"""A sweep from what a person asks for: planned, its missing cells made, and read back."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from engine.conversion.write_manifest import calibration_of
+from engine.core.errors import PictureError, RunError
+from engine.core.store import SAMPLE_IMAGES
+from engine.core.system import versions
+from engine.core.types import Progress
+from engine.images.pictures import Picture, PictureFile, digest_of, pictures_in
+from engine.quantization.recipes import FLOAT32
+from engine.runs.run import WORK, Run
+from engine.tasks.sweep.cells import SweepRequest, cell_on_cluster, title
+from engine.tasks.sweep.plan import SweepChoice, cell_names
+from engine.tasks.sweep.records import Sweep, SweepBasis, SweepCell
+from engine.tasks.sweep.store import decoded, in_table_order, keep_cell, known_cell, sweep_folder
+from engine.workers.dask import check_address, connected, finished
+from engine.workers.host import Host
+
+_STAGE = "Sweeping"
+_VERSION = 1
+
+
+def sweep(
+    run: Run,
+    pictures: tuple[Picture, ...],
+    host: Host,
+    choice: SweepChoice,
+    *,
+    calibration: str | None = None,
+    dask: str | None = None,
+) -> Sweep:
+    """Quantize a run's float32 model many times and measure each, but what was measured before.
+
+    Args:
+        run: The run; nothing is added to it.
+        pictures: Pictures to measure on; those that calibration may use are left out.
+        host: Gets the worker and its progress.
+        choice: What is varied.
+        calibration: Folder of calibration pictures; None takes the run's own.
+        dask: ``local``, or the address of a Dask scheduler; None works in the worker process.
+
+    Returns:
+        The cells of the choice.
+
+    Raises:
+        UserMistake: A name, number, picture or address is wrong, or no picture is left.
+        ConversionError: A cell cannot be made.
+        WorkerError: The worker process failed.
+    """
+    if dask is not None:
+        check_address(dask)
+    folder = own_calibration(run) if calibration is None else str(Path(calibration).absolute())
+    basis, shown = basis_of(run, pictures, folder)
+    names = cell_names(choice, basis)
+    place = sweep_folder(basis)
+    request = SweepRequest(
+        run=str(run.folder.absolute()),
+        calibration=folder,
+        pictures=_files(shown),
+        cells=tuple(name for name in names if known_cell(place, name) is None),
+        folder=str(place),
+    )
+    if request.cells and dask is None:
+        with host.worker() as worker:
+            worker.run("sweep", request, bool, host.report)
+    elif request.cells and dask is not None:
+        _on_cluster(request, place, dask, host)
+    return Sweep(basis, in_table_order([_known(place, name) for name in names]))
+
+
+def _on_cluster(request: SweepRequest, place: Path, address: str, host: Host) -> None:
+    """The same in a Dask cluster; the client stores each cell as it arrives."""
+    total = len(request.cells)
+    common = replace(request, cells=(), folder="")
+    with connected(address, host.report) as client:
+        # As a result of the cluster it travels to each worker once, and again to a new one.
+        shared = client.submit(_same, common, pure=False)
+        asked = [(shared, name) for name in request.cells]
+        host.report(Progress(f"{total} cells on the cluster", 0, total))
+        for done, (at, content) in enumerate(finished(client, cell_on_cluster, asked), 1):
+            keep_cell(place, decoded(content))
+            host.report(Progress(title(request.cells[at]), min(done, total - 1), total))
+
+
+def _same(request: SweepRequest) -> SweepRequest:
+    return request
+
+
+def _known(place: Path, name: str) -> SweepCell:
+    found = known_cell(place, name)
+    if found is None:
+        raise RunError(
+            _STAGE,
+            got=f"no readable result of {name} in {place}",
+            expected="one cell each",
+            todo="Sweep again: what is there is kept.",
+        )
+    return found
+
+
+def _files(pictures: tuple[Picture, ...]) -> tuple[PictureFile, ...]:
+    return tuple(
+        PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256) for p in pictures
+    )
+
+
+def own_calibration(run: Run) -> str | None:
+    """The folder of the pictures that a run was calibrated with; None for the sample images."""
+    return calibration_of(run).folder
+
+
+def unseen_pictures(pictures: tuple[Picture, ...], calibration: str | None) -> tuple[Picture, ...]:
+    """The pictures that calibration cannot use, so that a sweep may measure on them.
+
+    Args:
+        pictures: The pictures.
+        calibration: Folder of calibration pictures; None for crops of the sample images.
+
+    Raises:
+        PictureError: The folder has no picture.
+    """
+    used = {picture.sha256 for picture in _pool(calibration)}
+    return tuple(picture for picture in pictures if picture.sha256 not in used)
+
+
+def _pool(calibration: str | None) -> tuple[Picture, ...]:
+    return pictures_in(SAMPLE_IMAGES if calibration is None else Path(calibration))
+
+
+def basis_of(
+    run: Run, pictures: tuple[Picture, ...], calibration: str | None
+) -> tuple[SweepBasis, tuple[Picture, ...]]:
+    """What all cells of a sweep have in common, and the pictures to measure on.
+
+    Args:
+        run: The run.
+        pictures: Pictures to measure on, those that calibration may use among them.
+        calibration: Folder of calibration pictures; None for crops of the sample images.
+
+    Raises:
+        PictureError: The folder has no picture, or none is left to measure on.
+    """
+    pool = _pool(calibration)
+    shown = unseen_pictures(pictures, calibration)
+    if not shown:
+        raise PictureError(
+            _STAGE,
+            got=f"{len(pictures)} pictures, every one of which calibration may use"
+            + (" (it takes crops of the sample images)" if calibration is None else ""),
+            expected="other pictures to measure on",
+            todo="Name another folder of pictures, or another one for calibration.",
+        )
+    basis = SweepBasis(
+        key=_key(run, pool, shown, demo=calibration is None),
+        run=run.folder.name,
+        run_key=run.manifest.key,
+        model=run.manifest.model.name,
+        calibration=calibration,
+        available=None if calibration is None else len(pool),
+        pictures=len(shown),
+        left_out=len(pictures) - len(shown),
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return basis, shown
+
+
+def _key(run: Run, pool: tuple[Picture, ...], shown: tuple[Picture, ...], *, demo: bool) -> str:
+    float32 = run.folder / WORK / f"{FLOAT32.name}.tflite"
+    known = versions()
+    parts = {
+        "version": _VERSION,
+        "run": run.manifest.key,
+        "weights": run.manifest.model.weights_sha256,
+        "float32": hashlib.sha256(float32.read_bytes()).hexdigest() if float32.is_file() else "",
+        "calibration": digest_of(pool),
+        "demo": demo,
+        "pictures": digest_of(shown),
+        "versions": {name: known[name] for name in sorted(known) if name != "platform"},
+    }
+    return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()

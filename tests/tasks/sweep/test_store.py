@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from engine.tasks.sweep.store import (
+    decoded,
+    encoded,
+    in_table_order,
+    keep_cell,
+    known_cell,
+    newest_sweep,
+    stored_sweep,
+    sweep_folder,
+)
+from tests.made_up import manifest
+from tests.sweeps.made_up_sweeps import BASIS, cell
+from tests.tiny_run import tiny_run
+
+
+def test_a_cell_is_kept_with_its_nan_and_infinity() -> None:
+    odd = cell("mse", 8, 0, math.nan, sqnr_db=math.inf)
+    again = decoded(encoded(odd))
+    assert math.isnan(again.rms)
+    assert again.sqnr_db == math.inf
+    assert replace(again, rms=0.0, kl=0.0) == replace(odd, rms=0.0, kl=0.0)
+
+
+def test_half_a_cell_is_none() -> None:
+    place = sweep_folder(BASIS)
+    kept = cell("mse", 8, 0, 0.1)
+    keep_cell(place, kept)
+    assert known_cell(place, kept.variant) == kept
+    (file,) = (place / "cells").iterdir()
+    file.write_bytes(file.read_bytes()[:20])
+    assert known_cell(place, kept.variant) is None
+    assert stored_sweep(BASIS) is None
+
+
+def test_cells_come_back_in_order() -> None:
+    place = sweep_folder(BASIS)
+    cells = [
+        cell(method, count, seed, 0.1)
+        for method in ("min_max", "percentile_99.9", "mse")
+        for count in (8, 16, 128)
+        for seed in (0, 1, 10)
+    ]
+    for one in reversed(cells):
+        keep_cell(place, one)
+    (place / "cells" / f".{cells[0].variant}.cell.123").write_bytes(b"left by a killed process")
+    found = stored_sweep(BASIS)
+    assert found is not None
+    assert found.basis == BASIS
+    assert found.cells == tuple(cells) == in_table_order(cells[::-1])
+
+
+def test_the_newest_sweep_of_a_run_is_found(tmp_path: Path) -> None:
+    run = tiny_run(tmp_path / "run")
+    assert run.manifest.key == manifest().key == BASIS.run_key
+    assert newest_sweep(run) is None
+    for number, key in enumerate(("a", "b", "c")):
+        other = replace(BASIS, key=key * 64, run_key="other" if key == "c" else BASIS.run_key)
+        place = sweep_folder(other)
+        keep_cell(place, cell("mse", 8, 0, 0.1))
+        os.utime(place / "cells", (number, number))
+    found = newest_sweep(run)
+    assert found is not None
+    assert found.basis.key == "b" * 64
