@@ -292,7 +292,7 @@ def report(
         UserMistake: A name, a picture, a label or a number is wrong, or ``out`` cannot be written.
         WorkerError: The worker process failed.
     """
-    from engine.reporting.make import report_of
+    from engine.reporting.report import report_of
     from engine.tasks.evaluate import right_answers
     from engine.workers.host import Foreground
 

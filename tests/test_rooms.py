@@ -26,6 +26,7 @@ ENGINE: tuple[tuple[str, ...], ...] = (
         "deployment",
         "reporting",
     ),
+    ("api",),
     ("cli",),
 )
 PAGES: tuple[tuple[str, ...], ...] = ()

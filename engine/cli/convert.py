@@ -8,7 +8,7 @@ from typing import Any
 import click
 import msgspec
 
-from engine import api, sentences
+from engine import api
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.faults import fault_sentences
 from engine.conversion.missing_variants import missing_of, missing_sentences
@@ -27,6 +27,7 @@ from engine.images.preprocess import (
 from engine.networks.source import DEFAULT_MODEL
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT
 from engine.quantization.recipes import RECIPES, names_in
+from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
 from engine.tasks.improve import mixed_name
 from engine.tasks.litert_torch import ROUTES

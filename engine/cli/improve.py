@@ -20,7 +20,7 @@ def improve(run_folder: str, variant: str) -> None:
       python -m engine improve --run my_run
       python -m engine improve --run my_run --variant uint8
     """
-    from engine.improvement_sentences import layer_title
+    from engine.reporting.text.improve import layer_title
     from engine.tasks.improve import improve as improved
     from engine.tasks.improve import improved_layers, improved_name
     from engine.workers.host import Foreground

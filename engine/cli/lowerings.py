@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from engine import sentences
 from engine.cli.output import progress_shown, show_table
+from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
 
 

@@ -7,8 +7,8 @@ import msgspec
 
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.core import formats
-from engine.mixed_sentences import curve_headline, monotone_sentence, worth_sentence
 from engine.quantization.records import MixedCurve, MixedPoint
+from engine.reporting.text.improve import curve_headline, monotone_sentence, worth_sentence
 from engine.runs.run import Run
 from engine.tasks.improve import mix, mixed_name, stored_curve, time_curve
 from engine.workers.host import Foreground

@@ -11,7 +11,7 @@ from engine.cli.output import progress_shown, write_json
 from engine.core.errors import OptionError
 from engine.core.text import write_text
 from engine.core.types import ORIGINAL
-from engine.reporting.plain import run_report
+from engine.reporting.report import run_report
 from engine.runs.results import stored_latency
 from engine.runs.run import Run
 

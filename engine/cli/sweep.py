@@ -13,7 +13,7 @@ from engine.cli.output import DASK_HELP, progress_shown, show_table, write_json
 from engine.core import formats
 from engine.core.errors import OptionError
 from engine.quantization.recipes import FLOAT32, RANGE_METHODS, names_in
-from engine.sweeps.sentences import enough_sentence, faults, method_sentence, notes
+from engine.reporting.text.sweep import enough_sentence, faults, method_sentence, notes
 from engine.tasks.sweep.plan import DEFAULT_COUNTS, DEFAULT_RECIPES, DEFAULT_SEEDS
 from engine.tasks.sweep.records import Sweep, check_table
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from engine.core.types import Layout
-from engine.deployment.golden import GoldenSet
+from engine.deployment.golden_set import GoldenSet
 from engine.images.preprocess import PreprocessSpec
 from engine.runs.run import Run
 from engine.tflite.artifact import Artifact, TensorInfo

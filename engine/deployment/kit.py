@@ -5,23 +5,32 @@ from __future__ import annotations
 import hashlib
 import os
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.records import VariantComparison
 from engine.core.errors import OptionError
-from engine.core.types import FAULT_WORDS, ORIGINAL, IntArray, Progress
-from engine.deployment.description import LABELS_FILE, ModelDescription, model_file
-from engine.deployment.golden import COUNT, GoldenSet
-from engine.deployment.task import GOLDEN_FILE
-from engine.deployment.texts import KIT_FILES, CardFigures, model_card, snippets
+from engine.core.system import usable_cores
+from engine.core.types import FAULT_WORDS, ORIGINAL, IntArray, Progress, Report
+from engine.deployment.description import (
+    LABELS_FILE,
+    ModelDescription,
+    Scores,
+    metadata_of,
+    model_file,
+)
+from engine.deployment.documents import KIT_FILES, CardFigures, model_card, snippets
+from engine.deployment.golden_set import COUNT, GoldenSet, golden_set
 from engine.images.pictures import Picture, PictureFile, digest_of
-from engine.requests import DeployRequest
 from engine.runs.results import stored_latency
 from engine.runs.run import KITS, Run
 from engine.runs.staging import folder_beside
 from engine.tasks.evaluate import compare_run
+from engine.tflite.metadata import with_metadata
 from engine.workers.host import Host
 from engine.workers.process import Worker
 
@@ -30,8 +39,8 @@ CARD = "MODEL_CARD.md"
 DESCRIPTION = "model.json"
 FILES_TITLE = "What is in the kit"
 """Heading of the model card's list of files."""
-
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
+GOLDEN_FILE = "golden.npz"
 _WHAT = {
     DESCRIPTION: "shapes, types, scales, preprocessing and tolerance, for programs",
     GOLDEN_FILE: "the golden set",
@@ -237,3 +246,69 @@ def text_in(file: Path, name: str) -> str:
     """A text of a kit, by its name there."""
     with zipfile.ZipFile(file) as archive:
         return archive.read(name).decode()
+
+
+def deployed(request: DeployRequest, report: Callable[[Progress], None], threads: int) -> GoldenSet:
+    """Write a variant's model with metadata and ``golden.npz`` to the request's folder.
+
+    Args:
+        request: Variant, pictures of the golden set, folder.
+        report: Receives progress.
+        threads: As many as there are cores.
+
+    Returns:
+        The golden set.
+
+    Raises:
+        PictureError: A picture cannot be decoded.
+        ConversionError: LiteRT refuses the variant.
+        HopError: Its answers change with the metadata, or are not numbers.
+    """
+    run, folder = Run.open(request.run), Path(request.folder)
+    card, spec = run.artifact(request.variant), run.manifest.preprocess
+    report(Progress("Writing the metadata", 0, 4))
+    before = run.file(request.variant).read_bytes()
+    scores: Scores = "probabilities" if request.probabilities else "logits"
+    made = with_metadata(before, metadata_of(run, card, scores))
+    (folder / model_file(run, request.variant)).write_bytes(made)
+    pictures = [Picture(p.name, Path(p.path), p.sha256) for p in request.pictures]
+    pixels = np.stack([spec.fitted(picture.decode(spec.picture_mode)) for picture in pictures])
+    found, arrays = golden_set(
+        made,
+        before,
+        card.layout,
+        [picture.name for picture in pictures],
+        pixels,
+        spec.normalized,
+        probabilities=request.probabilities,
+        threads=threads,
+        report=report,
+    )
+    np.savez_compressed(
+        folder / GOLDEN_FILE, pixels=arrays.pixels, inputs=arrays.inputs, outputs=arrays.outputs
+    )
+    return found
+
+
+def run_deploy(request: DeployRequest, report: Report) -> GoldenSet:
+    """Make a kit's model and golden set; see `engine.deployment.kit`."""
+    return deployed(request, report, usable_cores())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployRequest:
+    """Make the files of a kit that need a model to be run.
+
+    Attributes:
+        run: Run folder.
+        variant: Name of the variant, or of a file from elsewhere.
+        pictures: Pictures of the golden set.
+        probabilities: Whether the variant's outputs are those of a softmax.
+        folder: Where to write them.
+    """
+
+    run: str
+    variant: str
+    pictures: tuple[PictureFile, ...]
+    probabilities: bool
+    folder: str

@@ -15,7 +15,7 @@ TASKS = {
     "warm_up": "engine.tasks.evaluate:run_warm_up",
     "layers": "engine.tasks.layers:run_layers",
     "sweep": "engine.tasks.sweep.cells:run_sweep",
-    "deploy": "engine.pipeline:run_deploy",
+    "deploy": "engine.deployment.kit:run_deploy",
     "latency": "engine.tasks.latency:run_latency",
     "profile": "engine.tasks.latency:run_profile",
     "time_files": "engine.tasks.latency:run_file_latency",

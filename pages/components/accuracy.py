@@ -7,15 +7,16 @@ import hashlib
 import pandas as pd
 import streamlit as st
 
-from engine import accuracy_sentences, plots
 from engine.comparison.comparison import Comparison
 from engine.comparison.records import Accuracy
 from engine.core import formats
 from engine.core.types import IntArray
 from engine.images.labels import label_of
 from engine.images.pictures import Picture, digest_of
+from engine.reporting import plots
+from engine.reporting.text import accuracy as accuracy_sentences
+from engine.reporting.text.runs import FEW_PICTURES
 from engine.runs.run import Run
-from engine.sentences import FEW_PICTURES
 from engine.tasks import evaluate as service_module
 from engine.workers import host
 from pages.components.evaluation import Evaluation

@@ -8,9 +8,9 @@ import pandas as pd
 import streamlit as st
 from pandas.io.formats.style import Styler
 
-from engine import tables
 from engine.comparison.comparison import Comparison
-from engine.glossary import meaning
+from engine.reporting import tables
+from engine.reporting.glossary import meaning
 from pages.components.faults import RED_GROUND
 
 
@@ -24,7 +24,7 @@ def show_columns(comparison: Comparison, columns: Sequence[tables.Column]) -> No
 
     Args:
         comparison: The figures.
-        columns: Some of the columns of `engine.tables`.
+        columns: Some of the columns of `engine.reporting.tables`.
     """
     table = tables.comparison_table(comparison, columns)
     rows = [

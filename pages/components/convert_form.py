@@ -11,11 +11,11 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.core.errors import EngineError
 from engine.core.limits import LIMITS, models_note
-from engine.glossary import meaning
 from engine.images.pictures import Picture
 from engine.networks.source import DEFAULT_MODEL, ModelChoice
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT, CalibrationChoice
 from engine.quantization.recipes import RECIPES
+from engine.reporting.glossary import meaning
 from engine.runs.request import ConvertRequest
 from engine.tasks import catalog as service
 from engine.workers import sandbox

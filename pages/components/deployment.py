@@ -24,9 +24,9 @@ from engine.deployment.phone import (
     remove_benchmark,
     variant_of,
 )
-from engine.deployment.sentences import phone_sentence
+from engine.deployment.text import phone_sentence
 from engine.images.pictures import Picture
-from engine.overview_sentences import not_recommended
+from engine.reporting.text.overview import not_recommended
 from engine.runs.results import stored_latency
 from engine.runs.run import Run
 from engine.workers.jobs import Job

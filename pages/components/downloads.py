@@ -10,8 +10,8 @@ from pathlib import Path
 import streamlit as st
 
 from engine.core import formats
-from engine.palette import marker_image
 from engine.quantization.recipes import recipe_named
+from engine.reporting.plots.palette import marker_image
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import ONNX_FILE, Run
 from pages.components.faults import fault_mark

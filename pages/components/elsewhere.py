@@ -7,7 +7,7 @@ import streamlit as st
 from engine.core import formats
 from engine.core.errors import OptionError
 from engine.core.limits import LIMITS, models_note
-from engine.palette import marker_image
+from engine.reporting.plots.palette import marker_image
 from engine.runs.external_files import name_for, remove_file
 from engine.runs.manifest import AddedFile
 from engine.runs.run import Run

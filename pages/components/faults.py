@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import streamlit as st
 
-from engine import sentences
 from engine.comparison.faults import fault_sentences
 from engine.conversion.missing_variants import missing_sentences
 from engine.core.errors import EngineError
 from engine.core.types import FAULT_WORDS
+from engine.reporting.text import runs as sentences
 from engine.runs.request import request_of
 from engine.runs.run import Run
 from engine.tflite.artifact import Artifact

@@ -11,9 +11,9 @@ from typing import Any
 import plotly.graph_objects as go
 import streamlit as st
 
-from engine import plots
 from engine.comparison.comparison import Comparison
-from engine.figures import fault_marks
+from engine.reporting import plots
+from engine.reporting.plots.figures import fault_marks
 from engine.tasks.evaluate import Evaluation
 from pages.components.evaluation import key_of
 from pages.components.problems import plain
@@ -40,7 +40,7 @@ def show_figure(key: str, make: Callable[..., go.Figure], *made_from: Any) -> No
 
     Args:
         key: Unique on the page; also the stem of saved files.
-        make: Makes it: a function of `engine.plots` or `engine.figures`.
+        make: Makes it: a function of `engine.reporting.plots` or `engine.reporting.plots.figures`.
         made_from: Its arguments.
     """
     shown = _figure(make, *made_from)
@@ -56,7 +56,7 @@ def show_described_figure(
     Args:
         key: Unique on the page; also the stem of saved files.
         description: What it says, for those who do not see it.
-        make: Makes it: a function of `engine.plots` or `engine.figures`.
+        make: Makes it: a function of `engine.reporting.plots` or `engine.reporting.plots.figures`.
         made_from: Its arguments.
     """
     _show(key, _figure(make, *made_from).figure, description, made_from)
@@ -69,7 +69,7 @@ def show_picking_figure(
 
     Args:
         key: Unique on the page; also the stem of saved files.
-        make: Makes it: a function of `engine.plots` or `engine.figures`.
+        make: Makes it: a function of `engine.reporting.plots` or `engine.reporting.plots.figures`.
         made_from: Its arguments.
 
     Returns:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import streamlit as st
 
-from engine import flip_sentences, plots
 from engine.comparison.records import Flip
-from engine.layer_sentences import culprits, where_lost
+from engine.reporting import plots
+from engine.reporting.text import flips as flip_sentences
+from engine.reporting.text.layers import culprits, where_lost
 from engine.tasks import layers as service
 from engine.tflite.artifact import computes_in_integers
 from engine.workers.jobs import Job

@@ -9,11 +9,11 @@ import streamlit as st
 
 from engine.core import formats
 from engine.core.types import FAULT_WORDS
-from engine.glossary import meaning
-from engine.palette import marker_image
 from engine.quantization.recipes import recipe_named
+from engine.reporting.glossary import meaning
+from engine.reporting.plots.palette import marker_image
+from engine.reporting.text.runs import float_operators_note
 from engine.runs.run import Run
-from engine.sentences import float_operators_note
 from engine.tflite.artifact import Artifact, TensorInfo
 from pages.components.problems import cell, html, plain
 

@@ -8,18 +8,13 @@ from dataclasses import replace
 import pandas as pd
 import streamlit as st
 
-from engine import plots
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.comparison.records import Flip, VariantComparison
 from engine.core import formats
 from engine.core.errors import EngineError
 from engine.images.pictures import Picture
-from engine.improvement_sentences import (
-    flip_change,
-    flips_sentence,
-    layer_title,
-    overlap_note,
-)
+from engine.reporting import plots
+from engine.reporting.text.improve import flip_change, flips_sentence, layer_title, overlap_note
 from engine.runs.run import Run
 from engine.tasks import layers as service
 from engine.tasks.improve import (

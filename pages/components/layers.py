@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
-from engine import layer_sentences, plots
 from engine.comparison.layers.records import LayerError, LayerErrors
 from engine.core import formats
 from engine.images.pictures import Picture, digest_of
+from engine.reporting import plots
+from engine.reporting.text import layers as layer_sentences
 from engine.runs.run import Run
 from engine.tasks import layers as service
 from engine.tflite.artifact import computes_in_integers

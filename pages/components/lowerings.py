@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from engine import plots, sentences
 from engine.comparison.latency import latency_warnings
+from engine.reporting import plots
+from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
 from engine.tasks.lowerings import (
     COMPARED,

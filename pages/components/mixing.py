@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine import plots
 from engine.core import formats
-from engine.mixed_sentences import curve_headline, kept_sentence, monotone_sentence, worth_sentence
 from engine.quantization.recipes import recipe_named
 from engine.quantization.records import MixedCurve
+from engine.reporting import plots
+from engine.reporting.text.improve import (
+    curve_headline,
+    kept_sentence,
+    monotone_sentence,
+    worth_sentence,
+)
 from engine.runs.run import Run
 from engine.tasks.improve import mix, mixed_name, stored_curve, time_curve
 from engine.workers.jobs import Job

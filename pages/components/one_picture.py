@@ -8,10 +8,10 @@ import numpy as np
 import streamlit as st
 from numpy.typing import NDArray
 
-from engine import plots
 from engine.images.pictures import Picture
 from engine.images.preprocess import PreprocessSpec
 from engine.networks.load import preprocess_words
+from engine.reporting import plots
 from pages.components import address
 from pages.components.evaluation import Evaluation
 from pages.components.figures import show_described_figure

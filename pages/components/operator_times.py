@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine import plots
 from engine.comparison.latency import Latency
+from engine.reporting import plots
 from pages.components.figures import show_figure
 from pages.components.problems import plain
 

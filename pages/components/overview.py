@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from engine import overview_sentences as said
-from engine import tables
 from engine.comparison import recommendation as overview
 from engine.comparison.recommendation import Candidate, Choice
-from engine.palette import marker_image, style_of
-from engine.reporting.make import report_of
+from engine.reporting import tables
 from engine.reporting.picture_cards import AnswerCard, picture_card
+from engine.reporting.plots.palette import marker_image, style_of
+from engine.reporting.report import report_of
+from engine.reporting.text import overview as said
 from engine.runs.results import stored_latency
 from engine.tasks import evaluate as service_module
 from engine.tasks.evaluate import Evaluation

@@ -25,7 +25,13 @@ from streamlit.web.cli import main
 from engine.workers.sandbox import enclose_workers
 
 APP = Path(__file__).resolve().parent.parent.parent / "app.py"
-USED_BY_PAGES = ("pandas", "pyarrow", "plotly.graph_objects", "engine.api", "engine.figures")
+USED_BY_PAGES = (
+    "pandas",
+    "pyarrow",
+    "plotly.graph_objects",
+    "engine.api",
+    "engine.reporting.plots.figures",
+)
 _UPLOAD_ADDRESSES = "file_urls_response"
 _clear = ForwardMsgQueue.clear
 

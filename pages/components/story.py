@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from engine.snippets import snippet
+from engine.reporting.snippets import snippet
 from pages.components import session
 from pages.components.page_end import PageEnd, note_page
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 import pandas as pd
 import streamlit as st
 
-from engine import plots
 from engine.core import formats
 from engine.core.errors import EngineError
 from engine.images.pictures import Picture
+from engine.reporting import plots
+from engine.reporting.text.sweep import enough_sentence, faults, method_sentence, notes
 from engine.runs.run import Run
-from engine.sweeps.sentences import enough_sentence, faults, method_sentence, notes
 from engine.tasks.sweep.plan import DEFAULT_COUNTS, SweepChoice, cell_names
 from engine.tasks.sweep.records import Sweep, SweepBasis
 from engine.tasks.sweep.store import newest_sweep, stored_sweep

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine import figures
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import candidates
 from engine.comparison.trade_offs import timed_of
+from engine.reporting.plots import figures
 from engine.runs.run import Run
 from engine.tasks import evaluate as service
 from pages.components import session

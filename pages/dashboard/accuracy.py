@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from engine import accuracy_sentences
+from engine.reporting.text import accuracy as accuracy_sentences
 from pages.components import accuracy
 from pages.components.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.components.labelling import choose_labels, show_clicking

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from engine import plots, sentences
+from engine.reporting import plots
+from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
 from pages.components import jobs, session
 from pages.components.convert_form import convert_form

@@ -4,7 +4,7 @@ import streamlit as st
 
 from engine.core.types import FAULT_WORDS
 from engine.deployment.description import model_file
-from engine.deployment.sentences import deploy_headline, kit_sentence
+from engine.deployment.text import deploy_headline, kit_sentence
 from pages.components import deployment
 from pages.components.evaluation import evaluation_or_wait, show_notes
 from pages.components.picture_source import choose_pictures_in_expander

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from engine.improvement_sentences import improvement_headline
+from engine.reporting.text.improve import improvement_headline
 from engine.tasks.improve import improved_name
 from pages.components import improving, mixing
 from pages.components.evaluation import evaluation_or_wait

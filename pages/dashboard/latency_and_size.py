@@ -2,9 +2,10 @@
 
 import streamlit as st
 
-from engine import plots, sentences
 from engine.core import formats
-from engine.overview_sentences import moments, rounds, timing_note
+from engine.reporting import plots
+from engine.reporting.text import runs as sentences
+from engine.reporting.text.overview import moments, rounds, timing_note
 from engine.runs.results import stored_latency, stored_timings
 from pages.components import jobs
 from pages.components.faults import show_faults

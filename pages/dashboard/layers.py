@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from engine import layer_sentences, plots
+from engine.reporting import plots
+from engine.reporting.text import layers as layer_sentences
 from engine.runs.results import latency_shares
 from pages.components import layers
 from pages.components.faults import show_faults

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
-from engine import figures, sentences
 from engine.core.text import figure_text
+from engine.reporting.plots import figures
+from engine.reporting.text import runs as sentences
 from pages.components.comparison_table import show_table
 from pages.components.evaluation import evaluation_or_wait, show_notes
 from pages.components.figures import show_figure, show_picking_figure

@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from engine import figures
-from engine import overview_sentences as said
+from engine.reporting.plots import figures
+from engine.reporting.text import overview as said
 from pages.components import first_start, overview
 from pages.components.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.components.figures import show_figure

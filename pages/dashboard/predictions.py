@@ -2,8 +2,8 @@
 
 import streamlit as st
 
-from engine import sentences
 from engine.core.types import ORIGINAL
+from engine.reporting.text import runs as sentences
 from pages.components.evaluation import evaluation_or_wait, show_notes
 from pages.components.gallery import show_gallery
 from pages.components.picture_filters import choose_rows

@@ -4,9 +4,9 @@ import msgspec
 import pandas as pd
 import streamlit as st
 
-from engine import sentences
 from engine.core.text import defused_table
-from engine.glossary import GLOSSARY
+from engine.reporting.glossary import GLOSSARY
+from engine.reporting.text import runs as sentences
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import LOGS, ONNX_FILE
 from pages.components.faults import show_assumptions, show_faults

@@ -9,13 +9,15 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from engine import figures, overview_sentences, sentences
 from engine.comparison import recommendation as overview
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
 from engine.comparison.trade_offs import TradeOffPoint, best_of, clearly_quicker, front_of
-from engine.deployment.sentences import kit_sentence
-from engine.improvement_sentences import improvement_headline
+from engine.deployment.text import kit_sentence
+from engine.reporting.plots import figures
+from engine.reporting.text import overview as overview_sentences
+from engine.reporting.text import runs as sentences
+from engine.reporting.text.improve import improvement_headline
 from tests.made_up import LOGITS, comparison, latency
 
 FLIPPED = LOGITS[:, [1, 0, 2]]

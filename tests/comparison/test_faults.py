@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 import engine
-from engine import figures, overview_sentences, sentences, tables
 from engine.cli.main import main
 from engine.comparison import recommendation as overview
 from engine.comparison.comparison import Comparison
@@ -18,6 +17,10 @@ from engine.comparison.faults import fault_of, fault_sentences
 from engine.core.errors import OptionError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import Fault, MissingVariant
+from engine.reporting import tables
+from engine.reporting.plots import figures
+from engine.reporting.text import overview as overview_sentences
+from engine.reporting.text import runs as sentences
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
 from tests.made_up import LOGITS, comparison

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine import figures, overview_sentences
 from engine.comparison import recommendation as overview
 from engine.comparison.comparison import Comparison
 from engine.comparison.metrics import wilson_interval
 from engine.comparison.serialize import latency_dict
 from engine.core import formats
-from engine.plots import titles
+from engine.reporting.plots import figures, titles
+from engine.reporting.text import overview as overview_sentences
 from tests.made_up import LOGITS, comparison, latency
 
 FLIPPED = LOGITS[:, [1, 0, 2]]

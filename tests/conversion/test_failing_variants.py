@@ -13,7 +13,7 @@ from onnx import NodeProto, TensorProto, helper, numpy_helper
 import engine
 from engine.cli.main import main
 from engine.core.store import SAMPLE_IMAGES
-from engine.layer_sentences import layers_headline
+from engine.reporting.text.layers import layers_headline
 
 pytestmark = pytest.mark.slow
 SIZE, CLASSES = 32, 5

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 import engine
-from engine import plots
 from engine.cli.main import main
 from engine.conversion.build import Conversion
 from engine.conversion.missing_variants import missing_sentences
@@ -30,8 +29,9 @@ from engine.core.errors import (
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import FloatArray, MissingVariant
 from engine.networks.runners.tflite import TfliteRunner
-from engine.plots.frame import in_red
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
+from engine.reporting import plots
+from engine.reporting.plots.frame import in_red
 from engine.runs.manifest import Stage
 from engine.runs.run import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.tasks.convert import convert_request

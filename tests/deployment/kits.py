@@ -9,11 +9,9 @@ import numpy as np
 
 from engine.comparison.comparison import compare
 from engine.core.types import Layout
-from engine.deployment.kit import write_texts
-from engine.deployment.task import deployed
+from engine.deployment.kit import DeployRequest, deployed, write_texts
 from engine.images.pictures import PictureFile, picture_at
 from engine.images.preprocess import PreprocessSpec
-from engine.requests import DeployRequest
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
 from engine.tflite.artifact import artifact_of

@@ -9,8 +9,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from engine.core.errors import ConversionError, HopError
 from engine.deployment.description import raw_pixel_steps
-from engine.deployment.golden import GoldenArrays, GoldenSet, KernelDifference, _tolerance
-from engine.deployment.golden import golden_set as made_golden_set
+from engine.deployment.golden_set import GoldenArrays, GoldenSet, KernelDifference, _tolerance
+from engine.deployment.golden_set import golden_set as made_golden_set
 from engine.deployment.kit import golden_pictures
 from engine.images.pictures import Picture
 from engine.images.preprocess import PreprocessSpec
@@ -38,7 +38,7 @@ def golden_set(model: bytes, original: bytes | None = None) -> tuple[GoldenSet, 
 def test_a_slow_model_has_the_pictures_that_ran(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.deployment.golden.SECONDS", -1.0)
+    monkeypatch.setattr("engine.deployment.golden_set.SECONDS", -1.0)
     found, arrays = golden_set(run_of(tmp_path / "run", "int8").file("int8").read_bytes())
     assert (found.pictures, len(found.answers)) == (("a",), 1)
     assert [len(a) for a in (arrays.pixels, arrays.inputs, arrays.outputs)] == [1, 1, 1]

@@ -83,7 +83,7 @@ def test_it_answers_for_a_picture(kit: Path, photos: Path) -> None:
 def test_it_passes_what_ran_of_a_slow_model(
     tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("engine.deployment.golden.SECONDS", -1.0)
+    monkeypatch.setattr("engine.deployment.golden_set.SECONDS", -1.0)
     done = started(kit_of(run_of(tmp_path / "run", "int8"), photos, tmp_path / "kit"))
     assert done.returncode == 0
     assert done.stdout.splitlines()[-1] == "PASSED: golden set of 1 picture"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.deployment.phone import PhoneBenchmark, PhoneTiming
-from engine.deployment.sentences import deploy_headline, kit_sentence, phone_sentence
+from engine.deployment.text import deploy_headline, kit_sentence, phone_sentence
 from tests.made_up import LOGITS, comparison, latency
 
 

@@ -16,8 +16,8 @@ from tree_sitter import Language, Parser
 
 from engine.core.types import Layout
 from engine.deployment.description import ModelDescription
+from engine.deployment.documents import snippets
 from engine.deployment.kit import CARD
-from engine.deployment.texts import snippets
 from engine.images.preprocess import CHANNELS, ChannelOrder, Interpolation, ResizeRule
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run

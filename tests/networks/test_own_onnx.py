@@ -14,7 +14,7 @@ import engine
 from engine.core.errors import HopError, ModelError, OperatorError, OptionError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import ORIGINAL
-from engine.sentences import opset_note
+from engine.reporting.text.runs import opset_note
 
 pytestmark = pytest.mark.slow
 CLASSES, SIZE = 5, 32

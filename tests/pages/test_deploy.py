@@ -12,7 +12,7 @@ from engine.comparison.recommendation import candidates, recommend
 from engine.core.store import SAMPLE_IMAGES
 from engine.deployment.phone import benchmarks_of
 from engine.images import pictures as pictures_module
-from engine.overview_sentences import not_recommended
+from engine.reporting.text.overview import not_recommended
 from engine.runs.run import KITS, Run
 from engine.tasks import evaluate as service_module
 from engine.workers import host

@@ -10,7 +10,7 @@ def page() -> None:
     import plotly.graph_objects as go
     import streamlit as st
 
-    from engine import plots
+    from engine.reporting import plots
     from pages.components.figures import show_described_figure, show_figure
 
     def bars(heights: list[float]) -> go.Figure:

@@ -19,10 +19,10 @@ from engine.cli.main import main
 from engine.core.errors import FileError, OptionError, RunError
 from engine.core.types import Progress
 from engine.images.pictures import pictures_in
+from engine.reporting.tables import OVERVIEW, comparison_table
 from engine.runs.external_files import check_name, name_for, remove_file
 from engine.runs.results import stored_latency
 from engine.runs.run import ALSO, WORK, Run
-from engine.tables import OVERVIEW, comparison_table
 from engine.tasks import add_file as add_file_module
 from engine.tasks import convert, evaluate
 from engine.tasks.add_file import add_file

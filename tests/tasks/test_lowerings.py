@@ -7,8 +7,9 @@ import msgspec
 import pytest
 
 import engine
-from engine import plots, sentences
 from engine.core.errors import ConversionError, OptionError, RunError
+from engine.reporting import plots
+from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
 from engine.tasks import lowerings
 from engine.tasks.lowerings import Lowerings, LoweringSide, lowering_rows, stored_lowerings

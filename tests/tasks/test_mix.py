@@ -12,14 +12,14 @@ from engine.comparison.latency import Latency, LatencySamples
 from engine.core.checksums import write_kept
 from engine.core.errors import OptionError
 from engine.core.types import Progress
-from engine.mixed_sentences import (
+from engine.quantization.recipes import recipe_named
+from engine.quantization.records import FloatLayer, MixedCurve, MixedPoint
+from engine.reporting.text.improve import (
     curve_headline,
     kept_sentence,
     monotone_sentence,
     worth_sentence,
 )
-from engine.quantization.recipes import recipe_named
-from engine.quantization.records import FloatLayer, MixedCurve, MixedPoint
 from engine.runs import run as runs
 from engine.runs.manifest import FILE_NAME
 from engine.runs.results import stored_latency

@@ -5,7 +5,7 @@
 - `engine.tasks.sweep.cells`: one cell made and measured, in the worker.
 - `engine.tasks.sweep.store`: cells on disk, each whole as it was made.
 - `engine.tasks.sweep.sweep`: all cells that are missing, here or on a Dask cluster.
-- `engine.sweeps.sentences`: what was found, in words.
+- `engine.reporting.text.sweep`: what was found, in words.
 """
 
 from __future__ import annotations

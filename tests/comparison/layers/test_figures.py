@@ -8,11 +8,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine import layer_sentences, plots
 from engine.comparison.layers import measuring
 from engine.comparison.layers.model_explorer import FIGURES, node_data_files
 from engine.comparison.layers.records import COLUMNS, LayerErrors
 from engine.core.errors import ConversionError, OptionError
+from engine.reporting import plots
+from engine.reporting.text import layers as layer_sentences
 from engine.tflite.graph import packed, parsed
 from tests.optimization.tiny_pair import nonzero_file
 from tests.tiny_quantized import Tiny, healthy, measured

@@ -13,7 +13,7 @@ from engine.comparison.layers.collapse import still_operators
 from engine.comparison.layers.graph import Operator
 from engine.comparison.layers.range_causes import wrong_fixed_scale
 from engine.comparison.layers.records import LayerErrors
-from engine.layer_sentences import layers_headline
+from engine.reporting.text.layers import layers_headline
 from engine.tflite.graph import Grid
 from tests.tiny_quantized import Tiny, healthy
 

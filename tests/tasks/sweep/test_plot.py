@@ -5,10 +5,10 @@ import math
 import plotly.graph_objects as go
 import pytest
 
-from engine import plots
-from engine.palette import NEUTRAL, style_of
-from engine.plots.frame import in_red
-from engine.sweeps.sentences import enough_sentence
+from engine.reporting import plots
+from engine.reporting.plots.frame import in_red
+from engine.reporting.plots.palette import NEUTRAL, style_of
+from engine.reporting.text.sweep import enough_sentence
 from tests.sweeps.made_up_sweeps import SETTLED, sweep, with_same_answer
 
 RECIPE = "int8_float_io"

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.sweeps.sentences import (
+from engine.reporting.text.sweep import (
     best_method,
     enough,
     enough_sentence,

@@ -1,0 +1,220 @@
+"""The texts of a kit: model card and snippets, filled in with a run's own figures."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from engine.comparison.comparison import Comparison
+from engine.comparison.latency import Latency
+from engine.core import formats
+from engine.deployment.description import ModelDescription, raw_pixel_steps
+from engine.deployment.golden_set import SMALLEST_RELATIVE, TOLERANCE_FACTOR
+from engine.deployment.phone import benchmark_command, benchmark_log
+from engine.quantization.recipes import recipe_named
+from engine.runs.run import Run
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+KIT_FILES = Path(__file__).parent / "kit_files"
+LITERT_ANDROID = "2.3.2"
+"""Version of LiteRT for Android that the Kotlin snippet was written for."""
+_WEIGHTS = {
+    "package": "those of its package",
+    "pretrained": "those that {kind} publishes",
+    "checkpoint": "a person's checkpoint",
+    "random": "random: it has learnt nothing",
+    "file": "those of the ONNX file",
+    "network": "those of a person's own network",
+}
+_SWIFT = {"float32": "Float", "int8": "Int8", "uint8": "UInt8", "int16": "Int16"}
+
+
+@dataclass(frozen=True, slots=True)
+class CardFigures:
+    """What a model card tells beside the model itself.
+
+    Attributes:
+        comparison: The variant, and no other, against its reference.
+        latency: Timings on this machine, where there are some.
+        digests: SHA-256 of the files of the kit, by name, with what each is.
+    """
+
+    comparison: Comparison
+    latency: Latency | None
+    digests: Sequence[tuple[str, str, str]]
+
+
+def snippets(model: ModelDescription) -> dict[str, str]:
+    """Code for phones, by its name in the kit.
+
+    Args:
+        model: The model.
+
+    Returns:
+        ``android/ModelSpec.kt``, ``android/Classifier.kt`` and ``ios/Classifier.swift``.
+    """
+    entry, end, spec = model.input, model.output, model.preprocess
+    limits = None if entry.scale is None else np.iinfo(entry.dtype)
+    values = {
+        "m": model,
+        "spec": spec,
+        "batch": entry.batch,
+        "litert_android": LITERT_ANDROID,
+        "input_bytes": _bytes(entry.dtype, entry.batch * spec.channels * spec.height * spec.width),
+        "output_bytes": _bytes(end.dtype, entry.batch * model.classes),
+        "input_limits": None if limits is None else (limits.min, limits.max),
+        "swift_input": _SWIFT[entry.dtype],
+        "swift_output": _SWIFT[end.dtype],
+    }
+    return {
+        f"{folder}/{name}": _environment().get_template(f"{name}.jinja").render(values)
+        for folder, name in (
+            ("android", "ModelSpec.kt"),
+            ("android", "Classifier.kt"),
+            ("ios", "Classifier.swift"),
+        )
+    }
+
+
+def _bytes(dtype: str, count: int) -> int:
+    return int(np.dtype(dtype).itemsize) * count
+
+
+def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
+    """The model card, in Markdown.
+
+    Args:
+        run: The run.
+        model: The model.
+        figures: What was measured.
+
+    Returns:
+        The text.
+    """
+    manifest, card = run.manifest, run.artifact(model.variant)
+    operators = Counter(dict(card.operators)).most_common()
+    golden = model.golden
+    floor = SMALLEST_RELATIVE * golden.largest if golden.unit == "values" else 1.0
+    values = {
+        "m": model,
+        "spec": model.preprocess,
+        "golden": golden,
+        "manifest": manifest,
+        "comparison": figures.comparison,
+        "summary": _summary(run, model.variant),
+        "size": formats.megabytes(card.bytes),
+        "of_float32": formats.percent(card.bytes / manifest.float32_bytes),
+        "weights": _WEIGHTS[manifest.model.weights].format(kind=manifest.model.kind),
+        "operators": f"{sum(card.operators.values())}: "
+        + ", ".join(f"{count} {name}" for name, count in operators),
+        "granularity": "none" if card.weight_granularity == "none" else card.weight_granularity,
+        "latency": _latency(figures.latency, model.variant),
+        "raw_pixels": raw_pixel_steps(model.preprocess, model.input),
+        "reference": _reference(figures.comparison),
+        "errors": _errors(figures.comparison, model.variant),
+        "calibration": _calibration(run, model.variant),
+        "factor": formats.small(TOLERANCE_FACTOR),
+        "floor": formats.small(floor),
+        "files": figures.digests,
+        "benchmark": benchmark_command(model.file),
+        "benchmark_log": benchmark_log(model.file),
+        "made_with": ", ".join(f"{name} {found}" for name, found in manifest.versions.items()),
+    }
+    return _environment().get_template("MODEL_CARD.md.jinja").render(values)
+
+
+def _summary(run: Run, variant: str) -> str:
+    for added in run.added:
+        if added.artifact.variant == variant:
+            return f"A file of another tool: {added.origin}."
+    return recipe_named(variant).summary
+
+
+def _latency(latency: Latency | None, variant: str) -> str | None:
+    timed = None if latency is None else latency.of(variant)
+    if latency is None or timed is None:
+        return None
+    return (
+        f"{formats.milliseconds(timed.median_ms, timed.pictures)}, median of "
+        f"{len(timed.samples_ms)}, on {latency.host}, threads: {latency.threads}, "
+        f"{latency.measured_at[:10]}"
+    )
+
+
+def _reference(comparison: Comparison) -> str:
+    return "the original" if comparison.reference == "original" else comparison.reference
+
+
+def _errors(comparison: Comparison, variant: str) -> tuple[tuple[str, str], ...]:
+    found = comparison.variant(variant)
+    same = round(found.top1_agreement * found.pictures)
+    rows = [
+        (
+            "Same first answer",
+            f"{same} of {found.pictures} (95 % interval "
+            f"{formats.interval(found.top1_agreement_interval)})",
+        ),
+        ("Common among the first five", formats.percent(found.top5_overlap)),
+        ("Difference of the logits, rms", formats.logits(found.logit_rms)),
+        ("Largest difference", formats.logits(found.logit_max)),
+        ("Signal to quantization noise", formats.decibels(found.logit_sqnr_db)),
+        ("Kullback-Leibler divergence", f"{formats.small(found.kl)} nats"),
+    ]
+    for name, accuracy in (
+        (variant, found.accuracy),
+        (_reference(comparison), comparison.reference_accuracy),
+    ):
+        if accuracy is not None:
+            rows.append(
+                (
+                    f"Right first answer, {name}",
+                    f"{formats.percent(accuracy.top1)} of {accuracy.pictures} "
+                    f"(95 % interval {formats.interval(accuracy.top1_interval)})",
+                )
+            )
+    return tuple(rows)
+
+
+def _calibration(run: Run, variant: str) -> str:
+    if variant not in run.variants:
+        return "Made elsewhere; how it was calibrated is not known here."
+    if not recipe_named(variant).calibrated:
+        return "This variant needs no calibration pictures."
+    used = run.manifest.calibrations.get(variant, run.manifest.calibration)
+    if used is None:
+        return "Not known."
+    source = "crops of the sample images (demo calibration)" if used.demo else "pictures given"
+    fallback = "" if used.fallback is None else f" By TensorFlow's own calibrator: {used.fallback}."
+    return (
+        f"{used.count} {source}, seed {used.seed}; SHA-256 over the pictures `{used.digest}`."
+        f"{fallback}"
+    )
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    made = Environment(
+        loader=FileSystemLoader(KIT_FILES),
+        undefined=StrictUndefined,
+        keep_trailing_newline=True,
+        autoescape=False,  # code and Markdown, not HTML
+    )
+    filters: Mapping[str, Any] = {
+        "kotlin_float": lambda value: f"{np.float32(value)!s}f",
+        "swift_float": lambda value: str(np.float32(value)),
+        "figure": lambda value: f"{value:.4g}",
+        "exact": lambda value: formats.UNKNOWN if value is None else f"{value:.9g}",
+        "thousands": lambda value: f"{value:,}",
+    }
+    made.filters.update(filters)
+    return made

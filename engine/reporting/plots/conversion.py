@@ -1,0 +1,248 @@
+"""The stock lowering against ours."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from engine.core import formats
+from engine.core.types import LoweringName
+from engine.reporting.plots import titles
+from engine.reporting.plots.frame import (
+    FAULT_MARKS,
+    LINE,
+    add_cells,
+    framed,
+    in_red,
+    noted,
+    rows_height,
+    titled,
+    whole_numbers,
+)
+from engine.reporting.plots.palette import NEUTRAL, style_of
+from engine.runs.manifest import Stage
+from engine.tasks.lowerings import Lowerings
+from engine.tflite.artifact import Artifact
+
+_LOWERINGS: tuple[LoweringName, ...] = ("stock", "nhwc")
+_STRENGTH = {"stock": 0.4, "nhwc": 1.0}
+_MOST_OPERATORS = 10
+
+
+def lowering_latency(lowerings: Lowerings) -> go.Figure:
+    """Median latency of each variant under each lowering.
+
+    Args:
+        lowerings: The two sides.
+
+    Returns:
+        Horizontal bars from 0 with quartiles; a variant keeps its hue, the stock side is pale.
+    """
+    figure = go.Figure()
+    notes, longest, rows = [], 0.0, 0
+    for variant in lowerings.variants:
+        for name in _LOWERINGS:
+            entry = lowerings.latency_of(variant, name)
+            if entry is None:
+                notes.append(f"{variant}, {name}: could not be made")
+                continue
+            low, high = entry.quartiles_ms
+            label = formats.milliseconds(entry.median_ms, entry.pictures)
+            label += "" if entry.trusted else ", unsteady"
+            longest, rows = max(longest, high), rows + 1
+            figure.add_trace(
+                go.Bar(
+                    x=[entry.median_ms],
+                    y=[f"{variant}, {name}"],
+                    orientation="h",
+                    marker={"color": style_of(variant).hue, "opacity": _STRENGTH[name]},
+                    error_x={
+                        "array": [high - entry.median_ms],
+                        "arrayminus": [entry.median_ms - low],
+                        "thickness": 1.5,
+                        "color": LINE,
+                    },
+                    hovertemplate=f"{variant}, {name}<br>median {label}<br>"
+                    f"{len(entry.samples_ms)} rounds, spread {formats.percent(entry.spread)}"
+                    "<extra></extra>",
+                )
+            )
+            # Beside the whisker, not under it.
+            figure.add_trace(
+                go.Scatter(
+                    x=[high],
+                    y=[f"{variant}, {name}"],
+                    mode="text",
+                    text=[f"  {label}"],
+                    textposition="middle right",
+                    cliponaxis=False,
+                    hoverinfo="skip",
+                )
+            )
+    # Room for the longest label on a phone.
+    room = 1.6 if all(entry.trusted for entry in lowerings.latency.entries) else 2.1
+    figure.update_xaxes(range=[0, (longest or 1.0) * room])
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    framed(figure, x="median ms (left is quicker)", y="", height=rows_height(rows))
+    return noted(figure, notes)
+
+
+def lowering_operators(lowerings: Lowerings, variant: str) -> go.Figure:
+    """How often the two sides use each operator, where the counts differ.
+
+    Args:
+        lowerings: The two sides.
+        variant: Which file; a side that has none counts nothing.
+
+    Returns:
+        A pair of horizontal bars an operator, the largest difference at the top.
+    """
+    counts = {}
+    for name in _LOWERINGS:
+        made = lowerings.side(name).artifact(variant)
+        counts[name] = Counter(made.operators if made else {})
+    both = sorted(set(counts["stock"]) | set(counts["nhwc"]))
+    apart = [name for name in both if counts["stock"][name] != counts["nhwc"][name]]
+    apart.sort(key=lambda name: -abs(counts["stock"][name] - counts["nhwc"][name]))
+    shown = apart[:_MOST_OPERATORS]
+    figure = go.Figure()
+    for name in _LOWERINGS:
+        values = [counts[name][operator] for operator in shown]
+        figure.add_trace(
+            go.Bar(
+                x=values,
+                y=shown,
+                orientation="h",
+                name=name,
+                marker={"color": style_of(variant).hue, "opacity": _STRENGTH[name]},
+                text=[f" {value} {name}" for value in values],
+                textposition="outside",
+                cliponaxis=False,
+                hovertemplate=f"%{{y}}, {name}: %{{x}}<extra></extra>",
+            )
+        )
+    most = max((counts[name][operator] for name in _LOWERINGS for operator in shown), default=1)
+    figure.update_xaxes(range=[0, most * 1.3])
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_layout(barmode="group")
+    framed(
+        figure,
+        x="operators (left is fewer)",
+        y="",
+        height=rows_height(round(1.3 * len(shown))),
+    )
+    more = len(apart) - len(shown)
+    notes = [] if shown else ["Both sides use every operator equally often"]
+    return noted(figure, [*notes, *([f"and {more} more operators"] if more else [])])
+
+
+FLOAT_LIMIT = 1e-4
+_FLOOR = 1e-8
+_CHAIN = ("pytorch", "onnx", "savedmodel")
+
+
+def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
+    """Relative error of each hop, on a logarithmic axis.
+
+    Args:
+        stages: The stages of a conversion; those with nothing to compare with are left out, those
+            that could not be checked are named as such.
+
+    Returns:
+        One row a hop, the first at the top; an error of 0 sits at the left edge and says so.
+    """
+    figure = go.Figure()
+    hops = [stage for stage in stages if stage.against is not None]
+    names = [f"{stage.against} → {stage.name}" for stage in hops]
+    for stage, name in zip(hops, names, strict=True):
+        error = stage.max_rel_error
+        text = "not checked" if error is None else formats.small(error)
+        shown = max(error or 0.0, _FLOOR)
+        if stage.fault is not None:
+            text = in_red(FAULT_MARKS[stage.fault])
+        hue = NEUTRAL if stage.name in _CHAIN else style_of(stage.name).hue
+        symbol = "circle" if stage.name in _CHAIN else style_of(stage.name).symbol
+        figure.add_trace(
+            go.Scatter(
+                name=name,
+                x=[_FLOOR, shown],
+                y=[name, name],
+                mode="lines+markers+text",
+                line={"color": hue, "width": 2},
+                marker={"color": hue, "symbol": symbol, "size": [0.1, 12]},
+                text=["", text],
+                textposition="top left" if stage.fault and error else "middle right",
+                hovertemplate=f"{name}<br>largest difference "
+                f"{formats.small(stage.max_abs_error)}, relative {text}<br>"
+                f"{formats.seconds(stage.seconds)}<extra></extra>",
+            )
+        )
+    figure.add_vline(x=FLOAT_LIMIT, line={"color": LINE, "dash": "dot"})
+    figure.update_xaxes(
+        type="log", range=[math.log10(_FLOOR), 0.7], dtick=2, exponentformat="power"
+    )
+    figure.add_annotation(
+        x=math.log10(FLOAT_LIMIT),
+        y=1,
+        yref="paper",
+        yanchor="bottom",
+        text="float steps stay left of this",
+        showarrow=False,
+        font={"size": 11},
+    )
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    framed(
+        figure,
+        x="largest difference ÷ largest logit",
+        y="",
+        height=rows_height(len(hops)),
+    )
+    return titled(figure, titles.ladder(hops, FLOAT_LIMIT))
+
+
+_MOST = 18
+_ROW = 28
+
+
+def operator_counts(artifacts: Sequence[Artifact]) -> go.Figure:
+    """How often each operator occurs in each file.
+
+    Args:
+        artifacts: The files.
+
+    Returns:
+        A heatmap, the most frequent operator at the top; an operator that a file lacks is an empty
+        cell.
+    """
+    most: dict[str, int] = {}
+    for artifact in artifacts:
+        for name, count in artifact.operators.items():
+            most[name] = max(most.get(name, 0), count)
+    shown = sorted(most, key=lambda name: (-most[name], name))[:_MOST]
+    names = [artifact.variant for artifact in artifacts]
+    counts = np.array(
+        [[artifact.operators.get(name, np.nan) for artifact in artifacts] for name in shown],
+        dtype=float,
+    )
+    figure = go.Figure()
+    if shown:
+        add_cells(
+            figure,
+            whole_numbers(counts),
+            z=counts,
+            x=names,
+            y=shown,
+            name="operators",
+            colorscale=[[0, "rgba(100, 116, 139, 0.12)"], [1, "rgba(100, 116, 139, 0.3)"]],
+            hovertemplate="%{x}: %{z} %{y}<extra></extra>",
+        )
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_xaxes(side="top", showgrid=False)
+    framed(figure, x="", y="", height=110 + _ROW * max(len(shown), 2))
+    rest = len(most) - len(shown)
+    noted(figure, [f"and {rest} more operators"] if rest else [])
+    return titled(figure, titles.operators({a.variant: a.operators for a in artifacts}))

@@ -1,0 +1,262 @@
+"""What all figures have in common."""
+
+from __future__ import annotations
+
+import csv
+import io
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from html import unescape
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from engine.core.text import defused, figure_text
+from engine.core.types import Fault
+from engine.reporting.plots.palette import RED
+
+GRID = "rgba(128, 138, 158, 0.25)"
+LINE = "rgba(128, 138, 158, 0.7)"
+CLEAR = "rgba(0, 0, 0, 0)"
+ROW_PIXELS = 40
+_TITLE_CHARACTERS = 62
+_TITLE_LINE = 20
+_NOTE_LINE = 18
+FAULT_MARKS: Mapping[Fault, str] = {
+    "same_answer": "same answer always",
+    "not_finite": "NaN or Inf",
+}
+"""What stands in a figure beside the name of a variant of no use."""
+
+
+def framed(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
+    """Give a figure its axes' titles, its grid and its size.
+
+    Args:
+        figure: The figure; changed in place.
+        x: Title of the horizontal axis: quantity, unit, which way is good.
+        y: The same of the vertical axis; may be empty where the marks' names stand there.
+        height: In pixels.
+
+    Returns:
+        The figure.
+    """
+    figure.update_layout(
+        height=height,
+        margin={"l": 8, "r": 16, "t": 24, "b": 8},
+        paper_bgcolor=CLEAR,
+        plot_bgcolor=CLEAR,
+        font={"family": "Inter, sans-serif", "size": 13},
+        showlegend=False,
+        hoverlabel={"namelength": -1},
+        bargap=0.35,
+    )
+    axis: dict[str, Any] = {
+        "gridcolor": GRID,
+        "zerolinecolor": LINE,
+        "automargin": True,
+        "title_standoff": 12,
+    }
+    figure.update_xaxes(title_text=x, **axis)
+    figure.update_yaxes(title_text=y, **axis)
+    return figure
+
+
+def in_red(text: str) -> str:
+    """Words of a figure about what is wrong."""
+    return f'<b style="color:{RED}">{text}</b>'
+
+
+def rows_height(rows: int) -> int:
+    """Height in pixels of a figure with a row for each of ``rows`` names."""
+    return 90 + ROW_PIXELS * max(rows, 2)
+
+
+def noted(figure: go.Figure, notes: list[str]) -> go.Figure:
+    """Write findings, such as a variant without finite figures, above a figure's plot.
+
+    Inside at its top where a legend or the horizontal axis takes the place above.
+
+    Args:
+        figure: A framed figure; changed in place.
+        notes: One line each.
+
+    Returns:
+        The figure.
+    """
+    if notes:
+        inside = figure.layout.showlegend or figure.layout.xaxis.side == "top"
+        room = 0 if inside else _NOTE_LINE * len(notes)
+        figure.update_layout(
+            margin_t=figure.layout.margin.t + room, height=figure.layout.height + room
+        )
+        figure.add_annotation(
+            text="<br>".join(notes),
+            xref="paper",
+            yref="paper",
+            x=1,
+            y=1,
+            xanchor="right",
+            yanchor="top" if inside else "bottom",
+            showarrow=False,
+            align="right",
+            font={"size": 13},
+        )
+    return figure
+
+
+def add_cells(figure: go.Figure, texts: Sequence[Sequence[str]], **heatmap: Any) -> go.Figure:
+    """Add a heatmap with figures on its cells, in the hue of the page's own text.
+
+    Plotly's own way chooses a hue against the cell's, as if nothing shone through it: dark on dark.
+
+    Args:
+        figure: The figure; changed in place.
+        texts: Row by row; an empty one writes nothing.
+        heatmap: Its data and scale, as Plotly names them; cells clear enough to read on.
+
+    Returns:
+        The figure.
+    """
+    figure.add_trace(go.Heatmap(**heatmap, xgap=2, ygap=2, showscale=False, hoverongaps=False))
+    places = [
+        (column, row, text)
+        for row, line in zip(heatmap["y"], texts, strict=True)
+        for column, text in zip(heatmap["x"], line, strict=True)
+        if text
+    ]
+    columns, rows, written = zip(*places, strict=True) if places else ((), (), ())
+    return figure.add_trace(
+        go.Scatter(
+            x=columns,
+            y=rows,
+            text=written,
+            mode="text",
+            textfont={"size": 11, "weight": 600},
+            hoverinfo="skip",
+        )
+    )
+
+
+def whole_numbers(counts: NDArray[np.float64]) -> list[list[str]]:
+    """Counts as text for `add_cells`; NaN stands for none."""
+    return [[f"{count:.0f}" if count == count else "" for count in row] for row in counts]
+
+
+def with_legend(figure: go.Figure) -> go.Figure:
+    """Name the traces above a figure whose marks lie too close for labels of their own."""
+    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
+    return figure.update_layout(showlegend=True, legend=legend)
+
+
+def titled(figure: go.Figure, sentence: str) -> go.Figure:
+    """Give a figure its headline, wrapped, with room above the plot.
+
+    Args:
+        figure: A framed figure; changed in place.
+        sentence: What its data say.
+
+    Returns:
+        The figure.
+    """
+    lines = textwrap.wrap(sentence, _TITLE_CHARACTERS) or [""]
+    room = 14 + _TITLE_LINE * len(lines)
+    figure.update_layout(
+        meta={"headline": sentence, "room": room},
+        title={
+            "text": "<br>".join(map(figure_text, lines)),
+            "x": 0,
+            "xanchor": "left",
+            "y": 1,
+            "yref": "container",
+            "yanchor": "top",
+            "pad": {"t": 8, "l": 8},
+            "font": {"size": 15},
+        },
+        margin_t=figure.layout.margin.t + room,
+        height=figure.layout.height + room,
+    )
+    return figure
+
+
+def headline_of(figure: go.Figure) -> str:
+    """The sentence that `titled` gave a figure, unwrapped; empty where it has none."""
+    return str((figure.layout.meta or {}).get("headline", ""))
+
+
+def without_title(figure: go.Figure) -> go.Figure:
+    """A copy of a figure for a place that shows its headline as text of its own."""
+    return take_title_off(go.Figure(figure))
+
+
+def take_title_off(figure: go.Figure) -> go.Figure:
+    """Take the headline and its room off a figure.
+
+    Plotly checks every part of a figure that is copied, which takes longer than to make some.
+
+    Args:
+        figure: A figure; changed in place.
+
+    Returns:
+        The figure.
+    """
+    if headline_of(figure):
+        room = figure.layout.meta["room"]
+        figure.update_layout(
+            title=None,
+            margin_t=figure.layout.margin.t - room,
+            height=figure.layout.height - room,
+            meta=None,
+        )
+    return figure
+
+
+def figure_csv(figure: go.Figure) -> str:
+    """Every mark of a figure as CSV.
+
+    Args:
+        figure: A figure of this package.
+
+    Returns:
+        The columns ``series,x,y,z``: one row a mark, or a cell of a heatmap; the headings of x and
+        y are the axes' titles where they have one. Lines of help, such as the identity line, are
+        left out with everything else that has no hover text.
+    """
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    x, y = (axis.title.text or name for axis, name in _axes(figure))
+    writer.writerow(("series", x, y, "value"))
+    for trace in figure.data:
+        if trace.hoverinfo != "skip":
+            writer.writerows(tuple(map(_cell, row)) for row in _rows(trace))
+    return out.getvalue()
+
+
+def _axes(figure: go.Figure) -> tuple[tuple[Any, str], tuple[Any, str]]:
+    return (figure.layout.xaxis, "x"), (figure.layout.yaxis, "y")
+
+
+def _rows(trace: Any) -> Iterator[tuple[object, ...]]:
+    name = trace.name or ""
+    if trace.type == "heatmap":
+        for y, row in zip(trace.y, trace.z, strict=True):
+            yield from ((name, x, y, _plain(z)) for x, z in zip(trace.x, row, strict=True))
+        return
+    xs = trace.x if trace.x is not None else [name] * len(trace.y)
+    for x, y in zip(_values(xs), _values(trace.y), strict=True):
+        yield name, _plain(x), _plain(y), ""
+
+
+def _cell(value: object) -> object:
+    """Names stand in a figure as HTML; in a table they are text again, and no formula."""
+    return defused(unescape(value)) if isinstance(value, str) else value
+
+
+def _values(values: Sequence[object]) -> Sequence[object]:
+    return list(values)
+
+
+def _plain(value: object) -> object:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,237 @@
+"""Latency and size."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import plotly.graph_objects as go
+
+from engine.comparison.latency import Latency, LatencySamples
+from engine.core import formats
+from engine.reporting.plots import titles
+from engine.reporting.plots.frame import framed, rows_height, titled
+from engine.reporting.plots.palette import NEUTRAL, style_of
+
+_DWARFING = 5
+_LATENCY_AXIS = "median ms (left is quicker)"
+
+
+def latency_bars(latency: Latency) -> go.Figure:
+    """Median latency of each model, with its quartiles.
+
+    Args:
+        latency: The timings.
+
+    Returns:
+        Horizontal bars from 0; whiskers from the 25th to the 75th percentile; a bar whose spread
+        is too wide to be trusted is hatched and says so; a bar that would dwarf the others runs
+        to the edge of the plot, with a break, and says so.
+    """
+    figure = go.Figure()
+    end = bar_end([entry.median_ms for entry in latency.entries])
+    uncut = [entry for entry in latency.entries if entry.median_ms <= end]
+    edge = 1.45 * max((entry.quartiles_ms[1] for entry in uncut), default=end)
+    for entry in latency.entries:
+        low, high = entry.quartiles_ms
+        label = formats.milliseconds(entry.median_ms, entry.pictures)
+        label += "" if entry.trusted else ", unsteady"
+        cut = entry.median_ms > end
+        style = style_of(entry.variant)
+        figure.add_trace(
+            go.Bar(
+                name=entry.variant,
+                x=[entry.median_ms],
+                y=[entry.variant],
+                orientation="h",
+                marker={
+                    "color": style.hue,
+                    "pattern": {"shape": "" if entry.trusted else "/"},
+                },
+                error_x={
+                    "array": [high - entry.median_ms],
+                    "arrayminus": [entry.median_ms - low],
+                    "thickness": 1.5,
+                    "color": NEUTRAL,
+                    "visible": not cut,
+                },
+                hovertemplate=f"{entry.variant}<br>median {label}, p90 "
+                f"{formats.milliseconds(entry.p90_ms)}<br>{len(entry.samples_ms)} rounds, spread "
+                f"{formats.percent(entry.spread)}<extra></extra>",
+            )
+        )
+        figure.add_annotation(**_label(entry, edge, cut=cut))
+    figure.update_xaxes(range=[0, edge])
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
+    return titled(figure, titles.latency(latency))
+
+
+def _label(entry: LatencySamples, edge: float, *, cut: bool) -> dict[str, Any]:
+    """The figure beside a whisker, or on a bar that is cut."""
+    label = formats.milliseconds(entry.median_ms, entry.pictures)
+    placed: dict[str, Any] = {"y": entry.variant, "showarrow": False}
+    if cut:
+        hue = style_of(entry.variant).hue
+        inside = {"x": edge, "xanchor": "right", "xshift": -3, "bgcolor": hue}
+        return placed | inside | {"text": f"// {label}, bar cut ▸", "font": {"color": "#ffffff"}}
+    # Below the figure, since beside it there is no room on a phone.
+    label += "" if entry.trusted else "<br>unsteady"
+    return placed | {
+        "x": entry.quartiles_ms[1],
+        "xanchor": "left",
+        "align": "left",
+        "xshift": 6,
+        "text": label,
+    }
+
+
+def bar_end(lengths: Sequence[float]) -> float:
+    """Where bars are cut, so that one very long bar does not hide the differences of the others.
+
+    Args:
+        lengths: Lengths of the bars.
+
+    Returns:
+        The longest length that is at most ``_DWARFING`` times the next shorter one.
+    """
+    ordered = sorted(lengths)
+    end = ordered[0] if ordered else 1.0
+    for length in ordered[1:]:
+        if length > _DWARFING * end:
+            break
+        end = length
+    return end
+
+
+def latency_samples(latency: Latency) -> go.Figure:
+    """Every timing, in the order taken, so that drift and outliers show.
+
+    Args:
+        latency: The timings.
+
+    Returns:
+        One line of dots a model.
+    """
+    figure = go.Figure()
+    medians = [entry.median_ms for entry in latency.entries]
+    logarithmic = max(medians, default=1) > _DWARFING * min(medians, default=1)
+    for entry in latency.entries:
+        last = entry.samples_ms[-1]
+        style = style_of(entry.variant)
+        rounds = list(range(1, len(entry.samples_ms) + 1))
+        figure.add_trace(
+            go.Scatter(
+                x=rounds,
+                y=list(entry.samples_ms),
+                mode="markers+lines",
+                line={"color": style.hue, "width": 1, "dash": style.dash},
+                marker={"color": style.hue, "symbol": style.symbol, "size": 5},
+                name=entry.variant,
+                hovertemplate=f"{entry.variant}, round %{{x}}: %{{y:.2f}} ms<extra></extra>",
+            )
+        )
+        figure.add_annotation(
+            x=rounds[-1],
+            y=math.log10(last) if logarithmic else last,
+            text=entry.variant,
+            showarrow=False,
+            xanchor="left",
+            xshift=6,
+            font={"color": style.hue},
+        )
+    figure.update_yaxes(**({"type": "log"} if logarithmic else {"rangemode": "tozero"}))
+    framed(figure, x="round", y="latency, ms (down is quicker)", height=420)
+    return figure.update_layout(margin_r=120)
+
+
+def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
+    """File size of each variant.
+
+    Args:
+        sizes: Bytes by variant.
+        float32_bytes: What ratios are taken to.
+
+    Returns:
+        Horizontal bars from 0, each with its size and its share of float32.
+    """
+    figure = go.Figure()
+    largest = max(sizes.values(), default=1)
+    unit, unit_bytes = formats.size_unit(largest)
+    for variant, size in sizes.items():
+        label = formats.megabytes(size)
+        ratio = formats.percent(size / float32_bytes)
+        figure.add_trace(
+            go.Bar(
+                name=variant,
+                x=[size / unit_bytes],
+                y=[variant],
+                orientation="h",
+                marker={"color": style_of(variant).hue},
+                text=[f" {label}"],
+                textposition="outside",
+                cliponaxis=False,
+                hovertemplate=f"{variant}<br>{label}, {ratio} of float32<extra></extra>",
+            )
+        )
+    figure.update_xaxes(range=[0, largest / unit_bytes * 1.4])
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    framed(figure, x=f"{unit} (left is smaller)", y="", height=rows_height(len(sizes)))
+    return titled(figure, titles.sizes(sizes, float32_bytes))
+
+
+_WIDE = 8.0
+_ROW = 46
+_STRENGTH = (1.0, 0.55, 0.35, 0.2)
+
+
+def latency_violins(timings: Sequence[Latency]) -> go.Figure:
+    """How the timings of each model are spread, a violin a number of threads.
+
+    Args:
+        timings: One record a number of threads, at least one.
+
+    Returns:
+        Horizontal violins with their samples' box; more threads are paler, the axis logarithmic
+        where the medians differ by more than a factor of 8.
+    """
+    ordered = sorted(timings, key=lambda timed: timed.threads)
+    names = list(dict.fromkeys(entry.variant for timed in ordered for entry in timed.entries))
+    figure = go.Figure()
+    for strength, timed in zip(_STRENGTH, ordered, strict=False):
+        words = f"{timed.threads} thread{'' if timed.threads == 1 else 's'}"
+        for entry in timed.entries:
+            row = entry.variant if len(ordered) == 1 else f"{entry.variant}, {words}"
+            hue = style_of(entry.variant).hue
+            figure.add_trace(
+                go.Violin(
+                    x=list(entry.samples_ms),
+                    y=[row] * len(entry.samples_ms),
+                    orientation="h",
+                    name=row,
+                    line={"color": hue, "width": 1.5},
+                    fillcolor=hue,
+                    opacity=strength,
+                    box_visible=True,
+                    points=False,
+                    spanmode="hard",
+                    hoverinfo="x+name",
+                )
+            )
+    medians = [entry.median_ms for timed in ordered for entry in timed.entries]
+    wide = bool(medians) and max(medians) > _WIDE * min(medians)
+    figure.update_xaxes(**({"type": "log", "dtick": 1} if wide else {"rangemode": "tozero"}))
+    rows = [
+        name
+        if len(ordered) == 1
+        else f"{name}, {timed.threads} thread{'' if timed.threads == 1 else 's'}"
+        for name in names
+        for timed in ordered
+        if timed.of(name) is not None
+    ]
+    figure.update_yaxes(categoryorder="array", categoryarray=rows[::-1], showgrid=False)
+    figure.update_layout(violingap=0.1, violinmode="overlay")
+    height = 100 + _ROW * max(len(rows), 2)
+    framed(figure, x="one call, ms (left is quicker)", y="", height=height)
+    return titled(figure, titles.threads(ordered))

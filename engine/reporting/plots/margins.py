@@ -1,0 +1,185 @@
+"""Who is about to flip, and what flips become."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from engine.core.text import figure_text
+from engine.core.types import FloatArray
+from engine.reporting.plots import titles
+from engine.reporting.plots.frame import LINE, add_cells, framed, noted, titled, whole_numbers
+from engine.reporting.plots.palette import RED, style_of
+
+_HEIGHT = 420
+_NAMED = 4
+_NAMED_AT_RIGHT = 0.75
+_MOST_CLASSES = 20
+_APART = (0.25, 0.07)
+_CLASS_PIXELS = 30
+
+
+def margin_loss(
+    pictures: Sequence[str],
+    reference: FloatArray,
+    kept: FloatArray,
+    flipped: NDArray[np.bool_],
+    variant: str,
+) -> go.Figure:
+    """Each picture's margin against what a variant takes of it: beyond the line it flips.
+
+    Args:
+        pictures: Names.
+        reference: The reference's first logit minus its second, shape (pictures,).
+        kept: What the variant leaves of it, shape (pictures,); NaN is named.
+        flipped: Whether the first answer changed, shape (pictures,): where nothing is left, the
+            first of the tied classes is the answer.
+        variant: Its name.
+
+    Returns:
+        A dot a picture; flips are crossed and those nearest to the line named.
+    """
+    finite = np.isfinite(reference) & np.isfinite(kept)
+    lost = reference - kept
+    style = style_of(variant)
+    figure = go.Figure()
+    groups = (
+        (finite & ~flipped, variant, {"color": style.hue, "symbol": "circle", "size": 8}),
+        (finite & flipped, "flipped", {"color": RED, "symbol": "x", "size": 11}),
+    )
+    for rows, name, marker in groups:
+        if rows.any():
+            figure.add_trace(
+                go.Scatter(
+                    x=reference[rows],
+                    y=lost[rows],
+                    mode="markers",
+                    name=name,
+                    meta=variant,  # where all flip, no trace has its name
+                    marker=marker | {"opacity": 0.8},
+                    customdata=[
+                        figure_text(pictures[row]) for row in np.flatnonzero(rows).tolist()
+                    ],
+                    hovertemplate=f"%{{customdata}}<br>margin %{{x:.2f}}, {variant} takes "
+                    "%{y:.2f}<extra></extra>",
+                )
+            )
+    longest = float(reference[finite].max(initial=0.0)) or 1.0
+    low, high = float(lost[finite].min(initial=0.0)), float(lost[finite].max(initial=0.0))
+    # The line of flipping shall be in view, but not squeeze the dots to the bottom.
+    top = max(high * 1.6, 0.12 * longest) or 1.0
+    end = min(longest * 1.05, top)
+    figure.add_trace(
+        go.Scatter(
+            x=[0, end],
+            y=[0, end],
+            mode="lines",
+            line={"color": LINE, "dash": "dot"},
+            hoverinfo="skip",
+        )
+    )
+    figure.add_annotation(
+        x=end,
+        y=end,
+        text="above: flipped",
+        showarrow=False,
+        xanchor="left",
+        xshift=6,
+        font={"size": 11},
+    )
+    for row in _named(reference, lost, kept, finite, (longest, top - low)):
+        figure.add_annotation(
+            x=reference[row],
+            y=lost[row],
+            text=figure_text(pictures[row]),
+            showarrow=False,
+            xanchor="left" if reference[row] < _NAMED_AT_RIGHT * longest else "right",
+            yanchor="bottom",
+            xshift=6,
+            font={"size": 11},
+        )
+    figure.update_xaxes(range=[-0.02 * longest, longest * 1.08])
+    figure.update_yaxes(range=[low - 0.08 * (top - low), top], zeroline=True)
+    missing = int((~finite).sum())
+    framed(
+        figure,
+        x="margin of the reference (right is surer)",
+        y=f"what {variant} takes of it (down is better)",
+        height=_HEIGHT,
+    )
+    noted(figure, [f"{missing} pictures are NaN or Inf"] if missing else [])
+    return titled(figure, titles.margins(variant, pictures, reference, kept, flipped))
+
+
+def _named(
+    reference: FloatArray,
+    lost: FloatArray,
+    kept: FloatArray,
+    finite: NDArray[np.bool_],
+    spans: tuple[float, float],
+) -> list[int]:
+    """Rows with the least margin left, without those whose name would lie over another."""
+    named: list[int] = []
+    width = _APART[0] * spans[0]
+    starts = np.where(reference < _NAMED_AT_RIGHT * spans[0], reference, reference - width)
+    for row in sorted(np.flatnonzero(finite).tolist(), key=lambda row: float(kept[row])):
+        apart = all(
+            abs(starts[row] - starts[other]) > width
+            or abs(lost[row] - lost[other]) > _APART[1] * spans[1]
+            for other in named
+        )
+        if apart:
+            named.append(row)
+        if len(named) == _NAMED:
+            break
+    return named
+
+
+def changed_classes(changes: Mapping[tuple[str, str], int], variant: str) -> go.Figure:
+    """Which answers became which, as a table of confusion of the changed ones alone.
+
+    Args:
+        changes: Number of pictures by (the reference's answer, the variant's answer).
+        variant: Its name.
+
+    Returns:
+        A heatmap with a row for each class that lost pictures, the most frequent first; empty
+        with a note where nothing changed.
+    """
+    kept = sorted(changes.items(), key=lambda item: (-item[1], item[0]))[:_MOST_CLASSES]
+    before = list(dict.fromkeys(pair[0] for pair, _ in kept))
+    after = list(dict.fromkeys(pair[1] for pair, _ in kept))
+    counts = np.full((len(before), len(after)), np.nan)
+    for (one, other), count in kept:
+        counts[before.index(one), after.index(other)] = count
+    figure = go.Figure()
+    if kept:
+        hue = _rgb(style_of(variant).hue)
+        add_cells(
+            figure,
+            whole_numbers(counts),
+            z=counts,
+            x=[figure_text(name) for name in after],
+            y=[figure_text(name) for name in before],
+            name=variant,
+            colorscale=[[0, f"rgba({hue}, 0.1)"], [1, f"rgba({hue}, 0.3)"]],
+            hovertemplate="%{y} became %{x}: %{z}<extra></extra>",
+        )
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    figure.update_xaxes(showgrid=False, tickangle=-35)
+    framed(
+        figure,
+        x=f"answer of {variant}",
+        y="answer of the reference",
+        height=190 + _CLASS_PIXELS * max(len(before), 2),
+    )
+    rest = len(changes) - len(kept)
+    noted(figure, [f"and {rest} more pairs of classes"] if rest else [])
+    return titled(figure, titles.confusion(variant, changes))
+
+
+def _rgb(hue: str) -> str:
+    return ", ".join(str(int(hue[place : place + 2], 16)) for place in (1, 3, 5))

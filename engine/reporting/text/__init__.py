@@ -1,0 +1,1 @@
+"""Sentences of pages, commands and reports."""

@@ -1,0 +1,84 @@
+"""Sentences about one picture whose first answer changed, made from its logits."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from engine.comparison import metrics
+from engine.comparison.records import Flip
+from engine.core import formats
+from engine.core.formats import listed
+from engine.reporting.text.runs import reference_title
+from engine.tasks.evaluate import Evaluation
+
+
+def flip_headline(evaluation: Evaluation, variant: str, flip: Flip) -> str:
+    """What both answer."""
+    return (
+        f"{variant} answers {evaluation.label(flip.variant_class)}, "
+        f"{reference_title(evaluation.comparison)} answers {evaluation.label(flip.reference_class)}"
+    )
+
+
+def flip_margin(evaluation: Evaluation, variant: str, flip: Flip) -> str:
+    """How far the first answer led before, and how far it is behind now.
+
+    Args:
+        evaluation: The answers.
+        variant: Whose answer changed.
+        flip: Where.
+
+    Returns:
+        A sentence; its figures are differences between two logits of one model, which a shift of
+        all logits leaves as they are.
+    """
+    reference = evaluation.comparison.reference
+    before, after = (
+        float(logits[flip.reference_class]) - float(logits[flip.variant_class])
+        for logits in (
+            np.asarray(evaluation.comparable(column, reference, variant)[flip.index])
+            for column in (reference, variant)
+        )
+    )
+    outcome = (
+        "the two are level, and the first of them counts"
+        if after == 0
+        else f"{evaluation.label(flip.variant_class)} leads by {formats.logits(-after)}"
+    )
+    said = (
+        f"In {reference_title(evaluation.comparison)}, {evaluation.label(flip.reference_class)} "
+        f"leads {evaluation.label(flip.variant_class)} by {formats.logits(before)}; {variant} "
+        f"takes {formats.logits(before - after)} of that, so that {outcome}."
+    )
+    if math.isclose(flip.reference_margin, before, rel_tol=1e-6):
+        return said
+    return f"{said} Its margin over its second answer was {formats.logits(flip.reference_margin)}."
+
+
+def flip_company(evaluation: Evaluation, flip: Flip) -> str:
+    """Which variants keep the answer on this picture, and which do not."""
+    kept: list[str] = []
+    lost: list[str] = []
+    broken: list[str] = []
+    for side in evaluation.comparison.variants:
+        first = int(evaluation.first_answers(side.variant)[flip.index])
+        if first == metrics.NO_ANSWER:
+            broken.append(side.variant)
+        else:
+            (kept if first == flip.reference_class else lost).append(side.variant)
+    right = evaluation.label(flip.reference_class)
+    said = (
+        f"{listed(kept)} {'answers' if len(kept) == 1 else 'answer'} {right}, as "
+        f"{reference_title(evaluation.comparison)} does"
+        if kept
+        else f"No variant answers {right}"
+    )
+    if len(lost) > 1:
+        said += f"; {listed(lost)} change their answer"
+    elif lost:
+        said += f"; {lost[0]} alone changes its answer" if kept else ""
+    if broken:
+        said += f"; {listed(broken)} {'gives' if len(broken) == 1 else 'give'} NaN or Inf"
+    return f"{said}."

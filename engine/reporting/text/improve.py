@@ -1,0 +1,166 @@
+"""What an optimized variant gained, in sentences made from figures."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from engine.comparison.recommendation import difference_of
+from engine.comparison.records import Flip, VariantComparison
+from engine.comparison.trade_offs import clearly_quicker, timed_point
+from engine.core import formats
+from engine.core.types import FAULT_WORDS, SAME
+from engine.quantization.records import FloatLayer, MixedCurve, MixedPoint, OptimizedLayer
+from engine.tflite.operator_times import kind_of
+
+
+@dataclass(frozen=True, slots=True)
+class FlipChange:
+    """How the changed answers of a variant and of its optimized counterpart differ.
+
+    Attributes:
+        won_back: Changed under the variant, right again under the counterpart.
+        newly_lost: The other way round.
+    """
+
+    won_back: tuple[Flip, ...]
+    newly_lost: tuple[Flip, ...]
+
+
+def flip_change(before: VariantComparison, after: VariantComparison) -> FlipChange:
+    """Sort the changed answers of both by who changed them.
+
+    Args:
+        before: The variant, on some pictures against some reference.
+        after: Its counterpart on the same.
+
+    Returns:
+        Pictures by row, as each side saw them.
+    """
+    first = {flip.index for flip in before.flips}
+    second = {flip.index for flip in after.flips}
+    return FlipChange(
+        won_back=tuple(flip for flip in before.flips if flip.index not in second),
+        newly_lost=tuple(flip for flip in after.flips if flip.index not in first),
+    )
+
+
+def improvement_headline(before: VariantComparison, after: VariantComparison) -> str:
+    """How much closer the counterpart's logits are, or that they are not."""
+    for side in (before, after):
+        if side.non_finite:
+            return f"{side.variant} gives answers that are not numbers: nothing can be compared"
+    if after.fault is not None:
+        return f"{after.variant} {FAULT_WORDS[after.fault]}: improving does not help here"
+    first, second = difference_of(before), difference_of(after)
+    if math.isnan(first):
+        return "The reference gives answers that are not numbers: nothing can be compared"
+    if first == 0:
+        return f"{before.variant} answers like the reference already: nothing to win"
+    ratio = second / first
+    if ratio > 1 + SAME:
+        share = formats.percent(ratio - 1)
+        return f"{after.variant} is further off than {before.variant}, by {share}: keep the latter"
+    if ratio > 1 - SAME:
+        return f"No difference found between {after.variant} and {before.variant}"
+    share = formats.percent(1 - ratio)
+    return f"{after.variant} takes {share} of the error of {before.variant} away"
+
+
+def flips_sentence(before: VariantComparison, after: VariantComparison) -> str:
+    """How many answers were won back and newly lost."""
+    change = flip_change(before, after)
+    won, lost = len(change.won_back), len(change.newly_lost)
+    if not before.flips and not after.flips:
+        return f"Neither changes an answer on {_pictures(after.pictures)}."
+    if not won and not lost:
+        which = "the same picture" if len(after.flips) == 1 else "the same pictures"
+        return f"Both change their answer on {which} ({len(after.flips)} of {after.pictures})."
+    return (
+        f"Of {_pictures(after.pictures)}, {before.variant} changes {len(before.flips)} and "
+        f"{after.variant} {len(after.flips)}: {won} won back, {lost} newly lost."
+    )
+
+
+def overlap_note(shared: int, pictures: int) -> str:
+    """Whether the figures are on pictures that calibration has not seen.
+
+    Args:
+        shared: Pictures on show that calibration used.
+        pictures: Pictures on show.
+    """
+    if shared == 0:
+        return f"None of these {pictures} pictures was used for calibration."
+    if shared == pictures:
+        return (
+            "These are the very pictures that were used for calibration: the gain may be smaller "
+            "on others. Choose other pictures to see."
+        )
+    return (
+        f"{shared} of these {pictures} pictures were used for calibration: the gain may be smaller "
+        "on others."
+    )
+
+
+def layer_title(layer: OptimizedLayer | FloatLayer) -> str:
+    """What a person calls a layer: "depthwise layer 26", as on the page Layers."""
+    return layer.name if layer.index is None else f"{kind_of(layer.op)} {layer.index}"
+
+
+def _pictures(count: int) -> str:
+    return "one picture" if count == 1 else f"{count} pictures"
+
+
+_MOST_NAMED = 8
+
+
+def curve_headline(curve: MixedCurve, chosen: MixedPoint) -> str:
+    """What one point of the curve wins over the variant without a layer in float32."""
+    whole, layers = curve.points[0], curve.points[-1].layers
+    if not chosen.layers:
+        return (
+            f"No layer has to be in float32: the error of {formats.small(whole.rms)} is low enough"
+        )
+    return (
+        f"{chosen.layers} of {layers} layers in float32 take the error from "
+        f"{formats.small(whole.rms)} to {formats.small(chosen.rms)}, at "
+        f"{chosen.bytes / whole.bytes:.2f} × the size"
+    )
+
+
+def worth_sentence(curve: MixedCurve, chosen: MixedPoint) -> str | None:
+    """Whether a point is worth its latency beside float32; None where nothing was timed."""
+    mixed, exact, whole = curve.timed(chosen.layers), curve.timed_float32, curve.timed(0)
+    if mixed is None or exact is None or whole is None or mixed.median_ms == 0:
+        return None
+    took = (
+        f"With {chosen.layers} layers in float32 a call takes "
+        f"{formats.milliseconds(mixed.median_ms, mixed.pictures)}, against "
+        f"{formats.milliseconds(whole.median_ms)} "
+        f"without and {formats.milliseconds(exact.median_ms)} in float32"
+    )
+    if not clearly_quicker(timed_point(mixed), timed_point(exact)):
+        return f"{took}: on this machine that is more than it is worth, take float32 or float16."
+    return f"{took}: {exact.median_ms / mixed.median_ms:.1f} × quicker than float32."
+
+
+def monotone_sentence(curve: MixedCurve) -> str | None:
+    """Why the error rises somewhere along the curve; None where it does not."""
+    if curve.monotone:
+        return None
+    where = ", ".join(str(point.layers) for point in curve.rises)
+    return (
+        f"The error rises at {where} layers: what those "
+        "add had made up for roundings elsewhere, to which the integer model was fitted."
+    )
+
+
+def kept_sentence(point: MixedPoint) -> str:
+    """Which layers are in float32, the one that wins most first."""
+    titles = [layer_title(layer) for layer in point.kept]
+    more = len(titles) - _MOST_NAMED
+    if more > 1:
+        titles = [*titles[:_MOST_NAMED], f"{more} more"]
+    if len(titles) < 2:
+        return f"In float32: {titles[0]}." if titles else "No layer is in float32."
+    return f"In float32, what wins most first: {', '.join(titles[:-1])} and {titles[-1]}."

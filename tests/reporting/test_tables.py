@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+import numpy as np
+
+from engine.reporting import tables
+from tests.made_up import LOGITS, comparison, latency
+
+
+def test_cells_by_hand() -> None:
+    found = comparison(
+        {"float32": LOGITS, "int8": LOGITS[:, [1, 0, 2]]},
+        sizes={"float32": 4_000_000, "int8": 1_000_000},
+        float32_bytes=4_000_000,
+        latency=latency({"float32": 8.0, "int8": 4.0}),
+    )
+    table = tables.comparison_table(found, tables.OVERVIEW)
+    assert [column.title for column in table.columns][-1] == "logit rms"
+    assert table.rows[1] == ("int8", ("1.0 MB", "4.0 ×", "4.0 ms", "2.0 ×", "1 of 3", "1.414"))
+
+
+def test_accuracy_is_a_column_where_labels_are_known() -> None:
+    found = comparison({"int8": LOGITS}, labels=np.array([0, 1, 0]))
+    table = tables.comparison_table(found, tables.LOGITS)
+    assert table.columns[-1].title == "accuracy"
+    assert table.rows[0][1][-1] == "66.7 %"
+    assert table.rows[0][1][-2] == "–", "the size is not known"
