@@ -1,6 +1,7 @@
 """A worker process with tasks that misbehave, as a hostile file could make it.
 
-``python -m tests.misbehaving_worker`` answers like ``engine.worker``; a request names the deed.
+``python -m tests.misbehaving_worker`` answers like
+``engine.workers.main``; a request names the deed.
 """
 
 from __future__ import annotations

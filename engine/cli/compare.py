@@ -2,22 +2,41 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 from engine import api
 from engine.cli.files import NamedFile
-from engine.cli.gates import Gate, GateType, missed_gates
 from engine.cli.output import DASK_HELP, progress_shown, show_table, write_json
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import latency_warnings
 from engine.core import formats
 from engine.core.errors import OptionError
-from engine.core.types import ORIGINAL
+from engine.core.types import FAULT_WORDS, ORIGINAL
 from engine.runs.run import Run
 
 GATE_MISSED = 1
+Gate = tuple[str, float]
+
+
+class GateType(click.ParamType[Gate]):
+    """``NAME=VALUE``."""
+
+    name = "NAME=VALUE"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> Gate:
+        """Parse the words of a person."""
+        variant, _, number = str(value).partition("=")
+        try:
+            limit = float(number)
+        except ValueError:
+            limit = math.nan
+        if not variant or not math.isfinite(limit):
+            self.fail(f"'{value}' is not of the form int8=0.97.", param, ctx)
+        return variant, limit
 
 
 @click.command()
@@ -181,3 +200,55 @@ def _show(comparison: Comparison) -> None:
     warnings = latency_warnings(comparison.latency) if comparison.latency else ()
     for note in (*comparison.notes, *warnings):
         click.secho(f"Note: {note}", fg="red" if note in comparison.faults else None)
+
+
+def missed_gates(
+    comparison: Comparison,
+    *,
+    min_agreement: tuple[Gate, ...],
+    max_size_ratio: tuple[Gate, ...],
+    max_latency_ratio: tuple[Gate, ...],
+) -> list[str]:
+    """Sentences for the gates that a comparison does not pass.
+
+    A figure that is unknown or NaN passes no gate, nor does a variant whose answers are useless.
+
+    Args:
+        comparison: The comparison.
+        min_agreement: Least share of equal first answers, by variant.
+        max_size_ratio: Largest file size against float32, by variant.
+        max_latency_ratio: Largest median latency against float32, by variant.
+
+    Returns:
+        One sentence a missed gate.
+
+    Raises:
+        OptionError: A gate names a variant that was not compared.
+    """
+    latency = comparison.latency
+
+    def latency_ratio(name: str) -> float | None:
+        return None if latency is None else latency.ratio(name, "float32")
+
+    def agreement(name: str) -> float | None:
+        return comparison.variant(name).top1_agreement
+
+    figures: list[tuple[str, tuple[Gate, ...], Callable[[str], float | None], bool]] = [
+        ("agreement", min_agreement, agreement, True),
+        ("size against float32", max_size_ratio, comparison.size_ratio, False),
+        ("latency against float32", max_latency_ratio, latency_ratio, False),
+    ]
+    missed = []
+    for what, gates, figure, least in figures:
+        for name, limit in gates:
+            fault = comparison.variant(name).fault
+            if fault is not None:
+                missed.append(f"{name} {FAULT_WORDS[fault]}, so it passes no gate on {what}")
+                continue
+            value = figure(name)
+            passed = value is not None and (value >= limit if least else value <= limit)
+            if not passed:
+                found = formats.UNKNOWN if value is None else f"{value:.4f}"
+                word = "at least" if least else "at most"
+                missed.append(f"{name}: {what} is {found}, the gate asks for {word} {limit:g}")
+    return missed

@@ -17,11 +17,10 @@ from engine.cli.compare import compare
 from engine.cli.convert import convert
 from engine.cli.deploy import deploy
 from engine.cli.files import files
-from engine.cli.improve import improve
+from engine.cli.improve import improve, mix_command
 from engine.cli.latency import latency
 from engine.cli.layers import layers
 from engine.cli.lowerings import lowerings
-from engine.cli.mix import mix_command
 from engine.cli.models import models
 from engine.cli.pin import pin
 from engine.cli.report import report, report_json

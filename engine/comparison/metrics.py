@@ -23,7 +23,6 @@ from typing import Literal
 
 import numpy as np
 
-from engine.comparison import metrics as metrics_module
 from engine.core import parity
 from engine.core.parity import (
     BoolArray,
@@ -264,7 +263,7 @@ def kept_margins(variant: FloatArray, first: IntArray) -> parity.DoubleArray:
     """
     if first.shape != variant.shape[:1]:
         raise ValueError(f"{first.shape} first classes for logits of {variant.shape}")
-    answered = parity.finite_rows(variant) & (first != metrics_module.NO_ANSWER)
+    answered = parity.finite_rows(variant) & (first != NO_ANSWER)
     kept = np.full(len(variant), np.nan)
     if variant.shape[1] == 1:
         kept[answered] = 0.0

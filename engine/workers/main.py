@@ -1,4 +1,4 @@
-"""The worker process: ``python -m engine.worker``.
+"""The worker process: ``python -m engine.workers.main``.
 
 It reads requests from standard input, one JSON line each, and answers on standard output with
 progress, then a result or an error. Whatever libraries print goes to standard error, which the
@@ -95,3 +95,7 @@ def _read(source: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
     if MARK in os.environ:
         shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
     os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -29,7 +29,7 @@ from engine.workers.protocol import (
 )
 from engine.workers.watchdog import Family, Watch, memory_of
 
-WORKER_COMMAND = (sys.executable, "-P", "-m", "engine.worker")
+WORKER_COMMAND = (sys.executable, "-P", "-m", "engine.workers.main")
 """``-P``: nothing is imported from the folder that the worker works in."""
 _LOG_TAIL_BYTES = 2000
 _LONGEST_ANSWER = 1 << 28
