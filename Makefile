@@ -29,12 +29,12 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-das
 	touch $@
 
 run: setup
-	$(BIN)/python -m pages.components.serve --server.port $(PORT)
+	$(BIN)/python -m pages.shell.server --server.port $(PORT)
 
 ADDRESS ?= 0.0.0.0
 SHARE_OPTIONS ?=
 share: setup
-	$(BIN)/python -m pages.components.share --address $(ADDRESS) --port $(PORT) $(SHARE_OPTIONS)
+	$(BIN)/python -m pages.access.share --address $(ADDRESS) --port $(PORT) $(SHARE_OPTIONS)
 
 # Two processes of one thread each: with two each, torch and TensorFlow get in each other's way.
 test: setup-dev lint

@@ -13,11 +13,11 @@ except PackageError as error:
     st.error(str(error))
     st.stop()
 
-from pages.components.demo import show_demo
-from pages.components.first_start import wait_for_first_run
-from pages.components.frame import demand_run_of_link, show_frame
-from pages.components.sharing import demand_let_in
-from pages.components.story import CHAPTERS, chapter
+from pages.access.auth import demand_let_in
+from pages.shell.demo import show_demo
+from pages.shell.navigation import CHAPTERS, chapter
+from pages.shell.sidebar import demand_run_of_link, show_frame
+from pages.state.first_run import wait_for_first_run
 
 st.set_page_config(page_title="Quantization Lab", page_icon="static/icon.png", layout="wide")
 st.html(Path(__file__).parent / "static/look.css")

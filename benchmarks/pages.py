@@ -26,7 +26,7 @@ from engine.core.store import HOME_VARIABLE
 from engine.images.pictures import pictures_in
 from engine.tasks import evaluate as service_module
 from engine.workers import host
-from pages.components.story import CHAPTERS
+from pages.shell.navigation import CHAPTERS
 from tests.browser import UNRESTS, chromium, dashboard, go_to, wait_until_settled
 
 _PATIENCE_SECONDS = 120

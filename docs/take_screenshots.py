@@ -22,7 +22,7 @@ from engine.images.pictures import pictures_in
 from engine.runs.run import Run
 from engine.tasks.improve import time_curve
 from engine.workers.host import Foreground
-from pages.components.story import CHAPTERS
+from pages.shell.navigation import CHAPTERS
 from tests.browser import chromium, dashboard, wait_until_settled
 
 ROOT = Path(__file__).parent.parent

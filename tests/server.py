@@ -40,7 +40,7 @@ class Server:
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - it is closed with the server
         self._said = ""
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "pages.components.serve", *words],
+            [sys.executable, "-m", "pages.shell.server", *words],
             cwd=ROOT,
             env={**os.environ, HOME_VARIABLE: str(home), **(variables or {})},
             stdout=self._log,

@@ -17,7 +17,8 @@ from engine.runs import cleanup as store_care
 from engine.runs import staging as run_folders
 from engine.runs.run import OWNERS, Run
 from engine.tasks.convert import convert_request
-from pages.components import session, sharing
+from pages.access import auth as sharing
+from pages.state import session
 from tests.hand_made_host import HandMadeHost, request_for
 from tests.runs.test_cleanup import used
 from tests.tiny_run import tiny_run

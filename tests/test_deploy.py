@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from engine.core.store import HOME_VARIABLE, RUNS_VARIABLE, UPLOADS_VARIABLE
-from pages.components.share import PASSWORD_VARIABLE
+from pages.access.share import PASSWORD_VARIABLE
 from tests.server import free_port, wait_until_it_answers
 
 ROOT = Path(__file__).parent.parent
@@ -37,7 +37,7 @@ def settings() -> dict[str, list[str]]:
 def test_the_unit_shares_on_loopback_behind_a_password() -> None:
     unit = settings()
     (command,) = unit["ExecStart"]
-    assert "-m pages.components.share" in command
+    assert "-m pages.access.share" in command
     assert "--address 127.0.0.1" in command
     assert unit["EnvironmentFile"] == ["/etc/quantization-lab.env"]
     assert {line.partition("=")[0] for line in unit["Environment"]} == {

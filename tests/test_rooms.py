@@ -29,7 +29,16 @@ ENGINE: tuple[tuple[str, ...], ...] = (
     ("api",),
     ("cli",),
 )
-PAGES: tuple[tuple[str, ...], ...] = ()
+PAGES: tuple[tuple[str, ...], ...] = (
+    ("access",),
+    ("state",),
+    (
+        "shell",
+        "inputs",
+    ),
+    ("views",),
+    ("dashboard",),
+)
 
 
 @cache

@@ -29,7 +29,7 @@ class UnderWay:
     """A conversion that somebody asked for.
 
     Attributes:
-        owner: Who; see `pages.components.session.owner`.
+        owner: Who; see `pages.state.session.owner`.
         title: What a person calls it.
         request: What was asked for.
     """

@@ -240,7 +240,7 @@ class JobBoard:
         """Remember a job, and forget those of the same kind that have ended.
 
         Args:
-            owner: Whose it is; see `pages.components.session.owner`.
+            owner: Whose it is; see `pages.state.session.owner`.
             key: What the page calls it.
             about: What exactly is done, where a page has the same job for many things.
             job: The job.

@@ -12,7 +12,7 @@ from engine.images.pictures import Picture
 from engine.networks.onnx_packing import is_model, packed_model
 from engine.networks.onnx_parts import demand_complete
 from engine.networks.sharded_checkpoints import dropped_checkpoint, is_part
-from pages.components import session
+from pages.state import session
 
 _DROPPED, _REPLACED = "qlab_dropped_", "qlab_replaced_"
 

@@ -3,12 +3,12 @@
 import streamlit as st
 
 from engine.reporting.text import accuracy as accuracy_sentences
-from pages.components import accuracy
-from pages.components.evaluation import evaluation_or_wait, show_faults, show_remarks
-from pages.components.labelling import choose_labels, show_clicking
-from pages.components.picture_source import choose_pictures_in_expander
-from pages.components.problems import no_run_yet, plain
-from pages.components.session import current_run
+from pages.inputs.labels import choose_labels, show_clicking
+from pages.inputs.pictures import choose_pictures_in_expander
+from pages.state.evaluation import evaluation_or_wait, show_faults, show_remarks
+from pages.state.messages import no_run_yet, plain
+from pages.state.session import current_run
+from pages.views import accuracy
 
 run = current_run()
 if run is None:

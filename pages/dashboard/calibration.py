@@ -2,10 +2,10 @@
 
 import streamlit as st
 
-from pages.components import sweeping
-from pages.components.faults import show_faults
-from pages.components.problems import no_run_yet, plain
-from pages.components.session import current_run
+from pages.state.faults import show_faults
+from pages.state.messages import no_run_yet, plain
+from pages.state.session import current_run
+from pages.views import sweep as sweeping
 
 run = current_run()
 if run is None:

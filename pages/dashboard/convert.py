@@ -5,15 +5,15 @@ import streamlit as st
 from engine.reporting import plots
 from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
-from pages.components import jobs, session
-from pages.components.convert_form import convert_form
-from pages.components.converting import JOB, forget_attempt_at_another, show_interrupted, start
-from pages.components.downloads import show_downloads
-from pages.components.elsewhere import show_files_from_elsewhere
-from pages.components.faults import offer_retry, show_assumptions, show_faults
-from pages.components.figures import show_figure
-from pages.components.improving import link_to_improve
-from pages.components.problems import plain
+from pages.inputs.convert_form import convert_form
+from pages.inputs.external_files import show_files_from_elsewhere
+from pages.state import jobs, session
+from pages.state.conversion import JOB, forget_attempt_at_another, show_interrupted, start
+from pages.state.faults import offer_retry, show_assumptions, show_faults
+from pages.state.messages import plain
+from pages.views.figures import show_figure
+from pages.views.files import show_downloads
+from pages.views.improve import link_to_improve
 
 
 def show_result(run: Run) -> None:

@@ -5,11 +5,11 @@ import streamlit as st
 from engine.core.types import FAULT_WORDS
 from engine.deployment.description import model_file
 from engine.deployment.text import deploy_headline, kit_sentence
-from pages.components import deployment
-from pages.components.evaluation import evaluation_or_wait, show_notes
-from pages.components.picture_source import choose_pictures_in_expander
-from pages.components.problems import no_run_yet
-from pages.components.session import current_run
+from pages.inputs.pictures import choose_pictures_in_expander
+from pages.state.evaluation import evaluation_or_wait, show_notes
+from pages.state.messages import no_run_yet
+from pages.state.session import current_run
+from pages.views import deploy as deployment
 
 run = current_run()
 if run is None:

@@ -4,13 +4,13 @@ import streamlit as st
 
 from engine.reporting.text.improve import improvement_headline
 from engine.tasks.improve import improved_name
-from pages.components import improving, mixing
-from pages.components.evaluation import evaluation_or_wait
-from pages.components.faults import show_faults
-from pages.components.page_end import end_page
-from pages.components.picture_source import choose_pictures_in_expander
-from pages.components.problems import no_run_yet, plain, told
-from pages.components.session import current_run
+from pages.inputs.pictures import choose_pictures_in_expander
+from pages.state.evaluation import evaluation_or_wait
+from pages.state.faults import show_faults
+from pages.state.messages import end_page, no_run_yet, plain, told
+from pages.state.session import current_run
+from pages.views import improve as improving
+from pages.views import improve as mixing
 
 run = current_run()
 if run is None:

@@ -7,14 +7,13 @@ from engine.reporting import plots
 from engine.reporting.text import runs as sentences
 from engine.reporting.text.overview import moments, rounds, timing_note
 from engine.runs.results import stored_latency, stored_timings
-from pages.components import jobs
-from pages.components.faults import show_faults
-from pages.components.figures import show_described_figure, show_figure
-from pages.components.measuring import measure_controls
-from pages.components.operator_times import show_operator_times
-from pages.components.problems import no_run_yet, plain
-from pages.components.session import current_run
-from pages.components.trade_off import show_trade_off
+from pages.inputs.measure import measure_controls
+from pages.state import jobs
+from pages.state.faults import show_faults
+from pages.state.messages import no_run_yet, plain
+from pages.state.session import current_run
+from pages.views.figures import show_described_figure, show_figure
+from pages.views.latency import show_operator_times, show_trade_off
 
 run = current_run()
 if run is None:

@@ -5,13 +5,13 @@ import streamlit as st
 from engine.reporting import plots
 from engine.reporting.text import layers as layer_sentences
 from engine.runs.results import latency_shares
-from pages.components import layers
-from pages.components.faults import show_faults
-from pages.components.figures import show_described_figure
-from pages.components.improving import link_to_improve
-from pages.components.picture_source import choose_pictures_in_expander
-from pages.components.problems import no_run_yet, plain
-from pages.components.session import current_run
+from pages.inputs.pictures import choose_pictures_in_expander
+from pages.state.faults import show_faults
+from pages.state.messages import no_run_yet, plain
+from pages.state.session import current_run
+from pages.views import layers
+from pages.views.figures import show_described_figure
+from pages.views.improve import link_to_improve
 
 run = current_run()
 if run is None:

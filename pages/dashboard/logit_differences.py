@@ -5,12 +5,11 @@ import streamlit as st
 from engine.core.text import figure_text
 from engine.reporting.plots import figures
 from engine.reporting.text import runs as sentences
-from pages.components.comparison_table import show_table
-from pages.components.evaluation import evaluation_or_wait, show_notes
-from pages.components.figures import show_figure, show_picking_figure
-from pages.components.one_picture import choose_picture, show_picture
-from pages.components.problems import plain
-from pages.components.variant_pills import variant_pills
+from pages.inputs.variant import variant_pills
+from pages.state.evaluation import evaluation_or_wait, show_notes
+from pages.state.messages import plain
+from pages.views.figures import show_figure, show_picking_figure
+from pages.views.logits import choose_picture, show_picture, show_table
 
 MOST_ROWS = 25
 MOST_DOTS = 1000

@@ -4,12 +4,13 @@ import streamlit as st
 
 from engine.reporting.plots import figures
 from engine.reporting.text import overview as said
-from pages.components import first_start, overview
-from pages.components.evaluation import evaluation_or_wait, show_faults, show_remarks
-from pages.components.figures import show_figure
-from pages.components.measuring import offer_measuring
-from pages.components.problems import plain
-from pages.components.session import current_run
+from pages.inputs.measure import offer_measuring
+from pages.state import first_run as first_start
+from pages.state.evaluation import evaluation_or_wait, show_faults, show_remarks
+from pages.state.messages import plain
+from pages.state.session import current_run
+from pages.views import overview
+from pages.views.figures import show_figure
 
 run = current_run()
 if run is None or first_start.under_way():

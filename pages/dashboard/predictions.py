@@ -4,12 +4,12 @@ import streamlit as st
 
 from engine.core.types import ORIGINAL
 from engine.reporting.text import runs as sentences
-from pages.components.evaluation import evaluation_or_wait, show_notes
-from pages.components.gallery import show_gallery
-from pages.components.picture_filters import choose_rows
-from pages.components.picture_source import choose_pictures
-from pages.components.problems import no_run_yet, plain
-from pages.components.session import current_run
+from pages.inputs.picture_filters import choose_rows
+from pages.inputs.pictures import choose_pictures
+from pages.state.evaluation import evaluation_or_wait, show_notes
+from pages.state.messages import no_run_yet, plain
+from pages.state.session import current_run
+from pages.views.gallery import show_gallery
 
 if current_run() is None:
     no_run_yet()

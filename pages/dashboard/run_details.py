@@ -9,12 +9,12 @@ from engine.reporting.glossary import GLOSSARY
 from engine.reporting.text import runs as sentences
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import LOGS, ONNX_FILE
-from pages.components.faults import show_assumptions, show_faults
-from pages.components.identity_card import show_card
-from pages.components.lowerings import show_lowerings
-from pages.components.problems import no_run_yet, plain
-from pages.components.session import current_run
-from pages.components.variant_pills import variant_pills
+from pages.inputs.variant import variant_pills
+from pages.state.faults import show_assumptions, show_faults
+from pages.state.messages import no_run_yet, plain
+from pages.state.session import current_run
+from pages.views.files import show_card
+from pages.views.lowerings import show_lowerings
 
 run = current_run()
 if run is None:

@@ -19,7 +19,7 @@ from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.tasks.add_file import add_file
 from engine.workers import host
-from pages.components.story import CHAPTERS
+from pages.shell.navigation import CHAPTERS
 from tests.browser import CHROMIUM, chromium, dashboard, go_to
 from tests.hostile.payloads import payloads
 from tests.hostile.rows import Noted, Row, Scaled
@@ -180,7 +180,7 @@ def test_they_are_shown_as_text_in_the_report(
 WITHOUT_ESCAPING = """
 import sys
 sys.path.insert(0, {root!r})
-import pages.components.problems as problems
+import pages.state.messages as problems
 problems.html = problems.plain = lambda text: text
 """
 

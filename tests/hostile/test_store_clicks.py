@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pages.components.story import CHAPTERS
+from pages.shell.navigation import CHAPTERS
 from tests.hostile.conftest import Noted
 from tests.hostile.visitor import Visitor
 from tests.server import Server

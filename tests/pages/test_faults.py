@@ -119,7 +119,7 @@ def test_what_is_missing_is_tried_again_on_demand(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[ConvertRequest] = []
-    monkeypatch.setattr("pages.components.faults.start", asked.append)
+    monkeypatch.setattr("pages.state.faults.start", asked.append)
     test = opened(page("convert"))
     retry = next(button for button in test.button if button.label == "Try what is missing again")
     retry.click().run()

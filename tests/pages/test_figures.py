@@ -11,7 +11,7 @@ def page() -> None:
     import streamlit as st
 
     from engine.reporting import plots
-    from pages.components.figures import show_described_figure, show_figure
+    from pages.views.figures import show_described_figure, show_figure
 
     def bars(heights: list[float]) -> go.Figure:
         st.session_state.made = st.session_state.get("made", 0) + 1

@@ -22,7 +22,7 @@ def two_galleries() -> None:
     from engine.images.pictures import pictures_in
     from engine.runs.run import Run
     from engine.tasks.evaluate import Evaluation
-    from pages.components.gallery import PAGE_SIZE, show_gallery
+    from pages.views.gallery import PAGE_SIZE, show_gallery
     from tests.made_up import comparison
 
     home = Path(os.environ["GALLERY_HOME"])

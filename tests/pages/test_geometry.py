@@ -19,7 +19,7 @@ from playwright.sync_api import Browser, Page, expect
 import engine
 from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.runs.run import LATENCY, Run
-from pages.components.story import CHAPTERS
+from pages.shell.navigation import CHAPTERS
 from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
 from tests.geometry import Flaw, measure
 from tests.made_up import latency

@@ -10,8 +10,8 @@ from tests.pages.app_test import script_test
 def page() -> None:
     import streamlit as st
 
-    from pages.components import jobs
-    from pages.components.page_end import note_page
+    from pages.state import jobs
+    from pages.state.messages import note_page
 
     st.session_state.runs = st.session_state.get("runs", 0) + 1
     note_page("Logits")

@@ -68,8 +68,8 @@ def test_a_fresh_installation_makes_its_first_comparison(
         made.append("optimized")
         return run
 
-    monkeypatch.setattr("pages.components.first_start.first_comparison", first)
-    monkeypatch.setattr("pages.components.first_start.with_optimized", optimized)
+    monkeypatch.setattr("pages.state.first_run.first_comparison", first)
+    monkeypatch.setattr("pages.state.first_run.with_optimized", optimized)
     test = opened(PAGE)
     test = settled(test)
     assert not test.exception
@@ -89,8 +89,8 @@ def test_the_first_comparison_is_shown_on_every_page_while_it_works(
         release.wait(120)
         return completed(tiny_run(own_store / "runs" / "tiny"), host)
 
-    monkeypatch.setattr("pages.components.first_start.first_comparison", first)
-    monkeypatch.setattr("pages.components.first_start.with_optimized", lambda run, host: run)
+    monkeypatch.setattr("pages.state.first_run.first_comparison", first)
+    monkeypatch.setattr("pages.state.first_run.with_optimized", lambda run, host: run)
     titles = {}
     for stem in ("overview", "layers", "deploy", "logit_differences", "convert"):
         test = dashboard_test()

@@ -15,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from engine.images.pictures import pictures_in
 from engine.runs.pinned import pin, pinned_pictures
 from engine.runs.run import Run
-from pages.components.gallery import PAGE_SIZE
+from pages.views.gallery import PAGE_SIZE
 from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
 from tests.tiny_run import tiny_run
 

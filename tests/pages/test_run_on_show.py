@@ -18,7 +18,7 @@ from engine.core.errors import WorkerError
 from engine.core.store import HOME_VARIABLE
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
-from pages.components.story import CHAPTERS
+from pages.shell.navigation import CHAPTERS
 from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
 from tests.pages.app_test import ROOT, dashboard_test
 from tests.pages.test_pages import opened, settled
@@ -132,7 +132,7 @@ def test_what_failed_for_one_run_is_not_shown_beside_another(
     def fail(run: Run, job: object, **options: int) -> Latency:
         raise WorkerError("Timing", got="a stop", expected="an end", todo="Measure again.")
 
-    monkeypatch.setattr("pages.components.measuring.measure", fail)
+    monkeypatch.setattr("pages.inputs.measure.measure", fail)
     test = opened(ROOT / "pages" / "dashboard" / "latency_and_size.py")
     next(button for button in test.button if button.label == "Measure").click().run()
     settled(test)

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 
-from pages.components.serve import clear_but_upload_addresses
+from pages.shell.server import clear_but_upload_addresses
 from tests.browser import CHROMIUM, chromium, dashboard
 
 

@@ -16,7 +16,7 @@ from engine.quantization.calibration import CalibrationChoice
 from engine.runs.request import ConvertRequest
 from engine.tasks.interrupted import UnderWay, noted
 from engine.workers.jobs import BOARD, Job
-from pages.components import session
+from pages.state import session
 from tests.pages.app_test import ROOT, dashboard_test
 from tests.pages.test_pages import opened
 from tests.tiny_run import tiny_run

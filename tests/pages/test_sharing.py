@@ -10,11 +10,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine import passwords
 from engine.core.errors import OptionError
 from engine.runs.run import OWNERS, Run
-from pages.components import share
-from pages.components.sharing import (
+from pages.access import passwords, share
+from pages.access.auth import (
     ALLOWED_VARIABLE,
     DIGEST_VARIABLE,
     SHARED_VARIABLE,
@@ -32,7 +31,7 @@ PASSWORD = "correct horse battery"
 def shared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SHARED_VARIABLE, "password")
     monkeypatch.setenv(DIGEST_VARIABLE, passwords.digest_of_password(PASSWORD))
-    monkeypatch.setattr("pages.components.sharing.ATTEMPTS", passwords.Attempts())
+    monkeypatch.setattr("pages.access.auth.ATTEMPTS", passwords.Attempts())
 
 
 def glanced(page: str, **state: object) -> AppTest:
@@ -84,7 +83,7 @@ def test_the_password_lets_in_and_another_does_not() -> None:
 def test_without_a_digest_nobody_is_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(SHARED_VARIABLE, "password")
     monkeypatch.delenv(DIGEST_VARIABLE, raising=False)
-    monkeypatch.setattr("pages.components.sharing.ATTEMPTS", passwords.Attempts())
+    monkeypatch.setattr("pages.access.auth.ATTEMPTS", passwords.Attempts())
     test = opened(ROOT / "pages" / "dashboard" / "predictions.py")
     test.text_input[0].set_value("")
     test.button[0].click().run()

@@ -12,7 +12,7 @@ import pytest
 
 from engine.reporting.snippets import snippet
 from engine.runs.run import WORK, Run
-from pages.components.story import CHAPTERS
+from pages.shell.navigation import CHAPTERS
 from tests.tiny_run import tiny_run
 
 

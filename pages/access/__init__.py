@@ -1,0 +1,1 @@
+"""Who may enter: authentication of a shared dashboard."""

@@ -1,0 +1,118 @@
+"""A dashboard that others see: who is let in, and what a visitor does not get.
+
+``make share`` sets ``QLAB_SHARED``; without it the dashboard is one person's own, on loopback.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Literal
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from pages.access.passwords import ATTEMPTS
+
+SHARED_VARIABLE = "QLAB_SHARED"
+DIGEST_VARIABLE = "SHARE_PASSWORD_DIGEST"
+"""Not named QLAB_: workers are given variables that are, and have no use for this one."""
+ALLOWED_VARIABLE = "QLAB_ALLOWED"
+Way = Literal["password", "login"]
+_LET_IN = "qlab_let_in"
+_DOOR_WIDTH = 440
+
+
+def shared() -> bool:
+    """Whether others than the person at this machine may see the dashboard."""
+    return SHARED_VARIABLE in os.environ
+
+
+def demand_let_in() -> None:
+    """End the page here, unless this visitor may see it."""
+    if not shared():
+        return
+    if os.environ[SHARED_VARIABLE] == "login":
+        _demand_login()
+    elif not st.session_state.get(_LET_IN, False):
+        _ask_for_password()
+
+
+def account() -> str | None:
+    """The e-mail address of whoever logged in; None on a dashboard without log-in."""
+    if os.environ.get(SHARED_VARIABLE) != "login" or not _logged_in():
+        return None
+    verified = st.user.get("email_verified", True) not in {False, "false"}
+    email = st.user.get("email")
+    return str(email).lower() if email and verified else None
+
+
+def allowed(email: str, rule: str) -> bool:
+    """Whether an address may come in.
+
+    Args:
+        email: In lower case.
+        rule: Addresses, or domains such as ``@example.org``, with commas.
+    """
+    if "@" not in email:
+        return False
+    names = {name.strip().lower() for name in rule.split(",")} - {""}
+    return email in names or "@" + email.rpartition("@")[2] in names
+
+
+def browser_token(cookie: str) -> str | None:
+    """What stays the same in Streamlit's cookie against forged requests.
+
+    Args:
+        cookie: ``2|mask|token|time`` in hex, the token combined with the mask by exclusive or.
+
+    Returns:
+        The token in hex; None where the cookie is absent or of another form.
+    """
+    parts = cookie.strip("\"'").split("|")
+    try:
+        version, mask, token = parts[0], bytes.fromhex(parts[1]), bytes.fromhex(parts[2])
+    except (IndexError, ValueError):
+        return None
+    if version != "2" or len(mask) != 4 or len(token) < 16:
+        return None
+    return bytes(byte ^ mask[place % 4] for place, byte in enumerate(token)).hex()
+
+
+def _logged_in() -> bool:
+    return st.user.get("is_logged_in", False) is True
+
+
+def _demand_login() -> None:
+    email = account()
+    if email is not None and allowed(email, os.environ.get(ALLOWED_VARIABLE, "")):
+        return
+    with _door():
+        if _logged_in():
+            st.error("This account may not see the dashboard.", icon=":material/block:")
+            st.button("Log out", on_click=st.logout, icon=":material/logout:")
+        else:
+            st.markdown("Log in to see how a model changes when it is quantized.")
+            st.button("Log in", on_click=st.login, type="primary", icon=":material/login:")
+    st.stop()
+
+
+def _door() -> DeltaGenerator:
+    """A narrow place in the middle of the page, under the name of what lies behind."""
+    place = st.container(horizontal_alignment="center").container(width=_DOOR_WIDTH)
+    place.title("Quantization Lab", anchor=False)
+    return place
+
+
+def _ask_for_password() -> None:
+    with _door(), st.form("password"):
+        password = st.text_input("Password", type="password", autocomplete="current-password")
+        if st.form_submit_button("Enter", type="primary"):
+            right = ATTEMPTS.check(password, os.environ.get(DIGEST_VARIABLE, ""))
+            if right:
+                st.session_state[_LET_IN] = True
+                st.rerun()
+            elif right is None:
+                st.error("Too many wrong passwords. Wait a minute.", icon=":material/timer:")
+            else:
+                st.error("That is not the password.", icon=":material/block:")
+    st.stop()

@@ -1,1 +1,0 @@
-"""Widgets over the engine: each hides its session state behind one function."""

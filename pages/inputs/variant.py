@@ -1,0 +1,46 @@
+"""One variant to choose, the recommended one first; the address names a choice, for a link."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from pages.state import url as address
+from pages.state.evaluation import choice_on_show
+
+_FALLBACK = "int8"
+
+
+def variant_pills(names: list[str]) -> str:
+    """Show variants as pills.
+
+    Until a person chooses, the recommended one is on show. What is chosen here is chosen on other
+    pages, too, where they have it.
+
+    Args:
+        names: At least one.
+
+    Returns:
+        The one chosen.
+    """
+    wanted = address.named("variant")
+    first = first_shown(names, wanted)
+    found = show_pills(names, first)
+    # A page that lacks what was chosen elsewhere does not take that choice back, and what is on
+    # show because nobody chose is no choice.
+    if found != first or found == wanted:
+        address.name("variant", found)
+    return found
+
+
+def first_shown(names: list[str], wanted: str | None) -> str:
+    """The variant on show before a choice: the wanted one, the recommended one, int8, the first."""
+    choice = choice_on_show()
+    about = None if choice is None else choice.about
+    order = (wanted, about.variant if about else None, _FALLBACK)
+    return next((name for name in order if name is not None and name in names), names[0])
+
+
+def show_pills(names: list[str], first: str) -> str:
+    """Show variants as pills, one of them chosen at first."""
+    chosen = st.pills("Variant", names, default=first, required=True, label_visibility="collapsed")
+    return chosen or first

@@ -1,0 +1,69 @@
+"""``python -m pages.shell.server``: `streamlit run app.py`, with two of its faults mended.
+
+Streamlit takes a folder named ``pages`` for an app of its older kind until the first visitor's
+script calls `st.navigation`: that visitor is told "Page not found" where a link leads to a page.
+
+A browser that uploads a file asks where to; Streamlit forgets the answer if a script run begins
+before it is sent, and the browser waits for it without a word.
+
+What the pages import is imported here, so that no visitor waits for it, and kept from the garbage
+collection that Streamlit asks for after every script run: over all those modules it takes longer
+than some pages.
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+from importlib import import_module
+from pathlib import Path
+
+from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
+from streamlit.runtime.pages_manager import PagesManager
+from streamlit.web.cli import main
+
+from engine.workers.sandbox import enclose_workers
+
+APP = Path(__file__).resolve().parent.parent.parent / "app.py"
+USED_BY_PAGES = (
+    "pandas",
+    "pyarrow",
+    "plotly.graph_objects",
+    "engine.api",
+    "engine.reporting.plots.figures",
+)
+_UPLOAD_ADDRESSES = "file_urls_response"
+_clear = ForwardMsgQueue.clear
+
+
+def clear_but_upload_addresses(
+    queue: ForwardMsgQueue,
+    retain_lifecycle_msgs: bool = False,
+    fragment_ids_this_run: list[str] | None = None,
+) -> None:
+    """`ForwardMsgQueue.clear`, but what a browser asked for stays when a script run begins."""
+    asked_for = [msg for msg in queue._queue if msg.WhichOneof("type") == _UPLOAD_ADDRESSES]
+    _clear(queue, retain_lifecycle_msgs, fragment_ids_this_run)
+    if retain_lifecycle_msgs:
+        rest = [msg for msg in queue._queue if msg.WhichOneof("type") != _UPLOAD_ADDRESSES]
+        queue._queue = [*asked_for, *rest]
+
+
+def serve(options: list[str]) -> None:
+    """Serve the dashboard until the process is ended.
+
+    Args:
+        options: Options of `streamlit run`.
+    """
+    PagesManager.uses_pages_directory = False
+    ForwardMsgQueue.clear = clear_but_upload_addresses  # type: ignore[assignment, method-assign]
+    enclose_workers()
+    for module in USED_BY_PAGES:
+        import_module(module)
+    gc.collect()
+    gc.freeze()
+    main(["run", str(APP), *options])
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1:])

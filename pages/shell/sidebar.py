@@ -1,0 +1,165 @@
+"""The sidebar that every page has: which run, compared with what, on which pictures."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
+from engine.core.formats import counted
+from engine.runs.cleanup import UPKEEP
+from engine.runs.run import Run
+from pages.shell.preload import preload_scripts
+from pages.state import jobs, session
+from pages.state.messages import end_page, plain
+from pages.state.url import read_address
+
+_FOLDER = "qlab_run_of_frame"
+_CLOSE_ON_PHONES = """
+<script>
+/* {place} */
+if (window.qlabPlace && window.innerWidth < 768) {{
+  document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
+}}
+window.qlabPlace = true;
+</script>
+"""
+"""Streamlit leaves the sidebar open, over the page, when a page or a run is chosen in it."""
+
+
+def show_frame(page: str) -> None:
+    """Show the sidebar.
+
+    Args:
+        page: Title of the page.
+    """
+    UPKEEP.begin()
+    session.keep_alive()
+    read_address()
+    session.read_run_address()
+    session.keep_in_address()
+    run = session.current_run()
+    folder = None if run is None else run.folder
+    if st.session_state.setdefault(_FOLDER, folder) != folder:
+        st.session_state[_FOLDER] = folder
+        jobs.forget_failed()  # what failed for one run is not said beside another
+    with st.sidebar:
+        preload_scripts()
+        _choose_run(run)
+        # The browser runs a script once: the page and the run make another of it.
+        place = hash((page, folder))
+        st.html(_CLOSE_ON_PHONES.format(place=place), unsafe_allow_javascript=True)
+        if run is None:
+            return
+        _choose_reference(run)
+        count = len(session.pictures())
+        whose = f"{count} of your" if session.own_pictures() else f"{count} sample"
+        others = f" · {len(run.added)} from elsewhere" if run.added else ""
+        st.caption(f"{len(run.variants)} variants{others} · {whose} pictures")
+        show_marks(run)
+
+
+def show_marks(run: Run) -> None:
+    """Say what limits the meaning of a run's figures."""
+    calibration = run.manifest.calibration
+    for count, what in ((len(run.missing), "missing"), (len(run.faults), "of no use")):
+        if count:
+            st.badge(f"{counted(count, 'variant')} {what}", icon=":material/error:", color="red")
+    if run.manifest.model.random:
+        st.badge("Random weights", icon=":material/casino:", color="red")
+        st.caption("Size and latency only: agreement and accuracy mean nothing.")
+    if calibration is not None and calibration.demo:
+        st.badge(
+            "Demo calibration", icon=":material/info:", color="orange", help=DEMO_CALIBRATION_NOTE
+        )
+
+
+def _choose_run(run: Run | None) -> None:
+    on_show = () if run is None else (run,)
+    runs = {str(known.folder): known for known in (*on_show, *session.known_runs())}
+    if not runs:
+        st.caption("No run yet")
+        return
+    chosen = st.selectbox(
+        "Run",
+        list(runs),
+        index=None if run is None else 0,
+        placeholder="Choose a run",
+        format_func=lambda folder: run_title(runs[folder], tuple(runs.values())),
+        key=f"run_{session.missing_run() if run is None else run.folder}",
+    )
+    if chosen is not None and (run is None or chosen != str(run.folder)):
+        session.choose_run(runs[chosen].folder)
+        st.rerun()
+
+
+def demand_run_of_link() -> None:
+    """End the page here with a message, where the run that the link names is gone."""
+    name = session.missing_run()
+    if name is None:
+        return
+    st.title("This run is not here")
+    st.error(
+        f"The link or this tab names the run {plain(name)}. It is not on this machine any more, "
+        "cannot be read, or is not yours to see.",
+        icon=":material/link_off:",
+    )
+    runs = session.known_runs()
+    if runs:
+        newest = run_title(runs[0], runs)
+        if st.button(f"Show the newest: {newest}", type="primary", icon=":material/history:"):
+            session.choose_run(runs[0].folder)
+            st.rerun()
+    elif st.button("Go on without it", type="primary", icon=":material/arrow_forward:"):
+        session.choose_no_run()
+        st.rerun()
+    end_page()
+
+
+def run_title(run: Run, others: tuple[Run, ...]) -> str:
+    """A run's name for people, which no other run has: Streamlit tells options by their text.
+
+    It is the model's; with size and time where several are of the same model, and with the
+    folder's name where these are the same, too.
+
+    Args:
+        run: The run.
+        others: All runs, with this one among them.
+    """
+    for title in (_model_title, _dated_title):
+        if sum(title(other) == title(run) for other in others) == 1:
+            return title(run)
+    return f"{_dated_title(run)} · {run.folder.name}"
+
+
+def _model_title(run: Run) -> str:
+    return run.manifest.model.name
+
+
+def _dated_title(run: Run) -> str:
+    made = run.manifest.created_at[5:16].replace("T", " ")
+    sides = dict.fromkeys((run.manifest.preprocess.height, run.manifest.preprocess.width))
+    size = " × ".join(map(str, sides))
+    return f"{run.manifest.model.name} · {size} px · {made}"
+
+
+def _choose_reference(run: Run) -> None:
+    on_show = session.reference(run)
+    chosen = st.selectbox(
+        "Compared with",
+        run.columns,
+        index=run.columns.index(on_show),
+        format_func=lambda column: original_title(run) if column == "original" else column,
+        help="The model whose answers count as right when variants are compared. The original is "
+        "what PyTorch answers, or ONNX Runtime for an ONNX file.",
+        key=f"reference_{run.folder}_{on_show}",
+    )
+    if chosen != on_show:
+        session.choose_reference(chosen)
+        st.rerun()
+
+
+def original_title(run: Run) -> str:
+    """What the original is."""
+    model = run.manifest.model
+    kind = "ONNX" if model.kind == "onnx" else "PyTorch"
+    return f"the original ({'your network' if model.weights == 'network' else kind})"

@@ -1,0 +1,135 @@
+"""Answers against labels on the page Accuracy."""
+
+from __future__ import annotations
+
+import hashlib
+
+import pandas as pd
+import streamlit as st
+
+from engine.comparison.comparison import Comparison
+from engine.comparison.records import Accuracy
+from engine.core import formats
+from engine.core.types import IntArray
+from engine.images.labels import label_of
+from engine.images.pictures import Picture, digest_of
+from engine.reporting import plots
+from engine.reporting.text import accuracy as accuracy_sentences
+from engine.reporting.text.runs import FEW_PICTURES
+from engine.runs.run import Run
+from engine.tasks import evaluate as service_module
+from engine.workers import host
+from pages.inputs.variant import variant_pills
+from pages.state.evaluation import Evaluation
+from pages.state.messages import cell, plain, told
+from pages.views.figures import show_described_figure
+
+_HELP = {
+    "right": "Pictures whose first answer is the label (top-1).",
+    "in the first five": "Pictures with the label among the first five answers (top-5).",
+    "lost": "Pictures that the reference gets right and this model does not.",
+    "won": "Pictures that this model gets right and the reference does not.",
+    "McNemar p": "How likely chance alone makes lost and won this unequal; below 0.05 it is said "
+    "to be a difference. Of twenty models without one, one is expected below 0.05.",
+    "calibration error": "Mean distance between how sure the model is and how often it is right.",
+}
+
+
+def compared(evaluation: Evaluation, labels: IntArray) -> Comparison:
+    """The comparison on show, with labels."""
+    run, reference = evaluation.run, evaluation.comparison.reference
+    digest = hashlib.sha256(labels.tobytes()).hexdigest()
+    files = ",".join(artifact.sha256 for artifact in run.artifacts)
+    key = f"{run.folder} {files} {digest_of(evaluation.pictures)} {reference} {digest}"
+    with told():
+        return _compared(key, run, evaluation.pictures, reference, labels)
+
+
+@st.cache_data(scope="session", max_entries=8, show_spinner="Counting right answers")
+def _compared(
+    key: str, _run: Run, _pictures: tuple[Picture, ...], _reference: str, _labels: IntArray
+) -> Comparison:
+    return service_module.compare_run(
+        _run, _pictures, host.Foreground(), reference=_reference, labels=_labels
+    )
+
+
+def choose_variant(comparison: Comparison) -> str:
+    """Show the variants."""
+    names = [variant.variant for variant in comparison.variants]
+    return variant_pills(names)
+
+
+def accuracies(comparison: Comparison) -> dict[str, Accuracy]:
+    """Accuracy by model, the reference first."""
+    found = {comparison.reference: comparison.reference_accuracy}
+    found |= {variant.variant: variant.accuracy for variant in comparison.variants}
+    return {name: accuracy for name, accuracy in found.items() if accuracy is not None}
+
+
+def show_figures(comparison: Comparison, variant: str) -> None:
+    """Show intervals and calibration curve."""
+    every = accuracies(comparison)
+    left, right = st.columns(2, gap="medium")
+    with left.container(border=True, height="stretch"):
+        headline = accuracy_sentences.mcnemar_sentence(every[variant])
+        st.header(plain(headline))
+        show_described_figure("accuracy_intervals", headline, plots.accuracy_intervals, every)
+        st.caption("The dashed line is the reference. An interval that crosses it proves nothing.")
+    with right.container(border=True, height="stretch"):
+        headline = accuracy_sentences.reliability_headline(every[variant], variant)
+        st.header(plain(headline))
+        shown = (comparison.reference, variant)
+        curves = {name: every[name].reliability for name in shown}
+        show_described_figure("reliability", headline, plots.reliability_curve, curves)
+        few = " So few prove little." if every[variant].pictures < FEW_PICTURES else ""
+        st.caption(f"A larger mark is more pictures, {every[variant].pictures} in all.{few}")
+
+
+def show_table(comparison: Comparison) -> None:
+    """Show one row a model."""
+    rows = [
+        {
+            "model": name,
+            "right": formats.percent(found.top1),
+            "95 % interval": formats.interval(found.top1_interval),
+            "in the first five": formats.percent(found.top5),
+            "95 % interval ": formats.interval(found.top5_interval),
+            "lost": formats.UNKNOWN if found.lost is None else str(found.lost),
+            "won": formats.UNKNOWN if found.won is None else str(found.won),
+            "McNemar p": formats.small(found.mcnemar_p),
+            "calibration error": formats.percent(found.reliability.error),
+        }
+        for name, found in accuracies(comparison).items()
+    ]
+    columns = {
+        name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
+        for name in list(rows[0])[1:]
+    }
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=columns)
+
+
+def show_classes(run: Run, found: Accuracy, variant: str) -> None:
+    """Show the classes that a variant is right about less or more often."""
+
+    def name(index: int) -> str:
+        return label_of(run.manifest.labels, index)
+
+    st.header(plain(accuracy_sentences.classes_headline(found, variant, name)))
+    if not found.changes:
+        return
+    rows = [
+        {
+            "class": cell(name(change.index)),
+            "pictures": str(change.pictures),
+            "reference right": str(change.reference_right),
+            f"{variant} right": str(change.variant_right),
+            "change": f"{-change.lost:+d}",
+            "mostly taken for": "" if change.taken_for is None else cell(name(change.taken_for)),
+        }
+        for change in found.changes
+    ]
+    right = {
+        column: st.column_config.TextColumn(alignment="right") for column in list(rows[0])[1:-1]
+    }
+    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=right)

@@ -1,0 +1,247 @@
+"""The kit of a variant on the page Deploy: made in a job, looked into, downloaded."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pandas as pd
+import streamlit as st
+
+from engine.core import formats
+from engine.core.errors import FileError
+from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
+from engine.deployment.phone import (
+    LARGEST_BYTES,
+    PhoneBenchmark,
+    PhoneTiming,
+    add_benchmark,
+    benchmark_command,
+    benchmark_log,
+    benchmarks_of,
+    read_timing,
+    remove_benchmark,
+    variant_of,
+)
+from engine.deployment.text import phone_sentence
+from engine.images.pictures import Picture
+from engine.reporting.text.overview import not_recommended
+from engine.runs.results import stored_latency
+from engine.runs.run import Run
+from engine.workers.jobs import Job
+from pages.inputs.uploader import dropped_files
+from pages.inputs.variant import first_shown, show_pills
+from pages.state import session
+from pages.state.evaluation import choice_on_show
+from pages.state.jobs import job_button
+from pages.state.messages import end_page, plain, show_problem, told
+
+JOB = "deploy"
+_HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+_DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
+_SNIPPETS = (
+    ("Python", "run_model.py", "python"),
+    ("Kotlin, the numbers", "android/ModelSpec.kt", "kotlin"),
+    ("Kotlin, the app", "android/Classifier.kt", "kotlin"),
+    ("Swift", "ios/Classifier.swift", "swift"),
+    ("JSON", DESCRIPTION, "json"),
+)
+
+
+def choose_variant(run: Run) -> str:
+    """Show the variants that LiteRT runs; the page ends here where there are none.
+
+    It begins with the recommended one: what was looked at elsewhere is not what is shipped.
+    """
+    names = list(run.runnable)
+    if not names:
+        st.title("LiteRT runs no variant of this run")
+        st.markdown("Their SELECT_TF operators need TensorFlow itself, which a kit cannot bring.")
+        st.page_link("pages/dashboard/convert.py", label="Add a variant", icon=":material/bolt:")
+        end_page()
+    key = f"qlab_shipped_{run.folder.name}"
+    wanted = st.query_params.get("variant") or st.session_state.get(key)
+    first = first_shown(names, wanted)
+    found = show_pills(names, first)
+    if found != first or found == wanted:
+        st.session_state[key] = st.query_params["variant"] = found
+    return found
+
+
+def show_advice(variant: str) -> None:
+    """Say so where another variant than the one on show is recommended."""
+    choice = choice_on_show()
+    if choice is not None and (note := not_recommended(choice, variant)):
+        st.info(plain(note), icon=":material/info:")
+
+
+def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:
+    """The kit that the run has, or the button that makes it."""
+    reference = session.reference(run)
+
+    def work(job: Job[Kit]) -> Kit:
+        return make_kit(run, variant, pictures, job, reference=reference)
+
+    file = kit_file(run, variant, pictures)
+    if file.is_file():
+        return file
+    icon = ":material/deployed_code:"
+    job_button(JOB, "Make the kit", f"Packing {variant}", work, icon=icon, primary=True)
+    return None
+
+
+def show_promise() -> None:
+    """What a kit will hold."""
+    st.markdown(
+        "- the model with **TFLite Metadata** in it: labels, normalisation, description\n"
+        "- a **golden set**: inputs, expected answers, and how far they may be off\n"
+        "- a **Python script** that runs the model with two packages and checks itself\n"
+        "- **Kotlin and Swift** with this model's shapes, scales and normalisation\n"
+        "- a **model card** with the figures of this run"
+    )
+
+
+def show_download(run: Run, variant: str, file: Path) -> None:
+    """The button that hands the kit over, and what is in it."""
+    name = f"{run.manifest.model.file_stem}_{variant}_kit.zip"
+    st.download_button(
+        f"Download the kit ({formats.megabytes(file.stat().st_size)})",
+        file.read_bytes,
+        file_name=name,
+        mime="application/zip",
+        type="primary",
+        icon=":material/download:",
+        on_click="ignore",
+    )
+    lines = (
+        "pip install ai-edge-litert numpy",
+        f"unzip {shlex.quote(name)} -d kit",
+        "python kit/run_model.py",
+    )
+    st.code("\n".join(lines), language="bash", wrap_lines=True)
+    st.caption(
+        "The script feeds the golden inputs and says whether the answers are the same. For a "
+        "picture of your own, as in `python kit/run_model.py photo.jpg`, install `pillow`, too."
+    )
+    if st.button("Make it again", icon=":material/refresh:", type="tertiary"):
+        file.unlink(missing_ok=True)
+        st.rerun()
+
+
+def show_contents(file: Path) -> None:
+    """The model card and the snippets, as they lie in the kit."""
+    titles = ["Model card", *(title for title, _, _ in _SNIPPETS)]
+    card, *others = st.tabs(titles)
+    # Headings one level down: the page has a first one of its own.
+    # The list of files and the phone's commands stand elsewhere on the page, and whole digests
+    # would make tables wider than a phone. Headings become bold: the page has its own.
+    text = _DIGEST.sub(r"\1…", text_in(file, CARD)).partition(f"## {FILES_TITLE}")[0]
+    card.markdown(_HEADING.sub(r"**\1**", text.partition("\n")[2]))
+    for tab, (_, name, language) in zip(others, _SNIPPETS, strict=True):
+        tab.caption(name)
+        # A box around it: a keyboard scrolls what holds a button, and code alone holds none.
+        box = tab.container(height=480, border=False)
+        box.code(text_in(file, name), language=language, wrap_lines=True)
+
+
+def show_phone(run: Run, variant: str, model: str) -> None:
+    """How to time the model on a phone, what phones said, and the place to bring it to."""
+    with told():
+        benchmarks = benchmarks_of(run)
+    own = [found for found in benchmarks if found.variant == variant]
+    threads = own[0].timing.threads if own else None
+    sentence = phone_sentence(variant, benchmarks, stored_latency(run, threads or 1))
+    st.header(sentence or "How quick is it on your phone?")
+    if benchmarks:
+        _show_table(run, benchmarks)
+    left, right = st.columns(2, gap="medium")
+    with left:
+        st.markdown("**1. Time it over adb.** The tool is in LiteRT's documentation.")
+        st.code(benchmark_command(model), language="bash", wrap_lines=True)
+    with right:
+        st.markdown(
+            f"**2. Bring its output:** {plain(benchmark_log(model))}, which these lines write."
+        )
+        _bring(run, variant)
+
+
+def _bring(run: Run, variant: str) -> None:
+    files = dropped_files(
+        "Output of benchmark_model",
+        ["txt", "log"],
+        key="phone_file",
+        most=LARGEST_BYTES,
+        label_visibility="collapsed",
+    )
+    if not files:
+        return
+    file = files[0]
+    if file.size > LARGEST_BYTES:
+        st.warning(f"{plain(file.name)} is larger than the tool's output ever is.")
+        return
+    text = file.getvalue().decode(errors="replace")
+    try:
+        timing = read_timing(text)
+    except FileError as error:
+        show_problem(error)
+        return
+    about = variant_of(run, timing) or variant
+    phone = st.text_input("Which phone is it?", placeholder="Pixel 9", key="phone_name")
+    time = formats.milliseconds(timing.mean_ms)
+    st.markdown(f"**{time}** a call for {plain(about)}: {_how(timing)}")
+    if st.button("Keep it beside this machine's figures", icon=":material/add:"):
+        with told():
+            add_benchmark(run, about, phone, text)
+        st.rerun()
+
+
+def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
+    rows = []
+    for found in benchmarks:
+        timed = stored_latency(run, found.timing.threads or 1)
+        host = None if timed is None else timed.of(found.variant)
+        ratio = found.timing.mean_ms / host.median_ms if host and host.median_ms else None
+        pictures = host.pictures if host else 1
+        rows.append(
+            {
+                "variant": found.variant,
+                "phone": found.phone,
+                "on the phone": formats.milliseconds(found.timing.mean_ms, pictures),
+                "on this machine": formats.milliseconds(host.median_ms if host else None, pictures),
+                "phone ÷ machine": formats.UNKNOWN if ratio is None else f"{ratio:.2f}",
+                "how": _how(found.timing),
+            }
+        )
+    right = {
+        name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
+        for name in ("on the phone", "on this machine", "phone ÷ machine")
+    }
+    picked = st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        width="stretch",
+        column_config=right,
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"phones_{run.folder.name}_{len(rows)}",
+    )
+    chosen = picked["selection"]["rows"]
+    if chosen and st.button("Remove the chosen timing", icon=":material/delete:"):
+        remove_benchmark(run, benchmarks[chosen[0]])
+        st.rerun()
+
+
+_HELP = {
+    "on the phone": "Mean of benchmark_model's timed calls.",
+    "on this machine": "Median with as many threads, as on the page about latency.",
+}
+
+
+def _how(timing: PhoneTiming) -> str:
+    parts = (
+        f"mean of {timing.calls} calls" if timing.calls else "mean",
+        f"threads: {timing.threads}" if timing.threads else "",
+        timing.delegate or "",
+    )
+    return ", ".join(part for part in parts if part)

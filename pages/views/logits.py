@@ -1,0 +1,145 @@
+"""One picture, and the logits that every model gave it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+from pandas.io.formats.style import Styler
+
+from engine.comparison.comparison import Comparison
+from engine.images.pictures import Picture
+from engine.images.preprocess import PreprocessSpec
+from engine.networks.load import preprocess_words
+from engine.reporting import plots, tables
+from engine.reporting.glossary import meaning
+from pages.state import url as address
+from pages.state.evaluation import Evaluation
+from pages.state.faults import RED_GROUND
+from pages.state.messages import plain
+from pages.state.scrolling import scroll_to
+from pages.views.figures import show_described_figure
+
+_ROW = "at"
+
+
+def link_to_logits(evaluation: Evaluation, row: int, label: str) -> None:
+    """Show a link to one picture's logits on the page Logits, where it comes into view.
+
+    Args:
+        evaluation: The answers.
+        row: Row of the picture in the logits.
+        label: Of the link.
+    """
+    st.page_link(
+        "pages/dashboard/logit_differences.py",
+        label=label,
+        icon=":material/scatter_plot:",
+        # By its row: a name comes from outside, and no link holds such text.
+        query_params={_ROW: str(row)},
+    )
+
+
+def choose_picture(names: Sequence[str], rows: list[int], clicked: int | None) -> int:
+    """Show pictures to choose from; the address names the one chosen.
+
+    Args:
+        names: Of all pictures.
+        rows: Those to choose from, at least one.
+        clicked: The one chosen in a figure, if any.
+
+    Returns:
+        Row of the chosen one.
+    """
+    named, linked = address.named("picture"), st.query_params.get(_ROW, "")
+    start = clicked
+    if linked in map(str, range(len(names))):
+        start = int(linked)
+    elif start is None:
+        start = names.index(named) if named in names else rows[0]
+    row = st.selectbox(
+        "Picture",
+        options := rows if start in rows else [start, *rows],
+        index=options.index(start),
+        format_func=lambda row: names[row],
+    )
+    address.name("picture", names[row])
+    return row
+
+
+def show_picture(evaluation: Evaluation, row: int) -> None:
+    """Show a picture beside its largest logits.
+
+    Args:
+        evaluation: The answers.
+        row: Row of the picture in the logits.
+    """
+    if st.query_params.pop(_ROW, None) is not None:
+        scroll_to("one_picture", row, block="start")
+    comparison = evaluation.comparison
+    left, right = st.container(key="one_picture").columns([1, 3], gap="medium")
+    picture = evaluation.pictures[row]
+    left.image(picture.decode(), caption=plain(picture.name), alt=picture.name, width="stretch")
+    with left:
+        _show_input(evaluation.run.manifest.preprocess, picture)
+    columns = (comparison.reference, *(variant.variant for variant in comparison.variants))
+    reference, *others = (np.asarray(evaluation.comparable(c, *columns)[row]) for c in columns)
+    labels = tuple(map(evaluation.label, range(len(reference))))
+    rows = dict(zip(columns[1:], others, strict=True))
+    description = f"The largest logits of {picture.name} in {comparison.reference} and variants."
+    with right:
+        show_described_figure(
+            f"top_logits_{row}", description, plots.top_logits, labels, reference, rows
+        )
+
+
+def _show_input(preprocess: PreprocessSpec, picture: Picture) -> None:
+    size = f"{preprocess.height} × {preprocess.width}"
+    fitting = preprocess_words(preprocess, ("channel_order", "resize", "resize_size", "pad_value"))
+    st.image(
+        _visible(picture.sha256, preprocess.fitting_key, picture, preprocess),
+        caption=f"As the network sees it: {size} pixels; {plain(fitting)}",
+        alt=f"{picture.name} as the network sees it",
+    )
+
+
+@st.cache_data(scope="session", max_entries=20, show_spinner=False)
+def _visible(
+    sha256: str, fitting: str, _picture: Picture, _preprocess: PreprocessSpec
+) -> NDArray[np.uint8]:
+    return _preprocess.visible(_picture.decode(_preprocess.picture_mode))
+
+
+def show_table(comparison: Comparison) -> None:
+    """Show one row a variant: agreement, differences, size."""
+    show_columns(comparison, tables.LOGITS)
+
+
+def show_columns(comparison: Comparison, columns: Sequence[tables.Column]) -> None:
+    """Show one row a variant.
+
+    Args:
+        comparison: The figures.
+        columns: Some of the columns of `engine.reporting.tables`.
+    """
+    table = tables.comparison_table(comparison, columns)
+    rows = [
+        {"variant": f"{name} {table.faults[name]}" if name in table.faults else name}
+        | {column.title: cell for column, cell in zip(table.columns, cells, strict=True)}
+        for name, cells in table.rows
+    ]
+    right = {
+        column.title: st.column_config.TextColumn(alignment="right", help=meaning(column.term))
+        for column in table.columns
+    }
+    data = rows_in_red(pd.DataFrame(rows), [name in table.faults for name, _ in table.rows])
+    st.dataframe(data, hide_index=True, column_config=right, width="stretch")
+
+
+def rows_in_red(frame: pd.DataFrame, faulty: Sequence[bool]) -> pd.DataFrame | Styler:
+    """Mark rows about models of no use, for `st.dataframe`."""
+    marked = frame.style.apply(lambda column: [RED_GROUND * fault for fault in faulty])
+    return marked if any(faulty) else frame

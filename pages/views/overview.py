@@ -1,0 +1,142 @@
+"""What the first screen is made of: cards, recommendation, weakest picture, report."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import streamlit as st
+
+from engine.comparison import recommendation as overview
+from engine.comparison.recommendation import Candidate, Choice
+from engine.reporting import tables
+from engine.reporting.picture_cards import AnswerCard, picture_card
+from engine.reporting.plots.palette import marker_image, style_of
+from engine.reporting.report import report_of
+from engine.reporting.text import overview as said
+from engine.tasks.evaluate import Evaluation
+from engine.workers import host
+from pages.state.evaluation import NEED, needed
+from pages.state.messages import html, plain
+from pages.views.flips import explain_flips
+from pages.views.logits import link_to_logits, show_columns
+
+_NEEDS = (80, 85, 90, 95, 97, 98, 99, 99.5, 100)
+_STYLE = """
+<style>
+.o-cards{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(190px,1fr))}
+.o-card{border:1px solid color-mix(in srgb,currentColor 16%,transparent);border-top-width:4px;
+  border-radius:12px;padding:.8rem 1.1rem 1rem}
+.o-card small,.o-weak small{opacity:.75;font-size:.85rem;display:block}
+.o-card strong{font-size:1.75rem;letter-spacing:-.02em;display:block;line-height:1.3;
+  font-variant-numeric:tabular-nums}
+.o-weak{display:flex;gap:.9rem;align-items:flex-start}
+.o-weak img.o-photo{width:112px;height:112px;object-fit:cover;border-radius:10px;flex:none}
+.o-weak ul{list-style:none;margin:.2rem 0 0;padding:0;font-size:.9rem;line-height:1.55}
+.o-weak div{min-width:0;overflow-wrap:anywhere}
+.o-one{white-space:nowrap;margin-right:.3rem}
+.o-flip{background:#c62659;color:#fff;border-radius:6px;padding:0 .35rem;font-size:.78rem;
+  font-weight:650;white-space:nowrap}
+</style>
+"""
+
+
+def show_cards(tiles: tuple[said.Tile, ...]) -> None:
+    """Show smallest, quickest and closest."""
+    cards = "".join(
+        f'<div class="o-card" style="border-top-color:{style_of(tile.variant).hue}">'
+        f"<small>{tile.title}</small><strong>{tile.figure}</strong>"
+        f"{marker_image(tile.variant)} <b>{html(tile.variant)}</b>"
+        f"<small>{tile.detail}</small></div>"
+        for tile in tiles
+    )
+    st.html(f'{_STYLE}<div class="o-cards">{cards}</div>')
+
+
+def show_advice(evaluation: Evaluation, choice: Choice) -> None:
+    """Show the slider, what to take at that need, and why."""
+    st.header("How much agreement do you need?", anchor=False)
+    st.select_slider(
+        "Share of pictures that must keep their answer",
+        _NEEDS,
+        value=95,
+        format_func=lambda percent: f"{percent} %",
+        key=NEED,
+        persist_state="session",
+    )
+    reason = said.reason(evaluation.comparison, choice)
+    st.markdown(f"**{plain(said.recommendation(choice))}.** {plain(reason)}")
+
+
+def show_weakest(evaluation: Evaluation, about: Candidate) -> None:
+    """Show the picture on which a variant comes nearest to another answer, or gives one."""
+    row = evaluation.comparison.pictures.index(about.weakest)
+    card = picture_card(evaluation, row)
+    columns = (evaluation.comparison.reference, about.variant)
+    rows = "".join(_line(answer) for answer in card.answers if answer.column in columns)
+    rows += _others(tuple(answer for answer in card.answers if answer.column not in columns))
+    st.markdown(f"**The weakest picture of {plain(about.variant)}**")
+    st.html(
+        f'{_STYLE}<div class="o-weak"><img class="o-photo" src="{card.thumbnail}" '
+        f'alt="{html(card.name)}"><div><b>{html(card.name)}</b><ul>{rows}</ul></div></div>'
+    )
+    link_to_logits(evaluation, row, "See its logits")
+    explain_flips(evaluation, row, key="weakest")
+
+
+def _line(answer: AnswerCard) -> str:
+    who = f"{marker_image(answer.column)} {html(answer.column)}: "
+    if answer.state == "broken":
+        return f'<li>{who}<span class="o-flip">NaN or Inf</span></li>'
+    flag = '<span class="o-flip">flipped</span> ' if answer.state == "flipped" else ""
+    return f"<li>{who}{flag}<b>{html(answer.label)}</b> {answer.percent}</li>"
+
+
+def _others(answers: tuple[AnswerCard, ...]) -> str:
+    """What the variants that are not named answer otherwise, a line an answer."""
+    labels = dict.fromkeys(a.label for a in answers if a.state == "flipped")
+    lines = ""
+    for label in labels:
+        names = " ".join(
+            f'<span class="o-one">{marker_image(a.column)} {html(a.column)}</span>'
+            for a in answers
+            if a.label == label
+        )
+        lines += f'<li><span class="o-flip">flipped</span> <b>{html(label)}</b>: {names}</li>'
+    return lines
+
+
+def show_figures(evaluation: Evaluation) -> None:
+    """Show the figures of every variant."""
+    show_columns(evaluation.comparison, tables.OVERVIEW)
+
+
+def show_report_button(evaluation: Evaluation) -> None:
+    """Offer the report as one HTML file; it is made when it is asked for."""
+    run = evaluation.run
+    need, reference = needed(), evaluation.comparison.reference
+
+    def made() -> bytes:
+        report = report_of(
+            run, evaluation.pictures, host.Foreground(), reference=reference, need=need
+        )
+        return report.to_html().encode()
+
+    day = datetime.now(UTC).strftime("%Y-%m-%d")
+    st.download_button(
+        "Report",
+        made,
+        file_name=f"{run.manifest.model.file_stem}_{day}.html",
+        mime="text/html",
+        type="primary",
+        icon=":material/description:",
+        help="One HTML file with these figures, the pictures and plots that stay alive; it opens "
+        "without a network.",
+        on_click="ignore",
+        key="report",
+    )
+
+
+def chosen(evaluation: Evaluation) -> tuple[tuple[Candidate, ...], Choice]:
+    """The variants, and which one to take at the need that the slider shows."""
+    found = overview.candidates(evaluation.comparison)
+    return found, overview.recommend(found, needed())

@@ -1,0 +1,236 @@
+"""A sweep over calibration pictures: what to vary, the work, and what was found."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import pandas as pd
+import streamlit as st
+
+from engine.core import formats
+from engine.core.errors import EngineError
+from engine.images.pictures import Picture
+from engine.reporting import plots
+from engine.reporting.text.sweep import enough_sentence, faults, method_sentence, notes
+from engine.runs.run import Run
+from engine.tasks.sweep.plan import DEFAULT_COUNTS, SweepChoice, cell_names
+from engine.tasks.sweep.records import Sweep, SweepBasis
+from engine.tasks.sweep.store import newest_sweep, stored_sweep
+from engine.tasks.sweep.sweep import basis_of, own_calibration, sweep, unseen_pictures
+from engine.workers.jobs import Job
+from pages.inputs.pictures import choose_pictures, choose_pictures_in_expander
+from pages.state import jobs, session
+from pages.state.faults import show_red
+from pages.state.messages import plain, show_problem
+from pages.views.figures import show_described_figure
+from pages.views.logits import rows_in_red
+
+JOB = "sweep"
+SMALL, FULL = "Small", "Full"
+_RECIPES = ("int8_float_io", "int8_float_io_optimized", "int8", "int8_optimized", "int16x8")
+_SMALL = SweepChoice(counts=(8, 16, 32, 64), seeds=(0, 1), ranges=("min_max", "mse"))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the person asks for, as far as it can be done.
+
+    Attributes:
+        basis: What all cells have in common.
+        choice: What is varied.
+        calibration: Folder of the calibration pictures; None for crops of the sample images.
+        missing: How many cells are not measured yet.
+        cells: How many there are.
+    """
+
+    basis: SweepBasis
+    choice: SweepChoice
+    calibration: str | None
+    missing: int
+    cells: int
+
+
+def choose_measured_pictures(run: Run) -> tuple[Picture, ...]:
+    """Show the choice of pictures to measure on: open, while there is none that could be used.
+
+    Returns:
+        The pictures on show.
+    """
+    if _measurable(run) or newest_sweep(run) is not None:
+        return choose_pictures_in_expander("Pictures to measure on")
+    with st.container(border=True):
+        st.header("Show pictures to measure on")
+        st.markdown(
+            "Calibration may use each of the pictures on show, and ranges are judged on pictures "
+            "that it has not seen."
+        )
+        shown = choose_pictures()
+    if _measurable(run):
+        st.rerun()
+    return shown
+
+
+def _measurable(run: Run) -> bool:
+    """Whether a picture on show is none of calibration's; so, too, where its folder is wrong."""
+    folder = st.session_state.get(_folder_key(run), own_calibration(run) or "").strip()
+    try:
+        return bool(unseen_pictures(session.pictures(), folder or None))
+    except EngineError:
+        return True
+
+
+def _folder_key(run: Run) -> str:
+    return f"sweep_folder_{run.folder}"
+
+
+def plan_controls(run: Run, pictures: tuple[Picture, ...]) -> Plan | None:
+    """Show the widgets.
+
+    Returns:
+        The plan; None where it cannot be done.
+    """
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        recipe = st.selectbox("Variant", _RECIPES, key="sweep_recipe", persist_state="session")
+        size = st.segmented_control(
+            "Sweep",
+            [SMALL, FULL],
+            default=SMALL,
+            required=True,
+            key="sweep_size",
+            persist_state="session",
+            help="Small: 8 to 64 pictures, two choices of each, two methods. Full: up to 128 "
+            "pictures, three choices, five methods.",
+        )
+        folder = st.text_input(
+            "Calibration pictures",
+            value=own_calibration(run) or "",
+            key=_folder_key(run),
+            placeholder="a folder; crops of the sample images if empty",
+        ).strip()
+    if not _measurable(run):
+        st.caption("A sweep needs pictures on show that calibration does not use.")
+        return None
+    try:
+        return _planned(run, pictures, folder or None, recipe, full=size == FULL)
+    except EngineError as error:
+        show_problem(error)
+        return None
+
+
+def _planned(
+    run: Run, pictures: tuple[Picture, ...], folder: str | None, recipe: str, *, full: bool
+) -> Plan:
+    basis, _ = basis_of(run, pictures, folder)
+    most = max(DEFAULT_COUNTS) if basis.available is None else basis.available
+    small = replace(_SMALL, counts=tuple(n for n in _SMALL.counts if n <= most))
+    choice = replace(SweepChoice() if full else small, recipes=(recipe,))
+    names = cell_names(choice, basis)
+    known = stored_sweep(basis)
+    done = {cell.variant for cell in known.cells} if known is not None else set()
+    return Plan(basis, choice, folder, sum(name not in done for name in names), len(names))
+
+
+def show_button(run: Run, pictures: tuple[Picture, ...], plan: Plan) -> None:
+    """Offer the sweep, show the work, and come back when it is done."""
+    busy = jobs.busy(JOB)
+    if not busy and plan.missing:
+        verb = "Sweep" if plan.missing == plan.cells else "Go on with"
+        if st.button(
+            f"{verb}: {plan.missing} models, some seconds each",
+            type="primary",
+            icon=":material/grid_on:",
+            key="sweep",
+        ):
+
+            def work(job: Job[bool]) -> bool:
+                sweep(run, pictures, job, plan.choice, calibration=plan.calibration)
+                return True
+
+            jobs.start(JOB, "Quantizing with other calibration pictures and ranges", work)
+            st.rerun()
+    elif not busy:
+        st.caption(f"All {plan.cells} models of this sweep are measured.")
+    jobs.show(JOB)
+    job = jobs.get(JOB)
+    if job is not None and job.state == "cancelled":
+        st.caption("What was finished is kept: the next sweep goes on there.")
+
+
+def found_for(run: Run, plan: Plan | None) -> Sweep | None:
+    """What was measured on these pictures; else the newest sweep of the run, or None."""
+    known = stored_sweep(plan.basis) if plan is not None else None
+    return known or newest_sweep(run)
+
+
+def show_sweep(found: Sweep, recipe: str) -> None:
+    """Show the plot and the table of one recipe."""
+    show_red(faults(found, recipe))
+    with st.container(border=True):
+        said = enough_sentence(found, recipe)
+        show_described_figure("calibration_counts", said, plots.calibration_counts, found, recipe)
+        st.caption(
+            "Mean over the choices of pictures, with their standard deviation. Enough is the "
+            "number from which on no choice's rms is more than 5 % (its KL divergence 10 %) above "
+            "the mean with the most pictures."
+        )
+        st.markdown(plain(method_sentence(found, recipe)))
+    for note in notes(found):
+        st.caption(plain(note))
+    with st.container(border=True):
+        st.header("All figures")
+        _table(found, recipe)
+        st.download_button(
+            "Download as CSV",
+            lambda: found.to_frame().to_csv(index=False, na_rep="NaN"),
+            file_name=f"sweep_{found.basis.model}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+        )
+
+
+def _table(found: Sweep, recipe: str) -> None:
+    groups = found.of(recipe)
+    rows = [
+        {
+            "ranges": group.range_method,
+            "pictures": str(group.count),
+            "choices": str(len(group.cells)),
+            "logit rms": f"{group.rms.mean:.4f}",
+            "± rms": formats.spread(group.rms.deviation),
+            "KL, nats": f"{group.kl.mean:.5f}",
+            "± KL": formats.spread(group.kl.deviation),
+            "SQNR": formats.decibels(group.sqnr_db.mean),
+            "same answer": formats.percent(group.agreement.mean),
+        }
+        for group in groups
+    ]
+    right = {
+        name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
+        for name in list(rows[0])[1:]
+    }
+    data = rows_in_red(pd.DataFrame(rows), [group.fault is not None for group in groups])
+    st.dataframe(data, hide_index=True, width="stretch", column_config=right)
+
+
+_HELP = {
+    "choices": "Seeds: other choices of as many pictures.",
+    "± rms": "Standard deviation over the choices.",
+    "± KL": "Standard deviation over the choices.",
+    "same answer": "Top-1 agreement with float32, mean over the choices.",
+}
+
+
+def recipe_of(found: Sweep | None, plan: Plan | None) -> str | None:
+    """The recipe to show: the one chosen, where it was swept; else one that was; or None."""
+    if found is None:
+        return None
+    chosen = plan.choice.recipes[0] if plan is not None else ""
+    return chosen if chosen in found.recipes else found.recipes[0]
+
+
+def headline(found: Sweep | None, recipe: str | None) -> str:
+    """The page's title: what was found, or the question."""
+    if found is None or recipe is None:
+        return "How many calibration pictures are enough?"
+    return enough_sentence(found, recipe)

@@ -1,0 +1,194 @@
+"""Everybody can use the dashboard: axe-core on every page, wide and narrow, light and dark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect
+
+from pages.access.auth import DIGEST_VARIABLE, SHARED_VARIABLE
+from pages.access.passwords import digest_of_password
+from pages.shell.navigation import CHAPTERS
+from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
+from tests.tiny_run import tiny_run
+
+pytestmark = IN_A_BROWSER
+WIDE, NARROW = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
+GRAVE = ("serious", "critical")
+# Both themes have the same elements: what does not hang on colour is looked for in the light one.
+ASKED: dict[str, dict[str, Any]] = {
+    "light": {"resultTypes": ["violations"]},
+    "dark": {"resultTypes": ["violations"], "runOnly": ["color-contrast"]},
+}
+PASSWORD = "correct horse battery"
+OPEN_ALL = 'document.querySelectorAll("details:not([open]) > summary").forEach((s) => s.click())'
+# What sticks out of the page, other than in a box that scrolls or cuts.
+STICKS_OUT = """() => {
+  const width = document.documentElement.clientWidth;
+  const boxed = (element) => {
+    for (let box = element.parentElement; box; box = box.parentElement) {
+      if (box.dataset.testid === "stMain") return false;
+      if (getComputedStyle(box).overflowX !== "visible") return true;
+    }
+    return false;
+  };
+  return [...document.querySelectorAll("[data-testid=stMain] *")]
+    .filter((element) => element.getBoundingClientRect().right > width + 1 && !boxed(element))
+    .map((element) => element.outerHTML.slice(0, 200));
+}"""
+
+
+@dataclass
+class Complaints:
+    """What is wrong, with the page it is wrong on."""
+
+    theme: str
+    where: str = ""
+    found: list[str] = field(default_factory=list)
+
+    def add(self, what: str) -> None:
+        self.found.append(f"{self.where}: {what}")
+
+    def hear(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.add(f"console error {message.text} {message.location}")
+
+    def catch(self, error: Error) -> None:
+        self.add(f"uncaught {error}")
+
+    def look(self, page: Page, where: str) -> None:
+        """Note what is wrong with a page as it stands."""
+        wait_until_settled(page)
+        page.evaluate(OPEN_ALL)
+        # In dark only hues differ, and the elements are the same at every width.
+        for size in (WIDE, NARROW) if self.theme == "light" else (WIDE,):
+            self.where = f"{where} at {size['width']} px"
+            page.set_viewport_size(size)
+            page.wait_for_timeout(200)
+            wait_until_settled(page)
+            self._ask_axe(page)
+        if page.get_by_text("Traceback").count():
+            self.add("a traceback")
+        for element in page.evaluate(STICKS_OUT):
+            self.add(f"sticks out: {element}")
+        page.set_viewport_size(WIDE)
+
+    def _ask_axe(self, page: Page) -> None:
+        for violation in Axe().run(page, options=ASKED[self.theme]).response["violations"]:
+            if violation["impact"] in GRAVE:
+                for node in violation["nodes"]:
+                    self.add(_described(violation["id"], node))
+
+
+def _described(rule: str, node: dict[str, Any]) -> str:
+    why = "; ".join(check["message"] for check in node["any"] + node["all"] + node["none"])
+    return f"{rule} {json.dumps(node['target'])} {node['html'][:300]} {why}"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that has a run."""
+    home = tmp_path_factory.mktemp("with_a_run")
+    tiny_run(home / "runs" / "tiny")
+    with dashboard(home) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def behind_a_password(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A shared server that has no run."""
+    shared = {SHARED_VARIABLE: "password", DIGEST_VARIABLE: digest_of_password(PASSWORD)}
+    with dashboard(tmp_path_factory.mktemp("without_a_run"), **shared) as found:
+        yield found
+
+
+@pytest.fixture(params=ASKED)
+def theme(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def page(theme: Literal["light", "dark"], browser: Browser) -> Iterator[Page]:
+    context = browser.new_context(viewport=WIDE, color_scheme=theme)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def complaints(page: Page, theme: str) -> Complaints:
+    found = Complaints(theme)
+    page.on("console", found.hear)
+    page.on("pageerror", found.catch)
+    return found
+
+
+def open_first(page: Page, address: str) -> None:
+    page.set_default_timeout(PATIENCE)
+    page.goto(address)
+    # A link that is clicked before the page is alive loads the whole dashboard anew.
+    wait_until_settled(page)
+
+
+def test_every_page_is_for_everybody(page: Page, address: str, complaints: Complaints) -> None:
+    open_first(page, address)
+    for chapter in CHAPTERS:
+        complaints.where = chapter.title
+        go_to(page, chapter.title)
+        expect(page).to_have_title(f"{chapter.title} · Quantization Lab")
+        complaints.look(page, chapter.title)
+    assert not complaints.found, "\n".join(complaints.found)
+
+
+def test_the_door_and_a_store_without_a_run(
+    page: Page, complaints: Complaints, behind_a_password: str
+) -> None:
+    page.goto(behind_a_password)
+    complaints.look(page, "The door")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Enter").click()
+    expect(page.get_by_test_id("stSidebarNav")).to_be_visible()
+    go_to(page, "Improve")
+    complaints.look(page, "Improve without a run")
+    assert not complaints.found, "\n".join(complaints.found)
+
+
+@pytest.mark.parametrize("theme", ["light"])
+def test_the_keyboard_does_what_a_page_is_for(page: Page, address: str) -> None:
+    open_first(page, address)
+    tab_to(page, "Report")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+    go_to(page, "Convert")
+    expect(page.get_by_role("heading", name="TFLite variants")).to_be_visible()
+    tab_to(page, "Convert")
+    tab_to(page, "Download everything as one zip")
+    with page.expect_download():
+        page.keyboard.press("Enter")
+    go_to(page, "Pictures")
+    expect(page.get_by_text("My photos")).to_be_visible()
+    tab_to(page, "Sample images")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("They stay on this machine")).to_be_visible()
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press the tabulator until a button of that name has the focus, and a ring that shows it."""
+    wait_until_settled(page)
+    focused = page.locator("[data-testid=stMain] button:focus-visible")
+    for _ in range(80):
+        page.keyboard.press("Tab")
+        if focused.count() and focused.inner_text().strip().splitlines()[-1:] == [name]:
+            return
+    raise AssertionError(f"80 tabs do not reach {name}")
