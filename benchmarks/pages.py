@@ -27,7 +27,7 @@ from engine.images.pictures import pictures_in
 from engine.tasks import evaluate as service_module
 from engine.workers import host
 from pages.shell.navigation import CHAPTERS
-from tests.browser import UNRESTS, chromium, dashboard, go_to, wait_until_settled
+from tests.helpers.browser import UNRESTS, chromium, dashboard, go_to, wait_until_settled
 
 _PATIENCE_SECONDS = 120
 _AT_REST = f"""async () => {{

@@ -23,7 +23,7 @@ from engine.runs.run import Run
 from engine.tasks.improve import time_curve
 from engine.workers.host import Foreground
 from pages.shell.navigation import CHAPTERS
-from tests.browser import chromium, dashboard, wait_until_settled
+from tests.helpers.browser import chromium, dashboard, wait_until_settled
 
 ROOT = Path(__file__).parent.parent
 PAGES = tuple(known.stem for known in CHAPTERS)

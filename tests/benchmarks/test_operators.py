@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from benchmarks import operators
-from tests.tiny_tflite import reshape_file
+from tests.helpers.tiny_tflite import reshape_file
 
 
 def test_every_operator_has_a_time(tmp_path: Path) -> None:

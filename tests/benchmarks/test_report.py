@@ -7,7 +7,7 @@ import pytest
 from benchmarks.page import ratio_figure, write_page
 from benchmarks.report import headline, markdown
 from benchmarks.results import read_results
-from tests.benchmarks.made_up_results import entry, model, results, two_models
+from tests.helpers.bench_results import entry, model, results, two_models
 
 
 def test_the_quickest_peer_is_another_one_for_each_model() -> None:

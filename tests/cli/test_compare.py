@@ -10,7 +10,7 @@ import pytest
 from engine import api
 from engine.cli.main import main
 from engine.core.errors import OptionError
-from tests.tiny_run import tiny_run
+from tests.helpers.tiny_run import tiny_run
 
 
 @pytest.mark.parametrize(

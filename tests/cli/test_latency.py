@@ -6,7 +6,7 @@ import pytest
 
 from engine import api
 from engine.cli.main import main
-from tests.made_up import latency, operator_time, profiled
+from tests.helpers.factories import latency, operator_time, profiled
 
 
 def test_where_the_time_goes_is_told(

@@ -7,7 +7,7 @@ import pytest
 
 from engine.cli.main import main
 from engine.tasks.convert import convert_request
-from tests.hand_made_host import HandMadeHost, request_for
+from tests.helpers.fake_host import HandMadeHost, request_for
 from tests.runs.test_cleanup import used
 
 Captured = pytest.CaptureFixture[str]

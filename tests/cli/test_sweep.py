@@ -13,7 +13,7 @@ from engine import api
 from engine.cli.main import main
 from engine.images.preprocess import PreprocessChoice
 from engine.quantization.recipes import RANGE_METHODS
-from tests.sweeps.made_up_sweeps import SETTLED, sweep
+from tests.helpers.sweeps import SETTLED, sweep
 
 
 @pytest.fixture

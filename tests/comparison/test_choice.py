@@ -18,7 +18,7 @@ from engine.reporting.plots import figures
 from engine.reporting.text import overview as overview_sentences
 from engine.reporting.text import runs as sentences
 from engine.reporting.text.improve import improvement_headline
-from tests.made_up import LOGITS, comparison, latency
+from tests.helpers.factories import LOGITS, comparison, latency
 
 FLIPPED = LOGITS[:, [1, 0, 2]]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.comparison.comparison import compare
-from tests.made_up import LOGITS
+from tests.helpers.factories import LOGITS
 
 TINY_FLIPS = np.array([[1.0, 1.01, 0.0], [0.0, 1.0, 1.01], [1.01, 0.0, 1.0]])
 

@@ -23,9 +23,9 @@ from engine.reporting.text import overview as overview_sentences
 from engine.reporting.text import runs as sentences
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
-from tests.made_up import LOGITS, comparison
-from tests.tiny_run import tiny_run
-from tests.tiny_tflite import reshape_file
+from tests.helpers.factories import LOGITS, comparison
+from tests.helpers.tiny_run import tiny_run
+from tests.helpers.tiny_tflite import reshape_file
 
 STILL = np.repeat(LOGITS[:1], 3, axis=0)
 NAN = np.full_like(LOGITS, np.nan)

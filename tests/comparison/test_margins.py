@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.comparison.metrics import kept_margins
-from tests.made_up import LOGITS, comparison
+from tests.helpers.factories import LOGITS, comparison
 
 
 def test_by_hand() -> None:

@@ -17,7 +17,7 @@ from engine.images.pictures import Picture
 from engine.runs.manifest import AddedFile
 from engine.tasks.convert import _normalizing
 from engine.tasks.evaluate import Evaluation
-from tests.tiny_run import tiny_run
+from tests.helpers.tiny_run import tiny_run
 
 LOGITS = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32) * 4
 SHARES = (np.exp(LOGITS) / np.exp(LOGITS).sum(1, keepdims=True)).astype(np.float32)

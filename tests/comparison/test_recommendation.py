@@ -14,7 +14,7 @@ from engine.comparison.serialize import latency_dict
 from engine.core import formats
 from engine.reporting.plots import figures, titles
 from engine.reporting.text import overview as overview_sentences
-from tests.made_up import LOGITS, comparison, latency
+from tests.helpers.factories import LOGITS, comparison, latency
 
 FLIPPED = LOGITS[:, [1, 0, 2]]
 NEAR = LOGITS + np.array([[0.1, -0.1, 0.0]], np.float32)

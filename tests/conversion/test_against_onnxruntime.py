@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from engine.tflite.artifact import artifact_of
-from tests.converters.integer_models import (
+from tests.helpers.integer_models import (
     PICTURES,
     answers_of,
     decibels,

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.converters.integer_models import (
+from tests.helpers.integer_models import (
     answers_of,
     assert_answers,
     expected_answers,

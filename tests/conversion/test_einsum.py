@@ -10,7 +10,7 @@ import pytest
 
 from engine.conversion.lowering import einsum
 from engine.tflite.artifact import artifact_of
-from tests.converters.integer_models import (
+from tests.helpers.integer_models import (
     answers_of,
     decibels,
     expected_answers,

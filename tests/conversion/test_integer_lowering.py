@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from engine.core.errors import ConversionError
-from tests.converters.integer_models import (
+from tests.helpers.integer_models import (
     answers_of,
     assert_answers,
     decibels,

@@ -20,7 +20,7 @@ PASSING_OF_A_SET = 670
 def test_cases_of_onnx_at_every_operator_set() -> None:
     root = Path(__file__).parent.parent.parent
     done = subprocess.run(
-        [sys.executable, str(Path(__file__).parent / "node_cases.py")],
+        [sys.executable, str(Path(__file__).parent.parent / "helpers" / "node_cases.py")],
         capture_output=True,
         text=True,
         check=False,

@@ -36,9 +36,9 @@ from engine.runs.manifest import Stage
 from engine.runs.run import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.tasks.convert import convert_request
 from engine.tasks.improve import improve, mix
-from tests.hand_made_host import HandMadeHost, request_for
-from tests.tiny_run import SIDE, tiny_run
-from tests.tiny_tflite import reshape_file
+from tests.helpers.fake_host import HandMadeHost, request_for
+from tests.helpers.tiny_run import SIDE, tiny_run
+from tests.helpers.tiny_tflite import reshape_file
 
 Making = Callable[[Recipe], None]
 FLOATS = ("float16", "dynamic_range", "int8_float_io", "int8_float_io_optimized", "int16x8")

@@ -10,7 +10,7 @@ import pytest
 
 from engine.core.errors import ConversionError
 from engine.tflite.artifact import artifact_of
-from tests.converters.integer_models import (
+from tests.helpers.integer_models import (
     answers_of,
     assert_answers,
     expected_answers,

@@ -28,7 +28,7 @@ from engine.tasks.convert import convert_request
 from engine.workers import process as jobs
 from engine.workers.host import Foreground
 from engine.workers.process import Worker
-from tests.hand_made_host import request_for
+from tests.helpers.fake_host import request_for
 from tests.networks.test_own_onnx import SIZE, classifier
 
 

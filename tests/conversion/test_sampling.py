@@ -8,12 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.converters.integer_models import (
-    answers_of,
-    decibels,
-    expected_answers,
-    parse_network,
-)
+from tests.helpers.integer_models import answers_of, decibels, expected_answers, parse_network
 
 pytestmark = pytest.mark.slow
 MODES = ("linear", "nearest", "cubic")

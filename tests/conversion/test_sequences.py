@@ -9,7 +9,7 @@ import pytest
 
 from engine.core.errors import ConversionError
 from engine.tflite.artifact import artifact_of
-from tests.converters.integer_models import (
+from tests.helpers.integer_models import (
     answers_of,
     decibels,
     expected_answers,

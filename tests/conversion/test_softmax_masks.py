@@ -9,12 +9,7 @@ import onnx
 import pytest
 
 from engine.conversion.simplify_onnx import cleaned
-from tests.converters.integer_models import (
-    answers_of,
-    decibels,
-    expected_answers,
-    parse_network,
-)
+from tests.helpers.integer_models import answers_of, decibels, expected_answers, parse_network
 
 SCORES = """
   tokens = Reshape(picture, three_rows)

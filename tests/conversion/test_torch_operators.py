@@ -11,7 +11,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tests.converters.integer_models import answers_of, decibels, expected_answers
+from tests.helpers.integer_models import answers_of, decibels, expected_answers
 
 pytestmark = pytest.mark.slow
 

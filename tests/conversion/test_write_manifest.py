@@ -15,8 +15,8 @@ from engine.runs.manifest import FILE_NAME
 from engine.runs.request import ConvertRequest
 from engine.runs.run import REQUEST, WORK, Run
 from engine.tflite.artifact import Artifact
-from tests.made_up import artifact
-from tests.tiny_run import tiny_run
+from tests.helpers.factories import artifact
+from tests.helpers.tiny_run import tiny_run
 
 PHOTOS = CalibrationChoice(folder="/photos", count=7, seed=3)
 OTHERS = CalibrationChoice(folder="/others", count=9, seed=5)

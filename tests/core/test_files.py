@@ -24,8 +24,8 @@ from engine.tasks.convert import convert_request
 from engine.workers.host import Foreground
 from engine.workers.main import answer
 from engine.workers.protocol import TaskMessage
-from tests.hand_made_host import HandMadeHost, request_for
-from tests.tiny_run import tiny_run
+from tests.helpers.fake_host import HandMadeHost, request_for
+from tests.helpers.tiny_run import tiny_run
 
 FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -22,8 +22,8 @@ from engine.workers.jobs import Job
 from engine.workers.main import answer
 from engine.workers.pool import WarmWorker
 from engine.workers.protocol import ErrorMessage, TaskMessage
-from tests.pages.app_test import dashboard_test
-from tests.test_imports import files, imported
+from tests.helpers.app_test import dashboard_test
+from tests.project.test_imports import files, imported
 
 ROOT = Path(__file__).parent.parent.parent
 ELSEWHERE = {"distributed", "litert_quantizer", "litert_torch"}

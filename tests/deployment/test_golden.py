@@ -16,8 +16,8 @@ from engine.images.pictures import Picture
 from engine.images.preprocess import PreprocessSpec
 from engine.tflite.artifact import TensorInfo
 from engine.tflite.graph import packed, parsed
-from tests.deployment.kits import SPEC, run_of
-from tests.tiny_run import SIDE
+from tests.helpers.kits import SPEC, run_of
+from tests.helpers.tiny_run import SIDE
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3), dtype=np.uint8)
 

@@ -22,9 +22,9 @@ from engine.runs.manifest import FILE_NAME
 from engine.tflite.artifact import artifact_of
 from engine.tflite.metadata import read_metadata
 from engine.workers.host import Foreground
-from tests.real_run import real_run, real_store
-from tests.tiny_run import SIDE, tiny_run
-from tests.tiny_tflite import reshape_file
+from tests.helpers.real_run import real_run, real_store
+from tests.helpers.tiny_run import SIDE, tiny_run
+from tests.helpers.tiny_tflite import reshape_file
 
 PACKAGES = ("ai-edge-litert", "numpy")
 

@@ -20,7 +20,7 @@ from engine.deployment.phone import (
     remove_benchmark,
 )
 from engine.runs.run import PHONE, Run
-from tests.tiny_run import tiny_run
+from tests.helpers.tiny_run import tiny_run
 
 NEW = """\
 INFO: STARTING!

@@ -20,7 +20,7 @@ from engine.deployment.kit import CARD
 from engine.images.pictures import decode_file, decode_picture
 from engine.images.preprocess import PreprocessSpec, assumed_preprocess, in_layout
 from engine.tflite.interpreter import quantized
-from tests.deployment.kits import LABELS, SPEC, kit_of, run_of
+from tests.helpers.kits import LABELS, SPEC, kit_of, run_of
 from tests.images.test_pictures import tiff
 
 EDGES = [("int8", "NHWC"), ("uint8", "NCHW"), ("float32", "NCHW"), ("int16", "NHWC")]

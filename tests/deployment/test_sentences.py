@@ -5,7 +5,7 @@ import pytest
 
 from engine.deployment.phone import PhoneBenchmark, PhoneTiming
 from engine.deployment.text import deploy_headline, kit_sentence, phone_sentence
-from tests.made_up import LOGITS, comparison, latency
+from tests.helpers.factories import LOGITS, comparison, latency
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ from engine.deployment.kit import CARD
 from engine.images.preprocess import CHANNELS, ChannelOrder, Interpolation, ResizeRule
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
-from tests.deployment.kits import SPEC, kit_of, run_of
 from tests.deployment.test_script import EDGES
+from tests.helpers.kits import SPEC, kit_of, run_of
 
 GRAMMARS = {".kt": tree_sitter_kotlin.language(), ".swift": tree_sitter_swift.language()}
 SNIPPETS = ("android/ModelSpec.kt", "android/Classifier.kt", "ios/Classifier.swift")

@@ -20,12 +20,12 @@ from engine.tasks import evaluate as service_module
 from engine.tasks.add_file import add_file
 from engine.workers import host
 from pages.shell.navigation import CHAPTERS
-from tests.browser import CHROMIUM, chromium, dashboard, go_to
+from tests.helpers.browser import CHROMIUM, chromium, dashboard, go_to
+from tests.helpers.server import ROOT
+from tests.helpers.tiny_run import CLASSES, SIDE, tiny_run
+from tests.helpers.tiny_tflite import reshape_file
 from tests.hostile.payloads import payloads
 from tests.hostile.rows import Noted, Row, Scaled
-from tests.server import ROOT
-from tests.tiny_run import CLASSES, SIDE, tiny_run
-from tests.tiny_tflite import reshape_file
 
 PAGES = tuple(known.title for known in CHAPTERS)
 FOUND = """() => ({

@@ -21,11 +21,11 @@ from playwright.sync_api import (
 )
 
 from engine.runs.run import Run
-from tests.browser import CHROMIUM, FLAGS, go_to
+from tests.helpers.browser import CHROMIUM, FLAGS, go_to
+from tests.helpers.server import ROOT, Server
+from tests.helpers.tiny_run import tiny_run
 from tests.hostile.conftest import Noted
 from tests.networks.test_own_onnx import SIZE, classifier
-from tests.server import ROOT, Server
-from tests.tiny_run import tiny_run
 
 pytestmark = [
     pytest.mark.hostile,

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from pages.shell.navigation import CHAPTERS
+from tests.helpers.server import Server
+from tests.helpers.tiny_run import tiny_run
 from tests.hostile.conftest import Noted
 from tests.hostile.visitor import Visitor
-from tests.server import Server
-from tests.tiny_run import tiny_run
 
 pytestmark = [pytest.mark.hostile, pytest.mark.slow]
 RERUNS, WARM, MB = 1000, 60, 1e6

@@ -21,8 +21,8 @@ from engine.core.text import defused
 from engine.images.labels import labels_from_csv, labels_from_folders, read_labels
 from engine.images.preprocess import PreprocessSpec
 from engine.runs.run import Run
+from tests.helpers.tiny_run import tiny_run
 from tests.hostile.rows import Noted, Row, Scaled
-from tests.tiny_run import tiny_run
 
 pytestmark = pytest.mark.hostile
 

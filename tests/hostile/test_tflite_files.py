@@ -19,12 +19,12 @@ from engine.tasks import add_file as add_file_module
 from engine.tasks import evaluate
 from engine.tasks.add_file import add_file
 from engine.workers import host
+from tests.helpers.tiny_quantized import Tiny
+from tests.helpers.tiny_run import SIDE, STEP, tiny_run
+from tests.helpers.tiny_tflite import reshape_file
 from tests.hostile.mutants import mutant
 from tests.hostile.reused_worker import ReusedWorker
 from tests.hostile.rows import Noted, Row, Scaled
-from tests.tiny_quantized import Tiny
-from tests.tiny_run import SIDE, STEP, tiny_run
-from tests.tiny_tflite import reshape_file
 
 pytestmark = pytest.mark.hostile
 

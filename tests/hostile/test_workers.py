@@ -15,8 +15,8 @@ from engine.core.limits import LIMITS
 from engine.workers import process as jobs
 from engine.workers import watchdog as worker_watch
 from engine.workers.process import Worker
+from tests.helpers.misbehaving_worker import Deed
 from tests.hostile.rows import Noted, Row, Scaled
-from tests.misbehaving_worker import Deed
 
 pytestmark = pytest.mark.hostile
 
@@ -36,7 +36,7 @@ def test_they_are_ended_and_the_next_request_is_served(
 ) -> None:
     row = Row("workers that eat, hang or fork", scaled(30), noted)
     monkeypatch.setattr(
-        jobs, "WORKER_COMMAND", (sys.executable, "-P", "-m", "tests.misbehaving_worker")
+        jobs, "WORKER_COMMAND", (sys.executable, "-P", "-m", "tests.helpers.misbehaving_worker")
     )
     total = psutil.virtual_memory().total
     small = replace(LIMITS, worker_memory_share=300e6 / total, worker_processes=20)

@@ -19,7 +19,7 @@ from engine.networks.given_network import (
     in_float32,
     number_formats,
 )
-from tests.tiny_network import Answering, tiny_network
+from tests.helpers.tiny_network import Answering, tiny_network
 
 PICTURE = torch.rand(1, 3, 16, 16, generator=torch.Generator().manual_seed(1))
 Network = torch.nn.Module

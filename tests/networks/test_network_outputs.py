@@ -13,7 +13,7 @@ import torch
 from engine.core.errors import ModelError
 from engine.networks.given_network import in_float32
 from engine.networks.network_outputs import TriedNetwork, named_tensors, try_network
-from tests.tiny_network import CLASSES, Answer, Answering, tiny_network
+from tests.helpers.tiny_network import CLASSES, Answer, Answering, tiny_network
 
 Pair = namedtuple("Pair", ["logits", "aux"])
 

@@ -10,7 +10,7 @@ import torch
 
 from engine.networks.own_preprocess import own_preprocess
 from engine.networks.torchvision_import import import_torchvision
-from tests.tiny_network import tiny_network
+from tests.helpers.tiny_network import tiny_network
 
 RECORD = {
     "input_size": (3, 160, 192),

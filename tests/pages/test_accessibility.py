@@ -14,8 +14,15 @@ from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect
 from pages.access.auth import DIGEST_VARIABLE, SHARED_VARIABLE
 from pages.access.passwords import digest_of_password
 from pages.shell.navigation import CHAPTERS
-from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
-from tests.tiny_run import tiny_run
+from tests.helpers.browser import (
+    IN_A_BROWSER,
+    PATIENCE,
+    chromium,
+    dashboard,
+    go_to,
+    wait_until_settled,
+)
+from tests.helpers.tiny_run import tiny_run
 
 pytestmark = IN_A_BROWSER
 WIDE, NARROW = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}

@@ -11,8 +11,8 @@ from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
 from engine.runs.labels import give_label, own_labels
 from engine.runs.run import Run
+from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import ROOT, opened, settled
-from tests.tiny_run import tiny_run
 
 PAGE = ROOT / "pages" / "dashboard" / "accuracy.py"
 

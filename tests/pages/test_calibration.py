@@ -14,9 +14,9 @@ from engine.tasks.sweep.plan import SweepChoice, cell_names
 from engine.tasks.sweep.store import keep_cell, sweep_folder
 from engine.tasks.sweep.sweep import basis_of
 from pages.views import sweep as sweeping
+from tests.helpers.sweeps import cell
+from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import ROOT, opened, settled
-from tests.sweeps.made_up_sweeps import cell
-from tests.tiny_run import tiny_run
 
 PAGE = ROOT / "pages" / "dashboard" / "calibration.py"
 

@@ -7,8 +7,15 @@ from pathlib import Path
 
 from playwright.sync_api import expect
 
-from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
-from tests.tiny_run import tiny_run
+from tests.helpers.browser import (
+    IN_A_BROWSER,
+    PATIENCE,
+    chromium,
+    dashboard,
+    go_to,
+    wait_until_settled,
+)
+from tests.helpers.tiny_run import tiny_run
 
 pytestmark = IN_A_BROWSER
 

@@ -17,11 +17,11 @@ from engine.networks import sharded_checkpoints
 from engine.networks.onnx_packing import packed_model
 from engine.runs.request import ConvertRequest
 from engine.runs.run import ONNX_FILE, Run
-from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
+from tests.helpers.app_test import ROOT
+from tests.helpers.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
+from tests.helpers.tiny_run import tiny_run
 from tests.networks.test_onnx_packing import Files, exported_files
-from tests.pages.app_test import ROOT
 from tests.pages.test_pages import opened, settled
-from tests.tiny_run import tiny_run
 
 PAGE = ROOT / "pages" / "dashboard" / "convert.py"
 

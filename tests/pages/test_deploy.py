@@ -17,8 +17,8 @@ from engine.runs.run import KITS, Run
 from engine.tasks import evaluate as service_module
 from engine.workers import host
 from tests.deployment.test_phone import NEW
+from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import ROOT, opened, settled
-from tests.tiny_run import tiny_run
 
 PAGE = ROOT / "pages" / "dashboard" / "deploy.py"
 

@@ -20,10 +20,10 @@ from engine.tasks import evaluate as service_module
 from engine.tflite.artifact import Artifact
 from engine.workers import host
 from tests.comparison.test_faults import WITHOUT_INT8
-from tests.pages.app_test import ROOT
+from tests.helpers.app_test import ROOT
+from tests.helpers.tiny_run import tiny_run
+from tests.helpers.tiny_tflite import reshape_file
 from tests.pages.test_pages import opened
-from tests.tiny_run import tiny_run
-from tests.tiny_tflite import reshape_file
 
 FAULT = "int8 answers the same for every picture: do not use it."
 MISSING = "int16x8 is missing. Quantizing: got a refusal; expected a file."

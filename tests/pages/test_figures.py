@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.pages.app_test import script_test
+from tests.helpers.app_test import script_test
 
 
 def page() -> None:

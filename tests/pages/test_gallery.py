@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.pages.app_test import script_test
-from tests.tiny_run import tiny_run
+from tests.helpers.app_test import script_test
+from tests.helpers.tiny_run import tiny_run
 
 
 def two_galleries() -> None:
@@ -23,7 +23,7 @@ def two_galleries() -> None:
     from engine.runs.run import Run
     from engine.tasks.evaluate import Evaluation
     from pages.views.gallery import PAGE_SIZE, show_gallery
-    from tests.made_up import comparison
+    from tests.helpers.factories import comparison
 
     home = Path(os.environ["GALLERY_HOME"])
     pictures = pictures_in(home / "pictures")

@@ -20,12 +20,12 @@ import engine
 from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.runs.run import LATENCY, Run
 from pages.shell.navigation import CHAPTERS
-from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
-from tests.geometry import Flaw, measure
-from tests.made_up import latency
-from tests.real_run import real_run
-from tests.server import ROOT
-from tests.tiny_run import tiny_run
+from tests.helpers.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
+from tests.helpers.factories import latency
+from tests.helpers.geometry import Flaw, measure
+from tests.helpers.real_run import real_run
+from tests.helpers.server import ROOT
+from tests.helpers.tiny_run import tiny_run
 
 pytestmark = IN_A_BROWSER
 

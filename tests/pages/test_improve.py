@@ -15,9 +15,9 @@ from engine.runs.manifest import FILE_NAME
 from engine.runs.request import ConvertRequest
 from engine.runs.run import IMPROVED, REQUEST, WORK, Run
 from engine.tflite.artifact import artifact_of
+from tests.helpers.tiny_run import SIDE, STEP, tiny_run
+from tests.helpers.tiny_tflite import reshape_file
 from tests.pages.test_pages import ROOT, opened, settled
-from tests.tiny_run import SIDE, STEP, tiny_run
-from tests.tiny_tflite import reshape_file
 
 PAGE = ROOT / "pages" / "dashboard" / "improve.py"
 

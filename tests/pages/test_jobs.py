@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.pages.app_test import script_test
+from tests.helpers.app_test import script_test
 
 
 def page() -> None:

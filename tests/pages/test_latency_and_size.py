@@ -10,9 +10,9 @@ import pytest
 
 from engine.comparison.latency import Latency
 from engine.runs.run import LATENCY, Run
-from tests.made_up import latency, operator_time, profiled
+from tests.helpers.factories import latency, operator_time, profiled
+from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import ROOT, opened
-from tests.tiny_run import tiny_run
 
 PAGE = ROOT / "pages" / "dashboard" / "latency_and_size.py"
 TIMED = latency({"int8": 4.0, "float32": 8.0})

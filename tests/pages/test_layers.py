@@ -12,8 +12,8 @@ import pytest
 from engine.cli.main import main
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import LAYERS, WORK, Run
+from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import ROOT, opened
-from tests.tiny_run import tiny_run
 
 PAGE = ROOT / "pages" / "dashboard" / "layers.py"
 

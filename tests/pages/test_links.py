@@ -10,8 +10,15 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from engine.core.store import SAMPLE_IMAGES
-from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
-from tests.tiny_run import tiny_run
+from tests.helpers.browser import (
+    IN_A_BROWSER,
+    PATIENCE,
+    chromium,
+    dashboard,
+    go_to,
+    wait_until_settled,
+)
+from tests.helpers.tiny_run import tiny_run
 
 pytestmark = IN_A_BROWSER
 

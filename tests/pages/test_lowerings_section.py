@@ -10,8 +10,8 @@ from engine.core.errors import ConversionError
 from engine.runs.run import Run
 from engine.tasks import lowerings
 from engine.workers.host import Foreground
+from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import ROOT, opened, settled
-from tests.tiny_run import tiny_run
 
 PAGE = ROOT / "pages" / "dashboard" / "run_details.py"
 

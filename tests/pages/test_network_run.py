@@ -10,8 +10,8 @@ from streamlit.testing.v1 import AppTest
 
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
-from tests.pages.app_test import ROOT, SECONDS, dashboard_test
-from tests.tiny_run import tiny_run
+from tests.helpers.app_test import ROOT, SECONDS, dashboard_test
+from tests.helpers.tiny_run import tiny_run
 
 CALL = "engine.convert(network, name='Mine', labels=labels)  # with your own network and labels"
 

@@ -14,9 +14,9 @@ from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.tasks.first_run import completed
 from engine.workers import host as host_module
-from tests.pages.app_test import ROOT, dashboard_test
+from tests.helpers.app_test import ROOT, dashboard_test
+from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import opened, settled
-from tests.tiny_run import tiny_run
 
 PAGE = ROOT / "pages" / "dashboard" / "overview.py"
 

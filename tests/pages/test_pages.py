@@ -17,9 +17,9 @@ from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.workers import host
 from pages.shell.navigation import CHAPTERS
-from tests.pages.app_test import ROOT, SECONDS, dashboard_test
-from tests.real_run import real_run, real_store
-from tests.tiny_run import tiny_run
+from tests.helpers.app_test import ROOT, SECONDS, dashboard_test
+from tests.helpers.real_run import real_run, real_store
+from tests.helpers.tiny_run import tiny_run
 
 PAGES = sorted((ROOT / "pages" / "dashboard").glob("*.py"))
 JOBS = [

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
+from tests.helpers.browser import (
+    IN_A_BROWSER,
+    PATIENCE,
+    chromium,
+    dashboard,
+    go_to,
+    wait_until_settled,
+)
 from tests.pages.test_run_on_show import NEWER, OLDER, two_runs
 
 pytestmark = IN_A_BROWSER

@@ -12,8 +12,8 @@ from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
 from engine.runs.pinned import pin, pinned_pictures
 from engine.runs.run import Run
+from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import PAGES, opened
-from tests.tiny_run import tiny_run
 
 FOLDER = "A folder on this machine"
 # Improve asks for pictures once something is improved.

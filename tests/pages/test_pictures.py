@@ -16,8 +16,8 @@ from engine.images.pictures import pictures_in
 from engine.runs.pinned import pin, pinned_pictures
 from engine.runs.run import Run
 from pages.views.gallery import PAGE_SIZE
-from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
-from tests.tiny_run import tiny_run
+from tests.helpers.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
+from tests.helpers.tiny_run import tiny_run
 
 pytestmark = IN_A_BROWSER
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from pages.shell.preload import drawing_scripts
-from tests.browser import CHROMIUM, chromium, dashboard
+from tests.helpers.browser import CHROMIUM, chromium, dashboard
 
 
 def test_streamlit_has_one_script_each() -> None:

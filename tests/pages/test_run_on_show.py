@@ -19,10 +19,17 @@ from engine.core.store import HOME_VARIABLE
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
 from pages.shell.navigation import CHAPTERS
-from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to, wait_until_settled
-from tests.pages.app_test import ROOT, dashboard_test
+from tests.helpers.app_test import ROOT, dashboard_test
+from tests.helpers.browser import (
+    IN_A_BROWSER,
+    PATIENCE,
+    chromium,
+    dashboard,
+    go_to,
+    wait_until_settled,
+)
+from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import opened, settled
-from tests.tiny_run import tiny_run
 
 OLDER, NEWER = "older", "newer"
 

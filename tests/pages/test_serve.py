@@ -10,7 +10,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 
 from pages.shell.server import clear_but_upload_addresses
-from tests.browser import CHROMIUM, chromium, dashboard
+from tests.helpers.browser import CHROMIUM, chromium, dashboard
 
 
 def queue_with(*kinds: str) -> ForwardMsgQueue:

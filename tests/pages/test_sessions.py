@@ -17,9 +17,9 @@ from engine.runs.request import ConvertRequest
 from engine.tasks.interrupted import UnderWay, noted
 from engine.workers.jobs import BOARD, Job
 from pages.state import session
-from tests.pages.app_test import ROOT, dashboard_test
+from tests.helpers.app_test import ROOT, dashboard_test
+from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import opened
-from tests.tiny_run import tiny_run
 
 DETAILS = ROOT / "pages" / "dashboard" / "run_details.py"
 CATALOG = SimpleNamespace(active=False, error=None, state="done", result=())

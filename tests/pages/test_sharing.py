@@ -20,9 +20,9 @@ from pages.access.auth import (
     allowed,
     browser_token,
 )
-from tests.pages.app_test import ROOT, dashboard_test
+from tests.helpers.app_test import ROOT, dashboard_test
+from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import JOBS, PAGES, opened
-from tests.tiny_run import tiny_run
 
 PASSWORD = "correct horse battery"
 

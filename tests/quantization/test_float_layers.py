@@ -6,7 +6,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from engine.quantization.float_layers import with_float_layers
 from engine.tflite.graph import operator_names, parsed
-from tests.optimization.tiny_pair import SIDE, Writer, conv, float_file, integer_file, pictures
+from tests.helpers.tiny_pair import SIDE, Writer, conv, float_file, integer_file, pictures
 
 RNG = np.random.default_rng(7)
 STEP = 1 / 8

@@ -9,7 +9,7 @@ from engine.quantization.mixed import CURVE_POINTS, MixedModels, float_order
 from engine.quantization.records import MixedPoint
 from engine.quantization.sensitivity import Step
 from engine.tflite.graph import packed, parsed
-from tests.optimization.tiny_chain import Chain, chain_of, inputs
+from tests.helpers.tiny_chain import Chain, chain_of, inputs
 
 
 def batches() -> Iterator[np.ndarray]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.quantization.sensitivity import noise_of
-from tests.optimization.tiny_chain import chain_of, inputs
+from tests.helpers.tiny_chain import chain_of, inputs
 
 STEPS = (0.01, 0.09, 0.03)
 

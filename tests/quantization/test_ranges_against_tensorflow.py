@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.real_run import real_run
+from tests.helpers.real_run import real_run
 
 pytestmark = pytest.mark.slow
 RECIPES = ("int8_float_io", "int16x8")

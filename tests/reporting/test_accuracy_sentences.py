@@ -11,7 +11,7 @@ from engine.reporting.text.accuracy import (
     mcnemar_sentence,
     reliability_headline,
 )
-from tests.made_up import comparison
+from tests.helpers.factories import comparison
 
 RIGHT = np.array([0, 1, 2])
 

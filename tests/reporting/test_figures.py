@@ -8,8 +8,8 @@ from engine.images.pictures import Picture
 from engine.reporting import plots
 from engine.reporting.plots import figures
 from engine.tasks.evaluate import Evaluation
-from tests.made_up import LOGITS, comparison, latency
-from tests.tiny_run import tiny_run
+from tests.helpers.factories import LOGITS, comparison, latency
+from tests.helpers.tiny_run import tiny_run
 
 TIED = LOGITS.copy()
 TIED[1] = [2.0, 2.0, 1.5]

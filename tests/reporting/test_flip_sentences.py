@@ -9,8 +9,8 @@ from engine.comparison.records import Flip
 from engine.images.pictures import Picture
 from engine.reporting.text import flips as flip_sentences
 from engine.tasks.evaluate import Evaluation
-from tests.made_up import LOGITS, comparison
-from tests.tiny_run import tiny_run
+from tests.helpers.factories import LOGITS, comparison
+from tests.helpers.tiny_run import tiny_run
 
 
 def evaluation(folder: Path, **rows: list[float]) -> Evaluation:

@@ -4,7 +4,7 @@ import pytest
 
 from engine.core.errors import OptionError
 from engine.reporting import glossary, tables
-from tests.made_up import LOGITS, comparison, latency
+from tests.helpers.factories import LOGITS, comparison, latency
 
 
 def test_every_column_of_a_table_is_explained() -> None:

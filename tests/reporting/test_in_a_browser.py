@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 import engine
-from tests.tiny_run import tiny_run
+from tests.helpers.tiny_run import tiny_run
 
 CHROMIUM = shutil.which("chromium")
 

@@ -10,7 +10,7 @@ from engine.comparison.latency import Latency
 from engine.reporting import plots
 from engine.reporting.plots import titles
 from engine.tflite.operator_times import OperatorTime
-from tests.made_up import artifact, latency, manifest, operator_time, profiled
+from tests.helpers.factories import artifact, latency, manifest, operator_time, profiled
 
 NAN = np.nan
 

@@ -14,7 +14,7 @@ from engine.reporting.plots import TradeOffPoint
 from engine.reporting.plots.latency import bar_end
 from engine.reporting.plots.palette import style_of
 from engine.reporting.plots.trade_off import merged_labels
-from tests.made_up import LOGITS, latency, manifest
+from tests.helpers.factories import LOGITS, latency, manifest
 
 POINTS = [
     TradeOffPoint("float32", 8.0, 18_000_000, 0.0, 1.0),

@@ -22,8 +22,8 @@ from engine.reporting.picture_cards import picture_card
 from engine.reporting.report import Report
 from engine.runs.results import stored_latency
 from engine.runs.run import LATENCY, Run
-from tests.made_up import latency
-from tests.tiny_run import tiny_run
+from tests.helpers.factories import latency
+from tests.helpers.tiny_run import tiny_run
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from engine.core.types import Interval
 from engine.quantization.calibration import CalibrationInfo
 from engine.reporting.text import runs as sentences
-from tests.made_up import LOGITS, artifact, comparison, latency, manifest
+from tests.helpers.factories import LOGITS, artifact, comparison, latency, manifest
 
 FLIPPED = LOGITS[:, [1, 0, 2]]  # the first two answers change places, the third stays
 

@@ -13,7 +13,7 @@ import pytest
 from engine.reporting.snippets import snippet
 from engine.runs.run import WORK, Run
 from pages.shell.navigation import CHAPTERS
-from tests.tiny_run import tiny_run
+from tests.helpers.tiny_run import tiny_run
 
 
 @pytest.fixture

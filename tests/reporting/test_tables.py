@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.reporting import tables
-from tests.made_up import LOGITS, comparison, latency
+from tests.helpers.factories import LOGITS, comparison, latency
 
 
 def test_cells_by_hand() -> None:

@@ -16,7 +16,7 @@ from engine.runs.run import Run
 from engine.runs.staging import partial_folder
 from engine.tasks.convert import convert_request
 from tests.core.test_checksums import flip
-from tests.hand_made_host import HandMadeHost, request_for
+from tests.helpers.fake_host import HandMadeHost, request_for
 
 HOUR = 3600.0
 

@@ -11,7 +11,7 @@ from engine.images.labels import labels_from_csv
 from engine.images.pictures import pictures_in
 from engine.runs.labels import give_label, labels_table, own_labels
 from engine.runs.run import LABELS
-from tests.tiny_run import CLASSES, tiny_run
+from tests.helpers.tiny_run import CLASSES, tiny_run
 
 
 def test_answers_belong_to_the_content_and_can_be_taken_back(tmp_path: Path, photos: Path) -> None:

@@ -18,8 +18,8 @@ from engine.quantization.calibration import CalibrationChoice
 from engine.runs.manifest import FILE_NAME, read_manifest
 from engine.runs.request import ConvertRequest, command_line, run_key
 from engine.runs.results import file_name, layers_file
-from tests.made_up import manifest
-from tests.tiny_run import tiny_run
+from tests.helpers.factories import manifest
+from tests.helpers.tiny_run import tiny_run
 
 REQUEST = ConvertRequest(variants=("int8",))
 

@@ -12,7 +12,7 @@ from engine.core.errors import PictureError, RunError
 from engine.images.pictures import Picture, pictures_in
 from engine.runs.pinned import pin, pinned_digests, pinned_pictures, unpin
 from engine.runs.run import PINNED
-from tests.tiny_run import tiny_run
+from tests.helpers.tiny_run import tiny_run
 
 
 def test_pinned_pictures_are_copies_each_once(tmp_path: Path, photos: Path) -> None:

@@ -10,7 +10,7 @@ from engine.core.errors import OptionError, RunError
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run, existing_run
 from engine.runs.staging import folder_beside, move_into_place
-from tests.made_up import artifact, manifest
+from tests.helpers.factories import artifact, manifest
 
 
 def written(folder: Path) -> Run:

@@ -25,8 +25,8 @@ from engine.runs.labels import give_label, own_labels
 from engine.runs.pinned import pin, pinned_pictures, unpin
 from engine.runs.results import stored_latency
 from engine.runs.run import LABELS, LATENCY, PHONE, Run
-from tests.made_up import artifact, latency
-from tests.tiny_run import CLASSES, tiny_run
+from tests.helpers.factories import artifact, latency
+from tests.helpers.tiny_run import CLASSES, tiny_run
 
 ROOT = Path(__file__).parent.parent.parent
 PROCESSES = 8

@@ -28,10 +28,10 @@ from engine.tasks import convert, evaluate
 from engine.tasks.add_file import add_file
 from engine.tflite.artifact import Artifact
 from engine.workers import host as host_module
-from tests.made_up import artifact, latency
-from tests.optimization.tiny_pair import Writer
-from tests.tiny_run import CLASSES, SIDE, STEP, tiny_run
-from tests.tiny_tflite import reshape_file
+from tests.helpers.factories import artifact, latency
+from tests.helpers.tiny_pair import Writer
+from tests.helpers.tiny_run import CLASSES, SIDE, STEP, tiny_run
+from tests.helpers.tiny_tflite import reshape_file
 
 HOST = host_module.Foreground()
 NHWC = (1, SIDE, SIDE, 3)

@@ -20,7 +20,7 @@ from engine.runs.staging import WAITING_FOR_SAME, partial_folder
 from engine.tasks.convert import convert_request
 from engine.workers.jobs import Job
 from tests.core.test_checksums import flip
-from tests.hand_made_host import HandMadeHost, request_for
+from tests.helpers.fake_host import HandMadeHost, request_for
 
 
 def test_a_run_goes_to_the_store_with_checksums_of_its_files(

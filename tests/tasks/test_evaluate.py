@@ -19,7 +19,7 @@ from engine.tasks import evaluate as evaluation
 from engine.tasks import evaluate as service_module
 from engine.tasks.evaluate import EvaluateRequest
 from engine.workers import host
-from tests.tiny_run import SIDE, STEP, tiny_run
+from tests.helpers.tiny_run import SIDE, STEP, tiny_run
 
 HOST = host.Foreground()
 SPEC = PreprocessSpec(height=SIDE, width=SIDE, resize="squash", resize_size=SIDE)

@@ -25,7 +25,7 @@ from engine.tasks import evaluate_dask as shards
 from engine.workers import dask as cluster
 from engine.workers.dask import LOCAL, LOG, check_address, check_versions, connected, finished
 from engine.workers.host import Foreground
-from tests.tiny_run import tiny_run
+from tests.helpers.tiny_run import tiny_run
 
 pytestmark = pytest.mark.filterwarnings(
     # A worker that was killed leaves its connections open.

@@ -21,8 +21,8 @@ from engine.tasks.improve import (
     time_curve,
 )
 from engine.workers.host import Foreground
-from tests.real_run import CALIBRATION_COUNT, real_run
-from tests.tiny_run import tiny_run
+from tests.helpers.real_run import CALIBRATION_COUNT, real_run
+from tests.helpers.tiny_run import tiny_run
 
 
 def test_what_can_be_improved_is_named(tmp_path: Path) -> None:

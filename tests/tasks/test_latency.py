@@ -12,8 +12,8 @@ from engine.runs.run import LATENCY
 from engine.tasks.latency import measure, store_latency
 from engine.workers.host import Foreground
 from engine.workers.process import Worker
-from tests.made_up import latency, operator_time, profiled
-from tests.tiny_run import tiny_run
+from tests.helpers.factories import latency, operator_time, profiled
+from tests.helpers.tiny_run import tiny_run
 
 
 def test_timings_come_with_fewest_threads_first(tmp_path: Path) -> None:

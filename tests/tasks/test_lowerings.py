@@ -15,9 +15,9 @@ from engine.tasks import lowerings
 from engine.tasks.lowerings import Lowerings, LoweringSide, lowering_rows, stored_lowerings
 from engine.tflite.artifact import Artifact
 from engine.workers.host import Foreground
-from tests.made_up import artifact, latency
+from tests.helpers.factories import artifact, latency
+from tests.helpers.tiny_run import tiny_run
 from tests.networks.test_own_onnx import classifier
-from tests.tiny_run import tiny_run
 
 
 def with_operators(name: str, **operators: int) -> Artifact:

@@ -28,8 +28,8 @@ from engine.tasks import improve
 from engine.tasks.improve import mixed_name
 from engine.tasks.latency import MixedLatencyRequest
 from engine.tflite.artifact import artifact_of
-from tests.tiny_run import SIDE, tiny_run
-from tests.tiny_tflite import reshape_file
+from tests.helpers.tiny_run import SIDE, tiny_run
+from tests.helpers.tiny_tflite import reshape_file
 
 
 def point(layers: int, rms: float, size: int) -> MixedPoint:

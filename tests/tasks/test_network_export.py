@@ -40,9 +40,9 @@ from engine.runs.results import NETWORK, KnownRows, answering, keep_rows, origin
 from engine.runs.run import ONNX_FILE, Run
 from engine.tasks.network_export import export_network
 from engine.workers.host import Foreground
-from tests.tiny_network import CLASSES, Answer, Answering, tiny_network
-from tests.tiny_run import CLASSES as TINY_CLASSES
-from tests.tiny_run import tiny_run
+from tests.helpers.tiny_network import CLASSES, Answer, Answering, tiny_network
+from tests.helpers.tiny_run import CLASSES as TINY_CLASSES
+from tests.helpers.tiny_run import tiny_run
 
 ROOT = Path(__file__).parent.parent.parent
 SIZE = 16, 24

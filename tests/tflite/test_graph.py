@@ -6,7 +6,7 @@ import pytest
 from engine.core.errors import ConversionError
 from engine.tflite.graph import Graph, Scale, paired
 from engine.tflite.interpreter import Activations
-from tests.optimization.tiny_pair import Writer, conv, float_file, integer_file, nonzero_file
+from tests.helpers.tiny_pair import Writer, conv, float_file, integer_file, nonzero_file
 
 LAYER = conv(np.random.default_rng(0), 3, 4)
 

@@ -17,8 +17,8 @@ from engine.core.errors import FileError
 from engine.deployment.description import metadata_of
 from engine.tflite.graph import parsed
 from engine.tflite.metadata import NAME, ModelMetadata, read_metadata, with_metadata
-from tests.deployment.kits import LABELS, SPEC, run_of
-from tests.tiny_run import SIDE
+from tests.helpers.kits import LABELS, SPEC, run_of
+from tests.helpers.tiny_run import SIDE
 
 MEDIAPIPE = "mediapipe==1.2.3"
 

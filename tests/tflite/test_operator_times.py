@@ -16,8 +16,8 @@ from engine.tflite.operator_times import (
     time_by_kind,
 )
 from engine.tflite.profiler import OperatorEvent
-from tests.made_up import operator_time
-from tests.tiny_tflite import reshape_file
+from tests.helpers.factories import operator_time
+from tests.helpers.tiny_tflite import reshape_file
 
 CONVOLUTION = "Convolution (NHWC, QC8) IGEMM"
 POINTWISE = "Fully Connected (NC, QS8, QC8W) GEMM"

@@ -6,7 +6,7 @@ import pytest
 
 from engine.core.errors import ConversionError
 from engine.tflite.profiler import OperatorEvent, ProfiledModel
-from tests.tiny_tflite import reshape_file
+from tests.helpers.tiny_tflite import reshape_file
 
 
 def test_a_call_tells_its_operators(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from engine.tasks import evaluate as warming
 from engine.tasks.evaluate import evaluate, warm_up
 from engine.workers.jobs import Job
 from engine.workers.pool import WarmWorker
-from tests.tiny_run import tiny_run
+from tests.helpers.tiny_run import tiny_run
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from engine.workers import process as process_module
 from engine.workers import watchdog as worker_watch
 from engine.workers.environment import variables
 from engine.workers.process import Worker
-from tests.misbehaving_worker import Deed
+from tests.helpers.misbehaving_worker import Deed
 
 TOTAL = psutil.virtual_memory().total
 SMALL = replace(
@@ -35,7 +35,9 @@ SMALL = replace(
 @pytest.fixture(autouse=True)
 def misbehaving(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        process_module, "WORKER_COMMAND", (sys.executable, "-P", "-m", "tests.misbehaving_worker")
+        process_module,
+        "WORKER_COMMAND",
+        (sys.executable, "-P", "-m", "tests.helpers.misbehaving_worker"),
     )
     monkeypatch.setattr(worker_watch, "LIMITS", SMALL)
 

@@ -17,7 +17,7 @@ from engine.comparison.layers.records import LayerErrors
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
 from engine.runs.run import WORK, Run, float32_file
-from tests.real_run import real_run
+from tests.helpers.real_run import real_run
 
 pytestmark = [
     pytest.mark.slow,

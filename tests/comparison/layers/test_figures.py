@@ -15,8 +15,8 @@ from engine.core.errors import ConversionError, OptionError
 from engine.reporting import plots
 from engine.reporting.text import layers as layer_sentences
 from engine.tflite.graph import packed, parsed
-from tests.optimization.tiny_pair import nonzero_file
-from tests.tiny_quantized import Tiny, healthy, measured
+from tests.helpers.tiny_pair import nonzero_file
+from tests.helpers.tiny_quantized import Tiny, healthy, measured
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from engine.comparison.layers.graph import Graph
 from engine.comparison.layers.pairing import paired
 from engine.tflite.graph import packed, parsed
-from tests.tiny_quantized import healthy
+from tests.helpers.tiny_quantized import healthy
 
 
 def graphs(exact: bytes, integer: bytes) -> tuple[Graph, Graph]:

@@ -15,7 +15,7 @@ from engine.comparison.layers.range_causes import wrong_fixed_scale
 from engine.comparison.layers.records import LayerErrors
 from engine.reporting.text.layers import layers_headline
 from engine.tflite.graph import Grid
-from tests.tiny_quantized import Tiny, healthy
+from tests.helpers.tiny_quantized import Tiny, healthy
 
 
 def first(found: LayerErrors) -> tuple[str, str]:

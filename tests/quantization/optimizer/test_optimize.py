@@ -17,7 +17,7 @@ from engine.quantization.optimizer.head import head_of
 from engine.quantization.optimizer.optimize import Optimized, optimized
 from engine.tflite.graph import Graph
 from engine.tflite.interpreter import Activations
-from tests.optimization.tiny_pair import Conv, Writer, conv, float_file, integer_file, pictures
+from tests.helpers.tiny_pair import Conv, Writer, conv, float_file, integer_file, pictures
 
 RNG_SEED, INSIDE, OUT = 0, 6, 4
 # Not the same in every channel, since what is added to all of them changes no answer.

@@ -10,7 +10,7 @@ from engine.quantization.optimizer.layer import Layer, parameters_of
 from engine.quantization.optimizer.sampling import Positions, positions_of, rows_of
 from engine.tflite.graph import Graph
 from engine.tflite.interpreter import run_alone
-from tests.optimization.tiny_pair import Writer
+from tests.helpers.tiny_pair import Writer
 
 SAME, VALID = 0, 1
 SIDE, DEPTH, PICTURES = 9, 4, 10

@@ -10,7 +10,7 @@ import pytest
 from engine.quantization.optimizer.sampling import Positions, Targets
 from engine.tflite.graph import Graph
 from engine.tflite.interpreter import Activations
-from tests.optimization.tiny_chain import chain_of, inputs
+from tests.helpers.tiny_chain import chain_of, inputs
 
 PICTURES = 16
 

@@ -8,7 +8,7 @@ from engine.core.errors import OptionError
 from engine.quantization.recipes import RANGE_METHODS
 from engine.tasks.sweep.cells import title
 from engine.tasks.sweep.plan import SweepChoice, cell_names
-from tests.sweeps.made_up_sweeps import BASIS
+from tests.helpers.sweeps import BASIS
 
 
 def test_cells_with_the_same_pictures_stand_together() -> None:

@@ -9,7 +9,7 @@ from engine.reporting import plots
 from engine.reporting.plots.frame import in_red
 from engine.reporting.plots.palette import NEUTRAL, style_of
 from engine.reporting.text.sweep import enough_sentence
-from tests.sweeps.made_up_sweeps import SETTLED, sweep, with_same_answer
+from tests.helpers.sweeps import SETTLED, sweep, with_same_answer
 
 RECIPE = "int8_float_io"
 

@@ -8,7 +8,7 @@ import pytest
 
 from engine.core.errors import OptionError
 from engine.tasks.sweep.records import Spread, check_table
-from tests.sweeps.made_up_sweeps import SETTLED, cell, sweep
+from tests.helpers.sweeps import SETTLED, cell, sweep
 
 
 def test_spread_by_hand() -> None:

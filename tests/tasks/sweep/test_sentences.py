@@ -15,7 +15,7 @@ from engine.reporting.text.sweep import (
     notes,
 )
 from engine.tasks.sweep.records import Sweep
-from tests.sweeps.made_up_sweeps import BASIS, SETTLED, cell, sweep, with_same_answer
+from tests.helpers.sweeps import BASIS, SETTLED, cell, sweep, with_same_answer
 
 RECIPE = "int8_float_io"
 

@@ -15,9 +15,9 @@ from engine.tasks.sweep.store import (
     stored_sweep,
     sweep_folder,
 )
-from tests.made_up import manifest
-from tests.sweeps.made_up_sweeps import BASIS, cell
-from tests.tiny_run import tiny_run
+from tests.helpers.factories import manifest
+from tests.helpers.sweeps import BASIS, cell
+from tests.helpers.tiny_run import tiny_run
 
 
 def test_a_cell_is_kept_with_its_nan_and_infinity() -> None:

@@ -29,8 +29,8 @@ from engine.tasks.sweep.plan import SweepChoice
 from engine.tasks.sweep.sweep import basis_of, own_calibration, sweep
 from engine.workers.dask import LOCAL
 from engine.workers.host import Foreground
+from tests.helpers.tiny_run import tiny_run
 from tests.networks.test_own_onnx import SIZE, classifier
-from tests.tiny_run import tiny_run
 
 CHOICE = {"recipes": ["int8"], "counts": [4, 8], "seeds": [0, 1], "ranges": ["min_max", "mse"]}
 CELLS = 8

@@ -19,9 +19,9 @@ from engine.runs.run import OWNERS, Run
 from engine.tasks.convert import convert_request
 from pages.access import auth as sharing
 from pages.state import session
-from tests.hand_made_host import HandMadeHost, request_for
+from tests.helpers.fake_host import HandMadeHost, request_for
+from tests.helpers.tiny_run import tiny_run
 from tests.runs.test_cleanup import used
-from tests.tiny_run import tiny_run
 
 
 class NoLock:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 HEAVY = {"torch", "torchvision", "timm", "tensorflow", "onnx", "onnx_tf"}
 RUNTIMES = HEAVY | {
     "onnxruntime",

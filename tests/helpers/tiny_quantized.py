@@ -18,7 +18,6 @@ from engine.tflite.graph import packed
 
 SIDE = 4
 FLOAT32, INT8, INT32 = 0, 9, 2
-
 Range = tuple[float, float]
 
 

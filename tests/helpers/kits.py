@@ -15,8 +15,8 @@ from engine.images.preprocess import PreprocessSpec
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
 from engine.tflite.artifact import artifact_of
-from tests.tiny_run import CLASSES, SIDE, tiny_run
-from tests.tiny_tflite import reshape_file
+from tests.helpers.tiny_run import CLASSES, SIDE, tiny_run
+from tests.helpers.tiny_tflite import reshape_file
 
 LABELS = tuple(f"class, no. {index}" for index in range(CLASSES))
 SPEC = PreprocessSpec(

@@ -19,7 +19,7 @@ import psutil
 
 from engine.core.store import HOME_VARIABLE
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 
 
 class Server:

@@ -15,8 +15,8 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from engine.core.store import SAMPLE_IMAGES
 from engine.quantization.recipes import RECIPES
 from engine.runs.run import Run
-from tests.browser import IN_A_BROWSER, chromium, dashboard, go_to
-from tests.tiny_run import tiny_run
+from tests.helpers.browser import IN_A_BROWSER, chromium, dashboard, go_to
+from tests.helpers.tiny_run import tiny_run
 
 pytestmark = IN_A_BROWSER
 

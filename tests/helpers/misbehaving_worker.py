@@ -1,6 +1,6 @@
 """A worker process with tasks that misbehave, as a hostile file could make it.
 
-``python -m tests.misbehaving_worker`` answers like
+``python -m tests.helpers.misbehaving_worker`` answers like
 ``engine.workers.main``; a request names the deed.
 """
 

@@ -12,8 +12,8 @@ from engine.networks.source import ModelIdentity
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import ONNX_FILE, Run
 from engine.tflite.artifact import artifact_of
-from tests.made_up import manifest
-from tests.tiny_tflite import reshape_file
+from tests.helpers.factories import manifest
+from tests.helpers.tiny_tflite import reshape_file
 
 SIDE = 4
 CLASSES = SIDE * SIDE * 3

@@ -19,10 +19,9 @@ from engine.quantization.recipes import RECIPES
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.workers import host
-from tests.real_run import CALIBRATION_COUNT, real_run
+from tests.helpers.real_run import CALIBRATION_COUNT, real_run
 
 pytestmark = pytest.mark.slow
-
 NAMES = [recipe.name for recipe in RECIPES]
 
 

@@ -17,9 +17,9 @@ import pytest
 
 from engine.core.store import HOME_VARIABLE, RUNS_VARIABLE, UPLOADS_VARIABLE
 from pages.access.share import PASSWORD_VARIABLE
-from tests.server import free_port, wait_until_it_answers
+from tests.helpers.server import free_port, wait_until_it_answers
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 UNIT = ROOT / "deploy" / "quantization-lab.service"
 PASSWORD = "correct horse battery"
 PROXY = ROOT / "deploy" / "nginx.conf"

@@ -18,7 +18,7 @@ from engine.quantization.recipes import recipe_named
 from engine.runs.manifest import FILE_NAME
 from engine.runs.request import ConvertRequest
 from engine.runs.run import WORK, Run
-from tests.tiny_run import tiny_run
+from tests.helpers.tiny_run import tiny_run
 
 
 def request_for(file: Path, *variants: str, out: Path | None = None) -> ConvertRequest:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tests.optimization.tiny_pair import Writer
+from tests.helpers.tiny_pair import Writer
 
 SIDE = 2
 IN_STEP = 1 / 64

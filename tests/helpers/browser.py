@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
-from tests.server import Server
+from tests.helpers.server import Server
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [

@@ -26,7 +26,7 @@ from engine.cli.main import commands
 from engine.quantization.recipes import recipe_named
 from tools.docs_pages import filled
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 SOURCES = sorted((ROOT / "docs").rglob("*.md"))
 READ_THROUGH = [p for p in SOURCES if p.parent.name in {"tutorial", "how-to", "explanation"}]
 MOST_WORDS = 700

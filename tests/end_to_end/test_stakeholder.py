@@ -14,12 +14,11 @@ import engine
 from engine.runs.run import Run
 from engine.tasks.first_run import completed
 from engine.workers.host import Foreground
-from tests.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to
-from tests.real_run import real_run
+from tests.helpers.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to
+from tests.helpers.real_run import real_run
 
 pytestmark = IN_A_BROWSER
-
-DATA = Path(os.environ.get("QLAB_DATA", Path(__file__).parents[2] / "shared" / "data"))
+DATA = Path(os.environ.get("QLAB_DATA", Path(__file__).parents[3] / "shared" / "data"))
 PHOTOS = DATA / "imagenet" / "evaluation"
 LOOKED_THROUGH = 60
 
