@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import plotly.graph_objects as go
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -17,19 +17,19 @@ from plotly.offline import get_plotlyjs
 
 from engine.comparison import recommendation as choosing
 from engine.comparison.comparison import Comparison
+from engine.comparison.latency import Latency
+from engine.comparison.layers.records import LayerErrors
 from engine.core import formats
 from engine.core.types import FAULT_WORDS
 from engine.reporting import plots, tables
 from engine.reporting.glossary import GLOSSARY
-from engine.reporting.picture_cards import PictureCard, picture_card
+from engine.reporting.picture_cards import picture_card
 from engine.reporting.plots import figures
 from engine.reporting.plots.palette import marker_image
 from engine.reporting.text import layers as layer_sentences
 from engine.reporting.text import overview as said
 from engine.reporting.text import runs as sentences
-
-if TYPE_CHECKING:
-    from engine.reporting.report import Report
+from engine.tasks.evaluate import Evaluation
 
 MOST_PICTURES = 40
 _HEATMAP_ROWS = 30
@@ -57,20 +57,20 @@ class Shown:
     csv: str
 
 
-def document(report: Report) -> str:
-    """Render a report.
-
-    Args:
-        report: What it shows.
-
-    Returns:
-        One HTML page.
-    """
-    comparison = report.comparison
+def document(
+    evaluation: Evaluation,
+    timings: tuple[Latency, ...],
+    layers: tuple[LayerErrors, ...],
+    against: Comparison | None,
+    need: float,
+    data: dict[str, Any],
+) -> str:
+    """Render a report as one HTML page; the fields are those of `Report`, ``data`` its numbers."""
+    comparison = evaluation.comparison
     found = choosing.candidates(comparison)
-    choice = choosing.recommend(found, report.need)
-    manifest = report.evaluation.run.manifest
-    rows = figures.worst_rows(report.evaluation, MOST_PICTURES)
+    choice = choosing.recommend(found, need)
+    manifest = evaluation.run.manifest
+    rows = figures.worst_rows(evaluation, MOST_PICTURES)
     first = choice.about
     return (
         _environment()
@@ -81,17 +81,17 @@ def document(report: Report) -> str:
             measured=said.measured(comparison, manifest.created_at),
             recommendation=said.recommendation(choice),
             reason=said.reason(comparison, choice),
-            notes=(*comparison.notes, *_timing_notes(report)),
+            notes=(*comparison.notes, *_timing_notes(comparison)),
             faults=comparison.faults,
             tiles=said.tiles(found),
             table=tables.comparison_table(comparison, tables.EVERYTHING),
             accuracy=_accuracy(comparison),
-            against=_against(report),
-            main=_shown(report, "trade-off", figures.trade_off(comparison)),
-            common=tuple(_common(report)),
-            by_variant={v.variant: tuple(_of(report, v.variant)) for v in comparison.variants},
+            against=_against(comparison, against),
+            main=_shown(comparison, "trade-off", figures.trade_off(comparison)),
+            common=tuple(_common(evaluation, timings, layers)),
+            by_variant={v.variant: tuple(_of(evaluation, v.variant)) for v in comparison.variants},
             variant=first.variant if first is not None else None,
-            pictures=_pictures(report, rows),
+            pictures=tuple(picture_card(evaluation, row) for row in rows),
             left_out=len(comparison.pictures) - len(rows),
             pictures_headline=sentences.predictions_headline(comparison),
             manifest=manifest,
@@ -101,7 +101,7 @@ def document(report: Report) -> str:
             glossary=GLOSSARY,
             font=Markup(base64.b64encode(_FONT.read_bytes()).decode()),
             plotly=Markup(get_plotlyjs().replace("</script", "<\\/script")),
-            data=_script(report.to_dict()),
+            data=_script(data),
         )
     )
 
@@ -139,53 +139,54 @@ def _script(value: Any) -> Markup:
     return Markup(json.dumps(value, ensure_ascii=False, allow_nan=False).replace("<", "\\u003c"))
 
 
-def _shown(report: Report, key: str, figure: go.Figure, headline: str = "") -> Shown:
+def _shown(comparison: Comparison, key: str, figure: go.Figure, headline: str = "") -> Shown:
     return Shown(
         key=key,
-        marks=figures.fault_marks(figure, report.comparison.fault_by_variant),
+        marks=figures.fault_marks(figure, comparison.fault_by_variant),
         headline=headline or plots.headline_of(figure),
         figure=plots.without_title(figure),
         csv=plots.figure_csv(figure),
     )
 
 
-def _common(report: Report) -> Iterator[Shown]:
-    evaluation = report.evaluation
-    run = evaluation.run
-    yield _shown(report, "differences", figures.difference_distribution(evaluation))
-    rows = figures.most_moved_rows(report.comparison, _HEATMAP_ROWS)
-    yield _shown(report, "pictures-moved", figures.difference_heatmap(evaluation, rows))
-    if report.comparison.latency is not None:
-        yield _shown(report, "latency", plots.latency_bars(report.comparison.latency))
-        if report.comparison.latency.profiled:
-            yield _shown(report, "operator-times", plots.operator_times(report.comparison.latency))
-    if len(report.timings) > 1:
-        yield _shown(report, "threads", plots.latency_violins(report.timings))
-    yield _shown(report, "sizes", plots.size_bars(run.sizes, run.manifest.float32_bytes))
-    yield _shown(report, "operators", plots.operator_counts(run.artifacts))
-    for found in report.layers:
+def _common(
+    evaluation: Evaluation, timings: tuple[Latency, ...], layers: tuple[LayerErrors, ...]
+) -> Iterator[Shown]:
+    run, comparison = evaluation.run, evaluation.comparison
+    yield _shown(comparison, "differences", figures.difference_distribution(evaluation))
+    rows = figures.most_moved_rows(comparison, _HEATMAP_ROWS)
+    yield _shown(comparison, "pictures-moved", figures.difference_heatmap(evaluation, rows))
+    if comparison.latency is not None:
+        yield _shown(comparison, "latency", plots.latency_bars(comparison.latency))
+        if comparison.latency.profiled:
+            yield _shown(comparison, "operator-times", plots.operator_times(comparison.latency))
+    if len(timings) > 1:
+        yield _shown(comparison, "threads", plots.latency_violins(timings))
+    yield _shown(comparison, "sizes", plots.size_bars(run.sizes, run.manifest.float32_bytes))
+    yield _shown(comparison, "operators", plots.operator_counts(run.artifacts))
+    for found in layers:
         named = layer_sentences.culprits(found)[:3]
         headline = layer_sentences.layers_headline(found)
-        yield _shown(report, f"layers-{found.variant}", plots.layer_line(found, named), headline)
-    yield _shown(report, "steps", plots.hop_ladder(run.manifest.stages))
+        yield _shown(
+            comparison, f"layers-{found.variant}", plots.layer_line(found, named), headline
+        )
+    yield _shown(comparison, "steps", plots.hop_ladder(run.manifest.stages))
 
 
-def _of(report: Report, variant: str) -> Iterator[Shown]:
-    evaluation = report.evaluation
-    yield _shown(report, f"margins-{variant}", figures.margin_loss(report.comparison, variant))
+def _of(evaluation: Evaluation, variant: str) -> Iterator[Shown]:
+    comparison = evaluation.comparison
+    yield _shown(comparison, f"margins-{variant}", figures.margin_loss(comparison, variant))
     yield _shown(
-        report, f"scatter-{variant}", figures.logit_scatter(evaluation, variant, _SCATTER_POINTS)
+        comparison,
+        f"scatter-{variant}",
+        figures.logit_scatter(evaluation, variant, _SCATTER_POINTS),
     )
-    if len(report.comparison.variant(variant).flips) > 1:
-        yield _shown(report, f"changed-{variant}", figures.changed_classes(evaluation, variant))
+    if len(comparison.variant(variant).flips) > 1:
+        yield _shown(comparison, f"changed-{variant}", figures.changed_classes(evaluation, variant))
 
 
-def _pictures(report: Report, rows: Sequence[int]) -> tuple[PictureCard, ...]:
-    return tuple(picture_card(report.evaluation, row) for row in rows)
-
-
-def _timing_notes(report: Report) -> tuple[str, ...]:
-    timed = report.comparison.latency
+def _timing_notes(comparison: Comparison) -> tuple[str, ...]:
+    timed = comparison.latency
     note = "" if timed is None else said.timing_note(timed)
     return (note,) if note else ()
 
@@ -216,18 +217,17 @@ class Against:
     faults: Mapping[str, tuple[str, ...]]
 
 
-def _against(report: Report) -> Against | None:
-    other = report.against
+def _against(comparison: Comparison, other: Comparison | None) -> Against | None:
     if other is None:
         return None
-    ours = {c.variant: c for c in choosing.candidates(report.comparison)}
+    ours = {c.variant: c for c in choosing.candidates(comparison)}
     theirs = {c.variant: c for c in choosing.candidates(other)}
     rows = tuple(
         (name, *_side_by_side(ours.get(name), theirs.get(name)))
         for name in dict.fromkeys((*ours, *theirs))
     )
-    faults = {name: _faults_of(name, report.comparison, other) for name, *_ in rows}
-    return Against(said.against_headline(report.comparison, other), other.run, rows, faults)
+    faults = {name: _faults_of(name, comparison, other) for name, *_ in rows}
+    return Against(said.against_headline(comparison, other), other.run, rows, faults)
 
 
 def _faults_of(variant: str, *comparisons: Comparison) -> tuple[str, ...]:

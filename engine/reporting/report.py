@@ -101,9 +101,12 @@ class Report:
 
     def to_html(self) -> str:
         """One page that opens offline, with Plotly and the pictures in it."""
+        # Plotly takes a while to load, and most commands write no page.
         from engine.reporting.html import document
 
-        return document(self)
+        return document(
+            self.evaluation, self.timings, self.layers, self.against, self.need, self.to_dict()
+        )
 
     def save(self, path: Path | str) -> Path:
         """Write the page, whole or not at all.

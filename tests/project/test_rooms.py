@@ -3,39 +3,27 @@
 from __future__ import annotations
 
 from functools import cache
+from graphlib import TopologicalSorter
 
 import grimp
 import pytest
 
-ENGINE: tuple[tuple[str, ...], ...] = (
+ENGINE = (
     ("core",),
-    (
-        "images",
-        "tflite",
-        "workers",
-    ),
-    (
-        "comparison",
-        "networks",
-    ),
+    ("images", "tflite", "workers"),
+    ("comparison", "networks"),
     ("quantization",),
     ("runs",),
     ("conversion",),
     ("tasks",),
-    (
-        "deployment",
-        "reporting",
-    ),
+    ("deployment", "reporting"),
     ("api",),
     ("cli",),
 )
-PAGES: tuple[tuple[str, ...], ...] = (
+PAGES = (
     ("access",),
     ("state",),
-    (
-        "shell",
-        "inputs",
-    ),
+    ("shell", "inputs"),
     ("views",),
     ("dashboard",),
 )
@@ -66,3 +54,20 @@ def test_a_room_imports_rooms_below_it_alone(
         and floor[there] >= floor[here]
     ]
     assert upward == []
+
+
+def test_every_module_of_the_engine_stands_in_a_room() -> None:
+    flat = {"engine.__main__", "engine.api"}
+    ranked = {f"engine.{room}" for rooms in ENGINE for room in rooms}
+    unranked = {room_of(module) for module in imports().modules if module.startswith("engine.")}
+    assert unranked - ranked - flat == set()
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    # Raises CycleError with the circle.
+    TopologicalSorter(
+        {
+            module: imports().find_modules_directly_imported_by(module)
+            for module in imports().modules
+        }
+    ).prepare()
