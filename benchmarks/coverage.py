@@ -53,14 +53,11 @@ CONVERTER = (
         ROOT / "engine" / name
         for name in (
             "comparison",
-            "conversion.py",
-            "converters",
-            "images.py",
+            "conversion",
+            "images",
             "networks",
-            "pipeline.py",
-            "preprocess.py",
-            "run",
-            "tflite_graph.py",
+            "quantization",
+            "tflite",
         )
     ),
 )

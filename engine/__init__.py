@@ -43,16 +43,16 @@ if TYPE_CHECKING:
 _HOMES = {
     "Comparison": "engine.comparison.comparison",
     "EngineError": "engine.core.errors",
-    "Latency": "engine.types",
-    "LayerErrors": "engine.layer_errors.records",
+    "Latency": "engine.comparison.latency",
+    "LayerErrors": "engine.comparison.layers.records",
     "MissingVariantWarning": "engine.core.errors",
-    "PreprocessChoice": "engine.requests",
+    "PreprocessChoice": "engine.images.preprocess",
     "PreprocessSpec": "engine.images.preprocess",
     "Report": "engine.reporting.report",
     "Run": "engine.runs.run",
     "Sweep": "engine.tasks.sweep.records",
     "UserMistake": "engine.core.errors",
-    "VariantComparison": "engine.types",
+    "VariantComparison": "engine.comparison.records",
     "add_files": "engine.api",
     "compare": "engine.api",
     "convert": "engine.api",
@@ -98,7 +98,19 @@ __all__ = [
 ]
 
 
+# What the lines of "Show the code" import, under the names that notebooks of earlier versions use.
+_MODULES = {
+    "figures": "engine.reporting.plots.figures",
+    "layer_sentences": "engine.reporting.text.layers",
+    "overview": "engine.comparison.recommendation",
+    "overview_sentences": "engine.reporting.text.overview",
+    "plots": "engine.reporting.plots",
+}
+
+
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name not in _HOMES:
         raise AttributeError(f"module 'engine' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)

@@ -59,7 +59,7 @@ def filled(markdown: str) -> str:
 
 def glossary() -> str:
     """Every term with its definition."""
-    from engine.glossary import GLOSSARY
+    from engine.reporting.glossary import GLOSSARY
 
     terms = sorted(GLOSSARY, key=str.lower)
     return "\n\n".join(f"**{term}**{{ #{_anchor(term)} }}: {GLOSSARY[term]}" for term in terms)
@@ -67,7 +67,7 @@ def glossary() -> str:
 
 def recipes() -> str:
     """The recipes that ``all`` stands for."""
-    from engine.converters.recipes import RECIPES
+    from engine.quantization.recipes import RECIPES
 
     rows = [[f"`{r.name}`", r.weights, r.activations, r.edges, _cell(r.summary)] for r in RECIPES]
     return _table(["name", "weights", "activations", "input and output", "in a sentence"], rows)
@@ -75,14 +75,14 @@ def recipes() -> str:
 
 def range_methods() -> str:
     """The names of the methods by which ranges follow from values."""
-    from engine.converters.recipes import RANGE_METHODS
+    from engine.quantization.recipes import RANGE_METHODS
 
     return "```\n" + "\n".join(RANGE_METHODS) + "\n```"
 
 
 def causes() -> str:
     """The rules by which an operator's loss is explained, as their docstrings say them."""
-    from engine.layer_errors.causes import RULES
+    from engine.comparison.layers.causes import RULES
 
     rows = []
     for name, rule in RULES.items():

@@ -76,8 +76,19 @@ def versions() -> dict[str, str]:
         PRODUCT: __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        **{package: _version(package) for package in dict.fromkeys(_FILES_BY + _ANSWERS_BY)},
+        **file_versions(),
+        **answer_versions(),
     }
+
+
+def file_versions() -> dict[str, str]:
+    """Versions of the packages that decide what a run's files hold."""
+    return {package: _version(package) for package in _FILES_BY}
+
+
+def answer_versions() -> dict[str, str]:
+    """Versions of the packages that decide what a model answers."""
+    return {package: _version(package) for package in _ANSWERS_BY}
 
 
 @cache

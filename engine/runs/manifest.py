@@ -14,9 +14,8 @@ import msgspec
 from engine.core.checksums import FileRecord
 from engine.core.errors import RunError
 from engine.core.system import (
-    _ANSWERS_BY,
     __version__,
-    _version,
+    answer_versions,
 )
 from engine.core.types import (
     FAULT_WORDS,
@@ -179,7 +178,7 @@ def answered_by(model: str) -> str:
     Returns:
         Hex digest.
     """
-    parts = (model, __version__, *(_version(name) for name in _ANSWERS_BY))
+    parts = (model, __version__, *answer_versions().values())
     return _digest(msgspec.json.encode(parts))
 
 

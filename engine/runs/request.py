@@ -15,7 +15,7 @@ import numpy as np
 
 from engine.core.checksums import read_kept
 from engine.core.errors import ModelError, OptionError, RunError, first_line
-from engine.core.system import _FILES_BY, __version__, _version
+from engine.core.system import __version__, file_versions
 from engine.core.types import Layout, LoweringName
 from engine.images.preprocess import (
     InputSize,
@@ -150,7 +150,7 @@ def run_key(request: ConvertRequest) -> str:
         "allow_flex": request.allow_flex,
         "lowering": request.lowering,
         "input_layout": request.input_layout,
-        "versions": {name: _version(name) for name in _FILES_BY},
+        "versions": file_versions(),
         "engine": __version__,
     }
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()

@@ -16,7 +16,7 @@ from typing import Any, Generic, Literal
 from engine.core.errors import EngineError, JobCancelled
 from engine.core.files import refusal, storage_error
 from engine.core.types import LoweringName, Progress
-from engine.workers.pool import WARM_WORKER
+from engine.workers import pool
 from engine.workers.process import Worker
 from engine.workers.protocol import (
     Result,
@@ -140,7 +140,7 @@ class Job(Generic[Result]):
     @contextmanager
     def worker(self, lowering: LoweringName | None = None) -> Iterator[Worker]:
         """The warm worker, as the one that `cancel` ends while the context lasts."""
-        with WARM_WORKER.lend(lowering) as worker:
+        with pool.WARM_WORKER.lend(lowering) as worker:
             try:
                 yield self.adopt(worker)
             finally:

@@ -4,8 +4,7 @@ import streamlit as st
 
 from engine.core import formats
 from engine.reporting import plots
-from engine.reporting.text import runs as sentences
-from engine.reporting.text.overview import moments, rounds, timing_note
+from engine.reporting.text import overview, runs
 from engine.runs.results import stored_latency, stored_timings
 from pages.inputs.measure import measure_controls
 from pages.state import jobs
@@ -24,15 +23,15 @@ headline = st.container()
 threads = measure_controls(run)
 jobs.show("latency")
 timed = stored_latency(run, threads)
-headline.title(plain(sentences.latency_headline(timed, useful, run.manifest.float32_bytes)))
+headline.title(plain(runs.latency_headline(timed, useful, run.manifest.float32_bytes)))
 with headline:
     show_faults(run)
 if timed is not None:
     headline.caption(
         f"{plain(timed.host)} · {timed.cores} cores · threads: {timed.threads} · "
-        f"{rounds(timed)} rounds in turns · {plain(moments(timed))}"
+        f"{overview.rounds(timed)} rounds in turns · {plain(overview.moments(timed))}"
     )
-    if note := timing_note(timed):
+    if note := overview.timing_note(timed):
         st.warning(plain(note), icon=":material/speed:")
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):

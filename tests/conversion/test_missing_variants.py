@@ -81,7 +81,7 @@ class InProcess(HandMadeHost):
         monkeypatch.setattr(CoreFiles, "_optimize", optimized)
         monkeypatch.setattr(CoreFiles, "_mixed", mixed)
         monkeypatch.setattr(Conversion, "_make_savedmodel", _make_savedmodel)
-        monkeypatch.setattr("engine.conversion.with_depthwise_in_parts", lambda model: model)
+        monkeypatch.setattr("engine.conversion.build.with_depthwise_in_parts", lambda model: model)
 
     @contextmanager
     def worker(self, lowering: object = None) -> Iterator[InProcess]:

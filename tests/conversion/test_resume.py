@@ -177,7 +177,10 @@ def test_a_heavy_conversion_goes_on_in_other_processes_and_makes_the_same(
 ) -> None:
     model = classifier(tmp_path / "m.onnx", shape=[1, 3, SIZE, SIZE])
     usual = convert_request(request_for(model, "float32", out=tmp_path / "usual"), Foreground())
-    light = "from engine import conversion, worker; conversion.HEAVY_BYTES = 0; worker.main()"
+    light = (
+        "from engine.conversion import build; from engine.workers import main; "
+        "build.HEAVY_BYTES = 0; main.main()"
+    )
     monkeypatch.setattr(jobs, "WORKER_COMMAND", (sys.executable, "-c", light))
     said: list[str] = []
     host = Foreground(lambda progress: said.append(progress.stage))

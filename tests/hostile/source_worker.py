@@ -12,7 +12,7 @@ from engine.workers import main, registry
 
 def source(choice: ModelChoice, report: Callable[[Any], None]) -> bool:
     """The first stage of a conversion."""
-    from engine.conversion import check_reference
+    from engine.comparison.hops import check_reference
     from engine.conversion.build import check_inputs
     from engine.networks.load import model_source
     from engine.networks.onnx_reading import read_onnx

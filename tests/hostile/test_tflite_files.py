@@ -10,8 +10,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import added as added_module
-from engine import service
 from engine.cli.main import main
 from engine.images.pictures import pictures_in
 from engine.runs.external_files import remove_file
@@ -49,9 +47,9 @@ def seeds_of_mutants(folder: Path) -> list[bytes]:
 @pytest.fixture
 def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReusedWorker]:
     kept = ReusedWorker()
-    monkeypatch.setattr(added_module, "Worker", kept)
+    monkeypatch.setattr(add_file_module, "Worker", kept)
     monkeypatch.setattr(add_file_module, "TRIAL_SECONDS", 6.0)
-    monkeypatch.setattr(service, "Worker", kept)
+    monkeypatch.setattr("engine.workers.host.Worker", kept)
     yield kept
     kept.close()
 

@@ -8,7 +8,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine import improvement
 from engine.quantization.recipes import recipe_named
 from engine.quantization.records import OptimizedLayer
 from engine.runs.manifest import FILE_NAME
@@ -59,7 +58,7 @@ def test_the_button_improves_and_the_page_shows_before_and_after(
         asked.append(request)
         return with_optimized(request)
 
-    monkeypatch.setattr(improvement, "convert_request", convert)
+    monkeypatch.setattr("engine.tasks.improve.convert_request", convert)
     test = opened(PAGE)
     assert test.title[0].value == "Could int8 answer closer to the original?"
     next(b for b in test.button if b.label == "Improve int8").click().run()

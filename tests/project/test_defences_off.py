@@ -105,7 +105,7 @@ def test_without_the_folder_aside_a_killed_process_leaves_half_a_run(
         place.mkdir()
         yield place
 
-    monkeypatch.setattr("engine.making.reserved", in_place)
+    monkeypatch.setattr("engine.tasks.convert.reserved", in_place)
     with contextlib.suppress(SystemExit):
         convert_request(request_for(tmp_path / "m.onnx", out=place), Killed())
     assert os.listdir(place) == ["float32.tflite"]

@@ -28,12 +28,11 @@ from ai_edge_litert import schema_py_generated as schema
 from tensorflow.lite.python.optimize.calibrator import Calibrator, add_intermediate_tensors
 from engine.quantization.activation_ranges import (
     ActivationRanges, CollectedRanges, activations, packed)
-from engine.quantization.calibration import representative_dataset
+from engine.quantization.calibration import CalibrationChoice, representative_dataset
 from engine.quantization.recipes import recipe_named
 from engine.conversion.tflite_from_savedmodel import tflite_from_savedmodel
 from engine.images.preprocess import PreprocessSpec
-from engine.requests import CalibrationChoice
-from engine.run.tflite_runner import TfliteRunner
+from engine.networks.runners.tflite import TfliteRunner
 from engine.runs.run import Run
 from engine.core.store import SAMPLE_IMAGES
 

@@ -93,7 +93,7 @@ def other_version(package: str | None) -> Callable[[str], str]:
 
 def test_the_key_depends_on_our_own_version(monkeypatch: pytest.MonkeyPatch) -> None:
     key, fitting = run_key(REQUEST), PreprocessSpec().fitting_key
-    for room in ("engine.manifest", "engine.images.preprocess"):
+    for room in ("engine.core.system", "engine.runs.request", "engine.images.preprocess"):
         monkeypatch.setattr(f"{room}.__version__", "99")
     assert versions()["Quantization Lab"] == "99"
     assert run_key(REQUEST) != key
@@ -111,7 +111,7 @@ def test_the_key_depends_on_what_makes_the_files(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = run_key(REQUEST)
-    monkeypatch.setattr(engine.manifest, "_version", other_version(package))
+    monkeypatch.setattr(engine.core.system, "_version", other_version(package))
     assert versions()[package] == "99"
     assert run_key(REQUEST) != key
 
@@ -132,8 +132,8 @@ def test_answers_of_another_version_are_not_taken_for_those_of_this_one(
 
     before = places()
     if package is None:
-        monkeypatch.setattr("engine.manifest.__version__", "99")
-    monkeypatch.setattr(engine.manifest, "_version", other_version(package))
+        monkeypatch.setattr("engine.runs.manifest.__version__", "99")
+    monkeypatch.setattr(engine.core.system, "_version", other_version(package))
     assert not set(places()) & set(before)
 
 

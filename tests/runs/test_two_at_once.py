@@ -138,22 +138,23 @@ def test_pins_of_two_threads(tmp_path: Path, photos: Path) -> None:
 ADD = """
 from dataclasses import replace
 import msgspec
-from engine import added
-from engine.service import Foreground
-from engine.types import Artifact
+from engine.runs import external_files
+from engine.tasks import add_file
+from engine.tflite.artifact import Artifact
+from engine.workers.host import Foreground
 card = msgspec.json.decode((given / "card.json").read_bytes(), type=Artifact)
 def tried(run, name, file, host):
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     size = file.stat().st_size
     return replace(card, variant=name, file=f"also/{name}.tflite", bytes=size, sha256=digest)
-added._tried = tried
+add_file._try_in_worker = tried
 for index in range(5):
     file = given / f"{number}-{index}.tflite"
     file.write_bytes(b"\\0\\0\\0\\0TFL3" + f"{number}-{index}".encode())
-    added.add_file(run, f"own_{number}_{index}", file, Foreground())
-    added.add_file(run, "shared", file, Foreground())
-    gone = added.add_file(run, f"gone_{number}", file, Foreground())
-    added.remove_file(gone, f"gone_{number}")
+    add_file.add_file(run, f"own_{number}_{index}", file, Foreground())
+    add_file.add_file(run, "shared", file, Foreground())
+    gone = add_file.add_file(run, f"gone_{number}", file, Foreground())
+    external_files.remove_file(gone, f"gone_{number}")
 """
 
 
@@ -175,8 +176,8 @@ def test_40_files_from_elsewhere_of_eight_processes(tmp_path: Path) -> None:
 
 
 STORE_TIMINGS = """
-from engine.timings import store_latency
-from engine.types import Latency, LatencySamples
+from engine.tasks.latency import store_latency
+from engine.comparison.latency import Latency, LatencySamples
 for index in range(5):
     entry = LatencySamples(f"v{number}{index}", (1.0 + number,))
     store_latency(run, Latency("host", 2, 1, "2026-01-01T00:00:00+00:00", (entry,)))

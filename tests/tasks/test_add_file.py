@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 import engine
-from engine import added as added_module
 from engine.cli.main import main
 from engine.core.errors import FileError, OptionError, RunError
 from engine.core.types import Progress
@@ -292,7 +291,7 @@ def test_two_who_add_a_file_of_one_name_at_once_get_one_of_them_whole(
         card = replace(artifact(name, len(content)), file=f"{ALSO}/{name}.tflite")
         return replace(card, sha256=hashlib.sha256(content).hexdigest())
 
-    monkeypatch.setattr(added_module, "_tried", tried)
+    monkeypatch.setattr(add_file_module, "_try_in_worker", tried)
     files = [
         reshape_file(tmp_path / f"{dtype}.tflite", NHWC, dtype=dtype, scale=scale)
         for dtype, scale in (("float32", None), ("int8", STEP))

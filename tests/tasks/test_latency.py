@@ -6,7 +6,6 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine import timings
 from engine.runs.results import drop_timings, latency_shares, stored_latency, stored_timings
 from engine.runs.run import LATENCY
 from engine.tasks.latency import measure, store_latency
@@ -97,7 +96,7 @@ def test_every_file_is_profiled_and_a_profile_that_dies_says_so(
                 self._family.end()
             return super().run(task, request, *rest)
 
-    monkeypatch.setattr(timings, "Worker", DiesOnFloat)
+    monkeypatch.setattr("engine.tasks.latency.Worker", DiesOnFloat)
     run = tiny_run(tmp_path / "tiny")
     timed = measure(run, Foreground(), rounds=2, warmup=0)
     assert timed == stored_latency(run)

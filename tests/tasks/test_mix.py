@@ -7,7 +7,6 @@ from typing import Self
 import msgspec
 import pytest
 
-from engine import mixed_precision as mixed_precision_module
 from engine.comparison.latency import Latency, LatencySamples
 from engine.core.checksums import write_kept
 from engine.core.errors import OptionError
@@ -117,7 +116,7 @@ def test_timing_a_curve_times_the_files_of_the_run_that_lie_on_it(
     )
     run = Run.open(run.folder)
     timing = Timing()
-    monkeypatch.setattr(mixed_precision_module, "Worker", lambda: timing)
+    monkeypatch.setattr(improve, "Worker", lambda: timing)
     improve.time_curve(run, mixed, timing)  # type: ignore[arg-type]
     timed = stored_latency(run)
     assert timed is not None

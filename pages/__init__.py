@@ -1,3 +1,0 @@
-"""Widgets over the engine: each hides its session state behind one function."""
-
-from __future__ import annotations
