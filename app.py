@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.core.errors import PackageError
-from engine.core.packages import demand_packages
+from engine.core.system import demand_packages
 
 try:
     demand_packages()
@@ -14,10 +14,9 @@ except PackageError as error:
     st.stop()
 
 from pages.access.auth import demand_let_in
-from pages.shell.demo import show_demo
-from pages.shell.navigation import CHAPTERS, chapter
+from pages.shell.navigation import CHAPTERS, chapter, show_demo
 from pages.shell.sidebar import demand_run_of_link, show_frame
-from pages.state.first_run import wait_for_first_run
+from pages.state.conversion import wait_for_first_run
 
 st.set_page_config(page_title="Quantization Lab", page_icon="static/icon.png", layout="wide")
 st.html(Path(__file__).parent / "static/look.css")

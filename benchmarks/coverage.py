@@ -38,9 +38,9 @@ from engine.core.errors import EngineError, MissingVariantWarning
 from engine.core.parity import hop_errors
 from engine.core.system import host_name, versions
 from engine.core.types import FAULT_WORDS
-from engine.networks.catalog_network import CatalogEntry
+from engine.networks.catalog_network import CatalogEntry, import_timm
 from engine.networks.source import DEFAULT_MODEL
-from engine.networks.timm_networks import PREFIX, import_timm, network_named
+from engine.networks.timm_networks import PREFIX, network_named
 from engine.runs.run import WORK, Run
 
 PAGE = ROOT / "docs" / "coverage.md"

@@ -27,7 +27,7 @@ from engine.images.pictures import Picture, pictures_in
 from engine.runs.run import LOGITS, Run
 from engine.runs.runners import column_runner
 from engine.tasks import evaluate as service_module
-from engine.workers import host
+from engine.workers import process as host
 
 
 def made_pictures(folder: Path, count: int) -> None:

@@ -73,8 +73,8 @@ def _import_seconds() -> float:
     import tensorflow  # noqa: F401
     import torch  # noqa: F401
 
-    from engine.conversion.onnx_tf_import import import_onnx_tf
-    from engine.networks.torchvision_import import import_torchvision
+    from engine.conversion.savedmodel_from_onnx import import_onnx_tf
+    from engine.networks.catalog_network import import_torchvision
 
     import_torchvision()
     import_onnx_tf()

@@ -11,8 +11,7 @@ from plotly.io import to_html
 from benchmarks.attempts import PRECISIONS, Precision
 from benchmarks.report import failures, headline
 from benchmarks.results import OURS, Results
-from engine.reporting.plots.frame import framed, rows_height, with_legend
-from engine.reporting.plots.palette import Style, style_of
+from engine.reporting.plots.frame import Style, framed, rows_height, style_of, with_legend
 
 # The palette names variants; a converter borrows the looks of one.
 _LOOKS = {OURS: "int8_optimized", "litert-torch": "float16", "onnx2tf": "dynamic_range"}

@@ -25,7 +25,7 @@ from benchmarks.evaluation import made_pictures
 from engine.core.store import HOME_VARIABLE
 from engine.images.pictures import pictures_in
 from engine.tasks import evaluate as service_module
-from engine.workers import host
+from engine.workers import process as host
 from pages.shell.navigation import CHAPTERS
 from tests.helpers.browser import UNRESTS, chromium, dashboard, go_to, wait_until_settled
 

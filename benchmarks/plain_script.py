@@ -30,7 +30,7 @@ def plain_script(folder: Path) -> None:
     import tensorflow as tf
     import torch
 
-    from engine.conversion.onnx_tf_import import import_onnx_tf
+    from engine.conversion.savedmodel_from_onnx import import_onnx_tf
     from engine.images.preprocess import in_layout
     from engine.networks.catalog import torch_source
     from engine.networks.source import ModelChoice

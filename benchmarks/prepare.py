@@ -31,9 +31,9 @@ def prepare(model: str, folder: Path) -> None:
     from engine.core.store import SAMPLE_IMAGES
     from engine.images.pictures import pictures_in
     from engine.networks.catalog import torch_source
+    from engine.networks.catalog_network import import_torchvision
     from engine.networks.runners.pytorch import TorchRunner
     from engine.networks.source import ModelChoice
-    from engine.networks.torchvision_import import import_torchvision
     from engine.quantization.calibration import CalibrationChoice, representative_dataset
 
     import_torchvision()

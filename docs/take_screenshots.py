@@ -21,7 +21,7 @@ from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
 from engine.runs.run import Run
 from engine.tasks.improve import time_curve
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 from pages.shell.navigation import CHAPTERS
 from tests.helpers.browser import chromium, dashboard, wait_until_settled
 

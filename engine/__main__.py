@@ -3,7 +3,7 @@
 import sys
 
 from engine.core.errors import PackageError
-from engine.core.packages import demand_packages
+from engine.core.system import demand_packages
 
 try:
     demand_packages()

@@ -21,7 +21,7 @@ from engine.quantization.recipes import RANGE_METHODS
 from engine.runs.request import ConvertRequest, checked_request
 from engine.tasks.layers import DEFAULT_LAYERS_COUNT
 from engine.tasks.litert_torch import RouteName
-from engine.tasks.sweep.plan import DEFAULT_RECIPES, DEFAULT_SEEDS
+from engine.tasks.sweep.sweep import DEFAULT_RECIPES, DEFAULT_SEEDS
 
 if TYPE_CHECKING:
     import torch
@@ -135,7 +135,7 @@ def convert(
     """
     from engine.tasks.convert import convert_request
     from engine.tasks.litert_torch import add_litert_torch, check_route
-    from engine.workers.host import Foreground
+    from engine.workers.process import Foreground
 
     _check_model(model, name=name, weights_of=(checkpoint, onnx, random_weights or None))
     named = model if isinstance(model, str) else None
@@ -224,7 +224,7 @@ def compare(
         WorkerError: The worker process failed.
     """
     from engine.tasks.evaluate import compare_run, right_answers
-    from engine.workers.host import Foreground
+    from engine.workers.process import Foreground
 
     opened = add_files(_run(run), also or {}, on_progress=on_progress)
     chosen = tuple(variants)
@@ -238,7 +238,7 @@ def compare(
     host = Foreground(on_progress)
     if network is not None:
         from engine.networks.given_network import given_network
-        from engine.runs.network_logits import keep_own_logits
+        from engine.runs.results import keep_own_logits
 
         keep_own_logits(opened, given_network(network), pictures, host)
     compared = (*chosen, *(also or ())) if chosen else ()
@@ -294,7 +294,7 @@ def report(
     """
     from engine.reporting.report import report_of
     from engine.tasks.evaluate import right_answers
-    from engine.workers.host import Foreground
+    from engine.workers.process import Foreground
 
     opened, pictures = _run(run), _pictures(images)
     labels = right_answers(
@@ -344,7 +344,7 @@ def layers(
         WorkerError: The worker process failed.
     """
     from engine.tasks import layers as layers_module
-    from engine.workers import host as host_module
+    from engine.workers import process as host_module
 
     host = host_module.Foreground(on_progress)
     return layers_module.layers(_run(run), variant, _pictures(images), host, count=count)
@@ -367,7 +367,7 @@ def add_files(
         UserMistake: A name cannot be used, or a file cannot be compared in this run.
     """
     from engine.tasks.add_file import add_file
-    from engine.workers.host import Foreground
+    from engine.workers.process import Foreground
 
     opened = _run(run)
     for name, file in files.items():
@@ -394,7 +394,7 @@ def improve(
         WorkerError: The worker process failed.
     """
     from engine.tasks.improve import improve as improved
-    from engine.workers.host import Foreground
+    from engine.workers.process import Foreground
 
     return improved(_run(run), variant, Foreground(on_progress))
 
@@ -427,7 +427,7 @@ def mix(
     """
     from engine.tasks.improve import mix as mixed
     from engine.tasks.improve import mixed_name
-    from engine.workers.host import Foreground
+    from engine.workers.process import Foreground
 
     name = mixed_name(layers=layers, target_rms=target_rms, target_agreement=target_agreement)
     return mixed(_run(run), name, Foreground(on_progress))
@@ -473,9 +473,9 @@ def sweep(
         ConversionError: A cell cannot be made.
         WorkerError: The worker process failed.
     """
-    from engine.tasks.sweep.plan import SweepChoice
+    from engine.tasks.sweep.sweep import SweepChoice
     from engine.tasks.sweep.sweep import sweep as swept
-    from engine.workers.host import Foreground
+    from engine.workers.process import Foreground
 
     choice = SweepChoice(
         recipes=tuple(recipes), counts=tuple(counts), seeds=tuple(seeds), ranges=tuple(ranges)
@@ -517,7 +517,7 @@ def latency(
         WorkerError: The worker process failed.
     """
     from engine.tasks.latency import measure
-    from engine.workers.host import Foreground
+    from engine.workers.process import Foreground
 
     return measure(
         _run(run),
@@ -606,7 +606,7 @@ def deploy(
     """
     from engine.deployment.kit import make_kit
     from engine.tasks.evaluate import right_answers
-    from engine.workers.host import Foreground
+    from engine.workers.process import Foreground
 
     opened, pictures = _run(run), _pictures(images)
     table = None if labels_csv is None else Path(labels_csv)
@@ -631,7 +631,7 @@ def models(*, on_progress: OnProgress = _silent) -> tuple[CatalogEntry, ...]:
         One entry a model, the default first.
     """
     from engine.tasks import catalog
-    from engine.workers import host as host_module
+    from engine.workers import process as host_module
 
     return catalog.models(host_module.Foreground(on_progress))
 

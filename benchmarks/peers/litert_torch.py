@@ -22,7 +22,7 @@ def main() -> None:
     import torch
     from litert_quantizer import quantizer, recipe
 
-    from engine.networks.torchvision_import import import_torchvision
+    from engine.networks.catalog_network import import_torchvision
 
     import_torchvision()
     stopwatch = Stopwatch(folder=out, key=key, import_seconds=time.perf_counter() - started)

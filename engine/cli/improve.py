@@ -11,7 +11,7 @@ from engine.quantization.records import MixedCurve, MixedPoint
 from engine.reporting.text.improve import curve_headline, monotone_sentence, worth_sentence
 from engine.runs.run import Run
 from engine.tasks.improve import mix, mixed_name, stored_curve, time_curve
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 
 
 @click.command()
@@ -28,7 +28,7 @@ def improve(run_folder: str, variant: str) -> None:
     from engine.reporting.text.improve import layer_title
     from engine.tasks.improve import improve as improved
     from engine.tasks.improve import improved_layers, improved_name
-    from engine.workers.host import Foreground
+    from engine.workers.process import Foreground
 
     run = Run.open(run_folder)
     name = improved_name(run, variant)

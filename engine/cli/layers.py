@@ -9,7 +9,7 @@ from engine.cli.files import NamedFile
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.layers.records import LayerErrors
 from engine.core import formats
-from engine.core.text import write_text
+from engine.core.files import write_text
 from engine.runs.results import latency_shares
 from engine.tasks.layers import DEFAULT_LAYERS_COUNT
 

@@ -20,7 +20,7 @@ def lowerings(run_folder: str, rounds: int) -> None:
       python -m engine lowerings --run my_run
     """
     from engine.tasks.lowerings import compare_lowerings, lowering_rows
-    from engine.workers.host import Foreground
+    from engine.workers.process import Foreground
 
     run = Run.open(run_folder)
     with progress_shown() as on_progress:

@@ -22,9 +22,8 @@ from engine.cli.latency import latency
 from engine.cli.layers import layers
 from engine.cli.lowerings import lowerings
 from engine.cli.models import models
-from engine.cli.pin import pin
 from engine.cli.report import report, report_json
-from engine.cli.store import store
+from engine.cli.store import pin, store
 from engine.cli.sweep import sweep
 from engine.core.errors import EngineError
 from engine.core.files import refusal, storage_error

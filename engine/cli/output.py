@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from engine.core.errors import fit_to_show
-from engine.core.text import write_text
+from engine.core.files import write_text
 from engine.core.types import OnProgress, Progress
 
 DASK_HELP = "Work on a Dask cluster: local, or a scheduler's address (tcp://...)."

@@ -9,7 +9,7 @@ import click
 from engine import api
 from engine.cli.output import progress_shown, write_json
 from engine.core.errors import OptionError
-from engine.core.text import write_text
+from engine.core.files import write_text
 from engine.core.types import ORIGINAL
 from engine.reporting.report import run_report
 from engine.runs.results import stored_latency

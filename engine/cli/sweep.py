@@ -14,8 +14,8 @@ from engine.core import formats
 from engine.core.errors import OptionError
 from engine.quantization.recipes import FLOAT32, RANGE_METHODS, names_in
 from engine.reporting.text.sweep import enough_sentence, faults, method_sentence, notes
-from engine.tasks.sweep.plan import DEFAULT_COUNTS, DEFAULT_RECIPES, DEFAULT_SEEDS
 from engine.tasks.sweep.records import Sweep, check_table
+from engine.tasks.sweep.sweep import DEFAULT_COUNTS, DEFAULT_RECIPES, DEFAULT_SEEDS
 
 _NOT_OF_A_MODEL = {"variants", "calibration", "calibration_count", "seed", "routes", "out"}
 _MODEL_OPTIONS = [p for p in convert.params if p.name not in _NOT_OF_A_MODEL | {"json_file"}]

@@ -15,8 +15,7 @@ import psutil
 
 from engine.comparison.faults import fault_of
 from engine.comparison.hops import NUDGE, check_answers_follow, check_hop, check_reference
-from engine.conversion.check_logits import CheckLogits
-from engine.conversion.missing_variants import error_of
+from engine.conversion.missing_variants import CheckLogits, error_of
 from engine.conversion.onnx_from_torch import (
     LOWEST_DYNAMO_OPSET,
     onnx_from_either_exporter,
@@ -52,7 +51,7 @@ from engine.quantization.recipes import FLOAT32, Recipe, recipes_named
 from engine.runs.manifest import CHECKED, PYTORCH, Stage
 from engine.runs.run import ONNX_FILE, SAVEDMODEL, WORK, Run
 from engine.tflite.artifact import Artifact, artifact_of
-from engine.tflite.depthwise import with_depthwise_in_parts
+from engine.tflite.edits import with_depthwise_in_parts
 from engine.workers.protocol import engine_error
 
 CHECK_PICTURES = 4

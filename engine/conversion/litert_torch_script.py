@@ -19,7 +19,7 @@ def main(folder: Path, layout: str, channels: int, height: int, width: int) -> N
     import litert_torch
     import torch
 
-    from engine.networks.torchvision_import import import_torchvision
+    from engine.networks.catalog_network import import_torchvision
 
     import_torchvision()
     # Written a moment ago by our own worker: nothing from outside is unpickled.

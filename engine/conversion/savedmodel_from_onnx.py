@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import re
+import sys
 import traceback
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from engine.conversion.lowering import count_reads, handled_operators, register_handlers
 from engine.conversion.lowering.node import take_stored
-from engine.conversion.onnx_tf_import import import_onnx_tf
+from engine.conversion.onnx_patterns import cleaned
 from engine.conversion.operator_sets import with_functions_inlined
-from engine.conversion.simplify_onnx import cleaned
 from engine.core.errors import ConversionError, OperatorError
 from engine.core.types import Layout, LoweringName
 from engine.networks.onnx_contents import nodes_in
-from engine.networks.onnx_inputs import with_float_pixels
+from engine.networks.onnx_io import with_float_pixels
 from engine.networks.onnx_tidying import rename_value
 
 if TYPE_CHECKING:
@@ -155,3 +157,72 @@ def failing_node(error: BaseException) -> str | None:
                 found = f"{node.op_type} ('{node.name}')" if node.name else str(node.op_type)
         seen = seen.__cause__ or seen.__context__
     return found
+
+
+@cache
+def import_onnx_tf() -> ModuleType:
+    """Register the stand-ins and import onnx-tf.
+
+    Returns:
+        The module ``onnx_tf.backend``.
+    """
+    import onnx
+
+    mapping: Any = _onnx_mapping()
+    for module in (onnx, onnx.helper):
+        vars(module)["mapping"] = mapping
+    addons: Any = ModuleType("tensorflow_addons")
+    addons.seq2seq = ModuleType("tensorflow_addons.seq2seq")
+    addons.seq2seq.hardmax = _hardmax
+    probability: Any = ModuleType("tensorflow_probability")
+    probability.distributions = ModuleType("tensorflow_probability.distributions")
+    for module in (
+        mapping,
+        addons,
+        addons.seq2seq,
+        probability,
+        probability.distributions,
+    ):
+        sys.modules[module.__name__] = module
+    import onnx_tf.backend
+    from onnx_tf.common import logger
+
+    logger.setLevel("ERROR")
+    backend: Any = onnx_tf.backend
+    backend.TensorflowBackend._onnx_initializer_to_input_dict_items = _tensors_of
+    return backend  # type: ignore[no-any-return]  # ModuleType, typed Any to set an attribute
+
+
+def _tensors_of(initializers: Any, training_mode: bool = False) -> list[tuple[str, Any]]:
+    import tensorflow as tf
+    from onnx import numpy_helper
+
+    del training_mode  # asked for by the caller; nothing here trains
+    return [(value.name, tf.constant(numpy_helper.to_array(value))) for value in initializers]
+
+
+def _onnx_mapping() -> ModuleType:
+    from onnx import TensorProto, helper
+
+    mapping: Any = ModuleType("onnx.mapping")
+    types = [number for number in TensorProto.DataType.values() if number]
+    mapping.TENSOR_TYPE_TO_NP_TYPE = {
+        number: helper.tensor_dtype_to_np_dtype(number) for number in types
+    }
+    mapping.NP_TYPE_TO_TENSOR_TYPE = {}
+    for number, dtype in mapping.TENSOR_TYPE_TO_NP_TYPE.items():
+        mapping.NP_TYPE_TO_TENSOR_TYPE.setdefault(dtype, number)
+    mapping.TENSOR_TYPE_TO_STORAGE_TENSOR_TYPE = {
+        number: helper.tensor_dtype_to_storage_tensor_dtype(number) for number in types
+    }
+    mapping.STORAGE_TENSOR_TYPE_TO_FIELD = {
+        number: helper.tensor_dtype_to_field(number) for number in types
+    }
+    return mapping  # type: ignore[no-any-return]  # ModuleType, typed Any to set attributes
+
+
+def _hardmax(logits: Any, name: str | None = None) -> Any:
+    import tensorflow as tf
+
+    depth = tf.shape(logits)[-1]
+    return tf.one_hot(tf.argmax(logits, axis=-1), depth, dtype=logits.dtype, name=name)

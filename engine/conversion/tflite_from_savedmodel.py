@@ -13,8 +13,8 @@ import numpy as np
 from engine.core.errors import ConversionError, EngineError, OperatorError, first_line
 from engine.quantization.activation_ranges import ActivationRanges, Batches, with_ranges
 from engine.quantization.recipes import EdgeType, Recipe
+from engine.tflite.edits import with_divisors_above_zero
 from engine.tflite.graph import packed, parsed
-from engine.tflite.safe_division import with_divisors_above_zero
 
 _NO_INT16 = "Quantization to 16x8-bit not yet supported"
 _FARTHEST = 1e30

@@ -31,8 +31,7 @@ from engine.runs.run import KITS, Run
 from engine.runs.staging import folder_beside
 from engine.tasks.evaluate import compare_run
 from engine.tflite.metadata import with_metadata
-from engine.workers.host import Host
-from engine.workers.process import Worker
+from engine.workers.process import Host, Worker
 
 SCRIPT = "run_model.py"
 CARD = "MODEL_CARD.md"

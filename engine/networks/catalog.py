@@ -19,6 +19,7 @@ from engine.networks import efficientnet_lite, timm_networks, torchvision_networ
 from engine.networks.catalog_network import (
     CatalogEntry,
     CatalogNetwork,
+    imagenet_names,
     parameters_of,
 )
 from engine.networks.checkpoint_fitting import FittedNetwork, fitted_network
@@ -28,7 +29,6 @@ from engine.networks.checkpoints import (
     sha256_of_checkpoint,
     state_digest,
 )
-from engine.networks.imagenet_names import imagenet_names
 from engine.networks.random_weights import give_ordinary_values, settle
 from engine.networks.source import ModelChoice, ModelIdentity, TorchSource, WeightsKind
 

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib
+import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from engine.core.errors import ModelError
@@ -101,3 +106,65 @@ def no_trained_weights(name: str, got: str, expected: str = "a download") -> Mod
         todo="Give a checkpoint (--checkpoint FILE), or take random weights "
         "(--random-weights) to see size and latency only.",
     )
+
+
+_SETS = {
+    11221: "imagenet-21k-miil",
+    11821: "imagenet-12k",
+    21841: "imagenet-22k",
+    21842: "imagenet-22k-ms",
+    21843: "imagenet-21k-goog",
+}
+"""timm's names of the sets that it trains networks for; no two are of one size."""
+
+
+@cache
+def imagenet_names(classes: int) -> tuple[str, ...] | None:
+    """Name the classes of ImageNet, in the order of the logits.
+
+    Args:
+        classes: Number of classes.
+
+    Returns:
+        The first word of each; None where no set of ImageNet has so many classes.
+    """
+    if classes == 1000:
+        models = import_torchvision().models
+        return tuple(models.MobileNet_V2_Weights.DEFAULT.meta["categories"])
+    if classes not in _SETS:
+        return None
+
+    words = import_timm().data.ImageNetInfo(_SETS[classes]).label_descriptions()
+    return tuple(line.partition(",")[0].strip() for line in words)
+
+
+_NMS = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
+
+
+@cache
+def import_torchvision() -> ModuleType:
+    """Import torchvision, whichever build of it is installed.
+
+    Returns:
+        The module ``torchvision``.
+    """
+    import torch
+
+    found = importlib.util.find_spec("torchvision")
+    folders = list(found.submodule_search_locations or ()) if found else []
+    for library in (path for folder in folders for path in Path(folder).glob("_C*.so")):
+        try:
+            ctypes.CDLL(str(library))
+        except OSError:
+            for operator in ("nms", "qnms"):
+                torch.library.define(f"torchvision::{operator}", _NMS)
+    return importlib.import_module("torchvision")
+
+
+@cache
+def import_timm() -> ModuleType:
+    """Import timm, which imports torchvision, whichever build of that is installed."""
+    import_torchvision()
+    import timm
+
+    return timm

@@ -7,10 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from engine.core.errors import OptionError
+from engine.core.errors import ModelError, OptionError
 from engine.core.formats import listed
 from engine.networks.catalog_network import IMAGENET_CLASSES
-from engine.networks.checkpoint_misfits import misfit
 from engine.networks.weight_sets import COUNTERS, OF_OPTIMIZER, WeightSet, weight_sets
 
 if TYPE_CHECKING:
@@ -199,3 +198,174 @@ def _type_note(state: StateDict) -> tuple[str, ...]:
     types = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
     names = sorted(str(kind).removeprefix("torch.") for kind in types - {torch.float32})
     return (f"Weights of type {listed(names)} were cast to float32.",) if names else ()
+
+
+_EXPORT = (
+    "Export the network with its code: torch.onnx.export(network, (torch.zeros(1, {channels}, "
+    "height, width),), 'model.onnx'), and give that file (--onnx model.onnx); or in Python: "
+    "engine.convert(network)."
+)
+_OTHER_NAMES = (
+    "Every shape is there under another name, so this may be the same network of another library: "
+    "choose torchvision's or timm's (timm/NAME). "
+)
+_REWRITTEN = (
+    (("_orig", "_mask"), "pruned weights", "torch.nn.utils.prune.remove(module, '{weight}')"),
+    (("_orig", "_u"), "spectral norms", "torch.nn.utils.remove_spectral_norm(module)"),
+    (("_g", "_v"), "weight norms", "torch.nn.utils.remove_weight_norm(module)"),
+)
+"""Ends that a utility of torch gives the names of two tensors that stand for one weight."""
+_ADDED = (
+    (
+        (".lora_",),
+        "tensors of LoRA adapters",
+        "Merge them into the network first (PEFT: model = model.merge_and_unload()), then "
+        "torch.save(model.state_dict(), 'weights.pth').",
+    ),
+    (
+        (".weight_fake_quant.", ".activation_post_process.", ".fake_quant_enabled"),
+        "observers of training for quantization",
+        "Give the weights from before torch prepared the network for it (prepare_qat), since the "
+        "quantization is made here.",
+    ),
+)
+"""Parts of names of what a library adds to a network, its words, and the way out."""
+_BY_INPUT_SIZE = ("pos_embed", "pos_embedding", "position", "rel_pos", "attention_bias")
+
+
+def misfit(
+    name: str,
+    tensors: StateDict,
+    nearest: WeightSet,
+    *,
+    shapes: StateDict,
+    head: tuple[str, ...],
+    architecture: str | None,
+) -> ModelError:
+    """Say why a checkpoint does not fit.
+
+    Args:
+        name: What to call the network.
+        tensors: Tensors of the checkpoint.
+        nearest: The set of weights that has most of the network's tensors.
+        shapes: The network's tensors, for as many classes as that set has.
+        head: Names of those whose shapes depend on the number of classes.
+        architecture: What the checkpoint calls its network; None where it does not.
+    """
+    names = nearest.names
+    missing = [key for key in shapes if key not in names and not key.endswith(COUNTERS)]
+    wrong = [key for key in names if tensors[names[key]].shape != shapes[key].shape]
+    changed = _no_weights_of_a_network(tensors) or _rewritten(nearest, missing, tensors)
+    if changed is not None:
+        return _error(name, shapes, *changed)
+    unexpected = list(nearest.unexpected)
+    body_fits = not {*missing, *wrong} - set(head)
+    # A head of the person's own may stand where the network's is, or under a name of its own.
+    parts = {nearest.start + key.rpartition(".")[0] for key in head}
+    if body_fits and all(_within(key, parts) for key in unexpected):
+        own = [key for key in tensors if _within(key, parts)]
+        head_given = f"a head of its own, {_listed('tensors', own)}" if own else "no head"
+        got = f"{head_given}; all others fit"
+        return _error(name, shapes, got, _EXPORT.format(channels=3))
+    if wrong and not missing and not unexpected:
+        pairs = {_channels_of(tensors[names[key]].shape, shapes[key].shape) for key in wrong}
+        pair = pairs.pop() if len(pairs) == 1 else None
+        if pair is not None:
+            got = f"{wrong[0]} for pictures of {_channels(pair[0])} instead of {pair[1]}"
+            return _error(name, shapes, got, _EXPORT.format(channels=pair[0]))
+    wrong_shapes = [
+        f"{key} {list(tensors[names[key]].shape)} instead of {list(shapes[key].shape)}"
+        for key in wrong
+    ]
+    parts_of_got = [
+        _listed("missing", missing),
+        _listed("unexpected", unexpected if names else list(tensors)),
+        _listed("of another shape", wrong_shapes),
+    ]
+    body = {key: tensor for key, tensor in shapes.items() if key not in head}
+    if missing and not _shape_counts(body) - _shape_counts(tensors):
+        todo = _OTHER_NAMES + _EXPORT.format(channels=3)
+    elif wrong and not missing and all(any(p in key for p in _BY_INPUT_SIZE) for key in wrong):
+        todo = "Give the input size that it was trained with (--input-size)."
+    elif architecture is not None:
+        todo = f"Choose the network that the checkpoint names: '{architecture[:80]}'."
+    else:
+        todo = "Choose the network that the checkpoint was trained with."
+    return _error(name, shapes, "; ".join(part for part in parts_of_got if part), todo)
+
+
+def _channels_of(given: torch.Size, own: torch.Size) -> tuple[int, int] | None:
+    """Channels that two kernels of a convolution read, where they differ in nothing else."""
+    differs = len(given) == len(own) == 4 and given[:1] + given[2:] == own[:1] + own[2:]
+    return (given[1], own[1]) if differs else None
+
+
+def _shape_counts(tensors: StateDict) -> Counter[tuple[int, ...]]:
+    """How often each shape occurs; without its ones, which libraries set by layers of their own."""
+    return Counter(
+        tuple(size for size in tensor.shape if size > 1)
+        for key, tensor in tensors.items()
+        if not key.endswith(COUNTERS)
+    )
+
+
+def _no_weights_of_a_network(tensors: StateDict) -> tuple[str, str] | None:
+    """Files that training writes beside the weights, or instead of them."""
+    if all(OF_OPTIMIZER.fullmatch(key) for key in tensors):
+        return (
+            _listed("tensors of an optimizer's state alone", list(tensors)),
+            "Give the file that holds the network's weights.",
+        )
+    for parts, what, todo in _ADDED:
+        if added := [key for key in tensors if any(part in key for part in parts)]:
+            return _listed(what, added), todo
+    return None
+
+
+def _rewritten(
+    nearest: WeightSet, missing: list[str], tensors: Mapping[str, object]
+) -> tuple[str, str] | None:
+    """Weights that a utility of torch has put something else in the place of."""
+    for key in missing:
+        full = nearest.start + key
+        module, _, weight = full.rpartition(".")
+        if f"{module}.parametrizations.{weight}.original0" in tensors or (
+            f"{module}.parametrizations.{weight}.original" in tensors
+        ):
+            way = f"torch.nn.utils.parametrize.remove_parametrizations(module, '{weight}')"
+            what = "parametrizations"
+        else:
+            fitting = [row for row in _REWRITTEN if all(full + end in tensors for end in row[0])]
+            if not fitting:
+                continue
+            _, what, way = fitting[0]
+        return (
+            f"{what}: other tensors in the place of {key}",
+            f"Before saving, put the weights back: {way.format(weight=weight)} for each module "
+            "that has them, then torch.save(network.state_dict(), 'weights.pth').",
+        )
+    return None
+
+
+def _within(key: str, parts: set[str]) -> bool:
+    return any(key.startswith(f"{part}.") for part in parts)
+
+
+def _channels(count: int) -> str:
+    return "1 channel" if count == 1 else f"{count} channels"
+
+
+def _error(name: str, shapes: Mapping[str, object], got: str, todo: str) -> ModelError:
+    return ModelError(
+        f"Fitting the checkpoint to {name}",
+        got=got,
+        expected=f"the {len(shapes)} tensors of {name}",
+        todo=todo,
+    )
+
+
+def _listed(what: str, keys: list[str]) -> str:
+    if not keys:
+        return ""
+    shown = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
+    return f"{len(keys)} {what}: {shown}"

@@ -13,8 +13,14 @@ from engine.core.types import Layout
 from engine.images.preprocess import InputSize, PreprocessSpec, assumed_preprocess, height_and_width
 from engine.networks.catalog import assumed_names, labels_for
 from engine.networks.onnx_contents import WITH_WEIGHTS, first_arithmetic
-from engine.networks.onnx_inputs import PictureInput, describe_dims, dims_of, picture_input_of
-from engine.networks.onnx_outputs import choose_output, describe_output
+from engine.networks.onnx_io import (
+    PictureInput,
+    choose_output,
+    describe_dims,
+    describe_output,
+    dims_of,
+    picture_input_of,
+)
 from engine.networks.onnx_parts import model_digest
 from engine.networks.onnx_reading import onnx_reading, parameters_of
 from engine.networks.runners.base import alone_and_beside, depends_on_batch

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from engine.networks.torchvision_import import import_torchvision
+from engine.networks.catalog_network import import_torchvision
 
 if TYPE_CHECKING:
     import torch

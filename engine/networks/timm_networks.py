@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from engine.images.preprocess import InputSize, PreprocessSpec
@@ -19,12 +17,12 @@ from engine.networks.catalog_network import (
     IMAGENET_CLASSES,
     CatalogEntry,
     CatalogNetwork,
+    import_timm,
     no_trained_weights,
     parameters_of,
 )
-from engine.networks.hub_weights import place_in_cache, safetensors_of
-from engine.networks.own_preprocess import resize_of
-from engine.networks.torchvision_import import import_torchvision
+from engine.networks.source import resize_of
+from engine.networks.weight_sets import place_in_cache, safetensors_of
 
 if TYPE_CHECKING:
     import torch
@@ -34,15 +32,6 @@ if TYPE_CHECKING:
 PREFIX = "timm/"
 _EMBEDDINGS = {0, 384, 512, 640, 768, 1024, 1152, 1280}
 """Lengths of features and CLIP embeddings, which timm keeps where numbers of classes stand."""
-
-
-@cache
-def import_timm() -> ModuleType:
-    """Import timm, which imports torchvision, whichever build of that is installed."""
-    import_torchvision()
-    import timm
-
-    return timm
 
 
 def names() -> tuple[str, ...]:

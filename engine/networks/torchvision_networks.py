@@ -14,9 +14,9 @@ from engine.networks.catalog_network import (
     IMAGENET_CLASSES,
     CatalogEntry,
     CatalogNetwork,
+    import_torchvision,
     no_trained_weights,
 )
-from engine.networks.torchvision_import import import_torchvision
 
 if TYPE_CHECKING:
     import torch

@@ -21,9 +21,9 @@ from engine.quantization.activation_ranges import (
     ActivationRanges,
     CollectedRanges,
     with_input_range,
+    with_shared_ranges,
 )
 from engine.quantization.recipes import Recipe
-from engine.quantization.shared_ranges import with_shared_ranges
 
 Say = Callable[[str], None]
 _LEVELS = {"int8": 256, "int16": 65_536}

@@ -16,9 +16,9 @@ import numpy as np
 from engine.comparison.metrics import rms
 from engine.core.parity import difference
 from engine.core.types import FloatArray, Progress
+from engine.tflite.edits import added_tensor, edge_operator
 from engine.tflite.graph import EDGES, WEIGHTED, Graph, Operator, Scale, paired
 from engine.tflite.interpreter import run_model
-from engine.tflite.quantize_ops import added_tensor, edge_operator
 
 _MOST_AT_ONCE = 4
 """Layers added in one step: a block of three, and the layer that reads its sum."""

@@ -25,7 +25,7 @@ from engine.reporting import plots, tables
 from engine.reporting.glossary import GLOSSARY
 from engine.reporting.picture_cards import picture_card
 from engine.reporting.plots import figures
-from engine.reporting.plots.palette import marker_image
+from engine.reporting.plots.frame import marker_image
 from engine.reporting.text import layers as layer_sentences
 from engine.reporting.text import overview as said
 from engine.reporting.text import runs as sentences

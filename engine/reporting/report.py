@@ -13,7 +13,7 @@ from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
 from engine.comparison.serialize import latency_dict
 from engine.core.errors import OptionError
-from engine.core.text import defused_table, write_text
+from engine.core.files import defused_table, write_text
 from engine.core.types import ORIGINAL, IntArray
 from engine.images.pictures import Picture
 from engine.runs.manifest import Manifest
@@ -23,7 +23,7 @@ from engine.tasks import evaluate
 from engine.tasks import layers as layers_module
 from engine.tasks.evaluate import Evaluation, answers_of
 from engine.tflite.artifact import computes_in_integers
-from engine.workers import host as host_module
+from engine.workers import process as host_module
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -13,7 +13,9 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -23,11 +25,21 @@ from engine.comparison.layers.records import LayerErrors
 from engine.core.checksums import checked, kept, read_kept, write_kept
 from engine.core.errors import OptionError
 from engine.core.locks import alone_in
-from engine.core.types import ORIGINAL, FloatArray
+from engine.core.parity import hop_errors
+from engine.core.types import ORIGINAL, FloatArray, Progress
+from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture, digest_of
+from engine.networks.given_network import in_float32
+from engine.networks.network_outputs import TriedNetwork, try_network
+from engine.networks.runners.base import one_by_one
+from engine.networks.runners.pytorch import TorchRunner
 from engine.runs.integrity import set_apart
-from engine.runs.manifest import answered_by
-from engine.runs.run import LATENCY, LAYERS, LOGITS, ONNX_COLUMN, Run
+from engine.runs.manifest import CHECKED, PYTORCH, answered_by
+from engine.runs.run import LATENCY, LAYERS, LOGITS, ONNX_COLUMN, WORK, Run
+from engine.workers.process import Host
+
+if TYPE_CHECKING:
+    import torch
 
 INDEX = "pictures.json"
 NETWORK = "network"
@@ -271,3 +283,68 @@ def latency_shares(run: Run, variant: str) -> dict[int, float]:
 
 def _latency_file(run: Run, threads: int) -> Path:
     return run.folder / LATENCY / f"threads-{threads}.json"
+
+
+SAME_NETWORK = 1e-4
+"""Largest difference of check logits, relative to the largest, that other threads or another
+version of PyTorch make."""
+
+
+def keep_own_logits(
+    run: Run, network: torch.nn.Module, pictures: tuple[Picture, ...], host: Host
+) -> None:
+    """Keep what a network of this process answers to pictures, in the run that was made from it.
+
+    Args:
+        run: The run.
+        network: As `given_network` gives it.
+        pictures: The pictures; those that it answered before are passed over.
+        host: Gets progress.
+
+    Raises:
+        OptionError: The run was made from something else.
+        PictureError: A picture cannot be decoded.
+    """
+    stage = f"Taking the network's own logits into the run {run.folder.name}"
+    spec, name = run.manifest.preprocess, run.manifest.model.name
+    if run.manifest.model.weights != "network":
+        raise OptionError(
+            stage,
+            got=f"a network for a run of {name} that was made without one",
+            expected="a run that engine.convert(network) made",
+            todo="Leave the network out.",
+        )
+    stored = KnownRows(run, NETWORK)
+    waiting = {p.sha256: p for p in pictures if stored.of(p.sha256) is None}
+    with in_float32(network) as float_network:
+        tried = try_network(float_network, name, spec.height, spec.width)
+        output = _same_output(run, tried)
+        if output is None:
+            raise OptionError(
+                stage,
+                got="a network that answers the run's check pictures otherwise than then",
+                expected="the network that the run was made from, with the same weights",
+                todo="Convert this network: engine.convert(network).",
+            )
+        if not waiting:
+            return
+        fitted, rows = FittedPictures(spec, set(waiting)), list[FloatArray]()
+        with TorchRunner(partial(tried.with_output, output)) as runner:
+            for picture in waiting.values():
+                host.report(Progress(f"Showing pictures to {name}", len(rows), len(waiting)))
+                rows.append(runner.infer(fitted.input_of(picture)[None])[0])
+    keep_rows(run, NETWORK, tuple(waiting.values()), np.stack(rows))
+
+
+def _same_output(run: Run, tried: TriedNetwork) -> str | None:
+    """Find the output that gives the logits which the run was checked against."""
+    expected = np.load(run.intact(f"{WORK}/{PYTORCH}.npy"))
+    pictures = np.load(run.intact(f"{WORK}/{CHECKED}.npy"))
+    inputs = np.stack([run.manifest.preprocess.normalized(picture) for picture in pictures])
+    for output, value in tried.values.items():
+        if value.size != run.manifest.model.classes or value.dtype.kind != "f":
+            continue
+        with TorchRunner(partial(tried.with_output, output)) as runner:
+            if hop_errors(expected, one_by_one(runner, inputs))[1] <= SAME_NETWORK:
+                return output
+    return None

@@ -39,7 +39,7 @@ from engine.tflite.artifact import Artifact, TensorInfo, artifact_of
 from engine.workers.process import Worker
 
 if TYPE_CHECKING:
-    from engine.workers.host import Host
+    from engine.workers.process import Host
 
 TRIAL_SECONDS = 120.0
 """How long a file may take to be read and to answer for one picture."""

@@ -11,8 +11,7 @@ from engine.core.store import folder
 from engine.core.system import PRODUCT, versions
 from engine.core.types import Progress, Report
 from engine.networks.catalog_network import CatalogEntry
-from engine.workers.host import Host
-from engine.workers.process import Worker
+from engine.workers.process import Host, Worker
 
 
 def run_catalog(request: CatalogRequest, report: Report) -> object:

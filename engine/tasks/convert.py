@@ -7,8 +7,15 @@ back typed results.
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import msgspec
 
 from engine.conversion.onnx_from_torch import check_opset
 from engine.conversion.resume import (
@@ -17,11 +24,11 @@ from engine.conversion.resume import (
     charge_end_of_process,
     wanted_digest,
 )
-from engine.core.checksums import write_kept
+from engine.core.checksums import read_kept, write_kept
 from engine.core.errors import OptionError, RunError, WorkerDied, WorkerKilled
 from engine.core.files import told_of_the_disk
 from engine.core.formats import batch_note
-from engine.core.locks import in_use
+from engine.core.locks import alone_in, in_use, try_lock
 from engine.core.store import SAMPLE_IMAGES, folder, home, limits
 from engine.core.types import ORIGINAL, Report
 from engine.images.pictures import Picture
@@ -36,7 +43,7 @@ from engine.runs.results import (
 )
 from engine.runs.run import LOGS, ONNX_COLUMN, ONNX_FILE, OWNERS, WORK, Run, existing_run
 from engine.runs.staging import move_into_place, reserved
-from engine.workers.host import Host
+from engine.workers.process import Host
 
 
 def convert_request(request: ConvertRequest, host: Host) -> Run:
@@ -293,3 +300,79 @@ def run_convert(task: ConvertTask, report: Report) -> bool:
     from engine.conversion.build import Conversion
 
     return Conversion(task, report).run()
+
+
+_NOTE = "note.json"
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """A conversion that somebody asked for.
+
+    Attributes:
+        owner: Who; see `pages.state.session.owner`.
+        title: What a person calls it.
+        request: What was asked for.
+    """
+
+    owner: str
+    title: str
+    request: ConvertRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """A conversion that ended with its process.
+
+    Attributes:
+        folder: Its note.
+        work: What was asked for.
+    """
+
+    folder: Path
+    work: UnderWay
+
+    def forget(self) -> None:
+        """Remove the note."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def noted(work: UnderWay) -> Iterator[None]:
+    """Keep a note in the store while the context lasts.
+
+    Raises:
+        StorageError: The disk is full.
+    """
+    place = folder("jobs") / secrets.token_hex(16)
+    with alone_in(place):
+        try:
+            write_kept(place / _NOTE, msgspec.json.encode(work))
+            yield
+        finally:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def interrupted(owner: str) -> tuple[Interrupted, ...]:
+    """Conversions of an owner whose process is gone; notes older than uploads are dropped."""
+    found = []
+    oldest = time.time() - limits().uploads_seconds
+    for place in sorted(folder("jobs").iterdir()):
+        try:
+            lock = try_lock(place)
+        except OSError:  # no such locks on this disk: nobody can tell
+            continue
+        if lock is None:
+            continue
+        lock.release()
+        try:
+            work = msgspec.json.decode(read_kept(place / _NOTE), type=UnderWay)
+            old = place.stat().st_mtime < oldest
+        except (OSError, msgspec.DecodeError):
+            old = place.exists()
+            work = None
+        if old:
+            shutil.rmtree(place, ignore_errors=True)
+        elif work is not None and work.owner == owner:
+            found.append(Interrupted(place, work))
+    return tuple(found)

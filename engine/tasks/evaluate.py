@@ -53,12 +53,11 @@ from engine.runs.run import ONNX_COLUMN, Run
 from engine.runs.runners import column_runner
 from engine.runs.staging import empty, reserved
 from engine.tasks.convert import _normalizing, _notes
-from engine.workers import host as host_module
 from engine.workers import jobs as jobs_module
 from engine.workers import pool
-from engine.workers.host import Host, _fresh_worker
+from engine.workers import process as host_module
 from engine.workers.jobs import Job
-from engine.workers.process import Worker
+from engine.workers.process import Host, Worker, _fresh_worker
 
 _REPORT_SECONDS = 0.1
 

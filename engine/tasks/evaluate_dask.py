@@ -27,7 +27,7 @@ from engine.workers.dask import check_address, connected, finished
 if TYPE_CHECKING:
     from distributed import Client
 
-    from engine.workers.host import Host
+    from engine.workers.process import Host
 
 SHARD = 100
 """Pictures of a shard: seconds of work, and 0.4 MB of a thousand classes."""

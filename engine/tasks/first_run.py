@@ -10,7 +10,7 @@ from engine.runs.run import Run
 from engine.tasks import convert, evaluate
 from engine.tasks.improve import improve
 from engine.tasks.latency import measure
-from engine.workers import host as host_module
+from engine.workers import process as host_module
 
 BASE = "int8"
 _ROUNDS, _WARMUP = 20, 2

@@ -20,8 +20,7 @@ from engine.runs.request import ConvertRequest, request_of
 from engine.runs.run import CURVE, IMPROVED, INTEGER_HEAD, Run
 from engine.tasks.convert import convert_request
 from engine.tasks.latency import MixedLatencyRequest, store_latency
-from engine.workers.host import Host
-from engine.workers.process import Worker
+from engine.workers.process import Host, Worker
 
 _MIXING = "Mixing float32 into an integer variant"
 _MOST_TIMED = 10

@@ -29,8 +29,7 @@ from engine.runs.results import _latency_file, _read_latency
 from engine.runs.run import Run
 from engine.runs.runners import column_runner
 from engine.tflite.operator_times import OperatorTime
-from engine.workers.host import Host
-from engine.workers.process import Worker
+from engine.workers.process import Host, Worker
 
 
 def measure(

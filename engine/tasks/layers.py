@@ -24,7 +24,7 @@ from engine.runs.results import (
 from engine.runs.run import Run, float32_file
 from engine.tasks.evaluate import _worker_for
 from engine.tasks.improve import improved_layers
-from engine.workers.host import Host
+from engine.workers.process import Host
 
 
 def measured(

@@ -30,7 +30,7 @@ from engine.workers.process import Worker
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from engine.workers.host import Host
+    from engine.workers.process import Host
 
 ROUTE = "litert-torch"
 PYTHON_VARIABLE = "QLAB_LITERT_TORCH_PYTHON"

@@ -34,8 +34,7 @@ from engine.runs.run import LOWERING, Run
 from engine.tasks.convert import convert_request
 from engine.tasks.latency import FileLatencyRequest, TimedFile
 from engine.tflite.artifact import Artifact
-from engine.workers.host import Host
-from engine.workers.process import Worker
+from engine.workers.process import Host, Worker
 
 COMPARED = ("float32", "int8")
 CALIBRATION_COUNT = 16

@@ -29,8 +29,8 @@ from engine.conversion.write_manifest import ONNX
 from engine.core.errors import ConversionError, EngineError, OptionError
 from engine.core.files import told_of_the_disk
 from engine.core.limits import demand_fits
-from engine.core.packages import demand_packages
 from engine.core.store import SAMPLE_IMAGES
+from engine.core.system import demand_packages
 from engine.core.types import FloatArray, Progress
 from engine.images.pictures import pictures_in
 from engine.images.preprocess import (
@@ -49,21 +49,20 @@ from engine.networks.given_network import (
 )
 from engine.networks.load import preprocess_words, with_choice
 from engine.networks.network_outputs import TriedNetwork, try_network
-from engine.networks.onnx_outputs import choose_output, describe_output
+from engine.networks.onnx_io import choose_output, describe_output
 from engine.networks.onnx_reading import onnx_reading
-from engine.networks.own_preprocess import OwnPreprocess, own_preprocess
 from engine.networks.runners.base import Runner, depends_on_batch, one_by_one
 from engine.networks.runners.onnx import OnnxRunner
 from engine.networks.runners.pytorch import TorchRunner
-from engine.networks.source import ExportedNetwork
+from engine.networks.source import ExportedNetwork, OwnPreprocess, own_preprocess
 from engine.quantization.calibration import Calibrations, representative_dataset
 from engine.quantization.recipes import recipes_named
 from engine.runs.manifest import CHECKED, PYTORCH
-from engine.runs.network_logits import keep_own_logits
 from engine.runs.request import ConvertRequest
+from engine.runs.results import keep_own_logits
 from engine.runs.run import Run
 from engine.tasks.convert import convert_request
-from engine.workers.host import Host
+from engine.workers.process import Host
 
 if TYPE_CHECKING:
     import torch

@@ -22,16 +22,18 @@ import psutil
 
 from engine.core.system import let_go_of_memory
 from engine.core.types import Report
-from engine.workers.environment import MARK
 from engine.workers.protocol import (
+    TIMED,
     ErrorMessage,
     Message,
     ProgressMessage,
     ResultMessage,
     TaskMessage,
     engine_error,
+    function_of,
+    request_type,
 )
-from engine.workers.registry import TIMED, function_of, request_type
+from engine.workers.sandbox import MARK
 from engine.workers.slots import turn
 
 _HEAVY_BYTES = 1 << 30

@@ -8,17 +8,18 @@ import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from engine.core.errors import EngineError, JobCancelled, WorkerDied, WorkerKilled, error_named
 from engine.core.limits import LIMITS
-from engine.core.packages import demand_packages
-from engine.core.types import OnProgress
+from engine.core.system import demand_packages
+from engine.core.types import LoweringName, OnProgress, Progress
 from engine.workers import sandbox
-from engine.workers.environment import variables
 from engine.workers.protocol import (
     ErrorMessage,
     Message,
@@ -27,6 +28,7 @@ from engine.workers.protocol import (
     ResultMessage,
     TaskMessage,
 )
+from engine.workers.sandbox import variables
 from engine.workers.watchdog import Family, Watch, memory_of
 
 WORKER_COMMAND = (sys.executable, "-P", "-m", "engine.workers.main")
@@ -102,7 +104,7 @@ class Worker:
         """Do one task and wait for its result.
 
         Args:
-            task: Name of the task, see `engine.workers.registry.TASKS`.
+            task: Name of the task, see `engine.workers.protocol.TASKS`.
             request: Its request record.
             result_type: Type of the result.
             on_progress: Called for every step, in this thread.
@@ -205,3 +207,46 @@ _GOES_ON = (
 def _raised(message: ErrorMessage) -> EngineError:
     kind = error_named(message.kind)
     return kind(message.stage, got=message.got, expected=message.expected, todo=message.todo)
+
+
+class Host(Protocol):
+    """Who waits for the work: a terminal, a notebook, or a job of the dashboard."""
+
+    def adopt(self, worker: Worker) -> Worker:
+        """Take note of the worker, so that it can be cancelled."""
+
+    def worker(self, lowering: LoweringName | None = None) -> AbstractContextManager[Worker]:
+        """A worker for tasks on files of our own making; a kept one, where the host keeps one."""
+
+    def report(self, progress: Progress) -> None:
+        """Take note of progress."""
+
+
+class Foreground:
+    """A host that simply waits.
+
+    Args:
+        on_progress: Called for every step.
+    """
+
+    def __init__(self, on_progress: OnProgress = lambda _: None) -> None:
+        self._on_progress = on_progress
+
+    def adopt(self, worker: Worker) -> Worker:
+        """The worker, as it is."""
+        return worker
+
+    def worker(self, lowering: LoweringName | None = None) -> AbstractContextManager[Worker]:
+        """A fresh one: a terminal does one task."""
+        return Worker(network=True)
+
+    def report(self, progress: Progress) -> None:
+        """Pass it on."""
+        self._on_progress(progress)
+
+
+@contextmanager
+def _fresh_worker(host: Host) -> Iterator[Worker]:
+    """A worker for files from elsewhere: what they do to it must not reach other work."""
+    with Worker(LIMITS.foreign_silent_seconds) as worker:
+        yield host.adopt(worker)

@@ -21,7 +21,7 @@ import psutil
 
 from engine.core.limits import LIMITS
 from engine.core.types import Progress
-from engine.workers.environment import MARK
+from engine.workers.sandbox import MARK
 from engine.workers.slots import WAITING
 
 _LOOK_SECONDS = 0.2

@@ -13,8 +13,7 @@ from pathlib import Path
 import click
 
 from engine.core.errors import EngineError, OptionError
-from pages.access.auth import ALLOWED_VARIABLE, DIGEST_VARIABLE, SHARED_VARIABLE
-from pages.access.passwords import digest_of_password
+from pages.access.auth import ALLOWED_VARIABLE, DIGEST_VARIABLE, SHARED_VARIABLE, digest_of_password
 
 PASSWORD_VARIABLE = "QLAB_PASSWORD"
 _ROOT = Path(__file__).resolve().parent.parent.parent

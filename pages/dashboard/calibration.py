@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from pages.state.faults import show_faults
+from pages.state.conversion import show_faults
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run
 from pages.views import sweep as sweeping

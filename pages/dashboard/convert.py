@@ -6,10 +6,17 @@ from engine.reporting import plots
 from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
 from pages.inputs.convert_form import convert_form
-from pages.inputs.external_files import show_files_from_elsewhere
+from pages.inputs.uploads import show_files_from_elsewhere
 from pages.state import jobs, session
-from pages.state.conversion import JOB, forget_attempt_at_another, show_interrupted, start
-from pages.state.faults import offer_retry, show_assumptions, show_faults
+from pages.state.conversion import (
+    JOB,
+    forget_attempt_at_another,
+    offer_retry,
+    show_assumptions,
+    show_faults,
+    show_interrupted,
+    start,
+)
 from pages.state.messages import plain
 from pages.views.figures import show_figure
 from pages.views.files import show_downloads

@@ -4,7 +4,7 @@ import streamlit as st
 
 from engine.core.types import FAULT_WORDS
 from engine.deployment.description import model_file
-from engine.deployment.text import deploy_headline, kit_sentence
+from engine.deployment.documents import deploy_headline, kit_sentence
 from pages.inputs.pictures import choose_pictures_in_expander
 from pages.state.evaluation import evaluation_or_wait, show_notes
 from pages.state.messages import no_run_yet

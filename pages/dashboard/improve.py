@@ -5,8 +5,8 @@ import streamlit as st
 from engine.reporting.text.improve import improvement_headline
 from engine.tasks.improve import improved_name
 from pages.inputs.pictures import choose_pictures_in_expander
+from pages.state.conversion import show_faults
 from pages.state.evaluation import evaluation_or_wait
-from pages.state.faults import show_faults
 from pages.state.messages import end_page, no_run_yet, plain, told
 from pages.state.session import current_run
 from pages.views import improve as improving

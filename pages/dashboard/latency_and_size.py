@@ -8,7 +8,7 @@ from engine.reporting.text import overview, runs
 from engine.runs.results import stored_latency, stored_timings
 from pages.inputs.measure import measure_controls
 from pages.state import jobs
-from pages.state.faults import show_faults
+from pages.state.conversion import show_faults
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run
 from pages.views.figures import show_described_figure, show_figure

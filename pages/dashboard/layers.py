@@ -6,7 +6,7 @@ from engine.reporting import plots
 from engine.reporting.text import layers as layer_sentences
 from engine.runs.results import latency_shares
 from pages.inputs.pictures import choose_pictures_in_expander
-from pages.state.faults import show_faults
+from pages.state.conversion import show_faults
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run
 from pages.views import layers

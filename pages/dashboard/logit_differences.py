@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from engine.core.text import figure_text
+from engine.core.files import figure_text
 from engine.reporting.plots import figures
 from engine.reporting.text import runs as sentences
 from pages.inputs.variant import variant_pills

@@ -5,7 +5,7 @@ import streamlit as st
 from engine.reporting.plots import figures
 from engine.reporting.text import overview as said
 from pages.inputs.measure import offer_measuring
-from pages.state import first_run as first_start
+from pages.state import conversion as first_start
 from pages.state.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.state.messages import plain
 from pages.state.session import current_run

@@ -4,8 +4,7 @@ import streamlit as st
 
 from engine.core.types import ORIGINAL
 from engine.reporting.text import runs as sentences
-from pages.inputs.picture_filters import choose_rows
-from pages.inputs.pictures import choose_pictures
+from pages.inputs.pictures import choose_pictures, choose_rows
 from pages.state.evaluation import evaluation_or_wait, show_notes
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run

@@ -4,17 +4,17 @@ import msgspec
 import pandas as pd
 import streamlit as st
 
-from engine.core.text import defused_table
+from engine.core.files import defused_table
 from engine.reporting.glossary import GLOSSARY
 from engine.reporting.text import runs as sentences
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import LOGS, ONNX_FILE
 from pages.inputs.variant import variant_pills
-from pages.state.faults import show_assumptions, show_faults
+from pages.state.conversion import show_assumptions, show_faults
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run
 from pages.views.files import show_card
-from pages.views.lowerings import show_lowerings
+from pages.views.latency import show_lowerings
 
 run = current_run()
 if run is None:

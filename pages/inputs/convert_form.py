@@ -32,9 +32,8 @@ from engine.runs.request import ConvertRequest
 from engine.tasks import catalog as service
 from engine.workers import sandbox
 from pages.access.auth import shared
-from pages.components.model_upload import kept_checkpoint, kept_model
 from pages.inputs.pictures import uploaded_pictures
-from pages.inputs.uploader import dropped_files
+from pages.inputs.uploads import dropped_files, kept_checkpoint, kept_model
 from pages.state import jobs, session
 from pages.state.messages import end_page, page_on_show, plain, show_problem, told
 

@@ -24,7 +24,7 @@ from engine.images.labels import (
 from engine.images.pictures import Picture, RgbPicture
 from engine.runs.labels import give_label, labels_table, own_labels
 from engine.runs.run import Run
-from pages.inputs.uploader import dropped_files
+from pages.inputs.uploads import dropped_files
 from pages.state import session
 from pages.state.evaluation import Evaluation
 from pages.state.messages import plain, show_kept_problem, told, told_afterwards

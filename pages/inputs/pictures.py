@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from engine.comparison import metrics
 from engine.core.errors import EngineError, PictureError
 from engine.core.limits import LIMITS, pictures_note
+from engine.core.types import IntArray
 from engine.core.zips import is_zip
 from engine.images.pictures import PICTURE_SUFFIXES, Picture, described_picture, pictures_in
 from engine.images.zip_archive import zipped_pictures
 from engine.runs.pinned import pinned_digests, pinned_pictures
 from engine.tasks.evaluate import warm_up
 from pages.access.auth import shared
-from pages.inputs.paste import pasted_files
-from pages.inputs.uploader import dropped_files
+from pages.inputs.uploads import dropped_files
 from pages.state import session
+from pages.state.evaluation import Evaluation, disagreement, margins
 from pages.state.messages import plain, show_problem
 
 _MOST_WARNINGS = 5
@@ -228,3 +232,124 @@ def _from_folder() -> None:
         session.choose_pictures(pictures_in(Path(folder)))
     elif not session.own_pictures():
         st.caption("Until then the sample images are shown.")
+
+
+_HTML = '<span class="hint">Or paste a copied picture with Ctrl+V.</span>'
+_CSS = """
+.hint { color: var(--st-text-color); opacity: .72; font-size: .875rem;
+  font-family: var(--st-font); }
+"""
+_JS = """
+export default function ({ setTriggerValue, data }) {
+  const onPaste = (event) => {
+    const files = [...(event.clipboardData?.files ?? [])]
+      .filter((file) => file.type.startsWith("image/") && file.size <= data.most);
+    if (!files.length) return;
+    event.preventDefault();
+    Promise.all(files.map((file) => new Promise((done, failed) => {
+      const reader = new FileReader();
+      reader.onerror = failed;
+      reader.onload = () => done({ name: file.name, content: reader.result.split(",")[1] });
+      reader.readAsDataURL(file);
+    }))).then((pictures) => setTriggerValue("pasted", pictures));
+  };
+  document.addEventListener("paste", onPaste);
+  return () => document.removeEventListener("paste", onPaste);
+}
+"""
+_component = st.components.v2.component("paste_pictures", html=_HTML, css=_CSS, js=_JS)
+
+
+def pasted_files() -> list[tuple[str, bytes]]:
+    """Show that pictures can be pasted.
+
+    Returns:
+        Name and content of what was pasted since the last run of the script, not yet looked into.
+
+    Raises:
+        PictureError: The browser sent something else.
+    """
+    shown = _component(
+        key="paste_pictures", data={"most": LIMITS.picture_bytes}, on_pasted_change=lambda: None
+    )
+    try:
+        return [
+            (str(one["name"]), base64.b64decode(one["content"], validate=True))
+            for one in shown.get("pasted") or ()
+        ]
+    except (KeyError, TypeError, ValueError) as error:
+        raise PictureError(
+            "Pasting",
+            got="a message that holds no pictures",
+            expected="name and content of each",
+            todo="Copy the picture again, or drop it as a file.",
+        ) from error
+
+
+WORST, MARGIN, NAME = "Most disagreement first", "Lowest margin first", "By name"
+
+
+def choose_rows(evaluation: Evaluation) -> list[int]:
+    """Show order, filters and search.
+
+    Args:
+        evaluation: The answers.
+
+    Returns:
+        Rows of the logits to list, in this order; none where nothing fits.
+    """
+    comparison = evaluation.comparison
+    flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
+    first = evaluation.first_answers(comparison.reference)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        order = st.segmented_control(
+            "Order",
+            [WORST, MARGIN, NAME],
+            default=WORST,
+            required=True,
+            label_visibility="collapsed",
+        )
+        only = st.toggle(f"Flips only ({len(flipped)})", disabled=not flipped)
+    with st.container(horizontal=True):
+        answer = st.selectbox(
+            "Answer",
+            _answers(evaluation, first),
+            index=None,
+            format_func=evaluation.label,
+            placeholder=f"Any answer of {comparison.reference}",
+            label_visibility="collapsed",
+            width=300,
+        )
+        words = st.text_input(
+            "Search",
+            placeholder="Search names and answers",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            width=300,
+        )
+    matching = _matching(evaluation, words.strip().lower()) if words.strip() else None
+    keys = {WORST: -disagreement(evaluation), MARGIN: margins(evaluation)}
+    ranked = np.argsort(keys.get(order, np.zeros(len(evaluation.pictures))), kind="stable")
+    return [
+        row
+        for row in ranked.tolist()
+        if (not only or row in flipped)
+        and (answer is None or int(first[row]) == answer)
+        and (matching is None or row in matching)
+    ]
+
+
+def _answers(evaluation: Evaluation, first: IntArray) -> list[int]:
+    """The classes that the reference answers, by name."""
+    return sorted(set(first.tolist()) - {metrics.NO_ANSWER}, key=evaluation.label)
+
+
+def _matching(evaluation: Evaluation, words: str) -> set[int]:
+    """Pictures whose name, or whose first answer by any model, holds what was searched."""
+    named = {
+        row for row, picture in enumerate(evaluation.pictures) if words in picture.name.lower()
+    }
+    first = np.stack([evaluation.first_answers(column) for column in evaluation.logits])
+    answers = set(first.ravel().tolist()) - {metrics.NO_ANSWER}
+    fitting = [index for index in answers if words in evaluation.label(index).lower()]
+    return named | set(np.flatnonzero(np.isin(first, fitting).any(axis=0)).tolist())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.state import url as address
+from pages.state import session as address
 from pages.state.evaluation import choice_on_show
 
 _FALLBACK = "int8"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 
 import streamlit as st
 
@@ -92,3 +94,64 @@ def _show_neighbours(place: int) -> None:
                     icon=":material/arrow_forward:",
                     icon_position="right",
                 )
+
+
+_IN_ADDRESS = "demo"
+_ON = "qlab_demo"
+_STYLE = """
+<style>
+html{font-size:120%}
+[data-testid="stSidebar"],[data-testid="stSidebarCollapsedControl"],
+[data-testid="stExpandSidebarButton"],.stPopover,.stExpander,.stDownloadButton{display:none!important}
+</style>
+"""
+_KEYS = """
+<script>
+if (!window.qlabKeys) {
+  window.qlabKeys = true;
+  window.addEventListener("keydown", (event) => {
+    if (!document.querySelector(".q-demo")) return;
+    if (event.target.closest("input, textarea, [role=slider], [role=tab]")) return;
+    const place = { ArrowRight: "go_on", ArrowLeft: "go_back" }[event.key];
+    document.querySelector(`.st-key-${place} a`)?.click();
+  });
+}
+</script>
+"""
+
+
+def show_demo() -> None:
+    """Turn demo mode on or off as the address says, and keep it over page switches."""
+    if _IN_ADDRESS in st.query_params:
+        st.session_state[_ON] = st.query_params[_IN_ADDRESS] == "1"
+    if st.session_state.get(_ON):
+        st.query_params[_IN_ADDRESS] = "1"
+        st.html(f'{_STYLE}<span class="q-demo"></span>')
+        st.html(_KEYS, unsafe_allow_javascript=True)
+
+
+_DRAWING = ("PlotlyChart", "DataFrame")
+# Relative to Streamlit's own script, so that it holds behind a proxy with a path of its own; the
+# same address is the same module to a browser, which compiles it beside the page's own work.
+_IMPORT = """
+<script>
+(() => {{
+  const own = document.querySelector('script[type="module"][src]');
+  if (!own) return;
+  for (const name of {names}) import(new URL(name, own.src)).catch(() => {{}});
+}})();
+</script>
+"""
+
+
+def preload_scripts() -> None:
+    """Let the browser fetch and compile what draws plots and tables, before there is one."""
+    st.html(_IMPORT.format(names=drawing_scripts()), unsafe_allow_javascript=True)
+
+
+@cache
+def drawing_scripts() -> list[str]:
+    """The files of Streamlit's that draw plots and tables, as far as each is one alone."""
+    folder = Path(st.__file__).parent / "static" / "static" / "js"
+    found = [list(folder.glob(f"{name}.*.js")) for name in _DRAWING]
+    return [files[0].name for files in found if len(files) == 1]

@@ -8,10 +8,10 @@ from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.core.formats import counted
 from engine.runs.cleanup import UPKEEP
 from engine.runs.run import Run
-from pages.shell.preload import preload_scripts
+from pages.shell.navigation import preload_scripts
 from pages.state import jobs, session
 from pages.state.messages import end_page, plain
-from pages.state.url import read_address
+from pages.state.session import read_address
 
 _FOLDER = "qlab_run_of_frame"
 _CLOSE_ON_PHONES = """

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import NoReturn
+
 import streamlit as st
 
-from engine.runs.request import ConvertRequest
+from engine.comparison.faults import fault_sentences
+from engine.conversion.missing_variants import missing_sentences
+from engine.core import store
+from engine.core.errors import EngineError
+from engine.core.types import FAULT_WORDS
+from engine.reporting.text import runs as sentences
+from engine.runs.request import ConvertRequest, request_of
 from engine.runs.run import Run
 from engine.tasks import convert as service
-from engine.tasks.interrupted import UnderWay, interrupted, noted
+from engine.tasks.convert import UnderWay, interrupted, noted
+from engine.tasks.first_run import BASE, first_comparison, with_optimized
+from engine.tasks.improve import improved_name
+from engine.tflite.artifact import Artifact
 from engine.workers.jobs import Job
 from pages.state import jobs, session
-from pages.state.messages import plain
+from pages.state.messages import end_page, plain, show_problem
 
 JOB = "convert"
 _ASKED_FOR = "qlab_convert_request"
@@ -52,3 +66,140 @@ def show_interrupted() -> None:
                 if st.button("Drop it", key=f"drop_{name}", icon=":material/delete:"):
                     found.forget()
                     st.rerun()
+
+
+_HELPING = (
+    ("layers", "Which layers did it?", ":material/layers:"),
+    ("improve", "Improve a variant", ":material/auto_fix_high:"),
+    ("calibration", "How many calibration pictures?", ":material/tune:"),
+)
+RED_GROUND = "background-color:#c62659;color:#ffffff"
+"""Style of words and rows about models of no use."""
+_EDGE = "border-radius:6px;padding:0 .35rem"
+
+
+def show_faults(run: Run) -> None:
+    """Show what is wrong with variants of a run by its manifest."""
+    show_red((*missing_sentences(run.missing), *fault_sentences(run.faults)))
+    if run.faults:
+        link_to_help()
+
+
+def show_assumptions(run: Run) -> None:
+    """Show what was assumed, changed or left out when a run was made, one sentence each."""
+    manifest = run.manifest
+    if (note := sentences.opset_note(manifest)) is not None:
+        st.caption(plain(note))
+    for note in (*manifest.notes, *sentences.calibration_notes(manifest.calibration)):
+        st.info(plain(note), icon=":material/info:")
+
+
+def show_red(sentences: Sequence[str]) -> None:
+    """Show sentences as errors."""
+    for sentence in sentences:
+        st.error(plain(sentence), icon=":material/error:")
+
+
+def fault_mark(artifact: Artifact) -> str:
+    """What makes the answers of a file useless, as HTML for the end of its row; else nothing."""
+    if artifact.fault is None:
+        return ""
+    return f'<br><span style="{RED_GROUND};{_EDGE}">{FAULT_WORDS[artifact.fault]}</span>'
+
+
+def link_to_help() -> None:
+    """Point to the pages that say why answers are of no use, and bring them back."""
+    with st.container(horizontal=True):
+        for page, label, icon in _HELPING:
+            st.page_link(f"pages/dashboard/{page}.py", label=label, icon=icon)
+
+
+def offer_retry(run: Run) -> None:
+    """Show a button that tries the missing variants of a run once more."""
+    names = tuple(record.variant for record in run.missing)
+    if not names or not st.button("Try what is missing again", icon=":material/refresh:"):
+        return
+    try:
+        request = replace(request_of(run), variants=names, retry=True, out=str(run.folder))
+    except EngineError as error:
+        show_problem(error)
+        return
+    start(request)
+    st.rerun()
+
+
+FIRST_JOB, OPTIMIZED_JOB = "first", "first_optimized"
+
+
+class _Started:
+    """The two jobs of a store, whichever browser sees them."""
+
+    def __init__(self) -> None:
+        self.first: Job[Run] | None = None
+        self.optimized: Job[Run] | None = None
+
+
+# Of the process, not of a session: whoever opens the page sees the same work, and nobody's data.
+_BY_HOME: dict[Path, _Started] = {}
+
+
+def _mine() -> _Started:
+    return _BY_HOME.setdefault(store.home(), _Started())
+
+
+def show_making() -> NoReturn:
+    """Without any run: make the first comparison, and show how far it is; the page ends here."""
+    started = _mine()
+    # Done without a run on show: somebody deleted it meanwhile.
+    if started.first is None or started.first.state == "done":
+        started.first = Job("Converting, comparing and timing", first_comparison).start()
+    st.session_state[jobs.PREFIX + FIRST_JOB] = started.first
+    st.title("Making the first comparison")
+    st.markdown(
+        "EfficientNet-Lite0 becomes seven TFLite variants on this machine, all of them see the "
+        "sample images, and each is timed. It takes a minute or so, once, and needs no network. "
+        "You may leave and come back."
+    )
+    jobs.show(FIRST_JOB)
+    if not started.first.active and st.button("Try again", icon=":material/refresh:"):
+        started.first = None
+        st.rerun()
+    st.page_link(
+        "pages/dashboard/convert.py",
+        label="Convert a model of your own instead",
+        icon=":material/conversion_path:",
+    )
+    end_page()
+
+
+def wait_for_first_run(page: str) -> None:
+    """Show how far the first comparison is, while it works, on a page that needs a run.
+
+    Args:
+        page: Title of the page; on Convert a person may go on meanwhile.
+    """
+    if page != "Convert" and under_way() and session.current_run() is None:
+        show_making()
+
+
+def under_way() -> bool:
+    """Whether the first comparison is being made now."""
+    first = _mine().first
+    return first is not None and first.active
+
+
+def show_optimizing(run: Run) -> None:
+    """After the first comparison: add the optimized variant, and say how far that is."""
+    started = _mine()
+    first = started.first
+    if first is None or first.result is None or first.result.folder != run.folder:
+        return
+    if BASE not in run.variants:
+        return
+    if improved_name(run, BASE) not in run.variants and started.optimized is None:
+        title = f"Adding {improved_name(run, BASE)}: as small and quick, closer to the original"
+        started.optimized = Job(title, lambda job: with_optimized(run, job)).start()
+    if started.optimized is not None and started.optimized.active:
+        st.session_state[jobs.PREFIX + OPTIMIZED_JOB] = started.optimized
+        jobs.show(OPTIMIZED_JOB)
+        st.caption("One more variant is being made: what this page advises may change with it.")

@@ -15,10 +15,10 @@ from engine.runs.results import answering, stored_latency
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.tasks.evaluate import Evaluation as Evaluation
-from engine.workers import host
+from engine.workers import process as host
 from engine.workers.jobs import Job
 from pages.state import jobs, session
-from pages.state.faults import link_to_help, show_red
+from pages.state.conversion import link_to_help, show_red
 from pages.state.messages import end_page, no_run_yet, plain, told
 
 _JOB = "evaluate"

@@ -12,7 +12,7 @@ from engine.core import formats
 from engine.workers.jobs import BOARD, Job
 from pages.state import session
 from pages.state.messages import page_on_show, plain, show_problem
-from pages.state.scrolling import scroll_to
+from pages.state.session import scroll_to
 
 Result = TypeVar("Result")
 PREFIX = "qlab_job_"

@@ -11,7 +11,7 @@ from typing import NoReturn
 import streamlit as st
 
 from engine.core.errors import EngineError
-from engine.core.text import defused
+from engine.core.files import defused
 
 _KEPT = "qlab_kept_problem"
 _SPECIAL = re.compile(r"[\\`*{}\[\]()#+\-!|~$:<>&@]|(?<=www)\.|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")

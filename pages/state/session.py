@@ -7,6 +7,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 import streamlit as st
 
@@ -258,3 +259,65 @@ def _own_folder() -> Path:
     path = store.folder("uploads") / str(st.session_state[_FOLDER])
     path.mkdir(mode=0o700, exist_ok=True)
     return path
+
+
+_SCRIPT = """
+<script>
+/* {moment} */
+{{
+  let left = 20;
+  const leave = () => {{ left = 0; }};
+  for (const kind of ["wheel", "touchstart", "mousedown", "keydown"]) {{
+    window.addEventListener(kind, leave, {{ once: true }});
+  }}
+  const scroll = () => {{
+    document.querySelector(".st-key-{key}")?.scrollIntoView({{ block: "{block}" }});
+    if (left-- > 0) setTimeout(scroll, 100);
+  }};
+  setTimeout(scroll, 100);
+}}
+</script>
+"""
+"""It goes on for two seconds, while plots above take their room, unless the person acts."""
+
+
+def scroll_to(key: str, moment: object, *, block: Literal["nearest", "start"] = "nearest") -> None:
+    """Scroll to the container of a key, once.
+
+    Args:
+        key: Of the container.
+        moment: What happened: the browser runs a script again only where its text is another.
+        block: Where the container is to be; nearest leaves what is in view where it is.
+    """
+    script = _SCRIPT.format(key=key, moment=hash(moment), block=block)
+    st.html(script, unsafe_allow_javascript=True)
+
+
+Named = Literal["variant", "picture", "flip"]
+_NAMES: tuple[Named, ...] = ("variant", "picture", "flip")
+
+
+def read_address() -> None:
+    """Remember what the address names, before Streamlit forgets it on the way to a page."""
+    for key in _NAMES:
+        if (value := st.query_params.get(key)) is not None:
+            st.session_state[f"qlab_{key}"] = value
+
+
+def named(key: Named) -> str | None:
+    """What was named last, by the link or by a choice."""
+    value: str | None = st.session_state.get(f"qlab_{key}")
+    return value
+
+
+def name(key: Named, value: str) -> None:
+    """Name a choice, for a link and for the other pages."""
+    st.session_state[f"qlab_{key}"] = value
+    if st.query_params.get(key) != value:
+        st.query_params[key] = value
+
+
+def unname(key: Named) -> None:
+    """Take back what was named."""
+    st.session_state.pop(f"qlab_{key}", None)
+    st.query_params.pop(key, None)

@@ -18,7 +18,7 @@ from engine.reporting.text import accuracy as accuracy_sentences
 from engine.reporting.text.runs import FEW_PICTURES
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
-from engine.workers import host
+from engine.workers import process as host
 from pages.inputs.variant import variant_pills
 from pages.state.evaluation import Evaluation
 from pages.state.messages import cell, plain, told

@@ -11,6 +11,7 @@ import streamlit as st
 
 from engine.core import formats
 from engine.core.errors import FileError
+from engine.deployment.documents import phone_sentence
 from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
 from engine.deployment.phone import (
     LARGEST_BYTES,
@@ -24,13 +25,12 @@ from engine.deployment.phone import (
     remove_benchmark,
     variant_of,
 )
-from engine.deployment.text import phone_sentence
 from engine.images.pictures import Picture
 from engine.reporting.text.overview import not_recommended
 from engine.runs.results import stored_latency
 from engine.runs.run import Run
 from engine.workers.jobs import Job
-from pages.inputs.uploader import dropped_files
+from pages.inputs.uploads import dropped_files
 from pages.inputs.variant import first_shown, show_pills
 from pages.state import session
 from pages.state.evaluation import choice_on_show

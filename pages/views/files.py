@@ -15,12 +15,12 @@ from engine.core import formats
 from engine.core.types import FAULT_WORDS
 from engine.quantization.recipes import recipe_named
 from engine.reporting.glossary import meaning
-from engine.reporting.plots.palette import marker_image
+from engine.reporting.plots.frame import marker_image
 from engine.reporting.text.runs import float_operators_note
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import ONNX_FILE, Run
 from engine.tflite.artifact import Artifact, TensorInfo
-from pages.state.faults import fault_mark
+from pages.state.conversion import fault_mark
 from pages.state.messages import cell, html, plain
 
 

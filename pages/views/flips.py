@@ -15,7 +15,7 @@ from engine.tasks import layers as service
 from engine.tflite.artifact import computes_in_integers
 from engine.workers.jobs import Job
 from pages.state import jobs
-from pages.state import url as address
+from pages.state import session as address
 from pages.state.evaluation import Evaluation
 from pages.state.messages import plain
 from pages.views.figures import show_described_figure

@@ -13,7 +13,7 @@ from engine.comparison.records import Flip
 from engine.core import formats
 from engine.core.types import FAULT_WORDS, ORIGINAL, Fault
 from engine.images.pictures import Picture
-from engine.reporting.plots.palette import marker_image, style_of
+from engine.reporting.plots.frame import marker_image, style_of
 from engine.runs.pinned import pin, pinned_digests, unpin
 from pages.access.auth import shared
 from pages.state.evaluation import Evaluation

@@ -28,6 +28,7 @@ from engine.reporting.text.improve import (
 )
 from engine.runs.run import Run
 from engine.tasks import layers as service
+from engine.tasks.convert import UnderWay, noted
 from engine.tasks.improve import (
     calibration_digests,
     improvable,
@@ -40,7 +41,6 @@ from engine.tasks.improve import (
     stored_curve,
     time_curve,
 )
-from engine.tasks.interrupted import UnderWay, noted
 from engine.workers.jobs import Job
 from pages.inputs.variant import variant_pills
 from pages.state import session

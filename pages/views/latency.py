@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
-from engine.comparison.latency import Latency
-from engine.comparison.recommendation import candidates
-from engine.comparison.trade_offs import timed_of
+from engine.comparison.latency import Latency, latency_warnings
+from engine.comparison.recommendation import candidates, timed_of
 from engine.reporting import plots
 from engine.reporting.plots import figures
+from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
 from engine.tasks import evaluate as service
+from engine.tasks.lowerings import (
+    COMPARED,
+    Lowerings,
+    compare_lowerings,
+    lowering_rows,
+    stored_lowerings,
+)
+from engine.workers.jobs import Job
 from pages.state import session
 from pages.state.evaluation import compared
+from pages.state.jobs import job_button
 from pages.state.messages import plain
-from pages.views.figures import show_figure
+from pages.views.figures import show_described_figure, show_figure
 
 
 def show_trade_off(run: Run, timed: Latency | None) -> None:
@@ -55,3 +65,76 @@ def show_operator_times(timed: Latency) -> None:
             st.header("The operators of no variant could be timed")
         for entry in unprofiled:
             st.caption(plain(f"Not {entry.variant}. {entry.unprofiled}"))
+
+
+JOB = "lowerings"
+
+
+def show_lowerings(run: Run) -> None:
+    """Show what the two lowerings cost, or the button that finds out.
+
+    Args:
+        run: The run on show.
+    """
+
+    def work(job: Job[Lowerings]) -> Lowerings:
+        return compare_lowerings(run, job)
+
+    found = stored_lowerings(run)
+    with st.container(border=True):
+        st.header("What the NHWC lowering gains")
+        if not set(COMPARED) & set(run.variants):
+            st.caption("This is shown for runs with float32 or int8. Add one on the page Convert.")
+            return
+        if found is None:
+            st.caption(
+                "PyTorch and ONNX put channels first, TFLite last. onnx-tf's own handlers turn "
+                "every convolution's input and output; ours keep one order through the graph. "
+                "Convert this model the other way, too, and time both: it takes a minute or two."
+            )
+        else:
+            _show_found(found)
+        label = "Compare stock and NHWC" if found is None else "Measure again"
+        title = "Comparing stock and NHWC lowering"
+        job_button(JOB, label, title, work, icon=":material/compare_arrows:")
+
+
+def _show_found(found: Lowerings) -> None:
+    headline = sentences.lowering_headline(found)
+    st.markdown(f"**{plain(headline)}**")
+    for name, side in (("onnx-tf's own handlers", found.stock), ("The NHWC lowering", found.nhwc)):
+        for variant, reason in side.failures.items():
+            st.info(
+                f"{name} cannot make {plain(variant)}. {plain(reason)}", icon=":material/block:"
+            )
+    left, right = st.columns(2, gap="medium")
+    with left:
+        show_described_figure("lowering_latency", headline, plots.lowering_latency, found)
+    with right:
+        both = [
+            variant
+            for variant in found.variants
+            if found.stock.artifact(variant) and found.nhwc.artifact(variant)
+        ]
+        if both:
+            description = f"Operators of {both[0]} whose number differs."
+            show_described_figure(
+                "lowering_operators", description, plots.lowering_operators, found, both[0]
+            )
+            st.caption(description)
+    rows = [(row.title, row.stock, row.nhwc, row.ratio) for row in lowering_rows(found)]
+    columns = ["figure", "stock", "NHWC", "stock ÷ NHWC"]
+    right_aligned = {name: st.column_config.TextColumn(alignment="right") for name in columns[1:]}
+    st.dataframe(
+        pd.DataFrame(rows, columns=columns),
+        hide_index=True,
+        width="stretch",
+        column_config=right_aligned,
+    )
+    st.caption(
+        f"{plain(found.latency.host)} · threads: {found.latency.threads} · "
+        f"{len(found.latency.entries[0].samples_ms)} rounds in turns · "
+        f"{found.latency.measured_at[:16].replace('T', ' ')} UTC"
+    )
+    for warning in latency_warnings(found.latency):
+        st.warning(plain(warning), icon=":material/speed:")

@@ -16,11 +16,11 @@ from engine.images.preprocess import PreprocessSpec
 from engine.networks.load import preprocess_words
 from engine.reporting import plots, tables
 from engine.reporting.glossary import meaning
-from pages.state import url as address
+from pages.state import session as address
+from pages.state.conversion import RED_GROUND
 from pages.state.evaluation import Evaluation
-from pages.state.faults import RED_GROUND
 from pages.state.messages import plain
-from pages.state.scrolling import scroll_to
+from pages.state.session import scroll_to
 from pages.views.figures import show_described_figure
 
 _ROW = "at"

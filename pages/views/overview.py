@@ -10,11 +10,11 @@ from engine.comparison import recommendation as overview
 from engine.comparison.recommendation import Candidate, Choice
 from engine.reporting import tables
 from engine.reporting.picture_cards import AnswerCard, picture_card
-from engine.reporting.plots.palette import marker_image, style_of
+from engine.reporting.plots.frame import marker_image, style_of
 from engine.reporting.report import report_of
 from engine.reporting.text import overview as said
 from engine.tasks.evaluate import Evaluation
-from engine.workers import host
+from engine.workers import process as host
 from pages.state.evaluation import NEED, needed
 from pages.state.messages import html, plain
 from pages.views.flips import explain_flips

@@ -13,14 +13,20 @@ from engine.images.pictures import Picture
 from engine.reporting import plots
 from engine.reporting.text.sweep import enough_sentence, faults, method_sentence, notes
 from engine.runs.run import Run
-from engine.tasks.sweep.plan import DEFAULT_COUNTS, SweepChoice, cell_names
-from engine.tasks.sweep.records import Sweep, SweepBasis
-from engine.tasks.sweep.store import newest_sweep, stored_sweep
-from engine.tasks.sweep.sweep import basis_of, own_calibration, sweep, unseen_pictures
+from engine.tasks.sweep.records import Sweep, SweepBasis, newest_sweep, stored_sweep
+from engine.tasks.sweep.sweep import (
+    DEFAULT_COUNTS,
+    SweepChoice,
+    basis_of,
+    cell_names,
+    own_calibration,
+    sweep,
+    unseen_pictures,
+)
 from engine.workers.jobs import Job
 from pages.inputs.pictures import choose_pictures, choose_pictures_in_expander
 from pages.state import jobs, session
-from pages.state.faults import show_red
+from pages.state.conversion import show_red
 from pages.state.messages import plain, show_problem
 from pages.views.figures import show_described_figure
 from pages.views.logits import rows_in_red

@@ -4,7 +4,7 @@ import numpy as np
 import onnx.parser
 import onnxruntime
 
-from engine.conversion.simplify_onnx import cleaned
+from engine.conversion.onnx_patterns import cleaned
 
 # As torch writes pad(picture, (0, width - 1, 0, 0)) for pictures of any size.
 PADDED_BY_ITS_SIZE = """

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.conversion.lowering import einsum
+from engine.conversion.lowering import linear as einsum
 from engine.tflite.artifact import artifact_of
 from tests.helpers.integer_models import (
     answers_of,

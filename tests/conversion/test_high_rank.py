@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.conversion.lowering.high_rank import MOST_AXES, steps
+from engine.conversion.lowering.layout import MOST_AXES, steps
 
 RNG = np.random.default_rng(0)
 

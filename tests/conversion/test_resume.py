@@ -26,8 +26,7 @@ from engine.runs.request import ConvertRequest
 from engine.runs.staging import partial_folder
 from engine.tasks.convert import convert_request
 from engine.workers import process as jobs
-from engine.workers.host import Foreground
-from engine.workers.process import Worker
+from engine.workers.process import Foreground, Worker
 from tests.helpers.fake_host import request_for
 from tests.networks.test_own_onnx import SIZE, classifier
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from engine.conversion.simplify_onnx import cleaned
+from engine.conversion.onnx_patterns import cleaned
 from tests.helpers.integer_models import answers_of, decibels, expected_answers, parse_network
 
 SCORES = """

@@ -21,8 +21,8 @@ from engine.runs.run import Run
 from engine.tasks import evaluate as service
 from engine.tasks.catalog import CatalogRequest
 from engine.tasks.convert import convert_request
-from engine.workers.host import Foreground
 from engine.workers.main import answer
+from engine.workers.process import Foreground
 from engine.workers.protocol import TaskMessage
 from tests.helpers.fake_host import HandMadeHost, request_for
 from tests.helpers.tiny_run import tiny_run

@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from engine.cli.main import main
-from engine.core import packages
+from engine.core import system as packages
 from engine.core.errors import PackageError
-from engine.core.packages import PACKAGES
+from engine.core.system import PACKAGES
 from engine.tasks import catalog as pipeline
 from engine.tasks.catalog import CatalogRequest
 from engine.workers import sandbox

@@ -21,7 +21,7 @@ from engine.quantization.recipes import recipe_named
 from engine.runs.manifest import FILE_NAME
 from engine.tflite.artifact import artifact_of
 from engine.tflite.metadata import read_metadata
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 from tests.helpers.real_run import real_run, real_store
 from tests.helpers.tiny_run import SIDE, tiny_run
 from tests.helpers.tiny_tflite import reshape_file

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.deployment.documents import deploy_headline, kit_sentence, phone_sentence
 from engine.deployment.phone import PhoneBenchmark, PhoneTiming
-from engine.deployment.text import deploy_headline, kit_sentence, phone_sentence
 from tests.helpers.factories import LOGITS, comparison, latency
 
 

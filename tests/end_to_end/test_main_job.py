@@ -18,7 +18,7 @@ from engine.images.pictures import pictures_in
 from engine.quantization.recipes import RECIPES
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
-from engine.workers import host
+from engine.workers import process as host
 from tests.helpers.real_run import CALIBRATION_COUNT, real_run
 
 pytestmark = pytest.mark.slow

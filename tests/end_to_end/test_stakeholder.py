@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 import engine
 from engine.runs.run import Run
 from engine.tasks.first_run import completed
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 from tests.helpers.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to
 from tests.helpers.real_run import real_run
 

@@ -135,7 +135,8 @@ def do(deed: Deed, report: Callable[[Any], None]) -> Any:
 
 
 if __name__ == "__main__":
-    from engine.workers import main, registry
+    from engine.workers import main
+    from engine.workers import protocol as registry
 
     registry.TASKS["do"] = "__main__:do"
     main.main()

@@ -35,7 +35,7 @@ class Converter:
 
     def __init__(self) -> None:
         from engine.conversion.lowering import register_handlers
-        from engine.conversion.onnx_tf_import import import_onnx_tf
+        from engine.conversion.savedmodel_from_onnx import import_onnx_tf
 
         self._backend: Any = import_onnx_tf()
         register_handlers("nhwc")

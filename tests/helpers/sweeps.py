@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from engine.quantization.recipes import recipe_named
-from engine.tasks.sweep.records import Sweep, SweepBasis, SweepCell
-from engine.tasks.sweep.store import in_table_order
+from engine.tasks.sweep.records import Sweep, SweepBasis, SweepCell, in_table_order
 
 BASIS = SweepBasis(
     key="a" * 64,

@@ -7,7 +7,8 @@ from typing import Any
 
 from engine.images.preprocess import PreprocessChoice
 from engine.networks.source import ModelChoice
-from engine.workers import main, registry
+from engine.workers import main
+from engine.workers import protocol as registry
 
 
 def source(choice: ModelChoice, report: Callable[[Any], None]) -> bool:

@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import save
 
 from engine.core.errors import ModelError
+from engine.networks.catalog_network import import_torchvision
 from engine.networks.checkpoints import read_checkpoint
 from engine.networks.source import ModelChoice
-from engine.networks.torchvision_import import import_torchvision
 from tests.hostile.mutants import mutant
 from tests.hostile.pickles import files
 from tests.hostile.reused_worker import ReusedWorker

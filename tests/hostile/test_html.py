@@ -18,7 +18,7 @@ from engine.images.pictures import pictures_in
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.tasks.add_file import add_file
-from engine.workers import host
+from engine.workers import process as host
 from pages.shell.navigation import CHAPTERS
 from tests.helpers.browser import CHROMIUM, chromium, dashboard, go_to
 from tests.helpers.server import ROOT

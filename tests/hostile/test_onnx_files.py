@@ -18,7 +18,7 @@ from engine.networks.source import ModelChoice
 from engine.quantization.calibration import CalibrationChoice
 from engine.runs.request import ConvertRequest
 from engine.tasks import convert as service_module
-from engine.workers import host
+from engine.workers import process as host
 from engine.workers.process import Worker
 from tests.hostile.mutants import mutant
 from tests.hostile.onnx_seeds import (

@@ -20,7 +20,7 @@ from engine.runs import run as runs
 from engine.runs.external_files import check_name, name_for
 from engine.runs.run import Run
 from engine.tasks.add_file import add_file
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 from tests.helpers.tiny_run import tiny_run
 from tests.hostile.onnx_seeds import convolution
 from tests.hostile.rows import Noted, Row, Scaled

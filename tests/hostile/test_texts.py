@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from engine.core.errors import OptionError
-from engine.core.text import defused
+from engine.core.files import defused
 from engine.images.labels import labels_from_csv, labels_from_folders, read_labels
 from engine.images.preprocess import PreprocessSpec
 from engine.runs.run import Run

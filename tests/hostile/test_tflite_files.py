@@ -16,7 +16,7 @@ from engine.runs.external_files import remove_file
 from engine.tasks import add_file as add_file_module
 from engine.tasks import evaluate
 from engine.tasks.add_file import add_file
-from engine.workers import host
+from engine.workers import process as host
 from tests.helpers.tiny_quantized import Tiny
 from tests.helpers.tiny_run import SIDE, STEP, tiny_run
 from tests.helpers.tiny_tflite import reshape_file
@@ -49,7 +49,7 @@ def workers(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReusedWorker]:
     kept = ReusedWorker()
     monkeypatch.setattr(add_file_module, "Worker", kept)
     monkeypatch.setattr(add_file_module, "TRIAL_SECONDS", 6.0)
-    monkeypatch.setattr("engine.workers.host.Worker", kept)
+    monkeypatch.setattr("engine.workers.process.Worker", kept)
     yield kept
     kept.close()
 

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from engine.core.errors import LabelsError
-from engine.core.text import defused, defused_table
+from engine.core.files import defused, defused_table
 from engine.images.labels import labels_from_csv, labels_from_folders
 
 

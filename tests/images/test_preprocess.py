@@ -15,7 +15,7 @@ from engine.images.preprocess import (
     demand_plausible,
     input_size_in,
 )
-from engine.networks.torchvision_import import import_torchvision
+from engine.networks.catalog_network import import_torchvision
 
 PLAIN: dict[str, Any] = {"scale": 1.0, "mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 

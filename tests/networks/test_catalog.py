@@ -10,8 +10,8 @@ import torch
 
 from engine.core.errors import ModelError, OptionError
 from engine.networks.catalog import catalog, torch_source
+from engine.networks.catalog_network import import_torchvision
 from engine.networks.source import ModelChoice
-from engine.networks.torchvision_import import import_torchvision
 
 
 def test_the_default_network_is_complete() -> None:

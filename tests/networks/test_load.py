@@ -10,9 +10,9 @@ import torch
 
 from engine.core.errors import OptionError
 from engine.images.preprocess import PreprocessChoice
+from engine.networks.catalog_network import import_torchvision
 from engine.networks.load import model_source
 from engine.networks.source import ModelChoice
-from engine.networks.torchvision_import import import_torchvision
 
 HALF = (0.5, 0.5, 0.5)
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import ModelError
-from engine.networks.onnx_packing import packed_model
+from engine.networks.onnx_precision import packed_model
 from tests.networks.test_onnx_parts import WEIGHTS, exported, weights_of
 
 Files = list[tuple[str, bytes]]

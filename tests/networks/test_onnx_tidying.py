@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
-from engine.conversion.simplify_onnx import cleaned
+from engine.conversion.onnx_patterns import cleaned
 from engine.core.errors import ModelError
 from engine.networks.onnx_files import onnx_source, picture_input, with_fixed_input
 from engine.networks.onnx_reading import read_onnx

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from engine.networks.own_preprocess import own_preprocess
-from engine.networks.torchvision_import import import_torchvision
+from engine.networks.catalog_network import import_torchvision
+from engine.networks.source import own_preprocess
 from tests.helpers.tiny_network import tiny_network
 
 RECORD = {

@@ -13,13 +13,13 @@ from safetensors.torch import save, save_file
 
 from engine.core.errors import ModelError
 from engine.core.limits import LIMITS
-from engine.networks import hub_weights, timm_networks
+from engine.networks import timm_networks
+from engine.networks import weight_sets as hub_weights
 from engine.networks.catalog import torch_source
-from engine.networks.catalog_network import CatalogEntry
+from engine.networks.catalog_network import CatalogEntry, imagenet_names, import_timm
 from engine.networks.checkpoints import state_digest
-from engine.networks.imagenet_names import imagenet_names
 from engine.networks.source import ModelChoice
-from engine.networks.timm_networks import import_timm, network_named
+from engine.networks.timm_networks import network_named
 
 SMALL = "timm/test_resnet.r160_in1k"
 """A network of timm's own tests: 0.5 million parameters."""

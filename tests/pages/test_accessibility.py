@@ -11,8 +11,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, expect
 
-from pages.access.auth import DIGEST_VARIABLE, SHARED_VARIABLE
-from pages.access.passwords import digest_of_password
+from pages.access.auth import DIGEST_VARIABLE, SHARED_VARIABLE, digest_of_password
 from pages.shell.navigation import CHAPTERS
 from tests.helpers.browser import (
     IN_A_BROWSER,

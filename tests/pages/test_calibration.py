@@ -10,9 +10,8 @@ from PIL import Image
 
 from engine.images.pictures import Picture, pictures_in
 from engine.runs.run import Run
-from engine.tasks.sweep.plan import SweepChoice, cell_names
-from engine.tasks.sweep.store import keep_cell, sweep_folder
-from engine.tasks.sweep.sweep import basis_of
+from engine.tasks.sweep.records import keep_cell, sweep_folder
+from engine.tasks.sweep.sweep import SweepChoice, basis_of, cell_names
 from pages.views import sweep as sweeping
 from tests.helpers.sweeps import cell
 from tests.helpers.tiny_run import tiny_run

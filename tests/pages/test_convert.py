@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
 from engine.core.errors import LabelsError
-from engine.networks import sharded_checkpoints
-from engine.networks.onnx_packing import packed_model
+from engine.networks import checkpoints as sharded_checkpoints
+from engine.networks.onnx_precision import packed_model
 from engine.runs.request import ConvertRequest
 from engine.runs.run import ONNX_FILE, Run
 from tests.helpers.app_test import ROOT

@@ -15,7 +15,7 @@ from engine.images import pictures as pictures_module
 from engine.reporting.text.overview import not_recommended
 from engine.runs.run import KITS, Run
 from engine.tasks import evaluate as service_module
-from engine.workers import host
+from engine.workers import process as host
 from tests.deployment.test_phone import NEW
 from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import ROOT, opened, settled

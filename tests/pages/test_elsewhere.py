@@ -8,7 +8,7 @@ import pytest
 
 from engine.runs.run import Run
 from engine.tasks.add_file import add_file
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 from tests.helpers.tiny_run import SIDE, tiny_run
 from tests.helpers.tiny_tflite import reshape_file
 from tests.pages.test_pages import ROOT, opened, settled

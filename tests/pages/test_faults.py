@@ -18,7 +18,7 @@ from engine.runs.request import ConvertRequest
 from engine.runs.run import REQUEST, Run
 from engine.tasks import evaluate as service_module
 from engine.tflite.artifact import Artifact
-from engine.workers import host
+from engine.workers import process as host
 from tests.comparison.test_faults import WITHOUT_INT8
 from tests.helpers.app_test import ROOT
 from tests.helpers.tiny_run import tiny_run
@@ -119,7 +119,7 @@ def test_what_is_missing_is_tried_again_on_demand(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[ConvertRequest] = []
-    monkeypatch.setattr("pages.state.faults.start", asked.append)
+    monkeypatch.setattr("pages.state.conversion.start", asked.append)
     test = opened(page("convert"))
     retry = next(button for button in test.button if button.label == "Try what is missing again")
     retry.click().run()

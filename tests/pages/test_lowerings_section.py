@@ -9,7 +9,7 @@ import pytest
 from engine.core.errors import ConversionError
 from engine.runs.run import Run
 from engine.tasks import lowerings
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import ROOT, opened, settled
 

@@ -13,7 +13,7 @@ from engine.runs.results import stored_latency
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.tasks.first_run import completed
-from engine.workers import host as host_module
+from engine.workers import process as host_module
 from tests.helpers.app_test import ROOT, dashboard_test
 from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import opened, settled
@@ -68,8 +68,8 @@ def test_a_fresh_installation_makes_its_first_comparison(
         made.append("optimized")
         return run
 
-    monkeypatch.setattr("pages.state.first_run.first_comparison", first)
-    monkeypatch.setattr("pages.state.first_run.with_optimized", optimized)
+    monkeypatch.setattr("pages.state.conversion.first_comparison", first)
+    monkeypatch.setattr("pages.state.conversion.with_optimized", optimized)
     test = opened(PAGE)
     test = settled(test)
     assert not test.exception
@@ -89,8 +89,8 @@ def test_the_first_comparison_is_shown_on_every_page_while_it_works(
         release.wait(120)
         return completed(tiny_run(own_store / "runs" / "tiny"), host)
 
-    monkeypatch.setattr("pages.state.first_run.first_comparison", first)
-    monkeypatch.setattr("pages.state.first_run.with_optimized", lambda run, host: run)
+    monkeypatch.setattr("pages.state.conversion.first_comparison", first)
+    monkeypatch.setattr("pages.state.conversion.with_optimized", lambda run, host: run)
     titles = {}
     for stem in ("overview", "layers", "deploy", "logit_differences", "convert"):
         test = dashboard_test()

@@ -15,7 +15,7 @@ from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
-from engine.workers import host
+from engine.workers import process as host
 from pages.shell.navigation import CHAPTERS
 from tests.helpers.app_test import ROOT, SECONDS, dashboard_test
 from tests.helpers.real_run import real_run, real_store
@@ -74,7 +74,7 @@ def cancelled(job: object) -> Run:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_a_page_without_a_run_says_what_to_do(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pages.state.first_run.first_comparison", cancelled)
+    monkeypatch.setattr("pages.state.conversion.first_comparison", cancelled)
     test = opened(page)
     assert not test.exception
     titles = [title.value for title in test.title]

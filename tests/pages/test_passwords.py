@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 
 from engine.core.errors import OptionError
-from pages.access import passwords
-from pages.access.passwords import Attempts, digest_of_password, is_password
+from pages.access import auth as passwords
+from pages.access.auth import Attempts, digest_of_password, is_password
 
 PASSWORD = "correct horse battery"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from pages.shell.preload import drawing_scripts
+from pages.shell.navigation import drawing_scripts
 from tests.helpers.browser import CHROMIUM, chromium, dashboard
 
 

@@ -14,7 +14,7 @@ import pytest
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import CalibrationChoice
 from engine.runs.request import ConvertRequest
-from engine.tasks.interrupted import UnderWay, noted
+from engine.tasks.convert import UnderWay, noted
 from engine.workers.jobs import BOARD, Job
 from pages.state import session
 from tests.helpers.app_test import ROOT, dashboard_test
@@ -176,7 +176,7 @@ def test_coming_back_finds_the_job_and_a_stranger_does_not(held: Job[bool]) -> N
 
 def test_what_a_stopped_server_interrupted_is_shown_to_its_owner(own_store: Path) -> None:
     # A note that nobody holds is what a killed server leaves.
-    from engine.tasks import interrupted as under_way
+    from engine.tasks import convert as under_way
 
     note = noted(UnderWay("me", "Converting <b>mine</b>", ConvertRequest()))
     note.__enter__()

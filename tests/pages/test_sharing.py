@@ -12,7 +12,8 @@ from streamlit.testing.v1 import AppTest
 
 from engine.core.errors import OptionError
 from engine.runs.run import OWNERS, Run
-from pages.access import passwords, share
+from pages.access import auth as passwords
+from pages.access import share
 from pages.access.auth import (
     ALLOWED_VARIABLE,
     DIGEST_VARIABLE,

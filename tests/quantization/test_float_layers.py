@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
 
-from engine.quantization.float_layers import with_float_layers
+from engine.quantization.mixed import with_float_layers
 from engine.tflite.graph import operator_names, parsed
 from tests.helpers.tiny_pair import SIDE, Writer, conv, float_file, integer_file, pictures
 

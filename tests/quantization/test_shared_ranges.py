@@ -5,8 +5,7 @@ from typing import Any
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from engine.quantization.activation_ranges import ActivationRanges, packed
-from engine.quantization.shared_ranges import with_shared_ranges
+from engine.quantization.activation_ranges import ActivationRanges, packed, with_shared_ranges
 
 KINDS = ("RELU", "STRIDED_SLICE", "CONCATENATION")
 NAMES = ("x", "one", "two", "part", "joined", "end")

@@ -11,8 +11,8 @@ from engine.comparison.accuracy import accuracy
 from engine.quantization.records import MixedPoint
 from engine.reporting import plots
 from engine.reporting.plots import TradeOffPoint
+from engine.reporting.plots.frame import style_of
 from engine.reporting.plots.latency import bar_end
-from engine.reporting.plots.palette import style_of
 from engine.reporting.plots.trade_off import merged_labels
 from tests.helpers.factories import LOGITS, latency, manifest
 

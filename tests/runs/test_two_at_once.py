@@ -141,7 +141,7 @@ import msgspec
 from engine.runs import external_files
 from engine.tasks import add_file
 from engine.tflite.artifact import Artifact
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 card = msgspec.json.decode((given / "card.json").read_bytes(), type=Artifact)
 def tried(run, name, file, host):
     digest = hashlib.sha256(file.read_bytes()).hexdigest()

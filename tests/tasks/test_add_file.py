@@ -26,7 +26,7 @@ from engine.tasks import add_file as add_file_module
 from engine.tasks import convert, evaluate
 from engine.tasks.add_file import add_file
 from engine.tflite.artifact import Artifact
-from engine.workers import host as host_module
+from engine.workers import process as host_module
 from tests.helpers.factories import artifact, latency
 from tests.helpers.tiny_pair import Writer
 from tests.helpers.tiny_run import CLASSES, SIDE, STEP, tiny_run

@@ -18,7 +18,7 @@ from engine.runs.runners import column_runner
 from engine.tasks import evaluate as evaluation
 from engine.tasks import evaluate as service_module
 from engine.tasks.evaluate import EvaluateRequest
-from engine.workers import host
+from engine.workers import process as host
 from tests.helpers.tiny_run import SIDE, STEP, tiny_run
 
 HOST = host.Foreground()

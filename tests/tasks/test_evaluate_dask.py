@@ -24,7 +24,7 @@ from engine.runs.run import LOGITS, Run
 from engine.tasks import evaluate_dask as shards
 from engine.workers import dask as cluster
 from engine.workers.dask import LOCAL, LOG, check_address, check_versions, connected, finished
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 from tests.helpers.tiny_run import tiny_run
 
 pytestmark = pytest.mark.filterwarnings(

@@ -20,7 +20,7 @@ from engine.tasks.improve import (
     stored_curve,
     time_curve,
 )
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 from tests.helpers.real_run import CALIBRATION_COUNT, real_run
 from tests.helpers.tiny_run import tiny_run
 

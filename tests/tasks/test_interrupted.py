@@ -8,14 +8,14 @@ import time
 from pathlib import Path
 
 from engine.runs.request import ConvertRequest
-from engine.tasks.interrupted import UnderWay, interrupted, noted
+from engine.tasks.convert import UnderWay, interrupted, noted
 from engine.workers.jobs import Job
 
 WORK = UnderWay("me", "Converting", ConvertRequest(variants=("int8",)))
 SERVER = (
     "import sys, time; sys.path.insert(0, '.')\n"
     "from tests.tasks.test_interrupted import WORK\n"
-    "from engine.tasks.interrupted import noted\n"
+    "from engine.tasks.convert import noted\n"
     "with noted(WORK):\n"
     "    print('noted', flush=True)\n"
     "    time.sleep(60)\n"

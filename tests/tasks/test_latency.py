@@ -9,8 +9,7 @@ import pytest
 from engine.runs.results import drop_timings, latency_shares, stored_latency, stored_timings
 from engine.runs.run import LATENCY
 from engine.tasks.latency import measure, store_latency
-from engine.workers.host import Foreground
-from engine.workers.process import Worker
+from engine.workers.process import Foreground, Worker
 from tests.helpers.factories import latency, operator_time, profiled
 from tests.helpers.tiny_run import tiny_run
 

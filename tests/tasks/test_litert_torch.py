@@ -20,7 +20,7 @@ from engine.runs import runners as sources
 from engine.runs.run import Run
 from engine.tasks import litert_torch as route
 from engine.tasks.litert_torch import RouteRequest
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 from tests.helpers.tiny_run import SIDE, tiny_run
 
 # Stands for the Python of the other environment: says what it was given, as the script would.

@@ -14,7 +14,7 @@ from engine.runs.run import Run
 from engine.tasks import lowerings
 from engine.tasks.lowerings import Lowerings, LoweringSide, lowering_rows, stored_lowerings
 from engine.tflite.artifact import Artifact
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 from tests.helpers.factories import artifact, latency
 from tests.helpers.tiny_run import tiny_run
 from tests.networks.test_own_onnx import classifier

@@ -39,7 +39,7 @@ from engine.runs.request import ConvertRequest, checked_request, command_line, r
 from engine.runs.results import NETWORK, KnownRows, answering, keep_rows, original_note
 from engine.runs.run import ONNX_FILE, Run
 from engine.tasks.network_export import export_network
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 from tests.helpers.tiny_network import CLASSES, Answer, Answering, tiny_network
 from tests.helpers.tiny_run import CLASSES as TINY_CLASSES
 from tests.helpers.tiny_run import tiny_run

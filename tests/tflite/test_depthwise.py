@@ -7,7 +7,7 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from engine.tflite.depthwise import MOST_TAPS, with_depthwise_in_parts
+from engine.tflite.edits import MOST_TAPS, with_depthwise_in_parts
 from engine.tflite.graph import operator_names, packed, parsed
 
 RNG = np.random.default_rng(5)

@@ -5,8 +5,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from engine.tflite.edits import with_divisors_above_zero
 from engine.tflite.graph import new_operator, operator_names, packed, parsed
-from engine.tflite.safe_division import with_divisors_above_zero
 from tests.helpers.tiny_tflite import tensor
 
 STEPS = {"divided": 0.5, "divisor": 0.25, "quotient": 0.5}

@@ -13,7 +13,7 @@ from engine.core.errors import JobCancelled, RunError
 from engine.core.types import Progress
 from engine.tasks.latency import LatencyRequest
 from engine.workers.process import Worker
-from engine.workers.registry import TASKS, TIMED, function_of, request_type
+from engine.workers.protocol import TASKS, TIMED, function_of, request_type
 from engine.workers.slots import SLOTS_VARIABLE, WAITING, turn
 
 NO_RUN = LatencyRequest(run="/nowhere", columns=("original",))

@@ -19,8 +19,8 @@ from engine.core.limits import LIMITS
 from engine.workers import jobs as jobs_module
 from engine.workers import process as process_module
 from engine.workers import watchdog as worker_watch
-from engine.workers.environment import variables
 from engine.workers.process import Worker
+from engine.workers.sandbox import variables
 from tests.helpers.misbehaving_worker import Deed
 
 TOTAL = psutil.virtual_memory().total
@@ -143,7 +143,7 @@ def test_without_the_choice_a_worker_sees_what_the_server_holds(
     def everything(mark: str, folder: Path) -> dict[str, str]:
         return dict(os.environ) | variables(mark, folder)
 
-    monkeypatch.setattr(jobs_module, "variables", everything)
+    monkeypatch.setattr("engine.workers.process.variables", everything)
     with Worker() as worker:
         assert "secret" in str(do(worker, "surroundings")["variables"])
 

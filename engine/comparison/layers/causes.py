@@ -11,14 +11,16 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from engine.comparison.layers.case import Case, real, share_of
 from engine.comparison.layers.range_causes import (
     CLIPPED_ENERGY,
+    Case,
     calibration_does_not_cover,
     outlier_channel,
     range_clips_on_purpose,
     range_too_wide,
+    real,
     saturated_range,
+    share_of,
     wrong_fixed_scale,
     wrong_normalisation,
 )
@@ -39,7 +41,7 @@ def stands_still(case: Case) -> Finding | None:
     """The answers are the same for every picture from this operator on.
 
     Sign: the outputs of the last operator, of this one and of all between move over the pictures by
-    at most a hundredth (`engine.comparison.layers.collapse.STILL`) of what those of float32 do,
+    at most a hundredth (`engine.comparison.layers.analysis.STILL`) of what those of float32 do,
     and what
     this one reads moves by more. The costliest of the other causes is said with it.
     """

@@ -17,11 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from engine.conversion.lowering import (
-    activation,
     arithmetic,
-    choosing,
     convolution,
-    einsum,
     elementwise,
     indexing,
     linear,
@@ -46,11 +43,8 @@ if TYPE_CHECKING:
 
 LOWERINGS: dict[str, Lowering] = (
     elementwise.LOWERINGS
-    | activation.LOWERINGS
     | arithmetic.LOWERINGS
-    | choosing.LOWERINGS
     | convolution.LOWERINGS
-    | einsum.LOWERINGS
     | indexing.LOWERINGS
     | linear.LOWERINGS
     | normalization.LOWERINGS

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from engine.conversion.lowering.computed_weights import weighted
+from engine.conversion.lowering.convolution import weighted
 from engine.conversion.lowering.layout import constant, integers, inverse, is_static, transposed
 from engine.conversion.lowering.node import Lowering, Node
 from engine.conversion.lowering.windows import pads_of

@@ -19,7 +19,13 @@ from engine.reporting.plots.conversion import (
     operator_counts,
 )
 from engine.reporting.plots.frame import figure_csv, headline_of, take_title_off, without_title
-from engine.reporting.plots.latency import latency_bars, latency_samples, latency_violins, size_bars
+from engine.reporting.plots.latency import (
+    latency_bars,
+    latency_samples,
+    latency_violins,
+    operator_times,
+    size_bars,
+)
 from engine.reporting.plots.layers import layer_histogram, layer_line, layer_lines
 from engine.reporting.plots.logits import (
     difference_distribution,
@@ -28,7 +34,6 @@ from engine.reporting.plots.logits import (
     top_logits,
 )
 from engine.reporting.plots.margins import changed_classes, margin_loss
-from engine.reporting.plots.operators import operator_times
 from engine.reporting.plots.sweep import calibration_counts, mixed_by_latency, mixed_by_size
 from engine.reporting.plots.trade_off import TradeOffPoint, trade_off, trade_off_by_size
 

@@ -8,8 +8,7 @@ import plotly.graph_objects as go
 
 from engine.comparison.records import Accuracy, Reliability
 from engine.core import formats
-from engine.reporting.plots.frame import LINE, framed, noted, rows_height, with_legend
-from engine.reporting.plots.palette import style_of
+from engine.reporting.plots.frame import LINE, framed, noted, rows_height, style_of, with_legend
 
 _ROOM = 0.02
 

@@ -15,15 +15,16 @@ from engine.reporting.plots import titles
 from engine.reporting.plots.frame import (
     FAULT_MARKS,
     LINE,
+    NEUTRAL,
     add_cells,
     framed,
     in_red,
     noted,
     rows_height,
+    style_of,
     titled,
     whole_numbers,
 )
-from engine.reporting.plots.palette import NEUTRAL, style_of
 from engine.runs.manifest import Stage
 from engine.tasks.lowerings import Lowerings
 from engine.tflite.artifact import Artifact

@@ -9,8 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from engine.comparison.comparison import Comparison
-from engine.comparison.recommendation import candidates
-from engine.comparison.trade_offs import timed_of
+from engine.comparison.recommendation import candidates, timed_of
 from engine.core.formats import listed
 from engine.core.types import FAULT_WORDS, Fault
 from engine.reporting import plots

@@ -9,9 +9,8 @@ import plotly.graph_objects as go
 
 from engine.comparison.layers.records import Deviation, LayerError, LayerErrors
 from engine.core import formats
-from engine.core.text import figure_text
-from engine.reporting.plots.frame import LINE, framed, noted, with_legend
-from engine.reporting.plots.palette import style_of
+from engine.core.files import figure_text
+from engine.reporting.plots.frame import LINE, framed, noted, style_of, with_legend
 
 _LINE_HEIGHT = 400
 _LABEL_PIXELS = 18

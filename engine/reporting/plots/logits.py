@@ -8,11 +8,19 @@ import numpy as np
 import plotly.graph_objects as go
 
 from engine.core import formats
-from engine.core.text import figure_text
+from engine.core.files import figure_text
 from engine.core.types import FloatArray
 from engine.reporting.plots import titles
-from engine.reporting.plots.frame import LINE, framed, noted, rows_height, titled, with_legend
-from engine.reporting.plots.palette import NEUTRAL, style_of
+from engine.reporting.plots.frame import (
+    LINE,
+    NEUTRAL,
+    framed,
+    noted,
+    rows_height,
+    style_of,
+    titled,
+    with_legend,
+)
 from engine.reporting.plots.titles import nearest_rank
 
 _BINS = 121

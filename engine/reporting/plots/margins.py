@@ -8,11 +8,19 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from engine.core.text import figure_text
+from engine.core.files import figure_text
 from engine.core.types import FloatArray
 from engine.reporting.plots import titles
-from engine.reporting.plots.frame import LINE, add_cells, framed, noted, titled, whole_numbers
-from engine.reporting.plots.palette import RED, style_of
+from engine.reporting.plots.frame import (
+    LINE,
+    RED,
+    add_cells,
+    framed,
+    noted,
+    style_of,
+    titled,
+    whole_numbers,
+)
 
 _HEIGHT = 420
 _NAMED = 4

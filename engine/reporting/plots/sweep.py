@@ -10,8 +10,18 @@ import plotly.graph_objects as go
 from engine.comparison.latency import Latency
 from engine.core import formats
 from engine.quantization.records import MixedPoint, timed_name
-from engine.reporting.plots.frame import FAULT_MARKS, LINE, framed, in_red, noted, titled
-from engine.reporting.plots.palette import NEUTRAL, Dash, Symbol, style_of
+from engine.reporting.plots.frame import (
+    FAULT_MARKS,
+    LINE,
+    NEUTRAL,
+    Dash,
+    Symbol,
+    framed,
+    in_red,
+    noted,
+    style_of,
+    titled,
+)
 from engine.reporting.text.sweep import best_method, enough, enough_sentence, line
 from engine.tasks.sweep.records import Sweep, SweepGroup
 

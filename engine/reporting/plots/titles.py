@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.comparison.latency import Latency
-from engine.comparison.trade_offs import TradeOffPoint, quickest_of, smallest_of, timed_point
+from engine.comparison.recommendation import TradeOffPoint, quickest_of, smallest_of, timed_point
 from engine.core import formats
 from engine.core.formats import counted, listed, number
 from engine.core.types import SAME, FloatArray
@@ -22,7 +22,7 @@ _LITTLE = 0.05
 
 
 def trade_off(front: Sequence[str], drawn: int) -> str:
-    """Which variants are the best for some demand; see `engine.comparison.trade_offs.front_of`."""
+    """Name the variants that are the best for some demand; see `front_of`."""
     if not front:
         return "No variant has figures that can be drawn"
     if drawn == 1:

@@ -8,12 +8,11 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
-from engine.comparison.trade_offs import TradeOffPoint as TradeOffPoint
-from engine.comparison.trade_offs import front_of
+from engine.comparison.recommendation import TradeOffPoint as TradeOffPoint
+from engine.comparison.recommendation import front_of
 from engine.core import formats
 from engine.reporting.plots import titles
-from engine.reporting.plots.frame import FAULT_MARKS, LINE, framed, in_red, noted, titled
-from engine.reporting.plots.palette import style_of
+from engine.reporting.plots.frame import FAULT_MARKS, LINE, framed, in_red, noted, style_of, titled
 
 _HEIGHT = 460
 _SAME_SPOT = 0.03

@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from engine.comparison.recommendation import difference_of
+from engine.comparison.recommendation import clearly_quicker, difference_of, timed_point
 from engine.comparison.records import Flip, VariantComparison
-from engine.comparison.trade_offs import clearly_quicker, timed_point
 from engine.core import formats
 from engine.core.types import FAULT_WORDS, SAME
 from engine.quantization.records import FloatLayer, MixedCurve, MixedPoint, OptimizedLayer

@@ -12,18 +12,16 @@ from engine.comparison.recommendation import (
     Candidate,
     Choice,
     candidates,
+    clearly_quicker,
+    clearly_smaller,
     closest,
     pictures_to_prove,
     quickest,
-    smallest,
-    unanswered,
-)
-from engine.comparison.trade_offs import (
-    clearly_quicker,
-    clearly_smaller,
     quickest_of,
+    smallest,
     smallest_of,
     timed_of,
+    unanswered,
 )
 from engine.core import formats
 from engine.core.formats import counted, listed, number

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from engine.comparison.latency import Latency
-from engine.comparison.trade_offs import (
+from engine.comparison.recommendation import (
     TradeOffPoint,
     clearly_quicker,
     quickest_of,

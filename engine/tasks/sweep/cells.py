@@ -31,8 +31,7 @@ from engine.networks.runners.tflite import TfliteRunner
 from engine.quantization.calibration import Calibration, CalibrationChoice, representative_dataset
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.runs.run import SAVEDMODEL, WORK, Run
-from engine.tasks.sweep.records import SweepCell
-from engine.tasks.sweep.store import encoded, keep_cell, known_cell
+from engine.tasks.sweep.records import SweepCell, encoded, keep_cell, known_cell
 
 _FROM_RUN = (f"{WORK}/{SAVEDMODEL}", f"{WORK}/{FLOAT32.name}.tflite")
 """What cells are made from; nothing else of a run was made from the sweep's own pictures."""

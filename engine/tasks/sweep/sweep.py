@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import msgspec
 
 from engine.conversion.write_manifest import calibration_of
-from engine.core.errors import PictureError, RunError
+from engine.core.errors import OptionError, PictureError, RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.system import versions
 from engine.core.types import Progress
 from engine.images.pictures import Picture, PictureFile, digest_of, pictures_in
-from engine.quantization.recipes import FLOAT32
+from engine.quantization.calibration import MOST_PICTURES
+from engine.quantization.recipes import FLOAT32, RANGE_METHODS, Recipe, in_order, recipe_named
 from engine.runs.run import WORK, Run
 from engine.tasks.sweep.cells import SweepRequest, cell_on_cluster, title
-from engine.tasks.sweep.plan import SweepChoice, cell_names
-from engine.tasks.sweep.records import Sweep, SweepBasis, SweepCell
-from engine.tasks.sweep.store import decoded, in_table_order, keep_cell, known_cell, sweep_folder
+from engine.tasks.sweep.records import (
+    Sweep,
+    SweepBasis,
+    SweepCell,
+    decoded,
+    in_table_order,
+    keep_cell,
+    known_cell,
+    sweep_folder,
+)
 from engine.workers.dask import check_address, connected, finished
-from engine.workers.host import Host
+from engine.workers.process import Host
 
 _STAGE = "Sweeping"
 _VERSION = 1
@@ -186,3 +194,97 @@ def _key(run: Run, pool: tuple[Picture, ...], shown: tuple[Picture, ...], *, dem
         "versions": {name: known[name] for name in sorted(known) if name != "platform"},
     }
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+
+
+DEFAULT_RECIPES = ("int8_float_io",)
+DEFAULT_COUNTS = (8, 16, 32, 64, 128)
+DEFAULT_SEEDS = (0, 1, 2)
+_PLANNING = "Planning the sweep"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepChoice:
+    """What is varied.
+
+    Attributes:
+        recipes: Calibrated recipes without settings of their own but ``k``.
+        counts: Calibration pictures; none takes those of `DEFAULT_COUNTS` that there are.
+        seeds: Seeds of the choice among the pictures.
+        ranges: Some of `RANGE_METHODS`.
+    """
+
+    recipes: tuple[str, ...] = DEFAULT_RECIPES
+    counts: tuple[int, ...] = ()
+    seeds: tuple[int, ...] = DEFAULT_SEEDS
+    ranges: tuple[str, ...] = RANGE_METHODS
+
+
+def cell_names(choice: SweepChoice, basis: SweepBasis) -> tuple[str, ...]:
+    """Full names of the recipes of all cells.
+
+    Args:
+        choice: What is varied.
+        basis: For how many pictures there are.
+
+    Returns:
+        In the order in which they are made: cells with the same pictures beside each other, since
+        they share what was seen on these.
+
+    Raises:
+        OptionError: A recipe, count, seed or range method cannot be swept.
+    """
+    recipes = in_order({_swept(name) for name in choice.recipes})
+    counts = _counts(choice.counts, basis)
+    for what, given in (("recipe", recipes), ("seed", choice.seeds), ("method", choice.ranges)):
+        if not given:
+            raise _refused(f"no {what}", f"at least one {what}", "Name one, or leave it out.")
+    for seed in choice.seeds:
+        if seed < 0:
+            raise _refused(f"the seed {seed}", "0 or more", "Give another seed.")
+    for method in choice.ranges:
+        if method not in RANGE_METHODS:
+            known = ", ".join(RANGE_METHODS)
+            raise _refused(f"ranges by '{method}'", f"some of {known}", "Name some of these.")
+    return tuple(
+        _with_settings(recipe, method, count, seed)
+        for count in sorted(set(counts))
+        for seed in dict.fromkeys(choice.seeds)
+        for recipe in recipes
+        for method in dict.fromkeys(choice.ranges)
+    )
+
+
+def _swept(name: str) -> Recipe:
+    recipe = recipe_named(name)
+    own = recipe != recipe.uncalibrated
+    if recipe.calibrated and not own:
+        return recipe
+    raise _refused(
+        f"the recipe {recipe.name}" + (", whose settings are swept" if own else ""),
+        "a calibrated recipe without settings, such as int8 or int8_optimized",
+        "Leave its brackets out." if own else "Name another: this one needs no calibration.",
+    )
+
+
+def _counts(given: tuple[int, ...], basis: SweepBasis) -> tuple[int, ...]:
+    available = MOST_PICTURES if basis.available is None else basis.available
+    if not given:
+        return tuple(n for n in DEFAULT_COUNTS if n <= available) or (available,)
+    for count in given:
+        if not 1 <= count <= available:
+            raise _refused(
+                f"{count} calibration pictures",
+                f"1 to {available}, as many as there are",
+                "Name smaller counts, or a folder with more pictures.",
+            )
+    return given
+
+
+def _with_settings(recipe: Recipe, method: str, count: int, seed: int) -> str:
+    stem, _, settings = recipe.name.removesuffix(")").partition("(")
+    own = f"{settings}," if settings else ""
+    return recipe_named(f"{stem}({own}range={method},count={count},seed={seed})").name
+
+
+def _refused(got: str, expected: str, todo: str) -> OptionError:
+    return OptionError(_PLANNING, got=got, expected=expected, todo=todo)

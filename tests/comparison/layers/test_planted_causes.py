@@ -7,11 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from engine.comparison.layers.analysis import layer_errors
-from engine.comparison.layers.case import Case
-from engine.comparison.layers.collapse import still_operators
+from engine.comparison.layers.analysis import layer_errors, still_operators
 from engine.comparison.layers.graph import Operator
-from engine.comparison.layers.range_causes import wrong_fixed_scale
+from engine.comparison.layers.range_causes import Case, wrong_fixed_scale
 from engine.comparison.layers.records import LayerErrors
 from engine.reporting.text.layers import layers_headline
 from engine.tflite.graph import Grid

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.quantization.optimizer import bias
-from engine.quantization.optimizer.bias import corrected
+from engine.quantization.optimizer import layer as bias
 from engine.quantization.optimizer.grid import Grid
+from engine.quantization.optimizer.layer import corrected
 from engine.tflite.graph import Scale
 
 SUMS = np.linspace(-3, 3, 6001, dtype=np.float32)[None]

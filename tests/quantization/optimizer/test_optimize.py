@@ -13,8 +13,7 @@ from engine.conversion.tflite_from_savedmodel import with_edges
 from engine.core import parity
 from engine.core.types import Progress
 from engine.quantization.optimizer import layer, optimize
-from engine.quantization.optimizer.head import head_of
-from engine.quantization.optimizer.optimize import Optimized, optimized
+from engine.quantization.optimizer.optimize import Optimized, head_of, optimized
 from engine.tflite.graph import Graph
 from engine.tflite.interpreter import Activations
 from tests.helpers.tiny_pair import Conv, Writer, conv, float_file, integer_file, pictures

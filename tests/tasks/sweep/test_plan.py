@@ -7,7 +7,7 @@ import pytest
 from engine.core.errors import OptionError
 from engine.quantization.recipes import RANGE_METHODS
 from engine.tasks.sweep.cells import title
-from engine.tasks.sweep.plan import SweepChoice, cell_names
+from engine.tasks.sweep.sweep import SweepChoice, cell_names
 from tests.helpers.sweeps import BASIS
 
 

@@ -5,7 +5,7 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from engine.tasks.sweep.store import (
+from engine.tasks.sweep.records import (
     decoded,
     encoded,
     in_table_order,

@@ -25,10 +25,9 @@ from engine.images.pictures import pictures_in
 from engine.quantization.calibration import CalibrationChoice, CalibrationInfo
 from engine.runs.request import ConvertRequest
 from engine.runs.run import REQUEST, WORK, Run
-from engine.tasks.sweep.plan import SweepChoice
-from engine.tasks.sweep.sweep import basis_of, own_calibration, sweep
+from engine.tasks.sweep.sweep import SweepChoice, basis_of, own_calibration, sweep
 from engine.workers.dask import LOCAL
-from engine.workers.host import Foreground
+from engine.workers.process import Foreground
 from tests.helpers.tiny_run import tiny_run
 from tests.networks.test_own_onnx import SIZE, classifier
 

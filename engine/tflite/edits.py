@@ -1,11 +1,4 @@
-"""Depthwise convolutions over large windows, as sums of smaller ones.
-
-XNNPACK has depthwise kernels for windows of up to 25 taps. Larger ones, such as the 7 x 7 of
-ConvNeXt, fall to kernels that take four times as long (measured on AVX2, float32). A window is a
-sum over its taps, so it may be cut into parts of at most 25 taps that are added up. In float that
-is the same arithmetic in another order. Integer models would round every part, so theirs stay
-whole.
-"""
+"""Edits of TFLite files: quantized edges, divisors above zero, large depthwise windows in parts."""
 
 from __future__ import annotations
 
@@ -14,11 +7,21 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from math import ceil
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from engine.tflite.graph import add_constant, like, new_operator, operator_names, packed, parsed
+from engine.tflite.graph import (
+    Graph,
+    Scale,
+    add_constant,
+    like,
+    new_operator,
+    operator_code,
+    operator_names,
+    packed,
+    parsed,
+)
 
 MOST_TAPS = 25
 """Taps of the largest window that XNNPACK has a depthwise kernel for."""
@@ -268,3 +271,113 @@ def _cuts(height: int, width: int) -> tuple[list[tuple[int, int]], list[tuple[in
 def _ranges(size: int, parts: int) -> list[tuple[int, int]]:
     edges = [round(size * part / parts) for part in range(parts + 1)]
     return list(itertools.pairwise(edges))
+
+
+_FLOAT32, _INT8 = 0, 9
+_VERSIONS = {"QUANTIZE": 1, "DEQUANTIZE": 2}
+"""The first with int8."""
+
+
+def added_tensor(graph: Graph, like: int, suffix: bytes, scale: Scale | None) -> int:
+    """Add an activation of another's shape.
+
+    Args:
+        graph: Is changed.
+        like: The other.
+        suffix: Put behind its name.
+        scale: Of int8 values; None for float32.
+
+    Returns:
+        Its index.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    raw = copy(graph.tensors[like])
+    raw.name, raw.buffer, raw.quantization = raw.name + suffix, 0, None
+    raw.type = _FLOAT32 if scale is None else _INT8
+    if scale is not None:
+        raw.quantization = schema.QuantizationParametersT()
+        raw.quantization.scale = np.asarray([scale.step], np.float32)
+        raw.quantization.zeroPoint = np.asarray([scale.zero], np.int64)
+    graph.tensors.append(raw)
+    return len(graph.tensors) - 1
+
+
+def edge_operator(
+    graph: Graph, name: Literal["QUANTIZE", "DEQUANTIZE"], source: int, target: int
+) -> Any:
+    """An operator between float32 and int8, in TFLite's own object; its code is added to the graph.
+
+    Args:
+        graph: Gets the code where it lacks it.
+        name: Which way.
+        source: Tensor that is read.
+        target: Tensor that is made.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    made = schema.OperatorT()
+    number = getattr(schema.BuiltinOperator, name)
+    made.opcodeIndex = operator_code(graph.model, number, _VERSIONS[name])
+    made.inputs, made.outputs = [source], [target]
+    return made
+
+
+_LOWEST = -128
+_MAXIMUM_OF_INT8 = 2
+"""Version of the operator."""
+
+
+def with_divisors_above_zero(model: bytes) -> bytes:
+    """Keep the int8 divisors of a model away from zero.
+
+    Args:
+        model: A TFLite file.
+
+    Returns:
+        The file with a MAXIMUM in front of every int8 divisor whose grid starts at zero; the very
+        same bytes where there is none. Divisors of both signs stay as they are.
+    """
+    found = parsed(model)
+    graph = found.subgraphs[0]
+    operators: list[Any] = []
+    changed = False
+    for operator, name in zip(graph.operators, operator_names(found), strict=True):
+        if name == "DIV" and _starts_at_zero(found, int(operator.inputs[1])):
+            operators.append(_one_step_up(found, operator))
+            changed = True
+        operators.append(operator)
+    if not changed:
+        return model
+    graph.operators = operators
+    return packed(found, len(model))
+
+
+def _starts_at_zero(found: Any, index: int) -> bool:
+    """Whether a tensor's values are made while the model runs, in int8 from zero up."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensor = found.subgraphs[0].tensors[index]
+    held = found.buffers[tensor.buffer].data
+    if tensor.type != schema.TensorType.INT8 or (held is not None and len(held) > 0):
+        return False
+    return [int(point) for point in tensor.quantization.zeroPoint] == [_LOWEST]
+
+
+def _one_step_up(found: Any, division: Any) -> Any:
+    """Give a division a divisor of at least one step; the operator that makes it."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    graph, divisor = found.subgraphs[0], int(division.inputs[1])
+    lowest = add_constant(found, "one_step", np.array([_LOWEST + 1], np.int8))
+    graph.tensors[lowest].quantization = graph.tensors[divisor].quantization
+    bounded = like(graph, divisor, "above_zero")
+    division.inputs = [int(division.inputs[0]), bounded]
+    return new_operator(
+        found,
+        "MAXIMUM",
+        [divisor, lowest],
+        bounded,
+        schema.MaximumMinimumOptionsT(),
+        version=_MAXIMUM_OF_INT8,
+    )

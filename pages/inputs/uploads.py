@@ -1,0 +1,226 @@
+"""Widgets for files from a person: models with their data, TFLite files from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import streamlit as st
+from streamlit.elements.lib.utils import LabelVisibility
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from engine.core import formats
+from engine.core.errors import OptionError
+from engine.core.file_types import demand_onnx
+from engine.core.limits import LIMITS, models_note
+from engine.images.pictures import Picture
+from engine.networks.checkpoints import dropped_checkpoint, is_part
+from engine.networks.onnx_parts import demand_complete
+from engine.networks.onnx_precision import is_model, packed_model
+from engine.reporting.plots.frame import marker_image
+from engine.runs.external_files import name_for, remove_file
+from engine.runs.manifest import AddedFile
+from engine.runs.run import Run
+from engine.tasks.add_file import add_file
+from engine.tasks.litert_torch import add_litert_torch, check_route
+from engine.workers import sandbox
+from engine.workers.jobs import Job
+from pages.access.auth import shared
+from pages.state import jobs, session
+from pages.state.conversion import fault_mark
+from pages.state.messages import html, plain, told
+
+JOB = "also"
+
+
+def show_files_from_elsewhere(run: Run) -> None:
+    """Show the files that were added, and the widgets to add one.
+
+    Args:
+        run: The run on show.
+    """
+    st.header("Files from elsewhere")
+    busy = jobs.busy(JOB)
+    for added in run.added:
+        _show_added(run, added)
+    if shared() and run.public:
+        st.caption(
+            "On a shared dashboard files can be added to runs of your own uploads alone: everybody "
+            "sees this one."
+        )
+        return
+    with st.container(border=True):
+        st.caption(
+            "A .tflite that another tool made of the same model becomes one more column on every "
+            "page. It gets the pictures as this run prepares them. "
+            f"{models_note()} {sandbox.note()}"
+        )
+        files = dropped_files("TFLite file", ["tflite"], key="also_file", most=LIMITS.upload_bytes)
+        if files:
+            file = files[0]
+            name = st.text_input("Name", name_for(file.name), key=f"also_name_{file.file_id}")
+            if st.button("Add to the comparison", disabled=busy, icon=":material/add:"):
+                with told():
+                    kept = session.keep_upload(file.name, file.getvalue())
+
+                def work(job: Job[Run]) -> Run:
+                    return add_file(run, name.strip(), kept.path, job, origin=kept.name)
+
+                jobs.start(JOB, f"Adding {name}", work)
+                st.rerun()
+        _show_route(run, busy=busy)
+        jobs.show(JOB)
+
+
+def _show_route(run: Run, *, busy: bool) -> None:
+    """The button of the second converter, or what is missing for it."""
+    try:
+        check_route(run.manifest.model.kind)
+    except OptionError as error:
+        st.caption(f"The second converter, litert-torch, is not at hand here. {plain(error.todo)}")
+        return
+    if st.button("Convert with litert-torch, too", disabled=busy, icon=":material/alt_route:"):
+
+        def work(job: Job[Run]) -> Run:
+            return add_litert_torch(run, job)
+
+        jobs.start(JOB, "Converting with litert-torch", work)
+        st.rerun()
+
+
+def _show_added(run: Run, added: AddedFile) -> None:
+    card, name = added.artifact, added.artifact.variant
+    with st.container(horizontal=True, vertical_alignment="center", border=True):
+        st.html(
+            f'<div style="min-width:10rem">{marker_image(name)} <b>{html(name)}</b> '
+            f"&nbsp;{formats.megabytes(card.bytes)}"
+            f'<br><span style="opacity:.7">from {html(added.origin)}</span>{fault_mark(card)}</div>'
+        )
+        if shared() and run.public:
+            return
+        if st.button("Remove", key=f"remove_{name}", icon=":material/delete:", width="content"):
+            with told():
+                remove_file(run, name)
+            st.rerun()
+
+
+_DROPPED, _REPLACED = "qlab_dropped_", "qlab_replaced_"
+
+
+def kept_model(files: Sequence[UploadedFile]) -> Picture:
+    """Keep a model with its data.
+
+    Args:
+        files: What lies at the place for files.
+
+    Returns:
+        The ONNX file, or a zip of it and its data.
+
+    Raises:
+        ModelError: It is not one whole model.
+        StorageError: The disk refuses it.
+    """
+    current = _current("models", files, _another_model)
+    upload = session.keep_upload(*packed_model([(file.name, file.getvalue()) for file in current]))
+    demand_onnx(upload.path)
+    demand_complete(upload.path)
+    return upload
+
+
+def kept_checkpoint(files: Sequence[UploadedFile]) -> Picture:
+    """Keep a checkpoint with its index and all its files, where it has several.
+
+    Args:
+        files: What lies at the place for files.
+
+    Returns:
+        The checkpoint, or its index.
+
+    Raises:
+        ModelError: It is not one whole checkpoint.
+        StorageError: The disk refuses it.
+    """
+    current = _current("checkpoints", files, _another_checkpoint)
+    uploads = [session.keep_upload(file.name, file.getvalue()) for file in current]
+    if len(uploads) > 1:
+        uploads = session.keep_together(uploads)
+    file = dropped_checkpoint([upload.path for upload in uploads])
+    return next(upload for upload in uploads if upload.path == file)
+
+
+def _another_model(old: Sequence[UploadedFile], new: Sequence[UploadedFile]) -> bool:
+    """Whether a model was dropped after another: data may be dropped later than its model."""
+    return all(any(is_model(file.name) for file in side) for side in (old, new))
+
+
+def _another_checkpoint(old: Sequence[UploadedFile], new: Sequence[UploadedFile]) -> bool:
+    """Whether these are not all parts of a checkpoint in several files."""
+    return not all(is_part(file.name) for file in (*old, *new))
+
+
+def _current(
+    kind: str,
+    files: Sequence[UploadedFile],
+    another: Callable[[Sequence[UploadedFile], Sequence[UploadedFile]], bool],
+) -> list[UploadedFile]:
+    """Files without those that others dropped later took the place of.
+
+    Args:
+        kind: Of the models.
+        files: What lies at the place for files.
+        another: Whether new files take the place of old ones.
+    """
+    dropped: set[str] = st.session_state.setdefault(_DROPPED + kind, set())
+    replaced: set[str] = st.session_state.setdefault(_REPLACED + kind, set())
+    old = [file for file in files if file.file_id in dropped]
+    new = [file for file in files if file.file_id not in dropped]
+    dropped |= {file.file_id for file in new}
+    if new and another(old, new):
+        replaced |= {file.file_id for file in old}
+    # Where what took their place was removed, they are back.
+    return [file for file in files if file.file_id not in replaced] or list(files)
+
+
+_MIB = 1 << 20
+_MOST_WRITTEN = 512 * _MIB
+
+
+def dropped_files(
+    label: str,
+    endings: Iterable[str],
+    *,
+    key: str,
+    most: int,
+    several: bool = False,
+    help: str | None = None,
+    label_visibility: LabelVisibility = "visible",
+) -> tuple[UploadedFile, ...]:
+    """Show the place.
+
+    Args:
+        label: Of the widget.
+        endings: Of the files that are taken, without the dot; any where there is none.
+        key: Of the widget.
+        most: Bytes of one file, in whole MiB.
+        several: Whether more than one file may be dropped.
+        help: What the file is.
+        label_visibility: Of the widget.
+
+    Returns:
+        The files that are there.
+    """
+    # Streamlit writes more than half a GiB as "1GB": static/look.css hides that, and the page says
+    # the limit itself.
+    kind = "large" if most > _MOST_WRITTEN else "small"
+    with st.container(key=f"{kind}_files_{key}"):
+        files = st.file_uploader(
+            label,
+            type=list(endings) or None,
+            accept_multiple_files=several,
+            key=key,
+            help=help,
+            label_visibility=label_visibility,
+            max_upload_size=most // _MIB,
+        )
+    if files is None:
+        return ()
+    return tuple(files) if isinstance(files, list) else (files,)
