@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import time
 import warnings
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from engine.core.checksums import digest_of_file
 from engine.core.errors import PictureError
 from engine.core.limits import LIMITS
-from engine.core.types import (
-    PictureMode,
-)
+from engine.core.types import PictureMode
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -36,7 +33,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What Pillow may open; it takes the MPO of some cameras for JPEG."""
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 """TIFF 6.0, section 8."""
-_CLOCK_SECONDS = 2
 _OTHERS = (
     (b"%PDF", "a PDF"),
     (b"PK\x03\x04", "a zip or an office document"),
@@ -340,33 +336,11 @@ def picture_at(path: Path, name: str | None = None) -> Picture:
     """
     called = name or path.name
     try:
-        return Picture(called, path, _digest(path))
+        return Picture(called, path, digest_of_file(path))
     except OSError as error:
         raise _refused(
             called, f"a file that cannot be read ({error.strerror})", "a picture file"
         ) from error
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file; remembered until the file system says that the file was changed.
-
-    A page looks at all its pictures whenever it is drawn, and a thousand photos are gigabytes.
-    """
-    kept = path.stat()
-    if time.time() - kept.st_ctime < _CLOCK_SECONDS:
-        # It may be written to once more within the same tick of the file system's clock.
-        return _read_digest(path)
-    return _known_digest(path, kept.st_ino, kept.st_size, kept.st_ctime_ns)
-
-
-@lru_cache(maxsize=20_000)
-def _known_digest(path: Path, inode: int, size: int, changed_ns: int) -> str:
-    return _read_digest(path)
-
-
-def _read_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(pictures: tuple[Picture, ...]) -> str:

@@ -22,7 +22,14 @@ import numpy as np
 
 from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
-from engine.core.checksums import checked, kept, read_kept, write_kept
+from engine.core.checksums import (
+    checked,
+    find_record,
+    kept,
+    read_kept,
+    write_kept,
+    write_record,
+)
 from engine.core.errors import OptionError
 from engine.core.locks import alone_in
 from engine.core.parity import hop_errors
@@ -97,7 +104,7 @@ def file_name(run: Run, column: str) -> str:
 
 def write_index(place: Path, digests: Sequence[str]) -> None:
     """Note which pictures the rows of a set are."""
-    write_kept(place / INDEX, msgspec.json.encode(digests))
+    write_record(place / INDEX, digests)
 
 
 def answering(run: Run, pictures: tuple[Picture, ...], column: str) -> str:
@@ -209,16 +216,13 @@ def layers_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
 
 
 def read_layers(file: Path) -> LayerErrors | None:
-    """What is stored in a file; None where it is absent or of another version."""
-    try:
-        return msgspec.json.decode(read_kept(file), type=LayerErrors)
-    except (OSError, msgspec.DecodeError):
-        return None
+    """Read stored layer errors; None where they are absent or of another version."""
+    return find_record(file, LayerErrors)
 
 
 def keep_layers(file: Path, found: LayerErrors) -> None:
     """Store layer errors, whole or not at all."""
-    write_kept(file, msgspec.json.encode(found))
+    write_record(file, found)
 
 
 def drop_timings(run: Path, variant: str) -> None:
@@ -238,7 +242,7 @@ def drop_timings(run: Path, variant: str) -> None:
             timed = _read_latency(file)
             if timed is not None:
                 entries = tuple(entry for entry in timed.entries if entry.variant != variant)
-                write_kept(file, msgspec.json.encode(replace(timed, entries=entries)))
+                write_record(file, replace(timed, entries=entries))
 
 
 def stored_latency(run: Run, threads: int = 1) -> Latency | None:
@@ -247,10 +251,7 @@ def stored_latency(run: Run, threads: int = 1) -> Latency | None:
 
 
 def _read_latency(file: Path) -> Latency | None:
-    try:
-        return msgspec.json.decode(read_kept(file), type=Latency)
-    except (OSError, msgspec.DecodeError):
-        return None
+    return find_record(file, Latency)
 
 
 def stored_timings(run: Run) -> tuple[Latency, ...]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.core import checksums
 from engine.core.checksums import (
     FileRecord,
     digest_of_file,
@@ -45,12 +46,22 @@ def test_a_record_knows_its_file(tmp_path: Path) -> None:
     assert not intact(file, record)
 
 
-def test_a_file_that_looks_unchanged_is_read_once_and_again_on_demand(tmp_path: Path) -> None:
+def test_a_file_that_looks_unchanged_is_read_once_and_again_on_demand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checksums, "_CLOCK_SECONDS", 0)
     file = tmp_path / "f"
     file.write_bytes(b"one")
     record = record_of(file)
-    flip(file)
-    assert intact(file, record)  # the cheap look: same size, time and inode
+    read: list[Path] = []
+    real = checksums._read_digest
+    monkeypatch.setattr(checksums, "_read_digest", lambda path: read.append(path) or real(path))
+    assert intact(file, record)  # the cheap look: same size, time of change and inode
+    assert read == []
+    assert intact(file, record, again=True)
+    assert read == [file]
+    flip(file)  # size, inode and time of modification stay
+    assert not intact(file, record)
     assert not intact(file, record, again=True)
     assert digest_of_file(file) != record.sha256
 
