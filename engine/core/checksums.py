@@ -134,7 +134,7 @@ def _announce(file: Path, digest: str, *, durable: bool) -> None:
                 os.fsync(opened.fileno())
 
 
-def kept(file: Path, *, again: bool = False) -> bool:
+def is_verified(file: Path, *, again: bool = False) -> bool:
     """Tell whether a file is there and as it was written; ``again`` as in `digest_of_file`.
 
     A file without a checksum beside it was written by an older version and is taken as it is.
@@ -154,10 +154,10 @@ def _is_announced(file: Path, digest: str) -> bool:
     return digest.encode() in {line.partition(b" ")[0] for line in lines}
 
 
-def checked(file: Path) -> Path:
+def require_verified(file: Path) -> Path:
     """Return the path of a file that is there and as it was written; raises OSError if not."""
-    if not kept(file):
-        raise _damaged(file)
+    if not is_verified(file):
+        raise _damage(file)
     return file
 
 
@@ -165,7 +165,7 @@ def read_kept(file: Path) -> bytes:
     """Read a file that is there and as it was written; raises OSError if not."""
     content = file.read_bytes()
     if not _is_announced(file, hashlib.sha256(content).hexdigest()):
-        raise _damaged(file)
+        raise _damage(file)
     return content
 
 
@@ -216,5 +216,5 @@ def _sidecar(file: Path) -> Path:
     return file.with_name(file.name + SUFFIX)
 
 
-def _damaged(file: Path) -> OSError:
+def _damage(file: Path) -> OSError:
     return FileNotFoundError(f"{file} is absent or damaged")

@@ -158,8 +158,8 @@ def kind_of(path: Path) -> FileKind:
         return FileKind("safetensors", "a safetensors file", _AS_CHECKPOINT)
     if head[:1] == b"\x80" and head[1] <= 5:
         return PICKLE
-    for place, mark, words, todo in _MARKS:
-        if head.startswith(mark, place):
+    for offset, mark, words, todo in _MARKS:
+        if head.startswith(mark, offset):
             return FileKind("other", words, todo)
     text = _text_of(head)
     return UNKNOWN if text is None else _kind_of_text(text)
@@ -246,7 +246,7 @@ def is_onnx(path: Path) -> bool:
 
 
 def _protobuf_fields(file: BinaryIO, size: int) -> set[tuple[int, int]]:
-    """Number and wire type of the outermost fields of a protobuf message; none if it is no such."""
+    """Read number and wire type of a protobuf message's outermost fields; none if it is none."""
     try:
         return {(field.number, field.wire_type) for field in FieldReader(file).fields(0, size)}
     except NoMessage:

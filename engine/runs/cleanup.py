@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.core.checksums import SUFFIX, kept
+from engine.core.checksums import SUFFIX, is_verified
 from engine.core.errors import EngineError, RunError
 from engine.core.files import bytes_under
 from engine.core.locks import try_lock
@@ -218,7 +218,7 @@ def _verified(path: Path) -> Verified:
             if DAMAGED in file.relative_to(path).parts or not file.is_file():
                 continue
             checked += 1
-            if not kept(file, again=True):
+            if not is_verified(file, again=True):
                 damaged.append(file.relative_to(path).as_posix())
     except RunError as error:
         return Verified(path.name, checked, (), f"{error.stage}: got {error.got}", error.todo)

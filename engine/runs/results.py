@@ -23,10 +23,10 @@ import numpy as np
 from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
 from engine.core.checksums import (
-    checked,
     find_record,
-    kept,
+    is_verified,
     read_kept,
+    require_verified,
     write_kept,
     write_record,
 )
@@ -83,7 +83,7 @@ def missing_logits(run: Run, files: Mapping[str, Path]) -> tuple[str, ...]:
     """
     missing = []
     for column, file in files.items():
-        if kept(file):
+        if is_verified(file):
             continue
         missing.append(column)
         if file.exists():
@@ -174,7 +174,7 @@ class KnownRows:
         for index in (run.folder / LOGITS).glob(f"*/{INDEX}"):
             try:
                 digests = msgspec.json.decode(read_kept(index), type=list[str])
-                rows = np.load(checked(index.with_name(name)), mmap_mode="r")
+                rows = np.load(require_verified(index.with_name(name)), mmap_mode="r")
             except (OSError, ValueError, msgspec.DecodeError):
                 continue
             if rows.shape == (len(digests), run.manifest.model.classes):

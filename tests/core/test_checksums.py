@@ -11,8 +11,8 @@ from engine.core.checksums import (
     digest_of_file,
     drop_kept,
     intact,
+    is_verified,
     keep_file,
-    kept,
     read_kept,
     record_of,
     records_under,
@@ -71,21 +71,21 @@ def test_what_is_kept_is_checked(tmp_path: Path) -> None:
     write_kept(file, b"first")
     assert read_kept(file) == b"first"
     flip(file)
-    assert not kept(file, again=True)
+    assert not is_verified(file, again=True)
     with pytest.raises(OSError, match="damaged"):
         read_kept(file)
     write_kept(file, b"second")
     assert read_kept(file) == b"second"
     drop_kept(file)
     assert list(file.parent.iterdir()) == []
-    assert not kept(file)
+    assert not is_verified(file)
 
 
 def test_a_checksum_that_is_damaged_counts_as_damage(tmp_path: Path) -> None:
     file = tmp_path / "f"
     write_kept(file, b"first")
     (tmp_path / "f.sha256").write_bytes(b"\xff\xff")
-    assert not kept(file)
+    assert not is_verified(file)
 
 
 def test_an_older_file_without_a_checksum_is_taken(tmp_path: Path) -> None:
