@@ -25,6 +25,7 @@ Errors of other libraries are mapped to these at the boundary, with ``raise ... 
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 _LONGEST = 2000
@@ -153,6 +154,19 @@ def _subclasses(root: type[EngineError]) -> dict[str, type[EngineError]]:
     for child in root.__subclasses__():
         classes |= _subclasses(child)
     return classes
+
+
+def require_range(
+    stage: str, value: float, what: str, low: float, high: float = math.inf, *, todo: str = ""
+) -> None:
+    """Raise `OptionError` for a number of ``what`` outside of low to high, both allowed."""
+    if not low <= value <= high:
+        raise OptionError(
+            stage,
+            got=f"{value} {what}",
+            expected=f"{low} or more" if math.isinf(high) else f"{low} to {high}",
+            todo=todo or f"Give another number of {what}.",
+        )
 
 
 def error_named(name: str) -> type[EngineError]:

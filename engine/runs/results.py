@@ -30,7 +30,7 @@ from engine.core.checksums import (
     write_kept,
     write_record,
 )
-from engine.core.errors import OptionError
+from engine.core.errors import OptionError, require_range
 from engine.core.locks import alone_in
 from engine.core.parity import hop_errors
 from engine.core.types import ORIGINAL, FloatArray, Progress
@@ -192,16 +192,10 @@ def chosen_pictures(pictures: tuple[Picture, ...], count: int) -> tuple[Picture,
     Raises:
         OptionError: The count is less than 1.
     """
-    if count < 1:
-        raise OptionError(
-            "Measuring layer errors",
-            got=f"{count} pictures",
-            expected="1 or more",
-            todo="Give another count.",
-        )
+    require_range("Measuring layer errors", count, "pictures", 1)
     if count >= len(pictures):
         return pictures
-    return tuple(pictures[place * len(pictures) // count] for place in range(count))
+    return tuple(pictures[step * len(pictures) // count] for step in range(count))
 
 
 def layers_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
