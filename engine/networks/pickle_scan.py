@@ -94,7 +94,7 @@ def demand_tensors(path: Path) -> CheckpointContents:
         return CheckpointContents(kind)
     if kind.name == "torch zip":
         _demand_plain_zip(path)
-        wanted = _namesof_zip(path)
+        wanted = _names_of_zip(path)
     elif kind.name == "pickle":
         wanted = _namesof_pickles(path)
     elif _is_pickle(path):
@@ -153,11 +153,11 @@ def _demand_plain_zip(path: Path) -> None:
         raise refusal(path, f"{len(entries)} entries of {total / 1e9:.2f} GB in all")
 
 
-def _namesof_zip(path: Path) -> list[str]:
+def _names_of_zip(path: Path) -> list[str]:
     import torch
 
     try:
-        return sorted(torch.serialization.get_unsafe_namesin_checkpoint(str(path)))
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
     except Exception as error:  # a pickle that torch.save does not write, or a damaged one
         scanned = _scan_zip(path)
         if scanned:
