@@ -96,7 +96,7 @@ def demand_tensors(path: Path) -> CheckpointContents:
         _demand_plain_zip(path)
         wanted = _names_of_zip(path)
     elif kind.name == "pickle":
-        wanted = _namesof_pickles(path)
+        wanted = _names_of_pickles(path)
     elif _is_pickle(path):
         raise refusal(path, PICKLE.words, todo=PICKLE.todo)
     elif is_onnx(path):
@@ -180,7 +180,7 @@ def _beyond_tensors(file: IO[bytes]) -> list[str]:
     return sorted({name for name in _read_globals(file) if not _TENSORS.fullmatch(name)})
 
 
-def _namesof_pickles(path: Path) -> list[str]:
+def _names_of_pickles(path: Path) -> list[str]:
     names: set[str] = set()
     with path.open("rb") as file:
         for _ in range(_LEGACY_PICKLES):
