@@ -9,7 +9,7 @@ from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.latency import Latency, LatencySamples, latency_warnings
 from engine.comparison.serialize import latency_dict
 from engine.core import formats
-from engine.core.formats import listed
+from engine.core.formats import join_names
 from engine.tflite.operator_times import left_share, time_by_kind
 
 _KINDS = 3
@@ -78,6 +78,6 @@ def _show(timed: Latency) -> None:
 def _slowest(entry: LatencySamples) -> str:
     """The kinds of operators that take most of a variant's time."""
     kinds = time_by_kind(entry.operators)[:_KINDS]
-    said = listed([f"{one.kind} ({formats.percent(one.share)})" for one in kinds])
+    said = join_names([f"{one.kind} ({formats.percent(one.share)})" for one in kinds])
     left = left_share(entry.operators)
     return f"{said}; {formats.percent(left)} of it without XNNPACK" if left else said

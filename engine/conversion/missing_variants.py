@@ -21,7 +21,7 @@ from engine.core.errors import (
     error_named,
     fit_to_show,
 )
-from engine.core.formats import listed
+from engine.core.formats import join_names
 from engine.core.parity import difference
 from engine.core.types import Fault, FloatArray, MissingVariant
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named, recipes_named
@@ -58,7 +58,7 @@ def missing_sentences(missing: Iterable[MissingVariant]) -> tuple[str, ...]:
     for record in missing:
         names.setdefault(str(error_of(record)), []).append(fit_to_show(record.variant))
     return tuple(
-        f"{listed(several)} {'is' if len(several) == 1 else 'are'} missing. {reason}"
+        f"{join_names(several)} {'is' if len(several) == 1 else 'are'} missing. {reason}"
         for reason, several in names.items()
     )
 

@@ -111,7 +111,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def in_use(folder: Path) -> Iterator[None]:
+def shared_lock(folder: Path) -> Iterator[None]:
     """Keep a folder from being evicted while the context lasts.
 
     An exclusive holder is waited for: it looks at the folder, or renames it to its target.

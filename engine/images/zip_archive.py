@@ -60,7 +60,7 @@ def zipped_pictures(data: bytes, name: str) -> Iterator[ZippedPicture]:
         if not pictures:
             raise refuse("no picture", "files that end in " + ", ".join(sorted(PICTURE_SUFFIXES)))
         for entry in pictures:
-            yield ZippedPicture(entry.filename, archive.unpacked(entry))
+            yield ZippedPicture(entry.filename, archive.unpack(entry))
 
 
 def _is_picture(name: str) -> bool:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.core.errors import ModelError, OptionError
-from engine.core.formats import listed
+from engine.core.formats import join_names
 from engine.networks.catalog_network import IMAGENET_CLASSES
 from engine.networks.weight_sets import COUNTERS, OF_OPTIMIZER, WeightSet, weight_sets
 
@@ -165,7 +165,7 @@ def _head_note(chosen: WeightSet, head: tuple[str, ...]) -> tuple[str, ...]:
     beside = [chosen.names[key] for key in head if not chosen.names[key].startswith(chosen.start)]
     if not beside:
         return ()
-    return (f"The head was taken from {listed(beside)}, beside the rest in '{chosen.name}'.",)
+    return (f"The head was taken from {join_names(beside)}, beside the rest in '{chosen.name}'.",)
 
 
 def _left_out_note(fitting: list[WeightSet], tensors: Mapping[str, object]) -> tuple[str, ...]:
@@ -201,7 +201,7 @@ def _type_note(state: StateDict) -> tuple[str, ...]:
 
     types = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
     names = sorted(str(kind).removeprefix("torch.") for kind in types - {torch.float32})
-    return (f"Weights of type {listed(names)} were cast to float32.",) if names else ()
+    return (f"Weights of type {join_names(names)} were cast to float32.",) if names else ()
 
 
 _EXPORT = (

@@ -122,7 +122,7 @@ class _ZipParts:
         self._model = models[0]
 
     def model(self) -> OpenedFile:
-        return io.BytesIO(self._archive.unpacked(self._model))
+        return io.BytesIO(self._archive.unpack(self._model))
 
     def data(self, location: str) -> OpenedFile:
         name = (PurePosixPath(self._model.filename).parent / location).as_posix()
@@ -131,7 +131,7 @@ class _ZipParts:
             raise _no_data(f"Reading {self._path.name}", location)
         if len(files) > 1:
             raise _bad_zip(self._path, f"{name!r} {len(files)} times", "names that are there once")
-        return io.BytesIO(self._archive.unpacked(files[0]))
+        return io.BytesIO(self._archive.unpack(files[0]))
 
 
 def _normal(entry: zipfile.ZipInfo) -> str:

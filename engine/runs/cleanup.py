@@ -84,17 +84,17 @@ class CleanedStore:
     bytes: int
 
 
-def listed() -> tuple[StoredRun, ...]:
+def list_runs() -> tuple[StoredRun, ...]:
     """List the runs of the store, the most recently used first."""
     return tuple(_describe(path) for path in reversed(_by_use()))
 
 
-def verified(names: Collection[str] = ()) -> tuple[VerifiedRun, ...]:
+def verify_runs(names: Collection[str] = ()) -> tuple[VerifiedRun, ...]:
     """Read every byte of runs, of all in the store by default; quarantine what is damaged."""
     return tuple(_verify(path) for path in _by_use() if not names or path.name in names)
 
 
-def cleaned(runs_bytes: int | None = None) -> CleanedStore:
+def clean_store(runs_bytes: int | None = None) -> CleanedStore:
     """Delete what nobody works on: leftovers, old uploads, and runs beyond the limit.
 
     Args:

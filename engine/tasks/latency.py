@@ -15,7 +15,7 @@ from typing import Self
 from engine.comparison.latency import Latency, LatencySamples, interleaved
 from engine.core.checksums import write_record
 from engine.core.errors import ConversionError, JobCancelled, WorkerError, require_range
-from engine.core.locks import alone_in, in_use
+from engine.core.locks import alone_in, shared_lock
 from engine.core.system import host_name, usable_cores
 from engine.core.types import ORIGINAL, FloatArray, Layout, Progress, Report
 from engine.images.pictures import decode_file
@@ -73,7 +73,7 @@ def measure(
         picture=None if picture is None else str(picture.absolute()),
     )
     # Always a fresh one, so that dashboard and command line time in the same surroundings.
-    with in_use(run.folder), _Replaced() as workers:
+    with shared_lock(run.folder), _Replaced() as workers:
         worker = host.adopt(workers.living())
         latency = worker.run(run_latency, request, host.report)
         entries = tuple(_profiled(run, host, entry, request, workers) for entry in latency.entries)

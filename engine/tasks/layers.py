@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from engine.comparison.layers.analysis import layer_errors
 from engine.comparison.layers.records import LayerErrors
-from engine.core.locks import in_use
+from engine.core.locks import shared_lock
 from engine.core.system import usable_cores
 from engine.core.types import FloatArray, Progress, Report
 from engine.images.cache import FittedPictures
@@ -134,7 +134,7 @@ def layers(
     if known is not None:
         return known
     request = LayersRequest(run=str(run.folder.absolute()), variant=variant, pictures=chosen)
-    with in_use(run.folder), worker_for(run, (variant,), host) as worker:
+    with shared_lock(run.folder), worker_for(run, (variant,), host) as worker:
         found = worker.run(run_layers, request, host.report)
     keep_layers(layers_file(run, variant, chosen), found)
     return found

@@ -21,7 +21,7 @@ from engine.core.errors import EngineError, OptionError, WorkerDied
 from engine.core.store import folder
 from engine.core.system import usable_cores, versions
 from engine.core.types import Progress
-from engine.workers.slots import turn
+from engine.workers.slots import hold_slot
 
 if TYPE_CHECKING:
     from distributed import Client, WorkerPlugin
@@ -76,7 +76,7 @@ def _no_main_module() -> Iterator[None]:
 
 
 @contextmanager
-def connected(address: str, report: Report) -> Iterator[Client]:
+def connect(address: str, report: Report) -> Iterator[Client]:
     """Connect to a cluster for the length of the context.
 
     A cluster of this machine takes a slot of its store (`engine.workers.slots`).
@@ -94,7 +94,7 @@ def connected(address: str, report: Report) -> Iterator[Client]:
     report(Progress("Starting workers" if address == LOCAL else f"Calling {address}", 0, 0))
     if address == LOCAL:
         with (
-            turn(report),
+            hold_slot(report),
             _no_main_module(),
             LocalCluster(
                 n_workers=LOCAL_WORKERS,
@@ -155,7 +155,7 @@ def _environment() -> dict[str, str]:
     }
 
 
-def finished(
+def call_each(
     client: Client, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
 ) -> Iterator[tuple[int, Any]]:
     """Call a function on a cluster, once for each set of arguments.
