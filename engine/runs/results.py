@@ -23,7 +23,6 @@ import msgspec
 import numpy as np
 
 from engine.comparison.latency import Latency
-from engine.comparison.layers.records import LayerErrors
 from engine.core.checksums import (
     find_record,
     is_verified,
@@ -192,16 +191,6 @@ def layers_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
     return run.folder / LAYERS / name
 
 
-def read_layers(file: Path) -> LayerErrors | None:
-    """Read stored layer errors; None where they are absent or of another version."""
-    return find_record(file, LayerErrors)
-
-
-def keep_layers(file: Path, errors: LayerErrors) -> None:
-    """Store layer errors, whole or not at all."""
-    write_record(file, errors)
-
-
 def delete_timings(run: Path, variant: str) -> None:
     """Delete the timings of a variant from a run folder, of all machines and threads.
 
@@ -212,7 +201,7 @@ def delete_timings(run: Path, variant: str) -> None:
         return
     with alone_in(run / LATENCY):
         for file in (run / LATENCY).glob("threads-*.json"):
-            timed = _read_latency(file)
+            timed = find_record(file, Latency)
             if timed is not None:
                 entries = tuple(entry for entry in timed.entries if entry.variant != variant)
                 write_record(file, replace(timed, entries=entries))
@@ -220,11 +209,7 @@ def delete_timings(run: Path, variant: str) -> None:
 
 def stored_latency(run: Run, threads: int = 1) -> Latency | None:
     """Load the timings of a run with that many threads on the machine that timed last, or None."""
-    return _read_latency(_latency_file(run, threads))
-
-
-def _read_latency(file: Path) -> Latency | None:
-    return find_record(file, Latency)
+    return find_record(latency_file(run, threads), Latency)
 
 
 def stored_timings(run: Run) -> tuple[Latency, ...]:
@@ -255,7 +240,8 @@ def latency_shares(run: Run, variant: str) -> dict[int, float]:
     }
 
 
-def _latency_file(run: Run, threads: int) -> Path:
+def latency_file(run: Run, threads: int) -> Path:
+    """Name the file of the timings of a run with that many threads."""
     return run.folder / LATENCY / f"threads-{threads}.json"
 
 

@@ -31,7 +31,7 @@ from engine.core.types import Report
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import representative_dataset
 from engine.quantization.recipes import recipes_named
-from engine.runs.cleanup import make_room, mark_used, used_at
+from engine.runs.cleanup import last_used, make_room, mark_used
 from engine.runs.integrity import DAMAGED, set_apart, set_run_apart
 from engine.runs.request import ConvertRequest, run_key
 from engine.runs.run import LOGS, ONNX_FILE, OWNERS, WORK, Run, existing_run
@@ -342,7 +342,7 @@ def interrupted(owner: str) -> tuple[Interrupted, ...]:
             continue
         lock.release()
         work = find_record(place / _NOTE, UnderWay)
-        if work is None or used_at(place) < oldest:
+        if work is None or last_used(place) < oldest:
             shutil.rmtree(place, ignore_errors=True)
         elif work.owner == owner:
             found.append(Interrupted(place, work))
