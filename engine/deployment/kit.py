@@ -25,11 +25,11 @@ from engine.deployment.description import (
 )
 from engine.deployment.documents import KIT_FILES, CardFigures, model_card, snippets
 from engine.deployment.golden_set import COUNT, GoldenSet, golden_set
-from engine.images.pictures import Picture, PictureFile, digest_of
+from engine.images.pictures import Picture, digest_of
 from engine.runs.results import stored_latency
 from engine.runs.run import KITS, Run
 from engine.runs.staging import folder_beside
-from engine.tasks.evaluate import compare_run
+from engine.tasks.evaluate import evaluate
 from engine.tflite.metadata import with_metadata
 from engine.workers.process import Host, Worker
 
@@ -110,7 +110,7 @@ def make_kit(
         WorkerError: The worker process failed.
     """
     _check(run, variant, reference)
-    comparison = compare_run(
+    comparison = evaluate(
         run,
         pictures,
         host,
@@ -118,7 +118,7 @@ def make_kit(
         variants=(variant,),
         labels=labels,
         latency=stored_latency(run),
-    )
+    ).comparison
     _demand_answers(comparison.variant(variant))
     place = (out or kit_file(run, variant, pictures)).absolute()
     if out is None:
@@ -127,16 +127,13 @@ def make_kit(
         request = DeployRequest(
             run=str(run.folder.absolute()),
             variant=variant,
-            pictures=tuple(
-                PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256)
-                for p in golden_pictures(pictures)
-            ),
+            pictures=golden_pictures(pictures),
             probabilities=comparison.gives_probabilities(variant),
             folder=str(side),
         )
         # A worker of its own: a file from elsewhere must not harm one that does other work.
         with Worker() as worker:
-            golden = host.adopt(worker).run("deploy", request, GoldenSet, host.report)
+            golden = host.adopt(worker).run(run_deploy, request, host.report)
         host.report(Progress("Writing the kit", 3, 4))
         names = write_texts(run, variant, side, golden, comparison)
         _zip(side, names, place)
@@ -270,7 +267,7 @@ def deployed(request: DeployRequest, report: Callable[[Progress], None], threads
     scores: Scores = "probabilities" if request.probabilities else "logits"
     made = with_metadata(before, metadata_of(run, card, scores))
     (folder / model_file(run, request.variant)).write_bytes(made)
-    pictures = [Picture(p.name, Path(p.path), p.sha256) for p in request.pictures]
+    pictures = request.pictures
     pixels = np.stack([spec.fitted(picture.decode(spec.picture_mode)) for picture in pictures])
     found, arrays = golden_set(
         made,
@@ -308,6 +305,6 @@ class DeployRequest:
 
     run: str
     variant: str
-    pictures: tuple[PictureFile, ...]
+    pictures: tuple[Picture, ...]
     probabilities: bool
     folder: str

@@ -375,27 +375,6 @@ def digest_of(pictures: tuple[Picture, ...]) -> str:
     return hashlib.sha256(joined.encode()).hexdigest()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureFile:
-    """A picture to be shown to the models.
-
-    Attributes:
-        name: Unique within the request.
-        path: The file.
-        sha256: Hex digest of its bytes.
-    """
-
-    name: str
-    path: str
-    sha256: str
-
-
-def _picture_files(pictures: tuple[Picture, ...]) -> tuple[PictureFile, ...]:
-    return tuple(
-        PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256) for p in pictures
-    )
-
-
 def as_pictures(files: Iterable[Path]) -> tuple[Picture, ...]:
     """Describe picture files under names that are unique among them."""
     paths = tuple(files)

@@ -29,7 +29,7 @@ from engine.reporting.plots.frame import marker_image
 from engine.reporting.text import layers as layer_sentences
 from engine.reporting.text import overview as said
 from engine.reporting.text import runs as sentences
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 
 MOST_PICTURES = 40
 _HEATMAP_ROWS = 30

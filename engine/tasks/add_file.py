@@ -141,7 +141,7 @@ def _try_in_worker(run: Run, name: str, file: Path, host: Host) -> Artifact:
                 timer.start()
 
         try:
-            return host.adopt(worker).run("inspect", request, Artifact, on_progress)
+            return host.adopt(worker).run(run_inspect, request, on_progress)
         except JobCancelled:
             if not late.is_set():
                 raise

@@ -14,7 +14,7 @@ from engine.networks.catalog_network import CatalogEntry
 from engine.workers.process import Host, Worker
 
 
-def run_catalog(request: CatalogRequest, report: Report) -> object:
+def run_catalog(request: CatalogRequest, report: Report) -> tuple[CatalogEntry, ...]:
     """The catalogue; see `engine.networks.catalog.catalog`."""
     from engine.networks.catalog import catalog
 
@@ -43,8 +43,6 @@ def models(host: Host) -> tuple[CatalogEntry, ...]:
         return msgspec.json.decode(read_kept(file), type=tuple[CatalogEntry, ...])
     except (OSError, msgspec.DecodeError):
         with Worker() as worker:
-            entries = host.adopt(worker).run(
-                "catalog", CatalogRequest(), tuple[CatalogEntry, ...], host.report
-            )
+            entries = host.adopt(worker).run(run_catalog, CatalogRequest(), host.report)
         write_kept(file, msgspec.json.encode(entries))
         return entries

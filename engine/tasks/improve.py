@@ -19,7 +19,7 @@ from engine.quantization.records import MixedCurve, MixedPoint, OptimizedLayer
 from engine.runs.request import ConvertRequest, request_of
 from engine.runs.run import CURVE, IMPROVED, INTEGER_HEAD, Run
 from engine.tasks.convert import convert_request
-from engine.tasks.latency import MixedLatencyRequest, store_latency
+from engine.tasks.latency import MixedLatencyRequest, run_mixed_latency, store_latency
 from engine.workers.process import Host, Worker
 
 _MIXING = "Mixing float32 into an integer variant"
@@ -140,7 +140,7 @@ def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> Mixed
         rounds=rounds,
     )
     with Worker() as worker:
-        timed = host.adopt(worker).run("time_mixed", request, Latency, host.report)
+        timed = host.adopt(worker).run(run_mixed_latency, request, host.report)
     with told_of_the_disk("Keeping the latency of the curve"):
         write_kept(_latency_file(run, curve.whole), msgspec.json.encode(timed))
     of_run = tuple(entry for entry in timed.entries if entry.variant in request.columns)

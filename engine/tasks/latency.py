@@ -30,6 +30,7 @@ from engine.runs.run import Run
 from engine.runs.runners import column_runner
 from engine.tflite.operator_times import OperatorTime
 from engine.workers.process import Host, Worker
+from engine.workers.protocol import alone
 
 
 def measure(
@@ -77,7 +78,7 @@ def measure(
     # Always a fresh one, so that dashboard and command line time in the same surroundings.
     with in_use(run.folder), _Replaced() as workers:
         worker = host.adopt(workers.living())
-        latency = worker.run("latency", request, Latency, host.report)
+        latency = worker.run(run_latency, request, host.report)
         entries = tuple(_profiled(run, host, entry, request, workers) for entry in latency.entries)
     return store_latency(run, replace(latency, entries=entries))
 
@@ -164,7 +165,7 @@ def _profiled(
     )
     try:
         worker = host.adopt(workers.living())
-        times = worker.run("profile", wanted, tuple[OperatorTime, ...], host.report)
+        times = worker.run(run_profile, wanted, host.report)
     except JobCancelled:
         raise
     except (ConversionError, WorkerError) as error:
@@ -182,6 +183,7 @@ def _demand_range(name: str, value: int, highest: int) -> None:
         )
 
 
+@alone
 def run_latency(request: LatencyRequest, report: Report) -> Latency:
     """Time one call of each column, in turns.
 
@@ -197,6 +199,7 @@ def run_latency(request: LatencyRequest, report: Report) -> Latency:
     return _timed(runners, _pixels(run.manifest.preprocess, request.picture), request, report)
 
 
+@alone
 def run_profile(request: ProfileRequest, report: Report) -> tuple[OperatorTime, ...]:
     """Ask LiteRT's profiler what each operator of a variant takes.
 
@@ -218,6 +221,7 @@ def run_profile(request: ProfileRequest, report: Report) -> tuple[OperatorTime, 
     return operator_times(file, content, request.threads)
 
 
+@alone
 def run_file_latency(request: FileLatencyRequest, report: Report) -> Latency:
     """Time one call of each of some TFLite files, in turns.
 
@@ -236,6 +240,7 @@ def run_file_latency(request: FileLatencyRequest, report: Report) -> Latency:
     return _timed(runners, _pixels(preprocess, None), request, report)
 
 
+@alone
 def run_mixed_latency(request: MixedLatencyRequest, report: Report) -> Latency:
     """Time float32 and an integer variant with numbers of its layers in float32, in turns.
 

@@ -32,7 +32,7 @@ from engine.quantization.calibration import CalibrationChoice
 from engine.runs.request import ConvertRequest
 from engine.runs.run import LOWERING, Run
 from engine.tasks.convert import convert_request
-from engine.tasks.latency import FileLatencyRequest, TimedFile
+from engine.tasks.latency import FileLatencyRequest, TimedFile, run_file_latency
 from engine.tflite.artifact import Artifact
 from engine.workers.process import Host, Worker
 
@@ -90,7 +90,7 @@ def compare_lowerings(run: Run, host: Host, *, rounds: int = 50) -> Lowerings:
     )
     with Worker() as worker:
         request = FileLatencyRequest(run=str(run.folder.absolute()), files=files, rounds=rounds)
-        timed = host.adopt(worker).run("time_files", request, Latency, host.report)
+        timed = host.adopt(worker).run(run_file_latency, request, host.report)
     found = Lowerings(stock=sides["stock"], nhwc=sides["nhwc"], latency=timed)
     write_kept(run.folder / LOWERING / _RECORD, msgspec.json.encode(found))
     return found

@@ -11,7 +11,7 @@ from engine.core.checksums import keep_file
 from engine.core.errors import PictureError
 from engine.core.types import Progress
 from engine.images.cache import FittedPictures, make_room
-from engine.images.pictures import Picture, PictureFile, picture_at, pictures_in
+from engine.images.pictures import Picture, picture_at, pictures_in
 from engine.images.preprocess import PreprocessSpec
 from engine.runs.run import Run
 from engine.runs.runners import column_runner
@@ -31,11 +31,10 @@ def run(tmp_path: Path) -> Run:
 
 
 def request(run: Run, pictures: tuple[Picture, ...], folder: Path) -> EvaluateRequest:
-    files = tuple(PictureFile(name=p.name, path=str(p.path), sha256=p.sha256) for p in pictures)
     return EvaluateRequest(
         run=str(run.folder),
         columns=("original", "float32", "int8"),
-        pictures=files,
+        pictures=pictures,
         folder=str(folder),
     )
 
@@ -64,31 +63,31 @@ def test_a_picture_that_cannot_be_decoded_is_a_sentence(
 ) -> None:
     (photos / "photo_3.png").write_bytes(b"no picture")
     with pytest.raises(PictureError, match=r"photo_3\.png"):
-        service_module.evaluate(run, pictures_in(photos), ("float32",), HOST)
+        service_module.compute_logits(run, pictures_in(photos), ("float32",), HOST)
     assert not list((run.folder / "logits").glob("*"))
 
 
 def test_pictures_seen_before_are_not_shown_again(run: Run, photos: Path) -> None:
     pictures = pictures_in(photos)
-    service_module.evaluate(run, pictures[:4], ("float32",), HOST)
+    service_module.compute_logits(run, pictures[:4], ("float32",), HOST)
     # Answers that no model gives show that rows were copied.
     (stored,) = (run.folder / "logits").glob("*/float32-*.npy")
     marked = np.load(stored) + 100
     np.save(photos / "marked.npy", marked)
     keep_file(photos / "marked.npy", stored)
-    logits = service_module.evaluate(run, pictures[::-1], ("float32",), HOST)["float32"]
+    logits = service_module.compute_logits(run, pictures[::-1], ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(logits[1:], marked[::-1])
     np.testing.assert_array_equal(logits[0], inputs(pictures)[4])
-    other = service_module.evaluate(run, pictures, ("int8",), HOST)["int8"]
+    other = service_module.compute_logits(run, pictures, ("int8",), HOST)["int8"]
     np.testing.assert_allclose(other, inputs(pictures), atol=STEP)
 
 
 def test_a_damaged_store_of_logits_is_passed_over(run: Run, photos: Path) -> None:
     pictures = pictures_in(photos)
-    service_module.evaluate(run, pictures[:4], ("float32",), HOST)
+    service_module.compute_logits(run, pictures[:4], ("float32",), HOST)
     (stored,) = (run.folder / "logits").glob("*/float32-*.npy")
     stored.write_bytes(b"half")
-    logits = service_module.evaluate(run, pictures, ("float32",), HOST)["float32"]
+    logits = service_module.compute_logits(run, pictures, ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(logits, inputs(pictures))
 
 
@@ -118,15 +117,15 @@ def test_a_picture_that_was_replaced_after_it_was_listed_poisons_nothing(
     listed = pictures_in(place)
     (place / "a.png").write_bytes(blue)
     with pytest.raises(PictureError, match=r"a\.png: got a file that has changed"):
-        service_module.evaluate(run, listed, ("float32",), HOST)
+        service_module.compute_logits(run, listed, ("float32",), HOST)
     assert not list((own_store / "cache" / "pictures").glob("*/*"))
     (place / "b.png").write_bytes(red)
     b = picture_at(place / "b.png")
-    logits = service_module.evaluate(run, (b,), ("float32",), HOST)["float32"]
+    logits = service_module.compute_logits(run, (b,), ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(logits, inputs((b,)))
     assert FittedPictures(SPEC, {b.sha256}).input_of(b)[0, 0].argmax() == 0
     # Rows that are stored are those of the content that was listed, whatever the file is now.
-    again = service_module.evaluate(run, (*listed, b), ("float32",), HOST)["float32"]
+    again = service_module.compute_logits(run, (*listed, b), ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(again[0], again[1])
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from engine.runs.results import drop_timings, latency_shares, stored_latency, stored_timings
 from engine.runs.run import LATENCY
-from engine.tasks.latency import measure, store_latency
+from engine.tasks.latency import measure, run_profile, store_latency
 from engine.workers.process import Foreground, Worker
 from tests.helpers.factories import latency, operator_time, profiled
 from tests.helpers.tiny_run import tiny_run
@@ -91,7 +91,7 @@ def test_every_file_is_profiled_and_a_profile_that_dies_says_so(
 ) -> None:
     class DiesOnFloat(Worker):
         def run(self, task, request, *rest):  # type: ignore[no-untyped-def]
-            if task == "profile" and request.variant == "float32":
+            if task is run_profile and request.variant == "float32":
                 self._family.end()
             return super().run(task, request, *rest)
 

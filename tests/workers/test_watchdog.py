@@ -21,7 +21,7 @@ from engine.workers import process as process_module
 from engine.workers import watchdog as worker_watch
 from engine.workers.process import Worker
 from engine.workers.sandbox import variables
-from tests.helpers.misbehaving_worker import Deed
+from tests.helpers.misbehaving_worker import Deed, run_deed
 
 TOTAL = psutil.virtual_memory().total
 SMALL = replace(
@@ -58,7 +58,7 @@ def living(file: Path) -> list[int]:
 
 
 def do(worker: Worker, what: str, **more: Any) -> Any:
-    return worker.run("do", Deed(what, **more), dict[str, Any])
+    return worker.run(run_deed, Deed(what, **more))
 
 
 slow = pytest.mark.hostile
