@@ -13,8 +13,8 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine.core.checksums import read_kept
-from engine.core.errors import ModelError, OptionError, RunError, first_line
+from engine.core.checksums import digest_of_file, read_record
+from engine.core.errors import ModelError, OptionError, first_line
 from engine.core.system import __version__, file_versions
 from engine.core.types import Layout, LoweringName
 from engine.images.preprocess import (
@@ -22,7 +22,7 @@ from engine.images.preprocess import (
     PreprocessChoice,
     height_and_width,
 )
-from engine.networks.checkpoints import sha256_of, sha256_of_checkpoint
+from engine.networks.checkpoints import sha256_of_checkpoint
 from engine.networks.onnx_parts import model_digest
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import (
@@ -96,21 +96,15 @@ def _plain(value: object) -> Any:
 
 
 def request_of(run: Run) -> ConvertRequest:
-    """The request that a run was made from.
+    """Read the request that a run was made from.
 
     Raises:
         RunError: The run does not say.
     """
-    try:
-        return msgspec.json.decode(read_kept(run.folder / REQUEST), type=ConvertRequest)
-    except (OSError, msgspec.DecodeError) as error:
-        raise RunError(
-            "Improving a variant",
-            got=f"a run without a readable {REQUEST}",
-            expected="the request that it was made from",
-            todo="Make the run again with this version, or add the variant with: "
-            "python -m engine convert.",
-        ) from error
+    todo = (
+        "Make the run again with this version, or add the variant with: python -m engine convert."
+    )
+    return read_record(run.folder / REQUEST, ConvertRequest, "Improving a variant", todo)
 
 
 def run_key(request: ConvertRequest) -> str:
@@ -133,10 +127,14 @@ def run_key(request: ConvertRequest) -> str:
             "onnx": None,
             "network": [request.model.network.name, request.model.network.sha256],
         }
-    for name in ("checkpoint", "onnx", "labels"):
+    digests = {
+        "checkpoint": sha256_of_checkpoint,
+        "onnx": model_digest,
+        "labels": digest_of_file,
+    }
+    for name in digests:
         if model[name] is not None:
-            digest = {"checkpoint": sha256_of_checkpoint, "onnx": model_digest}.get(name, sha256_of)
-            model[name] = _digest_of(Path(model[name]), digest)
+            model[name] = _digest_of(Path(model[name]), digests[name])
     if request.model.onnx is not None:
         model["name"] = None
     for name in ("output", "names", "network", "weights_of"):

@@ -22,8 +22,15 @@ import numpy as np
 
 from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
-from engine.core.checksums import checked, kept, read_kept, write_kept
-from engine.core.errors import OptionError
+from engine.core.checksums import (
+    find_record,
+    is_verified,
+    read_kept,
+    require_verified,
+    write_kept,
+    write_record,
+)
+from engine.core.errors import OptionError, require_range
 from engine.core.locks import alone_in
 from engine.core.parity import hop_errors
 from engine.core.types import ORIGINAL, FloatArray, Progress
@@ -76,7 +83,7 @@ def missing_logits(run: Run, files: Mapping[str, Path]) -> tuple[str, ...]:
     """
     missing = []
     for column, file in files.items():
-        if kept(file):
+        if is_verified(file):
             continue
         missing.append(column)
         if file.exists():
@@ -97,7 +104,7 @@ def file_name(run: Run, column: str) -> str:
 
 def write_index(place: Path, digests: Sequence[str]) -> None:
     """Note which pictures the rows of a set are."""
-    write_kept(place / INDEX, msgspec.json.encode(digests))
+    write_record(place / INDEX, digests)
 
 
 def answering(run: Run, pictures: tuple[Picture, ...], column: str) -> str:
@@ -167,7 +174,7 @@ class KnownRows:
         for index in (run.folder / LOGITS).glob(f"*/{INDEX}"):
             try:
                 digests = msgspec.json.decode(read_kept(index), type=list[str])
-                rows = np.load(checked(index.with_name(name)), mmap_mode="r")
+                rows = np.load(require_verified(index.with_name(name)), mmap_mode="r")
             except (OSError, ValueError, msgspec.DecodeError):
                 continue
             if rows.shape == (len(digests), run.manifest.model.classes):
@@ -185,16 +192,10 @@ def chosen_pictures(pictures: tuple[Picture, ...], count: int) -> tuple[Picture,
     Raises:
         OptionError: The count is less than 1.
     """
-    if count < 1:
-        raise OptionError(
-            "Measuring layer errors",
-            got=f"{count} pictures",
-            expected="1 or more",
-            todo="Give another count.",
-        )
+    require_range("Measuring layer errors", count, "pictures", 1)
     if count >= len(pictures):
         return pictures
-    return tuple(pictures[place * len(pictures) // count] for place in range(count))
+    return tuple(pictures[step * len(pictures) // count] for step in range(count))
 
 
 def layers_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
@@ -209,16 +210,13 @@ def layers_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
 
 
 def read_layers(file: Path) -> LayerErrors | None:
-    """What is stored in a file; None where it is absent or of another version."""
-    try:
-        return msgspec.json.decode(read_kept(file), type=LayerErrors)
-    except (OSError, msgspec.DecodeError):
-        return None
+    """Read stored layer errors; None where they are absent or of another version."""
+    return find_record(file, LayerErrors)
 
 
 def keep_layers(file: Path, found: LayerErrors) -> None:
     """Store layer errors, whole or not at all."""
-    write_kept(file, msgspec.json.encode(found))
+    write_record(file, found)
 
 
 def drop_timings(run: Path, variant: str) -> None:
@@ -238,7 +236,7 @@ def drop_timings(run: Path, variant: str) -> None:
             timed = _read_latency(file)
             if timed is not None:
                 entries = tuple(entry for entry in timed.entries if entry.variant != variant)
-                write_kept(file, msgspec.json.encode(replace(timed, entries=entries)))
+                write_record(file, replace(timed, entries=entries))
 
 
 def stored_latency(run: Run, threads: int = 1) -> Latency | None:
@@ -247,10 +245,7 @@ def stored_latency(run: Run, threads: int = 1) -> Latency | None:
 
 
 def _read_latency(file: Path) -> Latency | None:
-    try:
-        return msgspec.json.decode(read_kept(file), type=Latency)
-    except (OSError, msgspec.DecodeError):
-        return None
+    return find_record(file, Latency)
 
 
 def stored_timings(run: Run) -> tuple[Latency, ...]:

@@ -31,10 +31,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import msgspec
-
 from engine.comparison.layers.measuring import STAGE
-from engine.core.checksums import FileRecord, intact, read_kept
+from engine.core.checksums import FileRecord, intact, read_record
 from engine.core.errors import OptionError, RunError
 from engine.core.types import ORIGINAL, Fault, Layout, MissingVariant
 from engine.quantization.recipes import FLOAT32
@@ -252,20 +250,15 @@ class Run:
 
 def _added_files(folder: Path) -> tuple[AddedFile, ...]:
     """Files from elsewhere in the order they were added."""
-    found = []
-    for card in (folder / ALSO).glob("*.json"):
+    cards = []
+    for file in (folder / ALSO).glob("*.json"):
+        todo = f"Delete {file} and add the file again."
         try:
-            found.append(msgspec.json.decode(read_kept(card), type=AddedFile))
-        except (OSError, msgspec.DecodeError) as error:
-            if not card.exists():  # removed since the folder was listed
-                continue
-            raise RunError(
-                f"Opening the run {folder.name}",
-                got=f"a damaged {ALSO}/{card.name}",
-                expected="a card as it was written",
-                todo=f"Delete {card} and add the file again.",
-            ) from error
-    return tuple(sorted(found, key=lambda added: (added.added_at, added.artifact.variant)))
+            cards.append(read_record(file, AddedFile, f"Opening the run {folder.name}", todo))
+        except RunError:
+            if file.exists():  # else it was removed since the folder was listed
+                raise
+    return tuple(sorted(cards, key=lambda added: (added.added_at, added.artifact.variant)))
 
 
 def existing_run(folder: Path) -> Run | None:

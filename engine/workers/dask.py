@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.core.errors import EngineError, OptionError, WorkerDied
 from engine.core.store import folder
-from engine.core.system import versions
+from engine.core.system import usable_cores, versions
 from engine.core.types import Progress
 from engine.workers.slots import turn
 
@@ -144,14 +144,14 @@ def _log_plugin() -> WorkerPlugin:
 
 
 def _environment() -> dict[str, str]:
-    cores = os.sched_getaffinity(0)
-    found = os.environ.get("PYTHONPATH")
     return {
-        "PYTHONPATH": os.pathsep.join([str(_PACKAGE_PARENT), *([found] if found else [])]),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, (str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH")))
+        ),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "CUDA_VISIBLE_DEVICES": "-1",
         # As in a worker of our own, where the nanny would set 1: numpy's last bits depend on it.
-        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", str(len(cores))),
+        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", str(usable_cores())),
     }
 
 

@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from engine.core.limits import LIMITS
+from engine.core.system import physical_bytes
 from engine.core.types import Progress
 from engine.workers.sandbox import MARK
 from engine.workers.slots import WAITING
@@ -139,7 +140,7 @@ class Watch:
         self._heard = 0.0
         self._waiting = False
         self._stop = threading.Event()
-        self._memory = int(LIMITS.worker_memory_share * psutil.virtual_memory().total)
+        self._memory = int(LIMITS.worker_memory_share * physical_bytes())
         self._thread = threading.Thread(target=self._main, name="watch", daemon=True)
         self._thread.start()
 

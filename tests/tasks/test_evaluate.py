@@ -98,8 +98,8 @@ def test_fitted_pictures_are_kept_by_content(photos: Path, own_store: Path) -> N
     np.testing.assert_array_equal(first.input_of(picture), expected)
     picture.path.unlink()  # from here on there is only what was kept
     np.testing.assert_array_equal(first.input_of(picture), expected)
-    (kept,) = (own_store / "cache" / "pictures").glob("*/*")
-    assert kept.stat().st_size == SIDE * SIDE * 3 + 32
+    (kept,) = (own_store / "cache" / "pictures").glob("*/*.rgb")
+    assert kept.stat().st_size == SIDE * SIDE * 3
     kept.write_bytes(b"cut")
     with pytest.raises(PictureError, match="No such file"):
         first.input_of(picture)
@@ -142,11 +142,11 @@ def test_what_fits_another_way_is_kept_apart() -> None:
 
 def test_without_room_nothing_is_kept(photos: Path, own_store: Path) -> None:
     pictures = pictures_in(photos)
-    size = SIDE * SIDE * 3 + 32
+    size = SIDE * SIDE * 3
     few = FittedPictures(SPEC, {p.sha256 for p in pictures}, limit=2 * size)
     for picture in pictures:
         np.testing.assert_array_equal(few.input_of(picture), SPEC.apply(picture.decode()))
-    assert len(list((own_store / "cache" / "pictures").glob("*/*"))) == 2
+    assert len(list((own_store / "cache" / "pictures").glob("*/*.rgb"))) == 2
 
 
 def test_the_oldest_make_room(tmp_path: Path) -> None:
@@ -167,4 +167,4 @@ def test_pictures_of_one_content_share_what_was_kept(tmp_path: Path, own_store: 
     kept = FittedPictures(SPEC, {p.sha256 for p in pictures})
     for picture in pictures:
         kept.input_of(picture)
-    assert len(list((own_store / "cache" / "pictures").glob("*/*"))) == 1
+    assert len(list((own_store / "cache" / "pictures").glob("*/*.rgb"))) == 1

@@ -7,9 +7,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from engine.core.errors import JobCancelled, RunError
+from engine.core.locks import FolderLock, lock_when_free
 from engine.core.types import Progress
 from engine.tasks.latency import LatencyRequest, run_latency, run_profile
 from engine.workers.process import Worker
@@ -20,18 +20,20 @@ from tests.helpers.tasks import TASKS
 NO_RUN = LatencyRequest(run="/nowhere", columns=("original",))
 
 
+def taken_gate(store: Path) -> FolderLock:
+    return lock_when_free(store / "cache" / "slots" / "gate", lambda: None)
+
+
 def test_a_turn_that_is_free_says_nothing(own_store: Path) -> None:
     said: list[Progress] = []
     for _ in range(2):
         with turn(said.append):
-            assert (own_store / "cache" / "work.lock").exists()
+            assert (own_store / "cache" / "slots" / "gate").exists()
     assert said == []
 
 
 def test_a_worker_waits_for_the_work_of_another_process(own_store: Path) -> None:
-    (own_store / "cache").mkdir()
-    other = FileLock(own_store / "cache" / "work.lock")
-    other.acquire()
+    other = taken_gate(own_store)
     told = threading.Event()
     ended: list[float] = []
 
@@ -57,9 +59,9 @@ def test_a_worker_waits_for_the_work_of_another_process(own_store: Path) -> None
 
 
 def test_waiting_can_be_cancelled_and_a_killed_worker_lets_go(own_store: Path) -> None:
-    (own_store / "cache").mkdir()
-    other = FileLock(own_store / "cache" / "work.lock")
-    with other, Worker() as worker:
+    other = taken_gate(own_store)
+    with ExitStack() as held, Worker() as worker:
+        held.callback(other.release)
         threading.Timer(1.0, worker.cancel).start()
         with pytest.raises(JobCancelled):
             worker.run(run_latency, NO_RUN)
