@@ -140,8 +140,8 @@ def test_a_photo_is_hashed_once_and_each_array_is_looked_up_once(
     monkeypatch.setattr("pages.inputs.pictures.described_picture", pictures.described_picture)
     test.run()
     assert not test.exception
-    # The worker, another process, holds what it reads against the name that this hash gave.
-    assert counts.hashed == 2
+    # One names the upload; the worker and the thumbnail hold what they read against that name.
+    assert counts.hashed == 3
     assert len(counts.loaded) == len(run.columns)
     assert set(counts.loaded.values()) == {1}
 
