@@ -13,7 +13,6 @@ input's range. Where nothing is overwritten, both find the same.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.core.errors import ConversionError
+from engine.core.system import usable_cores
 from engine.core.types import FloatArray
 from engine.quantization.range_methods import Histograms
 from engine.quantization.recipes import RangeMethod
@@ -158,7 +158,7 @@ def observe_activations(
         expose(objects, list(outputs.values()))
         interpreter = interpreter_of(
             packed(objects, len(model)),
-            len(os.sched_getaffinity(0)),
+            usable_cores(),
             _STAGE,
             "Leave the integer variants out.",
         )

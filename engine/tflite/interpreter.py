@@ -6,7 +6,6 @@ for every operator that LiteRT knows, and nothing has to be written twice.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from engine.core.errors import ConversionError, first_line
+from engine.core.system import usable_cores
 from engine.core.types import FloatArray
 from engine.tflite.graph import Graph, Operator, require_shape
 
@@ -125,7 +125,7 @@ class Crew:
     """
 
     def __init__(self, content: bytes, name: str, pictures: int) -> None:
-        workers = max(1, min(len(os.sched_getaffinity(0)), pictures))
+        workers = max(1, min(usable_cores(), pictures))
         self._pictures, self._name = pictures, name
         self._interpreters = [_interpreter(content, name) for _ in range(workers)]
         details = self._interpreters[0].get_output_details()
