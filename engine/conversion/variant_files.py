@@ -91,9 +91,9 @@ class CoreFiles:
 
     def _optimize(self, core: Recipe) -> None:
         """Make an optimized file, and the one whose output stays integer, from the plain one."""
-        from engine.quantization.optimizer.optimize import optimized
+        from engine.quantization.optimizer.optimize import optimize_model
 
-        made = optimized(
+        made = optimize_model(
             self.of(FLOAT32).read_bytes(),
             self.of(core.plain).read_bytes(),
             self._calibration_of(core).batches,
@@ -167,7 +167,7 @@ class CoreFiles:
         if known is not None:
             return msgspec.json.decode(known.read_bytes(), type=tuple[MixedPoint, ...])
         points = []
-        sizes = models.looked_at()
+        sizes = models.curve_layers()
         for number, layers in enumerate(sizes, 1):
             self._say(f"{layers} layers in float32: measuring {number} of {len(sizes)}")
             points.append(models.point(layers))
