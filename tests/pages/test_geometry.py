@@ -118,47 +118,47 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def look(page: Page, view: str, width: int, highest: int) -> set[Flaw]:
-    """Measure a view in both themes, and take its picture in each."""
-    flaws: set[Flaw] = set()
-    for theme in THEMES:
+def look(page: Page, view: str, width: int, highest: int) -> Iterator[tuple[str, int, Flaw]]:
+    """Measure a view in both themes; a new flaw is photographed."""
+    dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    seen: set[Flaw] = set()
+    # It begins with the theme that is on: a change of theme draws everything anew.
+    for theme in THEMES[::-1] if dark else THEMES:
         page.emulate_media(color_scheme=theme)
         wait_until_settled(page)
-        flaws |= measure(page, fold=WINDOWS[width], height=highest)
-        page.screenshot(path=SCREENSHOTS / f"{view}_{width}_{theme}.png", full_page=True)
-    return flaws
-
-
-def look_at_page(page: Page, view: str, width: int) -> Iterator[tuple[str, int, Flaw]]:
-    """Measure the page on show as if the window were as high as it is."""
-    fold = WINDOWS[width]
-    wait_until_settled(page)
-    tall = page.evaluate("document.querySelector('[data-testid=stMain]').scrollHeight")
-    page.set_viewport_size({"width": width, "height": max(fold, tall)})
-    for flaw in look(page, view, width, HIGHEST[width]):
+        flaws = measure(page, fold=WINDOWS[width], height=highest)
+        if any(is_new(view, width, flaw) for flaw in flaws):
+            page.screenshot(path=SCREENSHOTS / f"{view}_{width}_{theme}.png", full_page=True)
+        seen |= flaws
+    for flaw in seen:
         yield view, width, flaw
-    page.set_viewport_size({"width": width, "height": fold})
+
+
+def is_new(view: str, width: int, flaw: Flaw) -> bool:
+    """Whether a flaw is not on the list."""
+    return not any(known.covers(view, width, flaw) for known in KNOWN)
 
 
 def look_at_pages(
-    page: Page, address: str, run: str, views: tuple[str, ...], prefix: str = ""
+    page: Page, width: int, address: str, run: str, views: tuple[str, ...], prefix: str = ""
 ) -> Iterator[tuple[str, int, Flaw]]:
-    """Measure pages of a run, the first of which is the dashboard's first."""
-    assert page.viewport_size is not None
-    width = page.viewport_size["width"]
-    page.emulate_media(color_scheme=THEMES[0])
+    """Measure pages of a run, the first of which is the dashboard's first.
+
+    The window is as high as a page may be, so that all of it is drawn.
+    """
+    page.set_viewport_size({"width": width, "height": HIGHEST[width]})
     page.goto(f"{address}/?run={run}")
     for view in views:
         if view != views[0]:
             turn_to(page, view)
-        yield from look_at_page(page, prefix + view, width)
+        wait_until_settled(page)
+        yield from look(page, prefix + view, width, HIGHEST[width])
 
 
-def look_at_a_refused_file(page: Page) -> Iterator[tuple[str, int, Flaw]]:
+def look_at_a_refused_file(page: Page, width: int) -> Iterator[tuple[str, int, Flaw]]:
     """Drop a text as a model, which is refused beside the uploader."""
-    assert page.viewport_size is not None
-    width, fold = page.viewport_size["width"], page.viewport_size["height"]
-    page.emulate_media(color_scheme=THEMES[0])
+    fold = WINDOWS[width]
+    page.set_viewport_size({"width": width, "height": fold})
     turn_to(page, "convert")
     wait_until_settled(page)
     page.get_by_text("My ONNX file").click()
@@ -169,24 +169,21 @@ def look_at_a_refused_file(page: Page) -> Iterator[tuple[str, int, Flaw]]:
     message = page.get_by_text(re.compile("(no|not an) ONNX")).first
     expect(message).to_be_visible()
     wait_until_settled(page)
-    page.screenshot(path=SCREENSHOTS / f"refused_{width}.png")
     box = message.bounding_box()
     assert box is not None
     if not 0 <= box["y"] <= fold - box["height"]:
+        page.screenshot(path=SCREENSHOTS / f"refused_{width}.png")
         yield "refused", width, Flaw("below the fold", message.inner_text())
 
 
-def look_at_report(page: Page, file: Path) -> Iterator[tuple[str, int, Flaw]]:
+def look_at_report(page: Page, width: int, file: Path) -> Iterator[tuple[str, int, Flaw]]:
     """Measure the report."""
-    assert page.viewport_size is not None
-    width, fold = page.viewport_size["width"], page.viewport_size["height"]
     page.goto(file.as_uri())
     tall = page.evaluate("document.documentElement.scrollHeight")
     page.set_viewport_size({"width": width, "height": 2 * tall})
     wait_until_settled(page)
-    page.set_viewport_size({"width": width, "height": fold})
-    for flaw in look(page, "report", width, HIGHEST_REPORT[width]):
-        yield "report", width, flaw
+    page.set_viewport_size({"width": width, "height": WINDOWS[width]})
+    yield from look(page, "report", width, HIGHEST_REPORT[width])
 
 
 def look_at_everything(
@@ -194,13 +191,14 @@ def look_at_everything(
 ) -> Iterator[tuple[str, int, Flaw]]:
     """Measure every view in every width; a page of the story is gone to, not loaded anew."""
     views = tuple(chapter.stem for chapter in CHAPTERS)
+    few = (views[0], "latency_and_size")
     for width, fold in WINDOWS.items():
         page = browser.new_page(viewport={"width": width, "height": fold})
         page.set_default_timeout(PATIENCE)
-        yield from look_at_report(page, home / "report.html")
-        yield from look_at_pages(page, address, real_run().folder.name, views)
-        yield from look_at_pages(page, address, "tiny", (views[0], "latency_and_size"), "tiny-")
-        yield from look_at_a_refused_file(page)
+        yield from look_at_report(page, width, home / "report.html")
+        yield from look_at_pages(page, width, address, real_run().folder.name, views)
+        yield from look_at_pages(page, width, address, "tiny", few, "tiny-")
+        yield from look_at_a_refused_file(page, width)
         page.close()
 
 
@@ -208,7 +206,7 @@ def test_nothing_is_cut_covered_too_large_or_out_of_sight(home: Path) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     with dashboard(home) as address, chromium() as browser:
         flaws = list(look_at_everything(browser, address, home))
-    new = [flaw for flaw in flaws if not any(known.covers(*flaw) for known in KNOWN)]
+    new = [flaw for flaw in flaws if is_new(*flaw)]
     assert not new, "\n".join(map(str, new))
     gone = [known for known in KNOWN if not any(known.covers(*flaw) for flaw in flaws)]
     assert not gone, "no longer there: take these off the list\n" + "\n".join(map(str, gone))
