@@ -176,3 +176,13 @@ def batch_note(what: str, batch: int, *, depends: bool) -> str:
 def all_of(count: int, thing: str) -> str:
     """Every one of some things: "all 14 pictures", "the one picture"."""
     return f"the one {thing}" if count == 1 else f"all {count} {thing}s"
+
+
+def plural(count: int, thing: str) -> str:
+    """Write a number of things in digits: "1 picture", "14 pictures"."""
+    return f"{count} {thing}{'' if count == 1 else 's'}"
+
+
+def verb(count: int, singular: str, several: str) -> str:
+    """Choose the form of a verb for a number of things."""
+    return singular if count == 1 else several

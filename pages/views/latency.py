@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.comparison.latency import Latency, latency_warnings
-from engine.comparison.recommendation import candidates, timed_of
+from engine.comparison.recommendation import candidates, select_timed
 from engine.reporting import plots
 from engine.reporting.plots import figures
 from engine.reporting.text import runs as sentences
@@ -42,7 +42,7 @@ def show_trade_off(run: Run, timed: Latency | None) -> None:
         return
     comparison = compared(run, pictures, reference, timed)
     show_figure("trade_off", figures.trade_off, comparison)
-    by_speed = bool(timed_of(candidates(comparison)))
+    by_speed = bool(select_timed(candidates(comparison)))
     st.caption(
         f"Up is closer to the reference on {len(pictures)} pictures, left is "
         f"{'quicker; a larger mark is a larger file' if by_speed else 'smaller'}."
