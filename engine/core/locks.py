@@ -44,11 +44,7 @@ class FolderLock:
 
 
 def try_lock(folder: Path, *, shared: bool = False) -> FolderLock | None:
-    """Lock a folder; None while another holds it, or where the folder is gone.
-
-    Args:
-        folder: The folder.
-        shared: Whether others may hold a shared lock at the same time.
+    """Lock a folder, for itself or ``shared``; None while another holds it, or where it is gone.
 
     Raises:
         OSError: The system has no such locks here.
@@ -75,9 +71,7 @@ def try_lock(folder: Path, *, shared: bool = False) -> FolderLock | None:
 def lock_when_free(folder: Path, wait: Callable[[], None]) -> FolderLock:
     """Make a folder and lock it, as soon as no other holds it.
 
-    Args:
-        folder: The folder; made again where its holder removed it.
-        wait: Called before every wait; what it raises ends the waiting.
+    ``wait`` is called before every wait; what it raises ends the waiting.
 
     Raises:
         OSError: It cannot be made, or the system has no such locks here.

@@ -122,13 +122,7 @@ def described_picture(data: bytes, name: str, mode: PictureMode = "RGB") -> Deco
     an animation the first frame is taken. All of it is decoded, since a header says nothing of a
     file that ends in its middle.
 
-    Args:
-        data: Content of the file.
-        name: What to call it in messages.
-        mode: ``RGBA`` keeps transparency; the alpha of opaque pictures is 255.
-
-    Returns:
-        Its pixels, and notes.
+    ``RGBA`` keeps transparency; the alpha of opaque images is 255.
 
     Raises:
         PictureError: The bytes are no picture, a damaged one, one whose colours cannot be brought

@@ -31,10 +31,6 @@ def zipped_pictures(data: bytes, name: str) -> Iterator[ZippedPicture]:
 
     Every name is looked at before the first file is unpacked.
 
-    Args:
-        data: The zip.
-        name: What to call it in messages.
-
     Raises:
         PictureError: It is damaged or too large, holds links, passwords or names that lead out of
             it, or no picture at all.

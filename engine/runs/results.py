@@ -59,10 +59,7 @@ def logit_files(
 ) -> dict[str, Path]:
     """Name the files of the logits of columns on a set of images; they need not exist.
 
-    Args:
-        run: The run.
-        pictures: The images.
-        columns: Some of `Run.columns`, or `NETWORK`.
+    Columns are some of `Run.columns`, or `NETWORK`.
 
     Raises:
         OptionError: One is no column of the run.
@@ -132,14 +129,7 @@ def original_note(run: Run, pictures: tuple[Picture, ...]) -> str | None:
 
 
 def keep_rows(run: Run, name: str, pictures: Sequence[Picture], rows: FloatArray) -> None:
-    """Store rows as a set of images of their own, from which others are put together.
-
-    Args:
-        run: The run.
-        name: `NETWORK`.
-        pictures: The images, each content once.
-        rows: Shape (images, classes).
-    """
+    """Store rows, shape (images, classes), of different images for other sets to copy from."""
     folder = run.folder / LOGITS / digest_of(tuple(pictures))[:20]
     content = io.BytesIO()
     np.save(content, rows.astype(np.float32, copy=False))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from engine.core.errors import EngineError, OptionError, WorkerDied
 from engine.core.store import folder
 from engine.core.system import usable_cores, versions
-from engine.core.types import Progress
+from engine.core.types import Progress, Report
 from engine.workers.slots import hold_slot
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ CONNECT_SECONDS = 10
 _STAGE = "Using a Dask cluster"
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 _SHARED = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
-Report = Callable[[Progress], None]
 
 
 def check_address(address: str) -> None:
@@ -80,10 +79,6 @@ def connect(address: str, report: Report) -> Iterator[Client]:
     """Connect to a cluster for the length of the context.
 
     A cluster of this machine takes a slot of its store (`engine.workers.slots`).
-
-    Args:
-        address: ``local``, or the address of a scheduler.
-        report: Receives progress.
 
     Raises:
         OptionError: See `check_address`; or nothing answers there.
