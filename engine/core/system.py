@@ -5,17 +5,23 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import itertools
 import os
 import platform
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 from engine.core.errors import PackageError
 
+Item = TypeVar("Item")
+Tool = TypeVar("Tool")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _NEVER = 2**31 - 1
 _LARGE = 1 << 30
@@ -122,6 +128,35 @@ def usable_cores() -> int:
 def physical_bytes() -> int:
     """Return the physical memory of this machine, in bytes."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def share_work(
+    items: Iterable[Item], tools: Sequence[Tool], work: Callable[[Tool, Item], None]
+) -> None:
+    """Let threads take items in turns until none is left or one of them fails.
+
+    Args:
+        items: One thread at a time asks for the next one.
+        tools: One a thread, such as an interpreter of its own.
+        work: Called with a thread's tool and an item; what it raises is raised here.
+    """
+    waiting, lock, failed = iter(items), threading.Lock(), threading.Event()
+
+    def run(tool: Tool) -> None:
+        try:
+            while not failed.is_set():
+                with lock:
+                    taken = list(itertools.islice(waiting, 1))
+                if not taken:
+                    return
+                work(tool, taken[0])
+        except BaseException:
+            failed.set()
+            raise
+
+    with ThreadPoolExecutor(len(tools)) as pool:
+        for done in [pool.submit(run, tool) for tool in tools]:
+            done.result()
 
 
 PACKAGES = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zipfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.records import VariantComparison
+from engine.core.checksums import digest_of_file
 from engine.core.errors import OptionError
 from engine.core.system import usable_cores
 from engine.core.types import FAULT_WORDS, ORIGINAL, IntArray, Progress, Report
@@ -175,7 +175,7 @@ def write_texts(
         name=manifest.model.name,
         variant=variant,
         file=name,
-        sha256=_digest(folder / name),
+        sha256=digest_of_file(folder / name),
         classes=manifest.model.classes,
         labels=LABELS_FILE if manifest.labels else None,
         layout=card.layout,
@@ -196,7 +196,7 @@ def write_texts(
     figures = CardFigures(
         comparison,
         comparison.latency,
-        [(file, _what(file), _digest(folder / file)) for file in inside],
+        [(file, _what(file), digest_of_file(folder / file)) for file in inside],
     )
     (folder / CARD).write_text(model_card(run, model, figures), encoding="utf-8")
     return (CARD, *inside)
@@ -206,11 +206,6 @@ def _what(file: str) -> str:
     if file.endswith(".tflite"):
         return "the model, with TFLite Metadata"
     return _WHAT.get(file, f"snippet for {'iOS' if file.startswith('ios') else 'Android'}")
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _zip(folder: Path, names: tuple[str, ...], place: Path) -> None:

@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
-
 from engine.conversion.onnx_from_torch import check_opset
 from engine.conversion.resume import (
     ConvertTask,
@@ -24,7 +22,7 @@ from engine.conversion.resume import (
     charge_end_of_process,
     wanted_digest,
 )
-from engine.core.checksums import read_kept, write_kept
+from engine.core.checksums import find_record, write_kept, write_record
 from engine.core.errors import OptionError, RunError, WorkerDied, WorkerKilled
 from engine.core.files import told_of_the_disk
 from engine.core.locks import alone_in, in_use, try_lock
@@ -33,7 +31,7 @@ from engine.core.types import Report
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import representative_dataset
 from engine.quantization.recipes import recipes_named
-from engine.runs.cleanup import make_room, mark_used
+from engine.runs.cleanup import make_room, mark_used, used_at
 from engine.runs.integrity import DAMAGED, set_apart, set_run_apart
 from engine.runs.request import ConvertRequest, run_key
 from engine.runs.run import LOGS, ONNX_FILE, OWNERS, WORK, Run, existing_run
@@ -325,7 +323,7 @@ def noted(work: UnderWay) -> Iterator[None]:
     place = folder("jobs") / secrets.token_hex(16)
     with alone_in(place):
         try:
-            write_kept(place / _NOTE, msgspec.json.encode(work))
+            write_record(place / _NOTE, work)
             yield
         finally:
             shutil.rmtree(place, ignore_errors=True)
@@ -343,14 +341,9 @@ def interrupted(owner: str) -> tuple[Interrupted, ...]:
         if lock is None:
             continue
         lock.release()
-        try:
-            work = msgspec.json.decode(read_kept(place / _NOTE), type=UnderWay)
-            old = place.stat().st_mtime < oldest
-        except (OSError, msgspec.DecodeError):
-            old = place.exists()
-            work = None
-        if old:
+        work = find_record(place / _NOTE, UnderWay)
+        if work is None or used_at(place) < oldest:
             shutil.rmtree(place, ignore_errors=True)
-        elif work is not None and work.owner == owner:
+        elif work.owner == owner:
             found.append(Interrupted(place, work))
     return tuple(found)

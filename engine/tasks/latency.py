@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -13,11 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-import msgspec
-
 from engine.comparison.latency import Latency, LatencySamples, interleaved
-from engine.core.checksums import write_kept
-from engine.core.errors import ConversionError, JobCancelled, OptionError, WorkerError
+from engine.core.checksums import write_record
+from engine.core.errors import ConversionError, JobCancelled, WorkerError, require_range
 from engine.core.locks import alone_in, in_use
 from engine.core.system import host_name, usable_cores
 from engine.core.types import ORIGINAL, FloatArray, Layout, Progress, Report
@@ -63,8 +60,8 @@ def measure(
         OptionError: A column or number is wrong.
         WorkerError: The worker process failed.
     """
-    _demand_range("threads", threads, os.cpu_count() or 1)
-    _demand_range("rounds", rounds, 10_000)
+    require_range("Measuring latency", threads, "threads", 1, usable_cores())
+    require_range("Measuring latency", rounds, "rounds", 1, 10_000)
     chosen = columns or (ORIGINAL, *run.runnable)
     run.check_columns(chosen)
     request = LatencyRequest(
@@ -105,13 +102,13 @@ def store_latency(run: Run, measured: Latency) -> Latency:
     with alone_in(file.parent):
         stored = _read_latency(file)
         if stored is not None and _machine(stored) != _machine(measured):
-            write_kept(_file_of_machine(file, stored), msgspec.json.encode(stored))
+            write_record(_file_of_machine(file, stored), stored)
             stored = _read_latency(_file_of_machine(file, measured))
         entries = {} if stored is None else {e.variant: e for e in _dated(stored).entries}
         for entry in measured.entries:
             entries[entry.variant] = _with_profile(entry, entries.get(entry.variant))
         merged = replace(measured, entries=tuple(entries.values()))
-        write_kept(file, msgspec.json.encode(merged))
+        write_record(file, merged)
     return measured
 
 
@@ -171,16 +168,6 @@ def _profiled(
     except (ConversionError, WorkerError) as error:
         return replace(entry, unprofiled=str(error))
     return replace(entry, operators=times)
-
-
-def _demand_range(name: str, value: int, highest: int) -> None:
-    if not 1 <= value <= highest:
-        raise OptionError(
-            "Measuring latency",
-            got=f"{value} {name}",
-            expected=f"1 to {highest}",
-            todo=f"Give another number of {name}.",
-        )
 
 
 @alone

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from engine.core.errors import FileError
-from engine.tflite.graph import packed, parsed
+from engine.tflite.graph import pack_model, parse_model
 
 NAME = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
@@ -107,14 +107,14 @@ def with_metadata(model: bytes, metadata: ModelMetadata) -> bytes:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    objects = parsed(model)
+    objects = parse_model(model)
     buffer = schema.BufferT()
     buffer.data = np.frombuffer(_pack(metadata), dtype=np.uint8)
     entry = schema.MetadataT()
     entry.name, entry.buffer = NAME, len(objects.buffers)
     objects.metadata = [e for e in objects.metadata or [] if _name(e) != NAME] + [entry]
     objects.buffers = [*objects.buffers, buffer]
-    file = packed(objects, len(model) + len(buffer.data))
+    file = pack_model(objects, len(model) + len(buffer.data))
     if not metadata.labels:
         return file
     content = io.BytesIO(file)
@@ -139,7 +139,7 @@ def read_metadata(model: bytes) -> ModelMetadata:
     """
     from engine.tflite import metadata_schema_generated as schema
 
-    objects = parsed(model)
+    objects = parse_model(model)
     entry = next((e for e in objects.metadata or [] if _name(e) == NAME), None)
     if entry is None:
         raise _unreadable("a file without TFLite Metadata")

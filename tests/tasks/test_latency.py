@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.runs.results import drop_timings, latency_shares, stored_latency, stored_timings
+from engine.runs.results import delete_timings, latency_shares, stored_latency, stored_timings
 from engine.runs.run import LATENCY
 from engine.tasks.latency import measure, run_profile, store_latency
 from engine.workers.process import Foreground, Worker
@@ -76,10 +76,10 @@ def test_timings_of_two_machines_are_not_mixed_and_come_back(
 
 def test_a_variant_is_dropped_from_the_timings_of_every_machine(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "tiny")
-    drop_timings(run.folder, "int8")
+    delete_timings(run.folder, "int8")
     store_latency(run, latency({"float32": 8.0, "int8": 4.0}))
     store_latency(run, replace(latency({"int8": 1.0}), host="another machine"))
-    drop_timings(run.folder, "int8")
+    delete_timings(run.folder, "int8")
     store_latency(run, latency({"float16": 9.0}))
     timed = stored_latency(run)
     assert timed is not None

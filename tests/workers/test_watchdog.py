@@ -113,7 +113,7 @@ def test_without_the_mark_a_process_of_another_session_gets_away(
 def test_without_the_watch_a_hanging_worker_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker_watch.Watch, "_looked", lambda self: None)
+    monkeypatch.setattr(worker_watch.Watch, "_check_limits", lambda self: None)
     with Worker(silent_seconds=0.2) as worker:
         job = jobs_module.Job("Hanging", lambda job: do(job.adopt(worker), "hang")).start()
         assert not job.wait(2)
