@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
 import streamlit as st
 
 from engine.comparison.latency import Latency
+from engine.core.system import usable_cores
 from engine.runs.run import Run
 from engine.tasks.latency import measure
 from engine.workers.jobs import Job
@@ -22,7 +21,8 @@ def measure_controls(run: Run) -> int:
     Returns:
         The number of threads chosen.
     """
-    choices = sorted({1, 2, 4, os.cpu_count() or 1} & set(range(1, (os.cpu_count() or 1) + 1)))
+    cores = usable_cores()
+    choices = sorted({1, 2, 4, cores} & set(range(1, cores + 1)))
     busy = jobs.busy(JOB)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         threads = st.segmented_control(

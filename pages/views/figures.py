@@ -14,7 +14,7 @@ import streamlit as st
 from engine.comparison.comparison import Comparison
 from engine.reporting import plots
 from engine.reporting.plots.figures import fault_marks
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 from pages.state.evaluation import key_of
 from pages.state.messages import plain
 from pages.state.session import current_run

@@ -20,7 +20,7 @@ from engine.reporting.text.improve import (
     curve_headline,
     flip_change,
     flips_sentence,
-    kept_sentence,
+    float_layers_sentence,
     layer_title,
     monotone_sentence,
     overlap_note,
@@ -291,8 +291,8 @@ def _show_curve(run: Run, curve: MixedCurve, mixed: list[str]) -> None:
         if sentence is not None:
             st.markdown(plain(sentence))
     st.caption(
-        f"{plain(kept_sentence(point))} On calibration pictures; the same answer as float32 on "
-        f"{formats.percent(point.agreement)} of them."
+        f"{plain(float_layers_sentence(point))} On calibration pictures; the same answer as "
+        f"float32 on {formats.percent(point.agreement)} of them."
     )
     name = mixed_name(layers=layers)
     if layers != made and name not in run.variants:

@@ -6,12 +6,11 @@ import pandas as pd
 import streamlit as st
 
 from engine.comparison.latency import Latency, latency_warnings
-from engine.comparison.recommendation import candidates, timed_of
+from engine.comparison.recommendation import candidates, select_timed
 from engine.reporting import plots
 from engine.reporting.plots import figures
 from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
-from engine.tasks import evaluate as service
 from engine.tasks.lowerings import (
     COMPARED,
     Lowerings,
@@ -21,7 +20,7 @@ from engine.tasks.lowerings import (
 )
 from engine.workers.jobs import Job
 from pages.state import session
-from pages.state.evaluation import compared
+from pages.state.evaluation import stored_comparison
 from pages.state.jobs import job_button
 from pages.state.messages import plain
 from pages.views.figures import show_described_figure, show_figure
@@ -35,14 +34,13 @@ def show_trade_off(run: Run, timed: Latency | None) -> None:
         timed: Its timings, where there are some.
     """
     pictures = session.pictures()
-    reference = session.reference(run)
-    if not service.evaluated(run, pictures, (reference, *run.runnable)):
+    comparison = stored_comparison(run, timed)
+    if comparison is None:
         st.caption("The answers on the pictures on show are not computed yet.")
         st.page_link("pages/dashboard/predictions.py", label="Compare the answers first")
         return
-    comparison = compared(run, pictures, reference, timed)
     show_figure("trade_off", figures.trade_off, comparison)
-    by_speed = bool(timed_of(candidates(comparison)))
+    by_speed = bool(select_timed(candidates(comparison)))
     st.caption(
         f"Up is closer to the reference on {len(pictures)} pictures, left is "
         f"{'quicker; a larger mark is a larger file' if by_speed else 'smaller'}."

@@ -13,7 +13,7 @@ from engine.reporting.picture_cards import AnswerCard, picture_card
 from engine.reporting.plots.frame import marker_image, style_of
 from engine.reporting.report import report_of
 from engine.reporting.text import overview as said
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 from engine.workers import process as host
 from pages.state.evaluation import NEED, needed
 from pages.state.messages import html, plain
