@@ -1,4 +1,4 @@
-"""What a kit says about its model: ``model.json`` for the script, metadata for the file itself."""
+"""Descriptions of a kit's model: ``model.json`` for the script, metadata for the file itself."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ModelDescription:
     golden: GoldenSet
 
     def to_json(self) -> bytes:
-        """The record as indented JSON."""
+        """Convert the record to indented JSON."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
@@ -64,7 +64,7 @@ def model_file(run: Run, variant: str) -> str:
 
 
 def metadata_of(run: Run, card: Artifact, scores: Scores) -> ModelMetadata:
-    """What a variant's file shall say about itself.
+    """Describe a variant's file by TFLite Metadata.
 
     Args:
         run: The run.
@@ -93,7 +93,7 @@ def metadata_of(run: Run, card: Artifact, scores: Scores) -> ModelMetadata:
             name="image",
             description=(
                 f"Picture of {spec.height} x {spec.width} in {spec.channel_order}, {card.layout}: "
-                f"{fitting}, {spec.interpolation}.{_quantized(entry)}"
+                f"{fitting}, {spec.interpolation}.{_quantization_words(entry)}"
             ),
             height=spec.height,
             width=spec.width,
@@ -105,14 +105,14 @@ def metadata_of(run: Run, card: Artifact, scores: Scores) -> ModelMetadata:
         ),
         scores=ScoresOutput(
             name=scores,
-            description=f"One of the {scores} for each class.{_quantized(end)}",
+            description=f"One of the {scores} for each class.{_quantization_words(end)}",
             labels_file=LABELS_FILE if labels else "",
         ),
         labels=labels,
     )
 
 
-def _quantized(tensor: TensorInfo) -> str:
+def _quantization_words(tensor: TensorInfo) -> str:
     if tensor.scale is None:
         return ""
     return (

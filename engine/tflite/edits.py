@@ -156,7 +156,7 @@ class _DepthwiseWriter:
                 continue
             last = number == len(windows) - 1
             options = schema.AddOptionsT()
-            options.fusedActivationFunction = op.fused_activation if last else none
+            options.fusedActivationFunction = op.activation_function if last else none
             into = op.output if last else like(graph.raw, op.output, "sum")
             self._add("ADD", [total, int(part.outputs[0])], into, options)
             total = into

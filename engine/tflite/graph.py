@@ -96,7 +96,7 @@ class Operator:
         return self.outputs[0]
 
     @property
-    def fused_activation(self) -> int:
+    def activation_function(self) -> int:
         """TFLite's number of the fused activation function; 0 for none."""
         return int(getattr(self.raw.builtinOptions, "fusedActivationFunction", 0))
 

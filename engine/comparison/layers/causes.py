@@ -123,7 +123,7 @@ def mean_shift(case: Case) -> Finding | None:
     )
 
 
-def lost_channels(case: Case) -> Finding | None:
+def channels_killed(case: Case) -> Finding | None:
     """Find channels that carry a signal in float, and none on the grid.
 
     Sign: more than 5 % of the channels (`KILLED_SHARE`) move by less than the grid can tell.
@@ -188,7 +188,7 @@ RULES: Mapping[CauseName, Rule] = {
     "wrong_fixed_scale": wrong_fixed_scale,
     "per_tensor_weights": per_tensor_weights,
     "mean_shift": mean_shift,
-    "killed_channels": lost_channels,
+    "killed_channels": channels_killed,
     "dead_channels": dead_channels,
     "input_range": input_range,
 }

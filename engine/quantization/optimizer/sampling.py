@@ -87,7 +87,7 @@ class Rows:
     fitted: int
 
 
-def held_out_pictures(pictures: int) -> NDArray[np.bool_]:
+def choose_held_out(pictures: int) -> NDArray[np.bool_]:
     """Choose which of so many pictures are kept out of the fit."""
     held_out: NDArray[np.bool_] = np.arange(pictures) % HELD_OUT == HELD_OUT - 1
     return held_out
@@ -124,7 +124,7 @@ class Positions:
                 ]
             )
         # By picture: what its windows or repetitions say of each other is no proof.
-        held = np.repeat(held_out_pictures(pictures), cut)
+        held = np.repeat(choose_held_out(pictures), cut)
         self.order = np.argsort(held, kind="stable")
         self._rank = np.argsort(self.order, kind="stable")
         self.rows = images * self._each
