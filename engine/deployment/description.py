@@ -66,11 +66,6 @@ def model_file(run: Run, variant: str) -> str:
 def metadata_of(run: Run, card: Artifact, scores: Scores) -> ModelMetadata:
     """Describe a variant's file by TFLite Metadata.
 
-    Args:
-        run: The run.
-        card: The variant's identity card.
-        scores: What its outputs are.
-
     Returns:
         The metadata; mean and standard deviation are in pixels of 0 to 255.
     """
@@ -126,10 +121,6 @@ def raw_pixel_steps(spec: PreprocessSpec, tensor: TensorInfo) -> int | None:
 
     Where preprocessing and quantization undo each other, an app may pass pixels of 0 to 255
     (less 128 for int8) straight on; some libraries do so without asking.
-
-    Args:
-        spec: The preprocessing.
-        tensor: The picture input.
 
     Returns:
         The largest difference over all pixel values and channels, in steps; None for inputs that

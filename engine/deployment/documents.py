@@ -56,9 +56,6 @@ class CardFigures:
 def snippets(model: ModelDescription) -> dict[str, str]:
     """Write code for phones, by its name in the kit.
 
-    Args:
-        model: The model.
-
     Returns:
         ``android/ModelSpec.kt``, ``android/Classifier.kt`` and ``ios/Classifier.swift``.
     """
@@ -90,16 +87,7 @@ def _bytes(dtype: str, count: int) -> int:
 
 
 def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
-    """Write the model card, in Markdown.
-
-    Args:
-        run: The run.
-        model: The model.
-        figures: What was measured.
-
-    Returns:
-        The text.
-    """
+    """Write the model card, in Markdown."""
     manifest, card = run.manifest, run.artifact(model.variant)
     operators = Counter(dict(card.operators)).most_common()
     golden = model.golden
@@ -222,16 +210,7 @@ def _environment() -> Environment:
 
 
 def deploy_headline(variant: str, size: int, float32_bytes: int) -> str:
-    """Say how large the variant is beside float32.
-
-    Args:
-        variant: Its name.
-        size: Bytes of its file.
-        float32_bytes: Bytes of the float32 file.
-
-    Returns:
-        One sentence.
-    """
+    """Say how large the variant is beside float32."""
     smaller = float32_bytes / size
     what = f"Take {variant} to a phone: {formats.megabytes(size)}"
     if smaller < 1 + SAME:

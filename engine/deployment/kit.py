@@ -235,13 +235,6 @@ def text_in(file: Path, name: str) -> str:
 def run_deploy(request: DeployRequest, report: Report) -> GoldenSet:
     """Write a variant's model with metadata and ``golden.npz`` to the request's folder.
 
-    Args:
-        request: Variant, pictures of the golden set, folder.
-        report: Receives progress.
-
-    Returns:
-        The golden set.
-
     Raises:
         PictureError: A picture cannot be decoded.
         ConversionError: LiteRT refuses the variant.

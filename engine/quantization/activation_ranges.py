@@ -265,10 +265,6 @@ WIDEST = 2.0
 def with_shared_ranges(model: bytes, ranges: ActivationRanges) -> ActivationRanges:
     """Give tensors that are only sliced and concatenated the range of all that they meet.
 
-    Args:
-        model: The float32 TFLite file.
-        ranges: Of its activations.
-
     Returns:
         The ranges, those of such tensors widened. Groups whose common range is more than `WIDEST`
         times that of one of their concatenations keep their own.

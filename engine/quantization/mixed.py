@@ -98,10 +98,6 @@ class MixedModels:
 
         Every number below the first drawn point that reaches it is measured, since the error may
         rise again between two points.
-
-        Args:
-            points: Those of `curve_layers`.
-            reaches: Whether a point does.
         """
         drawn = {point.layers for point in points}
         for point in points:

@@ -218,9 +218,6 @@ def _summary_of_mixed(recipe: Recipe) -> str:
 def recipe_named(name: str) -> Recipe:
     """Find a recipe.
 
-    Args:
-        name: Its name, by the grammar above.
-
     Returns:
         The recipe, under its shortest name.
 

@@ -41,12 +41,7 @@ class Step:
 
 
 class Wiring:
-    """Who reads whom in an integer model, among the operators that could be in float32.
-
-    Args:
-        graph: The integer model.
-        partners: Operators that have a counterpart in the float32 model.
-    """
+    """Readers and makers of the operators of an integer model that could be in float32."""
 
     def __init__(self, graph: Graph, partners: Iterable[int]) -> None:
         self.operators = frozenset(partners)

@@ -110,9 +110,6 @@ class Operator:
 class Graph:
     """The first graph of a TFLite file, which can be changed and written again.
 
-    Args:
-        content: The file's content.
-
     Attributes:
         content: The same.
         model: TFLite's own objects (``schema_py_generated.ModelT``).
@@ -311,9 +308,6 @@ def bias_scales(source: Grid, weights: FloatArray) -> FloatArray:
 def plain_graph(content: bytes) -> Graph:
     """Read a TFLite file of one graph of built-in operators, one input and one output.
 
-    Args:
-        content: The file's content.
-
     Raises:
         ConversionError: The file has control flow, state, several inputs or operators outside the
             built-in set.
@@ -358,10 +352,6 @@ def expose(model: Any, outputs: Sequence[int]) -> None:
     """Make tensors the outputs of the first graph, instead of those it has.
 
     LiteRT then keeps their values to the end of a call, with XNNPACK on.
-
-    Args:
-        model: The objects of a file; changed.
-        outputs: Indices of tensors.
     """
     model.subgraphs[0].outputs = list(outputs)
     # Signatures name the outputs that the model had.
@@ -369,11 +359,7 @@ def expose(model: Any, outputs: Sequence[int]) -> None:
 
 
 def operator_names(model: Any) -> list[str]:
-    """List TFLite's name of each operator of the first graph, in order; custom ones by their own.
-
-    Args:
-        model: The objects of a file.
-    """
+    """List the name of each operator of the first graph, in order; custom ones have their own."""
     names = [_code_name(code) for code in model.operatorCodes]
     return [names[operator.opcodeIndex] for operator in model.subgraphs[0].operators]
 

@@ -61,15 +61,7 @@ class Pairing:
 
 
 def pair_operators(exact: Graph, integer: Graph) -> Pairing:
-    """Pair the operators of two graphs.
-
-    Args:
-        exact: Of the float32 file.
-        integer: Of the integer file.
-
-    Returns:
-        Every operator, either in a pair or without one.
-    """
+    """Pair the operators of two graphs."""
     floats = [operator for operator in exact.operators if operator.opcode not in EDGES]
     integers = [operator for operator in integer.operators if operator.opcode not in EDGES]
     partner = dict(_align([op.key for op in floats], [op.key for op in integers]))

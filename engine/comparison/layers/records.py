@@ -338,12 +338,7 @@ COLUMNS = (
 
 
 def row_of(layer: LayerError, latency_share: float | None = None) -> dict[str, Any]:
-    """List one operator's figures by `COLUMNS`; None where a figure does not exist.
-
-    Args:
-        layer: The operator.
-        latency_share: Of the variant's time, where it was profiled.
-    """
+    """List one operator's figures by `COLUMNS`; None where a figure does not exist."""
     run, own, grid, weights = layer.accumulated, layer.own, layer.grid, layer.weights
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {

@@ -200,11 +200,7 @@ class Errors:
         self.at_ends += errors.at_ends
 
     def deviation(self, signal: float) -> Deviation:
-        """Compute the figures.
-
-        Args:
-            signal: Energy of the float values.
-        """
+        """Compute the figures."""
         each = self.count / self._channels
         means = self._sums / each
         channel = int(np.abs(means).argmax())
@@ -222,11 +218,7 @@ class Errors:
 
 
 class Movement:
-    """How far real values of integers move from those of one picture, beside float values.
-
-    Args:
-        grid: The integer tensor's grid; None for float.
-    """
+    """How far real values of integers move from those of one picture, beside float values."""
 
     def __init__(self, grid: Grid | None) -> None:
         self._step = 1.0 if grid is None else grid.scale

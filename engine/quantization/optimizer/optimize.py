@@ -295,11 +295,7 @@ def head_of(graph: Graph) -> Operator | None:
 
 
 def grid_with_margin(logits: FloatArray) -> Grid:
-    """Choose the grid of int8 logits.
-
-    Args:
-        logits: Of the float model over calibration.
-    """
+    """Choose the grid of int8 logits."""
     low, high = float(logits.min()), float(logits.max())
     return grid_between(low, high + MARGIN * (high - low))
 

@@ -153,13 +153,7 @@ class Positions:
 
 
 def positions_of(graph: Graph, op: Operator, pictures: int) -> Positions:
-    """Choose the positions at which a layer with weights is sampled.
-
-    Args:
-        graph: The integer model.
-        op: The layer.
-        pictures: How many there are.
-    """
+    """Choose the positions at which a layer with weights is sampled."""
     geometry, shape = Geometry.of(graph, op), graph.shape(op.output)
     outputs = geometry.groups * geometry.channels
     cut = 1 if op.opcode == "FULLY_CONNECTED" else shape[0]
