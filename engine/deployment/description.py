@@ -117,7 +117,7 @@ def _quantization_words(tensor: TensorInfo) -> str:
 
 
 def raw_pixel_steps(spec: PreprocessSpec, tensor: TensorInfo) -> int | None:
-    """How far feeding pixels as they are would be from the right input of an integer model.
+    """Compute the distance between raw pixels and the right input of an integer model.
 
     Where preprocessing and quantization undo each other, an app may pass pixels of 0 to 255
     (less 128 for int8) straight on; some libraries do so without asking.

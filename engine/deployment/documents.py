@@ -227,11 +227,9 @@ def kit_sentence(comparison: Comparison, variant: str) -> str:
     if figures.fault is not None:
         return f"{variant} {FAULT_WORDS[figures.fault]}: do not ship it."
     same = round(figures.top1_agreement * figures.pictures)
-    on = (
-        f"all {figures.pictures} pictures"
-        if same == figures.pictures and same > 1
-        else f"{same} of {figures.pictures} picture{'' if figures.pictures == 1 else 's'}"
-    )
+    whole = same == figures.pictures and same > 1
+    pictures = formats.plural(figures.pictures, "picture")
+    on = f"all {pictures}" if whole else f"{same} of {pictures}"
     return (
         f"It answers like {whom} on {on} (95 % interval "
         f"{formats.interval(figures.top1_agreement_interval)})."

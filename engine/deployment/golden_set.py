@@ -35,7 +35,7 @@ _TODO = "Choose another variant."
 
 @dataclass(frozen=True, slots=True)
 class KernelDifference:
-    """How far other kernels of LiteRT are from the expected answers.
+    """Distance of other kernels of LiteRT from the expected answers.
 
     Attributes:
         kernels: Which kernels, in words.

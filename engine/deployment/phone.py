@@ -49,7 +49,7 @@ _DELEGATE = re.compile(r"Created TensorFlow Lite (?:delegate for )?(\w+)")
 
 @dataclass(frozen=True, slots=True)
 class PhoneTiming:
-    """What one call of ``benchmark_model`` found.
+    """Timings of one call of ``benchmark_model``.
 
     Attributes:
         mean_ms: Mean time of the timed calls, in milliseconds.
@@ -201,7 +201,7 @@ def _read_calls(text: str) -> tuple[int | None, dict[str, str]]:
 
 
 def variant_of(run: Run, timing: PhoneTiming) -> str | None:
-    """Which variant of a run was timed, by the name of its file; None where that does not tell."""
+    """Find the variant of a run that was timed, by the name of its file; None where unclear."""
     if timing.file is None:
         return None
     fitting = [

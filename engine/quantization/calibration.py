@@ -1,4 +1,4 @@
-"""What one conversion calibrates with: a representative dataset and its ranges for each recipe."""
+"""Calibration of a conversion: a representative dataset and its ranges for each recipe."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Calibration:
 
     @property
     def info(self) -> CalibrationInfo:
-        """What the manifest says of it."""
+        """Description for the manifest."""
         return replace(self._dataset.info, fallback=self._fallback)
 
 
@@ -232,7 +232,7 @@ DEFAULT_CALIBRATION_COUNT = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationChoice:
-    """Where the representative dataset comes from.
+    """Source of the representative dataset.
 
     Attributes:
         folder: Folder with pictures; None takes crops of the sample images.

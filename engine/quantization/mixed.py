@@ -77,7 +77,7 @@ class MixedModels:
 
     @property
     def most(self) -> int:
-        """How many layers there are."""
+        """Number of layers."""
         return len(self._layers)
 
     def curve_layers(self) -> tuple[int, ...]:

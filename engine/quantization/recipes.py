@@ -47,7 +47,7 @@ _NAME = re.compile(r"(?P<base>\w+?)(?P<optimized>_optimized)?(?:\((?P<settings>[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How one variant stores and computes.
+    """Types and settings of one variant.
 
     Attributes:
         name: Name of the variant and stem of its file.

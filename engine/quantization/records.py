@@ -10,7 +10,7 @@ from engine.comparison.latency import Latency, LatencySamples
 
 @dataclass(frozen=True, slots=True)
 class MixedCurve:
-    """What numbers of layers in float32 give and cost.
+    """Error and cost by number of layers in float32.
 
     Attributes:
         whole: Name of the variant without a layer in float32.
@@ -52,7 +52,7 @@ class MixedCurve:
 
 @dataclass(frozen=True, slots=True)
 class OptimizedLayer:
-    """What the optimizing pass did to one operator of an integer model.
+    """Changes that the optimizing pass made to one operator of an integer model.
 
     Attributes:
         name: Name of the operator's output.
@@ -99,7 +99,7 @@ def name_of_point(layers: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class MixedPoint:
-    """What an integer model with some layers in float32 gives, on calibration pictures.
+    """Error of an integer model with some layers in float32, on calibration pictures.
 
     Attributes:
         layers: How many layers with weights are computed in float32.

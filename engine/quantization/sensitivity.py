@@ -154,7 +154,7 @@ def _candidates(wiring: Wiring) -> set[frozenset[int]]:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What one operator's roundings do to the logits.
+    """Noise of one operator's roundings in the logits.
 
     Attributes:
         operator: Its place among the integer model's operators.

@@ -102,7 +102,7 @@ class Operator:
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What two operators must have in common to be counterparts."""
+        """Properties that counterparts have in common."""
         constants = tuple(sorted(self.constants.items()))
         return self.opcode, self.shapes, self.activation_shapes, constants
 

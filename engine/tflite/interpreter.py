@@ -28,7 +28,7 @@ _REMEDIES = {
     "create XNNPACK runtime": "XNNPACK refuses scales that lie too far apart, as those of a range "
     "do that one value blows up. Calibrate with other pictures, or leave this variant out.",
 }
-"""What to do about refusals of LiteRT that it words for itself alone."""
+"""Remedies for refusals of LiteRT, by words of its own message."""
 
 
 def load_interpreter(

@@ -1,4 +1,4 @@
-"""What each operator of a TFLite file takes, from the events of LiteRT's profiler."""
+"""Time of each operator of a TFLite file, from the events of LiteRT's profiler."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def kind_of(op: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OperatorTime:
-    """What one operator of a TFLite file takes, by LiteRT's own profiler.
+    """Time of one operator of a TFLite file, by LiteRT's own profiler.
 
     Attributes:
         index: Its place among the file's operators; None where XNNPACK made it of several, or of

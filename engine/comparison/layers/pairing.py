@@ -1,4 +1,4 @@
-"""Which operator of the integer file stands for which of the float32 file.
+"""Counterparts: the operator of the float32 file that each integer operator stands for.
 
 By order and shape: the two lists of operators are aligned so that as many as possible have the
 same kind and shapes. Where the lists are equal that is all of them. Where they differ, an operator

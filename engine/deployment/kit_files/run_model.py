@@ -33,7 +33,7 @@ INPUT_STEPS = 1
 """Steps by which an integer input may differ from the golden one."""
 
 INPUT_VALUE = 1e-5
-"""How far a float input may be from the golden one."""
+"""Distance that a float input may have from the golden one."""
 
 
 class Model:

@@ -1,4 +1,4 @@
-"""What a layer's products are taken of: rows of its input and output at sampled positions.
+"""Rows of a layer's input and output at sampled positions.
 
 A convolution at one position is a product of its weights with one row, the window it looks at.
 All layers get one form: ``groups`` products of their own, each of ``out`` channels with rows of
@@ -30,7 +30,7 @@ _BLOCK = 32
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How the weights of a layer lie in its file.
+    """Order of a layer's weights in its file.
 
     Attributes:
         groups: Products of their own.
