@@ -15,7 +15,7 @@ from engine.core import formats
 from engine.images.pictures import Picture
 from engine.tasks.evaluation import Evaluation
 
-_THUMBNAIL_SIDE = 256
+THUMBNAIL_SIDE = 256
 _QUALITY = 80
 _MOST_CLASSES = 5
 
@@ -99,7 +99,7 @@ def _answer(evaluation: Evaluation, column: str, row: int, flipped: bool) -> Ans
     return AnswerCard(column, "flipped" if flipped else "same", classes)
 
 
-def thumbnail(picture: Picture, side: int = _THUMBNAIL_SIDE) -> str:
+def thumbnail(picture: Picture, side: int = THUMBNAIL_SIDE) -> str:
     """Shrink a picture into a square and encode it as a JPEG with a ``data:`` address."""
     small = Image.fromarray(picture.decode())
     small.thumbnail((side, side))

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import (
-    FLOAT32,
     Candidate,
     Choice,
     candidates,
@@ -23,6 +22,7 @@ from engine.comparison.recommendation import (
     smallest,
     smallest_of,
 )
+from engine.comparison.serialize import FLOAT32
 from engine.core import formats
 from engine.core.formats import counted, listed, number, verb
 from engine.core.types import SAME

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import (
-    FLOAT32,
     Candidate,
     candidate_of_costs,
     clearly_quicker,
@@ -20,6 +19,7 @@ from engine.comparison.recommendation import (
     select_timed,
     smallest_of,
 )
+from engine.comparison.serialize import FLOAT32
 from engine.conversion.onnx_from_torch import BASE_OPSET
 from engine.core import formats
 from engine.core.formats import all_of, counted, listed, number, plural, verb
