@@ -117,7 +117,7 @@ def curve_headline(curve: MixedCurve, chosen: MixedPoint) -> str:
 
 def worth_sentence(curve: MixedCurve, chosen: MixedPoint) -> str | None:
     """Say whether a point is worth its latency beside float32; None without timings."""
-    mixed, exact, whole = curve.timed(chosen.layers), curve.timed_float32, curve.timed(0)
+    mixed, exact, whole = curve.latency_of(chosen.layers), curve.timed_float32, curve.latency_of(0)
     if mixed is None or exact is None or whole is None or mixed.median_ms == 0:
         return None
     took = (
