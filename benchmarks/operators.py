@@ -49,8 +49,8 @@ def main(files: tuple[str, ...]) -> None:
             sums[name][time.op] += time.microseconds
             counts[name][time.op] += 1
     kinds = sorted(
-        {kind for found in sums.values() for kind in found},
-        key=lambda kind: -max(found.get(kind, 0.0) for found in sums.values()),
+        {kind for by_kind in sums.values() for kind in by_kind},
+        key=lambda kind: -max(by_kind.get(kind, 0.0) for by_kind in sums.values()),
     )
     click.echo("| operator |" + "".join(f" {name} | µs |" for name in sums))
     click.echo("| --- |" + " --: | --: |" * len(sums))
@@ -58,7 +58,7 @@ def main(files: tuple[str, ...]) -> None:
         cells = "".join(f" {counts[n][kind]} | {sums[n].get(kind, 0.0):.0f} |" for n in sums)
         click.echo(f"| `{kind}` |{cells}")
     cells = "".join(
-        f" {counts[name].total()} | {sum(found.values()):.0f} |" for name, found in sums.items()
+        f" {counts[name].total()} | {sum(by_kind.values()):.0f} |" for name, by_kind in sums.items()
     )
     click.echo(f"| all |{cells}")
 

@@ -21,7 +21,7 @@ from playwright.sync_api import Page, WebSocket
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 import engine
-from benchmarks.evaluation import made_pictures
+from benchmarks.evaluation import make_pictures
 from engine.core.store import HOME_VARIABLE
 from engine.images.pictures import pictures_in
 from engine.tasks import evaluate as service_module
@@ -140,7 +140,7 @@ def main(count: int, rounds: int, store: str | None) -> None:
         folder = home / "pictures"
         if not folder.is_dir():
             folder.mkdir(parents=True)
-            made_pictures(folder, count)
+            make_pictures(folder, count)
         run = engine.improve(engine.convert(), "int8")
         engine.latency(run, rounds=20)
         pictures = pictures_in(folder)

@@ -25,8 +25,8 @@ from engine.conversion.resume import (
     ConvertTask,
     FinishedStages,
     OriginalModel,
-    finished_in,
     keep_finished,
+    load_finished,
     with_failure,
     without_others,
 )
@@ -90,7 +90,7 @@ class Conversion:
         self._recipes = tuple(recipe for recipe in wanted if recipe.name not in present)
         self._calibrations = Calibrations(task.request.calibration, self._recipes)
         self._input_layout = task.request.input_layout
-        found = finished_in(self._side, task.wanted)
+        found = load_finished(self._side, task.wanted)
         names = {recipe.name for recipe in self._recipes}
         found = replace(without_others(self._side, found, names), being_made=None)
         # At once, so that the end of this process before its first stage loses nothing.

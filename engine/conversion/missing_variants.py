@@ -138,9 +138,9 @@ class CheckLogits:
                     yield _int16_note(recipe.name, error, rivals[0].name, errors[rivals[0]])
 
 
-def _counterparts(int16: Recipe, other: Recipe) -> bool:
-    plain = other.activations == "int8" and not other.mixed
-    return plain and other.optimized == int16.optimized
+def _counterparts(int16: Recipe, candidate: Recipe) -> bool:
+    plain = candidate.activations == "int8" and not candidate.mixed
+    return plain and candidate.optimized == int16.optimized
 
 
 def _int16_note(variant: str, error: float, rival: str, less: float) -> str:

@@ -70,15 +70,15 @@ def tflite_from_savedmodel(
         [tf.lite.OpsSet.SELECT_TF_OPS] if allow_flex else []
     )
     try:
-        model: bytes = _converted(converter)
+        model: bytes = _convert(converter)
     except EngineError:
         raise
     except Exception as error:  # the converter and the calibrator share no base class
-        raise _mapped(error, recipe.name) from error
+        raise _as_engine_error(error, recipe.name) from error
     return with_divisors_above_zero(model) if recipe.activations == "int8" else model
 
 
-def _converted(converter: Any) -> bytes:
+def _convert(converter: Any) -> bytes:
     """Convert; operators that TensorFlow has no int16 form of stay in float32, and the log says so.
 
     They are let stay only where there are such: what else they would change is not known.
@@ -174,9 +174,9 @@ def _refuse_far_constants(model: bytes) -> None:
     """Raise an error for a constant at which TensorFlow's quantizer would end the process."""
     from ai_edge_litert import schema_py_generated as schema
 
-    found = parsed(model)
-    for tensor in found.subgraphs[0].tensors:
-        held = found.buffers[tensor.buffer].data
+    objects = parsed(model)
+    for tensor in objects.subgraphs[0].tensors:
+        held = objects.buffers[tensor.buffer].data
         if tensor.type != schema.TensorType.FLOAT32 or held is None or not len(held):
             continue
         farthest = float(np.abs(np.frombuffer(held, np.float32)).max())
@@ -224,11 +224,11 @@ def with_edges(model: bytes, edges: EdgeType) -> bytes:
     return changed
 
 
-def _mapped(error: Exception, variant: str) -> Exception:
+def _as_engine_error(error: Exception, variant: str) -> Exception:
     reason = str(error)
     lists = re.findall(r"(?:TF Select|Custom|Flex) ops: ([^\n]*)", reason)
     if lists:
-        operators = ", ".join(sorted({name for found in lists for name in found.split(", ")}))
+        operators = ", ".join(sorted({name for names in lists for name in names.split(", ")}))
         return OperatorError(
             f"SavedModel to TFLite ({variant})",
             got=f"operators outside TFLite's built-in set: {operators}",

@@ -53,26 +53,26 @@ class CoreFiles:
         name = core.name
         if core.optimized and not core.mixed and recipe is not core:
             name += INTEGER_HEAD
-        found = self._found(name)
+        found = self._find_model(name)
         if found is None:
             with self._making(core.name):
                 self._make(core)
-            found = self._found(name)
+            found = self._find_model(name)
             assert found is not None, "an optimizing pass makes both of its files"
         return found
 
     def _make(self, core: Recipe) -> None:
         if core.mixed:
-            self._mixed(core)
+            self._make_mixed(core)
         elif core.optimized:
             self._optimize(core)
         else:
-            self._converted(core)
+            self._convert(core)
 
-    def _found(self, name: str) -> Path | None:
+    def _find_model(self, name: str) -> Path | None:
         return self._find(f"{WORK}/{name}.tflite")
 
-    def _converted(self, recipe: Recipe) -> None:
+    def _convert(self, recipe: Recipe) -> None:
         from engine.conversion.tflite_from_savedmodel import tflite_from_savedmodel
 
         folder = self._find(f"{WORK}/{SAVEDMODEL}")
@@ -87,7 +87,7 @@ class CoreFiles:
             ),
             allow_flex=self._allow_flex,
         )
-        self._written(recipe.name, content)
+        self._write_model(recipe.name, content)
 
     def _optimize(self, core: Recipe) -> None:
         """Make an optimized file, and the one whose output stays integer, from the plain one."""
@@ -99,15 +99,15 @@ class CoreFiles:
             self._calibration_of(core).batches,
             lambda p: self._say(f"Optimizing: operator {p.done + 1} of {p.total} ({p.stage})"),
         )
-        self._written(core.name, made.float_io)
-        self._written(core.name + INTEGER_HEAD, made.integer_head)
-        self._recorded(core.name, made.layers)
-        self._recorded(core.name + INTEGER_HEAD, made.integer_layers)
+        self._write_model(core.name, made.float_io)
+        self._write_model(core.name + INTEGER_HEAD, made.integer_head)
+        self._write_record(core.name, made.layers)
+        self._write_record(core.name + INTEGER_HEAD, made.integer_layers)
 
-    def _mixed(self, core: Recipe) -> None:
+    def _make_mixed(self, core: Recipe) -> None:
         """Make a file with the layers in float32 that cost most, from the optimized one."""
-        models = self._mixed_models(core)
-        points = self._mixed_points(core, models)
+        models = self._load_mixed_models(core)
+        points = self._measure_curve(core, models)
         layers = core.float_layers or self._fewest(core, models, points)
         if layers > models.most:
             raise OptionError(
@@ -118,8 +118,8 @@ class CoreFiles:
             )
         if layers not in {point.layers for point in points}:
             found = (*points, models.point(layers))
-            self._recorded(f"{core.unmixed.name}{CURVE}", sorted(found, key=lambda p: p.layers))
-        self._written(core.name, models.model(layers))
+            self._write_record(f"{core.unmixed.name}{CURVE}", sorted(found, key=lambda p: p.layers))
+        self._write_model(core.name, models.model(layers))
 
     def _fewest(self, core: Recipe, models: MixedModels, points: tuple[MixedPoint, ...]) -> int:
         """How many layers in float32 what a recipe asks for takes."""
@@ -143,7 +143,7 @@ class CoreFiles:
             )
         return found.layers
 
-    def _mixed_models(self, core: Recipe) -> MixedModels:
+    def _load_mixed_models(self, core: Recipe) -> MixedModels:
         exact, whole = (self.of(r).read_bytes() for r in (FLOAT32, core.unmixed))
         batches = self._calibration_of(core).batches
         name = f"{core.unmixed.name}{ORDER}"
@@ -155,12 +155,12 @@ class CoreFiles:
                 batches,
                 lambda p: self._say(f"{p.stage}: operator {p.done + 1} of {p.total}"),
             )
-            self._recorded(name, order)
+            self._write_record(name, order)
         else:
             order = msgspec.json.decode(known.read_bytes(), type=tuple[Step, ...])
         return MixedModels(exact, whole, order, batches)
 
-    def _mixed_points(self, core: Recipe, models: MixedModels) -> tuple[MixedPoint, ...]:
+    def _measure_curve(self, core: Recipe, models: MixedModels) -> tuple[MixedPoint, ...]:
         """What some numbers of layers in float32 give, for the curve."""
         name = f"{core.unmixed.name}{CURVE}"
         known = self._find(f"{IMPROVED}/{name}.json")
@@ -171,15 +171,15 @@ class CoreFiles:
         for number, layers in enumerate(sizes, 1):
             self._say(f"{layers} layers in float32: measuring {number} of {len(sizes)}")
             points.append(models.point(layers))
-        self._recorded(name, points)
+        self._write_record(name, points)
         return tuple(points)
 
-    def _recorded(self, name: str, record: Any) -> None:
+    def _write_record(self, name: str, record: Any) -> None:
         folder = self._side / IMPROVED
         folder.mkdir(exist_ok=True)
         (folder / f"{name}.json").write_bytes(msgspec.json.encode(record))
 
-    def _written(self, name: str, content: bytes) -> None:
+    def _write_model(self, name: str, content: bytes) -> None:
         (self._side / WORK / f"{name}.tflite").write_bytes(content)
 
 

@@ -54,7 +54,7 @@ def write_manifest(
     asked = in_order({recipe_named(name) for name in (*every, *absent)})
     recipes = tuple(recipe for recipe in asked if recipe.name in every)
     names = tuple(recipe.name for recipe in recipes)
-    kept = tuple(
+    earlier = tuple(
         replace(stage, reused=True)
         for stage in (old.stages if old else ())
         if stage.name not in finished.names
@@ -74,7 +74,7 @@ def write_manifest(
         calibration=calibration or (old.calibration if old else None),
         calibrations={**(old.calibrations if old else {}), **finished.calibrations},
         notes=model.notes,
-        stages=_in_order(kept + finished.stages, names),
+        stages=_in_order(earlier + finished.stages, names),
         artifacts=tuple(every[name] for name in names),
         float32_bytes=_float32_bytes(side, base),
         versions=versions(),
@@ -106,8 +106,8 @@ def calibration_of(run: Run) -> CalibrationChoice:
 def _float32_bytes(side: Path, base: Run | None) -> int:
     """Size of the float32 file, which is a rung of every ladder."""
     name = f"{WORK}/{FLOAT32.name}.tflite"
-    made = side / name
-    return (made if made.is_file() or base is None else base.folder / name).stat().st_size
+    file = side / name
+    return (file if file.is_file() or base is None else base.folder / name).stat().st_size
 
 
 def _records(side: Path, base: Run | None, finished: FinishedStages) -> dict[str, FileRecord]:
