@@ -94,9 +94,9 @@ def demand_tensors(path: Path) -> CheckpointContents:
         return CheckpointContents(kind)
     if kind.name == "torch zip":
         _demand_plain_zip(path)
-        wanted = _namesof_zip(path)
+        wanted = _globals_of_zip(path)
     elif kind.name == "pickle":
-        wanted = _namesof_pickles(path)
+        wanted = _globals_of_pickles(path)
     elif _is_pickle(path):
         raise refusal(path, PICKLE.words, todo=PICKLE.todo)
     elif is_onnx(path):
@@ -153,11 +153,11 @@ def _demand_plain_zip(path: Path) -> None:
         raise refusal(path, f"{len(entries)} entries of {total / 1e9:.2f} GB in all")
 
 
-def _namesof_zip(path: Path) -> list[str]:
+def _globals_of_zip(path: Path) -> list[str]:
     import torch
 
     try:
-        return sorted(torch.serialization.get_unsafe_namesin_checkpoint(str(path)))
+        return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
     except Exception as error:  # a pickle that torch.save does not write, or a damaged one
         scanned = _scan_zip(path)
         if scanned:
@@ -180,7 +180,7 @@ def _beyond_tensors(file: IO[bytes]) -> list[str]:
     return sorted({name for name in _read_globals(file) if not _TENSORS.fullmatch(name)})
 
 
-def _namesof_pickles(path: Path) -> list[str]:
+def _globals_of_pickles(path: Path) -> list[str]:
     names: set[str] = set()
     with path.open("rb") as file:
         for _ in range(_LEGACY_PICKLES):

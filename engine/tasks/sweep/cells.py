@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from engine.comparison.comparison import compare
-from engine.conversion.variant_files import CoreFiles
+from engine.conversion.variant_files import CoreFiles, WorkFiles
 from engine.core.errors import RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.system import usable_cores
@@ -189,7 +189,6 @@ class _Maker:
     def __init__(self, run: Run, choice: CalibrationChoice) -> None:
         self.choice = choice
         self.layout: Layout = run.manifest.artifacts[0].layout
-        self._run = run
         self._folder = TemporaryDirectory(prefix="qlab-sweep-")
         self._side = Path(self._folder.name)
         (self._side / WORK).mkdir()
@@ -202,14 +201,8 @@ class _Maker:
             batch,
             _silent,
         )
-        self._cores = CoreFiles(
-            self._side,
-            self._find,
-            lambda _: self._calibration,
-            run.manifest.allow_flex,
-            nullcontext,
-            _silent,
-        )
+        files = WorkFiles(self._side, run.folder, _FROM_RUN)
+        self._cores = CoreFiles(files, run.manifest.allow_flex, nullcontext, _silent)
 
     @property
     def fallback(self) -> str | None:
@@ -218,7 +211,7 @@ class _Maker:
 
     def file(self, recipe: Recipe) -> Path:
         """The TFLite file of a recipe."""
-        core = self._cores.of(recipe)
+        core = self._cores.of(recipe, self._calibration if recipe.calibrated else None)
         if recipe.edges == "float32":
             return core
         from engine.conversion.tflite_from_savedmodel import with_edges
@@ -230,10 +223,6 @@ class _Maker:
     def close(self) -> None:
         """Delete the files."""
         self._folder.cleanup()
-
-    def _find(self, name: str) -> Path | None:
-        places = [self._side, *([self._run.folder] if name in _FROM_RUN else [])]
-        return next((place / name for place in places if (place / name).exists()), None)
 
 
 def _silent(what: str) -> None:
