@@ -314,7 +314,7 @@ def _average(graph: Any, picture: Any, intervals: list[tuple[int, int]], axis: i
 
 
 def cells(size: int, number: int) -> list[tuple[int, int]]:
-    """What each cell of an adaptive average covers, as in PyTorch's ``AdaptiveAvgPool2d``.
+    """List the interval of each cell of an adaptive average, as PyTorch's ``AdaptiveAvgPool2d``.
 
     Args:
         size: Elements along the axis.

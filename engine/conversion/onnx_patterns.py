@@ -92,7 +92,7 @@ def _gelu_by_tanh(op: Any, x: Any) -> Any:
 
 
 def _gelu_of_torch(op: Any, x: Any) -> Any:
-    """The order that torch's exporter writes; trying all orders of so many takes too long."""
+    """Match the order that torch's exporter writes; trying all orders takes too long."""
     cubed = op.Mul(x, op.Mul(x, x))
     inner = op.Mul(_near(_TANH_FACTOR), op.Add(x, op.Mul(_near(_TANH_CUBIC), cubed)))
     return op.Mul(_near(0.5), op.Mul(x, op.Add(_near(1.0), op.Tanh(inner))))
@@ -274,7 +274,7 @@ def _answer(model: onnx.ModelProto) -> np.ndarray:
 
 @cache
 def import_onnxslim() -> ModuleType:
-    """Import onnxslim and put the mended inference in the place of its own.
+    """Import onnxslim and put the repaired inference in the place of its own.
 
     Returns:
         The module ``onnxslim``.

@@ -110,7 +110,7 @@ def wanted_digest(request: ConvertRequest, key: str, calibration: str, base: Pat
 
 
 def load_finished(side: Path, wanted: str) -> FinishedStages:
-    """What of a side folder can be gone on from; the rest of it is removed.
+    """Load the finished stages of a staging folder, and remove everything else in it.
 
     Args:
         side: The side folder, perhaps of a process that was killed.
@@ -140,7 +140,7 @@ def _read_record(side: Path) -> FinishedStages:
 
 
 def being_made_in(side: Path) -> str | None:
-    """What was being made, that others can do without, when the process of a folder ended."""
+    """Name the recipe that was being made when the process of a folder ended, or None."""
     return _read_record(side).being_made
 
 

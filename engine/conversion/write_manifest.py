@@ -88,7 +88,7 @@ def write_manifest(
 
 
 def calibration_of(run: Run) -> CalibrationChoice:
-    """What the calibrated variants of a run were made with, as it was asked for.
+    """Read the calibration that a run was asked for, which its calibrated variants were made with.
 
     Args:
         run: The run; one without a readable request says by its manifest which pictures were used.

@@ -138,7 +138,7 @@ def _size_refused(preprocess: PreprocessSpec, error: Exception) -> OptionError:
 def _with_weights(
     network: CatalogNetwork, choice: ModelChoice
 ) -> tuple[WeightsKind, FittedNetwork, str]:
-    """The network with the weights that were asked for, and their SHA-256."""
+    """Build the network with the weights that were asked for; give their SHA-256."""
     if choice.random_weights:
         return "random", *_random(network)
     if choice.checkpoint is not None:
@@ -172,7 +172,7 @@ def _random(network: CatalogNetwork) -> tuple[FittedNetwork, str]:
 def _fit_checkpoint(
     network: CatalogNetwork, checkpoint: Checkpoint, weights_of: str | None
 ) -> FittedNetwork:
-    """The network with a checkpoint's tensors, by its own names or by those of its authors."""
+    """Load a checkpoint, whose names are the network's own or those of its authors."""
 
     def fit(tensors: StateDict) -> FittedNetwork:
         return fit_network(
@@ -195,7 +195,7 @@ def _fit_checkpoint(
 
 
 def _rename_tensors(network: CatalogNetwork, checkpoint: Checkpoint) -> StateDict:
-    """What a source's own function makes of each dict of tensors that could be the network's."""
+    """Rename each dict of tensors that could be the network's by its source's own function."""
     assert network.converted is not None
     least = max(map(len, checkpoint.dicts.values())) // 2
     converted: StateDict = {}

@@ -112,7 +112,7 @@ class _Shapes:
         return self._built[classes]
 
     def classes_of(self, weights: WeightSet, tensors: StateDict) -> int:
-        """Number of classes of a set's head; the usual one where it does not say."""
+        """Read the number of classes of a set's head; the usual one where it does not say."""
         usual = self.of(IMAGENET_CLASSES)
         for key in self.head:
             # Only the number of classes may differ: another head would be built in vain.
@@ -187,7 +187,7 @@ def _left_out_note(fitting: list[WeightSet], tensors: Mapping[str, object]) -> t
 
 
 def _outside(name: str, starts: list[str]) -> str:
-    """The beginning of a name, up to the part with which it leaves all sets of weights."""
+    """Cut a name behind the part with which it leaves all sets of weights."""
     parts = name.split(".")
     for count in range(1, len(parts)):
         beginning = ".".join(parts[:count])

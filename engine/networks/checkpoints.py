@@ -140,7 +140,7 @@ def _read_torch(path: Path, stand_ins: tuple[tuple[type, str], ...]) -> object:
 
 
 def _dicts_of_tensors(content: Mapping[object, object], path: Path) -> dict[str, StateDict]:
-    """What each dict or list among dicts and lists holds of tensors, by the start of their names.
+    """Collect the tensors of each dict and list, by the start of their names.
 
     Each is looked at once, however often it is held: it may be held by itself.
     """
@@ -170,7 +170,7 @@ def _dicts_of_tensors(content: Mapping[object, object], path: Path) -> dict[str,
 
 
 def _entries(held: object) -> Mapping[object, object]:
-    """The entries of a dict; of a list by their places; of anything else none."""
+    """List the entries of a dict; of a list by their indices; of anything else none."""
     if isinstance(held, list | tuple):
         return dict(enumerate(held))
     return held if isinstance(held, Mapping) else {}
@@ -224,7 +224,7 @@ _MOST_FILES = 1000
 
 
 def checkpoint_file(path: Path) -> Path:
-    """The file to read of a checkpoint that may be given as a folder.
+    """Find the file to read of a checkpoint that may be given as a folder.
 
     Args:
         path: A file, or a folder with one of Hugging Face's names in it.

@@ -142,7 +142,7 @@ def _constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
 
 
 def _float_weight(node: onnx.NodeProto, graph: _Quantization) -> onnx.TensorProto | None:
-    """What DequantizeLinear makes of a constant; None where its input is none.
+    """Compute the DequantizeLinear of a constant; None where its input is none.
 
     ``(x - zero_point) * scale``, for the whole tensor, an axis, or blocks of an axis:
     https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html.
@@ -175,7 +175,7 @@ def _spread(grid: np.ndarray, shape: tuple[int, ...], axis: int, block: int) -> 
 
 
 def _without_rounding(node: onnx.NodeProto, graph: _Quantization) -> list[onnx.NodeProto]:
-    """What QuantizeLinear does besides rounding."""
+    """Write QuantizeLinear without its rounding."""
     from onnx import helper
 
     value, result = node.input[0], node.output[0]

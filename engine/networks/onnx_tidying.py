@@ -79,7 +79,7 @@ def operator_set(model: onnx.ModelProto | onnx.FunctionProto) -> int:
 
 
 def graphs_of(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    """The graph of a model, and every graph within its nodes."""
+    """Yield the graph of a model, and every graph within its nodes."""
     yield model.graph
     for node in nodes_of(model):
         for attribute in node.attribute:
@@ -161,7 +161,7 @@ def _share_operator_set(model: onnx.ModelProto) -> None:
 
 
 def schema(operator: str, version: int) -> onnx.defs.OpSchema | None:
-    """What an operator of ONNX is in an operator set; None where the set does not have it."""
+    """Look up an operator of ONNX in an operator set; None where the set does not have it."""
     from onnx import defs
 
     try:
@@ -172,7 +172,7 @@ def schema(operator: str, version: int) -> onnx.defs.OpSchema | None:
 
 @cache
 def signature(operator: str, version: int) -> object:
-    """Inputs, outputs and attributes of an operator; newer sets often add no more than types."""
+    """List inputs, outputs and attributes of an operator; newer sets often add types alone."""
     definition = schema(operator, version)
     if definition is None:
         return None
@@ -303,7 +303,7 @@ def _sort_nodes(graph: onnx.GraphProto) -> None:
 
 
 def _name_nodes_apart(graph: onnx.GraphProto) -> None:
-    """Number nodes of the same name, which ONNX allows and ONNX Runtime refuses."""
+    """Add numbers to equal names of nodes, which ONNX allows and ONNX Runtime refuses."""
     names: set[str] = set()
     counts = Counter[str]()
     for node in graph.node:

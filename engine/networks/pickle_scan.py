@@ -2,7 +2,7 @@
 
 The defence is that tensors are all that is ever loaded (``weights_only=True``, safetensors). This
 looks first, so that nothing at all is unpickled of a file that asks for more, and so that a
-person is told what it asks for.
+message can say what it asks for.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ def _globals_of_zip(path: Path) -> list[str]:
 
 
 def _scan_zip(path: Path) -> list[str]:
-    """What the pickle of a zip asks for that is no part of a tensor."""
+    """List the globals of a zip's pickle that are no part of a tensor."""
     with zipfile.ZipFile(path) as archive:
         main = next(e for e in archive.infolist() if e.filename.endswith("data.pkl"))
         try:
@@ -189,7 +189,7 @@ def _globals_of_pickles(path: Path) -> list[str]:
 
 
 def _read_globals(file: IO[bytes]) -> Iterator[str]:
-    """Modules and names that a pickle asks for, up to its end or to where it is damaged."""
+    """Yield the globals that a pickle asks for, up to its end or to where it is damaged."""
     recent: list[str] = []
     memo: dict[int, str] = {}
     try:
@@ -231,7 +231,7 @@ def refusal(
     expected: str = "a state dict saved by torch.save or safetensors",
     todo: str = "",
 ) -> ModelError:
-    """The error for a file that is no checkpoint."""
+    """Make the error for a file that is no checkpoint."""
     return ModelError(
         f"{STAGE} {path.name}",
         got=got,

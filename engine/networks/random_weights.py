@@ -72,7 +72,7 @@ def _randomize(parameter: torch.nn.Parameter, *, is_weight: bool) -> None:
 
 
 def _branch_ends(network: torch.nn.Module) -> list[Any]:
-    """The norms that ``zero_init_residual`` of torchvision's residual networks is about.
+    """List the norms that ``zero_init_residual`` of torchvision's residual networks zeroes.
 
     With gammas of 1, a residual network of random weights multiplies rounding errors block by
     block: resnet152 answered 1e-4 otherwise from one float32 runtime to the next.

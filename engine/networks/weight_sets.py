@@ -96,7 +96,7 @@ def weight_sets(
 def _head_beside(
     start: str, head: frozenset[str], by_start: Mapping[str, Mapping[str, str]]
 ) -> Mapping[str, str]:
-    """The head under another beginning, as in mmpretrain's ``backbone.`` and ``head.``."""
+    """Find the head under another beginning, as mmpretrain's ``backbone.`` and ``head.``."""
     heads = {beginning: names for beginning, names in by_start.items() if names.keys() == head}
     shared = {beginning: _count_shared_parts(start, beginning) for beginning in heads}
     nearest = [beginning for beginning in heads if shared[beginning] == max(shared.values())]

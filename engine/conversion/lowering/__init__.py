@@ -22,13 +22,11 @@ from engine.conversion.lowering import (
     elementwise,
     indexing,
     linear,
-    normalization,
     pooling,
     recurrent,
     reduction,
     resizing,
     sampling,
-    sequences,
     shape,
 )
 from engine.conversion.lowering import windows as padding
@@ -47,14 +45,12 @@ LOWERINGS: dict[str, Lowering] = (
     | convolution.LOWERINGS
     | indexing.LOWERINGS
     | linear.LOWERINGS
-    | normalization.LOWERINGS
     | padding.LOWERINGS
     | pooling.LOWERINGS
     | recurrent.LOWERINGS
     | reduction.LOWERINGS
     | resizing.LOWERINGS
     | sampling.LOWERINGS
-    | sequences.LOWERINGS
     | shape.LOWERINGS
 )
 # Without these two even the stock graph cannot be quantized; see their docstrings.

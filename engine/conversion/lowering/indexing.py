@@ -251,7 +251,7 @@ def _rounds(places: np.ndarray, *, repeated: bool) -> Iterator[np.ndarray]:
 
 
 def _box_of(places: np.ndarray, sizes: Sequence[int]) -> list[list[int]] | None:
-    """The places along each axis whose combinations, the last axis quickest, are just these."""
+    """Find indices along each axis whose combinations, the last axis quickest, are these."""
     along = np.unravel_index(places, sizes)
     box = [list(dict.fromkeys(axis.tolist())) for axis in along]
     if math.prod(map(len, box)) != len(places):
@@ -360,7 +360,7 @@ def _spread(places: Any, updates: Any, shape: Any) -> Any:
 
 
 def hits(places: Any, depth: int, axis: int) -> Any:
-    """A new axis that is true at the places alone, for a choice between two numbers.
+    """Add an axis that is true at the given indices, for a choice between two numbers.
 
     Quantized to int8, ONE_HOT gives other zeros than its own output's; the converter makes one of a
     cast, too.

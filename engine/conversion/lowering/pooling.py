@@ -69,7 +69,7 @@ class _Windows:
         return any(dilation != 1 for dilation in self.dilations)
 
     def taps(self, y: Any) -> Iterator[Any]:
-        """The elements of the windows of a tensor, tap by tap."""
+        """Yield the elements of the windows of a tensor, tap by tap."""
         return taps_of(y, self.kernel, self.strides, self.dilations)
 
     def fit(self, sizes: Sequence[int]) -> bool:

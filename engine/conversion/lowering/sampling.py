@@ -188,7 +188,7 @@ def deform_conv(node: Node) -> list[Any] | None:
 
 
 def _move_taps(node: Node, ways: Any, y: Any, window: list[int]) -> list[Taps]:
-    """What is read for the taps of all windows, shape (N, *windows, taps) an axis."""
+    """Move the taps of all windows, shape (N, *windows, taps) an axis."""
     axes, sizes = len(window), y.shape.as_list()[1:-1]
     strides, dilations = (
         node.attributes.get(name, [1] * axes) for name in ("strides", "dilations")

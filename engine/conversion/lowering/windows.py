@@ -304,7 +304,7 @@ def pad(node: Node) -> list[Any] | None:
 
 
 def _margin(x: Any, pairs: list[list[int]], value: float) -> np.ndarray:
-    """The padding value around zeros; of size 1 along axes that are not padded."""
+    """Build the padding value around zeros; of size 1 along axes that are not padded."""
     sizes = [size if any(pair) else 1 for size, pair in zip(x.shape, pairs, strict=True)]
     return np.pad(np.zeros(sizes, x.dtype.as_numpy_dtype), pairs, constant_values=value)
 
@@ -329,7 +329,7 @@ def _pairs(node: Node) -> list[list[int]] | None:
 
 
 def _value(node: Node) -> float | None:
-    """What is padded with; None for a value known only at run time."""
+    """Read the padding value; None where it is known only at run time."""
     if node.attributes.get("mode", "constant") != "constant":
         return 0.0
     if node.input(2) is not None:

@@ -14,7 +14,7 @@ from engine.images.preprocess import CHANNELS, in_layout
 
 
 class Runner(ABC):
-    """A model that is loaded on entering the context and let go on leaving it.
+    """A model that is loaded on entering the context and unloaded on leaving it.
 
     ``infer`` takes preprocessed pictures in one layout, whatever the model wants. For timing,
     ``feed`` hands over one batch beforehand and ``invoke`` runs the model on it, so that only the
@@ -96,8 +96,8 @@ class Runner(ABC):
     def invoke(self) -> None:
         """Run the model once on what was fed last, and drop the answer."""
 
-    def unload_impl(self) -> None:  # noqa: B027 - most runners have nothing to let go
-        """Let go of what `load_impl` took."""
+    def unload_impl(self) -> None:  # noqa: B027 - most runners have nothing to free
+        """Free what `load_impl` loaded."""
 
 
 def one_by_one(runner: Runner, inputs: FloatArray) -> FloatArray:
