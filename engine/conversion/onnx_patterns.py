@@ -30,12 +30,7 @@ _TOLERANCE = 1e-4
 
 
 def fuse(model: ir.Model) -> None:
-    """Put one operator in the place of each group that stands for it, in place.
-
-    Args:
-        model: The graph, its constants folded; gets ``Gelu``, ``LayerNormalization`` and
-            ``HardSwish`` of our domain in the place of their parts.
-    """
+    """Put one operator in the place of each group that stands for it, in place."""
     for rules in _rules():
         rules.apply_to_model(model)
 
@@ -202,13 +197,6 @@ def clean_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     torch writes a zero padding as a chain of seventeen operators on constants; folded, it becomes a
     part of the convolution behind it. ONNX Runtime answers for one picture before and after; the
     hop ladder checks the rest: the SavedModel is compared with the ONNX file as it was.
-
-    Args:
-        model: The graph; not changed.
-
-    Returns:
-        A tidier graph; where that fails or changes the answers, which the log then shows, the graph
-        as it was.
     """
     import onnx_ir
 

@@ -93,14 +93,7 @@ class FinishedStages:
 
 
 def wanted_digest(request: ConvertRequest, key: str, calibration: str, base: Path | None) -> str:
-    """Digest of everything that the files of a conversion depend on, but its variants.
-
-    Args:
-        request: What was asked for.
-        key: See `engine.runs.request.run_key`.
-        calibration: Digest of the calibration pictures.
-        base: The run that variants are added to, or None.
-    """
+    """Digest everything that the files of a conversion depend on, but its variants."""
     state = None if base is None else (base / FILE_NAME).read_bytes()
     choice = request.calibration
     # Recipes with a count or seed of their own take other pictures of the same folder.
@@ -111,10 +104,6 @@ def wanted_digest(request: ConvertRequest, key: str, calibration: str, base: Pat
 
 def load_finished(side: Path, wanted: str) -> FinishedStages:
     """Load the finished stages of a staging folder, and remove everything else in it.
-
-    Args:
-        side: The side folder, perhaps of a process that was killed.
-        wanted: See `wanted_digest`.
 
     Returns:
         The record; one without stages where there is nothing to go on from.
@@ -145,12 +134,7 @@ def being_made_in(side: Path) -> str | None:
 
 
 def charge_end_of_process(side: Path, error: WorkerDied) -> None:
-    """Record that what was being made when the process ended cannot be made.
-
-    Args:
-        side: The side folder of the process; see `being_made_in`.
-        error: How it ended.
-    """
+    """Record that what was being made when the process ended cannot be made."""
     finished = _read_record(side)
     assert finished.being_made is not None
     failed = with_failure(finished, recipe_named(finished.being_made), error)
@@ -159,29 +143,14 @@ def charge_end_of_process(side: Path, error: WorkerDied) -> None:
 
 
 def with_failure(finished: FinishedStages, recipe: Recipe, error: EngineError) -> FinishedStages:
-    """Charge what is being made with a failure.
-
-    Args:
-        finished: The record.
-        recipe: Whose variant failed, where nothing is recorded as being made.
-        error: The failure.
-    """
+    """Charge the recipe that is being made, or the given one, with a failure."""
     name = finished.being_made or recipe.name
     failures = {**finished.failures, name: missing_variant(name, error)}
     return replace(finished, being_made=None, failures=failures)
 
 
 def without_others(side: Path, finished: FinishedStages, variants: Set[str]) -> FinishedStages:
-    """Forget variants that nobody asks for now, and remove their files.
-
-    Args:
-        side: The side folder.
-        finished: What is in it.
-        variants: Names of those that are wanted.
-
-    Returns:
-        The record without them.
-    """
+    """Remove variants that nobody asks for now, from the record and from the folder."""
     others = {Path(name).stem for name in finished.files if _is_variant(name)} - variants
     files = dict(finished.files)
     for name in others:
@@ -197,18 +166,7 @@ def _is_variant(name: str) -> bool:
 
 
 def keep_finished(side: Path, finished: FinishedStages) -> FinishedStages:
-    """Keep a record of what is finished, with every file that is there now.
-
-    Args:
-        side: The side folder.
-        finished: The record, but for its files.
-
-    Returns:
-        The record with its files.
-
-    Raises:
-        StorageError: The disk refuses.
-    """
+    """Write the record of what is finished, with the digest of every file that is there now."""
     files = records_under(side, dict(finished.files))
     files.pop(RECORD, None)
     complete = replace(finished, files=files)

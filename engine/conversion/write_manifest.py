@@ -32,17 +32,7 @@ def write_manifest(
     *,
     calibration: CalibrationInfo | None,
 ) -> None:
-    """Write the manifest and the request of a conversion into its side folder.
-
-    Args:
-        task: What was to be made.
-        base: The run that it adds to, or None.
-        finished: Every stage of this conversion.
-        model: The original.
-        artifacts: The TFLite files made now.
-        missing: Variants that could not be made now.
-        calibration: The run's own; None where nothing made now needed one.
-    """
+    """Write the manifest and the request of a conversion into its side folder."""
     side, request = Path(task.side), task.request
     old = base.manifest if base else None
     if base and base.manifest.calibration and calibration is None:

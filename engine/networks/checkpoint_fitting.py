@@ -246,16 +246,7 @@ def misfit(
     head: tuple[str, ...],
     architecture: str | None,
 ) -> ModelError:
-    """Say why a checkpoint does not fit.
-
-    Args:
-        name: What to call the network.
-        tensors: Tensors of the checkpoint.
-        nearest: The set of weights that has most of the network's tensors.
-        shapes: The network's tensors, for as many classes as that set has.
-        head: Names of those whose shapes depend on the number of classes.
-        architecture: What the checkpoint calls its network; None where it does not.
-    """
+    """Say why a checkpoint does not fit."""
     names = nearest.names
     missing = [key for key in shapes if key not in names and not key.endswith(COUNTERS)]
     wrong = [key for key in names if tensors[names[key]].shape != shapes[key].shape]

@@ -57,15 +57,7 @@ def sha256_of(path: Path) -> str:
 
 
 def sha256_of_checkpoint(path: Path) -> str:
-    """SHA-256 of a checkpoint: of its file, or over the digests of its index and its files.
-
-    Args:
-        path: A checkpoint, the index of one in several files, or the folder of either.
-
-    Raises:
-        ModelError: As `checkpoint_files`.
-        OSError: A file cannot be read.
-    """
+    """SHA-256 of a checkpoint: of its file, or over the digests of its index and its files."""
     file, parts = checkpoint_file(path), checkpoint_files(path)
     if parts == (file,):
         return sha256_of(file)
@@ -224,14 +216,7 @@ _MOST_FILES = 1000
 
 
 def checkpoint_file(path: Path) -> Path:
-    """Find the file to read of a checkpoint that may be given as a folder.
-
-    Args:
-        path: A file, or a folder with one of Hugging Face's names in it.
-
-    Raises:
-        ModelError: It is absent, or the folder holds none of these names.
-    """
+    """Find the file to read of a checkpoint that may be given as a folder."""
     if not path.is_dir():
         return path
     there = [path / name for name in _IN_FOLDERS if (path / name).is_file()]
@@ -244,10 +229,7 @@ def checkpoint_file(path: Path) -> Path:
 
 
 def checkpoint_files(path: Path) -> tuple[Path, ...]:
-    """Every file that holds tensors of a checkpoint.
-
-    Args:
-        path: A checkpoint, the index of one in several files, or the folder of either.
+    """List every file that holds tensors of a checkpoint, or of the folder of one.
 
     Returns:
         The files, in the order of their names.
@@ -318,9 +300,6 @@ def is_part(name: str) -> bool:
 
 def dropped_checkpoint(files: Sequence[Path]) -> Path:
     """Find the file to read of a checkpoint whose files were dropped on a page.
-
-    Args:
-        files: A checkpoint; or the index of one in several files, and these, in one folder.
 
     Raises:
         ModelError: They are not one checkpoint by their names and first bytes, or one is missing.

@@ -31,15 +31,7 @@ if TYPE_CHECKING:
 
 
 def demand_weights(model: onnx.ModelProto, stage: str) -> None:
-    """Refuse a model that reads values which nothing in it gives, as one saved without weights.
-
-    Args:
-        model: Without functions of its own.
-        stage: What is being done, for the message.
-
-    Raises:
-        ModelError: Such a value is read.
-    """
+    """Refuse a model that reads values which nothing in it gives, as one saved without weights."""
     given = {"", *(value.name for value in model.graph.input)}
     given.update(tensor.name for tensor in tensors_of(model))
     for attribute in _attributes(model):
@@ -59,15 +51,7 @@ def demand_weights(model: onnx.ModelProto, stage: str) -> None:
 
 
 def demand_repeatable(model: onnx.ModelProto, stage: str) -> None:
-    """Refuse a model that answers otherwise whenever it runs, or by the other pictures of a batch.
-
-    Args:
-        model: A valid model.
-        stage: What is being done, for the message.
-
-    Raises:
-        ModelError: It holds an operator in training mode, or one that draws random numbers.
-    """
+    """Refuse a model whose answer varies from run to run, or with other pictures of a batch."""
     true = _true_tensors(model)
     for node in nodes_of(model):
         name = f"{node.op_type} ({node.name or node.output[0]})"
@@ -144,9 +128,6 @@ def nodes_in(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 def first_arithmetic(model: onnx.ModelProto) -> tuple[str, ...]:
     """List the arithmetic that a model does on its picture before anything else.
 
-    Args:
-        model: A model with one picture input.
-
     Returns:
         Types of operators, such as ``("Div", "Sub")``; none where a layer comes first.
     """
@@ -194,14 +175,6 @@ def put_data_inside(model: onnx.ModelProto, parts: OnnxParts, stage: str) -> Non
     """Read the tensors that a model keeps in other files into the model.
 
     Each file is read once, after every size was checked; onnx and ONNX Runtime open none.
-
-    Args:
-        model: As it was read, without what lies outside; afterwards it holds everything.
-        parts: Its files.
-        stage: What is being done, for the message.
-
-    Raises:
-        ModelError: A file is absent, leads elsewhere, or does not fit the model.
     """
     tensors = [tensor for tensor in tensors_of(model) if tensor.data_location == EXTERNAL]
     spans = spans_by_location(map(_as_described, tensors), stage)

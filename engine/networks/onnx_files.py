@@ -118,13 +118,6 @@ def _size_fed(picture: PictureInput, asked: InputSize | None, file: str) -> tupl
 def picture_input(model: onnx.ModelProto, name: str) -> PictureInput:
     """Find the one picture input of a model.
 
-    Args:
-        model: The model.
-        name: What to call it in messages.
-
-    Returns:
-        The input.
-
     Raises:
         ModelError: There is no single picture input; see `picture_input_of`.
     """

@@ -43,15 +43,8 @@ _ROUNDINGS = 64
 def find_precisions(model: onnx.ModelProto, stage: str) -> frozenset[int]:
     """Find the types other than float32 in which a model computes.
 
-    Args:
-        model: The model.
-        stage: What is being done, for the message.
-
     Returns:
         Some of float16, bfloat16 and double, as TensorProto.DataType.
-
-    Raises:
-        ModelError: It computes with floats of 8 bits or fewer.
     """
     used = {tensor.data_type for tensor in tensors_of(model)}
     used |= {int(attribute.i) for attribute in _type_attributes(model)}
@@ -73,20 +66,12 @@ def precision_note(precisions: frozenset[int]) -> str:
 
 
 def rounding_tolerance(precisions: frozenset[int]) -> float:
-    """Largest relative difference by which a file's own types may move its logits.
-
-    Args:
-        precisions: As of `find_precisions`; float32 is always among what a file uses.
-    """
+    """Largest relative difference by which a file's own types may move its logits."""
     return _ROUNDINGS * max(_ROUNDING[kind] for kind in {_FLOAT, *precisions})
 
 
 def compute_in_float32(model: onnx.ModelProto) -> None:
-    """Put float32 in the place of float16, bfloat16 and double: weights, casts, edges.
-
-    Args:
-        model: Changed in place.
-    """
+    """Put float32 in the place of float16, bfloat16 and double: weights, casts, edges."""
     for tensor in tensors_of(model):
         if tensor.data_type in _WORDS:
             _widen(tensor)
@@ -113,14 +98,7 @@ def _widen(tensor: onnx.TensorProto) -> None:
 
 
 def with_float32_edges(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Give a model of other types a float32 input and float32 outputs, for it to be run as it is.
-
-    Args:
-        model: Changed in place.
-
-    Returns:
-        The model.
-    """
+    """Give a model of other types a float32 input and float32 outputs, in place."""
     from onnx import helper
 
     graph = model.graph

@@ -78,12 +78,6 @@ def take_float_graph(model: onnx.ModelProto) -> str:
     Weights become what their integers stand for, and activations are no longer rounded. Where a
     grid begins at 0 behind a convolution, it was also the Relu that quantizers leave out; ReLU6
     where it ends at 6.
-
-    Args:
-        model: Changed in place.
-
-    Returns:
-        A sentence that says so.
     """
     quantization = _Quantization(
         _constants(model),

@@ -62,12 +62,6 @@ def read_onnx(path: Path) -> onnx.ModelProto:
 def onnx_reading(path: Path) -> OnnxReading:
     """Load and check an ONNX file with the data beside it, or a zip of both.
 
-    Args:
-        path: The file.
-
-    Returns:
-        The model, and what was changed in it.
-
     Raises:
         ModelError: The file is absent, damaged, too large, without its data or weights, quantized
             to integers throughout, of operators or an operator set that ONNX does not have, was
@@ -211,16 +205,7 @@ _FUSED = re.compile(r"Fused\w+|Bias\w+|Skip\w+|\w*Gelu|\w*LayerNorm\w*|Simplifie
 
 
 def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
-    """Refuse a model with operators that ONNX does not define.
-
-    Args:
-        model: Without functions of its own.
-        stage: What is being done, for the message.
-
-    Raises:
-        ModelError: It was quantized, or written by ONNX Runtime's optimizer, or needs operators of
-            someone else.
-    """
+    """Refuse a model with operators that ONNX does not define; it has no functions of its own."""
     version = operator_set(model)
     names = {(node.domain, str(node.op_type)) for node in nodes_of(model)}
     integer = sorted(_full(*name) for name in names if _computes_with_integers(name[1]))

@@ -33,13 +33,6 @@ _FunctionKey = tuple[str, str, str]
 def tidy_model(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
     """Give a model the form of `IR_VERSION`, with nodes in order and no functions of its own.
 
-    Args:
-        model: It holds all of its weights; changed in place.
-        stage: What is being done, for the message.
-
-    Returns:
-        The model, or what took its place.
-
     Raises:
         ModelError: Its functions cannot be inlined, or a sparse tensor is too large.
     """
@@ -345,12 +338,7 @@ def _drop_inputs(model: onnx.ModelProto) -> None:
 
 
 def write_standardization(graph: onnx.GraphProto, version: int) -> None:
-    """Write batch norms of weights in training mode as InstanceNormalization.
-
-    Args:
-        graph: Its nodes are in order, its weights are no inputs; changed in place.
-        version: Its operator set.
-    """
+    """Write batch norms of weights in training mode as InstanceNormalization."""
     constants = {tensor.name for tensor in graph.initializer}
     makers: dict[str, onnx.NodeProto] = {}
     read = {name for node in graph.node for name in node.input}

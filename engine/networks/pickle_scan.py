@@ -78,14 +78,7 @@ class CheckpointContents:
 
 
 def demand_tensors(path: Path) -> CheckpointContents:
-    """Refuse a checkpoint that asks for more than tensors and data, or for too much.
-
-    Args:
-        path: The file.
-
-    Raises:
-        ModelError: It is something else, asks for code, or is too large.
-    """
+    """Refuse a checkpoint that asks for more than tensors and data, or for too much."""
     size = path.stat().st_size
     if size > LIMITS.model_bytes:
         raise refusal(path, f"{size / 1e9:.2f} GB", f"at most {LIMITS.model_bytes / 1e9:.2f} GB")
@@ -115,16 +108,9 @@ def demand_tensors(path: Path) -> CheckpointContents:
 def demand_checkpoint_kind(path: Path) -> FileKind:
     """Refuse what its first bytes, or the entries of its zip, show to be no checkpoint.
 
-    Args:
-        path: The file.
-
     Returns:
         Its kind: ``torch zip``, ``pickle``, ``safetensors``, or ``unknown`` or ``text`` where these
         do not say.
-
-    Raises:
-        ModelError: It is something else.
-        OSError: It cannot be read.
     """
     kind = kind_of(path)
     if kind.name not in {"torch zip", "pickle", "safetensors", "unknown", "text"}:

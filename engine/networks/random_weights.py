@@ -25,9 +25,6 @@ def give_ordinary_values(network: torch.nn.Module) -> None:
     """Replace parameters that are the same everywhere, in place; seed torch beforehand.
 
     Weights are drawn after He et al. 2015, scales around 1, shifts around 0.
-
-    Args:
-        network: Freshly made.
     """
     import torch
 

@@ -218,10 +218,6 @@ def own_preprocess(
 
     The shorter side is scaled to ``floor(size / crop_pct)``.
 
-    Args:
-        network: The network.
-        size: Height and width of its input in pixels; None takes the record's.
-
     Returns:
         The preprocessing; None where the network has no such record.
     """

@@ -66,12 +66,7 @@ def entries() -> tuple[CatalogEntry, ...]:
 
 
 def network_named(name: str, input_size: InputSize | None) -> CatalogNetwork:
-    """Find a network of `names`.
-
-    Args:
-        name: Its name.
-        input_size: Both sides it will be fed, or height and width; None for its own.
-    """
+    """Find a network of `names`, at its own input size where none is given."""
     key = name.removeprefix(PREFIX)
     record = _record(key)
     preprocess = _preprocess(record)

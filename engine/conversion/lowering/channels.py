@@ -140,15 +140,7 @@ def without_shuffle(y: Any) -> tuple[Any, np.ndarray] | None:
 
 
 def reshuffle(y: Any, order: np.ndarray) -> Any:
-    """Promise the order that `without_shuffle` took away; a later convolution takes it away again.
-
-    Args:
-        y: Channels in the order that `without_shuffle` gave.
-        order: What it gave beside them.
-
-    Returns:
-        The channels in their own order.
-    """
+    """Restore the order that `without_shuffle` left out; a later convolution drops it again."""
     import tensorflow as tf
 
     return tf.gather(y, np.argsort(order), axis=len(y.shape) - 1)

@@ -145,11 +145,7 @@ def may_be_negative(indices: Any) -> bool:
 
 
 def _flat_places(indices: Any, sizes: Sequence[int]) -> Any:
-    """Places in flattened axes.
-
-    Args:
-        indices: Shape (..., axes).
-        sizes: Of the axes that the indices name.
+    """Compute places in flattened axes, of indices of shape (..., axes).
 
     Returns:
         Shape (...); an array where the indices are known, else a tensor.
@@ -160,12 +156,7 @@ def _flat_places(indices: Any, sizes: Sequence[int]) -> Any:
 
 
 def _element_places(indices: Any, sizes: Sequence[int], axis: int) -> Any:
-    """Places in the flattened tensor of numbers that an index along one axis names.
-
-    Args:
-        indices: As many axes as the tensor, none longer than its.
-        sizes: Of the tensor.
-        axis: The axis that the indices are along.
+    """Compute places in the flattened tensor that indices along one axis name.
 
     Returns:
         The shape of the indices; an array where they are known, else a tensor.
@@ -261,14 +252,7 @@ def _box_of(places: np.ndarray, sizes: Sequence[int]) -> list[list[int]] | None:
 
 
 def _assign_box(x: Any, box: list[list[int]], updates: Any, combine: Combine | None) -> Any:
-    """Update a box of the first axes.
-
-    Args:
-        x: A static tensor.
-        box: The places along each of the axes.
-        updates: A size for each list of places, then the other axes.
-        combine: Computes from the old numbers and the updates; None takes the updates.
-    """
+    """Update a box of the first axes; ``combine`` computes from old numbers and updates."""
     if combine is not None:
         old = x
         for axis, places in enumerate(box):
@@ -300,14 +284,7 @@ def _put_along(x: Any, axis: int, places: list[int], updates: Any) -> Any:
 
 
 def _scatter_anywhere(rows: Any, places: Any, updates: Any, reduction: str) -> Any:
-    """Update rows at places that are known at run time alone.
-
-    Args:
-        rows: Shape (rows, ...).
-        places: Any shape, as many numbers as there are updates.
-        updates: Shape (updates, ...).
-        reduction: ``none``, ``add``, ``mul``, ``max`` or ``min``.
-    """
+    """Update rows at places that are known at run time alone."""
     import tensorflow as tf
 
     places, count = tf.reshape(places, [-1]), rows.shape[0]

@@ -75,9 +75,6 @@ def operation(x: Any) -> Any:
 def view(x: Any) -> tuple[Any, Order]:
     """Look through a transpose.
 
-    Args:
-        x: A tensor of known rank.
-
     Returns:
         A tensor and an order such that ``x`` is that tensor transposed to that order.
     """
@@ -96,10 +93,6 @@ def inverse(order: Order) -> Order:
 
 def permute(x: Any, order: Sequence[int]) -> Any:
     """Transpose, after looking through a transpose that ``x`` already is.
-
-    Args:
-        x: A tensor of known rank.
-        order: For each axis of the result, the axis of ``x``.
 
     Returns:
         The transposed tensor; without any transpose where two of them cancel.
@@ -157,13 +150,6 @@ def reshape_tensor(x: Any, shape: Sequence[int]) -> Any:
     Where only axes of size 1 move, a tensor stays as it is kept. Else axes are cut into atoms, the
     largest pieces that both shapes are made of. Atoms that merge must lie side by side; where the
     transpose tore them apart, just those are brought together.
-
-    Args:
-        x: A tensor.
-        shape: Known sizes; one may be -1.
-
-    Returns:
-        The reshaped tensor.
     """
     import tensorflow as tf
 
@@ -284,12 +270,7 @@ Step = tuple[list[int], list[int]]
 
 
 def permute_in_steps(x: Any, order: Sequence[int]) -> Any:
-    """Transpose a tensor, in steps where it has too many axes for one.
-
-    Args:
-        x: A tensor.
-        order: For each axis of the result, the axis of ``x``.
-    """
+    """Transpose a tensor, in steps where it has too many axes for one."""
     import tensorflow as tf
 
     if len(order) <= MOST_AXES or not x.shape.is_fully_defined():

@@ -224,13 +224,6 @@ def _sum_out(x: Any, labels: str, wanted: str) -> tuple[Any, str]:
 def _multiply(a: Any, of_a: str, b: Any, of_b: str, wanted: str) -> tuple[Any, str]:
     """Multiply two tensors, and sum over what neither the result nor later factors have.
 
-    Args:
-        a: A tensor.
-        of_a: The letters of its axes.
-        b: The other tensor.
-        of_b: The letters of its axes.
-        wanted: Letters that have to stay.
-
     Returns:
         The product, and the letters of its axes.
     """

@@ -36,13 +36,7 @@ _BINARY = {"AddV2", "Sub", "Mul", "RealDiv", "Maximum", "Minimum", "SquaredDiffe
 
 
 def narrow_axis(x: Any, axis: int, start: int, stop: int) -> Any:
-    """Slice one axis.
-
-    Args:
-        x: A static tensor.
-        axis: Which axis.
-        start: First place kept.
-        stop: Place behind the last one kept.
+    """Slice one axis of a static tensor from ``start`` to before ``stop``.
 
     Returns:
         The slice; computed from slices where it keeps at most an eighth of the axis.

@@ -19,9 +19,6 @@ _weights: list[Any] = []
 def store_weight(value: np.ndarray) -> Any:
     """Give TensorFlow a weight.
 
-    Args:
-        value: Any shape, float32.
-
     Returns:
         A variable of that value, noted for `take_stored`; a small value as it is.
     """

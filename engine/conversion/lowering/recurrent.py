@@ -276,13 +276,6 @@ def _run(
 ) -> tuple[list[Any], State]:
     """Do all steps.
 
-    Args:
-        step: Does one.
-        inputs: For each step the products with the inputs.
-        state: The one that it begins with.
-        shown: Shape (length, batch, 1): whether a step is within the length of its sequence.
-        times: The steps in the order in which they are done.
-
     Returns:
         The hidden states, zero beyond the length of a sequence, and the last state.
     """

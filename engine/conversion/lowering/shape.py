@@ -209,13 +209,7 @@ def gather(node: Node) -> list[Any] | None:
 
 
 def take_along(x: Any, places: Sequence[int], axis: int) -> Any:
-    """Choose places along an axis of a static tensor, by a slice where they are evenly spaced.
-
-    Args:
-        x: A static tensor; a constant gives a constant.
-        places: From 0 to below the size of the axis.
-        axis: From 0 to below the rank.
-    """
+    """Choose places along an axis of a static tensor, by a slice where they are evenly spaced."""
     import tensorflow as tf
 
     value = constant(x)

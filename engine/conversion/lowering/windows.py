@@ -64,12 +64,6 @@ def _same(size: int, span: int, stride: int) -> list[int]:
 def is_same(pads: Pads, sizes: Sequence[int], spans: Sequence[int], strides: Sequence[int]) -> bool:
     """Whether explicit padding is just what TensorFlow's SAME does.
 
-    Args:
-        pads: A pair a dimension.
-        sizes: Length of each spatial dimension.
-        spans: What `reach` says of the kernel in each.
-        strides: Stride in each.
-
     Returns:
         True where output size and arithmetic are equal.
     """
@@ -194,10 +188,6 @@ def cut_out(
 def over_one_dimension(node: Node, lower: Lowering) -> list[Any] | None:
     """Lower windows over one dimension as windows over pictures of a single row.
 
-    Args:
-        node: Its first input is of three static dimensions; its second, if any, is the kernel.
-        lower: Lowers the same operator over two dimensions.
-
     Returns:
         What ``lower`` gives, without the row.
     """
@@ -223,10 +213,6 @@ def over_three_dimensions(node: Node, lower: Lowering) -> list[Any] | None:
     """Lower windows over three dimensions as those over the first, then over the other two.
 
     A maximum over a box is one of maxima, and an average one of averages, padding counted or not.
-
-    Args:
-        node: Its first input is of five static dimensions; no kernel is stored.
-        lower: Lowers the same operator over two dimensions.
 
     Returns:
         What ``lower`` gives both times; None where it gives none.

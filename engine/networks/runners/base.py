@@ -101,24 +101,12 @@ class Runner(ABC):
 
 
 def one_by_one(runner: Runner, inputs: FloatArray) -> FloatArray:
-    """Show pictures to a model one at a time.
-
-    Args:
-        runner: The model.
-        inputs: Shape (pictures, height, width, channels), float32.
-
-    Returns:
-        Shape (pictures, classes).
-    """
+    """Show pictures (N, H, W, C) to a model one at a time; give logits (N, classes)."""
     return np.concatenate([runner.infer(picture[None]) for picture in inputs])
 
 
 def alone_and_beside(runner: Runner, picture: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Show a picture and a blank one to a model, one at a time and then side by side.
-
-    Args:
-        runner: The model.
-        picture: Shape (height, width, channels), float32.
 
     Returns:
         Two arrays of shape (2, classes).
