@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.core.errors import ModelError, OptionError
-from engine.core.formats import listed
+from engine.core.formats import list_some, listed
 from engine.networks.catalog_network import IMAGENET_CLASSES
 from engine.networks.weight_sets import COUNTERS, OF_OPTIMIZER, WeightSet, weight_sets
 
@@ -178,10 +178,9 @@ def _left_out_note(fitting: list[WeightSet], tensors: Mapping[str, object]) -> t
     )
     if not counts:
         return ()
-    shown = [f"{name} ({count})" for name, count in counts.most_common(5)]
-    more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
+    shown = list_some([f"{name} ({count})" for name, count in counts.most_common()])
     return (
-        f"Left out of the checkpoint, by number of tensors: {', '.join(shown)}{more}. If the "
+        f"Left out of the checkpoint, by number of tensors: {shown}. If the "
         "network needs them, convert it with its code: engine.convert(network) in Python.",
     )
 
@@ -259,7 +258,7 @@ def misfit(
     parts = {nearest.start + key.rpartition(".")[0] for key in head}
     if body_fits and all(_within(key, parts) for key in unexpected):
         own = [key for key in tensors if _within(key, parts)]
-        head_given = f"a head of its own, {_list_some('tensors', own)}" if own else "no head"
+        head_given = f"a head of its own, {_count_some('tensors', own)}" if own else "no head"
         got = f"{head_given}; all others fit"
         return _error(name, shapes, got, _EXPORT.format(channels=3))
     if wrong and not missing and not unexpected:
@@ -273,9 +272,9 @@ def misfit(
         for key in wrong
     ]
     parts_of_got = [
-        _list_some("missing", missing),
-        _list_some("unexpected", unexpected if names else list(tensors)),
-        _list_some("of another shape", wrong_shapes),
+        _count_some("missing", missing),
+        _count_some("unexpected", unexpected if names else list(tensors)),
+        _count_some("of another shape", wrong_shapes),
     ]
     body = {key: tensor for key, tensor in shapes.items() if key not in head}
     if missing and not _shape_counts(body) - _shape_counts(tensors):
@@ -308,12 +307,12 @@ def _no_weights_of_a_network(tensors: StateDict) -> tuple[str, str] | None:
     """Files that training writes beside the weights, or instead of them."""
     if all(OF_OPTIMIZER.fullmatch(key) for key in tensors):
         return (
-            _list_some("tensors of an optimizer's state alone", list(tensors)),
+            _count_some("tensors of an optimizer's state alone", list(tensors)),
             "Give the file that holds the network's weights.",
         )
     for parts, what, todo in _ADDED:
         if added := [key for key in tensors if any(part in key for part in parts)]:
-            return _list_some(what, added), todo
+            return _count_some(what, added), todo
     return None
 
 
@@ -359,8 +358,7 @@ def _error(name: str, shapes: Mapping[str, object], got: str, todo: str) -> Mode
     )
 
 
-def _list_some(what: str, keys: list[str]) -> str:
+def _count_some(what: str, keys: list[str]) -> str:
     if not keys:
         return ""
-    shown = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
-    return f"{len(keys)} {what}: {shown}"
+    return f"{len(keys)} {what}: {list_some(keys)}"

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from engine.core.errors import ModelError
+from engine.core.formats import list_some
 from engine.networks.external_data import EXTERNAL, OutsideTensor, spans_by_location
 from engine.networks.onnx_parts import OnnxParts, read_data
 
@@ -41,10 +42,9 @@ def demand_weights(model: onnx.ModelProto, stage: str) -> None:
         given.update(node.output)
     absent = sorted({name for node in nodes_of(model) for name in node.input} - given)
     if absent:
-        more = f" and {len(absent) - 4} more" if len(absent) > 4 else ""
         raise ModelError(
             stage,
-            got=f"a graph that reads values which it does not hold ({', '.join(absent[:4])}{more})",
+            got=f"a graph that reads values which it does not hold ({list_some(absent, 4)})",
             expected="a file that holds its weights",
             todo=WITH_WEIGHTS,
         )

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.core.errors import ModelError
+from engine.core.formats import list_some
 from engine.networks.onnx_contents import nodes_of, tensors_of
 from engine.networks.onnx_parts import ONNX_SUFFIX, locations_in
 from engine.networks.onnx_tidying import graphs_of, rename_value
@@ -184,7 +185,7 @@ def packed_model(files: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
     if len(models) != 1:
         raise ModelError(
             _STAGE,
-            got=f"{len(models)} ONNX files among {_list_some([name for name, _ in files])}",
+            got=f"{len(models)} ONNX files among {list_some([repr(name) for name, _ in files])}",
             expected="one ONNX file, with its data where it has some",
             todo="Drop one model's .onnx file together with the data that was written beside it, "
             "or one zip of both.",
@@ -218,15 +219,10 @@ def _name_data(name: str, content: bytes, data: list[tuple[str, bytes]]) -> list
     if missing or by_name or different:
         raise ModelError(
             f"Reading {name}",
-            got=f"the data {_list_some([file for file, _ in data])}",
-            expected=_list_some(sorted(wanted))
+            got=f"the data {list_some([repr(file) for file, _ in data])}",
+            expected=list_some([repr(file) for file in sorted(wanted)])
             if wanted
             else "no data, since the model holds it all",
             todo="Drop the model with the files that were written beside it, and no others.",
         )
     return list(named.items())
-
-
-def _list_some(names: list[str]) -> str:
-    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(map(repr, names[:5])) + rest

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.core.errors import EngineError, ModelError, first_line
 from engine.core.file_types import demand_onnx
+from engine.core.formats import list_some
 from engine.core.limits import demand_fits
 from engine.networks.onnx_contents import (
     demand_repeatable,
@@ -212,7 +213,7 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
     if integer:
         raise ModelError(
             stage,
-            got=f"a file that is quantized already ({_list_some(integer)})",
+            got=f"a file that is quantized already ({list_some(integer, 8)})",
             expected="the float file that it was made from",
             todo="Give that file: the variants are quantized here, from float32.",
         )
@@ -221,7 +222,8 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
     if newer:
         raise ModelError(
             stage,
-            got=f"operators that operator set {version} does not have: {_list_some(sorted(newer))}",
+            got=f"operators that operator set {version} does not have: "
+            f"{list_some(sorted(newer), 8)}",
             expected=f"operator set {max(newer.values())} or a newer one, which have them",
             todo="Export it again for such an operator set (opset_version=...). Where PyTorch's "
             "exporter cannot write the set that it is asked for, it logs that and leaves an older "
@@ -231,7 +233,7 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
     if fused:
         raise ModelError(
             stage,
-            got=f"operators that ONNX Runtime's optimizer writes ({_list_some(fused)})",
+            got=f"operators that ONNX Runtime's optimizer writes ({list_some(fused, 8)})",
             expected="operators of ONNX alone",
             todo="Give the file from before that optimizer: the one that was given to ONNX "
             "Runtime. Where it saves the model (optimized_model_filepath), set "
@@ -242,9 +244,9 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
         others = sorted(_full(*name) for name in foreign if name[0])
         raise ModelError(
             stage,
-            got=f"operators outside ONNX's own set: {_list_some(others)}"
+            got=f"operators outside ONNX's own set: {list_some(others, 8)}"
             if others
-            else f"operators that operator set {version} does not have: {_list_some(own)}",
+            else f"operators that operator set {version} does not have: {list_some(own, 8)}",
             expected="operators of ONNX alone",
             todo="Export the model without custom operators; where the file holds the preparation "
             "of pictures or what follows the logits (ai.onnx.contrib, ai.onnx.ml), without that.",
@@ -279,7 +281,3 @@ def _is_written_by_runtime(domain: str, name: str) -> bool:
 
 def _full(domain: str, name: str) -> str:
     return f"{domain}.{name}" if domain else name
-
-
-def _list_some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

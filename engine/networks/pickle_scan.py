@@ -18,6 +18,7 @@ from typing import IO
 
 from engine.core.errors import ModelError
 from engine.core.file_types import PICKLE, FileKind, is_onnx, kind_of
+from engine.core.formats import list_some
 from engine.core.limits import LIMITS
 
 STAGE = "Reading the checkpoint"
@@ -198,8 +199,8 @@ def _read_globals(file: IO[bytes]) -> Iterator[str]:
 
 
 def _in_words(wanted: list[str]) -> str:
-    shown = ", ".join(wanted[:3]) + (f" and {len(wanted) - 3} more" if len(wanted) > 3 else "")
-    return f"a file that asks for more than tensors ({shown}); opening it could run code"
+    names = list_some(wanted, 3)
+    return f"a file that asks for more than tensors ({names}); opening it could run code"
 
 
 def _save_again(path: Path) -> str:
