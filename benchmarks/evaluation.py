@@ -72,7 +72,7 @@ def main(run_folder: str, images: str | None, count: int, variants: str, with_su
         pictures = pictures_in(Path(images))[:count]
         workers = usable_cores()
         started = time.perf_counter()
-        service_module.evaluate(run, pictures, columns, host.Foreground())
+        service_module.compute_logits(run, pictures, columns, host.Foreground())
         took = time.perf_counter() - started
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         print(f"{run.manifest.model.name}: {len(pictures)} pictures, {', '.join(columns)}")
@@ -84,10 +84,12 @@ def main(run_folder: str, images: str | None, count: int, variants: str, with_su
                 f"{plain / workers:.1f} s: ratio {took * workers / plain:.2f}"
             )
         started = time.perf_counter()
-        service_module.evaluate(run, pictures[: len(pictures) // 2], columns, host.Foreground())
+        service_module.compute_logits(
+            run, pictures[: len(pictures) // 2], columns, host.Foreground()
+        )
         print(f"half of them again, rows copied: {time.perf_counter() - started:.1f} s")
         started = time.perf_counter()
-        service_module.compare_run(
+        service_module.evaluate(
             run, pictures, host.Foreground(), reference=columns[0], variants=columns
         )
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from engine.tflite.interpreter import interpreter_of
+from engine.tflite.interpreter import load_interpreter
 from engine.tflite.operator_times import OperatorTime, operator_times
 
 
@@ -28,7 +28,7 @@ def times_of(file: Path) -> tuple[OperatorTime, ...]:
     Raises:
         ConversionError: LiteRT refuses the file.
     """
-    interpreter = interpreter_of(file.read_bytes(), 1, "Timing operators", "Leave this file out.")
+    interpreter = load_interpreter(file.read_bytes(), 1, "Timing operators", "Leave this file out.")
     (tensor,) = interpreter.get_input_details()
     noise = np.random.default_rng(0).normal(size=tensor["shape"])
     noise *= 1 if tensor["dtype"] == np.float32 else 40

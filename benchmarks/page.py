@@ -11,7 +11,7 @@ from plotly.io import to_html
 from benchmarks.attempts import PRECISIONS, Precision
 from benchmarks.report import failures, headline
 from benchmarks.results import OURS, Results
-from engine.reporting.plots.frame import Style, framed, rows_height, style_of, with_legend
+from engine.reporting.plots.frame import Style, add_legend, rows_height, set_frame, style_of
 
 # The palette names variants; a converter borrows the looks of one.
 _LOOKS = {OURS: "int8_optimized", "litert-torch": "float16", "onnx2tf": "dynamic_range"}
@@ -55,7 +55,7 @@ def ratio_figure(results: Results, precision: Precision) -> go.Figure:
             )
         )
     figure.add_vline(x=1, line={"color": "rgba(128, 138, 158, 0.7)", "dash": "dash"})
-    framed(
+    set_frame(
         figure,
         x=f"{precision} latency, ours ÷ peer (left of 1 is better)",
         y="",
@@ -90,7 +90,7 @@ def latency_figure(results: Results, precision: Precision) -> go.Figure:
                 line={"width": 1},
             )
         )
-    framed(
+    set_frame(
         figure,
         x=f"{precision} latency in ms, one thread (less is better)",
         y="",
@@ -125,7 +125,7 @@ def write_page(results: Results, file: Path) -> None:
 def _one_row_a_model(figure: go.Figure, results: Results) -> go.Figure:
     names = [result.model for result in results.models]
     figure.update_yaxes(categoryorder="array", categoryarray=names[::-1], automargin=True)
-    return with_legend(figure)
+    return add_legend(figure)
 
 
 def _height(results: Results) -> int:

@@ -145,7 +145,7 @@ def main(count: int, rounds: int, store: str | None) -> None:
         engine.latency(run, rounds=20)
         pictures = pictures_in(folder)
         started = time.perf_counter()
-        service_module.evaluate(run, pictures, run.columns, host.Foreground())
+        service_module.compute_logits(run, pictures, run.columns, host.Foreground())
         print(
             f"{run.manifest.model.name}: {len(pictures)} pictures, {len(run.columns)} columns, "
             f"shown in {time.perf_counter() - started:.0f} s"

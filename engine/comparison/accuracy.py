@@ -43,7 +43,7 @@ def accuracy(
         LabelsError: No picture has a label, or a label is no class of the model.
         ValueError: The shapes do not belong together, or the labels are no integers.
     """
-    counted = labelled(labels, logits.shape)
+    counted = _check_labels(labels, logits.shape)
     rows, truth = logits[counted], labels[counted]
     first_right = _holds(rows, truth, 1)
     five_right = _holds(rows, truth, min(5, rows.shape[1]))
@@ -65,17 +65,8 @@ def accuracy(
     )
 
 
-def labelled(labels: IntArray, shape: tuple[int, ...]) -> parity.BoolArray:
-    """Tell the pictures that have a label, shape (pictures,); at least one.
-
-    Args:
-        labels: Class indices, -1 for a picture without a label.
-        shape: The logits' (pictures, classes).
-
-    Raises:
-        LabelsError: No picture has a label, or a label is no class of the model.
-        ValueError: Not one integer a picture.
-    """
+def _check_labels(labels: IntArray, shape: tuple[int, ...]) -> parity.BoolArray:
+    """Check labels against logits of a shape and give the rows that have one."""
     if len(shape) != 2 or labels.shape != shape[:1] or labels.dtype.kind not in "iu":
         raise ValueError(
             f"labels have shape {labels.shape} and type {labels.dtype}, logits shape {shape}; "
@@ -111,7 +102,7 @@ def _one_sided(
     labels: IntArray,
     reference_logits: FloatArray | None,
 ) -> tuple[int | None, int | None]:
-    """How often the reference alone, and this model alone, is right."""
+    """Count how often the reference alone, and this model alone, is right."""
     if reference_logits is None:
         return None, None
     parity.require_same_shape(reference_logits, logits)
@@ -123,27 +114,22 @@ def _one_sided(
 def class_changes(
     reference: FloatArray, variant: FloatArray, truth: IntArray
 ) -> tuple[ClassChange, ...]:
-    """Classes that one of two models is right about more often than the other.
+    """List classes that one of two models is right about more often than the other.
 
-    Args:
-        reference: The reference's outputs on labelled pictures, shape (pictures, classes).
-        variant: The variant's outputs, same shape.
-        truth: The labels, shape (pictures,).
-
-    Returns:
-        The classes whose numbers differ: those that lost most first, then by class.
+    Both outputs are of labelled pictures, shape (pictures, classes). Those that lost most come
+    first, then by class.
     """
     before, after = (metrics_module.top_k(side, 1)[:, 0] for side in (reference, variant))
-    found = []
+    changes = []
     for index in np.unique(truth):
         own = truth == index
-        kept, now = int((before[own] == index).sum()), int((after[own] == index).sum())
-        if kept != now:
+        right, right_now = int((before[own] == index).sum()), int((after[own] == index).sum())
+        if right != right_now:
             wrong = after[own & (after != index) & (after != metrics_module.NO_ANSWER)]
             answers, counts = np.unique(wrong, return_counts=True)
             taken_for = int(answers[counts.argmax()]) if answers.size else None
-            found.append(ClassChange(int(index), int(own.sum()), kept, now, taken_for))
-    return tuple(sorted(found, key=lambda change: (-change.lost, change.index)))
+            changes.append(ClassChange(int(index), int(own.sum()), right, right_now, taken_for))
+    return tuple(sorted(changes, key=lambda change: (-change.lost, change.index)))
 
 
 BINS = 10
@@ -154,27 +140,22 @@ def reliability(
 ) -> Reliability:
     """Sort labelled pictures by confidence and count how often they are right.
 
-    Args:
-        outputs: Outputs on labelled pictures, shape (pictures, classes).
-        right: Whether the first answer is the label, shape (pictures,).
-        probabilities: The outputs are those of a softmax already; else their softmax is taken.
-
-    Returns:
-        The calibration curve. Rows with NaN or Inf have no confidence and are counted apart.
+    ``outputs`` are of shape (pictures, classes), ``right`` says whether the first answer is the
+    label. Rows with NaN or Inf have no confidence and are counted apart.
     """
     finite = parity.finite_rows(outputs)
     sure = confidence(outputs[finite], probabilities=probabilities)
     hits = right[finite]
     # Bin b holds (b/10, (b + 1)/10], and the first one 0, too.
-    places = np.clip(np.ceil(sure * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    indices = np.clip(np.ceil(sure * BINS).astype(np.int64) - 1, 0, BINS - 1)
     bins = []
-    for place in np.unique(places):
-        own = places == place
+    for index in np.unique(indices):
+        own = indices == index
         count, good = int(own.sum()), int(hits[own].sum())
         bins.append(
             ConfidenceBin(
-                low=float(place) / BINS,
-                high=float(place + 1) / BINS,
+                low=float(index) / BINS,
+                high=float(index + 1) / BINS,
                 pictures=count,
                 confidence=float(sure[own].mean()),
                 right=good / count,
@@ -183,7 +164,7 @@ def reliability(
         )
     total = len(sure)
     error = (
-        sum(found.pictures * abs(found.right - found.confidence) for found in bins) / total
+        sum(part.pictures * abs(part.right - part.confidence) for part in bins) / total
         if total
         else math.nan
     )
@@ -191,12 +172,7 @@ def reliability(
 
 
 def confidence(outputs: FloatArray, *, probabilities: bool) -> FloatArray:
-    """The share that each first answer gets, shape (pictures,), 0 to 1.
-
-    Args:
-        outputs: Finite outputs, shape (pictures, classes).
-        probabilities: They are those of a softmax already; else their softmax is taken.
-    """
+    """Compute the share that each first answer gets, shape (pictures,), of finite outputs."""
     values = np.asarray(outputs, dtype=np.float64)
     if not len(values) or probabilities:
         return np.asarray(values.max(axis=1) if len(values) else values[:, 0])

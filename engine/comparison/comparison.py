@@ -19,7 +19,6 @@ from engine.comparison import metrics as metrics_module
 from engine.comparison.accuracy import NO_LABEL, accuracy
 from engine.comparison.faults import FEW_PICTURES, fault_of, fault_sentences
 from engine.comparison.latency import Latency
-from engine.comparison.metrics import kept_margins
 from engine.comparison.outputs import Outputs, probability_sides
 from engine.comparison.records import Accuracy, Flip, VariantComparison
 from engine.comparison.serialize import SCALAR_KEYS, accuracy_dict, variant_dict
@@ -170,15 +169,9 @@ def compare_variant(
 ) -> VariantComparison:
     """Compare one variant's answers with the reference's.
 
-    Args:
-        variant: Its name.
-        reference: The reference's outputs, shape (pictures, classes).
-        logits: The variant's outputs, same shape.
-        pictures: Names of the rows.
-        labels: Class indices, shape (pictures,), -1 for a picture without one.
-        probabilities: The variant's outputs are those of a softmax.
-        reference_probabilities: The reference's outputs are those of a softmax.
-        fault: A fault of the variant that is known; otherwise these answers are judged.
+    ``reference`` and ``logits`` are outputs of shape (pictures, classes), logits unless
+    ``probabilities`` say otherwise; ``labels`` are class indices, -1 for a picture without one.
+    Without a ``fault`` that was found before, these answers are judged.
 
     Raises:
         LabelsError: See `accuracy`.
@@ -212,7 +205,9 @@ def compare_variant(
         picture_kl=kl,
         class_rms=metrics_module.rms_along(differences, 0),
         reference_margins=metrics_module.margins(shown[0]),
-        kept_margins=kept_margins(shown[1], metrics_module.top_k(answers[0], 1)[:, 0]),
+        kept_margins=metrics_module.margins_left(
+            shown[1], metrics_module.top_k(answers[0], 1)[:, 0]
+        ),
         accuracy=None
         if labels is None
         else accuracy(answers[1], labels, answers[0], probabilities=probabilities),
@@ -223,9 +218,9 @@ def compare_variant(
 
 def _fault(reference: Outputs, variant: Outputs) -> Fault | None:
     either = reference.probabilities or variant.probabilities
-    one, other = (side.shares() if either else side.values for side in (reference, variant))
-    fault = fault_of(one, other)
-    few = int(parity.finite_rows(one).sum()) < FEW_PICTURES
+    expected, given = (side.shares() if either else side.values for side in (reference, variant))
+    fault = fault_of(expected, given)
+    few = int(parity.finite_rows(expected).sum()) < FEW_PICTURES
     return None if fault == "same_answer" and few else fault
 
 
@@ -252,8 +247,8 @@ def compare(
     ``logits`` holds each side's outputs, shape (pictures, classes); memory-mapped arrays will do,
     as one variant at a time is held in float64. Any key may be the reference; the others become
     variants in the order given. ``labels`` are class indices, -1 for a picture without one.
-    ``added`` names the sides that are files from elsewhere, ``known_faults`` those whose answers
-    were of no use before; ``missing`` has a sentence for each variant that could not be made.
+    ``added`` names the sides that are external files, ``known_faults`` those whose answers were of
+    no use before; ``missing`` has a sentence for each variant that could not be made.
     ``normalizing`` is described at `probability_sides`, the rest at `Comparison`.
 
     Raises:
@@ -269,7 +264,7 @@ def compare(
     truth = None if labels is None or bool(np.all(labels == NO_LABEL)) else labels
     normalized = probability_sides(logits, added, normalizing)
     expected = Outputs(reference, reference_name in normalized)
-    known = known_faults or {}
+    earlier = known_faults or {}
     variants = tuple(
         compare_variant(
             name,
@@ -279,12 +274,12 @@ def compare(
             truth,
             probabilities=name in normalized,
             reference_probabilities=expected.probabilities,
-            fault=known.get(name),
+            fault=earlier.get(name),
         )
         for name, side in logits.items()
         if name != reference_name
     )
-    judged = {v.variant: v.fault for v in variants} | {reference_name: known.get(reference_name)}
+    judged = {v.variant: v.fault for v in variants} | {reference_name: earlier.get(reference_name)}
     faults = (*missing, *_fault_sentences(logits, judged))
     return Comparison(
         run=run,
@@ -303,19 +298,19 @@ def compare(
         notes=(
             *faults,
             *notes,
-            *findings(variants, expected, reference_name, frozenset(added)),
-            *_findings(logits, random_weights, demo_calibration, truth is not labels),
+            *_suspicions(variants, expected, reference_name, frozenset(added)),
+            *_limits(logits, random_weights, demo_calibration, truth is not labels),
         ),
         reference_non_finite=int((~parity.finite_rows(reference)).sum()),
         faults=faults,
     )
 
 
-def _unknown(stage: str, name: str, known: Iterable[str]) -> OptionError:
+def _unknown(stage: str, name: str, names: Iterable[str]) -> OptionError:
     return OptionError(
         stage,
         got=repr(name),
-        expected=f"one of {', '.join(known) or '(none)'}",
+        expected=f"one of {', '.join(names) or '(none)'}",
         todo="Choose one of these names.",
     )
 
@@ -332,9 +327,10 @@ def _require_one_name_a_row(pictures: Sequence[str], reference: FloatArray) -> N
         raise ValueError(f"{len(pictures)} names of pictures for logits of {reference.shape}")
 
 
-def _findings(
+def _limits(
     logits: Mapping[str, FloatArray], random_weights: bool, demo_calibration: bool, unlabelled: bool
 ) -> Iterable[str]:
+    """Say what limits the meaning of all figures."""
     if random_weights:
         yield RANDOM_WEIGHTS_NOTE
     if demo_calibration:
@@ -364,9 +360,9 @@ def _flips(
     changed: parity.BoolArray,
 ) -> tuple[Flip, ...]:
     first, second = (metrics_module.top_k(side, 1)[:, 0] for side in outputs)
-    one, other = (metrics_module.margins(side) for side in shown)
+    before, after = (metrics_module.margins(side) for side in shown)
     return tuple(
-        Flip(pictures[i], i, int(first[i]), int(second[i]), float(one[i]), float(other[i]))
+        Flip(pictures[i], i, int(first[i]), int(second[i]), float(before[i]), float(after[i]))
         for i in np.flatnonzero(changed).tolist()
     )
 
@@ -376,24 +372,15 @@ CLOSE_DB = 3.0
 """Logits as near as this (half of their energy) come from the same pixels, however quantized."""
 
 
-def findings(
+def _suspicions(
     variants: Sequence[VariantComparison],
     reference: Outputs,
     reference_name: str,
     added: Set[str],
 ) -> Iterator[str]:
-    """Sentences about files whose answers suggest that they are fed or read otherwise.
+    """Name external files whose answers suggest that they are fed or read otherwise.
 
     A file says nothing of its preprocessing, so wrong pixels show only in its answers.
-
-    Args:
-        variants: The comparisons.
-        reference: Outputs of the reference.
-        reference_name: Its name.
-        added: Names of the files from elsewhere.
-
-    Yields:
-        One sentence a finding.
     """
     for variant in variants:
         name, total = variant.variant, variant.pictures

@@ -20,29 +20,21 @@ _FOLLOWED = 0.01
 def fault_of(reference: FloatArray, logits: FloatArray) -> Fault | None:
     """Find what makes a model's answers useless.
 
-    Args:
-        reference: Outputs of the model that it stands for, shape (pictures, classes).
-        logits: Its own outputs of the same kind, same shape.
-
-    Returns:
-        The fault; pictures on which the reference is not finite are no evidence.
+    Both outputs are of one kind, shape (pictures, classes). Pictures on which the reference is
+    not finite are no evidence.
     """
     expected = finite_rows(reference)
     if (expected & ~finite_rows(logits)).any():
         return "not_finite"
     # The arrays may be mapped from a disk: all rows are no copy.
     rows = slice(None) if expected.all() else expected
-    return "same_answer" if collapsed(reference[rows], logits[rows]) else None
+    return "same_answer" if ignores_pictures(reference[rows], logits[rows]) else None
 
 
-def collapsed(reference: FloatArray, logits: FloatArray) -> bool:
-    """Tell whether answers stand still over pictures over which those of the reference move.
+def ignores_pictures(reference: FloatArray, logits: FloatArray) -> bool:
+    """Check whether finite answers stand still over pictures over which the reference's move.
 
     Reference answers that move by less than a step of 8 bits may be rounded to the same.
-
-    Args:
-        reference: Finite outputs, shape (pictures, classes).
-        logits: Finite outputs, same shape.
     """
     if len(reference) < 2:
         return False
@@ -52,17 +44,10 @@ def collapsed(reference: FloatArray, logits: FloatArray) -> bool:
 
 
 def fault_sentences(faults: Mapping[str, Fault]) -> tuple[str, ...]:
-    """Say what is wrong with variants, and what can be done.
-
-    Args:
-        faults: By name of the variant.
-
-    Returns:
-        One sentence a fault, with all variants that have it.
-    """
+    """Say what is wrong with variants, and what can be done: a sentence for each fault."""
     sentences = []
     for fault, words in FAULT_WORDS.items():
-        names = [name for name, other in faults.items() if other == fault]
+        names = [name for name, its_fault in faults.items() if its_fault == fault]
         if names:
             what = words if len(names) == 1 else words.replace("answers", "answer", 1)
             which = "it" if len(names) == 1 else "them"
@@ -77,7 +62,7 @@ _OVERFLOW = (
 
 
 def _ways_back(names: Sequence[str]) -> str:
-    """What can bring the answers back, but for what these variants show to be in vain."""
+    """Name what can bring the answers back, but for what these variants show to be in vain."""
     ways = {
         "_optimized": "an optimized variant (improve)",
         "int8_mixed": "int8_mixed with some layers in float32 (mix)",

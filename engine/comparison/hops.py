@@ -1,4 +1,4 @@
-"""The hop ladder: does each stage of the conversion still answer like the one before?"""
+"""Check that each stage of a conversion still answers like the one before."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 import numpy as np
 
-from engine.comparison.faults import collapsed
+from engine.comparison.faults import ignores_pictures
 from engine.comparison.metrics import looks_like_probabilities
 from engine.core.errors import HopError, ModelError
 from engine.core.parity import hop_errors
@@ -58,15 +58,15 @@ def check_hop(
             raise _not_finite(hop, got, weights() if weights is not None else ())
         return None, None
     if broken:
-        raise _broken(hop, got, "finite logits")
+        raise _failure(hop, got, "finite logits")
     if before.shape != after.shape:
-        raise _broken(hop, f"logits of shape {after.shape}", f"shape {before.shape}")
+        raise _failure(hop, f"logits of shape {after.shape}", f"shape {before.shape}")
     absolute, relative = hop_errors(before, after)
     if tolerance is not None and relative > tolerance:
         got = f"logits that differ by {absolute:.3g} ({relative:.2g} of the largest)"
         by_itself = 0.0 if nudged is None else hop_errors(after, nudged())[1]
         if by_itself < _UNSTEADY * relative:
-            raise _broken(hop, got, f"at most {tolerance:g} of the largest")
+            raise _failure(hop, got, f"at most {tolerance:g} of the largest")
         raise HopError(
             f"Checking {hop}",
             got=got,
@@ -81,13 +81,9 @@ def check_hop(
 
 
 def check_reference(stage: str, logits: FloatArray) -> None:
-    """Refuse an original whose answers do not change with the picture.
+    """Refuse an original whose logits, shape (pictures, classes), do not follow the picture.
 
     Every conversion of it would pass, right or wrong.
-
-    Args:
-        stage: What the original is, for the message.
-        logits: Its logits, shape (pictures, classes).
 
     Raises:
         ModelError: No logit varies by `SMALLEST_SPREAD` of the largest.
@@ -115,20 +111,15 @@ def check_reference(stage: str, logits: FloatArray) -> None:
 def check_answers_follow(hop: str, before: FloatArray, after: FloatArray) -> None:
     """Refuse a stage that answers the same for every picture although the one before did not.
 
-    Args:
-        hop: The stage and the one before it, for the message.
-        before: Logits of the stage before, shape (pictures, classes).
-        after: Logits of this stage.
-
     Raises:
         HopError: It does.
     """
-    if collapsed(before, after):
-        raise _broken(hop, "the same logits for every picture", "answers that follow the picture")
+    if ignores_pictures(before, after):
+        raise _failure(hop, "the same logits for every picture", "answers that follow the picture")
 
 
 def _not_finite(stage: str, got: str, weights: Iterable[tuple[str, np.ndarray]]) -> HopError:
-    """What is wrong with a model that gives NaN or Inf before any step was taken."""
+    """Explain a model that gives NaN or Inf before any step was taken."""
     count = {"NaN": np.isnan, "Inf": np.isinf}
     floats = [(name, values) for name, values in weights if values.dtype.kind == "f"]
     # NaN first: an infinity may be meant, as in a mask.
@@ -152,7 +143,7 @@ def _not_finite(stage: str, got: str, weights: Iterable[tuple[str, np.ndarray]])
     )
 
 
-def _broken(hop: str, got: str, expected: str) -> HopError:
+def _failure(hop: str, got: str, expected: str) -> HopError:
     return HopError(
         f"Checking {hop}",
         got=got,

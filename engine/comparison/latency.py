@@ -14,9 +14,7 @@ from itertools import cycle
 import numpy as np
 
 from engine.core.errors import OptionError
-from engine.core.types import (
-    SAME,
-)
+from engine.core.types import SAME
 from engine.tflite.operator_times import OperatorTime
 
 
@@ -52,7 +50,7 @@ def interleaved(
             call()
     names = list(calls)
     samples: dict[str, list[float]] = {name: [] for name in names}
-    for _, order in zip(range(rounds), cycle(_balanced_orders(names)), strict=False):
+    for _, order in zip(range(rounds), cycle(_orders(names)), strict=False):
         for name in order:
             call = calls[name]
             start = clock()
@@ -62,28 +60,20 @@ def interleaved(
     return tuple(LatencySamples(name, tuple(taken)) for name, taken in samples.items())
 
 
-def _balanced_orders(names: Sequence[str]) -> list[list[str]]:
-    """Orders in which every name is in every place, and next after every other, equally often.
+def _orders(names: Sequence[str]) -> list[list[str]]:
+    """Order names so that each is in every position, and next after every other, equally often.
 
     Williams (1949), Experimental designs balanced for the estimation of residual effects of
     treatments. An even number of names needs as many orders, an odd one twice as many.
     """
     count = len(names)
-    zigzag = [(place + 1) // 2 if place % 2 else -place // 2 for place in range(count)]
+    zigzag = [(step + 1) // 2 if step % 2 else -step // 2 for step in range(count)]
     orders = [[names[(first + step) % count] for step in zigzag] for first in range(count)]
     return orders if count % 2 == 0 else orders + [order[::-1] for order in orders]
 
 
 def latency_warnings(latency: Latency) -> tuple[str, ...]:
-    """Say which medians are not to be believed, because the samples spread too widely.
-
-    Args:
-        latency: Samples of several models.
-
-    Returns:
-        One sentence for each entry whose interquartile range is more than `SPREAD_LIMIT` of its
-        median, in the order of the entries.
-    """
+    """Say which medians are not to be trusted: their samples spread wider than `SPREAD_LIMIT`."""
     return tuple(_warning(entry) for entry in latency.entries if not entry.trusted)
 
 
@@ -195,12 +185,12 @@ class Latency:
         return any(entry.operators for entry in self.entries)
 
     def of(self, variant: str) -> LatencySamples | None:
-        """The samples of one variant, or None where it was not measured."""
+        """Find the samples of one variant; None where it was not measured."""
         return next((entry for entry in self.entries if entry.variant == variant), None)
 
     def ratio(self, variant: str, base: str) -> float | None:
-        """Median of one variant divided by that of another; None without both, or to a 0."""
-        one, other = self.of(variant), self.of(base)
-        if one is None or other is None or other.median_ms == 0:
+        """Divide the median of one variant by another's; None without both, or by 0."""
+        samples, divisor = self.of(variant), self.of(base)
+        if samples is None or divisor is None or divisor.median_ms == 0:
             return None
-        return one.median_ms / other.median_ms
+        return samples.median_ms / divisor.median_ms

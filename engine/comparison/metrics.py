@@ -90,11 +90,11 @@ def cosine(reference: FloatArray, variant: FloatArray) -> float:
         ValueError: The shapes differ.
     """
     require_same_shape(reference, variant)
-    one, other = _doubles(reference), _doubles(variant)
-    one_power, other_power = np.sum(one * one, axis=1), np.sum(other * other, axis=1)
-    power = one_power * other_power
-    rows = np.where((one_power == 0.0) & (other_power == 0.0), 1.0, 0.0)
-    np.divide(np.sum(one * other, axis=1), np.sqrt(power), out=rows, where=power != 0.0)
+    r, v = _doubles(reference), _doubles(variant)
+    r_power, v_power = np.sum(r * r, axis=1), np.sum(v * v, axis=1)
+    power = r_power * v_power
+    rows = np.where((r_power == 0.0) & (v_power == 0.0), 1.0, 0.0)
+    np.divide(np.sum(r * v, axis=1), np.sqrt(power), out=rows, where=power != 0.0)
     return float(np.mean(np.clip(rows, -1.0, 1.0)))
 
 
@@ -134,9 +134,9 @@ def top_k(logits: FloatArray, k: int) -> IntArray:
     without_answer, rows = np.isnan(values[:, 0]), np.arange(len(values))
     order = np.empty((len(values), k), dtype=np.int64)
     # A stable sort gives the same order; of 1,000 classes it takes some 50 times as long.
-    for place in range(k):
-        order[:, place] = values.argmax(axis=1)
-        values[rows, order[:, place]] = -np.inf
+    for rank in range(k):
+        order[:, rank] = values.argmax(axis=1)
+        values[rows, order[:, rank]] = -np.inf
     order[without_answer] = NO_ANSWER
     return order
 
@@ -246,8 +246,8 @@ def log_probabilities(probabilities: FloatArray) -> DoubleArray:
     return np.asarray(np.log(np.maximum(_doubles(probabilities), PROBABILITY_FLOOR)))
 
 
-def kept_margins(variant: FloatArray, first: IntArray) -> parity.DoubleArray:
-    """The logit of the reference's first class minus the largest of the others.
+def margins_left(variant: FloatArray, first: IntArray) -> DoubleArray:
+    """Subtract the largest of the other logits from that of the reference's first class.
 
     Args:
         variant: The variant's logits, shape (pictures, classes).
@@ -264,13 +264,13 @@ def kept_margins(variant: FloatArray, first: IntArray) -> parity.DoubleArray:
     if first.shape != variant.shape[:1]:
         raise ValueError(f"{first.shape} first classes for logits of {variant.shape}")
     answered = parity.finite_rows(variant) & (first != NO_ANSWER)
-    kept = np.full(len(variant), np.nan)
+    left = np.full(len(variant), np.nan)
     if variant.shape[1] == 1:
-        kept[answered] = 0.0
-        return kept
+        left[answered] = 0.0
+        return left
     values = np.asarray(variant[answered], dtype=np.float64)
     rows = np.arange(len(values))
     own = values[rows, first[answered]].copy()
     values[rows, first[answered]] = -np.inf
-    kept[answered] = own - values.max(axis=1)
-    return kept
+    left[answered] = own - values.max(axis=1)
+    return left

@@ -41,10 +41,8 @@ class Outputs:
     def logits(self, *, as_probabilities: bool) -> FloatArray:
         """Give one logit, or its stand-in, for each column of ``answers``.
 
-        Args:
-            as_probabilities: Give `metrics.log_probabilities` of every kind of output. Needed
-                for both sides as soon as one of them gives probabilities, since these tell
-                nothing of what lies below the floor.
+        The stand-in is `metrics.log_probabilities`: needed for both sides as soon as one of them
+        gives probabilities, since these tell nothing of what lies below the floor.
         """
         if not as_probabilities:
             return self.answers

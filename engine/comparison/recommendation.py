@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import LatencySamples
+from engine.comparison.metrics import Z_95
 from engine.comparison.records import VariantComparison
+from engine.comparison.serialize import FLOAT32
 from engine.core.types import SAME, Fault, Interval
 
-FLOAT32 = "float32"
+_ANY_SHARE = Interval(0.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,35 +24,35 @@ class Candidate:
 
     Attributes:
         variant: Its name.
-        size_bytes: Of its file; None where unknown.
-        smaller: Bytes of float32 divided by its own; None where unknown.
         latency_ms: Median latency; None where it was not measured.
-        latency_slack: Share by which the latency may be off; see `LatencySamples.slack`.
-        quicker: Median of float32 divided by its own; None where either was not measured.
-        kept: Pictures with the reference's first answer.
-        pictures: Pictures compared.
-        agreement: ``kept / pictures``.
-        interval: Of ``agreement``.
+        size_bytes: Of its file; None where unknown.
         difference: Logit rms on the pictures that the reference answers; NaN for a broken model.
+        agreement: Share of pictures with the reference's first answer.
+        latency_slack: Share by which the latency may be off; see `LatencySamples.slack`.
         fault: What makes its answers useless; see `VariantComparison`.
-        weakest: Name of the picture with the least margin left, or of one with NaN.
         timed_pictures: How many pictures a timed call computes.
+        smaller: Bytes of float32 divided by its own; None where unknown.
+        quicker: Median of float32 divided by its own; None where either was not measured.
+        agreeing: Pictures with the reference's first answer.
+        pictures: Pictures compared.
+        interval: Of ``agreement``.
+        weakest: Name of the picture with the least margin left, or of one with NaN.
     """
 
     variant: str
-    size_bytes: int | None
-    smaller: float | None
     latency_ms: float | None
-    latency_slack: float
-    quicker: float | None
-    kept: int
-    pictures: int
-    agreement: float
-    interval: Interval
+    size_bytes: int | None
     difference: float
-    weakest: str
+    agreement: float
+    latency_slack: float = SAME
     fault: Fault | None = None
     timed_pictures: int = 1
+    smaller: float | None = None
+    quicker: float | None = None
+    agreeing: int = 0
+    pictures: int = 0
+    interval: Interval = _ANY_SHARE
+    weakest: str = ""
 
     @property
     def broken(self) -> bool:
@@ -62,6 +63,10 @@ class Candidate:
     def steady(self) -> bool:
         """Whether its latency was measured without too wide a spread, or not at all."""
         return self.latency_slack <= SAME
+
+
+TradeOffPoint = Candidate
+"""The name that notebooks of earlier versions use."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,80 +96,89 @@ class Choice:
         return self.taken or self.nearest
 
 
-def unanswered(comparison: Comparison) -> int:
-    """Pictures on which the reference itself gave NaN or Inf."""
+def count_unanswered(comparison: Comparison) -> int:
+    """Count the pictures on which the reference itself gave NaN or Inf."""
     if not comparison.variants:
         return 0
-    return int((~_answered(comparison.variants[0])).sum())
+    return int((~_rows_with_answer(comparison.variants[0])).sum())
 
 
-def _answered(variant: VariantComparison) -> np.ndarray:
+def _rows_with_answer(variant: VariantComparison) -> np.ndarray:
     return np.isfinite(np.asarray(variant.reference_margins))
 
 
 def difference_of(variant: VariantComparison) -> float:
-    """Logit rms of a variant on the pictures that the reference answers.
-
-    Args:
-        variant: Its comparison.
+    """Compute the logit rms of a variant on the pictures that the reference answers.
 
     Returns:
         In logits; NaN where the variant gave NaN or Inf on one of them, or there is none.
     """
-    answered = _answered(variant)
+    answered = _rows_with_answer(variant)
     if answered.all() or not answered.any():
         return variant.logit_rms
     return math.sqrt(np.mean(np.square(np.asarray(variant.picture_rms)[answered])))
 
 
 def candidates(comparison: Comparison) -> tuple[Candidate, ...]:
-    """Every variant of a comparison, in its order."""
-    total = len(comparison.pictures)
-    timed = comparison.latency
-    found = []
-    for variant in comparison.variants:
-        entry = None if timed is None else timed.of(variant.variant)
-        ratio = None if timed is None else timed.ratio(variant.variant, FLOAT32)
-        size_ratio = comparison.size_ratio(variant.variant)
-        margins = np.nan_to_num(np.asarray(variant.kept_margins), nan=-np.inf)
-        worst = int(np.argmin(np.where(_answered(variant), margins, np.inf)))
-        found.append(
-            Candidate(
-                variant=variant.variant,
-                size_bytes=comparison.sizes.get(variant.variant),
-                smaller=1 / size_ratio if size_ratio else None,
-                latency_ms=None if entry is None else entry.median_ms,
-                latency_slack=SAME if entry is None else entry.slack,
-                timed_pictures=1 if entry is None else entry.pictures,
-                quicker=1 / ratio if ratio else None,
-                kept=round(variant.top1_agreement * total),
-                pictures=total,
-                agreement=variant.top1_agreement,
-                interval=variant.top1_agreement_interval,
-                difference=difference_of(variant),
-                weakest=comparison.pictures[worst],
-                fault=variant.fault,
-            )
-        )
-    return tuple(found)
+    """Give every variant of a comparison, in its order."""
+    return tuple(_candidate(comparison, variant) for variant in comparison.variants)
+
+
+def _candidate(comparison: Comparison, variant: VariantComparison) -> Candidate:
+    name, timed, total = variant.variant, comparison.latency, len(comparison.pictures)
+    ratio = None if timed is None else timed.ratio(name, FLOAT32)
+    size_ratio = comparison.size_ratio(name)
+    margins = np.nan_to_num(np.asarray(variant.kept_margins), nan=-np.inf)
+    weakest = int(np.argmin(np.where(_rows_with_answer(variant), margins, np.inf)))
+    costs = candidate_of_costs(
+        name, comparison.sizes.get(name), None if timed is None else timed.of(name)
+    )
+    return replace(
+        costs,
+        difference=difference_of(variant),
+        agreement=variant.top1_agreement,
+        fault=variant.fault,
+        smaller=1 / size_ratio if size_ratio else None,
+        quicker=1 / ratio if ratio else None,
+        agreeing=round(variant.top1_agreement * total),
+        pictures=total,
+        interval=variant.top1_agreement_interval,
+        weakest=comparison.pictures[weakest],
+    )
+
+
+def candidate_of_costs(
+    variant: str, size_bytes: int | None = None, timed: LatencySamples | None = None
+) -> Candidate:
+    """Make a candidate whose answers are not compared, as if they were the reference's."""
+    if timed is None:
+        return Candidate(variant, None, size_bytes, 0.0, 1.0)
+    return Candidate(
+        variant,
+        timed.median_ms,
+        size_bytes,
+        0.0,
+        1.0,
+        latency_slack=timed.slack,
+        timed_pictures=timed.pictures,
+    )
 
 
 def smallest(of: tuple[Candidate, ...]) -> Candidate | None:
-    """The best of the variants that no file of another is clearly smaller than."""
-    known = [c for c in of if c.size_bytes is not None and not c.broken]
-    return best_of(smallest_of(known))
+    """Choose the best of the variants that no file of another is clearly smaller than."""
+    return best_of(smallest_of([c for c in of if c.size_bytes is not None and not c.broken]))
 
 
 def quickest(of: tuple[Candidate, ...]) -> Candidate | None:
-    """The best of the variants that no other is clearly quicker than; None below two timed."""
-    return best_of(quickest_of(timed_of([c for c in of if not c.broken])))
+    """Choose the best of the variants that none is clearly quicker than; None below two timed."""
+    return best_of(quickest_of(select_timed([c for c in of if not c.broken])))
 
 
 def closest(of: tuple[Candidate, ...]) -> Candidate | None:
-    """The variant with the least logit rms; float32 only where there is no other."""
-    known = [c for c in of if not c.broken]
-    others = [c for c in known if c.variant != FLOAT32]
-    return min(others or known, key=lambda c: c.difference, default=None)
+    """Choose the variant with the least logit rms; float32 only where it is alone."""
+    sound = [c for c in of if not c.broken]
+    quantized = [c for c in sound if c.variant != FLOAT32]
+    return min(quantized or sound, key=lambda c: c.difference, default=None)
 
 
 def recommend(of: tuple[Candidate, ...], need: float) -> Choice:
@@ -177,9 +191,6 @@ def recommend(of: tuple[Candidate, ...], need: float) -> Choice:
     Args:
         of: See `candidates`.
         need: Least share of equal first answers, 0 to 1.
-
-    Returns:
-        The choice.
     """
     sound = tuple(c for c in of if not c.broken)
     eligible = tuple(c for c in sound if c.agreement >= need)
@@ -206,78 +217,15 @@ def _gains(bold: Candidate, taken: Candidate) -> bool:
 
 
 def pictures_to_prove(need: float) -> int | None:
-    """How many pictures without one changed answer prove an agreement.
+    """Count the pictures that prove an agreement if not one of them changes its answer.
 
-    The lower end of Wilson's 95 % interval at ``n`` of ``n`` is ``n / (n + z^2)``.
-
-    Args:
-        need: Share of answers to be kept, 0 to 1.
-
-    Returns:
-        The least ``n`` whose lower end is at least ``need``; None for 1, which no number proves.
+    The lower end of Wilson's 95 % interval at ``n`` of ``n`` is ``n / (n + z^2)``; this is the
+    least ``n`` that brings it to ``need``, 0 to 1. None for 1, which no number proves.
     """
-    z_squared = 1.959963984540054**2
-    return None if need >= 1 else math.ceil(z_squared * need / (1 - need) - 1e-9)
+    return None if need >= 1 else math.ceil(Z_95**2 * need / (1 - need) - 1e-9)
 
 
-class Costs(Protocol):
-    """What a choice between variants depends on; see `TradeOffPoint`."""
-
-    @property
-    def latency_ms(self) -> float | None:
-        """Median latency."""
-
-    @property
-    def latency_slack(self) -> float:
-        """Share by which it may be off."""
-
-    @property
-    def size_bytes(self) -> int | None:
-        """Of the file."""
-
-    @property
-    def difference(self) -> float:
-        """Logit rms."""
-
-    @property
-    def agreement(self) -> float:
-        """Share of equal first answers."""
-
-
-@dataclass(frozen=True, slots=True)
-class TradeOffPoint:
-    """One variant in the trade-off.
-
-    Attributes:
-        variant: Its name.
-        latency_ms: Median latency in milliseconds; None where it was not measured.
-        size_bytes: File size.
-        difference: Rms of the logit differences to the reference.
-        agreement: Share of pictures with the reference's first answer.
-        latency_slack: Share by which the latency may be off; see `LatencySamples.slack`.
-        fault: What makes its answers useless; see `VariantComparison`.
-        timed_pictures: How many pictures a timed call computes.
-    """
-
-    variant: str
-    latency_ms: float | None
-    size_bytes: int
-    difference: float
-    agreement: float
-    latency_slack: float = SAME
-    fault: Fault | None = None
-    timed_pictures: int = 1
-
-
-def timed_point(timed: LatencySamples, size_bytes: int = 0) -> TradeOffPoint:
-    """A variant as far as it is known without comparing its answers."""
-    return TradeOffPoint(timed.variant, timed.median_ms, size_bytes, 0.0, 1.0, timed.slack)
-
-
-AnyCosts = TypeVar("AnyCosts", bound=Costs)
-
-
-def clearly_quicker(first: Costs, second: Costs) -> bool:
+def clearly_quicker(first: Candidate, second: Candidate) -> bool:
     """Whether the first variant is quicker by more than `SAME` and than timings may be off."""
     if first.latency_ms is None or second.latency_ms is None:
         return False
@@ -286,49 +234,45 @@ def clearly_quicker(first: Costs, second: Costs) -> bool:
     )
 
 
-def clearly_smaller(first: Costs, second: Costs) -> bool:
+def clearly_smaller(first: Candidate, second: Candidate) -> bool:
     """Whether the file of the first variant is smaller by more than `SAME`."""
     if first.size_bytes is None or second.size_bytes is None:
         return False
     return second.size_bytes > first.size_bytes * (1 + SAME)
 
 
-def timed_of(of: Sequence[AnyCosts]) -> list[AnyCosts]:
-    """Those whose speed can be compared: the timed ones, where there are two or more."""
+def select_timed(of: Sequence[Candidate]) -> list[Candidate]:
+    """Give those whose speed can be compared: the timed ones, where there are two or more."""
     timed = [costs for costs in of if costs.latency_ms is not None]
     return timed if len(timed) > 1 else []
 
 
-def quickest_of(of: Sequence[AnyCosts]) -> list[AnyCosts]:
-    """Those than which no other is clearly quicker; all, where no speed can be compared."""
-    timed = timed_of(of)
+def quickest_of(of: Sequence[Candidate]) -> list[Candidate]:
+    """Give those that none is clearly quicker than; all, where no speed can be compared."""
+    timed = select_timed(of)
     if not timed:
         return list(of)
     return [costs for costs in timed if not any(clearly_quicker(rival, costs) for rival in timed)]
 
 
-def smallest_of(of: Sequence[AnyCosts]) -> list[AnyCosts]:
-    """Those than which no other is clearly smaller; all, where no size is known."""
+def smallest_of(of: Sequence[Candidate]) -> list[Candidate]:
+    """Give those that none is clearly smaller than; all, where no size is known."""
     sized = [costs for costs in of if costs.size_bytes is not None]
     left = [costs for costs in sized if not any(clearly_smaller(rival, costs) for rival in sized)]
     return left or list(of)
 
 
-def best_of(of: Sequence[AnyCosts]) -> AnyCosts | None:
-    """The closest to the reference of the smallest of the quickest; None of none."""
+def best_of(of: Sequence[Candidate]) -> Candidate | None:
+    """Choose the closest to the reference of the smallest of the quickest; None of none."""
     left = smallest_of(quickest_of(of))
     return min(left, key=lambda costs: costs.difference, default=None)
 
 
-def front_of(of: Sequence[AnyCosts]) -> list[AnyCosts]:
-    """The variants that are the best for some demand on closeness and agreement.
+def front_of(of: Sequence[Candidate]) -> list[Candidate]:
+    """Give the variants that are the best for some demand on closeness and agreement.
 
-    Args:
-        of: Variants without NaN.
-
-    Returns:
-        Those that `best_of` gives of the variants that meet a demand, for every demand, in the
-        order of ``of``.
+    That is what `best_of` gives of those that meet a demand, for every demand, in the order of
+    ``of``, none of which has NaN.
     """
     ahead = []
     for agreement in {costs.agreement for costs in of}:

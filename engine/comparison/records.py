@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from engine.core.types import (
-    Fault,
-    FloatArray,
-    Interval,
-)
+from engine.core.types import Fault, FloatArray, Interval
 
 
 @dataclass(frozen=True, slots=True)

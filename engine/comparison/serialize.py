@@ -6,7 +6,7 @@ NaN and infinity become None, because JSON has neither.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict
+from dataclasses import fields, is_dataclass
 from typing import Any
 
 import msgspec
@@ -17,10 +17,12 @@ from engine.core.types import Interval
 
 FLOAT32 = "float32"
 """The variant that latency ratios are taken to."""
-SCALAR_KEYS = (
+_FIGURE_KEYS = (
     "top1_agreement",
+    "top1_agreement_interval",
     "top5_overlap",
     "flip_count",
+    "flips",
     "logit_rms",
     "logit_mean",
     "logit_max",
@@ -32,15 +34,8 @@ SCALAR_KEYS = (
     "size_ratio",
     "latency_ms",
     "latency_ratio",
-    "top1_accuracy",
-    "top5_accuracy",
-    "mcnemar_p",
-    "lost",
-    "won",
-    "calibration_error",
 )
-"""Keys of `variant_dict` that hold one number or None."""
-ACCURACY_KEYS = (
+_ACCURACY_KEYS = (
     "top1_accuracy",
     "top1_accuracy_interval",
     "top5_accuracy",
@@ -52,7 +47,12 @@ ACCURACY_KEYS = (
     "calibration_bins",
     "class_changes",
 )
-"""Keys of `accuracy_dict`."""
+SCALAR_KEYS = tuple(
+    key
+    for key in _FIGURE_KEYS + _ACCURACY_KEYS
+    if not key.endswith("_interval") and key not in ("flips", "calibration_bins", "class_changes")
+)
+"""Keys of `variant_dict` that hold one number or None."""
 
 
 def variant_dict(
@@ -75,69 +75,65 @@ def variant_dict(
         ``same_answer``, ``not_finite`` or None; arrays stay behind.
     """
     samples = None if latency is None else latency.of(variant.variant)
-    ratio = None if latency is None else latency.ratio(variant.variant, FLOAT32)
-    return {
-        "top1_agreement": variant.top1_agreement,
-        "top1_agreement_interval": _ends(variant.top1_agreement_interval),
-        "top5_overlap": variant.top5_overlap,
+    derived = {
         "flip_count": len(variant.flips),
-        "flips": [asdict(flip) for flip in variant.flips],
-        "logit_rms": _figure(variant.logit_rms),
-        "logit_mean": _figure(variant.logit_mean),
-        "logit_max": _figure(variant.logit_max),
-        "logit_sqnr_db": _figure(variant.logit_sqnr_db),
-        "cosine": _figure(variant.cosine),
-        "kl": _figure(variant.kl),
-        "non_finite": variant.non_finite,
-        "bytes": None if size is None else int(size),
-        "size_ratio": _figure(size_ratio),
-        "latency_ms": None if samples is None else _figure(samples.median_ms),
-        "latency_ratio": _figure(ratio),
-        **accuracy_dict(variant.accuracy),
-        "fault": variant.fault,
+        "bytes": size,
+        "size_ratio": size_ratio,
+        "latency_ms": None if samples is None else samples.median_ms,
+        "latency_ratio": None if latency is None else latency.ratio(variant.variant, FLOAT32),
     }
+    figures = {
+        key: plain(derived[key] if key in derived else getattr(variant, key))
+        for key in _FIGURE_KEYS
+    }
+    return figures | accuracy_dict(variant.accuracy) | {"fault": variant.fault}
 
 
 def accuracy_dict(accuracy: Accuracy | None) -> dict[str, Any]:
     """Give an accuracy's figures with stable keys; every one is None where there is none."""
     if accuracy is None:
-        return dict.fromkeys(ACCURACY_KEYS)
-    return {
-        "top1_accuracy": accuracy.top1,
-        "top1_accuracy_interval": _ends(accuracy.top1_interval),
-        "top5_accuracy": accuracy.top5,
-        "top5_accuracy_interval": _ends(accuracy.top5_interval),
-        "mcnemar_p": accuracy.mcnemar_p,
-        "lost": accuracy.lost,
-        "won": accuracy.won,
-        "calibration_error": _figure(accuracy.reliability.error),
-        "calibration_bins": [
-            asdict(found) | {"right_interval": _ends(found.right_interval)}
-            for found in accuracy.reliability.bins
-        ],
-        "class_changes": [asdict(change) | {"lost": change.lost} for change in accuracy.changes],
-    }
-
-
-def _ends(interval: Interval) -> list[float]:
-    return [interval.low, interval.high]
-
-
-def _figure(value: float | None) -> float | None:
-    return float(value) if value is not None and math.isfinite(value) else None
+        return dict.fromkeys(_ACCURACY_KEYS)
+    figures = (
+        accuracy.top1,
+        accuracy.top1_interval,
+        accuracy.top5,
+        accuracy.top5_interval,
+        accuracy.mcnemar_p,
+        accuracy.lost,
+        accuracy.won,
+        accuracy.reliability.error,
+        accuracy.reliability.bins,
+    )
+    changes = [plain(change) | {"lost": change.lost} for change in accuracy.changes]
+    return dict(zip(_ACCURACY_KEYS, (*map(plain, figures), changes), strict=True))
 
 
 def latency_dict(timed: Latency) -> dict[str, Any]:
-    """Raw samples and the figures derived from them, in plain types."""
-    plain: dict[str, Any] = msgspec.to_builtins(timed)
-    plain["entries"] = [
+    """Give raw samples and the figures derived from them."""
+    entries = [
         msgspec.to_builtins(entry)
         | {
             "median_ms": entry.median_ms,
             "p90_ms": entry.p90_ms,
-            "spread": entry.spread if math.isfinite(entry.spread) else None,
+            "spread": plain(entry.spread),
             "trusted": entry.trusted,
         }
         for entry in timed.entries
     ]
-    return plain
+    return {**msgspec.to_builtins(timed), "entries": entries}
+
+
+def plain(value: Any) -> Any:
+    """Convert a figure or a record of figures.
+
+    Not `msgspec.to_builtins`, which leaves NaN as it is and makes an `Interval` an object.
+    """
+    if isinstance(value, Interval):
+        return [value.low, value.high]
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple):
+        return [plain(item) for item in value]
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    return value

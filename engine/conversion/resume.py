@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from engine.conversion.missing_variants import missing_variant
-from engine.core.checksums import FileRecord, intact, records_under
+from engine.core.checksums import FileRecord, find_record, intact, records_under
 from engine.core.errors import EngineError, WorkerDied
 from engine.core.files import write_whole
 from engine.core.types import Layout, MissingVariant
@@ -122,10 +122,7 @@ def load_finished(side: Path, wanted: str) -> FinishedStages:
 
 
 def _read_record(side: Path) -> FinishedStages:
-    try:
-        return msgspec.json.decode((side / RECORD).read_bytes(), type=FinishedStages)
-    except (OSError, msgspec.DecodeError):
-        return FinishedStages(wanted="")
+    return find_record(side / RECORD, FinishedStages) or FinishedStages(wanted="")
 
 
 def being_made_in(side: Path) -> str | None:

@@ -14,7 +14,7 @@ from engine.core.errors import ConversionError, EngineError, OperatorError, firs
 from engine.quantization.activation_ranges import ActivationRanges, Batches, with_ranges
 from engine.quantization.recipes import EdgeType, Recipe
 from engine.tflite.edits import with_divisors_above_zero
-from engine.tflite.graph import packed, parsed
+from engine.tflite.graph import pack_model, parse_model
 
 _NO_INT16 = "Quantization to 16x8-bit not yet supported"
 _FARTHEST = 1e30
@@ -152,7 +152,7 @@ def _with_own_biases(model: bytes) -> bytes:
 
     kinds = schema.BuiltinOperator
     with_bias = {kinds.CONV_2D, kinds.DEPTHWISE_CONV_2D, kinds.FULLY_CONNECTED}
-    objects = parsed(model)
+    objects = parse_model(model)
     graph = objects.subgraphs[0]
     read: set[int] = set()
     for operator in graph.operators:
@@ -167,14 +167,14 @@ def _with_own_biases(model: bytes) -> bytes:
             operator.inputs = [*operator.inputs[:2], len(graph.tensors) - 1]
         elif bias >= 0:
             read.add(bias)
-    return packed(objects, len(model))
+    return pack_model(objects, len(model))
 
 
 def _refuse_far_constants(model: bytes) -> None:
     """Raise an error for a constant at which TensorFlow's quantizer would end the process."""
     from ai_edge_litert import schema_py_generated as schema
 
-    objects = parsed(model)
+    objects = parse_model(model)
     for tensor in objects.subgraphs[0].tensors:
         held = objects.buffers[tensor.buffer].data
         if tensor.type != schema.TensorType.FLOAT32 or held is None or not len(held):

@@ -116,9 +116,9 @@ class CoreFiles:
 
     def _optimize(self, core: Recipe, calibration: Calibration) -> None:
         """Make an optimized file, and the one whose output stays integer, from the plain one."""
-        from engine.quantization.optimizer.optimize import optimized
+        from engine.quantization.optimizer.optimize import optimize_model
 
-        result = optimized(
+        result = optimize_model(
             self.of(FLOAT32, None).read_bytes(),
             self.of(core.plain, calibration).read_bytes(),
             calibration.batches,
@@ -193,7 +193,7 @@ class CoreFiles:
         if record is not None:
             return msgspec.json.decode(record.read_bytes(), type=tuple[MixedPoint, ...])
         points = []
-        sizes = models.looked_at()
+        sizes = models.curve_layers()
         for number, layers in enumerate(sizes, 1):
             self._say(f"{layers} layers in float32: measuring {number} of {len(sizes)}")
             points.append(models.point(layers))

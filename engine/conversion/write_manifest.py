@@ -6,10 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from engine.conversion.resume import RECORD, ConvertTask, FinishedStages, OriginalModel
-from engine.core.checksums import FileRecord, read_kept, records_under, write_kept
+from engine.core.checksums import FileRecord, find_record, records_under, write_record
 from engine.core.system import versions
 from engine.core.types import MissingVariant
 from engine.quantization.calibration import CalibrationChoice, CalibrationInfo
@@ -72,7 +70,7 @@ def write_manifest(
         files=_records(side, base, finished),
         missing=tuple(absent[recipe.name] for recipe in asked if recipe.name not in every),
     )
-    write_kept(side / REQUEST, msgspec.json.encode(replace(request, retry=False)))
+    write_record(side / REQUEST, replace(request, retry=False))
     (side / FILE_NAME).write_bytes(manifest.to_json())
     (side / RECORD).unlink()
 
@@ -83,14 +81,12 @@ def calibration_of(run: Run) -> CalibrationChoice:
     Args:
         run: The run; one without a readable request says by its manifest which pictures were used.
     """
-    try:
-        request = msgspec.json.decode(read_kept(run.folder / REQUEST), type=ConvertRequest)
+    request, used = find_record(run.folder / REQUEST, ConvertRequest), run.manifest.calibration
+    if request is not None:
         return request.calibration
-    except (OSError, msgspec.DecodeError):
-        used = run.manifest.calibration
-        if used is None:
-            return CalibrationChoice()
-        return CalibrationChoice(folder=used.source, count=used.count, seed=used.seed)
+    if used is None:
+        return CalibrationChoice()
+    return CalibrationChoice(folder=used.source, count=used.count, seed=used.seed)
 
 
 def _float32_bytes(side: Path, base: Run | None) -> int:

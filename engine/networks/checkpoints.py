@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.core.checksums import digest_of_file
 from engine.core.errors import ModelError
 from engine.core.formats import number
 from engine.core.limits import LIMITS
@@ -50,18 +51,12 @@ class Checkpoint:
     architecture: str | None = None
 
 
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def sha256_of_checkpoint(path: Path) -> str:
     """SHA-256 of a checkpoint: of its file, or over the digests of its index and its files."""
     file, parts = checkpoint_file(path), checkpoint_files(path)
     if parts == (file,):
-        return sha256_of(file)
-    digests = [sha256_of(part) for part in (file, *parts)]
+        return digest_of_file(file)
+    digests = [digest_of_file(part) for part in (file, *parts)]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 

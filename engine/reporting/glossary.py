@@ -56,7 +56,7 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
 
 
 def meaning(term: str) -> str:
-    """The definition of a term.
+    """Define a term.
 
     Raises:
         OptionError: The glossary lacks it.

@@ -1,9 +1,10 @@
-"""Pictures of a report: a thumbnail, and what every model answers."""
+"""Picture cards of pages and reports: what every model answers on one picture."""
 
 from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,10 +13,11 @@ from PIL import Image
 
 from engine.core import formats
 from engine.images.pictures import Picture
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 
 THUMBNAIL_SIDE = 256
 _QUALITY = 80
+_MOST_CLASSES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,34 +27,35 @@ class AnswerCard:
     Attributes:
         column: The model.
         state: Whether it answers like the reference; ``broken`` for NaN or Inf.
-        label: Its first class; empty when broken.
-        share: What it believes of that class, 0 to 1.
+        best: Its first five classes and what it believes of each, 0 to 1; empty when broken.
     """
 
     column: str
     state: Literal["same", "flipped", "broken"]
-    label: str
-    share: float
+    best: tuple[tuple[str, float], ...]
+
+    @property
+    def label(self) -> str:
+        """Its first class; empty for a broken answer."""
+        return self.best[0][0] if self.best else ""
 
     @property
     def percent(self) -> str:
-        """The share as text; empty for a broken answer."""
-        return "" if self.state == "broken" else formats.percent(self.share)
+        """What it believes of that class as text; empty for a broken answer."""
+        return formats.percent(self.best[0][1]) if self.best else ""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureCard:
-    """One picture with all answers.
+    """One picture with the answers of several models.
 
     Attributes:
-        name: Of the picture.
-        thumbnail: A JPEG as ``data:`` address.
+        picture: The picture.
         margin: The reference's first logit minus its second.
-        answers: The reference's, then each variant's.
+        answers: The reference's, then the others'.
     """
 
-    name: str
-    thumbnail: str
+    picture: Picture
     margin: float
     answers: tuple[AnswerCard, ...]
 
@@ -72,45 +75,34 @@ class PictureCard:
         return tuple(answer for answer in self.answers[1:] if answer.state != "same")
 
 
-def picture_card(evaluation: Evaluation, row: int) -> PictureCard:
-    """Make the card of one picture.
-
-    Args:
-        evaluation: The answers.
-        row: Row of the picture in the logits.
-
-    Returns:
-        Its card.
-    """
-    comparison = evaluation.comparison
-    flipped = {
-        variant.variant
-        for variant in comparison.variants
-        if any(flip.index == row for flip in variant.flips)
-    }
-    columns = (comparison.reference, *(variant.variant for variant in comparison.variants))
-    margins = [float(variant.reference_margins[row]) for variant in comparison.variants[:1]]
+def picture_card(
+    evaluation: Evaluation, row: int, columns: Sequence[str] | None = None
+) -> PictureCard:
+    """Make the card of the picture in a row of the logits, with all models or some of them."""
+    variants = evaluation.comparison.variants
+    flipped = {v.variant for v in variants if any(flip.index == row for flip in v.flips)}
+    if columns is None:
+        columns = (evaluation.comparison.reference, *(v.variant for v in variants))
     return PictureCard(
-        name=evaluation.pictures[row].name,
-        thumbnail=thumbnail(evaluation.pictures[row]),
-        margin=margins[0] if margins else float("nan"),
+        picture=evaluation.pictures[row],
+        margin=float(variants[0].reference_margins[row]) if variants else float("nan"),
         answers=tuple(_answer(evaluation, name, row, name in flipped) for name in columns),
     )
 
 
 def _answer(evaluation: Evaluation, column: str, row: int, flipped: bool) -> AnswerCard:
     if not np.isfinite(np.asarray(evaluation.logits[column][row])).all():
-        return AnswerCard(column, "broken", "", 0.0)
+        return AnswerCard(column, "broken", ())
     shares = evaluation.probabilities(column, row)
-    first = int(np.argmax(shares))
-    state: Literal["same", "flipped"] = "flipped" if flipped else "same"
-    return AnswerCard(column, state, evaluation.label(first), float(shares[first]))
+    best = np.argsort(-shares, kind="stable")[:_MOST_CLASSES].tolist()
+    classes = tuple((evaluation.label(index), float(shares[index])) for index in best)
+    return AnswerCard(column, "flipped" if flipped else "same", classes)
 
 
-def thumbnail(picture: Picture) -> str:
-    """A small JPEG of a picture, as ``data:`` address."""
+def thumbnail(picture: Picture, side: int = THUMBNAIL_SIDE) -> str:
+    """Shrink a picture into a square and encode it as a JPEG with a ``data:`` address."""
     small = Image.fromarray(picture.decode())
-    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=_QUALITY)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -19,9 +19,9 @@ from engine.images.pictures import Picture
 from engine.runs.manifest import Manifest
 from engine.runs.results import stored_latency, stored_timings
 from engine.runs.run import Run
-from engine.tasks import evaluate
 from engine.tasks import layers as layers_module
-from engine.tasks.evaluate import Evaluation, answers_of
+from engine.tasks.evaluate import evaluate
+from engine.tasks.evaluation import Evaluation
 from engine.tflite.artifact import computes_in_integers
 from engine.workers import process as host_module
 
@@ -56,23 +56,18 @@ class Report:
         return self.evaluation.comparison
 
     def to_dict(self) -> dict[str, Any]:
-        """All figures in plain types: ``manifest``, ``comparison``, ``latency``, ``against``.
+        """Give all figures in plain types; see `run_report`.
 
         ``comparison`` is what ``compare --json`` writes.
         """
-        return run_report(
-            self.evaluation.run.manifest,
-            self.comparison,
-            self.comparison.latency,
-            self.against,
-        )
+        manifest = self.evaluation.run.manifest
+        return run_report(manifest, self.comparison, self.comparison.latency, self.against)
 
     def to_csv(self) -> str:
-        """One row a variant with its scalar figures; the other run's rows follow, if there is one.
+        """Write one row a variant with its scalar figures, then those of the run of ``against``.
 
-        Variants that could not be made have a row without figures that says why.
-
-        The first column is the run, the second the variant.
+        Variants that could not be made have a row without figures that says why. The first column
+        is the run, the second the variant.
         """
         sides = [self.comparison, *([self.against] if self.against is not None else [])]
         parts = []
@@ -100,7 +95,7 @@ class Report:
         return frame.merge(rows, how="outer", on=list(names), sort=False)
 
     def to_html(self) -> str:
-        """One page that opens offline, with Plotly and the pictures in it."""
+        """Render one page that opens offline, with Plotly and the pictures in it."""
         # Plotly takes a while to load, and most commands write no page.
         from engine.reporting.html import document
 
@@ -154,39 +149,39 @@ def report_of(
     if not 0 <= need <= 1:
         raise _wrong("agreement", f"{need:g}", "a share of 0 to 1", "Give 0.95 for 95 %.")
     timed = stored_latency(run, threads)
-    evaluation = answers_of(run, pictures, host, reference=reference, labels=labels, latency=timed)
+    evaluation = evaluate(run, pictures, host, reference=reference, labels=labels, latency=timed)
     layers = (
         layers_module.stored_layers(run, artifact.variant, pictures)
         for artifact in run.artifacts
         if computes_in_integers(artifact)
     )
-    other = None
+    other_comparison = None
     if against is not None:
         _check_classes(run, against)
-        other = evaluate.compare_run(
+        other_comparison = evaluate(
             against,
             pictures,
             host,
             reference=reference,
             labels=labels,
             latency=stored_latency(against, threads),
-        )
+        ).comparison
     return Report(
         evaluation=evaluation,
         timings=stored_timings(run),
-        layers=tuple(found for found in layers if found is not None),
-        against=other,
+        layers=tuple(errors for errors in layers if errors is not None),
+        against=other_comparison,
         need=need,
     )
 
 
 def _check_classes(run: Run, against: Run) -> None:
-    one, other = run.manifest.model.classes, against.manifest.model.classes
-    if one != other:
+    classes, theirs = run.manifest.model.classes, against.manifest.model.classes
+    if classes != theirs:
         raise _wrong(
             "run to hold it against",
-            f"{other} classes",
-            f"{one}, as the run of the report has",
+            f"{theirs} classes",
+            f"{classes}, as the run of the report has",
             "Name a run of a model for the same classes.",
         )
 
@@ -201,17 +196,11 @@ def run_report(
     timed: Latency | None,
     against: Comparison | None = None,
 ) -> dict[str, Any]:
-    """Everything known about a run, in plain types.
-
-    Args:
-        manifest: The run's manifest.
-        comparison: On some pictures, where there were some.
-        timed: Timings, where there are some.
-        against: Of another run on the same pictures, where it is held against one.
+    """Give everything that is known about a run in plain types.
 
     Returns:
-        The keys ``manifest``, ``comparison``, ``latency`` and ``against``; None for what there is
-        not.
+        The keys ``manifest``, ``comparison``, ``latency`` and ``against`` (the comparison of
+        another run on the same pictures); None for what there is not.
     """
     return {
         "manifest": msgspec.to_builtins(manifest),

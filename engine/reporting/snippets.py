@@ -83,18 +83,7 @@ def snippet(
     reference: str = "original",
     need: float = 0.95,
 ) -> str:
-    """Python that gives what a page shows.
-
-    Args:
-        view: The page; one that needs no code of its own gives an empty text.
-        run: The run on show.
-        pictures: Files of the pictures on show.
-        reference: What the variants are compared with.
-        need: Share of equal first answers asked for.
-
-    Returns:
-        Lines to be pasted into a notebook.
-    """
+    """Write lines for a notebook that give what a page shows; empty for a page without any."""
     if view not in _VIEWS:
         return ""
     names = run.runnable
@@ -117,7 +106,7 @@ def _images(pictures: Sequence[Path]) -> str:
         names = {path.name for path in pictures}
         suffixes = {path.suffix for path in pictures}
         # By names: to make and compare a thousand paths takes a twentieth of a page's time.
-        beside = {name for name in os.listdir(folder) if os.path.splitext(name)[1] in suffixes}
-        if beside == names:
+        in_folder = {name for name in os.listdir(folder) if os.path.splitext(name)[1] in suffixes}
+        if in_folder == names:
             return repr(str(folder))
     return "[" + ", ".join(repr(str(path)) for path in pictures) + "]"

@@ -50,7 +50,7 @@ LATENCY = Column(
     "latency", "latency", lambda row: formats.milliseconds(row[0].latency_ms, row[0].timed_pictures)
 )
 QUICKER = Column("quicker", "quicker", lambda row: formats.times(row[0].quicker))
-SAME = Column("same answer", "agreement", lambda row: f"{row[0].kept} of {row[0].pictures}")
+SAME = Column("same answer", "agreement", lambda row: f"{row[0].agreeing} of {row[0].pictures}")
 INTERVAL = Column("95 % interval", "interval", lambda row: formats.interval(row[0].interval))
 TOP5 = Column("top-5 overlap", "top-5 overlap", lambda row: formats.percent(row[1].top5_overlap))
 RMS = Column("logit rms", "logit rms", lambda row: formats.logits(row[1].logit_rms))
@@ -69,15 +69,7 @@ EVERYTHING = (SIZE, SMALLER, LATENCY, QUICKER, SAME, INTERVAL, TOP5, RMS, LARGES
 
 
 def comparison_table(comparison: Comparison, columns: Sequence[Column]) -> Table:
-    """The figures of every variant.
-
-    Args:
-        comparison: The comparison.
-        columns: Some of the columns of this module; accuracy is added where labels are known.
-
-    Returns:
-        One row a variant, in the comparison's order.
-    """
+    """Write the figures of every variant, in order; accuracy is added where labels are known."""
     shown = tuple(columns)
     if comparison.reference_accuracy is not None:
         shown += (TOP1_ACCURACY,)

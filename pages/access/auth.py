@@ -1,4 +1,4 @@
-"""A dashboard that others see: who is let in, and what a visitor does not get.
+"""Authentication of a shared dashboard.
 
 ``make share`` sets ``QLAB_SHARED``; without it the dashboard is one person's own, on loopback.
 """
@@ -23,8 +23,8 @@ DIGEST_VARIABLE = "SHARE_PASSWORD_DIGEST"
 """Not named QLAB_: workers are given variables that are, and have no use for this one."""
 ALLOWED_VARIABLE = "QLAB_ALLOWED"
 Way = Literal["password", "login"]
-_LET_IN = "qlab_let_in"
-_DOOR_WIDTH = 440
+_AUTHENTICATED = "qlab_let_in"
+_LOGIN_WIDTH = 440
 
 
 def shared() -> bool:
@@ -38,26 +38,21 @@ def demand_let_in() -> None:
         return
     if os.environ[SHARED_VARIABLE] == "login":
         _demand_login()
-    elif not st.session_state.get(_LET_IN, False):
+    elif not st.session_state.get(_AUTHENTICATED, False):
         _ask_for_password()
 
 
 def account() -> str | None:
-    """The e-mail address of whoever logged in; None on a dashboard without log-in."""
-    if os.environ.get(SHARED_VARIABLE) != "login" or not _logged_in():
+    """Read the e-mail address of a visitor's log-in; None on a dashboard without log-in."""
+    if os.environ.get(SHARED_VARIABLE) != "login" or not _has_account():
         return None
     verified = st.user.get("email_verified", True) not in {False, "false"}
     email = st.user.get("email")
     return str(email).lower() if email and verified else None
 
 
-def allowed(email: str, rule: str) -> bool:
-    """Whether an address may come in.
-
-    Args:
-        email: In lower case.
-        rule: Addresses, or domains such as ``@example.org``, with commas.
-    """
+def is_allowed(email: str, rule: str) -> bool:
+    """Check a lower-case address against addresses, or domains such as ``@example.org``."""
     if "@" not in email:
         return False
     names = {name.strip().lower() for name in rule.split(",")} - {""}
@@ -65,13 +60,10 @@ def allowed(email: str, rule: str) -> bool:
 
 
 def browser_token(cookie: str) -> str | None:
-    """What stays the same in Streamlit's cookie against forged requests.
+    """Read what stays the same in Streamlit's cookie against forged requests.
 
-    Args:
-        cookie: ``2|mask|token|time`` in hex, the token combined with the mask by exclusive or.
-
-    Returns:
-        The token in hex; None where the cookie is absent or of another form.
+    It is ``2|mask|token|time`` in hex, the token combined with the mask by exclusive or. None where
+    the cookie is absent or of another form.
     """
     parts = cookie.strip("\"'").split("|")
     try:
@@ -80,19 +72,19 @@ def browser_token(cookie: str) -> str | None:
         return None
     if version != "2" or len(mask) != 4 or len(token) < 16:
         return None
-    return bytes(byte ^ mask[place % 4] for place, byte in enumerate(token)).hex()
+    return bytes(byte ^ mask[index % 4] for index, byte in enumerate(token)).hex()
 
 
-def _logged_in() -> bool:
+def _has_account() -> bool:
     return st.user.get("is_logged_in", False) is True
 
 
 def _demand_login() -> None:
     email = account()
-    if email is not None and allowed(email, os.environ.get(ALLOWED_VARIABLE, "")):
+    if email is not None and is_allowed(email, os.environ.get(ALLOWED_VARIABLE, "")):
         return
-    with _door():
-        if _logged_in():
+    with _login_box():
+        if _has_account():
             st.error("This account may not see the dashboard.", icon=":material/block:")
             st.button("Log out", on_click=st.logout, icon=":material/logout:")
         else:
@@ -101,20 +93,20 @@ def _demand_login() -> None:
     st.stop()
 
 
-def _door() -> DeltaGenerator:
-    """A narrow place in the middle of the page, under the name of what lies behind."""
-    place = st.container(horizontal_alignment="center").container(width=_DOOR_WIDTH)
-    place.title("Quantization Lab", anchor=False)
-    return place
+def _login_box() -> DeltaGenerator:
+    """Show a narrow box in the middle of the page, under the dashboard's name."""
+    box = st.container(horizontal_alignment="center").container(width=_LOGIN_WIDTH)
+    box.title("Quantization Lab", anchor=False)
+    return box
 
 
 def _ask_for_password() -> None:
-    with _door(), st.form("password"):
+    with _login_box(), st.form("password"):
         password = st.text_input("Password", type="password", autocomplete="current-password")
         if st.form_submit_button("Enter", type="primary"):
             right = ATTEMPTS.check(password, os.environ.get(DIGEST_VARIABLE, ""))
             if right:
-                st.session_state[_LET_IN] = True
+                st.session_state[_AUTHENTICATED] = True
                 st.rerun()
             elif right is None:
                 st.error("Too many wrong passwords. Wait a minute.", icon=":material/timer:")
@@ -130,7 +122,7 @@ _COST = {"n": 2**14, "r": 8, "p": 1, "dklen": 32}
 
 
 def digest_of_password(password: str) -> str:
-    """A salted digest: salt and scrypt's output in hex, with ``$`` in between.
+    """Make a salted digest: salt and scrypt's output in hex, with ``$`` in between.
 
     Raises:
         OptionError: The password is too short.
@@ -150,19 +142,14 @@ def is_password(password: str, digest: str) -> bool:
     """Whether a password is the one of a digest; it takes as long whatever is wrong."""
     salt, _, wanted = digest.partition("$")
     try:
-        known, found = bytes.fromhex(wanted), _scrypt(password, bytes.fromhex(salt))
+        right, given = bytes.fromhex(wanted), _scrypt(password, bytes.fromhex(salt))
     except ValueError:
         return False
-    return hmac.compare_digest(found, known)
+    return hmac.compare_digest(given, right)
 
 
 class Attempts:
-    """Lets through a few wrong passwords a minute, from all visitors together.
-
-    Args:
-        most: Wrong ones within ``seconds``.
-        seconds: How long a wrong one counts.
-    """
+    """Rate limit: ``most`` wrong passwords within ``seconds``, from all visitors together."""
 
     def __init__(self, most: int = WRONG_AT_ONCE, seconds: float = WRONG_SECONDS) -> None:
         self._most, self._seconds = most, seconds

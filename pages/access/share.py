@@ -28,15 +28,12 @@ SETTINGS = {
 
 
 def environment(login: bool) -> dict[str, str]:
-    """The environment of the server, with a digest in place of the password.
-
-    Args:
-        login: Whether visitors log in with OpenID Connect.
+    """Make the environment of the server, with a digest in place of the password.
 
     Raises:
         OptionError: There is neither a password nor a list of who may log in.
     """
-    found = {name: value for name, value in os.environ.items() if name != PASSWORD_VARIABLE}
+    variables = {name: value for name, value in os.environ.items() if name != PASSWORD_VARIABLE}
     if login:
         if not os.environ.get(ALLOWED_VARIABLE, "").strip():
             raise OptionError(
@@ -45,15 +42,15 @@ def environment(login: bool) -> dict[str, str]:
                 expected="who may log in: addresses, or domains such as @example.org",
                 todo=f"Set {ALLOWED_VARIABLE}: anybody may have an account at the provider.",
             )
-        return found | {SHARED_VARIABLE: "login"}
+        return variables | {SHARED_VARIABLE: "login"}
     password = os.environ.get(PASSWORD_VARIABLE)
     if password is None:
-        password = _asked()
-    return found | {SHARED_VARIABLE: "password", DIGEST_VARIABLE: digest_of_password(password)}
+        password = _ask_for_password()
+    return variables | {SHARED_VARIABLE: "password", DIGEST_VARIABLE: digest_of_password(password)}
 
 
 def command(address: str, port: int) -> list[str]:
-    """The server's command line."""
+    """Make the server's command line."""
     words = [sys.executable, "-m", "pages.shell.server"]
     settings = SETTINGS | {"server.address": address, "server.port": str(port)}
     return words + [f"--{name}={value}" for name, value in settings.items()]
@@ -66,16 +63,16 @@ def command(address: str, port: int) -> list[str]:
 def share(address: str, port: int, login: bool) -> None:
     """Share the dashboard. The password is asked for, or read from QLAB_PASSWORD."""
     try:
-        surroundings = environment(login)
+        variables = environment(login)
     except EngineError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(error.exit_code)
     os.chdir(_ROOT)
     words = command(address, port)
-    os.execve(words[0], words, surroundings)
+    os.execve(words[0], words, variables)
 
 
-def _asked() -> str:
+def _ask_for_password() -> str:
     if not sys.stdin.isatty():
         raise OptionError(
             "Sharing the dashboard",

@@ -29,8 +29,8 @@ with headline:
     show_faults(evaluation.comparison)
 if labels.indices is None or not labels.count:
     title.title(plain(accuracy_sentences.accuracy_headline(evaluation.comparison, variant)))
-elif labels.count < labels.needed:
-    title.title(accuracy_sentences.labelling_headline(labels.count, labels.needed))
+elif labels.count < labels.minimum:
+    title.title(accuracy_sentences.labelling_headline(labels.count, labels.minimum))
 else:
     comparison = accuracy.compared(evaluation, labels.indices)
     title.title(plain(accuracy_sentences.accuracy_headline(comparison, variant)))

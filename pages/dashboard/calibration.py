@@ -15,16 +15,16 @@ shown = sweeping.choose_measured_pictures(run)
 plan = sweeping.plan_controls(run, shown)
 if plan is not None:
     sweeping.show_button(run, shown, plan)
-found = sweeping.found_for(run, plan)
-recipe = sweeping.recipe_of(found, plan)
-headline.title(plain(sweeping.headline(found, recipe)))
+measured = sweeping.sweep_of(run, plan)
+recipe = sweeping.recipe_of(measured, plan)
+headline.title(plain(sweeping.headline(measured, recipe)))
 with headline:
     show_faults(run)
-if found is None or recipe is None:
+if measured is None or recipe is None:
     st.markdown(
         "The float32 model is quantized for several numbers of pictures, several choices of them "
         "and several ways to choose ranges, and each result is compared with float32 on pictures "
         "that calibration has not seen. Nothing is added to the run."
     )
 else:
-    sweeping.show_sweep(found, recipe)
+    sweeping.show_sweep(measured, recipe)

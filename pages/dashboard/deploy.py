@@ -23,7 +23,7 @@ shown = choose_pictures_in_expander(
     note="Up to five of them become the golden set; all give the figures of the model card."
 )
 comparison = evaluation_or_wait().comparison
-compared = {found.variant: found for found in comparison.variants}
+compared = {side.variant: side for side in comparison.variants}
 fault = compared[variant].fault if variant in compared else None
 if variant in compared:
     headline.markdown(kit_sentence(comparison, variant))

@@ -10,7 +10,6 @@ from pages.state.evaluation import evaluation_or_wait
 from pages.state.messages import end_page, no_run_yet, plain, told
 from pages.state.session import current_run
 from pages.views import improve as improving
-from pages.views import improve as mixing
 
 run = current_run()
 if run is None:
@@ -44,7 +43,7 @@ with st.container(border=True):
     improving.show_layer_lines(run, (variant, better), evaluation.pictures)
 with st.container(border=True):
     st.header("Closer still: some layers in float32")
-    mixing.show_mixing(run, after.logit_rms)
+    improving.show_mixing(run, after.logit_rms)
 with st.container(border=True), told():
     st.header("What was done, layer by layer")
     improving.show_layers(run, better)

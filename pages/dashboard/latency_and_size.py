@@ -6,13 +6,12 @@ from engine.core import formats
 from engine.reporting import plots
 from engine.reporting.text import overview, runs
 from engine.runs.results import stored_latency, stored_timings
-from pages.inputs.measure import measure_controls
 from pages.state import jobs
 from pages.state.conversion import show_faults
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run
 from pages.views.figures import show_described_figure, show_figure
-from pages.views.latency import show_operator_times, show_trade_off
+from pages.views.latency import measure_controls, show_operator_times, show_trade_off
 
 run = current_run()
 if run is None:
@@ -55,6 +54,6 @@ if timed is not None:
     with st.expander("Every sample, in the order taken", icon=":material/scatter_plot:"):
         slowest = max(timed.entries, key=lambda entry: entry.p90_ms)
         time = formats.milliseconds(slowest.p90_ms, slowest.pictures)
-        said = f"Slowest tenth: {slowest.variant}, {time}."
-        show_described_figure("latency_samples", said, plots.latency_samples, timed)
-        st.caption(said)
+        description = f"Slowest tenth: {slowest.variant}, {time}."
+        show_described_figure("latency_samples", description, plots.latency_samples, timed)
+        st.caption(description)

@@ -22,26 +22,26 @@ with st.container(horizontal=True, vertical_alignment="center"):
     count = st.empty()
 shown = choose_pictures_in_expander()
 with headline:
-    found = layers.layers_or_wait(run, variant, shown)
-    said = layer_sentences.layers_headline(found)
-    st.title(plain(said))
+    errors = layers.layers_or_wait(run, variant, shown)
+    title = layer_sentences.layers_headline(errors)
+    st.title(plain(title))
     if variant in run.faults:
         show_faults(run)
-count.caption(f"{found.pictures} pictures")
-named = layer_sentences.culprits(found)[:3]
+count.caption(f"{errors.pictures} pictures")
+named = layer_sentences.culprits(errors)[:3]
 with st.container(border=True):
     st.header("Signal over error, from input to logits")
-    show_described_figure("layer_line", said, plots.layer_line, found, named)
+    show_described_figure("layer_line", title, plots.layer_line, errors, named)
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     st.header("Who loses most")
-    layers.show_worst(found)
+    layers.show_worst(errors)
     link_to_improve(run, variant)
 chart = right.container(border=True, height="stretch")
 with st.container(border=True):
     st.header("All operators")
     st.caption("Choose a row to see that operator's values over its integer grid.")
-    chosen = layers.show_operators(found, latency_shares(run, variant))
+    chosen = layers.show_operators(errors, latency_shares(run, variant))
 with chart:
     layers.show_operator(chosen, variant)
-layers.show_notes(run, found)
+layers.show_notes(run, errors)

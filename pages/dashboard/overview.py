@@ -3,14 +3,14 @@
 import streamlit as st
 
 from engine.reporting.plots import figures
-from engine.reporting.text import overview as said
-from pages.inputs.measure import offer_measuring
+from engine.reporting.text import overview as sentences
 from pages.state import conversion as first_start
 from pages.state.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.state.messages import plain
 from pages.state.session import current_run
 from pages.views import overview
 from pages.views.figures import show_figure
+from pages.views.latency import offer_measuring
 
 run = current_run()
 if run is None or first_start.under_way():
@@ -18,15 +18,17 @@ if run is None or first_start.under_way():
 first_start.show_optimizing(run)
 evaluation = evaluation_or_wait()
 comparison = evaluation.comparison
-found, choice = overview.chosen(evaluation)
+candidates, choice = overview.recommend_at_need(evaluation)
 about = choice.about
-st.title(plain(said.headline(comparison, choice)))
-st.markdown(plain(said.proof(choice)))
+st.title(plain(sentences.headline(comparison, choice)))
+st.markdown(plain(sentences.proof(choice)))
 show_faults(comparison)
 with st.container(horizontal=True, vertical_alignment="center"):
-    st.caption(plain(said.measured(comparison, run.manifest.created_at)), width="stretch")
+    st.caption(
+        plain(sentences.describe_measurement(comparison, run.manifest.created_at)), width="stretch"
+    )
     overview.show_report_button(evaluation)
-overview.show_cards(said.tiles(found))
+overview.show_cards(sentences.tiles(candidates))
 left, right = st.columns([9, 5], gap="medium")
 with left.container(border=True, height="stretch"):
     show_figure("trade_off", figures.trade_off, comparison)
@@ -34,7 +36,7 @@ with right.container(border=True, height="stretch"):
     overview.show_advice(evaluation, choice)
     if about is not None:
         overview.show_weakest(evaluation, about)
-if any(variant.latency_ms is None for variant in found):
+if any(variant.latency_ms is None for variant in candidates):
     offer_measuring(run)
 overview.show_figures(evaluation)
 show_remarks(comparison)

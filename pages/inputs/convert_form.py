@@ -1,20 +1,17 @@
-"""What to convert: the widgets, and the request they make."""
+"""Form of a conversion: the widgets, and the request that they make."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 import streamlit as st
-from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.conversion.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
-from engine.core.errors import EngineError
 from engine.core.limits import LIMITS, models_note
 from engine.core.types import LAYOUTS, LOWERINGS, Layout, LoweringName
-from engine.images.pictures import Picture
 from engine.images.preprocess import (
     CHANNEL_ORDERS,
     INTERPOLATIONS,
@@ -32,23 +29,19 @@ from engine.runs.request import ConvertRequest
 from engine.tasks import catalog as service
 from engine.workers import sandbox
 from pages.access.auth import shared
-from pages.inputs.pictures import uploaded_pictures
-from pages.inputs.uploads import dropped_files, kept_checkpoint, kept_model
+from pages.inputs.pictures import ask_for_pictures
+from pages.inputs.uploads import ask_for_upload, keep_checkpoint, keep_model
 from pages.state import jobs, session
-from pages.state.messages import end_page, page_on_show, plain, show_problem, told
+from pages.state.messages import end_page, page_on_show, plain, told
 
 CATALOGUE, ONNX = "From the catalogue", "My ONNX file"
 TRAINED, CHECKPOINT, RANDOM = "Trained", "My checkpoint", "Random"
 DEMO, UPLOAD, FOLDER = "Crops of the sample images", "My pictures", "A folder on this machine"
-_UPLOADED, _DROPPED = "qlab_uploaded_", "qlab_dropped_"
+_UPLOADED_FOLDER = "qlab_uploaded_calibration"
 
 
 def convert_form() -> ConvertRequest | None:
-    """Show the widgets.
-
-    Returns:
-        The request; None while something it needs is missing.
-    """
+    """Show the widgets and make the request; None while something it needs is missing."""
     left, right = st.columns(2, gap="medium")
     with left.container(border=True, height="stretch"):
         st.header("Model")
@@ -102,12 +95,12 @@ def _model() -> ModelChoice | None:
         persist_state="session",
     )
     if kind == ONNX:
-        file = _upload(
+        file = ask_for_upload(
             "ONNX file",
-            help_="One picture in, logits out. Where its weights lie beside it (model.onnx.data), "
+            help="One picture in, logits out. Where its weights lie beside it (model.onnx.data), "
             "drop both together, or a zip of both.",
             several=True,
-            keep=kept_model,
+            keep=keep_model,
         )
         st.caption(f"{models_note()} {sandbox.note()}")
         labels = _labels()
@@ -136,7 +129,7 @@ def _model() -> ModelChoice | None:
         return ModelChoice(name=name, random_weights=True)
     checkpoint, weights_of = None, ""
     if weights == CHECKPOINT:
-        checkpoint = _upload(
+        checkpoint = ask_for_upload(
             "State dict",
             "pth",
             "pt",
@@ -144,10 +137,10 @@ def _model() -> ModelChoice | None:
             "bin",
             "safetensors",
             "json",
-            help_="Tensors only: nothing in it is run. Where it is in several files, drop them "
+            help="Tensors only: nothing in it is run. Where it is in several files, drop them "
             "together with their index (model.safetensors.index.json).",
             several=True,
-            keep=kept_checkpoint,
+            keep=keep_checkpoint,
         )
         st.caption(f"{models_note()} {sandbox.note()}")
         weights_of = st.text_input(
@@ -189,65 +182,13 @@ def _wait_for_catalogue(page: str) -> None:
     st.caption("Reading the catalogue; more models appear in a few seconds.")
 
 
-def _upload(
-    label: str,
-    *endings: str,
-    help_: str,
-    most: int = LIMITS.upload_bytes,
-    several: bool = False,
-    keep: Callable[[Sequence[UploadedFile]], Picture] | None = None,
-) -> str | None:
-    """Show a place for a file, and keep what is dropped there.
-
-    Args:
-        label: Of the widget.
-        endings: Of the files that are taken; any where none is given.
-        help_: What the file is.
-        most: Bytes that are taken.
-        several: Whether more than one file may be dropped.
-        keep: Keeps what was dropped, or raises where it can be nothing of use.
-
-    Returns:
-        Its path; None until there is one that can be used.
-    """
-    files = dropped_files(
-        label, endings, key=f"upload_{label}", most=most, several=several, help=help_
-    )
-    if files:
-        dropped = tuple(file.file_id for file in files)
-        try:
-            # Large files are looked into once, not with every click.
-            if st.session_state.get(_DROPPED + label) != dropped or not _is_there(label):
-                st.session_state[_UPLOADED + label] = (keep or _kept_file)(files)
-                st.session_state[_DROPPED + label] = dropped
-        except EngineError as error:
-            show_problem(error)
-            return None
-        st.caption(session.uploads_kept())
-    kept = st.session_state.get(_UPLOADED + label)
-    if kept is None:
-        return None
-    if len(files) != 1:
-        st.caption(f"Using {plain(kept.name)}{'' if files else ', uploaded before'}.")
-    return str(kept.path)
-
-
-def _is_there(label: str) -> bool:
-    upload: Picture = st.session_state[_UPLOADED + label]
-    return upload.path.exists()
-
-
-def _kept_file(files: Sequence[UploadedFile]) -> Picture:
-    return session.keep_upload(files[0].name, files[0].getvalue())
-
-
 def _labels() -> str | None:
     with st.expander("Class names", icon=":material/label:"):
         st.caption("ImageNet's for 1,000 classes unless you give others.")
-        return _upload(
+        return ask_for_upload(
             "Class names",
             *("txt", "csv", "json", "yaml", "yml"),
-            help_="One a line, in the order of the outputs; or JSON, YAML or CSV with indices.",
+            help="One a line, in the order of the outputs; or JSON, YAML or CSV with indices.",
             most=LIMITS.text_bytes,
         )
 
@@ -273,7 +214,7 @@ def _calibration() -> CalibrationChoice | None:
         if not folder:
             return None
     else:
-        folder = _uploaded_folder()
+        folder = _ask_for_folder()
         if folder is None:
             st.info("Drop some pictures to go on.", icon=":material/upload:")
             return None
@@ -294,14 +235,14 @@ def _calibration() -> CalibrationChoice | None:
     )
 
 
-def _uploaded_folder() -> str | None:
+def _ask_for_folder() -> str | None:
     with told():
-        kept = uploaded_pictures("Pictures", "upload_calibration")
-        if kept:
+        pictures = ask_for_pictures("Pictures", "upload_calibration")
+        if pictures:
             st.caption(session.uploads_kept())
-            st.session_state[_UPLOADED + "calibration"] = str(session.keep_folder(kept))
-    found: str | None = st.session_state.get(_UPLOADED + "calibration")
-    return found
+            st.session_state[_UPLOADED_FOLDER] = str(session.keep_folder(pictures))
+    folder: str | None = st.session_state.get(_UPLOADED_FOLDER)
+    return folder
 
 
 _OWN = "the model's own"
@@ -309,11 +250,7 @@ T = TypeVar("T")
 
 
 def preprocessing(*, own_file: bool) -> PreprocessChoice:
-    """Show what may differ from the model's own preprocessing.
-
-    Args:
-        own_file: The model is an ONNX file, which holds no preprocessing: it is assumed.
-    """
+    """Show what may differ from the model's own preprocessing; an ONNX file holds none."""
     usual = PreprocessSpec()
     if own_file:
         st.caption("An ONNX file holds no preprocessing: what you leave empty here is assumed.")
@@ -321,15 +258,15 @@ def preprocessing(*, own_file: bool) -> PreprocessChoice:
     def placeholder(assumed: object) -> str:
         return f"assumed: {assumed}" if own_file else _OWN
 
-    one, two, three, four = st.columns(4)
-    size = one.text_input(
+    sides, resizing, values, pixels = st.columns(4)
+    size = sides.text_input(
         "Input size, px",
         placeholder="the file's own, else 224" if own_file else _OWN,
         help="One side of a square, or height x width, such as 192x256.",
         key="pre_size",
         persist_state="session",
     )
-    resize_size = one.number_input(
+    resize_size = sides.number_input(
         "Shorter side, px",
         1,
         4096,
@@ -338,7 +275,7 @@ def preprocessing(*, own_file: bool) -> PreprocessChoice:
         key="pre_short",
         persist_state="session",
     )
-    resize = two.selectbox(
+    resize = resizing.selectbox(
         "Resize",
         RESIZE_RULES,
         None,
@@ -346,7 +283,7 @@ def preprocessing(*, own_file: bool) -> PreprocessChoice:
         key="pre_resize",
         persist_state="session",
     )
-    interpolation = two.selectbox(
+    interpolation = resizing.selectbox(
         "Interpolation",
         INTERPOLATIONS,
         None,
@@ -354,7 +291,7 @@ def preprocessing(*, own_file: bool) -> PreprocessChoice:
         key="pre_inter",
         persist_state="session",
     )
-    pad_value = one.number_input(
+    pad_value = sides.number_input(
         "Margins of letterbox",
         0,
         255,
@@ -365,19 +302,19 @@ def preprocessing(*, own_file: bool) -> PreprocessChoice:
         key="pre_pad",
         persist_state="session",
     )
-    mean = three.text_input(
+    mean = values.text_input(
         "Mean",
-        placeholder=placeholder(_written(usual.mean)),
+        placeholder=placeholder(_number_list(usual.mean)),
         key="pre_mean",
         persist_state="session",
     )
-    std = three.text_input(
+    std = values.text_input(
         "Std",
-        placeholder=placeholder(_written(usual.std)),
+        placeholder=placeholder(_number_list(usual.std)),
         key="pre_std",
         persist_state="session",
     )
-    order = four.selectbox(
+    order = pixels.selectbox(
         "Channel order",
         CHANNEL_ORDERS,
         None,
@@ -386,7 +323,7 @@ def preprocessing(*, own_file: bool) -> PreprocessChoice:
         key="pre_order",
         persist_state="session",
     )
-    scale = four.text_input(
+    scale = pixels.text_input(
         "Scale of pixels",
         placeholder=placeholder("1/255"),
         help="Factor for pixels of 0 to 255, before mean and std: 1 where those are for 0 to 255.",
@@ -394,14 +331,14 @@ def preprocessing(*, own_file: bool) -> PreprocessChoice:
         persist_state="session",
     )
     return PreprocessChoice(
-        input_size=_parsed("Input size", size, input_size_in),
+        input_size=_parse("Input size", size, input_size_in),
         resize=resize,
         resize_size=resize_size,
         interpolation=interpolation,
         channel_order=order,
-        scale=_parsed("Scale of pixels", scale, _fraction),
-        mean=_parsed("Mean", mean, channel_values_in),
-        std=_parsed("Std", std, channel_values_in),
+        scale=_parse("Scale of pixels", scale, _fraction),
+        mean=_parse("Mean", mean, channel_values_in),
+        std=_parse("Std", std, channel_values_in),
         pad_value=pad_value if resize == "letterbox" else None,
     )
 
@@ -409,15 +346,12 @@ def preprocessing(*, own_file: bool) -> PreprocessChoice:
 def translation(*, own_file: bool) -> tuple[int | None, LoweringName, Layout, bool]:
     """Show how the model is translated.
 
-    Args:
-        own_file: The model is an ONNX file, whose operator set is what it is.
-
     Returns:
         Operator set (None for the lowest that works, or the file's own), lowering, input layout,
         and whether TensorFlow operators may be used.
     """
-    one, two, three, four = st.columns(4, vertical_alignment="bottom")
-    opset = one.number_input(
+    columns = st.columns(4, vertical_alignment="bottom")
+    opset = columns[0].number_input(
         "ONNX opset",
         LOWEST_OPSET,
         HIGHEST_OPSET,
@@ -427,21 +361,21 @@ def translation(*, own_file: bool) -> tuple[int | None, LoweringName, Layout, bo
         key="opset",
         persist_state="session",
     )
-    lowering = two.selectbox(
+    lowering = columns[1].selectbox(
         "Lowering",
         LOWERINGS,
         key="lowering",
         persist_state="session",
         help="nhwc: our translation, without needless transposes. stock: onnx-tf's own.",
     )
-    layout = three.selectbox(
+    layout = columns[2].selectbox(
         "Input layout",
         LAYOUTS,
         key="input_layout",
         persist_state="session",
         help="NHWC is how phone code feeds pictures; NCHW costs a transpose.",
     )
-    allow_flex = four.toggle(
+    allow_flex = columns[3].toggle(
         "Allow SELECT_TF",
         key="flex",
         persist_state="session",
@@ -451,7 +385,7 @@ def translation(*, own_file: bool) -> tuple[int | None, LoweringName, Layout, bo
     return None if own_file else opset, lowering, layout, allow_flex
 
 
-def _written(numbers: tuple[float, ...]) -> str:
+def _number_list(numbers: tuple[float, ...]) -> str:
     return ", ".join(map(str, numbers))
 
 
@@ -464,7 +398,7 @@ def _fraction(text: str) -> float:
         raise ValueError(f"'{text}' is not a number, such as 1 or 1/255.") from None
 
 
-def _parsed(name: str, text: str, parse: Callable[[str], T]) -> T | None:
+def _parse(name: str, text: str, parse: Callable[[str], T]) -> T | None:
     """Parse what was typed, None where nothing was; wrong words end the page with a sentence."""
     if not text.strip():
         return None

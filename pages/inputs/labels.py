@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import streamlit as st
-from PIL import Image
 
 from engine.comparison import metrics
 from engine.core.limits import LIMITS
@@ -21,10 +19,11 @@ from engine.images.labels import (
     labels_from_folders,
     unique_labels,
 )
-from engine.images.pictures import Picture, RgbPicture
+from engine.images.pictures import Picture
 from engine.runs.labels import give_label, labels_table, own_labels
 from engine.runs.run import Run
-from pages.inputs.uploads import dropped_files
+from pages.inputs.pictures import thumbnail_of
+from pages.inputs.uploads import ask_for_files
 from pages.state import session
 from pages.state.evaluation import Evaluation
 from pages.state.messages import plain, show_kept_problem, told, told_afterwards
@@ -57,7 +56,7 @@ class Labels:
         return 0 if self.indices is None else int((self.indices != UNLABELLED).sum())
 
     @property
-    def needed(self) -> int:
+    def minimum(self) -> int:
         """Right answers from which on figures are shown: a few, where they are clicked one by one.
 
         A percentage of one picture proves nothing, and every click would change it.
@@ -67,15 +66,7 @@ class Labels:
 
 
 def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:
-    """Show where right answers come from.
-
-    Args:
-        run: The run on show.
-        pictures: The pictures on show.
-
-    Returns:
-        The right answers, as far as there are some.
-    """
+    """Show where right answers come from, and give them as far as there are some."""
     ours = not session.own_pictures() and run.manifest.model.classes == _SAMPLE_CLASSES
     sources = [SAMPLES, TABLE, FOLDERS, CLICKS] if ours else [TABLE, FOLDERS, CLICKS]
     source = st.segmented_control(
@@ -92,7 +83,7 @@ def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:
         if source == SAMPLES:
             return Labels(labels_from_csv(SAMPLE_IMAGES / "labels.csv", names, classes), False)
         if source == TABLE:
-            table = _uploaded_table()
+            table = _ask_for_table()
             read = None if table is None else labels_from_csv(table, names, classes)
             return Labels(read, False)
         if source == FOLDERS:
@@ -101,8 +92,8 @@ def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:
         return Labels(own_labels(run, pictures), True)
 
 
-def _uploaded_table() -> Path | None:
-    files = dropped_files(
+def _ask_for_table() -> Path | None:
+    files = ask_for_files(
         "A table with the columns filename,class_index",
         ["csv"],
         key="labels_table",
@@ -110,17 +101,12 @@ def _uploaded_table() -> Path | None:
     )
     for file in files:
         st.session_state[_TABLE] = session.keep_upload(file.name, file.getvalue()).path
-    kept: Path | None = st.session_state.get(_TABLE)
-    return kept
+    table: Path | None = st.session_state.get(_TABLE)
+    return table
 
 
 def show_clicking(evaluation: Evaluation, given: IntArray) -> None:
-    """Show pictures with likely answers to click on.
-
-    Args:
-        evaluation: The answers.
-        given: Right answers so far, shape (pictures,), -1 for unknown.
-    """
+    """Show pictures with likely answers to click on; ``given`` are those so far, -1 for none."""
     show_kept_problem()
     run, pictures = evaluation.run, evaluation.pictures
     done = int((given != UNLABELLED).sum())
@@ -144,20 +130,20 @@ def show_clicking(evaluation: Evaluation, given: IntArray) -> None:
     for start in range(0, len(shown), 3):
         for column, row in zip(st.columns(3, gap="medium"), shown[start : start + 3], strict=False):
             with column.container(border=True, height="stretch"):
-                _one(evaluation, row, int(given[row]))
+                _show_picture(evaluation, row, int(given[row]))
 
 
-def _one(evaluation: Evaluation, row: int, given: int) -> None:
+def _show_picture(evaluation: Evaluation, row: int, given: int) -> None:
     run, picture = evaluation.run, evaluation.pictures[row]
     names = unique_labels(run.manifest.labels, run.manifest.model.classes)
-    st.image(_small(picture.sha256, picture), alt=picture.name, width="stretch")
+    st.image(thumbnail_of(picture, _PIXELS), alt=picture.name, width="stretch")
     st.caption(plain(picture.name))
     likely = _likely(evaluation, row)
     if given != UNLABELLED and given not in likely:
         likely.append(given)
     clicks, others = f"click_{picture.sha256}", f"other_{picture.sha256}"
 
-    def clicked(key: str) -> None:
+    def store(key: str) -> None:
         with told_afterwards():
             give_label(run, picture, st.session_state[key])
 
@@ -167,7 +153,7 @@ def _one(evaluation: Evaluation, row: int, given: int) -> None:
         default=given if given != UNLABELLED else None,
         format_func=lambda index: plain(names[index]),
         key=clicks,
-        on_change=clicked,
+        on_change=store,
         args=(clicks,),
         label_visibility="collapsed",
     )
@@ -178,21 +164,14 @@ def _one(evaluation: Evaluation, row: int, given: int) -> None:
         placeholder="Another class",
         format_func=lambda index: names[index],
         key=others,
-        on_change=clicked,
+        on_change=store,
         args=(others,),
         label_visibility="collapsed",
     )
 
 
-@st.cache_data(scope="session", max_entries=2000, show_spinner=False)
-def _small(sha256: str, _picture: Picture) -> RgbPicture:
-    small = Image.fromarray(_picture.decode())
-    small.thumbnail((_PIXELS, _PIXELS))
-    return np.asarray(small)
-
-
 def _likely(evaluation: Evaluation, row: int) -> list[int]:
-    """The reference's first answers, and whatever a variant answers first."""
+    """List the reference's first answers, and what each variant answers first."""
     reference = evaluation.outputs(evaluation.comparison.reference).answers[row : row + 1]
     best = metrics.top_k(reference, min(_CANDIDATES, reference.shape[1]))[0].tolist()
     for variant in evaluation.comparison.variants:

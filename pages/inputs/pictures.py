@@ -1,4 +1,4 @@
-"""Pictures dropped on a page, one by one or in a zip: kept, or refused with a sentence."""
+"""Widgets that choose pictures: uploads, the clipboard, the camera, folders, filters."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from engine.core.types import IntArray
 from engine.core.zips import is_zip
 from engine.images.pictures import PICTURE_SUFFIXES, Picture, described_picture, pictures_in
 from engine.images.zip_archive import zipped_pictures
+from engine.reporting.picture_cards import thumbnail
 from engine.runs.pinned import pinned_digests, pinned_pictures
 from engine.tasks.evaluate import warm_up
 from pages.access.auth import shared
-from pages.inputs.uploads import dropped_files
+from pages.inputs.uploads import ask_for_files
 from pages.state import session
 from pages.state.evaluation import Evaluation, disagreement, margins
 from pages.state.messages import plain, show_problem
@@ -31,20 +32,16 @@ _SEEN, _CAPTURED, _EMPTIED = "qlab_seen_uploads", "qlab_captured", "qlab_capture
 
 
 @dataclass(slots=True)
-class _Found:
-    """What a dropped file held: pictures that are kept, notes, and what was refused."""
+class _Contents:
+    """What a file holds: pictures that were stored, notes, and what was refused."""
 
     pictures: list[Picture] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     problems: list[PictureError] = field(default_factory=list)
 
 
-def uploaded_pictures(label: str, key: str) -> tuple[Picture, ...]:
-    """Show the place to drop pictures, and what became of those dropped.
-
-    Args:
-        label: Of the widget.
-        key: Of the widget.
+def ask_for_pictures(label: str, key: str) -> tuple[Picture, ...]:
+    """Show a file uploader for pictures, and what is wrong with those in it.
 
     Returns:
         The pictures that can be used, each once.
@@ -52,7 +49,7 @@ def uploaded_pictures(label: str, key: str) -> tuple[Picture, ...]:
     Raises:
         StorageError: The disk refuses one.
     """
-    files = dropped_files(
+    files = ask_for_files(
         label,
         [*sorted(ending[1:] for ending in PICTURE_SUFFIXES), "zip"],
         key=key,
@@ -60,18 +57,22 @@ def uploaded_pictures(label: str, key: str) -> tuple[Picture, ...]:
         several=True,
     )
     st.caption(pictures_note())
-    found = [_found(file) for file in files]
-    problems = [str(problem) for one in found for problem in one.problems]
+    contents = [_contents_of(file) for file in files]
+    problems = [str(problem) for each in contents for problem in each.problems]
     for problem in problems[:_MOST_WARNINGS]:
         st.warning(plain(problem), icon=":material/broken_image:")
     if len(problems) > _MOST_WARNINGS:
         st.warning(f"{len(problems) - _MOST_WARNINGS} more pictures were left out.")
-    for note in [note for one in found for note in one.notes][:_MOST_WARNINGS]:
+    for note in [note for each in contents for note in each.notes][:_MOST_WARNINGS]:
         st.caption(plain(note))
-    return tuple({picture.sha256: picture for one in found for picture in one.pictures}.values())
+    return _distinct(picture for each in contents for picture in each.pictures)
 
 
-def captured_pictures() -> tuple[Picture, ...]:
+def _distinct(pictures: Iterable[Picture]) -> tuple[Picture, ...]:
+    return tuple({picture.sha256: picture for picture in pictures}.values())
+
+
+def capture_pictures() -> tuple[Picture, ...]:
     """Show the ways to give a picture that is no file: the clipboard and the camera.
 
     Returns:
@@ -80,24 +81,23 @@ def captured_pictures() -> tuple[Picture, ...]:
     Raises:
         EngineError: What was pasted cannot be read, or the disk refuses it.
     """
-    captured: _Found = st.session_state.setdefault(_CAPTURED, _Found())
+    captured: _Contents = st.session_state.setdefault(_CAPTURED, _Contents())
     with st.container(horizontal=True, vertical_alignment="center"):
-        pasted = [_looked_into(name, content) for name, content in pasted_files()]
+        pasted = [_store_pictures(name, content) for name, content in read_pasted_files()]
         camera = st.toggle("Camera", key="camera_on")
     if pasted:
         # A refusal stays on show until something else is pasted.
-        captured.problems = [problem for one in pasted for problem in one.problems]
+        captured.problems = [problem for each in pasted for problem in each.problems]
     taken = []
     if camera:
         # Another key is the only way to empty the widget.
         photo = st.camera_input(
             "Take a photo", key=f"camera_{st.session_state.get(_EMPTIED, 0)}", width=480
         )
-        taken = [] if photo is None else [_found(photo)]
-    known = {picture.sha256: picture for picture in captured.pictures}
-    known |= {picture.sha256: picture for one in (*pasted, *taken) for picture in one.pictures}
-    captured.pictures = list(known.values())
-    for problem in (*captured.problems, *(problem for one in taken for problem in one.problems)):
+        taken = [] if photo is None else [_contents_of(photo)]
+    new = [picture for each in (*pasted, *taken) for picture in each.pictures]
+    captured.pictures = list(_distinct([*captured.pictures, *new]))
+    for problem in (*captured.problems, *(problem for each in taken for problem in each.problems)):
         st.warning(plain(str(problem)), icon=":material/broken_image:")
     if captured.pictures:
         st.button(
@@ -110,37 +110,37 @@ def captured_pictures() -> tuple[Picture, ...]:
 
 
 def _forget_captured() -> None:
-    st.session_state[_CAPTURED] = _Found()
+    st.session_state[_CAPTURED] = _Contents()
     session.choose_pictures(())
     st.session_state[_EMPTIED] = st.session_state.get(_EMPTIED, 0) + 1
 
 
-def _found(file: UploadedFile) -> _Found:
-    """What a file holds; looked into once, not with every click."""
-    seen: dict[str, _Found] = st.session_state.setdefault(_SEEN, {})
-    known = seen.get(file.file_id)
-    if known is None or not all(picture.path.exists() for picture in known.pictures):
-        known = seen[file.file_id] = _looked_into(file.name, file.getvalue())
-    return known
+def _contents_of(file: UploadedFile) -> _Contents:
+    """Store the pictures of a file once, not with every click."""
+    seen: dict[str, _Contents] = st.session_state.setdefault(_SEEN, {})
+    contents = seen.get(file.file_id)
+    if contents is None or not all(picture.path.exists() for picture in contents.pictures):
+        contents = seen[file.file_id] = _store_pictures(file.name, file.getvalue())
+    return contents
 
 
-def _looked_into(name: str, content: bytes) -> _Found:
-    found = _Found()
+def _store_pictures(name: str, content: bytes) -> _Contents:
+    contents = _Contents()
     try:
-        for inner, data in _contents(name, content):
+        for inner, data in _members(name, content):
             try:
                 described = described_picture(data, inner)
             except PictureError as error:
-                found.problems.append(error)
+                contents.problems.append(error)
             else:
-                found.pictures.append(session.keep_upload(inner, data))
-                found.notes.extend(described.notes)
+                contents.pictures.append(session.keep_upload(inner, data))
+                contents.notes.extend(described.notes)
     except PictureError as error:
-        found.problems.append(error)
-    return found
+        contents.problems.append(error)
+    return contents
 
 
-def _contents(name: str, content: bytes) -> Iterable[tuple[str, bytes]]:
+def _members(name: str, content: bytes) -> Iterable[tuple[str, bytes]]:
     if not is_zip(content):
         return [(name, content)]
     return ((picture.name, picture.content) for picture in zipped_pictures(content, name))
@@ -161,11 +161,7 @@ def choose_pictures() -> tuple[Picture, ...]:
 
 
 def choose_pictures_in_expander(label: str = "Pictures", note: str = "") -> tuple[Picture, ...]:
-    """Show the widgets in a closed expander, and outside of it what is wrong with the choice.
-
-    Args:
-        label: Of the expander; the number of pictures follows.
-        note: Above the widgets.
+    """Show the widgets below a note in a closed expander, and outside what is wrong.
 
     Returns:
         As `choose_pictures`.
@@ -206,25 +202,25 @@ def _choose_source() -> EngineError | None:
         elif source == PINNED and pinned and run is not None:
             session.choose_pictures(pinned_pictures(run))
         elif source == UPLOAD or shared():
-            _uploaded()
+            _choose_uploads()
         else:
-            _from_folder()
+            _choose_folder()
     except EngineError as error:
         return error
     return None
 
 
-def _uploaded() -> None:
-    dropped = uploaded_pictures("Drop photos here. They stay on this machine.", "upload_photos")
-    kept = tuple({one.sha256: one for one in (*dropped, *captured_pictures())}.values())
+def _choose_uploads() -> None:
+    dropped = ask_for_pictures("Drop photos here. They stay on this machine.", "upload_photos")
+    pictures = _distinct((*dropped, *capture_pictures()))
     st.caption(session.uploads_kept())
-    if kept:
-        session.choose_pictures(kept)
+    if pictures:
+        session.choose_pictures(pictures)
     elif not session.own_pictures():
         st.caption("Until then the sample images are shown.")
 
 
-def _from_folder() -> None:
+def _choose_folder() -> None:
     folder = st.text_input(
         "Folder", key="pictures_folder", persist_state="session", placeholder="/home/me/photos"
     ).strip()
@@ -260,7 +256,7 @@ export default function ({ setTriggerValue, data }) {
 _component = st.components.v2.component("paste_pictures", html=_HTML, css=_CSS, js=_JS)
 
 
-def pasted_files() -> list[tuple[str, bytes]]:
+def read_pasted_files() -> list[tuple[str, bytes]]:
     """Show that pictures can be pasted.
 
     Returns:
@@ -274,8 +270,8 @@ def pasted_files() -> list[tuple[str, bytes]]:
     )
     try:
         return [
-            (str(one["name"]), base64.b64decode(one["content"], validate=True))
-            for one in shown.get("pasted") or ()
+            (str(file["name"]), base64.b64decode(file["content"], validate=True))
+            for file in shown.get("pasted") or ()
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise PictureError(
@@ -290,14 +286,7 @@ WORST, MARGIN, NAME = "Most disagreement first", "Lowest margin first", "By name
 
 
 def choose_rows(evaluation: Evaluation) -> list[int]:
-    """Show order, filters and search.
-
-    Args:
-        evaluation: The answers.
-
-    Returns:
-        Rows of the logits to list, in this order; none where nothing fits.
-    """
+    """Show order, filters and search, and give the rows of the logits to list, in this order."""
     comparison = evaluation.comparison
     flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
     first = evaluation.first_answers(comparison.reference)
@@ -340,12 +329,12 @@ def choose_rows(evaluation: Evaluation) -> list[int]:
 
 
 def _answers(evaluation: Evaluation, first: IntArray) -> list[int]:
-    """The classes that the reference answers, by name."""
+    """Sort the classes that the reference answers by name."""
     return sorted(set(first.tolist()) - {metrics.NO_ANSWER}, key=evaluation.label)
 
 
 def _matching(evaluation: Evaluation, words: str) -> set[int]:
-    """Pictures whose name, or whose first answer by any model, holds what was searched."""
+    """Find pictures whose name, or whose first answer by any model, holds what was searched."""
     named = {
         row for row, picture in enumerate(evaluation.pictures) if words in picture.name.lower()
     }
@@ -353,3 +342,13 @@ def _matching(evaluation: Evaluation, words: str) -> set[int]:
     answers = set(first.ravel().tolist()) - {metrics.NO_ANSWER}
     fitting = [index for index in answers if words in evaluation.label(index).lower()]
     return named | set(np.flatnonzero(np.isin(first, fitting).any(axis=0)).tolist())
+
+
+def thumbnail_of(picture: Picture, side: int) -> str:
+    """Make a thumbnail once a session; see `thumbnail`."""
+    return _thumbnail(picture.sha256, side, picture)
+
+
+@st.cache_data(scope="session", max_entries=2000, show_spinner=False)
+def _thumbnail(sha256: str, side: int, _picture: Picture) -> str:
+    return thumbnail(_picture, side)

@@ -1,4 +1,4 @@
-"""Widgets for files from a person: models with their data, TFLite files from elsewhere."""
+"""Widgets for files from a person: models with their data, external TFLite files."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from streamlit.elements.lib.utils import LabelVisibility
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.core import formats
-from engine.core.errors import OptionError
+from engine.core.errors import EngineError, OptionError
 from engine.core.file_types import demand_onnx
 from engine.core.limits import LIMITS, models_note
 from engine.images.pictures import Picture
@@ -27,17 +27,13 @@ from engine.workers.jobs import Job
 from pages.access.auth import shared
 from pages.state import jobs, session
 from pages.state.conversion import fault_mark
-from pages.state.messages import html, plain, told
+from pages.state.messages import html, plain, show_problem, told
 
 JOB = "also"
 
 
 def show_files_from_elsewhere(run: Run) -> None:
-    """Show the files that were added, and the widgets to add one.
-
-    Args:
-        run: The run on show.
-    """
+    """Show the external files of a run, and the widgets to add one."""
     st.header("Files from elsewhere")
     busy = jobs.busy(JOB)
     for added in run.added:
@@ -54,16 +50,16 @@ def show_files_from_elsewhere(run: Run) -> None:
             "page. It gets the pictures as this run prepares them. "
             f"{models_note()} {sandbox.note()}"
         )
-        files = dropped_files("TFLite file", ["tflite"], key="also_file", most=LIMITS.upload_bytes)
+        files = ask_for_files("TFLite file", ["tflite"], key="also_file", most=LIMITS.upload_bytes)
         if files:
             file = files[0]
             name = st.text_input("Name", name_for(file.name), key=f"also_name_{file.file_id}")
             if st.button("Add to the comparison", disabled=busy, icon=":material/add:"):
                 with told():
-                    kept = session.keep_upload(file.name, file.getvalue())
+                    upload = session.keep_upload(file.name, file.getvalue())
 
                 def work(job: Job[Run]) -> Run:
-                    return add_file(run, name.strip(), kept.path, job, origin=kept.name)
+                    return add_file(run, name.strip(), upload.path, job, origin=upload.name)
 
                 jobs.start(JOB, f"Adding {name}", work)
                 st.rerun()
@@ -72,7 +68,7 @@ def show_files_from_elsewhere(run: Run) -> None:
 
 
 def _show_route(run: Run, *, busy: bool) -> None:
-    """The button of the second converter, or what is missing for it."""
+    """Show the button of the second converter, or what is missing for it."""
     try:
         check_route(run.manifest.model.kind)
     except OptionError as error:
@@ -106,14 +102,8 @@ def _show_added(run: Run, added: AddedFile) -> None:
 _DROPPED, _REPLACED = "qlab_dropped_", "qlab_replaced_"
 
 
-def kept_model(files: Sequence[UploadedFile]) -> Picture:
-    """Keep a model with its data.
-
-    Args:
-        files: What lies at the place for files.
-
-    Returns:
-        The ONNX file, or a zip of it and its data.
+def keep_model(files: Sequence[UploadedFile]) -> Picture:
+    """Keep an ONNX file, or a zip of it and its data.
 
     Raises:
         ModelError: It is not one whole model.
@@ -126,14 +116,8 @@ def kept_model(files: Sequence[UploadedFile]) -> Picture:
     return upload
 
 
-def kept_checkpoint(files: Sequence[UploadedFile]) -> Picture:
-    """Keep a checkpoint with its index and all its files, where it has several.
-
-    Args:
-        files: What lies at the place for files.
-
-    Returns:
-        The checkpoint, or its index.
+def keep_checkpoint(files: Sequence[UploadedFile]) -> Picture:
+    """Keep a checkpoint with its index and all its files, and give it, or its index.
 
     Raises:
         ModelError: It is not one whole checkpoint.
@@ -148,12 +132,12 @@ def kept_checkpoint(files: Sequence[UploadedFile]) -> Picture:
 
 
 def _another_model(old: Sequence[UploadedFile], new: Sequence[UploadedFile]) -> bool:
-    """Whether a model was dropped after another: data may be dropped later than its model."""
+    """Check whether a model was dropped after another: its data may be dropped later."""
     return all(any(is_model(file.name) for file in side) for side in (old, new))
 
 
 def _another_checkpoint(old: Sequence[UploadedFile], new: Sequence[UploadedFile]) -> bool:
-    """Whether these are not all parts of a checkpoint in several files."""
+    """Check whether these are not all parts of a checkpoint in several files."""
     return not all(is_part(file.name) for file in (*old, *new))
 
 
@@ -162,13 +146,7 @@ def _current(
     files: Sequence[UploadedFile],
     another: Callable[[Sequence[UploadedFile], Sequence[UploadedFile]], bool],
 ) -> list[UploadedFile]:
-    """Files without those that others dropped later took the place of.
-
-    Args:
-        kind: Of the models.
-        files: What lies at the place for files.
-        another: Whether new files take the place of old ones.
-    """
+    """Leave out the files that others, dropped later, replaced: ``another`` says whether."""
     dropped: set[str] = st.session_state.setdefault(_DROPPED + kind, set())
     replaced: set[str] = st.session_state.setdefault(_REPLACED + kind, set())
     old = [file for file in files if file.file_id in dropped]
@@ -176,7 +154,7 @@ def _current(
     dropped |= {file.file_id for file in new}
     if new and another(old, new):
         replaced |= {file.file_id for file in old}
-    # Where what took their place was removed, they are back.
+    # Where what replaced them was removed, they are back.
     return [file for file in files if file.file_id not in replaced] or list(files)
 
 
@@ -184,7 +162,7 @@ _MIB = 1 << 20
 _MOST_WRITTEN = 512 * _MIB
 
 
-def dropped_files(
+def ask_for_files(
     label: str,
     endings: Iterable[str],
     *,
@@ -194,19 +172,10 @@ def dropped_files(
     help: str | None = None,
     label_visibility: LabelVisibility = "visible",
 ) -> tuple[UploadedFile, ...]:
-    """Show the place.
+    """Show a file uploader and give the files in it.
 
-    Args:
-        label: Of the widget.
-        endings: Of the files that are taken, without the dot; any where there is none.
-        key: Of the widget.
-        most: Bytes of one file, in whole MiB.
-        several: Whether more than one file may be dropped.
-        help: What the file is.
-        label_visibility: Of the widget.
-
-    Returns:
-        The files that are there.
+    ``endings`` are those of the files that are taken, without the dot, any where there is none;
+    ``most`` is the largest size of one in bytes, whole MiB.
     """
     # Streamlit writes more than half a GiB as "1GB": static/look.css hides that, and the page says
     # the limit itself.
@@ -224,3 +193,53 @@ def dropped_files(
     if files is None:
         return ()
     return tuple(files) if isinstance(files, list) else (files,)
+
+
+_UPLOADED, _CHECKED = "qlab_uploaded_", "qlab_checked_"
+
+
+def ask_for_upload(
+    label: str,
+    *endings: str,
+    help: str,
+    most: int = LIMITS.upload_bytes,
+    several: bool = False,
+    keep: Callable[[Sequence[UploadedFile]], Picture] | None = None,
+) -> str | None:
+    """Show a file uploader as `ask_for_files` does, and keep what is dropped there.
+
+    ``keep`` stores what was dropped, or raises where it can be nothing of use; without it the file
+    is stored as it is.
+
+    Returns:
+        Its path; None until there is one that can be used.
+    """
+    files = ask_for_files(
+        label, endings, key=f"upload_{label}", most=most, several=several, help=help
+    )
+    if files:
+        dropped = tuple(file.file_id for file in files)
+        try:
+            # Large files are looked into once, not with every click.
+            if st.session_state.get(_CHECKED + label) != dropped or not _is_there(label):
+                st.session_state[_UPLOADED + label] = (keep or _keep_file)(files)
+                st.session_state[_CHECKED + label] = dropped
+        except EngineError as error:
+            show_problem(error)
+            return None
+        st.caption(session.uploads_kept())
+    upload = st.session_state.get(_UPLOADED + label)
+    if upload is None:
+        return None
+    if len(files) != 1:
+        st.caption(f"Using {plain(upload.name)}{'' if files else ', uploaded before'}.")
+    return str(upload.path)
+
+
+def _is_there(label: str) -> bool:
+    upload: Picture = st.session_state[_UPLOADED + label]
+    return upload.path.exists()
+
+
+def _keep_file(files: Sequence[UploadedFile]) -> Picture:
+    return session.keep_upload(files[0].name, files[0].getvalue())

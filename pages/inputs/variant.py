@@ -15,25 +15,19 @@ def variant_pills(names: list[str]) -> str:
 
     Until a person chooses, the recommended one is on show. What is chosen here is chosen on other
     pages, too, where they have it.
-
-    Args:
-        names: At least one.
-
-    Returns:
-        The one chosen.
     """
     wanted = address.named("variant")
     first = first_shown(names, wanted)
-    found = show_pills(names, first)
+    variant = show_pills(names, first)
     # A page that lacks what was chosen elsewhere does not take that choice back, and what is on
     # show because nobody chose is no choice.
-    if found != first or found == wanted:
-        address.name("variant", found)
-    return found
+    if variant != first or variant == wanted:
+        address.name("variant", variant)
+    return variant
 
 
 def first_shown(names: list[str], wanted: str | None) -> str:
-    """The variant on show before a choice: the wanted one, the recommended one, int8, the first."""
+    """Choose what to show first: the wanted variant, the recommended one, int8, the first."""
     choice = choice_on_show()
     about = None if choice is None else choice.about
     order = (wanted, about.variant if about else None, _FALLBACK)

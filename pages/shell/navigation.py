@@ -1,4 +1,4 @@
-"""The pages in the order that they tell the story, and what stands at the end of each."""
+"""The pages in their order, what stands at the end of each, demo mode, and preloaded scripts."""
 
 from __future__ import annotations
 
@@ -53,41 +53,37 @@ CHAPTERS = (
 
 @contextmanager
 def chapter(title: str) -> Iterator[None]:
-    """A page with its code and the way to its neighbours below, even where it ends early.
-
-    Args:
-        title: Title of the page.
-    """
+    """Show the code of a page and links to its neighbours below it, even where it ends early."""
     note_page(title)
     with suppress(PageEnd):
         yield
-    place = next(i for i, known in enumerate(CHAPTERS) if known.title == title)
-    _show_code(CHAPTERS[place])
-    _show_neighbours(place)
+    index = next(i for i, page in enumerate(CHAPTERS) if page.title == title)
+    _show_code(CHAPTERS[index])
+    _show_neighbours(index)
 
 
-def _show_code(known: Chapter) -> None:
+def _show_code(page: Chapter) -> None:
     run = session.current_run()
     if run is None:
         return
     paths = [picture.path for picture in session.pictures()]
     need = float(st.session_state.get(NEED, 95)) / 100
-    text = snippet(known.stem, run, paths, reference=session.reference(run), need=need)
+    text = snippet(page.stem, run, paths, reference=session.reference(run), need=need)
     if text:
         with st.expander("Show the code", icon=":material/code:"):
             st.code(text, language="python", wrap_lines=True)
 
 
-def _show_neighbours(place: int) -> None:
+def _show_neighbours(index: int) -> None:
     # Streamlit leaves out a container without content: alone, the way on would stand left.
-    with st.container(horizontal=True, horizontal_alignment="distribute" if place else "right"):
+    with st.container(horizontal=True, horizontal_alignment="distribute" if index else "right"):
         with st.container(key="go_back", width="content"):
-            if place > 0:
-                before = CHAPTERS[place - 1]
+            if index > 0:
+                before = CHAPTERS[index - 1]
                 st.page_link(before.file, label=before.title, icon=":material/arrow_back:")
         with st.container(key="go_on", width="content"):
-            if place + 1 < len(CHAPTERS):
-                after = CHAPTERS[place + 1]
+            if index + 1 < len(CHAPTERS):
+                after = CHAPTERS[index + 1]
                 st.page_link(
                     after.file,
                     label=after.title,
@@ -151,7 +147,7 @@ def preload_scripts() -> None:
 
 @cache
 def drawing_scripts() -> list[str]:
-    """The files of Streamlit's that draw plots and tables, as far as each is one alone."""
+    """Find Streamlit's scripts that draw plots and tables, where there is exactly one for each."""
     folder = Path(st.__file__).parent / "static" / "static" / "js"
-    found = [list(folder.glob(f"{name}.*.js")) for name in _DRAWING]
-    return [files[0].name for files in found if len(files) == 1]
+    scripts = [list(folder.glob(f"{name}.*.js")) for name in _DRAWING]
+    return [files[0].name for files in scripts if len(files) == 1]

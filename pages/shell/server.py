@@ -1,7 +1,7 @@
-"""``python -m pages.shell.server``: `streamlit run app.py`, with two of its faults mended.
+"""``python -m pages.shell.server``: `streamlit run app.py`, with two of its faults fixed.
 
 Streamlit takes a folder named ``pages`` for an app of its older kind until the first visitor's
-script calls `st.navigation`: that visitor is told "Page not found" where a link leads to a page.
+script calls `st.navigation`: that visitor reads "Page not found" where a link leads to a page.
 
 A browser that uploads a file asks where to; Streamlit forgets the answer if a script run begins
 before it is sent, and the browser waits for it without a word.
@@ -41,7 +41,7 @@ def clear_but_upload_addresses(
     retain_lifecycle_msgs: bool = False,
     fragment_ids_this_run: list[str] | None = None,
 ) -> None:
-    """`ForwardMsgQueue.clear`, but what a browser asked for stays when a script run begins."""
+    """Clear like `ForwardMsgQueue.clear`, but keep addresses that a browser asked for."""
     asked_for = [msg for msg in queue._queue if msg.WhichOneof("type") == _UPLOAD_ADDRESSES]
     _clear(queue, retain_lifecycle_msgs, fragment_ids_this_run)
     if retain_lifecycle_msgs:
@@ -50,11 +50,7 @@ def clear_but_upload_addresses(
 
 
 def serve(options: list[str]) -> None:
-    """Serve the dashboard until the process is ended.
-
-    Args:
-        options: Options of `streamlit run`.
-    """
+    """Serve the dashboard with options of `streamlit run` until the process is ended."""
     PagesManager.uses_pages_directory = False
     ForwardMsgQueue.clear = clear_but_upload_addresses  # type: ignore[assignment, method-assign]
     enclose_workers()

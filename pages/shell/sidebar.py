@@ -16,7 +16,7 @@ from pages.state.session import read_address
 _FOLDER = "qlab_run_of_frame"
 _CLOSE_ON_PHONES = """
 <script>
-/* {place} */
+/* {view} */
 if (window.qlabPlace && window.innerWidth < 768) {{
   document.querySelector("[data-testid=stSidebarCollapseButton] button")?.click();
 }}
@@ -27,11 +27,7 @@ window.qlabPlace = true;
 
 
 def show_frame(page: str) -> None:
-    """Show the sidebar.
-
-    Args:
-        page: Title of the page.
-    """
+    """Show the sidebar beside the page of a title."""
     UPKEEP.begin()
     session.keep_alive()
     read_address()
@@ -46,8 +42,8 @@ def show_frame(page: str) -> None:
         preload_scripts()
         _choose_run(run)
         # The browser runs a script once: the page and the run make another of it.
-        place = hash((page, folder))
-        st.html(_CLOSE_ON_PHONES.format(place=place), unsafe_allow_javascript=True)
+        view = hash((page, folder))
+        st.html(_CLOSE_ON_PHONES.format(view=view), unsafe_allow_javascript=True)
         if run is None:
             return
         _choose_reference(run)
@@ -75,7 +71,7 @@ def show_marks(run: Run) -> None:
 
 def _choose_run(run: Run | None) -> None:
     on_show = () if run is None else (run,)
-    runs = {str(known.folder): known for known in (*on_show, *session.known_runs())}
+    runs = {str(each.folder): each for each in (*on_show, *session.known_runs())}
     if not runs:
         st.caption("No run yet")
         return
@@ -115,31 +111,27 @@ def demand_run_of_link() -> None:
     end_page()
 
 
-def run_title(run: Run, others: tuple[Run, ...]) -> str:
-    """A run's name for people, which no other run has: Streamlit tells options by their text.
+def run_title(run: Run, runs: tuple[Run, ...]) -> str:
+    """Name a run for people as no other of ``runs`` is: Streamlit tells options by their text.
 
-    It is the model's; with size and time where several are of the same model, and with the
+    It is the model's name; with size and time where several are of the same model, and with the
     folder's name where these are the same, too.
-
-    Args:
-        run: The run.
-        others: All runs, with this one among them.
     """
-    for title in (_model_title, _dated_title):
-        if sum(title(other) == title(run) for other in others) == 1:
+    for title in (_model_title, _title_with_date):
+        if sum(title(each) == title(run) for each in runs) == 1:
             return title(run)
-    return f"{_dated_title(run)} · {run.folder.name}"
+    return f"{_title_with_date(run)} · {run.folder.name}"
 
 
 def _model_title(run: Run) -> str:
     return run.manifest.model.name
 
 
-def _dated_title(run: Run) -> str:
-    made = run.manifest.created_at[5:16].replace("T", " ")
+def _title_with_date(run: Run) -> str:
+    date = run.manifest.created_at[5:16].replace("T", " ")
     sides = dict.fromkeys((run.manifest.preprocess.height, run.manifest.preprocess.width))
     size = " × ".join(map(str, sides))
-    return f"{run.manifest.model.name} · {size} px · {made}"
+    return f"{run.manifest.model.name} · {size} px · {date}"
 
 
 def _choose_reference(run: Run) -> None:
@@ -159,7 +151,7 @@ def _choose_reference(run: Run) -> None:
 
 
 def original_title(run: Run) -> str:
-    """What the original is."""
+    """Name the original."""
     model = run.manifest.model
     kind = "ONNX" if model.kind == "onnx" else "PyTorch"
     return f"the original ({'your network' if model.weights == 'network' else kind})"

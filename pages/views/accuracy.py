@@ -12,16 +12,13 @@ from engine.comparison.records import Accuracy
 from engine.core import formats
 from engine.core.types import IntArray
 from engine.images.labels import label_of
-from engine.images.pictures import Picture, digest_of
 from engine.reporting import plots
 from engine.reporting.text import accuracy as accuracy_sentences
 from engine.reporting.text.runs import FEW_PICTURES
 from engine.runs.run import Run
-from engine.tasks import evaluate as service_module
-from engine.workers import process as host
 from pages.inputs.variant import variant_pills
-from pages.state.evaluation import Evaluation
-from pages.state.messages import cell, plain, told
+from pages.state.evaluation import Evaluation, key_of
+from pages.state.messages import cell, plain
 from pages.views.figures import show_described_figure
 
 _HELP = {
@@ -37,34 +34,26 @@ _HELP = {
 
 def compared(evaluation: Evaluation, labels: IntArray) -> Comparison:
     """The comparison on show, with labels."""
-    run, reference = evaluation.run, evaluation.comparison.reference
-    digest = hashlib.sha256(labels.tobytes()).hexdigest()
-    files = ",".join(artifact.sha256 for artifact in run.artifacts)
-    key = f"{run.folder} {files} {digest_of(evaluation.pictures)} {reference} {digest}"
-    with told():
-        return _compared(key, run, evaluation.pictures, reference, labels)
+    return _compared(
+        f"{key_of(evaluation)} {hashlib.sha256(labels.tobytes()).hexdigest()}", evaluation, labels
+    )
 
 
 @st.cache_data(scope="session", max_entries=8, show_spinner="Counting right answers")
-def _compared(
-    key: str, _run: Run, _pictures: tuple[Picture, ...], _reference: str, _labels: IntArray
-) -> Comparison:
-    return service_module.compare_run(
-        _run, _pictures, host.Foreground(), reference=_reference, labels=_labels
-    )
+def _compared(key: str, _evaluation: Evaluation, _labels: IntArray) -> Comparison:
+    return _evaluation.compare_with(_labels)
 
 
 def choose_variant(comparison: Comparison) -> str:
     """Show the variants."""
-    names = [variant.variant for variant in comparison.variants]
-    return variant_pills(names)
+    return variant_pills([variant.variant for variant in comparison.variants])
 
 
 def accuracies(comparison: Comparison) -> dict[str, Accuracy]:
-    """Accuracy by model, the reference first."""
-    found = {comparison.reference: comparison.reference_accuracy}
-    found |= {variant.variant: variant.accuracy for variant in comparison.variants}
-    return {name: accuracy for name, accuracy in found.items() if accuracy is not None}
+    """Give accuracy by model, the reference first."""
+    every = {comparison.reference: comparison.reference_accuracy}
+    every |= {variant.variant: variant.accuracy for variant in comparison.variants}
+    return {name: accuracy for name, accuracy in every.items() if accuracy is not None}
 
 
 def show_figures(comparison: Comparison, variant: str) -> None:
@@ -91,16 +80,16 @@ def show_table(comparison: Comparison) -> None:
     rows = [
         {
             "model": name,
-            "right": formats.percent(found.top1),
-            "95 % interval": formats.interval(found.top1_interval),
-            "in the first five": formats.percent(found.top5),
-            "95 % interval ": formats.interval(found.top5_interval),
-            "lost": formats.UNKNOWN if found.lost is None else str(found.lost),
-            "won": formats.UNKNOWN if found.won is None else str(found.won),
-            "McNemar p": formats.small(found.mcnemar_p),
-            "calibration error": formats.percent(found.reliability.error),
+            "right": formats.percent(accuracy.top1),
+            "95 % interval": formats.interval(accuracy.top1_interval),
+            "in the first five": formats.percent(accuracy.top5),
+            "95 % interval ": formats.interval(accuracy.top5_interval),
+            "lost": formats.UNKNOWN if accuracy.lost is None else str(accuracy.lost),
+            "won": formats.UNKNOWN if accuracy.won is None else str(accuracy.won),
+            "McNemar p": formats.small(accuracy.mcnemar_p),
+            "calibration error": formats.percent(accuracy.reliability.error),
         }
-        for name, found in accuracies(comparison).items()
+        for name, accuracy in accuracies(comparison).items()
     ]
     columns = {
         name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
@@ -109,14 +98,14 @@ def show_table(comparison: Comparison) -> None:
     st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=columns)
 
 
-def show_classes(run: Run, found: Accuracy, variant: str) -> None:
+def show_classes(run: Run, accuracy: Accuracy, variant: str) -> None:
     """Show the classes that a variant is right about less or more often."""
 
     def name(index: int) -> str:
         return label_of(run.manifest.labels, index)
 
-    st.header(plain(accuracy_sentences.classes_headline(found, variant, name)))
-    if not found.changes:
+    st.header(plain(accuracy_sentences.classes_headline(accuracy, variant, name)))
+    if not accuracy.changes:
         return
     rows = [
         {
@@ -127,7 +116,7 @@ def show_classes(run: Run, found: Accuracy, variant: str) -> None:
             "change": f"{-change.lost:+d}",
             "mostly taken for": "" if change.taken_for is None else cell(name(change.taken_for)),
         }
-        for change in found.changes
+        for change in accuracy.changes
     ]
     right = {
         column: st.column_config.TextColumn(alignment="right") for column in list(rows[0])[1:-1]

@@ -30,7 +30,7 @@ from engine.reporting.text.overview import not_recommended
 from engine.runs.results import stored_latency
 from engine.runs.run import Run
 from engine.workers.jobs import Job
-from pages.inputs.uploads import dropped_files
+from pages.inputs.uploads import ask_for_files
 from pages.inputs.variant import first_shown, show_pills
 from pages.state import session
 from pages.state.evaluation import choice_on_show
@@ -63,10 +63,10 @@ def choose_variant(run: Run) -> str:
     key = f"qlab_shipped_{run.folder.name}"
     wanted = st.query_params.get("variant") or st.session_state.get(key)
     first = first_shown(names, wanted)
-    found = show_pills(names, first)
-    if found != first or found == wanted:
-        st.session_state[key] = st.query_params["variant"] = found
-    return found
+    variant = show_pills(names, first)
+    if variant != first or variant == wanted:
+        st.session_state[key] = st.query_params["variant"] = variant
+    return variant
 
 
 def show_advice(variant: str) -> None:
@@ -77,7 +77,7 @@ def show_advice(variant: str) -> None:
 
 
 def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:
-    """The kit that the run has, or the button that makes it."""
+    """Give the kit that the run has, or show the button that makes it."""
     reference = session.reference(run)
 
     def work(job: Job[Kit]) -> Kit:
@@ -92,7 +92,7 @@ def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path
 
 
 def show_promise() -> None:
-    """What a kit will hold."""
+    """Show what a kit will hold."""
     st.markdown(
         "- the model with **TFLite Metadata** in it: labels, normalisation, description\n"
         "- a **golden set**: inputs, expected answers, and how far they may be off\n"
@@ -103,7 +103,7 @@ def show_promise() -> None:
 
 
 def show_download(run: Run, variant: str, file: Path) -> None:
-    """The button that hands the kit over, and what is in it."""
+    """Show the download of the kit, and how to try it."""
     name = f"{run.manifest.model.file_stem}_{variant}_kit.zip"
     st.download_button(
         f"Download the kit ({formats.megabytes(file.stat().st_size)})",
@@ -130,7 +130,7 @@ def show_download(run: Run, variant: str, file: Path) -> None:
 
 
 def show_contents(file: Path) -> None:
-    """The model card and the snippets, as they lie in the kit."""
+    """Show the model card and the snippets, as they lie in the kit."""
     titles = ["Model card", *(title for title, _, _ in _SNIPPETS)]
     card, *others = st.tabs(titles)
     # Headings one level down: the page has a first one of its own.
@@ -146,10 +146,10 @@ def show_contents(file: Path) -> None:
 
 
 def show_phone(run: Run, variant: str, model: str) -> None:
-    """How to time the model on a phone, what phones said, and the place to bring it to."""
+    """Show how to time the model on a phone, timings of phones, and where to upload one."""
     with told():
         benchmarks = benchmarks_of(run)
-    own = [found for found in benchmarks if found.variant == variant]
+    own = [timing for timing in benchmarks if timing.variant == variant]
     threads = own[0].timing.threads if own else None
     sentence = phone_sentence(variant, benchmarks, stored_latency(run, threads or 1))
     st.header(sentence or "How quick is it on your phone?")
@@ -167,7 +167,7 @@ def show_phone(run: Run, variant: str, model: str) -> None:
 
 
 def _bring(run: Run, variant: str) -> None:
-    files = dropped_files(
+    files = ask_for_files(
         "Output of benchmark_model",
         ["txt", "log"],
         key="phone_file",
@@ -198,19 +198,19 @@ def _bring(run: Run, variant: str) -> None:
 
 def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
     rows = []
-    for found in benchmarks:
-        timed = stored_latency(run, found.timing.threads or 1)
-        host = None if timed is None else timed.of(found.variant)
-        ratio = found.timing.mean_ms / host.median_ms if host and host.median_ms else None
+    for benchmark in benchmarks:
+        timed = stored_latency(run, benchmark.timing.threads or 1)
+        host = None if timed is None else timed.of(benchmark.variant)
+        ratio = benchmark.timing.mean_ms / host.median_ms if host and host.median_ms else None
         pictures = host.pictures if host else 1
         rows.append(
             {
-                "variant": found.variant,
-                "phone": found.phone,
-                "on the phone": formats.milliseconds(found.timing.mean_ms, pictures),
+                "variant": benchmark.variant,
+                "phone": benchmark.phone,
+                "on the phone": formats.milliseconds(benchmark.timing.mean_ms, pictures),
                 "on this machine": formats.milliseconds(host.median_ms if host else None, pictures),
                 "phone ÷ machine": formats.UNKNOWN if ratio is None else f"{ratio:.2f}",
-                "how": _how(found.timing),
+                "how": _how(benchmark.timing),
             }
         )
     right = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import pickle
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import plotly.graph_objects as go
@@ -14,7 +13,8 @@ import streamlit as st
 from engine.comparison.comparison import Comparison
 from engine.reporting import plots
 from engine.reporting.plots.figures import fault_marks
-from engine.tasks.evaluate import Evaluation
+from engine.reporting.plots.frame import HeadedFigure, split_headline
+from engine.tasks.evaluation import Evaluation
 from pages.state.evaluation import key_of
 from pages.state.messages import plain
 from pages.state.session import current_run
@@ -22,62 +22,31 @@ from pages.state.session import current_run
 PNG, SVG = "PNG", "SVG"
 
 
-@dataclass(frozen=True, slots=True)
-class HeadedFigure:
-    """A figure for a place that shows its headline as text of its own.
-
-    Attributes:
-        headline: What its data say; empty where it has none.
-        figure: Without it; never to be changed, since the session keeps it.
-    """
-
-    headline: str
-    figure: go.Figure
-
-
-def show_figure(key: str, make: Callable[..., go.Figure], *made_from: Any) -> None:
+def show_figure(key: str, make: Callable[..., go.Figure], *arguments: Any) -> None:
     """Show a figure under the headline that its data gave it.
 
-    Args:
-        key: Unique on the page; also the stem of saved files.
-        make: Makes it: a function of `engine.reporting.plots` or `engine.reporting.plots.figures`.
-        made_from: Its arguments.
+    ``key`` is unique on the page and the stem of saved files; ``make`` is a function of
+    `engine.reporting.plots` or `engine.reporting.plots.figures`, with its arguments.
     """
-    shown = _figure(make, *made_from)
+    shown = _figure(make, *arguments)
     st.header(plain(shown.headline), anchor=False)
-    _show(key, shown.figure, shown.headline, made_from)
+    _show(key, shown.figure, shown.headline, arguments)
 
 
 def show_described_figure(
-    key: str, description: str, make: Callable[..., go.Figure], *made_from: Any
+    key: str, description: str, make: Callable[..., go.Figure], *arguments: Any
 ) -> None:
-    """Show a figure below words of the page's own.
-
-    Args:
-        key: Unique on the page; also the stem of saved files.
-        description: What it says, for those who do not see it.
-        make: Makes it: a function of `engine.reporting.plots` or `engine.reporting.plots.figures`.
-        made_from: Its arguments.
-    """
-    _show(key, _figure(make, *made_from).figure, description, made_from)
+    """Show a figure below words of the page's own; ``description`` is for screen readers."""
+    _show(key, _figure(make, *arguments).figure, description, arguments)
 
 
 def show_picking_figure(
-    key: str, make: Callable[..., go.Figure], *made_from: Any
+    key: str, make: Callable[..., go.Figure], *arguments: Any
 ) -> list[dict[str, Any]]:
-    """Show a figure whose marks can be clicked.
-
-    Args:
-        key: Unique on the page; also the stem of saved files.
-        make: Makes it: a function of `engine.reporting.plots` or `engine.reporting.plots.figures`.
-        made_from: Its arguments.
-
-    Returns:
-        The marks that are chosen.
-    """
-    shown = _figure(make, *made_from)
+    """Show a figure as `show_figure` does, and give the marks that are clicked."""
+    shown = _figure(make, *arguments)
     st.header(plain(shown.headline), anchor=False)
-    _show_fault_marks(shown.figure, made_from)
+    _show_fault_marks(shown.figure, arguments)
     picked = st.plotly_chart(
         shown.figure,
         key=f"figure_{key}",
@@ -90,31 +59,30 @@ def show_picking_figure(
     return points
 
 
-def _figure(make: Callable[..., go.Figure], *made_from: Any) -> HeadedFigure:
-    """A figure, made once a session from the same: Plotly takes a while over each."""
+def _figure(make: Callable[..., go.Figure], *arguments: Any) -> HeadedFigure:
+    """Make a figure once a session from the same: Plotly takes a while over each."""
     # An evaluation holds the logits of every picture, and has a key that is shorter.
-    told = [key_of(one) if isinstance(one, Evaluation) else one for one in made_from]
-    key = pickle.dumps((make.__module__, make.__qualname__, told))
-    return _kept(hashlib.sha256(key).hexdigest(), lambda: make(*made_from))
+    parts = [key_of(part) if isinstance(part, Evaluation) else part for part in arguments]
+    key = pickle.dumps((make.__module__, make.__qualname__, parts))
+    return _cache_figure(hashlib.sha256(key).hexdigest(), lambda: make(*arguments))
 
 
 @st.cache_resource(scope="session", max_entries=48, show_spinner=False)
-def _kept(key: str, _make: Callable[[], go.Figure]) -> HeadedFigure:
-    figure = _make()
-    return HeadedFigure(plots.headline_of(figure), plots.take_title_off(figure))
+def _cache_figure(key: str, _make: Callable[[], go.Figure]) -> HeadedFigure:
+    return split_headline(_make())
 
 
-def _show(key: str, figure: go.Figure, description: str, made_from: tuple[Any, ...]) -> None:
-    _show_fault_marks(figure, made_from)
+def _show(key: str, figure: go.Figure, description: str, arguments: tuple[Any, ...]) -> None:
+    _show_fault_marks(figure, arguments)
     st.plotly_chart(figure, key=f"figure_{key}", config=_config(key), alt=description)
     _saving(figure, key)
 
 
-def _show_fault_marks(figure: go.Figure, made_from: tuple[Any, ...]) -> None:
-    """Say in red which variants that a figure draws are of no use, by what it is made from."""
+def _show_fault_marks(figure: go.Figure, arguments: tuple[Any, ...]) -> None:
+    """Name in red the variants of no use that a figure draws, by what it is made from."""
     run = current_run()
     faults = {} if run is None else dict(run.faults)
-    for source in made_from:
+    for source in arguments:
         comparison = source.comparison if isinstance(source, Evaluation) else source
         if isinstance(comparison, Comparison):
             faults |= comparison.fault_by_variant
@@ -123,7 +91,7 @@ def _show_fault_marks(figure: go.Figure, made_from: tuple[Any, ...]) -> None:
 
 
 def _config(key: str) -> dict[str, Any]:
-    """Plotly's toolbar; its camera saves in the format that was chosen below the plot."""
+    """Configure Plotly's toolbar; its camera saves in the format that was chosen below."""
     kind = st.session_state.get(f"format_{key}") or PNG
     picture = {"format": str(kind).lower(), "filename": key, "scale": 2}
     return {"displaylogo": False, "toImageButtonOptions": picture}

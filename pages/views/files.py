@@ -1,4 +1,4 @@
-"""A TFLite file's identity card."""
+"""Files of a run: what one is, and their downloads."""
 
 from __future__ import annotations
 
@@ -34,12 +34,13 @@ def show_card(run: Run, artifact: Artifact) -> None:
             st.error(f"This file {FAULT_WORDS[artifact.fault]}.", icon=":material/error:")
         if (note := float_operators_note(artifact)) is not None:
             st.markdown(plain(note))
-        one, two, three, four = st.columns(4)
-        one.metric("Size", formats.megabytes(artifact.bytes))
-        two.metric("Of float32", formats.percent(artifact.bytes / manifest.float32_bytes))
-        three.metric("Operators", str(sum(artifact.operators.values())), help=meaning("operator"))
+        size, share, operators, weights = st.columns(4)
+        size.metric("Size", formats.megabytes(artifact.bytes))
+        share.metric("Of float32", formats.percent(artifact.bytes / manifest.float32_bytes))
+        total = str(sum(artifact.operators.values()))
+        operators.metric("Operators", total, help=meaning("operator"))
         scales = artifact.weight_granularity
-        four.metric(
+        weights.metric(
             "Weight scales",
             formats.UNKNOWN if scales == "none" else scales,
             help=meaning("per-channel"),
@@ -92,7 +93,7 @@ def _edge(side: str, tensor: TensorInfo) -> dict[str, str]:
 
 
 def show_downloads(run: Run) -> None:
-    """A row a variant with its download, and one button for everything."""
+    """Show a row a variant with its download, and one button for everything."""
     files = (ONNX_FILE, *(artifact.file for artifact in run.manifest.artifacts))
     damaged = [name for name in files if not run.sound(name)]
     if damaged:
@@ -127,7 +128,7 @@ def show_downloads(run: Run) -> None:
         return
     st.download_button(
         "Download everything as one zip",
-        lambda: zipped(run),
+        lambda: _zip_files(run),
         file_name=f"{run.folder.name}.zip",
         mime="application/zip",
         icon=":material/folder_zip:",
@@ -140,8 +141,8 @@ def _reader(path: Path) -> Callable[[], bytes]:
     return path.read_bytes
 
 
-def zipped(run: Run) -> bytes:
-    """The TFLite files, the ONNX file, the manifest and the labels as a zip."""
+def _zip_files(run: Run) -> bytes:
+    """Pack the TFLite files, the ONNX file, the manifest and the labels."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
         for name in (FILE_NAME, ONNX_FILE, *(a.file for a in run.manifest.artifacts)):

@@ -27,19 +27,14 @@ _CLASSES = 5
 
 @dataclass(frozen=True, slots=True)
 class NamedFlip:
-    """What the address asks to be explained.
-
-    Attributes:
-        variant: Whose answer.
-        row: Row of the picture in the logits.
-    """
+    """What the address asks to be explained: a variant's answer on a row of the logits."""
 
     variant: str
     row: int
 
 
-def named_flip(evaluation: Evaluation) -> NamedFlip | None:
-    """The flip that a link names, where its picture is on show."""
+def flip_in_address(evaluation: Evaluation) -> NamedFlip | None:
+    """Find the flip that a link names, where its picture is on show."""
     variant, _, digest = (address.named("flip") or "").partition(":")
     rows = (
         row
@@ -53,10 +48,7 @@ def named_flip(evaluation: Evaluation) -> NamedFlip | None:
 def explain_flips(evaluation: Evaluation, row: int, *, key: str) -> None:
     """Offer to explain why the answer to one picture changed, if it did, and do so once asked.
 
-    Args:
-        evaluation: The answers.
-        row: Row of the picture in the logits.
-        key: Tells the picture from others on the page.
+    ``row`` is the picture's in the logits; ``key`` tells it from others on the page.
     """
     flips = {
         side.variant: flip
@@ -66,7 +58,7 @@ def explain_flips(evaluation: Evaluation, row: int, *, key: str) -> None:
     }
     if not flips:
         return
-    named = named_flip(evaluation)
+    named = flip_in_address(evaluation)
     start = named.variant if named is not None and named.row == row else None
     variant = st.pills(
         "Why did it flip?",
@@ -121,15 +113,15 @@ def _show_layers(evaluation: Evaluation, variant: str, flip: Flip) -> None:
             f"{plain(variant)} are float32 between its operators."
         )
         return
-    known = service.stored_layers(run, variant, (picture,))
-    if known is not None:
-        lost = where_lost(known)
+    errors = service.stored_layers(run, variant, (picture,))
+    if errors is not None:
+        lost = where_lost(errors)
         show_described_figure(
             f"why_layers_{variant}_{flip.index}",
             lost,
             plots.layer_line,
-            known,
-            culprits(known)[:1],
+            errors,
+            culprits(errors)[:1],
         )
         st.markdown(plain(lost))
         return

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
-
-import numpy as np
 import streamlit as st
-from PIL import Image
 
-from engine.comparison.records import Flip
 from engine.core import formats
 from engine.core.types import FAULT_WORDS, ORIGINAL, Fault
-from engine.images.pictures import Picture
+from engine.reporting.picture_cards import AnswerCard, PictureCard, picture_card
 from engine.reporting.plots.frame import marker_image, style_of
 from engine.runs.pinned import pin, pinned_digests, unpin
 from pages.access.auth import shared
-from pages.state.evaluation import Evaluation
+from pages.inputs.pictures import thumbnail_of
+from pages.state.evaluation import Evaluation, margins
 from pages.state.messages import html, show_kept_problem, told_afterwards
-from pages.views.flips import explain_flips, named_flip
+from pages.views.flips import explain_flips, flip_in_address
 
 PAGE_SIZE = 12
 _THUMBNAIL = 320
@@ -59,13 +54,9 @@ _STYLE = """
 def show_gallery(
     evaluation: Evaluation, columns: tuple[str, ...], rows: list[int], *, key: str = "gallery"
 ) -> None:
-    """Show some pictures, a page at a time.
+    """Show pictures by rows of the logits, a page at a time, with answers of some models.
 
-    Args:
-        evaluation: The answers.
-        columns: Models to show, the reference first.
-        rows: Pictures to show, by row of the logits, in this order.
-        key: Tells it from another gallery of the page, which shows other pictures.
+    The reference is the first of ``columns``; ``key`` tells one gallery of a page from another.
     """
     st.html(_STYLE)
     show_kept_problem()
@@ -73,24 +64,20 @@ def show_gallery(
     pages = max(1, -(-len(rows) // PAGE_SIZE))
     page = 1
     if pages > 1:
-        named = named_flip(evaluation)
+        named = flip_in_address(evaluation)
         start = rows.index(named.row) // PAGE_SIZE + 1 if named and named.row in rows else 1
         page = st.number_input(f"Page (of {pages})", 1, pages, start, key=f"{key}_page", width=160)
-    flips = {
-        (variant.variant, flip.index): flip
-        for variant in evaluation.comparison.variants
-        for flip in variant.flips
-    }
-    faults = {variant.variant: variant.fault for variant in evaluation.comparison.variants}
+    reference_margins = margins(evaluation)
+    faults = evaluation.comparison.fault_by_variant
     for row in rows[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]:
-        cards = "".join(
-            _card(evaluation, column, row, flips.get((column, row)), faults.get(column))
-            for column in columns
+        card = picture_card(evaluation, row, columns)
+        answers = "".join(
+            _answer_card(answer, faults.get(answer.column)) for answer in card.answers
         )
         with st.container(key=f"shot_{row}"):
             st.html(
-                f'<section class="q-row">{_figure(evaluation, row)}'
-                f'<div class="q-cards">{cards}</div></section>'
+                f'<section class="q-row">{_figure(card, float(reference_margins[row]))}'
+                f'<div class="q-cards">{answers}</div></section>'
             )
             if pinned is not None:
                 _show_pin(evaluation, row, evaluation.pictures[row].sha256 in pinned)
@@ -100,7 +87,7 @@ def show_gallery(
 def _show_pin(evaluation: Evaluation, row: int, pinned: bool) -> None:
     picture, run = evaluation.pictures[row], evaluation.run
 
-    def clicked() -> None:
+    def toggle() -> None:
         if pinned:
             unpin(run, picture.sha256)
             return
@@ -115,53 +102,35 @@ def _show_pin(evaluation: Evaluation, row: int, pinned: bool) -> None:
         help="Take it out of the pinned pictures"
         if pinned
         else "Keep it with the run: compare --pinned checks the pinned pictures again",
-        on_click=clicked,
+        on_click=toggle,
     )
 
 
-def _figure(evaluation: Evaluation, row: int) -> str:
-    picture = evaluation.pictures[row]
-    answers = np.asarray(evaluation.outputs(evaluation.comparison.reference).answers[row])
-    first, second = np.sort(answers)[::-1][:2]
-    answer = html(evaluation.label(int(np.argmax(answers))))
-    name = html(picture.name)
+def _figure(card: PictureCard, margin: float) -> str:
+    name = html(card.picture.name)
     return (
-        f'<figure><img src="{_thumbnail(picture.sha256, picture)}" alt="{name}">'
-        f"<figcaption><b>{answer}</b><br>margin {first - second:.1f}<br>"
+        f'<figure><img src="{thumbnail_of(card.picture, _THUMBNAIL)}" alt="{name}">'
+        f"<figcaption><b>{html(card.reference.label or 'no answer')}</b><br>margin {margin:.1f}<br>"
         f'<span class="q-dim">{name}</span></figcaption></figure>'
     )
 
 
-@st.cache_data(scope="session", max_entries=2000, show_spinner=False)
-def _thumbnail(sha256: str, _picture: Picture) -> str:
-    small = Image.fromarray(_picture.decode())
-    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
-    buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=82)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _card(
-    evaluation: Evaluation, column: str, row: int, flip: Flip | None, fault: Fault | None
-) -> str:
-    name = f"{marker_image(column)}<span>{html(column)}</span>"
-    flag = '<span class="q-flag">flipped</span>' if flip else ""
-    shares = evaluation.probabilities(column, row)
-    if not np.isfinite(shares).all():
+def _answer_card(card: AnswerCard, fault: Fault | None) -> str:
+    name = f"{marker_image(card.column)}<span>{html(card.column)}</span>"
+    flag = "" if card.state == "same" else f'<span class="q-flag">{card.state}</span>'
+    if card.state == "broken":
         answers = "<b>NaN or Inf: this model gives no answer here</b>"
-        flag = '<span class="q-flag">broken</span>'
     else:
-        best = np.argsort(-shares, kind="stable")[:5]
-        answers = "".join(_answer(evaluation, column, int(k), float(shares[k])) for k in best)
+        answers = "".join(_answer(card.column, label, share) for label, share in card.best)
         if fault is not None:
             answers = f'<div class="q-fault">{FAULT_WORDS[fault]}</div>{answers}'
     kind = "q-card q-flip" if flag or fault is not None else "q-card"
     return f'<div class="{kind}"><div class="q-name">{name}{flag}</div>{answers}</div>'
 
 
-def _answer(evaluation: Evaluation, column: str, index: int, share: float) -> str:
+def _answer(column: str, name: str, share: float) -> str:
     hue = "currentColor" if column == ORIGINAL else style_of(column).hue
-    label = html(evaluation.label(index))
+    label = html(name)
     return (
         f'<div class="q-answer" title="{label} {formats.percent(share)}"><span>{label}</span>'
         f"<span>{share * 100:.0f} %</span></div>"

@@ -20,7 +20,7 @@ from engine.reporting.text.improve import (
     curve_headline,
     flip_change,
     flips_sentence,
-    kept_sentence,
+    float_layers_sentence,
     layer_title,
     monotone_sentence,
     overlap_note,
@@ -94,15 +94,10 @@ def _note(run: Run, variant: str, title: str) -> AbstractContextManager[None]:
 
 
 def link_to_improve(run: Run, variant: str | None = None) -> None:
-    """Point to the page Improve, where the run has something to improve.
-
-    Args:
-        run: The run.
-        variant: The one on show; None is about any.
-    """
-    known = improvable(run)
-    open_to = [name for name in known if improved_name(run, name) not in run.variants]
-    if variant in known and variant not in open_to:
+    """Link to the page Improve, where the variant on show, or any, can be improved."""
+    names = improvable(run)
+    open_to = [name for name in names if improved_name(run, name) not in run.variants]
+    if variant in names and variant not in open_to:
         label = f"{variant} before and after improving"
     elif open_to:
         label = f"Improve {variant if variant in open_to else open_to[0]}"
@@ -134,19 +129,15 @@ def show_notes(run: Run, evaluation: Evaluation) -> None:
 
 
 def _show_overlap(run: Run, evaluation: Evaluation) -> bool:
-    """Say whether these pictures were used for calibration.
-
-    Returns:
-        Whether at least one was.
-    """
+    """Say whether these pictures were used for calibration, and whether at least one was."""
     try:
-        known = calibration_digests(run)
+        digests = calibration_digests(run)
     except EngineError as error:
         st.warning(
             f"Not known: whether these pictures were used for calibration ({plain(error.got)})."
         )
         return False
-    shared = sum(picture.sha256 in known for picture in evaluation.pictures)
+    shared = sum(picture.sha256 in digests for picture in evaluation.pictures)
     note = overlap_note(shared, len(evaluation.pictures))
     if shared:
         st.warning(note, icon=":material/info:")
@@ -174,9 +165,9 @@ def show_layer_lines(run: Run, variants: tuple[str, str], pictures: tuple[Pictur
     """Show the layer lines of both over each other, or the button that measures them."""
     before, after = (service.stored_layers(run, variant, pictures) for variant in variants)
     if before is not None and after is not None:
-        said = f"Over {before.pictures} of the pictures, against float32."
-        show_described_figure("layer_lines", said, plots.layer_lines, before, after)
-        st.caption(said)
+        caption = f"Over {before.pictures} of the pictures, against float32."
+        show_described_figure("layer_lines", caption, plots.layer_lines, before, after)
+        st.caption(caption)
         return
     st.caption("Where along the network the error was taken away: half a minute to measure.")
 
@@ -194,9 +185,9 @@ def show_layer_lines(run: Run, variants: tuple[str, str], pictures: tuple[Pictur
     )
 
 
-def _same_answer(found: VariantComparison) -> str:
-    pictures = len(found.reference_margins)
-    return f"{round(found.top1_agreement * pictures)} of {pictures}"
+def _same_answer(side: VariantComparison) -> str:
+    pictures = len(side.reference_margins)
+    return f"{round(side.top1_agreement * pictures)} of {pictures}"
 
 
 def show_layers(run: Run, variant: str) -> None:
@@ -230,9 +221,7 @@ _FIRST_TARGET = 0.85
 def show_mixing(run: Run, whole_rms: float) -> None:
     """Offer layers in float32, or show what they gave.
 
-    Args:
-        run: The run.
-        whole_rms: Logit rms of the optimized variant, for the first proposal.
+    ``whole_rms``, the logit rms of the optimized variant, gives the first proposal.
     """
     mixed = [name for name in run.variants if recipe_named(name).mixed]
     if not mixed:
@@ -261,11 +250,11 @@ def show_mixing(run: Run, whole_rms: float) -> None:
 
 def _show_curve(run: Run, curve: MixedCurve, mixed: list[str]) -> None:
     choices = [point.layers for point in curve.points if point.layers]
-    made = curve.of_size(run.sizes[mixed[-1]]).layers
+    in_run = curve.of_size(run.sizes[mixed[-1]]).layers
     layers = st.select_slider(
         "Layers in float32",
         choices,
-        value=made if made in choices else choices[0],
+        value=in_run if in_run in choices else choices[0],
         key="mixed_layers",
     )
     point = next(point for point in curve.points if point.layers == layers)
@@ -291,11 +280,11 @@ def _show_curve(run: Run, curve: MixedCurve, mixed: list[str]) -> None:
         if sentence is not None:
             st.markdown(plain(sentence))
     st.caption(
-        f"{plain(kept_sentence(point))} On calibration pictures; the same answer as float32 on "
-        f"{formats.percent(point.agreement)} of them."
+        f"{plain(float_layers_sentence(point))} On calibration pictures; the same answer as "
+        f"float32 on {formats.percent(point.agreement)} of them."
     )
     name = mixed_name(layers=layers)
-    if layers != made and name not in run.variants:
+    if layers != in_run and name not in run.variants:
         _offer(run, name, f"Add {name} to the run")
     else:
         st.caption(f"In this run: {', '.join(mixed)}. Every page shows them beside the others.")

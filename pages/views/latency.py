@@ -1,4 +1,4 @@
-"""Size against latency against agreement, in one plot."""
+"""Speed and size: the button that times a run, the trade-off, operators, lowerings."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import pandas as pd
 import streamlit as st
 
 from engine.comparison.latency import Latency, latency_warnings
-from engine.comparison.recommendation import candidates, timed_of
+from engine.comparison.recommendation import candidates, select_timed
+from engine.core.system import usable_cores
 from engine.reporting import plots
 from engine.reporting.plots import figures
 from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
-from engine.tasks import evaluate as service
+from engine.tasks.latency import measure
 from engine.tasks.lowerings import (
     COMPARED,
     Lowerings,
@@ -20,29 +21,63 @@ from engine.tasks.lowerings import (
     stored_lowerings,
 )
 from engine.workers.jobs import Job
-from pages.state import session
-from pages.state.evaluation import compared
+from pages.state import jobs, session
+from pages.state.evaluation import stored_comparison
 from pages.state.jobs import job_button
 from pages.state.messages import plain
 from pages.views.figures import show_described_figure, show_figure
 
+TIMING_JOB = "latency"
+
+
+def measure_controls(run: Run) -> int:
+    """Show threads, rounds and the button that times a run, and give the threads chosen."""
+    cores = usable_cores()
+    choices = sorted({1, 2, 4, cores} & set(range(1, cores + 1)))
+    busy = jobs.busy(TIMING_JOB)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        threads = st.segmented_control(
+            "Threads", choices, default=1, required=True, key="threads", persist_state="session"
+        )
+        rounds = st.segmented_control(
+            "Rounds",
+            [30, 50, 100, 200],
+            default=50,
+            required=True,
+            key="rounds",
+            persist_state="session",
+            help="Timed calls of each model, in turns.",
+        )
+        if st.button("Measure", type="primary", disabled=busy, icon=":material/timer:"):
+
+            def work(job: Job[Latency]) -> Latency:
+                return measure(run, job, threads=threads, rounds=rounds)
+
+            jobs.start(TIMING_JOB, "Timing every model on this machine", work)
+            st.rerun()
+    return int(threads)
+
+
+def offer_measuring(run: Run) -> None:
+    """Show a button that times everything, and how far that is."""
+
+    def work(job: Job[Latency]) -> Latency:
+        return measure(run, job)
+
+    title = "Timing every model on this machine"
+    job_button(TIMING_JOB, "Measure the speed, too", title, work, icon=":material/timer:")
+
 
 def show_trade_off(run: Run, timed: Latency | None) -> None:
-    """Show the plot, as far as the pictures on show were compared.
-
-    Args:
-        run: The run on show.
-        timed: Its timings, where there are some.
-    """
+    """Show closeness over speed or size, as far as the pictures on show were compared."""
     pictures = session.pictures()
-    reference = session.reference(run)
-    if not service.evaluated(run, pictures, (reference, *run.runnable)):
+    comparison = stored_comparison(run, timed)
+    if comparison is None:
         st.caption("The answers on the pictures on show are not computed yet.")
         st.page_link("pages/dashboard/predictions.py", label="Compare the answers first")
         return
-    comparison = compared(run, pictures, reference, timed)
     show_figure("trade_off", figures.trade_off, comparison)
-    by_speed = bool(timed_of(candidates(comparison)))
+    by_speed = bool(select_timed(candidates(comparison)))
     st.caption(
         f"Up is closer to the reference on {len(pictures)} pictures, left is "
         f"{'quicker; a larger mark is a larger file' if by_speed else 'smaller'}."
@@ -50,11 +85,7 @@ def show_trade_off(run: Run, timed: Latency | None) -> None:
 
 
 def show_operator_times(timed: Latency) -> None:
-    """Show the times, and why a file has none; nothing where no profile was taken.
-
-    Args:
-        timed: Timings of a run.
-    """
+    """Show operators' times, and why a file has none; nothing where no profile was taken."""
     unprofiled = [entry for entry in timed.entries if entry.unprofiled]
     if not timed.profiled and not unprofiled:
         return
@@ -67,62 +98,61 @@ def show_operator_times(timed: Latency) -> None:
             st.caption(plain(f"Not {entry.variant}. {entry.unprofiled}"))
 
 
-JOB = "lowerings"
+LOWERINGS_JOB = "lowerings"
 
 
 def show_lowerings(run: Run) -> None:
-    """Show what the two lowerings cost, or the button that finds out.
-
-    Args:
-        run: The run on show.
-    """
+    """Show what the two lowerings cost, or the button that finds out."""
 
     def work(job: Job[Lowerings]) -> Lowerings:
         return compare_lowerings(run, job)
 
-    found = stored_lowerings(run)
+    lowerings = stored_lowerings(run)
     with st.container(border=True):
         st.header("What the NHWC lowering gains")
         if not set(COMPARED) & set(run.variants):
             st.caption("This is shown for runs with float32 or int8. Add one on the page Convert.")
             return
-        if found is None:
+        if lowerings is None:
             st.caption(
                 "PyTorch and ONNX put channels first, TFLite last. onnx-tf's own handlers turn "
                 "every convolution's input and output; ours keep one order through the graph. "
                 "Convert this model the other way, too, and time both: it takes a minute or two."
             )
         else:
-            _show_found(found)
-        label = "Compare stock and NHWC" if found is None else "Measure again"
+            _show_gains(lowerings)
+        label = "Compare stock and NHWC" if lowerings is None else "Measure again"
         title = "Comparing stock and NHWC lowering"
-        job_button(JOB, label, title, work, icon=":material/compare_arrows:")
+        job_button(LOWERINGS_JOB, label, title, work, icon=":material/compare_arrows:")
 
 
-def _show_found(found: Lowerings) -> None:
-    headline = sentences.lowering_headline(found)
+def _show_gains(lowerings: Lowerings) -> None:
+    headline = sentences.lowering_headline(lowerings)
     st.markdown(f"**{plain(headline)}**")
-    for name, side in (("onnx-tf's own handlers", found.stock), ("The NHWC lowering", found.nhwc)):
+    for name, side in (
+        ("onnx-tf's own handlers", lowerings.stock),
+        ("The NHWC lowering", lowerings.nhwc),
+    ):
         for variant, reason in side.failures.items():
             st.info(
                 f"{name} cannot make {plain(variant)}. {plain(reason)}", icon=":material/block:"
             )
     left, right = st.columns(2, gap="medium")
     with left:
-        show_described_figure("lowering_latency", headline, plots.lowering_latency, found)
+        show_described_figure("lowering_latency", headline, plots.lowering_latency, lowerings)
     with right:
         both = [
             variant
-            for variant in found.variants
-            if found.stock.artifact(variant) and found.nhwc.artifact(variant)
+            for variant in lowerings.variants
+            if lowerings.stock.artifact(variant) and lowerings.nhwc.artifact(variant)
         ]
         if both:
             description = f"Operators of {both[0]} whose number differs."
             show_described_figure(
-                "lowering_operators", description, plots.lowering_operators, found, both[0]
+                "lowering_operators", description, plots.lowering_operators, lowerings, both[0]
             )
             st.caption(description)
-    rows = [(row.title, row.stock, row.nhwc, row.ratio) for row in lowering_rows(found)]
+    rows = [(row.title, row.stock, row.nhwc, row.ratio) for row in lowering_rows(lowerings)]
     columns = ["figure", "stock", "NHWC", "stock ÷ NHWC"]
     right_aligned = {name: st.column_config.TextColumn(alignment="right") for name in columns[1:]}
     st.dataframe(
@@ -132,9 +162,9 @@ def _show_found(found: Lowerings) -> None:
         column_config=right_aligned,
     )
     st.caption(
-        f"{plain(found.latency.host)} · threads: {found.latency.threads} · "
-        f"{len(found.latency.entries[0].samples_ms)} rounds in turns · "
-        f"{found.latency.measured_at[:16].replace('T', ' ')} UTC"
+        f"{plain(lowerings.latency.host)} · threads: {lowerings.latency.threads} · "
+        f"{len(lowerings.latency.entries[0].samples_ms)} rounds in turns · "
+        f"{lowerings.latency.measured_at[:16].replace('T', ' ')} UTC"
     )
-    for warning in latency_warnings(found.latency):
+    for warning in latency_warnings(lowerings.latency):
         st.warning(plain(warning), icon=":material/speed:")

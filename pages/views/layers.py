@@ -37,12 +37,12 @@ def choose_variant(run: Run) -> str:
 
 
 def layers_or_wait(run: Run, variant: str, pictures: tuple[Picture, ...]) -> LayerErrors:
-    """The layer errors, or the page ends here with progress or a message."""
-    known = service.stored_layers(run, variant, pictures)
-    if known is None:
+    """Read the layer errors, or end the page here with progress or a message."""
+    errors = service.stored_layers(run, variant, pictures)
+    if errors is None:
         _work(run, variant, pictures)
         end_page()
-    return known
+    return errors
 
 
 def _work(run: Run, variant: str, pictures: tuple[Picture, ...]) -> None:
@@ -55,7 +55,7 @@ def _work(run: Run, variant: str, pictures: tuple[Picture, ...]) -> None:
     jobs.see_through(JOB, title, work, about=f"{run.folder} {variant} {digest_of(pictures)}")
 
 
-def show_notes(run: Run, found: LayerErrors) -> None:
+def show_notes(run: Run, errors: LayerErrors) -> None:
     """Show what a reader has to know, and operators without a counterpart."""
     calibration = run.manifest.calibration
     if calibration is not None and calibration.demo:
@@ -63,18 +63,18 @@ def show_notes(run: Run, found: LayerErrors) -> None:
             "Calibrated on crops of the sample images: causes about ranges may come from that.",
             icon=":material/info:",
         )
-    for note in found.notes:
+    for note in errors.notes:
         st.warning(plain(note), icon=":material/info:")
-    if found.unmatched:
+    if errors.unmatched:
         with st.expander("Operators without a counterpart", icon=":material/link_off:"):
-            rows = [(m.side, m.index, cell(m.op), cell(m.name)) for m in found.unmatched]
+            rows = [(m.side, m.index, cell(m.op), cell(m.name)) for m in errors.unmatched]
             columns = ["file", "operator", "kind", "output"]
             st.dataframe(pd.DataFrame(rows, columns=columns), hide_index=True, width="stretch")
 
 
-def show_worst(found: LayerErrors) -> None:
+def show_worst(errors: LayerErrors) -> None:
     """Show the three operators that lose most, each with its cause and remedy."""
-    for layer in found.by_loss[:_MOST]:
+    for layer in errors.by_loss[:_MOST]:
         own = layer.own.sqnr_db if layer.own is not None else None
         so_far = layer.accumulated.sqnr_db
         st.markdown(
@@ -85,15 +85,10 @@ def show_worst(found: LayerErrors) -> None:
             st.caption(plain(layer.cause.remedy))
 
 
-def show_operators(found: LayerErrors, shares: Mapping[int, float]) -> LayerError:
-    """Show the table of all operators.
+def show_operators(errors: LayerErrors, shares: Mapping[int, float]) -> LayerError:
+    """Show the table of all operators; the one chosen, or the likeliest culprit, is returned.
 
-    Args:
-        found: The layer errors.
-        shares: Of the variant's time, by index of the operator; empty where it was not profiled.
-
-    Returns:
-        The operator whose row is chosen; the likeliest culprit until one is.
+    ``shares`` are of the variant's time by index of the operator; empty without a profile.
     """
     rows = [
         {
@@ -108,7 +103,7 @@ def show_operators(found: LayerErrors, shares: Mapping[int, float]) -> LayerErro
             **({"of the time": formats.percent(shares.get(layer.index))} if shares else {}),
             "cause": cell(layer.cause.sentence) if layer.cause is not None else "",
         }
-        for layer in found.layers
+        for layer in errors.layers
     ]
     columns = {
         name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
@@ -122,10 +117,10 @@ def show_operators(found: LayerErrors, shares: Mapping[int, float]) -> LayerErro
         column_config=columns,
         on_select="rerun",
         selection_mode="single-row",
-        key=f"operators_{found.run}_{found.variant}",
+        key=f"operators_{errors.run}_{errors.variant}",
     )
     chosen = picked["selection"]["rows"]
-    return found.layers[chosen[0]] if chosen else found.by_loss[0]
+    return errors.layers[chosen[0]] if chosen else errors.by_loss[0]
 
 
 _HELP = {

@@ -27,13 +27,7 @@ _ROW = "at"
 
 
 def link_to_logits(evaluation: Evaluation, row: int, label: str) -> None:
-    """Show a link to one picture's logits on the page Logits, where it comes into view.
-
-    Args:
-        evaluation: The answers.
-        row: Row of the picture in the logits.
-        label: Of the link.
-    """
+    """Show a link to one picture's logits on the page Logits, where it comes into view."""
     st.page_link(
         "pages/dashboard/logit_differences.py",
         label=label,
@@ -44,15 +38,9 @@ def link_to_logits(evaluation: Evaluation, row: int, label: str) -> None:
 
 
 def choose_picture(names: Sequence[str], rows: list[int], clicked: int | None) -> int:
-    """Show pictures to choose from; the address names the one chosen.
+    """Show the pictures of some rows to choose from; the address names the one chosen.
 
-    Args:
-        names: Of all pictures.
-        rows: Those to choose from, at least one.
-        clicked: The one chosen in a figure, if any.
-
-    Returns:
-        Row of the chosen one.
+    ``clicked`` is the row that was chosen in a figure, if any.
     """
     named, linked = address.named("picture"), st.query_params.get(_ROW, "")
     start = clicked
@@ -71,12 +59,7 @@ def choose_picture(names: Sequence[str], rows: list[int], clicked: int | None) -
 
 
 def show_picture(evaluation: Evaluation, row: int) -> None:
-    """Show a picture beside its largest logits.
-
-    Args:
-        evaluation: The answers.
-        row: Row of the picture in the logits.
-    """
+    """Show the picture of a row beside its largest logits."""
     if st.query_params.pop(_ROW, None) is not None:
         scroll_to("one_picture", row, block="start")
     comparison = evaluation.comparison
@@ -119,12 +102,7 @@ def show_table(comparison: Comparison) -> None:
 
 
 def show_columns(comparison: Comparison, columns: Sequence[tables.Column]) -> None:
-    """Show one row a variant.
-
-    Args:
-        comparison: The figures.
-        columns: Some of the columns of `engine.reporting.tables`.
-    """
+    """Show one row a variant, with columns of `engine.reporting.tables`."""
     table = tables.comparison_table(comparison, columns)
     rows = [
         {"variant": f"{name} {table.faults[name]}" if name in table.faults else name}

@@ -6,15 +6,16 @@ from datetime import UTC, datetime
 
 import streamlit as st
 
-from engine.comparison import recommendation as overview
+from engine.comparison import recommendation
 from engine.comparison.recommendation import Candidate, Choice
 from engine.reporting import tables
-from engine.reporting.picture_cards import AnswerCard, picture_card
+from engine.reporting.picture_cards import THUMBNAIL_SIDE, AnswerCard, picture_card
 from engine.reporting.plots.frame import marker_image, style_of
 from engine.reporting.report import report_of
-from engine.reporting.text import overview as said
-from engine.tasks.evaluate import Evaluation
+from engine.reporting.text import overview as sentences
+from engine.tasks.evaluation import Evaluation
 from engine.workers import process as host
+from pages.inputs.pictures import thumbnail_of
 from pages.state.evaluation import NEED, needed
 from pages.state.messages import html, plain
 from pages.views.flips import explain_flips
@@ -40,7 +41,7 @@ _STYLE = """
 """
 
 
-def show_cards(tiles: tuple[said.Tile, ...]) -> None:
+def show_cards(tiles: tuple[sentences.Tile, ...]) -> None:
     """Show smallest, quickest and closest."""
     cards = "".join(
         f'<div class="o-card" style="border-top-color:{style_of(tile.variant).hue}">'
@@ -63,8 +64,8 @@ def show_advice(evaluation: Evaluation, choice: Choice) -> None:
         key=NEED,
         persist_state="session",
     )
-    reason = said.reason(evaluation.comparison, choice)
-    st.markdown(f"**{plain(said.recommendation(choice))}.** {plain(reason)}")
+    reason = sentences.reason(evaluation.comparison, choice)
+    st.markdown(f"**{plain(sentences.recommendation(choice))}.** {plain(reason)}")
 
 
 def show_weakest(evaluation: Evaluation, about: Candidate) -> None:
@@ -74,10 +75,12 @@ def show_weakest(evaluation: Evaluation, about: Candidate) -> None:
     columns = (evaluation.comparison.reference, about.variant)
     rows = "".join(_line(answer) for answer in card.answers if answer.column in columns)
     rows += _others(tuple(answer for answer in card.answers if answer.column not in columns))
+    name = html(card.picture.name)
     st.markdown(f"**The weakest picture of {plain(about.variant)}**")
     st.html(
-        f'{_STYLE}<div class="o-weak"><img class="o-photo" src="{card.thumbnail}" '
-        f'alt="{html(card.name)}"><div><b>{html(card.name)}</b><ul>{rows}</ul></div></div>'
+        f'{_STYLE}<div class="o-weak"><img class="o-photo" '
+        f'src="{thumbnail_of(card.picture, THUMBNAIL_SIDE)}" alt="{name}">'
+        f"<div><b>{name}</b><ul>{rows}</ul></div></div>"
     )
     link_to_logits(evaluation, row, "See its logits")
     explain_flips(evaluation, row, key="weakest")
@@ -92,7 +95,7 @@ def _line(answer: AnswerCard) -> str:
 
 
 def _others(answers: tuple[AnswerCard, ...]) -> str:
-    """What the variants that are not named answer otherwise, a line an answer."""
+    """List what the variants that are not named answer otherwise, a line an answer."""
     labels = dict.fromkeys(a.label for a in answers if a.state == "flipped")
     lines = ""
     for label in labels:
@@ -115,7 +118,7 @@ def show_report_button(evaluation: Evaluation) -> None:
     run = evaluation.run
     need, reference = needed(), evaluation.comparison.reference
 
-    def made() -> bytes:
+    def render() -> bytes:
         report = report_of(
             run, evaluation.pictures, host.Foreground(), reference=reference, need=need
         )
@@ -124,7 +127,7 @@ def show_report_button(evaluation: Evaluation) -> None:
     day = datetime.now(UTC).strftime("%Y-%m-%d")
     st.download_button(
         "Report",
-        made,
+        render,
         file_name=f"{run.manifest.model.file_stem}_{day}.html",
         mime="text/html",
         type="primary",
@@ -136,7 +139,7 @@ def show_report_button(evaluation: Evaluation) -> None:
     )
 
 
-def chosen(evaluation: Evaluation) -> tuple[tuple[Candidate, ...], Choice]:
-    """The variants, and which one to take at the need that the slider shows."""
-    found = overview.candidates(evaluation.comparison)
-    return found, overview.recommend(found, needed())
+def recommend_at_need(evaluation: Evaluation) -> tuple[tuple[Candidate, ...], Choice]:
+    """Give the variants, and which one to take at the need that the slider shows."""
+    candidates = recommendation.candidates(evaluation.comparison)
+    return candidates, recommendation.recommend(candidates, needed())

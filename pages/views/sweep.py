@@ -57,11 +57,7 @@ class Plan:
 
 
 def choose_measured_pictures(run: Run) -> tuple[Picture, ...]:
-    """Show the choice of pictures to measure on: open, while there is none that could be used.
-
-    Returns:
-        The pictures on show.
-    """
+    """Show the choice of pictures to measure on: open, while there is none that could be used."""
     if _measurable(run) or newest_sweep(run) is not None:
         return choose_pictures_in_expander("Pictures to measure on")
     with st.container(border=True):
@@ -77,7 +73,7 @@ def choose_measured_pictures(run: Run) -> tuple[Picture, ...]:
 
 
 def _measurable(run: Run) -> bool:
-    """Whether a picture on show is none of calibration's; so, too, where its folder is wrong."""
+    """Check whether a picture on show is none of calibration's, or its folder is wrong."""
     folder = st.session_state.get(_folder_key(run), own_calibration(run) or "").strip()
     try:
         return bool(unseen_pictures(session.pictures(), folder or None))
@@ -90,11 +86,7 @@ def _folder_key(run: Run) -> str:
 
 
 def plan_controls(run: Run, pictures: tuple[Picture, ...]) -> Plan | None:
-    """Show the widgets.
-
-    Returns:
-        The plan; None where it cannot be done.
-    """
+    """Show the widgets and make the plan; None where it cannot be done."""
     with st.container(horizontal=True, vertical_alignment="bottom"):
         recipe = st.selectbox("Variant", _RECIPES, key="sweep_recipe", persist_state="session")
         size = st.segmented_control(
@@ -117,13 +109,13 @@ def plan_controls(run: Run, pictures: tuple[Picture, ...]) -> Plan | None:
         st.caption("A sweep needs pictures on show that calibration does not use.")
         return None
     try:
-        return _planned(run, pictures, folder or None, recipe, full=size == FULL)
+        return _plan(run, pictures, folder or None, recipe, full=size == FULL)
     except EngineError as error:
         show_problem(error)
         return None
 
 
-def _planned(
+def _plan(
     run: Run, pictures: tuple[Picture, ...], folder: str | None, recipe: str, *, full: bool
 ) -> Plan:
     basis, _ = basis_of(run, pictures, folder)
@@ -131,8 +123,8 @@ def _planned(
     small = replace(_SMALL, counts=tuple(n for n in _SMALL.counts if n <= most))
     choice = replace(SweepChoice() if full else small, recipes=(recipe,))
     names = cell_names(choice, basis)
-    known = stored_sweep(basis)
-    done = {cell.variant for cell in known.cells} if known is not None else set()
+    stored = stored_sweep(basis)
+    done = {cell.variant for cell in stored.cells} if stored is not None else set()
     return Plan(basis, choice, folder, sum(name not in done for name in names), len(names))
 
 
@@ -162,41 +154,43 @@ def show_button(run: Run, pictures: tuple[Picture, ...], plan: Plan) -> None:
         st.caption("What was finished is kept: the next sweep goes on there.")
 
 
-def found_for(run: Run, plan: Plan | None) -> Sweep | None:
-    """What was measured on these pictures; else the newest sweep of the run, or None."""
-    known = stored_sweep(plan.basis) if plan is not None else None
-    return known or newest_sweep(run)
+def sweep_of(run: Run, plan: Plan | None) -> Sweep | None:
+    """Read what was measured on these pictures; else the newest sweep of the run, or None."""
+    stored = stored_sweep(plan.basis) if plan is not None else None
+    return stored or newest_sweep(run)
 
 
-def show_sweep(found: Sweep, recipe: str) -> None:
+def show_sweep(measured: Sweep, recipe: str) -> None:
     """Show the plot and the table of one recipe."""
-    show_red(faults(found, recipe))
+    show_red(faults(measured, recipe))
     with st.container(border=True):
-        said = enough_sentence(found, recipe)
-        show_described_figure("calibration_counts", said, plots.calibration_counts, found, recipe)
+        description = enough_sentence(measured, recipe)
+        show_described_figure(
+            "calibration_counts", description, plots.calibration_counts, measured, recipe
+        )
         st.caption(
             "Mean over the choices of pictures, with their standard deviation. Enough is the "
             "number from which on no choice's rms is more than 5 % (its KL divergence 10 %) above "
             "the mean with the most pictures."
         )
-        st.markdown(plain(method_sentence(found, recipe)))
-    for note in notes(found):
+        st.markdown(plain(method_sentence(measured, recipe)))
+    for note in notes(measured):
         st.caption(plain(note))
     with st.container(border=True):
         st.header("All figures")
-        _table(found, recipe)
+        _table(measured, recipe)
         st.download_button(
             "Download as CSV",
-            lambda: found.to_frame().to_csv(index=False, na_rep="NaN"),
-            file_name=f"sweep_{found.basis.model}.csv",
+            lambda: measured.to_frame().to_csv(index=False, na_rep="NaN"),
+            file_name=f"sweep_{measured.basis.model}.csv",
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",
         )
 
 
-def _table(found: Sweep, recipe: str) -> None:
-    groups = found.of(recipe)
+def _table(measured: Sweep, recipe: str) -> None:
+    groups = measured.of(recipe)
     rows = [
         {
             "ranges": group.range_method,
@@ -227,16 +221,16 @@ _HELP = {
 }
 
 
-def recipe_of(found: Sweep | None, plan: Plan | None) -> str | None:
-    """The recipe to show: the one chosen, where it was swept; else one that was; or None."""
-    if found is None:
+def recipe_of(measured: Sweep | None, plan: Plan | None) -> str | None:
+    """Choose the recipe to show: the one chosen, where it was swept; else one that was."""
+    if measured is None:
         return None
     chosen = plan.choice.recipes[0] if plan is not None else ""
-    return chosen if chosen in found.recipes else found.recipes[0]
+    return chosen if chosen in measured.recipes else measured.recipes[0]
 
 
-def headline(found: Sweep | None, recipe: str | None) -> str:
-    """The page's title: what was found, or the question."""
-    if found is None or recipe is None:
+def headline(measured: Sweep | None, recipe: str | None) -> str:
+    """Write the page's title: the result, or the question."""
+    if measured is None or recipe is None:
         return "How many calibration pictures are enough?"
-    return enough_sentence(found, recipe)
+    return enough_sentence(measured, recipe)

@@ -3,19 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from engine.comparison.metrics import kept_margins
+from engine.comparison.metrics import margins_left
 from tests.helpers.factories import LOGITS, comparison
 
 
 def test_by_hand() -> None:
     variant = np.array([[2.5, 1.0, 0.0], [0.0, 1.0, 1.75], [np.nan, 0.0, 4.0]], np.float32)
-    kept = kept_margins(variant, np.array([0, 1, 2]))
+    kept = margins_left(variant, np.array([0, 1, 2]))
     assert kept[:2].tolist() == [1.5, -0.75]
     assert np.isnan(kept[2])
-    assert np.isnan(kept_margins(variant[:1], np.array([-1]))[0])
-    assert kept_margins(variant[:2, :1], np.array([0, 0])).tolist() == [0.0, 0.0]
+    assert np.isnan(margins_left(variant[:1], np.array([-1]))[0])
+    assert margins_left(variant[:2, :1], np.array([0, 0])).tolist() == [0.0, 0.0]
     with pytest.raises(ValueError, match="first classes"):
-        kept_margins(variant, np.array([0]))
+        margins_left(variant, np.array([0]))
 
 
 def test_a_comparison_knows_them() -> None:

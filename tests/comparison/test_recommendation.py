@@ -47,7 +47,7 @@ def test_the_three_cards() -> None:
     names = [card.variant for card in cards if card]
     assert names == ["dynamic_range", "int8_optimized", "float16"], "int8 is quicker by noise"
     int8 = found[1]
-    assert (int8.smaller, int8.quicker, int8.kept, int8.pictures) == (4.0, 2.0, 1, 3)
+    assert (int8.smaller, int8.quicker, int8.agreeing, int8.pictures) == (4.0, 2.0, 1, 3)
     assert int8.weakest == "picture_0.jpg"
     assert int8.interval == wilson_interval(1, 3)
     alone = overview.candidates(made({"float32": LOGITS}))
@@ -184,11 +184,11 @@ def test_the_reasons() -> None:
 
 
 def test_when_and_where() -> None:
-    assert overview_sentences.measured(made(), "2026-01-02T03:04:05+00:00") == (
+    assert overview_sentences.describe_measurement(made(), "2026-01-02T03:04:05+00:00") == (
         "Converted 2026-01-02 03:04 UTC; timed 2026-01-02 03:04 UTC on a machine, 2 cores, one "
         "thread."
     )
-    assert "not measured yet" in overview_sentences.measured(made(latency=None), "2026")
+    assert "not measured yet" in overview_sentences.describe_measurement(made(latency=None), "2026")
 
 
 def test_unsteady_timings_are_one_note() -> None:

@@ -88,7 +88,7 @@ class InProcess(HandMadeHost):
     def worker(self, lowering: object = None) -> Iterator[InProcess]:
         yield self
 
-    def run(self, name: str, task: ConvertTask, kind: type, report: Callable[..., None]) -> bool:
+    def run(self, work: object, task: ConvertTask, report: Callable[..., None]) -> bool:
         self.tasks.append(task)
         try:
             return Conversion(task, report).run()

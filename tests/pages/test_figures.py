@@ -15,8 +15,8 @@ def page() -> None:
 
     def bars(heights: list[float]) -> go.Figure:
         st.session_state.made = st.session_state.get("made", 0) + 1
-        framed = plots.frame.framed(go.Figure(go.Bar(y=heights)), x="", y="", height=200)
-        return plots.frame.titled(framed, f"{len(heights)} <b>bars</b>")
+        framed = plots.frame.set_frame(go.Figure(go.Bar(y=heights)), x="", y="", height=200)
+        return plots.frame.add_title(framed, f"{len(heights)} <b>bars</b>")
 
     heights = st.session_state.get("heights", [1.0, 2.0])
     show_figure("headed", bars, heights)

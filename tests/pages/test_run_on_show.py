@@ -139,7 +139,7 @@ def test_what_failed_for_one_run_is_not_shown_beside_another(
     def fail(run: Run, job: object, **options: int) -> Latency:
         raise WorkerError("Timing", got="a stop", expected="an end", todo="Measure again.")
 
-    monkeypatch.setattr("pages.inputs.measure.measure", fail)
+    monkeypatch.setattr("pages.views.latency.measure", fail)
     test = opened(ROOT / "pages" / "dashboard" / "latency_and_size.py")
     next(button for button in test.button if button.label == "Measure").click().run()
     settled(test)

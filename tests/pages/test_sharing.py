@@ -18,8 +18,8 @@ from pages.access.auth import (
     ALLOWED_VARIABLE,
     DIGEST_VARIABLE,
     SHARED_VARIABLE,
-    allowed,
     browser_token,
+    is_allowed,
 )
 from tests.helpers.app_test import ROOT, dashboard_test
 from tests.helpers.tiny_run import tiny_run
@@ -162,11 +162,11 @@ def test_the_cookie_gives_one_token_whatever_its_mask() -> None:
 
 def test_who_may_log_in() -> None:
     rule = "ann@example.org, @lab.example.org"
-    assert allowed("ann@example.org", rule)
-    assert allowed("bob@lab.example.org", rule)
+    assert is_allowed("ann@example.org", rule)
+    assert is_allowed("bob@lab.example.org", rule)
     for other in ("bob@example.org", "x@lab.example.org.evil.org", "@", "", "lab.example.org"):
-        assert not allowed(other, rule)
-    assert not allowed("ann@example.org", "")
+        assert not is_allowed(other, rule)
+    assert not is_allowed("ann@example.org", "")
 
 
 def test_sharing_demands_a_password_or_a_list(monkeypatch: pytest.MonkeyPatch) -> None:

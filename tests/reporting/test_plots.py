@@ -13,7 +13,7 @@ from engine.reporting import plots
 from engine.reporting.plots import TradeOffPoint
 from engine.reporting.plots.frame import style_of
 from engine.reporting.plots.latency import bar_end
-from engine.reporting.plots.trade_off import merged_labels
+from engine.reporting.plots.trade_off import merge_labels
 from tests.helpers.factories import LOGITS, latency, manifest
 
 POINTS = [
@@ -103,7 +103,7 @@ def test_sizes_of_small_files_are_in_kilobytes() -> None:
 
 
 def test_coinciding_marks_share_a_label() -> None:
-    labels = merged_labels(POINTS, lambda point: point.latency_ms or 0, 12, 0.15)
+    labels = merge_labels(POINTS, lambda point: point.latency_ms or 0, 12, 0.15)
     assert [names for _, _, names in labels] == [["float32"], ["int8", "uint8"], ["dynamic_range"]]
     assert "int8, uint8" in texts(FIGURES["trade_off"])
 

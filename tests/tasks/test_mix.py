@@ -15,7 +15,7 @@ from engine.quantization.recipes import recipe_named
 from engine.quantization.records import FloatLayer, MixedCurve, MixedPoint
 from engine.reporting.text.improve import (
     curve_headline,
-    kept_sentence,
+    float_layers_sentence,
     monotone_sentence,
     worth_sentence,
 )
@@ -96,7 +96,7 @@ class Timing:
     def report(self, progress: Progress) -> None:
         pass
 
-    def run(self, task: str, request: MixedLatencyRequest, *_: object) -> Latency:
+    def run(self, work: object, request: MixedLatencyRequest, *_: object) -> Latency:
         self.request = request
         return latency(**dict.fromkeys((*request.columns, "k0", "k2"), 5.0))
 
@@ -133,9 +133,9 @@ def test_a_rise_is_told() -> None:
 
 
 def test_layers_are_named_for_people() -> None:
-    assert kept_sentence(point(0, 0.1, 1)) == "No layer is in float32."
-    assert "convolution 0." in kept_sentence(point(1, 0.1, 1))
-    assert kept_sentence(point(20, 0.1, 1)).endswith("and 12 more.")
+    assert float_layers_sentence(point(0, 0.1, 1)) == "No layer is in float32."
+    assert "convolution 0." in float_layers_sentence(point(1, 0.1, 1))
+    assert float_layers_sentence(point(20, 0.1, 1)).endswith("and 12 more.")
 
 
 def test_the_point_of_a_file_is_found_by_its_size() -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 # still importing. An import waits for that thread.
 import pandas as pd  # noqa: F401
 
+from engine.comparison.recommendation import TradeOffPoint
 from engine.reporting.plots.accuracy import accuracy_intervals, reliability_curve
 from engine.reporting.plots.conversion import (
     hop_ladder,
@@ -35,7 +36,7 @@ from engine.reporting.plots.logits import (
 )
 from engine.reporting.plots.margins import changed_classes, margin_loss
 from engine.reporting.plots.sweep import calibration_counts, mixed_by_latency, mixed_by_size
-from engine.reporting.plots.trade_off import TradeOffPoint, trade_off, trade_off_by_size
+from engine.reporting.plots.trade_off import trade_off, trade_off_by_size
 
 __all__ = [
     "TradeOffPoint",

@@ -17,12 +17,12 @@ from engine.reporting.plots.frame import (
     LINE,
     NEUTRAL,
     add_cells,
-    framed,
+    add_notes,
+    add_title,
     in_red,
-    noted,
     rows_height,
+    set_frame,
     style_of,
-    titled,
     whole_numbers,
 )
 from engine.runs.manifest import Stage
@@ -35,14 +35,7 @@ _MOST_OPERATORS = 10
 
 
 def lowering_latency(lowerings: Lowerings) -> go.Figure:
-    """Median latency of each variant under each lowering.
-
-    Args:
-        lowerings: The two sides.
-
-    Returns:
-        Horizontal bars from 0 with quartiles; a variant keeps its hue, the stock side is pale.
-    """
+    """Draw the median latency of each variant under each lowering; the stock side is pale."""
     figure = go.Figure()
     notes, longest, rows = [], 0.0, 0
     for variant in lowerings.variants:
@@ -88,28 +81,20 @@ def lowering_latency(lowerings: Lowerings) -> go.Figure:
     room = 1.6 if all(entry.trusted for entry in lowerings.latency.entries) else 2.1
     figure.update_xaxes(range=[0, (longest or 1.0) * room])
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    framed(figure, x="median ms (left is quicker)", y="", height=rows_height(rows))
-    return noted(figure, notes)
+    set_frame(figure, x="median ms (left is quicker)", y="", height=rows_height(rows))
+    return add_notes(figure, notes)
 
 
 def lowering_operators(lowerings: Lowerings, variant: str) -> go.Figure:
-    """How often the two sides use each operator, where the counts differ.
-
-    Args:
-        lowerings: The two sides.
-        variant: Which file; a side that has none counts nothing.
-
-    Returns:
-        A pair of horizontal bars an operator, the largest difference at the top.
-    """
+    """Draw how often the two sides use each operator in a variant, where the counts differ."""
     counts = {}
     for name in _LOWERINGS:
-        made = lowerings.side(name).artifact(variant)
-        counts[name] = Counter(made.operators if made else {})
+        artifact = lowerings.side(name).artifact(variant)
+        counts[name] = Counter(artifact.operators if artifact else {})
     both = sorted(set(counts["stock"]) | set(counts["nhwc"]))
-    apart = [name for name in both if counts["stock"][name] != counts["nhwc"][name]]
-    apart.sort(key=lambda name: -abs(counts["stock"][name] - counts["nhwc"][name]))
-    shown = apart[:_MOST_OPERATORS]
+    changed = [name for name in both if counts["stock"][name] != counts["nhwc"][name]]
+    changed.sort(key=lambda name: -abs(counts["stock"][name] - counts["nhwc"][name]))
+    shown = changed[:_MOST_OPERATORS]
     figure = go.Figure()
     for name in _LOWERINGS:
         values = [counts[name][operator] for operator in shown]
@@ -130,15 +115,15 @@ def lowering_operators(lowerings: Lowerings, variant: str) -> go.Figure:
     figure.update_xaxes(range=[0, most * 1.3])
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_layout(barmode="group")
-    framed(
+    set_frame(
         figure,
         x="operators (left is fewer)",
         y="",
         height=rows_height(round(1.3 * len(shown))),
     )
-    more = len(apart) - len(shown)
+    more = len(changed) - len(shown)
     notes = [] if shown else ["Both sides use every operator equally often"]
-    return noted(figure, [*notes, *([f"and {more} more operators"] if more else [])])
+    return add_notes(figure, [*notes, *([f"and {more} more operators"] if more else [])])
 
 
 FLOAT_LIMIT = 1e-4
@@ -147,14 +132,10 @@ _CHAIN = ("pytorch", "onnx", "savedmodel")
 
 
 def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
-    """Relative error of each hop, on a logarithmic axis.
+    """Draw the relative error of each stage against the one before, on a logarithmic axis.
 
-    Args:
-        stages: The stages of a conversion; those with nothing to compare with are left out, those
-            that could not be checked are named as such.
-
-    Returns:
-        One row a hop, the first at the top; an error of 0 sits at the left edge and says so.
+    Stages with nothing to compare with are left out, those that could not be checked are named as
+    such. An error of 0 sits at the left edge and says so.
     """
     figure = go.Figure()
     hops = [stage for stage in stages if stage.against is not None]
@@ -196,13 +177,13 @@ def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
         font={"size": 11},
     )
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    framed(
+    set_frame(
         figure,
         x="largest difference ÷ largest logit",
         y="",
         height=rows_height(len(hops)),
     )
-    return titled(figure, titles.ladder(hops, FLOAT_LIMIT))
+    return add_title(figure, titles.ladder(hops, FLOAT_LIMIT))
 
 
 _MOST = 18
@@ -210,15 +191,7 @@ _ROW = 28
 
 
 def operator_counts(artifacts: Sequence[Artifact]) -> go.Figure:
-    """How often each operator occurs in each file.
-
-    Args:
-        artifacts: The files.
-
-    Returns:
-        A heatmap, the most frequent operator at the top; an operator that a file lacks is an empty
-        cell.
-    """
+    """Draw how often each operator occurs in each file, the most frequent at the top."""
     most: dict[str, int] = {}
     for artifact in artifacts:
         for name, count in artifact.operators.items():
@@ -243,7 +216,7 @@ def operator_counts(artifacts: Sequence[Artifact]) -> go.Figure:
         )
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(side="top", showgrid=False)
-    framed(figure, x="", y="", height=110 + _ROW * max(len(shown), 2))
+    set_frame(figure, x="", y="", height=110 + _ROW * max(len(shown), 2))
     rest = len(most) - len(shown)
-    noted(figure, [f"and {rest} more operators"] if rest else [])
-    return titled(figure, titles.operators({a.variant: a.operators for a in artifacts}))
+    add_notes(figure, [f"and {rest} more operators"] if rest else [])
+    return add_title(figure, titles.operators({a.variant: a.operators for a in artifacts}))

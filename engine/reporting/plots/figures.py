@@ -9,58 +9,46 @@ import numpy as np
 import plotly.graph_objects as go
 
 from engine.comparison.comparison import Comparison
-from engine.comparison.recommendation import candidates, timed_of
+from engine.comparison.recommendation import candidates, select_timed
 from engine.core.formats import listed
 from engine.core.types import FAULT_WORDS, Fault
 from engine.reporting import plots
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 
 
 def trade_off(comparison: Comparison) -> go.Figure:
-    """What each variant costs in closeness and gains in speed; in size below two timed ones."""
-    points = [
-        plots.TradeOffPoint(
-            variant=found.variant,
-            latency_ms=found.latency_ms,
-            size_bytes=found.size_bytes or 0,
-            difference=found.difference,
-            agreement=found.agreement,
-            latency_slack=found.latency_slack,
-            fault=found.fault,
-            timed_pictures=found.timed_pictures,
-        )
-        for found in candidates(comparison)
-    ]
-    return plots.trade_off(points) if timed_of(points) else plots.trade_off_by_size(points)
+    """Draw closeness over speed of each variant; over size below two timed ones."""
+    points = candidates(comparison)
+    return plots.trade_off(points) if select_timed(points) else plots.trade_off_by_size(points)
 
 
 def difference_distribution(evaluation: Evaluation) -> go.Figure:
-    """How the logit differences of every variant are distributed."""
+    """Draw how the logit differences of every variant are distributed."""
     names = [variant.variant for variant in evaluation.comparison.variants]
     return plots.difference_distribution({name: evaluation.differences(name) for name in names})
 
 
 def logit_scatter(evaluation: Evaluation, variant: str, max_points: int = 2000) -> go.Figure:
-    """Each logit of a variant against the reference's."""
+    """Draw each logit of a variant against the reference's."""
     reference = evaluation.comparable(evaluation.comparison.reference, variant)
     return plots.logit_scatter(reference, evaluation.comparable(variant), variant, max_points)
 
 
 def worst_rows(evaluation: Evaluation, most: int) -> list[int]:
-    """Rows of the pictures that the variants disagree on most, the worst first."""
+    """List rows of the pictures that the variants disagree on most, the worst first."""
     order = np.argsort(-evaluation.disagreement(), kind="stable")
     return [int(row) for row in order[:most]]
 
 
 def most_moved_rows(comparison: Comparison, most: int) -> list[int]:
-    """Rows of the pictures whose logits moved furthest under any variant, NaN and those first."""
+    """List rows of the pictures whose logits moved furthest under any variant, NaN first."""
     moved = [np.nan_to_num(variant.picture_rms, nan=np.inf) for variant in comparison.variants]
     furthest = np.max(moved, axis=0, initial=0.0)
     return [int(row) for row in np.argsort(-furthest, kind="stable")[:most]]
 
 
 def difference_heatmap(evaluation: Evaluation, rows: Sequence[int]) -> go.Figure:
-    """Pictures against variants: how far the logits moved."""
+    """Draw how far the logits moved, pictures against variants."""
     comparison = evaluation.comparison
     values = np.array([[v.picture_rms[row] for v in comparison.variants] for row in rows])
     names = [variant.variant for variant in comparison.variants]
@@ -68,35 +56,26 @@ def difference_heatmap(evaluation: Evaluation, rows: Sequence[int]) -> go.Figure
 
 
 def margin_loss(comparison: Comparison, variant: str) -> go.Figure:
-    """Who is about to flip: margins against what a variant takes of them."""
-    found = comparison.variant(variant)
+    """Draw margins against what a variant takes of them: who is about to flip."""
+    side = comparison.variant(variant)
     flipped = np.zeros(len(comparison.pictures), dtype=bool)
-    flipped[[flip.index for flip in found.flips]] = True
+    flipped[[flip.index for flip in side.flips]] = True
     return plots.margin_loss(
-        comparison.pictures, found.reference_margins, found.kept_margins, flipped, variant
+        comparison.pictures, side.reference_margins, side.kept_margins, flipped, variant
     )
 
 
 def changed_classes(evaluation: Evaluation, variant: str) -> go.Figure:
-    """Which answers became which."""
-    found = evaluation.comparison.variant(variant)
+    """Draw which answers became which."""
     changes = Counter(
         (evaluation.label(flip.reference_class), evaluation.label(flip.variant_class))
-        for flip in found.flips
+        for flip in evaluation.comparison.variant(variant).flips
     )
     return plots.changed_classes(changes, variant)
 
 
 def fault_marks(figure: go.Figure, faults: Mapping[str, Fault]) -> tuple[str, ...]:
-    """Name the variants of no use among those that a figure draws, to be shown in red beside it.
-
-    Args:
-        figure: A figure of `engine.reporting.plots`.
-        faults: What makes the answers of variants useless, by variant.
-
-    Returns:
-        One line a fault: the names, and what is wrong with them.
-    """
+    """Name the variants of no use that a figure draws, a line a fault, to be shown in red."""
     drawn = set(_names_in(figure)) & faults.keys()
     by_fault = {
         fault: [n for n in faults if n in drawn and faults[n] == fault] for fault in FAULT_WORDS
@@ -105,7 +84,7 @@ def fault_marks(figure: go.Figure, faults: Mapping[str, Fault]) -> tuple[str, ..
 
 
 def _names_in(figure: go.Figure) -> Iterator[str]:
-    """Names of traces and of the variants that they are about, and those on axes."""
+    """Yield names of traces and of the variants that they are about, and those on axes."""
     for trace in figure.data:
         yield trace.name or ""
         yield trace.meta or ""

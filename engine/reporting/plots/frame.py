@@ -32,17 +32,10 @@ FAULT_MARKS: Mapping[Fault, str] = {
 """What stands in a figure beside the name of a variant of no use."""
 
 
-def framed(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
-    """Give a figure its axes' titles, its grid and its size.
+def set_frame(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
+    """Give a figure its axes' titles, its grid and its height in pixels, in place.
 
-    Args:
-        figure: The figure; changed in place.
-        x: Title of the horizontal axis: quantity, unit, which way is good.
-        y: The same of the vertical axis; may be empty where the marks' names stand there.
-        height: In pixels.
-
-    Returns:
-        The figure.
+    A title names quantity, unit and which way is good; it is empty where marks carry names.
     """
     figure.update_layout(
         height=height,
@@ -66,26 +59,19 @@ def framed(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
 
 
 def in_red(text: str) -> str:
-    """Words of a figure about what is wrong."""
+    """Write words of a figure about what is wrong."""
     return f'<b style="color:{RED}">{text}</b>'
 
 
 def rows_height(rows: int) -> int:
-    """Height in pixels of a figure with a row for each of ``rows`` names."""
+    """Compute the height in pixels of a figure with a row for each name."""
     return 90 + ROW_PIXELS * max(rows, 2)
 
 
-def noted(figure: go.Figure, notes: list[str]) -> go.Figure:
-    """Write findings, such as a variant without finite figures, above a figure's plot.
+def add_notes(figure: go.Figure, notes: list[str]) -> go.Figure:
+    """Write findings, such as a variant without finite figures, above a figure's plot, in place.
 
-    Inside at its top where a legend or the horizontal axis takes the place above.
-
-    Args:
-        figure: A framed figure; changed in place.
-        notes: One line each.
-
-    Returns:
-        The figure.
+    Inside at its top where a legend or the horizontal axis takes the room above.
     """
     if notes:
         inside = figure.layout.showlegend or figure.layout.xaxis.side == "top"
@@ -117,18 +103,15 @@ def add_cells(figure: go.Figure, texts: Sequence[Sequence[str]], **heatmap: Any)
         figure: The figure; changed in place.
         texts: Row by row; an empty one writes nothing.
         heatmap: Its data and scale, as Plotly names them; cells clear enough to read on.
-
-    Returns:
-        The figure.
     """
     figure.add_trace(go.Heatmap(**heatmap, xgap=2, ygap=2, showscale=False, hoverongaps=False))
-    places = [
+    marks = [
         (column, row, text)
         for row, line in zip(heatmap["y"], texts, strict=True)
         for column, text in zip(heatmap["x"], line, strict=True)
         if text
     ]
-    columns, rows, written = zip(*places, strict=True) if places else ((), (), ())
+    columns, rows, written = zip(*marks, strict=True) if marks else ((), (), ())
     return figure.add_trace(
         go.Scatter(
             x=columns,
@@ -142,26 +125,18 @@ def add_cells(figure: go.Figure, texts: Sequence[Sequence[str]], **heatmap: Any)
 
 
 def whole_numbers(counts: NDArray[np.float64]) -> list[list[str]]:
-    """Counts as text for `add_cells`; NaN stands for none."""
+    """Write counts as text for `add_cells`; NaN stands for none."""
     return [[f"{count:.0f}" if count == count else "" for count in row] for row in counts]
 
 
-def with_legend(figure: go.Figure) -> go.Figure:
+def add_legend(figure: go.Figure) -> go.Figure:
     """Name the traces above a figure whose marks lie too close for labels of their own."""
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
     return figure.update_layout(showlegend=True, legend=legend)
 
 
-def titled(figure: go.Figure, sentence: str) -> go.Figure:
-    """Give a figure its headline, wrapped, with room above the plot.
-
-    Args:
-        figure: A framed figure; changed in place.
-        sentence: What its data say.
-
-    Returns:
-        The figure.
-    """
+def add_title(figure: go.Figure, sentence: str) -> go.Figure:
+    """Give a figure its headline, wrapped, with room above the plot, in place."""
     lines = textwrap.wrap(sentence, _TITLE_CHARACTERS) or [""]
     room = 14 + _TITLE_LINE * len(lines)
     figure.update_layout(
@@ -183,25 +158,37 @@ def titled(figure: go.Figure, sentence: str) -> go.Figure:
 
 
 def headline_of(figure: go.Figure) -> str:
-    """The sentence that `titled` gave a figure, unwrapped; empty where it has none."""
+    """Read the sentence that `add_title` gave a figure, unwrapped; empty where it has none."""
     return str((figure.layout.meta or {}).get("headline", ""))
 
 
 def without_title(figure: go.Figure) -> go.Figure:
-    """A copy of a figure for a place that shows its headline as text of its own."""
+    """Copy a figure without its headline."""
     return take_title_off(go.Figure(figure))
 
 
+@dataclass(frozen=True, slots=True)
+class HeadedFigure:
+    """A figure for a page that shows its headline as text of its own.
+
+    Attributes:
+        headline: What its data say; empty where it has none.
+        figure: Without it; never to be changed, since a session keeps it.
+    """
+
+    headline: str
+    figure: go.Figure
+
+
+def split_headline(figure: go.Figure) -> HeadedFigure:
+    """Take the headline off a new figure."""
+    return HeadedFigure(headline_of(figure), take_title_off(figure))
+
+
 def take_title_off(figure: go.Figure) -> go.Figure:
-    """Take the headline and its room off a figure.
+    """Take the headline and its room off a figure, in place.
 
     Plotly checks every part of a figure that is copied, which takes longer than to make some.
-
-    Args:
-        figure: A figure; changed in place.
-
-    Returns:
-        The figure.
     """
     if headline_of(figure):
         room = figure.layout.meta["room"]
@@ -215,28 +202,22 @@ def take_title_off(figure: go.Figure) -> go.Figure:
 
 
 def figure_csv(figure: go.Figure) -> str:
-    """Every mark of a figure as CSV.
-
-    Args:
-        figure: A figure of this package.
+    """Write every mark of a figure as CSV.
 
     Returns:
-        The columns ``series,x,y,z``: one row a mark, or a cell of a heatmap; the headings of x and
-        y are the axes' titles where they have one. Lines of help, such as the identity line, are
-        left out with everything else that has no hover text.
+        The columns ``series,x,y,value``: one row a mark, or a cell of a heatmap; the headings of x
+        and y are the axes' titles where they have one. Lines of help, such as the identity line,
+        are left out with everything else that has no hover text.
     """
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    x, y = (axis.title.text or name for axis, name in _axes(figure))
-    writer.writerow(("series", x, y, "value"))
+    layout = figure.layout
+    axes = layout.xaxis.title.text or "x", layout.yaxis.title.text or "y"
+    writer.writerow(("series", *axes, "value"))
     for trace in figure.data:
         if trace.hoverinfo != "skip":
             writer.writerows(tuple(map(_cell, row)) for row in _rows(trace))
     return out.getvalue()
-
-
-def _axes(figure: go.Figure) -> tuple[tuple[Any, str], tuple[Any, str]]:
-    return (figure.layout.xaxis, "x"), (figure.layout.yaxis, "y")
 
 
 def _rows(trace: Any) -> Iterator[tuple[object, ...]]:
@@ -246,17 +227,13 @@ def _rows(trace: Any) -> Iterator[tuple[object, ...]]:
             yield from ((name, x, y, _plain(z)) for x, z in zip(trace.x, row, strict=True))
         return
     xs = trace.x if trace.x is not None else [name] * len(trace.y)
-    for x, y in zip(_values(xs), _values(trace.y), strict=True):
+    for x, y in zip(xs, trace.y, strict=True):
         yield name, _plain(x), _plain(y), ""
 
 
 def _cell(value: object) -> object:
     """Names stand in a figure as HTML; in a table they are text again, and no formula."""
     return defused(unescape(value)) if isinstance(value, str) else value
-
-
-def _values(values: Sequence[object]) -> Sequence[object]:
-    return list(values)
 
 
 def _plain(value: object) -> object:
@@ -324,15 +301,10 @@ _SHAPES = {
 
 
 def style_of(variant: str) -> Style:
-    """Looks of a variant.
+    """Choose hue, marker and dash of a variant.
 
-    Args:
-        variant: Its name; names that end in ``_optimized`` or begin with ``int8_mixed`` share the
-            hue of the optimized family, other unknown names are neutral, with a marker that
-            follows from the name.
-
-    Returns:
-        Hue, marker and dash.
+    Names that end in ``_optimized`` or begin with ``int8_mixed`` share the hue of the optimized
+    family, other unknown names are neutral, with a marker that follows from the name.
     """
     if variant in _STYLES:
         return _STYLES[variant]
@@ -342,16 +314,9 @@ def style_of(variant: str) -> Style:
 
 
 def marker_image(variant: str, size: int = 14) -> str:
-    """A variant's marker as an HTML image, for tables, cards and chips.
+    """Draw a variant's marker as an HTML image, for tables, cards and chips.
 
-    It is an image, not an ``<svg>`` element, because Streamlit strips those from HTML.
-
-    Args:
-        variant: Its name.
-        size: Width and height in pixels.
-
-    Returns:
-        One ``<img>`` element.
+    It is an ``<img>``, not an ``<svg>`` element, because Streamlit strips those from HTML.
     """
     style = style_of(variant)
     shape = _SHAPES[style.symbol].format(hue=style.hue)

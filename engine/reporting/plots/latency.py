@@ -12,9 +12,16 @@ import plotly.graph_objects as go
 
 from engine.comparison.latency import Latency, LatencySamples
 from engine.core import formats
-from engine.core.formats import counted
+from engine.core.formats import counted, plural
 from engine.reporting.plots import titles
-from engine.reporting.plots.frame import NEUTRAL, add_cells, framed, rows_height, style_of, titled
+from engine.reporting.plots.frame import (
+    NEUTRAL,
+    add_cells,
+    add_title,
+    rows_height,
+    set_frame,
+    style_of,
+)
 from engine.tflite.operator_times import KindTime, time_by_kind
 
 _DWARFING = 5
@@ -22,15 +29,10 @@ _LATENCY_AXIS = "median ms (left is quicker)"
 
 
 def latency_bars(latency: Latency) -> go.Figure:
-    """Median latency of each model, with its quartiles.
+    """Draw the median latency of each model, with its quartiles.
 
-    Args:
-        latency: The timings.
-
-    Returns:
-        Horizontal bars from 0; whiskers from the 25th to the 75th percentile; a bar whose spread
-        is too wide to be trusted is hatched and says so; a bar that would dwarf the others runs
-        to the edge of the plot, with a break, and says so.
+    A bar whose spread is too wide to be trusted is hatched and says so; one that would dwarf the
+    others runs to the edge of the plot, with a break, and says so.
     """
     figure = go.Figure()
     end = bar_end([entry.median_ms for entry in latency.entries])
@@ -67,12 +69,12 @@ def latency_bars(latency: Latency) -> go.Figure:
         figure.add_annotation(**_label(entry, edge, cut=cut))
     figure.update_xaxes(range=[0, edge])
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    framed(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
-    return titled(figure, titles.latency(latency))
+    set_frame(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
+    return add_title(figure, titles.latency(latency))
 
 
 def _label(entry: LatencySamples, edge: float, *, cut: bool) -> dict[str, Any]:
-    """The figure beside a whisker, or on a bar that is cut."""
+    """Describe the figure beside a whisker, or on a bar that is cut."""
     label = formats.milliseconds(entry.median_ms, entry.pictures)
     placed: dict[str, Any] = {"y": entry.variant, "showarrow": False}
     if cut:
@@ -91,13 +93,9 @@ def _label(entry: LatencySamples, edge: float, *, cut: bool) -> dict[str, Any]:
 
 
 def bar_end(lengths: Sequence[float]) -> float:
-    """Where bars are cut, so that one very long bar does not hide the differences of the others.
+    """Find where to cut bars, so that a very long one does not hide the others' differences.
 
-    Args:
-        lengths: Lengths of the bars.
-
-    Returns:
-        The longest length that is at most ``_DWARFING`` times the next shorter one.
+    That is the longest length that is at most ``_DWARFING`` times the next shorter one.
     """
     ordered = sorted(lengths)
     end = ordered[0] if ordered else 1.0
@@ -109,14 +107,7 @@ def bar_end(lengths: Sequence[float]) -> float:
 
 
 def latency_samples(latency: Latency) -> go.Figure:
-    """Every timing, in the order taken, so that drift and outliers show.
-
-    Args:
-        latency: The timings.
-
-    Returns:
-        One line of dots a model.
-    """
+    """Draw every timing in the order taken, so that drift and outliers show."""
     figure = go.Figure()
     medians = [entry.median_ms for entry in latency.entries]
     logarithmic = max(medians, default=1) > _DWARFING * min(medians, default=1)
@@ -145,20 +136,12 @@ def latency_samples(latency: Latency) -> go.Figure:
             font={"color": style.hue},
         )
     figure.update_yaxes(**({"type": "log"} if logarithmic else {"rangemode": "tozero"}))
-    framed(figure, x="round", y="latency, ms (down is quicker)", height=420)
+    set_frame(figure, x="round", y="latency, ms (down is quicker)", height=420)
     return figure.update_layout(margin_r=120)
 
 
 def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
-    """File size of each variant.
-
-    Args:
-        sizes: Bytes by variant.
-        float32_bytes: What ratios are taken to.
-
-    Returns:
-        Horizontal bars from 0, each with its size and its share of float32.
-    """
+    """Draw the file size of each variant, with its share of float32."""
     figure = go.Figure()
     largest = max(sizes.values(), default=1)
     unit, unit_bytes = formats.size_unit(largest)
@@ -180,8 +163,8 @@ def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
         )
     figure.update_xaxes(range=[0, largest / unit_bytes * 1.4])
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    framed(figure, x=f"{unit} (left is smaller)", y="", height=rows_height(len(sizes)))
-    return titled(figure, titles.sizes(sizes, float32_bytes))
+    set_frame(figure, x=f"{unit} (left is smaller)", y="", height=rows_height(len(sizes)))
+    return add_title(figure, titles.sizes(sizes, float32_bytes))
 
 
 _WIDE = 8.0
@@ -190,22 +173,21 @@ _STRENGTH = (1.0, 0.55, 0.35, 0.2)
 
 
 def latency_violins(timings: Sequence[Latency]) -> go.Figure:
-    """How the timings of each model are spread, a violin a number of threads.
+    """Draw how the timings of each model are spread, a violin a number of threads.
 
-    Args:
-        timings: One record a number of threads, at least one.
-
-    Returns:
-        Horizontal violins with their samples' box; more threads are paler, the axis logarithmic
-        where the medians differ by more than a factor of 8.
+    More threads are paler; the axis is logarithmic where medians differ by more than a factor of 8.
     """
     ordered = sorted(timings, key=lambda timed: timed.threads)
     names = list(dict.fromkeys(entry.variant for timed in ordered for entry in timed.entries))
+
+    def row_name(variant: str, timed: Latency) -> str:
+        several = len(ordered) > 1
+        return f"{variant}, {plural(timed.threads, 'thread')}" if several else variant
+
     figure = go.Figure()
     for strength, timed in zip(_STRENGTH, ordered, strict=False):
-        words = f"{timed.threads} thread{'' if timed.threads == 1 else 's'}"
         for entry in timed.entries:
-            row = entry.variant if len(ordered) == 1 else f"{entry.variant}, {words}"
+            row = row_name(entry.variant, timed)
             hue = style_of(entry.variant).hue
             figure.add_trace(
                 go.Violin(
@@ -226,18 +208,13 @@ def latency_violins(timings: Sequence[Latency]) -> go.Figure:
     wide = bool(medians) and max(medians) > _WIDE * min(medians)
     figure.update_xaxes(**({"type": "log", "dtick": 1} if wide else {"rangemode": "tozero"}))
     rows = [
-        name
-        if len(ordered) == 1
-        else f"{name}, {timed.threads} thread{'' if timed.threads == 1 else 's'}"
-        for name in names
-        for timed in ordered
-        if timed.of(name) is not None
+        row_name(name, timed) for name in names for timed in ordered if timed.of(name) is not None
     ]
     figure.update_yaxes(categoryorder="array", categoryarray=rows[::-1], showgrid=False)
     figure.update_layout(violingap=0.1, violinmode="overlay")
     height = 100 + _ROW * max(len(rows), 2)
-    framed(figure, x="one call, ms (left is quicker)", y="", height=height)
-    return titled(figure, titles.threads(ordered))
+    set_frame(figure, x="one call, ms (left is quicker)", y="", height=height)
+    return add_title(figure, titles.threads(ordered))
 
 
 _MOST = 6
@@ -249,19 +226,14 @@ LEFT_MARK = "▲"
 
 
 def operator_times(latency: Latency) -> go.Figure:
-    """Milliseconds of each kind of operator in each variant, as LiteRT's profiler found them.
+    """Draw milliseconds of each kind of operator in each variant, by LiteRT's profiler.
 
-    Args:
-        latency: Timings, some of them with the times of operators.
-
-    Returns:
-        A heatmap, a variant a row, the slowest kind on the left, shaded by the kind's share of its
-        variant's time; a cell that XNNPACK left to TFLite's own kernels, most of it at least, has a
-        mark.
+    A cell is shaded by its share of the variant's time; one that XNNPACK left to TFLite's own
+    kernels, most of it at least, has a mark.
     """
     held = {e.variant: time_by_kind(e.operators) for e in latency.entries if e.operators}
     kinds = _kinds(held)
-    cells = [list(_cells(found, kinds).values()) for found in held.values()]
+    cells = [list(_cells(times, kinds).values()) for times in held.values()]
     columns = ["<br>".join(kind.split(" ", 1)) for kind in kinds]
     figure = go.Figure()
     if kinds:
@@ -272,7 +244,7 @@ def operator_times(latency: Latency) -> go.Figure:
             x=columns,
             y=list(held),
             name="milliseconds",
-            customdata=[[_told(cell) for cell in row] for row in cells],
+            customdata=[[_description(cell) for cell in row] for row in cells],
             zmin=0,
             zmax=1,
             colorscale=[[0, "rgba(100, 116, 139, 0.08)"], [1, "rgba(100, 116, 139, 0.3)"]],
@@ -282,32 +254,34 @@ def operator_times(latency: Latency) -> go.Figure:
     figure.update_xaxes(side="top", showgrid=False)
     marked = any(cell.left > cell.milliseconds / 2 for row in cells for cell in row)
     note = f"ms, {LEFT_MARK} not by XNNPACK" if marked else "ms"
-    framed(figure, x=note, y="", height=140 + _ROW_PIXELS * max(len(held), 2))
-    return titled(figure, titles.operator_times({e.variant: e.operators for e in latency.entries}))
+    set_frame(figure, x=note, y="", height=140 + _ROW_PIXELS * max(len(held), 2))
+    return add_title(
+        figure, titles.operator_times({e.variant: e.operators for e in latency.entries})
+    )
 
 
 def _kinds(held: dict[str, tuple[KindTime, ...]]) -> list[str]:
-    """Kinds to show: those with the largest share of any variant's time, then all others as one."""
+    """Choose the kinds with the largest share of any variant's time; all others are one."""
     most: dict[str, float] = {}
-    for found in held.values():
-        for one in found:
-            most[one.kind] = max(most.get(one.kind, 0.0), one.share)
+    for times in held.values():
+        for time in times:
+            most[time.kind] = max(most.get(time.kind, 0.0), time.share)
     ordered = sorted(most, key=lambda kind: (-most[kind], kind))
     shown = [kind for kind in ordered if most[kind] >= _LITTLE][: _MOST - 1]
     return shown if len(shown) == len(ordered) else [*shown, _OTHERS]
 
 
-def _cells(found: tuple[KindTime, ...], kinds: list[str]) -> dict[str, KindTime]:
+def _cells(times: tuple[KindTime, ...], kinds: list[str]) -> dict[str, KindTime]:
     shown = {kind: KindTime(kind, 0.0, 0.0, 0, 0.0) for kind in kinds}
-    for one in found:
-        kind = one.kind if one.kind in shown else _OTHERS
+    for time in times:
+        kind = time.kind if time.kind in shown else _OTHERS
         before = shown[kind]
         shown[kind] = replace(
             before,
-            milliseconds=before.milliseconds + one.milliseconds,
-            share=before.share + one.share,
-            count=before.count + one.count,
-            left=before.left + one.left,
+            milliseconds=before.milliseconds + time.milliseconds,
+            share=before.share + time.share,
+            count=before.count + time.count,
+            left=before.left + time.left,
         )
     return shown
 
@@ -320,9 +294,9 @@ def _text(cell: KindTime) -> str:
     return f"{cell.milliseconds:.{digits}f}{mark}"
 
 
-def _told(cell: KindTime) -> str:
+def _description(cell: KindTime) -> str:
     if cell.count == 0:
         return "none"
-    told = f"{counted(cell.count, cell.kind)}, {formats.milliseconds(cell.milliseconds)}, "
-    told += f"{formats.percent(cell.share)} of the variant's time"
-    return told + (f"; {formats.milliseconds(cell.left)} without XNNPACK" if cell.left else "")
+    text = f"{counted(cell.count, cell.kind)}, {formats.milliseconds(cell.milliseconds)}, "
+    text += f"{formats.percent(cell.share)} of the variant's time"
+    return text + (f"; {formats.milliseconds(cell.left)} without XNNPACK" if cell.left else "")

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 from engine.comparison.layers.records import Deviation, LayerError, LayerErrors
 from engine.core import formats
 from engine.core.files import figure_text
-from engine.reporting.plots.frame import LINE, framed, noted, style_of, with_legend
+from engine.reporting.plots.frame import LINE, add_legend, add_notes, set_frame, style_of
 
 _LINE_HEIGHT = 400
 _LABEL_PIXELS = 18
@@ -19,26 +19,21 @@ _TOWER = 3.0
 _WORTH_A_NOTE = 0.0005
 
 
-def layer_line(found: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
-    """Signal over error along the network: as it runs, and of each operator alone.
+def layer_line(errors: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
+    """Draw signal over error along the network: as it runs, and of each operator alone.
 
-    Args:
-        found: The layer errors.
-        named: Operators to mark by name.
-
-    Returns:
-        Two lines over the operators; higher is closer to float32. Operators that only pass their
-        input's grid on, such as PAD, add no error and are left out, unless all do.
+    The operators of ``named`` are marked. Those that only pass their input's grid on, such as PAD,
+    add no error and are left out, unless all do.
     """
-    style = style_of(found.variant)
-    layers = [layer for layer in found.layers if layer.own_grid] or list(found.layers)
+    style = style_of(errors.variant)
+    layers = [layer for layer in errors.layers if layer.own_grid] or list(errors.layers)
     figure = go.Figure()
     # Lone operators first, so that the line of the network lies over them.
     for title, own in (("alone", True), ("so far", False)):
         points = [
             (layer, value)
             for layer in layers
-            if (value := _drawn(layer.own if own else layer.accumulated)) is not None
+            if (value := _finite(layer.own if own else layer.accumulated)) is not None
         ]
         figure.add_trace(
             go.Scatter(
@@ -66,15 +61,15 @@ def layer_line(found: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
             figure.add_annotation(
                 x=points[-1][0].index,
                 y=max(near) if own else min(near),
-                text="each operator alone" if own else f"<b>{found.variant}</b>, so far",
+                text="each operator alone" if own else f"<b>{errors.variant}</b>, so far",
                 font={"color": style.hue},
                 showarrow=False,
                 xanchor="right",
                 yanchor="bottom" if own else "top",
                 yshift=6 if own else -6,
             )
-    _mark(figure, found, named)
-    framed(
+    _mark(figure, errors, named)
+    set_frame(
         figure,
         x="operators, from input to logits",
         y="signal over error, dB (higher is closer)",
@@ -83,13 +78,13 @@ def layer_line(found: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
     return figure.update_layout(margin_t=28 + _LABEL_PIXELS * len(named))
 
 
-def _drawn(deviation: Deviation | None) -> float | None:
+def _finite(deviation: Deviation | None) -> float | None:
     value = None if deviation is None else deviation.sqnr_db
     return value if value is not None and math.isfinite(value) else None
 
 
-def _mark(figure: go.Figure, found: LayerErrors, named: Sequence[LayerError]) -> None:
-    middle = (found.layers[0].index + found.layers[-1].index) / 2
+def _mark(figure: go.Figure, errors: LayerErrors, named: Sequence[LayerError]) -> None:
+    middle = (errors.layers[0].index + errors.layers[-1].index) / 2
     for row, layer in enumerate(sorted(named, key=lambda layer: layer.index)):
         figure.add_vline(x=layer.index, line={"color": LINE, "dash": "dot", "width": 1.5})
         left = layer.index > middle
@@ -107,15 +102,10 @@ def _mark(figure: go.Figure, found: LayerErrors, named: Sequence[LayerError]) ->
 
 
 def layer_histogram(layer: LayerError, variant: str) -> go.Figure:
-    """Float values of an operator over the integer grid that stands for them.
+    """Draw float values of an operator over the integer grid that stands for them.
 
-    Args:
-        layer: The operator; without a grid the figure is empty and says so.
-        variant: Whose hue it has.
-
-    Returns:
-        Bars from 0 over the whole grid. A tower more than three times as tall as the next bar is
-        cut, with its share written on it, so that the others can be seen.
+    Without a grid the figure is empty and says so. A bar more than three times as tall as the next
+    one is cut, with its share written on it, so that the others can be seen.
     """
     figure = go.Figure()
     hue = style_of(variant).hue
@@ -152,56 +142,48 @@ def layer_histogram(layer: LayerError, variant: str) -> go.Figure:
             if count >= _WORTH_A_NOTE * total:
                 notes.append(f"{formats.percent(count / total)} cut off {end} the grid")
     figure.update_yaxes(tickformat="~%")
-    framed(
+    set_frame(
         figure,
         x="float value, over the whole grid",
         y="share of the values",
         height=_HISTOGRAM_HEIGHT,
     )
     figure.update_layout(bargap=0)
-    return noted(figure, notes)
+    return add_notes(figure, notes)
 
 
 _HEIGHT = 380
 
 
 def layer_lines(before: LayerErrors, after: LayerErrors) -> go.Figure:
-    """Signal over error along the network as it runs, before and after.
+    """Draw signal over error along the network as it runs, before and after optimizing.
 
-    Args:
-        before: Of a variant.
-        after: Of its optimized counterpart, on the same pictures.
-
-    Returns:
-        A line each; higher is closer to float32. Operators that only pass their input's grid on
-        are left out.
+    Operators that only pass their input's grid on are left out.
     """
     figure = go.Figure()
-    for found in (before, after):
-        style = style_of(found.variant)
+    for errors in (before, after):
+        style = style_of(errors.variant)
         points = [
-            (layer, layer.accumulated.sqnr_db)
-            for layer in found.layers
-            if layer.own_grid
-            and layer.accumulated.sqnr_db is not None
-            and math.isfinite(layer.accumulated.sqnr_db)
+            (layer, value)
+            for layer in errors.layers
+            if layer.own_grid and (value := _finite(layer.accumulated)) is not None
         ]
         figure.add_trace(
             go.Scatter(
                 x=[layer.index for layer, _ in points],
                 y=[value for _, value in points],
                 mode="lines+markers",
-                name=found.variant,
+                name=errors.variant,
                 marker={"color": style.hue, "symbol": style.symbol, "size": 7},
                 line={"color": style.hue, "dash": style.dash, "width": 2},
                 customdata=[figure_text(layer.title) for layer, _ in points],
-                hovertemplate=f"%{{customdata}}<br>{found.variant}: %{{y:.1f}} dB<extra></extra>",
+                hovertemplate=f"%{{customdata}}<br>{errors.variant}: %{{y:.1f}} dB<extra></extra>",
             )
         )
-    framed(
+    set_frame(
         figure,
         x="operators, from input to logits",
         y="signal over error, dB (higher is closer)",
         height=_HEIGHT,
     )
-    return with_legend(figure)
+    return add_legend(figure)

@@ -14,12 +14,12 @@ from engine.reporting.plots import titles
 from engine.reporting.plots.frame import (
     LINE,
     NEUTRAL,
-    framed,
-    noted,
+    add_legend,
+    add_notes,
+    add_title,
     rows_height,
+    set_frame,
     style_of,
-    titled,
-    with_legend,
 )
 from engine.reporting.plots.titles import nearest_rank
 
@@ -29,14 +29,10 @@ _HEIGHT = 420
 
 
 def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
-    """How the logit differences of each variant are distributed.
+    """Draw how the logit differences of each variant, of any shape, are distributed.
 
-    Args:
-        differences: Differences by variant, any shape, in logits.
-
-    Returns:
-        One outline a variant over common bins, as a share of all logits, out to the 99.9th
-        percentile of the widest variant.
+    An outline a variant over common bins, as a share of all logits, out to the 99.9th percentile of
+    the widest variant.
     """
     figure = go.Figure()
     finite = {name: _finite(values) for name, values in differences.items()}
@@ -48,9 +44,9 @@ def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
     drawn = {name: values for name, values in finite.items() if values.size}
     halves, widest = {}, 0.0
     for name, values in drawn.items():
-        apart = np.abs(values)
-        halves[name] = nearest_rank(apart, 0.5)
-        widest = max(widest, nearest_rank(apart, 0.999))
+        distances = np.abs(values)
+        halves[name] = nearest_rank(distances, 0.5)
+        widest = max(widest, nearest_rank(distances, 0.999))
     reach = widest or 1.0
     for name, values in drawn.items():
         style = style_of(name)
@@ -68,14 +64,14 @@ def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
             )
         )
     figure.update_yaxes(type="log", range=[-4.3, 0.1], tickformat="~%", dtick=1)
-    framed(
+    set_frame(
         figure,
         x="difference, logits (0 is none)",
         y="share of the logits",
         height=_HEIGHT,
     )
-    noted(with_legend(figure), notes)
-    return titled(figure, titles.distribution(halves))
+    add_notes(add_legend(figure), notes)
+    return add_title(figure, titles.distribution(halves))
 
 
 def _finite(values: FloatArray) -> FloatArray:
@@ -86,17 +82,10 @@ def _finite(values: FloatArray) -> FloatArray:
 def logit_scatter(
     reference: FloatArray, logits: FloatArray, variant: str, max_points: int = 2000
 ) -> go.Figure:
-    """Each logit of a variant against the same logit of the reference.
+    """Draw each logit of a variant against the reference's, both of shape (pictures, classes).
 
-    Args:
-        reference: Logits of shape (pictures, classes).
-        logits: Logits of the variant, the same shape.
-        variant: Its name.
-        max_points: Logits drawn at the most: the ones that differ most, then a random choice,
-            the same every time.
-
-    Returns:
-        Dots around the identity line.
+    Of more than ``max_points`` the ones that differ most are drawn, then a random choice that is
+    the same every time.
     """
     x, y = np.asarray(reference).ravel(), np.asarray(logits).ravel()
     good = np.isfinite(x) & np.isfinite(y)
@@ -131,27 +120,21 @@ def logit_scatter(
                 x=ends, y=ends, mode="lines", line={"color": LINE, "width": 1.5}, hoverinfo="skip"
             )
         )
-    framed(
+    set_frame(
         figure,
         x="logit of the reference",
         y=f"logit of {variant} (line: equal)",
         height=_HEIGHT,
     )
-    return titled(noted(figure, notes), sentence)
+    return add_title(add_notes(figure, notes), sentence)
 
 
 def difference_heatmap(
     pictures: Sequence[str], variants: Sequence[str], values: FloatArray
 ) -> go.Figure:
-    """Rms of the logit differences, pictures against variants.
+    """Draw the rms of logit differences, shape (pictures, variants); darker is further off.
 
-    Args:
-        pictures: Names of the rows, from top to bottom.
-        variants: Names of the columns.
-        values: Shape (pictures, variants), in logits; NaN stays an empty cell that says NaN.
-
-    Returns:
-        A heatmap; darker is further from the reference.
+    NaN stays an empty cell that says NaN.
     """
     text = [[formats.logits(float(value)) for value in row] for row in values]
     figure = go.Figure(
@@ -173,23 +156,20 @@ def difference_heatmap(
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(side="top", showgrid=False)
     height = 140 + 26 * len(pictures)
-    framed(figure, x="", y="", height=height)
-    return titled(figure, titles.heatmap(pictures, variants, values))
+    set_frame(figure, x="", y="", height=height)
+    return add_title(figure, titles.heatmap(pictures, variants, values))
 
 
 def top_logits(
     labels: Sequence[str], reference: FloatArray, rows: Mapping[str, FloatArray], k: int = 8
 ) -> go.Figure:
-    """One picture's largest logits, in every model.
+    """Draw one picture's largest logits in every model: a bar for the reference, marks for others.
 
     Args:
         labels: Class names.
         reference: The reference's logits of the picture, shape (classes,).
         rows: The variants' logits of the picture, shape (classes,) each.
-        k: Classes to show: the reference's first ones, and every variant's first.
-
-    Returns:
-        A row a class; a bar for the reference, a mark for each variant.
+        k: Classes to show: the reference's first ones; every variant's first is added.
     """
     classes = [int(index) for index in np.argsort(-reference, kind="stable")[:k]]
     for logits in rows.values():
@@ -223,10 +203,10 @@ def top_logits(
             )
         )
     figure.update_yaxes(autorange="reversed", showgrid=False)
-    framed(
+    set_frame(
         figure,
         x="logit (bar: reference; marks: variants)",
         y="",
         height=rows_height(len(classes)) + 40,
     )
-    return noted(with_legend(figure), notes)
+    return add_notes(add_legend(figure), notes)

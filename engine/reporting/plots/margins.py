@@ -15,10 +15,10 @@ from engine.reporting.plots.frame import (
     LINE,
     RED,
     add_cells,
-    framed,
-    noted,
+    add_notes,
+    add_title,
+    set_frame,
     style_of,
-    titled,
     whole_numbers,
 )
 
@@ -33,25 +33,24 @@ _CLASS_PIXELS = 30
 def margin_loss(
     pictures: Sequence[str],
     reference: FloatArray,
-    kept: FloatArray,
+    left: FloatArray,
     flipped: NDArray[np.bool_],
     variant: str,
 ) -> go.Figure:
-    """Each picture's margin against what a variant takes of it: beyond the line it flips.
+    """Draw each picture's margin against what a variant takes of it: beyond the line it flips.
+
+    Flips are crossed and pictures nearest to the line named.
 
     Args:
         pictures: Names.
         reference: The reference's first logit minus its second, shape (pictures,).
-        kept: What the variant leaves of it, shape (pictures,); NaN is named.
+        left: What the variant leaves of it, shape (pictures,); NaN is counted in a note.
         flipped: Whether the first answer changed, shape (pictures,): where nothing is left, the
             first of the tied classes is the answer.
         variant: Its name.
-
-    Returns:
-        A dot a picture; flips are crossed and those nearest to the line named.
     """
-    finite = np.isfinite(reference) & np.isfinite(kept)
-    lost = reference - kept
+    finite = np.isfinite(reference) & np.isfinite(left)
+    lost = reference - left
     style = style_of(variant)
     figure = go.Figure()
     groups = (
@@ -98,7 +97,7 @@ def margin_loss(
         xshift=6,
         font={"size": 11},
     )
-    for row in _named(reference, lost, kept, finite, (longest, top - low)):
+    for row in _rows_to_name(reference, lost, left, finite, (longest, top - low)):
         figure.add_annotation(
             x=reference[row],
             y=lost[row],
@@ -112,34 +111,34 @@ def margin_loss(
     figure.update_xaxes(range=[-0.02 * longest, longest * 1.08])
     figure.update_yaxes(range=[low - 0.08 * (top - low), top], zeroline=True)
     missing = int((~finite).sum())
-    framed(
+    set_frame(
         figure,
         x="margin of the reference (right is surer)",
         y=f"what {variant} takes of it (down is better)",
         height=_HEIGHT,
     )
-    noted(figure, [f"{missing} pictures are NaN or Inf"] if missing else [])
-    return titled(figure, titles.margins(variant, pictures, reference, kept, flipped))
+    add_notes(figure, [f"{missing} pictures are NaN or Inf"] if missing else [])
+    return add_title(figure, titles.margins(variant, pictures, reference, left, flipped))
 
 
-def _named(
+def _rows_to_name(
     reference: FloatArray,
     lost: FloatArray,
-    kept: FloatArray,
+    left: FloatArray,
     finite: NDArray[np.bool_],
     spans: tuple[float, float],
 ) -> list[int]:
-    """Rows with the least margin left, without those whose name would lie over another."""
+    """Choose rows with the least margin left, but for names that would lie over another."""
     named: list[int] = []
     width = _APART[0] * spans[0]
     starts = np.where(reference < _NAMED_AT_RIGHT * spans[0], reference, reference - width)
-    for row in sorted(np.flatnonzero(finite).tolist(), key=lambda row: float(kept[row])):
-        apart = all(
-            abs(starts[row] - starts[other]) > width
-            or abs(lost[row] - lost[other]) > _APART[1] * spans[1]
-            for other in named
+    for row in sorted(np.flatnonzero(finite).tolist(), key=lambda row: float(left[row])):
+        clear = all(
+            abs(starts[row] - starts[row_there]) > width
+            or abs(lost[row] - lost[row_there]) > _APART[1] * spans[1]
+            for row_there in named
         )
-        if apart:
+        if clear:
             named.append(row)
         if len(named) == _NAMED:
             break
@@ -147,24 +146,19 @@ def _named(
 
 
 def changed_classes(changes: Mapping[tuple[str, str], int], variant: str) -> go.Figure:
-    """Which answers became which, as a table of confusion of the changed ones alone.
+    """Draw which answers became which: a confusion matrix of the changed ones alone.
 
-    Args:
-        changes: Number of pictures by (the reference's answer, the variant's answer).
-        variant: Its name.
-
-    Returns:
-        A heatmap with a row for each class that lost pictures, the most frequent first; empty
-        with a note where nothing changed.
+    ``changes`` counts pictures by the reference's and the variant's answer; the most frequent
+    come first.
     """
-    kept = sorted(changes.items(), key=lambda item: (-item[1], item[0]))[:_MOST_CLASSES]
-    before = list(dict.fromkeys(pair[0] for pair, _ in kept))
-    after = list(dict.fromkeys(pair[1] for pair, _ in kept))
+    most = sorted(changes.items(), key=lambda item: (-item[1], item[0]))[:_MOST_CLASSES]
+    before = list(dict.fromkeys(pair[0] for pair, _ in most))
+    after = list(dict.fromkeys(pair[1] for pair, _ in most))
     counts = np.full((len(before), len(after)), np.nan)
-    for (one, other), count in kept:
-        counts[before.index(one), after.index(other)] = count
+    for (old, new), count in most:
+        counts[before.index(old), after.index(new)] = count
     figure = go.Figure()
-    if kept:
+    if most:
         hue = _rgb(style_of(variant).hue)
         add_cells(
             figure,
@@ -178,16 +172,16 @@ def changed_classes(changes: Mapping[tuple[str, str], int], variant: str) -> go.
         )
     figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(showgrid=False, tickangle=-35)
-    framed(
+    set_frame(
         figure,
         x=f"answer of {variant}",
         y="answer of the reference",
         height=190 + _CLASS_PIXELS * max(len(before), 2),
     )
-    rest = len(changes) - len(kept)
-    noted(figure, [f"and {rest} more pairs of classes"] if rest else [])
-    return titled(figure, titles.confusion(variant, changes))
+    rest = len(changes) - len(most)
+    add_notes(figure, [f"and {rest} more pairs of classes"] if rest else [])
+    return add_title(figure, titles.confusion(variant, changes))
 
 
 def _rgb(hue: str) -> str:
-    return ", ".join(str(int(hue[place : place + 2], 16)) for place in (1, 3, 5))
+    return ", ".join(str(int(hue[start : start + 2], 16)) for start in (1, 3, 5))

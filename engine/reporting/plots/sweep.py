@@ -16,11 +16,11 @@ from engine.reporting.plots.frame import (
     NEUTRAL,
     Dash,
     Symbol,
-    framed,
+    add_notes,
+    add_title,
     in_red,
-    noted,
+    set_frame,
     style_of,
-    titled,
 )
 from engine.reporting.text.sweep import best_method, enough, enough_sentence, line
 from engine.tasks.sweep.records import Sweep, SweepGroup
@@ -40,22 +40,16 @@ _SHIFT = 0.06
 
 
 def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
-    """Rms over the number of calibration pictures, mean and standard deviation over seeds.
+    """Draw rms over the number of calibration pictures, mean and deviation over seeds.
 
-    Args:
-        sweep: The sweep.
-        recipe: One of its recipes.
-
-    Returns:
-        The line of the best ranges in the recipe's hue, the others neutral; the count that is
-        enough is marked, and the title says it. Lines that would dwarf the rest are told, not
-        drawn.
+    The line of the best ranges has the recipe's hue; the count that is enough is marked. Lines
+    that would dwarf the rest are named in a note, not drawn.
     """
     figure = go.Figure()
     best = best_method(sweep, recipe)
     methods = list(dict.fromkeys(group.range_method for group in sweep.of(recipe)))
     counts = sorted({group.count for group in sweep.of(recipe)})
-    told = []
+    notes = []
     highest = _HIGHEST * max(
         (group.rms.mean for group in _useful(line(sweep, recipe, best))), default=0.0
     )
@@ -65,9 +59,9 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
         shift = (methods.index(method) - (len(methods) - 1) / 2) * _SHIFT
         useful = _useful(groups)
         marks = {FAULT_MARKS[g.fault or "not_finite"] for g in groups if g not in useful}
-        told += [in_red(f"{method}: {mark}") for mark in sorted(marks)]
+        notes += [in_red(f"{method}: {mark}") for mark in sorted(marks)]
         if useful and method != best and (rms := useful[-1].rms.mean) > highest:
-            told.append(f"{method}: rms {formats.logits(rms)}, beyond this figure")
+            notes.append(f"{method}: rms {formats.logits(rms)}, beyond this figure")
             continue
         hue = style_of(recipe).hue if method == best else NEUTRAL
         places = [counts.index(group.count) + shift for group in useful]
@@ -78,7 +72,7 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
         tickmode="array", tickvals=list(range(len(counts))), ticktext=[str(n) for n in counts]
     )
     figure.update_yaxes(rangemode="tozero")
-    framed(
+    set_frame(
         figure,
         x="calibration pictures",
         y="rms of the logits' error (lower is closer)",
@@ -86,7 +80,7 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
     )
     legend = {"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0}
     figure.update_layout(showlegend=True, legend=legend)
-    return titled(noted(figure, told), enough_sentence(sweep, recipe))
+    return add_title(add_notes(figure, notes), enough_sentence(sweep, recipe))
 
 
 def _useful(groups: Sequence[SweepGroup]) -> list[SweepGroup]:
@@ -138,13 +132,13 @@ def _label(figure: go.Figure, recipe: str, best: str) -> None:
         )
 
 
-def _mark(figure: go.Figure, counts: list[int], found: int | None) -> None:
-    if found is not None and found != counts[-1]:
+def _mark(figure: go.Figure, counts: list[int], count: int | None) -> None:
+    if count is not None and count != counts[-1]:
         figure.add_vline(
-            x=counts.index(found), line={"color": NEUTRAL, "dash": "dot", "width": 1.5}
+            x=counts.index(count), line={"color": NEUTRAL, "dash": "dot", "width": 1.5}
         )
         figure.add_annotation(
-            x=counts.index(found),
+            x=counts.index(count),
             y=0,
             text="enough",
             showarrow=False,
@@ -161,12 +155,7 @@ _MIXED = "int8_mixed(k=1)"
 
 
 def mixed_by_size(points: Sequence[MixedPoint], chosen: int | None = None) -> go.Figure:
-    """Logit rms over the size of the file, a mark for each number of layers in float32.
-
-    Args:
-        points: By number of layers.
-        chosen: Number of layers of the point that is marked; None marks none.
-    """
+    """Draw logit rms over file size; the point with ``chosen`` layers in float32 is marked."""
     return _curve(
         points,
         [point.bytes / 1e6 for point in points],
@@ -179,12 +168,9 @@ def mixed_by_size(points: Sequence[MixedPoint], chosen: int | None = None) -> go
 def mixed_by_latency(
     points: Sequence[MixedPoint], latency: Latency, chosen: int | None = None
 ) -> go.Figure:
-    """Logit rms over the median latency, with float32 as a line.
+    """Draw logit rms over the median latency of timed points, with float32 as a line.
 
-    Args:
-        points: By number of layers; those that were not timed are left out.
-        latency: Samples called ``k=<layers>`` and ``float32``.
-        chosen: Number of layers of the point that is marked; None marks none.
+    The samples of ``latency`` are called ``k=<layers>`` and ``float32``.
     """
     medians = {entry.variant: entry.median_ms for entry in latency.entries}
     timed = [point for point in points if timed_name(point.layers) in medians]
@@ -205,17 +191,17 @@ def mixed_by_latency(
 
 
 def _numbers(points: Sequence[MixedPoint], costs: list[float], chosen: int | None) -> list[str]:
-    """Numbers of layers to write at the marks: as many as stay apart, the chosen one among them."""
+    """Write as many numbers of layers at the marks as do not overlap, the chosen one first."""
     across = (max(costs) - min(costs)) or 1.0
     up = max(point.rms for point in points) or 1.0
     order = sorted(range(len(points)), key=lambda i: points[i].layers != chosen)
     written: list[int] = []
     for i in order:
-        apart = (
+        distances = (
             math.hypot((costs[i] - costs[j]) / across, (points[i].rms - points[j].rms) / up)
             for j in written
         )
-        if all(distance > _APART for distance in apart):
+        if all(distance > _APART for distance in distances):
             written.append(i)
     return [f"{point.layers}" if i in written else "" for i, point in enumerate(points)]
 
@@ -242,4 +228,4 @@ def _curve(
         )
     )
     figure.update_yaxes(rangemode="tozero")
-    return framed(figure, x=x, y="logit rms (lower is closer)", height=_CURVE_HEIGHT)
+    return set_frame(figure, x=x, y="logit rms (lower is closer)", height=_CURVE_HEIGHT)

@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.comparison.latency import Latency
-from engine.comparison.recommendation import TradeOffPoint, quickest_of, smallest_of, timed_point
+from engine.comparison.recommendation import candidate_of_costs, quickest_of, smallest_of
 from engine.core import formats
-from engine.core.formats import counted, listed, number
+from engine.core.formats import counted, listed, number, plural, verb
 from engine.core.types import SAME, FloatArray
+from engine.reporting.text.runs import MOST_NAMED
 from engine.runs.manifest import Stage
 from engine.tflite.operator_times import OperatorTime, left_share, time_by_kind
 
-NAMED = 3
 _NOTHING = 5e-4
 _LITTLE = 0.05
 
@@ -32,57 +32,54 @@ def trade_off(front: Sequence[str], drawn: int) -> str:
     if len(front) == drawn:
         return "Every variant is ahead in something: what is gained in one is lost in another"
     beaten = drawn - len(front)
-    verb = "is" if beaten == 1 else "are"
-    if len(front) <= NAMED:
-        return (
-            f"Nothing beats {listed(front)}: {number(beaten)} of {drawn} {verb} behind one of them"
-        )
+    behind = verb(beaten, "is behind", "are behind")
+    if len(front) <= MOST_NAMED:
+        return f"Nothing beats {listed(front)}: {number(beaten)} of {drawn} {behind} one of them"
     return (
-        f"{counted(len(front), 'variant')} of {drawn} are worth a look; {number(beaten)} {verb} "
-        "behind another"
+        f"{counted(len(front), 'variant')} of {drawn} are worth a look; {number(beaten)} {behind} "
+        "another"
     )
 
 
 def distribution(halves: Mapping[str, float]) -> str:
-    """How far half of the logits move, under the variants that move them most and least.
+    """Say how far half of the logits move under the variants that move them most and least.
 
-    Args:
-        halves: Median of the absolute differences by variant, in logits.
+    ``halves`` are medians of the absolute differences by variant, in logits.
     """
     if not halves:
         return "No variant gives logits that can be compared"
     least, most = min(halves, key=lambda n: halves[n]), max(halves, key=lambda n: halves[n])
     if halves[most] == 0:
         return "No difference found: half of the logits or more are those of the reference"
-    said = f"Half of the logits move by more than {formats.small(halves[most])} under {most}"
+    sentence = f"Half of the logits move by more than {formats.small(halves[most])} under {most}"
     if least == most:
-        return said
+        return sentence
     if halves[least] < _NOTHING:
-        return f"{said}, hardly at all under {least}"
-    return f"{said}, by more than {formats.small(halves[least])} under {least}"
+        return f"{sentence}, hardly at all under {least}"
+    return f"{sentence}, by more than {formats.small(halves[least])} under {least}"
 
 
 def scatter(variant: str, differences: FloatArray) -> str:
-    """How close a variant's logits stay to the line of equality."""
+    """Say how close a variant's logits stay to the line of equality."""
     if not differences.size:
         return f"{variant} gives no logits that can be compared"
-    apart = np.abs(differences)
-    if apart.max() == 0:
+    distances = np.abs(differences)
+    if distances.max() == 0:
         return f"No difference found: every logit of {variant} is that of the reference"
-    low, high = map(formats.logits, (nearest_rank(apart, 0.95), float(apart.max())))
+    low, high = map(formats.logits, (nearest_rank(distances, 0.95), float(distances.max())))
     return (
         f"{variant} keeps 95 % of the logits within {low} of the line, the furthest within {high}"
     )
 
 
 def heatmap(pictures: Sequence[str], variants: Sequence[str], values: FloatArray) -> str:
-    """Which picture moves most, under which variant."""
+    """Say which picture moves most, under which variant."""
     finite = np.isfinite(values)
     if not finite.any():
         return "No picture has figures that can be compared"
     if not finite.all():
         rows = sorted({pictures[row] for row in np.argwhere(~finite)[:, 0].tolist()})
-        return f"NaN or Inf on {listed(rows[:NAMED])}: this is a broken model, not a lossy one"
+        return f"NaN or Inf on {listed(rows[:MOST_NAMED])}: this is a broken model, not a lossy one"
     if values.max() == 0:
         return "No difference found on any of these pictures"
     row, column = np.unravel_index(int(np.argmax(values)), values.shape)
@@ -94,27 +91,27 @@ def margins(
     variant: str,
     pictures: Sequence[str],
     reference: FloatArray,
-    kept: FloatArray,
+    left: FloatArray,
     flipped: NDArray[np.bool_],
 ) -> str:
-    """How many pictures a variant flips, and which one is next."""
-    finite = np.isfinite(reference) & np.isfinite(kept)
+    """Say how many pictures a variant flips, and which one is next."""
+    finite = np.isfinite(reference) & np.isfinite(left)
     if not finite.any():
         return f"{variant} gives no answers that can be compared"
     count = int(flipped.sum())
-    said = f"{variant} flips {number(count) if count else 'none'} of {len(pictures)}"
+    sentence = f"{variant} flips {number(count) if count else 'none'} of {len(pictures)}"
     waiting = np.flatnonzero(finite & ~flipped).tolist()
     if not waiting:
-        return said
-    nearest = min(waiting, key=lambda row: float(kept[row]))
+        return sentence
+    nearest = min(waiting, key=lambda row: float(left[row]))
     return (
-        f"{said}; {pictures[nearest]} is nearest to it: of a margin of "
-        f"{formats.decimal(reference[nearest], 2)}, {formats.decimal(kept[nearest], 2)} is left"
+        f"{sentence}; {pictures[nearest]} is nearest to it: of a margin of "
+        f"{formats.decimal(reference[nearest], 2)}, {formats.decimal(left[nearest], 2)} is left"
     )
 
 
 def confusion(variant: str, changes: Mapping[tuple[str, str], int]) -> str:
-    """Which class a variant mistakes most often, for which."""
+    """Say which class a variant mistakes most often, for which."""
     total = sum(changes.values())
     if not total:
         return f"{variant} changes no answer"
@@ -128,51 +125,51 @@ def confusion(variant: str, changes: Mapping[tuple[str, str], int]) -> str:
 
 
 def latency(timed: Latency) -> str:
-    """Which model is quickest and which slowest."""
-    points = [timed_point(entry) for entry in timed.entries]
+    """Say which model is quickest and which slowest."""
+    points = [candidate_of_costs(entry.variant, timed=entry) for entry in timed.entries]
     if not points:
         return "Nothing is timed"
     ahead = [point.variant for point in quickest_of(points)]
     slowest = max(points, key=lambda point: point.latency_ms or 0.0)
     first = min(timed.entries, key=lambda entry: entry.median_ms)
-    one = formats.milliseconds(first.median_ms, first.pictures)
+    time = formats.milliseconds(first.median_ms, first.pictures)
     if len(points) == 1:
-        return f"{ahead[0]} answers in {one}"
+        return f"{ahead[0]} answers in {time}"
     if len(ahead) == len(points):
-        return f"No difference found: all answer in about {one}"
+        return f"No difference found: all answer in about {time}"
     times = formats.times(timed.ratio(slowest.variant, ahead[0]))
     behind = f"{slowest.variant} takes {times} as long"
     if len(ahead) == 1:
-        return f"{ahead[0]} answers in {one}, the quickest of {len(points)}; {behind}"
-    who = listed(ahead) if len(ahead) <= NAMED else f"{counted(len(ahead), 'model')}"
-    return f"{who} answer in about {one}, the quickest of {len(points)}; {behind}"
+        return f"{ahead[0]} answers in {time}, the quickest of {len(points)}; {behind}"
+    who = listed(ahead) if len(ahead) <= MOST_NAMED else counted(len(ahead), "model")
+    return f"{who} answer in about {time}, the quickest of {len(points)}; {behind}"
 
 
 def threads(timings: Sequence[Latency]) -> str:
-    """What more threads gain, where several counts were timed."""
+    """Say what more threads gain, where several counts were timed."""
     if len(timings) < 2:
         return latency(timings[0]) if timings else "Nothing is timed"
     first, last = timings[0], timings[-1]
     gains = {
-        entry.variant: entry.median_ms / other.median_ms
+        entry.variant: entry.median_ms / threaded.median_ms
         for entry in first.entries
-        if (other := last.of(entry.variant)) is not None and other.median_ms > 0
+        if (threaded := last.of(entry.variant)) is not None and threaded.median_ms > 0
     }
     if not gains:
         return "No model was timed with both numbers of threads"
     most, least = max(gains, key=lambda n: gains[n]), min(gains, key=lambda n: gains[n])
-    said = f"With {last.threads} threads instead of {first.threads}"
+    sentence = f"With {last.threads} threads instead of {first.threads}"
     if gains[most] <= 1 + SAME:
-        return f"{said}, no model is quicker"
-    best = f"{said}, {most} is {formats.times(gains[most])} as quick"
+        return f"{sentence}, no model is quicker"
+    best = f"{sentence}, {most} is {formats.times(gains[most])} as quick"
     return best if least == most else f"{best}, {least} {formats.times(gains[least])}"
 
 
 def sizes(files: Mapping[str, int], float32_bytes: int) -> str:
-    """Which file is smallest."""
+    """Say which file is smallest."""
     if not files:
         return "There is no file"
-    points = [TradeOffPoint(name, None, size, 0.0, 1.0) for name, size in files.items()]
+    points = [candidate_of_costs(name, size) for name, size in files.items()]
     ahead = [point.variant for point in smallest_of(points)]
     size = min(files.values())
     figures = f"{formats.megabytes(size)}, {formats.percent(size / float32_bytes)} of float32"
@@ -180,76 +177,74 @@ def sizes(files: Mapping[str, int], float32_bytes: int) -> str:
         return f"{ahead[0]} is the smallest file: {figures}"
     if len(ahead) == len(files):
         return f"No difference found: every file has about {formats.megabytes(size)}"
-    who = listed(ahead) if len(ahead) <= NAMED else counted(len(ahead), "file")
+    who = listed(ahead) if len(ahead) <= MOST_NAMED else counted(len(ahead), "file")
     return f"{who} are the smallest: about {figures}"
 
 
 def operators(counts: Mapping[str, Mapping[str, int]]) -> str:
-    """Which variant has operators that the leanest lacks."""
+    """Say which variant has operators that the leanest lacks."""
     totals = {name: sum(held.values()) for name, held in counts.items()}
     if not totals:
         return "There is no file"
     least, most = min(totals, key=lambda n: totals[n]), max(totals, key=lambda n: totals[n])
     if totals[least] == totals[most]:
-        return f"Every variant has {totals[least]} operator{'' if totals[least] == 1 else 's'}"
+        return f"Every variant has {plural(totals[least], 'operator')}"
     more = {
         name: count - counts[least].get(name, 0)
         for name, count in counts[most].items()
         if count > counts[least].get(name, 0)
     }
     named = [f"{count} {name}" for name, count in sorted(more.items(), key=lambda i: -i[1])]
-    extra = listed(named[:NAMED])
+    extra = listed(named[:MOST_NAMED])
     return f"{most} has {totals[most]} operators, {least} {totals[least]}: {extra} more"
 
 
 def operator_times(times: Mapping[str, Sequence[OperatorTime]]) -> str:
-    """What takes most of the time, and where XNNPACK does not run."""
+    """Say what takes most of the time, and where XNNPACK does not run."""
     timed = {name: held for name, held in times.items() if held}
     if not timed:
         return "No operator is timed"
     first = next(iter(timed))
     slowest = time_by_kind(timed[first])[0]
-    verb = "takes" if slowest.count == 1 else "take"
-    said = f"{counted(slowest.count, slowest.kind)} {verb} {formats.percent(slowest.share)} of "
-    said += f"{first}'s time"
+    who = f"{counted(slowest.count, slowest.kind)} {verb(slowest.count, 'takes', 'take')}"
+    sentence = f"{who} {formats.percent(slowest.share)} of {first}'s time"
     left = {name: left_share(held) for name, held in timed.items()}
     worst = max(left, key=lambda name: left[name])
     if left[worst] < _LITTLE:
-        return f"{said}; XNNPACK runs nearly everything in every variant"
+        return f"{sentence}; XNNPACK runs nearly everything in every variant"
     if left[worst] > 1 - _LITTLE:
-        return f"{said}; {worst} runs without XNNPACK, the quick kernels"
-    return f"{said}; in {worst}, XNNPACK leaves {formats.percent(left[worst])} to slower kernels"
+        return f"{sentence}; {worst} runs without XNNPACK, the quick kernels"
+    return (
+        f"{sentence}; in {worst}, XNNPACK leaves {formats.percent(left[worst])} to slower kernels"
+    )
 
 
 def ladder(stages: Sequence[Stage], float_limit: float) -> str:
-    """How far the float steps move the answers, and which variant moves them most."""
+    """Say how far the float steps move the answers, and which variant moves them most."""
     broken = [s.name for s in stages if s.fault == "not_finite"]
     if broken:
-        return f"{listed(broken)} {'answers' if len(broken) == 1 else 'answer'} NaN or Inf"
+        return f"{listed(broken)} {verb(len(broken), 'answers', 'answer')} NaN or Inf"
     errors = {s.name: s.max_rel_error for s in stages if s.max_rel_error is not None}
     exact = {name: error for name, error in errors.items() if error <= float_limit}
     moved = {name: error for name, error in errors.items() if error > float_limit}
     if not errors:
         return "No step could be checked against the one before"
-    said = f"{counted(len(exact), 'step')} of {len(errors)} move the answers by nothing to speak of"
+    sentence = (
+        f"{counted(len(exact), 'step')} of {len(errors)} move the answers by nothing to speak of"
+    )
     if not moved:
         return "Each step answers like the one before"
     most = max(moved, key=lambda name: moved[name])
-    return f"{said}; {most} moves them most, by {formats.small(moved[most])} of the largest logit"
+    return (
+        f"{sentence}; {most} moves them most, by {formats.small(moved[most])} of the largest logit"
+    )
 
 
 def nearest_rank(values: FloatArray, share: float) -> float:
-    """The smallest value that at least a share of all values does not exceed.
+    """Find the smallest value that at least a share, above 0, of all values does not exceed.
 
     `numpy.percentile` looks for two neighbours and lies between them; for a million values that
-    takes six times as long, since numpy is quick at finding one.
-
-    Args:
-        values: At least one, any shape, none of them NaN.
-        share: Above 0, up to 1.
-
-    Returns:
-        One of the values.
+    takes six times as long, since numpy is quick at finding one. NaN is not expected.
     """
     rank = math.ceil(share * values.size) - 1
     return float(np.partition(values, rank, axis=None)[rank])

@@ -8,11 +8,18 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
-from engine.comparison.recommendation import TradeOffPoint as TradeOffPoint
-from engine.comparison.recommendation import front_of
+from engine.comparison.recommendation import Candidate, front_of
 from engine.core import formats
 from engine.reporting.plots import titles
-from engine.reporting.plots.frame import FAULT_MARKS, LINE, framed, in_red, noted, style_of, titled
+from engine.reporting.plots.frame import (
+    FAULT_MARKS,
+    LINE,
+    add_notes,
+    add_title,
+    in_red,
+    set_frame,
+    style_of,
+)
 
 _HEIGHT = 460
 _SAME_SPOT = 0.03
@@ -20,50 +27,43 @@ _WIDE = 8
 _SMALLEST_MARK, _LARGEST_MARK = 11, 26
 
 
-def trade_off(points: Sequence[TradeOffPoint]) -> go.Figure:
-    """Latency against closeness, the mark's size for the file's.
+def trade_off(points: Sequence[Candidate]) -> go.Figure:
+    """Draw latency against closeness with the front, the mark's size for the file's.
 
-    Args:
-        points: The variants; those without latency are named, not drawn.
-
-    Returns:
-        A scatter with its front, see `front_of`; up is closer, left is quicker.
+    Variants without latency are named, not drawn.
     """
     timed = [point for point in points if point.latency_ms is not None]
     return _scatter(
         timed,
         lambda point: float(point.latency_ms or 0),
         "median ms (left is quicker)",
-        _untimed(points),
+        _notes_on_untimed(points),
     )
 
 
-def trade_off_by_size(points: Sequence[TradeOffPoint]) -> go.Figure:
-    """File size against closeness, for runs of which fewer than two variants were timed.
-
-    Args:
-        points: The variants.
-
-    Returns:
-        A scatter with its front, see `front_of`; up is closer, left is smaller.
-    """
+def trade_off_by_size(points: Sequence[Candidate]) -> go.Figure:
+    """Draw size against closeness with the front, where fewer than two variants were timed."""
     some = any(point.latency_ms is not None for point in points)
-    unit, unit_bytes = formats.size_unit(max((p.size_bytes for p in points), default=0))
+    unit, unit_bytes = formats.size_unit(max(map(_size, points), default=0))
     return _scatter(
         [replace(point, latency_ms=None) for point in points],
-        lambda point: point.size_bytes / unit_bytes,
+        lambda point: _size(point) / unit_bytes,
         f"file size, {unit} (left is smaller)",
-        _untimed(points) if some else [],
+        _notes_on_untimed(points) if some else [],
     )
 
 
-def _untimed(points: Sequence[TradeOffPoint]) -> list[str]:
+def _size(point: Candidate) -> int:
+    return point.size_bytes or 0
+
+
+def _notes_on_untimed(points: Sequence[Candidate]) -> list[str]:
     return [f"{point.variant}: not timed" for point in points if point.latency_ms is None]
 
 
 def _scatter(
-    points: list[TradeOffPoint],
-    x_of: Callable[[TradeOffPoint], float],
+    points: list[Candidate],
+    x_of: Callable[[Candidate], float],
     x_title: str,
     notes: list[str],
 ) -> go.Figure:
@@ -82,10 +82,10 @@ def _scatter(
             hoverinfo="skip",
         )
     )
-    largest = max((point.size_bytes for point in drawn), default=1) or 1
+    largest = max(map(_size, drawn), default=1) or 1
     for point in drawn:
         style = style_of(point.variant)
-        share = math.sqrt(point.size_bytes / largest)
+        share = math.sqrt(_size(point) / largest)
         figure.add_trace(
             go.Scatter(
                 x=[x_of(point)],
@@ -100,7 +100,7 @@ def _scatter(
                 },
                 hovertemplate=f"<b>{point.variant}</b><br>"
                 f"{formats.milliseconds(point.latency_ms, point.timed_pictures)}, "
-                f"{formats.megabytes(point.size_bytes)}<br>"
+                f"{formats.megabytes(_size(point))}<br>"
                 f"logit rms {formats.logits(point.difference)}, same answer on "
                 f"{formats.percent(point.agreement)}<extra></extra>",
             )
@@ -108,14 +108,14 @@ def _scatter(
     places = [x_of(point) for point in drawn]
     logarithmic = bool(places) and 0 < min(places) * _WIDE < max(places)
 
-    def placed(point: TradeOffPoint) -> float:
+    def position(point: Candidate) -> float:
         return math.log10(x_of(point)) if logarithmic else x_of(point)
 
-    x_start = min(map(placed, drawn), default=0.0) - 0.15 if logarithmic else 0.0
-    x_end = max(map(placed, drawn), default=1.0)
+    x_start = min(map(position, drawn), default=0.0) - 0.15 if logarithmic else 0.0
+    x_end = max(map(position, drawn), default=1.0)
     x_end += 0.3 * (x_end - x_start)
     y_end = max((point.difference for point in drawn), default=0.1) * 1.15 or 0.1
-    for x, y, names in merged_labels(drawn, placed, x_end - x_start, y_end):
+    for x, y, names in merge_labels(drawn, position, x_end - x_start, y_end):
         figure.add_annotation(
             x=x,
             y=y,
@@ -130,9 +130,9 @@ def _scatter(
         figure.update_xaxes(tickvals=_ticks(min(places), max(places)))
     figure.update_yaxes(range=[y_end, -0.06 * y_end], zeroline=False)
     title = "logit rms to the reference (up is closer)"
-    noted(framed(figure, x=x_title, y=title, height=_HEIGHT), notes)
+    add_notes(set_frame(figure, x=x_title, y=title, height=_HEIGHT), notes)
     ahead = [point.variant for point in drawn if point in front]
-    return titled(figure, titles.trade_off(ahead, len(drawn)))
+    return add_title(figure, titles.trade_off(ahead, len(drawn)))
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -140,23 +140,13 @@ def _ticks(low: float, high: float) -> list[float]:
     return [step * 10**decade for decade in decades for step in (1, 2, 5)]
 
 
-def merged_labels(
-    points: Sequence[TradeOffPoint],
-    x_of: Callable[[TradeOffPoint], float],
+def merge_labels(
+    points: Sequence[Candidate],
+    x_of: Callable[[Candidate], float],
     x_length: float,
     y_length: float,
 ) -> list[tuple[float, float, list[str]]]:
-    """Labels for marks, one for all that lie on nearly the same spot.
-
-    Args:
-        points: The variants.
-        x_of: Horizontal coordinate of a variant.
-        x_length: Length of the horizontal axis.
-        y_length: Length of the vertical axis.
-
-    Returns:
-        Coordinates and names of each label.
-    """
+    """Give coordinates and names of labels, one for all marks on nearly the same spot."""
     labels: list[tuple[float, float, list[str]]] = []
     for point in points:
         x, y = x_of(point), point.difference

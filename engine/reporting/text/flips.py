@@ -9,13 +9,13 @@ import numpy as np
 from engine.comparison import metrics
 from engine.comparison.records import Flip
 from engine.core import formats
-from engine.core.formats import listed
+from engine.core.formats import listed, verb
 from engine.reporting.text.runs import reference_title
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 
 
 def flip_headline(evaluation: Evaluation, variant: str, flip: Flip) -> str:
-    """What both answer."""
+    """Say what both answer."""
     return (
         f"{variant} answers {evaluation.label(flip.variant_class)}, "
         f"{reference_title(evaluation.comparison)} answers {evaluation.label(flip.reference_class)}"
@@ -23,16 +23,10 @@ def flip_headline(evaluation: Evaluation, variant: str, flip: Flip) -> str:
 
 
 def flip_margin(evaluation: Evaluation, variant: str, flip: Flip) -> str:
-    """How far the first answer led before, and how far it is behind now.
+    """Say how far the first answer led before, and how far it is behind now.
 
-    Args:
-        evaluation: The answers.
-        variant: Whose answer changed.
-        flip: Where.
-
-    Returns:
-        A sentence; its figures are differences between two logits of one model, which a shift of
-        all logits leaves as they are.
+    The figures are differences between two logits of one model, which a shift of all logits
+    leaves as they are.
     """
     reference = evaluation.comparison.reference
     before, after = (
@@ -47,19 +41,20 @@ def flip_margin(evaluation: Evaluation, variant: str, flip: Flip) -> str:
         if after == 0
         else f"{evaluation.label(flip.variant_class)} leads by {formats.logits(-after)}"
     )
-    said = (
+    sentence = (
         f"In {reference_title(evaluation.comparison)}, {evaluation.label(flip.reference_class)} "
         f"leads {evaluation.label(flip.variant_class)} by {formats.logits(before)}; {variant} "
         f"takes {formats.logits(before - after)} of that, so that {outcome}."
     )
     if math.isclose(flip.reference_margin, before, rel_tol=1e-6):
-        return said
-    return f"{said} Its margin over its second answer was {formats.logits(flip.reference_margin)}."
+        return sentence
+    margin = formats.logits(flip.reference_margin)
+    return f"{sentence} Its margin over its second answer was {margin}."
 
 
 def flip_company(evaluation: Evaluation, flip: Flip) -> str:
-    """Which variants keep the answer on this picture, and which do not."""
-    kept: list[str] = []
+    """Say which variants keep the answer on this picture, and which do not."""
+    right: list[str] = []
     lost: list[str] = []
     broken: list[str] = []
     for side in evaluation.comparison.variants:
@@ -67,18 +62,18 @@ def flip_company(evaluation: Evaluation, flip: Flip) -> str:
         if first == metrics.NO_ANSWER:
             broken.append(side.variant)
         else:
-            (kept if first == flip.reference_class else lost).append(side.variant)
-    right = evaluation.label(flip.reference_class)
-    said = (
-        f"{listed(kept)} {'answers' if len(kept) == 1 else 'answer'} {right}, as "
+            (right if first == flip.reference_class else lost).append(side.variant)
+    label = evaluation.label(flip.reference_class)
+    sentence = (
+        f"{listed(right)} {verb(len(right), 'answers', 'answer')} {label}, as "
         f"{reference_title(evaluation.comparison)} does"
-        if kept
-        else f"No variant answers {right}"
+        if right
+        else f"No variant answers {label}"
     )
     if len(lost) > 1:
-        said += f"; {listed(lost)} change their answer"
+        sentence += f"; {listed(lost)} change their answer"
     elif lost:
-        said += f"; {lost[0]} alone changes its answer" if kept else ""
+        sentence += f"; {lost[0]} alone changes its answer" if right else ""
     if broken:
-        said += f"; {listed(broken)} {'gives' if len(broken) == 1 else 'give'} NaN or Inf"
-    return f"{said}."
+        sentence += f"; {listed(broken)} {verb(len(broken), 'gives', 'give')} NaN or Inf"
+    return f"{sentence}."

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from engine.comparison.recommendation import clearly_quicker, difference_of, timed_point
+from engine.comparison.recommendation import candidate_of_costs, clearly_quicker, difference_of
 from engine.comparison.records import Flip, VariantComparison
 from engine.core import formats
+from engine.core.formats import listed, verb
 from engine.core.types import FAULT_WORDS, SAME
 from engine.quantization.records import FloatLayer, MixedCurve, MixedPoint, OptimizedLayer
 from engine.tflite.operator_times import kind_of
@@ -27,15 +28,7 @@ class FlipChange:
 
 
 def flip_change(before: VariantComparison, after: VariantComparison) -> FlipChange:
-    """Sort the changed answers of both by who changed them.
-
-    Args:
-        before: The variant, on some pictures against some reference.
-        after: Its counterpart on the same.
-
-    Returns:
-        Pictures by row, as each side saw them.
-    """
+    """Sort the changed answers of a variant and its counterpart by who changed them."""
     first = {flip.index for flip in before.flips}
     second = {flip.index for flip in after.flips}
     return FlipChange(
@@ -45,7 +38,7 @@ def flip_change(before: VariantComparison, after: VariantComparison) -> FlipChan
 
 
 def improvement_headline(before: VariantComparison, after: VariantComparison) -> str:
-    """How much closer the counterpart's logits are, or that they are not."""
+    """Say how much closer the counterpart's logits are, or that they are not."""
     for side in (before, after):
         if side.non_finite:
             return f"{side.variant} gives answers that are not numbers: nothing can be compared"
@@ -67,13 +60,13 @@ def improvement_headline(before: VariantComparison, after: VariantComparison) ->
 
 
 def flips_sentence(before: VariantComparison, after: VariantComparison) -> str:
-    """How many answers were won back and newly lost."""
+    """Say how many answers were won back and newly lost."""
     change = flip_change(before, after)
     won, lost = len(change.won_back), len(change.newly_lost)
     if not before.flips and not after.flips:
         return f"Neither changes an answer on {_pictures(after.pictures)}."
     if not won and not lost:
-        which = "the same picture" if len(after.flips) == 1 else "the same pictures"
+        which = verb(len(after.flips), "the same picture", "the same pictures")
         return f"Both change their answer on {which} ({len(after.flips)} of {after.pictures})."
     return (
         f"Of {_pictures(after.pictures)}, {before.variant} changes {len(before.flips)} and "
@@ -82,12 +75,7 @@ def flips_sentence(before: VariantComparison, after: VariantComparison) -> str:
 
 
 def overlap_note(shared: int, pictures: int) -> str:
-    """Whether the figures are on pictures that calibration has not seen.
-
-    Args:
-        shared: Pictures on show that calibration used.
-        pictures: Pictures on show.
-    """
+    """Say how many of the pictures on show calibration used."""
     if shared == 0:
         return f"None of these {pictures} pictures was used for calibration."
     if shared == pictures:
@@ -102,7 +90,7 @@ def overlap_note(shared: int, pictures: int) -> str:
 
 
 def layer_title(layer: OptimizedLayer | FloatLayer) -> str:
-    """What a person calls a layer: "depthwise layer 26", as on the page Layers."""
+    """Name a layer as the page Layers does: "depthwise layer 26"."""
     return layer.name if layer.index is None else f"{kind_of(layer.op)} {layer.index}"
 
 
@@ -114,7 +102,7 @@ _MOST_NAMED = 8
 
 
 def curve_headline(curve: MixedCurve, chosen: MixedPoint) -> str:
-    """What one point of the curve wins over the variant without a layer in float32."""
+    """Say what one point of the curve wins over the variant without a layer in float32."""
     whole, layers = curve.points[0], curve.points[-1].layers
     if not chosen.layers:
         return (
@@ -128,7 +116,7 @@ def curve_headline(curve: MixedCurve, chosen: MixedPoint) -> str:
 
 
 def worth_sentence(curve: MixedCurve, chosen: MixedPoint) -> str | None:
-    """Whether a point is worth its latency beside float32; None where nothing was timed."""
+    """Say whether a point is worth its latency beside float32; None without timings."""
     mixed, exact, whole = curve.timed(chosen.layers), curve.timed_float32, curve.timed(0)
     if mixed is None or exact is None or whole is None or mixed.median_ms == 0:
         return None
@@ -138,13 +126,14 @@ def worth_sentence(curve: MixedCurve, chosen: MixedPoint) -> str | None:
         f"{formats.milliseconds(whole.median_ms)} "
         f"without and {formats.milliseconds(exact.median_ms)} in float32"
     )
-    if not clearly_quicker(timed_point(mixed), timed_point(exact)):
+    costs = (candidate_of_costs(side.variant, timed=side) for side in (mixed, exact))
+    if not clearly_quicker(*costs):
         return f"{took}: on this machine that is more than it is worth, take float32 or float16."
     return f"{took}: {exact.median_ms / mixed.median_ms:.1f} × quicker than float32."
 
 
 def monotone_sentence(curve: MixedCurve) -> str | None:
-    """Why the error rises somewhere along the curve; None where it does not."""
+    """Explain why the error rises somewhere along the curve; None where it does not."""
     if curve.monotone:
         return None
     where = ", ".join(str(point.layers) for point in curve.rises)
@@ -154,12 +143,12 @@ def monotone_sentence(curve: MixedCurve) -> str | None:
     )
 
 
-def kept_sentence(point: MixedPoint) -> str:
-    """Which layers are in float32, the one that wins most first."""
+def float_layers_sentence(point: MixedPoint) -> str:
+    """Say which layers are in float32, the one that wins most first."""
     titles = [layer_title(layer) for layer in point.kept]
     more = len(titles) - _MOST_NAMED
     if more > 1:
         titles = [*titles[:_MOST_NAMED], f"{more} more"]
     if len(titles) < 2:
         return f"In float32: {titles[0]}." if titles else "No layer is in float32."
-    return f"In float32, what wins most first: {', '.join(titles[:-1])} and {titles[-1]}."
+    return f"In float32, what wins most first: {listed(titles)}."

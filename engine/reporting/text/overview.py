@@ -8,27 +8,30 @@ from dataclasses import dataclass
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import (
-    FLOAT32,
     Candidate,
     Choice,
     candidates,
     clearly_quicker,
     clearly_smaller,
     closest,
+    count_unanswered,
     pictures_to_prove,
     quickest,
     quickest_of,
+    select_timed,
     smallest,
     smallest_of,
-    timed_of,
-    unanswered,
 )
+from engine.comparison.serialize import FLOAT32
 from engine.core import formats
-from engine.core.formats import counted, listed, number
+from engine.core.formats import counted, listed, number, verb
 from engine.core.types import SAME
-
-_MANY = 100
-_NAMED = 3
+from engine.reporting.text.runs import (
+    MOST_NAMED,
+    names_or_count,
+    reference_title,
+    weight_of_pictures,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +52,12 @@ class Tile:
 
 
 def headline(comparison: Comparison, choice: Choice) -> str:
-    """The answer in one sentence, about the variant that is taken, or else the nearest one."""
+    """Give the answer in one sentence, about the variant to take, or else the nearest one."""
     about = choice.about
     if not comparison.variants:
         return "There is no variant to compare"
-    if about is None and unanswered(comparison) == len(comparison.pictures):
-        return f"{_at_start(comparison)} itself gives answers that are not numbers"
+    if about is None and count_unanswered(comparison) == len(comparison.pictures):
+        return f"{_reference_at_start(comparison)} itself gives answers that are not numbers"
     if about is None and all(v.fault == "not_finite" for v in comparison.variants):
         return "Every variant gives answers that are not numbers. These models are broken"
     if about is None:
@@ -62,18 +65,14 @@ def headline(comparison: Comparison, choice: Choice) -> str:
     total = about.pictures
     where = "On this one picture" if total == 1 else f"On these {total} pictures"
     gain = _gain(about)
-    answers = f"answers like {_like(comparison)} on {_kept(about)}"
-    said = f"{where}, {about.variant} {gain}{' and ' if gain else ''}{answers}"
-    return f"{said}; its weakest picture is {about.weakest}"
+    answers = f"answers like {reference_title(comparison)} on {_same_answers(about)}"
+    sentence = f"{where}, {about.variant} {gain}{' and ' if gain else ''}{answers}"
+    return f"{sentence}; its weakest picture is {about.weakest}"
 
 
-def _like(comparison: Comparison) -> str:
-    return "the original" if comparison.reference == "original" else comparison.reference
-
-
-def _at_start(comparison: Comparison) -> str:
-    like = _like(comparison)
-    return "The original" if like == "the original" else like
+def _reference_at_start(comparison: Comparison) -> str:
+    title = reference_title(comparison)
+    return "The original" if title == "the original" else title
 
 
 def _gain(about: Candidate) -> str:
@@ -97,72 +96,70 @@ def _ratio(ratio: float, more: str, less: str, slack: float = SAME) -> str:
     return f"{formats.times(ratio)} {more}" if ratio > 1 else f"{formats.times(1 / ratio)} {less}"
 
 
-def _kept(about: Candidate) -> str:
+def _same_answers(about: Candidate) -> str:
     if about.pictures == 1:
-        return "it" if about.kept else "none"
-    return f"all {about.pictures}" if about.kept == about.pictures else f"{about.kept}"
+        return "it" if about.agreeing else "none"
+    return f"all {about.pictures}" if about.agreeing == about.pictures else f"{about.agreeing}"
 
 
 def proof(choice: Choice) -> str:
-    """How little, or how much, these pictures prove about the variant that the headline names."""
+    """Say how much these pictures prove about the variant that the headline names."""
     about = choice.about
     if about is None:
         return ""
     low, high = formats.bounds(about.interval)
-    verb = "proves" if about.pictures == 1 else "prove"
-    much = "little" if about.pictures < _MANY else "this much"
-    said = (
-        f"{counted(about.pictures, 'picture')} {verb} {much}: of all pictures, between {low} % and "
-        f"{high} % would keep their answer (95 % interval)."
+    sentence = (
+        f"{weight_of_pictures(about.pictures)}: of all pictures, between {low} % and {high} % "
+        "would keep their answer (95 % interval)."
     )
     needed = pictures_to_prove(choice.need)
     if about.interval.low >= choice.need:
-        return f"{said} That is the {_share(choice.need)} asked for."
+        return f"{sentence} That is the {_share(choice.need)} asked for."
     if needed is None:
-        return f"{said} No number of pictures proves 100 %."
+        return f"{sentence} No number of pictures proves 100 %."
     return (
-        f"{said} To prove {_share(choice.need)}, {needed} pictures without one changed answer are "
-        "needed."
+        f"{sentence} To prove {_share(choice.need)}, {needed} pictures without one changed answer "
+        "are needed."
     )
 
 
 def recommendation(choice: Choice) -> str:
-    """Which variant to take."""
+    """Say which variant to take."""
     if choice.taken is None:
         return f"No variant keeps {_share(choice.need)} of the answers"
     return f"Take {choice.taken.variant}"
 
 
 def reason(comparison: Comparison, choice: Choice) -> str:
-    """Why that one, and what a lower need would gain."""
+    """Say why that one, and what a lower need would gain."""
     taken, nearest = choice.taken, choice.nearest
     if taken is not None:
-        said = " ".join((_why(taken, choice), *_what_speed_decides(comparison, choice)))
+        sentence = " ".join((_why(taken, choice), *_what_speed_decides(comparison, choice)))
     elif nearest is not None:
-        said = (
+        sentence = (
             f"{nearest.variant} comes nearest with {formats.percent(nearest.agreement)}, "
-            f"{nearest.kept} of {nearest.pictures}."
+            f"{nearest.agreeing} of {nearest.pictures}."
         )
     elif all(v.fault == "not_finite" for v in comparison.variants):
-        said = "Every variant gives NaN or Inf."
+        sentence = "Every variant gives NaN or Inf."
     else:
-        said = "Every variant gives NaN or Inf, or answers the same for every picture."
-    if count := unanswered(comparison):
-        said += (
-            f" {_at_start(comparison)} gives NaN or Inf on {count} of "
+        sentence = "Every variant gives NaN or Inf, or answers the same for every picture."
+    if count := count_unanswered(comparison):
+        sentence += (
+            f" {_reference_at_start(comparison)} gives NaN or Inf on {count} of "
             f"{len(comparison.pictures)} pictures, where nothing can answer like it."
         )
     if taken is not None and comparison.random_weights:
-        said += " The weights are random: agreement says nothing about a trained model."
-    return said
+        sentence += " The weights are random: agreement says nothing about a trained model."
+    return sentence
 
 
 def _why(taken: Candidate, choice: Choice) -> str:
     share = f"at least {_share(choice.need)} of the answers"
     if len(choice.eligible) == 1:
-        said = f"It is the only variant that keeps {share}."
+        sentence = f"It is the only variant that keeps {share}."
     else:
-        timed = timed_of(choice.eligible)
+        timed = select_timed(choice.eligible)
         compared = timed or choice.eligible
         quickest_ones = quickest_of(choice.eligible)
         smaller = timed and len(smallest_of(quickest_ones)) < len(quickest_ones)
@@ -170,38 +167,34 @@ def _why(taken: Candidate, choice: Choice) -> str:
         if smaller:
             best = f"smallest of the {number(len(quickest_ones))} quickest"
         which = "timed variants" if len(compared) < len(choice.eligible) else "variants"
-        said = f"Of {len(compared)} {which} that keep {share}, it is the {best}"
+        sentence = f"Of {len(compared)} {which} that keep {share}, it is the {best}"
         if choice.alike:
-            verb = "is" if len(choice.alike) == 1 else "are"
             what = "quick and small" if timed else "small"
-            said += f"; {_some(choice.alike)} {verb} as {what}, but further off"
-        said += "."
-    return said if choice.bolder is None else f"{said} {_bolder(choice.bolder, taken)}"
+            who = names_or_count(choice.alike)
+            sentence += f"; {who} {verb(len(choice.alike), 'is', 'are')} as {what}, but further off"
+        sentence += "."
+    return sentence if choice.bolder is None else f"{sentence} {_bolder(choice.bolder, taken)}"
 
 
 def _what_speed_decides(comparison: Comparison, choice: Choice) -> Iterator[str]:
-    """What to know about the timings behind a choice."""
+    """Yield what to know about the timings behind a choice."""
     untimed = [c.variant for c in choice.eligible if c.latency_ms is None]
     if comparison.latency is None:
         yield "Nothing is timed yet: speed may change this."
-    elif untimed and timed_of(choice.eligible):
-        verbs = ("is", "was") if len(untimed) == 1 else ("are", "were")
-        yield f"{_some(untimed)} {verbs[0]} not timed and {verbs[1]} not considered for speed."
+    elif untimed and select_timed(choice.eligible):
+        verbs = verb(len(untimed), "is", "are"), verb(len(untimed), "was", "were")
+        who = names_or_count(untimed)
+        yield f"{who} {verbs[0]} not timed and {verbs[1]} not considered for speed."
     elif untimed and len(choice.eligible) > 1:
         timed = [c.variant for c in choice.eligible if c.latency_ms is not None]
         who = f"Only {timed[0]}" if timed else "None of them"
         yield f"{who} is timed, so that no speed can be compared: size decides."
     unsteady = [c.variant for c in choice.eligible if not c.steady]
     if unsteady:
-        verb = "is" if len(unsteady) == 1 else "are"
         yield (
-            f"{_some(unsteady)} {verb} timed unsteadily: differences of speed within the spread "
-            "count as none."
+            f"{names_or_count(unsteady)} {verb(len(unsteady), 'is', 'are')} timed unsteadily: "
+            "differences of speed within the spread count as none."
         )
-
-
-def _some(names: Sequence[str]) -> str:
-    return listed(names) if len(names) <= _NAMED else f"{len(names)} variants"
 
 
 def _bolder(bold: Candidate, taken: Candidate) -> str:
@@ -214,44 +207,42 @@ def _bolder(bold: Candidate, taken: Candidate) -> str:
     return f"If {share} were enough, {bold.variant} would be {' and '.join(gains)}."
 
 
-def measured(comparison: Comparison, converted_at: str) -> str:
-    """Where and when the figures were made."""
-    made = f"Converted {_minute(converted_at)}"
+def describe_measurement(comparison: Comparison, converted_at: str) -> str:
+    """Say where and when the figures were made."""
+    conversion = f"Converted {_minute(converted_at)}"
     timed = comparison.latency
     if timed is None:
-        return f"{made}; speed is not measured yet."
-    return f"{made}; timed {moments(timed)} on {where(timed)}."
+        return f"{conversion}; speed is not measured yet."
+    return f"{conversion}; timed {moments(timed)} on {where(timed)}."
 
 
 def timing_note(timed: Latency) -> str:
-    """One sentence about timings that are not to be trusted; empty where all are."""
+    """Say in one sentence which timings are not to be trusted; empty where all are."""
     unsteady = [entry.variant for entry in timed.entries if not entry.trusted]
     if not unsteady:
         return ""
-    who = (
-        listed(unsteady) if len(unsteady) <= _NAMED else f"{len(unsteady)} of {len(timed.entries)}"
-    )
-    verb = "is" if len(unsteady) == 1 else "are"
+    several = f"{len(unsteady)} of {len(timed.entries)}"
+    who = listed(unsteady) if len(unsteady) <= MOST_NAMED else several
     return (
-        f"{who} {verb} timed unsteadily, so that small differences of speed mean nothing: measure "
-        "again while nothing else runs."
+        f"{who} {verb(len(unsteady), 'is', 'are')} timed unsteadily, so that small differences of "
+        "speed mean nothing: measure again while nothing else runs."
     )
 
 
 def moments(timed: Latency) -> str:
-    """When some timings were taken; those of one moment took turns."""
+    """Say when some timings were taken; those of one moment took turns."""
     first, last = _minute(timed.moments[0]), _minute(timed.moments[-1])
     return last if first == last else f"in several measurements, {first} to {last},"
 
 
 def rounds(timed: Latency) -> str:
-    """How often each model was called: "50", or "20 to 50" where that differs."""
+    """Write how often each model was called: "50", or "20 to 50" where that differs."""
     counts = sorted({len(entry.samples_ms) for entry in timed.entries})
     return f"{counts[0]}" if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
 
 
 def where(timed: Latency) -> str:
-    """The machine of some timings."""
+    """Name the machine of some timings."""
     threads = "one thread" if timed.threads == 1 else f"{timed.threads} threads"
     return f"{timed.host}, {timed.cores} cores, {threads}"
 
@@ -264,64 +255,60 @@ def _share(need: float) -> str:
     return f"{need * 100:g} %"
 
 
-def against_headline(one: Comparison, other: Comparison) -> str:
-    """Two runs in one sentence: what the variants that both have gained or lost.
-
-    Args:
-        one: The run that the report is about.
-        other: The run that it is held against, on the same pictures.
-    """
-    sides = {c.variant: c for c in candidates(other)}
-    pairs = [(c, sides[c.variant]) for c in candidates(one) if c.variant in sides]
+def against_headline(comparison: Comparison, against: Comparison) -> str:
+    """Say what variants gained or lost against those of another run, on the same pictures."""
+    ours, theirs = comparison.run, against.run
+    sides = {c.variant: c for c in candidates(against)}
+    pairs = [(c, sides[c.variant]) for c in candidates(comparison) if c.variant in sides]
     if not pairs:
-        return f"{one.run} and {other.run} have no variant in common"
-    apart = [(a, b) for a, b in pairs if a.difference != b.difference or a.kept != b.kept]
-    if not apart:
+        return f"{ours} and {theirs} have no variant in common"
+    unequal = [(a, b) for a, b in pairs if a.difference != b.difference or a.agreeing != b.agreeing]
+    if not unequal:
         names = counted(len(pairs), "variant")
-        return f"No difference found between {one.run} and {other.run} in {names.lower()}"
-    a, b = max(apart, key=lambda pair: abs(pair[0].difference - pair[1].difference))
+        return f"No difference found between {ours} and {theirs} in {names.lower()}"
+    a, b = max(unequal, key=lambda pair: abs(pair[0].difference - pair[1].difference))
     closer = "closer" if a.difference < b.difference else "further off"
     return (
-        f"{a.variant} of {one.run} is {closer} than that of {other.run}: rms "
+        f"{a.variant} of {ours} is {closer} than that of {theirs}: rms "
         f"{formats.logits(a.difference)} against {formats.logits(b.difference)}, same answer on "
-        f"{a.kept} against {b.kept} of {a.pictures} pictures"
+        f"{a.agreeing} against {b.agreeing} of {a.pictures} pictures"
     )
 
 
-def tiles(found: tuple[Candidate, ...]) -> tuple[Tile, ...]:
-    """The three cards: smallest, quickest, closest; fewer where a figure is not known."""
-    sound = [c for c in found if not c.broken]
-    made = []
-    if (small := smallest(found)) is not None:
+def tiles(of: tuple[Candidate, ...]) -> tuple[Tile, ...]:
+    """Make the three cards: smallest, quickest, closest; fewer where a figure is not known."""
+    sound = [c for c in of if not c.broken]
+    cards = []
+    if (small := smallest(of)) is not None:
         beside = "float32 is not known"
         if small.smaller is not None:
             beside = _beside([_ratio(small.smaller, "smaller", "larger")])
         beside += _ties(small, smallest_of(sound), "small")
-        made.append(Tile("Smallest", formats.megabytes(small.size_bytes), small.variant, beside))
-    if (quick := quickest(found)) is not None:
+        cards.append(Tile("Smallest", formats.megabytes(small.size_bytes), small.variant, beside))
+    if (quick := quickest(of)) is not None:
         beside = "float32 was not timed"
         if quick.quicker is not None:
             beside = _beside([_ratio(quick.quicker, "quicker", "slower", quick.latency_slack)])
         beside += _ties(quick, quickest_of(sound), "quick")
         time = formats.milliseconds(quick.latency_ms, quick.timed_pictures)
-        made.append(Tile("Quickest", time, quick.variant, beside))
-    if (close := closest(found)) is not None:
-        beside = f"same answer on {close.kept} of {close.pictures}"
+        cards.append(Tile("Quickest", time, quick.variant, beside))
+    if (close := closest(of)) is not None:
+        beside = f"same answer on {close.agreeing} of {close.pictures}"
         rms = f"rms {formats.logits(close.difference)}"
-        made.append(Tile("Closest", rms, close.variant, beside))
-    return tuple(made)
+        cards.append(Tile("Closest", rms, close.variant, beside))
+    return tuple(cards)
 
 
 def _ties(best: Candidate, level: Sequence[Candidate], how: str) -> str:
-    """Whose figure differs from that on a card by nothing that counts."""
+    """Name those whose figure differs from that on a card by nothing that counts."""
     others = [c.variant for c in level if c is not best]
     if not others:
         return ""
-    return f"; {_some(others)} {'is' if len(others) == 1 else 'are'} as {how}"
+    return f"; {names_or_count(others)} {verb(len(others), 'is', 'are')} as {how}"
 
 
 def not_recommended(choice: Choice, variant: str) -> str:
-    """What to know before a variant is shipped that is not the recommended one; else empty."""
+    """Warn before a variant is shipped that is not the recommended one; else empty."""
     if choice.taken is not None and choice.taken.variant == variant:
         return ""
     if choice.taken is None:

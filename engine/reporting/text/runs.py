@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import (
-    TradeOffPoint,
+    Candidate,
+    candidate_of_costs,
     clearly_quicker,
     quickest_of,
+    select_timed,
     smallest_of,
-    timed_of,
-    timed_point,
 )
+from engine.comparison.serialize import FLOAT32
 from engine.conversion.onnx_from_torch import BASE_OPSET
 from engine.core import formats
-from engine.core.formats import counted, listed, number
+from engine.core.formats import all_of, counted, listed, number, plural, verb
 from engine.core.types import SAME, Interval
 from engine.quantization.calibration import CalibrationInfo
 from engine.tasks.lowerings import Lowerings
@@ -33,24 +34,26 @@ if TYPE_CHECKING:
 
 FEW_PICTURES = 100
 FEW_CALIBRATION_PICTURES = 20
-_FLOAT32 = "float32"
-_NAMED = 3
+MOST_NAMED = 3
+"""Names that a sentence holds; of more it gives the number."""
 
 
 def convert_headline(manifest: Manifest) -> str:
-    """What the run on show holds."""
+    """Say what the run on show holds."""
     smallest = min((a.bytes for a in manifest.artifacts if a.fault is None), default=None)
     count = len(manifest.artifacts)
-    made = f"{manifest.model.name} became {number(count)} TFLite variant{'' if count == 1 else 's'}"
+    variants = counted(count, "TFLite variant")
+    sentence = f"{manifest.model.name} became {variants[:1].lower()}{variants[1:]}"
     if smallest is not None and smallest < manifest.float32_bytes:
-        made += f", up to {formats.times(manifest.float32_bytes / smallest)} smaller than float32"
+        ratio = formats.times(manifest.float32_bytes / smallest)
+        sentence += f", up to {ratio} smaller than float32"
     if absent := len(manifest.missing):
-        made += f"; {number(absent)} could not be made"
-    return made
+        sentence += f"; {number(absent)} could not be made"
+    return sentence
 
 
 def predictions_headline(comparison: Comparison) -> str:
-    """On how many pictures an answer changed, and under which variants."""
+    """Say on how many pictures an answer changed, and under which variants."""
     total = len(comparison.pictures)
     if not comparison.variants:
         return "There is no variant to compare"
@@ -59,10 +62,10 @@ def predictions_headline(comparison: Comparison) -> str:
         return f"{listed(broken)}: answers that are not numbers. This model is broken"
     alike = [v.variant for v in comparison.variants if v.fault == "same_answer"]
     if alike:
-        verb = "answers" if len(alike) == 1 else "answer"
-        return f"{listed(alike)} {verb} the same for every picture"
+        answer = verb(len(alike), "answers", "answer")
+        return f"{listed(alike)} {answer} the same for every picture"
     if comparison.reference_non_finite:
-        which = f"{comparison.reference_non_finite} of {total} picture{'' if total == 1 else 's'}"
+        which = f"{comparison.reference_non_finite} of {plural(total, 'picture')}"
         return f"On {which}, {reference_title(comparison)} gives answers that are not numbers"
     flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
     if not flipped:
@@ -71,38 +74,33 @@ def predictions_headline(comparison: Comparison) -> str:
             if len(comparison.variants) > 1
             else f"{comparison.variants[0].variant} answers"
         )
-        where = f"all {total} pictures" if total > 1 else "the one picture"
+        where = all_of(total, "picture")
         return f"{who} like {reference_title(comparison)} on {where}: no difference found"
     changing = [variant.variant for variant in comparison.variants if variant.flips]
-    verb = "changes its answer" if len(flipped) == 1 else "change their answer"
-    who = listed(changing) if len(changing) <= 3 else f"{len(changing)} of the variants"
-    noun = "picture" if total == 1 else "pictures"
-    return f"{number(len(flipped)).capitalize()} of {total} {noun} {verb} under {who}"
+    change = verb(len(flipped), "changes its answer", "change their answer")
+    some = len(changing) <= MOST_NAMED
+    who = listed(changing) if some else f"{len(changing)} of the variants"
+    of_all = f"{number(len(flipped)).capitalize()} of {plural(total, 'picture')}"
+    return f"{of_all} {change} under {who}"
+
+
+def weight_of_pictures(count: int) -> str:
+    """Begin a sentence about what some pictures prove: "14 pictures prove little"."""
+    much = "little" if count < FEW_PICTURES else "this much"
+    return f"{counted(count, 'picture')} {verb(count, 'proves', 'prove')} {much}"
 
 
 def evidence(interval: Interval, pictures: int) -> str:
-    """How much these pictures prove about all pictures.
-
-    Args:
-        interval: Of the agreement of the weakest variant.
-        pictures: How many there were.
-
-    Returns:
-        One sentence.
-    """
-    subject = counted(pictures, "picture")
-    verb = "proves" if pictures == 1 else "prove"
+    """Say how much these pictures prove about all; the interval is the weakest variant's."""
     low, high = formats.bounds(interval)
-    amount = f"{verb} little: b" if pictures < FEW_PICTURES else f"{verb} this much: b"
     return (
-        f"{subject} {amount}etween {low} % and "
-        f"{high} % of all pictures would keep their answer under the "
-        "weakest variant (95 % interval)."
+        f"{weight_of_pictures(pictures)}: between {low} % and {high} % of all pictures would keep "
+        "their answer under the weakest variant (95 % interval)."
     )
 
 
 def logits_headline(comparison: Comparison) -> str:
-    """Which variant stays closest to the reference and which moves furthest."""
+    """Say which variant stays closest to the reference and which moves furthest."""
     finite = [v for v in comparison.variants if not math.isnan(v.logit_rms)]
     if not finite:
         return "No variant gives logits that can be compared"
@@ -115,24 +113,27 @@ def logits_headline(comparison: Comparison) -> str:
     same = [
         v.variant for v in finite if math.isclose(v.logit_rms, furthest.logit_rms, rel_tol=0.01)
     ]
-    verb = "moves" if len(same) == 1 else "move"
+    who = f"{listed(same)} {verb(len(same), 'moves', 'move')}"
     return (
-        f"{listed(same)} {verb} the logits most, by {formats.logits(furthest.logit_rms)} (rms); "
+        f"{who} the logits most, by {formats.logits(furthest.logit_rms)} (rms); "
         f"{closest.variant} moves them least"
     )
 
 
 def latency_headline(latency: Latency | None, sizes: Mapping[str, int], float32_bytes: int) -> str:
-    """Which variants are quickest, which smallest, against float32."""
-    points = [_point(name, size, latency) for name, size in sizes.items()]
+    """Say which variants are quickest, which smallest, against float32."""
+    points = [
+        candidate_of_costs(name, size, None if latency is None else latency.of(name))
+        for name, size in sizes.items()
+    ]
     small = smallest_of(points)
     what = f"{_who_is(small)} {_smaller(small, float32_bytes)} than float32"
     if latency is None:
-        return f"{what}; {'its' if len(small) == 1 else 'their'} speed is not measured yet"
+        return f"{what}; {verb(len(small), 'its', 'their')} speed is not measured yet"
     untimed = [point for point in points if point.latency_ms is None]
     ending = f"; {_who_is(untimed)} not timed" if untimed else ""
-    timed = timed_of(points)
-    exact = next((point for point in timed if point.variant == _FLOAT32), None)
+    timed = select_timed(points)
+    exact = next((point for point in timed if point.variant == FLOAT32), None)
     if exact is None or exact.latency_ms is None:
         return what + ending
     slow = [point for point in timed if clearly_quicker(exact, point)]
@@ -145,32 +146,30 @@ def latency_headline(latency: Latency | None, sizes: Mapping[str, int], float32_
     if both := [point for point in quick if point in small]:
         size = _smaller(both, float32_bytes)
         return f"{_who_is(both)} {size} and {speed} than float32{ending}"
-    files = "file" if len(small) == 1 else "files"
-    return f"{_who_is(quick)} {speed} than float32, {_names(small)} the smallest {files}{ending}"
+    files = f"{_names(small)} the smallest {verb(len(small), 'file', 'files')}"
+    return f"{_who_is(quick)} {speed} than float32, {files}{ending}"
 
 
-def _point(variant: str, size: int, latency: Latency | None) -> TradeOffPoint:
-    entry = None if latency is None else latency.of(variant)
-    if entry is None:
-        return TradeOffPoint(variant, None, size, 0.0, 1.0)
-    return timed_point(entry, size)
+def _smaller(points: Sequence[Candidate], float32_bytes: int) -> str:
+    size = min(point.size_bytes or 0 for point in points)
+    return f"{formats.times(float32_bytes / size)} smaller"
 
 
-def _smaller(points: Sequence[TradeOffPoint], float32_bytes: int) -> str:
-    return f"{formats.times(float32_bytes / min(point.size_bytes for point in points))} smaller"
+def _who_is(points: Sequence[Candidate]) -> str:
+    return f"{_names(points)} {verb(len(points), 'is', 'are')}"
 
 
-def _who_is(points: Sequence[TradeOffPoint]) -> str:
-    return f"{_names(points)} {'is' if len(points) == 1 else 'are'}"
+def _names(points: Sequence[Candidate]) -> str:
+    return names_or_count([point.variant for point in points])
 
 
-def _names(points: Sequence[TradeOffPoint]) -> str:
-    few = len(points) <= _NAMED
-    return listed([point.variant for point in points]) if few else f"{len(points)} variants"
+def names_or_count(variants: Sequence[str]) -> str:
+    """List a few variants by name, and count more of them."""
+    return listed(variants) if len(variants) <= MOST_NAMED else f"{len(variants)} variants"
 
 
 def lowering_headline(lowerings: Lowerings) -> str:
-    """What our lowering gains over onnx-tf's own, on the variants that both made."""
+    """Say what our lowering gains over onnx-tf's own, on the variants that both made."""
     if not lowerings.stock.artifacts:
         return "Only the NHWC lowering converts this model: onnx-tf's own handlers fail on it"
     if not lowerings.nhwc.artifacts:
@@ -197,13 +196,13 @@ def _transposes(lowerings: Lowerings) -> str:
     for variant in lowerings.variants:
         before, after = lowerings.stock.artifact(variant), lowerings.nhwc.artifact(variant)
         if before is not None and after is not None:
-            counts = [made.operators.get("TRANSPOSE", 0) for made in (after, before)]
+            counts = [side.operators.get("TRANSPOSE", 0) for side in (after, before)]
             return f", with {counts[0]} TRANSPOSE operators instead of {counts[1]}"
     return ""
 
 
 def details_headline(manifest: Manifest) -> str:
-    """What was made from what."""
+    """Say what was made from what."""
     weights = {
         "package": "with its own weights",
         "pretrained": f"with {manifest.model.kind}'s weights",
@@ -217,7 +216,7 @@ def details_headline(manifest: Manifest) -> str:
 
 
 def float_operators_note(artifact: Artifact) -> str | None:
-    """What a file of integers computes in float32 nevertheless; None where it is nothing."""
+    """Say what a file of integers computes in float32 nevertheless; None for nothing."""
     if not artifact.float_operators:
         return None
     parts = [f"{count} {name}" for name, count in artifact.float_operators.items()]
@@ -225,7 +224,7 @@ def float_operators_note(artifact: Artifact) -> str | None:
 
 
 def opset_note(manifest: Manifest) -> str | None:
-    """Which ONNX operator set was used, where it is not the usual one."""
+    """Name the ONNX operator set, where it is not the usual one."""
     if manifest.model.weights == "file":
         before = next(stage.against for stage in manifest.stages if stage.name == "onnx")
         if before is None or not before.startswith("opset"):
@@ -237,12 +236,12 @@ def opset_note(manifest: Manifest) -> str | None:
 
 
 def calibration_notes(calibration: CalibrationInfo | None) -> tuple[str, ...]:
-    """What a person has to know of the calibration pictures that they gave."""
+    """Say what a person has to know of the calibration pictures that they gave."""
     if calibration is None or calibration.demo:
         return ()
     notes = []
     if calibration.count < FEW_CALIBRATION_PICTURES:
-        pictures = f"{calibration.count} picture" + ("s" if calibration.count != 1 else "")
+        pictures = plural(calibration.count, "picture")
         notes.append(
             f"Calibrated with {pictures}: 100 to 500 are advised, since ranges that few pictures "
             "show cut off what others need."
@@ -256,5 +255,5 @@ def calibration_notes(calibration: CalibrationInfo | None) -> tuple[str, ...]:
 
 
 def reference_title(comparison: Comparison) -> str:
-    """What the variants are compared with, within a sentence."""
+    """Name what the variants are compared with, within a sentence."""
     return "the original" if comparison.reference == "original" else comparison.reference

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from engine.core import formats
-from engine.core.formats import listed
+from engine.core.formats import listed, plural, verb
 from engine.core.types import FAULT_WORDS, Fault
 from engine.tasks.sweep.records import Sweep, SweepGroup
 
@@ -22,12 +22,12 @@ _METHODS = {
 
 
 def method_title(method: str) -> str:
-    """What a person calls ranges by a method: "ranges of least squared error"."""
+    """Name ranges by a method in words: "ranges of least squared error"."""
     return f"ranges {_METHODS[method]}"
 
 
 def best_method(sweep: Sweep, recipe: str) -> str:
-    """The range method with the lowest mean rms at the largest count.
+    """Choose the range method with the lowest mean rms at the largest count.
 
     Methods with answers that are of no use come last.
     """
@@ -42,36 +42,30 @@ def _useless(group: SweepGroup) -> bool:
 
 
 def line(sweep: Sweep, recipe: str, method: str) -> tuple[SweepGroup, ...]:
-    """The groups of a recipe and a range method, from few pictures to many."""
-    found = [group for group in sweep.of(recipe) if group.range_method == method]
-    return tuple(sorted(found, key=lambda group: group.count))
+    """Select the groups of a recipe and a range method, from few pictures to many."""
+    groups = [group for group in sweep.of(recipe) if group.range_method == method]
+    return tuple(sorted(groups, key=lambda group: group.count))
 
 
 def enough(groups: tuple[SweepGroup, ...]) -> int | None:
-    """The smallest count from which on no choice of pictures is worse than more would be.
+    """Find the smallest count from which on no choice of pictures is worse than more would be.
 
-    That is: from there on, no seed's rms and KL are further above the means at the largest count
-    than `NEAR` allows.
-
-    Args:
-        groups: Of one recipe and range method, from few pictures to many.
-
-    Returns:
-        The count; the largest one where every smaller is too few. None for figures that are not
-        numbers, or a single count.
+    From there on no seed's rms and KL are further above the means at the largest count than `NEAR`
+    allows. The largest count where every smaller is too few; None for figures that are not
+    numbers, or a single count.
     """
     if len(groups) < 2 or any(math.isnan(group.rms.worst) for group in groups):
         return None
-    found = groups[-1].count
+    smallest = groups[-1].count
     for group in reversed(groups[:-1]):
         if _excess(group, groups[-1]) is not None:
             break
-        found = group.count
-    return found
+        smallest = group.count
+    return smallest
 
 
 def _excess(group: SweepGroup, most: SweepGroup) -> tuple[str, float] | None:
-    """A figure whose worst seed is too far above the mean with the most pictures, and its share."""
+    """Find a figure whose worst seed is too far above the mean with the most pictures."""
     for name, spread, goal, near in (
         ("rms", group.rms, most.rms.mean, NEAR),
         ("KL divergence", group.kl, most.kl.mean, 2 * NEAR),
@@ -82,7 +76,7 @@ def _excess(group: SweepGroup, most: SweepGroup) -> tuple[str, float] | None:
 
 
 def enough_sentence(sweep: Sweep, recipe: str) -> str:
-    """How many calibration pictures are enough for a recipe, with its best ranges."""
+    """Say how many calibration pictures are enough for a recipe, with its best ranges."""
     groups = line(sweep, recipe, best_method(sweep, recipe))
     most = groups[-1].count
     if any(cell.non_finite for group in groups for cell in group.cells):
@@ -90,12 +84,12 @@ def enough_sentence(sweep: Sweep, recipe: str) -> str:
     if any(math.isnan(group.rms.worst) for group in groups):
         return "float32 gives answers that are not numbers: nothing can be compared"
     if (fault := groups[-1].fault) is not None:
-        return f"{recipe} {FAULT_WORDS[fault]}, with {_pictures(most)} and any ranges"
+        return f"{recipe} {FAULT_WORDS[fault]}, with {plural(most, 'picture')} and any ranges"
     if len(groups) < 2:
-        pictures = _pictures(most)
+        pictures = plural(most, "picture")
         return f"{recipe} was calibrated on {pictures} alone: that says nothing about more"
-    found = enough(groups)
-    assert found is not None, "figures are numbers, and counts are several"
+    count = enough(groups)
+    assert count is not None, "figures are numbers, and counts are several"
     excess = _excess(groups[-2], groups[-1])
     if excess is not None:
         figure, share = excess
@@ -104,15 +98,15 @@ def enough_sentence(sweep: Sweep, recipe: str) -> str:
             f"Fewer than {most} calibration pictures are too few for {recipe}: with "
             f"{groups[-2].count}, its {figure} can be {higher} higher"
         )
-    verb, noun = ("is", "picture") if found == 1 else ("are", "pictures")
+    pictures = plural(count, "calibration picture")
     return (
-        f"{found} calibration {noun} {verb} enough for {recipe}: {most} bring it no closer to "
+        f"{pictures} {verb(count, 'is', 'are')} enough for {recipe}: {most} bring it no closer to "
         "float32"
     )
 
 
 def method_sentence(sweep: Sweep, recipe: str) -> str:
-    """What the choice of the range method is worth, with the most pictures."""
+    """Say what the choice of the range method is worth, with the most pictures."""
     groups = sweep.of(recipe)
     most = max(group.count for group in groups)
     last = {group.range_method: group for group in groups if group.count == most}
@@ -121,21 +115,21 @@ def method_sentence(sweep: Sweep, recipe: str) -> str:
     if _useless(best):
         return "No way to choose ranges that was tried gives answers of use."
     if not others:
-        only = "were tried" if len(last) == 1 else "give answers of use"
+        only = verb(len(last), "were tried", "give answers of use")
         return f"Only {method_title(best.range_method)} {only}."
     base = last.get("min_max", best)
     if base is best or _useless(base):
         base = min(others, key=lambda group: group.rms.mean)
     if base.rms.mean == 0 or best.rms.mean / base.rms.mean > 1 - NEAR:
         return (
-            f"With {_pictures(most)} it makes no difference how ranges follow from the values: "
-            f"{best.range_method} {formats.logits(best.rms.mean)}, "
+            f"With {plural(most, 'picture')} it makes no difference how ranges follow from the "
+            f"values: {best.range_method} {formats.logits(best.rms.mean)}, "
             f"{base.range_method} {formats.logits(base.rms.mean)}."
         )
     share = formats.percent(1 - best.rms.mean / base.rms.mean)
     return (
-        f"With {_pictures(most)}, {best.range_method} ({method_title(best.range_method)}) makes "
-        f"{share} less error than {base.range_method}."
+        f"With {plural(most, 'picture')}, {best.range_method} ({method_title(best.range_method)}) "
+        f"makes {share} less error than {base.range_method}."
     )
 
 
@@ -153,31 +147,27 @@ def faults(sweep: Sweep, recipe: str) -> tuple[str, ...]:
 
 
 def notes(sweep: Sweep) -> tuple[str, ...]:
-    """What a reader of the figures has to know, one sentence each."""
-    basis, found = sweep.basis, []
+    """Say what a reader of the figures has to know, one sentence each."""
+    basis, sentences = sweep.basis, []
     pictures = "one picture" if basis.pictures == 1 else f"{basis.pictures} pictures"
     left = f"; {basis.left_out} that calibration may use were left out" if basis.left_out else ""
-    found.append(f"Figures are on {pictures} that no calibration used{left}.")
+    sentences.append(f"Figures are on {pictures} that no calibration used{left}.")
     if basis.calibration is None:
-        found.append("Calibrated on crops of the sample images (demo calibration).")
+        sentences.append("Calibrated on crops of the sample images (demo calibration).")
     counts = sorted({cell.count for cell in sweep.cells if basis.exhausted(cell.count)})
     if counts and len({cell.seed for cell in sweep.cells}) > 1:
-        found.append(
-            f"{_pictures(counts[0])} are all that the folder has: every seed takes the same, so "
-            "there is no spread to see."
+        sentences.append(
+            f"{plural(counts[0], 'picture')} are all that the folder has: every seed takes the "
+            "same, so there is no spread to see."
         )
     if len({len(group.cells) for group in sweep.groups}) > 1:
-        found.append(
+        sentences.append(
             "Some means are over fewer choices of pictures than others: the sweep was ended before "
             "its last model, or seeds were added."
         )
     reasons = sorted({cell.fallback for cell in sweep.cells if cell.fallback is not None})
-    found += [
+    sentences += [
         f"Every range is that of TensorFlow's own calibrator, by min-max: {reason}."
         for reason in reasons
     ]
-    return tuple(found)
-
-
-def _pictures(count: int) -> str:
-    return "1 picture" if count == 1 else f"{count} pictures"
+    return tuple(sentences)
