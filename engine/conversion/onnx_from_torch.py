@@ -278,7 +278,7 @@ def _adaptive_avg_pool2d(graph: Any, picture: Any, output_size: Any) -> Any:
 
 
 def _average(graph: Any, picture: Any, intervals: list[tuple[int, int]], axis: int) -> Any:
-    """Mean over each interval of an axis; slices, because int8 spoils a product with a matrix."""
+    """Average intervals of an axis by slices, because int8 spoils a product with a matrix."""
     import torch
 
     def constant(value: int) -> Any:

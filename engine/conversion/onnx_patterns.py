@@ -157,7 +157,7 @@ def _is_layer_norm(
 
 
 def _last_axes(mean: Any, x: Any) -> int:
-    """How many of the last axes a mean is over; 0 where it is over others or drops them."""
+    """Count the last axes that a mean is over; 0 where it is over others or drops them."""
     node = mean.producer()
     given = node.attributes.get("axes")
     if given is not None:
@@ -240,7 +240,7 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _answers_alike(first: onnx.ModelProto, second: onnx.ModelProto) -> bool:
-    """Whether two graphs give the same answers to one random picture."""
+    """Tell whether two graphs give the same answers to one random picture."""
     answer, expected = (_answer(model) for model in (first, second))
     tolerance = _LARGEST_CHANGE * float(np.abs(expected[np.isfinite(expected)]).max(initial=0))
     return answer.shape == expected.shape and np.allclose(

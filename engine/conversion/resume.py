@@ -80,14 +80,14 @@ class FinishedStages:
         return frozenset(stage.name for stage in self.stages)
 
     def failure(self, recipe: Recipe) -> MissingVariant | None:
-        """Why a variant cannot be made, where it, or a file that it is made from, failed."""
+        """Find why a variant cannot be made: it failed, or a file that it is made from."""
         for part in (recipe, *recipe.cores):
             if (record := self.failures.get(part.name)) is not None:
                 return replace(record, variant=recipe.name)
         return None
 
     def failures_of(self, recipes: Iterable[Recipe]) -> tuple[MissingVariant, ...]:
-        """Why recipes cannot be made, but for those made before that showed."""
+        """List why recipes cannot be made, without those that were made before a failure."""
         unmade = (recipe for recipe in recipes if recipe.name not in self.names)
         return tuple(record for record in map(self.failure, unmade) if record is not None)
 

@@ -196,7 +196,7 @@ def _of_scale(operator: str, first: ir.Value, second: ir.Value) -> tuple[ir.Valu
 
 
 def _hides(value: ir.Value, hides: float = _HIDES) -> bool:
-    """Whether all of a value is a constant that hides, copied or not."""
+    """Tell whether all of a value is a constant that hides, copied or not."""
     numbers, node = _number(value), value.producer()
     if numbers is not None:
         return bool((numbers <= hides).all())
@@ -278,7 +278,7 @@ def _marks_of_choice(
 
 
 def _lies_within(value: ir.Value, low: int, high: int) -> bool:
-    """Whether a value is a truth value as a number, 1 less it, or it less 1: all from low to high.
+    """Tell whether a value is a truth value as a number, 1 less it, or it less 1.
 
     ``low`` and ``high`` are one apart.
     """

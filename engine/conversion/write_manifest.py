@@ -90,14 +90,14 @@ def calibration_of(run: Run) -> CalibrationChoice:
 
 
 def _float32_bytes(side: Path, base: Run | None) -> int:
-    """Size of the float32 file, which is a rung of every ladder."""
+    """Read the size of the float32 file, with which every variant is compared."""
     name = f"{WORK}/{FLOAT32.name}.tflite"
     file = side / name
     return (file if file.is_file() or base is None else base.folder / name).stat().st_size
 
 
 def _records(side: Path, base: Run | None, finished: FinishedStages) -> dict[str, FileRecord]:
-    """Checksums of what this conversion wrote, and of what the run has of earlier ones."""
+    """Collect checksums of what this conversion wrote, and of the run's earlier files."""
     new = records_under(side, dict(finished.files))
     new.pop(RECORD, None)
     old = base.manifest.files if base else {}

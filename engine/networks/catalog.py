@@ -97,7 +97,7 @@ def torch_source(choice: ModelChoice, input_size: InputSize | None = None) -> To
 
 
 def labels_for(choice: ModelChoice, classes: int) -> tuple[str, ...] | None:
-    """Class names: the person's own, else ImageNet's for as many classes, else None."""
+    """Read the class names: the person's own, else ImageNet's for as many classes, else None."""
     if choice.names is not None:
         return checked_names(choice.names, classes)
     if choice.labels is not None:
@@ -231,7 +231,7 @@ def _network(name: str, input_size: InputSize | None) -> CatalogNetwork:
 
 
 def _near_names(name: str, every: list[str]) -> list[str]:
-    """Names like one in small or capital letters, with or without ``timm/`` or ``hf-hub:timm/``."""
+    """Find names like one, in any case, with or without ``timm/`` or ``hf-hub:timm/``."""
     by_word: dict[str, list[str]] = {}
     for entry in every:
         by_word.setdefault(entry.rpartition("/")[2], []).append(entry)

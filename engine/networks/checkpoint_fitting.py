@@ -100,7 +100,7 @@ class _Shapes:
         self.head = tuple(key for key in usual if usual[key].shape != more[key].shape)
 
     def of(self, classes: int) -> StateDict:
-        """Tensors for so many classes; without their numbers where that is possible."""
+        """Build the tensors for so many classes, without their numbers where that is possible."""
         import torch
 
         if classes not in self._built:
@@ -122,7 +122,7 @@ class _Shapes:
         return IMAGENET_CLASSES
 
     def fit(self, weights: WeightSet, tensors: StateDict) -> bool:
-        """Whether a set has every tensor of the network, in its shape, and no others."""
+        """Tell whether a set has every tensor of the network, in its shape, and no others."""
         shapes = self.of(self.classes_of(weights, tensors))
         return not weights.unexpected and all(
             tensors[weights.names[key]].shape == shapes[key].shape
@@ -289,13 +289,13 @@ def misfit(
 
 
 def _channels_of(given: torch.Size, own: torch.Size) -> tuple[int, int] | None:
-    """Channels that two kernels of a convolution read, where they differ in nothing else."""
+    """Compare the channels that two kernels read, where they differ in nothing else."""
     differs = len(given) == len(own) == 4 and given[:1] + given[2:] == own[:1] + own[2:]
     return (given[1], own[1]) if differs else None
 
 
 def _shape_counts(tensors: StateDict) -> Counter[tuple[int, ...]]:
-    """How often each shape occurs; without its ones, which libraries set by layers of their own."""
+    """Count each shape, without its ones, which libraries set by layers of their own."""
     return Counter(
         tuple(size for size in tensor.shape if size > 1)
         for key, tensor in tensors.items()
@@ -304,7 +304,7 @@ def _shape_counts(tensors: StateDict) -> Counter[tuple[int, ...]]:
 
 
 def _no_weights_of_a_network(tensors: StateDict) -> tuple[str, str] | None:
-    """Files that training writes beside the weights, or instead of them."""
+    """Name files that training writes beside the weights, or instead of them."""
     if all(OF_OPTIMIZER.fullmatch(key) for key in tensors):
         return (
             _count_some("tensors of an optimizer's state alone", list(tensors)),
@@ -319,7 +319,7 @@ def _no_weights_of_a_network(tensors: StateDict) -> tuple[str, str] | None:
 def _explain_rewritten(
     nearest: WeightSet, missing: list[str], tensors: Mapping[str, object]
 ) -> tuple[str, str] | None:
-    """Weights that a utility of torch has put something else in the place of."""
+    """Explain weights in the place of which a utility of torch has put other tensors."""
     for key in missing:
         full = nearest.start + key
         module, _, weight = full.rpartition(".")

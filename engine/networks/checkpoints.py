@@ -52,7 +52,7 @@ class Checkpoint:
 
 
 def sha256_of_checkpoint(path: Path) -> str:
-    """SHA-256 of a checkpoint: of its file, or over the digests of its index and its files."""
+    """Digest a checkpoint by SHA-256: its file, or the digests of its index and its files."""
     file, parts = checkpoint_file(path), checkpoint_files(path)
     if parts == (file,):
         return digest_of_file(file)
@@ -185,7 +185,7 @@ def _demand_ordinary(state: StateDict, path: Path) -> None:
 
 
 def state_digest(state: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over names, shapes and bytes of tensors, in the order of names."""
+    """Digest names, shapes and bytes of tensors by SHA-256, in the order of names."""
     digest = hashlib.sha256()
     for key, tensor in sorted(state.items()):
         digest.update(f"{key}{tuple(tensor.shape)}{tensor.dtype}".encode())
@@ -262,7 +262,7 @@ def checkpoint_files(path: Path) -> tuple[Path, ...]:
 
 
 def _read_index(index: Path) -> set[str]:
-    """Names of the files in an index's ``weight_map``: plain ones, of files like the index."""
+    """Read the names of files in an index's ``weight_map``: plain ones, of files like the index."""
     if index.stat().st_size > LIMITS.text_bytes:
         raise refusal(index, f"an index of more than {LIMITS.text_bytes:,} bytes")
     try:
@@ -289,7 +289,7 @@ def _read_index(index: Path) -> set[str]:
 
 
 def is_part(name: str) -> bool:
-    """Whether a file is one of several of a checkpoint by its name: an index, or numbered."""
+    """Tell by its name whether a file is one of several of a checkpoint: an index, or numbered."""
     return name.endswith(_INDEX) or _PART.fullmatch(name) is not None
 
 

@@ -24,7 +24,7 @@ PREPROCESS = PreprocessSpec(
 
 
 def names() -> tuple[str, ...]:
-    """Names of the networks of this source."""
+    """List the names of the networks of this source."""
     return (DEFAULT_MODEL,)
 
 

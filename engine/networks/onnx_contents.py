@@ -79,7 +79,7 @@ def _trains(node: onnx.NodeProto, true: Container[str]) -> bool:
 
 
 def normalizes_in_training(node: onnx.NodeProto) -> bool:
-    """Whether a node is a batch norm that takes its statistics from its input."""
+    """Tell whether a node is a batch norm that takes its statistics from its input."""
     if node.op_type != "BatchNormalization":
         return False
     # Before operator set 14 further outputs stood for training mode.
@@ -88,7 +88,7 @@ def normalizes_in_training(node: onnx.NodeProto) -> bool:
 
 
 def _true_tensors(model: onnx.ModelProto) -> set[str]:
-    """Names of constants that are one true."""
+    """Find the names of constants that are all true."""
     from onnx import TensorProto, numpy_helper
 
     named = [(tensor.name, tensor) for tensor in tensors_of(model)]
@@ -107,14 +107,14 @@ def _true_tensors(model: onnx.ModelProto) -> set[str]:
 
 
 def nodes_of(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Every node: of the graph, of graphs within nodes, and of the model's own functions."""
+    """Yield every node: of the graph, of graphs within nodes, and of the model's functions."""
     yield from nodes_in(model.graph.node)
     for function in model.functions:
         yield from nodes_in(function.node)
 
 
 def nodes_in(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """Nodes, and every node of the graphs within them."""
+    """Yield nodes, and every node of the graphs within them."""
     # A stack, since protobuf nests deeper than Python calls may.
     waiting = list(nodes)
     while waiting:
@@ -145,7 +145,7 @@ def first_arithmetic(model: onnx.ModelProto) -> tuple[str, ...]:
 
 
 def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor: initializers of all graphs, dense and sparse, and those in attributes."""
+    """Yield every tensor: initializers of all graphs, dense and sparse, and those in attributes."""
     yield from _initializers(model.graph)
     for training in model.training_info:
         yield from _initializers(training.initialization)

@@ -154,7 +154,7 @@ def with_float_pixels(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def dims_of(value: onnx.ValueInfoProto) -> list[int | None]:
-    """Dimensions of a value; None for those that the file leaves open."""
+    """Read the dimensions of a value; None for those that the file leaves open."""
     return [
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
         for dim in value.type.tensor_type.shape.dim

@@ -67,7 +67,7 @@ def precision_note(precisions: frozenset[int]) -> str:
 
 
 def rounding_tolerance(precisions: frozenset[int]) -> float:
-    """Largest relative difference by which a file's own types may move its logits."""
+    """Compute the largest relative difference by which a file's types may move its logits."""
     return _ROUNDINGS * max(_ROUNDING[kind] for kind in {_FLOAT, *precisions})
 
 
@@ -136,7 +136,7 @@ def _type_attributes(model: onnx.ModelProto) -> list[onnx.AttributeProto]:
 
 
 def _types(model: onnx.ModelProto) -> list[onnx.TypeProto]:
-    """Types of values, and of what sequences and optional values hold."""
+    """List the types of values, and of what sequences and optional values hold."""
     waiting = [
         value.type
         for graph in graphs_of(model)
@@ -162,7 +162,7 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
 def is_model(name: str) -> bool:
-    """Whether a file is a model by its name, or a zip, and no data of one."""
+    """Tell by its name whether a file is a model, or a zip, and no data of one."""
     return name.lower().endswith((ONNX_SUFFIX, ".zip"))
 
 

@@ -68,7 +68,7 @@ class _Quantization:
 
 
 def holds_quantized(model: onnx.ModelProto) -> bool:
-    """Whether a model holds QuantizeLinear or DequantizeLinear."""
+    """Tell whether a model holds QuantizeLinear or DequantizeLinear."""
     return any(_is(node, _QUANTIZE) or _is(node, _DEQUANTIZE) for node in nodes_of(model))
 
 
@@ -197,7 +197,7 @@ def _scalar(value: float) -> onnx.TensorProto:
 
 
 def _bounds(node: onnx.NodeProto, graph: _Quantization) -> tuple[float, float] | None:
-    """Least and largest number on the grid of QuantizeLinear, where it is one for all values."""
+    """Compute the least and largest number on QuantizeLinear's grid, where it has a single one."""
     from onnx import numpy_helper
 
     scale = graph.array(node.input[1])
@@ -216,7 +216,7 @@ def _bounds(node: onnx.NodeProto, graph: _Quantization) -> tuple[float, float] |
 
 
 def _as_float(node: onnx.NodeProto, graph: _Quantization) -> list[onnx.NodeProto]:
-    """DequantizeLinear of what was quantized in the graph, or of integers that were not."""
+    """Write DequantizeLinear of what was quantized in the graph, or of other integers."""
     from onnx import helper
 
     value, result = node.input[0], node.output[0]

@@ -112,7 +112,7 @@ def _check_and_widen(given: onnx.ModelProto, stage: str, name: str) -> OnnxReadi
 
 
 def _runs(model: onnx.ModelProto) -> bool:
-    """Whether ONNX Runtime has all operators of a model in its types; it lacks bfloat16's."""
+    """Tell whether ONNX Runtime has all operators of a model in its types; it lacks bfloat16's."""
     from engine.networks.runners.onnx import OnnxRunner
 
     try:
@@ -191,7 +191,7 @@ def _invalid(stage: str, error: Exception) -> ModelError:
 
 
 def parameters_of(model: onnx.ModelProto) -> int:
-    """Numbers in the initializers of a model."""
+    """Count the numbers in the initializers of a model."""
     return sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
 
 

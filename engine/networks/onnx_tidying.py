@@ -67,7 +67,7 @@ def tidy_model(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
 
 
 def operator_set(model: onnx.ModelProto | onnx.FunctionProto) -> int:
-    """Version of ONNX's own operators that a model or function uses; 0 where it says none."""
+    """Read the version of ONNX's own operators of a model or function; 0 where it says none."""
     return max((o.version for o in model.opset_import if o.domain in ONNX_DOMAINS), default=0)
 
 
@@ -318,7 +318,7 @@ def rename_value(nodes: Iterable[onnx.NodeProto], old: str, new: str) -> None:
 
 
 def _read_by(node: onnx.NodeProto) -> Iterable[str]:
-    """Values that a node reads, in graphs within it too."""
+    """Yield the values that a node reads, in graphs within it too."""
     for inner in nodes_in([node]):
         yield from inner.input
     for attribute in node.attribute:
@@ -368,7 +368,7 @@ def _write_as_instances(node: onnx.NodeProto) -> None:
 def _first_dimension(
     graph: onnx.GraphProto, name: str, makers: Mapping[str, onnx.NodeProto], version: int
 ) -> int | None:
-    """First dimension of a constant, by computing it; None where it has no axes beyond two."""
+    """Compute a constant and read its first dimension; None where it has no axes beyond two."""
     from onnx import helper
     from onnx.reference import ReferenceEvaluator
 

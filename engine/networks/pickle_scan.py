@@ -120,7 +120,7 @@ def demand_checkpoint_kind(path: Path) -> FileKind:
 
 
 def _is_pickle(path: Path) -> bool:
-    """Whether bytes without a pickle's mark are one all the same, as those of protocol 0 are."""
+    """Tell whether bytes without a pickle's mark are one all the same, as protocol 0 writes."""
     with path.open("rb") as file:
         try:
             return any(opcode.name == "REDUCE" for opcode, _, _ in pickletools.genops(file))
@@ -129,7 +129,7 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _demand_plain_zip(path: Path) -> None:
-    """torch.save packs nothing, so nothing may grow when it is read."""
+    """Refuse packed entries: torch.save packs nothing, so nothing may grow when it is read."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     packed = [entry for entry in entries if entry.compress_type != zipfile.ZIP_STORED]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def names() -> tuple[str, ...]:
-    """Names of the networks of this source."""
+    """List the names of the networks of this source."""
     models = import_torchvision().models
     return tuple(models.list_models(module=models))
 

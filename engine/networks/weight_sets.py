@@ -129,7 +129,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def place_in_cache(repository: str) -> str:
-    """Where a repository's file is once it was downloaded, with ``*`` for the revision."""
+    """Name the cached file of a repository on the hub, with ``*`` for the revision."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 

@@ -115,7 +115,7 @@ def _stock_handlers() -> dict[str, Any]:
 
 
 def operators_with_handlers() -> frozenset[str]:
-    """Operators of ONNX that onnx-tf or we have a handler for; call after `import_onnx_tf`."""
+    """List the operators that onnx-tf or we have a handler for; call after `import_onnx_tf`."""
     return frozenset(_stock_handlers()) | frozenset(LOWERINGS)
 
 

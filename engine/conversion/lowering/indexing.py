@@ -137,7 +137,7 @@ def from_start(indices: Any, size: Any) -> Any:
 
 
 def may_be_negative(indices: Any) -> bool:
-    """Whether indices are computed by others than the operators that only count from the start."""
+    """Tell whether indices come from other operators than those that count from the start."""
     made_by = operation(indices)
     while made_by is not None and made_by.type in _MOVES:
         made_by = operation(made_by.inputs[0])
@@ -223,7 +223,7 @@ def _combine(reduction: str) -> Combine | None:
 
 
 def _rounds(places: np.ndarray, *, repeated: bool) -> Iterator[np.ndarray]:
-    """Which updates to do at once, so that none of them meets another at its place.
+    """Yield the updates to do at once, so that none of them meets another at its index.
 
     Args:
         places: One for each update.

@@ -51,17 +51,17 @@ def read_integers(node: Node, name: str, position: int) -> list[int] | None:
 
 
 def unknown(node: Node, position: int) -> bool:
-    """Whether an input is there, but its value known only at run time."""
+    """Tell whether an input is there, but its value known only at run time."""
     return node.input(position) is not None and constant(node.input(position)) is None
 
 
 def is_static(x: Any) -> bool:
-    """Whether the shape of a tensor is wholly known."""
+    """Tell whether the shape of a tensor is wholly known."""
     return bool(x.shape.is_fully_defined())
 
 
 def is_picture(x: Any) -> bool:
-    """Whether a tensor is of four static dimensions."""
+    """Tell whether a tensor is of four static dimensions."""
     return bool(x.shape.rank == 4 and is_static(x))
 
 

@@ -260,7 +260,7 @@ def batch_normalization(node: Node) -> list[Any] | None:
 
 
 def _factor_can_wait(scale: np.ndarray, shift: np.ndarray, deviation: np.ndarray) -> bool:
-    """Whether the shift may come before the factor.
+    """Tell whether the shift may come before the factor.
 
     A positive factor passes through a ReLU and into the weights of the convolution behind it. But
     the shift grows by the inverse of the factor: where it would outgrow the values themselves, the

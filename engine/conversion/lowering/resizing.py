@@ -97,7 +97,7 @@ def resize(node: Node) -> list[Any] | None:
 
 
 def _crops(node: Node) -> bool:
-    """Whether a Resize reads the part of each axis that it takes; others may name any."""
+    """Tell whether a Resize reads the part of each axis that it takes; others may name any."""
     return bool(node.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize")
 
 
@@ -217,7 +217,7 @@ def _flags(kind: str | None, rows: np.ndarray, columns: np.ndarray) -> tuple[boo
 
 
 def _of_tensorflow(matrix: np.ndarray, kind: str, corners: bool, half: bool) -> bool:
-    """Whether TensorFlow's resize of one axis has the same matrix."""
+    """Tell whether TensorFlow's resize of one axis has the same matrix."""
     import tensorflow as tf
 
     new, old = matrix.shape

@@ -227,7 +227,7 @@ def take_along(x: Any, places: Sequence[int], axis: int) -> Any:
 
 
 def _even_run(places: Sequence[int]) -> range | None:
-    """Places in ascending order at equal distances, as a range."""
+    """Write indices in ascending order at equal distances as a range."""
     step = places[1] - places[0] if len(places) > 1 else 1
     if step <= 0:
         return None

@@ -27,7 +27,7 @@ _MOST_RUNS = 5
 
 
 def pads_of(attributes: dict[str, Any], sizes: Sequence[int], kernel: Sequence[int]) -> Pads:
-    """Explicit padding of the spatial dimensions, whichever way ONNX gives it.
+    """Compute the explicit padding of the spatial dimensions, whichever way ONNX gives it.
 
     Args:
         attributes: Of the node: ``auto_pad``, ``pads``, ``strides``, ``dilations``.
@@ -52,7 +52,7 @@ def pads_of(attributes: dict[str, Any], sizes: Sequence[int], kernel: Sequence[i
 
 
 def reach(kernel: int, dilation: int) -> int:
-    """Pixels that a dilated kernel spans."""
+    """Count the pixels that a dilated kernel spans."""
     return (kernel - 1) * dilation + 1
 
 
@@ -62,7 +62,7 @@ def _same(size: int, span: int, stride: int) -> list[int]:
 
 
 def is_same(pads: Pads, sizes: Sequence[int], spans: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether explicit padding is just what TensorFlow's SAME does.
+    """Tell whether explicit padding is just what TensorFlow's SAME does.
 
     Returns:
         True where output size and arithmetic are equal.
@@ -236,7 +236,7 @@ def over_three_dimensions(node: Node, lower: Lowering) -> list[Any] | None:
 
 
 def attributes_along(attributes: dict[str, Any], axes: Sequence[int | None]) -> dict[str, Any]:
-    """Attributes of windows over two of the axes, where None stands for one that stays."""
+    """Take the attributes of windows over two of the axes, None for an axis that stays."""
     chosen = dict(attributes)
     for name in _NEUTRAL.keys() & attributes.keys():
         chosen[name] = [_NEUTRAL[name] if a is None else attributes[name][a] for a in axes]
