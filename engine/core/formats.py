@@ -136,6 +136,12 @@ def join_names(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
+def list_some(names: Sequence[str], most: int = 5) -> str:
+    """List the first names, and say how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
 def batch_note(what: str, batch: int, *, depends: bool) -> str:
     """Explain a model that takes several pictures at once.
 
