@@ -1,4 +1,4 @@
-"""Answers against labels."""
+"""Accuracy and calibration of answers against labels."""
 
 from __future__ import annotations
 

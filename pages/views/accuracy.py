@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-import pandas as pd
 import streamlit as st
 
 from engine.comparison.comparison import Comparison
@@ -19,10 +18,9 @@ from engine.reporting.text.runs import FEW_PICTURES
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.workers import process as host
-from pages.inputs.variant import variant_pills
 from pages.state.evaluation import Evaluation
 from pages.state.messages import cell, plain, told
-from pages.views.figures import show_described_figure
+from pages.views.figures import align_right, show_described_figure, show_rows
 
 _HELP = {
     "right": "Pictures whose first answer is the label (top-1).",
@@ -52,11 +50,6 @@ def _compared(
     return service_module.compare_run(
         _run, _pictures, host.Foreground(), reference=_reference, labels=_labels
     )
-
-
-def choose_variant(comparison: Comparison) -> str:
-    """Show the variants."""
-    return variant_pills([variant.variant for variant in comparison.variants])
 
 
 def accuracies(comparison: Comparison) -> dict[str, Accuracy]:
@@ -101,11 +94,7 @@ def show_table(comparison: Comparison) -> None:
         }
         for name, accuracy in accuracies(comparison).items()
     ]
-    columns = {
-        name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
-        for name in list(rows[0])[1:]
-    }
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=columns)
+    show_rows(rows, align_right(list(rows[0])[1:], _HELP))
 
 
 def show_classes(run: Run, accuracy: Accuracy, variant: str) -> None:
@@ -128,7 +117,4 @@ def show_classes(run: Run, accuracy: Accuracy, variant: str) -> None:
         }
         for change in accuracy.changes
     ]
-    right = {
-        column: st.column_config.TextColumn(alignment="right") for column in list(rows[0])[1:-1]
-    }
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=right)
+    show_rows(rows, align_right(list(rows[0])[1:-1]))

@@ -1,4 +1,4 @@
-"""Answers against labels."""
+"""Accuracy intervals and calibration curves."""
 
 from __future__ import annotations
 

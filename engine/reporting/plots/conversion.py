@@ -1,4 +1,4 @@
-"""The stock lowering against ours."""
+"""Error of each stage of a conversion, operators, and the two lowerings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all figures have in common."""
+"""Axes, titles, notes, CSV and colours that all figures share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who is about to flip, and what flips become."""
+"""Margins against what a variant takes of them, and which answers became which."""
 
 from __future__ import annotations
 

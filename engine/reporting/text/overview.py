@@ -1,4 +1,4 @@
-"""What the first screen says, made from figures; see `engine.comparison.recommendation`."""
+"""Sentences of the page Overview: recommendation, evidence, timings."""
 
 from __future__ import annotations
 
