@@ -170,9 +170,9 @@ def one_line(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return shortened(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
+    return shorten(f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__)
 
 
-def shortened(reason: str) -> str:
+def shorten(reason: str) -> str:
     """A reason cut to what fits into a table."""
     return reason if len(reason) <= _LONGEST_REASON else reason[: _LONGEST_REASON - 1] + "…"

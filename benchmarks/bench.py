@@ -27,12 +27,12 @@ STAGES = ("prepare", "convert", "check", "measure", "report")
 MEASURE = "measure"
 
 
-def _listed(text: str, known: tuple[str, ...], what: str) -> tuple[str, ...]:
-    chosen = tuple(text.replace(",", " ").split()) or known
-    unknown = [name for name in chosen if name not in known]
+def _parse_list(text: str, allowed: tuple[str, ...], what: str) -> tuple[str, ...]:
+    chosen = tuple(text.replace(",", " ").split()) or allowed
+    unknown = [name for name in chosen if name not in allowed]
     if unknown:
         raise click.UsageError(
-            f"{', '.join(unknown)}: no such {what}; there are {', '.join(known)}"
+            f"{', '.join(unknown)}: no such {what}; there are {', '.join(allowed)}"
         )
     return chosen
 
@@ -66,10 +66,10 @@ def bench(
     With all models and converters the results replace benchmarks/results.json and results.md;
     with some of them they go to the build folder. The page is always there.
     """
-    names = _listed(models, MODELS, "model")
-    todo = _listed(stages, STAGES, "stage")
-    chosen = _listed(tools, tuple(tool.name for tool in TOOLS), "converter")
-    anew = _listed(again, (*chosen, MEASURE), "converter or stage") if again else ()
+    names = _parse_list(models, MODELS, "model")
+    todo = _parse_list(stages, STAGES, "stage")
+    chosen = _parse_list(tools, tuple(tool.name for tool in TOOLS), "converter")
+    repeat = _parse_list(again, (*chosen, MEASURE), "converter or stage") if again else ()
     side_by_side = tuple(tool for tool in TOOLS if tool.name in chosen)
     workshops = [
         Workshop(
@@ -83,26 +83,26 @@ def bench(
     ]
     for number, workshop in enumerate(workshops, 1):
         click.echo(f"[{number}/{len(workshops)}] {workshop.model}", err=True)
-        _work(workshop, todo, anew)
+        _work(workshop, todo, repeat)
     if "report" in todo:
         everything = names == MODELS and side_by_side == TOOLS
         _report(workshops, side_by_side, ROOT / "benchmarks" if everything else build, build)
 
 
-def _work(workshop: Workshop, todo: tuple[str, ...], anew: tuple[str, ...]) -> None:
+def _work(workshop: Workshop, todo: tuple[str, ...], repeat: tuple[str, ...]) -> None:
     if "prepare" in todo:
         workshop.prepare()
     if "convert" in todo:
         for tool in workshop.tools:
-            workshop.convert(tool, tool.name in anew)
+            workshop.convert(tool, tool.name in repeat)
     if "check" in todo or MEASURE in todo:  # only a file that runs can be timed
         workshop.check()
     if MEASURE in todo:
         for precision in PRECISIONS:
-            workshop.measure(precision, MEASURE in anew)
+            workshop.measure(precision, MEASURE in repeat)
 
 
-def _report(workshops: list[Workshop], tools: tuple[Tool, ...], place: Path, build: Path) -> None:
+def _report(workshops: list[Workshop], tools: tuple[Tool, ...], folder: Path, build: Path) -> None:
     results = Results(
         made_at=datetime.now(UTC).isoformat(timespec="seconds"),
         threads=1,
@@ -112,12 +112,12 @@ def _report(workshops: list[Workshop], tools: tuple[Tool, ...], place: Path, bui
         versions={tool.name: tool.versions() for tool in tools},
         models=tuple(workshop.result() for workshop in workshops),
     )
-    results.write(place / "results.json")
-    (place / "results.md").write_text(markdown(results))
+    results.write(folder / "results.json")
+    (folder / "results.md").write_text(markdown(results))
     write_page(results, build / "results.html")
     for precision in PRECISIONS:
         click.echo(f"{precision}: {headline(results, precision)}")
-    click.echo(f"{place / 'results.json'}, results.md beside it; page: {build / 'results.html'}")
+    click.echo(f"{folder / 'results.json'}, results.md beside it; page: {build / 'results.html'}")
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ def main(
         row = rows.get(entry.name)
         if again or row is None or (row.converter != converter and not missing):
             row = replace(
-                tried(entry, timeout), converter=converter, made_on=_today(), host=host_name()
+                try_network(entry, timeout), converter=converter, made_on=_today(), host=host_name()
             )
             rows = read_rows() | {row.name: row}
             write_rows(rows)
@@ -166,13 +166,13 @@ def main(
             f"{number}/{len(chosen)} {row.name}: float32 {error}, int8 {quantized}, "
             f"{row.seconds:.0f} s {reason}"
         )
-    known = versions()
+    installed = versions()
     page = "\n".join(
         as_markdown(
             title,
             [rows[name] for name in names if name in rows],
             missing=[name for name in names if name not in rows],
-            versions={name: known[name] for name in _PACKAGES},
+            versions={name: installed[name] for name in _PACKAGES},
             calibration_count=CALIBRATION_COUNT,
         )
         for title, names in (
@@ -239,10 +239,10 @@ def read_rows() -> dict[str, Row]:
 
 def write_rows(rows: dict[str, Row]) -> None:
     """Keep rows, by name, whole or not at all."""
-    aside = RECORD.with_name(f".{RECORD.name}.{os.getpid()}")
+    temporary = RECORD.with_name(f".{RECORD.name}.{os.getpid()}")
     content = msgspec.json.encode([rows[name] for name in sorted(rows)])
-    aside.write_bytes(msgspec.json.format(content, indent=1) + b"\n")
-    os.replace(aside, RECORD)
+    temporary.write_bytes(msgspec.json.format(content, indent=1) + b"\n")
+    os.replace(temporary, RECORD)
 
 
 def converter_digest() -> str:
@@ -252,7 +252,7 @@ def converter_digest() -> str:
     return digest.hexdigest()
 
 
-def tried(entry: CatalogEntry, timeout: float) -> Row:
+def try_network(entry: CatalogEntry, timeout: float) -> Row:
     """Convert a model in a process of its own.
 
     Args:

@@ -172,24 +172,24 @@ def _result(row: Row) -> str:
 
 
 def _reasons(row: Row) -> str:
-    found = []
+    reasons = []
     if row.float32_reason is not None:
-        found.append(f"float32: {row.float32_reason}")
+        reasons.append(f"float32: {row.float32_reason}")
     elif not row.float32_ok:
-        found.append(f"float32: the error {row.error:.2g} is above {ERROR_LIMIT:g}")
+        reasons.append(f"float32: the error {row.error:.2g} is above {ERROR_LIMIT:g}")
     if row.int8_reason is not None and row.int8_reason != row.float32_reason:
-        found.append(f"int8: {row.int8_reason}")
-    return "; ".join(found)
+        reasons.append(f"int8: {row.int8_reason}")
+    return "; ".join(reasons)
 
 
 def _tries(rows: Sequence[Row]) -> str:
     """When and where the models were tried, and with which state of the converter."""
     counts = Counter((row.made_on, row.host, row.converter) for row in rows)
-    told = [
+    sentences = [
         f"{count} on {day}, on {host} (converter {converter})"
         for (day, host, converter), count in sorted(counts.items())
     ]
-    return f"Models tried: {'; '.join(told)}."
+    return f"Models tried: {'; '.join(sentences)}."
 
 
 def _share(count: int, total: int) -> str:

@@ -30,7 +30,7 @@ from engine.tasks import evaluate as service_module
 from engine.workers import process as host
 
 
-def made_pictures(folder: Path, count: int) -> None:
+def make_pictures(folder: Path, count: int) -> None:
     """Write JPEGs of 500 × 375 pixels, smooth as photos are, each with other content."""
     rng = np.random.default_rng(0)
     for index in range(count):
@@ -61,18 +61,18 @@ def main(run_folder: str, images: str | None, count: int, variants: str, with_su
     """Time an evaluation."""
     with tempfile.TemporaryDirectory() as home:
         os.environ[HOME_VARIABLE] = home
-        place = Path(home) / "run"
-        shutil.copytree(run_folder, place, ignore=shutil.ignore_patterns(LOGITS, "work"))
-        run = engine.Run.open(place)
+        folder = Path(home) / "run"
+        shutil.copytree(run_folder, folder, ignore=shutil.ignore_patterns(LOGITS, "work"))
+        run = engine.Run.open(folder)
         columns = tuple(variants.split(",")) if variants else run.variants
         if images is None:
-            made = Path(home) / "pictures"
-            made.mkdir()
-            made_pictures(made, count)
-        pictures = pictures_in(Path(images) if images else made)[:count]
+            images = str(Path(home) / "pictures")
+            Path(images).mkdir()
+            make_pictures(Path(images), count)
+        pictures = pictures_in(Path(images))[:count]
         workers = usable_cores()
         started = time.perf_counter()
-        service_module.evaluate(run, pictures, columns, host.Foreground())
+        service_module.compute_logits(run, pictures, columns, host.Foreground())
         took = time.perf_counter() - started
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
         print(f"{run.manifest.model.name}: {len(pictures)} pictures, {', '.join(columns)}")
@@ -84,10 +84,12 @@ def main(run_folder: str, images: str | None, count: int, variants: str, with_su
                 f"{plain / workers:.1f} s: ratio {took * workers / plain:.2f}"
             )
         started = time.perf_counter()
-        service_module.evaluate(run, pictures[: len(pictures) // 2], columns, host.Foreground())
+        service_module.compute_logits(
+            run, pictures[: len(pictures) // 2], columns, host.Foreground()
+        )
         print(f"half of them again, rows copied: {time.perf_counter() - started:.1f} s")
         started = time.perf_counter()
-        service_module.compare_run(
+        service_module.evaluate(
             run, pictures, host.Foreground(), reference=columns[0], variants=columns
         )
         own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

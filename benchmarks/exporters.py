@@ -121,8 +121,8 @@ def _table(rows: list[dict[str, Any]]) -> str:
             cells += ["", "", "", row["failed"]]
         else:
             changes = ", ".join(f"{kind} {n:+d}" for kind, n in row["operators"].items())
-            made = "made" if row["int8"] else "missing"
-            cells += [str(row["opset"]), f"{row['error']:.1e}", made, changes or "the same"]
+            status = "made" if row["int8"] else "missing"
+            cells += [str(row["opset"]), f"{row['error']:.1e}", status, changes or "the same"]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 

@@ -64,8 +64,8 @@ def take_turns(picture: np.ndarray, files: dict[str, Path], seconds: float) -> T
     with ProcessPoolExecutor(1, spawn, max_tasks_per_child=1) as fresh:
         for _ in range(PROCESSES):
             named = {name: files[name] for name in order}
-            found = fresh.submit(in_this_process, picture, named, seconds / PROCESSES).result()
-            for name, samples in found.items():
+            times = fresh.submit(in_this_process, picture, named, seconds / PROCESSES).result()
+            for name, samples in times.items():
                 taken[name].append(samples)
             order = order[1:] + order[:1]
     return Turns(

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from engine.tflite.interpreter import interpreter_of
+from engine.tflite.interpreter import load_interpreter
 from engine.tflite.operator_times import OperatorTime, operator_times
 
 
@@ -28,7 +28,7 @@ def times_of(file: Path) -> tuple[OperatorTime, ...]:
     Raises:
         ConversionError: LiteRT refuses the file.
     """
-    interpreter = interpreter_of(file.read_bytes(), 1, "Timing operators", "Leave this file out.")
+    interpreter = load_interpreter(file.read_bytes(), 1, "Timing operators", "Leave this file out.")
     (tensor,) = interpreter.get_input_details()
     noise = np.random.default_rng(0).normal(size=tensor["shape"])
     noise *= 1 if tensor["dtype"] == np.float32 else 40
@@ -49,8 +49,8 @@ def main(files: tuple[str, ...]) -> None:
             sums[name][time.op] += time.microseconds
             counts[name][time.op] += 1
     kinds = sorted(
-        {kind for found in sums.values() for kind in found},
-        key=lambda kind: -max(found.get(kind, 0.0) for found in sums.values()),
+        {kind for by_kind in sums.values() for kind in by_kind},
+        key=lambda kind: -max(by_kind.get(kind, 0.0) for by_kind in sums.values()),
     )
     click.echo("| operator |" + "".join(f" {name} | µs |" for name in sums))
     click.echo("| --- |" + " --: | --: |" * len(sums))
@@ -58,7 +58,7 @@ def main(files: tuple[str, ...]) -> None:
         cells = "".join(f" {counts[n][kind]} | {sums[n].get(kind, 0.0):.0f} |" for n in sums)
         click.echo(f"| `{kind}` |{cells}")
     cells = "".join(
-        f" {counts[name].total()} | {sum(found.values()):.0f} |" for name, found in sums.items()
+        f" {counts[name].total()} | {sum(by_kind.values()):.0f} |" for name, by_kind in sums.items()
     )
     click.echo(f"| all |{cells}")
 

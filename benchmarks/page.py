@@ -34,8 +34,8 @@ def ratio_figure(results: Results, precision: Precision) -> go.Figure:
     """
     figure = go.Figure()
     for tool in (tool for tool in results.versions if tool != OURS):
-        found = [(result.model, result.ratio(tool, precision)) for result in results.models]
-        pairs = [(model, ratio) for model, ratio in found if ratio is not None]
+        ratios = [(result.model, result.ratio(tool, precision)) for result in results.models]
+        pairs = [(model, ratio) for model, ratio in ratios if ratio is not None]
         look = look_of(tool)
         figure.add_trace(
             go.Scatter(

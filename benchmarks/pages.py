@@ -21,7 +21,7 @@ from playwright.sync_api import Page, WebSocket
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 import engine
-from benchmarks.evaluation import made_pictures
+from benchmarks.evaluation import make_pictures
 from engine.core.store import HOME_VARIABLE
 from engine.images.pictures import pictures_in
 from engine.tasks import evaluate as service_module
@@ -140,12 +140,12 @@ def main(count: int, rounds: int, store: str | None) -> None:
         folder = home / "pictures"
         if not folder.is_dir():
             folder.mkdir(parents=True)
-            made_pictures(folder, count)
+            make_pictures(folder, count)
         run = engine.improve(engine.convert(), "int8")
         engine.latency(run, rounds=20)
         pictures = pictures_in(folder)
         started = time.perf_counter()
-        service_module.evaluate(run, pictures, run.columns, host.Foreground())
+        service_module.compute_logits(run, pictures, run.columns, host.Foreground())
         print(
             f"{run.manifest.model.name}: {len(pictures)} pictures, {len(run.columns)} columns, "
             f"shown in {time.perf_counter() - started:.0f} s"

@@ -76,7 +76,7 @@ def ours(folder: Path) -> None:
     engine.convert(calibration_count=COUNT, out=folder / "run")
 
 
-def _timed(name: str) -> float:
+def _time(name: str) -> float:
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
         subprocess.run(
@@ -94,7 +94,7 @@ def main() -> None:
     if len(sys.argv) == 3:
         {"plain": plain_script, "ours": ours}[sys.argv[1]](Path(sys.argv[2]))
         return
-    seconds = {name: _timed(name) for name in ("plain", "ours")}
+    seconds = {name: _time(name) for name in ("plain", "ours")}
     ratio = seconds["ours"] / seconds["plain"]
     result = {"calibration_count": COUNT, "seconds": seconds, "ours_over_plain": ratio}
     RESULTS.write_text(json.dumps(result, indent=2) + "\n")

@@ -30,11 +30,11 @@ def markdown(results: Results) -> str:
 
 def headline(results: Results, precision: Precision) -> str:
     """One sentence: the geometric mean over models of ours over the quickest peer."""
-    found = results.mean_to_best(precision)
-    if found is None:
+    result = results.mean_to_best(precision)
+    if result is None:
         return "No model was timed with ours and a peer."
-    mean, names = found
-    left_out = [result.model for result in results.models if result.model not in names]
+    mean, names = result
+    left_out = [row.model for row in results.models if row.model not in names]
     sentence = (
         f"Geometric mean of ours ÷ quickest peer over {len(names)} models: "
         f"**{_interval(mean)}** (below 1, ours is quicker)."
@@ -45,8 +45,8 @@ def headline(results: Results, precision: Precision) -> str:
 def _preface(results: Results) -> list[str]:
     hosts = sorted({result.host for result in results.models if result.host})
     versions = [
-        f"- {tool}: " + ", ".join(f"{name} {version}" for name, version in found.items())
-        for tool, found in results.versions.items()
+        f"- {tool}: " + ", ".join(f"{name} {version}" for name, version in packages.items())
+        for tool, packages in results.versions.items()
     ]
     return [
         f"Made {results.made_at} by `make bench` on {'; '.join(hosts) or 'no machine'}. "

@@ -30,7 +30,7 @@ from benchmarks.attempts import (
     attempt_file,
     read_attempt,
     read_prepared,
-    shortened,
+    shorten,
     write_record,
 )
 from benchmarks.checks import Check
@@ -126,13 +126,13 @@ class Workshop:
             precision: Whose files.
             again: Whether to do it in any case.
         """
-        found = {tool.name: self._sound_file(tool, precision) for tool in self.tools}
-        sound = {name: pair for name, pair in found.items() if pair is not None}
-        digests = {name: found.sha256 for name, (_, found) in sound.items()}
+        sound_files = {tool.name: self._sound_file(tool, precision) for tool in self.tools}
+        sound = {name: pair for name, pair in sound_files.items() if pair is not None}
+        digests = {name: check.sha256 for name, (_, check) in sound.items()}
         of = self.folder / f"turns_{precision}.of.json"
         turns = self.folder / f"turns_{precision}.json"
-        known = turns.is_file() and of.is_file() and json.loads(of.read_text()) == digests
-        if not sound or (known and not again):
+        measured = turns.is_file() and of.is_file() and json.loads(of.read_text()) == digests
+        if not sound or (measured and not again):
             return
         turns.unlink(missing_ok=True)
         command = [sys.executable, "-m", "benchmarks.latency", str(self.folder), str(turns)]
@@ -170,14 +170,11 @@ class Workshop:
     def _entry(self, tool: Tool, precision: Precision, turns: Turns | None) -> Entry:
         attempt = read_attempt(self.folder / tool.name, precision)
         failure = "not tried" if attempt is None else attempt.failure
-        found: Check | None = None
+        check: Check | None = None
         if failure is None:
-            checked = self._checked(tool, precision)
-            if isinstance(checked, str):
-                failure = checked
-            else:
-                found = checked
-        samples = turns.samples_ms.get(tool.name, ()) if turns and found else ()
+            result = self._check(tool, precision)
+            failure, check = (result, None) if isinstance(result, str) else (None, result)
+        samples = turns.samples_ms.get(tool.name, ()) if turns and check else ()
         return Entry(
             tool=tool.name,
             precision=precision,
@@ -185,7 +182,7 @@ class Workshop:
             import_seconds=attempt.import_seconds if attempt else None,
             convert_seconds=attempt.convert_seconds if attempt else None,
             note=attempt.note if attempt else "",
-            check=found,
+            check=check,
             samples_ms=samples,
         )
 
@@ -195,22 +192,22 @@ class Workshop:
 
     def _int8_stem(self) -> str:
         """Edges that every converter with an int8 file has, so that like is timed with like."""
-        made = [
+        stems = [
             {file.stem for file in (self.folder / tool.name).glob("int8*.tflite")}
             for tool in self.tools
         ]
-        common = set.intersection(*(stems for stems in made if stems)) if any(made) else {INT8}
+        common = set.intersection(*filter(None, stems)) if any(stems) else {INT8}
         return INT8 if INT8 in common or not common else INT8_FLOAT_IO
 
     def _sound_file(self, tool: Tool, precision: Precision) -> tuple[Path, Check] | None:
-        found = self._checked(tool, precision)
-        return None if isinstance(found, str) else (self._file(tool, precision), found)
+        check = self._check(tool, precision)
+        return None if isinstance(check, str) else (self._file(tool, precision), check)
 
     def _file(self, tool: Tool, precision: Precision) -> Path:
         stem = FLOAT32 if precision == "float32" else self._int8_stem()
         return self.folder / tool.name / f"{stem}.tflite"
 
-    def _checked(self, tool: Tool, precision: Precision) -> Check | str:
+    def _check(self, tool: Tool, precision: Precision) -> Check | str:
         file = self._file(tool, precision)
         if not file.is_file():
             return f"made no {file.name}"
@@ -221,10 +218,10 @@ class Workshop:
         failure = json.loads(raw).get("failure")
         if failure is not None:
             return f"its file does not run ({failure})"
-        found = msgspec.json.decode(raw, type=Check)
-        if found.layout != "NHWC":
+        check = msgspec.json.decode(raw, type=Check)
+        if check.layout != "NHWC":
             return "its file takes pictures in NCHW"
-        return found
+        return check
 
     def _run(self, command: Sequence[str], under: str, log: Path) -> str | None:
         """Run a command; None where it went well, else why not in one line."""
@@ -252,4 +249,4 @@ class Workshop:
         if code < 0:
             return f"killed by signal {-code}"
         lines = [line.strip() for line in log.read_text(errors="replace").splitlines()]
-        return shortened(next((line for line in reversed(lines) if line), f"exit code {code}"))
+        return shorten(next((line for line in reversed(lines) if line), f"exit code {code}"))

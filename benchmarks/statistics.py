@@ -46,7 +46,7 @@ def ratio_of_medians(first: Samples, second: Samples) -> Ratio:
     Raises:
         ValueError: The rounds are not the same, or there are none.
     """
-    resampled = _resampled_ratios(first, second)
+    resampled = _resample_ratios(first, second)
     low, high = np.percentile(resampled, (2.5, 97.5))
     return Ratio(_ratio(first, second), float(low), float(high))
 
@@ -74,23 +74,23 @@ def geometric_mean(pairs: Sequence[tuple[Samples, Samples]]) -> Ratio:
     if not pairs:
         raise ValueError("a mean of no models")
     values = [_ratio(first, second) for first, second in pairs]
-    logs = np.log([_resampled_ratios(*pair, seed) for seed, pair in enumerate(pairs)])
+    logs = np.log([_resample_ratios(*pair, seed) for seed, pair in enumerate(pairs)])
     low, high = np.percentile(np.exp(logs.mean(axis=0)), (2.5, 97.5))
     return Ratio(float(np.exp(np.mean(np.log(values)))), float(low), float(high))
 
 
-def _resampled_ratios(first: Samples, second: Samples, seed: int = _SEED) -> NDArray[np.float64]:
-    rounds = [len(one) for one in first]
-    if rounds != [len(one) for one in second] or not rounds or not all(rounds):
+def _resample_ratios(first: Samples, second: Samples, seed: int = _SEED) -> NDArray[np.float64]:
+    rounds = [len(row) for row in first]
+    if rounds != [len(row) for row in second] or not rounds or not all(rounds):
         raise ValueError(
             f"{rounds} and {list(map(len, second))} samples are not of the same rounds"
         )
     rng = np.random.default_rng(seed)
     logs = []
-    for one, other in zip(first, second, strict=True):
-        rows = rng.integers(len(one), size=(RESAMPLES, len(one)))
-        above = np.median(np.asarray(one, dtype=np.float64)[rows], axis=1)
-        below = np.median(np.asarray(other, dtype=np.float64)[rows], axis=1)
+    for ours, theirs in zip(first, second, strict=True):
+        rows = rng.integers(len(ours), size=(RESAMPLES, len(ours)))
+        above = np.median(np.asarray(ours, dtype=np.float64)[rows], axis=1)
+        below = np.median(np.asarray(theirs, dtype=np.float64)[rows], axis=1)
         logs.append(np.log(above / below))
     drawn = rng.integers(len(logs), size=(RESAMPLES, len(logs)))
     ratios: NDArray[np.float64] = np.exp(

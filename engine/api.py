@@ -223,7 +223,7 @@ def compare(
         UserMistake: A name, a picture or a label is wrong.
         WorkerError: The worker process failed.
     """
-    from engine.tasks.evaluate import compare_run, right_answers
+    from engine.tasks.evaluate import evaluate, right_answers
     from engine.workers.process import Foreground
 
     opened = add_files(_run(run), also or {}, on_progress=on_progress)
@@ -247,7 +247,7 @@ def compare(
 
         columns = tuple(dict.fromkeys((reference, *(compared or opened.runnable))))
         evaluate_by_shards(opened, pictures, columns, dask, host)
-    return compare_run(
+    return evaluate(
         opened,
         pictures,
         host,
@@ -255,7 +255,7 @@ def compare(
         variants=compared,
         labels=labels,
         latency=latency,
-    )
+    ).comparison
 
 
 def report(

@@ -42,9 +42,9 @@ def main() -> None:
 
         ((signature, edges),) = Interpreter(str(float32)).get_signature_list().items()
         (name,) = edges["inputs"]
-        made = quantizer.Quantizer(str(float32), recipe.static_wi8_ai8())
+        maker = quantizer.Quantizer(str(float32), recipe.static_wi8_ai8())
         pictures = [{name: picture[None]} for picture in calibration]
-        content = made.quantize(made.calibrate({signature: pictures})).quantized_model
+        content = maker.quantize(maker.calibrate({signature: pictures})).quantized_model
         int8.write_bytes(content)
 
     seconds = stopwatch.attempt("float32", convert)

@@ -46,7 +46,7 @@ def main() -> None:
 
     def quantize(granularity: str) -> None:
         shutil.copyfile(prepared_in / Prepared.ONNX, graph)
-        made = out / INT8
+        folder = out / INT8
         # The pictures are normalised already: mean 0, standard deviation 1.
         data = [
             Prepared.ONNX_INPUT,
@@ -55,13 +55,13 @@ def main() -> None:
             [[[[1.0, 1.0, 1.0]]]],
         ]
         files = {
-            made / "m_full_integer_quant.tflite": out / f"{INT8}.tflite",
-            made / "m_integer_quant.tflite": out / f"{INT8_FLOAT_IO}.tflite",
+            folder / "m_full_integer_quant.tflite": out / f"{INT8}.tflite",
+            folder / "m_integer_quant.tflite": out / f"{INT8_FLOAT_IO}.tflite",
         }
         try:
             onnx2tf.convert(
                 input_onnx_file_path=str(graph),
-                output_folder_path=str(made),
+                output_folder_path=str(folder),
                 output_integer_quantized_tflite=True,
                 quant_type=granularity,
                 custom_input_op_name_np_data_path=[data],

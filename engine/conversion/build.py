@@ -15,7 +15,7 @@ import psutil
 
 from engine.comparison.faults import fault_of
 from engine.comparison.hops import NUDGE, check_answers_follow, check_hop, check_reference
-from engine.conversion.missing_variants import CheckLogits, error_of
+from engine.conversion.missing_variants import error_of
 from engine.conversion.onnx_from_torch import (
     LOWEST_DYNAMO_OPSET,
     onnx_from_either_exporter,
@@ -25,12 +25,12 @@ from engine.conversion.resume import (
     ConvertTask,
     FinishedStages,
     OriginalModel,
-    finished_in,
     keep_finished,
+    load_finished,
     with_failure,
     without_others,
 )
-from engine.conversion.variant_files import CoreFiles
+from engine.conversion.variant_files import CheckLogits, CoreFiles, WorkFiles
 from engine.conversion.write_manifest import ONNX, write_manifest
 from engine.core.errors import PackageError, StorageError, UserMistake
 from engine.core.parity import FLOAT_TOLERANCE, hop_errors
@@ -67,7 +67,7 @@ _TITLES = {
 
 
 class _HandOver(Exception):
-    """Another process shall go on."""
+    """Another process shall continue."""
 
 
 class Conversion:
@@ -90,24 +90,28 @@ class Conversion:
         self._recipes = tuple(recipe for recipe in wanted if recipe.name not in present)
         self._calibrations = Calibrations(task.request.calibration, self._recipes)
         self._input_layout = task.request.input_layout
-        found = finished_in(self._side, task.wanted)
+        finished = load_finished(self._side, task.wanted)
         names = {recipe.name for recipe in self._recipes}
-        found = replace(without_others(self._side, found, names), being_made=None)
+        finished = replace(without_others(self._side, finished, names), being_made=None)
         # At once, so that the end of this process before its first stage loses nothing.
-        self._finished = keep_finished(self._side, found)
+        self._finished = keep_finished(self._side, finished)
         (self._side / WORK).mkdir(exist_ok=True)
-        self._check_logits = CheckLogits(self._find)
+        self._files = WorkFiles(self._side, None if self._base is None else self._base.folder)
+        self._check_logits = CheckLogits(self._files)
+        self._check_inputs: FloatArray | None = None
+        self._artifacts: dict[str, Artifact] = {}
+        self._batch: int | None = None
 
     def run(self) -> bool:
         """Do every missing stage, then write the manifest.
 
         Returns:
             Whether it is finished. If not, this process holds much memory that TensorFlow does not
-            give back, and another one can go on from the last finished stage.
+            give back, and another one resumes after the last finished stage.
 
         Raises:
             EngineError: A stage failed that all variants need, or the person who asked can mend
-                what keeps every variant from being made.
+                why every variant fails.
         """
         try:
             self._run()
@@ -121,14 +125,14 @@ class Conversion:
         if self._base is None:
             model = self._make_savedmodel()
         else:
-            known = self._base.manifest
+            of_run = self._base.manifest
             model = OriginalModel(
-                known.model,
-                known.preprocess,
-                known.labels,
-                known.layout,
-                known.opset,
-                known.notes,
+                of_run.model,
+                of_run.preprocess,
+                of_run.labels,
+                of_run.layout,
+                of_run.opset,
+                of_run.notes,
             )
         self._make_variants(model)
         self._write_manifest(model)
@@ -212,18 +216,12 @@ class Conversion:
         return GIVEN, reading.tolerance
 
     def _make_variants(self, model: OriginalModel) -> None:
-        self._cores = CoreFiles(
-            self._side,
-            self._find,
-            lambda recipe: self._calibration(recipe, model),
-            self._task.request.allow_flex,
-            self._making,
-            self._say,
-        )
-        core = self._find(f"{WORK}/{FLOAT32.name}.tflite")
+        allow_flex = self._task.request.allow_flex
+        self._cores = CoreFiles(self._files, allow_flex, self._making, self._say)
+        core = self._files.find(f"{WORK}/{FLOAT32.name}.tflite")
         if core is None and FLOAT32 not in self._recipes:
             started = self._begin(f"SavedModel to TFLite: {FLOAT32.name}")
-            self._finish_tflite(FLOAT32, started, self._cores.of(FLOAT32), model)
+            self._finish_tflite(FLOAT32, started, self._cores.of(FLOAT32, None), model)
         for recipe in self._recipes:
             if recipe == FLOAT32:
                 self._make_variant(recipe, model)
@@ -278,7 +276,8 @@ class Conversion:
             return
         file = self._side / f"{recipe.name}.tflite"
         started = self._begin(f"SavedModel to TFLite: {recipe.name}")
-        core = self._cores.of(recipe).read_bytes()
+        calibration = self._calibrate(recipe, model) if recipe.calibrated else None
+        core = self._cores.of(recipe, calibration).read_bytes()
         if recipe.activations == "float32" and self._task.request.lowering == "nhwc":
             core = with_depthwise_in_parts(core)
         file.write_bytes(with_edges(core, recipe.edges))
@@ -288,28 +287,23 @@ class Conversion:
         self, recipe: Recipe, started: float, file: Path, model: OriginalModel
     ) -> None:
         against = SAVEDMODEL if recipe == FLOAT32 else FLOAT32.name
-        foreign = artifact_of(file, variant=recipe.name, layout=self._input_layout).select_tf
-        if foreign:
-            why = f"LiteRT does not run SELECT_TF operators ({', '.join(foreign)})"
+        artifact = artifact_of(file, variant=recipe.name, layout=self._input_layout)
+        self._artifacts[recipe.name] = artifact
+        if artifact.select_tf:
+            why = f"LiteRT does not run SELECT_TF operators ({', '.join(artifact.select_tf)})"
             seconds = time.perf_counter() - started
             self._keep(Stage(recipe.name, seconds, against, unchecked=why))
         else:
             runner = TfliteRunner(file, layout=self._input_layout)
             self._finish(recipe.name, started, runner, model, against, recipe.tolerance)
 
-    def _calibration(self, recipe: Recipe, model: OriginalModel) -> Calibration:
-        batch = self._batch_of(model)
-        return self._calibrations.of(recipe, model.preprocess, self._input_layout, batch, self._say)
-
-    def _batch_of(self, model: OriginalModel) -> int:
-        file = self._find(ONNX_FILE)
-        assert file is not None, "a run keeps its ONNX file"
-        with OnnxRunner(file, layout=model.layout) as runner:
-            return runner.batch or 1
-
-    def _find(self, name: str) -> Path | None:
-        places = [self._side] if self._base is None else [self._side, self._base.folder]
-        return next((place / name for place in places if (place / name).exists()), None)
+    def _calibrate(self, recipe: Recipe, model: OriginalModel) -> Calibration:
+        if self._batch is None:
+            with OnnxRunner(self._files.get(ONNX_FILE), layout=model.layout) as runner:
+                self._batch = runner.batch or 1
+        return self._calibrations.of(
+            recipe, model.preprocess, self._input_layout, self._batch, self._say
+        )
 
     def _finish(
         self,
@@ -322,7 +316,7 @@ class Conversion:
     ) -> None:
         """Check the stage's model on the check pictures and note how long all of it took.
 
-        A variant whose answers are of no use passes: it is marked, see `_artifact`.
+        A variant whose answers are of no use passes: its stage and its artifact are marked.
         """
         before = None
         if against is not None:
@@ -356,22 +350,24 @@ class Conversion:
         self._keep(Stage(stage, seconds, against, *errors, fault=fault))
 
     def check_inputs(self, preprocess: PreprocessSpec) -> FloatArray:
-        """The pictures that every stage is checked on, as the network's input.
+        """Give the pictures that every stage is checked on, as the network's input.
 
         Those of the calibration folder, where one is given, and then sample images: a classifier
         of another field may say the same of all of these. They are kept for variants that are
         added later, perhaps with another folder.
 
-        Args:
-            preprocess: What the network's input expects.
-
         Returns:
             Shape (pictures, height, width, channels), float32.
         """
+        if self._check_inputs is None:
+            self._check_inputs = self._load_check_inputs(preprocess)
+        return self._check_inputs
+
+    def _load_check_inputs(self, preprocess: PreprocessSpec) -> FloatArray:
         name = f"{WORK}/{CHECKED}.npy"
-        file = self._find(name)
+        file = self._files.find(name)
         if file is None:
-            if self._base is not None:  # made before they were kept
+            if self._base is not None:  # a run from before they were stored
                 return check_inputs(preprocess)
             file = self._side / name
             fitted = [
@@ -387,10 +383,10 @@ class Conversion:
         for recipe in self._recipes:
             if recipe.name == stage.name and (info := self._calibrations.info(recipe)) is not None:
                 calibrations[recipe.name] = info
-        others = tuple(known for known in self._finished.stages if known.name != stage.name)
-        stages = (*others, stage)
-        finished = replace(self._finished, stages=stages, calibrations=calibrations)
-        self._record(replace(finished, being_made=None))
+        stages = (*(s for s in self._finished.stages if s.name != stage.name), stage)
+        self._record(
+            replace(self._finished, stages=stages, calibrations=calibrations, being_made=None)
+        )
         failures = self._finished.failures_of(self._recipes)
         ended = self._finished.names | {record.variant for record in failures}
         if not {recipe.name for recipe in self._recipes} <= ended:
@@ -409,8 +405,7 @@ class Conversion:
         self._report(Progress(what, done, max(total, done + 1)))
 
     def _write_manifest(self, model: OriginalModel) -> None:
-        made = [recipe for recipe in self._recipes if self._is_made(recipe)]
-        artifacts = tuple(self._artifact(recipe) for recipe in made)
+        artifacts = tuple(self._artifact(r) for r in self._recipes if self._is_made(r))
         every = (*(self._base.manifest.artifacts if self._base else ()), *artifacts)
         notes = (*model.notes, *self._check_logits.int16_notes(every))
         write_manifest(
@@ -424,15 +419,17 @@ class Conversion:
         )
 
     def _artifact(self, recipe: Recipe) -> Artifact:
-        file = self._side / f"{recipe.name}.tflite"
-        card = artifact_of(file, variant=recipe.name, layout=self._input_layout)
-        return replace(card, fault=self._check_logits.fault(recipe.name))
+        artifact = self._artifacts.get(recipe.name)
+        if artifact is None:  # of a stage that another process finished
+            file = self._side / f"{recipe.name}.tflite"
+            artifact = artifact_of(file, variant=recipe.name, layout=self._input_layout)
+        stages = {stage.name: stage for stage in self._finished.stages}
+        return replace(artifact, fault=stages[recipe.name].fault)
 
     def _own_calibration(self) -> CalibrationInfo | None:
-        """The run's own; with what a stage that was finished earlier found about it."""
-        own = self._calibrations.own_info
-        known = self._finished.calibrations.values()
-        return next((info for info in known if own and info.digest == own.digest), own)
+        """Give the run's own, with the fallback that an earlier process noted of it."""
+        own, finished = self._calibrations.own_info, self._finished.calibrations.values()
+        return next((info for info in finished if own and info.digest == own.digest), own)
 
 
 def _hand_over_where_heavy() -> None:
@@ -444,9 +441,9 @@ def _hand_over_where_heavy() -> None:
 
 
 def _present(base: Run) -> tuple[str, ...]:
-    """Variants of a run whose files were not set apart."""
-    made = base.manifest.artifacts
-    return tuple(card.variant for card in made if (base.folder / card.file).is_file())
+    """List variants of a run whose files are not in quarantine."""
+    artifacts = base.manifest.artifacts
+    return tuple(card.variant for card in artifacts if (base.folder / card.file).is_file())
 
 
 def check_pictures(calibrations: Calibrations) -> tuple[Picture, ...]:
@@ -455,14 +452,7 @@ def check_pictures(calibrations: Calibrations) -> tuple[Picture, ...]:
 
 
 def check_inputs(preprocess: PreprocessSpec) -> FloatArray:
-    """The first few of the sample images, on which a model is checked.
-
-    Args:
-        preprocess: What the network's input expects.
-
-    Returns:
-        Shape (pictures, height, width, channels), float32.
-    """
+    """Give the first few of the sample images as a network's input, shape (N, H, W, C), float32."""
     pictures = pictures_in(SAMPLE_IMAGES)[:CHECK_PICTURES]
     mode = preprocess.picture_mode
     return np.stack([preprocess.apply(picture.decode(mode)) for picture in pictures])

@@ -36,12 +36,12 @@ def main(folder: Path, layout: str, channels: int, height: int, width: int) -> N
         pictures = np.load(calibration)
         if layout == "NCHW":
             pictures = np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))
-        (folder / "int8.tflite").write_bytes(quantized(float32, pictures))
+        (folder / "int8.tflite").write_bytes(quantize(float32, pictures))
         made_by += f", litert-quantizer {version('litert-quantizer')}"
         (folder / "int8.txt").write_text(made_by)
 
 
-def quantized(float32: Path, pictures: np.ndarray) -> bytes:
+def quantize(float32: Path, pictures: np.ndarray) -> bytes:
     """Full integer, weights and activations in 8 bits, as litert-quantizer's own recipe says."""
     from ai_edge_litert.interpreter import Interpreter
     from litert_quantizer import quantizer, recipe

@@ -90,8 +90,8 @@ def _operator_refused(error: Exception) -> str:
     if unknown:
         return f"the operator {unknown[1]}"
     # "Unsupported: ONNX export of operator x, reason. Please ... URL [Caused by the value ..."
-    known = re.search(r"ONNX export of operator (.+?)(?:\. |$)", first_line(error))
-    return f"the operator {known[1]}" if known else first_line(error)
+    match = re.search(r"ONNX export of operator (.+?)(?:\. |$)", first_line(error))
+    return f"the operator {match[1]}" if match else first_line(error)
 
 
 def _export(
@@ -237,14 +237,14 @@ def _drop_notes(model: onnx.ModelProto) -> None:
 @contextmanager
 def _unheard() -> Iterator[None]:
     """Drop what is printed meanwhile: the exporter's C++ prints the whole graph when it fails."""
-    kept = [os.dup(stream) for stream in (1, 2)]
+    copies = [os.dup(stream) for stream in (1, 2)]
     with open(os.devnull, "wb") as nowhere:
         for stream in (1, 2):
             os.dup2(nowhere.fileno(), stream)
     try:
         yield
     finally:
-        for stream, before in zip((1, 2), kept, strict=True):
+        for stream, before in zip((1, 2), copies, strict=True):
             os.dup2(before, stream)
             os.close(before)
 
@@ -294,11 +294,11 @@ def _adaptive_avg_pool2d(graph: Any, picture: Any, output_size: Any) -> Any:
     if all(size % number == 0 for size, number in zip(sizes, wanted, strict=True)):
         kernel = [size // number for size, number in zip(sizes, wanted, strict=True)]
         return graph.op("AveragePool", picture, kernel_shape_i=kernel, strides_i=kernel)
-    across = _averaged(graph, picture, cells(sizes[1], wanted[1]), axis=3)
-    return _averaged(graph, across, cells(sizes[0], wanted[0]), axis=2)
+    across = _average(graph, picture, cells(sizes[1], wanted[1]), axis=3)
+    return _average(graph, across, cells(sizes[0], wanted[0]), axis=2)
 
 
-def _averaged(graph: Any, picture: Any, intervals: list[tuple[int, int]], axis: int) -> Any:
+def _average(graph: Any, picture: Any, intervals: list[tuple[int, int]], axis: int) -> Any:
     """Mean over each interval of an axis; slices, because int8 spoils a product with a matrix."""
     import torch
 

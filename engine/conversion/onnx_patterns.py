@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from engine.conversion.softmax_masks import bound_softmax_masks
+from engine.conversion.softmax_masks import limit_softmax_masks
 
 if TYPE_CHECKING:
     import onnx
@@ -59,13 +59,13 @@ def _near(value: float) -> Any:
 
 
 def _gelus() -> list[Any]:
-    def divided(op: Any, x: Any) -> Any:
+    def divide(op: Any, x: Any) -> Any:
         return op.Add(op.Erf(op.Div(x, _near(_ROOT_OF_TWO))), _near(1.0))
 
-    def multiplied(op: Any, x: Any) -> Any:
+    def multiply(op: Any, x: Any) -> Any:
         return op.Add(op.Erf(op.Mul(x, _near(1 / _ROOT_OF_TWO))), _near(1.0))
 
-    return [order for inner in (divided, multiplied) for order in _orders_of_gelu(inner)]
+    return [order for inner in (divide, multiply) for order in _orders_of_gelu(inner)]
 
 
 def _orders_of_gelu(inner: Any) -> list[Any]:
@@ -119,10 +119,10 @@ def _one_hard_swish(op: Any, x: Any, **_: Any) -> Any:
 
 
 def _layer_norms() -> list[Any]:
-    def squared(op: Any, centred: Any) -> Any:
+    def square_of(op: Any, centred: Any) -> Any:
         return op.Pow(centred, _near(2.0))
 
-    def multiplied(op: Any, centred: Any) -> Any:
+    def multiply(op: Any, centred: Any) -> Any:
         return op.Mul(centred, centred)
 
     def parts(op: Any, x: Any, epsilon: Any, square: Any) -> tuple[Any, Any]:
@@ -131,7 +131,7 @@ def _layer_norms() -> list[Any]:
         variance = op.ReduceMean(square(op, centred), _outputs=["variance"], **given)
         return centred, op.Sqrt(op.Add(variance, epsilon))
 
-    def divided(op: Any, x: Any, epsilon: Any, square: Any) -> Any:
+    def divide(op: Any, x: Any, epsilon: Any, square: Any) -> Any:
         return op.Div(*parts(op, x, epsilon, square))
 
     def times_reciprocal(op: Any, x: Any, epsilon: Any, square: Any) -> Any:
@@ -146,8 +146,8 @@ def _layer_norms() -> list[Any]:
 
     return [
         whole(norm, square)
-        for norm in (divided, times_reciprocal)
-        for square in (squared, multiplied)
+        for norm in (divide, times_reciprocal)
+        for square in (square_of, multiply)
     ]
 
 
@@ -155,8 +155,8 @@ def _is_layer_norm(
     context: Any, x: Any, mean: Any, variance: Any, epsilon: Any, scale: Any, shift: Any, **_: Any
 ) -> bool:
     axes = _last_axes(mean, x)
-    known = all(value.const_value is not None for value in (epsilon, scale, shift))
-    if not known or epsilon.const_value.size != 1 or not axes or axes != _last_axes(variance, x):
+    constant = all(value.const_value is not None for value in (epsilon, scale, shift))
+    if not constant or epsilon.const_value.size != 1 or not axes or axes != _last_axes(variance, x):
         return False
     return all(value.shape is not None and len(value.shape) <= axes for value in (scale, shift))
 
@@ -196,7 +196,7 @@ def _layer_norm(op: Any, x: Any, mean: Any, epsilon: Any, scale: Any, shift: Any
 _LARGEST_CHANGE = 1e-3
 
 
-def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
+def clean_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold constants with onnxslim, and merge groups of operators that stand for one.
 
     torch writes a zero padding as a chain of seventeen operators on constants; folded, it becomes a
@@ -213,8 +213,8 @@ def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
     import onnx_ir
 
     try:
-        graph = onnx_ir.from_proto(_folded(_copy(model)))
-        bound_softmax_masks(graph)
+        graph = onnx_ir.from_proto(_fold(_copy(model)))
+        limit_softmax_masks(graph)
         if not _answers_alike(onnx_ir.to_proto(graph), model):
             print("Folding constants changed the answers; the graph is lowered as it was.")
             return model
@@ -226,7 +226,7 @@ def cleaned(model: onnx.ModelProto) -> onnx.ModelProto:
     return tidy
 
 
-def _folded(model: onnx.ModelProto) -> onnx.ModelProto:
+def _fold(model: onnx.ModelProto) -> onnx.ModelProto:
     """Fold until it brings nothing more: onnxslim gives up in the middle of a deep Swin.
 
     Inputs are of fixed size, so a graph that still asks for a shape has constants left to fold.

@@ -64,7 +64,7 @@ def older_form(
         return form
     if form < _NEW_MEANINGS.get(kind, 0) <= since:
         return None
-    if len(_trimmed(inputs)) > old.max_input or len(_trimmed(outputs)) > old.max_output:
+    if len(_trim(inputs)) > old.max_input or len(_trim(outputs)) > old.max_output:
         return None
     for name, attribute in new.attributes.items():
         default = _default(attribute)
@@ -79,9 +79,9 @@ def older_form(
     return form
 
 
-def _trimmed(names: Sequence[str]) -> list[str]:
+def _trim(names: Sequence[str]) -> list[str]:
     """Names up to the last that is not empty."""
-    count = max((place for place, name in enumerate(names, 1) if name), default=0)
+    count = max((number for number, name in enumerate(names, 1) if name), default=0)
     return list(names[:count])
 
 
@@ -109,7 +109,7 @@ def with_functions_inlined(model: onnx.ModelProto, handled: frozenset[str]) -> o
     written = _functions() & {node.op_type for node in nodes_of(model)}
     if written <= handled:
         return model
-    model = _spelled_out(model, written - handled)
+    model = _spell_out(model, written - handled)
     # Bodies hold other functions.
     functions = [("", name) for name in sorted(_functions() - handled)]
     inlined = inliner.inline_selected_functions(model, functions, inline_schema_functions=True)
@@ -118,7 +118,7 @@ def with_functions_inlined(model: onnx.ModelProto, handled: frozenset[str]) -> o
     return inlined
 
 
-def _spelled_out(model: onnx.ModelProto, functions: frozenset[str]) -> onnx.ModelProto:
+def _spell_out(model: onnx.ModelProto, functions: frozenset[str]) -> onnx.ModelProto:
     """Copy a graph, with the types and defaults that the inliner does not look up itself."""
     from onnx import TensorProto, defs, helper
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from engine.conversion.missing_variants import missing_variant
-from engine.core.checksums import FileRecord, intact, records_under
+from engine.core.checksums import FileRecord, find_record, intact, records_under
 from engine.core.errors import EngineError, WorkerDied
 from engine.core.files import write_whole
 from engine.core.types import Layout, MissingVariant
@@ -109,7 +109,7 @@ def wanted_digest(request: ConvertRequest, key: str, calibration: str, base: Pat
     return hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
 
 
-def finished_in(side: Path, wanted: str) -> FinishedStages:
+def load_finished(side: Path, wanted: str) -> FinishedStages:
     """What of a side folder can be gone on from; the rest of it is removed.
 
     Args:
@@ -119,29 +119,26 @@ def finished_in(side: Path, wanted: str) -> FinishedStages:
     Returns:
         The record; one without stages where there is nothing to go on from.
     """
-    found = _recorded(side)
-    whole = found.wanted == wanted and all(
-        intact(side / name, record, again=True) for name, record in found.files.items()
+    finished = _read_record(side)
+    whole = finished.wanted == wanted and all(
+        intact(side / name, record, again=True) for name, record in finished.files.items()
     )
     if not whole:
         empty(side)
         return FinishedStages(wanted=wanted)
     for path in side.rglob("*"):
-        if not path.is_dir() and path.relative_to(side).as_posix() not in found.files:
+        if not path.is_dir() and path.relative_to(side).as_posix() not in finished.files:
             path.unlink()
-    return found
+    return finished
 
 
-def _recorded(side: Path) -> FinishedStages:
-    try:
-        return msgspec.json.decode((side / RECORD).read_bytes(), type=FinishedStages)
-    except (OSError, msgspec.DecodeError):
-        return FinishedStages(wanted="")
+def _read_record(side: Path) -> FinishedStages:
+    return find_record(side / RECORD, FinishedStages) or FinishedStages(wanted="")
 
 
 def being_made_in(side: Path) -> str | None:
     """What was being made, that others can do without, when the process of a folder ended."""
-    return _recorded(side).being_made
+    return _read_record(side).being_made
 
 
 def charge_end_of_process(side: Path, error: WorkerDied) -> None:
@@ -151,7 +148,7 @@ def charge_end_of_process(side: Path, error: WorkerDied) -> None:
         side: The side folder of the process; see `being_made_in`.
         error: How it ended.
     """
-    finished = _recorded(side)
+    finished = _read_record(side)
     assert finished.being_made is not None
     failed = with_failure(finished, recipe_named(finished.being_made), error)
     # The files stay as they are recorded: what else is there may be half written.

@@ -10,9 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from engine.conversion.lowering import count_reads, handled_operators, register_handlers
+from engine.conversion.lowering import count_reads, operators_with_handlers, register_handlers
 from engine.conversion.lowering.node import take_stored
-from engine.conversion.onnx_patterns import cleaned
+from engine.conversion.onnx_patterns import clean_graph
 from engine.conversion.operator_sets import with_functions_inlined
 from engine.core.errors import ConversionError, OperatorError
 from engine.core.types import Layout, LoweringName
@@ -58,9 +58,9 @@ def savedmodel_from_onnx(
 
     backend: Any = import_onnx_tf()
     register_handlers(lowering)
-    model = with_functions_inlined(with_float_pixels(model), handled_operators())
+    model = with_functions_inlined(with_float_pixels(model), operators_with_handlers())
     if lowering == "nhwc":
-        model = cleaned(model)
+        model = clean_graph(model)
     rename_for_tensorflow(model.graph)
     count_reads(model.graph)
     try:
@@ -97,7 +97,7 @@ def savedmodel_from_onnx(
         root.serve = tf.function(lambda input: traced(input), [spec], autograph=False)
         tf.saved_model.save(root, str(folder), signatures={"serving_default": root.serve})
     except Exception as error:  # onnx-tf passes on whatever its handlers raise
-        raise _mapped(error) from error
+        raise _as_engine_error(error) from error
 
 
 def rename_for_tensorflow(graph: onnx.GraphProto) -> None:
@@ -114,7 +114,7 @@ def rename_for_tensorflow(graph: onnx.GraphProto) -> None:
             value.name = "self/picture"
 
 
-def _mapped(error: Exception) -> Exception:
+def _as_engine_error(error: Exception) -> Exception:
     reason = str(error).strip()
     missing = re.search(r"(\w+)(?: version \d+)? is not implemented", reason)
     if missing:
@@ -148,15 +148,15 @@ def failing_node(error: BaseException) -> str | None:
     Returns:
         The operator and the node's name, or None where no node was being translated.
     """
-    found: str | None = None
+    name: str | None = None
     seen: BaseException | None = error
-    while seen is not None and found is None:
+    while seen is not None and name is None:
         for frame, _ in traceback.walk_tb(seen.__traceback__):
             node: Any = frame.f_locals.get("node")
             if type(node).__name__ == "OnnxNode":
-                found = f"{node.op_type} ('{node.name}')" if node.name else str(node.op_type)
+                name = f"{node.op_type} ('{node.name}')" if node.name else str(node.op_type)
         seen = seen.__cause__ or seen.__context__
-    return found
+    return name
 
 
 @cache

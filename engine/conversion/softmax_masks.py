@@ -25,7 +25,7 @@ _COMPARISONS = {"Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
 _TRUTHS = _COMPARISONS | {"Not", "And", "Or", "Xor", "IsNaN", "IsInf"}
 
 
-def bound_softmax_masks(model: ir.Model) -> None:
+def limit_softmax_masks(model: ir.Model) -> None:
     """Bound the masks that only a softmax or a maximum reads, in place.
 
     Args:
@@ -40,13 +40,13 @@ def bound_softmax_masks(model: ir.Model) -> None:
         value, below = reader.inputs[0], _BELOW
         added: set[ir.Node] = set()
         while value is not None:
-            value, below = _bound(model.graph, value, below, added)
+            value, below = _limit_mask(model.graph, value, below, added)
     for node in [node for node in model.graph if node.op_type == "Equal"]:
         _compare_marks(model.graph, node)
     RemoveUnusedNodesPass()(model)
 
 
-def _bound(
+def _limit_mask(
     graph: ir.Graph, value: ir.Value, below: float, added: set[ir.Node]
 ) -> tuple[ir.Value | None, float]:
     """Bound the mask that a value is made with, if any.
@@ -102,7 +102,7 @@ def _compare_marks(graph: ir.Graph, node: ir.Node) -> None:
         tape = ir.tape.Tape()
         marks = _marks(tape, mask, 1, -np.inf)
         if marks is not None:
-            hidden = tape.op("Less", [marks, _stored(tape, np.float32(-0.5))])
+            hidden = tape.op("Less", [marks, _store(tape, np.float32(-0.5))])
             old, new = list(node.outputs), [hidden]
             ir.convenience.replace_nodes_and_values(graph, node, [node], tape.nodes, old, new)
             return
@@ -124,8 +124,8 @@ def _of_sum(
     for scores, mask in pairs:
         marks = _marks(tape, mask, sign)
         if marks is not None:
-            hidden = tape.op("Less", [marks, _stored(tape, np.float32(-0.5))])
-            return scores, tape.op("Where", [hidden, _bound_of(tape, scores, below), scores])
+            hidden = tape.op("Less", [marks, _store(tape, np.float32(-0.5))])
+            return scores, tape.op("Where", [hidden, _limit_scores(tape, scores, below), scores])
     return None, None
 
 
@@ -136,9 +136,9 @@ def _of_constant(tape: Any, scores: ir.Value, mask: np.ndarray, below: float) ->
     if not hidden.any() or (np.isneginf(mask).any() and hidden.all(-1).any()):
         return None
     rest = np.where(hidden, np.float32(0), mask)
-    shown = tape.op("Add", [scores, _stored(tape, rest)]) if rest.any() else scores
-    bound = _bound_of(tape, scores, below)
-    bounded: ir.Value = tape.op("Where", [_stored(tape, hidden), bound, shown])
+    shown = tape.op("Add", [scores, _store(tape, rest)]) if rest.any() else scores
+    bound = _limit_scores(tape, scores, below)
+    bounded: ir.Value = tape.op("Where", [_store(tape, hidden), bound, shown])
     return bounded
 
 
@@ -148,7 +148,7 @@ def _of_choice(
     """The scores, and the choice between them and a bound."""
     for mask, scores in ((first, second), (second, first)):
         if _hides(mask):
-            bound = _bound_of(tape, scores, below)
+            bound = _limit_scores(tape, scores, below)
             branches = [bound if branch is mask else branch for branch in (first, second)]
             return scores, tape.op("Where", [condition, *branches])
     return None, None
@@ -168,8 +168,8 @@ def _of_scatter(
     plain = reduction is None or reduction.as_string() == "none"
     if numbers is None or not plain or not (numbers <= _HIDES).all():
         return None, None
-    shape = _stored(tape, np.array(numbers.shape, np.int64))
-    everywhere = tape.op("Expand", [_bound_of(tape, scores, below), shape])
+    shape = _store(tape, np.array(numbers.shape, np.int64))
+    everywhere = tape.op("Expand", [_limit_scores(tape, scores, below), shape])
     attributes = {name: value.value for name, value in node.attributes.items()}
     return scores, tape.op(node.op_type, [everywhere, places, scores], attributes)
 
@@ -221,7 +221,7 @@ def _marks(tape: Any, mask: ir.Value, sign: int, hides: float = _HIDES) -> ir.Va
     if numbers is not None:
         hidden = sign * numbers <= hides
         marks = -hidden.astype(np.float32)
-        return _stored(tape, marks) if (hidden | (numbers == 0)).all() else None
+        return _store(tape, marks) if (hidden | (numbers == 0)).all() else None
     if node is None:
         return None
     inputs = [read for read in node.inputs if read is not None]
@@ -264,7 +264,7 @@ def _marks_of_choice(
     tape: Any, condition: ir.Value, first: ir.Value, second: ir.Value, *, sign: int, hides: float
 ) -> ir.Value | None:
     """The marks of ``Where(shown, 0, -1e9)`` and ``Where(hidden, -1e9, hidden)``."""
-    nothing = _stored(tape, np.float32(0))
+    nothing = _store(tape, np.float32(0))
     of_first = _marks(tape, first, sign, hides)
     cast = condition.producer()
     if cast is not None and cast.op_type == "Cast" and cast.inputs[0] is second:
@@ -315,9 +315,9 @@ def _single(value: ir.Value) -> float | None:
     return float(numbers.item()) if numbers is not None and numbers.size == 1 else None
 
 
-def _bound_of(tape: Any, scores: ir.Value, below: float) -> ir.Value:
+def _limit_scores(tape: Any, scores: ir.Value, below: float) -> ir.Value:
     lowest = tape.op("ReduceMin", [scores], {"keepdims": 0})
-    bound: ir.Value = tape.op("Sub", [lowest, _stored(tape, np.float32(below))])
+    bound: ir.Value = tape.op("Sub", [lowest, _store(tape, np.float32(below))])
     return bound
 
 
@@ -325,7 +325,7 @@ def _number(value: ir.Value) -> np.ndarray | None:
     return None if value.const_value is None else value.const_value.numpy()
 
 
-def _stored(tape: Any, value: Any) -> ir.Value:
+def _store(tape: Any, value: Any) -> ir.Value:
     import onnx_ir as ir
 
     constant: ir.Value = tape.op("Constant", [], {"value": ir.tensor(np.asarray(value))})

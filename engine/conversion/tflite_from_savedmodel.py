@@ -14,7 +14,7 @@ from engine.core.errors import ConversionError, EngineError, OperatorError, firs
 from engine.quantization.activation_ranges import ActivationRanges, Batches, with_ranges
 from engine.quantization.recipes import EdgeType, Recipe
 from engine.tflite.edits import with_divisors_above_zero
-from engine.tflite.graph import packed, parsed
+from engine.tflite.graph import pack_model, parse_model
 
 _NO_INT16 = "Quantization to 16x8-bit not yet supported"
 _FARTHEST = 1e30
@@ -70,15 +70,15 @@ def tflite_from_savedmodel(
         [tf.lite.OpsSet.SELECT_TF_OPS] if allow_flex else []
     )
     try:
-        model: bytes = _converted(converter)
+        model: bytes = _convert(converter)
     except EngineError:
         raise
     except Exception as error:  # the converter and the calibrator share no base class
-        raise _mapped(error, recipe.name) from error
+        raise _as_engine_error(error, recipe.name) from error
     return with_divisors_above_zero(model) if recipe.activations == "int8" else model
 
 
-def _converted(converter: Any) -> bytes:
+def _convert(converter: Any) -> bytes:
     """Convert; operators that TensorFlow has no int16 form of stay in float32, and the log says so.
 
     They are let stay only where there are such: what else they would change is not known.
@@ -152,7 +152,7 @@ def _with_own_biases(model: bytes) -> bytes:
 
     kinds = schema.BuiltinOperator
     with_bias = {kinds.CONV_2D, kinds.DEPTHWISE_CONV_2D, kinds.FULLY_CONNECTED}
-    objects = parsed(model)
+    objects = parse_model(model)
     graph = objects.subgraphs[0]
     read: set[int] = set()
     for operator in graph.operators:
@@ -167,16 +167,16 @@ def _with_own_biases(model: bytes) -> bytes:
             operator.inputs = [*operator.inputs[:2], len(graph.tensors) - 1]
         elif bias >= 0:
             read.add(bias)
-    return packed(objects, len(model))
+    return pack_model(objects, len(model))
 
 
 def _refuse_far_constants(model: bytes) -> None:
     """Raise an error for a constant at which TensorFlow's quantizer would end the process."""
     from ai_edge_litert import schema_py_generated as schema
 
-    found = parsed(model)
-    for tensor in found.subgraphs[0].tensors:
-        held = found.buffers[tensor.buffer].data
+    objects = parse_model(model)
+    for tensor in objects.subgraphs[0].tensors:
+        held = objects.buffers[tensor.buffer].data
         if tensor.type != schema.TensorType.FLOAT32 or held is None or not len(held):
             continue
         farthest = float(np.abs(np.frombuffer(held, np.float32)).max())
@@ -224,11 +224,11 @@ def with_edges(model: bytes, edges: EdgeType) -> bytes:
     return changed
 
 
-def _mapped(error: Exception, variant: str) -> Exception:
+def _as_engine_error(error: Exception, variant: str) -> Exception:
     reason = str(error)
     lists = re.findall(r"(?:TF Select|Custom|Flex) ops: ([^\n]*)", reason)
     if lists:
-        operators = ", ".join(sorted({name for found in lists for name in found.split(", ")}))
+        operators = ", ".join(sorted({name for names in lists for name in names.split(", ")}))
         return OperatorError(
             f"SavedModel to TFLite ({variant})",
             got=f"operators outside TFLite's built-in set: {operators}",

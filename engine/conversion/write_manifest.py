@@ -6,10 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import msgspec
-
 from engine.conversion.resume import RECORD, ConvertTask, FinishedStages, OriginalModel
-from engine.core.checksums import FileRecord, read_kept, records_under, write_kept
+from engine.core.checksums import FileRecord, find_record, records_under, write_record
 from engine.core.system import versions
 from engine.core.types import MissingVariant
 from engine.quantization.calibration import CalibrationChoice, CalibrationInfo
@@ -54,7 +52,7 @@ def write_manifest(
     asked = in_order({recipe_named(name) for name in (*every, *absent)})
     recipes = tuple(recipe for recipe in asked if recipe.name in every)
     names = tuple(recipe.name for recipe in recipes)
-    kept = tuple(
+    earlier = tuple(
         replace(stage, reused=True)
         for stage in (old.stages if old else ())
         if stage.name not in finished.names
@@ -74,7 +72,7 @@ def write_manifest(
         calibration=calibration or (old.calibration if old else None),
         calibrations={**(old.calibrations if old else {}), **finished.calibrations},
         notes=model.notes,
-        stages=_in_order(kept + finished.stages, names),
+        stages=_in_order(earlier + finished.stages, names),
         artifacts=tuple(every[name] for name in names),
         float32_bytes=_float32_bytes(side, base),
         versions=versions(),
@@ -82,7 +80,7 @@ def write_manifest(
         files=_records(side, base, finished),
         missing=tuple(absent[recipe.name] for recipe in asked if recipe.name not in every),
     )
-    write_kept(side / REQUEST, msgspec.json.encode(replace(request, retry=False)))
+    write_record(side / REQUEST, replace(request, retry=False))
     (side / FILE_NAME).write_bytes(manifest.to_json())
     (side / RECORD).unlink()
 
@@ -93,21 +91,19 @@ def calibration_of(run: Run) -> CalibrationChoice:
     Args:
         run: The run; one without a readable request says by its manifest which pictures were used.
     """
-    try:
-        request = msgspec.json.decode(read_kept(run.folder / REQUEST), type=ConvertRequest)
+    request, used = find_record(run.folder / REQUEST, ConvertRequest), run.manifest.calibration
+    if request is not None:
         return request.calibration
-    except (OSError, msgspec.DecodeError):
-        used = run.manifest.calibration
-        if used is None:
-            return CalibrationChoice()
-        return CalibrationChoice(folder=used.source, count=used.count, seed=used.seed)
+    if used is None:
+        return CalibrationChoice()
+    return CalibrationChoice(folder=used.source, count=used.count, seed=used.seed)
 
 
 def _float32_bytes(side: Path, base: Run | None) -> int:
     """Size of the float32 file, which is a rung of every ladder."""
     name = f"{WORK}/{FLOAT32.name}.tflite"
-    made = side / name
-    return (made if made.is_file() or base is None else base.folder / name).stat().st_size
+    file = side / name
+    return (file if file.is_file() or base is None else base.folder / name).stat().st_size
 
 
 def _records(side: Path, base: Run | None, finished: FinishedStages) -> dict[str, FileRecord]:

@@ -3,7 +3,7 @@
 ::
 
     EngineError                 stage, got, expected, todo
-    ├── UserMistake             the person can mend it           exit code 2
+    ├── UserMistake             the person can correct it        exit code 2
     │   ├── ModelError          unknown model, weights, checkpoint, ONNX file
     │   ├── PictureError        an unreadable picture, an empty folder
     │   ├── LabelsError         label files and label tables
@@ -25,21 +25,17 @@ Errors of other libraries are mapped to these at the boundary, with ``raise ... 
 
 from __future__ import annotations
 
+import math
 from typing import ClassVar
 
 _LONGEST = 2000
 
 
 def fit_to_show(text: str) -> str:
-    """Cut a text, and take out what could steer a terminal or turn a line around.
+    """Cut a text to 2,000 characters, with U+FFFD for those that cannot be printed.
 
-    Names of files, tensors and operators come from outside and stand in messages.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        At most 2,000 signs of it, with U+FFFD for those that cannot be printed.
+    Names of files, tensors and operators come from outside and stand in messages: they could steer
+    a terminal or turn a line around.
     """
     cut = text if len(text) <= _LONGEST else text[:_LONGEST] + " …"
     return "".join(
@@ -53,7 +49,7 @@ def first_line(error: BaseException) -> str:
 
 
 class EngineError(Exception):
-    """A failure that can be told to a person in one message.
+    """A failure that one message explains to a person.
 
     Args:
         stage: What was being done, in the person's words ("reading the checkpoint").
@@ -80,7 +76,7 @@ class EngineError(Exception):
 
 
 class UserMistake(EngineError):
-    """Something the person who asked can mend."""
+    """Something the person who asked can correct."""
 
     exit_code: ClassVar[int] = 2
 
@@ -154,19 +150,25 @@ def _again(kind: type[EngineError], stage: str, got: str, expected: str, todo: s
 
 
 def _subclasses(root: type[EngineError]) -> dict[str, type[EngineError]]:
-    found = {root.__name__: root}
+    classes = {root.__name__: root}
     for child in root.__subclasses__():
-        found |= _subclasses(child)
-    return found
+        classes |= _subclasses(child)
+    return classes
+
+
+def require_range(
+    stage: str, value: float, what: str, low: float, high: float = math.inf, *, todo: str = ""
+) -> None:
+    """Raise `OptionError` for a number of ``what`` outside of low to high, both allowed."""
+    if not low <= value <= high:
+        raise OptionError(
+            stage,
+            got=f"{value} {what}",
+            expected=f"{low} or more" if math.isinf(high) else f"{low} to {high}",
+            todo=todo or f"Give another number of {what}.",
+        )
 
 
 def error_named(name: str) -> type[EngineError]:
-    """Find an error class of this module by name.
-
-    Args:
-        name: The class name, as another process sent it.
-
-    Returns:
-        The class; `EngineError` for a name that is not of this tree.
-    """
+    """Find an error class of this module by name; `EngineError` for a name that is not of it."""
     return _subclasses(EngineError).get(name, EngineError)

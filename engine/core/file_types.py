@@ -22,7 +22,7 @@ _WEIGHTS_AGAIN = (
     "torch.save(model.state_dict(), 'weights.pth')."
 )
 _GGML = "Its weights are those of ggml's programs; give the checkpoint that it was made from."
-_HEAD_BYTES = 1024
+HEAD_BYTES = 1024
 _SHOWN_SIGNS, _SHOWN_NAMES = 60, 3
 _ENCODINGS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -70,6 +70,7 @@ _AS_CHECKPOINT = (
     "Give it as the checkpoint of its network (--checkpoint), or export the network to ONNX."
 )
 _UNPACK = "Unpack it first."
+A_PICTURE = "a picture"
 _TO_ONNX = "Export the model to ONNX with the tool that it was trained in."
 _BEFORE = "Give the ONNX file that it was made from."
 _MARKS = (
@@ -93,9 +94,7 @@ _MARKS = (
     (0, b"\x28\xb5\x2f\xfd", "a Zstandard archive", _UNPACK),
     (0, b"\x04\x22\x4d\x18", "an LZ4 archive", _UNPACK),
     (257, b"ustar", "a tar archive", _UNPACK),
-    (0, b"\x89PNG", "a picture", ""),
-    (0, b"\xff\xd8\xff", "a picture", ""),
-    (0, b"GIF8", "a picture", ""),
+    *((0, mark, A_PICTURE, "") for mark in (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")),
     (0, b"%PDF", "a PDF document", ""),
     (0, b"\x7fELF", "a program", ""),
     (0, b"MZ", "a program", ""),
@@ -131,10 +130,7 @@ _CORE_ML_KINDS = range(200, 4000)
 
 
 def kind_of(path: Path) -> FileKind:
-    """Look at the beginning of a file, and at the list of entries of a zip.
-
-    Args:
-        path: The file.
+    """Tell the kind of a file by its beginning, or by the list of entries of a zip.
 
     Returns:
         Its kind; ``unknown`` covers ONNX, which has no mark of its own.
@@ -143,7 +139,14 @@ def kind_of(path: Path) -> FileKind:
         OSError: It cannot be read.
     """
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
+        head = file.read(HEAD_BYTES)
+    if head[:4] in {b"PK\x03\x04", b"PK\x05\x06"}:
+        return _kind_of_zip(path)
+    return kind_of_head(head)
+
+
+def kind_of_head(head: bytes) -> FileKind:
+    """Tell the kind of a file that is no zip by its first `HEAD_BYTES`."""
     if not head:
         return FileKind("other", "an empty file")
     if head[4:8] == b"TFL3":
@@ -152,14 +155,12 @@ def kind_of(path: Path) -> FileKind:
         )
     if head[4:8] == b"ORTM":
         return FileKind("other", "a file in ONNX Runtime's own format", "Give the ONNX file.")
-    if head[:4] in {b"PK\x03\x04", b"PK\x05\x06"}:
-        return _kind_of_zip(path)
     if head[8:9] == b"{" and head[9:10] in _AFTER_BRACE:
         return FileKind("safetensors", "a safetensors file", _AS_CHECKPOINT)
     if head[:1] == b"\x80" and head[1] <= 5:
         return PICKLE
-    for place, mark, words, todo in _MARKS:
-        if head.startswith(mark, place):
+    for offset, mark, words, todo in _MARKS:
+        if head.startswith(mark, offset):
             return FileKind("other", words, todo)
     text = _text_of(head)
     return UNKNOWN if text is None else _kind_of_text(text)
@@ -246,7 +247,7 @@ def is_onnx(path: Path) -> bool:
 
 
 def _protobuf_fields(file: BinaryIO, size: int) -> set[tuple[int, int]]:
-    """Number and wire type of the outermost fields of a protobuf message; none if it is no such."""
+    """Read number and wire type of a protobuf message's outermost fields; none if it is none."""
     try:
         return {(field.number, field.wire_type) for field in FieldReader(file).fields(0, size)}
     except NoMessage:

@@ -1,12 +1,14 @@
 """Files written whole or not at all, and a sentence where the disk refuses.
 
-A file is written aside, flushed to the disk and renamed; its folder is flushed after that. So a
-process that is killed, or a machine that loses power, leaves the old file or the new one.
+A file is written under a temporary name, flushed to the disk and renamed; its folder is flushed
+after that. So a process that is killed, or a machine that loses power, leaves the old file or the
+new one.
 """
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import errno
 import os
 import re
@@ -33,36 +35,24 @@ _WORDS = re.compile(
 
 
 def refusal(error: BaseException) -> str | None:
-    """What the disk said, where an error is about the disk, or came from one that is.
-
-    Args:
-        error: Any error, of any library.
-
-    Returns:
-        The system's words, or None.
-    """
+    """Return the system's words where an error, or a cause of it, is about the disk."""
     seen: set[int] = set()
-    found: BaseException | None = error
-    while found is not None and id(found) not in seen:
-        seen.add(id(found))
-        if isinstance(found, OSError) and found.errno in _REFUSALS:
-            return os.strerror(found.errno)
-        if not isinstance(found, EngineError) and (words := _WORDS.search(str(found))):
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, OSError) and cause.errno in _REFUSALS:
+            return os.strerror(cause.errno)
+        if not isinstance(cause, EngineError) and (words := _WORDS.search(str(cause))):
             return words.group()
-        found = found.__cause__ or found.__context__
+        cause = cause.__cause__ or cause.__context__
     return None
 
 
-def storage_error(stage: str, said: str) -> StorageError:
-    """The sentence about a disk that refuses.
-
-    Args:
-        stage: What was being done.
-        said: The system's words.
-    """
+def storage_error(stage: str, words: str) -> StorageError:
+    """Make the error for a disk that refuses, of the system's words."""
     return StorageError(
         stage,
-        got=f"a refusal of the disk ({said})",
+        got=f"a refusal of the disk ({words})",
         expected="room for what is made",
         todo="Nothing half-made was kept, and what was there before is as it was. Make room, for "
         "instance with: python -m engine store clean, and ask again.",
@@ -71,46 +61,46 @@ def storage_error(stage: str, said: str) -> StorageError:
 
 @contextmanager
 def told_of_the_disk(stage: str) -> Iterator[None]:
-    """Turn every error that came from the disk into a sentence.
-
-    Args:
-        stage: What is being done.
-
-    Raises:
-        StorageError: The disk refused.
-    """
+    """Raise `StorageError` in place of every error that came from the disk."""
     try:
         yield
     except StorageError:
         raise
     except Exception as error:
-        said = refusal(error)
-        if said is None:
+        words = refusal(error)
+        if words is None:
             raise
-        raise storage_error(stage, said) from error
+        raise storage_error(stage, words) from error
 
 
-def write_whole(file: Path, content: bytes) -> None:
-    """Write a file whole or not at all.
+def write_whole(file: Path, content: bytes, *, durable: bool = True) -> None:
+    """Write a file whole or not at all; folders that are absent are made.
 
     Args:
-        file: Its path; folders that are absent are made.
+        file: Its path.
         content: All of it.
+        durable: Whether to flush it to the disk, which files that can be made again do without.
 
     Raises:
         StorageError: The disk refuses.
     """
     with told_of_the_disk(f"Writing {file.name}"):
         file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
-        try:
-            with aside.open("wb") as opened:
-                opened.write(content)
+        _replace(file, content, durable=durable)
+
+
+def _replace(file: Path, content: bytes, *, durable: bool) -> None:
+    staged = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
+    try:
+        with staged.open("wb") as opened:
+            opened.write(content)
+            if durable:
                 opened.flush()
                 os.fsync(opened.fileno())
-            os.replace(aside, file)
-        finally:
-            aside.unlink(missing_ok=True)
+        os.replace(staged, file)
+    finally:
+        staged.unlink(missing_ok=True)
+    if durable:
         sync(file.parent)
 
 
@@ -131,14 +121,12 @@ def sync_tree(folder: Path) -> None:
 
 
 def bytes_under(folder: Path) -> int:
-    """What the files under a folder take, as far as they can be read."""
+    """Sum the sizes of the files under a folder, as far as they can be read."""
     total = 0
-    for place, _, names in os.walk(folder):
+    for parent, _, names in os.walk(folder):
         for name in names:
-            try:
-                total += os.lstat(os.path.join(place, name)).st_size
-            except OSError:
-                continue
+            with contextlib.suppress(OSError):
+                total += os.lstat(os.path.join(parent, name)).st_size
     return total
 
 
@@ -206,7 +194,7 @@ def read_text(path: Path, stage: str, expected: str) -> str:
 
 
 def defused(text: str) -> str:
-    """Text from outside for a cell that a spreadsheet may open: no formula.
+    """Make text from outside safe for a cell that a spreadsheet may open: no formula.
 
     A spreadsheet runs what begins with ``=``, ``+``, ``-``, ``@``, a tabulator or a carriage
     return; an apostrophe in front makes it text.
@@ -215,27 +203,24 @@ def defused(text: str) -> str:
 
 
 def defused_table(table: pd.DataFrame) -> pd.DataFrame:
-    """A table on its way to a CSV file, with every text `defused`, those of its head, too."""
+    """Make every text of a table for a CSV file safe, those of its header, too."""
     cells = table.map(lambda value: defused(value) if isinstance(value, str) else value)
     return cells.rename(columns=lambda name: defused(name) if isinstance(name, str) else name)
 
 
 def figure_text(text: str) -> str:
-    """Text from outside for a figure: Plotly reads tags, and would show what they do."""
+    """Escape text from outside for a figure: Plotly interprets tags."""
     return escape(text, quote=False)
 
 
 def write_text(text: str, target: str) -> None:
-    """Write a text file whole or not at all.
+    """Write a text file that a person named, whole or not at all.
 
     Raises:
         OptionError: It cannot be written.
     """
-    path = Path(target)
-    aside = path.with_name(f".{path.name}.partial")
     try:
-        aside.write_text(text, encoding="utf-8")
-        aside.replace(path)
+        _replace(Path(target), text.encode(), durable=False)
     except OSError as error:
         raise OptionError(
             f"Writing {target}",

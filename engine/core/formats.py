@@ -12,21 +12,16 @@ _KILOBYTES_BELOW = 100_000
 
 
 def decimal(value: float, places: int) -> str:
-    """Write a number with fixed places; with two significant digits where these would hide it.
+    """Write a finite number with fixed places; with two significant digits where they hide it.
 
-    Args:
-        value: Any finite number.
-        places: Digits behind the point.
-
-    Returns:
-        The number, such as ``0.26`` or ``0.0012`` where one or three places leave a digit or none.
+    So ``0.26`` or ``0.0012``, where one or three places would leave a digit or none.
     """
     hidden = 0 < abs(value) < 0.95 * 10 ** (1 - places)
     return f"{value:.2g}" if hidden else f"{value:.{places}f}"
 
 
 def megabytes(size: float | None) -> str:
-    """Bytes as megabytes of 10^6; as kilobytes of 10^3 below 0.1 MB."""
+    """Write bytes as megabytes of 10^6; as kilobytes of 10^3 below 0.1 MB."""
     if size is None:
         return UNKNOWN
     if 0 < size < _KILOBYTES_BELOW:
@@ -35,40 +30,33 @@ def megabytes(size: float | None) -> str:
 
 
 def size_unit(largest: float) -> tuple[str, float]:
-    """Choose the unit of an axis of file sizes.
-
-    Args:
-        largest: The largest size on it, in bytes.
-
-    Returns:
-        Its name, and how many bytes it is.
-    """
+    """Choose the unit of an axis of file sizes, by the largest in bytes: its name and its bytes."""
     return ("KB", 1e3) if 0 < largest < _KILOBYTES_BELOW else ("MB", 1e6)
 
 
 def milliseconds(value: float | None, pictures: int = 1) -> str:
-    """Milliseconds of a call, with the number of pictures that it computes where that is not 1."""
+    """Write the milliseconds of a call, with its number of pictures where that is not 1."""
     if value is None:
         return UNKNOWN
     return f"{decimal(value, 1)} ms" + ("" if pictures == 1 else f" ({pictures} pictures)")
 
 
 def seconds(value: float | None) -> str:
-    """Seconds; minutes from 100 seconds on."""
+    """Write seconds; minutes from 100 seconds on."""
     if value is None:
         return UNKNOWN
     return f"{value:.1f} s" if value < 100 else f"{int(value // 60)} min {value % 60:.0f} s"
 
 
 def times(ratio: float | None) -> str:
-    """A ratio of which more is better, such as how much smaller or quicker."""
+    """Write a ratio of which more is better, such as how much smaller or quicker."""
     if ratio is None:
         return UNKNOWN
     return f"{decimal(ratio, 1)} ×"
 
 
 def percent(share: float | None) -> str:
-    """A share of 0 to 1 in percent; 100 % only where nothing is missing, 0 % where nothing is."""
+    """Write a share of 0 to 1 in percent; 100 % and 0 % only where it is exactly that."""
     if share is None or not math.isfinite(share):
         return UNKNOWN
     rounded = round(share * 100, 1)
@@ -80,7 +68,7 @@ def percent(share: float | None) -> str:
 
 
 def interval(value: Interval | None) -> str:
-    """A confidence interval of a share: ``77 to 99 %``."""
+    """Write a confidence interval of a share: ``77 to 99 %``."""
     if value is None:
         return UNKNOWN
     low, high = bounds(value)
@@ -91,12 +79,7 @@ def bounds(value: Interval) -> tuple[str, str]:
     """Write the ends of a confidence interval of a share, in percent, rounded outwards.
 
     Whole numbers, but one decimal where they would claim 0 or 100 % that the interval excludes.
-
-    Args:
-        value: Shares of 0 to 1.
-
-    Returns:
-        The lower and the upper end, without the unit.
+    The unit is left out.
     """
     low, high = math.floor(value.low * 100), math.ceil(value.high * 100)
     if (low == 0 and value.low > 0) or (high == 100 and value.high < 1):
@@ -108,21 +91,21 @@ def bounds(value: Interval) -> tuple[str, str]:
 
 
 def logits(value: float | None) -> str:
-    """A difference of logits."""
+    """Write a difference of logits."""
     if value is None or math.isnan(value):
         return "NaN" if value is not None else UNKNOWN
     return decimal(value, 3)
 
 
 def small(value: float | None) -> str:
-    """A number that may be tiny, with two significant digits."""
+    """Write a number that may be tiny, with two significant digits."""
     if value is None:
         return UNKNOWN
     return "NaN" if math.isnan(value) else f"{value:.2g}"
 
 
 def decibels(value: float | None) -> str:
-    """A ratio in dB; infinity where nothing differs."""
+    """Write a ratio in dB; infinity where nothing differs."""
     if value is None:
         return UNKNOWN
     if math.isnan(value):
@@ -131,7 +114,7 @@ def decibels(value: float | None) -> str:
 
 
 def spread(value: float) -> str:
-    """A standard deviation; unknown where a single value has none."""
+    """Write a standard deviation; unknown where a single value has none."""
     return UNKNOWN if math.isnan(value) else f"{value:.2g}"
 
 
@@ -139,22 +122,22 @@ _WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", 
 
 
 def counted(count: int, thing: str) -> str:
-    """A number of things at the start of a sentence: "One picture", "14 pictures"."""
+    """Write a count at the start of a sentence: "One picture", "14 pictures"."""
     return f"{number(count).capitalize()} {thing}{'' if count == 1 else 's'}"
 
 
 def number(count: int) -> str:
-    """A number within a sentence: a word below ten, digits from there on."""
+    """Write a number within a sentence: a word below ten, digits from there on."""
     return _WORDS[count].lower() if count < len(_WORDS) else str(count)
 
 
 def listed(names: Sequence[str]) -> str:
-    """Names in a sentence: "a, b and c"."""
+    """Join names in a sentence: "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
 def batch_note(what: str, batch: int, *, depends: bool) -> str:
-    """What to know of a model that takes several pictures at once.
+    """Explain a model that takes several pictures at once.
 
     Args:
         what: The model, at the start of the sentence.
@@ -174,7 +157,7 @@ def batch_note(what: str, batch: int, *, depends: bool) -> str:
 
 
 def all_of(count: int, thing: str) -> str:
-    """Every one of some things: "all 14 pictures", "the one picture"."""
+    """Write all of a count within a sentence: "all 14 pictures", "the one picture"."""
     return f"the one {thing}" if count == 1 else f"all {count} {thing}s"
 
 

@@ -57,7 +57,7 @@ LIMITS = Limits()
 
 
 def pictures_note(limits: Limits = LIMITS) -> str:
-    """What a page says beside the place where pictures are dropped."""
+    """Explain on a page which images are taken."""
     return (
         f"Up to {limits.picture_bytes / _MIB:.0f} MiB and {limits.picture_pixels / 1e6:.0f} "
         "million pixels each; of an animation the first frame. A zip may hold "
@@ -66,7 +66,7 @@ def pictures_note(limits: Limits = LIMITS) -> str:
 
 
 def models_note(limits: Limits = LIMITS) -> str:
-    """What a page says beside the place where a model is dropped."""
+    """Explain on a page which models are taken."""
     return (
         f"Up to {limits.upload_bytes / _MIB:.0f} MiB here, {limits.model_bytes / _GIB:.0f} GiB on "
         f"the command line, and {limits.model_parameters / 1e6:.0f} million parameters. It is "

@@ -1,8 +1,8 @@
-"""Locks on folders, between processes: let go by the system whatever ends their holder.
+"""Advisory locks on folders, between processes; the system releases them when the holder ends.
 
-A lock is an advisory one on the folder itself, so it leaves no file behind and moves with the
-folder when that is renamed. Where the system has none for folders (some network shares),
-nothing is locked and nothing that asks whether a folder is in use is told that it is free.
+A lock is on the folder itself, so it leaves no file behind and moves with the folder when that is
+renamed. Where the system has none for folders (some network shares), nothing is locked, and no
+folder counts as free.
 """
 
 from __future__ import annotations
@@ -32,26 +32,23 @@ class FolderLock:
         self._inode = os.fstat(opened).st_ino
 
     def is_on(self, path: Path) -> bool:
-        """Whether the folder that is locked is still the one at a path."""
+        """Tell whether the folder that is locked is still the one at a path."""
         try:
             return path.stat().st_ino == self._inode
         except OSError:
             return False
 
     def release(self) -> None:
-        """Let go."""
+        """Release the lock."""
         os.close(self._opened)
 
 
 def try_lock(folder: Path, *, shared: bool = False) -> FolderLock | None:
-    """Lock a folder, unless another holder is in the way.
+    """Lock a folder; None while another holds it, or where the folder is gone.
 
     Args:
         folder: The folder.
         shared: Whether others may hold a shared lock at the same time.
-
-    Returns:
-        The lock; None while it is held by another, or where the folder is gone.
 
     Raises:
         OSError: The system has no such locks here.
@@ -79,14 +76,14 @@ def lock_when_free(folder: Path, wait: Callable[[], None]) -> FolderLock:
     """Make a folder and lock it, as soon as no other holds it.
 
     Args:
-        folder: The folder; made anew where its holder took it away.
+        folder: The folder; made again where its holder removed it.
         wait: Called before every wait; what it raises ends the waiting.
 
     Raises:
         OSError: It cannot be made, or the system has no such locks here.
     """
     while True:
-        # A folder that its holder takes away at this very moment was there, and is not any more.
+        # mkdir fails where the holder removes the folder between its check and its making.
         with contextlib.suppress(FileExistsError):
             folder.mkdir(parents=True, exist_ok=True)
         lock = try_lock(folder)
@@ -98,10 +95,7 @@ def lock_when_free(folder: Path, wait: Callable[[], None]) -> FolderLock:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Wait for a folder, and keep others who ask for it the same way waiting meanwhile.
-
-    Args:
-        folder: Made where it is not there.
+    """Lock a folder, made where it is absent, against all other holders while the context lasts.
 
     Raises:
         StorageError: It cannot be made, or the system has no such locks here.
@@ -118,9 +112,9 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def in_use(folder: Path) -> Iterator[None]:
-    """Keep a folder from being let go while the context lasts.
+    """Keep a folder from being evicted while the context lasts.
 
-    Whoever has it alone looks at it, or moves it into its place, and is waited for.
+    An exclusive holder is waited for: it looks at the folder, or renames it to its target.
     """
     lock = None
     with contextlib.suppress(OSError):
@@ -134,7 +128,7 @@ def in_use(folder: Path) -> Iterator[None]:
 
 
 def _unlockable(folder: Path, error: OSError) -> StorageError:
-    """Say why a folder cannot be had alone: without a lock a writer could undo another's work."""
+    """Make the error for a folder without locks, where a writer could undo another's work."""
     stage = f"Writing to {folder.name} in {folder.parent.name}"
     refused = refusal(error)
     if refused is not None:

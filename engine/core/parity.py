@@ -1,4 +1,4 @@
-"""How far answers move between two stages: numerical parity."""
+"""Numerical parity: how far logits move between two stages."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FLOAT_TOLERANCE = 1e-3
 
 
 def hop_errors(before: FloatArray, after: FloatArray) -> tuple[float, float]:
-    """How far answers moved between two stages.
+    """Measure how far logits moved between two stages.
 
     Args:
         before: Logits of the stage before, shape (pictures, classes).

@@ -49,7 +49,7 @@ class FieldReader:
         self._left = _MOST_FIELDS
 
     def fields(self, start: int, end: int) -> Iterator[Field]:
-        """The outermost fields of the message between two places.
+        """Read the outermost fields of the message between two offsets.
 
         Raises:
             NoMessage: The bytes between are no message.
@@ -79,18 +79,18 @@ class FieldReader:
             yield Field(number, wire_type, value, inside, start)
 
     def content(self, field: Field) -> bytes:
-        """The bytes of a field of the type ``LENGTH``."""
+        """Read the bytes of a field of the type ``LENGTH``."""
         self._file.seek(field.start)
         return self._file.read(field.end - field.start)
 
     def numbers(self, field: Field) -> Iterator[int]:
-        """The numbers of a repeated int64 field, packed or not."""
+        """Read the numbers of a repeated int64 field, packed or not."""
         if field.wire_type == VARINT:
-            yield _signed(field.value)
+            yield _to_signed(field.value)
             return
         self._file.seek(field.start)
         while self._file.tell() < field.end:
-            yield _signed(self._varint())
+            yield _to_signed(self._varint())
 
     def _varint(self) -> int:
         value = 0
@@ -104,5 +104,5 @@ class FieldReader:
         raise NoMessage("a number without an end")
 
 
-def _signed(value: int) -> int:
+def _to_signed(value: int) -> int:
     return value - (1 << 64) if value >> 63 else value

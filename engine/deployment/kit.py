@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import zipfile
 from collections.abc import Callable
@@ -13,6 +12,7 @@ import numpy as np
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.records import VariantComparison
+from engine.core.checksums import digest_of_file
 from engine.core.errors import OptionError
 from engine.core.system import usable_cores
 from engine.core.types import FAULT_WORDS, ORIGINAL, IntArray, Progress, Report
@@ -25,11 +25,11 @@ from engine.deployment.description import (
 )
 from engine.deployment.documents import KIT_FILES, CardFigures, model_card, snippets
 from engine.deployment.golden_set import COUNT, GoldenSet, golden_set
-from engine.images.pictures import Picture, PictureFile, digest_of
+from engine.images.pictures import Picture, digest_of
 from engine.runs.results import stored_latency
 from engine.runs.run import KITS, Run
 from engine.runs.staging import folder_beside
-from engine.tasks.evaluate import compare_run
+from engine.tasks.evaluate import evaluate
 from engine.tflite.metadata import with_metadata
 from engine.workers.process import Host, Worker
 
@@ -110,7 +110,7 @@ def make_kit(
         WorkerError: The worker process failed.
     """
     _check(run, variant, reference)
-    comparison = compare_run(
+    comparison = evaluate(
         run,
         pictures,
         host,
@@ -118,7 +118,7 @@ def make_kit(
         variants=(variant,),
         labels=labels,
         latency=stored_latency(run),
-    )
+    ).comparison
     _demand_answers(comparison.variant(variant))
     place = (out or kit_file(run, variant, pictures)).absolute()
     if out is None:
@@ -127,16 +127,13 @@ def make_kit(
         request = DeployRequest(
             run=str(run.folder.absolute()),
             variant=variant,
-            pictures=tuple(
-                PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256)
-                for p in golden_pictures(pictures)
-            ),
+            pictures=golden_pictures(pictures),
             probabilities=comparison.gives_probabilities(variant),
             folder=str(side),
         )
         # A worker of its own: a file from elsewhere must not harm one that does other work.
         with Worker() as worker:
-            golden = host.adopt(worker).run("deploy", request, GoldenSet, host.report)
+            golden = host.adopt(worker).run(run_deploy, request, host.report)
         host.report(Progress("Writing the kit", 3, 4))
         names = write_texts(run, variant, side, golden, comparison)
         _zip(side, names, place)
@@ -178,7 +175,7 @@ def write_texts(
         name=manifest.model.name,
         variant=variant,
         file=name,
-        sha256=_digest(folder / name),
+        sha256=digest_of_file(folder / name),
         classes=manifest.model.classes,
         labels=LABELS_FILE if manifest.labels else None,
         layout=card.layout,
@@ -199,7 +196,7 @@ def write_texts(
     figures = CardFigures(
         comparison,
         comparison.latency,
-        [(file, _what(file), _digest(folder / file)) for file in inside],
+        [(file, _what(file), digest_of_file(folder / file)) for file in inside],
     )
     (folder / CARD).write_text(model_card(run, model, figures), encoding="utf-8")
     return (CARD, *inside)
@@ -209,11 +206,6 @@ def _what(file: str) -> str:
     if file.endswith(".tflite"):
         return "the model, with TFLite Metadata"
     return _WHAT.get(file, f"snippet for {'iOS' if file.startswith('ios') else 'Android'}")
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def _zip(folder: Path, names: tuple[str, ...], place: Path) -> None:
@@ -270,7 +262,7 @@ def deployed(request: DeployRequest, report: Callable[[Progress], None], threads
     scores: Scores = "probabilities" if request.probabilities else "logits"
     made = with_metadata(before, metadata_of(run, card, scores))
     (folder / model_file(run, request.variant)).write_bytes(made)
-    pictures = [Picture(p.name, Path(p.path), p.sha256) for p in request.pictures]
+    pictures = request.pictures
     pixels = np.stack([spec.fitted(picture.decode(spec.picture_mode)) for picture in pictures])
     found, arrays = golden_set(
         made,
@@ -308,6 +300,6 @@ class DeployRequest:
 
     run: str
     variant: str
-    pictures: tuple[PictureFile, ...]
+    pictures: tuple[Picture, ...]
     probabilities: bool
     folder: str

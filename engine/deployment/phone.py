@@ -25,6 +25,7 @@ from pathlib import Path, PurePosixPath
 
 import msgspec
 
+from engine.core.checksums import read_record
 from engine.core.errors import FileError, RunError
 from engine.core.files import write_whole
 from engine.deployment.description import model_file
@@ -265,17 +266,14 @@ def benchmarks_of(run: Run) -> tuple[PhoneBenchmark, ...]:
     Raises:
         RunError: One of them is damaged.
     """
-    found = []
+    benchmarks = []
     for file in sorted((run.folder / PHONE).glob("*.json")):
+        todo = f"Delete {file} and add the text again."
         try:
-            found.append(msgspec.json.decode(file.read_bytes(), type=PhoneBenchmark))
-        except FileNotFoundError:  # removed by another person since it was listed
-            continue
-        except (OSError, msgspec.DecodeError) as error:
-            raise RunError(
-                f"Opening the run {run.folder.name}",
-                got=f"a damaged {PHONE}/{file.name}",
-                expected="a timing as it was written",
-                todo=f"Delete {file} and add the text again.",
-            ) from error
-    return tuple(sorted(found, key=lambda benchmark: benchmark.added_at))
+            benchmarks.append(
+                read_record(file, PhoneBenchmark, f"Opening the run {run.folder.name}", todo)
+            )
+        except RunError:
+            if file.exists():  # else another person removed it since it was listed
+                raise
+    return tuple(sorted(benchmarks, key=lambda benchmark: benchmark.added_at))

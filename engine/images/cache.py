@@ -1,16 +1,14 @@
-"""Pictures brought to a network's size, kept on disk by their content.
+"""On-disk cache of resized images, keyed by SHA-256.
 
 Decoding and resizing a photo costs more than running a small integer model on it. What comes out
 depends on the file's bytes and on how it is fitted, so one copy serves every column, every run of
-that input size and every later evaluation. Pixels are kept before normalization: a quarter of the
+that input size and every later evaluation. Pixels are stored before normalization: a quarter of the
 bytes, and networks that differ in mean and std alone share them.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import os
 import threading
 from collections.abc import Collection
 from math import prod
@@ -18,41 +16,44 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.core.checksums import SUFFIX, drop_kept, read_kept, write_kept
+from engine.core.errors import StorageError
 from engine.core.store import folder
 from engine.core.types import FloatArray
 from engine.images.pictures import Picture
 from engine.images.preprocess import PreprocessSpec
 
 LIMIT_BYTES = 2 * 1024**3
-_DIGEST_BYTES = 32
 
 
 class FittedPictures:
-    """Network inputs of pictures; any thread may ask.
+    """Network inputs of images; any thread may ask.
 
-    Pictures for which there is no room are decoded whenever they are asked for.
+    Images for which there is no room are decoded whenever they are asked for.
 
     Args:
         preprocess: What the network expects.
-        wanted: SHA-256 digests of the pictures that will be asked for; only others make room.
-        limit: Bytes that all kept pictures may take.
+        wanted: SHA-256 digests of the images that will be asked for; only others make room.
+        limit: Bytes that the whole cache may take.
     """
 
     def __init__(
         self, preprocess: PreprocessSpec, wanted: Collection[str], limit: int = LIMIT_BYTES
     ) -> None:
         self._preprocess = preprocess
-        self._place = folder("cache") / "pictures" / preprocess.fitting_key
-        self._place.mkdir(parents=True, exist_ok=True)
+        self._folder = folder("cache") / "pictures" / preprocess.fitting_key
+        self._folder.mkdir(parents=True, exist_ok=True)
         self._shape = preprocess.height, preprocess.width, len(preprocess.picture_mode)
-        size = prod(self._shape) + _DIGEST_BYTES
-        absent = sum(not self._file(digest).exists() for digest in set(wanted))
-        kept = {self._file(digest) for digest in wanted}
-        self._room = min(absent, make_room(self._place.parent, absent * size, limit, kept) // size)
+        size = prod(self._shape)
+        files = {self._file(digest) for digest in wanted}
+        absent = sum(not file.exists() for file in files)
+        self._room = min(
+            absent, make_room(self._folder.parent, absent * size, limit, files) // size
+        )
         self._lock = threading.Lock()
 
     def input_of(self, picture: Picture) -> FloatArray:
-        """Decode, fit and normalize a picture, or read what that gave before.
+        """Decode, fit and normalize an image, or read what that gave before.
 
         Returns:
             Shape (height, width, channels), float32.
@@ -60,67 +61,58 @@ class FittedPictures:
         Raises:
             PictureError: It cannot be decoded.
         """
-        return self._preprocess.normalized(self._fitted(picture))
+        return self._preprocess.normalized(self._fit(picture))
 
-    def _fitted(self, picture: Picture) -> np.ndarray:
+    def _fit(self, picture: Picture) -> np.ndarray:
         file = self._file(picture.sha256)
-        known = self._kept(file)
-        if known is not None:
-            return known
+        cached = self._read(file)
+        if cached is not None:
+            return cached
         fitted = self._preprocess.fitted(picture.decode(self._preprocess.picture_mode))
         with self._lock:
             self._room -= 1
             room = self._room >= 0
         if room:
-            self._keep(file, fitted)
+            # On a full disk it is made again whenever it is asked for.
+            with contextlib.suppress(OSError, StorageError):
+                write_kept(file, fitted.tobytes(), durable=False)
         return fitted
 
-    def _kept(self, file: Path) -> np.ndarray | None:
-        """The pixels in a file, if they are as they were written: their digest follows them."""
+    def _read(self, file: Path) -> np.ndarray | None:
         try:
-            content = file.read_bytes()
+            pixels = read_kept(file)
         except OSError:
             return None
-        pixels, digest = content[:-_DIGEST_BYTES], content[-_DIGEST_BYTES:]
-        if len(pixels) != prod(self._shape) or hashlib.sha256(pixels).digest() != digest:
+        if len(pixels) != prod(self._shape):
             return None
         return np.frombuffer(pixels, dtype=np.uint8).reshape(self._shape)
 
-    def _keep(self, file: Path, fitted: np.ndarray) -> None:
-        """Keep pixels, unless the disk is full: they can be made again."""
-        aside = file.with_name(f".{file.name}.{os.getpid()}.{threading.get_ident()}")
-        pixels = fitted.tobytes()
-        try:
-            aside.write_bytes(pixels + hashlib.sha256(pixels).digest())
-            os.replace(aside, file)
-        except OSError:
-            aside.unlink(missing_ok=True)
-
     def _file(self, digest: str) -> Path:
-        return self._place / f"{digest}.rgb"
+        return self._folder / f"{digest}.rgb"
 
 
-def make_room(place: Path, wanted: int, limit: int, kept: Collection[Path]) -> int:
+def make_room(cache: Path, wanted: int, limit: int, needed: Collection[Path]) -> int:
     """Delete the files written longest ago until there is room for more.
 
     Args:
-        place: Folder with the files, in subfolders.
+        cache: Folder with the files, in subfolders.
         wanted: Bytes to come.
         limit: Bytes that all files may take.
-        kept: Files that stay.
+        needed: Files that stay.
 
     Returns:
         Bytes that may come, at least 0.
     """
-    found = []
-    for path in place.glob("*/*"):
-        with contextlib.suppress(FileNotFoundError):  # another process moved it into place
-            found.append((path, path.stat()))
-    used = sum(about.st_size for _, about in found)
-    for path, about in sorted(found, key=lambda pair: pair[1].st_mtime):
+    files = []
+    for path in cache.glob("*/*"):
+        with contextlib.suppress(FileNotFoundError):  # another process renamed it
+            if path.suffix != SUFFIX:
+                files.append((path, path.stat()))
+    used = sum(status.st_size for _, status in files)
+    for path, status in sorted(files, key=lambda pair: pair[1].st_mtime):
         if used + wanted <= limit:
             break
-        if path not in kept:
-            path.unlink(missing_ok=True)
-            used -= about.st_size
+        if path not in needed:
+            drop_kept(path)
+            used -= status.st_size
     return max(0, limit - used)

@@ -1,4 +1,4 @@
-"""The right answers for a set of pictures: from a table, or from one folder a class."""
+"""Right answers for a set of images, from a table or from one folder a class, and class names."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ _STAGE = "Reading the right answers"
 
 
 def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
-    """Right answers from a table with the columns ``filename,class_index``.
+    """Read the right answers from a table with the columns ``filename,class_index``.
 
-    A picture is looked up by its name in the set, then by the tail of its path or of the row's,
+    An image is looked up by its name in the set, then by the tail of its path or of the row's,
     so that ``C:\\photos\\cat\\1.jpg`` is ``cat/1.jpg`` and ``1.jpg``.
 
     Args:
@@ -44,18 +44,18 @@ def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
     """
     text = read_text(path, _STAGE, "a CSV file with the columns filename,class_index")
     table = _table(csv.DictReader(io.StringIO(text, newline=""), strict=True), path.name, classes)
-    found = _matched(table, names, path.name)
-    if all(label == UNLABELLED for label in found):
+    indices = _look_up(table, names, path.name)
+    if all(index == UNLABELLED for index in indices):
         raise LabelsError(
             _STAGE,
             got=f"no row of {path.name} for any of the {len(names)} pictures",
             expected="rows whose filename is that of a picture",
             todo="Check that the table belongs to these pictures.",
         )
-    return np.array(found, dtype=np.int64)
+    return np.array(indices, dtype=np.int64)
 
 
-def _matched(table: dict[str, int], names: Sequence[str], called: str) -> list[int]:
+def _look_up(table: dict[str, int], names: Sequence[str], called: str) -> list[int]:
     rows: dict[str, list[str]] = {}
     for row in table:
         rows.setdefault(PurePosixPath(row).name, []).append(row)
@@ -81,14 +81,14 @@ def _posix(name: str) -> str:
     return PurePosixPath(name.replace("\\", "/")).as_posix()
 
 
-def _is_tail(one: str, two: str) -> bool:
-    """Whether one path is the end of the other."""
-    depth = _depth(one, two)
-    return PurePosixPath(one).parts[-depth:] == PurePosixPath(two).parts[-depth:]
+def _is_tail(row: str, path: str) -> bool:
+    """Tell whether one path is the end of the other."""
+    depth = _depth(row, path)
+    return PurePosixPath(row).parts[-depth:] == PurePosixPath(path).parts[-depth:]
 
 
-def _depth(one: str, two: str) -> int:
-    return min(len(PurePosixPath(one).parts), len(PurePosixPath(two).parts))
+def _depth(row: str, path: str) -> int:
+    return min(len(PurePosixPath(row).parts), len(PurePosixPath(path).parts))
 
 
 def _open_which(got: str) -> LabelsError:
@@ -127,8 +127,7 @@ def _table(rows: csv.DictReader[str], name: str, classes: int) -> dict[str, int]
 
 def _check_columns(columns: Sequence[str], name: str) -> None:
     if not {"filename", "class_index"} <= set(columns):
-        found = ", ".join(columns) or "none"
-        got = f"the columns {found} in {name}"
+        got = f"the columns {', '.join(columns) or 'none'} in {name}"
     elif len(set(columns)) < len(columns):
         got = f"a column twice in {name}: {', '.join(columns)}"
     else:
@@ -152,7 +151,7 @@ def _index(text: str | None, classes: int) -> int | None:
 def labels_from_folders(
     names: Sequence[str], labels: tuple[str, ...] | None, classes: int
 ) -> IntArray:
-    """Right answers from the folders that pictures lie in: a class index or a class name each.
+    """Read the right answers from the folders of images: a class index or a class name each.
 
     Args:
         names: Names of the pictures, such as ``tabby/IMG_1.jpg`` or ``281/IMG_1.jpg``.
@@ -165,22 +164,22 @@ def labels_from_folders(
     Raises:
         LabelsError: A picture lies in no folder, or a folder names no class.
     """
-    known: dict[str, int] = {}
+    index_of: dict[str, int] = {}
     shared: set[str] = set()
     for position, label in enumerate(labels or ()):
-        if known.setdefault(_folded(label), position) != position:
-            shared.add(_folded(label))
-    found = []
+        if index_of.setdefault(_fold(label), position) != position:
+            shared.add(_fold(label))
+    indices = []
     for name in names:
         folder = Path(name).parent.name
-        if _folded(folder) in shared:
+        if _fold(folder) in shared:
             raise LabelsError(
                 _STAGE,
                 got=f"{name}, whose folder has the name of more than one class",
                 expected="one class a folder",
-                todo=f"Name it by class index, such as {known[_folded(folder)]}.",
+                todo=f"Name it by class index, such as {index_of[_fold(folder)]}.",
             )
-        by_name = known.get(_folded(folder))
+        by_name = index_of.get(_fold(folder))
         index = _index(folder, classes) if folder.isdecimal() else by_name
         if index is not None and by_name not in {None, index}:
             raise LabelsError(
@@ -197,24 +196,20 @@ def labels_from_folders(
                 expected="one folder a class, named by class index or class name",
                 todo="Rename the folder, or give a table with --labels-csv.",
             )
-        found.append(index)
-    return np.array(found, dtype=np.int64)
+        indices.append(index)
+    return np.array(indices, dtype=np.int64)
 
 
-def _folded(name: str) -> str:
+def _fold(name: str) -> str:
     return name.casefold().replace("_", " ").strip()
 
 
 def read_labels(path: Path, classes: int) -> tuple[str, ...]:
-    """Read class names: one a line in the order of the logits, or JSON, YAML or CSV with indices.
+    """Read class names: one a line in the order of the logits, or as `names_of_table` takes them.
 
     Args:
-        path: The file, UTF-8, or UTF-16 or UTF-32 with a byte order mark; the forms that tell
-            indices are those of `names_of_table`.
+        path: The file, UTF-8, or UTF-16 or UTF-32 with a byte order mark.
         classes: Number of logits.
-
-    Returns:
-        One name a class.
 
     Raises:
         LabelsError: The file cannot be read, or has another number of names.
@@ -234,16 +229,13 @@ def read_labels(path: Path, classes: int) -> tuple[str, ...]:
 def checked_names(
     names: Iterable[str], classes: int, stage: str = "Reading the labels", what: str = "names"
 ) -> tuple[str, ...]:
-    """Strip class names, and demand one for each class.
+    """Strip class names, in the order of the logits, and demand one for each class.
 
     Args:
-        names: The names in the order of the logits.
+        names: The names.
         classes: Number of logits.
         stage: What is being done, for the message.
         what: What is counted, for the message.
-
-    Returns:
-        One name a class.
 
     Raises:
         LabelsError: There are more or fewer, or one is empty or holds a control character.
@@ -286,15 +278,7 @@ def label_of(labels: tuple[str, ...] | None, index: int) -> str:
 
 
 def unique_labels(labels: tuple[str, ...] | None, classes: int) -> tuple[str, ...]:
-    """Names by which a person can choose a class: those that several share carry their number.
-
-    Args:
-        labels: Class names, or None.
-        classes: Number of logits.
-
-    Returns:
-        One name an answer, no two alike.
-    """
+    """Name every answer so that no two are alike: names that several share carry their number."""
     names = [label_of(labels, index) for index in range(answer_count(classes))]
     counts = Counter(names)
     return tuple(
@@ -315,9 +299,6 @@ def names_of_table(text: str) -> list[str] | None:
     JSON: a list of names, or an object of index to name or to [id, name]; Hugging Face's
     ``id2label`` and a ``names`` entry are looked into. YAML: the ``names`` of Ultralytics, a list
     or index to name. CSV: with a header that names a column of indices and one of names.
-
-    Args:
-        text: Content of a label file.
 
     Returns:
         The names; None where the text is none of these.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-import time
 import warnings
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from engine.core.checksums import digest_of_file
 from engine.core.errors import PictureError
+from engine.core.file_types import A_PICTURE, HEAD_BYTES, kind_of_head
 from engine.core.limits import LIMITS
-from engine.core.types import (
-    PictureMode,
-)
+from engine.core.types import PictureMode
+from engine.core.zips import is_zip
 
 PICTURE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jfif", ".jpe", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
@@ -36,14 +35,6 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What Pillow may open; it takes the MPO of some cameras for JPEG."""
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
 """TIFF 6.0, section 8."""
-_CLOCK_SECONDS = 2
-_OTHERS = (
-    (b"%PDF", "a PDF"),
-    (b"PK\x03\x04", "a zip or an office document"),
-    (b"\x1f\x8b", "a gzip archive"),
-    (b"<!DOCTYPE html", "a web page"),
-    (b"<html", "a web page"),
-)
 RgbPicture = NDArray[np.uint8]
 
 
@@ -96,11 +87,7 @@ class DecodedPicture:
 
 
 def decode_file(path: Path, name: str, mode: PictureMode = "RGB") -> RgbPicture:
-    """Decode a picture file; see `decode_picture`.
-
-    Raises:
-        PictureError: It cannot be read, or is no picture that can be used.
-    """
+    """Read and decode an image file; see `described_picture`."""
     return decode_picture(_content(path, name), name, mode)
 
 
@@ -110,7 +97,7 @@ def _content(path: Path, name: str) -> bytes:
             # Never more than the limit: the file may be larger than memory, or endless.
             data = file.read(LIMITS.picture_bytes + 1)
     except OSError as error:
-        raise _refused(
+        raise _refusal(
             name, f"a file that cannot be read ({error.strerror})", "a picture file"
         ) from error
     _demand_bytes(data, name)
@@ -120,7 +107,7 @@ def _content(path: Path, name: str) -> bytes:
 def _demand_bytes(data: bytes, name: str) -> None:
     if len(data) > LIMITS.picture_bytes:
         limit = LIMITS.picture_bytes / 1e6
-        raise _refused(name, f"more than {limit:.0f} MB", f"at most {limit:.0f} MB")
+        raise _refusal(name, f"more than {limit:.0f} MB", f"at most {limit:.0f} MB")
 
 
 def decode_picture(data: bytes, name: str, mode: PictureMode = "RGB") -> RgbPicture:
@@ -129,7 +116,7 @@ def decode_picture(data: bytes, name: str, mode: PictureMode = "RGB") -> RgbPict
 
 
 def described_picture(data: bytes, name: str, mode: PictureMode = "RGB") -> DecodedPicture:
-    """Decode a picture upright, with 8 bits a channel, and say what was left out.
+    """Decode an image upright, with 8 bits a channel, and say what was left out.
 
     EXIF rotation is applied, transparency is laid on white in RGB, 16-bit grey is scaled down, of
     an animation the first frame is taken. All of it is decoded, since a header says nothing of a
@@ -164,13 +151,13 @@ def described_picture(data: bytes, name: str, mode: PictureMode = "RGB") -> Deco
     except PictureError:
         raise
     except UnidentifiedImageError as error:
-        raise _refused(
-            name, _what_else(data), "a picture in JPEG, PNG, WebP, BMP, GIF or TIFF"
+        raise _refusal(
+            name, _describe_other(data), "a picture in JPEG, PNG, WebP, BMP, GIF or TIFF"
         ) from error
     except Image.DecompressionBombError as error:
         raise _too_many_pixels(name, "far too many pixels for a picture") from error
     except Exception as error:  # Pillow's decoders raise nearly anything on damaged files
-        raise _refused(name, f"a damaged picture ({error})", "a whole picture file") from error
+        raise _refusal(name, f"a damaged picture ({error})", "a whole picture file") from error
 
 
 def _demand_size(picture: Image.Image, name: str) -> None:
@@ -179,7 +166,7 @@ def _demand_size(picture: Image.Image, name: str) -> None:
 
 
 def _too_many_pixels(name: str, got: str) -> PictureError:
-    return _refused(name, got, f"at most {LIMITS.picture_pixels / 1e6:.0f} million pixels")
+    return _refusal(name, got, f"at most {LIMITS.picture_pixels / 1e6:.0f} million pixels")
 
 
 def _frames_note(picture: Image.Image, name: str) -> tuple[str, ...]:
@@ -188,26 +175,26 @@ def _frames_note(picture: Image.Image, name: str) -> tuple[str, ...]:
         return ()  # the second picture of an MPO is a preview or the other eye's
     frames = getattr(picture, "n_frames", 1)
     if frames > LIMITS.picture_frames:
-        raise _refused(name, f"{frames:,} frames", f"at most {LIMITS.picture_frames:,} frames")
+        raise _refusal(name, f"{frames:,} frames", f"at most {LIMITS.picture_frames:,} frames")
     picture.seek(0)
     what = "pages" if picture.format == "TIFF" else "frames"
     return (f"{name} has {frames} {what}; the first is used.",)
 
 
-def _what_else(data: bytes) -> str:
-    """What bytes are that are no picture, as far as their beginning tells."""
-    head = data[:4096].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if not data:
-        return "an empty file"
-    if b"<svg" in head.lower():
+def _describe_other(data: bytes) -> str:
+    """Tell by their beginning what bytes are that Pillow does not know as an image."""
+    if b"<svg" in data[:4096].lower():
         return "an SVG drawing, which has no pixels"
     if data[4:8] == b"ftyp":
         return "a HEIC, AVIF or video file"
-    found = (what for start, what in _OTHERS if head.lower().startswith(start.lower()))
-    return next(found, "bytes that are no picture")
+    if is_zip(data):
+        return "a zip or an office document"
+    kind = kind_of_head(data[:HEAD_BYTES])
+    tells = kind.name == "other" and kind.words != A_PICTURE  # only a part of one
+    return kind.words if tells else "bytes that are no picture"
 
 
-def _refused(name: str, got: str, expected: str) -> PictureError:
+def _refusal(name: str, got: str, expected: str) -> PictureError:
     return PictureError(
         f"Reading the picture {name}",
         got=got,
@@ -220,11 +207,11 @@ def _in_mode(
     picture: Image.Image, name: str, tags: Mapping[int, Any], mode: PictureMode
 ) -> Image.Image:
     if picture.mode in {"I", "F"}:
-        raise _refused(
+        raise _refusal(
             name, "pixels of 32 bits, of which nothing says what is white", "8 or 16 bits a channel"
         )
     if picture.mode in {"LAB", "HSV"}:
-        raise _refused(name, f"colours in {picture.mode}", "RGB, CMYK, grey or a palette")
+        raise _refusal(name, f"colours in {picture.mode}", "RGB, CMYK, grey or a palette")
     if picture.mode.startswith("I;16"):
         # Pillow's convert() clips instead of scaling, and inverts 8 bits alone.
         values = np.asarray(picture).astype(np.int64)
@@ -247,10 +234,7 @@ def _in_mode(
 
 
 def pictures_in(folder: Path) -> tuple[Picture, ...]:
-    """List the pictures of a folder and its subfolders, sorted by name.
-
-    Args:
-        folder: The folder.
+    """List the images of a folder and its subfolders, sorted by name.
 
     Returns:
         One record a file with the ending of a picture, also in linked folders; hidden files are
@@ -278,14 +262,7 @@ def pictures_in(folder: Path) -> tuple[Picture, ...]:
 
 
 def passed_over(folder: Path) -> tuple[str, ...]:
-    """Count the files of a folder that are pictures of formats that are not read.
-
-    Args:
-        folder: As for `pictures_in`.
-
-    Returns:
-        One count an ending, such as ``12 .heic``, sorted by ending.
-    """
+    """Count the images of a folder in formats that are not read: ``12 .heic``, by ending."""
     endings = Counter(path.suffix.lower() for path in _files_below(folder, _UNREADABLE_SUFFIXES))
     return tuple(f"{count} {ending}" for ending, count in sorted(endings.items()))
 
@@ -326,74 +303,20 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def picture_at(path: Path, name: str | None = None) -> Picture:
-    """Describe one picture file.
-
-    Args:
-        path: The file.
-        name: What to call it; by default the file's name.
-
-    Returns:
-        Its record, with the digest of its bytes.
-
-    Raises:
-        PictureError: It cannot be read.
-    """
+    """Describe one image file, called by the file's name or another; PictureError if unreadable."""
     called = name or path.name
     try:
-        return Picture(called, path, _digest(path))
+        return Picture(called, path, digest_of_file(path))
     except OSError as error:
-        raise _refused(
+        raise _refusal(
             called, f"a file that cannot be read ({error.strerror})", "a picture file"
         ) from error
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a file; remembered until the file system says that the file was changed.
-
-    A page looks at all its pictures whenever it is drawn, and a thousand photos are gigabytes.
-    """
-    kept = path.stat()
-    if time.time() - kept.st_ctime < _CLOCK_SECONDS:
-        # It may be written to once more within the same tick of the file system's clock.
-        return _read_digest(path)
-    return _known_digest(path, kept.st_ino, kept.st_size, kept.st_ctime_ns)
-
-
-@lru_cache(maxsize=20_000)
-def _known_digest(path: Path, inode: int, size: int, changed_ns: int) -> str:
-    return _read_digest(path)
-
-
-def _read_digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def digest_of(pictures: tuple[Picture, ...]) -> str:
     """SHA-256 over the digests of pictures, in their order."""
     joined = "".join(picture.sha256 for picture in pictures)
     return hashlib.sha256(joined.encode()).hexdigest()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureFile:
-    """A picture to be shown to the models.
-
-    Attributes:
-        name: Unique within the request.
-        path: The file.
-        sha256: Hex digest of its bytes.
-    """
-
-    name: str
-    path: str
-    sha256: str
-
-
-def _picture_files(pictures: tuple[Picture, ...]) -> tuple[PictureFile, ...]:
-    return tuple(
-        PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256) for p in pictures
-    )
 
 
 def as_pictures(files: Iterable[Path]) -> tuple[Picture, ...]:

@@ -1,4 +1,4 @@
-"""How a picture becomes the numbers a network is fed.
+"""Preprocessing: from an image to the numbers a network is fed.
 
 `PreprocessSpec` is the only place where this is written down. PyTorch, calibration, every
 runner and the manifest use the same record, so no variant can be fed differently.
@@ -83,23 +83,17 @@ class PreprocessSpec:
 
     def __post_init__(self) -> None:
         height_and_width((self.height, self.width))
-        _demand(self.resize in RESIZE_RULES, "resize", self.resize, _any_of(RESIZE_RULES))
-        _demand(
-            self.interpolation in INTERPOLATIONS,
-            "interpolation",
-            self.interpolation,
-            _any_of(INTERPOLATIONS),
-        )
-        _demand(
-            self.channel_order in CHANNEL_ORDERS,
-            "channel order",
-            self.channel_order,
-            _any_of(CHANNEL_ORDERS),
-        )
+        for name, choice, choices in (
+            ("resize", self.resize, RESIZE_RULES),
+            ("interpolation", self.interpolation, INTERPOLATIONS),
+            ("channel order", self.channel_order, CHANNEL_ORDERS),
+        ):
+            _demand(choice in choices, name, choice, "one of " + ", ".join(choices))
         _demand(np.isfinite(self.scale) and self.scale > 0, "scale", self.scale, "more than 0")
-        finite = f"{_counted(self.channels)}, one a channel"
+        count = self.channels
+        finite = f"{count} finite number{'' if count == 1 else 's'}, one a channel"
         for name, values in (("mean", self.mean), ("std", self.std)):
-            right = len(values) == self.channels and bool(np.isfinite(values).all())
+            right = len(values) == count and bool(np.isfinite(values).all())
             _demand(right, name, values, finite)
         _demand(min(self.std) > 0, "std", self.std, "numbers above 0")
         if self.resize == "shorter_side":
@@ -119,11 +113,11 @@ class PreprocessSpec:
 
     @property
     def picture_mode(self) -> PictureMode:
-        """Pillow's mode of the pictures that `fitted` takes and gives."""
+        """Pillow's mode of the images that `fitted` takes and gives."""
         return "RGBA" if self.channel_order == "RGBA" else "RGB"
 
     def with_input_size(self, size: InputSize) -> PreprocessSpec:
-        """The same preprocessing for an input of another size.
+        """Adapt the preprocessing to an input of another size.
 
         The share of the picture that the crop keeps of its shorter side stays as it was; for an
         input that is no square, the shorter side is as long as the input's longer one at least,
@@ -141,10 +135,10 @@ class PreprocessSpec:
         return replace(self, height=height, width=width, resize_size=resize_size)
 
     def apply(self, pixels: np.ndarray) -> FloatArray:
-        """Turn one decoded picture into one network input.
+        """Turn one decoded image into one network input.
 
         Args:
-            pixels: Picture in ``picture_mode``: shape (rows, columns, 3 or 4), uint8, red first.
+            pixels: Image in ``picture_mode``: shape (rows, columns, 3 or 4), uint8, red first.
 
         Returns:
             Network input of shape (height, width, channels), float32, channels in
@@ -153,21 +147,15 @@ class PreprocessSpec:
         return self.normalized(self.fitted(pixels))
 
     def fitted(self, pixels: np.ndarray) -> NDArray[np.uint8]:
-        """Bring one decoded picture to the network's size: the first half of `apply`.
-
-        Args:
-            pixels: As for `apply`.
+        """Bring one decoded image to the network's size: the first half of `apply`.
 
         Returns:
             Shape (height, width, 3 or 4), uint8, in ``picture_mode``: grey is made of it later.
         """
-        return np.asarray(self._resized(Image.fromarray(pixels)), dtype=np.uint8)
+        return np.asarray(self._resize(Image.fromarray(pixels)), dtype=np.uint8)
 
     def visible(self, pixels: np.ndarray) -> NDArray[np.uint8]:
-        """Show what `apply` makes of a picture, before its values are scaled.
-
-        Args:
-            pixels: As for `apply`.
+        """Show what `apply` makes of an image, before its values are scaled.
 
         Returns:
             Shape (height, width), uint8, for a grey input; as `fitted` for others, in the
@@ -178,9 +166,6 @@ class PreprocessSpec:
 
     def normalized(self, fitted: NDArray[np.uint8]) -> FloatArray:
         """Turn pixels of the network's size into its input: the second half of `apply`.
-
-        Args:
-            fitted: As `fitted` gives them.
 
         Returns:
             Shape (height, width, channels), float32, channels in ``channel_order``.
@@ -198,7 +183,7 @@ class PreprocessSpec:
         return values.reshape(fitted.shape)
 
     def of_pixels(self) -> PreprocessSpec:
-        """The same preprocessing without normalization: pixels are fed as they are."""
+        """Leave normalization out: pixels are fed as they are."""
         zeros, ones = (0.0,) * self.channels, (1.0,) * self.channels
         return replace(self, scale=1.0, mean=zeros, std=ones)
 
@@ -208,7 +193,7 @@ class PreprocessSpec:
         return self == self.of_pixels()
 
     def of_noise(self) -> FloatArray:
-        """Make the network input of a picture of noise, always the same."""
+        """Make the network input of an image of noise, always the same."""
         shape = 512, 512, len(self.picture_mode)
         return self.apply(np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8))
 
@@ -221,8 +206,8 @@ class PreprocessSpec:
         fitted_by = f"{self.interpolation}{mode}-{PIL.__version__}-{__version__}"
         return f"{self.height}x{self.width}-{self.resize}{size}-{fitted_by}"
 
-    def _resized(self, picture: Image.Image) -> Image.Image:
-        size = self._scaled_size(*picture.size)
+    def _resize(self, picture: Image.Image) -> Image.Image:
+        size = self._size_to_scale(*picture.size)
         scaled = picture.resize(size, Image.Resampling[self.interpolation.upper()])
         if size == (self.width, self.height):
             return scaled
@@ -232,8 +217,8 @@ class PreprocessSpec:
         canvas.paste(scaled, (_offset(size[0], self.width), _offset(size[1], self.height)))
         return canvas
 
-    def _scaled_size(self, columns: int, rows: int) -> tuple[int, int]:
-        """Columns and rows that a picture is scaled to."""
+    def _size_to_scale(self, columns: int, rows: int) -> tuple[int, int]:
+        """Compute the columns and rows that an image is scaled to."""
         if self.resize == "squash":
             return self.width, self.height
         if self.resize == "letterbox":
@@ -247,12 +232,12 @@ class PreprocessSpec:
 
 
 def _offset(scaled: int, wanted: int) -> int:
-    """Place a scaled side begins at in the input, as in torchvision's CenterCrop."""
+    """Return where a scaled side begins in the input, as in torchvision's CenterCrop."""
     return (wanted - scaled) // 2 if scaled <= wanted else -round((scaled - wanted) / 2)
 
 
 def height_and_width(size: InputSize) -> tuple[int, int]:
-    """Height and width of an input size.
+    """Split an input size into height and width.
 
     Raises:
         OptionError: It is neither a number nor two, or a side is out of range.
@@ -284,13 +269,9 @@ def input_size_in(text: str) -> InputSize:
 
 
 def assumed_preprocess(channels: int) -> PreprocessSpec:
-    """Preprocessing to assume for a file that holds none: ImageNet's usual values.
+    """Assume ImageNet's usual values for a file without preprocessing, with 1, 3 or 4 channels.
 
-    Args:
-        channels: 1, 3 or 4.
-
-    Returns:
-        Grey has the mean of the three colours' values; alpha becomes 0 to 1.
+    Grey has the mean of the three colours' values; alpha becomes 0 to 1.
     """
     if channels == 1:
         return PreprocessSpec(channel_order="L", mean=(0.449,), std=(0.226,))
@@ -304,9 +285,6 @@ def demand_plausible(spec: PreprocessSpec) -> None:
     """Refuse mean and std that belong to another scale of the pixels than the given one.
 
     Runs of older versions may hold such values and stay readable, so `PreprocessSpec` allows them.
-
-    Args:
-        spec: The preprocessing.
 
     Raises:
         OptionError: A mean or std is more than twice the largest scaled pixel, so that all
@@ -347,14 +325,6 @@ def channel_values_in(text: str) -> tuple[float, ...]:
     return numbers
 
 
-def _counted(numbers: int) -> str:
-    return "one finite number" if numbers == 1 else f"{numbers} finite numbers"
-
-
-def _any_of(words: tuple[str, ...]) -> str:
-    return "one of " + ", ".join(words)
-
-
 def _demand(holds: object, name: str, got: object, expected: str) -> None:
     if not holds:
         raise OptionError(
@@ -369,18 +339,10 @@ def _demand(holds: object, name: str, got: object, expected: str) -> None:
 class PreprocessChoice:
     """Deviations from the model's own preprocessing; None keeps the model's own value.
 
-    A mean or std of a single number is that of all channels.
+    A mean or std of a single number is that of all channels; for the others see `PreprocessSpec`.
 
     Attributes:
         input_size: Both sides of the network's input in pixels, or height and width.
-        resize: See `PreprocessSpec`.
-        resize_size: See `PreprocessSpec`.
-        interpolation: See `PreprocessSpec`.
-        channel_order: See `PreprocessSpec`.
-        scale: See `PreprocessSpec`.
-        mean: See `PreprocessSpec`.
-        std: See `PreprocessSpec`.
-        pad_value: See `PreprocessSpec`.
     """
 
     input_size: InputSize | None = None

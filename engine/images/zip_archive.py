@@ -27,7 +27,7 @@ class ZippedPicture:
 
 
 def zipped_pictures(data: bytes, name: str) -> Iterator[ZippedPicture]:
-    """The pictures of a zip, one after the other; other files in it are passed over.
+    """Unpack the images of a zip, one after the other; hidden and other files are left out.
 
     Every name is looked at before the first file is unpacked.
 
@@ -35,15 +35,12 @@ def zipped_pictures(data: bytes, name: str) -> Iterator[ZippedPicture]:
         data: The zip.
         name: What to call it in messages.
 
-    Yields:
-        One record a file with the ending of a picture; hidden ones are passed over.
-
     Raises:
         PictureError: It is damaged or too large, holds links, passwords or names that lead out of
             it, or no picture at all.
     """
 
-    def refused(got: str, expected: str) -> PictureError:
+    def refuse(got: str, expected: str) -> PictureError:
         return PictureError(
             f"Reading the zip {name}",
             got=got,
@@ -56,12 +53,12 @@ def zipped_pictures(data: bytes, name: str) -> Iterator[ZippedPicture]:
         entries=LIMITS.zip_entries,
         entry_bytes=LIMITS.picture_bytes,
         unpacked_bytes=LIMITS.zip_unpacked_bytes,
-        refused=refused,
+        refused=refuse,
     )
     with opened_zip(io.BytesIO(data), rules) as archive:
         pictures = [entry for entry in archive.files if _is_picture(entry.filename)]
         if not pictures:
-            raise refused("no picture", "files that end in " + ", ".join(sorted(PICTURE_SUFFIXES)))
+            raise refuse("no picture", "files that end in " + ", ".join(sorted(PICTURE_SUFFIXES)))
         for entry in pictures:
             yield ZippedPicture(entry.filename, archive.unpacked(entry))
 

@@ -22,7 +22,7 @@ from engine.networks.catalog_network import (
     imagenet_names,
     parameters_of,
 )
-from engine.networks.checkpoint_fitting import FittedNetwork, fitted_network
+from engine.networks.checkpoint_fitting import FittedNetwork, fit_network
 from engine.networks.checkpoints import (
     Checkpoint,
     read_checkpoint,
@@ -77,7 +77,7 @@ def torch_source(choice: ModelChoice, input_size: InputSize | None = None) -> To
     weights, fitted, digest = _with_weights(network, choice)
     module = fitted.network.eval()
     classes = _classes_of_head(module, network.preprocess)
-    assumed = () if choice.checkpoint is None else assumed_names(choice, classes)
+    assumed = () if choice.checkpoint is None else note_assumed_names(choice, classes)
     return TorchSource(
         identity=ModelIdentity(
             name=choice.name,
@@ -105,7 +105,7 @@ def labels_for(choice: ModelChoice, classes: int) -> tuple[str, ...] | None:
     return imagenet_names(classes)
 
 
-def assumed_names(choice: ModelChoice, classes: int) -> tuple[str, ...]:
+def note_assumed_names(choice: ModelChoice, classes: int) -> tuple[str, ...]:
     """Say that `labels_for` takes ImageNet's names for a file that may be of other classes."""
     if choice.labels or choice.names or imagenet_names(classes) is None:
         return ()
@@ -143,10 +143,10 @@ def _with_weights(
         return "random", *_random(network)
     if choice.checkpoint is not None:
         path = Path(choice.checkpoint)
-        fitted = _fitted(network, read_checkpoint(path), choice.weights_of)
+        fitted = _fit_checkpoint(network, read_checkpoint(path), choice.weights_of)
         return "checkpoint", fitted, sha256_of_checkpoint(path)
     path = network.weights_file()
-    trained = _fitted(network, read_checkpoint(path), None).network
+    trained = _fit_checkpoint(network, read_checkpoint(path), None).network
     return network.weights, FittedNetwork(trained, None, ()), sha256_of_checkpoint(path)
 
 
@@ -159,7 +159,9 @@ def _random(network: CatalogNetwork) -> tuple[FittedNetwork, str]:
         give_ordinary_values(module)
         # Before settling, whose figures are rounded differently with other threads.
         digest = state_digest(module.state_dict())
-        pictures = [network.preprocess.apply(one.decode()) for one in pictures_in(SAMPLE_IMAGES)]
+        pictures = [
+            network.preprocess.apply(picture.decode()) for picture in pictures_in(SAMPLE_IMAGES)
+        ]
         channels_first = np.ascontiguousarray(np.stack(pictures).transpose(0, 3, 1, 2))
         settle(module, torch.from_numpy(channels_first))
     except _REFUSALS as error:
@@ -167,13 +169,13 @@ def _random(network: CatalogNetwork) -> tuple[FittedNetwork, str]:
     return FittedNetwork(module, None, ()), digest
 
 
-def _fitted(
+def _fit_checkpoint(
     network: CatalogNetwork, checkpoint: Checkpoint, weights_of: str | None
 ) -> FittedNetwork:
     """The network with a checkpoint's tensors, by its own names or by those of its authors."""
 
     def fit(tensors: StateDict) -> FittedNetwork:
-        return fitted_network(
+        return fit_network(
             network.build,
             tensors,
             network.name,
@@ -184,7 +186,7 @@ def _fitted(
     try:
         return fit(checkpoint.tensors)
     except ModelError:
-        converted = {} if network.converted is None else _converted(network, checkpoint)
+        converted = {} if network.converted is None else _rename_tensors(network, checkpoint)
         if not converted:
             raise
     fitted = fit(converted)
@@ -192,7 +194,7 @@ def _fitted(
     return replace(fitted, notes=(note, *fitted.notes))
 
 
-def _converted(network: CatalogNetwork, checkpoint: Checkpoint) -> StateDict:
+def _rename_tensors(network: CatalogNetwork, checkpoint: Checkpoint) -> StateDict:
     """What a source's own function makes of each dict of tensors that could be the network's."""
     assert network.converted is not None
     least = max(map(len, checkpoint.dicts.values())) // 2

@@ -150,8 +150,8 @@ def import_torchvision() -> ModuleType:
     """
     import torch
 
-    found = importlib.util.find_spec("torchvision")
-    folders = list(found.submodule_search_locations or ()) if found else []
+    spec = importlib.util.find_spec("torchvision")
+    folders = list(spec.submodule_search_locations or ()) if spec else []
     for library in (path for folder in folders for path in Path(folder).glob("_C*.so")):
         try:
             ctypes.CDLL(str(library))

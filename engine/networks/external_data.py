@@ -89,35 +89,35 @@ class OutsideTensor:
         """
         values = dict(self.entries)
         if len(values) < len(self.entries):
-            raise self._refused(stage, "a key that is there twice")
+            raise self._refusal(stage, "a key that is there twice")
         location = values.get("location", "")
         if not _is_inside(location):
-            raise self._refused(stage, "no path within the folder of the model")
+            raise self._refusal(stage, "no path within the folder of the model")
         needed = self._bytes(stage)
         start = self._number(stage, "offset", values.get("offset", "0"))
         length = self._number(stage, "length", values.get("length", str(needed)))
         if length != needed:
-            raise self._refused(stage, f"a length of {length:,} bytes for numbers of {needed:,}")
+            raise self._refusal(stage, f"a length of {length:,} bytes for numbers of {needed:,}")
         return Span(self.name, location, start, start + needed, values.get("checksum"))
 
     def _bytes(self, stage: str) -> int:
         bits = _BITS.get(self.data_type)
         if bits is None or any(size < 0 for size in self.dims):
-            raise self._refused(stage, f"type {self.data_type} and dimensions {self.dims[:8]}")
+            raise self._refusal(stage, f"type {self.data_type} and dimensions {self.dims[:8]}")
         if 0 in self.dims:
             return 0
         for size in self.dims:
             bits *= size
             if bits > 8 * LIMITS.model_bytes:
-                raise self._refused(stage, f"dimensions {self.dims[:8]}, more than a model holds")
+                raise self._refusal(stage, f"dimensions {self.dims[:8]}, more than a model holds")
         return -(-bits // 8)
 
     def _number(self, stage: str, key: str, value: str) -> int:
         if not (value.isascii() and value.isdigit() and len(value) < 20):
-            raise self._refused(stage, f"the {key} {value[:40]!r}")
+            raise self._refusal(stage, f"the {key} {value[:40]!r}")
         return int(value)
 
-    def _refused(self, stage: str, got: str) -> ModelError:
+    def _refusal(self, stage: str, got: str) -> ModelError:
         location = dict(self.entries).get("location", "")
         return ModelError(
             stage,

@@ -38,14 +38,14 @@ def given_network(model: object) -> torch.nn.Module:
     if isinstance(model, torch.export.ExportedProgram):
         network: torch.nn.Module = model.module()
     elif isinstance(model, torch.nn.Module):
-        network = _unwrapped(model)
+        network = _unwrap(model)
     else:
         raise _no_network(model)
     _demand_weights(network)
     return network
 
 
-def _unwrapped(network: torch.nn.Module) -> torch.nn.Module:
+def _unwrap(network: torch.nn.Module) -> torch.nn.Module:
     from torch.nn.parallel import DataParallel, DistributedDataParallel
     from torch.optim.swa_utils import AveragedModel
 
@@ -87,14 +87,14 @@ def _no_network(model: object) -> OptionError:
 def _demand_weights(network: torch.nn.Module) -> None:
     quantized = next((m for m in network.modules() if type(m).__module__.startswith(_QUANTIZED)), 0)
     if quantized:
-        raise _refused(
+        raise _refusal(
             f"quantized layers ({type(quantized).__name__} of {type(quantized).__module__})",
             "Give the float network that it was made from: the variants are quantized here.",
         )
     for name, tensor in (*network.named_parameters(), *network.named_buffers()):
         if (reason := _why_no_weight(tensor)) is not None:
             got, todo = reason
-            raise _refused(f"the weight {name}, {got}", todo)
+            raise _refusal(f"the weight {name}, {got}", todo)
 
 
 def _why_no_weight(tensor: torch.Tensor) -> tuple[str, str] | None:
@@ -121,7 +121,7 @@ def _why_no_weight(tensor: torch.Tensor) -> tuple[str, str] | None:
     return None
 
 
-def _refused(got: str, todo: str) -> ModelError:
+def _refusal(got: str, todo: str) -> ModelError:
     return ModelError(
         _CHOOSING, got=got, expected="a network with its weights, in floats", todo=todo
     )
@@ -208,7 +208,7 @@ class _Copies:
         elif isinstance(value, torch.jit.ScriptModule):
             copied = copy.deepcopy(value).to("cpu", torch.float32).eval()
         elif isinstance(value, torch.nn.Module):
-            inner = _unwrapped(value)
+            inner = _unwrap(value)
             copied = value if inner is value else self.of(inner)
             if inner is value:
                 self.modules.append(value)

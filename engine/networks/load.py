@@ -71,11 +71,11 @@ def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSour
                 expected="pixels as they are (--scale 1 --mean 0 --std 1)",
                 todo="Leave them out: the file prepares its pixels itself.",
             )
-        notes = (*notes, *_assumed(file, spec, preprocess, source.takes_pixels))
+        notes = (*notes, *_note_assumed(file, spec, preprocess, source.takes_pixels))
         if not source.takes_pixels:
             notes = (*notes, *_own_normalization(source.arithmetic))
     elif choice.checkpoint is not None:
-        notes = (*notes, *_assumed("a checkpoint", spec, preprocess))
+        notes = (*notes, *_note_assumed("a checkpoint", spec, preprocess))
     return replace(source, preprocess=spec, notes=notes)
 
 
@@ -84,7 +84,7 @@ def _identity_of(network: ExportedNetwork, file: ModelIdentity) -> ModelIdentity
     return replace(file, name=network.name, weights="network", weights_file=None)
 
 
-def _assumed(
+def _note_assumed(
     file: str, spec: PreprocessSpec, choice: PreprocessChoice, takes_pixels: bool = False
 ) -> tuple[str, ...]:
     """Name the values of a file's preprocessing that nobody gave."""

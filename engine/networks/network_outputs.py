@@ -52,7 +52,7 @@ class TriedNetwork:
                 self.network = network
 
             def forward(self, picture: torch.Tensor) -> torch.Tensor:
-                return named_tensors(self.network(picture))[name].float()
+                return name_tensors(self.network(picture))[name].float()
 
         return OneOutput(self.network).eval()
 
@@ -90,7 +90,7 @@ def try_network(network: torch.nn.Module, name: str, height: int, width: int) ->
             todo=_what_to_do(refusals[0]),
         ) from refusals[0]
     stage = f"Showing {name} a picture of {channels} x {height} x {width}"
-    values = {key: _array(tensor) for key, tensor in named_tensors(value).items()}
+    values = {key: _array(tensor) for key, tensor in name_tensors(value).items()}
     if not values:
         raise ModelError(
             stage,
@@ -135,7 +135,7 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
     return values
 
 
-def named_tensors(value: object) -> dict[str, torch.Tensor]:
+def name_tensors(value: object) -> dict[str, torch.Tensor]:
     """Name every tensor that a network returned.
 
     Args:
@@ -150,7 +150,7 @@ def named_tensors(value: object) -> dict[str, torch.Tensor]:
         return {OUTPUT_NAME: value}
     tensors: dict[str, torch.Tensor] = {}
     for name, tensor in _parts(value, ""):
-        if not any(tensor is other for other in tensors.values()):
+        if not any(tensor is earlier for earlier in tensors.values()):
             tensors[name] = tensor
     return tensors
 

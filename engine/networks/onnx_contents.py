@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from engine.core.errors import ModelError
 from engine.networks.external_data import EXTERNAL, OutsideTensor, spans_by_location
-from engine.networks.onnx_parts import OnnxParts, checked_data
+from engine.networks.onnx_parts import OnnxParts, read_data
 
 _NOISE = frozenset(
     {
@@ -205,7 +205,10 @@ def put_data_inside(model: onnx.ModelProto, parts: OnnxParts, stage: str) -> Non
     """
     tensors = [tensor for tensor in tensors_of(model) if tensor.data_location == EXTERNAL]
     spans = spans_by_location(map(_as_described, tensors), stage)
-    data = {place: memoryview(checked_data(parts, place, spans[place], stage)) for place in spans}
+    data = {
+        location: memoryview(read_data(parts, location, spans[location], stage))
+        for location in spans
+    }
     for tensor in tensors:
         span = _as_described(tensor).span(stage)
         tensor.raw_data = bytes(data[span.location][span.start : span.end])

@@ -11,7 +11,7 @@ from engine.core.errors import ModelError, OptionError
 from engine.core.formats import batch_note
 from engine.core.types import Layout
 from engine.images.preprocess import InputSize, PreprocessSpec, assumed_preprocess, height_and_width
-from engine.networks.catalog import assumed_names, labels_for
+from engine.networks.catalog import labels_for, note_assumed_names
 from engine.networks.onnx_contents import WITH_WEIGHTS, first_arithmetic
 from engine.networks.onnx_io import (
     PictureInput,
@@ -61,7 +61,7 @@ def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> Onn
     output, values, batch = _output(model, picture, preprocess, choice.output, path.name)
     classes = np.asarray(values[output]).size // batch
     unused = [describe_output(name, value) for name, value in values.items() if name != output]
-    notes = (*reading.notes, *assumed_names(choice, classes))
+    notes = (*reading.notes, *note_assumed_names(choice, classes))
     if unused:
         notes = (f"The answer is the output {output}; left out: {'; '.join(unused)}.", *notes)
     arithmetic = first_arithmetic(model)

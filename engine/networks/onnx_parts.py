@@ -50,7 +50,7 @@ class OnnxParts(Protocol):
 
 
 @contextmanager
-def opened_parts(path: Path) -> Iterator[OnnxParts]:
+def open_parts(path: Path) -> Iterator[OnnxParts]:
     """Open an ONNX file, or a zip that holds one, with the data files it may name.
 
     Args:
@@ -88,21 +88,23 @@ class _FolderParts:
     def data(self, location: str) -> OpenedFile:
         stage = f"Reading {self._path.name}"
         *folders, name = PurePosixPath(location).parts
-        place = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        directory = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
             for folder in folders:
-                inner = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=place)
-                os.close(place)
-                place = inner
+                inner = os.open(
+                    folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=directory
+                )
+                os.close(directory)
+                directory = inner
             # Not blocking: opening a FIFO would wait for a writer.
             flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-            file = os.open(name, flags, dir_fd=place)
+            file = os.open(name, flags, dir_fd=directory)
         except FileNotFoundError as error:
             raise _no_data(stage, location) from error
         except OSError as error:
             raise _no_plain_file(stage, location, error) from error
         finally:
-            os.close(place)
+            os.close(directory)
         about = os.fstat(file)
         if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1:
             os.close(file)
@@ -136,7 +138,7 @@ def _normal(entry: zipfile.ZipInfo) -> str:
     return PurePosixPath(entry.filename).as_posix()
 
 
-def checked_data(parts: OnnxParts, location: str, spans: list[Span], stage: str) -> bytes:
+def read_data(parts: OnnxParts, location: str, spans: list[Span], stage: str) -> bytes:
     """Read a data file once, after its size was held against what the model wants of it.
 
     Args:
@@ -176,9 +178,9 @@ def demand_complete(path: Path) -> None:
         OSError: The file cannot be read.
     """
     stage = f"Reading {path.name}"
-    with opened_parts(path) as parts:
+    with open_parts(path) as parts:
         for location, spans in _locations(parts, stage).items():
-            checked_data(parts, location, spans, stage)
+            read_data(parts, location, spans, stage)
 
 
 def locations_in(model: BinaryIO, size: int, stage: str) -> dict[str, list[Span]]:

@@ -40,7 +40,7 @@ _ROUNDINGS = 64
 """How often rounding may add up between a picture and its logits."""
 
 
-def used_precisions(model: onnx.ModelProto, stage: str) -> frozenset[int]:
+def find_precisions(model: onnx.ModelProto, stage: str) -> frozenset[int]:
     """Find the types other than float32 in which a model computes.
 
     Args:
@@ -76,7 +76,7 @@ def rounding_tolerance(precisions: frozenset[int]) -> float:
     """Largest relative difference by which a file's own types may move its logits.
 
     Args:
-        precisions: As of `used_precisions`; float32 is always among what a file uses.
+        precisions: As of `find_precisions`; float32 is always among what a file uses.
     """
     return _ROUNDINGS * max(_ROUNDING[kind] for kind in {_FLOAT, *precisions})
 
@@ -206,7 +206,7 @@ def packed_model(files: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
     if len(models) != 1:
         raise ModelError(
             _STAGE,
-            got=f"{len(models)} ONNX files among {_listed([name for name, _ in files])}",
+            got=f"{len(models)} ONNX files among {_list_some([name for name, _ in files])}",
             expected="one ONNX file, with its data where it has some",
             todo="Drop one model's .onnx file together with the data that was written beside it, "
             "or one zip of both.",
@@ -215,14 +215,12 @@ def packed_model(files: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_STORED) as archive:
         # A browser may give the model any name.
-        for entry, packed_bytes in [(_MODEL, content), *_named_as_asked(name, content, data)]:
+        for entry, packed_bytes in [(_MODEL, content), *_name_data(name, content, data)]:
             archive.writestr(zipfile.ZipInfo(entry, _EARLIEST), packed_bytes)
     return f"{PurePosixPath(name).stem}.zip", packed.getvalue()
 
 
-def _named_as_asked(
-    name: str, content: bytes, data: list[tuple[str, bytes]]
-) -> list[tuple[str, bytes]]:
+def _name_data(name: str, content: bytes, data: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
     """Give data files the names by which the model asks for them.
 
     A browser drops their folders and may number a file that was downloaded twice, so a single
@@ -242,13 +240,15 @@ def _named_as_asked(
     if missing or by_name or different:
         raise ModelError(
             f"Reading {name}",
-            got=f"the data {_listed([file for file, _ in data])}",
-            expected=_listed(sorted(wanted)) if wanted else "no data, since the model holds it all",
+            got=f"the data {_list_some([file for file, _ in data])}",
+            expected=_list_some(sorted(wanted))
+            if wanted
+            else "no data, since the model holds it all",
             todo="Drop the model with the files that were written beside it, and no others.",
         )
     return list(named.items())
 
 
-def _listed(names: list[str]) -> str:
+def _list_some(names: list[str]) -> str:
     rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(map(repr, names[:5])) + rest

@@ -17,16 +17,16 @@ from engine.networks.onnx_contents import (
     nodes_of,
     put_data_inside,
 )
-from engine.networks.onnx_parts import OnnxParts, no_model, opened_parts
+from engine.networks.onnx_parts import OnnxParts, no_model, open_parts
 from engine.networks.onnx_precision import (
     compute_in_float32,
+    find_precisions,
     precision_note,
     rounding_tolerance,
-    used_precisions,
     with_float32_edges,
 )
 from engine.networks.onnx_quantized import holds_quantized, take_float_graph
-from engine.networks.onnx_tidying import operator_set, schema, tidied
+from engine.networks.onnx_tidying import operator_set, schema, tidy_model
 
 if TYPE_CHECKING:
     import onnx
@@ -75,20 +75,20 @@ def onnx_reading(path: Path) -> OnnxReading:
     """
     stage = f"Reading {path.name}"
     demand_onnx(path)
-    with opened_parts(path) as parts:
-        given = _parsed(parts, stage)
+    with open_parts(path) as parts:
+        given = _parse(parts, stage)
         put_data_inside(given, parts, stage)
     given.ClearField("training_info")
     try:
-        return _checked(given, stage, path.name)
+        return _check_and_widen(given, stage, path.name)
     except EngineError:
         raise
     except Exception as error:  # what broken tensors, strings and shapes provoke
         raise _invalid(stage, error) from error
 
 
-def _checked(given: onnx.ModelProto, stage: str, name: str) -> OnnxReading:
-    given = tidied(given, stage)
+def _check_and_widen(given: onnx.ModelProto, stage: str, name: str) -> OnnxReading:
+    given = tidy_model(given, stage)
     _check_operator_set(given, stage)
     demand_own_operators(given, stage)
     demand_weights(given, stage)
@@ -98,12 +98,12 @@ def _checked(given: onnx.ModelProto, stage: str, name: str) -> OnnxReading:
     demand_repeatable(given, stage)
     demand_fits(name, parameters_of(given))
     quantized = holds_quantized(given)
-    if not (quantized or used_precisions(given, stage)):
+    if not (quantized or find_precisions(given, stage)):
         return OnnxReading(given, None, rounding_tolerance(frozenset()))
     model = type(given)()
     model.CopyFrom(given)
     notes = [take_float_graph(model)] if quantized else []
-    precisions = used_precisions(model, stage)
+    precisions = find_precisions(model, stage)
     if precisions:
         notes.append(precision_note(precisions))
         compute_in_float32(model)
@@ -127,7 +127,7 @@ def _runs(model: onnx.ModelProto) -> bool:
         return False
 
 
-def _parsed(parts: OnnxParts, stage: str) -> onnx.ModelProto:
+def _parse(parts: OnnxParts, stage: str) -> onnx.ModelProto:
     import onnx
 
     with parts.model() as file:
@@ -227,16 +227,16 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
     if integer:
         raise ModelError(
             stage,
-            got=f"a file that is quantized already ({_listed(integer)})",
+            got=f"a file that is quantized already ({_list_some(integer)})",
             expected="the float file that it was made from",
             todo="Give that file: the variants are quantized here, from float32.",
         )
     foreign = {name for name in names if not _is_taken(*name, version)}
-    newer = {name: since for domain, name in foreign if (since := _defined_since(domain, name))}
+    newer = {name: since for domain, name in foreign if (since := _first_version(domain, name))}
     if newer:
         raise ModelError(
             stage,
-            got=f"operators that operator set {version} does not have: {_listed(sorted(newer))}",
+            got=f"operators that operator set {version} does not have: {_list_some(sorted(newer))}",
             expected=f"operator set {max(newer.values())} or a newer one, which have them",
             todo="Export it again for such an operator set (opset_version=...). Where PyTorch's "
             "exporter cannot write the set that it is asked for, it logs that and leaves an older "
@@ -246,7 +246,7 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
     if fused:
         raise ModelError(
             stage,
-            got=f"operators that ONNX Runtime's optimizer writes ({_listed(fused)})",
+            got=f"operators that ONNX Runtime's optimizer writes ({_list_some(fused)})",
             expected="operators of ONNX alone",
             todo="Give the file from before that optimizer: the one that was given to ONNX "
             "Runtime. Where it saves the model (optimized_model_filepath), set "
@@ -257,9 +257,9 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
         others = sorted(_full(*name) for name in foreign if name[0])
         raise ModelError(
             stage,
-            got=f"operators outside ONNX's own set: {_listed(others)}"
+            got=f"operators outside ONNX's own set: {_list_some(others)}"
             if others
-            else f"operators that operator set {version} does not have: {_listed(own)}",
+            else f"operators that operator set {version} does not have: {_list_some(own)}",
             expected="operators of ONNX alone",
             todo="Export the model without custom operators; where the file holds the preparation "
             "of pictures or what follows the logits (ai.onnx.contrib, ai.onnx.ml), without that.",
@@ -272,7 +272,7 @@ def _is_taken(domain: str, name: str, version: int) -> bool:
     return around or (not domain and schema(name, version) is not None)
 
 
-def _defined_since(domain: str, name: str) -> int | None:
+def _first_version(domain: str, name: str) -> int | None:
     """Find the operator set from which on ONNX has an operator; None where it never has."""
     from onnx import defs
 
@@ -296,5 +296,5 @@ def _full(domain: str, name: str) -> str:
     return f"{domain}.{name}" if domain else name
 
 
-def _listed(names: list[str]) -> str:
+def _list_some(names: list[str]) -> str:
     return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

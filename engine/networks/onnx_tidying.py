@@ -30,7 +30,7 @@ _MOST_NODES = 1_000_000
 _FunctionKey = tuple[str, str, str]
 
 
-def tidied(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
+def tidy_model(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
     """Give a model the form of `IR_VERSION`, with nodes in order and no functions of its own.
 
     Args:
@@ -44,7 +44,7 @@ def tidied(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
         ModelError: Its functions cannot be inlined, or a sparse tensor is too large.
     """
     if model.functions:
-        model = _inlined(model, stage)
+        model = _inline(model, stage)
     model.ir_version = IR_VERSION
     for node in nodes_of(model):
         if node.domain in ONNX_DOMAINS:
@@ -88,7 +88,7 @@ def graphs_of(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
             yield from attribute.graphs
 
 
-def _inlined(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
+def _inline(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
     from onnx import inliner
 
     _demand_inlinable(model, stage)
@@ -102,7 +102,7 @@ def _demand_inlinable(model: onnx.ModelProto, stage: str) -> None:
     """Refuse functions that call themselves, or that would make a graph without end."""
     functions = {_key(function): function for function in model.functions}
     calls = {
-        key: [_called(node) for node in nodes_in(function.node)]
+        key: [_callee(node) for node in nodes_in(function.node)]
         for key, function in functions.items()
     }
     inner = {key: {name for name in names if name in functions} for key, names in calls.items()}
@@ -113,7 +113,7 @@ def _demand_inlinable(model: onnx.ModelProto, stage: str) -> None:
     sizes: dict[_FunctionKey, int] = {}
     for key in order:
         sizes[key] = sum(sizes.get(name, 1) for name in calls[key])
-    total = sum(sizes.get(_called(node), 1) for node in nodes_in(model.graph.node))
+    total = sum(sizes.get(_callee(node), 1) for node in nodes_in(model.graph.node))
     if total > _MOST_NODES:
         raise _endless(stage, f"functions of {total:,} operators, written out")
 
@@ -122,7 +122,7 @@ def _key(function: onnx.FunctionProto) -> _FunctionKey:
     return function.domain, function.name, function.overload
 
 
-def _called(node: onnx.NodeProto) -> _FunctionKey:
+def _callee(node: onnx.NodeProto) -> _FunctionKey:
     return node.domain, node.op_type, node.overload
 
 

@@ -88,27 +88,27 @@ def demand_tensors(path: Path) -> CheckpointContents:
     """
     size = path.stat().st_size
     if size > LIMITS.model_bytes:
-        raise refused(path, f"{size / 1e9:.2f} GB", f"at most {LIMITS.model_bytes / 1e9:.2f} GB")
+        raise refusal(path, f"{size / 1e9:.2f} GB", f"at most {LIMITS.model_bytes / 1e9:.2f} GB")
     kind = demand_checkpoint_kind(path)
     if kind.name == "safetensors":
         return CheckpointContents(kind)
     if kind.name == "torch zip":
         _demand_plain_zip(path)
-        wanted = _wanted_by_zip(path)
+        wanted = _globals_of_zip(path)
     elif kind.name == "pickle":
-        wanted = _wanted_by_pickles(path)
+        wanted = _globals_of_pickles(path)
     elif _is_pickle(path):
-        raise refused(path, PICKLE.words, todo=PICKLE.todo)
+        raise refusal(path, PICKLE.words, todo=PICKLE.todo)
     elif is_onnx(path):
-        raise refused(path, "an ONNX file", todo=f"Give it as the model: --onnx {path.name}.")
+        raise refusal(path, "an ONNX file", todo=f"Give it as the model: --onnx {path.name}.")
     else:
-        raise refused(path, kind.words if kind.name == "text" else "bytes that are no checkpoint")
+        raise refusal(path, kind.words if kind.name == "text" else "bytes that are no checkpoint")
     stand_ins: list[tuple[type, str]] = [
         (StandIn, name) for name in wanted if _DATA.fullmatch(name)
     ]
     stand_ins += [(_DictStandIn, name) for name in wanted if _DICTS.fullmatch(name)]
     if len(stand_ins) < len(wanted):
-        raise refused(path, _in_words(wanted), todo=_save_again(path))
+        raise refusal(path, _in_words(wanted), todo=_save_again(path))
     return CheckpointContents(kind, tuple(stand_ins))
 
 
@@ -128,7 +128,7 @@ def demand_checkpoint_kind(path: Path) -> FileKind:
     """
     kind = kind_of(path)
     if kind.name not in {"torch zip", "pickle", "safetensors", "unknown", "text"}:
-        raise refused(path, kind.words, todo=kind.todo)
+        raise refusal(path, kind.words, todo=kind.todo)
     return kind
 
 
@@ -147,25 +147,25 @@ def _demand_plain_zip(path: Path) -> None:
         entries = archive.infolist()
     packed = [entry for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
     if packed:
-        raise refused(path, f"packed entries, such as {packed[0].filename!r}")
+        raise refusal(path, f"packed entries, such as {packed[0].filename!r}")
     total = sum(entry.file_size for entry in entries)
     if len(entries) > _MOST_ENTRIES or total > LIMITS.model_bytes:
-        raise refused(path, f"{len(entries)} entries of {total / 1e9:.2f} GB in all")
+        raise refusal(path, f"{len(entries)} entries of {total / 1e9:.2f} GB in all")
 
 
-def _wanted_by_zip(path: Path) -> list[str]:
+def _globals_of_zip(path: Path) -> list[str]:
     import torch
 
     try:
         return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(str(path)))
     except Exception as error:  # a pickle that torch.save does not write, or a damaged one
-        found = _named_in_zip(path)
-        if found:
-            return found
-        raise refused(path, f"a damaged checkpoint ({error})") from error
+        scanned = _scan_zip(path)
+        if scanned:
+            return scanned
+        raise refusal(path, f"a damaged checkpoint ({error})") from error
 
 
-def _named_in_zip(path: Path) -> list[str]:
+def _scan_zip(path: Path) -> list[str]:
     """What the pickle of a zip asks for that is no part of a tensor."""
     with zipfile.ZipFile(path) as archive:
         main = next(e for e in archive.infolist() if e.filename.endswith("data.pkl"))
@@ -177,18 +177,18 @@ def _named_in_zip(path: Path) -> list[str]:
 
 
 def _beyond_tensors(file: IO[bytes]) -> list[str]:
-    return sorted({name for name in _named(file) if not _TENSORS.fullmatch(name)})
+    return sorted({name for name in _read_globals(file) if not _TENSORS.fullmatch(name)})
 
 
-def _wanted_by_pickles(path: Path) -> list[str]:
-    found: set[str] = set()
+def _globals_of_pickles(path: Path) -> list[str]:
+    names: set[str] = set()
     with path.open("rb") as file:
         for _ in range(_LEGACY_PICKLES):
-            found.update(_beyond_tensors(file))
-    return sorted(found)
+            names.update(_beyond_tensors(file))
+    return sorted(names)
 
 
-def _named(file: IO[bytes]) -> Iterator[str]:
+def _read_globals(file: IO[bytes]) -> Iterator[str]:
     """Modules and names that a pickle asks for, up to its end or to where it is damaged."""
     recent: list[str] = []
     memo: dict[int, str] = {}
@@ -204,9 +204,9 @@ def _named(file: IO[bytes]) -> Iterator[str]:
             elif kind in {"MEMOIZE", "BINPUT", "LONG_BINPUT", "PUT"}:
                 memo[len(memo) if argument is None else int(argument)] = recent[-1]
             else:
-                known = kind in {"BINGET", "LONG_BINGET", "GET"}
-                text = memo.get(int(argument or 0), "") if known else str(argument)
-                recent = [*recent[-1:], text if known or kind in _STRINGS else f"<{kind}>"]
+                is_memo = kind in {"BINGET", "LONG_BINGET", "GET"}
+                text = memo.get(int(argument or 0), "") if is_memo else str(argument)
+                recent = [*recent[-1:], text if is_memo or kind in _STRINGS else f"<{kind}>"]
     except (ValueError, EOFError, OverflowError, MemoryError, IndexError):
         return
 
@@ -225,7 +225,7 @@ def _save_again(path: Path) -> str:
     )
 
 
-def refused(
+def refusal(
     path: Path,
     got: str,
     expected: str = "a state dict saved by torch.save or safetensors",

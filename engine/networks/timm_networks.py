@@ -84,13 +84,13 @@ def network_named(name: str, input_size: InputSize | None) -> CatalogNetwork:
     classes = record.num_classes if _has_classes(record) else IMAGENET_CLASSES
 
     def build(classes: int) -> torch.nn.Module:
-        return _created(key, num_classes=classes, **options)
+        return _create(key, num_classes=classes, **options)
 
-    def converted(state: StateDict) -> StateDict:
+    def convert_state(state: StateDict) -> StateDict:
         """Load as timm loads official files, which its own functions per architecture rename."""
         classes = _classes_of(state, record)
         overlay = {"state_dict": dict(state), "num_classes": classes, "custom_load": False}
-        network = _created(
+        network = _create(
             key,
             pretrained=True,
             num_classes=classes,
@@ -115,7 +115,7 @@ def network_named(name: str, input_size: InputSize | None) -> CatalogNetwork:
         build=build,
         weights="pretrained",
         weights_file=weights_file,
-        converted=converted,
+        converted=convert_state,
         notes=_crop_notes(record),
     )
 
@@ -128,7 +128,7 @@ def _has_classes(record: Any) -> bool:
     return record.num_classes not in _EMBEDDINGS
 
 
-def _created(key: str, **options: Any) -> torch.nn.Module:
+def _create(key: str, **options: Any) -> torch.nn.Module:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         network: torch.nn.Module = import_timm().create_model(key, **options)

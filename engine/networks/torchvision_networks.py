@@ -40,7 +40,7 @@ def entries() -> tuple[CatalogEntry, ...]:
                 input_size=weights.transforms().crop_size[0],
                 parameters=weights.meta["num_params"],
                 top1=weights.meta["_metrics"]["ImageNet-1K"]["acc@1"] / 100,
-                weights_file=str(_cached_weights(weights)),
+                weights_file=str(_cache_path(weights)),
             )
         )
     return tuple(listed)
@@ -86,18 +86,18 @@ def network_named(name: str, input_size: InputSize | None) -> CatalogNetwork:
         parameters=weights.meta["num_params"],
         build=build,
         weights="pretrained",
-        weights_file=lambda: _downloaded(weights, name),
+        weights_file=lambda: _download(weights, name),
     )
 
 
-def _cached_weights(weights: Any) -> Path:
+def _cache_path(weights: Any) -> Path:
     import torch
 
     return Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
 
 
-def _downloaded(weights: Any, name: str) -> Path:
-    path = _cached_weights(weights)
+def _download(weights: Any, name: str) -> Path:
+    path = _cache_path(weights)
     if path.is_file():
         return path
     before = socket.getdefaulttimeout()

@@ -79,32 +79,32 @@ def weight_sets(
     by_start: dict[str, dict[str, str]] = {}
     for name in tensors:
         parts = name.split(".")
-        for place in range(len(parts)):
-            start, inner = "".join(f"{part}." for part in parts[:place]), parts[place:]
+        for depth in range(len(parts)):
+            start, inner = "".join(f"{part}." for part in parts[:depth]), parts[depth:]
             key = ".".join(inner)
             if key not in expected and inner[0] not in _WRAPPERS:
                 key = ".".join(part for part in inner if part not in _WRAPPERS)
             if key in expected:
                 by_start.setdefault(start, {})[key] = name
-    found = []
+    sets = []
     for start, names in by_start.items():
         beside = {} if head & names.keys() else _head_beside(start, head, by_start)
-        found.append(_weight_set(start, {**names, **beside}, tensors, expected))
-    return tuple(found)
+        sets.append(_weight_set(start, {**names, **beside}, tensors, expected))
+    return tuple(sets)
 
 
 def _head_beside(
     start: str, head: frozenset[str], by_start: Mapping[str, Mapping[str, str]]
 ) -> Mapping[str, str]:
     """The head under another beginning, as in mmpretrain's ``backbone.`` and ``head.``."""
-    heads = {other: names for other, names in by_start.items() if names.keys() == head}
-    shared = {other: _shared_parts(start, other) for other in heads}
-    nearest = [other for other in heads if shared[other] == max(shared.values())]
+    heads = {beginning: names for beginning, names in by_start.items() if names.keys() == head}
+    shared = {beginning: _count_shared_parts(start, beginning) for beginning in heads}
+    nearest = [beginning for beginning in heads if shared[beginning] == max(shared.values())]
     return heads[nearest[0]] if len(nearest) == 1 else {}
 
 
-def _shared_parts(one: str, other: str) -> int:
-    pairs = zip(one.split("."), other.split("."), strict=False)
+def _count_shared_parts(first: str, second: str) -> int:
+    pairs = zip(first.split("."), second.split("."), strict=False)
     return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
@@ -157,7 +157,7 @@ def safetensors_of(repository: str, name: str) -> Path:
     from huggingface_hub import try_to_load_from_cache
 
     cached = try_to_load_from_cache(repository, FILE)
-    path = Path(cached) if isinstance(cached, str) else _downloaded(repository, name)
+    path = Path(cached) if isinstance(cached, str) else _download(repository, name)
     # The cache names its files after what the hub says of them: SHA-256 for large ones.
     digest = path.resolve().name
     if _SHA256.fullmatch(digest) and digest_of_file(path, again=True) != digest:
@@ -170,7 +170,7 @@ def safetensors_of(repository: str, name: str) -> Path:
     return path
 
 
-def _downloaded(repository: str, name: str) -> Path:
+def _download(repository: str, name: str) -> Path:
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url
     from huggingface_hub.errors import EntryNotFoundError, GatedRepoError, LocalEntryNotFoundError
 

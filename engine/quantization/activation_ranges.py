@@ -13,9 +13,8 @@ input's range. Where nothing is overwritten, both find the same.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import isfinite, prod
@@ -23,11 +22,12 @@ from types import MappingProxyType
 from typing import Any
 
 from engine.core.errors import ConversionError
+from engine.core.system import usable_cores
 from engine.core.types import FloatArray
 from engine.quantization.range_methods import Histograms
 from engine.quantization.recipes import RangeMethod
-from engine.tflite.graph import expose, packed, parsed
-from engine.tflite.interpreter import interpreter_of
+from engine.tflite.graph import Graph, expose, pack_model, parse_model
+from engine.tflite.interpreter import load_interpreter
 
 Batches = Callable[[], Iterator[FloatArray]]
 Observe = Callable[[str, FloatArray], None]
@@ -70,11 +70,11 @@ class MinMax:
                 expected="finite activations for every calibration picture",
                 todo="Check the weights and the preprocessing; the float32 model overflows.",
             )
-        known = self._bounds.get(name, (low, high))
-        self._bounds[name] = min(known[0], low), max(known[1], high)
+        before = self._bounds.get(name, (low, high))
+        self._bounds[name] = min(before[0], low), max(before[1], high)
 
     def ranges(self) -> ActivationRanges:
-        """The ranges seen so far."""
+        """Give the ranges seen so far."""
         return ActivationRanges(MappingProxyType(dict(self._bounds)))
 
 
@@ -87,14 +87,14 @@ class CollectedRanges:
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
-        self._known: dict[bytes, ActivationRanges] = {}
-        self._counted: dict[bytes, Histograms] = {}
+        self._whole: dict[bytes, ActivationRanges] = {}
+        self._histograms: dict[bytes, Histograms] = {}
         self.unsupported: str | None = None
 
     def of(
         self, model: bytes, method: RangeMethod = "min_max", levels: int = 256
     ) -> ActivationRanges | None:
-        """The ranges of a float32 TFLite model.
+        """Find the ranges of a float32 TFLite model.
 
         Args:
             model: The file's content.
@@ -108,26 +108,26 @@ class CollectedRanges:
         Raises:
             ConversionError: LiteRT refuses the model, or an activation is not finite.
         """
-        objects = parsed(model)
-        self.unsupported = _unsupported(objects)
+        objects = parse_model(model)
+        self.unsupported = _why_unsupported(objects)
         if self.unsupported is not None:
             return None
         digest = hashlib.sha256(model).digest()
-        if digest not in self._known:
+        if digest not in self._whole:
             seen = MinMax()
             observe_activations(model, self._batches, seen)
-            self._known[digest] = seen.ranges()
-        whole = self._known[digest]
+            self._whole[digest] = seen.ranges()
+        whole = self._whole[digest]
         if method == "min_max":
             return whole
-        if digest not in self._counted:
-            counted = Histograms(whole.bounds)
-            observe_activations(model, self._batches, counted)
-            self._counted[digest] = counted
-        bounds = self._counted[digest].bounds(method, levels)
+        if digest not in self._histograms:
+            histograms = Histograms(whole.bounds)
+            observe_activations(model, self._batches, histograms)
+            self._histograms[digest] = histograms
+        bounds = self._histograms[digest].bounds(method, levels)
         ends = {int(index) for index in objects.subgraphs[0].outputs}
-        kept = [name for name, index in activations(objects).items() if index in ends]
-        bounds |= {name: whole.bounds[name] for name in kept}
+        outputs = [name for name, index in activations(objects).items() if index in ends]
+        bounds |= {name: whole.bounds[name] for name in outputs}
         return ActivationRanges(MappingProxyType(bounds))
 
 
@@ -146,21 +146,19 @@ def observe_activations(
     Raises:
         ConversionError: LiteRT refuses the model.
     """
-    objects = parsed(model)
+    objects = parse_model(model)
     graph = objects.subgraphs[0]
-    found = activations(objects)
+    tensors = activations(objects)
     (start,) = [int(index) for index in graph.inputs]
-    (input_name,) = [name for name, index in found.items() if index == start]
-    del found[input_name]
-    sizes = {name: _FLOAT_BYTES * prod(graph.tensors[i].shape) for name, i in found.items()}
+    (input_name,) = [name for name, index in tensors.items() if index == start]
+    del tensors[input_name]
+    sizes = {name: _FLOAT_BYTES * prod(graph.tensors[i].shape) for name, i in tensors.items()}
     for number, names in enumerate(_passes(sizes, pass_bytes)):
-        outputs = {name: found[name] for name in names}
+        outputs = {name: tensors[name] for name in names}
         expose(objects, list(outputs.values()))
-        interpreter = interpreter_of(
-            packed(objects, len(model)),
-            len(os.sched_getaffinity(0)),
-            _STAGE,
-            "Leave the integer variants out.",
+        content = pack_model(objects, len(model))
+        interpreter = load_interpreter(
+            content, usable_cores(), _STAGE, "Leave the integer variants out."
         )
         for batch in _one_ahead(batches()):
             if number == 0:
@@ -177,7 +175,7 @@ def with_input_range(
     model: bytes, ranges: ActivationRanges, bounds: tuple[float, float]
 ) -> ActivationRanges:
     """Give the input of a model another range."""
-    objects = parsed(model)
+    objects = parse_model(model)
     (start,) = objects.subgraphs[0].inputs
     (name,) = [name for name, index in activations(objects).items() if index == start]
     return ActivationRanges(MappingProxyType({**ranges.bounds, name: bounds}))
@@ -199,7 +197,7 @@ def with_ranges(model: bytes, ranges: ActivationRanges) -> bytes:
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    objects = parsed(model)
+    objects = parse_model(model)
     for name, index in activations(objects).items():
         if name not in ranges.bounds:
             raise ValueError(f"no range for the activation {name}")
@@ -207,26 +205,26 @@ def with_ranges(model: bytes, ranges: ActivationRanges) -> bytes:
         low, high = ranges.bounds[name]
         quantization.min, quantization.max = [low], [high]
         objects.subgraphs[0].tensors[index].quantization = quantization
-    return packed(objects, len(model))
+    return pack_model(objects, len(model))
 
 
 def activations(objects: Any) -> dict[str, int]:
-    """Index by name of the float32 tensors that hold inputs or results of operators.
+    """Index by name the float32 tensors that hold inputs or results of operators.
 
     Names that tensors share get the index as a suffix.
     """
     from ai_edge_litert import schema_py_generated as schema
 
     graph = objects.subgraphs[0]
-    made = [int(index) for index in graph.inputs]
-    made += [int(index) for operator in graph.operators for index in operator.outputs]
-    floats = [i for i in made if graph.tensors[i].type == schema.TensorType.FLOAT32]
+    results = [int(index) for index in graph.inputs]
+    results += [int(index) for operator in graph.operators for index in operator.outputs]
+    floats = [i for i in results if graph.tensors[i].type == schema.TensorType.FLOAT32]
     names = {index: graph.tensors[index].name.decode() for index in floats}
     shared = Counter(names.values())
     return {name if shared[name] == 1 else f"{name}#{i}": i for i, name in names.items()}
 
 
-def _unsupported(objects: Any) -> str | None:
+def _why_unsupported(objects: Any) -> str | None:
     if len(objects.subgraphs) > 1:
         return "the model has control flow in graphs of its own"
     if any(code.customCode for code in objects.operatorCodes):
@@ -252,7 +250,7 @@ def _passes(sizes: Mapping[str, int], pass_bytes: int) -> list[list[str]]:
 
 
 def _one_ahead(batches: Iterator[FloatArray]) -> Iterator[FloatArray]:
-    """The same batches; the next one is made while the caller works on the last."""
+    """Yield the same batches; the next one is made while the caller works on the last."""
     with ThreadPoolExecutor(1) as pool:
         upcoming = pool.submit(next, batches, None)
         while (batch := upcoming.result()) is not None:
@@ -275,55 +273,50 @@ def with_shared_ranges(model: bytes, ranges: ActivationRanges) -> ActivationRang
         The ranges, those of such tensors widened. Groups whose common range is more than `WIDEST`
         times that of one of their concatenations keep their own.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    parsed = schema.ModelT.InitFromPackedBuf(model, 0)
-    names = {index: name for name, index in activations(parsed).items()}
-    moved, joined = _groups(parsed, names.keys())
+    graph = Graph(model)
+    names = {index: name for name, index in activations(graph.model).items()}
+    concatenated, groups = _group_concatenated(graph, names.keys())
     bounds = dict(ranges.bounds)
-    for group in joined:
+    for group in groups:
         low = min(bounds[names[index]][0] for index in group)
         high = max(bounds[names[index]][1] for index in group)
-        widths = [bounds[names[i]][1] - bounds[names[i]][0] for i in group & moved]
+        widths = [bounds[names[i]][1] - bounds[names[i]][0] for i in group & concatenated]
         if high - low <= WIDEST * min(widths, default=0.0):
             bounds |= dict.fromkeys((names[index] for index in group), (low, high))
     return ActivationRanges(MappingProxyType(bounds))
 
 
-def _groups(parsed: Any, known: Iterable[int]) -> tuple[set[int], list[set[int]]]:
-    """Results of concatenations, and the groups of tensors that need one scale."""
-    from ai_edge_litert import schema_py_generated as schema
+_SLICES = frozenset({"STRIDED_SLICE", "SLICE", "SPLIT", "SPLIT_V"})
 
-    kinds = schema.BuiltinOperator
-    slices = {kinds.STRIDED_SLICE, kinds.SLICE, kinds.SPLIT, kinds.SPLIT_V}
-    graph = parsed.subgraphs[0]
-    codes = [code.builtinCode for code in parsed.operatorCodes]
-    activation = set(known)
-    readers: dict[int, list[int]] = defaultdict(list)
-    for operator in graph.operators:
-        for index in operator.inputs:
-            readers[int(index)].append(codes[operator.opcodeIndex])
-    for index in graph.outputs:
-        readers[int(index)].append(-1)
-    group_of = {index: {index} for index in activation}
-    results = set()
-    for operator in graph.operators:
-        kind = codes[operator.opcodeIndex]
-        if kind not in slices | {kinds.CONCATENATION}:
+
+def _group_concatenated(
+    graph: Graph, activations: Collection[int]
+) -> tuple[set[int], list[set[int]]]:
+    """Find the results of concatenations, and the groups of tensors that need one scale."""
+    movers = _SLICES | {"CONCATENATION"}
+    readers: dict[int, set[str]] = defaultdict(set)
+    for op in graph.operators:
+        for tensor in op.inputs:
+            readers[tensor].add(op.opcode)
+    for tensor in graph.outputs:
+        readers[tensor].add("")
+    group_of = {index: {index} for index in activations}
+    results: set[int] = set()
+    for op in graph.operators:
+        if op.opcode not in movers:
             continue
-        made = [int(index) for index in operator.outputs if int(index) in activation]
-        read = [int(index) for index in operator.inputs if int(index) in activation]
-        alone = [i for i in read if set(readers[i]) <= slices | {kinds.CONCATENATION}]
-        for index in [*made[1:], *alone]:
-            if made:
-                _join(group_of, made[0], index)
-        if kind == kinds.CONCATENATION:
-            results.update(made)
+        outputs = [tensor for tensor in op.outputs if tensor in activations]
+        alone = [t for t in op.inputs if t in activations and readers[t] <= movers]
+        for tensor in [*outputs[1:], *alone]:
+            if outputs:
+                _join(group_of, outputs[0], tensor)
+        if op.opcode == "CONCATENATION":
+            results.update(outputs)
     groups = {id(group): group for group in group_of.values() if group & results}
     return results, list(groups.values())
 
 
-def _join(group_of: dict[int, set[int]], one: int, other: int) -> None:
-    together = group_of[one] | group_of[other]
-    for index in together:
-        group_of[index] = together
+def _join(group_of: dict[int, set[int]], *tensors: int) -> None:
+    together = set[int]().union(*(group_of[tensor] for tensor in tensors))
+    for tensor in together:
+        group_of[tensor] = together

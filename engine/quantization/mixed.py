@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from engine.comparison.comparison import compare
+from engine.comparison.layers.pairing import pair_operators
 from engine.core.types import FloatArray, Progress
 from engine.quantization.records import FloatLayer, MixedPoint, timed_name
 from engine.quantization.sensitivity import Step, Wiring, float_steps, noise_of
-from engine.tflite.edits import added_tensor, edge_operator
-from engine.tflite.graph import EDGES, Graph, Operator, paired
+from engine.tflite.edits import add_activation, edge_operator, replace_operators
+from engine.tflite.graph import Graph, Operator, plain_graph
 from engine.tflite.interpreter import run_model
 
 Batches = Callable[[], Iterator[FloatArray]]
@@ -29,7 +30,7 @@ CURVE_POINTS = 16
 def float_order(
     float_model: bytes, quantized_model: bytes, batches: Batches, report: Report
 ) -> tuple[Step, ...]:
-    """In which order layers are best computed in float32.
+    """Find the order in which layers are best computed in float32.
 
     Args:
         float_model: The float32 model.
@@ -45,7 +46,7 @@ def float_order(
     """
     pictures = _spread(np.stack(list(batches())), NOISE_PICTURES)
     noise = noise_of(float_model, quantized_model, pictures, report)
-    wiring = Wiring(Graph(quantized_model), [record.operator for record in noise])
+    wiring = Wiring(plain_graph(quantized_model), [record.operator for record in noise])
     return float_steps(wiring, noise)
 
 
@@ -69,8 +70,8 @@ class MixedModels:
         self._floating, self._quantized = float_model, quantized_model
         self._layers = tuple(layer for step in order for layer in step.layers)
         self._ends = tuple(np.cumsum([len(step.layers) for step in order]).tolist())
-        self._graph = Graph(quantized_model)
-        self._partners = paired(self._graph, Graph(float_model))
+        self._graph = plain_graph(quantized_model)
+        self._partners = pair_operators(plain_graph(float_model), self._graph).counterparts
         self._wiring = Wiring(self._graph, self._partners)
         self._batches = batches
 
@@ -79,27 +80,27 @@ class MixedModels:
         """How many layers there are."""
         return len(self._layers)
 
-    def looked_at(self) -> tuple[int, ...]:
-        """Numbers of layers that draw the curve: none, all, and ends of steps between.
+    def curve_layers(self) -> tuple[int, ...]:
+        """Choose the numbers of layers that draw the curve: none, all, and ends of steps between.
 
         Small numbers lie closer together, for they are what a person will choose among.
         """
         ends = (0, *self._ends)
         if len(ends) <= CURVE_POINTS:
             return ends
-        places = np.linspace(0, 1, CURVE_POINTS) ** 1.5 * (len(ends) - 1)
-        return tuple(ends[place] for place in np.unique(places.round().astype(int)))
+        chosen = np.linspace(0, 1, CURVE_POINTS) ** 1.5 * (len(ends) - 1)
+        return tuple(ends[index] for index in np.unique(chosen.round().astype(int)))
 
     def fewest(
         self, points: tuple[MixedPoint, ...], reaches: Callable[[MixedPoint], bool]
     ) -> MixedPoint | None:
-        """The point of the fewest layers in float32 that reaches something; None where none does.
+        """Find the point of the fewest layers in float32 that reaches something; None without.
 
         Every number below the first drawn point that reaches it is measured, since the error may
         rise again between two points.
 
         Args:
-            points: Those of `looked_at`.
+            points: Those of `curve_layers`.
             reaches: Whether a point does.
         """
         drawn = {point.layers for point in points}
@@ -110,20 +111,20 @@ class MixedModels:
         return None
 
     def model(self, layers: int) -> bytes:
-        """The model with the first so many layers in float32."""
+        """Make the model with the first so many layers in float32."""
         if not layers:
             return self._quantized
-        kept = self._wiring.kept(self._layers[:layers])
-        return with_float_layers(self._quantized, self._floating, sorted(kept))
+        floats = self._wiring.float_operators(self._layers[:layers])
+        return with_float_layers(self._quantized, self._floating, sorted(floats))
 
     def contents(self, layers: Iterable[int]) -> Iterator[tuple[str, bytes]]:
-        """The float32 model and those with so many layers in float32, with names for people."""
+        """Yield the float32 model and those with so many layers in float32, with their names."""
         yield "float32", self._floating
         for number in layers:
             yield timed_name(number), self.model(number)
 
     def point(self, layers: int) -> MixedPoint:
-        """What the model with the first so many layers in float32 gives."""
+        """Measure the model with the first so many layers in float32."""
         model = self.model(layers)
         (measured,) = compare(
             run="",
@@ -133,16 +134,16 @@ class MixedModels:
         ).variants
         return MixedPoint(
             layers=layers,
-            kept=tuple(self._described(layer) for layer in self._layers[:layers]),
+            kept=tuple(self._describe(layer) for layer in self._layers[:layers]),
             bytes=len(model),
             rms=measured.logit_rms,
             kl=measured.kl,
             agreement=measured.top1_agreement,
         )
 
-    def _described(self, layer: int) -> FloatLayer:
+    def _describe(self, layer: int) -> FloatLayer:
         op = self._graph.operators[layer]
-        return FloatLayer(self._graph.name(op.output), op.name, self._partners[layer].index)
+        return FloatLayer(op.name, op.opcode, self._partners[layer].index)
 
     @cached_property
     def _pictures(self) -> FloatArray:
@@ -160,19 +161,19 @@ class MixedModels:
 
 
 def _spread(pictures: FloatArray, most: int) -> FloatArray:
-    """So many pictures at even distances."""
-    places = np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int)
-    chosen: FloatArray = pictures[np.unique(places)]
+    """Choose pictures at even distances."""
+    rows = np.linspace(0, len(pictures) - 1, min(most, len(pictures))).round().astype(int)
+    chosen: FloatArray = pictures[np.unique(rows)]
     return chosen
 
 
-def with_float_layers(quantized_model: bytes, float_model: bytes, kept: Collection[int]) -> bytes:
+def with_float_layers(quantized_model: bytes, float_model: bytes, layers: Collection[int]) -> bytes:
     """Compute operators of an integer model in float32.
 
     Args:
         quantized_model: The integer model.
         float_model: The float32 model that it was made from; its weights are taken.
-        kept: Indices of the operators in the integer model.
+        layers: Indices of the operators in the integer model.
 
     Returns:
         The mixed model.
@@ -182,20 +183,20 @@ def with_float_layers(quantized_model: bytes, float_model: bytes, kept: Collecti
         ConversionError: A model has control flow, state, several inputs or operators outside the
             built-in set.
     """
-    graph, source = Graph(quantized_model), Graph(float_model)
-    partners = paired(graph, source)
-    if missing := [index for index in kept if index not in partners]:
+    graph, source = plain_graph(quantized_model), plain_graph(float_model)
+    partners = pair_operators(source, graph).counterparts
+    if missing := [index for index in layers if index not in partners]:
         raise ValueError(f"no counterpart in float32 for the operators {missing}")
-    mixer = _Mixer(graph, source, frozenset(kept))
+    mixer = _Mixer(graph, source, frozenset(layers))
     for op in graph.operators:
         mixer.take(op, partners.get(op.index))
-    graph.raw.operators = _needed(graph, mixer.operators)
+    replace_operators(graph, mixer.operators)
     return graph.pack()
 
 
 class _Mixer:
-    def __init__(self, graph: Graph, source: Graph, kept: frozenset[int]) -> None:
-        self._graph, self._source, self._kept = graph, source, kept
+    def __init__(self, graph: Graph, source: Graph, layers: frozenset[int]) -> None:
+        self._graph, self._source, self._layers = graph, source, layers
         self._floats: dict[int, int] = {}
         self._dropped: set[int] = set()
         self.operators: list[Any] = []
@@ -204,7 +205,7 @@ class _Mixer:
         """Write an operator down, as it is or in float32."""
         if op.index in self._dropped:
             return
-        if op.index not in self._kept or partner is None:
+        if op.index not in self._layers or partner is None:
             self.operators.append(op.raw)
             return
         raw = copy(op.raw)
@@ -221,39 +222,39 @@ class _Mixer:
 
     def _input(self, index: int, float_index: int) -> int:
         graph = self._graph
-        if index < 0 or not graph.steps(index).size:
+        if index < 0 or not graph.scales(index).size:
             return index
         if graph.is_constant(index):
             return self._constant(float_index)
         if index not in self._floats:
-            maker = graph.producer.get(index)
-            if maker is not None and maker.name == "QUANTIZE":
-                self._floats[index] = maker.inputs[0]
+            producer = graph.producer.get(index)
+            if producer is not None and producer.opcode == "QUANTIZE":
+                self._floats[index] = producer.inputs[0]
             else:
-                self._floats[index] = added_tensor(graph, index, b"_float", None)
+                self._floats[index] = add_activation(graph, index, b"_float", None)
                 self.operators.append(
                     edge_operator(graph, "DEQUANTIZE", index, self._floats[index])
                 )
         return self._floats[index]
 
     def _output(self, tensor: int) -> int:
-        """The float tensor that an output becomes: that of a DEQUANTIZE behind it, or a new one.
+        """Find the float tensor of an output: that of a DEQUANTIZE behind it, or a new one.
 
         What has no scale stays: floats, and whole numbers such as the places that TOPK_V2 gives.
         """
-        if not self._graph.steps(tensor).size:
+        if not self._graph.scales(tensor).size:
             return tensor
-        behind = [op for op in self._graph.consumers(tensor) if op.name == "DEQUANTIZE"]
+        behind = [op for op in self._graph.consumers(tensor) if op.opcode == "DEQUANTIZE"]
         if behind:
             self._dropped.add(behind[0].index)
         self._floats[tensor] = (
-            behind[0].output if behind else added_tensor(self._graph, tensor, b"_float", None)
+            behind[0].output if behind else add_activation(self._graph, tensor, b"_float", None)
         )
         return self._floats[tensor]
 
     def _read_as_integers(self, tensor: int) -> bool:
         readers = [op.index for op in self._graph.consumers(tensor)]
-        outside = set(readers) - self._kept - self._dropped
+        outside = set(readers) - self._layers - self._dropped
         return bool(outside) or tensor in self._graph.outputs
 
     def _constant(self, index: int) -> int:
@@ -261,22 +262,5 @@ class _Mixer:
         buffers = self._graph.model.buffers
         buffers.append(copy(self._source.model.buffers[raw.buffer]))
         raw.buffer = len(buffers) - 1
-        return self._added(raw)
-
-    def _added(self, raw: Any) -> int:
         self._graph.tensors.append(raw)
         return len(self._graph.tensors) - 1
-
-
-def _needed(graph: Graph, operators: list[Any]) -> list[Any]:
-    """Operators without the edges that nobody reads any more; weights that are not read go."""
-    read = {int(i) for raw in operators for i in raw.inputs} | set(graph.outputs)
-    edges = {op.raw.opcodeIndex for op in graph.operators if op.name in EDGES}
-    kept = [raw for raw in operators if raw.opcodeIndex not in edges or int(raw.outputs[0]) in read]
-    used = {int(i) for raw in kept for i in (*raw.inputs, *raw.outputs) if i >= 0}
-    buffers = {graph.tensors[i].buffer for i in used | set(graph.inputs) | set(graph.outputs)}
-    buffers |= {item.buffer for item in graph.model.metadata or ()}
-    for place, buffer in enumerate(graph.model.buffers):
-        if place not in buffers:
-            buffer.data = None
-    return kept

@@ -50,10 +50,10 @@ class _Distribution:
         corners = (flat.view(np.uint32) >> _CELL_BITS << _CELL_BITS).view(np.float32)
         starts = np.flatnonzero(np.diff(corners, prepend=np.nan))
         counts = np.diff(starts, append=len(corners))
-        self._corners, place = np.unique(
+        self._corners, cell = np.unique(
             np.concatenate([self._corners, corners[starts]]), return_inverse=True
         )
-        merged = np.bincount(place, np.concatenate([self._counts, counts]))
+        merged = np.bincount(cell, np.concatenate([self._counts, counts]))
         self._counts = merged.astype(np.float64)
         self._lowest = np.sort(np.concatenate([self._lowest, flat[:_SINGLE]]))[:_SINGLE]
         self._highest = np.sort(np.concatenate([self._highest, flat[-_SINGLE:]]))[-_SINGLE:]
@@ -64,17 +64,17 @@ class _Distribution:
         return float(self._counts.sum())
 
     def quantile(self, share: float) -> float:
-        """The value below which a share of all values lies."""
+        """Find the value below which a share of all values lies."""
         below, above = share * self.count, (1 - share) * self.count
         if below <= len(self._lowest):
-            return _ranked(self._lowest, below)
+            return _at_rank(self._lowest, below)
         if above <= len(self._highest):
-            return _ranked(self._highest, len(self._highest) - above)
-        edges, cumulated = self._cumulated(self._counts)
+            return _at_rank(self._highest, len(self._highest) - above)
+        edges, cumulated = self._cumulate(self._counts)
         return float(np.interp(below, cumulated, edges))
 
     def reach(self, sign: int) -> float:
-        """The magnitude below which `_MOST` of the values of one sign lie; 0 without any."""
+        """Find the magnitude below which `_MOST` of the values of one sign lie; 0 without any."""
         chosen = self._corners * sign > 0
         magnitudes, counts = np.abs(self._corners[chosen])[::sign], self._counts[chosen][::sign]
         if not len(counts):
@@ -83,26 +83,26 @@ class _Distribution:
         return float(magnitudes[np.searchsorted(cumulated, _MOST * cumulated[-1])])
 
     def cells(self) -> tuple[FloatArray, FloatArray]:
-        """The middle of each cell, rising, and how many values it holds."""
+        """Compute the middle of each cell, rising, and how many values it holds."""
         return (self._corners + self._far_corners()) / 2, self._counts
 
     def nonzero_below(self, edges: FloatArray) -> FloatArray:
-        """How many values other than 0 lie below each of some edges."""
-        return np.interp(edges, *self._cumulated(self._counts * (self._corners != 0)))
+        """Count the values other than 0 below each of some edges."""
+        return np.interp(edges, *self._cumulate(self._counts * (self._corners != 0)))
 
     def _far_corners(self) -> FloatArray:
-        """The end of each cell that is further from 0; that of the cell at 0 is 0."""
+        """Compute the end of each cell that is further from 0; that of the cell at 0 is 0."""
         bits = self._corners.view(np.uint32) + np.uint32(1 << _CELL_BITS)
         return np.where(self._corners == 0, 0.0, bits.view(np.float32).astype(np.float64))
 
-    def _cumulated(self, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Ends of the cells, rising, and how many values lie below each."""
+    def _cumulate(self, counts: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """List the ends of the cells, rising, and how many values lie below each."""
         ends = np.sort(np.stack([self._corners, self._far_corners()], axis=1), axis=1)
         after = np.cumsum(counts)
         return ends.reshape(-1), np.stack([after - counts, after], axis=1).reshape(-1)
 
 
-def _ranked(ordered: FloatArray, rank: float) -> float:
+def _at_rank(ordered: FloatArray, rank: float) -> float:
     return float(np.interp(rank, np.arange(len(ordered)) + 0.5, ordered.astype(np.float64)))
 
 
@@ -160,21 +160,44 @@ def _percentile(percent: float) -> _Choose:
 
 
 def _least_squares(distribution: _Distribution, whole: Bounds, levels: int) -> Bounds:
-    """Least sum of what is clipped, squared, and of rounding's step² / 12 a value."""
+    """Find the least sum of what is clipped, squared, and of rounding's step² / 12 a value."""
     values, counts = distribution.cells()
     lows = whole[0] * _shares(-whole[0], distribution.reach(-1))
     highs = whole[1] * _shares(whole[1], distribution.reach(1))
     # Sums, not products of matrices: those differ in the last bits with the number of threads.
     beyond_low = (np.clip(lows[:, None] - values, 0, None) ** 2 * counts).sum(axis=1)
     beyond_high = (np.clip(values - highs[:, None], 0, None) ** 2 * counts).sum(axis=1)
-    steps = (highs[None, :] - lows[:, None]) / (levels - 1)
-    error = beyond_low[:, None] + beyond_high[None, :] + counts.sum() * steps**2 / 12
-    low, high = np.unravel_index(np.argmin(error), error.shape)
+    return least_error_range(lows, highs, beyond_low, beyond_high, counts.sum(), levels - 1)
+
+
+def least_error_range(
+    lows: FloatArray,
+    highs: FloatArray,
+    clipped_low: FloatArray,
+    clipped_high: FloatArray,
+    count: float,
+    steps: int,
+) -> Bounds:
+    """Choose the pair of ends of least squared error, by clipping and by rounding.
+
+    A rounding error is taken as uniform: step² / 12 a value (Widrow, 1956).
+
+    Args:
+        lows: Lower ends to try.
+        highs: Upper ends to try.
+        clipped_low: Squared error, summed over the values, of clipping at each of `lows`.
+        clipped_high: The same of `highs`.
+        count: Number of values.
+        steps: Steps that a range is cut into.
+    """
+    widths = (highs[None, :] - lows[:, None]) / steps
+    errors = clipped_low[:, None] + clipped_high[None, :] + count * widths**2 / 12
+    low, high = np.unravel_index(int(errors.argmin()), errors.shape)
     return float(lows[low]), float(highs[high])
 
 
 def _least_divergence(distribution: _Distribution, whole: Bounds, levels: int) -> Bounds:
-    """The largest magnitude whose clipped and rounded distribution loses least."""
+    """Find the largest magnitude whose clipped and rounded distribution loses least."""
     reach = max(distribution.reach(-1), distribution.reach(1))
     # One value far away would leave all others a single bin, where nothing could be lost.
     window = min(max(-whole[0], whole[1]), _WINDOW * reach)

@@ -1,4 +1,4 @@
-"""In which order layers are best computed in float32, told from the noise of each rounding.
+"""In which order layers are best computed in float32, by the noise of each rounding.
 
 A layer in float32 has no rounded weights. The rounding of an activation falls away only where the
 operator that makes it and all that read it are in float32; so layers that follow each other win
@@ -13,11 +13,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.comparison.layers.pairing import pair_operators
 from engine.comparison.metrics import rms
 from engine.core.parity import difference
 from engine.core.types import FloatArray, Progress
-from engine.tflite.edits import added_tensor, edge_operator
-from engine.tflite.graph import EDGES, WEIGHTED, Graph, Operator, Scale, paired
+from engine.tflite.edits import add_activation, edge_operator
+from engine.tflite.graph import CHANNEL_AXIS, EDGES, WEIGHTED, Graph, Operator, plain_graph
+from engine.tflite.grid import Grid
 from engine.tflite.interpreter import run_model
 
 _MOST_AT_ONCE = 4
@@ -48,9 +50,9 @@ class Wiring:
 
     def __init__(self, graph: Graph, partners: Iterable[int]) -> None:
         self.operators = frozenset(partners)
-        self.layers = [i for i in sorted(self.operators) if graph.operators[i].name in WEIGHTED]
-        self._edges = {op.index for op in graph.operators if op.name in EDGES}
-        self._sums = {op.index for op in graph.operators if op.name == "ADD"}
+        self.layers = [i for i in sorted(self.operators) if graph.operators[i].opcode in WEIGHTED]
+        self._edges = {op.index for op in graph.operators if op.opcode in EDGES}
+        self._sums = {op.index for op in graph.operators if op.opcode == "ADD"}
         self._readers = {
             op.index: [reader.index for t in op.outputs for reader in graph.consumers(t)]
             for op in graph.operators
@@ -60,51 +62,52 @@ class Wiring:
             for op in graph.operators
         }
 
-    def kept(self, layers: Collection[int]) -> frozenset[int]:
-        """Operators that are in float32 when these layers are.
+    def float_operators(self, layers: Collection[int]) -> frozenset[int]:
+        """Find the operators that are in float32 when these layers are.
 
         An operator without weights joins them where that spares a rounding: where it reads what
         one of them makes, and all others that read it are among them.
         """
-        kept = set(layers)
-        waiting = list(kept)
+        floats = set(layers)
+        waiting = list(floats)
         while waiting:
             for reader in self._readers[waiting.pop()]:
-                if reader in kept or reader not in self.operators or reader in self.layers:
+                if reader in floats or reader not in self.operators or reader in self.layers:
                     continue
-                if any(self.spared(m, kept | {reader}) for m in self._makers[reader] if m in kept):
-                    kept.add(reader)
+                makers = [maker for maker in self._makers[reader] if maker in floats]
+                if any(self.is_unrounded(maker, floats | {reader}) for maker in makers):
+                    floats.add(reader)
                     waiting.append(reader)
-        return frozenset(kept)
+        return frozenset(floats)
 
-    def spared(self, index: int, kept: Collection[int]) -> bool:
-        """Whether what an operator makes is nowhere rounded."""
+    def is_unrounded(self, index: int, floats: Collection[int]) -> bool:
+        """Whether what an operator makes is nowhere rounded when these are in float32."""
         readers = self._readers[index]
-        return bool(readers) and all(r in kept or r in self._edges for r in readers)
+        return bool(readers) and all(r in floats or r in self._edges for r in readers)
 
     def behind(self, layers: Collection[int]) -> frozenset[int]:
-        """The next layers, reached through operators without weights, but not through sums."""
+        """Find the next layers, reached through operators without weights, but not through sums."""
         return self._next(layers, self._readers, self._sums)
 
     def around(self, layers: Collection[int]) -> frozenset[int]:
-        """These, and the next layers behind and in front of them, also through sums."""
+        """Find these, and the next layers behind and in front of them, also through sums."""
         near = self._next(layers, self._readers, set())
         return near | self._next(near | frozenset(layers), self._makers, set()) | frozenset(layers)
 
     def _next(
         self, layers: Collection[int], ways: Mapping[int, list[int]], barred: set[int]
     ) -> frozenset[int]:
-        waiting, seen, found = list(layers), set(layers), set()
+        waiting, seen, nearest = list(layers), set(layers), set()
         while waiting:
             for near in ways[waiting.pop()]:
                 if near in seen or near not in self.operators or near in barred:
                     continue
                 seen.add(near)
                 if near in self.layers:
-                    found.add(near)
+                    nearest.add(near)
                 else:
                     waiting.append(near)
-        return frozenset(found)
+        return frozenset(nearest)
 
 
 def float_steps(wiring: Wiring, noise: Collection[Noise]) -> tuple[Step, ...]:
@@ -117,13 +120,14 @@ def float_steps(wiring: Wiring, noise: Collection[Noise]) -> tuple[Step, ...]:
     Returns:
         Each step wins more a layer than any other could.
     """
-    found = {record.operator: record for record in noise}
+    noise_at = {record.operator: record for record in noise}
     total = sum(record.output + record.weights for record in noise)
 
     def won(layers: Collection[int]) -> float:
-        kept = wiring.kept(layers)
-        weights = sum(found[i].weights for i in layers)
-        return weights + sum(found[i].output for i in kept if wiring.spared(i, kept))
+        floats = wiring.float_operators(layers)
+        weights = sum(noise_at[i].weights for i in layers)
+        unrounded = (i for i in floats if wiring.is_unrounded(i, floats))
+        return weights + sum(noise_at[i].output for i in unrounded)
 
     candidates = {c: wiring.around(c) for c in _candidates(wiring)}
     gains = dict.fromkeys(candidates, 0.0)
@@ -143,14 +147,14 @@ def float_steps(wiring: Wiring, noise: Collection[Noise]) -> tuple[Step, ...]:
 
 
 def _candidates(wiring: Wiring) -> set[frozenset[int]]:
-    """Sets of layers that may win something together: each, and each with those behind it."""
-    found = set()
+    """List sets of layers that may win together: each, and each with those behind it."""
+    candidates = set()
     for layer in wiring.layers:
         together = frozenset({layer})
-        while together not in found and len(together) <= _MOST_AT_ONCE:
-            found.add(together)
+        while together not in candidates and len(together) <= _MOST_AT_ONCE:
+            candidates.add(together)
             together |= wiring.behind(together)
-    return found
+    return candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,35 +193,35 @@ def noise_of(
     Raises:
         ConversionError: LiteRT refuses a model, or one has no plain graph.
     """
-    graph = Graph(quantized_model)
-    partners = paired(graph, Graph(float_model))
+    graph = plain_graph(quantized_model)
+    partners = pair_operators(plain_graph(float_model), graph).counterparts
     (exact,) = run_model(float_model, "the float32 model", [pictures])
     exact = exact.reshape(len(exact), -1)
 
-    def measured(noisy: bytes) -> float:
+    def measure(noisy: bytes) -> float:
         (answers,) = run_model(noisy, "the float32 model with one rounding", [pictures])
         return rms(difference(exact, answers.reshape(exact.shape))) ** 2
 
-    found = []
+    noise = []
     for done, (index, partner) in enumerate(partners.items()):
         op = graph.operators[index]
-        report(Progress(f"Measuring the noise of {op.name}", done, len(partners)))
-        scale = graph.scale(op.output)
+        report(Progress(f"Measuring the noise of {op.opcode}", done, len(partners)))
+        grid = graph.grid(op.output)
         output = weights = 0.0
-        if scale is not None and graph.dtype(op.output) == np.int8:
-            output = measured(with_rounded_output(float_model, partner, scale))
-        if op.name in WEIGHTED:
-            weights = measured(with_rounded_weights(float_model, partner, graph, op))
-        found.append(Noise(index, output, weights))
-    return tuple(found)
+        if grid is not None and graph.dtype(op.output) == "int8":
+            output = measure(with_rounded_output(float_model, partner, grid))
+        if op.opcode in WEIGHTED:
+            weights = measure(with_rounded_weights(float_model, partner, graph, op))
+        noise.append(Noise(index, output, weights))
+    return tuple(noise)
 
 
-def with_rounded_output(float_model: bytes, partner: Operator, scale: Scale) -> bytes:
-    """The float32 model with the output of one operator rounded to int8 and back."""
+def with_rounded_output(float_model: bytes, partner: Operator, grid: Grid) -> bytes:
+    """Round the output of one operator of the float32 model to int8 and back."""
     graph = Graph(float_model)
     tensor = partner.output
-    integers = added_tensor(graph, tensor, b"_integers", scale)
-    rounded = added_tensor(graph, tensor, b"_rounded", None)
+    integers = add_activation(graph, tensor, b"_integers", grid)
+    rounded = add_activation(graph, tensor, b"_rounded", None)
     operators = []
     for op in graph.operators:
         raw = copy(op.raw)
@@ -234,18 +238,18 @@ def with_rounded_output(float_model: bytes, partner: Operator, scale: Scale) -> 
 def with_rounded_weights(
     float_model: bytes, partner: Operator, quantized: Graph, op: Operator
 ) -> bytes:
-    """The float32 model with the weights and the bias that one layer has in the integer model."""
+    """Give one layer of the float32 model the weights and the bias of the integer model."""
     graph = Graph(float_model)
-    for place in range(1, min(len(op.inputs), len(partner.inputs))):
-        graph.set_constant(partner.inputs[place], _real(quantized, op.inputs[place], op.name))
+    for tensor, float_tensor in zip(op.inputs[1:], partner.inputs[1:], strict=False):
+        graph.set_constant(float_tensor, _real(quantized, tensor, op.opcode))
     return graph.pack()
 
 
-def _real(graph: Graph, tensor: int, operator: str) -> FloatArray:
-    values, steps = graph.constant(tensor).astype(np.float32), graph.steps(tensor)
-    if not steps.size:
+def _real(graph: Graph, tensor: int, opcode: str) -> FloatArray:
+    values, scales = graph.constant(tensor).astype(np.float32), graph.scales(tensor)
+    if not scales.size:
         return values
-    axis = 3 if operator == "DEPTHWISE_CONV_2D" and values.ndim == 4 else 0
     shape = [1] * values.ndim
-    shape[axis] = -1
-    return np.asarray(values * (steps.reshape(shape) if len(steps) > 1 else steps), np.float32)
+    # A bias has one axis.
+    shape[CHANNEL_AXIS[opcode] if values.ndim > 1 else 0] = -1
+    return np.asarray(values * (scales.reshape(shape) if len(scales) > 1 else scales), np.float32)

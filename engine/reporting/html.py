@@ -30,7 +30,7 @@ from engine.reporting.text import layers as layer_sentences
 from engine.reporting.text import overview as overview_sentences
 from engine.reporting.text import runs as sentences
 from engine.reporting.text.runs import reference_title
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 
 MOST_PICTURES = 40
 _HEATMAP_ROWS = 30

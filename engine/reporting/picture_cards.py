@@ -13,7 +13,7 @@ from PIL import Image
 
 from engine.core import formats
 from engine.images.pictures import Picture
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 
 THUMBNAIL_SIDE = 256
 _QUALITY = 80

@@ -19,9 +19,9 @@ from engine.images.pictures import Picture
 from engine.runs.manifest import Manifest
 from engine.runs.results import stored_latency, stored_timings
 from engine.runs.run import Run
-from engine.tasks import evaluate
 from engine.tasks import layers as layers_module
-from engine.tasks.evaluate import Evaluation, answers_of
+from engine.tasks.evaluate import evaluate
+from engine.tasks.evaluation import Evaluation
 from engine.tflite.artifact import computes_in_integers
 from engine.workers import process as host_module
 
@@ -149,7 +149,7 @@ def report_of(
     if not 0 <= need <= 1:
         raise _wrong("agreement", f"{need:g}", "a share of 0 to 1", "Give 0.95 for 95 %.")
     timed = stored_latency(run, threads)
-    evaluation = answers_of(run, pictures, host, reference=reference, labels=labels, latency=timed)
+    evaluation = evaluate(run, pictures, host, reference=reference, labels=labels, latency=timed)
     layers = (
         layers_module.stored_layers(run, artifact.variant, pictures)
         for artifact in run.artifacts
@@ -158,14 +158,14 @@ def report_of(
     other_comparison = None
     if against is not None:
         _check_classes(run, against)
-        other_comparison = evaluate.compare_run(
+        other_comparison = evaluate(
             against,
             pictures,
             host,
             reference=reference,
             labels=labels,
             latency=stored_latency(against, threads),
-        )
+        ).comparison
     return Report(
         evaluation=evaluation,
         timings=stored_timings(run),

@@ -1,4 +1,4 @@
-"""What is in the store: listed, verified, and let go of when it takes too much room."""
+"""Runs of the store: list, verify, and evict the least recently used beyond the limit."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from engine.core.checksums import SUFFIX, kept
+from engine.core.checksums import SUFFIX, is_verified
 from engine.core.errors import EngineError, RunError
 from engine.core.files import bytes_under
 from engine.core.locks import try_lock
@@ -20,7 +20,7 @@ from engine.core.store import folder, limits
 from engine.runs.integrity import DAMAGED, set_apart
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
-from engine.runs.staging import abandoned_in, partial_folder
+from engine.runs.staging import STAGING_FOLDERS, is_free, partial_folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class StoredRun:
         variants: What it holds.
         bytes: What it takes.
         used_at: UTC time in ISO 8601 when it was last of use.
-        in_use: Whether somebody works in it now.
+        in_use: Whether a process works in it now.
         problem: Why it cannot be read; None where it can.
     """
 
@@ -49,13 +49,13 @@ class StoredRun:
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """What a look at every byte of a run found.
+class VerifiedRun:
+    """A run of which every byte was read.
 
     Attributes:
         name: The run.
         checked: How many files were read.
-        damaged: Files that are absent or not as they were written; they were set apart.
+        damaged: Files that are absent or not as they were written; they are in quarantine.
         problem: Why the run cannot be read at all; None where it can.
         todo: What helps; empty where nothing has to be done.
     """
@@ -68,14 +68,14 @@ class Verified:
 
 
 @dataclass(frozen=True, slots=True)
-class Cleaned:
-    """What was let go.
+class CleanedStore:
+    """What was deleted from the store.
 
     Attributes:
-        runs: Runs, the least recently used first.
-        leftovers: Side folders that killed processes had left, and files that were set apart.
-        uploads: Browser sessions whose time was over.
-        bytes: What all of it took.
+        runs: Evicted runs, the least recently used first.
+        leftovers: Staging folders of killed processes, and files in quarantine.
+        uploads: Number of browser sessions whose time was over.
+        bytes: Size of all of it.
     """
 
     runs: tuple[str, ...]
@@ -85,111 +85,100 @@ class Cleaned:
 
 
 def listed() -> tuple[StoredRun, ...]:
-    """The runs of the store, the most recently used first."""
-    return tuple(_described(path) for path in reversed(_by_use()))
+    """List the runs of the store, the most recently used first."""
+    return tuple(_describe(path) for path in reversed(_by_use()))
 
 
-def verified(names: Collection[str] = ()) -> tuple[Verified, ...]:
-    """Read every byte of runs; what is damaged is set apart.
-
-    Args:
-        names: The runs; all of the store when empty.
-    """
-    return tuple(_verified(path) for path in _by_use() if not names or path.name in names)
+def verified(names: Collection[str] = ()) -> tuple[VerifiedRun, ...]:
+    """Read every byte of runs, of all in the store by default; quarantine what is damaged."""
+    return tuple(_verify(path) for path in _by_use() if not names or path.name in names)
 
 
-def cleaned(runs_bytes: int | None = None) -> Cleaned:
-    """Let go of what nobody works on: leftovers, old uploads, and runs beyond the limit.
+def cleaned(runs_bytes: int | None = None) -> CleanedStore:
+    """Delete what nobody works on: leftovers, old uploads, and runs beyond the limit.
 
     Args:
         runs_bytes: What the runs may take; None for the store's limit.
     """
     runs = make_room(limits().runs_bytes if runs_bytes is None else runs_bytes)
-    leftovers = [*abandoned_in(folder("runs")), *folder(DAMAGED).iterdir()]
+    staging = list(folder("runs").glob(STAGING_FOLDERS))
+    leftovers = list(folder(DAMAGED).iterdir())
     for path in _by_use():
-        leftovers += [side for place in path.rglob(".*.partial") for side in _free(place)]
+        staging += path.rglob(STAGING_FOLDERS)
         if (path / DAMAGED).is_dir():
             leftovers.append(path / DAMAGED)
-    took = sum(bytes_under(path) for path in leftovers)
+    leftovers += filter(is_free, staging)
+    size = sum(bytes_under(path) for path in leftovers)
     for path in leftovers:
-        used = _used(path.parent)
+        used = used_at(path.parent)
         shutil.rmtree(path, ignore_errors=True)
         os.utime(path.parent, (used, used))  # to clean up is not to use
-    uploads = drop_old_uploads()
-    return Cleaned(
+    uploads = delete_old_uploads()
+    return CleanedStore(
         tuple(run.name for run in runs),
         tuple(path.name for path in leftovers),
         uploads[0],
-        took + uploads[1] + sum(run.bytes for run in runs),
+        size + uploads[1] + sum(run.bytes for run in runs),
     )
 
 
 def make_room(most: int, keep: Path | None = None) -> tuple[StoredRun, ...]:
-    """Let go of the least recently used runs, until the others take no more than they may.
+    """Evict the least recently used runs, until the others take no more than they may.
 
-    A run that somebody works in, or that was used within `StoreLimits.recent_seconds`, stays.
+    A run that a process works in, or that was used within `StoreLimits.recent_seconds`, stays.
 
     Args:
         most: Bytes that all runs of the store may take.
         keep: A run that stays, too.
 
     Returns:
-        What was let go.
+        The evicted runs.
     """
     recent = time.time() - limits().recent_seconds
     sizes = {path: bytes_under(path) for path in _by_use()}
-    total, gone = sum(sizes.values()), []
+    total, evicted = sum(sizes.values()), []
     for path, size in sizes.items():
         if total <= most:
             break
-        if path == keep or _used(path) > recent:
+        if path == keep or used_at(path) > recent:
             continue
-        run = _described(path)
-        if _let_go(path):
-            gone.append(run)
+        run = _describe(path)
+        if _evict(path):
+            evicted.append(run)
             total -= size
-    return tuple(gone)
+    return tuple(evicted)
 
 
-def drop_old_uploads() -> tuple[int, int]:
-    """Remove what browser sessions uploaded, once their time is over.
+def delete_old_uploads() -> tuple[int, int]:
+    """Delete what browser sessions uploaded, once their time is over.
 
     Returns:
         How many sessions, and the bytes they took.
     """
     oldest = time.time() - limits().uploads_seconds
-    gone = [path for path in folder("uploads").iterdir() if _used(path) < oldest]
-    took = sum(bytes_under(path) for path in gone)
-    for path in gone:
+    expired = [path for path in folder("uploads").iterdir() if used_at(path) < oldest]
+    size = sum(bytes_under(path) for path in expired)
+    for path in expired:
         shutil.rmtree(path, ignore_errors=True)
-    return len(gone), took
+    return len(expired), size
 
 
 def _by_use() -> list[Path]:
-    """Folders of the runs, the least recently used first."""
-    found = [path for path in folder("runs").iterdir() if path.is_dir()]
-    return sorted((path for path in found if not path.name.startswith(".")), key=_used)
+    """Sort the folders of the runs, the least recently used first."""
+    folders = (path for path in folder("runs").iterdir() if path.is_dir())
+    return sorted((path for path in folders if not path.name.startswith(".")), key=used_at)
 
 
-def _used(path: Path) -> float:
+def used_at(path: Path) -> float:
+    """Read when a folder was last used; 0 where it is gone."""
     try:
         return path.stat().st_mtime
     except OSError:
         return 0.0
 
 
-def _free(path: Path) -> Iterator[Path]:
-    lock = try_lock(path)
-    if lock is not None:
-        lock.release()
-        yield path
-
-
-def _described(path: Path) -> StoredRun:
-    lock = try_lock(path)
-    if lock is not None:
-        lock.release()
-    used = datetime.fromtimestamp(_used(path), UTC).isoformat(timespec="seconds")
+def _describe(path: Path) -> StoredRun:
+    used = datetime.fromtimestamp(used_at(path), UTC).isoformat(timespec="seconds")
     model: str | None = None
     variants: tuple[str, ...] = ()
     problem: str | None = None
@@ -198,11 +187,12 @@ def _described(path: Path) -> StoredRun:
         model, variants = run.manifest.model.name, run.variants
     except RunError as error:
         problem = str(error)
-    size = bytes_under(path)
-    return StoredRun(path.name, str(path), model, variants, size, used, lock is None, problem)
+    return StoredRun(
+        path.name, str(path), model, variants, bytes_under(path), used, not is_free(path), problem
+    )
 
 
-def _verified(path: Path) -> Verified:
+def _verify(path: Path) -> VerifiedRun:
     damaged: list[str] = []
     checked = 0
     try:
@@ -218,20 +208,21 @@ def _verified(path: Path) -> Verified:
             if DAMAGED in file.relative_to(path).parts or not file.is_file():
                 continue
             checked += 1
-            if not kept(file, again=True):
+            if not is_verified(file, again=True):
                 damaged.append(file.relative_to(path).as_posix())
     except RunError as error:
-        return Verified(path.name, checked, (), f"{error.stage}: got {error.got}", error.todo)
-    found = tuple(dict.fromkeys(damaged))
-    for name in found:
+        problem = f"{error.stage}: got {error.got}"
+        return VerifiedRun(path.name, checked, (), problem, error.todo)
+    names = tuple(dict.fromkeys(damaged))
+    for name in names:
         if (path / name).exists():
             set_apart(path, name)
-    todo = "Ask for the same conversion again: it makes what is missing." if found else ""
-    return Verified(path.name, checked, found, None, todo)
+    todo = "Ask for the same conversion again: it makes what is missing." if names else ""
+    return VerifiedRun(path.name, checked, names, None, todo)
 
 
-def _let_go(path: Path) -> bool:
-    """Remove a run that nobody works in."""
+def _evict(path: Path) -> bool:
+    """Delete a run that nobody works in; tell whether it is gone."""
     try:
         lock = try_lock(path)
     except OSError:
@@ -240,9 +231,9 @@ def _let_go(path: Path) -> bool:
         return False
     try:
         # Renamed first: a removal that is killed leaves no half a run.
-        going = partial_folder(path.with_name(f"{path.name}.{time.time_ns()}"))
-        os.replace(path, going)
-        shutil.rmtree(going, ignore_errors=True)
+        hidden = partial_folder(path.with_name(f"{path.name}.{time.time_ns()}"))
+        os.replace(path, hidden)
+        shutil.rmtree(hidden, ignore_errors=True)
     finally:
         lock.release()
     return True
@@ -252,11 +243,7 @@ SECONDS = 600.0
 
 
 class Upkeep:
-    """Removes old uploads in a thread of its own.
-
-    Args:
-        seconds: How long it rests in between.
-    """
+    """A thread that deletes old uploads every so many seconds."""
 
     def __init__(self, seconds: float = SECONDS) -> None:
         self._seconds = seconds
@@ -280,7 +267,7 @@ class Upkeep:
     def _main(self) -> None:
         while not self._end.is_set():
             with contextlib.suppress(EngineError, OSError):
-                drop_old_uploads()
+                delete_old_uploads()
             self._end.wait(self._seconds)
 
 
@@ -288,22 +275,17 @@ UPKEEP = Upkeep()
 """Of this process."""
 
 
-def mark_used(place: Path) -> None:
-    """Note that a run is of use now: the one that was not for longest is let go first."""
-    try:
-        os.utime(place)
-    except OSError:
-        return
+def mark_used(run: Path) -> None:
+    """Note that a run is in use now: the least recently used is evicted first."""
+    with contextlib.suppress(OSError):
+        os.utime(run)
 
 
 def known_runs() -> tuple[Run, ...]:
-    """The readable runs of the store, the newest first."""
-    found = []
+    """Load the readable runs of the store, the newest first."""
+    runs = []
     for path in folder("runs").iterdir():
-        if path.name.startswith("."):  # being made
-            continue
-        try:
-            found.append(Run.open(path))
-        except RunError:
-            continue
-    return tuple(sorted(found, key=lambda run: run.manifest.created_at, reverse=True))
+        if not path.name.startswith("."):  # else it is being made
+            with contextlib.suppress(RunError):
+                runs.append(Run.open(path))
+    return tuple(sorted(runs, key=lambda run: run.manifest.created_at, reverse=True))

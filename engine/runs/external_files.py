@@ -1,11 +1,10 @@
-"""TFLite files made elsewhere that were added to a run."""
+"""External files: TFLite files of other tools that were added to a run."""
 
 from __future__ import annotations
 
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -16,19 +15,16 @@ from engine.core.locks import alone_in
 from engine.core.types import ORIGINAL
 from engine.quantization.recipes import RECIPES
 from engine.runs.manifest import AddedFile
-from engine.runs.results import drop_timings
+from engine.runs.results import delete_timings
 from engine.runs.run import ALSO, ONNX_COLUMN, Run
 from engine.tflite.artifact import Artifact
-
-if TYPE_CHECKING:
-    pass
 
 LONGEST_NAME = 40
 _NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_NAME - 1}}}")
 
 
 def name_for(file: str) -> str:
-    """A name made from that of a file: its stem, with what a name may not hold as ``_``."""
+    """Make a name from that of a file: its stem, with characters that are not allowed as ``_``."""
     stem = re.sub(r"[^A-Za-z0-9_.-]+", "_", Path(file).stem).strip("_.-")[:LONGEST_NAME]
     return stem if _NAME.fullmatch(stem) else "file"
 
@@ -47,10 +43,10 @@ def check_name(name: str) -> None:
             "first",
             todo="Give another name.",
         )
-    reserved = {ORIGINAL, ONNX_COLUMN, *(recipe.name for recipe in RECIPES)}
+    taken = {ORIGINAL, ONNX_COLUMN, *(recipe.name for recipe in RECIPES)}
     # The looks of these belong to variants that Quantization Lab optimises itself.
     ours = name.lower().endswith("_optimized") or name.lower().startswith("int8_mixed")
-    if ours or name.lower() in reserved:
+    if ours or name.lower() in taken:
         raise OptionError(
             "Naming a file",
             got=f"'{name}', which is the name of a variant made here",
@@ -60,35 +56,28 @@ def check_name(name: str) -> None:
 
 
 def _put(run: Path, added: AddedFile, file: Path) -> None:
-    """Give a file its place in a run, and take the one of that name out."""
+    """Move a file into a run, in place of the one of that name."""
     name = added.artifact.variant
     # Others may have added one of this name while the file was tried.
     old = _named_alike(Run.open(run), name)
     if old is not None:
-        _drop(run, old)
+        _delete(run, old)
     os.replace(file, run / added.artifact.file)
     note = msgspec.json.format(msgspec.json.encode(added), indent=2)
     write_kept(run / ALSO / f"{name}.json", note)
 
 
 def _named_alike(run: Run, name: str) -> Artifact | None:
-    """The added file whose name is the same to a file system that does not mind case."""
+    """Find the external file of a name, in upper or lower case, as some file systems do."""
     cards = (added.artifact for added in run.added)
     return next((card for card in cards if card.variant.lower() == name.lower()), None)
 
 
 def remove_file(run: Run, name: str) -> Run:
-    """Take a file from elsewhere out of a run, with its timings.
-
-    Args:
-        run: The run.
-        name: The file's column.
-
-    Returns:
-        The run without it.
+    """Delete an external file from a run, with its timings, and open the run without it.
 
     Raises:
-        OptionError: No file from elsewhere has that name.
+        OptionError: No external file has that name.
     """
     names = [added.artifact.variant for added in run.added]
     if name not in names:
@@ -101,11 +90,11 @@ def remove_file(run: Run, name: str) -> Run:
     with told_of_the_disk(f"Removing {name}"), alone_in(run.folder / ALSO):
         card = _named_alike(Run.open(run.folder), name)
         if card is not None:
-            _drop(run.folder, card)
+            _delete(run.folder, card)
     return Run.open(run.folder)
 
 
-def _drop(run: Path, card: Artifact) -> None:
+def _delete(run: Path, card: Artifact) -> None:
     drop_kept(run / ALSO / f"{card.variant}.json")
     (run / card.file).unlink(missing_ok=True)
-    drop_timings(run, card.variant)
+    delete_timings(run, card.variant)

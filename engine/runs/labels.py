@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from engine.core.errors import LabelsError, RunError
+from engine.core.checksums import read_record
+from engine.core.errors import LabelsError
 from engine.core.files import write_whole
 from engine.core.locks import alone_in
 from engine.core.types import IntArray
@@ -17,37 +18,32 @@ from engine.images.labels import UNLABELLED, answer_count, label_of
 from engine.images.pictures import Picture
 from engine.runs.run import LABELS, Run
 
-_FILE = "answers.json"
-
 
 def own_labels(run: Run, pictures: tuple[Picture, ...]) -> IntArray:
-    """The right answers that were given for pictures.
-
-    Args:
-        run: The run.
-        pictures: The pictures.
+    """Read the right answers that a person gave for images.
 
     Returns:
-        Class index a picture, shape (pictures,), int64; -1 where none was given.
+        Class index an image, shape (images,), int64; -1 where none was given.
 
     Raises:
-        RunError: What was kept is damaged.
+        RunError: The file is damaged.
     """
-    kept = _kept(run)
-    return np.array([kept.get(picture.sha256, UNLABELLED) for picture in pictures], dtype=np.int64)
+    labels = _read(run)
+    indices = [labels.get(picture.sha256, UNLABELLED) for picture in pictures]
+    return np.array(indices, dtype=np.int64)
 
 
 def give_label(run: Run, picture: Picture, index: int | None) -> None:
-    """Keep the right answer for a picture.
+    """Store the right answer for an image, by its content.
 
     Args:
         run: The run.
-        picture: The picture; the same file under another name is the same picture.
-        index: Its class; None takes an answer back.
+        picture: The image.
+        index: Its class; None removes the answer.
 
     Raises:
         LabelsError: The model has no such class.
-        RunError: What was kept is damaged.
+        RunError: The file is damaged.
         StorageError: The disk refuses.
     """
     classes = answer_count(run.manifest.model.classes)
@@ -58,9 +54,9 @@ def give_label(run: Run, picture: Picture, index: int | None) -> None:
             expected=f"0 to {classes - 1}",
             todo="Choose another class.",
         )
-    file = _place(run)
+    file = _file(run)
     with alone_in(file.parent):
-        labels = _kept(run)
+        labels = _read(run)
         labels.pop(picture.sha256, None)
         if index is not None:
             labels[picture.sha256] = index
@@ -68,15 +64,15 @@ def give_label(run: Run, picture: Picture, index: int | None) -> None:
 
 
 def labels_table(run: Run, pictures: tuple[Picture, ...], labels: IntArray) -> str:
-    """The right answers as a table that ``compare --labels-csv`` reads.
+    """Write the right answers as a table that ``compare --labels-csv`` reads.
 
     Args:
         run: The run.
-        pictures: The pictures.
-        labels: Class index a picture, -1 for unknown.
+        pictures: The images.
+        labels: Class index an image; -1 for unknown ones, which are left out.
 
     Returns:
-        CSV with the columns ``filename,class_index,class_name``; unknown pictures are left out.
+        CSV with the columns ``filename,class_index,class_name``.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")
@@ -87,20 +83,13 @@ def labels_table(run: Run, pictures: tuple[Picture, ...], labels: IntArray) -> s
     return text.getvalue()
 
 
-def _place(run: Run) -> Path:
-    return run.folder / LABELS / _FILE
+def _file(run: Run) -> Path:
+    return run.folder / LABELS / "answers.json"
 
 
-def _kept(run: Run) -> dict[str, int]:
-    file = _place(run)
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=dict[str, int])
-    except FileNotFoundError:
+def _read(run: Run) -> dict[str, int]:
+    file = _file(run)
+    if not file.exists():
         return {}
-    except (OSError, msgspec.DecodeError) as error:
-        raise RunError(
-            f"Reading the right answers of {run.folder.name}",
-            got=f"a damaged {LABELS}/{_FILE}",
-            expected="a file as it was written",
-            todo=f"Delete {file} and give the answers again.",
-        ) from error
+    stage = f"Reading the right answers of {run.folder.name}"
+    return read_record(file, dict[str, int], stage, f"Delete {file} and give the answers again.")

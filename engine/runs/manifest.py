@@ -1,4 +1,4 @@
-"""`Manifest`: what `manifest.json` in a run folder says."""
+"""The manifest of a run: its record, ``manifest.json``, and how it is read."""
 
 from __future__ import annotations
 
@@ -13,22 +13,11 @@ import msgspec
 
 from engine.core.checksums import FileRecord
 from engine.core.errors import RunError
-from engine.core.system import (
-    __version__,
-    answer_versions,
-)
-from engine.core.types import (
-    FAULT_WORDS,
-    Fault,
-    Layout,
-    LoweringName,
-    MissingVariant,
-)
+from engine.core.system import __version__, answer_versions
+from engine.core.types import FAULT_WORDS, Fault, Layout, LoweringName, MissingVariant
 from engine.images.preprocess import PreprocessSpec
 from engine.networks.source import ModelIdentity
-from engine.quantization.calibration import (
-    CalibrationInfo,
-)
+from engine.quantization.calibration import CalibrationInfo
 from engine.quantization.recipes import Recipe
 from engine.tflite.artifact import Artifact
 
@@ -102,7 +91,7 @@ class Manifest:
         return shlex.join(Path(w).name if w.startswith(("/", "../")) else w for w in words)
 
     def to_json(self) -> bytes:
-        """The manifest as indented JSON, with its own checksum in it."""
+        """Write the manifest as indented JSON, with its own checksum in it."""
         blank = replace(self, checksum=_BLANK)
         content = msgspec.json.format(msgspec.json.encode(blank), indent=2)
         return content.replace(_field(_BLANK), _field(_digest(content)))
@@ -110,12 +99,6 @@ class Manifest:
 
 def read_manifest(folder: Path) -> Manifest:
     """Read the manifest of a run folder.
-
-    Args:
-        folder: The run folder.
-
-    Returns:
-        The manifest.
 
     Raises:
         RunError: There is none, it is damaged, or of another version.
@@ -131,11 +114,11 @@ def read_manifest(folder: Path) -> Manifest:
             todo="Check the path, or make the run with: python -m engine convert.",
         ) from error
     try:
-        found = msgspec.json.decode(data, type=_VersionOnly).schema_version
-        if found != SCHEMA_VERSION:
+        version = msgspec.json.decode(data, type=_VersionOnly).schema_version
+        if version != SCHEMA_VERSION:
             raise RunError(
                 stage,
-                got=f"schema version {found}",
+                got=f"schema version {version}",
                 expected=f"version {SCHEMA_VERSION}",
                 todo="Make the run again with this version of Quantization Lab.",
             )
@@ -152,8 +135,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _demand_unchanged(manifest: Manifest, data: bytes) -> None:
-    known = manifest.checksum
-    if known is not None and _digest(data.replace(_field(known), _field(_BLANK))) != known:
+    checksum = manifest.checksum
+    if checksum is None:  # of an older version
+        return
+    if _digest(data.replace(_field(checksum), _field(_BLANK))) != checksum:
         raise msgspec.DecodeError("its text is not the one that was written")
 
 
@@ -169,30 +154,23 @@ class _VersionOnly(msgspec.Struct):
     schema_version: int
 
 
-def answered_by(model: str) -> str:
-    """Digest of a model and of the versions that decide what it answers to a picture.
-
-    Args:
-        model: Digest of the model's file or weights.
-
-    Returns:
-        Hex digest.
-    """
+def predictor_digest(model: str) -> str:
+    """Digest a model, given by a digest, with the versions that decide what it predicts."""
     parts = (model, __version__, *answer_versions().values())
     return _digest(msgspec.json.encode(parts))
 
 
 CHECKED = "check_pictures"
-"""File of the pictures that every stage is checked on, in the network's size."""
+"""File of the images that every stage is checked on, in the network's size."""
 PYTORCH = "pytorch"
 
 
 @dataclass(frozen=True, slots=True)
 class AddedFile:
-    """A TFLite file of another tool that stands beside the variants of a run.
+    """An external TFLite file of a run.
 
     Attributes:
-        artifact: Its identity card; ``variant`` is the name a person gave it.
+        artifact: Its card; ``variant`` is the name a person gave it.
         origin: The file it was copied from, or the tool that made it, in words for a person.
         added_at: UTC time in ISO 8601.
     """

@@ -1,7 +1,7 @@
-"""Pictures that a person pinned to a run: the regression set that ``compare --pinned`` reads.
+"""Images that a person pinned to a run: the regression set that ``compare --pinned`` reads.
 
-Each lies at ``RUN/pinned/SHA256/NAME``: the folder's name is its checksum. Whoever pins or unpins
-holds the lock of ``RUN/pinned``.
+Each lies at ``RUN/pinned/SHA256/NAME``: the folder's name is its checksum. Pinning and unpinning
+lock ``RUN/pinned``.
 """
 
 from __future__ import annotations
@@ -23,21 +23,15 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def pinned_pictures(run: Run) -> tuple[Picture, ...]:
-    """The pictures of a run's regression set, by name.
-
-    Args:
-        run: The run.
-
-    Returns:
-        One record a picture.
+    """List the images of a run's regression set, by name.
 
     Raises:
         RunError: One is not as it was pinned.
     """
-    found = []
-    for folder, file in _pinned(run).items():
+    pictures = []
+    for digest, file in _files_by_digest(run).items():
         picture = picture_at(file)
-        if picture.sha256 != folder:
+        if picture.sha256 != digest:
             raise RunError(
                 f"Reading the pinned pictures of {run.folder.name}",
                 got=f"{picture.name}, which has changed since it was pinned",
@@ -45,29 +39,25 @@ def pinned_pictures(run: Run) -> tuple[Picture, ...]:
                 todo="Unpin it and pin it again: python -m engine pin --run "
                 f"{shlex.quote(str(run.folder))} --remove {shlex.quote(picture.name)}",
             )
-        found.append(picture)
-    return tuple(sorted(found, key=lambda picture: (picture.name, picture.sha256)))
+        pictures.append(picture)
+    return tuple(sorted(pictures, key=lambda picture: (picture.name, picture.sha256)))
 
 
 def pinned_digests(run: Run) -> frozenset[str]:
-    """Digests of the pictures of a run's regression set, without reading them."""
-    return frozenset(_pinned(run))
+    """List the digests of the images of a run's regression set, without reading them."""
+    return frozenset(_files_by_digest(run))
 
 
 def pinned_as(run: Run, name: str) -> tuple[str, ...]:
-    """Digests, as they were pinned, of the pictures of one name, whatever they hold now."""
-    return tuple(digest for digest, file in _pinned(run).items() if file.name == name)
+    """Find the digests, as they were pinned, of the images of one name, whatever they hold now."""
+    return tuple(digest for digest, file in _files_by_digest(run).items() if file.name == name)
 
 
 def pin(run: Run, picture: Picture) -> None:
-    """Copy a picture into a run's regression set; one that is there already stays as it is.
-
-    Args:
-        run: The run.
-        picture: The picture.
+    """Copy an image into a run's regression set; one that is there already stays as it is.
 
     Raises:
-        PictureError: It is no picture that can be used, or has changed since it was listed.
+        PictureError: It is no image that can be used, or has changed since it was listed.
         StorageError: The disk refuses.
     """
     content = picture.path.read_bytes()
@@ -87,24 +77,19 @@ def pin(run: Run, picture: Picture) -> None:
 
 
 def unpin(run: Run, sha256: str) -> None:
-    """Take a picture out of a run's regression set; one that is not in it is passed over.
-
-    Args:
-        run: The run.
-        sha256: Digest of the picture, as it was pinned.
-    """
-    place = run.folder / PINNED
-    if _DIGEST.fullmatch(sha256) and place.is_dir():
-        with alone_in(place):
-            shutil.rmtree(place / sha256, ignore_errors=True)
+    """Delete an image, by its digest when it was pinned, from a run's regression set."""
+    folder = run.folder / PINNED
+    if _DIGEST.fullmatch(sha256) and folder.is_dir():
+        with alone_in(folder):
+            shutil.rmtree(folder / sha256, ignore_errors=True)
 
 
-def _pinned(run: Run) -> dict[str, Path]:
+def _files_by_digest(run: Run) -> dict[str, Path]:
     folders = (run.folder / PINNED).glob("*")
-    named = {one.name: _files(one) for one in folders if _DIGEST.fullmatch(one.name)}
-    return {digest: files[0] for digest, files in named.items() if files}
+    files = {folder.name: _files(folder) for folder in folders if _DIGEST.fullmatch(folder.name)}
+    return {digest: inside[0] for digest, inside in files.items() if inside}
 
 
 def _files(folder: Path) -> list[Path]:
-    """What was written whole; what is being written is hidden."""
+    """List the files that were written whole: what is being written is hidden."""
     return [path for path in folder.glob("*") if not path.name.startswith(".")]

@@ -1,4 +1,4 @@
-"""What a run was asked for: its request, its key and the command that makes it again."""
+"""The request that a run is made from, its key, and the command that makes it again."""
 
 from __future__ import annotations
 
@@ -13,21 +13,15 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from engine.core.checksums import read_kept
-from engine.core.errors import ModelError, OptionError, RunError, first_line
+from engine.core.checksums import digest_of_file, read_record
+from engine.core.errors import ModelError, OptionError, first_line
 from engine.core.system import __version__, file_versions
 from engine.core.types import Layout, LoweringName
-from engine.images.preprocess import (
-    InputSize,
-    PreprocessChoice,
-    height_and_width,
-)
-from engine.networks.checkpoints import sha256_of, sha256_of_checkpoint
+from engine.images.preprocess import InputSize, PreprocessChoice, height_and_width
+from engine.networks.checkpoints import sha256_of_checkpoint
 from engine.networks.onnx_parts import model_digest
 from engine.networks.source import ModelChoice
-from engine.quantization.calibration import (
-    CalibrationChoice,
-)
+from engine.quantization.calibration import CalibrationChoice
 from engine.runs.manifest import _CALL, SCHEMA_VERSION
 from engine.runs.run import REQUEST, Run
 
@@ -66,13 +60,7 @@ class ConvertRequest:
 
 
 def checked_request(request: ConvertRequest) -> ConvertRequest:
-    """Demand that a request filled in by Python code holds values of the right types.
-
-    Args:
-        request: It may hold numbers and arrays of NumPy, and lists for tuples.
-
-    Returns:
-        The request with Python's own numbers and tuples.
+    """Convert NumPy's numbers and lists in a request of Python code to the declared types.
 
     Raises:
         OptionError: A value is of another type, or none of those that its name can have.
@@ -96,33 +84,21 @@ def _plain(value: object) -> Any:
 
 
 def request_of(run: Run) -> ConvertRequest:
-    """The request that a run was made from.
+    """Read the request that a run was made from.
 
     Raises:
         RunError: The run does not say.
     """
-    try:
-        return msgspec.json.decode(read_kept(run.folder / REQUEST), type=ConvertRequest)
-    except (OSError, msgspec.DecodeError) as error:
-        raise RunError(
-            "Improving a variant",
-            got=f"a run without a readable {REQUEST}",
-            expected="the request that it was made from",
-            todo="Make the run again with this version, or add the variant with: "
-            "python -m engine convert.",
-        ) from error
+    todo = (
+        "Make the run again with this version, or add the variant with: python -m engine convert."
+    )
+    return read_record(run.folder / REQUEST, ConvertRequest, "Improving a variant", todo)
 
 
 def run_key(request: ConvertRequest) -> str:
-    """Digest of everything that a run is made from, but its variants and its calibration.
+    """Digest everything that a run is made from, but its variants and its calibration.
 
     Files count by content, so a moved checkpoint gives the same key and a changed one another.
-
-    Args:
-        request: What was asked for.
-
-    Returns:
-        Hex digest.
 
     Raises:
         ModelError: A file that was named cannot be read.
@@ -133,10 +109,14 @@ def run_key(request: ConvertRequest) -> str:
             "onnx": None,
             "network": [request.model.network.name, request.model.network.sha256],
         }
-    for name in ("checkpoint", "onnx", "labels"):
+    digests = {
+        "checkpoint": sha256_of_checkpoint,
+        "onnx": model_digest,
+        "labels": digest_of_file,
+    }
+    for name in digests:
         if model[name] is not None:
-            digest = {"checkpoint": sha256_of_checkpoint, "onnx": model_digest}.get(name, sha256_of)
-            model[name] = _digest_of(Path(model[name]), digest)
+            model[name] = _digest_of(Path(model[name]), digests[name])
     if request.model.onnx is not None:
         model["name"] = None
     for name in ("output", "names", "network", "weights_of"):
@@ -169,7 +149,7 @@ def _key_parts(choice: PreprocessChoice) -> dict[str, object]:
 
 def _digest_of(path: Path, digest: Callable[[Path], str]) -> str:
     try:
-        mode = path.stat().st_mode  # so that an absent one is told in one way
+        mode = path.stat().st_mode  # so that an absent one gives one message
         if stat.S_ISREG(mode) or stat.S_ISDIR(mode):
             return digest(path)
         reason = "a pipe or a device"  # one would wait for a writer, the other may never end
@@ -184,11 +164,7 @@ def _digest_of(path: Path, digest: Callable[[Path], str]) -> str:
 
 
 def command_line(request: ConvertRequest, variants: tuple[str, ...]) -> str:
-    """The command that makes a run again.
-
-    Args:
-        request: What was asked for.
-        variants: Names of all variants of the run.
+    """Write the command that makes a run with all its variants again.
 
     Returns:
         One line for a POSIX shell; or of Python, where a network or labels were given there.
@@ -214,8 +190,8 @@ def command_line(request: ConvertRequest, variants: tuple[str, ...]) -> str:
         ("--interpolation", preprocess.interpolation),
         ("--channel-order", preprocess.channel_order),
         ("--scale", preprocess.scale),
-        ("--mean", _joined(preprocess.mean)),
-        ("--std", _joined(preprocess.std)),
+        ("--mean", _join(preprocess.mean)),
+        ("--std", _join(preprocess.std)),
         ("--pad-value", preprocess.pad_value),
         ("--variants", ",".join(variants)),
         ("--opset", request.opset),
@@ -275,5 +251,5 @@ def _size(size: InputSize | None) -> str | None:
     return None if size is None else "x".join(map(str, dict.fromkeys(height_and_width(size))))
 
 
-def _joined(values: tuple[float, ...] | None) -> str | None:
+def _join(values: tuple[float, ...] | None) -> str | None:
     return None if values is None else ",".join(str(value) for value in values)

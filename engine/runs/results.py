@@ -1,4 +1,6 @@
-"""Stored logits: ``RUN/logits/<pictures>/<column>-<model and versions>.npy``, one row a picture.
+"""Stored results of a run: logits, timings and layer errors.
+
+Logits are ``RUN/logits/<pictures>/<column>-<model and versions>.npy``, one row a picture.
 
 A folder belongs to one set of pictures in one order; ``pictures.json`` in it lists their digests,
 so that a set that shares pictures with an earlier one copies those rows instead of running a model.
@@ -22,8 +24,15 @@ import numpy as np
 
 from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
-from engine.core.checksums import checked, kept, read_kept, write_kept
-from engine.core.errors import OptionError
+from engine.core.checksums import (
+    find_record,
+    is_verified,
+    read_kept,
+    require_verified,
+    write_kept,
+    write_record,
+)
+from engine.core.errors import OptionError, require_range
 from engine.core.locks import alone_in
 from engine.core.parity import hop_errors
 from engine.core.types import ORIGINAL, FloatArray, Progress
@@ -34,7 +43,7 @@ from engine.networks.network_outputs import TriedNetwork, try_network
 from engine.networks.runners.base import one_by_one
 from engine.networks.runners.pytorch import TorchRunner
 from engine.runs.integrity import set_apart
-from engine.runs.manifest import CHECKED, PYTORCH, answered_by
+from engine.runs.manifest import CHECKED, PYTORCH, predictor_digest
 from engine.runs.run import LATENCY, LAYERS, LOGITS, ONNX_COLUMN, WORK, Run
 from engine.workers.process import Host
 
@@ -43,40 +52,32 @@ if TYPE_CHECKING:
 
 INDEX = "pictures.json"
 NETWORK = "network"
-"""Name of the rows that the network of a person's process gave there."""
+"""Name of the rows of the network in a person's process."""
 
 
 def logit_files(
     run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]
 ) -> dict[str, Path]:
-    """Where the logits of columns on a set of pictures are, or will be.
+    """Name the files of the logits of columns on a set of images; they need not exist.
 
     Args:
         run: The run.
-        pictures: The pictures.
+        pictures: The images.
         columns: Some of `Run.columns`, or `NETWORK`.
-
-    Returns:
-        A file for each column; it need not exist.
 
     Raises:
         OptionError: One is no column of the run.
     """
     run.check_columns(tuple(column for column in columns if column != NETWORK))
-    place = run.folder / LOGITS / digest_of(pictures)[:20]
-    return {column: place / file_name(run, column) for column in columns}
+    folder = run.folder / LOGITS / digest_of(pictures)[:20]
+    return {column: folder / file_name(run, column) for column in columns}
 
 
 def missing_logits(run: Run, files: Mapping[str, Path]) -> tuple[str, ...]:
-    """Columns whose logits are not there; damaged ones are set apart, so that they are made again.
-
-    Args:
-        run: The run.
-        files: See `logit_files`.
-    """
+    """List the columns of `logit_files` without logits; corrupted files go into quarantine."""
     missing = []
     for column, file in files.items():
-        if kept(file):
+        if is_verified(file):
             continue
         missing.append(column)
         if file.exists():
@@ -85,48 +86,43 @@ def missing_logits(run: Run, files: Mapping[str, Path]) -> tuple[str, ...]:
 
 
 def file_name(run: Run, column: str) -> str:
-    """The name under which every set keeps the logits of a column.
+    """Name the file of the logits of a column in every set of images.
 
     It changes with the model, and with what decodes pictures and runs models: after an upgrade the
     rows of a column would be of two versions otherwise.
     """
     ours = column in {ORIGINAL, ONNX_COLUMN, NETWORK}
     model = run.manifest.model.weights_sha256 if ours else run.artifact(column).sha256
-    return f"{column}-{answered_by(model)[:12]}.npy"
+    return f"{column}-{predictor_digest(model)[:12]}.npy"
 
 
-def write_index(place: Path, digests: Sequence[str]) -> None:
-    """Note which pictures the rows of a set are."""
-    write_kept(place / INDEX, msgspec.json.encode(digests))
+def write_index(folder: Path, digests: Sequence[str]) -> None:
+    """Write which images the rows of a set are of."""
+    write_record(folder / INDEX, digests)
 
 
 def answering(run: Run, pictures: tuple[Picture, ...], column: str) -> str:
-    """Name the rows that stand for a column on a set of pictures.
-
-    Args:
-        run: The run.
-        pictures: The pictures.
-        column: One of `Run.columns`.
+    """Name the rows that stand for a column on a set of images.
 
     Returns:
-        `NETWORK` for the original where the network it was made from answered all of them, else
+        `NETWORK` for the original where the network it was made from has rows of all of them, else
         the column.
     """
     if column != ORIGINAL or run.manifest.model.weights != "network":
         return column
-    return NETWORK if _answered(run, pictures) == len(pictures) else column
+    return NETWORK if _count_stored(run, pictures) == len(pictures) else column
 
 
-def _answered(run: Run, pictures: tuple[Picture, ...]) -> int:
+def _count_stored(run: Run, pictures: tuple[Picture, ...]) -> int:
     stored = KnownRows(run, NETWORK)
     return sum(stored.of(picture.sha256) is not None for picture in pictures)
 
 
 def original_note(run: Run, pictures: tuple[Picture, ...]) -> str | None:
-    """Say who answers as the original of a run made from a network; None for other runs."""
+    """Explain which model is the original of a run made from a network; None for other runs."""
     if run.manifest.model.weights != "network":
         return None
-    count = _answered(run, pictures)
+    count = _count_stored(run, pictures)
     if count == len(pictures):
         return "The original's logits are the network's own, computed by PyTorch where it was."
     return (
@@ -137,29 +133,23 @@ def original_note(run: Run, pictures: tuple[Picture, ...]) -> str | None:
 
 
 def keep_rows(run: Run, name: str, pictures: Sequence[Picture], rows: FloatArray) -> None:
-    """Keep rows as a set of pictures of their own, from which others are put together.
+    """Store rows as a set of images of their own, from which others are put together.
 
     Args:
         run: The run.
         name: `NETWORK`.
-        pictures: The pictures, each content once.
-        rows: Shape (pictures, classes).
+        pictures: The images, each content once.
+        rows: Shape (images, classes).
     """
-    place = run.folder / LOGITS / digest_of(tuple(pictures))[:20]
-    place.mkdir(parents=True, exist_ok=True)
+    folder = run.folder / LOGITS / digest_of(tuple(pictures))[:20]
     content = io.BytesIO()
     np.save(content, rows.astype(np.float32, copy=False))
-    write_kept(place / file_name(run, name), content.getvalue())
-    write_index(place, [picture.sha256 for picture in pictures])
+    write_kept(folder / file_name(run, name), content.getvalue())
+    write_index(folder, [picture.sha256 for picture in pictures])
 
 
 class KnownRows:
-    """Rows of a column that earlier sets of pictures hold.
-
-    Args:
-        run: The run.
-        column: One of `Run.columns`, or `NETWORK`.
-    """
+    """Rows of a column, one of `Run.columns` or `NETWORK`, that earlier sets of images hold."""
 
     def __init__(self, run: Run, column: str) -> None:
         self._rows: dict[str, tuple[FloatArray, int]] = {}
@@ -167,66 +157,53 @@ class KnownRows:
         for index in (run.folder / LOGITS).glob(f"*/{INDEX}"):
             try:
                 digests = msgspec.json.decode(read_kept(index), type=list[str])
-                rows = np.load(checked(index.with_name(name)), mmap_mode="r")
+                rows = np.load(require_verified(index.with_name(name)), mmap_mode="r")
             except (OSError, ValueError, msgspec.DecodeError):
                 continue
             if rows.shape == (len(digests), run.manifest.model.classes):
                 self._rows |= {digest: (rows, row) for row, digest in enumerate(digests)}
 
     def of(self, digest: str) -> FloatArray | None:
-        """The logits of a picture by the SHA-256 of its file, shape (classes,), or None."""
-        found = self._rows.get(digest)
-        return None if found is None else np.asarray(found[0][found[1]])
+        """Find the logits of an image by the SHA-256 of its file, shape (classes,), or None."""
+        rows, row = self._rows.get(digest, (None, 0))
+        return None if rows is None else np.asarray(rows[row])
 
 
 def chosen_pictures(pictures: tuple[Picture, ...], count: int) -> tuple[Picture, ...]:
-    """The pictures to measure with: at equal distances, since folders are sorted by motif.
+    """Choose the images to measure with: at equal distances, since folders are sorted by motif.
 
     Raises:
         OptionError: The count is less than 1.
     """
-    if count < 1:
-        raise OptionError(
-            "Measuring layer errors",
-            got=f"{count} pictures",
-            expected="1 or more",
-            todo="Give another count.",
-        )
+    require_range("Measuring layer errors", count, "pictures", 1)
     if count >= len(pictures):
         return pictures
-    return tuple(pictures[place * len(pictures) // count] for place in range(count))
+    return tuple(pictures[step * len(pictures) // count] for step in range(count))
 
 
 def layers_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
-    """Where the layer errors of a variant on a set of pictures are, or will be.
+    """Name the file of the layer errors of a variant on a set of images.
 
     Raises:
         OptionError: The run has no such variant.
     """
     card = run.artifact(variant)
-    name = f"{variant}-{answered_by(card.sha256)[:12]}-{digest_of(pictures)[:12]}.json"
+    name = f"{variant}-{predictor_digest(card.sha256)[:12]}-{digest_of(pictures)[:12]}.json"
     return run.folder / LAYERS / name
 
 
 def read_layers(file: Path) -> LayerErrors | None:
-    """What is stored in a file; None where it is absent or of another version."""
-    try:
-        return msgspec.json.decode(read_kept(file), type=LayerErrors)
-    except (OSError, msgspec.DecodeError):
-        return None
+    """Read stored layer errors; None where they are absent or of another version."""
+    return find_record(file, LayerErrors)
 
 
-def keep_layers(file: Path, found: LayerErrors) -> None:
+def keep_layers(file: Path, errors: LayerErrors) -> None:
     """Store layer errors, whole or not at all."""
-    write_kept(file, msgspec.json.encode(found))
+    write_record(file, errors)
 
 
-def drop_timings(run: Path, variant: str) -> None:
-    """Remove the timings of a variant from a run, whatever machine and threads they are of.
-
-    Args:
-        run: The run folder.
-        variant: Its name.
+def delete_timings(run: Path, variant: str) -> None:
+    """Delete the timings of a variant from a run folder, of all machines and threads.
 
     Raises:
         StorageError: The disk refuses.
@@ -238,37 +215,34 @@ def drop_timings(run: Path, variant: str) -> None:
             timed = _read_latency(file)
             if timed is not None:
                 entries = tuple(entry for entry in timed.entries if entry.variant != variant)
-                write_kept(file, msgspec.json.encode(replace(timed, entries=entries)))
+                write_record(file, replace(timed, entries=entries))
 
 
 def stored_latency(run: Run, threads: int = 1) -> Latency | None:
-    """The timings of a run with that many threads on the machine that timed last, or None."""
+    """Load the timings of a run with that many threads on the machine that timed last, or None."""
     return _read_latency(_latency_file(run, threads))
 
 
 def _read_latency(file: Path) -> Latency | None:
-    try:
-        return msgspec.json.decode(read_kept(file), type=Latency)
-    except (OSError, msgspec.DecodeError):
-        return None
+    return find_record(file, Latency)
 
 
 def stored_timings(run: Run) -> tuple[Latency, ...]:
-    """The last timings of a run for each number of threads that was measured, fewest first."""
+    """Load the last timings of a run for each number of threads, fewest first."""
     counts = sorted(
         int(digits)
         for file in (run.folder / LATENCY).glob("threads-*.json")
         if (digits := file.stem.removeprefix("threads-")).isdigit()
     )
-    found = (stored_latency(run, count) for count in counts)
-    return tuple(timed for timed in found if timed is not None)
+    timings = (stored_latency(run, count) for count in counts)
+    return tuple(timed for timed in timings if timed is not None)
 
 
 def latency_shares(run: Run, variant: str) -> dict[int, float]:
-    """Shares of a variant's time, by index of the operator, from its last one-thread timings.
+    """Compute the share of each operator, by its index, in a variant's last one-thread timings.
 
     Returns:
-        0 to 1 for each operator that LiteRT's profiler told apart; nothing where it was not asked.
+        0 to 1 for each operator in LiteRT's profile; empty where none was taken.
     """
     timed = stored_latency(run)
     entry = None if timed is None else timed.of(variant)
@@ -293,12 +267,12 @@ version of PyTorch make."""
 def keep_own_logits(
     run: Run, network: torch.nn.Module, pictures: tuple[Picture, ...], host: Host
 ) -> None:
-    """Keep what a network of this process answers to pictures, in the run that was made from it.
+    """Store the logits of a network of this process in the run that was made from it.
 
     Args:
         run: The run.
         network: As `given_network` gives it.
-        pictures: The pictures; those that it answered before are passed over.
+        pictures: The images; those with stored logits are left out.
         host: Gets progress.
 
     Raises:

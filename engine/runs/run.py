@@ -9,7 +9,7 @@
     RUN/work/                  SavedModel and check logits, so that a variant can be added
     RUN/logits/<pictures>/     stored answers, one array a column
     RUN/latency/               stored timings
-    RUN/also/                  files from elsewhere: NAME-DIGEST.tflite, and NAME.json, the last
+    RUN/also/                  external files: NAME-DIGEST.tflite, and NAME.json, the last
     RUN/layers/                stored layer errors, one file a variant and set of pictures
     RUN/improved/              what the optimizing pass did, layer by layer
     RUN/labels/                right answers that a person gave by clicking
@@ -17,9 +17,9 @@
     RUN/phone/                 timings of benchmark_model on a phone
     RUN/lowering/              a run of the other lowering, and what the two cost
     RUN/owners/                whose run it is on a shared dashboard: a file each; absent for all
-    RUN/damaged/               files that were not as they were written
+    RUN/damaged/               quarantine: files that were not as they were written
 
-A run is made in a folder beside its place (`engine.runs.staging`) and moved there when it is whole.
+A run is made in a staging folder (`engine.runs.staging`) and renamed when it is whole.
 Variants are added file by file; the manifest is replaced last. It holds the checksums of what the
 conversion wrote; results that come later have theirs beside them (`engine.core.checksums`).
 """
@@ -31,10 +31,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-import msgspec
-
 from engine.comparison.layers.measuring import STAGE
-from engine.core.checksums import FileRecord, intact, read_kept
+from engine.core.checksums import FileRecord, intact, read_record
 from engine.core.errors import OptionError, RunError
 from engine.core.types import ORIGINAL, Fault, Layout, MissingVariant
 from engine.quantization.recipes import FLOAT32
@@ -86,7 +84,7 @@ class Run:
     Attributes:
         folder: Where it is.
         manifest: What it holds.
-        added: Files from elsewhere that stand beside its variants.
+        added: External files that stand beside its variants.
     """
 
     folder: Path
@@ -103,7 +101,7 @@ class Run:
         # Workers work in folders of their own, where a relative path would lead elsewhere.
         path = Path(folder).absolute()
         demand_inside(path, _PARTS)
-        run = cls(path, read_manifest(path), _added_files(path))
+        run = cls(path, read_manifest(path), _read_cards(path))
         for artifact in run.artifacts:
             demand_name(path, artifact.variant)
         demand_inside(path, (artifact.file for artifact in run.artifacts))
@@ -111,7 +109,7 @@ class Run:
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
-        """Identity cards of every TFLite file: those made here, then those from elsewhere."""
+        """Cards of every TFLite file: those made here, then the external ones."""
         return self.manifest.artifacts + tuple(added.artifact for added in self.added)
 
     @property
@@ -125,7 +123,7 @@ class Run:
         return self.manifest.missing
 
     def why_missing(self, name: str) -> str:
-        """Words to put behind the name of a variant that could not be made; else none."""
+        """Explain behind the name of a variant why it could not be made; empty for others."""
         reasons = (record.got for record in self.missing if record.variant == name)
         return "".join(f", which could not be made: {reason}" for reason in reasons)
 
@@ -151,7 +149,7 @@ class Run:
         return (ORIGINAL, *onnx, *self.runnable)
 
     def visible_to(self, owner: str) -> bool:
-        """Whether a person may see the run on a shared dashboard."""
+        """Tell whether a person may see the run on a shared dashboard."""
         return self.public or (self.folder / OWNERS / owner).is_file()
 
     @property
@@ -175,18 +173,15 @@ class Run:
         return {**self.manifest.files, **cards}
 
     def intact(self, name: str) -> Path:
-        """Path of a file of the run, after a look at its checksum.
-
-        Args:
-            name: Its path in the run.
+        """Check a file of the run, by its path in it, and return its path.
 
         Raises:
-            RunError: It is damaged; it was set apart.
+            RunError: It is damaged; it is in quarantine now.
         """
         return demand_intact(self.folder, name, self.records.get(name))
 
     def artifact(self, variant: str) -> Artifact:
-        """The identity card of a variant, or of a file from elsewhere.
+        """Find the card of a variant or of an external file.
 
         Raises:
             OptionError: The run has no such variant.
@@ -202,18 +197,18 @@ class Run:
         )
 
     def file(self, variant: str) -> Path:
-        """Path of a variant's TFLite file.
+        """Check a variant's TFLite file and return its path.
 
         Raises:
             OptionError: The run has no such variant.
-            RunError: The file is damaged; it was set apart.
+            RunError: The file is damaged; it is in quarantine now.
         """
         return self.intact(self.artifact(variant).file)
 
     def layout(self, column: str) -> Layout:
-        """Order of the picture input's dimensions of a column."""
-        known = {artifact.variant: artifact.layout for artifact in self.artifacts}
-        return known.get(column, self.manifest.layout)
+        """Return the order of the image input's dimensions of a column."""
+        layouts = {artifact.variant: artifact.layout for artifact in self.artifacts}
+        return layouts.get(column, self.manifest.layout)
 
     def check_columns(self, columns: tuple[str, ...]) -> None:
         """Refuse names that are not columns of this run.
@@ -231,18 +226,12 @@ class Run:
                 )
 
     def sound(self, name: str) -> bool:
-        """Whether a file of the run is as it was written; unlike `intact`, nothing is moved."""
-        record = self.records.get(name)
-        return (
-            (self.folder / name).is_file() if record is None else intact(self.folder / name, record)
-        )
+        """Tell whether a file of the run is as it was written; unlike `intact`, move nothing."""
+        record, path = self.records.get(name), self.folder / name
+        return path.is_file() if record is None else intact(path, record)
 
     def damaged(self, *, again: bool = False) -> tuple[str, ...]:
-        """Files that are absent or not as they were written.
-
-        Args:
-            again: Read every file, whatever is remembered of it.
-        """
+        """List the files that are absent or not as they were written; ``again`` reads them all."""
         return tuple(
             name
             for name, record in sorted(self.records.items())
@@ -250,26 +239,21 @@ class Run:
         )
 
 
-def _added_files(folder: Path) -> tuple[AddedFile, ...]:
-    """Files from elsewhere in the order they were added."""
-    found = []
-    for card in (folder / ALSO).glob("*.json"):
+def _read_cards(folder: Path) -> tuple[AddedFile, ...]:
+    """Read the cards of external files in the order they were added."""
+    cards = []
+    for file in (folder / ALSO).glob("*.json"):
+        todo = f"Delete {file} and add the file again."
         try:
-            found.append(msgspec.json.decode(read_kept(card), type=AddedFile))
-        except (OSError, msgspec.DecodeError) as error:
-            if not card.exists():  # removed since the folder was listed
-                continue
-            raise RunError(
-                f"Opening the run {folder.name}",
-                got=f"a damaged {ALSO}/{card.name}",
-                expected="a card as it was written",
-                todo=f"Delete {card} and add the file again.",
-            ) from error
-    return tuple(sorted(found, key=lambda added: (added.added_at, added.artifact.variant)))
+            cards.append(read_record(file, AddedFile, f"Opening the run {folder.name}", todo))
+        except RunError:
+            if file.exists():  # else it was removed since the folder was listed
+                raise
+    return tuple(sorted(cards, key=lambda added: (added.added_at, added.artifact.variant)))
 
 
 def existing_run(folder: Path) -> Run | None:
-    """The run in a folder, or None where the folder is absent or empty.
+    """Open the run in a folder; None where the folder is absent or empty.
 
     Raises:
         RunError: The folder holds something else, or a run that cannot be read.
@@ -287,7 +271,7 @@ def existing_run(folder: Path) -> Run | None:
 
 
 def holds_anything(folder: Path) -> bool:
-    """Whether a folder holds more than files that were set apart."""
+    """Tell whether a folder holds more than files in quarantine."""
     return any(path.name != DAMAGED for path in folder.iterdir())
 
 
@@ -305,7 +289,7 @@ def demand_name(folder: Path, name: str) -> None:
         RunError: It holds other signs than those of a recipe's name.
     """
     if not _NAME.fullmatch(name):
-        raise _refused(folder, f"the variant {name[:80]!r}", "names as Quantization Lab makes them")
+        raise _refusal(folder, f"the variant {name[:80]!r}", "names as Quantization Lab makes them")
 
 
 def demand_inside(folder: Path, names: Iterable[str]) -> None:
@@ -322,12 +306,12 @@ def demand_inside(folder: Path, names: Iterable[str]) -> None:
     for name in names:
         path = PurePosixPath(name)
         wrong = not name or "\0" in name or path.is_absolute() or ".." in path.parts
-        # Of what does not exist, the part that does is followed.
+        # resolve() follows symlinks in the existing part of a path.
         if wrong or not (folder / path).resolve().is_relative_to(home):
-            raise _refused(folder, f"the file {name[:80]!r}", "files of its own folder alone")
+            raise _refusal(folder, f"the file {name[:80]!r}", "files of its own folder alone")
 
 
-def _refused(folder: Path, got: str, expected: str) -> RunError:
+def _refusal(folder: Path, got: str, expected: str) -> RunError:
     return RunError(
         f"Opening the run {folder.name}",
         got=got,
@@ -337,7 +321,7 @@ def _refused(folder: Path, got: str, expected: str) -> RunError:
 
 
 def float32_file(run: Run) -> Path:
-    """The float32 TFLite file that a run's integer variants were made from.
+    """Find the float32 TFLite file that a run's integer variants were made from.
 
     Raises:
         RunError: The run has none.

@@ -11,10 +11,7 @@ from engine.networks.runners.base import Runner
 from engine.networks.runners.onnx import OnnxRunner
 from engine.networks.runners.pytorch import TorchRunner
 from engine.networks.runners.tflite import TfliteRunner
-from engine.networks.source import (
-    ModelChoice,
-    TorchSource,
-)
+from engine.networks.source import ModelChoice, TorchSource
 from engine.runs.run import ONNX_COLUMN, Run
 
 if TYPE_CHECKING:
@@ -22,16 +19,7 @@ if TYPE_CHECKING:
 
 
 def column_runner(run: Run, column: str, threads: int | None) -> Runner:
-    """The runner behind a column of a run.
-
-    Args:
-        run: The run.
-        column: One of `Run.columns`.
-        threads: Threads it may use; None lets it use every core.
-
-    Returns:
-        A runner, not yet entered.
-    """
+    """Make the runner of a column of a run, with so many threads; None lets it use every core."""
     if column == ORIGINAL:
         return original_runner(run, threads)
     if column == ONNX_COLUMN:
@@ -42,14 +30,7 @@ def column_runner(run: Run, column: str, threads: int | None) -> Runner:
 
 
 def original_runner(run: Run, threads: int | None) -> Runner:
-    """The model that a run was made from, ready to be entered.
-
-    Args:
-        run: The run.
-        threads: Threads it may use; None leaves the runtime's own choice.
-
-    Returns:
-        A runner.
+    """Make the runner of the model that a run was made from; None leaves the threads to it.
 
     Raises:
         RunError: Its weights are not what they were.
@@ -62,14 +43,7 @@ def original_runner(run: Run, threads: int | None) -> Runner:
 
 
 def onnx_runner(run: Run, threads: int | None) -> Runner:
-    """The ONNX file of a run, which may come from a stranger, ready to be entered.
-
-    Args:
-        run: The run.
-        threads: Threads it may use; None leaves the runtime's own choice.
-
-    Returns:
-        A runner.
+    """Make the runner of the ONNX file of a run, which may come from a stranger.
 
     Raises:
         ModelError: The file keeps tensors elsewhere: ONNX Runtime would read them from there.
@@ -83,10 +57,7 @@ def onnx_runner(run: Run, threads: int | None) -> Runner:
 
 
 def original_network(run: Run) -> torch.nn.Module:
-    """The PyTorch network that a run was made from, in evaluation mode.
-
-    Args:
-        run: A run that was not made from an ONNX file.
+    """Build the PyTorch network that a run was made from, in evaluation mode.
 
     Raises:
         RunError: Its weights are not what they were.

@@ -1,8 +1,8 @@
-"""Where a run is made: a hidden folder beside its place, for one process at a time.
+"""Staging folders: a run is made in a hidden folder beside its target, by one process at a time.
 
-The folder is locked while a process works in it and removed at the end, whatever happened; one
-that a killed process left behind is where the next one goes on. What is whole is flushed to the
-disk and renamed into its place.
+The folder is locked while a process works in it and removed at the end, whatever happened; the
+next process resumes in one that a killed process left behind. What is whole is flushed to the disk
+and renamed to its target.
 """
 
 from __future__ import annotations
@@ -23,21 +23,23 @@ from engine.runs.manifest import FILE_NAME
 
 WAITING_FOR_SAME = "Waiting: the same work is under way for someone else"
 _PARTIAL = ".partial"
+STAGING_FOLDERS = f".*{_PARTIAL}"
+"""Pattern of their names."""
 
 
-def partial_folder(place: Path) -> Path:
-    """The hidden folder in which the content of a place is made."""
-    return place.with_name(f".{place.name}{_PARTIAL}")
+def partial_folder(target: Path) -> Path:
+    """Name the staging folder of a target."""
+    return target.with_name(f".{target.name}{_PARTIAL}")
 
 
 @contextmanager
-def reserved(place: Path, report: Callable[[Progress], None]) -> Iterator[Path]:
-    """The folder in which the content of a place is made, for this process alone.
+def reserved(target: Path, report: Callable[[Progress], None]) -> Iterator[Path]:
+    """Lock the staging folder of a target for this process alone.
 
-    Whoever asks for the same place meanwhile waits, and then finds it made.
+    Others that ask for the same target meanwhile wait.
 
     Args:
-        place: Where the content shall go in the end.
+        target: Where the content shall go in the end.
         report: Receives progress while there is something to wait for; may raise to stop waiting.
 
     Yields:
@@ -47,80 +49,73 @@ def reserved(place: Path, report: Callable[[Progress], None]) -> Iterator[Path]:
         RunError: The folder cannot be made there.
         StorageError: The disk is full.
     """
-    side = partial_folder(place)
+    staging = partial_folder(target)
     try:
-        lock = lock_when_free(side, lambda: report(Progress(WAITING_FOR_SAME, 0, 0)))
+        lock = lock_when_free(staging, lambda: report(Progress(WAITING_FOR_SAME, 0, 0)))
     except OSError as error:
-        raise _unwritable(place, error) from error
+        raise _unwritable(target, error) from error
     try:
-        yield side
+        yield staging
     finally:
-        _remove_own(side, lock)
+        _remove_own(staging, lock)
 
 
 @contextmanager
-def folder_beside(place: Path) -> Iterator[Path]:
-    """A fresh hidden folder beside a place, removed at the end whatever happened.
-
-    Args:
-        place: Where its content shall go in the end.
-
-    Yields:
-        The folder.
+def folder_beside(target: Path) -> Iterator[Path]:
+    """Make an empty staging folder of its own beside a target, removed at the end in any case.
 
     Raises:
         RunError: The folder cannot be made there.
         StorageError: The disk is full.
     """
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        side = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=_PARTIAL, dir=place.parent))
-        side.chmod(0o755)
-        lock = try_lock(side)
+        parent = target.parent
+        parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=_PARTIAL, dir=parent))
+        staging.chmod(0o755)
+        lock = try_lock(staging)
     except OSError as error:
-        raise _unwritable(place, error) from error
+        raise _unwritable(target, error) from error
     assert lock is not None, "nobody else knows a fresh folder"
     try:
-        yield side
+        yield staging
     finally:
-        _remove_own(side, lock)
+        _remove_own(staging, lock)
 
 
-def abandoned_in(folder: Path) -> tuple[Path, ...]:
-    """Hidden folders in which nobody works any more."""
-    found = []
-    for path in sorted(folder.glob(f".*{_PARTIAL}")):
-        lock = try_lock(path)
-        if lock is not None:
-            lock.release()
-            found.append(path)
-    return tuple(found)
+def is_free(folder: Path) -> bool:
+    """Tell whether a folder is there and nobody works in it."""
+    lock = try_lock(folder)
+    if lock is not None:
+        lock.release()
+    return lock is not None
 
 
-def move_into_place(side: Path, place: Path) -> None:
-    """Make the content of a side folder a run, or a part of the run that is there.
+def move_into_place(staging: Path, target: Path) -> None:
+    """Rename a staging folder with a manifest to its target, or move it file by file into a run.
 
     Args:
-        side: Holds a manifest and new files.
-        place: Absent, empty, or a run.
+        staging: Holds a manifest and new files.
+        target: Absent, empty, or a run.
     """
-    sync_tree(side)
-    if not place.exists() or not any(place.iterdir()):
-        os.replace(side, place)
-        _sync_gently(place.parent)
+    sync_tree(staging)
+    if not target.exists() or not any(target.iterdir()):
+        os.replace(staging, target)
+        _sync_gently(target.parent)
         return
-    folders = {place}
-    for path in sorted(side.rglob("*")):
-        target = place / path.relative_to(side)
+    folders = {target}
+    for path in sorted(staging.rglob("*")):
+        moved = target / path.relative_to(staging)
         if path.is_dir():
-            target.mkdir(exist_ok=True)
-            folders.add(target)
-        elif path.name != FILE_NAME or path.parent != side:
-            os.replace(path, target)
+            moved.mkdir(exist_ok=True)
+            folders.add(moved)
+        elif path != staging / FILE_NAME:
+            os.replace(path, moved)
     for folder in folders:
         sync(folder)
-    os.replace(side / FILE_NAME, place / FILE_NAME)
-    _sync_gently(place)
+    # Last: a file that no manifest lists is not a part of the run.
+    os.replace(staging / FILE_NAME, target / FILE_NAME)
+    _sync_gently(target)
 
 
 def _sync_gently(folder: Path) -> None:
@@ -138,20 +133,20 @@ def empty(folder: Path) -> None:
             path.unlink()
 
 
-def _remove_own(side: Path, lock: FolderLock) -> None:
-    """Remove a side folder, unless it went to its place and another was made since."""
-    if lock.is_on(side):
-        shutil.rmtree(side, ignore_errors=True)
+def _remove_own(staging: Path, lock: FolderLock) -> None:
+    """Remove a staging folder, unless it was renamed to its target and another was made since."""
+    if lock.is_on(staging):
+        shutil.rmtree(staging, ignore_errors=True)
     lock.release()
 
 
-def _unwritable(place: Path, error: OSError) -> Exception:
-    said = refusal(error)
-    if said is not None:
-        return storage_error("Making the run folder", said)
+def _unwritable(target: Path, error: OSError) -> Exception:
+    words = refusal(error)
+    if words is not None:
+        return storage_error("Making the run folder", words)
     return RunError(
         "Making the run folder",
-        got=f"{place}, where nothing can be written ({error.strerror})",
+        got=f"{target}, where nothing can be written ({error.strerror})",
         expected="a place to write to",
         todo="Choose another folder.",
     )

@@ -6,8 +6,6 @@ is copied into the run, so that every page finds it again until it is removed.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import resource
 import secrets
 import shutil
@@ -22,11 +20,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.comparison.comparison import compare
+from engine.core.checksums import digest_of_file
 from engine.core.errors import ConversionError, FileError, JobCancelled, WorkerDied, first_line
 from engine.core.file_types import kind_of
 from engine.core.files import sync, told_of_the_disk
 from engine.core.limits import LIMITS
 from engine.core.locks import alone_in
+from engine.core.system import physical_bytes
 from engine.core.types import Fault, FloatArray, Layout, Progress, Report
 from engine.images.preprocess import PreprocessSpec
 from engine.networks.runners.base import Runner, alone_and_beside, depends_on_batch
@@ -69,7 +69,7 @@ def add_file(run: Run, name: str, file: Path, host: Host, *, origin: str | None 
     check_name(name)
     _check_head(name, file)
     old = _named_alike(run, name)
-    same = old is not None and old.variant == name and _digest(file) == old.sha256
+    same = old is not None and old.variant == name and digest_of_file(file) == old.sha256
     if old is not None and same and old.file not in run.damaged():
         return run
     place = run.folder / ALSO
@@ -117,11 +117,6 @@ def _check_head(name: str, file: Path) -> None:
         )
 
 
-def _digest(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
-
-
 def _try_in_worker(run: Run, name: str, file: Path, host: Host) -> Artifact:
     """Read and run the file in a worker, for a limited time."""
     late = threading.Event()
@@ -141,7 +136,7 @@ def _try_in_worker(run: Run, name: str, file: Path, host: Host) -> Artifact:
                 timer.start()
 
         try:
-            return host.adopt(worker).run("inspect", request, Artifact, on_progress)
+            return host.adopt(worker).run(run_inspect, request, on_progress)
         except JobCancelled:
             if not late.is_set():
                 raise
@@ -209,9 +204,8 @@ def inspected(request: InspectRequest) -> Artifact:
 
 def _limit_memory() -> None:
     """Let a damaged shape fail an allocation here instead of filling the machine's memory."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
-    most = min(physical * 3 // 4, LIMITS.trial_bytes)
+    most = min(physical_bytes() * 3 // 4, LIMITS.trial_bytes)
     resource.setrlimit(resource.RLIMIT_AS, (most, hard))
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
-
-from engine.core.checksums import read_kept, write_kept
+from engine.core.checksums import find_record, write_record
 from engine.core.store import folder
 from engine.core.system import PRODUCT, versions
 from engine.core.types import Progress, Report
@@ -14,7 +12,7 @@ from engine.networks.catalog_network import CatalogEntry
 from engine.workers.process import Host, Worker
 
 
-def run_catalog(request: CatalogRequest, report: Report) -> object:
+def run_catalog(request: CatalogRequest, report: Report) -> tuple[CatalogEntry, ...]:
     """The catalogue; see `engine.networks.catalog.catalog`."""
     from engine.networks.catalog import catalog
 
@@ -39,12 +37,9 @@ def models(host: Host) -> tuple[CatalogEntry, ...]:
     found = versions()
     name = f"catalog-{found['torchvision']}-{found['timm']}-{found[PRODUCT]}.json"
     file = folder("cache") / name
-    try:
-        return msgspec.json.decode(read_kept(file), type=tuple[CatalogEntry, ...])
-    except (OSError, msgspec.DecodeError):
+    entries = find_record(file, tuple[CatalogEntry, ...])
+    if entries is None:
         with Worker() as worker:
-            entries = host.adopt(worker).run(
-                "catalog", CatalogRequest(), tuple[CatalogEntry, ...], host.report
-            )
-        write_kept(file, msgspec.json.encode(entries))
-        return entries
+            entries = host.adopt(worker).run(run_catalog, CatalogRequest(), host.report)
+        write_record(file, entries)
+    return entries

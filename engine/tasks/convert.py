@@ -15,8 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
-
 from engine.conversion.onnx_from_torch import check_opset
 from engine.conversion.resume import (
     ConvertTask,
@@ -24,24 +22,19 @@ from engine.conversion.resume import (
     charge_end_of_process,
     wanted_digest,
 )
-from engine.core.checksums import read_kept, write_kept
+from engine.core.checksums import find_record, write_kept, write_record
 from engine.core.errors import OptionError, RunError, WorkerDied, WorkerKilled
 from engine.core.files import told_of_the_disk
-from engine.core.formats import batch_note
 from engine.core.locks import alone_in, in_use, try_lock
 from engine.core.store import SAMPLE_IMAGES, folder, home, limits
-from engine.core.types import ORIGINAL, Report
-from engine.images.pictures import Picture
+from engine.core.types import Report
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import representative_dataset
 from engine.quantization.recipes import recipes_named
-from engine.runs.cleanup import make_room, mark_used
+from engine.runs.cleanup import make_room, mark_used, used_at
 from engine.runs.integrity import DAMAGED, set_apart, set_run_apart
 from engine.runs.request import ConvertRequest, run_key
-from engine.runs.results import (
-    original_note,
-)
-from engine.runs.run import LOGS, ONNX_COLUMN, ONNX_FILE, OWNERS, WORK, Run, existing_run
+from engine.runs.run import LOGS, ONNX_FILE, OWNERS, WORK, Run, existing_run
 from engine.runs.staging import move_into_place, reserved
 from engine.workers.process import Host
 
@@ -104,23 +97,6 @@ def _with_absolute_paths(request: ConvertRequest) -> ModelChoice:
         onnx=model.onnx and os.path.abspath(model.onnx),
         labels=model.labels and os.path.abspath(model.labels),
     )
-
-
-def _notes(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> tuple[str, ...]:
-    note = original_note(run, pictures) if ORIGINAL in columns else None
-    batches = [
-        batch_note(card.variant, card.inputs[0].batch, depends=card.depends_on_batch)
-        for card in (added.artifact for added in run.added)
-        if card.variant in columns and card.inputs[0].batch > 1
-    ]
-    return (*run.manifest.notes, *([note] if note is not None else []), *batches)
-
-
-def _normalizing(run: Run) -> set[str]:
-    """Columns whose models hold a softmax, or, where there is one output, a sigmoid."""
-    operator = "LOGISTIC" if run.manifest.model.classes == 1 else "SOFTMAX"
-    names = {card.variant for card in run.artifacts if operator in card.operators}
-    return names if names.isdisjoint(run.variants) else {*names, ORIGINAL, ONNX_COLUMN}
 
 
 def make_run(request: ConvertRequest, key: str, calibration: str, place: Path, host: Host) -> Run:
@@ -235,7 +211,7 @@ def _run_workers(task: ConvertTask, host: Host) -> bytes:
     while not finished:
         with host.worker(task.request.lowering) as worker:
             try:
-                finished = worker.run("convert", task, bool, host.report)
+                finished = worker.run(run_convert, task, host.report)
             except WorkerDied as error:
                 name = being_made_in(side)
                 if name is None:
@@ -347,7 +323,7 @@ def noted(work: UnderWay) -> Iterator[None]:
     place = folder("jobs") / secrets.token_hex(16)
     with alone_in(place):
         try:
-            write_kept(place / _NOTE, msgspec.json.encode(work))
+            write_record(place / _NOTE, work)
             yield
         finally:
             shutil.rmtree(place, ignore_errors=True)
@@ -365,14 +341,9 @@ def interrupted(owner: str) -> tuple[Interrupted, ...]:
         if lock is None:
             continue
         lock.release()
-        try:
-            work = msgspec.json.decode(read_kept(place / _NOTE), type=UnderWay)
-            old = place.stat().st_mtime < oldest
-        except (OSError, msgspec.DecodeError):
-            old = place.exists()
-            work = None
-        if old:
+        work = find_record(place / _NOTE, UnderWay)
+        if work is None or used_at(place) < oldest:
             shutil.rmtree(place, ignore_errors=True)
-        elif work is not None and work.owner == owner:
+        elif work.owner == owner:
             found.append(Interrupted(place, work))
     return tuple(found)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,10 @@ from engine.core.errors import EngineError
 from engine.core.files import write_whole
 from engine.core.types import FloatArray, Progress
 from engine.images.cache import FittedPictures
-from engine.images.pictures import Picture, PictureFile, digest_of
+from engine.images.pictures import Picture, digest_of
 from engine.runs.results import INDEX, KnownRows, answering, file_name, logit_files, write_index
 from engine.runs.run import LOGITS, Run
+from engine.tasks.evaluate import compute_logits
 from engine.workers.dask import check_address, connected, finished
 
 if TYPE_CHECKING:
@@ -50,8 +52,6 @@ def evaluate_by_shards(
         UserMistake: A column, a picture or the address is wrong.
         WorkerError: A shard ended several workers.
     """
-    from engine.tasks.evaluate import evaluate
-
     check_address(address)
     stored = tuple(answering(run, pictures, column) for column in columns)
     files = logit_files(run, pictures, stored)
@@ -60,7 +60,7 @@ def evaluate_by_shards(
     if shards:
         with connected(address, host.report) as client:
             _keep_all(run, shards, client, host)
-    evaluate(run, pictures, columns, host)
+    compute_logits(run, pictures, columns, host)
     for column in absent:
         _drop_shards(run, column, {picture.sha256 for picture in pictures})
 
@@ -82,7 +82,10 @@ def _keep_all(run: Run, shards: list[Shard], client: Client, host: Host) -> None
     host.report(Progress(stage, 0, total))
     done = 0
     folder = str(run.folder.absolute())
-    asked = [(folder, column, _files(part)) for column, part in shards]
+    asked = [
+        (folder, column, tuple(replace(p, path=p.path.absolute()) for p in part))
+        for column, part in shards
+    ]
     for place, rows in finished(client, shard_answers, asked):
         column, part = shards[place]
         _keep(run, column, part, rows)
@@ -90,13 +93,7 @@ def _keep_all(run: Run, shards: list[Shard], client: Client, host: Host) -> None
         host.report(Progress(stage, done, total))
 
 
-def _files(part: tuple[Picture, ...]) -> tuple[PictureFile, ...]:
-    return tuple(
-        PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256) for p in part
-    )
-
-
-def shard_answers(folder: str, column: str, pictures: tuple[PictureFile, ...]) -> FloatArray:
+def shard_answers(folder: str, column: str, pictures: tuple[Picture, ...]) -> FloatArray:
     """Run in a worker of the cluster: the logits of one column on some pictures.
 
     Args:
@@ -114,10 +111,9 @@ def shard_answers(folder: str, column: str, pictures: tuple[PictureFile, ...]) -
     from engine.runs.runners import column_runner
 
     run = Run.open(folder)
-    shown = [Picture(p.name, Path(p.path), p.sha256) for p in pictures]
-    fitted = FittedPictures(run.manifest.preprocess, {picture.sha256 for picture in shown})
+    fitted = FittedPictures(run.manifest.preprocess, {picture.sha256 for picture in pictures})
     with column_runner(run, column, 1) as runner:
-        return np.concatenate([runner.infer(fitted.input_of(p)[None]) for p in shown])
+        return np.concatenate([runner.infer(fitted.input_of(p)[None]) for p in pictures])
 
 
 def _place(run: Run, column: str, part: tuple[Picture, ...]) -> Path:

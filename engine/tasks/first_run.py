@@ -7,7 +7,8 @@ from engine.images.pictures import pictures_in
 from engine.runs.request import ConvertRequest
 from engine.runs.results import stored_latency
 from engine.runs.run import Run
-from engine.tasks import convert, evaluate
+from engine.tasks import convert
+from engine.tasks.evaluate import compute_logits
 from engine.tasks.improve import improve
 from engine.tasks.latency import measure
 from engine.workers import process as host_module
@@ -56,7 +57,7 @@ def with_optimized(run: Run, host: host_module.Host) -> Run:
 
 def completed(run: Run, host: host_module.Host) -> Run:
     """Show the sample images to all columns of a run and time them, as far as that is not done."""
-    evaluate.evaluate(run, pictures_in(SAMPLE_IMAGES), run.columns, host)
+    compute_logits(run, pictures_in(SAMPLE_IMAGES), run.columns, host)
     timed = stored_latency(run)
     if timed is None or any(timed.of(name) is None for name in run.runnable):
         measure(run, host, rounds=_ROUNDS, warmup=_WARMUP)

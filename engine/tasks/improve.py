@@ -5,12 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import msgspec
-
 from engine.comparison.latency import Latency
 from engine.conversion.missing_variants import demand_made
-from engine.core.checksums import read_kept, write_kept
-from engine.core.errors import OptionError, RunError
+from engine.core.checksums import read_record, write_record
+from engine.core.errors import OptionError
 from engine.core.files import told_of_the_disk
 from engine.core.store import SAMPLE_IMAGES
 from engine.quantization.calibration import representative_dataset
@@ -19,7 +17,7 @@ from engine.quantization.records import MixedCurve, MixedPoint, OptimizedLayer
 from engine.runs.request import ConvertRequest, request_of
 from engine.runs.run import CURVE, IMPROVED, INTEGER_HEAD, Run
 from engine.tasks.convert import convert_request
-from engine.tasks.latency import MixedLatencyRequest, store_latency
+from engine.tasks.latency import MixedLatencyRequest, run_mixed_latency, store_latency
 from engine.workers.process import Host, Worker
 
 _MIXING = "Mixing float32 into an integer variant"
@@ -90,17 +88,10 @@ def stored_curve(run: Run, variant: str) -> MixedCurve | None:
     file = run.folder / IMPROVED / f"{whole}{CURVE}.json"
     if not file.is_file():
         return None
-    try:
-        points = msgspec.json.decode(read_kept(file), type=tuple[MixedPoint, ...])
-        timed = _latency_file(run, whole)
-        latency = msgspec.json.decode(read_kept(timed), type=Latency) if timed.is_file() else None
-    except (OSError, msgspec.DecodeError) as error:
-        raise RunError(
-            f"Reading the curve of {variant}",
-            got=f"no readable {file.name} in {file.parent}",
-            expected="the record of what was measured",
-            todo="Make the run again.",
-        ) from error
+    stage, todo = f"Reading the curve of {variant}", "Make the run again."
+    points = read_record(file, tuple[MixedPoint, ...], stage, todo)
+    timed = _latency_file(run, whole)
+    latency = read_record(timed, Latency, stage, todo) if timed.is_file() else None
     return MixedCurve(whole, points, latency)
 
 
@@ -140,9 +131,9 @@ def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> Mixed
         rounds=rounds,
     )
     with Worker() as worker:
-        timed = host.adopt(worker).run("time_mixed", request, Latency, host.report)
+        timed = host.adopt(worker).run(run_mixed_latency, request, host.report)
     with told_of_the_disk("Keeping the latency of the curve"):
-        write_kept(_latency_file(run, curve.whole), msgspec.json.encode(timed))
+        write_record(_latency_file(run, curve.whole), timed)
     of_run = tuple(entry for entry in timed.entries if entry.variant in request.columns)
     store_latency(run, replace(timed, entries=of_run))
     return replace(curve, latency=timed)
@@ -260,18 +251,9 @@ def improved_layers(run: Run, variant: str) -> tuple[OptimizedLayer, ...]:
     # Runs of earlier versions have one record for both.
     if recipe == recipe.core or not file.is_file():
         file = core
-    try:
-        return msgspec.json.decode(
-            run.intact(file.relative_to(run.folder).as_posix()).read_bytes(),
-            type=tuple[OptimizedLayer, ...],
-        )
-    except (OSError, msgspec.DecodeError) as error:
-        raise RunError(
-            f"Reading what was done to {variant}",
-            got=f"no readable {file.name} in {file.parent}",
-            expected="the record of the pass",
-            todo="Make the run again.",
-        ) from error
+    path = run.intact(file.relative_to(run.folder).as_posix())
+    stage = f"Reading what was done to {variant}"
+    return read_record(path, tuple[OptimizedLayer, ...], stage, "Make the run again.")
 
 
 def calibration_digests(run: Run) -> frozenset[str]:

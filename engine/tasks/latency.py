@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import hashlib
-import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -13,11 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-import msgspec
-
 from engine.comparison.latency import Latency, LatencySamples, interleaved
-from engine.core.checksums import write_kept
-from engine.core.errors import ConversionError, JobCancelled, OptionError, WorkerError
+from engine.core.checksums import write_record
+from engine.core.errors import ConversionError, JobCancelled, WorkerError, require_range
 from engine.core.locks import alone_in, in_use
 from engine.core.system import host_name, usable_cores
 from engine.core.types import ORIGINAL, FloatArray, Layout, Progress, Report
@@ -30,6 +27,7 @@ from engine.runs.run import Run
 from engine.runs.runners import column_runner
 from engine.tflite.operator_times import OperatorTime
 from engine.workers.process import Host, Worker
+from engine.workers.protocol import alone
 
 
 def measure(
@@ -62,8 +60,8 @@ def measure(
         OptionError: A column or number is wrong.
         WorkerError: The worker process failed.
     """
-    _demand_range("threads", threads, os.cpu_count() or 1)
-    _demand_range("rounds", rounds, 10_000)
+    require_range("Measuring latency", threads, "threads", 1, usable_cores())
+    require_range("Measuring latency", rounds, "rounds", 1, 10_000)
     chosen = columns or (ORIGINAL, *run.runnable)
     run.check_columns(chosen)
     request = LatencyRequest(
@@ -77,7 +75,7 @@ def measure(
     # Always a fresh one, so that dashboard and command line time in the same surroundings.
     with in_use(run.folder), _Replaced() as workers:
         worker = host.adopt(workers.living())
-        latency = worker.run("latency", request, Latency, host.report)
+        latency = worker.run(run_latency, request, host.report)
         entries = tuple(_profiled(run, host, entry, request, workers) for entry in latency.entries)
     return store_latency(run, replace(latency, entries=entries))
 
@@ -104,13 +102,13 @@ def store_latency(run: Run, measured: Latency) -> Latency:
     with alone_in(file.parent):
         stored = _read_latency(file)
         if stored is not None and _machine(stored) != _machine(measured):
-            write_kept(_file_of_machine(file, stored), msgspec.json.encode(stored))
+            write_record(_file_of_machine(file, stored), stored)
             stored = _read_latency(_file_of_machine(file, measured))
         entries = {} if stored is None else {e.variant: e for e in _dated(stored).entries}
         for entry in measured.entries:
             entries[entry.variant] = _with_profile(entry, entries.get(entry.variant))
         merged = replace(measured, entries=tuple(entries.values()))
-        write_kept(file, msgspec.json.encode(merged))
+        write_record(file, merged)
     return measured
 
 
@@ -164,7 +162,7 @@ def _profiled(
     )
     try:
         worker = host.adopt(workers.living())
-        times = worker.run("profile", wanted, tuple[OperatorTime, ...], host.report)
+        times = worker.run(run_profile, wanted, host.report)
     except JobCancelled:
         raise
     except (ConversionError, WorkerError) as error:
@@ -172,16 +170,7 @@ def _profiled(
     return replace(entry, operators=times)
 
 
-def _demand_range(name: str, value: int, highest: int) -> None:
-    if not 1 <= value <= highest:
-        raise OptionError(
-            "Measuring latency",
-            got=f"{value} {name}",
-            expected=f"1 to {highest}",
-            todo=f"Give another number of {name}.",
-        )
-
-
+@alone
 def run_latency(request: LatencyRequest, report: Report) -> Latency:
     """Time one call of each column, in turns.
 
@@ -197,6 +186,7 @@ def run_latency(request: LatencyRequest, report: Report) -> Latency:
     return _timed(runners, _pixels(run.manifest.preprocess, request.picture), request, report)
 
 
+@alone
 def run_profile(request: ProfileRequest, report: Report) -> tuple[OperatorTime, ...]:
     """Ask LiteRT's profiler what each operator of a variant takes.
 
@@ -218,6 +208,7 @@ def run_profile(request: ProfileRequest, report: Report) -> tuple[OperatorTime, 
     return operator_times(file, content, request.threads)
 
 
+@alone
 def run_file_latency(request: FileLatencyRequest, report: Report) -> Latency:
     """Time one call of each of some TFLite files, in turns.
 
@@ -236,6 +227,7 @@ def run_file_latency(request: FileLatencyRequest, report: Report) -> Latency:
     return _timed(runners, _pixels(preprocess, None), request, report)
 
 
+@alone
 def run_mixed_latency(request: MixedLatencyRequest, report: Report) -> Latency:
     """Time float32 and an integer variant with numbers of its layers in float32, in turns.
 

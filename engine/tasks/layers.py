@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from engine.comparison.layers.analysis import layer_errors
 from engine.comparison.layers.records import LayerErrors
@@ -12,7 +11,7 @@ from engine.core.locks import in_use
 from engine.core.system import usable_cores
 from engine.core.types import FloatArray, Progress, Report
 from engine.images.cache import FittedPictures
-from engine.images.pictures import Picture, PictureFile, _picture_files
+from engine.images.pictures import Picture
 from engine.images.preprocess import in_layout
 from engine.quantization.recipes import recipe_named
 from engine.runs.results import (
@@ -22,7 +21,7 @@ from engine.runs.results import (
     read_layers,
 )
 from engine.runs.run import Run, float32_file
-from engine.tasks.evaluate import _worker_for
+from engine.tasks.evaluate import worker_for
 from engine.tasks.improve import improved_layers
 from engine.workers.process import Host
 
@@ -46,7 +45,7 @@ def measured(
         ConversionError: See `engine.comparison.layers.analysis.layer_errors`.
     """
     run = Run.open(request.run)
-    pictures = [Picture(p.name, Path(p.path), p.sha256) for p in request.pictures]
+    pictures = request.pictures
     fitted = FittedPictures(run.manifest.preprocess, {picture.sha256 for picture in pictures})
     layout, total = run.layout(request.variant), len(pictures)
     stage = f"Comparing {request.variant} with float32, operator by operator"
@@ -101,7 +100,7 @@ class LayersRequest:
 
     run: str
     variant: str
-    pictures: tuple[PictureFile, ...]
+    pictures: tuple[Picture, ...]
 
 
 def layers(
@@ -134,11 +133,9 @@ def layers(
     known = stored_layers(run, variant, pictures, count=count)
     if known is not None:
         return known
-    request = LayersRequest(
-        run=str(run.folder.absolute()), variant=variant, pictures=_picture_files(chosen)
-    )
-    with in_use(run.folder), _worker_for(run, (variant,), host) as worker:
-        found = worker.run("layers", request, LayerErrors, host.report)
+    request = LayersRequest(run=str(run.folder.absolute()), variant=variant, pictures=chosen)
+    with in_use(run.folder), worker_for(run, (variant,), host) as worker:
+        found = worker.run(run_layers, request, host.report)
     keep_layers(layers_file(run, variant, chosen), found)
     return found
 

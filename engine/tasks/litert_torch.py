@@ -101,7 +101,7 @@ def add_litert_torch(run: Run, host: Host) -> Run:
     with folder_beside(run.folder / ROUTE) as side:
         request = RouteRequest(run=str(run.folder.absolute()), folder=str(side.absolute()))
         with Worker() as worker:
-            host.adopt(worker).run("litert_torch", request, bool, host.report)
+            host.adopt(worker).run(run_litert_torch, request, host.report)
         for file in sorted(side.glob("*.tflite")):
             origin = file.with_suffix(".txt").read_text()
             run = add_file(run, PREFIX + file.stem, file, host, origin=origin)

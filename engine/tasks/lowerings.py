@@ -11,12 +11,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import msgspec
-
 from engine.comparison.latency import Latency, LatencySamples
 from engine.conversion.missing_variants import missing_of
 from engine.core import formats
-from engine.core.checksums import read_kept, write_kept
+from engine.core.checksums import find_record, write_record
 from engine.core.errors import (
     ConversionError,
     EngineError,
@@ -32,7 +30,7 @@ from engine.quantization.calibration import CalibrationChoice
 from engine.runs.request import ConvertRequest
 from engine.runs.run import LOWERING, Run
 from engine.tasks.convert import convert_request
-from engine.tasks.latency import FileLatencyRequest, TimedFile
+from engine.tasks.latency import FileLatencyRequest, TimedFile, run_file_latency
 from engine.tflite.artifact import Artifact
 from engine.workers.process import Host, Worker
 
@@ -44,11 +42,10 @@ _RECORD = "lowerings.json"
 
 def stored_lowerings(run: Run) -> Lowerings | None:
     """What `compare_lowerings` found, if it was about the files that the run has now."""
-    try:
-        found = msgspec.json.decode(read_kept(run.folder / LOWERING / _RECORD), type=Lowerings)
-    except (OSError, msgspec.DecodeError):
+    stored = find_record(run.folder / LOWERING / _RECORD, Lowerings)
+    if stored is None or stored.side(run.manifest.lowering).artifacts != _own(run):
         return None
-    return found if found.side(run.manifest.lowering).artifacts == _own(run) else None
+    return stored
 
 
 def compare_lowerings(run: Run, host: Host, *, rounds: int = 50) -> Lowerings:
@@ -90,9 +87,9 @@ def compare_lowerings(run: Run, host: Host, *, rounds: int = 50) -> Lowerings:
     )
     with Worker() as worker:
         request = FileLatencyRequest(run=str(run.folder.absolute()), files=files, rounds=rounds)
-        timed = host.adopt(worker).run("time_files", request, Latency, host.report)
+        timed = host.adopt(worker).run(run_file_latency, request, host.report)
     found = Lowerings(stock=sides["stock"], nhwc=sides["nhwc"], latency=timed)
-    write_kept(run.folder / LOWERING / _RECORD, msgspec.json.encode(found))
+    write_record(run.folder / LOWERING / _RECORD, found)
     return found
 
 

@@ -26,6 +26,7 @@ from engine.conversion.onnx_from_torch import (
     torch_export_note,
 )
 from engine.conversion.write_manifest import ONNX
+from engine.core.checksums import digest_of_file
 from engine.core.errors import ConversionError, EngineError, OptionError
 from engine.core.files import told_of_the_disk
 from engine.core.limits import demand_fits
@@ -40,7 +41,6 @@ from engine.images.preprocess import (
     demand_plausible,
     height_and_width,
 )
-from engine.networks.checkpoints import sha256_of
 from engine.networks.given_network import (
     given_network,
     holds_fake_quantization,
@@ -162,7 +162,7 @@ def export_network(
     np.save(folder / f"{PYTORCH}.npy", own_logits)
     exported = ExportedNetwork(
         name=title,
-        sha256=sha256_of(file),
+        sha256=digest_of_file(file),
         pictures=str(folder / f"{CHECKED}.npy"),
         logits=str(folder / f"{PYTORCH}.npy"),
         seconds=time.perf_counter() - started,

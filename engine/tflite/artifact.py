@@ -1,21 +1,19 @@
-"""Read a TFLite file's identity card: operators, edges, granularity."""
+"""Records of TFLite files: operators, inputs, outputs, granularity."""
 
 from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from engine.core.types import (
-    Fault,
-    Layout,
-)
+from engine.core.types import Fault, Layout
+from engine.tflite.graph import CHANNEL_AXIS, EDGES, Graph
 
-_WEIGHTED = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV", "CONV_3D"}
-_BETWEEN_TYPES = {"QUANTIZE", "DEQUANTIZE"}
+# CONV_3D is counted here alone: neither the optimizer nor the comparison of layers takes it apart.
+_WEIGHTED = {*CHANNEL_AXIS, "CONV_3D"}
 
 
 def artifact_of(file: Path, *, variant: str, layout: Layout) -> Artifact:
@@ -27,78 +25,55 @@ def artifact_of(file: Path, *, variant: str, layout: Layout) -> Artifact:
         layout: Order of the picture input's dimensions.
 
     Returns:
-        Its identity card.
+        Its record.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
     data = file.read_bytes()
-    model = schema.ModelT.InitFromPackedBuf(bytearray(data), 0)
-    names = {
-        number: name
-        for name, number in vars(schema.BuiltinOperator).items()
-        if not name.startswith("_")
-    }
-    types = {
-        number: name.lower()
-        for name, number in vars(schema.TensorType).items()
-        if not name.startswith("_")
-    }
-    graph = model.subgraphs[0]
-    operators = [_name(model.operatorCodes[op.opcodeIndex], names) for op in graph.operators]
+    graph = Graph(data)
     return Artifact(
         variant=variant,
         file=file.name,
         bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
-        operators=dict(sorted(Counter(operators).items())),
-        inputs=tuple(_info(graph.tensors[index], types) for index in graph.inputs),
-        outputs=tuple(_info(graph.tensors[index], types) for index in graph.outputs),
+        operators=_count(op.opcode for op in graph.operators),
+        inputs=tuple(_info(graph, index) for index in graph.inputs),
+        outputs=tuple(_info(graph, index) for index in graph.outputs),
         layout=layout,
-        weight_granularity=_granularity(graph, operators),
-        float_operators=_float_operators(graph, operators, types),
+        weight_granularity=_granularity(graph),
+        float_operators=_count_float_operators(graph),
     )
 
 
-def _float_operators(graph: Any, operators: list[str], types: dict[int, str]) -> dict[str, int]:
-    made = [
-        (name, {types[graph.tensors[index].type] for index in op.outputs})
-        for op, name in zip(graph.operators, operators, strict=True)
-        if name not in _BETWEEN_TYPES
+def _count(opcodes: Iterable[str]) -> dict[str, int]:
+    return dict(sorted(Counter(opcodes).items()))
+
+
+def _count_float_operators(graph: Graph) -> dict[str, int]:
+    results = [
+        (op.opcode, {graph.dtype(index) for index in op.outputs})
+        for op in graph.operators
+        if op.opcode not in EDGES
     ]
-    if not any(dtypes & {"int8", "int16"} for _, dtypes in made):
+    if not any(dtypes & {"int8", "int16"} for _, dtypes in results):
         return {}
-    return dict(sorted(Counter(name for name, dtypes in made if "float32" in dtypes).items()))
+    return _count(opcode for opcode, dtypes in results if "float32" in dtypes)
 
 
-def _name(code: Any, names: dict[int, str]) -> str:
-    # Files from before 2020 fill only the deprecated field.
-    number = max(code.builtinCode, code.deprecatedBuiltinCode)
-    if names[number] == "CUSTOM" and code.customCode:
-        return code.customCode.decode() if isinstance(code.customCode, bytes) else code.customCode
-    return names[number]
-
-
-def _info(tensor: Any, types: dict[int, str]) -> TensorInfo:
-    quantization = tensor.quantization
-    quantized = quantization is not None and quantization.scale is not None
-    quantized = quantized and len(quantization.scale) == 1
-    shape = tensor.shape if tensor.shapeSignature is None else tensor.shapeSignature
+def _info(graph: Graph, index: int) -> TensorInfo:
+    tensor, scales = graph.tensors[index], graph.scales(index)
+    signature = tensor.shapeSignature
+    quantized = len(scales) == 1
     return TensorInfo(
-        name=tensor.name.decode() if isinstance(tensor.name, bytes) else str(tensor.name),
-        shape=tuple(int(size) for size in shape),
-        dtype=types[tensor.type],
-        scale=float(quantization.scale[0]) if quantized else None,
-        zero_point=int(quantization.zeroPoint[0]) if quantized else None,
+        name=graph.name(index),
+        shape=graph.shape(index) if signature is None else tuple(int(size) for size in signature),
+        dtype=graph.dtype(index),
+        scale=float(scales[0]) if quantized else None,
+        zero_point=int(tensor.quantization.zeroPoint[0]) if quantized else None,
     )
 
 
-def _granularity(graph: Any, operators: list[str]) -> Granularity:
-    most = 0
-    for op, name in zip(graph.operators, operators, strict=True):
-        if name in _WEIGHTED and len(op.inputs) > 1:
-            quantization = graph.tensors[op.inputs[1]].quantization
-            if quantization is not None and quantization.scale is not None:
-                most = max(most, len(quantization.scale))
+def _granularity(graph: Graph) -> Granularity:
+    weights = (op.inputs[1] for op in graph.operators if op.opcode in _WEIGHTED and op.inputs[1:])
+    most = max((len(graph.scales(tensor)) for tensor in weights), default=0)
     return "none" if most == 0 else "per-tensor" if most == 1 else "per-channel"
 
 
@@ -141,7 +116,7 @@ class TensorInfo:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """One TFLite file of a run: its identity card.
+    """One TFLite file of a run.
 
     Attributes:
         variant: Name of the recipe that made it.

@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from math import ceil
 from typing import Any, Literal
 
 import numpy as np
 
-from engine.tflite.graph import (
-    Graph,
-    Scale,
-    add_constant,
-    like,
-    new_operator,
-    operator_code,
-    operator_names,
-    packed,
-    parsed,
-)
+from engine.tflite.graph import EDGES, Graph, Operator, operator_names
+from engine.tflite.grid import Grid
 
 MOST_TAPS = 25
 """Taps of the largest window that XNNPACK has a depthwise kernel for."""
@@ -37,48 +28,41 @@ def with_depthwise_in_parts(model: bytes) -> bytes:
         The file with every depthwise convolution in float32 over more than `MOST_TAPS` taps as a
         sum of smaller ones; the very same bytes where there is none.
     """
-    found = parsed(model)
-    graph = found.subgraphs[0]
-    large = [
-        operator
-        for operator, name in zip(graph.operators, operator_names(found), strict=True)
-        if name == "DEPTHWISE_CONV_2D" and _taps(graph, operator) > MOST_TAPS
-    ]
-    if not large:
+    graph = Graph(model)
+    operators = []
+    for op in graph.operators:
+        large = (
+            op.opcode == "DEPTHWISE_CONV_2D"
+            and math.prod(graph.shape(op.inputs[1])[1:3]) > MOST_TAPS
+        )
+        parts = _DepthwiseWriter(graph, op).split() if large else None
+        operators += parts or [op.raw]
+    if len(operators) == len(graph.operators):
         return model
-    writer = _Writer(found)
-    replaced = {}
-    for operator in large:
-        parts = writer.parts_of(operator)
-        if parts is not None:
-            replaced[id(operator)] = parts
-    if not replaced:
-        return model
-    graph.operators = [new for old in graph.operators for new in replaced.get(id(old), [old])]
-    _drop_unread(found)
-    return packed(found, len(model))
+    replace_operators(graph, operators)
+    return graph.pack()
 
 
-def _taps(graph: Any, operator: Any) -> int:
-    _, height, width, _ = graph.tensors[operator.inputs[1]].shape
-    return int(height * width)
+def replace_operators(graph: Graph, operators: list[Any]) -> None:
+    """Write a graph's operators, less the edges and constants that nobody reads any more.
 
-
-def _drop_unread(found: Any) -> None:
-    """Take out the whole windows, which nobody reads any more, and the DEQUANTIZE of theirs."""
-    graph = found.subgraphs[0]
-    outputs = {int(index) for index in graph.outputs}
-    read = outputs | {int(index) for op in graph.operators for index in op.inputs}
-    graph.operators = [
-        operator
-        for operator, name in zip(graph.operators, operator_names(found), strict=True)
-        if name != "DEQUANTIZE" or int(operator.outputs[0]) in read
+    Args:
+        graph: Is changed.
+        operators: TFLite's own objects, in the order of execution.
+    """
+    ends = {*graph.inputs, *graph.outputs}
+    read = {int(i) for raw in operators for i in raw.inputs} | ends
+    graph.raw.operators = operators
+    graph.raw.operators = [
+        raw
+        for raw, opcode in zip(operators, operator_names(graph.model), strict=True)
+        if opcode not in EDGES or int(raw.outputs[0]) in read
     ]
-    read = {int(i) for op in graph.operators for i in (*op.inputs, *op.outputs) if i >= 0}
-    kept = {graph.tensors[index].buffer for index in read | outputs}
-    kept |= {item.buffer for item in found.metadata or ()}
-    for number, buffer in enumerate(found.buffers):
-        if number not in kept:
+    used = {int(i) for raw in graph.raw.operators for i in (*raw.inputs, *raw.outputs) if i >= 0}
+    buffers = {graph.tensors[index].buffer for index in used | ends}
+    buffers |= {item.buffer for item in graph.model.metadata or ()}
+    for number, buffer in enumerate(graph.model.buffers):
+        if number not in buffers:
             buffer.data = None
 
 
@@ -93,179 +77,152 @@ class _Axis:
     dilation: int
 
     def padding(self) -> tuple[int, int]:
-        """Pixels of TensorFlow's SAME before and after."""
+        """Count the pixels of TensorFlow's SAME before and after."""
         total = (self.result - 1) * self.stride + (self.taps - 1) * self.dilation + 1 - self.size
         return max(total, 0) // 2, max(total, 0) - max(total, 0) // 2
 
-    def reads(self, first: int, last: int) -> tuple[int, int]:
-        """Begin and end of the padded pixels that the taps from first to last look at."""
+    def span(self, first: int, last: int) -> tuple[int, int]:
+        """Find begin and end of the padded pixels that the taps from first to last look at."""
         begin = first * self.dilation
-        return begin, begin + (self.result - 1) * self.stride + (
-            last - 1 - first
-        ) * self.dilation + 1
+        width = (self.result - 1) * self.stride + (last - 1 - first) * self.dilation + 1
+        return begin, begin + width
 
 
-class _Writer:
-    """Adds operators, tensors and constants to a TFLite file."""
+class _DepthwiseWriter:
+    """Writes the parts of one depthwise convolution into its graph."""
 
-    def __init__(self, found: Any) -> None:
-        self._model = found
-        self._graph = found.subgraphs[0]
-        self._maker = {int(op.outputs[0]): op for op in self._graph.operators}
-        self._names = dict(zip(map(id, self._graph.operators), operator_names(found), strict=True))
+    def __init__(self, graph: Graph, op: Operator) -> None:
+        self._graph, self._op = graph, op
+        self._operators: list[Any] = []
 
-    def parts_of(self, operator: Any) -> list[Any] | None:
-        """Operators that together do what a depthwise convolution does.
+    def split(self) -> list[Any] | None:
+        """Write operators that together do what the convolution does.
 
         Returns:
             None where it is not in float32 with static shapes and constant weights.
         """
         from ai_edge_litert import schema_py_generated as schema
 
-        tensors = self._graph.tensors
-        source, result = tensors[operator.inputs[0]], tensors[operator.outputs[0]]
-        options = operator.builtinOptions
-        static = all(min(t.shape) > 0 and _is_static(t) for t in (source, result))
-        if source.type != schema.TensorType.FLOAT32 or not static:
+        graph, op, options = self._graph, self._op, self._op.raw.builtinOptions
+        weights = self._read_weights()
+        static = all(map(self._is_static, (op.inputs[0], op.output)))
+        if graph.dtype(op.inputs[0]) != "float32" or not static or weights is None:
             return None
-        weights = self._constant(operator.inputs[1])
-        if weights is None:
-            return None
-        rows = _axis(source, result, weights, 1, options.strideH, options.dilationHFactor)
-        columns = _axis(source, result, weights, 2, options.strideW, options.dilationWFactor)
-        made: list[Any] = []
-        padded = int(operator.inputs[0])
+        strides, dilations = (
+            (options.strideH, options.strideW),
+            (options.dilationHFactor, options.dilationWFactor),
+        )
+        rows, columns = (
+            _Axis(
+                size=graph.shape(op.inputs[0])[axis],
+                result=op.shapes[0][axis],
+                taps=weights.shape[axis],
+                stride=strides[axis - 1],
+                dilation=dilations[axis - 1],
+            )
+            for axis in (1, 2)
+        )
+        padded = op.inputs[0]
         if options.padding == schema.Padding.SAME:
             pads = [(0, 0), rows.padding(), columns.padding(), (0, 0)]
             if any(map(any, pads)):
-                padded = self._pad(padded, pads, made)
-        self._sum(operator, padded, (rows, columns), weights, made)
-        return made
+                padded = self._pad(padded, pads)
+        self._sum(padded, (rows, columns), weights)
+        return self._operators
 
-    def _sum(
-        self,
-        operator: Any,
-        padded: int,
-        axes: tuple[_Axis, _Axis],
-        weights: np.ndarray,
-        made: list[Any],
-    ) -> None:
+    def _sum(self, padded: int, axes: tuple[_Axis, _Axis], weights: np.ndarray) -> None:
         from ai_edge_litert import schema_py_generated as schema
 
-        total = None
-        channels = weights.shape[-1]
+        graph, op = self._graph, self._op
         none = schema.ActivationFunctionType.NONE
-        nothing = add_constant(self._model, "zeros", np.zeros(channels, np.float32))
+        zeros = add_constant(graph.model, "zeros", np.zeros(weights.shape[-1], np.float32))
         windows = list(itertools.product(*_cuts(*weights.shape[1:3])))
+        total = None
         for number, (row, column) in enumerate(windows):
-            spans = (axes[0].reads(*row), axes[1].reads(*column))
-            part = copy(operator)
-            part.builtinOptions = copy(operator.builtinOptions)
+            part = copy(op.raw)
+            part.builtinOptions = copy(op.raw.builtinOptions)
             part.builtinOptions.padding = schema.Padding.VALID
             part.builtinOptions.fusedActivationFunction = none
             taps = weights[:, row[0] : row[1], column[0] : column[1]]
             part.inputs = [
-                self._slice(padded, spans, made),
-                self._weights(int(operator.inputs[1]), taps, made),
-                int(operator.inputs[2]) if number == 0 and len(operator.inputs) > 2 else nothing,
+                self._slice(padded, (axes[0].span(*row), axes[1].span(*column))),
+                self._write_weights(taps),
+                op.inputs[2] if number == 0 and len(op.inputs) > 2 else zeros,
             ]
-            part.outputs = [like(self._graph, operator.outputs[0], f"part{number}")]
-            made.append(part)
+            part.outputs = [like(graph.raw, op.output, f"part{number}")]
+            self._operators.append(part)
             if total is None:
                 total = int(part.outputs[0])
                 continue
             last = number == len(windows) - 1
             options = schema.AddOptionsT()
-            options.fusedActivationFunction = (
-                operator.builtinOptions.fusedActivationFunction if last else none
-            )
-            into = (
-                int(operator.outputs[0]) if last else like(self._graph, operator.outputs[0], "sum")
-            )
-            made.append(
-                new_operator(self._model, "ADD", [total, int(part.outputs[0])], into, options)
-            )
+            options.fusedActivationFunction = op.fused_activation if last else none
+            into = op.output if last else like(graph.raw, op.output, "sum")
+            self._add("ADD", [total, int(part.outputs[0])], into, options)
             total = into
 
-    def _pad(self, source: int, pads: Sequence[tuple[int, int]], made: list[Any]) -> int:
+    def _add(self, opcode: str, inputs: list[int], output: int, options: Any) -> None:
+        self._operators.append(new_operator(self._graph.model, opcode, inputs, output, options))
+
+    def _pad(self, source: int, pads: Sequence[tuple[int, int]]) -> int:
         from ai_edge_litert import schema_py_generated as schema
 
-        old = self._graph.tensors[source].shape
-        shape = [int(size) + sum(pad) for size, pad in zip(old, pads, strict=True)]
-        into = like(self._graph, source, "padded", shape)
-        amounts = add_constant(self._model, "paddings", np.array(pads, np.int32))
-        made.append(new_operator(self._model, "PAD", [source, amounts], into, schema.PadOptionsT()))
+        graph = self._graph
+        shape = [size + sum(pad) for size, pad in zip(graph.shape(source), pads, strict=True)]
+        into = like(graph.raw, source, "padded", shape)
+        amounts = add_constant(graph.model, "paddings", np.array(pads, np.int32))
+        self._add("PAD", [source, amounts], into, schema.PadOptionsT())
         return into
 
-    def _slice(self, source: int, spans: Sequence[tuple[int, int]], made: list[Any]) -> int:
+    def _slice(self, source: int, spans: Sequence[tuple[int, int]]) -> int:
         from ai_edge_litert import schema_py_generated as schema
 
-        batch, height, width, channels = map(int, self._graph.tensors[source].shape)
+        batch, height, width, channels = self._graph.shape(source)
         if list(spans) == [(0, height), (0, width)]:
             return source
         bounds = [(0, batch), *spans, (0, channels)]
-        shape = [end - begin for begin, end in bounds]
         corners = [
-            add_constant(self._model, "corner", np.array(corner, np.int32))
+            add_constant(self._graph.model, "corner", np.array(corner, np.int32))
             for corner in (*zip(*bounds, strict=True), (1, 1, 1, 1))
         ]
-        into = like(self._graph, source, "rows", shape)
-        options = schema.StridedSliceOptionsT()
-        made.append(new_operator(self._model, "STRIDED_SLICE", [source, *corners], into, options))
+        into = like(self._graph.raw, source, "rows", [end - begin for begin, end in bounds])
+        self._add("STRIDED_SLICE", [source, *corners], into, schema.StridedSliceOptionsT())
         return into
 
-    def _weights(self, whole: int, taps: np.ndarray, made: list[Any]) -> int:
-        """A constant of some taps; behind a DEQUANTIZE where the whole is stored in float16."""
-        index = add_constant(self._model, "taps", taps)
+    def _write_weights(self, taps: np.ndarray) -> int:
+        """Add a constant of some taps; behind a DEQUANTIZE where the whole is in float16."""
+        index, whole = add_constant(self._graph.model, "taps", taps), self._op.inputs[1]
         if taps.dtype == np.float32:
             return index
-        into = like(self._graph, whole, "taps", taps.shape)
-        dequantize = copy(self._maker[whole])
+        into = like(self._graph.raw, whole, "taps", taps.shape)
+        dequantize = copy(self._graph.producer[whole].raw)
         dequantize.inputs, dequantize.outputs = [index], [into]
-        made.append(dequantize)
+        self._operators.append(dequantize)
         return into
 
-    def _constant(self, index: int) -> np.ndarray | None:
-        """The value of constant weights, in float32 or float16; None for others."""
-        from ai_edge_litert import schema_py_generated as schema
-
-        maker = self._maker.get(int(index))
-        stored = int(index)
-        if maker is not None and self._names[id(maker)] == "DEQUANTIZE":
-            stored = int(maker.inputs[0])
-        tensor = self._graph.tensors[stored]
-        types = {schema.TensorType.FLOAT32: np.float32, schema.TensorType.FLOAT16: np.float16}
-        data = self._model.buffers[tensor.buffer].data
-        if data is None or len(data) == 0 or tensor.type not in types:
+    def _read_weights(self) -> np.ndarray | None:
+        """Read constant weights, in float32 or float16; None for others."""
+        graph, tensor = self._graph, self._op.inputs[1]
+        producer = graph.producer.get(tensor)
+        if producer is not None and producer.opcode == "DEQUANTIZE":
+            tensor = producer.inputs[0]
+        if not graph.is_constant(tensor) or graph.dtype(tensor) not in {"float32", "float16"}:
             return None
-        return np.frombuffer(bytes(data), types[tensor.type]).reshape(tensor.shape)
+        return graph.constant(tensor)
 
-
-def _is_static(tensor: Any) -> bool:
-    signature = tensor.shapeSignature
-    return signature is None or min(signature) > 0
-
-
-def _axis(
-    source: Any, result: Any, weights: np.ndarray, axis: int, stride: int, dilation: int
-) -> _Axis:
-    return _Axis(
-        size=int(source.shape[axis]),
-        result=int(result.shape[axis]),
-        taps=weights.shape[axis],
-        stride=stride,
-        dilation=dilation,
-    )
+    def _is_static(self, tensor: int) -> bool:
+        signature = self._graph.tensors[tensor].shapeSignature
+        return min(self._graph.shape(tensor)) > 0 and (signature is None or min(signature) > 0)
 
 
 def _cuts(height: int, width: int) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
-    """Ranges of rows and of columns of taps, the fewest parts that a kernel exists for."""
+    """Choose ranges of rows and of columns of taps: the fewest parts that a kernel exists for."""
     columns = min(
         range(1, min(width, MOST_TAPS) + 1),
-        key=lambda c: (ceil(height / (MOST_TAPS // c)) * ceil(width / c), -c),
+        key=lambda c: (math.ceil(height / (MOST_TAPS // c)) * math.ceil(width / c), -c),
     )
     rows = MOST_TAPS // columns
-    return _ranges(height, ceil(height / rows)), _ranges(width, ceil(width / columns))
+    return _ranges(height, math.ceil(height / rows)), _ranges(width, math.ceil(width / columns))
 
 
 def _ranges(size: int, parts: int) -> list[tuple[int, int]]:
@@ -273,19 +230,100 @@ def _ranges(size: int, parts: int) -> list[tuple[int, int]]:
     return list(itertools.pairwise(edges))
 
 
-_FLOAT32, _INT8 = 0, 9
-_VERSIONS = {"QUANTIZE": 1, "DEQUANTIZE": 2}
-"""The first with int8."""
+def operator_code(model: Any, number: int, version: int) -> int:
+    """Find a built-in operator among a model's codes; add it where the model lacks it.
+
+    Args:
+        model: TFLite's own object.
+        number: Of the operator, as in ``BuiltinOperator``.
+        version: Of the operator, where it has to be added.
+
+    Returns:
+        Its index.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    for index, code in enumerate(model.operatorCodes):
+        if max(code.builtinCode, code.deprecatedBuiltinCode) == number:
+            return index
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = number
+    code.version = version
+    model.operatorCodes.append(code)
+    return len(model.operatorCodes) - 1
 
 
-def added_tensor(graph: Graph, like: int, suffix: bytes, scale: Scale | None) -> int:
-    """Add an activation of another's shape.
+def new_operator(
+    model: Any, opcode: str, inputs: Sequence[int], output: int, options: Any, *, version: int = 1
+) -> Any:
+    """Make an operator of one output, for a caller to put in its place.
+
+    Args:
+        model: TFLite's own object; gets the operator's code where it lacks it.
+        opcode: TFLite's name of the operator.
+        inputs: Indices of tensors.
+        output: Index of a tensor.
+        options: Of the operator, an object of the schema; None without.
+        version: Of the operator, where its code has to be added.
+
+    Returns:
+        TFLite's own object.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    raw = schema.OperatorT()
+    raw.opcodeIndex = operator_code(model, getattr(schema.BuiltinOperator, opcode), version)
+    raw.inputs, raw.outputs = list(inputs), [output]
+    if options is not None:
+        kind = type(options).__name__.removesuffix("T")
+        raw.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
+        raw.builtinOptions = options
+    return raw
+
+
+def like(graph: Any, index: int, suffix: str, shape: Sequence[int] | None = None) -> int:
+    """Add a tensor like one that the graph has, perhaps of another shape.
+
+    Args:
+        graph: TFLite's own object.
+        index: Of the tensor to copy.
+        suffix: Added to its name.
+        shape: Where it differs.
+
+    Returns:
+        The new tensor's index.
+    """
+    tensor = copy(graph.tensors[index])
+    tensor.name = tensor.name + f"/{suffix}".encode()
+    tensor.shape = [int(size) for size in (tensor.shape if shape is None else shape)]
+    tensor.shapeSignature = None
+    tensor.buffer = 0
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def add_constant(model: Any, name: str, value: np.ndarray) -> int:
+    """Add a constant to a model's first graph; give its index."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    buffer, tensor = schema.BufferT(), schema.TensorT()
+    buffer.data = np.frombuffer(np.ascontiguousarray(value).tobytes(), np.uint8)
+    model.buffers.append(buffer)
+    tensor.name, tensor.shape = name.encode(), list(value.shape)
+    tensor.type = getattr(schema.TensorType, value.dtype.name.upper())
+    tensor.buffer = len(model.buffers) - 1
+    model.subgraphs[0].tensors.append(tensor)
+    return len(model.subgraphs[0].tensors) - 1
+
+
+def add_activation(graph: Graph, like: int, suffix: bytes, grid: Grid | None) -> int:
+    """Add an activation of the shape of one that the graph has.
 
     Args:
         graph: Is changed.
-        like: The other.
+        like: The one that it has.
         suffix: Put behind its name.
-        scale: Of int8 values; None for float32.
+        grid: Of int8 values; None for float32.
 
     Returns:
         Its index.
@@ -294,33 +332,24 @@ def added_tensor(graph: Graph, like: int, suffix: bytes, scale: Scale | None) ->
 
     raw = copy(graph.tensors[like])
     raw.name, raw.buffer, raw.quantization = raw.name + suffix, 0, None
-    raw.type = _FLOAT32 if scale is None else _INT8
-    if scale is not None:
+    raw.type = schema.TensorType.FLOAT32 if grid is None else schema.TensorType.INT8
+    if grid is not None:
         raw.quantization = schema.QuantizationParametersT()
-        raw.quantization.scale = np.asarray([scale.step], np.float32)
-        raw.quantization.zeroPoint = np.asarray([scale.zero], np.int64)
+        raw.quantization.scale = np.asarray([grid.scale], np.float32)
+        raw.quantization.zeroPoint = np.asarray([grid.zero_point], np.int64)
     graph.tensors.append(raw)
     return len(graph.tensors) - 1
 
 
+_EDGE_VERSIONS = {"QUANTIZE": 1, "DEQUANTIZE": 2}
+"""The first with int8."""
+
+
 def edge_operator(
-    graph: Graph, name: Literal["QUANTIZE", "DEQUANTIZE"], source: int, target: int
+    graph: Graph, opcode: Literal["QUANTIZE", "DEQUANTIZE"], source: int, target: int
 ) -> Any:
-    """An operator between float32 and int8, in TFLite's own object; its code is added to the graph.
-
-    Args:
-        graph: Gets the code where it lacks it.
-        name: Which way.
-        source: Tensor that is read.
-        target: Tensor that is made.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    made = schema.OperatorT()
-    number = getattr(schema.BuiltinOperator, name)
-    made.opcodeIndex = operator_code(graph.model, number, _VERSIONS[name])
-    made.inputs, made.outputs = [source], [target]
-    return made
+    """Make an operator from one tensor to another, float32 on one side and int8 on the other."""
+    return new_operator(graph.model, opcode, [source], target, None, version=_EDGE_VERSIONS[opcode])
 
 
 _LOWEST = -128
@@ -338,43 +367,36 @@ def with_divisors_above_zero(model: bytes) -> bytes:
         The file with a MAXIMUM in front of every int8 divisor whose grid starts at zero; the very
         same bytes where there is none. Divisors of both signs stay as they are.
     """
-    found = parsed(model)
-    graph = found.subgraphs[0]
+    graph = Graph(model)
     operators: list[Any] = []
-    changed = False
-    for operator, name in zip(graph.operators, operator_names(found), strict=True):
-        if name == "DIV" and _starts_at_zero(found, int(operator.inputs[1])):
-            operators.append(_one_step_up(found, operator))
-            changed = True
-        operators.append(operator)
-    if not changed:
+    for op in graph.operators:
+        if op.opcode == "DIV" and _starts_at_zero(graph, op.inputs[1]):
+            operators.append(_add_maximum(graph, op))
+        operators.append(op.raw)
+    if len(operators) == len(graph.operators):
         return model
-    graph.operators = operators
-    return packed(found, len(model))
+    graph.raw.operators = operators
+    return graph.pack()
 
 
-def _starts_at_zero(found: Any, index: int) -> bool:
+def _starts_at_zero(graph: Graph, tensor: int) -> bool:
     """Whether a tensor's values are made while the model runs, in int8 from zero up."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    tensor = found.subgraphs[0].tensors[index]
-    held = found.buffers[tensor.buffer].data
-    if tensor.type != schema.TensorType.INT8 or (held is not None and len(held) > 0):
+    if graph.dtype(tensor) != "int8" or graph.is_constant(tensor):
         return False
-    return [int(point) for point in tensor.quantization.zeroPoint] == [_LOWEST]
+    return [int(point) for point in graph.tensors[tensor].quantization.zeroPoint] == [_LOWEST]
 
 
-def _one_step_up(found: Any, division: Any) -> Any:
-    """Give a division a divisor of at least one step; the operator that makes it."""
+def _add_maximum(graph: Graph, division: Operator) -> Any:
+    """Give a division a divisor of at least one step; make the operator that computes it."""
     from ai_edge_litert import schema_py_generated as schema
 
-    graph, divisor = found.subgraphs[0], int(division.inputs[1])
-    lowest = add_constant(found, "one_step", np.array([_LOWEST + 1], np.int8))
+    divisor = division.inputs[1]
+    lowest = add_constant(graph.model, "one_step", np.array([_LOWEST + 1], np.int8))
     graph.tensors[lowest].quantization = graph.tensors[divisor].quantization
-    bounded = like(graph, divisor, "above_zero")
-    division.inputs = [int(division.inputs[0]), bounded]
+    bounded = like(graph.raw, divisor, "above_zero")
+    division.raw.inputs = [division.inputs[0], bounded]
     return new_operator(
-        found,
+        graph.model,
         "MAXIMUM",
         [divisor, lowest],
         bounded,

@@ -1,28 +1,31 @@
-"""A TFLite file as objects: tensors, constants, who makes and who reads them, scales.
+"""A TFLite file as objects: tensors, constants, who makes and who reads them, grids.
 
-What TFLite's own objects do not say by themselves is here: an operator's true code, constants as
-arrays, buffers that two tensors share, tensors that must keep one scale, and the scales of biases,
-which follow those of the activations they are added to.
+TFLite's own objects leave out: an operator's true code, constants as arrays, buffers that two
+tensors share, tensors that must keep one scale, and the scales of biases, which follow those of
+the activations they are added to.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from engine.core.errors import ConversionError
-from engine.core.types import FloatArray, IntArray
+from engine.core.types import FloatArray
+from engine.tflite.grid import Grid
 
-if TYPE_CHECKING:
-    pass
-
-WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 EDGES = frozenset({"QUANTIZE", "DEQUANTIZE"})
+"""Operators between float and integers: no counterpart in a float file."""
+CHANNEL_AXIS = {"CONV_2D": 0, "DEPTHWISE_CONV_2D": 3, "FULLY_CONNECTED": 0, "TRANSPOSE_CONV": 0}
+"""Axis of the output channels in the weights, by operator."""
+# TRANSPOSE_CONV has weights, too, but its kernel reads windows in another order than the others.
+WEIGHTED = frozenset(CHANNEL_AXIS) - {"TRANSPOSE_CONV"}
+"""Operators whose weights the optimizer may choose."""
 MOVING = frozenset(
     {
         "AVERAGE_POOL_2D",
@@ -51,38 +54,41 @@ MOVING = frozenset(
     }
 )
 """Operators whose integer kernels move values and so need one scale at input and output."""
+# Kernels of these rescale where the scales differ, so they are not bound to one scale.
+PASSING = MOVING | {"BROADCAST_TO", "MAXIMUM", "MINIMUM", "PADV2", "RELU", "RELU6"}
+"""Operators that pass values on: where the grid stays, they add neither error nor range."""
 ANY_SCALE = WEIGHTED | EDGES | {"ADD", "SUB", "MUL", "MEAN", "HARD_SWISH", "LOGISTIC", "SOFTMAX"}
 """Operators that read whatever scale their input has."""
-_DTYPES = {0: "f4", 1: "f2", 2: "i4", 3: "u1", 4: "i8", 6: "?", 7: "i2", 9: "i1", 10: "f8"}
+_INTEGERS = frozenset({"int8", "uint8", "int16"})
 
 
-@dataclass(frozen=True, slots=True)
-class Scale:
-    """Scale and zero point of a tensor: ``real = step * (integer - zero)``."""
-
-    step: float
-    zero: int
-
-    def real(self, integers: IntArray) -> FloatArray:
-        """Real values in float32."""
-        return (integers.astype(np.float32) - np.float32(self.zero)) * np.float32(self.step)
-
-
+@dataclass(frozen=True, slots=True, eq=False)
 class Operator:
     """One operator of a graph.
 
-    Args:
-        index: Its place in the order of execution.
-        name: Its built-in name, such as ``CONV_2D``.
+    Attributes:
+        index: Place in the order of execution.
+        opcode: TFLite's name, such as ``CONV_2D``.
+        name: Name of its first output.
+        inputs: Tensors that it reads.
+        outputs: Tensors that it makes.
+        activations: Inputs that are no constants, by position.
+        activation_shapes: Of these, sorted.
+        constants: Shapes of its constant inputs of more than one dimension, by position.
+        shapes: Of the outputs.
         raw: TFLite's own object.
     """
 
-    def __init__(self, index: int, name: str, raw: Any) -> None:
-        self.index = index
-        self.name = name
-        self.raw = raw
-        self.inputs = [int(i) for i in raw.inputs if i >= 0]
-        self.outputs = [int(i) for i in raw.outputs]
+    index: int
+    opcode: str
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    activations: dict[int, int]
+    activation_shapes: tuple[tuple[int, ...], ...]
+    constants: dict[int, tuple[int, ...]]
+    shapes: tuple[tuple[int, ...], ...]
+    raw: Any = None
 
     @property
     def output(self) -> int:
@@ -90,38 +96,65 @@ class Operator:
         return self.outputs[0]
 
     @property
-    def activation(self) -> int:
+    def fused_activation(self) -> int:
         """TFLite's number of the fused activation function; 0 for none."""
         return int(getattr(self.raw.builtinOptions, "fusedActivationFunction", 0))
 
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What two operators must have in common to be counterparts."""
+        constants = tuple(sorted(self.constants.items()))
+        return self.opcode, self.shapes, self.activation_shapes, constants
+
 
 class Graph:
-    """A TFLite file of one graph of built-in operators, which can be changed and written again.
+    """The first graph of a TFLite file, which can be changed and written again.
 
     Args:
-        model: The file's content.
+        content: The file's content.
 
     Attributes:
-        size: Bytes of the file.
-
-    Raises:
-        ConversionError: The file has control flow, state, several inputs or operators outside the
-            built-in set.
+        content: The same.
+        model: TFLite's own objects (``schema_py_generated.ModelT``).
+        raw: TFLite's own object of the graph.
+        tensors: TFLite's own objects of its tensors.
+        operators: The operators, in the order of execution.
+        producer: The operator that makes a tensor.
     """
 
-    def __init__(self, model: bytes) -> None:
-        self.model = parsed(model)
-        self.size = len(model)
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.model = parse_model(content)
         self.raw = self.model.subgraphs[0]
         self.tensors = self.raw.tensors
-        _require_plain(self.model)
+        opcodes = operator_names(self.model)
         self.operators = [
-            Operator(place, name, raw)
-            for place, (name, raw) in enumerate(
-                zip(operator_names(self.model), self.raw.operators, strict=True)
-            )
+            self._read_operator(index, opcode, raw)
+            for index, (opcode, raw) in enumerate(zip(opcodes, self.raw.operators, strict=True))
         ]
         self.producer = {t: op for op in self.operators for t in op.outputs}
+
+    def _read_operator(self, index: int, opcode: str, raw: Any) -> Operator:
+        read = {at: int(tensor) for at, tensor in enumerate(raw.inputs) if tensor >= 0}
+        activations = {at: t for at, t in read.items() if not self.is_constant(t)}
+        shapes = {at: self.shape(tensor) for at, tensor in read.items()}
+        outputs = tuple(int(tensor) for tensor in raw.outputs)
+        return Operator(
+            index=index,
+            opcode=opcode,
+            name=self.name(outputs[0]) if outputs else "",
+            inputs=tuple(read.values()),
+            outputs=outputs,
+            activations=activations,
+            activation_shapes=tuple(sorted(shapes[at] for at in activations)),
+            constants={
+                at: shape
+                for at, shape in shapes.items()
+                if at not in activations and len(shape) > 1
+            },
+            shapes=tuple(self.shape(tensor) for tensor in outputs),
+            raw=raw,
+        )
 
     @property
     def inputs(self) -> list[int]:
@@ -133,21 +166,28 @@ class Graph:
         """Tensors that the model gives."""
         return [int(index) for index in self.raw.outputs]
 
+    @property
+    def batch(self) -> int:
+        """Pictures of a call: the first dimension of the input."""
+        return self.shape(self.inputs[0])[0]
+
     def consumers(self, tensor: int) -> list[Operator]:
-        """Operators that read a tensor, in order."""
+        """List the operators that read a tensor, in order."""
         return [op for op in self.operators if tensor in op.inputs]
 
     def name(self, tensor: int) -> str:
-        """A tensor's name."""
-        return str(self.tensors[tensor].name.decode())
+        """Read a tensor's name."""
+        name = self.tensors[tensor].name
+        return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
 
     def shape(self, tensor: int) -> tuple[int, ...]:
-        """A tensor's shape."""
-        return tuple(int(size) for size in self.tensors[tensor].shape)
+        """Read a tensor's shape, as the file states it."""
+        shape = self.tensors[tensor].shape
+        return () if shape is None else tuple(int(size) for size in shape)
 
-    def dtype(self, tensor: int) -> np.dtype[Any]:
-        """A tensor's element type."""
-        return np.dtype(_DTYPES[self.tensors[tensor].type])
+    def dtype(self, tensor: int) -> str:
+        """Read a tensor's element type: NumPy's name of it, or TFLite's where NumPy has none."""
+        return _names("TensorType")[self.tensors[tensor].type].lower()
 
     def is_constant(self, tensor: int) -> bool:
         """Whether the file holds the tensor's values."""
@@ -155,40 +195,44 @@ class Graph:
         return data is not None and len(data) > 0
 
     def constant(self, tensor: int) -> np.ndarray:
-        """The values that the file holds for a tensor."""
+        """Read the values that the file holds for a tensor."""
         data = np.asarray(self.model.buffers[self.tensors[tensor].buffer].data, np.uint8)
         return data.view(self.dtype(tensor)).reshape(self.shape(tensor))
 
     def set_constant(self, tensor: int, values: np.ndarray) -> None:
         """Write a tensor's values, into a buffer of its own where it shares one."""
         raw = self.tensors[tensor]
-        users = sum(other.buffer == raw.buffer for other in self.tensors)
+        users = sum(user.buffer == raw.buffer for user in self.tensors)
         if users > 1 or raw.buffer == 0:
             self.model.buffers.append(copy(self.model.buffers[raw.buffer]))
             raw.buffer = len(self.model.buffers) - 1
         stored = np.ascontiguousarray(values, self.dtype(tensor))
         self.model.buffers[raw.buffer].data = stored.reshape(-1).view(np.uint8)
 
-    def scale(self, tensor: int) -> Scale | None:
-        """Scale of a tensor that has exactly one; None for others."""
-        steps = self.steps(tensor)
-        if len(steps) != 1:
+    def grid(self, tensor: int) -> Grid | None:
+        """Read the integer grid of an activation; None where it has none, or several scales."""
+        scales, dtype = self.scales(tensor), self.dtype(tensor)
+        if len(scales) != 1 or dtype not in _INTEGERS:
             return None
-        return Scale(float(steps[0]), int(self.tensors[tensor].quantization.zeroPoint[0]))
+        return Grid.of(scales[0], self.tensors[tensor].quantization.zeroPoint[0], dtype)
 
-    def steps(self, tensor: int) -> FloatArray:
-        """All scales of a tensor, float32; empty where it is not quantized."""
-        found = self.tensors[tensor].quantization
-        if found is None or found.scale is None:
+    def is_real(self, tensor: int) -> bool:
+        """Whether the tensor holds real values: floats, or integers with one scale."""
+        return self.dtype(tensor) == "float32" or self.grid(tensor) is not None
+
+    def scales(self, tensor: int) -> FloatArray:
+        """Read all scales of a tensor, float32; empty where it is not quantized."""
+        quantization = self.tensors[tensor].quantization
+        if quantization is None or quantization.scale is None:
             return np.empty(0, np.float32)
-        return np.asarray(found.scale, np.float32)
+        return np.asarray(quantization.scale, np.float32)
 
-    def set_steps(self, tensor: int, steps: FloatArray) -> None:
+    def set_scales(self, tensor: int, scales: FloatArray) -> None:
         """Write a tensor's scales; zero points and axis stay."""
-        self._own_quantization(tensor).scale = np.asarray(steps, np.float32)
+        self._own_quantization(tensor).scale = np.asarray(scales, np.float32)
 
-    def tied(self, tensor: int) -> set[int]:
-        """The tensors that must have the scale of this one, itself among them."""
+    def find_tied(self, tensor: int) -> set[int]:
+        """Find the tensors that must have the grid of this one, itself among them."""
         group, waiting = {tensor}, [tensor]
         while waiting:
             current = waiting.pop()
@@ -196,60 +240,56 @@ class Graph:
             if current in self.producer:
                 near = [*near, self.producer[current]]
             for op in near:
-                if op.name not in MOVING:
+                if op.opcode not in MOVING:
                     continue
-                for other in {*op.inputs, *op.outputs} - group:
-                    if self.scale(other) is not None and self.scale(other) == self.scale(current):
-                        group.add(other)
-                        waiting.append(other)
+                for candidate in {*op.inputs, *op.outputs} - group:
+                    grid = self.grid(candidate)
+                    if grid is not None and grid == self.grid(current):
+                        group.add(candidate)
+                        waiting.append(candidate)
         return group
 
     def may_move(self, tensor: int) -> bool:
-        """Whether the scale of what an operator makes can be chosen without asking others."""
-        group = self.tied(tensor)
-        made = {self.producer[t].index for t in group if t in self.producer}
-        makers = [i for i in made if self.operators[i].name not in MOVING]
+        """Whether the grid of what an operator makes can be chosen without asking others."""
+        group = self.find_tied(tensor)
+        makers = {self.producer[t].index for t in group if t in self.producer}
+        makers = {index for index in makers if self.operators[index].opcode not in MOVING}
         readers = [op for t in group for op in self.consumers(t)]
         return (
-            makers == [self.producer[tensor].index]
+            makers == {self.producer[tensor].index}
             and not group & {*self.inputs, *self.outputs}
             and not any(self.is_constant(t) for t in group)
-            and all(op.name in ANY_SCALE or _inside(op, group) for op in readers)
+            and all(
+                op.opcode in ANY_SCALE or (op.opcode in MOVING and set(op.outputs) <= group)
+                for op in readers
+            )
         )
 
-    def set_scale(self, tensor: int, scale: Scale) -> None:
-        """Write the scale of an activation, and of all that has to follow.
+    def set_grid(self, tensor: int, grid: Grid) -> None:
+        """Write the grid of an activation, and of all that has to follow.
 
         The tensors tied to it get the same one. The biases that are added to products of it are
-        rounded to their new steps.
+        rounded to their new scales.
         """
-        for member in self.tied(tensor):
+        for member in self.find_tied(tensor):
             own = self._own_quantization(member)
-            own.scale, own.zeroPoint = [scale.step], [scale.zero]
+            own.scale, own.zeroPoint = [grid.scale], [grid.zero_point]
             for op in self.consumers(member):
-                if op.name in WEIGHTED and op.inputs[0] == member:
-                    self._follow(op)
+                if op.opcode in WEIGHTED and op.inputs[0] == member and len(op.inputs) > 2:
+                    bias = op.inputs[2]
+                    real = self.constant(bias).astype(np.float64) * self.scales(bias)
+                    self.set_bias(op, real, bias_scales(grid, self.scales(op.inputs[1])))
 
-    def _follow(self, op: Operator) -> None:
-        """Round the bias of an operator to the product of its scales of input and weights."""
-        source = self.scale(op.inputs[0])
-        if len(op.inputs) < 3 or source is None:
-            return
-        old = self.steps(op.inputs[2])
-        new = bias_steps(source, self.steps(op.inputs[1]))
-        real = self.constant(op.inputs[2]).astype(np.float64) * old
-        self.set_bias(op, real, new)
-
-    def set_bias(self, op: Operator, real: FloatArray, steps: FloatArray) -> None:
-        """Write real biases as whole numbers of one step a channel, or one for all.
+    def set_bias(self, op: Operator, real: FloatArray, scales: FloatArray) -> None:
+        """Write real biases as whole numbers of one scale a channel, or one for all.
 
         They are int32 beside int8 activations, int64 beside int16.
         """
         limits = np.iinfo(self.dtype(op.inputs[2]))
-        integers = np.clip(np.rint(real / steps.astype(np.float64)), limits.min, limits.max)
+        integers = np.clip(np.rint(real / scales.astype(np.float64)), limits.min, limits.max)
         self.set_constant(op.inputs[2], integers.astype(limits.dtype))
         own = self._own_quantization(op.inputs[2])
-        own.scale, own.zeroPoint = steps, [0] * len(steps)
+        own.scale, own.zeroPoint = scales, [0] * len(scales)
 
     def _own_quantization(self, tensor: int) -> Any:
         raw = self.tensors[tensor]
@@ -259,64 +299,36 @@ class Graph:
         return raw.quantization
 
     def pack(self) -> bytes:
-        """The file's content."""
-        return packed(self.model, self.size)
+        """Serialize the file."""
+        return pack_model(self.model, len(self.content))
 
 
-def bias_steps(source: Scale, weights: FloatArray) -> FloatArray:
-    """Steps of a bias: those of the products that it is added to."""
-    return np.asarray(np.float32(source.step) * weights, np.float32)
+def bias_scales(source: Grid, weights: FloatArray) -> FloatArray:
+    """Compute the scales of a bias: those of the products that it is added to."""
+    return np.asarray(np.float32(source.scale) * weights, np.float32)
 
 
-def paired(quantized: Graph, floating: Graph) -> dict[int, Operator]:
-    """Find the float operator that each quantized one stands for.
+def plain_graph(content: bytes) -> Graph:
+    """Read a TFLite file of one graph of built-in operators, one input and one output.
 
     Args:
-        quantized: The integer model.
-        floating: The float32 model that it was made from.
+        content: The file's content.
 
-    Returns:
-        Operators of ``floating`` by the index of the quantized one; QUANTIZE, DEQUANTIZE and what
-        cannot be matched in order, shape and name are left out.
+    Raises:
+        ConversionError: The file has control flow, state, several inputs or operators outside the
+            built-in set.
     """
-    from difflib import SequenceMatcher
-
-    def kept(graph: Graph) -> list[Operator]:
-        return [op for op in graph.operators if op.name not in EDGES]
-
-    def keys(graph: Graph, *, names: bool) -> list[tuple[object, ...]]:
-        every: Iterator[Operator] = iter(kept(graph))
-        return [
-            (op.name, graph.shape(op.output), *((graph.name(op.output),) if names else ()))
-            for op in every
-        ]
-
-    ours, theirs = kept(quantized), kept(floating)
-    if keys(quantized, names=False) == keys(floating, names=False):
-        return {a.index: b for a, b in zip(ours, theirs, strict=True)}
-    one, other = keys(quantized, names=True), keys(floating, names=True)
-    blocks = SequenceMatcher(None, one, other, autojunk=False).get_matching_blocks()
-    return {
-        ours[block.a + i].index: theirs[block.b + i] for block in blocks for i in range(block.size)
-    }
-
-
-def _inside(op: Operator, group: set[int]) -> bool:
-    return op.name in MOVING and set(op.outputs) <= group
-
-
-def _require_plain(model: Any) -> None:
-    graph = model.subgraphs[0]
-    if len(model.subgraphs) > 1:
+    graph = Graph(content)
+    if len(graph.model.subgraphs) > 1:
         got = "a model with control flow"
-    elif any(code.customCode for code in model.operatorCodes):
+    elif any(code.customCode for code in graph.model.operatorCodes):
         got = "operators outside TFLite's built-in set"
     elif any(tensor.isVariable for tensor in graph.tensors):
         got = "a model that keeps a state from call to call"
     elif len(graph.inputs) != 1 or len(graph.outputs) != 1:
         got = f"{len(graph.inputs)} inputs and {len(graph.outputs)} outputs"
     else:
-        return
+        return graph
     raise ConversionError(
         "Optimizing the integer model",
         got=got,
@@ -325,189 +337,58 @@ def _require_plain(model: Any) -> None:
     )
 
 
-def parsed(model: bytes) -> Any:
-    """The objects of a TFLite file (``schema_py_generated.ModelT``)."""
+def parse_model(content: bytes) -> Any:
+    """Read the objects of a TFLite file (``schema_py_generated.ModelT``)."""
     from ai_edge_litert import schema_py_generated as schema
 
-    return schema.ModelT.InitFromPackedBuf(model, 0)
+    return schema.ModelT.InitFromPackedBuf(content, 0)
 
 
-def packed(parsed: Any, size: int) -> bytes:
-    """The content of a TFLite file from its objects; `size` is about how long it will be."""
+def pack_model(model: Any, size: int) -> bytes:
+    """Serialize TFLite's objects; `size` is about how many bytes it will be."""
     import flatbuffers
 
     # A builder that has to grow doubles, which a large model would pay for in memory.
     builder = flatbuffers.Builder(size + (1 << 20))
-    builder.Finish(parsed.Pack(builder), b"TFL3")
+    builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())
 
 
-def expose(parsed: Any, outputs: Sequence[int]) -> None:
+def expose(model: Any, outputs: Sequence[int]) -> None:
     """Make tensors the outputs of the first graph, instead of those it has.
 
     LiteRT then keeps their values to the end of a call, with XNNPACK on.
 
     Args:
-        parsed: The objects of a file; changed.
+        model: The objects of a file; changed.
         outputs: Indices of tensors.
     """
-    parsed.subgraphs[0].outputs = list(outputs)
+    model.subgraphs[0].outputs = list(outputs)
     # Signatures name the outputs that the model had.
-    parsed.signatureDefs = []
+    model.signatureDefs = []
 
 
-def operator_names(parsed: Any) -> list[str]:
-    """TFLite's name of each operator of the first graph, in order."""
-    names = _names("BuiltinOperator")
+def operator_names(model: Any) -> list[str]:
+    """List TFLite's name of each operator of the first graph, in order; custom ones by their own.
+
+    Args:
+        model: The objects of a file.
+    """
+    names = [_code_name(code) for code in model.operatorCodes]
+    return [names[operator.opcodeIndex] for operator in model.subgraphs[0].operators]
+
+
+def _code_name(code: Any) -> str:
     # Files from before 2020 fill only the deprecated field.
-    codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in parsed.operatorCodes]
-    return [names[codes[operator.opcodeIndex]] for operator in parsed.subgraphs[0].operators]
-
-
-def type_names() -> dict[int, str]:
-    """Names of the schema's element types, in lower case, by number."""
-    return {number: name.lower() for number, name in _names("TensorType").items()}
+    name = _names("BuiltinOperator")[max(code.builtinCode, code.deprecatedBuiltinCode)]
+    if name == "CUSTOM" and code.customCode:
+        return code.customCode.decode() if isinstance(code.customCode, bytes) else code.customCode
+    return name
 
 
 @cache
 def _names(kind: str) -> dict[int, str]:
     from ai_edge_litert import schema_py_generated as schema
 
-    found = vars(getattr(schema, kind)).items()
-    return {number: name for name, number in found if not name.startswith("_")}
-
-
-def operator_code(model: Any, number: int, version: int) -> int:
-    """Place of a built-in operator among a model's codes; added where the model lacks it.
-
-    Args:
-        model: TFLite's own object.
-        number: Of the operator, as in ``BuiltinOperator``.
-        version: Of the operator, where it has to be added.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    for place, code in enumerate(model.operatorCodes):
-        if max(code.builtinCode, code.deprecatedBuiltinCode) == number:
-            return place
-    code = schema.OperatorCodeT()
-    code.builtinCode = code.deprecatedBuiltinCode = number
-    code.version = version
-    model.operatorCodes.append(code)
-    return len(model.operatorCodes) - 1
-
-
-def new_operator(
-    model: Any, name: str, inputs: Sequence[int], output: int, options: Any, *, version: int = 1
-) -> Any:
-    """An operator of one output, for a caller to put in its place.
-
-    Args:
-        model: TFLite's own object; gets the operator's code where it lacks it.
-        name: TFLite's name of the operator.
-        inputs: Indices of tensors.
-        output: Index of a tensor.
-        options: Of the operator, an object of the schema.
-        version: Of the operator, where its code has to be added.
-    """
-    from ai_edge_litert import schema_py_generated as schema
-
-    made = schema.OperatorT()
-    made.opcodeIndex = operator_code(model, getattr(schema.BuiltinOperator, name), version)
-    made.inputs, made.outputs = list(inputs), [output]
-    kind = type(options).__name__.removesuffix("T")
-    made.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
-    made.builtinOptions = options
-    return made
-
-
-def like(graph: Any, index: int, what: str, shape: Sequence[int] | None = None) -> int:
-    """Add a tensor like another one, perhaps of another shape.
-
-    Args:
-        graph: TFLite's own object.
-        index: Of the other tensor.
-        what: Added to its name.
-        shape: Where it differs.
-
-    Returns:
-        The new tensor's index.
-    """
-    tensor = copy(graph.tensors[index])
-    tensor.name = tensor.name + f"/{what}".encode()
-    tensor.shape = [int(size) for size in (tensor.shape if shape is None else shape)]
-    tensor.shapeSignature = None
-    tensor.buffer = 0
-    graph.tensors.append(tensor)
-    return len(graph.tensors) - 1
-
-
-def add_constant(model: Any, name: str, value: np.ndarray) -> int:
-    """Add a constant to a model's first graph; give its index."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    buffer, tensor = schema.BufferT(), schema.TensorT()
-    buffer.data = np.frombuffer(np.ascontiguousarray(value).tobytes(), np.uint8)
-    model.buffers.append(buffer)
-    tensor.name, tensor.shape = name.encode(), list(value.shape)
-    tensor.type = getattr(schema.TensorType, value.dtype.name.upper())
-    tensor.buffer = len(model.buffers) - 1
-    model.subgraphs[0].tensors.append(tensor)
-    return len(model.subgraphs[0].tensors) - 1
-
-
-def require_shape(
-    name: str, actual: Sequence[int], stated: Sequence[int], stage: str, todo: str
-) -> None:
-    """Refuse a tensor whose shape follows from the picture, as that of WHERE does.
-
-    Args:
-        name: Of the tensor or its operator.
-        actual: Its shape after a call.
-        stated: Its shape as the file states it.
-        stage: What is being done, for the message.
-        todo: What a person can do about it.
-
-    Raises:
-        ConversionError: The shapes differ.
-    """
-    if tuple(actual) != tuple(stated):
-        raise ConversionError(
-            stage,
-            got=f"a shape that follows from the picture in {name} "
-            f"({list(map(int, actual))} instead of {list(map(int, stated))})",
-            expected="operators that give as many values for every picture",
-            todo=todo,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Grid:
-    """The integer grid of a tensor: real = scale * (integer - zero_point).
-
-    Attributes:
-        scale: Real value of one step.
-        zero_point: The integer that stands for 0.0.
-        lowest: Smallest integer of the type.
-        highest: Largest integer of the type.
-    """
-
-    scale: float
-    zero_point: int
-    lowest: int
-    highest: int
-
-    @property
-    def low(self) -> float:
-        """Smallest real value."""
-        return self.scale * (self.lowest - self.zero_point)
-
-    @property
-    def high(self) -> float:
-        """Largest real value."""
-        return self.scale * (self.highest - self.zero_point)
-
-    @property
-    def width(self) -> float:
-        """Largest minus smallest real value."""
-        return self.scale * (self.highest - self.lowest)
+    constants = vars(getattr(schema, kind)).items()
+    return {number: name for name, number in constants if not name.startswith("_")}

@@ -1,4 +1,4 @@
-"""One operator by itself, run by LiteRT on the activations of every picture.
+"""LiteRT interpreters: load one, run a model or a single operator on every picture.
 
 The kernels that will run on the device also run here, so what later operators are fed is exact
 for every operator that LiteRT knows, and nothing has to be written twice.
@@ -6,20 +6,127 @@ for every operator that LiteRT knows, and nothing has to be written twice.
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from copy import copy
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from engine.core.errors import ConversionError, first_line
+from engine.core.system import share_work, usable_cores
 from engine.core.types import FloatArray
-from engine.tflite.graph import Graph, Operator, require_shape
+from engine.tflite.graph import Graph, Operator, pack_model
+from engine.tflite.grid import Grid
 
 _TODO = "Leave the optimized variants out."
+_REMEDIES = {
+    "affine_quantization->zero_point": "A kernel that is computed from the picture has a zero "
+    "point in int8, which LiteRT's convolution does not take. Leave the variants with int8 "
+    "activations out.",
+    "create XNNPACK runtime": "XNNPACK refuses scales that lie too far apart, as those of a range "
+    "do that one value blows up. Calibrate with other pictures, or leave this variant out.",
+}
+"""What to do about refusals of LiteRT that it words for itself alone."""
+
+
+def load_interpreter(
+    model: bytes | Path, threads: int, stage: str, todo: str, *, kernels: str = "AUTO"
+) -> Any:
+    """Load a model into a LiteRT interpreter.
+
+    Args:
+        model: Content of a TFLite file, or the file.
+        threads: Threads it may use.
+        stage: What is being done, for the message.
+        todo: What a person can do where LiteRT refuses the model.
+        kernels: LiteRT's name of a set of kernels, one of ``OpResolverType``.
+
+    Returns:
+        The interpreter, its tensors allocated.
+
+    Raises:
+        ConversionError: LiteRT refuses the model.
+    """
+    from ai_edge_litert.interpreter import Interpreter, OpResolverType
+
+    source = {"model_content": model} if isinstance(model, bytes) else {"model_path": str(model)}
+    resolver = OpResolverType[kernels]
+    try:
+        interpreter = Interpreter(
+            **source, num_threads=threads, experimental_op_resolver_type=resolver
+        )
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        reason = first_line(error)
+        raise ConversionError(
+            stage,
+            got=f"a refusal of the LiteRT interpreter ({reason})",
+            expected="a model that it runs",
+            todo=next((remedy for words, remedy in _REMEDIES.items() if words in reason), todo),
+        ) from error
+    return interpreter
+
+
+def quantize(values: FloatArray, tensor: dict[str, Any]) -> np.ndarray:
+    """Convert real values to a tensor's type: round(value / scale) + zero point.
+
+    Args:
+        values: Real values.
+        tensor: The interpreter's description of the tensor.
+
+    Returns:
+        Values in the tensor's own type, clipped to it; float tensors get them as they are.
+    """
+    dtype = np.dtype(tensor["dtype"])
+    if dtype.kind == "f":
+        return values.astype(dtype, copy=False)
+    scale, zero_point = tensor["quantization"]
+    integers, room = np.empty(values.shape, dtype), np.empty(values.size, np.float32)
+    Grid.of(scale, zero_point, dtype).quantize(values, integers, room)
+    return integers
+
+
+def dequantize(values: np.ndarray, tensor: dict[str, Any]) -> FloatArray:
+    """Convert values of a tensor to real ones: (integer - zero point) * scale.
+
+    Args:
+        values: Values in the tensor's own type.
+        tensor: The interpreter's description of the tensor.
+
+    Returns:
+        A copy in float32.
+    """
+    if values.dtype.kind == "f":
+        return values.astype(np.float32)
+    scale, zero_point = tensor["quantization"]
+    return Grid.of(scale, zero_point, values.dtype).dequantize(values)
+
+
+def require_shape(
+    name: str, actual: Sequence[int], stated: Sequence[int], stage: str, todo: str
+) -> None:
+    """Refuse a tensor whose shape follows from the picture, as that of WHERE does.
+
+    Args:
+        name: Of the tensor or its operator.
+        actual: Its shape after a call.
+        stated: Its shape as the file states it.
+        stage: What is being done, for the message.
+        todo: What a person can do about it.
+
+    Raises:
+        ConversionError: The shapes differ.
+    """
+    if tuple(actual) != tuple(stated):
+        raise ConversionError(
+            stage,
+            got=f"a shape that follows from the picture in {name} "
+            f"({list(map(int, actual))} instead of {list(map(int, stated))})",
+            expected="operators that give as many values for every picture",
+            todo=todo,
+        )
 
 
 class Activations:
@@ -47,10 +154,10 @@ class Activations:
         return tensor in self._values
 
     def run(self, op: Operator) -> None:
-        """Compute what an operator makes, then let go of what nobody reads any more."""
+        """Compute what an operator makes, then free what nobody reads any more."""
         sources = [t for t in dict.fromkeys(op.inputs) if t in self._values]
-        made = run_alone(self._graph, op, [self._values[t] for t in sources], sources)
-        self._values |= dict(zip(op.outputs, made, strict=True))
+        results = run_operator(self._graph, op, [self._values[t] for t in sources], sources)
+        self._values |= dict(zip(op.outputs, results, strict=True))
         for tensor in set(op.inputs):
             self._release(tensor)
         for tensor in op.outputs:
@@ -63,7 +170,7 @@ class Activations:
             self._values.pop(tensor, None)
 
 
-def run_alone(
+def run_operator(
     graph: Graph, op: Operator, inputs: list[np.ndarray], tensors: list[int]
 ) -> list[np.ndarray]:
     """Run one operator on every picture.
@@ -81,7 +188,7 @@ def run_alone(
         ConversionError: LiteRT refuses the operator, or the shape of what it makes follows from the
             picture.
     """
-    return run_model(_extracted(graph, op, tensors), op.name, inputs)
+    return run_model(_operator_model(graph, op, tensors), op.opcode, inputs)
 
 
 def run_model(content: bytes, name: str, inputs: list[np.ndarray]) -> list[np.ndarray]:
@@ -98,18 +205,18 @@ def run_model(content: bytes, name: str, inputs: list[np.ndarray]) -> list[np.nd
     Raises:
         ConversionError: LiteRT refuses the model.
     """
-    crew = Crew(content, name, len(inputs[0]))
-    outputs = [np.empty((len(inputs[0]), *shape), dtype) for shape, dtype in crew.outputs]
+    interpreters = Interpreters(content, name, len(inputs[0]))
+    outputs = [np.empty((len(inputs[0]), *shape), dtype) for shape, dtype in interpreters.outputs]
 
-    def take(picture: int, answers: list[np.ndarray]) -> None:
-        for output, answer in zip(outputs, answers, strict=True):
-            output[picture] = answer
+    def take(picture: int, results: list[np.ndarray]) -> None:
+        for output, result in zip(outputs, results, strict=True):
+            output[picture] = result
 
-    crew.run(inputs, take)
+    interpreters.run(inputs, take)
     return outputs
 
 
-class Crew:
+class Interpreters:
     """Interpreters of one model, one a core, that share the pictures.
 
     Args:
@@ -125,9 +232,11 @@ class Crew:
     """
 
     def __init__(self, content: bytes, name: str, pictures: int) -> None:
-        workers = max(1, min(len(os.sched_getaffinity(0)), pictures))
-        self._pictures, self._name = pictures, name
-        self._interpreters = [_interpreter(content, name) for _ in range(workers)]
+        self._pictures, self._name, self._stage = pictures, name, f"Running {name}"
+        self._interpreters = [
+            load_interpreter(content, 1, self._stage, _TODO)
+            for _ in range(max(1, min(usable_cores(), pictures)))
+        ]
         details = self._interpreters[0].get_output_details()
         self.outputs = [(tuple(detail["shape"]), detail["dtype"]) for detail in details]
 
@@ -142,32 +251,29 @@ class Crew:
         Raises:
             ConversionError: The shape of an output follows from the picture.
         """
-        workers, stage = len(self._interpreters), f"Running {self._name}"
+        (starts, ends) = (
+            [detail["index"] for detail in details]
+            for details in (
+                self._interpreters[0].get_input_details(),
+                self._interpreters[0].get_output_details(),
+            )
+        )
 
-        def work(number: int) -> None:
-            interpreter = self._interpreters[number]
-            places = [detail["index"] for detail in interpreter.get_input_details()]
-            results = [
-                interpreter.tensor(detail["index"]) for detail in interpreter.get_output_details()
-            ]
-            for picture in range(number, self._pictures, workers):
-                for place, values in zip(places, inputs, strict=True):
-                    interpreter.set_tensor(place, values[picture])
-                interpreter.invoke()
-                for result, (shape, _) in zip(results, self.outputs, strict=True):
-                    require_shape(self._name, result().shape, shape, stage, _TODO)
-                take(picture, [result() for result in results])
+        def work(interpreter: Any, picture: int) -> None:
+            for start, values in zip(starts, inputs, strict=True):
+                interpreter.set_tensor(start, values[picture])
+            interpreter.invoke()
+            results = [interpreter.tensor(end)() for end in ends]
+            for result, (shape, _) in zip(results, self.outputs, strict=True):
+                require_shape(self._name, result.shape, shape, self._stage, _TODO)
+            take(picture, results)
 
-        with ThreadPoolExecutor(workers) as pool:
-            for _ in pool.map(work, range(workers)):
-                pass
+        share_work(range(self._pictures), self._interpreters, work)
 
 
-def _extracted(graph: Graph, op: Operator, inputs: list[int]) -> bytes:
-    """A model of one operator."""
+def _operator_model(graph: Graph, op: Operator, inputs: list[int]) -> bytes:
+    """Make a model of one operator."""
     from ai_edge_litert import schema_py_generated as schema
-
-    from engine.tflite.graph import packed
 
     used = list(dict.fromkeys([*op.inputs, *op.outputs]))
     buffers, tensors, size = [schema.BufferT()], [], 0
@@ -180,99 +286,15 @@ def _extracted(graph: Graph, op: Operator, inputs: list[int]) -> bytes:
             buffers.append(buffer)
             size += len(buffer.data)
         tensors.append(raw)
-    place = {tensor: number for number, tensor in enumerate(used)}
-    made = copy(op.raw)
-    made.opcodeIndex = 0
-    made.inputs = [place[int(i)] if i >= 0 else -1 for i in op.raw.inputs]
-    made.outputs = [place[i] for i in op.outputs]
+    index = {tensor: number for number, tensor in enumerate(used)}
+    operator = copy(op.raw)
+    operator.opcodeIndex = 0
+    operator.inputs = [index[int(i)] if i >= 0 else -1 for i in op.raw.inputs]
+    operator.outputs = [index[i] for i in op.outputs]
     part: Any = schema.SubGraphT()
-    part.tensors, part.operators = tensors, [made]
-    part.inputs, part.outputs = [place[i] for i in inputs], made.outputs
+    part.tensors, part.operators = tensors, [operator]
+    part.inputs, part.outputs = [index[i] for i in inputs], operator.outputs
     model: Any = schema.ModelT()
     model.version, model.subgraphs, model.buffers = 3, [part], buffers
     model.operatorCodes = [graph.model.operatorCodes[op.raw.opcodeIndex]]
-    return packed(model, size)
-
-
-def _interpreter(content: bytes, name: str) -> Any:
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        interpreter = Interpreter(model_content=content, num_threads=1)
-        interpreter.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        raise ConversionError(
-            f"Running {name}",
-            got=f"a refusal of the LiteRT interpreter ({first_line(error)})",
-            expected="operators that it runs",
-            todo=_TODO,
-        ) from error
-    return interpreter
-
-
-def quantized(values: FloatArray, tensor: dict[str, Any]) -> np.ndarray:
-    """Bring real values onto a tensor's integer grid: round(value / scale) + zero point.
-
-    Args:
-        values: Real values.
-        tensor: The interpreter's description of the tensor.
-
-    Returns:
-        Values in the tensor's own type, clipped to it; float tensors get them as they are.
-    """
-    dtype = np.dtype(tensor["dtype"])
-    if dtype.kind == "f":
-        return values.astype(dtype, copy=False)
-    scale, zero_point = tensor["quantization"]
-    limits = np.iinfo(dtype)
-    steps = values / np.float32(scale)
-    np.rint(steps, out=steps)
-    steps += zero_point
-    np.clip(steps, limits.min, limits.max, out=steps)
-    return steps.astype(dtype)
-
-
-def dequantized(values: np.ndarray, tensor: dict[str, Any]) -> FloatArray:
-    """Real values of a tensor: (integer - zero point) * scale.
-
-    Args:
-        values: Values in the tensor's own type.
-        tensor: The interpreter's description of the tensor.
-
-    Returns:
-        A copy in float32.
-    """
-    if values.dtype.kind == "f":
-        return values.astype(np.float32)
-    scale, zero_point = tensor["quantization"]
-    return (values.astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
-
-
-def interpreter_of(model: bytes, threads: int, stage: str, todo: str) -> Any:
-    """A LiteRT interpreter, ready to run.
-
-    Args:
-        model: Content of a TFLite file.
-        threads: Threads it may use.
-        stage: What is being done, for the message.
-        todo: What a person can do where LiteRT refuses the model.
-
-    Returns:
-        The interpreter, its tensors allocated.
-
-    Raises:
-        ConversionError: LiteRT refuses the model.
-    """
-    from ai_edge_litert.interpreter import Interpreter
-
-    try:
-        interpreter = Interpreter(model_content=model, num_threads=threads)
-        interpreter.allocate_tensors()
-    except (RuntimeError, ValueError) as error:
-        raise ConversionError(
-            stage,
-            got=f"a refusal of the LiteRT interpreter ({first_line(error)})",
-            expected="a model that it runs",
-            todo=todo,
-        ) from error
-    return interpreter
+    return pack_model(model, size)

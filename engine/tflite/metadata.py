@@ -1,12 +1,9 @@
-"""TFLite Metadata: what a model's edges mean, written into the file itself and read back.
+"""TFLite Metadata: what a model's input and output mean, written into the file and read back.
 
 Two places of a ``.tflite`` file hold it: a FlatBuffer of the metadata schema (identifier ``M001``)
 in one of the model's buffers, under the name ``TFLITE_METADATA``, and a ZIP archive behind the
-model with the files that it names, such as the labels. LiteRT passes over both.
-
-The schema's slots stand here as numbers: the packages that bring generated code for it pin an old
-protobuf (tflite-support) or bring OpenCV (mediapipe). Source: ``metadata_schema.fbs`` of TensorFlow
-Lite Support, version 1.1.0; a test reads the result with mediapipe's generated code.
+model with the files that it names, such as the labels. LiteRT passes over both. The schema's code
+is ``metadata_schema_generated.py``, which flatc makes of ``metadata_schema.fbs``.
 """
 
 from __future__ import annotations
@@ -14,43 +11,25 @@ from __future__ import annotations
 import io
 import zipfile
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 
 from engine.core.errors import FileError
-from engine.tflite.graph import packed, parsed
-from engine.tflite.metadata_tables import Byte, Floats, Table, TableView, UInt, Value, written
+from engine.tflite.graph import pack_model, parse_model
 
 NAME = b"TFLITE_METADATA"
 IDENTIFIER = b"M001"
 PARSER_VERSION = "1.0.0"
 """The oldest version of the schema that has everything written here."""
-_AXIS_LABELS, _FEATURE, _IMAGE, _NORMALIZATION = 2, 1, 2, 1
 _COLORS = {"RGB": 1, "L": 2}
+"""The schema's ``ColorSpaceType``; it has no number for another order of channels."""
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)
-
-
-class _Model(IntEnum):
-    NAME, DESCRIPTION, VERSION, SUBGRAPHS, AUTHOR, LICENSE, FILES, PARSER = range(8)
-
-
-class _Graph(IntEnum):
-    NAME, DESCRIPTION, INPUTS, OUTPUTS = range(4)
-
-
-class _Tensor(IntEnum):
-    NAME, DESCRIPTION, DIMENSIONS, CONTENT, UNITS, STATS, FILES = range(7)
-
-
-class _File(IntEnum):
-    NAME, DESCRIPTION, TYPE = range(3)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
-    """What a picture input wants.
+    """The picture input of a model.
 
     The value fed is ``(pixel - mean) / std`` with pixels of 0 to 255; integer inputs are then
     quantized with the tensor's own scale and zero point.
@@ -60,8 +39,8 @@ class ImageInput:
         description: For people.
         height: Rows, in pixels.
         width: Columns, in pixels.
-        channel_order: ``RGB``, or ``L`` (the schema's GRAYSCALE); it has no word for another order,
-            which is then unknown.
+        channel_order: ``RGB``, or ``L`` (the schema's GRAYSCALE); ``unknown`` for another order,
+            since the schema has no word for it.
         mean: One a channel, in pixels.
         std: One a channel, in pixels.
         minimum: Smallest value fed, one a channel.
@@ -81,7 +60,7 @@ class ImageInput:
 
 @dataclass(frozen=True, slots=True)
 class ScoresOutput:
-    """What the scores of the classes are.
+    """The scores that a model gives.
 
     Attributes:
         name: A short name.
@@ -97,7 +76,7 @@ class ScoresOutput:
 
 @dataclass(frozen=True, slots=True)
 class ModelMetadata:
-    """What a file says about itself.
+    """The metadata of a TFLite file.
 
     Attributes:
         name: Of the model.
@@ -121,29 +100,28 @@ def with_metadata(model: bytes, metadata: ModelMetadata) -> bytes:
 
     Args:
         model: Content of the file; metadata that it has is replaced.
-        metadata: What to say.
+        metadata: What to write.
 
     Returns:
         Content of the new file; operators and weights are those of the old one.
     """
     from ai_edge_litert import schema_py_generated as schema
 
-    objects = parsed(model)
+    objects = parse_model(model)
     buffer = schema.BufferT()
-    buffer.data = np.frombuffer(written(_model_table(metadata), IDENTIFIER), dtype=np.uint8)
+    buffer.data = np.frombuffer(_pack(metadata), dtype=np.uint8)
     entry = schema.MetadataT()
     entry.name, entry.buffer = NAME, len(objects.buffers)
-    kept = [found for found in objects.metadata or [] if _name(found) != NAME]
-    objects.metadata = [*kept, entry]
+    objects.metadata = [e for e in objects.metadata or [] if _name(e) != NAME] + [entry]
     objects.buffers = [*objects.buffers, buffer]
-    made = packed(objects, len(model) + len(buffer.data))
+    file = pack_model(objects, len(model) + len(buffer.data))
     if not metadata.labels:
-        return made
-    content = io.BytesIO(made)
+        return file
+    content = io.BytesIO(file)
     # Stored, not deflated: readers on phones take the labels from the mapped file as they are.
     with zipfile.ZipFile(content, "a", zipfile.ZIP_STORED) as archive:
-        place = zipfile.ZipInfo(metadata.scores.labels_file, _ZIP_TIME)
-        archive.writestr(place, "".join(f"{label}\n" for label in metadata.labels))
+        labels = zipfile.ZipInfo(metadata.scores.labels_file, _ZIP_TIME)
+        archive.writestr(labels, "".join(f"{label}\n" for label in metadata.labels))
     return content.getvalue()
 
 
@@ -159,26 +137,28 @@ def read_metadata(model: bytes) -> ModelMetadata:
     Raises:
         FileError: The file has none, or other than that of a picture classifier.
     """
-    objects = parsed(model)
+    from engine.tflite import metadata_schema_generated as schema
+
+    objects = parse_model(model)
     entry = next((e for e in objects.metadata or [] if _name(e) == NAME), None)
     if entry is None:
         raise _unreadable("a file without TFLite Metadata")
-    data = bytes(bytearray(objects.buffers[entry.buffer].data))
+    data = bytes(objects.buffers[entry.buffer].data)
     if data[4:8] != IDENTIFIER:
         raise _unreadable(f"metadata of the kind {data[4:8]!r}")
-    root = TableView.root(data)
-    graphs = root.tables(_Model.SUBGRAPHS)
-    edges = [graphs[0].tables(slot) for slot in (_Graph.INPUTS, _Graph.OUTPUTS)] if graphs else []
-    if [len(edge) for edge in edges] != [1, 1]:
+    root = schema.ModelMetadataT.InitFromPackedBuf(data)
+    graph = next(iter(root.subgraphMetadata or ()), schema.SubGraphMetadataT())
+    inputs, outputs = graph.inputTensorMetadata or [], graph.outputTensorMetadata or []
+    if len(inputs) != 1 or len(outputs) != 1:
         raise _unreadable("metadata of more or fewer than one input and one output")
-    scores = _scores_read(edges[1][0])
+    scores = _read_scores(outputs[0])
     return ModelMetadata(
-        name=root.text(_Model.NAME),
-        description=root.text(_Model.DESCRIPTION),
-        version=root.text(_Model.VERSION),
-        image=_image_read(edges[0][0]),
+        name=_text(root.name),
+        description=_text(root.description),
+        version=_text(root.version),
+        image=_read_image(inputs[0]),
         scores=scores,
-        labels=_labels_read(model, scores.labels_file),
+        labels=_read_labels(model, scores.labels_file),
     )
 
 
@@ -195,90 +175,104 @@ def _name(entry: Any) -> bytes:
     return entry.name if isinstance(entry.name, bytes) else str(entry.name).encode()
 
 
-def _model_table(metadata: ModelMetadata) -> Table:
-    graph = Table(
-        {
-            _Graph.NAME: metadata.name,
-            _Graph.INPUTS: [_image_table(metadata.image)],
-            _Graph.OUTPUTS: [_scores_table(metadata.scores)],
-        }
+def _text(value: bytes | None) -> str:
+    return (value or b"").decode()
+
+
+def _pack(metadata: ModelMetadata) -> bytes:
+    import flatbuffers
+
+    from engine.tflite import metadata_schema_generated as schema
+
+    graph = schema.SubGraphMetadataT(
+        name=metadata.name,
+        inputTensorMetadata=[_image_table(schema, metadata.image)],
+        outputTensorMetadata=[_scores_table(schema, metadata.scores)],
     )
-    return Table(
-        {
-            _Model.NAME: metadata.name,
-            _Model.DESCRIPTION: metadata.description,
-            _Model.VERSION: metadata.version,
-            _Model.SUBGRAPHS: [graph],
-            _Model.PARSER: PARSER_VERSION,
-        }
+    root = schema.ModelMetadataT(
+        name=metadata.name,
+        description=metadata.description,
+        version=metadata.version,
+        subgraphMetadata=[graph],
+        minParserVersion=PARSER_VERSION,
+    )
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(root.Pack(builder), IDENTIFIER)
+    return bytes(builder.Output())
+
+
+def _image_table(schema: Any, image: ImageInput) -> Any:
+    properties = schema.ImagePropertiesT(
+        colorSpace=_COLORS.get(image.channel_order, 0),
+        defaultSize=schema.ImageSizeT(width=image.width, height=image.height),
+    )
+    return schema.TensorMetadataT(
+        name=image.name,
+        description=image.description,
+        content=schema.ContentT(schema.ContentProperties.ImageProperties, properties),
+        processUnits=[
+            schema.ProcessUnitT(
+                schema.ProcessUnitOptions.NormalizationOptions,
+                schema.NormalizationOptionsT(mean=image.mean, std=image.std),
+            )
+        ],
+        stats=schema.StatsT(max=image.maximum, min=image.minimum),
     )
 
 
-def _image_table(image: ImageInput) -> Table:
-    size = Table({0: UInt(image.width), 1: UInt(image.height)})
-    properties = Table({0: Byte(_COLORS.get(image.channel_order, 0)), 1: size})
-    options = Table({0: Floats(image.mean), 1: Floats(image.std)})
-    return Table(
-        {
-            _Tensor.NAME: image.name,
-            _Tensor.DESCRIPTION: image.description,
-            _Tensor.CONTENT: Table({0: Byte(_IMAGE), 1: properties}),
-            _Tensor.UNITS: [Table({0: Byte(_NORMALIZATION), 1: options})],
-            _Tensor.STATS: Table({0: Floats(image.maximum), 1: Floats(image.minimum)}),
-        }
+def _scores_table(schema: Any, scores: ScoresOutput) -> Any:
+    labels = schema.AssociatedFileT(
+        name=scores.labels_file,
+        description="Class names in the order of the scores",
+        type=schema.AssociatedFileType.TENSOR_AXIS_LABELS,
+    )
+    return schema.TensorMetadataT(
+        name=scores.name,
+        description=scores.description,
+        content=schema.ContentT(
+            schema.ContentProperties.FeatureProperties, schema.FeaturePropertiesT()
+        ),
+        associatedFiles=[labels] if scores.labels_file else None,
     )
 
 
-def _scores_table(scores: ScoresOutput) -> Table:
-    slots: dict[int, Value] = {
-        _Tensor.NAME: scores.name,
-        _Tensor.DESCRIPTION: scores.description,
-        _Tensor.CONTENT: Table({0: Byte(_FEATURE), 1: Table({})}),
-    }
-    if scores.labels_file:
-        labels = Table(
-            {
-                _File.NAME: scores.labels_file,
-                _File.DESCRIPTION: "Class names in the order of the scores",
-                _File.TYPE: Byte(_AXIS_LABELS),
-            }
-        )
-        slots[_Tensor.FILES] = [labels]
-    return Table(slots)
-
-
-def _image_read(tensor: TableView) -> ImageInput:
-    content, units = tensor.table(_Tensor.CONTENT), tensor.tables(_Tensor.UNITS)
-    stats = tensor.table(_Tensor.STATS)
-    properties = content.table(1) if content is not None and content.byte(0) == _IMAGE else None
-    options = units[0].table(1) if units and units[0].byte(0) == _NORMALIZATION else None
-    size = properties.table(1) if properties is not None else None
-    if properties is None or size is None or options is None or stats is None:
+def _read_image(tensor: Any) -> ImageInput:
+    properties = getattr(tensor.content, "contentProperties", None)
+    size = getattr(properties, "defaultSize", None)
+    options = next((unit.options for unit in tensor.processUnits or ()), None)
+    if properties is None or size is None or options is None or tensor.stats is None:
         raise _unreadable("an input that is no picture with a normalization")
     colors = {number: word for word, number in _COLORS.items()}
     return ImageInput(
-        name=tensor.text(_Tensor.NAME),
-        description=tensor.text(_Tensor.DESCRIPTION),
-        height=size.uint(1),
-        width=size.uint(0),
-        channel_order=colors.get(properties.byte(0), "unknown"),
-        mean=options.floats(0),
-        std=options.floats(1),
-        minimum=stats.floats(1),
-        maximum=stats.floats(0),
+        name=_text(tensor.name),
+        description=_text(tensor.description),
+        height=size.height,
+        width=size.width,
+        channel_order=colors.get(properties.colorSpace, "unknown"),
+        mean=_floats(options.mean),
+        std=_floats(options.std),
+        minimum=_floats(tensor.stats.min),
+        maximum=_floats(tensor.stats.max),
     )
 
 
-def _scores_read(tensor: TableView) -> ScoresOutput:
-    files = [f for f in tensor.tables(_Tensor.FILES) if f.byte(_File.TYPE) == _AXIS_LABELS]
+def _floats(values: Any) -> tuple[float, ...]:
+    return () if values is None else tuple(float(value) for value in values)
+
+
+def _read_scores(tensor: Any) -> ScoresOutput:
+    from engine.tflite.metadata_schema_generated import AssociatedFileType
+
+    labels = AssociatedFileType.TENSOR_AXIS_LABELS
+    files = [file.name for file in tensor.associatedFiles or () if file.type == labels]
     return ScoresOutput(
-        name=tensor.text(_Tensor.NAME),
-        description=tensor.text(_Tensor.DESCRIPTION),
-        labels_file=files[0].text(_File.NAME) if files else "",
+        name=_text(tensor.name),
+        description=_text(tensor.description),
+        labels_file=_text(files[0]) if files else "",
     )
 
 
-def _labels_read(model: bytes, name: str) -> tuple[str, ...]:
+def _read_labels(model: bytes, name: str) -> tuple[str, ...]:
     if not name:
         return ()
     try:

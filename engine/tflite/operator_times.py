@@ -7,14 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING
 
 from engine.core.errors import ConversionError
-from engine.tflite.graph import operator_names, parsed
+from engine.tflite.graph import operator_names, parse_model
 from engine.tflite.profiler import OperatorEvent, ProfiledModel
-
-if TYPE_CHECKING:
-    pass
 
 MOST_CALLS = 15
 LEAST_CALLS = 3
@@ -80,15 +76,15 @@ def operator_times(file: Path, content: bytes, threads: int = 1) -> tuple[Operat
     Raises:
         ConversionError: LiteRT cannot profile the file, or runs other operators each time.
     """
-    names = operator_names(parsed(file.read_bytes()))
+    names = operator_names(parse_model(file.read_bytes()))
     with ProfiledModel(file, threads) as model:
         model.call(content)
         end = time.monotonic() + _SECONDS
         calls: list[tuple[OperatorEvent, ...]] = []
         while len(calls) < LEAST_CALLS or (len(calls) < MOST_CALLS and time.monotonic() < end):
-            # A delegate as a whole has a place behind the file's operators.
+            # A delegate as a whole has an index behind the file's operators.
             calls.append(
-                tuple(e for e in model.call(content) if e.delegated or e.place < len(names))
+                tuple(e for e in model.call(content) if e.delegated or e.index < len(names))
             )
     if len({tuple(event.name for event in call) for call in calls}) > 1:
         raise ConversionError(
@@ -97,20 +93,20 @@ def operator_times(file: Path, content: bytes, threads: int = 1) -> tuple[Operat
             expected="the same operators each time",
             todo="Its latency as a whole is measured all the same.",
         )
-    places = places_of(calls[0], names)
+    indices = match_events(calls[0], names)
     return tuple(
         OperatorTime(
-            index=place,
-            op=_kernel(events[0].name) if place is None else names[place],
+            index=index,
+            op=_kernel(events[0].name) if index is None else names[index],
             kernel=events[0].name if events[0].delegated else "",
             microseconds=float(median(event.microseconds for event in events)),
         )
-        for place, events in zip(places, zip(*calls, strict=True), strict=True)
+        for index, events in zip(indices, zip(*calls, strict=True), strict=True)
     )
 
 
-def places_of(events: Sequence[OperatorEvent], names: Sequence[str]) -> list[int | None]:
-    """Which operator of the file each event of a call stands for.
+def match_events(events: Sequence[OperatorEvent], names: Sequence[str]) -> list[int | None]:
+    """Find the operator of the file that each event of a call stands for.
 
     What XNNPACK left to TFLite says so itself. XNNPACK keeps the file's order, but fuses some
     operators with others, leaves some out, and adds some; so each of its events stands for the next
@@ -123,22 +119,22 @@ def places_of(events: Sequence[OperatorEvent], names: Sequence[str]) -> list[int
     Returns:
         Index among the file's operators, or None, for each event.
     """
-    places: list[int | None] = []
+    indices: list[int | None] = []
     following = 0
     for event in events:
-        place = event.place if not event.delegated else _next(event.name, names, following)
-        places.append(place)
-        if place is not None:
-            following = place + 1
-    return places
+        index = event.index if not event.delegated else _next(event.name, names, following)
+        indices.append(index)
+        if index is not None:
+            following = index + 1
+    return indices
 
 
 def _next(kernel: str, names: Sequence[str], start: int) -> int | None:
     wanted = _STANDS_FOR.get(_kernel(kernel), ())
-    for place in range(start, len(names)):
-        if names[place] in wanted:
-            return place
-        if names[place] in _ALWAYS_RUN:
+    for index in range(start, len(names)):
+        if names[index] in wanted:
+            return index
+        if names[index] in _ALWAYS_RUN:
             return None
     return None
 
@@ -167,7 +163,7 @@ class KindTime:
 
 
 def time_by_kind(times: Sequence[OperatorTime]) -> tuple[KindTime, ...]:
-    """Sums by kind of operator, the slowest kind first.
+    """Sum up times by kind of operator, the slowest kind first.
 
     Args:
         times: Of one variant.
@@ -179,7 +175,7 @@ def time_by_kind(times: Sequence[OperatorTime]) -> tuple[KindTime, ...]:
     kinds: dict[str, list[OperatorTime]] = {}
     for each in times:
         kinds.setdefault(kind_of_time(each), []).append(each)
-    found = [
+    sums = [
         KindTime(
             kind=kind,
             milliseconds=sum(each.microseconds for each in held) / 1000,
@@ -189,14 +185,14 @@ def time_by_kind(times: Sequence[OperatorTime]) -> tuple[KindTime, ...]:
         )
         for kind, held in kinds.items()
     ]
-    return tuple(sorted(found, key=lambda one: -one.milliseconds))
+    return tuple(sorted(sums, key=lambda kind: -kind.milliseconds))
 
 
 def kind_of_time(time: OperatorTime) -> str:
-    """What a person calls an operator that was timed.
+    """Name an operator that was timed, for people.
 
     XNNPACK runs a pointwise convolution, which is 1 × 1, as a fully connected layer; that is what
-    tells it from others.
+    distinguishes it from others.
     """
     if time.op == "CONV_2D" and time.kernel.startswith("Fully Connected"):
         return f"pointwise {kind_of(time.op)}"
@@ -204,7 +200,7 @@ def kind_of_time(time: OperatorTime) -> str:
 
 
 def left_share(times: Sequence[OperatorTime]) -> float:
-    """Share of the time that XNNPACK left to TFLite's own kernels, 0 to 1."""
+    """Compute the share of the time that XNNPACK left to TFLite's own kernels, 0 to 1."""
     whole = sum(each.microseconds for each in times)
     left = sum(each.microseconds for each in times if not each.kernel)
     return left / whole if whole else 0.0
@@ -227,7 +223,7 @@ _KINDS = {
 
 
 def kind_of(op: str) -> str:
-    """What a person calls an operator: "depthwise layer" for ``DEPTHWISE_CONV_2D``."""
+    """Name an operator for people: "depthwise layer" for ``DEPTHWISE_CONV_2D``."""
     return _KINDS.get(op, op.lower().replace("_", " "))
 
 

@@ -45,8 +45,8 @@ class _Event(ctypes.Structure):
         ("start_us", ctypes.c_uint64),
         ("elapsed_us", ctypes.c_uint64),
         ("memory", ctypes.c_size_t * 6),
-        ("place", ctypes.c_uint64),
-        ("second_place", ctypes.c_uint64),
+        ("index", ctypes.c_uint64),
+        ("second_index", ctypes.c_uint64),
         ("source", ctypes.c_int),
     )
 
@@ -59,18 +59,18 @@ class OperatorEvent:
         name: What ran, as LiteRT calls it: ``CONV_2D``, or XNNPACK's
             ``Convolution (NHWC, F32) DWConv``.
         delegated: Whether XNNPACK ran it.
-        place: Index among the file's operators; of those of XNNPACK, among its own.
+        index: Index among the file's operators; of those of XNNPACK, among its own.
         microseconds: What it took, in whole microseconds.
     """
 
     name: str
     delegated: bool
-    place: int
+    index: int
     microseconds: int
 
 
 class ProfiledModel:
-    """A TFLite file with one input and one output, whose calls tell what each operator took.
+    """A TFLite file with one input and one output that is timed operator by operator.
 
     Args:
         file: The file.
@@ -84,13 +84,13 @@ class ProfiledModel:
         self._file, self._threads = file, threads
 
     def __enter__(self) -> Self:
-        with ExitStack() as self._kept:
+        with ExitStack() as self._handles:
             self._load()
-            self._kept = self._kept.pop_all()
+            self._handles = self._handles.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._kept.close()
+        self._handles.close()
 
     def call(self, content: bytes) -> tuple[OperatorEvent, ...]:
         """Run the model once.
@@ -105,23 +105,23 @@ class ProfiledModel:
             ConversionError: The bytes do not fit, or LiteRT fails.
         """
         if len(content) != self._input_bytes:
-            raise self._refused(f"an input of {len(content)} bytes, not {self._input_bytes}")
-        place = _Handle()
-        self._do("LiteRtLockTensorBuffer", self._input, ctypes.byref(place), _WRITE)
-        ctypes.memmove(place, content, len(content))
+            raise self._refusal(f"an input of {len(content)} bytes, not {self._input_bytes}")
+        memory = _Handle()
+        self._do("LiteRtLockTensorBuffer", self._input, ctypes.byref(memory), _WRITE)
+        ctypes.memmove(memory, content, len(content))
         self._do("LiteRtUnlockTensorBuffer", self._input)
         # To reset the profiler also stops it.
         self._do("LiteRtResetProfiler", self._profiler)
         self._do("LiteRtStartProfiler", self._profiler)
-        one = ctypes.c_size_t(1)
+        count = ctypes.c_size_t(1)
         inputs, outputs = (_Handle * 1)(self._input), (_Handle * 1)(self._output)
         first = ctypes.c_size_t(0)
-        self._do("LiteRtRunCompiledModel", self._model, first, one, inputs, one, outputs)
+        self._do("LiteRtRunCompiledModel", self._model, first, count, inputs, count, outputs)
         return tuple(
             OperatorEvent(
                 name=event.tag.decode(errors="replace"),
                 delegated=event.type == _DELEGATED_OPERATOR,
-                place=event.place,
+                index=event.index,
                 microseconds=event.elapsed_us,
             )
             for event in self._events()
@@ -140,18 +140,18 @@ class ProfiledModel:
             _Option(_REGISTER_ACCELERATORS, _ANY_INT, _CPU),
             _Option(_LEAST_LOG_SEVERITY, _ANY_INT, _ERRORS_ONLY),
         )
-        environment = self._made("LiteRtCreateEnvironment", 2, options, ends="DestroyEnvironment")
+        environment = self._create("LiteRtCreateEnvironment", 2, options, ends="DestroyEnvironment")
         path = str(self._file).encode()
-        model = self._made("LiteRtCreateModelFromFile", environment, path, ends="DestroyModel")
-        how = self._made("LiteRtCreateOptions", ends="DestroyOptions")
+        model = self._create("LiteRtCreateModelFromFile", environment, path, ends="DestroyModel")
+        how = self._create("LiteRtCreateOptions", ends="DestroyOptions")
         self._do("LiteRtSetOptionsHardwareAccelerators", how, _CPU)
         self._set(how, b"runtime_options_string", "enable_profiling = true\n")
         self._set(how, b"xnnpack", f"num_threads = {self._threads}\n")
-        self._model = self._made(
+        self._model = self._create(
             "LiteRtCreateCompiledModel", environment, model, how, ends="DestroyCompiledModel"
         )
-        self._profiler = self._made("LiteRtCompiledModelGetProfiler", self._model)
-        signature = self._made("LiteRtGetModelSignature", model, ctypes.c_size_t(0))
+        self._profiler = self._create("LiteRtCompiledModelGetProfiler", self._model)
+        signature = self._create("LiteRtGetModelSignature", model, ctypes.c_size_t(0))
         self._input = self._buffer(environment, signature, "Input")
         self._output = self._buffer(environment, signature, "Output")
         size = ctypes.c_size_t()
@@ -162,40 +162,40 @@ class ProfiledModel:
         library = ctypes.CDLL(None)
         library.strdup.restype = _Handle
         text = _Handle(library.strdup(ctypes.c_char_p(toml.encode())))
-        opaque = self._made(
+        opaque = self._create(
             "LiteRtCreateOpaqueOptions", name, text, ctypes.cast(library.free, _Handle)
         )
         self._do("LiteRtAddOpaqueOptions", options, opaque)
 
     def _buffer(self, environment: _Handle, signature: _Handle, kind: str) -> _Handle:
         first = ctypes.c_size_t(0)
-        needs = self._made(
+        needs = self._create(
             f"LiteRtGetCompiledModel{kind}BufferRequirements", self._model, first, first
         )
-        tensor = self._made(f"LiteRtGetSignature{kind}TensorByIndex", signature, first)
+        tensor = self._create(f"LiteRtGetSignature{kind}TensorByIndex", signature, first)
         shape = (ctypes.c_char * _TYPE_BYTES)()
         self._do("LiteRtGetRankedTensorType", tensor, shape)
         make = "LiteRtCreateManagedTensorBufferFromRequirements"
-        return self._made(make, environment, shape, needs, ends="DestroyTensorBuffer")
+        return self._create(make, environment, shape, needs, ends="DestroyTensorBuffer")
 
-    def _made(self, function: str, *arguments: Any, ends: str = "") -> _Handle:
+    def _create(self, function: str, *arguments: Any, ends: str = "") -> _Handle:
         handle = _Handle()
         self._do(function, *arguments, ctypes.byref(handle))
         if not handle:
-            raise self._refused(f"nothing of {function}")
+            raise self._refusal(f"nothing of {function}")
         if ends:
-            self._kept.callback(_function(f"LiteRt{ends}"), handle)
+            self._handles.callback(_function(f"LiteRt{ends}"), handle)
         return handle
 
     def _do(self, function: str, *arguments: Any) -> None:
         try:
             status = _function(function)(*arguments)
         except (AttributeError, OSError) as error:
-            raise self._refused(f"a LiteRT without {function}") from error
+            raise self._refusal(f"a LiteRT without {function}") from error
         if status != 0:
-            raise self._refused(f"status {status} of {function}")
+            raise self._refusal(f"status {status} of {function}")
 
-    def _refused(self, got: str) -> ConversionError:
+    def _refusal(self, got: str) -> ConversionError:
         return ConversionError(
             f"Profiling {self._file.name}",
             got=got,
@@ -212,6 +212,6 @@ def _library() -> ctypes.CDLL:
 
 
 def _function(name: str) -> Callable[..., int]:
-    found = getattr(_library(), name)
-    found.restype = ctypes.c_int
-    return found  # type: ignore[no-any-return]
+    function = getattr(_library(), name)
+    function.restype = ctypes.c_int
+    return function  # type: ignore[no-any-return]

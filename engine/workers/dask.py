@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from engine.core.errors import EngineError, OptionError, WorkerDied
 from engine.core.store import folder
-from engine.core.system import versions
+from engine.core.system import usable_cores, versions
 from engine.core.types import Progress
 from engine.workers.slots import turn
 
@@ -77,9 +77,9 @@ def _no_main_module() -> Iterator[None]:
 
 @contextmanager
 def connected(address: str, report: Report) -> Iterator[Client]:
-    """A client of a cluster for the length of the context.
+    """Connect to a cluster for the length of the context.
 
-    A cluster of this machine takes the turn of its store (`engine.workers.slots`).
+    A cluster of this machine takes a slot of its store (`engine.workers.slots`).
 
     Args:
         address: ``local``, or the address of a scheduler.
@@ -123,7 +123,7 @@ def connected(address: str, report: Report) -> Iterator[Client]:
 
 
 def _log_plugin() -> WorkerPlugin:
-    """Sends what libraries print in workers, restarted ones as well, to a file of the store."""
+    """Send what libraries print in workers, restarted ones as well, to a file of the store."""
     from distributed import WorkerPlugin
 
     class LogPlugin(WorkerPlugin):
@@ -144,14 +144,14 @@ def _log_plugin() -> WorkerPlugin:
 
 
 def _environment() -> dict[str, str]:
-    cores = os.sched_getaffinity(0)
-    found = os.environ.get("PYTHONPATH")
     return {
-        "PYTHONPATH": os.pathsep.join([str(_PACKAGE_PARENT), *([found] if found else [])]),
+        "PYTHONPATH": os.pathsep.join(
+            filter(None, (str(_PACKAGE_PARENT), os.environ.get("PYTHONPATH")))
+        ),
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "CUDA_VISIBLE_DEVICES": "-1",
         # As in a worker of our own, where the nanny would set 1: numpy's last bits depend on it.
-        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", str(len(cores))),
+        "OPENBLAS_NUM_THREADS": os.environ.get("OPENBLAS_NUM_THREADS", str(usable_cores())),
     }
 
 
@@ -166,7 +166,7 @@ def finished(
         arguments: Positional arguments; futures among them are waited for.
 
     Yields:
-        Place among the arguments, and result, in the order in which they come.
+        Index of the arguments, and result, in the order in which they come.
 
     Raises:
         EngineError: As the function raised it, or a worker of other versions.
@@ -176,8 +176,8 @@ def finished(
 
     own = versions()
     futures = {
-        client.submit(_checked, own, function, *given, pure=False): place
-        for place, given in enumerate(arguments)
+        client.submit(_call_checked, own, function, *given, pure=False): position
+        for position, given in enumerate(arguments)
     }
     for future in as_completed(list(futures)):
         try:
@@ -190,13 +190,15 @@ def finished(
                 todo="Look into the workers' logs; often their memory is too small. A local "
                 f"cluster writes to {folder('cache') / LOG}.",
             ) from error
-        place = futures.pop(future)
+        position = futures.pop(future)
         future.release()
-        yield place, result
+        yield position, result
 
 
-def _checked(versions_of_client: dict[str, str], function: Callable[..., Any], *given: Any) -> Any:
-    """Run in the worker: the function, unless figures could differ from the client's."""
+def _call_checked(
+    versions_of_client: dict[str, str], function: Callable[..., Any], *given: Any
+) -> Any:
+    """Call the function in the worker, unless figures could differ from the client's."""
     check_versions(versions_of_client, versions())
     return function(*given)
 
@@ -204,22 +206,20 @@ def _checked(versions_of_client: dict[str, str], function: Callable[..., Any], *
 def check_versions(client: dict[str, str], worker: dict[str, str]) -> None:
     """Refuse a worker whose packages are not the client's.
 
-    Args:
-        client: Versions by package, as `versions` gives them.
-        worker: The same in the worker; the platform may differ.
+    Both are versions by package, as `versions` gives them; the platform may differ.
 
     Raises:
         EngineError: They are not.
     """
-    other = [
-        f"{name} {worker.get(name)} for {known}"
-        for name, known in client.items()
-        if name != "platform" and worker.get(name) != known
+    differing = [
+        f"{name} {worker.get(name)} for {version}"
+        for name, version in client.items()
+        if name != "platform" and worker.get(name) != version
     ]
-    if other:
+    if differing:
         raise EngineError(
             _STAGE,
-            got="a worker with " + ", ".join(other),
+            got="a worker with " + ", ".join(differing),
             expected="the versions of the client, since figures depend on them",
             todo="Install the same requirements.txt on every machine of the cluster.",
         )

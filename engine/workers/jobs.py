@@ -264,6 +264,11 @@ class JobBoard:
                     return entry.job
         return None
 
+    def jobs(self, owner: str) -> tuple[Job[Any], ...]:
+        """List the jobs of an owner that are remembered."""
+        with self._lock:
+            return tuple(entry.job for entry in self._entries if entry.owner == owner)
+
     def forget(self, job: Job[Any]) -> None:
         """Drop a job."""
         with self._lock:

@@ -23,15 +23,18 @@ import psutil
 from engine.core.system import let_go_of_memory
 from engine.core.types import Report
 from engine.workers.protocol import (
-    TIMED,
     ErrorMessage,
     Message,
     ProgressMessage,
     ResultMessage,
     TaskMessage,
+    decode,
+    encode,
     engine_error,
     function_of,
-    request_type,
+    is_alone,
+    title_of,
+    types_of,
 )
 from engine.workers.sandbox import MARK
 from engine.workers.slots import turn
@@ -51,15 +54,15 @@ def answer(message: TaskMessage, report: Report) -> Message:
     """
     try:
         work = function_of(message.task)
-        request = msgspec.json.decode(message.request, type=request_type(work))
-        with turn(report, alone=message.task in TIMED):
+        request = decode(message.request, types_of(work)[0])
+        with turn(report, alone=is_alone(work)):
             result = work(request, report)
-        return ResultMessage(msgspec.Raw(msgspec.json.encode(result)))
+        return ResultMessage(msgspec.Raw(encode(result)))
     except Exception as error:
         # A full disk has no room for the log either.
         with contextlib.suppress(OSError):
             traceback.print_exc()
-        shown = engine_error(error, f"Working on {message.task}")
+        shown = engine_error(error, title_of(message.task))
         return ErrorMessage(
             type(shown).__name__, shown.stage, shown.got, shown.expected, shown.todo
         )

@@ -8,17 +8,17 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol, TypeVar
 
 import msgspec
 
 from engine.core.errors import EngineError, JobCancelled, WorkerDied, WorkerKilled, error_named
 from engine.core.limits import LIMITS
 from engine.core.system import demand_packages
-from engine.core.types import LoweringName, OnProgress, Progress
+from engine.core.types import LoweringName, OnProgress, Progress, Report
 from engine.workers import sandbox
 from engine.workers.protocol import (
     ErrorMessage,
@@ -27,10 +27,16 @@ from engine.workers.protocol import (
     Result,
     ResultMessage,
     TaskMessage,
+    decode,
+    encode,
+    task_of,
+    title_of,
+    types_of,
 )
 from engine.workers.sandbox import variables
 from engine.workers.watchdog import Family, Watch, memory_of
 
+Request = TypeVar("Request")
 WORKER_COMMAND = (sys.executable, "-P", "-m", "engine.workers.main")
 """``-P``: nothing is imported from the folder that the worker works in."""
 _LOG_TAIL_BYTES = 2000
@@ -96,17 +102,16 @@ class Worker:
 
     def run(
         self,
-        task: str,
-        request: Any,
-        result_type: type[Result],
+        work: Callable[[Request, Report], Result],
+        request: Request,
         on_progress: OnProgress = lambda _: None,
     ) -> Result:
         """Do one task and wait for its result.
 
         Args:
-            task: Name of the task, see `engine.workers.protocol.TASKS`.
+            work: A function ``run_...`` of `engine.workers.protocol.ACCEPTED`; its annotations say
+                how request and result travel.
             request: Its request record.
-            result_type: Type of the result.
             on_progress: Called for every step, in this thread.
 
         Returns:
@@ -117,7 +122,8 @@ class Worker:
             WorkerDied: The process ended without an answer.
             JobCancelled: `cancel` was called meanwhile.
         """
-        message = TaskMessage(task, msgspec.Raw(msgspec.json.encode(request)))
+        task = task_of(work)
+        message = TaskMessage(task, msgspec.Raw(encode(request)))
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._log_start = Path(self._log.name).stat().st_size
@@ -140,9 +146,10 @@ class Worker:
             self.busy = False
             self._watch.rest()
             if isinstance(answer, ResultMessage):
-                return msgspec.json.decode(answer.result, type=result_type)
+                result: Result = decode(answer.result, types_of(work)[1])
+                return result
             raise _raised(answer)
-        raise self._died(task)
+        raise self._died(title_of(task))
 
     def cancel(self) -> None:
         """End the process at once; `run` then raises `JobCancelled`."""
@@ -171,27 +178,25 @@ class Worker:
         """Memory that the process holds, with all it started; 0 once it has ended."""
         return memory_of(self._family.members(), sys.maxsize)
 
-    def _died(self, task: str) -> EngineError:
+    def _died(self, stage: str) -> EngineError:
         code = sandbox.exit_code(self._process.wait())
         if self._cancelled:
             return JobCancelled(
-                f"Working on {task}",
+                stage,
                 got="a cancel",
                 expected="an end of the work",
                 todo="Nothing was kept; start it again when you like.",
             )
         breach = self._watch.breach
         if breach is not None:
-            return WorkerDied(
-                f"Working on {task}", got=breach.got, expected=breach.expected, todo=_GOES_ON
-            )
+            return WorkerDied(stage, got=breach.got, expected=breach.expected, todo=_GOES_ON)
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         tail = self.log()[-_LOG_TAIL_BYTES:].decode(errors="replace").strip().splitlines()
         last = f"; its last words: {tail[-1][:_MOST_WORDS]}" if tail else ""
         killed = code == -signal.SIGKILL
         memory = " Out of memory is the usual cause of SIGKILL." if killed else ""
         return (WorkerKilled if killed else WorkerDied)(
-            f"Working on {task}",
+            stage,
             got=f"the end of the worker process by {how}{last}",
             expected="an answer",
             todo=_GOES_ON + memory,

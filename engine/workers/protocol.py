@@ -5,19 +5,18 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import msgspec
 
-from engine.core.errors import (
-    EngineError,
-    StorageError,
-)
+from engine.core.errors import EngineError, StorageError
 from engine.core.files import refusal, storage_error
 from engine.core.system import PACKAGES, package_error
 from engine.core.types import Progress, Report
 
 Result = TypeVar("Result")
+Work = TypeVar("Work", bound=Callable[..., Any])
 
 
 def engine_error(error: Exception, task: str) -> EngineError:
@@ -75,34 +74,78 @@ class ErrorMessage(msgspec.Struct, frozen=True, tag="error"):
 
 
 Message = ProgressMessage | ResultMessage | ErrorMessage
-TASKS = {
-    "convert": "engine.tasks.convert:run_convert",
-    "evaluate": "engine.tasks.evaluate:run_evaluate",
-    "warm_up": "engine.tasks.evaluate:run_warm_up",
-    "layers": "engine.tasks.layers:run_layers",
-    "sweep": "engine.tasks.sweep.cells:run_sweep",
-    "deploy": "engine.deployment.kit:run_deploy",
-    "latency": "engine.tasks.latency:run_latency",
-    "profile": "engine.tasks.latency:run_profile",
-    "time_files": "engine.tasks.latency:run_file_latency",
-    "time_mixed": "engine.tasks.latency:run_mixed_latency",
-    "litert_torch": "engine.tasks.litert_torch:run_litert_torch",
-    "inspect": "engine.tasks.add_file:run_inspect",
-    "catalog": "engine.tasks.catalog:run_catalog",
-}
-"""Module and function of each task; the function's first argument is the request."""
-TIMED = frozenset({"latency", "profile", "time_files", "time_mixed"})
-"""Tasks beside which nothing else may run."""
+ACCEPTED = ("engine.tasks.", "engine.deployment.")
+"""Where the functions are that a worker does: it imports what it is sent."""
+_PREFIX = "run_"
+_ALONE = "runs_alone"
+
+
+def alone(work: Work) -> Work:
+    """Mark a task that takes timings: nothing else may run beside it."""
+    setattr(work, _ALONE, True)
+    return work
+
+
+def is_alone(work: Callable[..., Any]) -> bool:
+    """Return whether nothing else may run beside a task."""
+    return bool(getattr(work, _ALONE, False))
+
+
+def task_of(work: Callable[..., Any]) -> str:
+    """Return the name under which a task travels, as ``module:function``."""
+    return f"{work.__module__}:{work.__qualname__}"
+
+
+def title_of(task: str) -> str:
+    """Return what a person reads of a task."""
+    return f"Working on {task.rpartition(':')[2].removeprefix(_PREFIX).replace('_', ' ')}"
 
 
 def function_of(task: str) -> Callable[[Any, Report], Any]:
-    """Import the function that does a task."""
-    module, _, name = TASKS[task].partition(":")
+    """Import the function that does a task.
+
+    Raises:
+        EngineError: The name is none of a task.
+    """
+    module, _, name = task.partition(":")
+    if not (module.startswith(ACCEPTED) and name.startswith(_PREFIX)):
+        raise EngineError(
+            "Taking a task",
+            got=f"'{task[:100]}'",
+            expected=f"a function {_PREFIX}... of {' or '.join(ACCEPTED)}",
+            todo="This is a defect of Quantization Lab; please report it.",
+        )
     function: Callable[[Any, Report], Any] = getattr(importlib.import_module(module), name)
     return function
 
 
-def request_type(work: Callable[[Any, Report], Any]) -> Any:
-    """Give the type of the first argument of a task's function."""
+def types_of(work: Callable[..., Any]) -> tuple[Any, Any]:
+    """Return the types of a task's request and of its result, as its annotations say."""
     hints = get_type_hints(work)
-    return hints[next(iter(inspect.signature(work).parameters))]
+    return hints[next(iter(inspect.signature(work).parameters))], hints["return"]
+
+
+def encode(value: Any) -> bytes:
+    """Write a record as JSON; a path is made absolute, since workers have folders of their own."""
+    return msgspec.json.encode(value, enc_hook=_plain)
+
+
+def decode(content: bytes | msgspec.Raw, kind: Any) -> Any:
+    """Read a record that `encode` wrote.
+
+    Raises:
+        msgspec.DecodeError: It is none of that type.
+    """
+    return msgspec.json.decode(content, type=kind, dec_hook=_typed)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Path):
+        return str(value.absolute())
+    raise NotImplementedError(f"a {type(value).__name__} does not travel")
+
+
+def _typed(kind: type, value: Any) -> Any:
+    if kind is Path:
+        return Path(value)
+    raise NotImplementedError(f"a {kind.__name__} does not travel")

@@ -1,4 +1,4 @@
-"""Workers enclosed by bubblewrap, where the system has it: they can write to the store alone.
+"""Sandbox: workers enclosed by bubblewrap, where the system has it, can write to the store alone.
 
 Bubblewrap needs no root where the system allows user namespaces. Whether it works is tried once.
 Only processes that ask for it enclose their workers: the dashboard's server, whose files come from
@@ -26,13 +26,13 @@ _asked_for = False
 
 
 def enclose_workers() -> None:
-    """From now on the workers of this process are enclosed, where that is possible."""
+    """Enclose the workers of this process from now on, where that is possible."""
     global _asked_for
     _asked_for = True
 
 
 def state() -> State:
-    """Whether workers are enclosed.
+    """Tell whether workers are enclosed.
 
     Returns:
         ``enclosed``; ``off`` where nobody asked for it, or ``$QLAB_SANDBOX`` is 0; ``absent``
@@ -47,7 +47,7 @@ def state() -> State:
 
 
 def note() -> str:
-    """What a page says about it, one sentence."""
+    """Explain the state on a page, in one sentence."""
     return {
         "enclosed": "Bubblewrap encloses that process: it can write to the store alone.",
         "off": "That process is not enclosed: bubblewrap is switched off.",
@@ -59,46 +59,42 @@ def note() -> str:
 def command_for(
     command: Sequence[str], folder: Path, *, network: bool, around: Mapping[str, str] = os.environ
 ) -> tuple[str, ...]:
-    """The command that starts a worker, enclosed where workers are.
+    """Build the command that starts a worker, enclosed where workers are.
 
     Everything can be read; the store, the worker's folder, and torch's and timm's weights can be
-    written.
-    Process numbers stay those of the machine: names of files that are written aside hold them.
+    written. Process numbers stay those of the machine: names of temporary files hold them.
 
     Args:
         command: The worker.
         folder: Its own folder.
         network: Whether it may reach the network.
         around: Variables of the parent.
-
-    Returns:
-        Program and arguments.
     """
     if state() != "enclosed":
         return tuple(command)
     words = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-ipc"]
     if not network:
         words.append("--unshare-net")
-    for place in (store.home(), *_weights(around), folder):
-        place.mkdir(parents=True, exist_ok=True)
-        words += ["--bind", str(place), str(place)]
+    for path in (store.home(), *_weights(around), folder):
+        path.mkdir(parents=True, exist_ok=True)
+        words += ["--bind", str(path), str(path)]
     return (*words, "--chdir", str(folder), "--", *command)
 
 
 def exit_code(code: int) -> int:
-    """A worker's exit code as `subprocess` has it; bubblewrap gives 128 + the signal's number."""
+    """Convert a worker's exit code to `subprocess`'s; bubblewrap gives 128 + the signal."""
     return _SIGNALS_FROM - code if state() == "enclosed" and code > _SIGNALS_FROM else code
 
 
 def _weights(around: Mapping[str, str]) -> tuple[Path, ...]:
-    """Folders of weights: see `torch.hub.get_dir` and `huggingface_hub.constants.HF_HUB_CACHE`."""
+    """List the folders of weights: `torch.hub.get_dir`, huggingface_hub's `HF_HUB_CACHE`."""
     cache_home = around.get("XDG_CACHE_HOME", "~/.cache")
     hub_home = around.get("HF_HOME", f"{cache_home}/huggingface")
-    places = (
+    paths = (
         around.get("TORCH_HOME", f"{cache_home}/torch"),
         around.get("HF_HUB_CACHE", f"{hub_home}/hub"),
     )
-    return tuple(Path(place).expanduser().absolute() for place in places)
+    return tuple(Path(path).expanduser().absolute() for path in paths)
 
 
 @cache
@@ -146,15 +142,12 @@ _PASSED_BEGINNINGS = ("LC_", "XDG_", "OMP_", "MKL_", "OPENBLAS_")
 
 
 def variables(mark: str, folder: Path, around: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The environment variables of a worker: those it needs, whatever else the parent holds.
+    """Choose the environment variables of a worker: only those that it needs.
 
     Args:
         mark: A random word.
         folder: The worker's own folder.
         around: Variables of the parent.
-
-    Returns:
-        Variables for the process.
     """
     passed = {
         name: value
@@ -162,7 +155,7 @@ def variables(mark: str, folder: Path, around: Mapping[str, str] = os.environ) -
         if name.upper() in _PASSED or name.startswith(_PASSED_BEGINNINGS)
     }
     paths = [str(_PACKAGE_PARENT)]
-    # The worker works elsewhere, where relative paths would mean other folders.
+    # The worker has another working directory, where relative paths mean other folders.
     paths += [
         os.path.abspath(path) for path in around.get("PYTHONPATH", "").split(os.pathsep) if path
     ]
@@ -173,7 +166,7 @@ def variables(mark: str, folder: Path, around: Mapping[str, str] = os.environ) -
         "TF_CPP_MIN_LOG_LEVEL": "2",
         "CUDA_VISIBLE_DEVICES": "-1",
         "PYTHONUNBUFFERED": "1",
-        # Weights come by plain HTTPS, with its timeouts, and nothing is told beside.
+        # Weights come by plain HTTPS, with its timeouts, and nothing else is sent.
         "HF_HUB_DISABLE_XET": "1",
         "HF_HUB_DISABLE_TELEMETRY": "1",
         MARK: mark,

@@ -1,7 +1,7 @@
-"""Limits that hold for a worker and all that it starts, watched from the parent.
+"""Watchdog: limits for a worker and all that it starts, enforced from the parent.
 
-A limit of the address space would not do: TensorFlow reserves far more than it uses. So resident
-memory is looked at, of every process that carries the worker's mark, whichever parent, group or
+A limit of the address space would not do: TensorFlow reserves far more than it uses. So the
+resident memory is measured of every process with the worker's mark, whichever parent, group or
 session it moved to.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 import psutil
 
 from engine.core.limits import LIMITS
+from engine.core.system import physical_bytes
 from engine.core.types import Progress
 from engine.workers.sandbox import MARK
 from engine.workers.slots import WAITING
@@ -28,29 +29,19 @@ _LOOK_SECONDS = 0.2
 _ENDING_ROUNDS = 50
 _ENDING_SECONDS = 0.02
 _WAITING_FACTOR = 12
-"""Work of others may take its whole time before this begins."""
+"""Work of other processes may take its whole time before this begins."""
 
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """A limit that was passed.
-
-    Attributes:
-        got: What was met.
-        expected: The limit.
-    """
+    """A limit that a worker exceeded, as ``got`` and ``expected`` of an error."""
 
     got: str
     expected: str
 
 
 class Family:
-    """A worker and everything it started, found by its mark.
-
-    Args:
-        process: The worker.
-        mark: The word in its environment, which whatever it starts inherits.
-    """
+    """A worker and all processes it started, by the mark in their environment."""
 
     def __init__(self, process: subprocess.Popen[bytes], mark: str) -> None:
         self._process = process
@@ -58,28 +49,26 @@ class Family:
         self._strangers: set[int] = set()
 
     def members(self, *, afresh: bool = False) -> list[psutil.Process]:
-        """The processes of the family that live.
-
-        One that ended and waits for its parent to notice does not.
+        """List the processes that live, without zombies.
 
         Args:
-            afresh: Look at every process of the machine, also at those seen to be others'.
+            afresh: Look at every process of the machine, also at those seen to be unrelated.
         """
         pids = set(psutil.pids())
         self._strangers &= set() if afresh else pids
-        found = []
+        members = []
         for pid in pids - self._strangers - {os.getpid()}:
             with contextlib.suppress(psutil.Error, OSError):
                 process = psutil.Process(pid)
                 if pid == self._process.pid or process.environ().get(MARK) == self._mark:
                     if process.status() != psutil.STATUS_ZOMBIE:
-                        found.append(process)
+                        members.append(process)
                     continue
             self._strangers.add(pid)
-        return found
+        return members
 
     def end(self) -> None:
-        """Kill all of it; what was started meanwhile, too."""
+        """Kill all of them; those started meanwhile, too."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self._process.pid, signal.SIGKILL)
         for _ in range(_ENDING_ROUNDS):
@@ -93,18 +82,18 @@ class Family:
 
 
 def memory_of(members: list[psutil.Process], limit: int) -> int:
-    """Resident bytes of processes together.
+    """Sum the resident bytes of processes.
 
     Pages that several share are counted for each, unless that passes the limit: then they are
-    counted once, which takes longer to find out.
+    counted once, which takes longer to measure.
     """
-    total = _summed(members, lambda process: int(process.memory_info().rss))
+    total = _sum_of(members, lambda process: int(process.memory_info().rss))
     if total > limit and len(members) > 1:
-        return _summed(members, lambda process: int(process.memory_full_info().pss))
+        return _sum_of(members, lambda process: int(process.memory_full_info().pss))
     return total
 
 
-def _summed(members: list[psutil.Process], of: Callable[[psutil.Process], int]) -> int:
+def _sum_of(members: list[psutil.Process], of: Callable[[psutil.Process], int]) -> int:
     total = 0
     for process in members:
         with contextlib.suppress(psutil.Error, AttributeError):
@@ -113,16 +102,16 @@ def _summed(members: list[psutil.Process], of: Callable[[psutil.Process], int]) 
 
 
 class Watch:
-    """Looks at a family in a thread, and ends it when a limit is passed or its worker ended.
+    """A thread that kills a worker's processes when a limit is exceeded or the worker ended.
 
     Args:
-        family: What to watch.
+        family: The processes.
         process: The worker.
-        log: What it prints goes there.
+        log: The file that it prints to.
         silent_seconds: How long it may work without a sign of progress.
 
     Attributes:
-        breach: The limit that was passed; None while all is well.
+        breach: The limit that was exceeded; None while none is.
     """
 
     def __init__(
@@ -139,28 +128,28 @@ class Watch:
         self._heard = 0.0
         self._waiting = False
         self._stop = threading.Event()
-        self._memory = int(LIMITS.worker_memory_share * psutil.virtual_memory().total)
+        self._memory = int(LIMITS.worker_memory_share * physical_bytes())
         self._thread = threading.Thread(target=self._main, name="watch", daemon=True)
         self._thread.start()
 
     def begin(self) -> None:
-        """A task was given."""
+        """Start the clocks of a task."""
         self._waiting = False
         self._begun = self._heard = time.monotonic()
 
     def hear(self, progress: Progress) -> None:
-        """The worker said how far it is."""
+        """Note a sign of progress."""
         if self._waiting and progress.stage != WAITING:
             self._begun = time.monotonic()
         self._waiting = progress.stage == WAITING
         self._heard = time.monotonic()
 
     def rest(self) -> None:
-        """The task was answered."""
+        """Stop the clocks: the task was answered."""
         self._begun = None
 
     def stop(self) -> None:
-        """Look no more."""
+        """Stop the thread."""
         self._stop.set()
         if self._thread is not threading.current_thread():
             self._thread.join()
@@ -171,12 +160,12 @@ class Watch:
                 # What it left behind would hold the pipe open that the parent reads from.
                 self._family.end()
                 return
-            self.breach = self._looked()
+            self.breach = self._check_limits()
             if self.breach is not None:
                 self._family.end()
                 return
 
-    def _looked(self) -> Breach | None:
+    def _check_limits(self) -> Breach | None:
         members = self._family.members()
         memory = memory_of(members, self._memory)
         if memory > self._memory:

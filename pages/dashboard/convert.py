@@ -7,16 +7,7 @@ from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
 from pages.inputs.convert_form import convert_form
 from pages.inputs.uploads import show_files_from_elsewhere
-from pages.state import jobs, session
-from pages.state.conversion import (
-    JOB,
-    forget_attempt_at_another,
-    offer_retry,
-    show_assumptions,
-    show_faults,
-    show_interrupted,
-    start,
-)
+from pages.state import conversion, jobs, session
 from pages.state.messages import plain
 from pages.views.figures import show_figure
 from pages.views.files import show_downloads
@@ -25,9 +16,9 @@ from pages.views.improve import link_to_improve
 
 def show_result(run: Run) -> None:
     """What failed, what was assumed, the hop ladder and the files."""
-    show_faults(run)
-    offer_retry(run)
-    show_assumptions(run)
+    conversion.show_faults(run)
+    conversion.offer_retry(run)
+    conversion.show_assumptions(run)
     with st.container(border=True):
         show_figure("hop_ladder", plots.hop_ladder, run.manifest.stages)
         st.caption(
@@ -40,23 +31,23 @@ def show_result(run: Run) -> None:
     show_files_from_elsewhere(run)
 
 
-finished = jobs.get(JOB)
+finished = jobs.get(conversion.JOB)
 if finished is not None and isinstance(finished.result, Run):
     session.choose_run(finished.result.folder)
-    jobs.forget(JOB)
+    jobs.forget(conversion.JOB)
     st.rerun()
 run = session.current_run()
 headline = sentences.convert_headline(run.manifest) if run else "Convert a classifier to TFLite"
 st.title(plain(headline))
 request = convert_form()
-forget_attempt_at_another(request)
-busy = (job := jobs.get(JOB)) is not None and job.active
+conversion.forget_attempt_at_another(request)
+busy = (job := jobs.get(conversion.JOB)) is not None and job.active
 if st.button("Convert", type="primary", disabled=busy or request is None, icon=":material/bolt:"):
     assert request is not None
-    start(request)
+    conversion.start(request)
     st.rerun()
-jobs.show(JOB)
+jobs.show(conversion.JOB)
 if not busy:
-    show_interrupted()
+    conversion.show_interrupted()
 if run is not None and not busy:
     show_result(run)

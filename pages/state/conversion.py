@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import NoReturn
 
 import streamlit as st
@@ -131,38 +130,27 @@ def offer_retry(run: Run) -> None:
 FIRST_JOB, OPTIMIZED_JOB = "first", "first_optimized"
 
 
-class _Started:
-    """The two jobs of a store, whichever browser sees them."""
-
-    def __init__(self) -> None:
-        self.first: Job[Run] | None = None
-        self.optimized: Job[Run] | None = None
-
-
-# Of the process, not of a session: whoever opens the page sees the same work, and nobody's data.
-_BY_HOME: dict[Path, _Started] = {}
-
-
-def _mine() -> _Started:
-    return _BY_HOME.setdefault(store.home(), _Started())
+def _first() -> Job[object] | None:
+    return jobs.get(FIRST_JOB, about=str(store.home()))
 
 
 def show_making() -> NoReturn:
     """Without any run: make the first comparison, and show how far it is; the page ends here."""
-    started = _mine()
+    first, home = _first(), str(store.home())
     # Done without a run on show: somebody deleted it meanwhile.
-    if started.first is None or started.first.state == "done":
-        started.first = Job("Converting, comparing and timing", first_comparison).start()
-    st.session_state[jobs.PREFIX + FIRST_JOB] = started.first
+    if first is None or first.state == "done":
+        title = "Converting, comparing and timing"
+        jobs.start(FIRST_JOB, title, first_comparison, about=home, owner=jobs.EVERYBODY)
     st.title("Making the first comparison")
     st.markdown(
         "EfficientNet-Lite0 becomes seven TFLite variants on this machine, all of them see the "
         "sample images, and each is timed. It takes a minute or so, once, and needs no network. "
         "You may leave and come back."
     )
-    jobs.show(FIRST_JOB)
-    if not started.first.active and st.button("Try again", icon=":material/refresh:"):
-        started.first = None
+    jobs.show(FIRST_JOB, about=home)
+    first = _first()
+    if (first is None or not first.active) and st.button("Try again", icon=":material/refresh:"):
+        jobs.forget(FIRST_JOB, about=home)
         st.rerun()
     st.page_link(
         "pages/dashboard/convert.py",
@@ -184,22 +172,26 @@ def wait_for_first_run(page: str) -> None:
 
 def under_way() -> bool:
     """Whether the first comparison is being made now."""
-    first = _mine().first
+    first = _first()
     return first is not None and first.active
 
 
 def show_optimizing(run: Run) -> None:
     """After the first comparison: add the optimized variant, and say how far that is."""
-    started = _mine()
-    first = started.first
-    if first is None or first.result is None or first.result.folder != run.folder:
+    first, home = _first(), str(store.home())
+    if first is None or not isinstance(first.result, Run) or first.result.folder != run.folder:
         return
     if BASE not in run.variants:
         return
-    if improved_name(run, BASE) not in run.variants and started.optimized is None:
+    optimized = jobs.get(OPTIMIZED_JOB, about=home)
+    if improved_name(run, BASE) not in run.variants and optimized is None:
         title = f"Adding {improved_name(run, BASE)}: as small and quick, closer to the original"
-        started.optimized = Job(title, lambda job: with_optimized(run, job)).start()
-    if started.optimized is not None and started.optimized.active:
-        st.session_state[jobs.PREFIX + OPTIMIZED_JOB] = started.optimized
-        jobs.show(OPTIMIZED_JOB)
+
+        def work(job: Job[Run]) -> Run:
+            return with_optimized(run, job)
+
+        jobs.start(OPTIMIZED_JOB, title, work, about=home, owner=jobs.EVERYBODY)
+        optimized = jobs.get(OPTIMIZED_JOB, about=home)
+    if optimized is not None and optimized.active:
+        jobs.show(OPTIMIZED_JOB, about=home)
         st.caption("One more variant is being made: what this page advises may change with it.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import streamlit as st
 
 from engine.comparison import metrics
@@ -13,47 +15,68 @@ from engine.core.types import FloatArray
 from engine.images.pictures import Picture, digest_of
 from engine.runs.results import answering, stored_latency
 from engine.runs.run import Run
-from engine.tasks import evaluate as service_module
-from engine.tasks.evaluate import Evaluation as Evaluation
-from engine.workers import process as host
+from engine.tasks.evaluate import evaluate
+from engine.tasks.evaluation import Evaluation as Evaluation
 from engine.workers.jobs import Job
 from pages.state import jobs, session
 from pages.state.conversion import link_to_help, show_red
 from pages.state.messages import end_page, no_run_yet, plain, told
 
-_JOB = "evaluate"
+_JOB, _SHOWN = "evaluate", "qlab_evaluations"
 _FEW = 4
+_MOST_SHOWN = 3
+"""Evaluations that a session keeps open: each holds a file a model."""
 
 
 def evaluation_or_wait() -> Evaluation:
-    """The answers, or the page ends here with progress, an empty state or a message."""
+    """Give the answers, or end the page with progress, an empty state or a message."""
     run = session.current_run()
     if run is None:
         no_run_yet()
-    pictures = session.pictures()
-    reference = session.reference(run)
-    columns = tuple(dict.fromkeys((reference, *run.columns)))
-    if not service_module.evaluated(run, pictures, columns):
-        _work(run, pictures, columns)
-        end_page()
+    pictures, reference = session.pictures(), session.reference(run)
+    about = f"{run.folder} {digest_of(pictures)} {reference} {run.columns}"
+    finished = jobs.take(_JOB, about=about)
+    if isinstance(finished, Evaluation):
+        _remember(finished)
     with told():
-        logits = service_module.evaluate(run, pictures, columns, host.Foreground())
-    comparison = compared(run, pictures, reference, stored_latency(run))
-    return Evaluation(run, pictures, comparison, logits)
+        evaluation = _find(run, stored_latency(run))
+    if evaluation is None:
+        _work(run, pictures, reference, about)
+        end_page()
+    return evaluation
 
 
-def compared(
-    run: Run, pictures: tuple[Picture, ...], reference: str, timed: Latency | None
-) -> Comparison:
-    """The comparison of answers that are there already, computed once a session.
+def stored_comparison(run: Run, timed: Latency | None) -> Comparison | None:
+    """Compare the answers on the pictures on show, where they were computed.
 
     Args:
-        run: The run.
-        pictures: The pictures.
-        reference: What the variants are compared with.
+        run: The run on show.
         timed: Timings to show beside.
     """
-    return _compared(_key(run, pictures, reference, timed), run, pictures, reference, timed)
+    evaluation = _find(run, timed)
+    return None if evaluation is None else evaluation.comparison
+
+
+def _find(run: Run, timed: Latency | None) -> Evaluation | None:
+    """Look for the evaluation in the session, then in the run."""
+    pictures, reference = session.pictures(), session.reference(run)
+    shown: dict[str, Evaluation] = st.session_state.get(_SHOWN, {})
+    evaluation = shown.get(_key(run, pictures, reference, timed))
+    if evaluation is not None:
+        return replace(evaluation, run=run)
+    with st.spinner("Comparing the answers"):
+        evaluation = evaluate(
+            run, pictures, None, reference=reference, beside=run.columns, latency=timed
+        )
+    return None if evaluation is None else _remember(evaluation)
+
+
+def _remember(evaluation: Evaluation) -> Evaluation:
+    shown: dict[str, Evaluation] = st.session_state.setdefault(_SHOWN, {})
+    shown[key_of(evaluation)] = evaluation
+    while len(shown) > _MOST_SHOWN:
+        del shown[next(iter(shown))]
+    return evaluation
 
 
 def _key(run: Run, pictures: tuple[Picture, ...], reference: str, timed: Latency | None) -> str:
@@ -66,29 +89,20 @@ def _key(run: Run, pictures: tuple[Picture, ...], reference: str, timed: Latency
 
 
 def key_of(evaluation: Evaluation) -> str:
-    """What tells an evaluation from every other one: models, pictures, reference, timings."""
+    """Tell an evaluation from every other one by models, pictures, reference and timings."""
     comparison = evaluation.comparison
     return _key(evaluation.run, evaluation.pictures, comparison.reference, comparison.latency)
 
 
-@st.cache_data(scope="session", max_entries=8, show_spinner="Comparing the answers")
-def _compared(
-    key: str, _run: Run, _pictures: tuple[Picture, ...], _reference: str, _timed: Latency | None
-) -> Comparison:
-    return service_module.compare_run(
-        _run, _pictures, host.Foreground(), reference=_reference, latency=_timed
-    )
+def _work(run: Run, pictures: tuple[Picture, ...], reference: str, about: str) -> None:
+    timed = stored_latency(run)
 
+    def work(job: Job[Evaluation]) -> Evaluation:
+        return evaluate(run, pictures, job, reference=reference, beside=run.columns, latency=timed)
 
-def _work(run: Run, pictures: tuple[Picture, ...], columns: tuple[str, ...]) -> None:
-    def work(job: Job[bool]) -> bool:
-        service_module.evaluate(run, pictures, columns, job)
-        return True
-
-    title = f"Showing {len(pictures)} pictures to {len(columns)} models"
-    about = f"{run.folder} {digest_of(pictures)} {columns}"
-    # Somebody who drops a photo waits a second or two, and would notice half of one more.
-    every = 0.2 if len(pictures) <= _FEW else jobs.LOOKED_AT_EVERY
+    title = f"Showing {len(pictures)} pictures to {len({reference, *run.columns})} models"
+    # Somebody who drops a photo waits a second or two, and would notice a part of one more.
+    every = 0.1 if len(pictures) <= _FEW else jobs.LOOKED_AT_EVERY
     jobs.see_through(_JOB, title, work, about=about, every=every)
 
 
@@ -133,10 +147,9 @@ def choice_on_show() -> Choice | None:
     run = session.current_run()
     if run is None:
         return None
-    pictures, reference = session.pictures(), session.reference(run)
-    if not service_module.evaluated(run, pictures, tuple(dict.fromkeys((reference, *run.columns)))):
+    comparison = stored_comparison(run, stored_latency(run))
+    if comparison is None:
         return None
-    comparison = compared(run, pictures, reference, stored_latency(run))
     return overview.recommend(overview.candidates(comparison), needed())
 
 

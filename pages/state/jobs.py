@@ -15,7 +15,8 @@ from pages.state.messages import page_on_show, plain, show_problem
 from pages.state.session import scroll_to
 
 Result = TypeVar("Result")
-PREFIX = "qlab_job_"
+EVERYBODY = "everybody"
+"""Owner of the work that belongs to the store, whichever browser sees it."""
 LOOKED_AT_EVERY = 0.5
 _ABOUT = "qlab_about_"
 
@@ -27,6 +28,7 @@ def start(
     *,
     about: str = "",
     during: AbstractContextManager[object] | None = None,
+    owner: str | None = None,
 ) -> None:
     """Start work under a key, unless it is under way.
 
@@ -36,51 +38,52 @@ def start(
         work: Does it, in a thread of its own.
         about: What exactly is done, where the key alone does not say it.
         during: A context that lasts from now to the end of the work.
+        owner: Whose it is; None takes whoever is looking.
     """
-    found = get(key, about=about)
-    if found is None or not found.active:
-        job = Job(title, work, during).start()
-        st.session_state[PREFIX + key] = job
-        BOARD.add(session.owner(), key, about, job)
+    job = get(key, about=about)
+    if job is None or not job.active:
+        BOARD.add(owner or session.owner(), key, about, Job(title, work, during).start())
 
 
 def get(key: str, *, about: str = "") -> Job[object] | None:
-    """The job under a key, or None; one that was started before the page was closed, too."""
-    found: Job[object] | None = st.session_state.get(PREFIX + key)
-    if found is None:
-        found = BOARD.find(session.owner(), key, about)
-        if found is not None:
-            st.session_state[PREFIX + key] = found
-    return found
+    """Find the job under a key; one that was started before the page was closed, too."""
+    mine = BOARD.find(session.owner(), key, about)
+    return mine or BOARD.find(EVERYBODY, key, about)
+
+
+def take(key: str, *, about: str = "") -> object:
+    """Return the result of a job once it is done, and drop the job; None before."""
+    job = get(key, about=about)
+    if job is None or job.state != "done":
+        return None
+    BOARD.forget(job)
+    return job.result
 
 
 def stop_others(key: str, *, about: str) -> None:
     """Cancel and drop this session's job under a key, if it is about something else."""
-    known = st.session_state.get(_ABOUT + key)
+    before = st.session_state.get(_ABOUT + key)
     st.session_state[_ABOUT + key] = about
-    if known not in {None, about}:
-        found = st.session_state.get(PREFIX + key)
-        if found is not None:
-            found.cancel()
-        forget(key)
+    if before not in {None, about} and (job := get(key, about=before)) is not None:
+        job.cancel()
+        BOARD.forget(job)
 
 
-def forget(key: str) -> None:
+def forget(key: str, *, about: str = "") -> None:
     """Drop a finished job."""
-    found = st.session_state.pop(PREFIX + key, None)
-    if found is not None:
-        BOARD.forget(found)
+    if (job := get(key, about=about)) is not None:
+        BOARD.forget(job)
 
 
 def forget_failed() -> None:
-    """Drop this session's jobs that failed or were cancelled."""
-    for name in [str(name) for name in st.session_state if str(name).startswith(PREFIX)]:
-        if st.session_state[name].state in {"failed", "cancelled"}:
-            forget(name.removeprefix(PREFIX))
+    """Drop this person's jobs that failed or were cancelled."""
+    for job in BOARD.jobs(session.owner()):
+        if job.state in {"failed", "cancelled"}:
+            BOARD.forget(job)
 
 
 def busy(key: str) -> bool:
-    """Whether work is under way; once it is done, the page is drawn anew with what it made."""
+    """Return whether work is under way; once it is done, draw the page with what it made."""
     job = get(key)
     if job is not None and job.state == "done":
         forget(key)
@@ -88,27 +91,28 @@ def busy(key: str) -> bool:
     return job is not None and job.active
 
 
-def show(key: str, *, every: float = LOOKED_AT_EVERY) -> Job[object] | None:
+def show(key: str, *, about: str = "", every: float = LOOKED_AT_EVERY) -> Job[object] | None:
     """Show a job while it works, and what became of it if it failed.
 
     Args:
         key: What the page calls it.
+        about: What exactly is done, where the key alone does not say it.
         every: Seconds between two looks at it.
 
     Returns:
         The job once it is done; None while there is none, or it is not done.
     """
-    job = get(key)
+    job = get(key, about=about)
     if job is None or job.state == "done":
         return job
     with st.container(key=f"job_{key}"):
-        _show_unfinished(key, job, every)
+        _show_unfinished(key, about, job, every)
         # The button that started it may be at the lower edge of the window.
         scroll_to(f"job_{key}", (id(job), job.active))
     return None
 
 
-def _show_unfinished(key: str, job: Job[object], every: float) -> None:
+def _show_unfinished(key: str, about: str, job: Job[object], every: float) -> None:
     if job.state == "failed" and job.error is not None:
         show_problem(job.error)
     elif job.state == "cancelled":
@@ -116,7 +120,7 @@ def _show_unfinished(key: str, job: Job[object], every: float) -> None:
             f"{plain(job.title)}: cancelled. Nothing half-made was kept.", icon=":material/cancel:"
         )
     else:
-        st.fragment(_live, run_every=every)(key, page_on_show())
+        st.fragment(_live, run_every=every)(key, page_on_show(), about)
 
 
 def see_through(
@@ -137,24 +141,23 @@ def see_through(
         every: Seconds between two looks at it.
     """
     stop_others(key, about=about)
-    if get(key, about=about) is None:
+    job = get(key, about=about)
+    if job is None or job.state == "done":  # what an earlier one made is gone
         start(key, title, work, about=about)
-    show(key, every=every)
-    job = get(key)
+    show(key, about=about, every=every)
+    job = get(key, about=about)
     assert job is not None
-    # It ended since the view looked: look again.
-    again = job.state == "done"
-    if not job.active and not again:
-        again = st.button("Try again", key=f"again_{key}", icon=":material/refresh:")
-    if again:
-        forget(key)
+    if job.state == "done":  # it ended since the view looked: look again
+        st.rerun()
+    if not job.active and st.button("Try again", key=f"again_{key}", icon=":material/refresh:"):
+        forget(key, about=about)
         st.rerun()
 
 
-def _live(key: str, page: str) -> None:
+def _live(key: str, page: str, about: str = "") -> None:
     if page != page_on_show():
         return  # Asked for by a page that the person has left meanwhile.
-    job = get(key)
+    job = get(key, about=about)
     if job is None or not job.active:
         st.rerun()
     with st.container(border=True):

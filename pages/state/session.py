@@ -15,7 +15,7 @@ from engine.core import store
 from engine.core.errors import RunError
 from engine.core.files import write_whole
 from engine.core.types import ORIGINAL
-from engine.images.pictures import Picture, picture_at, pictures_in
+from engine.images.pictures import Picture, pictures_in
 from engine.runs import cleanup as service
 from engine.runs.cleanup import mark_used
 from engine.runs.request import ConvertRequest
@@ -177,10 +177,11 @@ def keep_upload(name: str, content: bytes) -> Picture:
     shown = Path(name).name
     safe = _UNSAFE.sub("_", Path(shown).stem).strip("_.")[:40] or "file"
     suffix = _UNSAFE.sub("", Path(shown).suffix.lower())[:12]
-    path = _own_folder() / hashlib.sha256(content).hexdigest() / (safe + suffix)
+    digest = hashlib.sha256(content).hexdigest()
+    path = _own_folder() / digest / (safe + suffix)
     if not path.exists():
         write_whole(path, content)
-    return picture_at(path, shown)
+    return Picture(shown, path, digest)
 
 
 def keep_together(uploads: Iterable[Picture]) -> list[Picture]:

@@ -11,15 +11,12 @@ from engine.comparison.records import Accuracy
 from engine.core import formats
 from engine.core.types import IntArray
 from engine.images.labels import label_of
-from engine.images.pictures import Picture, digest_of
 from engine.reporting import plots
 from engine.reporting.text import accuracy as accuracy_sentences
 from engine.reporting.text.runs import FEW_PICTURES
 from engine.runs.run import Run
-from engine.tasks import evaluate as service_module
-from engine.workers import process as host
-from pages.state.evaluation import Evaluation
-from pages.state.messages import cell, plain, told
+from pages.state.evaluation import Evaluation, key_of
+from pages.state.messages import cell, plain
 from pages.views.figures import align_right, show_described_figure, show_rows
 
 _HELP = {
@@ -35,21 +32,14 @@ _HELP = {
 
 def compared(evaluation: Evaluation, labels: IntArray) -> Comparison:
     """The comparison on show, with labels."""
-    run, reference = evaluation.run, evaluation.comparison.reference
-    digest = hashlib.sha256(labels.tobytes()).hexdigest()
-    files = ",".join(artifact.sha256 for artifact in run.artifacts)
-    key = f"{run.folder} {files} {digest_of(evaluation.pictures)} {reference} {digest}"
-    with told():
-        return _compared(key, run, evaluation.pictures, reference, labels)
+    return _compared(
+        f"{key_of(evaluation)} {hashlib.sha256(labels.tobytes()).hexdigest()}", evaluation, labels
+    )
 
 
 @st.cache_data(scope="session", max_entries=8, show_spinner="Counting right answers")
-def _compared(
-    key: str, _run: Run, _pictures: tuple[Picture, ...], _reference: str, _labels: IntArray
-) -> Comparison:
-    return service_module.compare_run(
-        _run, _pictures, host.Foreground(), reference=_reference, labels=_labels
-    )
+def _compared(key: str, _evaluation: Evaluation, _labels: IntArray) -> Comparison:
+    return _evaluation.compare_with(_labels)
 
 
 def accuracies(comparison: Comparison) -> dict[str, Accuracy]:

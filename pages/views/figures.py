@@ -16,7 +16,7 @@ from engine.comparison.comparison import Comparison
 from engine.reporting import plots
 from engine.reporting.plots.figures import fault_marks
 from engine.reporting.plots.frame import HeadedFigure, split_headline
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 from pages.state.conversion import RED_GROUND
 from pages.state.evaluation import key_of
 from pages.state.messages import plain

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-
 import streamlit as st
 
 from engine.comparison.latency import Latency, latency_warnings
 from engine.comparison.recommendation import candidates, select_timed
+from engine.core.system import usable_cores
 from engine.reporting import plots
 from engine.reporting.plots import figures
 from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
-from engine.tasks import evaluate as service
 from engine.tasks.latency import measure
 from engine.tasks.lowerings import (
     COMPARED,
@@ -23,7 +21,7 @@ from engine.tasks.lowerings import (
 )
 from engine.workers.jobs import Job
 from pages.state import jobs, session
-from pages.state.evaluation import compared
+from pages.state.evaluation import stored_comparison
 from pages.state.jobs import job_button
 from pages.state.messages import plain
 from pages.views.figures import align_right, show_described_figure, show_figure, show_rows
@@ -33,7 +31,8 @@ TIMING_JOB = "latency"
 
 def measure_controls(run: Run) -> int:
     """Show threads, rounds and the button that times a run, and give the threads chosen."""
-    choices = sorted({1, 2, 4, os.cpu_count() or 1} & set(range(1, (os.cpu_count() or 1) + 1)))
+    cores = usable_cores()
+    choices = sorted({1, 2, 4, cores} & set(range(1, cores + 1)))
     busy = jobs.busy(TIMING_JOB)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         threads = st.segmented_control(
@@ -71,12 +70,11 @@ def offer_measuring(run: Run) -> None:
 def show_trade_off(run: Run, timed: Latency | None) -> None:
     """Show closeness over speed or size, as far as the pictures on show were compared."""
     pictures = session.pictures()
-    reference = session.reference(run)
-    if not service.evaluated(run, pictures, (reference, *run.runnable)):
+    comparison = stored_comparison(run, timed)
+    if comparison is None:
         st.caption("The answers on the pictures on show are not computed yet.")
         st.page_link("pages/dashboard/predictions.py", label="Compare the answers first")
         return
-    comparison = compared(run, pictures, reference, timed)
     show_figure("trade_off", figures.trade_off, comparison)
     by_speed = bool(select_timed(candidates(comparison)))
     st.caption(

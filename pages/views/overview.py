@@ -12,7 +12,7 @@ from engine.reporting.picture_cards import THUMBNAIL_SIDE, AnswerCard, picture_c
 from engine.reporting.plots.frame import marker_image, style_of
 from engine.reporting.report import report_of
 from engine.reporting.text import overview as sentences
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 from engine.workers import process as host
 from pages.inputs.pictures import thumbnail_of
 from pages.state.evaluation import NEED, needed

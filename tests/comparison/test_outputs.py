@@ -15,8 +15,7 @@ from engine.comparison.outputs import Outputs, probability_sides
 from engine.core.types import FloatArray
 from engine.images.pictures import Picture
 from engine.runs.manifest import AddedFile
-from engine.tasks.convert import _normalizing
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation, _normalizing
 from tests.helpers.tiny_run import tiny_run
 
 LOGITS = np.random.default_rng(0).normal(size=(40, 6)).astype(np.float32) * 4

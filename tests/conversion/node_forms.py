@@ -19,7 +19,7 @@ from onnx.backend.test.loader import load_model_tests
 from engine.conversion.operator_sets import older_form, with_functions_inlined
 from engine.networks.onnx_contents import nodes_of
 from engine.networks.onnx_precision import compute_in_float32
-from engine.networks.onnx_tidying import operator_set, schema, signature, tidied
+from engine.networks.onnx_tidying import operator_set, schema, signature, tidy_model
 
 SETS = range(7, 25)
 STORED = ("pytorch-converted", "pytorch-operator", "simple")
@@ -136,7 +136,7 @@ def fed_form(case: Form, handled: frozenset[str]) -> Form:
                 del inputs[name]
     compute_in_float32(model)
     kinds = {kind_of(value) for value in flat([*case.inputs.values(), *case.expected])}
-    model = tidied(model, case.case)
+    model = tidy_model(model, case.case)
     if not {node.op_type for node in nodes_of(model)} <= handled:
         model = with_functions_inlined(onnx.shape_inference.infer_shapes(model), handled)
     read = {value.name for value in model.graph.input}
@@ -210,7 +210,7 @@ def _written_for(version: int, form: Form) -> onnx.ModelProto | None:
         else:
             written = onnx.version_converter.convert_version(form.model, version)
             onnx.checker.check_model(written, full_check=True)
-            written = tidied(written, form.name)
+            written = tidy_model(written, form.name)
             if not _answers_as(written, form):
                 return None
     except Exception:  # attributes, inputs or types that the set lacks and the converter leaves

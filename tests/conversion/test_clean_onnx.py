@@ -4,7 +4,7 @@ import numpy as np
 import onnx.parser
 import onnxruntime
 
-from engine.conversion.onnx_patterns import cleaned
+from engine.conversion.onnx_patterns import clean_graph
 
 # As torch writes pad(picture, (0, width - 1, 0, 0)) for pictures of any size.
 PADDED_BY_ITS_SIZE = """
@@ -32,7 +32,7 @@ padded (float[1, 3, 5, 6] picture) => (float[1, 3, 5, 11] padded)
 def test_a_padding_that_depends_on_a_size_keeps_its_side() -> None:
     model = onnx.parser.parse_model(PADDED_BY_ITS_SIZE)
     picture = np.random.default_rng(0).normal(size=(1, 3, 5, 6)).astype(np.float32)
-    tidy = cleaned(model)
+    tidy = clean_graph(model)
     assert [node.op_type for node in tidy.graph.node] == ["Relu", "Pad"]
     session = onnxruntime.InferenceSession(tidy.SerializeToString())
     (found,) = session.run(None, {"picture": picture})
@@ -49,7 +49,7 @@ def test_a_graph_that_folding_changes_stays_as_it_was() -> None:
         "{\n  count = Size(picture)\n  real = Cast<to = 1>(count)\n"
         "  inverse = Div(one, real)\n  share = Mul(picture, inverse)\n}"
     )
-    tidy = cleaned(model)
+    tidy = clean_graph(model)
     session = onnxruntime.InferenceSession(tidy.SerializeToString())
     (share,) = session.run(None, {"picture": np.ones((1, 3, 2, 2), np.float32)})
     np.testing.assert_allclose(share, np.full((1, 3, 2, 2), 1 / 12), rtol=1e-6)
@@ -62,7 +62,7 @@ def test_folding_goes_on_where_answers_are_no_numbers() -> None:
         "<float one = {1.0}>\n"
         "{\n  two = Add(one, one)\n  double = Mul(picture, two)\n  roots = Sqrt(double)\n}"
     )
-    assert [node.op_type for node in cleaned(model).graph.node] == ["Mul", "Sqrt"]
+    assert [node.op_type for node in clean_graph(model).graph.node] == ["Mul", "Sqrt"]
 
 
 def test_a_resize_that_names_its_axes_keeps_no_graph_from_being_tidied() -> None:
@@ -74,5 +74,5 @@ def test_a_resize_that_names_its_axes_keeps_no_graph_from_being_tidied() -> None
         "  first = Flatten(narrow)\n  second = Flatten(same)\n"
         "  both = Concat<axis = 1>(first, second)\n}"
     )
-    kinds = [node.op_type for node in cleaned(model).graph.node]
+    kinds = [node.op_type for node in clean_graph(model).graph.node]
     assert sorted(kinds) == ["Concat", "Flatten", "Flatten", "Resize"]

@@ -29,7 +29,7 @@ from tests.helpers.integer_models import (
     ],
 )
 def test_letters_of_all_axes(equation: str, ranks: list[int], spelled: list[str]) -> None:
-    assert einsum._spelled_out(equation, ranks) == spelled
+    assert einsum._spell_out(equation, ranks) == spelled
 
 
 @pytest.mark.slow

@@ -29,6 +29,7 @@ from engine.core.errors import (
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import FloatArray, MissingVariant
 from engine.networks.runners.tflite import TfliteRunner
+from engine.quantization.calibration import Calibration
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.reporting import plots
 from engine.reporting.plots.frame import in_red
@@ -63,23 +64,23 @@ class InProcess(HandMadeHost):
         super().__init__()
         self.tried: list[str] = []
 
-        def written(files: CoreFiles, recipe: Recipe) -> None:
+        def written(files: CoreFiles, recipe: Recipe, _: object = None) -> None:
             self.tried.append(recipe.name)
             making(recipe)
             shape = (1, SIDE, SIDE, 3)
             reshape_file(files._side / WORK / f"{recipe.name}.tflite", shape)
 
-        def optimized(files: CoreFiles, recipe: Recipe) -> None:
-            files.of(recipe.plain)
+        def optimized(files: CoreFiles, recipe: Recipe, calibration: Calibration) -> None:
+            files.of(recipe.plain, calibration)
             written(files, recipe)
 
-        def mixed(files: CoreFiles, recipe: Recipe) -> None:
-            files.of(recipe.unmixed)
+        def mixed(files: CoreFiles, recipe: Recipe, calibration: Calibration) -> None:
+            files.of(recipe.unmixed, calibration)
             written(files, recipe)
 
-        monkeypatch.setattr(CoreFiles, "_converted", written)
+        monkeypatch.setattr(CoreFiles, "_convert", written)
         monkeypatch.setattr(CoreFiles, "_optimize", optimized)
-        monkeypatch.setattr(CoreFiles, "_mixed", mixed)
+        monkeypatch.setattr(CoreFiles, "_make_mixed", mixed)
         monkeypatch.setattr(Conversion, "_make_savedmodel", _make_savedmodel)
         monkeypatch.setattr("engine.conversion.build.with_depthwise_in_parts", lambda model: model)
 
@@ -87,7 +88,7 @@ class InProcess(HandMadeHost):
     def worker(self, lowering: object = None) -> Iterator[InProcess]:
         yield self
 
-    def run(self, name: str, task: ConvertTask, kind: type, report: Callable[..., None]) -> bool:
+    def run(self, work: object, task: ConvertTask, report: Callable[..., None]) -> bool:
         self.tasks.append(task)
         try:
             return Conversion(task, report).run()

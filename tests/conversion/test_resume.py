@@ -13,8 +13,8 @@ from PIL import Image
 from engine.conversion.resume import (
     RECORD,
     FinishedStages,
-    finished_in,
     keep_finished,
+    load_finished,
     wanted_digest,
     without_others,
 )
@@ -46,7 +46,7 @@ def started(side: Path) -> FinishedStages:
 
 def test_what_is_finished_stays_and_what_is_half_made_goes(tmp_path: Path) -> None:
     kept = started(tmp_path / "side")
-    found = finished_in(tmp_path / "side", "this")
+    found = load_finished(tmp_path / "side", "this")
     assert found == kept
     assert found.names == {"onnx", "int8"}
     assert not (tmp_path / "side" / "half").exists()
@@ -63,7 +63,7 @@ def test_what_cannot_be_gone_on_from_is_cleared(tmp_path: Path, trouble: str) ->
         (side / "work" / "onnx.npy").unlink()
     if trouble == "no record":
         (side / RECORD).write_bytes(b"{")
-    found = finished_in(side, "that" if trouble == "another request" else "this")
+    found = load_finished(side, "that" if trouble == "another request" else "this")
     assert found.stages == ()
     assert list(side.iterdir()) == []
 

@@ -8,7 +8,7 @@ import numpy as np
 import onnx
 import pytest
 
-from engine.conversion.onnx_patterns import cleaned
+from engine.conversion.onnx_patterns import clean_graph
 from tests.helpers.integer_models import answers_of, decibels, expected_answers, parse_network
 
 SCORES = """
@@ -65,7 +65,7 @@ def _network(masked: str) -> onnx.ModelProto:
 @pytest.mark.parametrize("masked", MASKED)
 def test_no_constant_reaches_farther_than_the_scores(masked: str) -> None:
     model = _network(masked)
-    tidy = cleaned(model)
+    tidy = clean_graph(model)
     stored = [onnx.numpy_helper.to_array(value) for value in tidy.graph.initializer]
     for node in tidy.graph.node:
         stored += [onnx.numpy_helper.to_array(a.t) for a in node.attribute if a.name == "value"]

@@ -10,7 +10,7 @@ import onnxruntime
 from onnx import numpy_helper
 
 from engine.networks.onnx_contents import nodes_of
-from engine.networks.onnx_tidying import tidied
+from engine.networks.onnx_tidying import tidy_model
 from tests.conversion.node_forms import Form, sets_of
 
 X = np.random.default_rng(0).normal(size=(2, 3, 4, 6)).astype(np.float32)
@@ -448,7 +448,7 @@ def written_forms() -> Iterator[Form]:
             model = onnx.ModelProto()
             model.CopyFrom(written)
             model.opset_import[0].version = sets[-1]
-            model = tidied(model, lines)
+            model = tidy_model(model, lines)
             session = onnxruntime.InferenceSession(model.SerializeToString(), options)
             (expected,) = session.run(None, {"x": X})
             name = lines.splitlines()[-1] if "\n" not in lines else " ".join(lines.split())

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 
+from engine.core import checksums
 from engine.core.checksums import (
     FileRecord,
     digest_of_file,
     drop_kept,
     intact,
+    is_verified,
     keep_file,
-    kept,
     read_kept,
     record_of,
     records_under,
@@ -45,12 +46,22 @@ def test_a_record_knows_its_file(tmp_path: Path) -> None:
     assert not intact(file, record)
 
 
-def test_a_file_that_looks_unchanged_is_read_once_and_again_on_demand(tmp_path: Path) -> None:
+def test_a_file_that_looks_unchanged_is_read_once_and_again_on_demand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checksums, "_CLOCK_SECONDS", 0)
     file = tmp_path / "f"
     file.write_bytes(b"one")
     record = record_of(file)
-    flip(file)
-    assert intact(file, record)  # the cheap look: same size, time and inode
+    read: list[Path] = []
+    real = checksums._read_digest
+    monkeypatch.setattr(checksums, "_read_digest", lambda path: read.append(path) or real(path))
+    assert intact(file, record)  # the cheap look: same size, time of change and inode
+    assert read == []
+    assert intact(file, record, again=True)
+    assert read == [file]
+    flip(file)  # size, inode and time of modification stay
+    assert not intact(file, record)
     assert not intact(file, record, again=True)
     assert digest_of_file(file) != record.sha256
 
@@ -60,21 +71,21 @@ def test_what_is_kept_is_checked(tmp_path: Path) -> None:
     write_kept(file, b"first")
     assert read_kept(file) == b"first"
     flip(file)
-    assert not kept(file, again=True)
+    assert not is_verified(file, again=True)
     with pytest.raises(OSError, match="damaged"):
         read_kept(file)
     write_kept(file, b"second")
     assert read_kept(file) == b"second"
     drop_kept(file)
     assert list(file.parent.iterdir()) == []
-    assert not kept(file)
+    assert not is_verified(file)
 
 
 def test_a_checksum_that_is_damaged_counts_as_damage(tmp_path: Path) -> None:
     file = tmp_path / "f"
     write_kept(file, b"first")
     (tmp_path / "f.sha256").write_bytes(b"\xff\xff")
-    assert not kept(file)
+    assert not is_verified(file)
 
 
 def test_an_older_file_without_a_checksum_is_taken(tmp_path: Path) -> None:

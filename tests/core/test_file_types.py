@@ -9,7 +9,7 @@ import pytest
 
 from engine.core.errors import ModelError
 from engine.core.file_types import demand_onnx, kind_of
-from engine.networks.onnx_parts import opened_parts
+from engine.networks.onnx_parts import open_parts
 from engine.networks.pickle_scan import demand_tensors
 
 CORE_ML = b"\x08\x04" + b"\x12\x00" + b"\x9a\x19\x00"
@@ -106,5 +106,5 @@ def test_resource_forks_of_a_mac_beside_a_model_are_no_models(tmp_path: Path) ->
         archive.writestr("export/m.onnx", b"model")
         archive.writestr("__MACOSX/export/._m.onnx", b"fork")
     assert kind_of(tmp_path / "m.zip").name == "onnx zip"
-    with opened_parts(tmp_path / "m.zip") as parts, parts.model() as model:
+    with open_parts(tmp_path / "m.zip") as parts, parts.model() as model:
         assert model.read() == b"model"

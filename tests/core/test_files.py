@@ -177,12 +177,12 @@ def test_answers_at_every_write_of_the_parent(
 
             return nullcontext(self)
 
-        def run(self, name: str, request: Any, kind: type, report: object) -> bool:
+        def run(self, work: object, request: Any, report: object) -> bool:
             np.save(Path(request.folder) / "float32.npy", rows)
             return True
 
     disk = FillingDisk(monkeypatch, run.folder)
-    work = lambda: service.evaluate(run, pictures_in(photos), ("float32",), Answering())  # noqa: E731
+    work = lambda: service.compute_logits(run, pictures_in(photos), ("float32",), Answering())  # noqa: E731
     points = 0
     for _ in writes_until_it_works(disk, work):
         points += 1

@@ -15,7 +15,7 @@ from engine.deployment.kit import golden_pictures
 from engine.images.pictures import Picture
 from engine.images.preprocess import PreprocessSpec
 from engine.tflite.artifact import TensorInfo
-from engine.tflite.graph import packed, parsed
+from engine.tflite.graph import pack_model, parse_model
 from tests.helpers.kits import SPEC, run_of
 from tests.helpers.tiny_run import SIDE
 
@@ -75,13 +75,13 @@ def test_the_tolerance_is_twice_what_kernels_differ_by() -> None:
 def test_other_answers_than_before_are_no_kit(tmp_path: Path) -> None:
     run = run_of(tmp_path / "run", "int8")
     model = run.file("int8").read_bytes()
-    other = parsed(model)
+    other = parse_model(model)
     quantization = schema.QuantizationParametersT()
     quantization.scale, quantization.zeroPoint = [0.05], [3]
     for tensor in other.subgraphs[0].tensors:
         tensor.quantization = quantization
     with pytest.raises(HopError, match="other answers with metadata"):
-        golden_set(model, packed(other, len(model)))
+        golden_set(model, pack_model(other, len(model)))
 
 
 def test_nan_is_no_golden_answer(tmp_path: Path) -> None:

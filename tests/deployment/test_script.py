@@ -19,7 +19,7 @@ from engine.core.types import Layout
 from engine.deployment.kit import CARD
 from engine.images.pictures import decode_file, decode_picture
 from engine.images.preprocess import PreprocessSpec, assumed_preprocess, in_layout
-from engine.tflite.interpreter import quantized
+from engine.tflite.interpreter import quantize
 from tests.helpers.kits import LABELS, SPEC, kit_of, run_of
 from tests.images.test_pictures import tiff
 
@@ -126,7 +126,7 @@ def test_it_prepares_pictures_as_the_engine_does(
         pixels = script.pixels_of(str(photo), model.description["preprocess"])
         picture = decode_picture(photo.read_bytes(), photo.name)
         np.testing.assert_array_equal(pixels, spec.fitted(picture))
-        expected = quantized(in_layout(spec.apply(picture)[None], layout), tensor)[0]
+        expected = quantize(in_layout(spec.apply(picture)[None], layout), tensor)[0]
         fed = model.input_of(pixels)
         assert fed.dtype == expected.dtype
         np.testing.assert_array_equal(fed, expected)

@@ -95,7 +95,7 @@ def test_variants_answer_like_the_original(comparison: engine.Comparison) -> Non
 def test_edges_do_not_change_what_an_integer_model_answers(run: Run) -> None:
     pictures = pictures_in(SAMPLE_IMAGES)
     columns = ("int8", "uint8", "int8_float_io")
-    logits = service_module.evaluate(run, pictures, columns, host.Foreground())
+    logits = service_module.compute_logits(run, pictures, columns, host.Foreground())
     for name in columns[:2]:
         np.testing.assert_allclose(logits[name], logits["int8_float_io"], atol=1e-4)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,11 +27,29 @@ FLAGS = [
 ]
 PATIENCE = 120_000
 UNRESTS = (
-    "[data-test-script-state=running]",
-    "[data-testid=stSkeleton]",
-    "[class*=st-key-cancel_]",
-    "[data-stale=true]",
+    "[data-test-script-state=running], [data-test-script-state=rerunRequested], "
+    "[data-testid=stSkeleton], "
+    "[class*=st-key-cancel_], [data-stale=true]"
 )
+QUIET_MS = 150
+QUIET = """([unrests, quiet, wait]) => {
+  const now = performance.now();
+  const watch = (window.quiet ??= { changed: now, wait: null });
+  if (!watch.observer) {
+    watch.observer = new MutationObserver(() => { watch.changed = performance.now(); });
+    const all = { subtree: true, childList: true, attributes: true, characterData: true };
+    watch.observer.observe(document, all);
+  }
+  const restless =
+    watch.wait !== wait ||
+    !document.querySelector("h1")?.checkVisibility() ||
+    document.querySelector(unrests) ||
+    document.getAnimations().some((animation) => animation.playState === "running" &&
+      Number.isFinite(animation.effect.getComputedTiming().endTime));
+  if (restless) watch.changed = now;
+  watch.wait = wait;
+  return now - watch.changed >= quiet;
+}"""
 expect.set_options(timeout=PATIENCE)
 IN_A_BROWSER = [
     pytest.mark.slow,
@@ -76,8 +96,21 @@ def go_to(page: Page, name: str) -> None:
     page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
 
 
+def turn_to(page: Page, stem: str) -> None:
+    """Open a page of the story without a look at the sidebar, which may be closed.
+
+    Args:
+        page: The browser's page.
+        stem: The story's page, as its address ends.
+    """
+    link = page.get_by_test_id("stSidebarNav").locator(f"a[href$='/{stem}']")
+    link.evaluate("link => link.click()")
+    expect(page).to_have_url(re.compile(rf"/{stem}([?]|$)"))
+
+
 def wait_until_settled(page: Page) -> None:
-    """Wait until the script has run and no job is under way."""
-    expect(page.get_by_role("heading", level=1).first).to_be_visible(timeout=PATIENCE)
-    for unrest in UNRESTS:
-        expect(page.locator(unrest)).to_have_count(0, timeout=PATIENCE)
+    """Wait until the script has run, no job is under way, and the page has stopped changing."""
+    # A wait of its own begins its quiet anew: a click may not have changed anything yet.
+    page.wait_for_function(
+        QUIET, arg=[UNRESTS, QUIET_MS, time.monotonic_ns()], polling=25, timeout=PATIENCE
+    )

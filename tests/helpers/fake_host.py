@@ -18,6 +18,7 @@ from engine.quantization.recipes import recipe_named
 from engine.runs.manifest import FILE_NAME
 from engine.runs.request import ConvertRequest
 from engine.runs.run import WORK, Run
+from engine.tasks.convert import run_convert
 from tests.helpers.tiny_run import tiny_run
 
 
@@ -57,8 +58,10 @@ class HandMadeHost:
     def log(self) -> bytes:
         return b"said by a converter"
 
-    def run(self, name: str, task: ConvertTask, kind: type, report: Callable[..., None]) -> bool:
-        assert name == "convert"
+    def run(
+        self, work: Callable[..., bool], task: ConvertTask, report: Callable[..., None]
+    ) -> bool:
+        assert work is run_convert
         self.tasks.append(task)
         time.sleep(self.seconds)
         _make(task, Path(task.side))

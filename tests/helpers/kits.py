@@ -10,7 +10,7 @@ import numpy as np
 from engine.comparison.comparison import compare
 from engine.core.types import Layout
 from engine.deployment.kit import DeployRequest, deployed, write_texts
-from engine.images.pictures import PictureFile, picture_at
+from engine.images.pictures import picture_at
 from engine.images.preprocess import PreprocessSpec
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
@@ -54,9 +54,7 @@ def kit_of(run: Run, photos: Path, folder: Path) -> Path:
     """The kit of the variant ``int8`` as a folder."""
     folder.mkdir()
     files = sorted(photos.glob("*.png"))
-    pictures = tuple(
-        PictureFile(name=p.name, path=str(p), sha256=picture_at(p).sha256) for p in files
-    )
+    pictures = tuple(map(picture_at, files))
     request = DeployRequest(
         run=str(run.folder),
         variant="int8",

@@ -16,6 +16,8 @@ from typing import Any
 
 import msgspec
 
+from engine.core.types import Report
+
 MIB = 1 << 20
 
 
@@ -130,13 +132,13 @@ def note(deed: Deed) -> None:
             file.write(f"{os.getpid()}\n")
 
 
-def do(deed: Deed, report: Callable[[Any], None]) -> Any:
-    return DEEDS[deed.what](deed)
+def run_deed(deed: Deed, report: Report) -> dict[str, Any]:
+    done: dict[str, Any] = DEEDS[deed.what](deed)
+    return done
 
 
 if __name__ == "__main__":
-    from engine.workers import main
-    from engine.workers import protocol as registry
+    from engine.workers import main, protocol
 
-    registry.TASKS["do"] = "__main__:do"
+    protocol.ACCEPTED = ("tests.helpers.misbehaving_worker",)
     main.main()

@@ -154,9 +154,9 @@ def _words(error: Exception) -> str:
 
 def _forms(left: Counter[str]) -> Iterator[Form]:
     """All forms; operators and types for which cases are not among them are counted."""
-    from engine.conversion.lowering import handled_operators
+    from engine.conversion.lowering import operators_with_handlers
 
-    handled = handled_operators() | {"Constant"}
+    handled = operators_with_handlers() | {"Constant"}
     for case in cases():
         form = fed_form(case, handled)
         reasons = {node.op_type for node in nodes_of(form.model)} - handled

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from engine.tflite.graph import packed
+from engine.tflite.graph import pack_model
 
 _TYPES = {"float32": 0, "int8": 9, "int32": 2, "int16": 7, "int64": 4}
 _OPTIONS = {
@@ -95,7 +95,7 @@ class Writer:
 
     def file(self, inputs: list[int], outputs: list[int]) -> bytes:
         self.graph.inputs, self.graph.outputs = inputs, outputs
-        return packed(self.model, 1000)
+        return pack_model(self.model, 1000)
 
 
 SIDE = 16

@@ -14,7 +14,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from engine.comparison.layers.analysis import layer_errors
 from engine.comparison.layers.records import LayerErrors
-from engine.tflite.graph import packed
+from engine.tflite.graph import pack_model
 
 SIDE = 4
 FLOAT32, INT8, INT32 = 0, 9, 2
@@ -189,4 +189,4 @@ class Builder:
     def file(self) -> bytes:
         self.graph.inputs, self.graph.outputs = [0], [self.last]
         self.model.version, self.model.subgraphs = 3, [self.graph]
-        return packed(self.model, 0)
+        return pack_model(self.model, 0)

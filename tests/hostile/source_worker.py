@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+from engine.core.types import Report
 from engine.images.preprocess import PreprocessChoice
 from engine.networks.source import ModelChoice
-from engine.workers import main
-from engine.workers import protocol as registry
+from engine.workers import main, protocol
 
 
-def source(choice: ModelChoice, report: Callable[[Any], None]) -> bool:
+def run_source(choice: ModelChoice, report: Report) -> bool:
     """The first stage of a conversion."""
     from engine.comparison.hops import check_reference
     from engine.conversion.build import check_inputs
@@ -34,5 +33,5 @@ def source(choice: ModelChoice, report: Callable[[Any], None]) -> bool:
 
 
 if __name__ == "__main__":
-    registry.TASKS["source"] = "__main__:source"
+    protocol.ACCEPTED = ("tests.hostile.source_worker",)
     main.main()

@@ -22,6 +22,7 @@ from tests.hostile.mutants import mutant
 from tests.hostile.pickles import files
 from tests.hostile.reused_worker import ReusedWorker
 from tests.hostile.rows import Noted, Row, Scaled
+from tests.hostile.source_worker import run_source
 
 pytestmark = pytest.mark.hostile
 
@@ -68,7 +69,7 @@ def test_changed_checkpoints(
     for data in (zipped, older, tensors):
         file.write_bytes(data)
         with workers as worker:
-            worker.run("source", choice, bool)
+            worker.run(run_source, choice)
     for number, rng in row.cases():
         if number % 3 == 0:
             changed = lying_safetensors(tensors, rng)
@@ -76,7 +77,7 @@ def test_changed_checkpoints(
             changed = near_the_ends(rng.choice((zipped, older, tensors)), rng)
         file.write_bytes(changed)
         with row.tried(number), workers as worker:
-            worker.run("source", choice, bool)
+            worker.run(run_source, choice)
     row.check()
 
 

@@ -13,6 +13,7 @@ from engine.networks.source import ModelChoice
 from tests.hostile.external_data_attacks import ATTACKS, DATA, SECRET, described, zipped
 from tests.hostile.reused_worker import ReusedWorker
 from tests.hostile.rows import Noted, Row
+from tests.hostile.source_worker import run_source
 
 pytestmark = pytest.mark.hostile
 
@@ -35,7 +36,7 @@ def test_data_elsewhere(noted: Noted, tmp_path: Path, workers: ReusedWorker) -> 
         folder.mkdir(parents=True)
         path = attack(folder)
         with row.tried(name), workers as worker:
-            worker.run("source", ModelChoice(onnx=str(path)), bool)
+            worker.run(run_source, ModelChoice(onnx=str(path)))
         if name not in HARMLESS:
             with pytest.raises(EngineError) as refusal:
                 looked_at(path)
@@ -49,4 +50,4 @@ def test_the_same_without_an_attack_is_taken(tmp_path: Path, workers: ReusedWork
     for path in (described()(tmp_path), zipped({DATA: SECRET.tobytes()})(tmp_path / "zip")):
         looked_at(path)
         with workers as worker:
-            assert worker.run("source", ModelChoice(onnx=str(path)), bool)
+            assert worker.run(run_source, ModelChoice(onnx=str(path)))

@@ -119,7 +119,7 @@ def pictures(own_store: Path, photos: Path) -> tuple[str, ...]:
     """Names of the pictures on which a hostile run of the store is evaluated."""
     run = hostile_run(own_store, photos)
     names = hostile_photos(photos)
-    service_module.evaluate(run, pictures_in(photos), run.columns, host.Foreground())
+    service_module.compute_logits(run, pictures_in(photos), run.columns, host.Foreground())
     return names
 
 

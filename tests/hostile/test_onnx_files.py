@@ -32,6 +32,7 @@ from tests.hostile.onnx_seeds import (
 )
 from tests.hostile.reused_worker import ReusedWorker
 from tests.hostile.rows import Noted, Row, Scaled
+from tests.hostile.source_worker import run_source
 
 pytestmark = pytest.mark.hostile
 
@@ -67,7 +68,7 @@ def test_changed_files(
     for model in whole:
         file.write_bytes(model.SerializeToString())
         with workers as worker:
-            worker.run("source", request_for(file).model, bool)
+            worker.run(run_source, request_for(file).model)
     converted = 0
     for number, rng in row.cases():
         model = rng.choice(whole)
@@ -77,7 +78,7 @@ def test_changed_files(
         file.write_bytes(changed)
         with row.tried(number):
             with workers as worker:
-                worker.run("source", request_for(file).model, bool)
+                worker.run(run_source, request_for(file).model)
             converted += 1
             if converted % 10 == 1:
                 service_module.convert_request(request_for(file), Reusing(workers))

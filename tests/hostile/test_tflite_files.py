@@ -71,7 +71,7 @@ def test_changed_files(
         with row.tried(number, "taken and compared"):
             grown = add_file(run, "theirs", tmp_path / "x.tflite", host.Foreground())
             try:
-                evaluate.evaluate(grown, pictures, ("theirs",), host.Foreground())
+                evaluate.compute_logits(grown, pictures, ("theirs",), host.Foreground())
             finally:
                 run = remove_file(grown, "theirs")
     row.check()

@@ -6,7 +6,6 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -15,7 +14,7 @@ from engine.core.limits import LIMITS
 from engine.workers import process as jobs
 from engine.workers import watchdog as worker_watch
 from engine.workers.process import Worker
-from tests.helpers.misbehaving_worker import Deed
+from tests.helpers.misbehaving_worker import Deed, run_deed
 from tests.hostile.rows import Noted, Row, Scaled
 
 pytestmark = pytest.mark.hostile
@@ -48,12 +47,12 @@ def test_they_are_ended_and_the_next_request_is_served(
         amount = rng.randrange(30, 300)
         started = time.monotonic()
         with row.tried(f"{number} {deed}", "NOT ENDED"), Worker(silent_seconds=3) as worker:
-            worker.run("do", Deed(deed, str(pids), amount), dict[str, Any])
+            worker.run(run_deed, Deed(deed, str(pids), amount))
         assert time.monotonic() - started < 20, deed
         left = [int(line) for line in pids.read_text().split()]
         assert not [pid for pid in left if lives(pid)], deed
         with Worker() as worker:
-            assert worker.run("do", Deed("surroundings"), dict[str, Any])["folder"]
+            assert worker.run(run_deed, Deed("surroundings"))["folder"]
     row.check()
     assert "NOT ENDED" not in row.outcomes
     assert not [child for child in psutil.Process().children(recursive=True) if lives(child.pid)]

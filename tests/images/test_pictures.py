@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from engine.core import checksums
 from engine.core.errors import PictureError
-from engine.images import pictures as images
 from engine.images.pictures import (
     as_pictures,
     decode_picture,
@@ -189,13 +189,13 @@ def test_a_file_is_read_again_once_it_was_changed(
         read.append(path)
         return hashlib.sha256(path.read_bytes()).hexdigest()
 
-    monkeypatch.setattr(images, "_read_digest", noted)
+    monkeypatch.setattr(checksums, "_read_digest", noted)
     file = pictures_in(photos)[0].path
     old = picture_at(file).sha256
     read.clear()
     assert picture_at(file).sha256 == old
     assert read == [file], "it was changed a moment ago"
-    monkeypatch.setattr(images, "_CLOCK_SECONDS", 0)
+    monkeypatch.setattr(checksums, "_CLOCK_SECONDS", 0)
     read.clear()
     assert [picture_at(file).sha256 for _ in range(3)] == [old] * 3
     assert read == [file]

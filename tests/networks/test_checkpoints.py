@@ -20,7 +20,7 @@ import torch.nn.utils.prune as prune
 from safetensors.torch import save_file, save_model
 
 from engine.core.errors import ModelError, OptionError
-from engine.networks.checkpoint_fitting import FittedNetwork, fitted_network
+from engine.networks.checkpoint_fitting import FittedNetwork, fit_network
 from engine.networks.checkpoints import read_checkpoint, sha256_of_checkpoint, state_digest
 
 CLASSES = 7
@@ -31,7 +31,7 @@ def build(classes: int) -> torch.nn.Module:
 
 
 def fitted(file: Path, **options: Any) -> FittedNetwork:
-    return fitted_network(build, read_checkpoint(file).tensors, "tiny", **options)
+    return fit_network(build, read_checkpoint(file).tensors, "tiny", **options)
 
 
 @pytest.fixture
@@ -67,11 +67,11 @@ def test_safetensors_whatever_the_name(tmp_path: Path, state: Any) -> None:
 def test_what_does_not_fit_is_named(state: Any) -> None:
     without = {key: value for key, value in state.items() if key != "0.bias"}
     with pytest.raises(ModelError, match=r"1 missing: 0\.bias"):
-        fitted_network(build, without, "tiny")
+        fit_network(build, without, "tiny")
     with pytest.raises(ModelError, match=r"1 unexpected: 0\.extra\.weight"):
-        fitted_network(build, state | {"0.extra.weight": torch.zeros(1)}, "tiny")
+        fit_network(build, state | {"0.extra.weight": torch.zeros(1)}, "tiny")
     with pytest.raises(ModelError, match=r"0\.weight \[5, 4\] instead of \[3, 4\]"):
-        fitted_network(build, state | {"0.weight": torch.zeros(5, 4)}, "tiny")
+        fit_network(build, state | {"0.weight": torch.zeros(5, 4)}, "tiny")
 
 
 class Command:
@@ -180,7 +180,7 @@ def test_data_beside_tensors_is_read_without_its_classes(
     torch.save(content, tmp_path / "c.pth", _use_new_zipfile_serialization=newer)
     read = read_checkpoint(tmp_path / "c.pth")
     assert read.architecture == "tiny"
-    found = fitted_network(build, read.tensors, "tiny")
+    found = fit_network(build, read.tensors, "tiny")
     assert state_digest(found.network.state_dict()) == state_digest(state)
     assert found.notes == ()
 
@@ -262,7 +262,7 @@ def test_any_beginning_of_names_is_taken_off(tmp_path: Path, state: Any, start: 
 )
 def test_parts_that_wrappers_put_into_names(state: Any, start: str, inside: str) -> None:
     wrapped = {f"{start}{key[:2]}{inside}{key[2:]}": tensor for key, tensor in state.items()}
-    found = fitted_network(build, wrapped, "tiny")
+    found = fit_network(build, wrapped, "tiny")
     assert state_digest(found.network.state_dict()) == state_digest(state)
     assert found.notes == ()
 
@@ -270,7 +270,7 @@ def test_parts_that_wrappers_put_into_names(state: Any, start: str, inside: str)
 def test_one_module_alone_in_data_parallel(state: Any) -> None:
     """As PyTorch's ImageNet example wraps the features of AlexNet and VGG."""
     wrapped = {key.replace("0.", "0.module.", 1): tensor for key, tensor in state.items()}
-    found = fitted_network(build, prefixed("module.", wrapped), "tiny")
+    found = fit_network(build, prefixed("module.", wrapped), "tiny")
     assert state_digest(found.network.state_dict()) == state_digest(state)
 
 
@@ -324,7 +324,7 @@ def test_what_timms_training_script_writes_is_read(tmp_path: Path, state: Any) -
         torch.save(content, tmp_path / "c.pth", _use_new_zipfile_serialization=newer)
         read = read_checkpoint(tmp_path / "c.pth")
         assert read.architecture == "tiny"
-        found = fitted_network(build, read.tensors, "tiny")
+        found = fit_network(build, read.tensors, "tiny")
         assert state_digest(found.network.state_dict()) == state_digest(state)
 
 
@@ -349,7 +349,7 @@ class Classifier(torch.nn.Module):
 
 def refused(state: dict[str, torch.Tensor], **options: Any) -> str:
     with pytest.raises(ModelError) as caught:
-        fitted_network(Classifier, state, "classifier", **options)
+        fit_network(Classifier, state, "classifier", **options)
     return str(caught.value)
 
 
@@ -457,7 +457,7 @@ def test_tensors_that_share_their_numbers_in_a_safetensors_file(tmp_path: Path) 
 
     network = Tied()
     save_model(network, str(tmp_path / "c.safetensors"))
-    found = fitted_network(Tied, read_checkpoint(tmp_path / "c.safetensors").tensors, "tied")
+    found = fit_network(Tied, read_checkpoint(tmp_path / "c.safetensors").tensors, "tied")
     assert state_digest(found.network.state_dict()) == state_digest(network.state_dict())
 
 

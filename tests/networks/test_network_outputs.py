@@ -12,7 +12,7 @@ import torch
 
 from engine.core.errors import ModelError
 from engine.networks.given_network import in_float32
-from engine.networks.network_outputs import TriedNetwork, named_tensors, try_network
+from engine.networks.network_outputs import TriedNetwork, name_tensors, try_network
 from tests.helpers.tiny_network import CLASSES, Answer, Answering, tiny_network
 
 Pair = namedtuple("Pair", ["logits", "aux"])
@@ -42,7 +42,7 @@ A, B = torch.zeros(1, 2), torch.ones(1, 3)
     ],
 )
 def test_tensors_have_names(value: Any, names: list[str]) -> None:
-    assert list(named_tensors(value)) == names
+    assert list(name_tensors(value)) == names
 
 
 def tried(network: torch.nn.Module, height: int = 16, width: int = 24) -> TriedNetwork:

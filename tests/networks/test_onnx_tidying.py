@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper, parser
 
-from engine.conversion.onnx_patterns import cleaned
+from engine.conversion.onnx_patterns import clean_graph
 from engine.core.errors import ModelError
 from engine.networks.onnx_files import onnx_source, picture_input, with_fixed_input
 from engine.networks.onnx_reading import read_onnx
@@ -174,7 +174,7 @@ def test_the_mask_of_a_dropout_is_all_true(tmp_path: Path) -> None:
     )
     tidy = read(model, tmp_path)
     assert answer(tidy) == (PICTURE + 1).ravel().tolist()
-    assert [node.op_type for node in cleaned(tidy).graph.node] == ["Add"]
+    assert [node.op_type for node in clean_graph(tidy).graph.node] == ["Add"]
 
 
 def test_the_mask_of_a_dropout_may_be_an_output(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from engine.networks.runners.base import Runner
 from engine.networks.runners.onnx import OnnxRunner
 from engine.networks.runners.pytorch import TorchRunner
 from engine.networks.runners.tflite import TfliteRunner
-from engine.tflite.interpreter import dequantized, quantized
+from engine.tflite.interpreter import dequantize, quantize
 
 PICTURES = np.arange(3 * 2 * 2 * 3, dtype=np.float32).reshape(3, 2, 2, 3)
 MEANS = PICTURES.mean((1, 2))
@@ -105,15 +105,15 @@ def test_quantization_by_hand() -> None:
     tensor = {"dtype": np.int8, "quantization": (0.5, -1)}
     values = np.array([0.0, 0.26, 1.0, 100.0, -100.0], np.float32)
     # 0/0.5-1=-1, round(0.52)-1=0, 2-1=1, clipped to 127 and -128
-    steps = quantized(values, tensor)
+    steps = quantize(values, tensor)
     assert steps.tolist() == [-1, 0, 1, 127, -128]
     assert steps.dtype == np.int8
-    np.testing.assert_allclose(dequantized(steps, tensor), [0.0, 0.5, 1.0, 64.0, -63.5])
+    np.testing.assert_allclose(dequantize(steps, tensor), [0.0, 0.5, 1.0, 64.0, -63.5])
 
 
 def test_float_edges_pass_through() -> None:
     tensor = {"dtype": np.float32, "quantization": (0.0, 0)}
-    np.testing.assert_array_equal(dequantized(quantized(MEANS, tensor), tensor), MEANS)
+    np.testing.assert_array_equal(dequantize(quantize(MEANS, tensor), tensor), MEANS)
 
 
 class DividesByZero:

@@ -261,7 +261,7 @@ def test_each_place_for_files_has_the_limit_of_its_kind() -> None:
         path.name
         for path in (ROOT / "pages").rglob("*.py")
         if "st.file_uploader" in path.read_text(encoding="utf-8")
-    ] == ["uploader.py"]
+    ] == ["uploads.py"]
 
 
 @pytest.fixture(scope="module")

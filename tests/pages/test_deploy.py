@@ -75,7 +75,7 @@ def test_an_unknown_text_is_a_sentence(run: Run) -> None:
 
 def test_the_recommended_variant_is_offered_and_not_one_that_was_looked_at(run: Run) -> None:
     pictures = pictures_module.as_pictures(sorted(SAMPLE_IMAGES.glob("*.jpg")))
-    comparison = service_module.compare_run(run, pictures, host.Foreground())
+    comparison = service_module.evaluate(run, pictures, host.Foreground()).comparison
     choice = recommend(candidates(comparison), 0.95)
     assert choice.taken is not None
     assert choice.taken.variant == "float32"

@@ -49,7 +49,9 @@ def run(own_store: Path) -> Run:
     request = ConvertRequest(variants=("float32", "int8", "int16x8"))
     (made.folder / REQUEST).write_bytes(msgspec.json.encode(request))
     faulty = Run.open(made.folder)
-    service_module.evaluate(faulty, pictures_in(SAMPLE_IMAGES), faulty.columns, host.Foreground())
+    service_module.compute_logits(
+        faulty, pictures_in(SAMPLE_IMAGES), faulty.columns, host.Foreground()
+    )
     return faulty
 
 
@@ -145,7 +147,9 @@ def test_it_is_marked_beside_every_figure_that_draws_it(run: Run, name: str, fig
 
 def test_the_report_marks_it_in_tables_and_beside_figures(run: Run, own_store: Path) -> None:
     sound = tiny_run(own_store / "runs" / "sound")
-    service_module.evaluate(sound, pictures_in(SAMPLE_IMAGES), sound.columns, host.Foreground())
+    service_module.compute_logits(
+        sound, pictures_in(SAMPLE_IMAGES), sound.columns, host.Foreground()
+    )
     document = engine.report(run, SAMPLE_IMAGES, against=sound).to_html()
     figure = document.partition('id="sizes"')[2].partition("</section>")[0]
     assert '<b class="fault">int8: answers the same for every picture</b>' in figure

@@ -21,7 +21,7 @@ def two_galleries() -> None:
 
     from engine.images.pictures import pictures_in
     from engine.runs.run import Run
-    from engine.tasks.evaluate import Evaluation
+    from engine.tasks.evaluation import Evaluation
     from pages.views.gallery import PAGE_SIZE, show_gallery
     from tests.helpers.factories import comparison
 

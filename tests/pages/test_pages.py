@@ -16,31 +16,14 @@ from engine.images.pictures import pictures_in
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.workers import process as host
+from engine.workers.jobs import BOARD
 from pages.shell.navigation import CHAPTERS
+from pages.state import jobs
 from tests.helpers.app_test import ROOT, SECONDS, dashboard_test
 from tests.helpers.real_run import real_run, real_store
 from tests.helpers.tiny_run import tiny_run
 
 PAGES = sorted((ROOT / "pages" / "dashboard").glob("*.py"))
-JOBS = [
-    f"qlab_job_{key}"
-    for key in (
-        "catalog",
-        "convert",
-        "evaluate",
-        "layers",
-        "flip_layers",
-        "improve",
-        "improve_layers",
-        "sweep",
-        "latency",
-        "also",
-        "lowerings",
-        "first",
-        "first_optimized",
-        "deploy",
-    )
-]
 
 
 def opened(page: Path, **state: object) -> AppTest:
@@ -55,8 +38,8 @@ def settled(test: AppTest) -> AppTest:
     """Run a page again until its jobs are done."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        jobs = [test.session_state[key] for key in JOBS if key in test.session_state]
-        if not any(job.active for job in jobs):
+        owners = (jobs.EVERYBODY, test.session_state["qlab_owner"])
+        if not any(job.active for owner in owners for job in BOARD.jobs(owner)):
             return test.run()
         time.sleep(0.2)
     raise AssertionError("a job did not end")
@@ -167,7 +150,7 @@ def test_the_server_imports_nothing_heavy() -> None:
 
 def test_a_picture_is_shown_as_the_network_sees_it(own_store: Path) -> None:
     run = tiny_run(own_store / "runs" / "tiny")
-    service_module.evaluate(run, pictures_in(SAMPLE_IMAGES), run.columns, host.Foreground())
+    service_module.compute_logits(run, pictures_in(SAMPLE_IMAGES), run.columns, host.Foreground())
     test = opened(ROOT / "pages" / "dashboard" / "logit_differences.py")
     assert not test.exception
     captions = [picture.caption for shown in test.get("image") for picture in shown.proto.imgs]

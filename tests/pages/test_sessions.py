@@ -161,7 +161,7 @@ def shown(owner: str) -> str:
     test = dashboard_test()
     test.switch_page(str(CONVERT.relative_to(ROOT)))
     test.session_state["qlab_owner"] = owner
-    test.session_state["qlab_job_catalog"] = CATALOG
+    BOARD.add(owner, "catalog", "", CATALOG)
     test.run()
     assert not test.exception
     words = [element.value for element in (*test.markdown, *test.caption)]

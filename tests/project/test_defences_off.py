@@ -90,7 +90,7 @@ def test_without_the_folder_aside_a_killed_process_leaves_half_a_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(HandMadeHost):
-        def run(self, name: str, task: object, *words: object) -> bool:
+        def run(self, work: object, task: object, *words: object) -> bool:
             side = Path(task.side)  # type: ignore[attr-defined]
             (side / "float32.tflite").write_bytes(b"half")
             raise SystemExit

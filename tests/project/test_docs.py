@@ -24,13 +24,15 @@ import pytest
 import engine
 from engine.cli.main import commands
 from engine.quantization.recipes import recipe_named
+from tests.project.test_rooms import ENGINE
 from tools.docs_pages import filled
 
 ROOT = Path(__file__).parent.parent.parent
 SOURCES = sorted((ROOT / "docs").rglob("*.md"))
 READ_THROUGH = [p for p in SOURCES if p.parent.name in {"tutorial", "how-to", "explanation"}]
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 MOST_WORDS = 700
-COMMANDED = [*SOURCES, ROOT / "README.md"]
+COMMANDED = [*SOURCES, *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY"))]
 PROGRAM = "python -m engine"
 _COMMAND = re.compile(rf"(?:\.venv/bin/)?{PROGRAM} ([a-z].*)")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -169,6 +171,24 @@ def test_files_and_make_targets_exist(page: Path) -> None:
         if "/" in span and first and (ROOT / first).is_dir() and re.fullmatch(r"[\w./-]+", span):
             known = (ROOT / span).exists() or span in _MADE_LATER or first == "build"
             assert known, span
+
+
+def test_modules_that_the_architecture_names_exist() -> None:
+    named = [span for span in spans(ARCHITECTURE) if re.fullmatch(r"[\w/]+\.py", span)]
+    assert len(named) > 20
+    files = [
+        path.as_posix()
+        for folder in ("engine", "pages", "benchmarks", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+    ] + ["/app.py"]
+    lost = [name for name in named if not any(file.endswith(f"/{name}") for file in files)]
+    assert lost == []
+
+
+def test_the_table_of_rooms_has_the_order_that_is_tested() -> None:
+    row = re.compile(r"^\| (\d+) \| `engine/(\w+)[^`]*` \|", re.MULTILINE)
+    numbered = [(str(number), room) for number, rooms in enumerate(ENGINE, 1) for room in rooms]
+    assert row.findall(ARCHITECTURE.read_text()) == numbered
 
 
 @pytest.mark.parametrize("page", READ_THROUGH, ids=_id)

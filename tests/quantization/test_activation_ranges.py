@@ -15,7 +15,7 @@ from engine.quantization.activation_ranges import (
     MinMax,
     activations,
     observe_activations,
-    packed,
+    pack_model,
     with_ranges,
 )
 
@@ -51,7 +51,7 @@ def model(custom: bytes | None = None) -> bytes:
     made = schema.ModelT()
     made.version, made.operatorCodes, made.subgraphs = 3, codes, [graph]
     made.buffers = [schema.BufferT()]
-    return packed(made, 0)
+    return pack_model(made, 0)
 
 
 class Batches:

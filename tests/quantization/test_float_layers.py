@@ -5,7 +5,7 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 
 from engine.quantization.mixed import with_float_layers
-from engine.tflite.graph import operator_names, parsed
+from engine.tflite.graph import operator_names, parse_model
 from tests.helpers.tiny_pair import SIDE, Writer, conv, float_file, integer_file, pictures
 
 RNG = np.random.default_rng(7)
@@ -24,7 +24,7 @@ def test_a_layer_in_float32_answers_like_the_float_model() -> None:
     layer = conv(RNG, 4, 3)
     exact, rounded = float_file(layer), integer_file(layer, out_step=STEP, out_zero=0)
     mixed = with_float_layers(rounded, exact, [1])
-    assert operator_names(parsed(mixed)) == ["CONV_2D"]
+    assert operator_names(parse_model(mixed)) == ["CONV_2D"]
     (x,) = pictures(RNG, 1, 3)
     np.testing.assert_array_equal(answers(mixed, x), answers(exact, x))
     assert np.abs(answers(rounded, x) - answers(exact, x)).max() > 1e-3
@@ -36,7 +36,7 @@ def test_none_in_float32_leaves_the_model_as_it_was() -> None:
     mixed = with_float_layers(rounded, float_file(layer), [])
     (x,) = pictures(RNG, 1, 3)
     np.testing.assert_array_equal(answers(mixed, x), answers(rounded, x))
-    assert operator_names(parsed(mixed)) == ["QUANTIZE", "CONV_2D", "DEQUANTIZE"]
+    assert operator_names(parse_model(mixed)) == ["QUANTIZE", "CONV_2D", "DEQUANTIZE"]
 
 
 def chain(*, integer: bool, steps: tuple[float, float, float]) -> bytes:
@@ -74,7 +74,7 @@ def test_edges_stand_only_between_floats_and_integers(kept: list[int], names: li
     steps = (0.061, 0.243, 0.52)
     exact, rounded = (chain(integer=integer, steps=steps) for integer in (False, True))
     mixed = with_float_layers(rounded, exact, kept)
-    assert operator_names(parsed(mixed)) == names
+    assert operator_names(parse_model(mixed)) == names
     # Of a seed of its own, so that nothing lies half way between two steps.
     x = np.random.default_rng(11).uniform(-1, 1, (1, SIDE)).astype(np.float32)
     grid = np.rint(x * 32) / 32 if 1 not in kept else x

@@ -8,7 +8,7 @@ import pytest
 from engine.quantization.mixed import CURVE_POINTS, MixedModels, float_order
 from engine.quantization.records import MixedPoint
 from engine.quantization.sensitivity import Step
-from engine.tflite.graph import packed, parsed
+from engine.tflite.graph import pack_model, parse_model
 from tests.helpers.tiny_chain import Chain, chain_of, inputs
 
 
@@ -35,7 +35,7 @@ def test_the_coarsest_rounding_goes_first(chain: Chain) -> None:
 
 def test_the_curve_ends_in_float32(models: MixedModels) -> None:
     assert models.most == 4
-    points = [models.point(layers) for layers in models.looked_at()]
+    points = [models.point(layers) for layers in models.curve_layers()]
     assert points[0].layers == 0
     assert points[-1].layers == 4
     errors = [point.rms for point in points]
@@ -48,11 +48,11 @@ def test_the_curve_ends_in_float32(models: MixedModels) -> None:
 
 def test_a_picture_that_fills_a_batch_counts_once(chain: Chain, models: MixedModels) -> None:
     def in_fours(model: bytes) -> bytes:
-        objects = parsed(model)
+        objects = parse_model(model)
         for tensor in objects.subgraphs[0].tensors:
             if len(tensor.shape) == 4 and not tensor.name.startswith(b"k"):
                 tensor.shape = [4, *tensor.shape[1:]]
-        return packed(objects, len(model))
+        return pack_model(objects, len(model))
 
     def repeated() -> Iterator[np.ndarray]:
         return (np.repeat(picture, 4, axis=0) for picture in batches())
@@ -98,7 +98,7 @@ def test_fewer_layers_are_found_before_a_point_that_rises(
 
 def test_a_long_curve_is_thinned_out(chain: Chain) -> None:
     steps = tuple(Step((layer,), 0.0) for layer in range(1, 200))
-    looked_at = MixedModels(chain.float_file(), chain.integer_file(), steps, batches).looked_at()
+    looked_at = MixedModels(chain.float_file(), chain.integer_file(), steps, batches).curve_layers()
     assert looked_at[0] == 0
     assert looked_at[-1] == 199
     assert len(looked_at) <= CURVE_POINTS

@@ -11,7 +11,7 @@ from engine.quantization.sensitivity import Noise, Wiring, float_steps
 @dataclass
 class Op:
     index: int
-    name: str
+    opcode: str
     inputs: list[int]
     outputs: list[int]
 
@@ -32,7 +32,7 @@ class Wires:
 
 def wiring(*operators: tuple[str, list[int], int]) -> Wiring:
     graph: Any = Wires(*operators)
-    return Wiring(graph, [op.index for op in graph.operators if "QUANTIZE" not in op.name])
+    return Wiring(graph, [op.index for op in graph.operators if "QUANTIZE" not in op.opcode])
 
 
 LINE = wiring(
@@ -53,20 +53,20 @@ BLOCK = wiring(
 
 
 def test_what_lies_between_joins_only_where_it_spares_a_rounding() -> None:
-    assert LINE.kept({1, 4}) == {1, 4}
+    assert LINE.float_operators({1, 4}) == {1, 4}
     # The PAD reads what layer 2 makes, and is all that does.
-    assert LINE.kept({2, 4}) == {2, 3, 4}
-    assert LINE.kept({2}) == {2, 3}
+    assert LINE.float_operators({2, 4}) == {2, 3, 4}
+    assert LINE.float_operators({2}) == {2, 3}
 
 
 def test_a_sum_joins_when_all_that_read_its_input_do() -> None:
-    assert BLOCK.kept({0}) == {0}
-    assert BLOCK.kept({0, 1}) == {0, 1, 2}
+    assert BLOCK.float_operators({0}) == {0}
+    assert BLOCK.float_operators({0, 1}) == {0, 1, 2}
 
 
 def test_an_edge_behind_the_last_layer_spares_its_rounding() -> None:
-    assert LINE.spared(4, {4})
-    assert not LINE.spared(1, {1})
+    assert LINE.is_unrounded(4, {4})
+    assert not LINE.is_unrounded(1, {1})
 
 
 def test_layers_that_win_together_are_taken_together() -> None:

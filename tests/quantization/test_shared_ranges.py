@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from engine.quantization.activation_ranges import ActivationRanges, packed, with_shared_ranges
+from engine.quantization.activation_ranges import ActivationRanges, pack_model, with_shared_ranges
 
 KINDS = ("RELU", "STRIDED_SLICE", "CONCATENATION")
 NAMES = ("x", "one", "two", "part", "joined", "end")
@@ -34,7 +34,7 @@ def model(*operators: tuple[str, list[str], str]) -> bytes:
     graph.inputs, graph.outputs = [0], [NAMES.index("end")]
     made.version, made.operatorCodes, made.subgraphs = 3, codes, [graph]
     made.buffers = [schema.BufferT()]
-    return packed(made, 0)
+    return pack_model(made, 0)
 
 
 def shared(*operators: tuple[str, list[str], str], **bounds: tuple[float, float]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import numpy as np
 from engine.images.pictures import Picture
 from engine.reporting import plots
 from engine.reporting.plots import figures
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 from tests.helpers.factories import LOGITS, comparison, latency
 from tests.helpers.tiny_run import tiny_run
 

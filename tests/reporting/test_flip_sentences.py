@@ -8,7 +8,7 @@ import pytest
 from engine.comparison.records import Flip
 from engine.images.pictures import Picture
 from engine.reporting.text import flips as flip_sentences
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 from tests.helpers.factories import LOGITS, comparison
 from tests.helpers.tiny_run import tiny_run
 

@@ -134,7 +134,7 @@ def test_uploads_go_after_their_time(own_store: Path) -> None:
         folder.mkdir(parents=True)
         (folder / "photo.png").write_bytes(b"x" * 10)
         used(folder, hours)
-    assert store_care.drop_old_uploads() == (1, 10)
+    assert store_care.delete_old_uploads() == (1, 10)
     assert [path.name for path in (own_store / "uploads").iterdir()] == ["new"]
 
 

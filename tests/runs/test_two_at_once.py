@@ -17,7 +17,7 @@ from PIL import Image
 
 from engine.comparison.latency import Latency
 from engine.core import locks
-from engine.core.checksums import kept, write_kept
+from engine.core.checksums import is_verified, write_kept
 from engine.core.errors import StorageError
 from engine.deployment.phone import benchmarks_of
 from engine.images.pictures import Picture, pictures_in
@@ -191,7 +191,7 @@ def test_40_timings_of_eight_processes(tmp_path: Path) -> None:
     assert timed is not None
     medians = {entry.variant: entry.median_ms for entry in timed.entries}
     assert medians == {f"v{p}{n}": 1.0 + p for p in range(PROCESSES) for n in range(5)}
-    assert kept(run.folder / LATENCY / "threads-1.json", again=True)
+    assert is_verified(run.folder / LATENCY / "threads-1.json", again=True)
 
 
 ADD_RESULTS = """
@@ -213,16 +213,16 @@ def test_40_results_of_phones_of_eight_processes(tmp_path: Path) -> None:
 
 
 WRITE = """
-from engine.core.checksums import kept, write_kept
+from engine.core.checksums import is_verified, write_kept
 for round in range(50):
     write_kept(given / "f.json", f"{number} {round}".encode())
-    assert kept(given / "f.json", again=True)
+    assert is_verified(given / "f.json", again=True)
 """
 
 
 def test_a_file_that_eight_write_at_once_is_never_called_damaged(tmp_path: Path) -> None:
     together(tiny_run(tmp_path / "run"), WRITE, tmp_path)
-    assert kept(tmp_path / "f.json", again=True)
+    assert is_verified(tmp_path / "f.json", again=True)
 
 
 def test_a_folder_without_locks_is_named_and_nothing_is_written(

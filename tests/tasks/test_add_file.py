@@ -23,7 +23,7 @@ from engine.runs.external_files import check_name, name_for, remove_file
 from engine.runs.results import stored_latency
 from engine.runs.run import ALSO, WORK, Run
 from engine.tasks import add_file as add_file_module
-from engine.tasks import convert, evaluate
+from engine.tasks import evaluate, evaluation
 from engine.tasks.add_file import add_file
 from engine.tflite.artifact import Artifact
 from engine.workers import process as host_module
@@ -57,7 +57,7 @@ def test_a_file_becomes_a_column(
         dtype,
         scale if scale is None else pytest.approx(scale),
     )
-    logits = evaluate.evaluate(grown, pictures_in(photos), ("original", "theirs"), HOST)
+    logits = evaluate.compute_logits(grown, pictures_in(photos), ("original", "theirs"), HOST)
     assert np.abs(logits["original"] - logits["theirs"]).max() <= tolerance
     assert Run.open(run.folder).added[0].origin == "theirs.tflite"
 
@@ -71,7 +71,7 @@ def test_a_file_of_a_fixed_batch_answers_for_one_picture_at_a_time(
     assert (card.inputs[0].batch, card.depends_on_batch) == (4, False)
     pictures = pictures_in(photos)
     assert len(pictures) % 4, "a last batch that pictures do not fill"
-    logits = evaluate.evaluate(grown, pictures, ("original", "int8", "four"), HOST)
+    logits = evaluate.compute_logits(grown, pictures, ("original", "int8", "four"), HOST)
     np.testing.assert_array_equal(logits["four"], logits["int8"])
     comparison = engine.compare(grown, photos)
     (note,) = [note for note in comparison.notes if note.startswith("four takes 4 pictures")]
@@ -92,7 +92,7 @@ def test_a_file_that_answers_by_its_neighbours_says_so(run: Run, tmp_path: Path)
     file.write_bytes(model.file([x], [y]))
     grown = add_file(run, "mixes", file, HOST)
     assert grown.artifact("mixes").depends_on_batch
-    (note,) = [n for n in convert._notes(grown, (), ("mixes",)) if n.startswith("mixes takes")]
+    (note,) = [n for n in evaluation._notes(grown, (), ("mixes",)) if n.startswith("mixes takes")]
     assert "by the others of the same call" in note
 
 
@@ -100,7 +100,7 @@ def test_the_layout_is_found(run: Run, photos: Path, tmp_path: Path) -> None:
     file = reshape_file(tmp_path / "planar.tflite", (1, 3, SIDE, SIDE))
     grown = add_file(run, "planar", file, HOST)
     assert grown.layout("planar") == "NCHW"
-    logits = evaluate.evaluate(grown, pictures_in(photos), ("original", "planar"), HOST)
+    logits = evaluate.compute_logits(grown, pictures_in(photos), ("original", "planar"), HOST)
     planes = logits["planar"].reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
     np.testing.assert_array_equal(planes.reshape(-1, CLASSES), logits["original"])
 

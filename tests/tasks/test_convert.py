@@ -102,10 +102,10 @@ def test_what_a_killed_process_left_is_handed_to_the_next(tmp_path: Path) -> Non
     (side / "from_before").write_text("")
 
     class Looking(HandMadeHost):
-        def run(self, name: str, task: object, *words: object) -> bool:
+        def run(self, work: object, task: object, *words: object) -> bool:
             assert (side / "from_before").exists()
             (side / "from_before").unlink()
-            return super().run(name, task, *words)  # type: ignore[arg-type]
+            return super().run(work, task, *words)  # type: ignore[arg-type]
 
     convert_request(request_for(tmp_path / "m.onnx", out=place), Looking())
     assert not side.exists()

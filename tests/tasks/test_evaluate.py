@@ -11,7 +11,7 @@ from engine.core.checksums import keep_file
 from engine.core.errors import PictureError
 from engine.core.types import Progress
 from engine.images.cache import FittedPictures, make_room
-from engine.images.pictures import Picture, PictureFile, picture_at, pictures_in
+from engine.images.pictures import Picture, picture_at, pictures_in
 from engine.images.preprocess import PreprocessSpec
 from engine.runs.run import Run
 from engine.runs.runners import column_runner
@@ -31,11 +31,10 @@ def run(tmp_path: Path) -> Run:
 
 
 def request(run: Run, pictures: tuple[Picture, ...], folder: Path) -> EvaluateRequest:
-    files = tuple(PictureFile(name=p.name, path=str(p.path), sha256=p.sha256) for p in pictures)
     return EvaluateRequest(
         run=str(run.folder),
         columns=("original", "float32", "int8"),
-        pictures=files,
+        pictures=pictures,
         folder=str(folder),
     )
 
@@ -64,31 +63,31 @@ def test_a_picture_that_cannot_be_decoded_is_a_sentence(
 ) -> None:
     (photos / "photo_3.png").write_bytes(b"no picture")
     with pytest.raises(PictureError, match=r"photo_3\.png"):
-        service_module.evaluate(run, pictures_in(photos), ("float32",), HOST)
+        service_module.compute_logits(run, pictures_in(photos), ("float32",), HOST)
     assert not list((run.folder / "logits").glob("*"))
 
 
 def test_pictures_seen_before_are_not_shown_again(run: Run, photos: Path) -> None:
     pictures = pictures_in(photos)
-    service_module.evaluate(run, pictures[:4], ("float32",), HOST)
+    service_module.compute_logits(run, pictures[:4], ("float32",), HOST)
     # Answers that no model gives show that rows were copied.
     (stored,) = (run.folder / "logits").glob("*/float32-*.npy")
     marked = np.load(stored) + 100
     np.save(photos / "marked.npy", marked)
     keep_file(photos / "marked.npy", stored)
-    logits = service_module.evaluate(run, pictures[::-1], ("float32",), HOST)["float32"]
+    logits = service_module.compute_logits(run, pictures[::-1], ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(logits[1:], marked[::-1])
     np.testing.assert_array_equal(logits[0], inputs(pictures)[4])
-    other = service_module.evaluate(run, pictures, ("int8",), HOST)["int8"]
+    other = service_module.compute_logits(run, pictures, ("int8",), HOST)["int8"]
     np.testing.assert_allclose(other, inputs(pictures), atol=STEP)
 
 
 def test_a_damaged_store_of_logits_is_passed_over(run: Run, photos: Path) -> None:
     pictures = pictures_in(photos)
-    service_module.evaluate(run, pictures[:4], ("float32",), HOST)
+    service_module.compute_logits(run, pictures[:4], ("float32",), HOST)
     (stored,) = (run.folder / "logits").glob("*/float32-*.npy")
     stored.write_bytes(b"half")
-    logits = service_module.evaluate(run, pictures, ("float32",), HOST)["float32"]
+    logits = service_module.compute_logits(run, pictures, ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(logits, inputs(pictures))
 
 
@@ -99,8 +98,8 @@ def test_fitted_pictures_are_kept_by_content(photos: Path, own_store: Path) -> N
     np.testing.assert_array_equal(first.input_of(picture), expected)
     picture.path.unlink()  # from here on there is only what was kept
     np.testing.assert_array_equal(first.input_of(picture), expected)
-    (kept,) = (own_store / "cache" / "pictures").glob("*/*")
-    assert kept.stat().st_size == SIDE * SIDE * 3 + 32
+    (kept,) = (own_store / "cache" / "pictures").glob("*/*.rgb")
+    assert kept.stat().st_size == SIDE * SIDE * 3
     kept.write_bytes(b"cut")
     with pytest.raises(PictureError, match="No such file"):
         first.input_of(picture)
@@ -118,15 +117,15 @@ def test_a_picture_that_was_replaced_after_it_was_listed_poisons_nothing(
     listed = pictures_in(place)
     (place / "a.png").write_bytes(blue)
     with pytest.raises(PictureError, match=r"a\.png: got a file that has changed"):
-        service_module.evaluate(run, listed, ("float32",), HOST)
+        service_module.compute_logits(run, listed, ("float32",), HOST)
     assert not list((own_store / "cache" / "pictures").glob("*/*"))
     (place / "b.png").write_bytes(red)
     b = picture_at(place / "b.png")
-    logits = service_module.evaluate(run, (b,), ("float32",), HOST)["float32"]
+    logits = service_module.compute_logits(run, (b,), ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(logits, inputs((b,)))
     assert FittedPictures(SPEC, {b.sha256}).input_of(b)[0, 0].argmax() == 0
     # Rows that are stored are those of the content that was listed, whatever the file is now.
-    again = service_module.evaluate(run, (*listed, b), ("float32",), HOST)["float32"]
+    again = service_module.compute_logits(run, (*listed, b), ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(again[0], again[1])
 
 
@@ -143,11 +142,11 @@ def test_what_fits_another_way_is_kept_apart() -> None:
 
 def test_without_room_nothing_is_kept(photos: Path, own_store: Path) -> None:
     pictures = pictures_in(photos)
-    size = SIDE * SIDE * 3 + 32
+    size = SIDE * SIDE * 3
     few = FittedPictures(SPEC, {p.sha256 for p in pictures}, limit=2 * size)
     for picture in pictures:
         np.testing.assert_array_equal(few.input_of(picture), SPEC.apply(picture.decode()))
-    assert len(list((own_store / "cache" / "pictures").glob("*/*"))) == 2
+    assert len(list((own_store / "cache" / "pictures").glob("*/*.rgb"))) == 2
 
 
 def test_the_oldest_make_room(tmp_path: Path) -> None:
@@ -168,4 +167,4 @@ def test_pictures_of_one_content_share_what_was_kept(tmp_path: Path, own_store: 
     kept = FittedPictures(SPEC, {p.sha256 for p in pictures})
     for picture in pictures:
         kept.input_of(picture)
-    assert len(list((own_store / "cache" / "pictures").glob("*/*"))) == 1
+    assert len(list((own_store / "cache" / "pictures").glob("*/*.rgb"))) == 1

@@ -6,9 +6,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.runs.results import drop_timings, latency_shares, stored_latency, stored_timings
+from engine.runs.results import delete_timings, latency_shares, stored_latency, stored_timings
 from engine.runs.run import LATENCY
-from engine.tasks.latency import measure, store_latency
+from engine.tasks.latency import measure, run_profile, store_latency
 from engine.workers.process import Foreground, Worker
 from tests.helpers.factories import latency, operator_time, profiled
 from tests.helpers.tiny_run import tiny_run
@@ -76,10 +76,10 @@ def test_timings_of_two_machines_are_not_mixed_and_come_back(
 
 def test_a_variant_is_dropped_from_the_timings_of_every_machine(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "tiny")
-    drop_timings(run.folder, "int8")
+    delete_timings(run.folder, "int8")
     store_latency(run, latency({"float32": 8.0, "int8": 4.0}))
     store_latency(run, replace(latency({"int8": 1.0}), host="another machine"))
-    drop_timings(run.folder, "int8")
+    delete_timings(run.folder, "int8")
     store_latency(run, latency({"float16": 9.0}))
     timed = stored_latency(run)
     assert timed is not None
@@ -91,7 +91,7 @@ def test_every_file_is_profiled_and_a_profile_that_dies_says_so(
 ) -> None:
     class DiesOnFloat(Worker):
         def run(self, task, request, *rest):  # type: ignore[no-untyped-def]
-            if task == "profile" and request.variant == "float32":
+            if task is run_profile and request.variant == "float32":
                 self._family.end()
             return super().run(task, request, *rest)
 

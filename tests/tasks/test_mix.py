@@ -96,7 +96,7 @@ class Timing:
     def report(self, progress: Progress) -> None:
         pass
 
-    def run(self, task: str, request: MixedLatencyRequest, *_: object) -> Latency:
+    def run(self, work: object, request: MixedLatencyRequest, *_: object) -> Latency:
         self.request = request
         return latency(**dict.fromkeys((*request.columns, "k0", "k2"), 5.0))
 

@@ -8,7 +8,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from engine.tflite.edits import MOST_TAPS, with_depthwise_in_parts
-from engine.tflite.graph import operator_names, packed, parsed
+from engine.tflite.graph import operator_names, pack_model, parse_model
 
 RNG = np.random.default_rng(5)
 CHANNELS, SIZE = 3, 13
@@ -70,7 +70,7 @@ def depthwise(
     graph.operators.append(conv)
     graph.inputs, graph.outputs = [x], [y]
     made.version, made.subgraphs = 3, [graph]
-    return packed(made, 4096)
+    return pack_model(made, 4096)
 
 
 def by_hand(x: np.ndarray, weights: np.ndarray, stride: int, dilation: int, same: bool) -> Any:
@@ -119,7 +119,7 @@ def test_the_sum_of_the_parts_is_the_whole(
     expected = by_hand(x, weights, stride, dilation, same)
     np.testing.assert_allclose(answers(whole, x), expected, atol=2e-6)
     np.testing.assert_allclose(answers(cut, x), expected, atol=2e-6)
-    found = parsed(cut)
+    found = parse_model(cut)
     names = operator_names(found)
     assert names.count("DEPTHWISE_CONV_2D") == parts
     assert names.count("ADD") == parts - 1
@@ -134,7 +134,7 @@ def test_weights_in_float16_stay_so() -> None:
     cut = with_depthwise_in_parts(depthwise(weights))
     expected = by_hand(x, weights, 1, 1, True)
     np.testing.assert_allclose(answers(cut, x), expected, atol=2e-5)
-    found = parsed(cut)
+    found = parse_model(cut)
     assert operator_names(found).count("DEQUANTIZE") == 3
     halves = sum(len(b.data) for b in found.buffers if b.data is not None)
     # Weights once, the bias and the zeros, and the numbers of the PAD and of the slices.
@@ -147,8 +147,8 @@ def test_windows_with_a_kernel_of_their_own_stay_whole() -> None:
 
 
 def test_integer_models_stay_whole() -> None:
-    found = parsed(depthwise(np.ones((7, 7, CHANNELS), np.float32)))
+    found = parse_model(depthwise(np.ones((7, 7, CHANNELS), np.float32)))
     for tensor in found.subgraphs[0].tensors:
         tensor.type = schema.TensorType.INT8
-    whole = packed(found, 4096)
+    whole = pack_model(found, 4096)
     assert with_depthwise_in_parts(whole) is whole

@@ -3,8 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from engine.comparison.layers.pairing import pair_operators
 from engine.core.errors import ConversionError
-from engine.tflite.graph import Graph, Scale, paired
+from engine.tflite.graph import Graph, plain_graph
+from engine.tflite.grid import Grid
 from engine.tflite.interpreter import Activations
 from tests.helpers.tiny_pair import Writer, conv, float_file, integer_file, nonzero_file
 
@@ -42,11 +44,11 @@ def named(graph: Graph) -> dict[str, int]:
 def test_a_changed_scale_is_followed_by_padding_and_by_the_bias_behind_it() -> None:
     graph = Graph(padded_file())
     t = named(graph)
-    graph.set_scale(t["a"], Scale(0.25, -7))
+    graph.set_grid(t["a"], Grid(0.25, -7))
     again = Graph(graph.pack())
-    assert again.scale(t["a"]) == again.scale(t["wide"]) == Scale(0.25, -7)
+    assert again.grid(t["a"]) == again.grid(t["wide"]) == Grid(0.25, -7)
     # The bias keeps its real values 10 and 10: half the step, twice the number.
-    np.testing.assert_array_equal(again.steps(t["b2"]), [0.0625, 0.125])
+    np.testing.assert_array_equal(again.scales(t["b2"]), [0.0625, 0.125])
     np.testing.assert_array_equal(again.constant(t["b2"]), [160, 80])
     np.testing.assert_array_equal(again.constant(t["b"]), [8, 4])
 
@@ -54,8 +56,8 @@ def test_a_changed_scale_is_followed_by_padding_and_by_the_bias_behind_it() -> N
 def test_what_is_tied_and_free_to_move() -> None:
     graph = Graph(padded_file())
     t = named(graph)
-    assert graph.tied(t["a"]) == {t["a"], t["wide"]}
-    assert graph.tied(t["y"]) == {t["y"]}
+    assert graph.find_tied(t["a"]) == {t["a"], t["wide"]}
+    assert graph.find_tied(t["y"]) == {t["y"]}
     assert graph.may_move(t["a"])
     assert not graph.may_move(t["wide"]), "it is made by moving values"
 
@@ -71,12 +73,12 @@ def test_a_shared_buffer_is_cloned_before_it_is_written() -> None:
 
 def test_operators_are_paired_past_the_edges() -> None:
     quantized = Graph(integer_file(LAYER, out_step=0.1, out_zero=0))
-    pairs = paired(quantized, Graph(float_file(LAYER)))
-    assert {index: op.name for index, op in pairs.items()} == {1: "CONV_2D"}
+    pairs = pair_operators(Graph(float_file(LAYER)), quantized).counterparts
+    assert {index: op.opcode for index, op in pairs.items()} == {1: "CONV_2D"}
 
 
 def test_an_operator_without_a_counterpart_is_left_out() -> None:
-    pairs = paired(Graph(padded_file()), Graph(float_file(LAYER)))
+    pairs = pair_operators(Graph(float_file(LAYER)), Graph(padded_file())).counterparts
     assert pairs == {}
 
 
@@ -86,7 +88,7 @@ def test_several_inputs_are_refused() -> None:
     z = w.tensor("z", (1, 2), "float32")
     w.operator("ADD", [x, y], z)
     with pytest.raises(ConversionError, match="2 inputs and 1 outputs"):
-        Graph(w.file([x, y], [z]))
+        plain_graph(w.file([x, y], [z]))
 
 
 def test_shapes_that_follow_from_the_picture_are_refused() -> None:

@@ -15,7 +15,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from engine.core.errors import FileError
 from engine.deployment.description import metadata_of
-from engine.tflite.graph import parsed
+from engine.tflite.graph import parse_model
 from engine.tflite.metadata import NAME, ModelMetadata, read_metadata, with_metadata
 from tests.helpers.kits import LABELS, SPEC, run_of
 from tests.helpers.tiny_run import SIDE
@@ -106,7 +106,7 @@ def test_metadata_is_replaced_not_doubled(model: bytes, metadata: ModelMetadata)
     once = with_metadata(model, metadata)
     twice = with_metadata(once, replace(metadata, name="another"))
     assert read_metadata(twice).name == "another"
-    names = [entry.name for entry in parsed(twice).metadata]
+    names = [entry.name for entry in parse_model(twice).metadata]
     assert names.count(NAME) == 1
     assert twice.count(b"class, no. 7\n") == 1
 
@@ -125,7 +125,7 @@ def test_the_schema_of_mediapipe_reads_the_same(
     model: bytes, metadata: ModelMetadata, tmp_path: Path
 ) -> None:
     schema = schema_of_mediapipe(tmp_path)
-    objects = parsed(with_metadata(model, metadata))
+    objects = parse_model(with_metadata(model, metadata))
     entry = next(entry for entry in objects.metadata if entry.name == NAME)
     data = bytearray(objects.buffers[entry.buffer].data)
     assert schema.ModelMetadata.ModelMetadataBufferHasIdentifier(data, 0)

@@ -11,8 +11,8 @@ from engine.tflite.operator_times import (
     KindTime,
     kind_of_time,
     left_share,
+    match_events,
     operator_times,
-    places_of,
     time_by_kind,
 )
 from engine.tflite.profiler import OperatorEvent
@@ -30,12 +30,12 @@ def by_xnnpack(*names: str) -> list[OperatorEvent]:
 def test_what_is_fused_or_left_out_is_passed_over() -> None:
     events = by_xnnpack(CONVOLUTION, POINTWISE, "Add (ND)")
     names = ["PAD", "CONV_2D", "CONV_2D", "RELU6", "ADD"]
-    assert places_of(events, names) == [1, 2, 4]
+    assert match_events(events, names) == [1, 2, 4]
 
 
 def test_what_xnnpack_adds_stands_for_nothing() -> None:
     events = by_xnnpack("Convert (NC, F32, QD8)", POINTWISE, "Nobody Knows (NC)", "Add (ND)")
-    assert places_of(events, ["FULLY_CONNECTED", "ADD", "DEQUANTIZE"]) == [None, 0, None, 1]
+    assert match_events(events, ["FULLY_CONNECTED", "ADD", "DEQUANTIZE"]) == [None, 0, None, 1]
 
 
 def test_what_is_left_to_tflite_says_its_place() -> None:
@@ -45,7 +45,7 @@ def test_what_is_left_to_tflite_says_its_place() -> None:
         *by_xnnpack("Convolution (NHWC, F32) DWConv"),
     ]
     names = ["CONV_2D", "PAD", "DEPTHWISE_CONV_2D", "DEPTHWISE_CONV_2D"]
-    assert places_of(events, names) == [0, 2, 3]
+    assert match_events(events, names) == [0, 2, 3]
 
 
 class FixedModel:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np, tensorflow as tf
 from engine.quantization.recipes import recipe_named
 from engine.conversion.tflite_from_savedmodel import tflite_from_savedmodel, with_edges
-from engine.run.tflite_runner import TfliteRunner
+from engine.networks.runners.tflite import TfliteRunner
 
 folder = Path(sys.argv[1])
 rng = np.random.default_rng(0)

@@ -5,8 +5,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from engine.tflite.edits import with_divisors_above_zero
-from engine.tflite.graph import new_operator, operator_names, packed, parsed
+from engine.tflite.edits import new_operator, with_divisors_above_zero
+from engine.tflite.graph import operator_names, pack_model, parse_model
 from tests.helpers.tiny_tflite import tensor
 
 STEPS = {"divided": 0.5, "divisor": 0.25, "quotient": 0.5}
@@ -23,7 +23,7 @@ def division(*, zero_point: int = -128) -> bytes:
     options = schema.DivOptionsT()
     graph.operators = [new_operator(model, "DIV", [0, 1], 2, options, version=2)]
     graph.inputs, graph.outputs = [0, 1], [2]
-    return packed(model, 1024)
+    return pack_model(model, 1024)
 
 
 def answer(model: bytes, divided: list[int], divisor: list[int]) -> list[int]:
@@ -42,7 +42,7 @@ def test_a_divisor_that_rounds_to_zero_counts_as_one_step() -> None:
     with pytest.raises(RuntimeError, match="div"):
         answer(plain, [2, 2, 2], dark)
     bounded = with_divisors_above_zero(plain)
-    assert operator_names(parsed(bounded)) == ["MAXIMUM", "DIV"]
+    assert operator_names(parse_model(bounded)) == ["MAXIMUM", "DIV"]
     # 1 / 0.25, twice, and 1 / 2, in steps of 0.5.
     assert answer(bounded, [2, 2, 2], dark) == [8, 8, 1]
     assert answer(bounded, [2, 4, -6], [-120, -124, -116]) == answer(

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import EngineError, JobCancelled, ModelError, RunError, WorkerDied
-from engine.core.types import Progress
-from engine.tasks.latency import LatencyRequest
+from engine.core.types import Progress, Report
+from engine.tasks.catalog import CatalogRequest, run_catalog
+from engine.tasks.latency import LatencyRequest, run_latency
 from engine.workers.jobs import Job
 from engine.workers.process import Worker
 
@@ -21,22 +22,26 @@ def test_errors_come_back_as_they_were_raised() -> None:
     with Worker() as worker:
         for _ in range(2):
             with pytest.raises(RunError, match=r"no manifest\.json in /nowhere") as caught:
-                worker.run("latency", NO_RUN, bool)
+                worker.run(run_latency, NO_RUN)
             assert caught.value.todo.startswith("Check the path")
         assert worker.alive
         assert b"RunError" in worker.log()
 
 
+def no_task(request: LatencyRequest, report: Report) -> bool:
+    return True
+
+
 def test_a_fault_is_a_message() -> None:
-    with Worker() as worker, pytest.raises(EngineError, match="internal fault"):
-        worker.run("no such task", NO_RUN, bool)
+    with Worker() as worker, pytest.raises(EngineError, match="please report it"):
+        worker.run(no_task, NO_RUN)
 
 
 def test_a_killed_worker_says_by_what() -> None:
     with Worker() as worker:
         threading.Timer(0.3, os.kill, (worker._process.pid, signal.SIGSEGV)).start()
         with pytest.raises(WorkerDied, match="SIGSEGV"):
-            worker.run("catalog", {}, bool)
+            worker.run(run_catalog, CatalogRequest())
 
 
 def test_cancel_ends_the_worker_within_two_seconds() -> None:
@@ -44,7 +49,7 @@ def test_cancel_ends_the_worker_within_two_seconds() -> None:
         threading.Timer(0.3, worker.cancel).start()
         started = time.monotonic()
         with pytest.raises(JobCancelled):
-            worker.run("catalog", {}, bool)
+            worker.run(run_catalog, CatalogRequest())
         assert time.monotonic() - started < 2
         assert not worker.alive
 
@@ -121,7 +126,7 @@ def test_cancelling_a_job_cancels_its_worker() -> None:
         with Worker() as worker:
             job.adopt(worker)
             started.set()
-            return worker.run("catalog", {}, bool)
+            return worker.run(run_catalog, CatalogRequest())
 
     job = Job("Working", work).start()
     assert started.wait(60)

@@ -14,6 +14,7 @@ import pytest
 
 from engine.core import store
 from engine.core.errors import WorkerDied
+from engine.tasks.catalog import CatalogRequest, run_catalog
 from engine.workers import process as jobs
 from engine.workers import sandbox
 
@@ -90,7 +91,7 @@ def test_how_a_worker_ended_is_told_as_without_it(
     }[deed]
     monkeypatch.setattr(jobs, "WORKER_COMMAND", (sys.executable, "-c", f"input(); {does}"))
     with jobs.Worker() as worker, pytest.raises(WorkerDied, match=how):
-        worker.run("catalog", None, int)
+        worker.run(run_catalog, CatalogRequest())
 
 
 @needs_bubblewrap

@@ -7,30 +7,33 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from filelock import FileLock
 
 from engine.core.errors import JobCancelled, RunError
+from engine.core.locks import FolderLock, lock_when_free
 from engine.core.types import Progress
-from engine.tasks.latency import LatencyRequest
+from engine.tasks.latency import LatencyRequest, run_latency, run_profile
 from engine.workers.process import Worker
-from engine.workers.protocol import TASKS, TIMED, function_of, request_type
+from engine.workers.protocol import is_alone, types_of
 from engine.workers.slots import SLOTS_VARIABLE, WAITING, turn
+from tests.helpers.tasks import TASKS
 
 NO_RUN = LatencyRequest(run="/nowhere", columns=("original",))
+
+
+def taken_gate(store: Path) -> FolderLock:
+    return lock_when_free(store / "cache" / "slots" / "gate", lambda: None)
 
 
 def test_a_turn_that_is_free_says_nothing(own_store: Path) -> None:
     said: list[Progress] = []
     for _ in range(2):
         with turn(said.append):
-            assert (own_store / "cache" / "work.lock").exists()
+            assert (own_store / "cache" / "slots" / "gate").exists()
     assert said == []
 
 
 def test_a_worker_waits_for_the_work_of_another_process(own_store: Path) -> None:
-    (own_store / "cache").mkdir()
-    other = FileLock(own_store / "cache" / "work.lock")
-    other.acquire()
+    other = taken_gate(own_store)
     told = threading.Event()
     ended: list[float] = []
 
@@ -40,9 +43,7 @@ def test_a_worker_waits_for_the_work_of_another_process(own_store: Path) -> None
 
     def ask(worker: Worker) -> None:
         with pytest.raises(RunError):
-            worker.run(
-                "latency", NO_RUN, bool, lambda p: told.set() if p.stage == WAITING else None
-            )
+            worker.run(run_latency, NO_RUN, lambda p: told.set() if p.stage == WAITING else None)
         ended.append(time.monotonic())
 
     with Worker() as worker:
@@ -58,12 +59,12 @@ def test_a_worker_waits_for_the_work_of_another_process(own_store: Path) -> None
 
 
 def test_waiting_can_be_cancelled_and_a_killed_worker_lets_go(own_store: Path) -> None:
-    (own_store / "cache").mkdir()
-    other = FileLock(own_store / "cache" / "work.lock")
-    with other, Worker() as worker:
+    other = taken_gate(own_store)
+    with ExitStack() as held, Worker() as worker:
+        held.callback(other.release)
         threading.Timer(1.0, worker.cancel).start()
         with pytest.raises(JobCancelled):
-            worker.run("latency", NO_RUN, bool)
+            worker.run(run_latency, NO_RUN)
     with turn(lambda _: None):
         pass
 
@@ -102,8 +103,6 @@ def test_nothing_runs_beside_a_timing_however_many_slots_each_process_has(
 
 def test_every_task_that_takes_timings_runs_alone() -> None:
     with_rounds = {
-        task
-        for task in TASKS
-        if any(field.name == "rounds" for field in fields(request_type(function_of(task))))
+        task for task in TASKS if any(field.name == "rounds" for field in fields(types_of(task)[0]))
     }
-    assert with_rounds | {"profile"} == TIMED
+    assert {*with_rounds, run_profile} == {task for task in TASKS if is_alone(task)}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.core.errors import RunError
-from engine.tasks.latency import LatencyRequest
+from engine.tasks.latency import LatencyRequest, run_latency
 from engine.workers.jobs import Job
 from engine.workers.pool import WarmWorker
 from engine.workers.process import Worker
@@ -97,7 +97,7 @@ def test_jobs_share_a_worker_and_a_finished_one_cannot_end_it() -> None:
     def work(job: Job[int]) -> int:
         with job.worker() as worker:
             with pytest.raises(RunError):
-                worker.run("latency", NO_RUN, bool)
+                worker.run(run_latency, NO_RUN)
             assert worker.log().count(b"engine.core.errors.RunError") == 1
             return worker._process.pid
 
@@ -113,6 +113,6 @@ def test_jobs_share_a_worker_and_a_finished_one_cannot_end_it() -> None:
 def test_resident_memory_is_read() -> None:
     with Worker() as worker:
         with pytest.raises(RunError):
-            worker.run("latency", NO_RUN, bool)
+            worker.run(run_latency, NO_RUN)
         assert 1 << 20 < worker.resident_bytes() < 1 << 30
     assert worker.resident_bytes() == 0

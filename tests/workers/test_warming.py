@@ -9,7 +9,7 @@ import pytest
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
 from engine.tasks import evaluate as warming
-from engine.tasks.evaluate import evaluate, warm_up
+from engine.tasks.evaluate import compute_logits, warm_up
 from engine.workers.jobs import Job
 from engine.workers.pool import WarmWorker
 from tests.helpers.tiny_run import tiny_run
@@ -55,7 +55,7 @@ def test_the_next_task_gets_the_worker_that_was_made_ready(
     def work(job: Job[bool]) -> bool:
         with job.worker() as worker:
             lent.append(worker.tasks)
-        evaluate(run, pictures_in(SAMPLE_IMAGES)[:1], ("float32",), job)
+        compute_logits(run, pictures_in(SAMPLE_IMAGES)[:1], ("float32",), job)
         return True
 
     job = Job("Showing", work).start()

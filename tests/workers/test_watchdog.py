@@ -21,7 +21,7 @@ from engine.workers import process as process_module
 from engine.workers import watchdog as worker_watch
 from engine.workers.process import Worker
 from engine.workers.sandbox import variables
-from tests.helpers.misbehaving_worker import Deed
+from tests.helpers.misbehaving_worker import Deed, run_deed
 
 TOTAL = psutil.virtual_memory().total
 SMALL = replace(
@@ -58,7 +58,7 @@ def living(file: Path) -> list[int]:
 
 
 def do(worker: Worker, what: str, **more: Any) -> Any:
-    return worker.run("do", Deed(what, **more), dict[str, Any])
+    return worker.run(run_deed, Deed(what, **more))
 
 
 slow = pytest.mark.hostile
@@ -113,7 +113,7 @@ def test_without_the_mark_a_process_of_another_session_gets_away(
 def test_without_the_watch_a_hanging_worker_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker_watch.Watch, "_looked", lambda self: None)
+    monkeypatch.setattr(worker_watch.Watch, "_check_limits", lambda self: None)
     with Worker(silent_seconds=0.2) as worker:
         job = jobs_module.Job("Hanging", lambda job: do(job.adopt(worker), "hang")).start()
         assert not job.wait(2)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from math import prod
 from typing import Any
 
 import numpy as np
 
-from engine.comparison.layers.causes import diagnosed
-from engine.comparison.layers.graph import PASSING, Graph, Operator
+from engine.comparison.layers.causes import diagnose
 from engine.comparison.layers.measuring import (
     PASS_BYTES,
     STAGE,
@@ -18,12 +18,12 @@ from engine.comparison.layers.measuring import (
     measurable,
     measure,
 )
-from engine.comparison.layers.pairing import Pairing, paired
+from engine.comparison.layers.pairing import Pairing, pair_operators, read_weights
 from engine.comparison.layers.range_causes import Case, NetworkInput
 from engine.comparison.layers.records import LayerError, LayerErrors, Unmatched, WeightError
 from engine.core.errors import ConversionError, OptionError
 from engine.core.types import FloatArray
-from engine.tflite.graph import parsed
+from engine.tflite.graph import CHANNEL_AXIS, PASSING, Graph, Operator
 
 FLOAT32 = "float32"
 FEW_PICTURES = 8
@@ -65,100 +65,97 @@ def layer_errors(
         ConversionError: LiteRT refuses a file, answers otherwise when activations are kept, or
             gives values that are not finite.
     """
-    exact, integer = Graph(parsed(exact_file)), Graph(parsed(integer_file))
+    exact, integer = Graph(exact_file), Graph(integer_file)
     _check_integers(integer, variant)
-    pairing = paired(exact, integer)
+    pairing = pair_operators(exact, integer)
     pairs = tuple(pair for pair in pairing.pairs if measurable(exact, integer, pair))
     if not pairs:
-        raise _refused(
+        raise _refusal(
             variant, "no operator that stands for one of the float32 file", "some", UNMEASURABLE
         )
-    sides = Sides(exact, integer, exact_file, integer_file, pairs)
+    sides = Sides(exact, integer, pairs)
     sums = measure(sides, batches, threads, pass_bytes=pass_bytes)
     return LayerErrors(
         run=run,
         variant=variant,
         pictures=pictures,
-        layers=_diagnosed(sides, _worst_outputs(sums), chosen_by),
-        unmatched=_unmatched(pairing, variant),
+        layers=_diagnose(sides, _worst_outputs(sums), chosen_by),
+        unmatched=_list_unmatched(pairing, variant),
         notes=tuple(_notes(pairing, variant, pictures)),
     )
 
 
-def _refused(variant: str, got: str, expected: str, todo: str) -> OptionError:
+def _refusal(variant: str, got: str, expected: str, todo: str) -> OptionError:
     return OptionError(STAGE, got=f"{variant}, which has {got}", expected=expected, todo=todo)
 
 
 def _check_integers(integer: Graph, variant: str) -> None:
     outputs = (tensor for operator in integer.operators for tensor in operator.outputs)
     if not any(integer.grid(tensor) is not None for tensor in outputs):
-        raise _refused(
+        raise _refusal(
             variant,
             "no activation in integers",
             "a variant that computes in integers",
             "Choose another variant of this run, if one of them does.",
         )
-    inputs = integer.objects.subgraphs[0].inputs
-    if len(integer.objects.subgraphs) > 1 or len(inputs) != 1:
-        raise _refused(
+    if len(integer.model.subgraphs) > 1 or len(integer.inputs) != 1:
+        raise _refusal(
             variant, "control flow or several inputs", "one graph with one input", UNMEASURABLE
         )
 
 
 def _worst_outputs(sums: list[PairSums]) -> list[PairSums]:
-    """Of each operator the output that loses most."""
+    """Choose of each operator the output that loses most."""
     worst: dict[int, tuple[float, PairSums]] = {}
-    for found in sums:
-        errors = found.own or found.accumulated
-        ratio = errors.energy / found.values.energy if found.values.energy else 0.0
-        known = worst.get(found.pair.integer.index)
-        if known is None or ratio > known[0]:
-            worst[found.pair.integer.index] = ratio, found
-    return [found for _, found in worst.values()]
+    for output in sums:
+        errors = output.own or output.accumulated
+        ratio = errors.energy / output.values.energy if output.values.energy else 0.0
+        worse = worst.get(output.pair.integer.index)
+        if worse is None or ratio > worse[0]:
+            worst[output.pair.integer.index] = ratio, output
+    return [output for _, output in worst.values()]
 
 
-def _diagnosed(
+def _diagnose(
     sides: Sides, sums: list[PairSums], chosen_by: Callable[[int], str | None]
 ) -> tuple[LayerError, ...]:
-    """Figures with findings; an operator's sources stand before it."""
-    maker = {
-        tensor: operator for operator in sides.integer.operators for tensor in operator.outputs
-    }
+    """Add findings to the figures; an operator's sources stand before it."""
+    producer = sides.integer.producer
     done: dict[int, LayerError] = {}
-    movement = {found.pair.integer.index: found.movement.ratio for found in sums}
-    still = still_operators(maker, movement)
-    for found in sums:
-        layer = _layer(sides, found)
-        operator = found.pair.integer
+    movement = {output.pair.integer.index: output.movement.ratio for output in sums}
+    still = still_operators(producer, movement)
+    for output in sums:
+        layer = _layer(sides, output)
+        operator = output.pair.integer
         source = still.get(operator.index, -1)
         case = Case(
             layer,
-            _network_input(found),
-            _sources(operator, maker, done),
-            chosen_by(found.pair.exact.index),
+            _network_input(output),
+            _sources(operator, producer, done),
+            chosen_by(output.pair.exact.index),
             first_still=source == operator.index,
             still_source=None if source == operator.index else done.get(source),
         )
-        done[operator.index] = diagnosed(case)
+        done[operator.index] = diagnose(case)
     return tuple(done.values())
 
 
 def _sources(
-    operator: Operator, maker: dict[int, Operator], done: dict[int, LayerError]
+    operator: Operator, producer: Mapping[int, Operator], done: Mapping[int, LayerError]
 ) -> tuple[LayerError, ...]:
-    """The operators that set the grids which an operator reads, past those that pass one on."""
-    found: dict[int, LayerError] = {}
-    waiting = list(operator.inputs.values())
+    """Find the operators that set the grids that an operator reads, past those that pass one on."""
+    sources: dict[int, LayerError] = {}
+    waiting = list(operator.activations.values())
     while waiting:
-        source = maker.get(waiting.pop())
-        if source is None or source.index in found:
+        source = producer.get(waiting.pop())
+        if source is None or source.index in sources:
             continue
         layer = done.get(source.index)
         if layer is not None:
-            found[source.index] = layer
+            sources[source.index] = layer
         if layer is None or not layer.own_grid:
-            waiting.extend(source.inputs.values())
-    return tuple(found.values())
+            waiting.extend(source.activations.values())
+    return tuple(sources.values())
 
 
 def _network_input(sums: PairSums) -> NetworkInput | None:
@@ -179,21 +176,21 @@ def _layer(sides: Sides, sums: PairSums) -> LayerError:
             expected="finite activations for every picture",
             todo="Check the weights and the preprocessing; the model overflows.",
         )
-    read = [sides.integer.grid(index) for index in operator.inputs.values()]
+    read = [sides.integer.grid(index) for index in operator.activations.values()]
     errors = own or accumulated
     return LayerError(
         index=operator.index,
         name=sides.integer.name(tensor),
-        op=operator.op,
+        op=operator.opcode,
         shape=sums.pair.exact.shapes[sums.output],
         dtype=sides.integer.dtype(tensor),
-        macs=sides.integer.macs(operator) // sides.integer.batch,
+        macs=count_macs(sides.integer, operator) // sides.integer.batch,
         rms=values.rms,
         low=values.low,
         high=values.high,
         grid=grid,
         # A ReLU6 before and after a layer gives both the same grid, and yet it is the layer's own.
-        own_grid=grid is not None and not (operator.op in PASSING and grid in read),
+        own_grid=grid is not None and not (operator.opcode in PASSING and grid in read),
         saturation=accumulated.at_ends / accumulated.count if grid else None,
         clipped=(values.below + values.above) / values.count if grid else None,
         clip_ratio=min(values.clip_energy / errors.energy, 1.0) if errors.energy else 0.0,
@@ -210,7 +207,7 @@ def _layer(sides: Sides, sums: PairSums) -> LayerError:
 
 
 def _range_used(sums: PairSums) -> float | None:
-    """Share of the grid's width that lies between the smallest and the largest float value."""
+    """Compute the share of the grid between the smallest and the largest float value."""
     values, grid = sums.values, sums.values.grid
     if grid is None:
         return None
@@ -218,14 +215,26 @@ def _range_used(sums: PairSums) -> float | None:
     return max(high - low, 0.0) / grid.width
 
 
+def count_macs(graph: Graph, operator: Operator) -> int:
+    """Count multiply-accumulates of an operator for one call; 0 for those without weights."""
+    weights, out = operator.constants.get(1), prod(operator.shapes[0])
+    if operator.opcode == "TRANSPOSE_CONV" and weights is not None and 2 in operator.activations:
+        return prod(graph.shape(operator.activations[2])) * prod(weights[:3])
+    if operator.opcode == "BATCH_MATMUL" and 0 in operator.activations:
+        return out * graph.shape(operator.activations[0])[-1]
+    if weights is None or operator.opcode not in CHANNEL_AXIS:
+        return 0
+    return out * prod(weights[1:3] if operator.opcode == "DEPTHWISE_CONV_2D" else weights[1:])
+
+
 def _weight_error(sides: Sides, sums: PairSums) -> WeightError | None:
-    exact = sides.exact.weights(sums.pair.exact)
-    integer = sides.integer.weights(sums.pair.integer)
+    exact = read_weights(sides.exact, sums.pair.exact)
+    integer = read_weights(sides.integer, sums.pair.integer)
     if exact is None or integer is None or integer[1] == 0 or exact[0].shape != integer[0].shape:
         return None
-    (weights, _), (found, scales) = exact, integer
+    (weights, _), (rounded, scales) = exact, integer
     signal = np.square(weights, dtype=np.float64).sum(axis=1)
-    error = np.square(found - weights, dtype=np.float64).sum(axis=1)
+    error = np.square(rounded - weights, dtype=np.float64).sum(axis=1)
     measured = (signal > 0) & (error > 0)
     ratios = np.where(measured, error / np.where(signal > 0, signal, 1), 0.0)
     worst = int(ratios.argmax())
@@ -241,10 +250,10 @@ def _weight_error(sides: Sides, sums: PairSums) -> WeightError | None:
     )
 
 
-def _unmatched(pairing: Pairing, variant: str) -> tuple[Unmatched, ...]:
+def _list_unmatched(pairing: Pairing, variant: str) -> tuple[Unmatched, ...]:
     sides: dict[str, Any] = {FLOAT32: pairing.exact_only, variant: pairing.integer_only}
     return tuple(
-        Unmatched(side, operator.index, operator.op, operator.name, operator.shapes[0])
+        Unmatched(side, operator.index, operator.opcode, operator.name, operator.shapes[0])
         for side, operators in sides.items()
         for operator in operators
     )
@@ -269,7 +278,7 @@ STILL = 0.01
 
 
 def still_operators(
-    maker: Mapping[int, Operator], movement: Mapping[int, float | None]
+    producer: Mapping[int, Operator], movement: Mapping[int, float | None]
 ) -> dict[int, int]:
     """Find the operators that stand still on the way to a last one that does.
 
@@ -277,14 +286,14 @@ def still_operators(
     them: its reader moves.
 
     Args:
-        maker: The operator that makes each tensor of the integer file.
+        producer: The operator that makes each tensor of the integer file.
         movement: See `LayerError.movement`, by index of the measured operators.
 
     Returns:
         By index of each such operator, that of the first one before it: its own where all that it
         reads moves. Empty where the last operator moves.
     """
-    operators = {operator.index: operator for operator in maker.values()}
+    operators = {operator.index: operator for operator in producer.values()}
     still = {index for index, ratio in movement.items() if ratio is not None and ratio <= STILL}
     end = max(movement, default=-1)
     if end not in still:
@@ -294,7 +303,7 @@ def still_operators(
     while waiting:
         index = waiting.pop()
         if index not in before:
-            sources = _measured_sources(operators[index], maker, movement)
+            sources = _find_measured(operators[index], producer, movement)
             before[index] = sorted(still & set(sources))
             waiting += before[index]
     first: dict[int, int] = {}
@@ -303,17 +312,17 @@ def still_operators(
     return first
 
 
-def _measured_sources(
-    operator: Operator, maker: Mapping[int, Operator], movement: Mapping[int, float | None]
+def _find_measured(
+    operator: Operator, producer: Mapping[int, Operator], movement: Mapping[int, float | None]
 ) -> Iterator[int]:
-    """Operators that it reads from, past those that were not measured."""
-    waiting, seen = list(operator.inputs.values()), set[int]()
+    """Find the operators that it reads from, past those that were not measured."""
+    waiting, seen = list(operator.activations.values()), set[int]()
     while waiting:
-        source = maker.get(waiting.pop())
+        source = producer.get(waiting.pop())
         if source is None or source.index in seen:
             continue
         seen.add(source.index)
         if source.index in movement:
             yield source.index
         else:
-            waiting.extend(source.inputs.values())
+            waiting.extend(source.activations.values())

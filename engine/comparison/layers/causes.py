@@ -15,11 +15,11 @@ from engine.comparison.layers.range_causes import (
     CLIPPED_ENERGY,
     Case,
     calibration_does_not_cover,
+    narrow_range,
     outlier_channel,
     range_clips_on_purpose,
     range_too_wide,
     real,
-    saturated_range,
     share_of,
     wrong_fixed_scale,
     wrong_normalisation,
@@ -38,7 +38,7 @@ Rule = Callable[[Case], Finding | None]
 
 
 def stands_still(case: Case) -> Finding | None:
-    """The answers are the same for every picture from this operator on.
+    """Find the operator from which on the answers are the same for every picture.
 
     Sign: the outputs of the last operator, of this one and of all between move over the pictures by
     at most a hundredth (`engine.comparison.layers.analysis.STILL`) of what those of float32 do,
@@ -47,8 +47,8 @@ def stands_still(case: Case) -> Finding | None:
     """
     if not case.first_still:
         return None
-    others = [found for rule in _OTHERS if (found := rule(case)) is not None]
-    cause = max(others, key=lambda finding: finding.severity_db, default=None)
+    findings = [finding for rule in _OTHERS if (finding := rule(case)) is not None]
+    cause = max(findings, key=lambda finding: finding.severity_db, default=None)
     moved = share_of(case.layer.movement or 0.0)
     sentence = (
         f"Its output stands still: over the pictures it moves by {moved} of what float32's does, "
@@ -61,7 +61,7 @@ def stands_still(case: Case) -> Finding | None:
 
 
 def input_stands_still(case: Case) -> Finding | None:
-    """A victim: what it reads is the same for every picture.
+    """Mark a victim: what it reads is the same for every picture.
 
     Sign: an operator before it stands still.
     """
@@ -76,7 +76,7 @@ def input_stands_still(case: Case) -> Finding | None:
 
 
 def per_tensor_weights(case: Case) -> Finding | None:
-    """One scale for all weights, though channels differ.
+    """Find one scale for all weights, though channels differ.
 
     Sign: the largest weights of the channels differ a hundred times (`WEIGHT_SPREAD`), and the
     worst channel keeps less than 20 dB (`WEIGHT_SQNR_DB`).
@@ -97,7 +97,7 @@ def per_tensor_weights(case: Case) -> Finding | None:
 
 
 def mean_shift(case: Case) -> Finding | None:
-    """The outputs are off on average, which later layers amplify.
+    """Find outputs that are off on average, which later layers amplify.
 
     Sign: at least half of the own error's energy lies in the means of the channels
     (`SHIFT_SHARE`), and their rms is at least a quarter of a step (`SHIFT_STEPS`); rounding alone
@@ -123,8 +123,8 @@ def mean_shift(case: Case) -> Finding | None:
     )
 
 
-def killed_channels(case: Case) -> Finding | None:
-    """Channels that say something in float, and nothing on the grid.
+def lost_channels(case: Case) -> Finding | None:
+    """Find channels that carry a signal in float, and none on the grid.
 
     Sign: more than 5 % of the channels (`KILLED_SHARE`) move by less than the grid can tell.
     """
@@ -134,7 +134,7 @@ def killed_channels(case: Case) -> Finding | None:
         return None
     return Finding(
         "killed_channels",
-        f"{_counted(killed, channels)} of {channels} move in float32 by less than one step of the "
+        f"{_channels(killed, channels)} of {channels} move in float32 by less than one step of the "
         "grid: the integer file has lost them",
         "Narrow the range, or equalize the weights across layers before conversion.",
         -10 * math.log10(max(1 - killed / channels, 1e-3)),
@@ -142,7 +142,7 @@ def killed_channels(case: Case) -> Finding | None:
 
 
 def dead_channels(case: Case) -> Finding | None:
-    """Channels that never move, in float neither: good to know, and no loss.
+    """Find channels that never move, in float neither: good to know, and no loss.
 
     Sign: more than 5 % of the channels (`KILLED_SHARE`) keep one value for every picture and place,
     in a layer with weights of its own; others only pass dead channels on.
@@ -153,19 +153,19 @@ def dead_channels(case: Case) -> Finding | None:
         return None
     return Finding(
         "dead_channels",
-        f"{_counted(dead, channels)} of {channels} never move, in float32 neither: dead channels",
+        f"{_channels(dead, channels)} of {channels} never move, in float32 neither: dead channels",
         "They cost time and gain nothing: prune them before conversion.",
         0.0,
     )
 
 
 def input_range(case: Case) -> Finding | None:
-    """A victim: its input comes through a range that an operator before it spoils.
+    """Mark a victim: its input comes through a range that an operator before it spoils.
 
     Sign: an operator that it reads has a finding about its range that costs at least 3 dB
     (`INHERITED_DB`), and this one has no such finding itself.
     """
-    source = _inherited(case)
+    source = _spoiling_source(case)
     if source is None or source.cause is None:
         return None
     return Finding(
@@ -180,7 +180,7 @@ RULES: Mapping[CauseName, Rule] = {
     "stands_still": stands_still,
     "input_stands_still": input_stands_still,
     "wrong_normalisation": wrong_normalisation,
-    "saturated_range": saturated_range,
+    "saturated_range": narrow_range,
     "calibration_does_not_cover": calibration_does_not_cover,
     "range_clips_on_purpose": range_clips_on_purpose,
     "outlier_channel": outlier_channel,
@@ -188,7 +188,7 @@ RULES: Mapping[CauseName, Rule] = {
     "wrong_fixed_scale": wrong_fixed_scale,
     "per_tensor_weights": per_tensor_weights,
     "mean_shift": mean_shift,
-    "killed_channels": killed_channels,
+    "killed_channels": lost_channels,
     "dead_channels": dead_channels,
     "input_range": input_range,
 }
@@ -207,21 +207,21 @@ _OF_A_RANGE: frozenset[CauseName] = frozenset(
 )
 
 
-def diagnosed(case: Case) -> LayerError:
-    """An operator's figures with every finding, the one that costs most first."""
+def diagnose(case: Case) -> LayerError:
+    """Add every finding to an operator's figures, the one that costs most first."""
     victim = input_stands_still(case)
     if victim is not None:
         return replace(case.layer, findings=(victim,))
-    found = [finding for rule in RULES.values() if (finding := rule(case)) is not None]
-    names = {finding.cause for finding in found}
-    kept = [f for f in found if not names & _WITHIN.get(f.cause, frozenset())]
+    findings = [finding for rule in RULES.values() if (finding := rule(case)) is not None]
+    names = {finding.cause for finding in findings}
+    findings = [f for f in findings if not names & _WITHIN.get(f.cause, frozenset())]
     order = list(RULES)
-    kept.sort(key=lambda finding: (-finding.severity_db, order.index(finding.cause)))
-    return replace(case.layer, findings=tuple(kept))
+    findings.sort(key=lambda finding: (-finding.severity_db, order.index(finding.cause)))
+    return replace(case.layer, findings=tuple(findings))
 
 
-def _inherited(case: Case) -> LayerError | None:
-    """The worst operator before this one that spoils the range which this one reads."""
+def _spoiling_source(case: Case) -> LayerError | None:
+    """Find the worst operator before this one that spoils the range which this one reads."""
 
     def spoils(source: LayerError) -> Iterable[float]:
         for finding in source.findings:
@@ -236,5 +236,5 @@ def _inherited(case: Case) -> LayerError | None:
     return case.sources[chosen]
 
 
-def _counted(count: int, channels: int) -> str:
+def _channels(count: int, channels: int) -> str:
     return "The only channel" if channels == 1 else f"{count} channels"

@@ -14,9 +14,8 @@ import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.comparison.layers.graph import Graph, Operator
 from engine.comparison.layers.pairing import Pair
-from engine.tflite.graph import expose, packed
+from engine.tflite.graph import Graph, Operator, expose, pack_model
 
 Source = tuple[int, int]
 """A float tensor, and the integer tensor that stands for it where it is read."""
@@ -47,54 +46,50 @@ def feedable(integer: Graph, pair: Pair, activations: frozenset[int]) -> bool:
         False where an operator reads nothing but constants, what the float side has no value for,
         or integers without one scale.
     """
-    whole = pair.integer.inputs
+    whole = pair.integer.activations
     return (
         bool(whole)
         and pair.read.keys() == whole.keys()
-        and set(pair.read.values()) == set(pair.exact.inputs.values()) <= activations
-        and all(integer.activation(tensor) for tensor in whole.values())
+        and set(pair.read.values()) == set(pair.exact.activations.values()) <= activations
+        and all(integer.is_real(tensor) for tensor in whole.values())
     )
 
 
-def lone_integers(integer: Graph, pairs: Sequence[Pair], size: int) -> LoneOperators:
-    """The integer operators of pairs, alone; `size` is about the file's number of bytes."""
+def lone_integers(integer: Graph, pairs: Sequence[Pair]) -> LoneOperators:
+    """Make a file in which the integer operators of pairs stand alone."""
     sources = [
-        {at: (pair.read[at], tensor) for at, tensor in pair.integer.inputs.items()}
+        {at: (pair.read[at], tensor) for at, tensor in pair.integer.activations.items()}
         for pair in pairs
     ]
-    return _alone(integer, [pair.integer for pair in pairs], sources, size)
+    return _alone(integer, [pair.integer for pair in pairs], sources)
 
 
-def lone_floats(exact: Graph, pairs: Sequence[Pair], size: int) -> LoneOperators:
-    """The float operators of pairs, alone; `size` is about the file's number of bytes."""
+def lone_floats(exact: Graph, pairs: Sequence[Pair]) -> LoneOperators:
+    """Make a file in which the float operators of pairs stand alone."""
     sources = []
     for pair in pairs:
-        stands = {pair.read[at]: tensor for at, tensor in pair.integer.inputs.items()}
-        sources.append({at: (t, stands[t]) for at, t in pair.exact.inputs.items()})
-    return _alone(exact, [pair.exact for pair in pairs], sources, size)
+        stands = {pair.read[at]: tensor for at, tensor in pair.integer.activations.items()}
+        sources.append({at: (t, stands[t]) for at, t in pair.exact.activations.items()})
+    return _alone(exact, [pair.exact for pair in pairs], sources)
 
 
 def _alone(
-    graph: Graph,
-    operators: Sequence[Operator],
-    sources: Sequence[Mapping[int, Source]],
-    size: int,
+    graph: Graph, operators: Sequence[Operator], sources: Sequence[Mapping[int, Source]]
 ) -> LoneOperators:
-    objects = copy.copy(graph.objects)
-    whole = objects.subgraphs[0]
-    alone = copy.copy(whole)
-    objects.subgraphs = [alone]
-    alone.tensors, alone.operators = list(whole.tensors), []
+    model = copy.copy(graph.model)
+    alone = copy.copy(graph.raw)
+    model.subgraphs = [alone]
+    alone.tensors, alone.operators = list(graph.tensors), []
     fed: dict[Source, int] = {}
     for operator, read in zip(operators, sources, strict=True):
-        lone = copy.copy(whole.operators[operator.index])
+        lone = copy.copy(operator.raw)
         lone.inputs = [int(index) for index in lone.inputs]
         for at, source in read.items():
             if source not in fed:
                 fed[source] = len(alone.tensors)
-                alone.tensors.append(copy.copy(whole.tensors[operator.inputs[at]]))
+                alone.tensors.append(copy.copy(graph.tensors[operator.activations[at]]))
             lone.inputs[at] = fed[source]
         alone.operators.append(lone)
     alone.inputs = list(fed.values())
-    expose(objects, [index for operator in operators for index in operator.outputs])
-    return LoneOperators(packed(objects, size), fed)
+    expose(model, [index for operator in operators for index in operator.outputs])
+    return LoneOperators(pack_model(model, len(graph.content)), fed)

@@ -26,11 +26,11 @@ FIGURES: Mapping[str, tuple[str, bool]] = {
 """Titles of the figures written, by key of `LayerErrors.rows`, and whether more is better."""
 
 
-def node_data_files(found: LayerErrors, file: str) -> dict[str, str]:
-    """The files to write.
+def node_data_files(errors: LayerErrors, file: str) -> dict[str, str]:
+    """Make the files to write.
 
     Args:
-        found: The layer errors.
+        errors: The layer errors.
         file: Name of the first file, for the own SQNR; those for other figures get their key
             before the ending.
 
@@ -42,15 +42,15 @@ def node_data_files(found: LayerErrors, file: str) -> dict[str, str]:
         key: str(path if number == 0 else path.with_name(f"{path.stem}.{key}{path.suffix}"))
         for number, key in enumerate(FIGURES)
     }
-    return {names[key]: json.dumps(_node_data(found, key), indent=2) + "\n" for key in FIGURES}
+    return {names[key]: json.dumps(_node_data(errors, key), indent=2) + "\n" for key in FIGURES}
 
 
-def _node_data(found: LayerErrors, key: str) -> dict[str, Any]:
+def _node_data(errors: LayerErrors, key: str) -> dict[str, Any]:
     title, more_is_better = FIGURES[key]
-    rows = [row for row in found.rows() if row["matched"] and row[key] is not None]
+    rows = [row for row in errors.rows() if row["matched"] and row[key] is not None]
     ends = (BAD, GOOD) if more_is_better else (GOOD, BAD)
     return {
-        "name": f"{found.variant}: {title}",
+        "name": f"{errors.variant}: {title}",
         "results": {row["name"]: {"value": row[key]} for row in rows},
         "gradient": [{"stop": stop, "bgColor": ends[stop]} for stop in (0, 1)],
     }

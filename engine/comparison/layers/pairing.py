@@ -7,7 +7,7 @@ name of its output, if kind and shapes agree and both files have that name once.
 
 Two checks then undo what only looks alike, since other tools write parallel branches in other
 orders: counterparts must have the same weights but for rounding, and must read from counterparts.
-The rest is told as unmatched, never guessed.
+The rest is listed as unmatched, never guessed.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.comparison.layers.graph import EDGES, Graph, Operator
-from engine.core.types import IntArray
+from engine.core.types import FloatArray, IntArray
+from engine.tflite.graph import CHANNEL_AXIS, EDGES, Graph, Operator
+
+_WEIGHT_TYPES = frozenset({"int8", "uint8", "int16", "float16", "float32"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +32,7 @@ class Pair:
         exact: In the float32 file.
         integer: In the integer file.
         read: Float tensors that stand for what the integer operator reads, by position among its
-            inputs; empty where they cannot be told.
+            inputs; empty where that is not clear.
     """
 
     exact: Operator
@@ -52,8 +54,13 @@ class Pairing:
     exact_only: tuple[Operator, ...]
     integer_only: tuple[Operator, ...]
 
+    @property
+    def counterparts(self) -> dict[int, Operator]:
+        """Operators of the float32 file, by index of the integer file's."""
+        return {pair.integer.index: pair.exact for pair in self.pairs}
 
-def paired(exact: Graph, integer: Graph) -> Pairing:
+
+def pair_operators(exact: Graph, integer: Graph) -> Pairing:
     """Pair the operators of two graphs.
 
     Args:
@@ -63,70 +70,93 @@ def paired(exact: Graph, integer: Graph) -> Pairing:
     Returns:
         Every operator, either in a pair or without one.
     """
-    one = [operator for operator in exact.operators if operator.op not in EDGES]
-    other = [operator for operator in integer.operators if operator.op not in EDGES]
-    keys = [operator.key for operator in one], [operator.key for operator in other]
-    found = dict(_aligned(*keys))
-    for pair in list(found.items()):
-        if not _same_weights(exact, integer, one[pair[0]], other[pair[1]]):
-            del found[pair[0]]
-    for i, j in _by_name(one, other, found):
-        if _same_weights(exact, integer, one[i], other[j]):
-            found[i] = j
-    pairs = _connected(
-        exact, integer, [(one[i], other[j]) for i, j in sorted(found.items(), key=lambda p: p[1])]
-    )
+    floats = [operator for operator in exact.operators if operator.opcode not in EDGES]
+    integers = [operator for operator in integer.operators if operator.opcode not in EDGES]
+    partner = dict(_align([op.key for op in floats], [op.key for op in integers]))
+    for i, j in list(partner.items()):
+        if not _same_weights(exact, integer, floats[i], integers[j]):
+            del partner[i]
+    for i, j in _pair_by_name(floats, integers, partner):
+        if _same_weights(exact, integer, floats[i], integers[j]):
+            partner[i] = j
+    candidates = [(floats[i], integers[j]) for i, j in sorted(partner.items(), key=lambda p: p[1])]
+    pairs = _connect(exact, integer, candidates)
     taken = {id(operator) for pair in pairs for operator in (pair.exact, pair.integer)}
     return Pairing(
         pairs=tuple(pairs),
-        exact_only=tuple(operator for operator in one if id(operator) not in taken),
-        integer_only=tuple(operator for operator in other if id(operator) not in taken),
+        exact_only=tuple(operator for operator in floats if id(operator) not in taken),
+        integer_only=tuple(operator for operator in integers if id(operator) not in taken),
     )
 
 
-def _same_weights(exact: Graph, integer: Graph, one: Operator, other: Operator) -> bool:
+def read_weights(graph: Graph, operator: Operator) -> tuple[FloatArray, int] | None:
+    """Read the real values of an operator's constant weights, and count their scales.
+
+    Returns:
+        Shape (channels, weights a channel), float32, and 0 scales for float weights; None
+        where the operator has none, or of a type that is not read here (such as int4).
+    """
+    axis = CHANNEL_AXIS.get(operator.opcode)
+    if axis is None or 1 not in operator.constants:
+        return None
+    tensor = int(operator.raw.inputs[1])
+    dtype = graph.dtype(tensor)
+    if dtype not in _WEIGHT_TYPES:
+        return None
+    values = graph.constant(tensor).astype(np.float32)
+    rows = np.moveaxis(values, axis, 0).reshape(values.shape[axis], -1)
+    if dtype.startswith("float"):
+        return rows, 0
+    scales = graph.scales(tensor)
+    zeros = np.asarray(graph.tensors[tensor].quantization.zeroPoint, dtype=np.float32)
+    return (rows - zeros[:, None]) * scales[:, None], len(scales)
+
+
+def _same_weights(exact: Graph, integer: Graph, float_op: Operator, integer_op: Operator) -> bool:
     """Whether weights differ by less than they are; those of other operators differ by more."""
-    weights, found = exact.weights(one), integer.weights(other)
-    if weights is None or found is None:
+    floats, integers = read_weights(exact, float_op), read_weights(integer, integer_op)
+    if floats is None or integers is None:
         return True
-    difference = (found[0] - weights[0]).ravel()
-    plain = weights[0].ravel()
+    difference, plain = (integers[0] - floats[0]).ravel(), floats[0].ravel()
     return bool(np.dot(difference, difference) <= np.dot(plain, plain))
 
 
-def _connected(
+def _connect(
     exact: Graph, integer: Graph, candidates: Sequence[tuple[Operator, Operator]]
 ) -> list[Pair]:
-    """Pairs whose operators read from counterparts, as far as these are known."""
-    starts = (graph.objects.subgraphs[0].inputs for graph in (integer, exact))
-    stands_for = {int(i): int(j) for i, j in zip(*starts, strict=False)}
-    partner = {other.index: one for one, other in candidates}
+    """Keep the pairs whose operators read from counterparts, as far as these are known."""
+    stands_for = dict(zip(integer.inputs, exact.inputs, strict=False))
+    partner = {integer_op.index: float_op for float_op, integer_op in candidates}
     pairs = []
     for operator in integer.operators:
-        if operator.op in EDGES:
-            for source in operator.inputs.values():
+        if operator.opcode in EDGES:
+            for source in operator.activations.values():
                 if source in stands_for:
-                    stands_for[operator.outputs[0]] = stands_for[source]
+                    stands_for[operator.output] = stands_for[source]
             continue
-        one = partner.get(operator.index)
-        if one is None:
+        counterpart = partner.get(operator.index)
+        if counterpart is None:
             continue
-        read = {at: stands_for[t] for at, t in operator.inputs.items() if t in stands_for}
-        if Counter(read.values()) - Counter(one.inputs.values()):
+        inputs = operator.activations
+        read = {at: stands_for[t] for at, t in inputs.items() if t in stands_for}
+        if Counter(read.values()) - Counter(counterpart.activations.values()):
             continue
-        if len(read) < len(operator.inputs):
-            read = dict(one.inputs) if one.inputs.keys() == operator.inputs.keys() else {}
-        pairs.append(Pair(one, operator, read))
-        stands_for |= dict(zip(operator.outputs, one.outputs, strict=False))
+        if len(read) < len(inputs):
+            same = counterpart.activations.keys() == inputs.keys()
+            read = dict(counterpart.activations) if same else {}
+        pairs.append(Pair(counterpart, operator, read))
+        stands_for |= dict(zip(operator.outputs, counterpart.outputs, strict=False))
     return pairs
 
 
-def _aligned(one: Sequence[object], other: Sequence[object]) -> list[tuple[int, int]]:
-    """Places that every longest common subsequence which pairs either of them pairs so."""
-    if one == other:
-        return [(place, place) for place in range(len(one))]
-    numbers = {key: number for number, key in enumerate(dict.fromkeys([*one, *other]))}
-    rows, columns = (np.array([numbers[key] for key in side], dtype=int) for side in (one, other))
+def _align(floats: Sequence[object], integers: Sequence[object]) -> list[tuple[int, int]]:
+    """Pair indices that every longest common subsequence which pairs either of them pairs so."""
+    if floats == integers:
+        return [(index, index) for index in range(len(floats))]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys([*floats, *integers]))}
+    rows, columns = (
+        np.array([numbers[key] for key in keys], dtype=int) for keys in (floats, integers)
+    )
     before = _lengths(rows, columns)
     after = _lengths(rows[::-1], columns[::-1])[::-1, ::-1]
     # Longest with (i, j) in it: what fits before both, the pair, and what fits after both.
@@ -137,7 +167,7 @@ def _aligned(one: Sequence[object], other: Sequence[object]) -> list[tuple[int, 
 
 
 def _lengths(rows: IntArray, columns: IntArray) -> IntArray:
-    """Length of the longest common subsequence of every two prefixes."""
+    """Compute the length of the longest common subsequence of every two prefixes."""
     table = np.zeros((len(rows) + 1, len(columns) + 1), dtype=int)
     for i, value in enumerate(rows):
         longer = np.where(columns == value, table[i, :-1] + 1, table[i, 1:])
@@ -145,25 +175,22 @@ def _lengths(rows: IntArray, columns: IntArray) -> IntArray:
     return table
 
 
-def _by_name(
-    one: Sequence[Operator], other: Sequence[Operator], found: Mapping[int, int]
+def _pair_by_name(
+    floats: Sequence[Operator], integers: Sequence[Operator], partner: Mapping[int, int]
 ) -> list[tuple[int, int]]:
-    """Places of operators that have no partner yet, and the same name and key on both sides."""
-    once = [
-        {name for name, count in Counter(operator.name for operator in side).items() if count == 1}
-        for side in (one, other)
-    ]
-    taken = set(found.values())
-    places = {
+    """Pair operators without a partner by their key and a name that each side has once."""
+    taken = set(partner.values())
+    counts = [Counter(operator.name for operator in side) for side in (floats, integers)]
+    index = {
         operator.name: j
-        for j, operator in enumerate(other)
-        if j not in taken and operator.name in once[1]
+        for j, operator in enumerate(integers)
+        if j not in taken and counts[1][operator.name] == 1
     }
     return [
-        (i, places[operator.name])
-        for i, operator in enumerate(one)
-        if i not in found
-        and operator.name in once[0]
-        and operator.name in places
-        and other[places[operator.name]].key == operator.key
+        (i, index[operator.name])
+        for i, operator in enumerate(floats)
+        if i not in partner
+        and counts[0][operator.name] == 1
+        and operator.name in index
+        and integers[index[operator.name]].key == operator.key
     ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from engine.comparison.layers.records import Finding, LayerError
 from engine.core.formats import number
-from engine.tflite.graph import Grid
+from engine.tflite.grid import Grid
 from engine.tflite.operator_times import kind_of
 
 ONE_BIT_DB = 20 * math.log10(2)
@@ -24,7 +24,7 @@ FIXED_TOLERANCE = 0.01
 
 
 def wrong_normalisation(case: Case) -> Finding | None:
-    """The calibration's pictures were prepared otherwise than these.
+    """Find that the calibration's pictures were prepared otherwise than these.
 
     Sign: at the network's input, pictures use less than half of the grid (`INPUT_USED`), or more
     than 2 % of their values lie beyond it (`INPUT_CLIPPED`). A few natural pictures reach both
@@ -48,8 +48,8 @@ def wrong_normalisation(case: Case) -> Finding | None:
     )
 
 
-def saturated_range(case: Case) -> Finding | None:
-    """Values lie beyond the range, which cuts them off.
+def narrow_range(case: Case) -> Finding | None:
+    """Find values beyond the range, which cuts them off.
 
     Sign: at least 0.1 % of the float values (`CLIPPED_SHARE`) are cut off, and that is half of the
     operator's own error (`CLIPPED_ENERGY`). Ranges that cut off a little on purpose, for finer
@@ -72,7 +72,7 @@ def saturated_range(case: Case) -> Finding | None:
 
 
 def calibration_does_not_cover(case: Case) -> Finding | None:
-    """A few values of these pictures lie beyond what the calibration saw.
+    """Find a few values of these pictures beyond what the calibration saw.
 
     Sign: values exceed the grid by 5 % of its width (`UNCOVERED_WIDTH`), and though they are few
     (else the range is saturated) they make a quarter of the own error (`UNCOVERED_ENERGY`).
@@ -90,7 +90,7 @@ def calibration_does_not_cover(case: Case) -> Finding | None:
 
 
 def range_clips_on_purpose(case: Case) -> Finding | None:
-    """The optimizer, or a method such as `mse`, chose a range that a few values lie beyond.
+    """Find a range that the optimizer, or a method such as `mse`, chose to clip a few values.
 
     Sign: that of `calibration_does_not_cover`, where the range does not follow from the smallest
     and the largest value of the calibration alone.
@@ -118,7 +118,7 @@ def _few_beyond(layer: LayerError) -> bool:
 
 
 def outlier_channel(case: Case) -> Finding | None:
-    """One channel, or a few, set the range for all.
+    """Find one channel, or a few, that set the range for all.
 
     Sign: without them the range of the float values would be four times narrower
     (`OUTLIER_SPREAD`), that is, all other channels lose two bits. At most 2 % of the channels, at
@@ -127,8 +127,7 @@ def outlier_channel(case: Case) -> Finding | None:
     layer, channels = case.layer, case.layer.channels
     if layer.grid is None or not layer.own_grid or channels.spread < OUTLIER_SPREAD:
         return None
-    one = channels.outliers == 1
-    who = "one channel" if one else f"{channels.outliers} channels"
+    who = "one channel" if channels.outliers == 1 else f"{channels.outliers} channels"
     return Finding(
         "outlier_channel",
         f"The range of this {kind_of(layer.op)} is set by {who} out of {channels.channels}: "
@@ -141,7 +140,7 @@ def outlier_channel(case: Case) -> Finding | None:
 
 
 def range_too_wide(case: Case) -> Finding | None:
-    """The grid reaches far beyond the values.
+    """Find a grid that reaches far beyond the values.
 
     Sign: the float values span less than a quarter of it (`WIDE_RANGE`): two bits go unused. Not
     for operators whose grid is fixed by TFLite (see `wrong_fixed_scale`) or their input's.
@@ -171,7 +170,7 @@ FIXED_SCALES: Mapping[str, tuple[float, float]] = {
 
 
 def wrong_fixed_scale(case: Case) -> Finding | None:
-    """A softmax, sigmoid or tanh output has another scale than its known range asks for.
+    """Find a softmax, sigmoid or tanh output with another scale than its range asks for.
 
     Sign: the scale is more than 1 % (`FIXED_TOLERANCE`) off 1/256 of the operator's range (1/65536,
     of a range around 0, for 16 bits), which the quantization specification of TFLite prescribes.
@@ -237,7 +236,7 @@ class Case:
 
 
 def above_covering(layer: LayerError) -> float:
-    """Decibels of the own error above that of a grid which covers all values."""
+    """Compute the decibels of the own error above that of a grid which covers all values."""
     error = layer.own or layer.accumulated
     if layer.grid is None or not error.error_ratio:
         return 0.0
@@ -249,24 +248,24 @@ def above_covering(layer: LayerError) -> float:
 
 
 def furthest(layer: LayerError) -> float:
-    """The float value that lies furthest beyond the grid."""
+    """Choose the float value that lies furthest beyond the grid."""
     assert layer.grid is not None
     above = layer.high - layer.grid.high >= layer.grid.low - layer.low
     return layer.high if above else layer.low
 
 
 def nearest_end(layer: LayerError) -> float:
-    """The end of the grid that `furthest` lies beyond."""
+    """Choose the end of the grid that `furthest` lies beyond."""
     assert layer.grid is not None
     above = layer.high - layer.grid.high >= layer.grid.low - layer.low
     return layer.grid.high if above else layer.grid.low
 
 
 def real(value: float) -> str:
-    """A real value in a sentence."""
+    """Write a real value for a sentence."""
     return f"{value:.3g}"
 
 
 def share_of(share: float) -> str:
-    """A share of 0 to 1 in a sentence."""
+    """Write a share of 0 to 1 for a sentence."""
     return f"{share * 100:.2g} %" if share < 0.1 else f"{share * 100:.0f} %"

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from engine.tflite.graph import Grid
+from engine.tflite.grid import Grid
 from engine.tflite.operator_times import kind_of
 
 if TYPE_CHECKING:
@@ -261,7 +261,7 @@ class LayerErrors:
         return tuple(sorted(self.layers, key=lambda layer: (layer.standing, layer.index)))
 
     def rows(self, latency_shares: Mapping[int, float] | None = None) -> Iterator[dict[str, Any]]:
-        """One flat row an operator: culprits first, then those without a counterpart.
+        """Yield one flat row an operator: culprits first, then those without a counterpart.
 
         Args:
             latency_shares: Of the variant's time, by index of the operator, where it was profiled;
@@ -272,7 +272,7 @@ class LayerErrors:
         yield from map(row_of_unmatched, self.unmatched)
 
     def to_frame(self) -> pd.DataFrame:
-        """The paired operators in the network's order as a table.
+        """Tabulate the paired operators in the network's order.
 
         Figures that do not exist are missing values there.
         """
@@ -282,7 +282,7 @@ class LayerErrors:
         return pd.DataFrame(rows, columns=list(COLUMNS)).drop(columns=["matched", "side"])
 
     def to_dict(self) -> dict[str, Any]:
-        """Everything that is not per value, for JSON."""
+        """Convert everything that is not per value, for JSON."""
         return {
             "run": self.run,
             "variant": self.variant,
@@ -338,7 +338,7 @@ COLUMNS = (
 
 
 def row_of(layer: LayerError, latency_share: float | None = None) -> dict[str, Any]:
-    """One operator's figures by `COLUMNS`; None where a figure does not exist.
+    """List one operator's figures by `COLUMNS`; None where a figure does not exist.
 
     Args:
         layer: The operator.
@@ -399,7 +399,7 @@ def row_of(layer: LayerError, latency_share: float | None = None) -> dict[str, A
 
 
 def row_of_unmatched(missing: Unmatched) -> dict[str, Any]:
-    """An operator without a counterpart: a row without figures."""
+    """Make the row of an operator without a counterpart: one without figures."""
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     return row | {
         "name": missing.name,

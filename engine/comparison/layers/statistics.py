@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.comparison.layers.records import HISTOGRAM_CELLS, ChannelRanges, Deviation
 from engine.core.types import FloatArray
-from engine.tflite.graph import Grid
+from engine.tflite.grid import Grid
 
 CACHED_VALUES = 1 << 15
 """Values that are worked on at once, so that what is computed of them stays in the cache."""
@@ -67,16 +67,16 @@ class Values:
             self.below += beyond.size if below else 0
             self.above += 0 if below else beyond.size
 
-    def merge(self, other: Values) -> None:
-        """Take in what another saw of other pictures."""
-        self.count += other.count
-        self.energy += other.energy
-        np.minimum(self.lows, other.lows, out=self.lows)
-        np.maximum(self.highs, other.highs, out=self.highs)
-        self.cells += other.cells
-        self.below += other.below
-        self.above += other.above
-        self.clip_energy += other.clip_energy
+    def merge(self, values: Values) -> None:
+        """Add the sums of other pictures."""
+        self.count += values.count
+        self.energy += values.energy
+        np.minimum(self.lows, values.lows, out=self.lows)
+        np.maximum(self.highs, values.highs, out=self.highs)
+        self.cells += values.cells
+        self.below += values.below
+        self.above += values.above
+        self.clip_energy += values.clip_energy
 
     @property
     def low(self) -> float:
@@ -99,14 +99,14 @@ class Values:
         return bool(np.isfinite(self.lows).all() and np.isfinite(self.highs).all())
 
     def histogram(self) -> tuple[int, ...]:
-        """Values a cell of the grid, without those beyond it."""
+        """Count the values of each cell of the grid, without those beyond it."""
         cells = self.cells.copy()
         cells[0] -= self.below
         cells[-1] -= self.above
         return tuple(int(count) for count in np.maximum(cells, 0)) if self.grid else ()
 
     def channel_ranges(self) -> ChannelRanges:
-        """How the channels share the range."""
+        """Describe how the channels share the range."""
         lows, highs = np.minimum(self.lows, 0.0), np.maximum(self.highs, 0.0)
         largest = np.maximum(-lows, highs)
         order = np.argsort(largest, kind="stable")[::-1]
@@ -124,7 +124,7 @@ class Values:
         return ChannelRanges(
             channels=self.channels,
             dead=int(np.count_nonzero(self.lows == self.highs)),
-            killed=self._killed(),
+            killed=self._count_killed(),
             widest=int(order[0]),
             outliers=outliers,
             spread=spread,
@@ -132,18 +132,18 @@ class Values:
             others_reach=float(largest[others[0]]) if len(others) else 0.0,
         )
 
-    def _killed(self) -> int:
+    def _count_killed(self) -> int:
         if self.grid is None:
             return 0
-        steps = [
-            np.clip(np.rint(side / self.grid.scale) + self.grid.zero_point, *self._ends())
-            for side in (self.lows, self.highs)
-        ]
-        return int(np.count_nonzero((steps[0] == steps[1]) & (self.lows < self.highs)))
-
-    def _ends(self) -> tuple[int, int]:
-        assert self.grid is not None
-        return self.grid.lowest, self.grid.highest
+        low, high = (
+            np.clip(
+                np.rint(ends / self.grid.scale) + self.grid.zero_point,
+                self.grid.lowest,
+                self.grid.highest,
+            )
+            for ends in (self.lows, self.highs)
+        )
+        return int(np.count_nonzero((low == high) & (self.lows < self.highs)))
 
 
 class Errors:
@@ -165,18 +165,18 @@ class Errors:
         self.count = 0
         self.at_ends = 0
 
-    def add(self, values: FloatArray, found: np.ndarray, room: FloatArray) -> None:
+    def add(self, values: FloatArray, integers: np.ndarray, room: FloatArray) -> None:
         """Take one picture into account.
 
         Args:
             values: Float values.
-            found: What stands for them, in the tensor's own type.
+            integers: What stands for them, in the tensor's own type.
             room: Space for as many float32 values.
         """
-        whole, exact = (side.reshape(-1, self._channels) for side in (found, values))
+        whole, exact = (side.reshape(-1, self._channels) for side in (integers, values))
         for start in range(0, len(whole), self._step):
             self._add(exact[start : start + self._step], whole[start : start + self._step], room)
-        self.count += found.size
+        self.count += integers.size
 
     def _add(self, exact: FloatArray, whole: np.ndarray, room: FloatArray) -> None:
         """Take some rows of channels into account."""
@@ -184,8 +184,7 @@ class Errors:
         if self._grid is None:
             np.subtract(whole, exact, out=error)
         else:
-            np.subtract(whole, self._grid.zero_point, out=error, dtype=np.float32)
-            error *= np.float32(self._grid.scale)
+            self._grid.dequantize(whole, error)
             error -= exact
             self.at_ends += int(np.count_nonzero(whole == self._grid.lowest))
             self.at_ends += int(np.count_nonzero(whole == self._grid.highest))
@@ -193,15 +192,15 @@ class Errors:
         self.energy += float(np.dot(flat, flat))
         self._sums += self._ones[: len(error)] @ error
 
-    def merge(self, other: Errors) -> None:
-        """Take in what another saw of other pictures."""
-        self._sums += other._sums
-        self.energy += other.energy
-        self.count += other.count
-        self.at_ends += other.at_ends
+    def merge(self, errors: Errors) -> None:
+        """Add the sums of other pictures."""
+        self._sums += errors._sums
+        self.energy += errors.energy
+        self.count += errors.count
+        self.at_ends += errors.at_ends
 
     def deviation(self, signal: float) -> Deviation:
-        """The figures.
+        """Compute the figures.
 
         Args:
             signal: Energy of the float values.
@@ -255,10 +254,10 @@ class Movement:
         np.subtract(whole.reshape(-1), before, out=change, dtype=np.float32)
         self.whole += float(np.dot(change, change)) * self._step**2
 
-    def merge(self, other: Movement) -> None:
-        """Take in what another saw of other pictures."""
-        self.exact += other.exact
-        self.whole += other.whole
+    def merge(self, movement: Movement) -> None:
+        """Add the sums of other pictures."""
+        self.exact += movement.exact
+        self.whole += movement.whole
 
     @property
     def ratio(self) -> float | None:
@@ -266,25 +265,8 @@ class Movement:
         return float(np.sqrt(self.whole / self.exact)) if self.exact else None
 
 
-def on_grid(values: FloatArray, grid: Grid, room: FloatArray, out: np.ndarray) -> None:
-    """Bring real values onto a grid: round(value / scale) + zero point, within the type.
-
-    Args:
-        values: Real values.
-        grid: The grid.
-        room: Space for as many float32 values.
-        out: Gets the integers.
-    """
-    steps = room[: values.size]
-    np.divide(values.reshape(-1), np.float32(grid.scale), out=steps)
-    np.rint(steps, out=steps)
-    steps += np.float32(grid.zero_point)
-    np.clip(steps, grid.lowest, grid.highest, out=steps)
-    np.copyto(out.reshape(-1), steps, casting="unsafe")
-
-
 def _cells(integers: np.ndarray) -> np.ndarray:
-    """How many integers lie in each of the equal parts of their type's range."""
+    """Count the integers in each of the equal parts of their type's range."""
     bits = 8 * integers.itemsize
     plain = integers.view(f"uint{bits}")
     if integers.dtype.kind == "i":

@@ -58,7 +58,7 @@ LOWERINGS: dict[str, Lowering] = (
     | shape.LOWERINGS
 )
 # Without these two even the stock graph cannot be quantized; see their docstrings.
-_REPAIRS: dict[str, Lowering] = {"Pad": padding.repaired_pad, "MaxPool": pooling.max_pool}
+_REPAIRS: dict[str, Lowering] = {"Pad": padding.repair_pad, "MaxPool": pooling.max_pool}
 _reads: Counter[str] = Counter()
 
 
@@ -95,7 +95,7 @@ def register_handlers(name: LoweringName) -> tuple[type, ...]:
     first = LOWERINGS if name == "nhwc" else _REPAIRS
     handlers = [
         _handler(op, stock.get(op), first.get(op, _stock_first(op)), BackendHandler)
-        for op in sorted(handled_operators())
+        for op in sorted(operators_with_handlers())
     ]
     if name == "nhwc":
         handlers += [
@@ -118,7 +118,7 @@ def _stock_handlers() -> dict[str, Any]:
     }
 
 
-def handled_operators() -> frozenset[str]:
+def operators_with_handlers() -> frozenset[str]:
     """Operators of ONNX that onnx-tf or we have a handler for; call after `import_onnx_tf`."""
     return frozenset(_stock_handlers()) | frozenset(LOWERINGS)
 
@@ -141,16 +141,17 @@ def _handler(op: str, stock: Any, lower: Lowering, base: Any, domain: str = "") 
             if form is None:
                 raise NotImplementedError(f"{op} is not implemented in this form.")
             names = [
-                f"{node.name}/{place}" if x is not None else "" for place, x in enumerate(inputs)
+                f"{node.name}/{position}" if x is not None else ""
+                for position, x in enumerate(inputs)
             ]
             given = {name: x for name, x in zip(names, inputs, strict=True) if name}
             before, node.inputs = node.inputs, names
             cls.SINCE_VERSION = form
             try:
-                found = stock.handle.__func__(
+                outputs = stock.handle.__func__(
                     cls, node, **kwargs | {"tensor_dict": tensors | given}
                 )
-                return list(found)
+                return list(outputs)
             finally:
                 node.inputs, cls.SINCE_VERSION = before, seen.since
 
@@ -184,14 +185,14 @@ def _handler(op: str, stock: Any, lower: Lowering, base: Any, domain: str = "") 
             lowered = lower(given)
             return run_stock(given.inputs) if lowered is None else lowered
 
-        return _folded(handle_node, seen) or handle_node(seen)
+        return _fold(handle_node, seen) or handle_node(seen)
 
     bases = (base,) if stock is None else (stock, base)
     members = {"handle": classmethod(handle), "ONNX_OP": op, "DOMAIN": domain}
     return type(f"{op}InNhwc", bases, members)
 
 
-def _folded(handle: Callable[[Node], list[Any]], node: Node) -> list[Any] | None:
+def _fold(handle: Callable[[Node], list[Any]], node: Node) -> list[Any] | None:
     """Compute a node of constants alone while the graph is made, as constants.
 
     onnxslim folds most of them, but infers no shapes behind a sequence of tensors.

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from engine.conversion.lowering.elementwise import aligned
+from engine.conversion.lowering.elementwise import align
 from engine.conversion.lowering.layout import (
     constant,
     integers,
     is_static,
-    transposed,
+    permute,
     unknown,
     view,
 )
@@ -37,11 +37,11 @@ def cum_sum(node: Node) -> list[Any] | None:
     exclusive, reverse = (bool(node.attributes.get(name)) for name in ("exclusive", "reverse"))
     if x.dtype != tf.float32 or x.shape[along] > _LONGEST_TRIANGLE:
         source, order = view(x)
-        return [transposed(tf.cumsum(source, order[along], exclusive, reverse), order)]
+        return [permute(tf.cumsum(source, order[along], exclusive, reverse), order)]
     summed = np.triu(np.ones([x.shape[along]] * 2, np.float32), k=int(exclusive))
-    swap = tuple({along: last, last: along}.get(place, place) for place in range(last + 1))
-    y = fully_connected(transposed(x, swap), summed.T if reverse else summed, None)
-    return [transposed(y, swap)]
+    swap = tuple({along: last, last: along}.get(index, index) for index in range(last + 1))
+    y = fully_connected(permute(x, swap), summed.T if reverse else summed, None)
+    return [permute(y, swap)]
 
 
 def trilu(node: Node) -> list[Any] | None:
@@ -64,18 +64,18 @@ def mod(node: Node) -> list[Any] | None:
     """Lower a remainder; with ``fmod`` that of C, which has the sign of the dividend."""
     import tensorflow as tf
 
-    operands = aligned(node.inputs)
+    operands = align(node.inputs)
     if operands is None or node.inputs[0].dtype not in {tf.float32, tf.int32, tf.int64}:
         return None
     (x, y), order = operands
     remainder = tf.math.floormod(x, y)
     if not node.attributes.get("fmod"):
-        return [transposed(remainder, order)]
+        return [permute(remainder, order)]
     zero = tf.zeros([], x.dtype)
     other_sign = tf.logical_and(
         tf.not_equal(remainder, zero), tf.math.logical_xor(x < zero, y < zero)
     )
-    return [transposed(tf.where(other_sign, remainder - y, remainder), order)]
+    return [permute(tf.where(other_sign, remainder - y, remainder), order)]
 
 
 def is_nan(node: Node) -> list[Any]:
@@ -83,7 +83,7 @@ def is_nan(node: Node) -> list[Any]:
     import tensorflow as tf
 
     source, order = view(node.inputs[0])
-    return [transposed(tf.math.is_nan(tf.cast(source, tf.float32)), order)]
+    return [permute(tf.math.is_nan(tf.cast(source, tf.float32)), order)]
 
 
 def is_inf(node: Node) -> list[Any] | None:
@@ -97,7 +97,7 @@ def is_inf(node: Node) -> list[Any] | None:
     for sign, outside in (("negative", source > 0), ("positive", source < 0)):
         if not node.attributes.get(f"detect_{sign}", 1):
             far = tf.logical_and(far, outside)
-    return [transposed(far, order)]
+    return [permute(far, order)]
 
 
 def trigonometric(node: Node) -> list[Any] | None:
@@ -122,7 +122,7 @@ def trigonometric(node: Node) -> list[Any] | None:
         "Acosh": lambda x: tf.math.log(x + tf.sqrt(x * x - 1)),
         "Atanh": lambda x: tf.math.log((1 + x) / (1 - x)) / 2,
     }
-    return [transposed(functions[node.kind](source), order)]
+    return [permute(functions[node.kind](source), order)]
 
 
 _OF_ANGLES = ["Tan", "Asin", "Acos", "Atan", "Sinh", "Cosh", "Asinh", "Acosh", "Atanh"]

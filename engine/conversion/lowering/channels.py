@@ -36,7 +36,7 @@ class Origin:
     channel: np.ndarray
     shuffled: bool
 
-    def picked(self, places: Any, *, shuffled: bool = False) -> Origin:
+    def pick(self, places: Any, *, shuffled: bool = False) -> Origin:
         """The origin of some of the channels, in another order."""
         return Origin(
             self.sources,
@@ -55,8 +55,8 @@ def without_factor(y: Any) -> tuple[Any, np.ndarray]:
     Returns:
         The tensor before the factor, and the factor, shape (C,), float32; ones where there is none.
     """
-    found = _operand(y, "Mul")
-    return found or (y, np.ones(y.shape[-1], np.float32))
+    operand = _operand(y, "Mul")
+    return operand or (y, np.ones(y.shape[-1], np.float32))
 
 
 def without_affine(y: Any) -> tuple[Any, np.ndarray, np.ndarray]:
@@ -76,12 +76,12 @@ def without_affine(y: Any) -> tuple[Any, np.ndarray, np.ndarray]:
     made_by, channels = operation(y), y.shape[-1]
     kind = None if made_by is None else made_by.type
     if kind in {"AddV2", "Mul"}:
-        found = _operand(y, kind)
-        if found is not None:
-            inner, factor, shift = without_affine(found[0])
+        operand = _operand(y, kind)
+        if operand is not None:
+            inner, factor, shift = without_affine(operand[0])
             if kind == "AddV2":
-                return inner, factor, shift + found[1]
-            return inner, factor * found[1], shift * found[1]
+                return inner, factor, shift + operand[1]
+            return inner, factor * operand[1], shift * operand[1]
     if kind in {"Reshape", "Transpose"} and made_by.inputs[0].shape[-1:] == [channels]:
         source = made_by.inputs[0]
         inner, factor, shift = without_affine(source)
@@ -108,7 +108,7 @@ def _operand(y: Any, kind: str) -> tuple[Any, np.ndarray] | None:
     return made_by.inputs[0], value.reshape(-1).astype(np.float32)
 
 
-def reordered(y: Any) -> tuple[Any, np.ndarray] | None:
+def without_shuffle(y: Any) -> tuple[Any, np.ndarray] | None:
     """The channels of a shuffled tensor without the shuffle.
 
     Args:
@@ -139,11 +139,11 @@ def reordered(y: Any) -> tuple[Any, np.ndarray] | None:
     return (tf.concat(parts, -1) if len(parts) > 1 else parts[0]), order
 
 
-def shuffled_back(y: Any, order: np.ndarray) -> Any:
-    """Promise the order that `reordered` took away; a later convolution takes it away again.
+def reshuffle(y: Any, order: np.ndarray) -> Any:
+    """Promise the order that `without_shuffle` took away; a later convolution takes it away again.
 
     Args:
-        y: Channels in the order that `reordered` gave.
+        y: Channels in the order that `without_shuffle` gave.
         order: What it gave beside them.
 
     Returns:
@@ -157,9 +157,9 @@ def shuffled_back(y: Any, order: np.ndarray) -> Any:
 def _origin(x: Any) -> Origin:
     made_by = operation(x)
     look = None if made_by is None else _LOOKS.get(made_by.type)
-    found = None if look is None else look(made_by, x)
-    if found is not None:
-        return found
+    origin = None if look is None else look(made_by, x)
+    if origin is not None:
+        return origin
     count = x.shape[-1]
     return Origin((x,), np.zeros(count, int), np.arange(count), False)
 
@@ -174,9 +174,9 @@ def _through_concat(made_by: Any, x: Any) -> Origin | None:
     for origin in origins:
         places = []
         for tensor in origin.sources:
-            known = next((i for i, other in enumerate(sources) if other is tensor), None)
-            places.append(len(sources) if known is None else known)
-            if known is None:
+            number = next((i for i, source in enumerate(sources) if source is tensor), None)
+            places.append(len(sources) if number is None else number)
+            if number is None:
                 sources.append(tensor)
         numbers.append(np.asarray(places)[origin.source])
         channels.append(origin.channel)
@@ -196,7 +196,7 @@ def _through_slice(made_by: Any, x: Any) -> Origin | None:
     bit = 1 << (len(begin) - 1)
     first = None if made_by.get_attr("begin_mask") & bit else int(begin[-1])
     last = None if made_by.get_attr("end_mask") & bit else int(end[-1])
-    return _origin(whole).picked(slice(first, last))
+    return _origin(whole).pick(slice(first, last))
 
 
 def _through_shuffle(made_by: Any, x: Any) -> Origin | None:
@@ -210,21 +210,21 @@ def _through_shuffle(made_by: Any, x: Any) -> Origin | None:
     if order is None or whole.shape != x.shape:
         return None
     pixels = math.prod(whole.shape.as_list()[:-1])
-    kept = 0
-    while math.prod(pieces[:kept]) < pixels:
-        kept += 1
-    if math.prod(pieces[:kept]) != pixels or list(order[:kept]) != list(range(kept)):
+    leading = 0
+    while math.prod(pieces[:leading]) < pixels:
+        leading += 1
+    if math.prod(pieces[:leading]) != pixels or list(order[:leading]) != list(range(leading)):
         return None
-    places = np.arange(whole.shape[-1]).reshape(pieces[kept:])
-    turned = places.transpose([int(axis) - kept for axis in order[kept:]])
-    return _origin(whole).picked(turned.reshape(-1), shuffled=True)
+    places = np.arange(whole.shape[-1]).reshape(pieces[leading:])
+    turned = places.transpose([int(axis) - leading for axis in order[leading:]])
+    return _origin(whole).pick(turned.reshape(-1), shuffled=True)
 
 
 def _through_gather(made_by: Any, x: Any) -> Origin | None:
     whole, places, axis = made_by.inputs[0], *map(constant, made_by.inputs[1:3])
     if places is None or axis is None or int(axis) != x.shape.rank - 1:
         return None
-    return _origin(whole).picked(places, shuffled=True)
+    return _origin(whole).pick(places, shuffled=True)
 
 
 _LOOKS = {

@@ -17,29 +17,29 @@ from typing import Any
 import numpy as np
 
 from engine.conversion.lowering.channels import (
-    reordered,
-    shuffled_back,
+    reshuffle,
     without_affine,
     without_factor,
+    without_shuffle,
 )
 from engine.conversion.lowering.layout import (
     constant,
     integers,
     inverse,
     is_static,
-    reshaped,
+    permute,
+    reshape_tensor,
     to_nchw,
     to_nhwc,
-    transposed,
 )
-from engine.conversion.lowering.node import Lowering, Node, stored
+from engine.conversion.lowering.node import Lowering, Node, store_weight
 from engine.conversion.lowering.windows import (
     attributes_along,
     cut_out,
     is_same,
-    multiplied_along,
+    multiply_along,
     over_one_dimension,
-    padded,
+    pad_pixels,
     pads_of,
     reach,
     taps_of,
@@ -62,17 +62,17 @@ def conv(node: Node) -> list[Any] | None:
         return None
     y, weights = to_nhwc(x), constant(kernel)
     if weights is None:
-        return [to_nchw(convolved_by_computed(node, y, kernel))]
-    return [to_nchw(_convolved(node, y, weights))]
+        return [to_nchw(convolve_with_computed(node, y, kernel))]
+    return [to_nchw(_convolve(node, y, weights))]
 
 
-def _convolved(node: Node, y: Any, kernel: np.ndarray) -> Any:
+def _convolve(node: Node, y: Any, kernel: np.ndarray) -> Any:
     """Convolve; what can go into the weights of what lies before goes there."""
     channels, (outputs, group_channels) = y.shape[-1], kernel.shape[:2]
     alone = group_channels == 1 and outputs == channels
     bias = constant(node.input(2))
     if (node.input(2) is not None and bias is None) or not (alone or group_channels == channels):
-        return _windowed(node, y, kernel, node.input(2))
+        return _convolve_windows(node, y, kernel, node.input(2))
     if alone:
         y, factor = without_factor(y)
         kernel = kernel * factor[:, None, None, None]
@@ -85,18 +85,18 @@ def _convolved(node: Node, y: Any, kernel: np.ndarray) -> Any:
         if shift.any():
             bias = np.tensordot(kernel, shift, (1, 0)).sum((1, 2)) + (0 if bias is None else bias)
         kernel = kernel * factor[:, None, None]
-    moved = reordered(y)
+    moved = without_shuffle(y)
     if moved is None:
-        return _windowed(node, y, kernel, bias)
+        return _convolve_windows(node, y, kernel, bias)
     y, order = moved
     if not alone:
-        return _windowed(node, y, kernel[:, order], bias)
-    return shuffled_back(
-        _windowed(node, y, kernel[order], None if bias is None else bias[order]), order
+        return _convolve_windows(node, y, kernel[:, order], bias)
+    return reshuffle(
+        _convolve_windows(node, y, kernel[order], None if bias is None else bias[order]), order
     )
 
 
-def _windowed(node: Node, y: Any, kernel: np.ndarray, bias: Any) -> Any:
+def _convolve_windows(node: Node, y: Any, kernel: np.ndarray, bias: Any) -> Any:
     import tensorflow as tf
 
     _, *sizes, channels = y.shape.as_list()
@@ -107,13 +107,15 @@ def _windowed(node: Node, y: Any, kernel: np.ndarray, bias: Any) -> Any:
     pads = pads_of(node.attributes, sizes, window)
     mode = "SAME" if is_same(pads, sizes, spans, strides) else "VALID"
     if mode == "VALID":
-        y = padded(y, pads)
+        y = pad_pixels(y, pads)
     even = strides[0] == strides[1] and (strides == [1, 1] or dilations == [1, 1])
     if group_channels == 1 and channels > 1 and even:
         depth = kernel.reshape(channels, outputs // channels, *window).transpose(2, 3, 0, 1)
-        y = tf.nn.depthwise_conv2d(y, stored(depth), [1, *strides, 1], mode, dilations=dilations)
+        y = tf.nn.depthwise_conv2d(
+            y, store_weight(depth), [1, *strides, 1], mode, dilations=dilations
+        )
     else:
-        turned = stored(kernel.transpose(2, 3, 1, 0))
+        turned = store_weight(kernel.transpose(2, 3, 1, 0))
         y = tf.nn.conv2d(y, turned, strides, mode, dilations=dilations)
     return y if bias is None else tf.nn.bias_add(y, bias)
 
@@ -122,7 +124,7 @@ def _conv_over_depth(node: Node) -> list[Any] | None:
     """Convolve pictures whose channels are those of all slices that a tap of the depth meets."""
     import tensorflow as tf
 
-    y, kernel = transposed(node.inputs[0], _CHANNELS_LAST), node.inputs[1]
+    y, kernel = permute(node.inputs[0], _CHANNELS_LAST), node.inputs[1]
     outputs, _, *window = kernel.shape.as_list()
     groups = int(node.attributes.get("group", 1))
     stride, dilation = (node.attributes.get(name, [1])[0] for name in ("strides", "dilations"))
@@ -131,7 +133,7 @@ def _conv_over_depth(node: Node) -> list[Any] | None:
     count = (y.shape[1] - reach(window[0], dilation)) // stride + 1
     starts = [tap * dilation for tap in range(window[0])]
     slices = [y[:, start : start + (count - 1) * stride + 1 : stride] for start in starts]
-    kernel = reshaped(transposed(kernel, (0, 2, 1, 3, 4)), [outputs, -1, *window[1:]])
+    kernel = reshape_tensor(permute(kernel, (0, 2, 1, 3, 4)), [outputs, -1, *window[1:]])
     attributes = attributes_along(node.attributes, [1, 2]) | {
         "auto_pad": "NOTSET",
         "pads": [pair[end] for end in (0, 1) for pair in pads],
@@ -143,7 +145,7 @@ def _conv_transpose_over_depth(node: Node, kernel: np.ndarray) -> list[Any] | No
     """Convolve slices with zeros between them, whose rows and columns are transposed."""
     import tensorflow as tf
 
-    y = transposed(node.inputs[0], _CHANNELS_LAST)
+    y = permute(node.inputs[0], _CHANNELS_LAST)
     groups = int(node.attributes.get("group", 1))
     strides = list(node.attributes.get("strides", [1, 1, 1]))
     _, *sizes, channels = y.shape.as_list()
@@ -152,12 +154,12 @@ def _conv_transpose_over_depth(node: Node, kernel: np.ndarray) -> list[Any] | No
         for size, stride, span in zip(sizes, strides, kernel.shape[2:], strict=True)
     ]
     first, count = (values[0] for values in cut_out(node, sizes, strides, whole))
-    apart = with_zeros_between(y, 1, strides[0])
+    spaced = with_zeros_between(y, 1, strides[0])
     span = kernel.shape[2]
-    behind = max(0, first + count - apart.shape[1])
-    apart = tf.pad(apart, [[0, 0], [span - 1, behind], *[[0, 0]] * 3])
+    behind = max(0, first + count - spaced.shape[1])
+    spaced = tf.pad(spaced, [[0, 0], [span - 1, behind], *[[0, 0]] * 3])
     starts = [first + span - 1 - tap for tap in range(span)]
-    slices = [apart[:, start : start + count] for start in starts]
+    slices = [spaced[:, start : start + count] for start in starts]
     flat = kernel.reshape(groups, channels // groups, *kernel.shape[1:]).swapaxes(1, 3)
     flat = flat.swapaxes(2, 3).reshape(-1, kernel.shape[1], *kernel.shape[3:])
     attributes = attributes_along(node.attributes, [1, 2]) | {"dilations": [1, 1]}
@@ -176,15 +178,15 @@ def _over_pictures(
     import tensorflow as tf
 
     batch, depth, rows, columns, channels = slices[0].shape.as_list()
-    parts = reshaped(tf.stack(slices, -2), [-1, len(slices), groups, channels // groups])
-    pictures = reshaped(transposed(parts, (0, 2, 1, 3)), [batch * depth, rows, columns, -1])
+    parts = reshape_tensor(tf.stack(slices, -2), [-1, len(slices), groups, channels // groups])
+    pictures = reshape_tensor(permute(parts, (0, 2, 1, 3)), [batch * depth, rows, columns, -1])
     inputs = (to_nchw(pictures), kernel, *node.inputs[2:])
     results = lower(replace(node, inputs=inputs, attributes=attributes))
     if results is None:
         return None
     z = to_nhwc(results[0])
-    z = reshaped(z, [batch, depth, *z.shape.as_list()[1:]])
-    return [transposed(z, inverse(_CHANNELS_LAST))]
+    z = reshape_tensor(z, [batch, depth, *z.shape.as_list()[1:]])
+    return [permute(z, inverse(_CHANNELS_LAST))]
 
 
 def conv_transpose(node: Node) -> list[Any] | None:
@@ -197,10 +199,10 @@ def conv_transpose(node: Node) -> list[Any] | None:
     if x.shape.rank == 3:
         return over_one_dimension(node, conv_transpose)
     if kernel is None and x.shape.rank == 4:
-        return [to_nchw(transposed_by_computed(node, to_nhwc(x), node.inputs[1]))]
+        return [to_nchw(transpose_with_computed(node, to_nhwc(x), node.inputs[1]))]
     if kernel is None:
         return None
-    kernel = _dilated(kernel, node.attributes.get("dilations", [1] * (kernel.ndim - 2)))
+    kernel = _dilate(kernel, node.attributes.get("dilations", [1] * (kernel.ndim - 2)))
     if kernel.ndim == 5:
         return _conv_transpose_over_depth(node, kernel)
     if kernel.ndim != 4:
@@ -215,7 +217,7 @@ def conv_transpose(node: Node) -> list[Any] | None:
     parts = [
         tf.nn.conv2d_transpose(
             part,
-            stored(weights.transpose(2, 3, 1, 0)),
+            store_weight(weights.transpose(2, 3, 1, 0)),
             [y.shape[0], *whole, weights.shape[1]],
             strides,
             "VALID",
@@ -227,13 +229,13 @@ def conv_transpose(node: Node) -> list[Any] | None:
     z = tf.concat(parts, 3) if groups > 1 else parts[0]
     begin, size = cut_out(node, y.shape[1:3], strides, whole)
     missing = [max(0, b + s - w) for b, s, w in zip(begin, size, whole, strict=True)]
-    z = padded(z, [[0, lack] for lack in missing])
+    z = pad_pixels(z, [[0, lack] for lack in missing])
     z = z[:, begin[0] : begin[0] + size[0], begin[1] : begin[1] + size[1], :]
     bias = node.input(2)
     return [to_nchw(z if bias is None else tf.nn.bias_add(z, bias))]
 
 
-def _dilated(kernel: np.ndarray, dilations: list[int]) -> np.ndarray:
+def _dilate(kernel: np.ndarray, dilations: list[int]) -> np.ndarray:
     """The kernel with zeros between its taps."""
     spans = [reach(k, d) for k, d in zip(kernel.shape[2:], dilations, strict=True)]
     wide = np.zeros((*kernel.shape[:2], *spans), kernel.dtype)
@@ -258,12 +260,12 @@ def col2im(node: Node) -> list[Any] | None:
         pixels = np.arange(block[axis])[:, None] * dilations[axis] + starts
         matrices.append(np.arange(sizes[axis])[:, None] == pixels.reshape(-1))
     windows = [matrix.shape[1] // k for matrix, k in zip(matrices, block, strict=True)]
-    y = reshaped(x, [x.shape[0], -1, *block, *windows])
-    y = transposed(y, (0, *(2 + axis + part for axis in axes for part in (0, len(axes))), 1))
-    y = reshaped(y, [x.shape[0], *(matrix.shape[1] for matrix in matrices), y.shape[-1]])
+    y = reshape_tensor(x, [x.shape[0], -1, *block, *windows])
+    y = permute(y, (0, *(2 + axis + part for axis in axes for part in (0, len(axes))), 1))
+    y = reshape_tensor(y, [x.shape[0], *(matrix.shape[1] for matrix in matrices), y.shape[-1]])
     for axis, matrix in enumerate(matrices, 1):
-        y = multiplied_along(y, matrix.astype(np.float32), axis)
-    return [transposed(y, (0, len(axes) + 1, *range(1, len(axes) + 1)))]
+        y = multiply_along(y, matrix.astype(np.float32), axis)
+    return [permute(y, (0, len(axes) + 1, *range(1, len(axes) + 1)))]
 
 
 LOWERINGS: dict[str, Lowering] = {
@@ -273,17 +275,19 @@ LOWERINGS: dict[str, Lowering] = {
 }
 
 
-def convolved_by_computed(node: Node, y: Any, kernel: Any) -> Any:
+def convolve_with_computed(node: Node, y: Any, kernel: Any) -> Any:
     """Convolve an NHWC tensor with a kernel in ONNX's order."""
     import tensorflow as tf
 
     window = kernel.shape.as_list()[2:]
     strides, dilations = (node.attributes.get(name, [1, 1]) for name in ("strides", "dilations"))
-    y = padded(y, pads_of(node.attributes, y.shape.as_list()[1:3], window))
-    return weighted(node, tf.stack(list(taps_of(y, window, strides, dilations)), -2), kernel, 2)
+    y = pad_pixels(y, pads_of(node.attributes, y.shape.as_list()[1:3], window))
+    return multiply_patches(
+        node, tf.stack(list(taps_of(y, window, strides, dilations)), -2), kernel, 2
+    )
 
 
-def transposed_by_computed(node: Node, y: Any, kernel: Any) -> Any:
+def transpose_with_computed(node: Node, y: Any, kernel: Any) -> Any:
     """Convolve an NHWC tensor with zeros between its pixels, which transposes the convolution."""
     import tensorflow as tf
 
@@ -298,7 +302,7 @@ def transposed_by_computed(node: Node, y: Any, kernel: Any) -> Any:
     for axis, stride in enumerate(strides, 1):
         y = with_zeros_between(y, axis, stride)
     lengths = y.shape.as_list()[1:3]
-    y = padded(
+    y = pad_pixels(
         y,
         [
             [span - 1 - first, first + count - length]
@@ -307,14 +311,14 @@ def transposed_by_computed(node: Node, y: Any, kernel: Any) -> Any:
     )
     # A transposed convolution meets its taps from the last to the first.
     patches = tf.stack(list(taps_of(y, window, [1, 1], dilations))[::-1], -2)
-    swapped = reshaped(kernel, [groups, inputs // groups, group_outputs, *window])
-    swapped = transposed(swapped, (0, 2, 1, 3, 4))
+    swapped = reshape_tensor(kernel, [groups, inputs // groups, group_outputs, *window])
+    swapped = permute(swapped, (0, 2, 1, 3, 4))
     outputs = groups * group_outputs
-    weights = reshaped(swapped, [outputs, inputs // groups, *window])
-    return weighted(node, patches, weights, 2)
+    weights = reshape_tensor(swapped, [outputs, inputs // groups, *window])
+    return multiply_patches(node, patches, weights, 2)
 
 
-def weighted(node: Node, patches: Any, kernel: Any, bias: int) -> Any:
+def multiply_patches(node: Node, patches: Any, kernel: Any, bias: int) -> Any:
     """Multiply patches by the weights of a convolution.
 
     Args:
@@ -332,11 +336,11 @@ def weighted(node: Node, patches: Any, kernel: Any, bias: int) -> Any:
     *windows, count, channels = patches.shape.as_list()
     outputs = kernel.shape[0]
     # Pixels and weights of each group as a matrix.
-    pixels = transposed(reshaped(patches, [-1, count, groups, channels // groups]), (2, 0, 1, 3))
-    weights = reshaped(kernel, [groups, outputs // groups, channels // groups, count])
+    pixels = permute(reshape_tensor(patches, [-1, count, groups, channels // groups]), (2, 0, 1, 3))
+    weights = reshape_tensor(kernel, [groups, outputs // groups, channels // groups, count])
     z = tf.matmul(
-        reshaped(pixels, [groups, -1, count * channels // groups]),
-        reshaped(transposed(weights, (0, 3, 2, 1)), [groups, -1, outputs // groups]),
+        reshape_tensor(pixels, [groups, -1, count * channels // groups]),
+        reshape_tensor(permute(weights, (0, 3, 2, 1)), [groups, -1, outputs // groups]),
     )
-    z = reshaped(transposed(z, (1, 0, 2)), [*windows, outputs])
+    z = reshape_tensor(permute(z, (1, 0, 2)), [*windows, outputs])
     return z if node.input(bias) is None else tf.nn.bias_add(z, node.input(bias))

@@ -20,9 +20,9 @@ from engine.conversion.lowering.layout import (
     inverse,
     is_static,
     operation,
-    reshaped,
-    settled,
-    transposed,
+    permute,
+    reshape_tensor,
+    settle,
     view,
 )
 from engine.conversion.lowering.node import Lowering, Node
@@ -79,7 +79,7 @@ def unary(node: Node) -> list[Any] | None:
     if x.shape.rank is None:
         return None
     source, order = view(x)
-    return [transposed(y, order) for y in node.stock([source, *node.inputs[1:]])]
+    return [permute(y, order) for y in node.stock([source, *node.inputs[1:]])]
 
 
 def relu(node: Node) -> list[Any] | None:
@@ -93,8 +93,8 @@ def relu(node: Node) -> list[Any] | None:
     made_by = operation(source)
     factor = constant(made_by.inputs[1]) if made_by is not None and made_by.type == "Mul" else None
     if factor is None or not (factor > 0).all():
-        return [transposed(tf.nn.relu(source), order)]
-    return [transposed(tf.multiply(tf.nn.relu(made_by.inputs[0]), factor), order)]
+        return [permute(tf.nn.relu(source), order)]
+    return [permute(tf.multiply(tf.nn.relu(made_by.inputs[0]), factor), order)]
 
 
 def reciprocal(node: Node) -> list[Any] | None:
@@ -107,7 +107,7 @@ def reciprocal(node: Node) -> list[Any] | None:
     made_by = operation(source)
     if made_by is None or made_by.type != "Sqrt":
         return unary(node)
-    return [transposed(tf.math.rsqrt(made_by.inputs[0]), order)]
+    return [permute(tf.math.rsqrt(made_by.inputs[0]), order)]
 
 
 def identity(node: Node) -> list[Any] | None:
@@ -132,11 +132,12 @@ def clip(node: Node) -> list[Any] | None:
 
     x = node.inputs[0]
     bounds = [
-        node.attributes[name] if name in node.attributes else constant(node.input(place))
-        for place, name in enumerate(("min", "max"), 1)
+        node.attributes[name] if name in node.attributes else constant(node.input(position))
+        for position, name in enumerate(("min", "max"), 1)
     ]
     unknown = any(
-        node.input(place) is not None and bound is None for place, bound in enumerate(bounds, 1)
+        node.input(position) is not None and bound is None
+        for position, bound in enumerate(bounds, 1)
     )
     if unknown or x.shape.rank is None or not x.dtype.is_floating:
         return None
@@ -147,15 +148,15 @@ def clip(node: Node) -> list[Any] | None:
     high = None if high is not None and high >= farthest else high
     source, order = view(x)
     if low == 0 and (high is None or high == 6):
-        return [transposed((tf.nn.relu if high is None else tf.nn.relu6)(source), order)]
+        return [permute((tf.nn.relu if high is None else tf.nn.relu6)(source), order)]
     if low is not None:
         source = tf.maximum(source, tf.cast(low, source.dtype))
     if high is not None:
         source = tf.minimum(source, tf.cast(high, source.dtype))
-    return [transposed(source, order)]
+    return [permute(source, order)]
 
 
-def aligned(inputs: tuple[Any, ...]) -> tuple[list[Any], Order] | None:
+def align(inputs: tuple[Any, ...]) -> tuple[list[Any], Order] | None:
     """Bring tensors that broadcast with each other to one order of axes.
 
     Args:
@@ -167,42 +168,42 @@ def aligned(inputs: tuple[Any, ...]) -> tuple[list[Any], Order] | None:
     if any(x is None or not is_static(x) for x in inputs):
         return None
     rank = max(x.shape.rank for x in inputs)
-    changing = [settled(x) for x in inputs if constant(x) is None and x.shape.rank == rank]
+    changing = [settle(x) for x in inputs if constant(x) is None and x.shape.rank == rank]
     if not changing:
         return None
     orders = [(math.prod(x.shape.as_list()), view(x)[1]) for x in changing]
     most = max(count for count, _ in orders)
     # Of two as large, the one that is kept in another order leads: it is a picture.
-    order = max(found for count, found in orders if count == most)
+    order = max(candidate for count, candidate in orders if count == most)
     back = inverse(order)
-    kept = []
+    tensors = []
     for x in inputs:
         sizes = x.shape.as_list()
-        wide = x if len(sizes) == rank else reshaped(x, [1] * (rank - len(sizes)) + sizes)
-        kept.append(transposed(settled(wide) if constant(wide) is None else wide, back))
-    return kept, order
+        wide = x if len(sizes) == rank else reshape_tensor(x, [1] * (rank - len(sizes)) + sizes)
+        tensors.append(permute(settle(wide) if constant(wide) is None else wide, back))
+    return tensors, order
 
 
 def together(node: Node) -> list[Any] | None:
     """Lower an operator on several tensors that broadcast."""
     import tensorflow as tf
 
-    found = aligned(node.inputs)
-    if found is None or (node.since < BROADCAST_SINCE and node.attributes.get("broadcast")):
+    alignment = align(node.inputs)
+    if alignment is None or (node.since < BROADCAST_SINCE and node.attributes.get("broadcast")):
         return None
-    kept, order = found
+    tensors, order = alignment
     if node.kind in {"Add", "Sub", "Mul"}:
-        kept = [_without_leading_ones(x) for x in kept]
+        tensors = [_without_leading_ones(x) for x in tensors]
     if node.kind in {"Add", "Sub"}:
-        whole = _without_zeros(node.kind, *kept)
+        whole = _without_zeros(node.kind, *tensors)
         if whole is not None:
-            return [transposed(whole, order)]
+            return [permute(whole, order)]
     if node.kind in {"Sum", "Mean"}:
         # The stock handlers do not broadcast.
-        total = functools.reduce(tf.add, kept)
-        share = np.float32(1 / len(kept))
-        return [transposed(total * share if node.kind == "Mean" else total, order)]
-    return [transposed(y, order) for y in node.stock(kept)]
+        total = functools.reduce(tf.add, tensors)
+        share = np.float32(1 / len(tensors))
+        return [permute(total * share if node.kind == "Mean" else total, order)]
+    return [permute(y, order) for y in node.stock(tensors)]
 
 
 def where(node: Node) -> list[Any] | None:
@@ -241,7 +242,7 @@ def _without_leading_ones(x: Any) -> Any:
     if value is None:
         return x
     sizes = list(itertools.dropwhile(lambda size: size == 1, value.shape))
-    return reshaped(x, sizes or [1])
+    return reshape_tensor(x, sizes or [1])
 
 
 def div(node: Node) -> list[Any] | None:
@@ -255,33 +256,33 @@ def div(node: Node) -> list[Any] | None:
         return _times_reciprocal_root(node) or together(node)
     if divisor is None or divisor.dtype != np.float32 or not divisor.all():
         return together(node)
-    found = aligned((node.inputs[0], tf.constant(np.float32(1) / divisor)))
-    if found is None:
+    alignment = align((node.inputs[0], tf.constant(np.float32(1) / divisor)))
+    if alignment is None:
         return together(node)
-    (x, factor), order = found
-    return [transposed(tf.multiply(x, factor), order)]
+    (x, factor), order = alignment
+    return [permute(tf.multiply(x, factor), order)]
 
 
 def _whole_quotient(node: Node) -> list[Any] | None:
     """A division of integers without its remainder, in the 32 bits that TFLite divides."""
     import tensorflow as tf
 
-    found = aligned(node.inputs)
-    if found is None:
+    alignment = align(node.inputs)
+    if alignment is None:
         return None
-    (x, divisor), order = found
+    (x, divisor), order = alignment
     quotient = tf.truncatediv(tf.cast(x, tf.int32), tf.cast(divisor, tf.int32))
-    return [transposed(tf.cast(quotient, x.dtype), order)]
+    return [permute(tf.cast(quotient, x.dtype), order)]
 
 
 def _times_reciprocal_root(node: Node) -> list[Any] | None:
     """A division by a root as a product with RSQRT: the integer DIV refuses a divisor of 0."""
     import tensorflow as tf
 
-    found = aligned(node.inputs)
-    if found is None:
+    alignment = align(node.inputs)
+    if alignment is None:
         return None
-    (x, divisor), order = found
+    (x, divisor), order = alignment
     made_by, least = operation(divisor), None
     if made_by is not None and made_by.type == "BroadcastTo":
         made_by = operation(made_by.inputs[0])  # a product spreads it as well
@@ -298,7 +299,7 @@ def _times_reciprocal_root(node: Node) -> list[Any] | None:
     sizes = tf.broadcast_static_shape(x.shape, square.shape)
     if sizes != tf.broadcast_static_shape(x.shape, divisor.shape):
         return None
-    return [transposed(tf.multiply(x, tf.math.rsqrt(square)), order)]
+    return [permute(tf.multiply(x, tf.math.rsqrt(square)), order)]
 
 
 def power(node: Node) -> list[Any] | None:
@@ -318,7 +319,7 @@ def power(node: Node) -> list[Any] | None:
     lowered = powers.get(float(exponent.reshape(-1)[0]))
     if lowered is None or not x.dtype.is_floating:
         return together(node)
-    return [transposed(lowered(), order)]
+    return [permute(lowered(), order)]
 
 
 def expand(node: Node) -> list[Any] | None:
@@ -329,12 +330,12 @@ def expand(node: Node) -> list[Any] | None:
     if shape is None or not is_static(x):
         return None
     sizes = list(np.broadcast_shapes(tuple(x.shape.as_list()), tuple(int(s) for s in shape)))
-    wide = reshaped(x, [1] * (len(sizes) - x.shape.rank) + x.shape.as_list())
+    wide = reshape_tensor(x, [1] * (len(sizes) - x.shape.rank) + x.shape.as_list())
     if wide.shape.as_list() == sizes:
         return [wide]
     source, order = view(wide)
     there = [sizes[order.index(axis)] for axis in range(len(order))]
-    return [transposed(tf.broadcast_to(source, there), order)]
+    return [permute(tf.broadcast_to(source, there), order)]
 
 
 def erf(node: Node) -> list[Any] | None:
@@ -353,7 +354,7 @@ def erf(node: Node) -> list[Any] | None:
     for term in _ERF_TERMS[-2::-1]:
         series = series * t + np.float32(term)
     y = tf.sign(source) * (np.float32(1) - series * t * tf.exp(-size * size))
-    return [transposed(y, order)]
+    return [permute(y, order)]
 
 
 def gelu(node: Node) -> list[Any] | None:
@@ -362,7 +363,7 @@ def gelu(node: Node) -> list[Any] | None:
 
     source, order = view(node.inputs[0])
     approximate = node.attributes.get("approximate", "none") == "tanh"
-    return [transposed(tf.nn.gelu(source, approximate), order)]
+    return [permute(tf.nn.gelu(source, approximate), order)]
 
 
 def hard_sigmoid(node: Node) -> list[Any] | None:
@@ -373,7 +374,7 @@ def hard_sigmoid(node: Node) -> list[Any] | None:
     if not np.isclose(alpha, 1 / 6) or beta != 0.5:
         return unary(node)
     source, order = view(node.inputs[0])
-    return [transposed(tf.nn.relu6(source + np.float32(3)) * _SIXTH, order)]
+    return [permute(tf.nn.relu6(source + np.float32(3)) * _SIXTH, order)]
 
 
 def hard_swish(node: Node) -> list[Any] | None:
@@ -381,7 +382,7 @@ def hard_swish(node: Node) -> list[Any] | None:
     import tensorflow as tf
 
     source, order = view(node.inputs[0])
-    return [transposed(source * tf.nn.relu6(source + np.float32(3)) * _SIXTH, order)]
+    return [permute(source * tf.nn.relu6(source + np.float32(3)) * _SIXTH, order)]
 
 
 LOWERINGS: dict[str, Lowering] = (

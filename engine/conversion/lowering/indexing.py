@@ -15,17 +15,17 @@ from typing import Any
 
 import numpy as np
 
-from engine.conversion.lowering.elementwise import aligned
+from engine.conversion.lowering.elementwise import align
 from engine.conversion.lowering.layout import (
     constant,
     integers,
     is_static,
     operation,
-    reshaped,
-    transposed,
+    permute,
+    reshape_tensor,
 )
 from engine.conversion.lowering.node import Lowering, Node
-from engine.conversion.lowering.shape import concatenated, taken
+from engine.conversion.lowering.shape import concatenate, take_along
 
 Combine = Callable[[Any, Any], Any]
 _MOVES = {"Cast", "Reshape", "Transpose", "ExpandDims", "BroadcastTo", "StridedSlice"}
@@ -39,7 +39,7 @@ def scatter_nd(node: Node) -> list[Any] | None:
         return None
     depth = indices.shape[-1]
     places = _flat_places(indices, x.shape.as_list()[:depth])
-    return [_scattered(x, depth, places, updates, node.attributes.get("reduction", "none"))]
+    return [_scatter(x, depth, places, updates, node.attributes.get("reduction", "none"))]
 
 
 def scatter_elements(node: Node) -> list[Any] | None:
@@ -49,7 +49,7 @@ def scatter_elements(node: Node) -> list[Any] | None:
         return None
     places = _element_places(indices, x.shape.as_list(), node.attributes.get("axis", 0))
     reduction = node.attributes.get("reduction", "none")
-    return [_scattered(x, x.shape.rank, places, updates, reduction)]
+    return [_scatter(x, x.shape.rank, places, updates, reduction)]
 
 
 def gather_nd(node: Node) -> list[Any] | None:
@@ -63,11 +63,13 @@ def gather_nd(node: Node) -> list[Any] | None:
     last = batch + indices.shape[-1]
     places = _flat_places(indices, sizes[batch:last])
     if last == 1 and isinstance(places, np.ndarray) and places.ndim == 1:
-        return [taken(x, places.tolist(), 0)]  # torch.export's x[:, places], between transposes
+        return [
+            take_along(x, places.tolist(), 0)
+        ]  # torch.export's x[:, places], between transposes
     # Each row of the batch begins behind the rows before it.
     starts = np.arange(math.prod(sizes[:batch]), dtype=np.int32) * math.prod(sizes[batch:last])
     places = places + starts.reshape(*sizes[:batch], *[1] * (indices.shape.rank - 1 - batch))
-    return [tf.gather(reshaped(x, [math.prod(sizes[:last]), *sizes[last:]]), places)]
+    return [tf.gather(reshape_tensor(x, [math.prod(sizes[:last]), *sizes[last:]]), places)]
 
 
 def gather_elements(node: Node) -> list[Any] | None:
@@ -83,9 +85,9 @@ def gather_elements(node: Node) -> list[Any] | None:
         box = _box_of(places.reshape(-1), sizes)
         if box is not None:
             for along, chosen in enumerate(box):
-                x = taken(x, chosen, along)
+                x = take_along(x, chosen, along)
             return [x]
-    return [tf.gather(reshaped(x, [-1]), places)]
+    return [tf.gather(reshape_tensor(x, [-1]), places)]
 
 
 def col2im(node: Node) -> list[Any] | None:
@@ -112,12 +114,12 @@ def col2im(node: Node) -> list[Any] | None:
     flat = np.ravel_multi_index(grid, wide).reshape([n for p in along for n in p.shape])
     flat = flat.transpose([*range(0, 2 * axes, 2), *range(1, 2 * axes, 2)])
     batch, channels = x.shape[0], x.shape[1] // math.prod(window)
-    rows = transposed(reshaped(x, [batch * channels, flat.size]), (1, 0))
+    rows = permute(reshape_tensor(x, [batch * channels, flat.size]), (1, 0))
     zeros = tf.zeros([math.prod(wide), batch * channels], x.dtype)
-    y = transposed(_scattered(zeros, 1, flat.reshape(-1), rows, "add"), (1, 0))
-    y = reshaped(y, [batch, channels, *wide])
+    y = permute(_scatter(zeros, 1, flat.reshape(-1), rows, "add"), (1, 0))
+    y = reshape_tensor(y, [batch, channels, *wide])
     for a in range(axes):
-        y = taken(y, range(pads[a], pads[a] + size[a]), a + 2)
+        y = take_along(y, range(pads[a], pads[a] + size[a]), a + 2)
     return [y]
 
 
@@ -171,12 +173,12 @@ def _element_places(indices: Any, sizes: Sequence[int], axis: int) -> Any:
     rank = len(sizes)
     axis %= rank
     grid = np.ogrid[tuple(slice(size) for size in indices.shape.as_list())]
-    strides = [math.prod(sizes[place + 1 :]) for place in range(rank)]
-    rest = sum(grid[place] * strides[place] for place in range(rank) if place != axis)
+    strides = [math.prod(sizes[number + 1 :]) for number in range(rank)]
+    rest = sum(grid[number] * strides[number] for number in range(rank) if number != axis)
     return from_start(indices, sizes[axis]) * strides[axis] + np.asarray(rest, np.int32)
 
 
-def _scattered(x: Any, depth: int, places: Any, updates: Any, reduction: str) -> Any:
+def _scatter(x: Any, depth: int, places: Any, updates: Any, reduction: str) -> Any:
     """Update a tensor.
 
     Args:
@@ -191,23 +193,25 @@ def _scattered(x: Any, depth: int, places: Any, updates: Any, reduction: str) ->
     rows = [math.prod(sizes[:depth]), *sizes[depth:]]
     updates_of_rows = [math.prod(places.shape), *sizes[depth:]]
     if not isinstance(places, np.ndarray):
-        flat = reshaped(updates, updates_of_rows)
-        return reshaped(_scattered_anywhere(reshaped(x, rows), places, flat, reduction), sizes)
+        flat = reshape_tensor(updates, updates_of_rows)
+        return reshape_tensor(
+            _scatter_anywhere(reshape_tensor(x, rows), places, flat, reduction), sizes
+        )
     places = places.reshape(-1)
     for chosen in _rounds(places, repeated=combine is not None):
         if len(chosen) < len(places):
-            part = taken(reshaped(updates, updates_of_rows), chosen.tolist(), 0)
+            part = take_along(reshape_tensor(updates, updates_of_rows), chosen.tolist(), 0)
         else:
             part = updates
         box = _box_of(places[chosen], sizes[:depth])
         if box is None:
             # Over one flattened axis any places are a box.
-            part = reshaped(part, [len(chosen), *sizes[depth:]])
-            x = _assigned(reshaped(x, rows), [places[chosen].tolist()], part, combine)
+            part = reshape_tensor(part, [len(chosen), *sizes[depth:]])
+            x = _assign_box(reshape_tensor(x, rows), [places[chosen].tolist()], part, combine)
         else:
-            part = reshaped(part, [*map(len, box), *sizes[depth:]])
-            x = _assigned(reshaped(x, sizes), box, part, combine)
-    return reshaped(x, sizes)
+            part = reshape_tensor(part, [*map(len, box), *sizes[depth:]])
+            x = _assign_box(reshape_tensor(x, sizes), box, part, combine)
+    return reshape_tensor(x, sizes)
 
 
 def _combine(reduction: str) -> Combine | None:
@@ -218,11 +222,11 @@ def _combine(reduction: str) -> Combine | None:
         return None
 
     def combine(first: Any, second: Any) -> Any:
-        together = aligned((first, second))
+        together = align((first, second))
         if together is None:
             return operators[reduction](first, second)
         values, order = together
-        return transposed(operators[reduction](*values), order)
+        return permute(operators[reduction](*values), order)
 
     return combine
 
@@ -256,7 +260,7 @@ def _box_of(places: np.ndarray, sizes: Sequence[int]) -> list[list[int]] | None:
     return box if np.array_equal(combined.reshape(-1), places) else None
 
 
-def _assigned(x: Any, box: list[list[int]], updates: Any, combine: Combine | None) -> Any:
+def _assign_box(x: Any, box: list[list[int]], updates: Any, combine: Combine | None) -> Any:
     """Update a box of the first axes.
 
     Args:
@@ -268,7 +272,7 @@ def _assigned(x: Any, box: list[list[int]], updates: Any, combine: Combine | Non
     if combine is not None:
         old = x
         for axis, places in enumerate(box):
-            old = taken(old, places, axis)
+            old = take_along(old, places, axis)
         updates = combine(old, updates)
     return _put(x, box, updates)
 
@@ -279,7 +283,7 @@ def _put(x: Any, box: list[list[int]], updates: Any) -> Any:
         return updates
     axis = partial[0]
     if len(partial) > 1:
-        part = taken(x, box[axis], axis)
+        part = take_along(x, box[axis], axis)
         updates = _put(part, [*box[:axis], list(range(len(box[axis]))), *box[axis + 1 :]], updates)
     return _put_along(x, axis, box[axis], updates)
 
@@ -287,15 +291,15 @@ def _put(x: Any, box: list[list[int]], updates: Any) -> Any:
 def _put_along(x: Any, axis: int, places: list[int], updates: Any) -> Any:
     size, first, behind = x.shape[axis], places[0], places[-1] + 1
     if places == list(range(first, behind)):
-        before = [taken(x, range(first), axis)] if first else []
-        after = [taken(x, range(behind, size), axis)] if behind < size else []
-        return concatenated([*before, updates, *after], axis)
+        before = [take_along(x, range(first), axis)] if first else []
+        after = [take_along(x, range(behind, size), axis)] if behind < size else []
+        return concatenate([*before, updates, *after], axis)
     order = np.arange(size)
     order[places] = size + np.arange(len(places))
-    return taken(concatenated([x, updates], axis), order.tolist(), axis)
+    return take_along(concatenate([x, updates], axis), order.tolist(), axis)
 
 
-def _scattered_anywhere(rows: Any, places: Any, updates: Any, reduction: str) -> Any:
+def _scatter_anywhere(rows: Any, places: Any, updates: Any, reduction: str) -> Any:
     """Update rows at places that are known at run time alone.
 
     Args:
@@ -315,9 +319,9 @@ def _scattered_anywhere(rows: Any, places: Any, updates: Any, reduction: str) ->
     # For each update the rows that it names, and rows that change nothing for the others.
     here = tf.reshape(hits(places, count, 1), [-1, count, *ones])
     neutral = tf.ones_like(rows) if reduction == "mul" else rows
-    apart = tf.where(here, updates[:, None], neutral)
+    spread = tf.where(here, updates[:, None], neutral)
     reduced = {"mul": tf.reduce_prod, "max": tf.reduce_max, "min": tf.reduce_min}[reduction]
-    return combine(rows, reduced(apart, 0))
+    return combine(rows, reduced(spread, 0))
 
 
 def put_rows(rows: Any, places: Any, updates: Any) -> Any:
@@ -337,7 +341,7 @@ def put_rows(rows: Any, places: Any, updates: Any) -> Any:
     numbers = np.arange(count + updates.shape[0], dtype=np.int32)
     named = tf.concat([each, tf.cast(places, tf.int32)], 0)
     chosen = tf.math.unsorted_segment_max(numbers, named, count)
-    return tf.gather(concatenated([rows, updates], 0), chosen)
+    return tf.gather(concatenate([rows, updates], 0), chosen)
 
 
 def _spread(places: Any, updates: Any, shape: Any) -> Any:
@@ -352,7 +356,7 @@ def _spread(places: Any, updates: Any, shape: Any) -> Any:
         return tf.math.unsorted_segment_sum(updates, places, count)
     # Neither has an int16 kernel; a product with ones and zeros has.
     selection = tf.where(hits(places, count, 0), tf.ones([], updates.dtype), 0)
-    return tf.reshape(tf.matmul(selection, reshaped(updates, [places.shape[0], -1])), shape)
+    return tf.reshape(tf.matmul(selection, reshape_tensor(updates, [places.shape[0], -1])), shape)
 
 
 def hits(places: Any, depth: int, axis: int) -> Any:
@@ -392,8 +396,8 @@ def top_k(node: Node) -> list[Any] | None:
     if count is None or x.shape.rank is None:
         return None
     axis, last = node.attributes.get("axis", -1) % x.shape.rank, x.shape.rank - 1
-    swap = tuple({axis: last, last: axis}.get(place, place) for place in range(x.shape.rank))
-    source = transposed(x, swap)
+    swap = tuple({axis: last, last: axis}.get(index, index) for index in range(x.shape.rank))
+    source = permute(x, swap)
     if node.attributes.get("largest", 1):
         values, places = tf.math.top_k(source, count[0])
     else:
@@ -401,7 +405,7 @@ def top_k(node: Node) -> list[Any] | None:
         sign = tf.constant(-1, x.dtype)
         values, places = tf.math.top_k(source * sign, count[0])
         values = values * sign
-    return [transposed(values, swap), transposed(tf.cast(places, tf.int64), swap)]
+    return [permute(values, swap), permute(tf.cast(places, tf.int64), swap)]
 
 
 LOWERINGS: dict[str, Lowering] = {

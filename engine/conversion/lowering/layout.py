@@ -1,7 +1,7 @@
 """Layouts: a tensor in ONNX's order of axes that is kept in another one.
 
 Every lowering computes in the order that TFLite's kernels want and gives its result back in ONNX's
-order, through `transposed`. Such a transpose is a promise rather than work: whoever takes the
+order, through `permute`. Such a transpose is a promise rather than work: whoever takes the
 tensor looks through it (`view`), computes on what lies behind, and puts a transpose behind its own
 result. Two that meet cancel, and one that nobody reads is dropped when the graph is frozen. So no
 transpose is left in an image CNN.
@@ -40,19 +40,19 @@ def integers(x: Any) -> list[int] | None:
     return None if value is None else [int(number) for number in value.reshape(-1)]
 
 
-def listed(node: Node, name: str, place: int) -> list[int] | None:
+def read_integers(node: Node, name: str, position: int) -> list[int] | None:
     """Whole numbers that are an attribute in older operator sets and an input in newer ones.
 
     Returns:
         The numbers; None where they are left out, or known only at run time (`unknown`).
     """
     given = node.attributes.get(name)
-    return integers(node.input(place)) if given is None else [int(number) for number in given]
+    return integers(node.input(position)) if given is None else [int(number) for number in given]
 
 
-def unknown(node: Node, place: int) -> bool:
+def unknown(node: Node, position: int) -> bool:
     """Whether an input is there, but its value known only at run time."""
-    return node.input(place) is not None and constant(node.input(place)) is None
+    return node.input(position) is not None and constant(node.input(position)) is None
 
 
 def is_static(x: Any) -> bool:
@@ -94,7 +94,7 @@ def inverse(order: Order) -> Order:
     return tuple(order.index(axis) for axis in range(len(order)))
 
 
-def transposed(x: Any, order: Sequence[int]) -> Any:
+def permute(x: Any, order: Sequence[int]) -> Any:
     """Transpose, after looking through a transpose that ``x`` already is.
 
     Args:
@@ -113,20 +113,20 @@ def transposed(x: Any, order: Sequence[int]) -> Any:
     total = tuple(first[axis] for axis in order)
     if total == tuple(range(len(total))):
         return source
-    return turned(source, total)
+    return permute_in_steps(source, total)
 
 
 def to_nhwc(x: Any) -> Any:
     """Transpose a (N, C, H, W) tensor to (N, H, W, C)."""
-    return transposed(x, NHWC)
+    return permute(x, NHWC)
 
 
 def to_nchw(x: Any) -> Any:
     """Transpose a (N, H, W, C) tensor to (N, C, H, W)."""
-    return transposed(x, NCHW)
+    return permute(x, NCHW)
 
 
-def relabelled(x: Any, shape: Sequence[int]) -> Any:
+def reshape_as_stored(x: Any, shape: Sequence[int]) -> Any:
     """Reshape a tensor in its own order, after looking through reshapes that it already is."""
     import tensorflow as tf
 
@@ -151,7 +151,7 @@ class _Block:
     atoms: tuple[int, ...]
 
 
-def reshaped(x: Any, shape: Sequence[int]) -> Any:
+def reshape_tensor(x: Any, shape: Sequence[int]) -> Any:
     """Reshape, moving the transpose that ``x`` may be behind the reshape.
 
     Where only axes of size 1 move, a tensor stays as it is kept. Else axes are cut into atoms, the
@@ -173,18 +173,18 @@ def reshaped(x: Any, shape: Sequence[int]) -> Any:
     if not is_static(x):
         return tf.reshape(x, shape)
     old = x.shape.as_list()
-    new = _filled(shape, math.prod(old))
+    new = _fill(shape, math.prod(old))
     if old == new:
         return x
     source, order = view(x)
     if _moves_nothing(order, old):
         base = _behind_reshapes(source)
         turn = _order_of_ones(base.shape.as_list(), new)
-        return relabelled(base, new) if turn is None else transposed(base, turn)
+        return reshape_as_stored(base, new) if turn is None else permute(base, turn)
     if 0 in old:
         return tf.reshape(x, new)
     atoms, blocks = _cut(old, new)
-    return _rearranged(source, order, atoms, blocks)
+    return _rearrange(source, order, atoms, blocks)
 
 
 def _order_of_ones(old: list[int], new: list[int]) -> Order | None:
@@ -196,17 +196,17 @@ def _order_of_ones(old: list[int], new: list[int]) -> Order | None:
     return tuple((ones if size == 1 else others).pop(0) for size in new)
 
 
-def settled(x: Any) -> Any:
+def settle(x: Any) -> Any:
     """A tensor in its own order, by a reshape where its transpose only moves axes of size 1."""
     source, order = view(x)
     if source is not x and is_static(x) and _moves_nothing(order, x.shape.as_list()):
-        return relabelled(source, x.shape.as_list())
+        return reshape_as_stored(source, x.shape.as_list())
     return x
 
 
-def _filled(shape: Sequence[int], count: int) -> list[int]:
-    known = math.prod(size for size in shape if size != -1)
-    return [count // max(known, 1) if size == -1 else int(size) for size in shape]
+def _fill(shape: Sequence[int], count: int) -> list[int]:
+    product = math.prod(size for size in shape if size != -1)
+    return [count // max(product, 1) if size == -1 else int(size) for size in shape]
 
 
 def _moves_nothing(order: Order, sizes: Sequence[int]) -> bool:
@@ -248,18 +248,18 @@ def _ends(sizes: list[int]) -> list[int]:
     return [math.prod(sizes[: axis + 1]) for axis, size in enumerate(sizes) if size > 1]
 
 
-def _rearranged(
+def _rearrange(
     source: Any, order: Order, atoms: list[tuple[int, int]], blocks: list[_Block]
 ) -> Any:
     # Where each atom lies in the source: by the source's axis, then by its place within that axis.
     lying = sorted(range(len(atoms)), key=lambda atom: (order[atoms[atom][0]], atom))
-    place = {atom: position for position, atom in enumerate(lying)}
+    position_of = {atom: position for position, atom in enumerate(lying)}
     leading = blocks[0].sizes[: _leading_ones(blocks[0].sizes)]
-    blocks_there = sorted(blocks, key=lambda block: max(place[atom] for atom in block.atoms))
+    blocks_there = sorted(blocks, key=lambda block: max(position_of[atom] for atom in block.atoms))
     wanted = [atom for block in blocks_there for atom in block.atoms]
     if wanted != lying:
-        source = relabelled(source, [atoms[atom][1] for atom in lying])
-        source = turned(source, [place[atom] for atom in wanted])
+        source = reshape_as_stored(source, [atoms[atom][1] for atom in lying])
+        source = permute_in_steps(source, [position_of[atom] for atom in wanted])
     # Leading axes of size 1 stay in front: the batch.
     axes = list(range(len(leading)))
     for block in blocks_there:
@@ -267,8 +267,8 @@ def _rearranged(
     size_of = {
         axis: size for block in blocks for axis, size in zip(block.axes, block.sizes, strict=True)
     }
-    result = relabelled(source, [size_of[axis] for axis in axes])
-    return transposed(result, inverse(tuple(axes)))
+    result = reshape_as_stored(source, [size_of[axis] for axis in axes])
+    return permute(result, inverse(tuple(axes)))
 
 
 def _leading_ones(sizes: tuple[int, ...]) -> int:
@@ -283,7 +283,7 @@ MOST_AXES = 6
 Step = tuple[list[int], list[int]]
 
 
-def turned(x: Any, order: Sequence[int]) -> Any:
+def permute_in_steps(x: Any, order: Sequence[int]) -> Any:
     """Transpose a tensor, in steps where it has too many axes for one.
 
     Args:
@@ -312,16 +312,16 @@ def steps(order: Sequence[int], sizes: Sequence[int]) -> list[Step]:
         Shapes to reshape to, each with the order of a transpose of at most `MOST_AXES` axes behind
         it; none where nothing moves. A reshape to the sizes of the result is left to the caller.
     """
-    shape, order = _joined(order, sizes)
+    shape, order = _join_axes(order, sizes)
     if len(order) <= 1:
         return []
     if len(order) <= MOST_AXES:
         return [(shape, order)]
     front = _most_to_the_front(order, shape)
     first = [*order[:front], *sorted(order[front:])]
-    place = {axis: position for position, axis in enumerate(first)}
-    rest = steps([place[axis] for axis in order], [shape[axis] for axis in first])
-    return [_joined(first, shape), *rest]
+    position_of = {axis: position for position, axis in enumerate(first)}
+    rest = steps([position_of[axis] for axis in order], [shape[axis] for axis in first])
+    return [_join_axes(first, shape), *rest]
 
 
 def _most_to_the_front(order: Sequence[int], shape: Sequence[int]) -> int:
@@ -329,15 +329,15 @@ def _most_to_the_front(order: Sequence[int], shape: Sequence[int]) -> int:
     return max(
         count
         for count in range(2, len(order))
-        if len(_joined([*order[:count], *sorted(order[count:])], shape)[1]) <= MOST_AXES
+        if len(_join_axes([*order[:count], *sorted(order[count:])], shape)[1]) <= MOST_AXES
     )
 
 
-def _joined(order: Sequence[int], sizes: Sequence[int]) -> Step:
+def _join_axes(order: Sequence[int], sizes: Sequence[int]) -> Step:
     """The same transpose with neighbours that stay neighbours as one axis; sizes and order."""
     axes = [axis for axis, size in enumerate(sizes) if size != 1]
-    place = {axis: position for position, axis in enumerate(axes)}
-    moved = [place[axis] for axis in order if axis in place]
+    position_of = {axis: position for position, axis in enumerate(axes)}
+    moved = [position_of[axis] for axis in order if axis in position_of]
     runs: list[list[int]] = []
     for before, axis in itertools.pairwise([-2, *moved]):
         if axis == before + 1:

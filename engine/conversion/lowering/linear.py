@@ -16,21 +16,21 @@ from typing import Any
 import numpy as np
 
 from engine.conversion.lowering.channels import without_affine
-from engine.conversion.lowering.elementwise import aligned
+from engine.conversion.lowering.elementwise import align
 from engine.conversion.lowering.layout import (
     constant,
     inverse,
     is_static,
     operation,
-    relabelled,
-    reshaped,
-    settled,
-    transposed,
+    permute,
+    reshape_as_stored,
+    reshape_tensor,
+    settle,
     view,
 )
-from engine.conversion.lowering.node import Lowering, Node, stored
-from engine.conversion.lowering.reduction import summed
-from engine.conversion.lowering.shape import taken
+from engine.conversion.lowering.node import Lowering, Node, store_weight
+from engine.conversion.lowering.reduction import sum_axes
+from engine.conversion.lowering.shape import take_along
 
 BANK = 1000
 """Outputs an input, from which weights are kernels that a network mixes, as CondConv does."""
@@ -44,7 +44,7 @@ def gemm(node: Node) -> list[Any] | None:
     if weights is None or not plain or not is_static(x) or x.shape.rank != 2:
         return None
     if node.attributes.get("transA"):
-        x = transposed(x, (1, 0))
+        x = permute(x, (1, 0))
     if node.attributes.get("transB"):
         weights = weights.T
     weights = weights * np.float32(node.attributes.get("alpha", 1))
@@ -74,22 +74,24 @@ def fully_connected(x: Any, weights: np.ndarray, bias: np.ndarray | None) -> Any
     if shift.any():
         bias = shift @ weights + (0 if bias is None else bias)
     weights = weights * factor[:, None]
-    source, order = view(settled(x))
+    source, order = view(settle(x))
     if order[-1] != len(order) - 1:
         source, order = x, tuple(range(x.shape.rank))
     sizes = source.shape.as_list()
     rows = math.prod(sizes[:-1])
     if rows == 1 and weights.shape[1] > BANK * sizes[-1]:
         # A scale and a zero point for each column would take as much room as floats do.
-        column = relabelled(source, [1, sizes[-1], 1])
-        y = relabelled(tf.matmul(stored(weights.T[None]), column), [1, weights.shape[1]])
+        column = reshape_as_stored(source, [1, sizes[-1], 1])
+        y = reshape_as_stored(
+            tf.matmul(store_weight(weights.T[None]), column), [1, weights.shape[1]]
+        )
     else:
-        y = tf.matmul(relabelled(source, [rows, sizes[-1]]), stored(weights))
+        y = tf.matmul(reshape_as_stored(source, [rows, sizes[-1]]), store_weight(weights))
     if bias is not None:
         y = tf.nn.bias_add(y, bias)
     if len(sizes) != 2:
-        y = relabelled(y, [*sizes[:-1], weights.shape[1]])
-    return transposed(y, order)
+        y = reshape_as_stored(y, [*sizes[:-1], weights.shape[1]])
+    return permute(y, order)
 
 
 def _as_kept(x: Any, weights: np.ndarray) -> tuple[Any, np.ndarray]:
@@ -103,13 +105,13 @@ def _as_kept(x: Any, weights: np.ndarray) -> tuple[Any, np.ndarray]:
     lost = len(sizes)
     while lost and math.prod(sizes[lost:]) < x.shape[-1]:
         lost -= 1
-    kept = tuple(range(lost))
-    if source is picture or math.prod(sizes[lost:]) != x.shape[-1] or order[:lost] != kept:
+    leading = tuple(range(lost))
+    if source is picture or math.prod(sizes[lost:]) != x.shape[-1] or order[:lost] != leading:
         return x, weights
     rows = weights.reshape(*sizes[lost:], -1)
     back = [axis - lost for axis in inverse(order)[lost:]]
     turned = rows.transpose(*back, rows.ndim - 1).reshape(weights.shape)
-    return reshaped(source, x.shape.as_list()), turned
+    return reshape_tensor(source, x.shape.as_list()), turned
 
 
 def matmul(node: Node) -> list[Any] | None:
@@ -131,8 +133,8 @@ def matmul(node: Node) -> list[Any] | None:
     source, order = view(b)
     swapped = (*range(len(order) - 2), len(order) - 1, len(order) - 2)
     if order == swapped:
-        return [tf.matmul(settled(a), source, transpose_b=True)]
-    return [tf.matmul(settled(a), settled(b))]
+        return [tf.matmul(settle(a), source, transpose_b=True)]
+    return [tf.matmul(settle(a), settle(b))]
 
 
 def _with_vectors(node: Node) -> list[Any]:
@@ -151,7 +153,7 @@ def einsum(node: Node) -> list[Any] | None:
     if not all(map(is_static, node.inputs)) or not all(x.dtype.is_floating for x in node.inputs):
         return None
     ranks = [x.shape.rank for x in node.inputs]
-    *terms, result = _spelled_out(node.attributes["equation"], ranks)
+    *terms, result = _spell_out(node.attributes["equation"], ranks)
     sizes = {
         label: max(
             x.shape[term.index(label)]
@@ -161,13 +163,13 @@ def einsum(node: Node) -> list[Any] | None:
         for label in "".join(terms)
     }
     (y, labels), *others = map(_without_repeats, node.inputs, terms)
-    for place, (x, more) in enumerate(others, 1):
-        wanted = result + "".join(later for _, later in others[place:])
-        y, labels = _multiplied(y, labels, x, more, wanted)
-    y, labels = _summed(y, labels, result)
+    for number, (x, more) in enumerate(others, 1):
+        wanted = result + "".join(later for _, later in others[number:])
+        y, labels = _multiply(y, labels, x, more, wanted)
+    y, labels = _sum_out(y, labels, result)
     ordered = "".join(label for label in result if label in labels)
-    y = transposed(y, [labels.index(label) for label in ordered])
-    return [reshaped(y, [sizes[label] for label in result])]
+    y = permute(y, [labels.index(label) for label in ordered])
+    return [reshape_tensor(y, [sizes[label] for label in result])]
 
 
 LOWERINGS: dict[str, Lowering] = {"Einsum": einsum, "Gemm": gemm, "MatMul": matmul}
@@ -176,7 +178,7 @@ _ELLIPSIS = "..."
 _FIRST_SPARE = 0x3B1
 
 
-def _spelled_out(equation: str, ranks: list[int]) -> list[str]:
+def _spell_out(equation: str, ranks: list[int]) -> list[str]:
     """The letters of the axes of each input, then of the result."""
     left, arrow, result = equation.replace(" ", "").partition("->")
     terms = left.split(",")
@@ -189,7 +191,7 @@ def _spelled_out(equation: str, ranks: list[int]) -> list[str]:
         for term, rank in zip(terms, ranks, strict=True)
     ]
     most = max(hidden)
-    spare = "".join(chr(_FIRST_SPARE + place) for place in range(most))
+    spare = "".join(chr(_FIRST_SPARE + number) for number in range(most))
     spelled = [
         term.replace(_ELLIPSIS, spare[most - count :])
         for term, count in zip(terms, hidden, strict=True)
@@ -204,22 +206,22 @@ def _without_repeats(x: Any, labels: str) -> tuple[Any, str]:
             first, second = labels.index(label), labels.rindex(label)
             rest = [axis for axis in range(len(labels)) if axis not in {first, second}]
             size = x.shape[first]
-            square = transposed(x, [first, second, *rest])
-            square = reshaped(square, [size * size, *square.shape.as_list()[2:]])
-            x = taken(square, range(0, size * size, size + 1), 0)
+            square = permute(x, [first, second, *rest])
+            square = reshape_tensor(square, [size * size, *square.shape.as_list()[2:]])
+            x = take_along(square, range(0, size * size, size + 1), 0)
             labels = label + "".join(labels[axis] for axis in rest)
     sizes = dict(zip(labels, x.shape.as_list(), strict=True))
     left = [label for label in labels if sizes[label] != 1]
-    return reshaped(x, [sizes[label] for label in left]), "".join(left)
+    return reshape_tensor(x, [sizes[label] for label in left]), "".join(left)
 
 
-def _summed(x: Any, labels: str, wanted: str) -> tuple[Any, str]:
+def _sum_out(x: Any, labels: str, wanted: str) -> tuple[Any, str]:
     axes = [axis for axis, label in enumerate(labels) if label not in wanted]
-    y = summed(x, axes) if axes else x
+    y = sum_axes(x, axes) if axes else x
     return y, "".join(label for label in labels if label in wanted)
 
 
-def _multiplied(a: Any, of_a: str, b: Any, of_b: str, wanted: str) -> tuple[Any, str]:
+def _multiply(a: Any, of_a: str, b: Any, of_b: str, wanted: str) -> tuple[Any, str]:
     """The product of two tensors, summed over what neither the result nor later factors have.
 
     Args:
@@ -234,8 +236,8 @@ def _multiplied(a: Any, of_a: str, b: Any, of_b: str, wanted: str) -> tuple[Any,
     """
     import tensorflow as tf
 
-    a, of_a = _summed(a, of_a, wanted + of_b)
-    b, of_b = _summed(b, of_b, wanted + of_a)
+    a, of_a = _sum_out(a, of_a, wanted + of_b)
+    b, of_b = _sum_out(b, of_b, wanted + of_a)
     batch = "".join(label for label in of_a if label in of_b and label in wanted)
     inner = "".join(label for label in of_a if label in of_b and label not in wanted)
     rows = "".join(label for label in of_a if label not in of_b)
@@ -245,24 +247,24 @@ def _multiplied(a: Any, of_a: str, b: Any, of_b: str, wanted: str) -> tuple[Any,
     sizes = dict(zip(of_a + of_b, a.shape.as_list() + b.shape.as_list(), strict=True))
     shape = [sizes[label] for label in batch + rows + columns]
 
-    def arranged(x: Any, labels: str, *groups: str) -> Any:
+    def arrange(x: Any, labels: str, *groups: str) -> Any:
         order = [labels.index(label) for label in "".join(groups)]
         grouped = [math.prod(sizes[label] for label in group) for group in groups]
-        return reshaped(transposed(x, order), grouped)
+        return reshape_tensor(permute(x, order), grouped)
 
-    right = arranged(b, of_b, batch, inner, columns)
+    right = arrange(b, of_b, batch, inner, columns)
     weights = None if batch else constant(right)
     if not inner:
-        y = _side_by_side(arranged(a, of_a, batch, rows, ""), arranged(b, of_b, batch, "", columns))
+        y = _side_by_side(arrange(a, of_a, batch, rows, ""), arrange(b, of_b, batch, "", columns))
     elif weights is not None:
-        y = fully_connected(arranged(a, of_a, rows, inner), weights[0], None)
+        y = fully_connected(arrange(a, of_a, rows, inner), weights[0], None)
     else:
-        y = tf.matmul(settled(arranged(a, of_a, batch, rows, inner)), settled(right))
-    return reshaped(y, shape), batch + rows + columns
+        y = tf.matmul(settle(arrange(a, of_a, batch, rows, inner)), settle(right))
+    return reshape_tensor(y, shape), batch + rows + columns
 
 
 def _side_by_side(a: Any, b: Any) -> Any:
     import tensorflow as tf
 
-    values, order = aligned((a, b)) or ([a, b], range(3))
-    return transposed(tf.multiply(*values), order)
+    values, order = align((a, b)) or ([a, b], range(3))
+    return permute(tf.multiply(*values), order)

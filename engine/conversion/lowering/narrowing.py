@@ -35,7 +35,7 @@ _ACTIVATIONS = {"Relu", "Relu6"}
 _BINARY = {"AddV2", "Sub", "Mul", "RealDiv", "Maximum", "Minimum", "SquaredDifference"}
 
 
-def narrowed(x: Any, axis: int, start: int, stop: int) -> Any:
+def narrow_axis(x: Any, axis: int, start: int, stop: int) -> Any:
     """Slice one axis.
 
     Args:
@@ -71,14 +71,14 @@ def _leave(kind: str, inputs: list[Any], made_by: Any) -> Any:
 
 def _above(tensors: list[Any]) -> set[str]:
     """Names of the operations that tensors come from, to the start of the graph."""
-    found: set[str] = set()
+    names: set[str] = set()
     waiting = [made_by for made_by in map(operation, tensors) if made_by is not None]
     while waiting:
         made_by = waiting.pop()
-        if made_by.name not in found:
-            found.add(made_by.name)
+        if made_by.name not in names:
+            names.add(made_by.name)
             waiting += [value.op for value in made_by.inputs]
-    return found
+    return names
 
 
 Build = Callable[[str, list[Any], Any], Any]
@@ -119,20 +119,20 @@ class _Narrowing:
     def __init__(self, start: int, stop: int, stops: frozenset[str]) -> None:
         self._start, self._stop = start, stop
         self._stops = stops
-        self._known: dict[tuple[Any, int], Any] = {}
+        self._by_tensor: dict[tuple[Any, int], Any] = {}
         self._depth = 0
         self.whole: list[Any] = []
 
     def narrow(self, x: Any, axis: int, build: Build) -> Any:
         key = (x.ref(), axis)
-        if key not in self._known:
+        if key not in self._by_tensor:
             self._depth += 1
             far = self._depth > FARTHEST
-            self._known[key] = (
+            self._by_tensor[key] = (
                 _cut(x, axis, self._start, self._stop) if far else self._narrow(x, axis, build)
             )
             self._depth -= 1
-        return self._known[key]
+        return self._by_tensor[key]
 
     def _narrow(self, x: Any, axis: int, build: Build) -> Any:
         made_by = operation(x)
@@ -162,12 +162,12 @@ class _Narrowing:
         if kind in _UNARY:
             return [axis]
         if kind in _BINARY:
-            found: list[int | None] = []
+            axes: list[int | None] = []
             for value in inputs:
                 there = axis - (rank - value.shape.rank)
                 wide = there >= 0 and value.shape[there] == made_by.outputs[0].shape[axis]
-                found.append(there if wide else None)
-            return found
+                axes.append(there if wide else None)
+            return axes
         if kind == "Softmax":
             return [axis] if axis != rank - 1 else None
         if kind == "BiasAdd":
@@ -207,9 +207,9 @@ class _Narrowing:
         left = math.prod(sizes[:axis])
         there = next(
             (
-                place
-                for place, size in enumerate(before)
-                if size == sizes[axis] and math.prod(before[:place]) == left
+                position
+                for position, size in enumerate(before)
+                if size == sizes[axis] and math.prod(before[:position]) == left
             ),
             None,
         )

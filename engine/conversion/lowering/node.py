@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 
 _SMALL = 1024
-_kept: list[Any] = []
+_weights: list[Any] = []
 
 
-def stored(value: np.ndarray) -> Any:
+def store_weight(value: np.ndarray) -> Any:
     """Give TensorFlow a weight.
 
     Args:
@@ -30,16 +30,16 @@ def stored(value: np.ndarray) -> Any:
     if value.size <= _SMALL:
         return value
     with tf.init_scope():
-        name = f"weight_{len(_kept)}"
+        name = f"weight_{len(_weights)}"
         variable = tf.Variable(np.ascontiguousarray(value), trainable=False, name=name)
-    _kept.append(variable)
+    _weights.append(variable)
     return variable
 
 
 def take_stored() -> list[Any]:
     """The variables made since this was last called; whoever saves the graph has to hold them."""
-    taken = list(_kept)
-    _kept.clear()
+    taken = list(_weights)
+    _weights.clear()
     return taken
 
 
@@ -73,9 +73,9 @@ class Node:
     alone: bool
     stock: Stock
 
-    def input(self, place: int) -> Any:
+    def input(self, position: int) -> Any:
         """The input at a place, None where it is left out."""
-        return self.inputs[place] if place < len(self.inputs) else None
+        return self.inputs[position] if position < len(self.inputs) else None
 
 
 Lowering = Callable[[Node], list[Any] | None]

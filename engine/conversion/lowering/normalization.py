@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from engine.conversion.lowering.layout import constant, is_static, reshaped, transposed, view
+from engine.conversion.lowering.layout import constant, is_static, permute, reshape_tensor, view
 from engine.conversion.lowering.node import Lowering, Node
-from engine.conversion.lowering.reduction import kept_axes
+from engine.conversion.lowering.reduction import stored_axes
 
 _DEVIATIONS = 4
 
@@ -40,7 +40,7 @@ def batch_normalization(node: Node) -> list[Any] | None:
     else:
         y = tf.multiply(source, factor.reshape(shape))
         y = tf.add(y, offset.reshape(shape))
-    return [transposed(y, order)]
+    return [permute(y, order)]
 
 
 def _factor_can_wait(scale: np.ndarray, shift: np.ndarray, deviation: np.ndarray) -> bool:
@@ -65,7 +65,7 @@ def instance_normalization(node: Node) -> list[Any] | None:
     ones = [1] * (x.shape.rank - 2)
     axes = list(range(2, x.shape.rank))
     epsilon = node.attributes.get("epsilon", 1e-5)
-    return [_normalized(x, axes, epsilon, scale.reshape(-1, *ones), shift.reshape(-1, *ones))]
+    return [_normalize(x, axes, epsilon, scale.reshape(-1, *ones), shift.reshape(-1, *ones))]
 
 
 def layer_normalization(node: Node) -> list[Any] | None:
@@ -78,12 +78,12 @@ def layer_normalization(node: Node) -> list[Any] | None:
         return None
     first = node.attributes.get("axis", -1) % x.shape.rank
     axes, epsilon = list(range(first, x.shape.rank)), node.attributes.get("epsilon", 1e-5)
-    y = _normalized(x, axes, epsilon, scale, shift)
+    y = _normalize(x, axes, epsilon, scale, shift)
     if node.read == 1:
         return [y]
-    source, there, order = kept_axes(x, axes)
+    source, there, order = stored_axes(x, axes)
     mean, _, inverse = _statistics(source, there, epsilon)
-    return [y, transposed(mean, order), transposed(inverse, order)]
+    return [y, permute(mean, order), permute(inverse, order)]
 
 
 def group_normalization(node: Node) -> list[Any] | None:
@@ -97,12 +97,14 @@ def group_normalization(node: Node) -> list[Any] | None:
     batch, channels, *spatial = x.shape.as_list()
     groups = int(node.attributes["num_groups"])
     epsilon = node.attributes.get("epsilon", 1e-5)
-    y = _normalized(reshaped(x, [batch, groups, -1]), [2], epsilon, np.ones(1, np.float32), None)
-    source, order = view(reshaped(y, [batch, channels, *spatial]))
-    factor, offset = (
-        _kept(value.reshape(-1, *[1] * len(spatial)), order) for value in (scale, shift)
+    y = _normalize(
+        reshape_tensor(x, [batch, groups, -1]), [2], epsilon, np.ones(1, np.float32), None
     )
-    return [transposed(tf.add(tf.multiply(source, factor), offset), order)]
+    source, order = view(reshape_tensor(y, [batch, channels, *spatial]))
+    factor, offset = (
+        _reorder(value.reshape(-1, *[1] * len(spatial)), order) for value in (scale, shift)
+    )
+    return [permute(tf.add(tf.multiply(source, factor), offset), order)]
 
 
 def rms_normalization(node: Node) -> list[Any] | None:
@@ -113,10 +115,10 @@ def rms_normalization(node: Node) -> list[Any] | None:
     if scale is None or not is_static(x):
         return None
     axes = list(range(node.attributes.get("axis", -1) % x.shape.rank, x.shape.rank))
-    source, there, order = kept_axes(x, axes)
+    source, there, order = stored_axes(x, axes)
     square = tf.reduce_mean(source * source, there, keepdims=True)
     y = source * tf.math.rsqrt(square + np.float32(node.attributes.get("epsilon", 1e-5)))
-    return [transposed(tf.multiply(y, _kept(scale, order)), order)]
+    return [permute(tf.multiply(y, _reorder(scale, order)), order)]
 
 
 def _statistics(x: Any, axes: list[int], epsilon: float) -> tuple[Any, Any, Any]:
@@ -129,22 +131,22 @@ def _statistics(x: Any, axes: list[int], epsilon: float) -> tuple[Any, Any, Any]
     return mean, centred, tf.math.rsqrt(variance + np.float32(epsilon))
 
 
-def _normalized(
+def _normalize(
     x: Any, axes: list[int], epsilon: float, scale: np.ndarray, shift: np.ndarray | None
 ) -> Any:
     import tensorflow as tf
 
-    source, there, order = kept_axes(x, axes)
+    source, there, order = stored_axes(x, axes)
     _, centred, inverse = _statistics(source, there, epsilon)
     y = centred * inverse
     if (scale != 1).any():
-        y = tf.multiply(y, _kept(scale, order))
+        y = tf.multiply(y, _reorder(scale, order))
     if shift is not None and shift.any():
-        y = tf.add(y, _kept(shift, order))
-    return transposed(y, order)
+        y = tf.add(y, _reorder(shift, order))
+    return permute(y, order)
 
 
-def _kept(value: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
+def _reorder(value: np.ndarray, order: tuple[int, ...]) -> np.ndarray:
     """A constant that broadcasts, turned to the order that a tensor is kept in."""
     wide = value.reshape([1] * (len(order) - value.ndim) + list(value.shape))
     return wide.transpose([order.index(axis) for axis in range(len(order))])
@@ -159,13 +161,13 @@ def lrn(node: Node) -> list[Any] | None:
     if x.shape.rank != 4 or size % 2 == 0:
         return None
     y = tf.nn.local_response_normalization(
-        transposed(x, (0, 2, 3, 1)),
+        permute(x, (0, 2, 3, 1)),
         depth_radius=size // 2,
         bias=node.attributes.get("bias", 1.0),
         alpha=node.attributes.get("alpha", 1e-4) / size,
         beta=node.attributes.get("beta", 0.75),
     )
-    return [transposed(y, (0, 3, 1, 2))]
+    return [permute(y, (0, 3, 1, 2))]
 
 
 LOWERINGS: dict[str, Lowering] = {

@@ -26,23 +26,23 @@ from engine.conversion.lowering.layout import (
     is_picture,
     is_static,
     operation,
+    permute,
     to_nchw,
     to_nhwc,
-    transposed,
     unknown,
     view,
 )
 from engine.conversion.lowering.node import Lowering, Node
-from engine.conversion.lowering.reduction import raised, root_of
+from engine.conversion.lowering.reduction import raise_to, root_of
 from engine.conversion.lowering.windows import (
     LOSES,
     Pads,
     is_same,
     over_one_dimension,
     over_three_dimensions,
-    padded,
+    pad_pixels,
     pads_of,
-    picked,
+    pick,
     reach,
     taps_of,
 )
@@ -65,7 +65,7 @@ class _Windows:
         return [reach(k, d) for k, d in zip(self.kernel, self.dilations, strict=True)]
 
     @property
-    def dilated(self) -> bool:
+    def is_dilated(self) -> bool:
         return any(dilation != 1 for dilation in self.dilations)
 
     def taps(self, y: Any) -> Iterator[Any]:
@@ -85,15 +85,15 @@ def _windows(node: Node, sizes: list[int]) -> _Windows:
     strides = list(node.attributes.get("strides", [1] * len(kernel)))
     dilations = list(node.attributes.get("dilations", [1] * len(kernel)))
     pads = pads_of(node.attributes, sizes, kernel)
-    found = _Windows(kernel, strides, dilations, pads)
+    windows = _Windows(kernel, strides, dilations, pads)
     if node.attributes.get("ceil_mode", 0):
-        for axis, (size, span, s) in enumerate(zip(sizes, found.spans, strides, strict=True)):
+        for axis, (size, span, s) in enumerate(zip(sizes, windows.spans, strides, strict=True)):
             before, after = pads[axis]
             steps = -(-(size + before + after - span) // s)
             # A window that starts in the padding behind the picture does not count.
             steps -= steps * s >= size + before
             pads[axis] = [before, max(after, steps * s + span - size - before)]
-    return found
+    return windows
 
 
 def max_pool(node: Node) -> list[Any] | None:
@@ -113,14 +113,14 @@ def max_pool(node: Node) -> list[Any] | None:
     windows, mode = _windows(node, sizes), "VALID"
     if not windows.fit(sizes):
         return None
-    if is_same(windows.pads, sizes, windows.kernel, windows.strides) and not windows.dilated:
+    if is_same(windows.pads, sizes, windows.kernel, windows.strides) and not windows.is_dilated:
         mode = "SAME"  # TensorFlow leaves the padding out of the maximum
     elif _never_negative(y):
-        y = padded(y, windows.pads)
+        y = pad_pixels(y, windows.pads)
     else:
-        y = picked(y, _extension(sizes, windows))
-    y, windows = _thinned(y, windows)
-    if windows.dilated:
+        y = pick(y, _extension(sizes, windows))
+    y, windows = _thin(y, windows)
+    if windows.is_dilated:
         # A maximum over a box is one over its rows of those over its columns.
         for axis in (0, 1):
             taps = (
@@ -132,7 +132,7 @@ def max_pool(node: Node) -> list[Any] | None:
     return [to_nchw(tf.nn.max_pool2d(y, windows.kernel, windows.strides, mode))]
 
 
-def _thinned(y: Any, windows: _Windows) -> tuple[Any, _Windows]:
+def _thin(y: Any, windows: _Windows) -> tuple[Any, _Windows]:
     """Leave out rows and columns of a padded NHWC tensor that no window has an element of.
 
     Where strides and dilations share a factor, elements lie at multiples of it alone.
@@ -172,14 +172,14 @@ def _max_pool_with_places(node: Node) -> list[Any] | None:
     for axis, places in extension.items():
         numbers = numbers.take(places, axis)
     order = (0, *range(2, x.shape.rank), 1)
-    elements = picked(transposed(x, order), extension)
-    (most, place), *rest = zip(windows.taps(elements), windows.taps(numbers), strict=True)
+    elements = pick(permute(x, order), extension)
+    (most, best), *rest = zip(windows.taps(elements), windows.taps(numbers), strict=True)
     for tap, number in rest:
-        place, most = tf.where(tap > most, number, place), tf.maximum(tap, most)
+        best, most = tf.where(tap > most, number, best), tf.maximum(tap, most)
     start = np.arange(batch * channels, dtype=np.int32) * math.prod(sizes)
-    place = place + start.reshape(batch, *[1] * len(sizes), channels)
+    best = best + start.reshape(batch, *[1] * len(sizes), channels)
     back = inverse(order)
-    return [transposed(most, back), transposed(tf.cast(place, tf.int64), back)]
+    return [permute(most, back), permute(tf.cast(best, tf.int64), back)]
 
 
 def _without_lowest_padding(node: Node) -> Node:
@@ -201,7 +201,7 @@ def _without_lowest_padding(node: Node) -> Node:
         "auto_pad": "NOTSET",
         "ceil_mode": 0,
     }
-    whole = transposed(made_by.inputs[0], order)
+    whole = permute(made_by.inputs[0], order)
     return replace(node, inputs=(whole,), attributes=attributes)
 
 
@@ -242,9 +242,9 @@ def average_pool(node: Node) -> list[Any] | None:
     if min(map(min, pads)) < 0:
         return None
     counted = bool(node.attributes.get("count_include_pad", 0))
-    if not counted and not windows.dilated and is_same(pads, sizes, kernel, strides):
+    if not counted and not windows.is_dilated and is_same(pads, sizes, kernel, strides):
         return [to_nchw(tf.nn.avg_pool2d(y, kernel, strides, "SAME"))]
-    y = _averaged(y, windows)
+    y = _average(y, windows)
     declared = pads_of(node.attributes, sizes, kernel)
     rows, columns = (
         _counts(
@@ -258,12 +258,12 @@ def average_pool(node: Node) -> list[Any] | None:
     return [to_nchw(y)]
 
 
-def _averaged(y: Any, windows: _Windows) -> Any:
+def _average(y: Any, windows: _Windows) -> Any:
     """Average over rows and columns, zeros in the padding counted."""
     import tensorflow as tf
 
-    y, windows = _thinned(padded(y, windows.pads), windows)
-    if windows.dilated:
+    y, windows = _thin(pad_pixels(y, windows.pads), windows)
+    if windows.is_dilated:
         return functools.reduce(tf.add, windows.taps(y)) * np.float32(1 / np.prod(windows.kernel))
     return tf.nn.avg_pool2d(y, windows.kernel, windows.strides, "VALID")
 
@@ -275,7 +275,7 @@ def lp_pool(node: Node) -> list[Any] | None:
         return _over_other_ranks(node, lp_pool)
     y, degree = to_nhwc(x), node.attributes.get("p", 2)
     windows = _windows(node, y.shape.as_list()[1:3])
-    total = _averaged(raised(y, degree), windows) * np.float32(np.prod(windows.kernel))
+    total = _average(raise_to(y, degree), windows) * np.float32(np.prod(windows.kernel))
     return [to_nchw(root_of(total, degree))]
 
 

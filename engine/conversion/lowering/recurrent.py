@@ -17,13 +17,13 @@ import numpy as np
 from engine.conversion.lowering.layout import (
     constant,
     integers,
-    reshaped,
-    transposed,
+    permute,
+    reshape_tensor,
     unknown,
     view,
 )
 from engine.conversion.lowering.linear import fully_connected
-from engine.conversion.lowering.node import Lowering, Node, stored
+from engine.conversion.lowering.node import Lowering, Node, store_weight
 
 Activation = Callable[[Any], Any]
 State = tuple[Any, ...]
@@ -148,7 +148,7 @@ def _product(weights: np.ndarray, bias: np.ndarray | None = None) -> Activation:
     """The product of a state with weights; that of zeros is the bias."""
     import tensorflow as tf
 
-    shared = tf.convert_to_tensor(stored(weights))
+    shared = tf.convert_to_tensor(store_weight(weights))
 
     def multiply(state: Any) -> Any:
         if state is None:
@@ -159,24 +159,25 @@ def _product(weights: np.ndarray, bias: np.ndarray | None = None) -> Activation:
     return multiply
 
 
-def _unrolled(states: int, build: Callable[[_Direction], Step]) -> Lowering:
+def _unroll(states: int, build: Callable[[_Direction], Step]) -> Lowering:
     """Lower a recurrent operator of so many states, whose step ``build`` gives."""
 
     def lower(node: Node) -> list[Any]:
         x, batch_first = node.inputs[0], bool(node.attributes.get("layout"))
         if batch_first:
-            x = transposed(x, (1, 0, 2))
+            x = permute(x, (1, 0, 2))
         length, batch, _ = x.shape.as_list()
         lengths = integers(node.input(_LENGTHS)) or [length] * batch
         shown = np.arange(length)[:, None, None] < np.array(lengths)[:, None]
         sequences, finals = [], []
-        for place, direction in enumerate(_directions(node)):
+        for number, direction in enumerate(_directions(node)):
             initial = tuple(
-                _initial(node.input(_STATES + state), place, batch_first) for state in range(states)
+                _initial(node.input(_STATES + state), number, batch_first)
+                for state in range(states)
             )
             inputs = _steps(fully_connected(x, direction.weights, direction.bias))
             times = list(range(length))
-            if place == 1 or node.attributes.get("direction") == "reverse":
+            if number == 1 or node.attributes.get("direction") == "reverse":
                 times.reverse()
             outputs, final = _run(build(direction), inputs, initial, shown, times)
             sequences.append(outputs)
@@ -187,8 +188,8 @@ def _unrolled(states: int, build: Callable[[_Direction], Step]) -> Lowering:
 
 
 def _directions(node: Node) -> Iterator[_Direction]:
-    for place, name in ((3, "B"), (_LENGTHS, "sequence_lens"), (_PEEPHOLES, "P")):
-        if unknown(node, place):
+    for position, name in ((3, "B"), (_LENGTHS, "sequence_lens"), (_PEEPHOLES, "P")):
+        if unknown(node, position):
             raise ValueError(f"its input {name} is known at run time alone")
     weights, recurrent = constant(node.inputs[1]), constant(node.inputs[2])
     if weights is None or recurrent is None:
@@ -197,21 +198,21 @@ def _directions(node: Node) -> Iterator[_Direction]:
     bias, peepholes = constant(node.input(3)), constant(node.input(_PEEPHOLES))
     activations = list(_activations(node, count))
     each = len(activations) // count
-    for place in range(count):
+    for position in range(count):
         of_inputs, of_state = np.zeros((2, wide), np.float32)
         if bias is not None:
-            of_inputs, of_state = np.split(bias[place], 2)
+            of_inputs, of_state = np.split(bias[position], 2)
         late = None
         if node.attributes.get("linear_before_reset"):
             late = of_state[-hidden:]
             of_state = np.concatenate([of_state[:-hidden], np.zeros_like(late)])
         yield _Direction(
-            weights=weights[place].T,
-            recurrent=recurrent[place].T,
+            weights=weights[position].T,
+            recurrent=recurrent[position].T,
             bias=of_inputs + of_state,
             late_bias=late,
-            peepholes=[None] * 3 if peepholes is None else [*np.split(peepholes[place], 3)],
-            activations=activations[place * each : (place + 1) * each],
+            peepholes=[None] * 3 if peepholes is None else [*np.split(peepholes[position], 3)],
+            activations=activations[position * each : (position + 1) * each],
             coupled=bool(node.attributes.get("input_forget")),
         )
 
@@ -219,11 +220,11 @@ def _directions(node: Node) -> Iterator[_Direction]:
 def _activations(node: Node, directions: int) -> Iterator[Activation]:
     usual = _DEFAULT_ACTIVATIONS[node.kind]
     factors = [iter(node.attributes.get(f"activation_{name}", ())) for name in ("alpha", "beta")]
-    for place, name in enumerate(node.attributes.get("activations", usual * directions)):
+    for number, name in enumerate(node.attributes.get("activations", usual * directions)):
         kind = (name.decode() if isinstance(name, bytes) else name).lower()
         defaults = _DEFAULT_FACTORS.get(kind, ())
         # The last of an LSTM takes the cell state, which ONNX Runtime does not clip.
-        of_gate = place % len(usual) < _GATE_ACTIVATIONS
+        of_gate = number % len(usual) < _GATE_ACTIVATIONS
         yield _activation(
             kind,
             [next(given, default) for given, default in zip(factors, defaults, strict=False)],
@@ -267,7 +268,7 @@ def _steps(sequence: Any) -> list[Any]:
 
     source, order = view(sequence)
     turned = (1, 0) if order[1] > order[2] else (0, 1)
-    return [transposed(part, turned) for part in tf.unstack(source, axis=order[0])]
+    return [permute(part, turned) for part in tf.unstack(source, axis=order[0])]
 
 
 def _run(
@@ -312,13 +313,13 @@ def _in_order_of_onnx(
     zeros = tf.zeros(example.shape)
     batch, hidden = example.shape
     whole = _side_by_side(tf.stack([zeros if y is None else y for y in s]) for s in sequences)
-    whole = reshaped(whole, [len(sequences[0]), batch, len(sequences), hidden])
+    whole = reshape_tensor(whole, [len(sequences[0]), batch, len(sequences), hidden])
     # No work where the directions of a step come side by side next, as they do in PyTorch.
-    results = [transposed(whole, (1, 0, 2, 3) if batch_first else (0, 2, 1, 3))]
+    results = [permute(whole, (1, 0, 2, 3) if batch_first else (0, 2, 1, 3))]
     for states in zip(*finals, strict=True):
         last = _side_by_side(zeros if state is None else state for state in states)
-        last = reshaped(last, [batch, len(finals), hidden])
-        results.append(last if batch_first else transposed(last, (1, 0, 2)))
+        last = reshape_tensor(last, [batch, len(finals), hidden])
+        results.append(last if batch_first else permute(last, (1, 0, 2)))
     return results
 
 
@@ -330,7 +331,7 @@ def _side_by_side(parts: Iterable[Any]) -> Any:
 
 
 LOWERINGS: dict[str, Lowering] = {
-    "RNN": _unrolled(1, rnn),
-    "GRU": _unrolled(1, gru),
-    "LSTM": _unrolled(2, lstm),
+    "RNN": _unroll(1, rnn),
+    "GRU": _unroll(1, gru),
+    "LSTM": _unroll(2, lstm),
 }

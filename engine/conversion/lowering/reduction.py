@@ -15,9 +15,9 @@ from engine.conversion.lowering.indexing import hits
 from engine.conversion.lowering.layout import (
     inverse,
     is_static,
-    listed,
-    reshaped,
-    transposed,
+    permute,
+    read_integers,
+    reshape_tensor,
     unknown,
     view,
 )
@@ -27,13 +27,13 @@ _AXIS_SINCE = 13
 _LEAST_NORM = 1e-12
 
 
-def kept_axes(x: Any, axes: list[int]) -> tuple[Any, list[int], tuple[int, ...]]:
+def stored_axes(x: Any, axes: list[int]) -> tuple[Any, list[int], tuple[int, ...]]:
     """Axes of a tensor where they lie in what is kept of it: the tensor, its axes, its order."""
     source, order = view(x)
     return source, sorted(order[axis] for axis in axes), order
 
 
-def _reduced(name: str) -> Lowering:
+def _reduction(name: str) -> Lowering:
     def lower(node: Node) -> list[Any] | None:
         x = node.inputs[0]
         axes = _axes(node)
@@ -50,9 +50,9 @@ def _reduced(name: str) -> Lowering:
 
 def _axes(node: Node) -> list[int] | None:
     x = node.inputs[0]
-    found = listed(node, "axes", 1)
-    if found:
-        return [axis % x.shape.rank for axis in found]
+    axes = read_integers(node, "axes", 1)
+    if axes:
+        return [axis % x.shape.rank for axis in axes]
     if unknown(node, 1):
         return None
     if node.attributes.get("noop_with_empty_axes"):
@@ -71,17 +71,17 @@ def _without_reduction(name: str, x: Any) -> Any:
         "ReduceSumSquare": lambda y: y * y,
         "ReduceLogSum": tf.math.log,
     }
-    return transposed(steps.get(name, lambda y: y)(source), order)
+    return permute(steps.get(name, lambda y: y)(source), order)
 
 
 def _over(compute: Callable[..., Any], x: Any, axes: list[int], keep: bool) -> Any:
-    source, there, order = kept_axes(x, axes)
+    source, there, order = stored_axes(x, axes)
     y = compute(source, there, keep)
     if keep:
-        return transposed(y, order)
+        return permute(y, order)
     left = [axis for axis in order if axis not in there]
     ranks = sorted(left)
-    return transposed(y, tuple(ranks.index(axis) for axis in left))
+    return permute(y, tuple(ranks.index(axis) for axis in left))
 
 
 def _arithmetic(name: str, dtype: Any = None) -> Callable[..., Any]:
@@ -112,7 +112,7 @@ def _arithmetic(name: str, dtype: Any = None) -> Callable[..., Any]:
     return composed[name]
 
 
-def summed(x: Any, axes: list[int]) -> Any:
+def sum_axes(x: Any, axes: list[int]) -> Any:
     """Sum over axes of a static tensor, and drop them."""
     return _over(_sum, x, axes, False)
 
@@ -154,12 +154,12 @@ def global_lp_pool(node: Node) -> list[Any] | None:
         return None
 
     def norm(y: Any, axes: list[int], keep: bool) -> Any:
-        return root_of(_sum(raised(y, degree), axes, keep), degree)
+        return root_of(_sum(raise_to(y, degree), axes, keep), degree)
 
     return [_over(norm, x, list(range(2, x.shape.rank)), True)]
 
 
-def raised(x: Any, degree: int) -> Any:
+def raise_to(x: Any, degree: int) -> Any:
     """Raise absolute values to a power, by operators with integer kernels where there are any."""
     import tensorflow as tf
 
@@ -169,7 +169,7 @@ def raised(x: Any, degree: int) -> Any:
 
 
 def root_of(x: Any, degree: int) -> Any:
-    """Take the root that undoes `raised`."""
+    """Take the root that undoes `raise_to`."""
     import tensorflow as tf
 
     if degree == 2:
@@ -184,10 +184,10 @@ def lp_normalization(node: Node) -> list[Any] | None:
     x = node.inputs[0]
     if not is_static(x):
         return None
-    source, there, order = kept_axes(x, [node.attributes.get("axis", -1) % x.shape.rank])
+    source, there, order = stored_axes(x, [node.attributes.get("axis", -1) % x.shape.rank])
     norm = _arithmetic(f"ReduceL{node.attributes.get('p', 2)}")(source, there, True)
     # Zeros stay zeros.
-    return [transposed(tf.divide(source, tf.maximum(norm, _LEAST_NORM)), order)]
+    return [permute(tf.divide(source, tf.maximum(norm, _LEAST_NORM)), order)]
 
 
 def softmax(node: Node) -> list[Any] | None:
@@ -209,14 +209,14 @@ def softmax(node: Node) -> list[Any] | None:
         if not is_static(x):
             return None
         sizes = x.shape.as_list()
-        return [reshaped(compute(reshaped(x, [math.prod(sizes[:axis]), -1])), sizes)]
+        return [reshape_tensor(compute(reshape_tensor(x, [math.prod(sizes[:axis]), -1])), sizes)]
     source, order = view(x)
     last = len(order) - 1
     if order[axis] == last:
-        return [transposed(compute(source), order)]
+        return [permute(compute(source), order)]
     # The kernels work along the last axis alone.
-    swap = tuple({axis: last, last: axis}.get(place, place) for place in range(x.shape.rank))
-    return [transposed(compute(transposed(x, swap)), inverse(swap))]
+    swap = tuple({axis: last, last: axis}.get(index, index) for index in range(x.shape.rank))
+    return [permute(compute(permute(x, swap)), inverse(swap))]
 
 
 def _hardmax(x: Any) -> Any:
@@ -227,7 +227,7 @@ def _hardmax(x: Any) -> Any:
 
 
 LOWERINGS: dict[str, Lowering] = {
-    name: _reduced(name)
+    name: _reduction(name)
     for name in [
         "ReduceMean",
         "ReduceSum",

@@ -19,13 +19,13 @@ from engine.conversion.lowering.layout import (
     NCHW,
     constant,
     is_static,
-    reshaped,
+    permute,
+    reshape_tensor,
     to_nhwc,
-    transposed,
     view,
 )
 from engine.conversion.lowering.node import Lowering, Node
-from engine.conversion.lowering.windows import multiplied_along
+from engine.conversion.lowering.windows import multiply_along
 
 _KINDS = {"nearest": "nearest", "linear": "bilinear"}
 _OPERATORS = {"nearest": "NearestNeighbor", "bilinear": "Bilinear"}
@@ -57,7 +57,7 @@ class _Axis:
     region: tuple[float, float] = (0.0, 1.0)
 
     @property
-    def given(self) -> float:
+    def target(self) -> float:
         """The factor, or the new length."""
         value = self.wanted if self.scale is None else self.scale
         assert value is not None, "scales or sizes are given"
@@ -66,7 +66,7 @@ class _Axis:
     @property
     def ratio(self) -> np.float32:
         """The factor that a new length asks for."""
-        return np.float32(self.given) / np.float32(self.size)
+        return np.float32(self.target) / np.float32(self.size)
 
 
 def resize(node: Node) -> list[Any] | None:
@@ -78,22 +78,22 @@ def resize(node: Node) -> list[Any] | None:
     crops = _crops(node)
     beside = _axis_beside(node, list(axes.values()))
     matrices = {
-        place: _matrix(node, axis, beside)
-        for place, axis in axes.items()
+        dim: _matrix(node, axis, beside)
+        for dim, axis in axes.items()
         if crops or not (axis.scale == 1 or axis.wanted == axis.size) or beside.size > 1
     }
-    if all(len(matrix) == x.shape[place] for place, matrix in matrices.items()):
+    if all(len(matrix) == x.shape[dim] for dim, matrix in matrices.items()):
         return [x]  # ONNX Runtime copies where no length changes.
     spatial = x.shape.rank == len(NCHW) and not matrices.keys() & {0, 1}
     source, order = (to_nhwc(x), NCHW) if spatial else view(x)
     kind = _KINDS.get(node.attributes.get("mode", "nearest")) if x.dtype.is_floating else None
-    there = {order[place]: matrix for place, matrix in matrices.items()}
-    outside = {place: np.isnan(matrix[:, 0]) for place, matrix in there.items()}
-    y = _resized(source, {place: np.nan_to_num(matrix) for place, matrix in there.items()}, kind)
+    there = {order[dim]: matrix for dim, matrix in matrices.items()}
+    outside = {dim: np.isnan(matrix[:, 0]) for dim, matrix in there.items()}
+    y = _resize_axes(source, {dim: np.nan_to_num(matrix) for dim, matrix in there.items()}, kind)
     value = node.attributes.get("extrapolation_value", 0.0)
     if value and any(map(np.any, outside.values())):
         y = y + _margin(y, outside, value)
-    return [transposed(y, order)]
+    return [permute(y, order)]
 
 
 def _crops(node: Node) -> bool:
@@ -110,7 +110,7 @@ def _axes(node: Node) -> dict[int, _Axis] | None:
         scales = node.attributes.get("scales", constant(node.input(1)))
         sizes = region = None
     else:
-        region, scales, sizes = (constant(node.input(place)) for place in (1, 2, 3))
+        region, scales, sizes = (constant(node.input(position)) for position in (1, 2, 3))
     if region is None or not _crops(node):
         region = np.repeat([0.0, 1.0], len(axes))
     parts = list(zip(region[: len(axes)].tolist(), region[len(axes) :].tolist(), strict=True))
@@ -149,7 +149,7 @@ def _matrix(node: Node, axis: _Axis, beside: _Axis) -> np.ndarray:
     attributes = {name: node.attributes[name] for name in _ATTRIBUTES if name in node.attributes}
     # Channels are the units: some kernels of ONNX Runtime are of four dimensions alone.
     regions = [(0.0, 1.0), (0.0, 1.0), axis.region, (0.0, 1.0)]
-    given = [1, 1 if axis.wanted is None else axis.size, axis.given, beside.given]
+    given = [1, 1 if axis.wanted is None else axis.size, axis.target, beside.target]
     if node.kind == "Resize" and node.since >= 18:
         attributes["axes"] = [2, 3]
         regions, given = regions[2:], given[2:]
@@ -177,7 +177,7 @@ def _matrix(node: Node, axis: _Axis, beside: _Axis) -> np.ndarray:
     return np.asarray(answer)[0, :, :, 0].T
 
 
-def _resized(x: Any, matrices: dict[int, np.ndarray], kind: str | None) -> Any:
+def _resize_axes(x: Any, matrices: dict[int, np.ndarray], kind: str | None) -> Any:
     """Resize axes of a tensor; neighbours together, as rows and columns of pictures."""
     import tensorflow as tf
 
@@ -197,14 +197,14 @@ def _resized(x: Any, matrices: dict[int, np.ndarray], kind: str | None) -> Any:
             # The public tf.image.resize knows only half-pixel centres.
             kernel = getattr(tf.raw_ops, f"Resize{_OPERATORS[str(kind)]}")
             y = kernel(
-                images=reshaped(x, pictures),
+                images=reshape_tensor(x, pictures),
                 size=new,
                 align_corners=corners_half[0],
                 half_pixel_centers=corners_half[1],
             )
         else:
-            y = multiplied_along(multiplied_along(reshaped(x, pictures), rows, 1), columns, 2)
-        x = reshaped(y, [*before, *new[: 1 + pair], *behind])
+            y = multiply_along(multiply_along(reshape_tensor(x, pictures), rows, 1), columns, 2)
+        x = reshape_tensor(y, [*before, *new[: 1 + pair], *behind])
     return x
 
 
@@ -224,17 +224,17 @@ def _of_tensorflow(matrix: np.ndarray, kind: str, corners: bool, half: bool) -> 
     kernel = getattr(tf.raw_ops, f"Resize{_OPERATORS[kind]}")
     with tf.init_scope():
         picture = np.eye(old, dtype=np.float32)[None, :, None, :]
-        found = kernel(
+        resized = kernel(
             images=picture, size=[new, 1], align_corners=corners, half_pixel_centers=half
         )
-    return bool(np.allclose(np.asarray(found)[0, :, 0, :], matrix, atol=1e-6))
+    return bool(np.allclose(np.asarray(resized)[0, :, 0, :], matrix, atol=1e-6))
 
 
 def _margin(y: Any, outside: dict[int, np.ndarray], value: float) -> np.ndarray:
     """The value where any axis lies outside, of size 1 along the axes that are not resized."""
     inside = np.ones([1] * y.shape.rank, bool)
-    for place, flags in outside.items():
-        shape = [len(flags) if axis == place else 1 for axis in range(y.shape.rank)]
+    for dim, flags in outside.items():
+        shape = [len(flags) if axis == dim else 1 for axis in range(y.shape.rank)]
         inside = inside & ~flags.reshape(shape)
     return np.where(inside, 0, value).astype(np.float32)
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from engine.conversion.lowering.convolution import weighted
-from engine.conversion.lowering.layout import constant, integers, inverse, is_static, transposed
+from engine.conversion.lowering.convolution import multiply_patches
+from engine.conversion.lowering.layout import constant, integers, inverse, is_static, permute
 from engine.conversion.lowering.node import Lowering, Node
 from engine.conversion.lowering.windows import pads_of
 
@@ -33,7 +33,7 @@ def grid_sample(node: Node) -> list[Any] | None:
     if not is_static(x) or not is_static(grid):
         return None
     order = (0, *range(2, x.shape.rank), 1)
-    y = transposed(x, order)
+    y = permute(x, order)
     sizes = y.shape.as_list()[1:-1]
     mode = str(node.attributes.get("mode", "linear"))
     padding = str(node.attributes.get("padding_mode", "zeros"))
@@ -43,7 +43,7 @@ def grid_sample(node: Node) -> list[Any] | None:
         # The grid names columns before rows.
         return [
             _neighbours(
-                _place(grid[..., len(sizes) - 1 - axis], size, corners),
+                _pixels_of(grid[..., len(sizes) - 1 - axis], size, corners),
                 size,
                 _NAMES_SINCE_20.get(mode, mode),
                 padding,
@@ -58,23 +58,23 @@ def grid_sample(node: Node) -> list[Any] | None:
     else:
         with tf.init_scope():
             taps = tf.nest.map_structure(np.asarray, compute(tf.constant(value)))
-    return [transposed(read_at(y, taps, zeros=padding == "zeros"), inverse(order))]
+    return [permute(read_at(y, taps, zeros=padding == "zeros"), inverse(order))]
 
 
-def _place(grid: Any, size: int, corners: bool) -> Any:
+def _pixels_of(grid: Any, size: int, corners: bool) -> Any:
     """Pixels from the first one, of numbers that are -1 and 1 at the edges."""
     return (grid + 1) / 2 * (size - 1) if corners else ((grid + 1) * size - 1) / 2
 
 
-def _neighbours(place: Any, size: int, mode: str, padding: str, corners: bool) -> Taps:
+def _neighbours(pixels: Any, size: int, mode: str, padding: str, corners: bool) -> Taps:
     import tensorflow as tf
 
     if mode == "nearest":
-        taps: Taps = [(tf.cast(tf.round(place), tf.int32), 1.0)]
+        taps: Taps = [(tf.cast(tf.round(pixels), tf.int32), 1.0)]
     else:
         # Of a shape of its own: int16x8 makes a scalar 1 that others read an integer.
         step = np.ones(1, np.float32)
-        first, rest = tf.cast(tf.floor(place), tf.int32), tf.math.floormod(place, step)
+        first, rest = tf.cast(tf.floor(pixels), tf.int32), tf.math.floormod(pixels, step)
         if mode == "linear":
             taps = [(first, 1 - rest), (first + 1, rest)]
         else:
@@ -126,17 +126,17 @@ def read_at(y: Any, taps: list[Taps], *, zeros: bool) -> Any:
     pixels = tf.reshape(y, [-1, channels])
     rank = len(taps[0][0][0].shape)
     start = np.arange(batch, dtype=np.int32).reshape(-1, *[1] * (rank - 1)) * math.prod(sizes)
-    return _added(pixels, taps, sizes, start)
+    return _add_taps(pixels, taps, sizes, start)
 
 
-def _added(pixels: Any, taps: list[Taps], sizes: list[int], start: Any) -> Any:
+def _add_taps(pixels: Any, taps: list[Taps], sizes: list[int], start: Any) -> Any:
     import tensorflow as tf
 
     if not taps:
         return tf.gather(pixels, start)
     total = None
     for number, weight in taps[0]:
-        part = _added(pixels, taps[1:], sizes[1:], start + number * math.prod(sizes[1:]))
+        part = _add_taps(pixels, taps[1:], sizes[1:], start + number * math.prod(sizes[1:]))
         if len(taps[0]) > 1:
             part = part * weight[..., None]
         total = part if total is None else total + part
@@ -170,24 +170,24 @@ def deform_conv(node: Node) -> list[Any] | None:
     if not all(is_static(value) for value in (x, kernel, offset)):
         return None
     last = (0, *range(2, x.shape.rank), 1)
-    y, window = transposed(x, last), kernel.shape.as_list()[2:]
+    y, window = permute(x, last), kernel.shape.as_list()[2:]
     # Of each pixel, for each group and tap, the way down and the way right, and the share.
-    ways, mask = transposed(offset, last), node.input(4)
-    shares = None if mask is None else transposed(mask, last)[..., None]
+    ways, mask = permute(offset, last), node.input(4)
+    shares = None if mask is None else permute(mask, last)[..., None]
     groups, count = int(node.attributes.get("offset_group", 1)), math.prod(window)
     steps = len(window) * count
     parts = []
     for group, part in enumerate(tf.split(y, groups, -1)):
-        moved = _moved_taps(node, ways[..., group * steps : (group + 1) * steps], part, window)
+        moved = _move_taps(node, ways[..., group * steps : (group + 1) * steps], part, window)
         read = read_at(part, moved, zeros=True)
         if shares is not None:
             read *= shares[..., group * count : (group + 1) * count, :]
         parts.append(read)
     patches = tf.concat(parts, -1) if groups > 1 else parts[0]
-    return [transposed(weighted(node, patches, kernel, 3), inverse(last))]
+    return [permute(multiply_patches(node, patches, kernel, 3), inverse(last))]
 
 
-def _moved_taps(node: Node, ways: Any, y: Any, window: list[int]) -> list[Taps]:
+def _move_taps(node: Node, ways: Any, y: Any, window: list[int]) -> list[Taps]:
     """What is read for the taps of all windows, shape (N, *windows, taps) an axis."""
     axes, sizes = len(window), y.shape.as_list()[1:-1]
     strides, dilations = (
@@ -200,8 +200,8 @@ def _moved_taps(node: Node, ways: Any, y: Any, window: list[int]) -> list[Taps]:
         start = np.arange(windows) * strides[axis] - pads[axis][0]
         start = start.reshape([-1 if a == axis else 1 for a in range(axes)] + [1])
         unmoved = (start + tap[axis] * dilations[axis]).astype(np.float32)
-        place = ways[..., axis::axes] + unmoved
-        neighbours.append(_neighbours(place, size, "linear", "zeros", corners=False))
+        pixels = ways[..., axis::axes] + unmoved
+        neighbours.append(_neighbours(pixels, size, "linear", "zeros", corners=False))
     return neighbours
 
 

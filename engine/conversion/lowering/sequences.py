@@ -9,23 +9,23 @@ from __future__ import annotations
 
 from typing import Any
 
-from engine.conversion.lowering.layout import integers, reshaped, unknown
+from engine.conversion.lowering.layout import integers, reshape_tensor, unknown
 from engine.conversion.lowering.node import Lowering, Node
-from engine.conversion.lowering.shape import concatenated, split_into
+from engine.conversion.lowering.shape import concatenate, split_into
 
 
 def split_to_sequence(node: Node) -> list[Any]:
     """Lower a cut into parts of known sizes, or of one size but for the last."""
     x = node.inputs[0]
     axis = node.attributes.get("axis", 0) % x.shape.rank
-    size, given = x.shape[axis], _known(node, 1)
+    size, given = x.shape[axis], _read_position(node, 1)
     if given is None or node.inputs[1].shape.rank == 0:
         part = 1 if given is None else given[0]
         given = [min(part, size - start) for start in range(0, size, part)]
     parts = split_into(x, given, axis)
     if node.input(1) is None and not node.attributes.get("keepdims", 1):
         sizes = x.shape.as_list()
-        parts = [reshaped(part, sizes[:axis] + sizes[axis + 1 :]) for part in parts]
+        parts = [reshape_tensor(part, sizes[:axis] + sizes[axis + 1 :]) for part in parts]
     return [tuple(parts)]
 
 
@@ -36,14 +36,14 @@ def sequence_construct(node: Node) -> list[Any]:
 
 def sequence_at(node: Node) -> list[Any]:
     """Lower the choice of a tensor."""
-    (position,) = _known(node, 1) or [0]
+    (position,) = _read_position(node, 1) or [0]
     return [node.inputs[0][position]]
 
 
 def sequence_insert(node: Node) -> list[Any]:
     """Lower the insertion of a tensor, behind the others where no place is given."""
     sequence, tensor = list(node.inputs[0]), node.inputs[1]
-    (position,) = _known(node, 2) or [len(sequence)]
+    (position,) = _read_position(node, 2) or [len(sequence)]
     sequence.insert(position, tensor)
     return [tuple(sequence)]
 
@@ -51,7 +51,7 @@ def sequence_insert(node: Node) -> list[Any]:
 def sequence_erase(node: Node) -> list[Any]:
     """Lower the removal of a tensor, of the last where no place is given."""
     sequence = list(node.inputs[0])
-    (position,) = _known(node, 1) or [-1]
+    (position,) = _read_position(node, 1) or [-1]
     del sequence[position]
     return [tuple(sequence)]
 
@@ -69,14 +69,14 @@ def concat_from_sequence(node: Node) -> list[Any]:
     if node.attributes.get("new_axis"):
         axis = node.attributes["axis"] % (parts[0].shape.rank + 1)
         sizes = parts[0].shape.as_list()
-        parts = [reshaped(part, [*sizes[:axis], 1, *sizes[axis:]]) for part in parts]
-    return [concatenated(parts, node.attributes["axis"] % parts[0].shape.rank)]
+        parts = [reshape_tensor(part, [*sizes[:axis], 1, *sizes[axis:]]) for part in parts]
+    return [concatenate(parts, node.attributes["axis"] % parts[0].shape.rank)]
 
 
-def _known(node: Node, place: int) -> list[int] | None:
-    if unknown(node, place):
+def _read_position(node: Node, index: int) -> list[int] | None:
+    if unknown(node, index):
         raise ValueError("where it cuts or reads a sequence is known at run time alone")
-    return integers(node.input(place))
+    return integers(node.input(index))
 
 
 LOWERINGS: dict[str, Lowering] = {

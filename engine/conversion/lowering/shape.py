@@ -18,13 +18,13 @@ from engine.conversion.lowering.layout import (
     integers,
     inverse,
     is_static,
-    listed,
-    reshaped,
-    transposed,
+    permute,
+    read_integers,
+    reshape_tensor,
     unknown,
     view,
 )
-from engine.conversion.lowering.narrowing import narrowed
+from engine.conversion.lowering.narrowing import narrow_axis
 from engine.conversion.lowering.node import Lowering, Node
 
 
@@ -33,18 +33,18 @@ def transpose(node: Node) -> list[Any] | None:
     x = node.inputs[0]
     if x.shape.rank is None:
         return None
-    return [transposed(x, node.attributes.get("perm") or range(x.shape.rank)[::-1])]
+    return [permute(x, node.attributes.get("perm") or range(x.shape.rank)[::-1])]
 
 
 def reshape(node: Node) -> list[Any] | None:
     """Lower a reshape to a known shape, where 0 may stand for an axis that stays."""
     x = node.inputs[0]
-    shape = listed(node, "shape", 1)
+    shape = read_integers(node, "shape", 1)
     if shape is None or not is_static(x):
         return None
     if not node.attributes.get("allowzero"):
         shape = [size or x.shape[axis] for axis, size in enumerate(shape)]
-    return [reshaped(x, shape)]
+    return [reshape_tensor(x, shape)]
 
 
 def flatten(node: Node) -> list[Any] | None:
@@ -54,19 +54,19 @@ def flatten(node: Node) -> list[Any] | None:
         return None
     axis = node.attributes.get("axis", 1)
     axis += x.shape.rank if axis < 0 else 0
-    return [reshaped(x, [int(np.prod(x.shape.as_list()[:axis])), -1])]
+    return [reshape_tensor(x, [int(np.prod(x.shape.as_list()[:axis])), -1])]
 
 
 def squeeze(node: Node) -> list[Any] | None:
     """Lower the removal of axes of size 1."""
     x = node.inputs[0]
-    axes = listed(node, "axes", 1)
+    axes = read_integers(node, "axes", 1)
     if unknown(node, 1) or not is_static(x):
         return None
     sizes = x.shape.as_list()
     gone = {axis % len(sizes) for axis in axes} if axes is not None else None
     return [
-        reshaped(
+        reshape_tensor(
             x,
             [
                 size
@@ -80,13 +80,13 @@ def squeeze(node: Node) -> list[Any] | None:
 def unsqueeze(node: Node) -> list[Any] | None:
     """Lower the insertion of axes of size 1."""
     x = node.inputs[0]
-    axes = listed(node, "axes", 1)
+    axes = read_integers(node, "axes", 1)
     if axes is None or not is_static(x):
         return None
     sizes = x.shape.as_list()
     for axis in sorted(axis % (len(sizes) + len(axes)) for axis in axes):
         sizes.insert(axis, 1)
-    return [reshaped(x, sizes)]
+    return [reshape_tensor(x, sizes)]
 
 
 def shape(node: Node) -> list[Any] | None:
@@ -105,10 +105,10 @@ def concat(node: Node) -> list[Any] | None:
     parts = node.inputs
     if not all(is_static(part) for part in parts):
         return None
-    return [concatenated(parts, int(node.attributes["axis"]) % parts[0].shape.rank)]
+    return [concatenate(parts, int(node.attributes["axis"]) % parts[0].shape.rank)]
 
 
-def concatenated(parts: Sequence[Any], axis: int) -> Any:
+def concatenate(parts: Sequence[Any], axis: int) -> Any:
     """Concatenate static tensors, in the order of the largest; constants give a constant."""
     import tensorflow as tf
 
@@ -117,8 +117,8 @@ def concatenated(parts: Sequence[Any], axis: int) -> Any:
         return tf.constant(np.concatenate([constant(part) for part in parts], axis))
     leading = max(changing, key=lambda part: (np.prod(part.shape.as_list()), view(part)[1]))
     order = view(leading)[1]
-    turned = [transposed(part, inverse(order)) for part in parts if 0 not in part.shape.as_list()]
-    return transposed(tf.concat(turned, order[axis]), order)
+    turned = [permute(part, inverse(order)) for part in parts if 0 not in part.shape.as_list()]
+    return permute(tf.concat(turned, order[axis]), order)
 
 
 def split(node: Node) -> list[Any] | None:
@@ -127,7 +127,7 @@ def split(node: Node) -> list[Any] | None:
     if x.shape.rank is None or not is_static(x):
         return None
     axis = node.attributes.get("axis", 0) % x.shape.rank
-    sizes = listed(node, "split", 1)
+    sizes = read_integers(node, "split", 1)
     if unknown(node, 1):
         return None
     if sizes is None:
@@ -143,7 +143,7 @@ def split_into(x: Any, sizes: Sequence[int], axis: int) -> list[Any]:
     before = (slice(None),) * order[axis]
     # Slices, not a SPLIT_V: XNNPACK has no such kernel, and a delegate ends in front of it.
     cuts = [slice(end - size, end) for size, end in zip(sizes, accumulate(sizes), strict=True)]
-    return [transposed(source[(*before, cut)], order) for cut in cuts]
+    return [permute(source[(*before, cut)], order) for cut in cuts]
 
 
 def slice_(node: Node) -> list[Any] | None:
@@ -152,8 +152,8 @@ def slice_(node: Node) -> list[Any] | None:
     if x.shape.rank is None or not is_static(x):
         return None
     starts, ends, axes, steps = (
-        listed(node, name, place)
-        for place, name in enumerate(("starts", "ends", "axes", "steps"), 1)
+        read_integers(node, name, position)
+        for position, name in enumerate(("starts", "ends", "axes", "steps"), 1)
     )
     if starts is None or ends is None:
         return None
@@ -179,8 +179,8 @@ def slice_(node: Node) -> list[Any] | None:
     first, *others = narrow
     if node.alone and not others and cuts[first].step in {1, None}:
         start, stop, _ = cuts[first].indices(source.shape[first])
-        return [transposed(narrowed(source, first, start, stop), order)]
-    return [transposed(source[tuple(cuts)], order)]
+        return [permute(narrow_axis(source, first, start, stop), order)]
+    return [permute(source[tuple(cuts)], order)]
 
 
 def _whole(cut: slice, size: int) -> bool:
@@ -193,18 +193,18 @@ def gather(node: Node) -> list[Any] | None:
     if places is None or not is_static(x) or constant(x) is not None:
         return None
     axis = node.attributes.get("axis", 0) % x.shape.rank
-    wanted = [int(place) % x.shape[axis] for place in places.reshape(-1)]
+    wanted = [int(index) % x.shape[axis] for index in places.reshape(-1)]
     run = _even_run(wanted)
     if node.alone and run is not None and run.step == 1:
         source, order = view(x)
-        y = transposed(narrowed(source, order[axis], run.start, run.stop), order)
+        y = permute(narrow_axis(source, order[axis], run.start, run.stop), order)
     else:
-        y = taken(x, wanted, axis)
+        y = take_along(x, wanted, axis)
     sizes = y.shape.as_list()
-    return [reshaped(y, [*sizes[:axis], *places.shape, *sizes[axis + 1 :]])]
+    return [reshape_tensor(y, [*sizes[:axis], *places.shape, *sizes[axis + 1 :]])]
 
 
-def taken(x: Any, places: Sequence[int], axis: int) -> Any:
+def take_along(x: Any, places: Sequence[int], axis: int) -> Any:
     """Choose places along an axis of a static tensor, by a slice where they are evenly spaced.
 
     Args:
@@ -220,12 +220,12 @@ def taken(x: Any, places: Sequence[int], axis: int) -> Any:
     run = _even_run(places)
     source, order = view(x)
     if run is None:
-        return transposed(tf.gather(source, list(places), axis=order[axis]), order)
+        return permute(tf.gather(source, list(places), axis=order[axis]), order)
     if len(run) == x.shape[axis]:
         return x
     cuts = [slice(None)] * len(order)
     cuts[order[axis]] = slice(run.start, run.stop, run.step)
-    return transposed(source[tuple(cuts)], order)
+    return permute(source[tuple(cuts)], order)
 
 
 def _even_run(places: Sequence[int]) -> range | None:
@@ -245,9 +245,7 @@ def tile(node: Node) -> list[Any] | None:
     if repeats is None or x.shape.rank is None or len(repeats) != x.shape.rank:
         return None
     source, order = view(x)
-    return [
-        transposed(tf.tile(source, [repeats[order.index(a)] for a in range(len(order))]), order)
-    ]
+    return [permute(tf.tile(source, [repeats[order.index(a)] for a in range(len(order))]), order)]
 
 
 def depth_to_space(node: Node) -> list[Any] | None:
@@ -259,12 +257,12 @@ def depth_to_space(node: Node) -> list[Any] | None:
     batch, channels, rows, columns = x.shape.as_list()
     depth = channels // block**2
     if node.attributes.get("mode", "DCR") == "DCR":
-        y = reshaped(x, [batch, block, block, depth, rows, columns])
-        y = transposed(y, (0, 3, 4, 1, 5, 2))
+        y = reshape_tensor(x, [batch, block, block, depth, rows, columns])
+        y = permute(y, (0, 3, 4, 1, 5, 2))
     else:
-        y = reshaped(x, [batch, depth, block, block, rows, columns])
-        y = transposed(y, (0, 1, 4, 2, 5, 3))
-    return [reshaped(y, [batch, depth, rows * block, columns * block])]
+        y = reshape_tensor(x, [batch, depth, block, block, rows, columns])
+        y = permute(y, (0, 1, 4, 2, 5, 3))
+    return [reshape_tensor(y, [batch, depth, rows * block, columns * block])]
 
 
 def space_to_depth(node: Node) -> list[Any] | None:
@@ -274,10 +272,10 @@ def space_to_depth(node: Node) -> list[Any] | None:
         return None
     block = int(node.attributes["blocksize"])
     batch, channels, rows, columns = x.shape.as_list()
-    y = reshaped(x, [batch, channels, rows // block, block, columns // block, block])
+    y = reshape_tensor(x, [batch, channels, rows // block, block, columns // block, block])
     crd = node.attributes.get("mode", "DCR") == "CRD"
-    y = transposed(y, (0, 1, 3, 5, 2, 4) if crd else (0, 3, 5, 1, 2, 4))
-    return [reshaped(y, [batch, channels * block**2, rows // block, columns // block])]
+    y = permute(y, (0, 1, 3, 5, 2, 4) if crd else (0, 3, 5, 1, 2, 4))
+    return [reshape_tensor(y, [batch, channels * block**2, rows // block, columns // block])]
 
 
 LOWERINGS: dict[str, Lowering] = {

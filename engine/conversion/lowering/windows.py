@@ -13,9 +13,9 @@ from engine.conversion.lowering.layout import (
     constant,
     integers,
     is_static,
-    listed,
-    reshaped,
-    transposed,
+    permute,
+    read_integers,
+    reshape_tensor,
     view,
 )
 from engine.conversion.lowering.node import Lowering, Node
@@ -79,7 +79,7 @@ def is_same(pads: Pads, sizes: Sequence[int], spans: Sequence[int], strides: Seq
     )
 
 
-def padded(x: Any, pads: Pads) -> Any:
+def pad_pixels(x: Any, pads: Pads) -> Any:
     """Pad rows and columns of an NHWC tensor with 0; negative lengths cut them off."""
     import tensorflow as tf
 
@@ -120,7 +120,7 @@ def taps_of(
         yield y[:, *slices, :]
 
 
-def picked(x: Any, places: Mapping[int, np.ndarray]) -> Any:
+def pick(x: Any, places: Mapping[int, np.ndarray]) -> Any:
     """Take some places along some axes of a tensor, in any order and as often as they are named.
 
     TFLite's MIRROR_PAD, which can only repeat edges, takes forty times as long. Slices that are
@@ -142,16 +142,16 @@ def picked(x: Any, places: Mapping[int, np.ndarray]) -> Any:
     return x
 
 
-def multiplied_along(x: Any, matrix: np.ndarray, axis: int) -> Any:
+def multiply_along(x: Any, matrix: np.ndarray, axis: int) -> Any:
     """Multiply an axis of a static tensor by a matrix, or pick from it where that is the same."""
     import tensorflow as tf
 
     places = matrix.argmax(1)
     if (matrix == np.eye(matrix.shape[1])[places]).all():
-        return picked(x, {axis: places})
+        return pick(x, {axis: places})
     sizes = x.shape.as_list()
-    flat = reshaped(x, [math.prod(sizes[:axis]), sizes[axis], math.prod(sizes[axis + 1 :])])
-    return reshaped(tf.matmul(matrix, flat), [*sizes[:axis], len(matrix), *sizes[axis + 1 :]])
+    flat = reshape_tensor(x, [math.prod(sizes[:axis]), sizes[axis], math.prod(sizes[axis + 1 :])])
+    return reshape_tensor(tf.matmul(matrix, flat), [*sizes[:axis], len(matrix), *sizes[axis + 1 :]])
 
 
 def with_zeros_between(y: Any, axis: int, stride: int) -> Any:
@@ -159,9 +159,9 @@ def with_zeros_between(y: Any, axis: int, stride: int) -> Any:
     import tensorflow as tf
 
     sizes = y.shape.as_list()
-    rows = reshaped(y, [math.prod(sizes[: axis + 1]), 1, math.prod(sizes[axis + 1 :])])
+    rows = reshape_tensor(y, [math.prod(sizes[: axis + 1]), 1, math.prod(sizes[axis + 1 :])])
     rows = tf.pad(rows, [[0, 0], [0, stride - 1], [0, 0]])
-    return reshaped(rows, [*sizes[:axis], sizes[axis] * stride, *sizes[axis + 1 :]])
+    return reshape_tensor(rows, [*sizes[:axis], sizes[axis] * stride, *sizes[axis + 1 :]])
 
 
 def cut_out(
@@ -205,18 +205,18 @@ def over_one_dimension(node: Node, lower: Lowering) -> list[Any] | None:
     batch, channels, length = x.shape.as_list()
     if others:
         *outer, reached = others[0].shape.as_list()
-        others[0] = reshaped(others[0], [*outer, 1, reached])
+        others[0] = reshape_tensor(others[0], [*outer, 1, reached])
     attributes = dict(node.attributes)
     for name in _NEUTRAL.keys() & attributes.keys():
         attributes[name] = [_NEUTRAL[name], *attributes[name][-1:]]
     if "pads" in attributes:
         before, after = attributes["pads"]
         attributes["pads"] = [0, before, 0, after]
-    row = reshaped(x, [batch, channels, 1, length])
-    found = lower(replace(node, inputs=(row, *others), attributes=attributes))
-    if found is None:
+    row = reshape_tensor(x, [batch, channels, 1, length])
+    lowered = lower(replace(node, inputs=(row, *others), attributes=attributes))
+    if lowered is None:
         return None
-    return [reshaped(y, [*y.shape.as_list()[:2], y.shape[3]]) for y in found]
+    return [reshape_tensor(y, [*y.shape.as_list()[:2], y.shape[3]]) for y in lowered]
 
 
 def over_three_dimensions(node: Node, lower: Lowering) -> list[Any] | None:
@@ -233,20 +233,20 @@ def over_three_dimensions(node: Node, lower: Lowering) -> list[Any] | None:
     """
     x = node.inputs[0]
     batch, channels, depth, height, width = x.shape.as_list()
-    rows = reshaped(x, [batch, channels, depth, height * width])
+    rows = reshape_tensor(x, [batch, channels, depth, height * width])
     along = lower(
         replace(node, inputs=(rows,), attributes=attributes_along(node.attributes, [0, None]))
     )
     if along is None:
         return None
     deep = along[0].shape.as_list()[2]
-    pictures = reshaped(along[0], [batch, channels * deep, height, width])
+    pictures = reshape_tensor(along[0], [batch, channels * deep, height, width])
     across = lower(
         replace(node, inputs=(pictures,), attributes=attributes_along(node.attributes, [1, 2]))
     )
     if across is None:
         return None
-    return [reshaped(across[0], [batch, channels, deep, *across[0].shape.as_list()[2:]])]
+    return [reshape_tensor(across[0], [batch, channels, deep, *across[0].shape.as_list()[2:]])]
 
 
 def attributes_along(attributes: dict[str, Any], axes: Sequence[int | None]) -> dict[str, Any]:
@@ -275,7 +275,7 @@ def pad(node: Node) -> list[Any] | None:
     mode: Any = node.attributes.get("mode", "constant")
     pairs = _pairs(node)
     if pairs is None or value is None or x.shape.rank is None:
-        return repaired_pad(node)
+        return repair_pad(node)
     source, order = view(x)
     there = [pairs[order.index(axis)] for axis in range(len(order))]
     if min(map(min, there)) < 0:
@@ -285,7 +285,7 @@ def pad(node: Node) -> list[Any] | None:
         margins = {axis: pair for axis, pair in enumerate(there) if any(pair)}
         if None in [source.shape[axis] for axis in margins]:
             return None
-        source = picked(
+        source = pick(
             source,
             {
                 axis: np.pad(np.arange(source.shape[axis]), pair, mode)
@@ -300,7 +300,7 @@ def pad(node: Node) -> list[Any] | None:
         else:
             fill = np.asarray(value, source.dtype.as_numpy_dtype)
             source = tf.pad(source, there, constant_values=fill)
-    return [transposed(source, order)]
+    return [permute(source, order)]
 
 
 def _margin(x: Any, pairs: list[list[int]], value: float) -> np.ndarray:
@@ -309,7 +309,7 @@ def _margin(x: Any, pairs: list[list[int]], value: float) -> np.ndarray:
     return np.pad(np.zeros(sizes, x.dtype.as_numpy_dtype), pairs, constant_values=value)
 
 
-def repaired_pad(node: Node) -> list[Any] | None:
+def repair_pad(node: Node) -> list[Any] | None:
     """Leave the work to the stock handler, without a padding value that is 0 anyway."""
     if len(node.inputs) == 3 and _value(node) == 0:
         return node.stock(node.inputs[:2])
@@ -317,14 +317,14 @@ def repaired_pad(node: Node) -> list[Any] | None:
 
 
 def _pairs(node: Node) -> list[list[int]] | None:
-    flat = listed(node, "pads", 1)
+    flat = read_integers(node, "pads", 1)
     rank = node.inputs[0].shape.rank
     axes = integers(node.input(3)) if node.input(3) is not None else list(range(rank or 0))
     if flat is None or axes is None or rank is None:
         return None
     pairs = [[0, 0] for _ in range(rank)]
-    for place, axis in enumerate(axes):
-        pairs[axis % rank] = [int(flat[place]), int(flat[place + len(axes)])]
+    for number, axis in enumerate(axes):
+        pairs[axis % rank] = [int(flat[number]), int(flat[number + len(axes)])]
     return pairs
 
 

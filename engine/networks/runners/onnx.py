@@ -47,7 +47,7 @@ class OnnxRunner(Runner):
                 model, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # onnxruntime's errors share no public base class
-            raise _refused(error) from error
+            raise _refusal(error) from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         if not (inputs and outputs):
             raise _no_logits(f"{len(inputs)} inputs and {len(outputs)} outputs")
@@ -72,20 +72,20 @@ class OnnxRunner(Runner):
         try:
             values = self._session.run(None, feed)
         except Exception as error:  # onnxruntime's errors share no public base class
-            raise _refused(error) from error
+            raise _refusal(error) from error
         names = [output.name for output in self._session.get_outputs()]
         return dict(zip(names, values, strict=True))
 
     def infer_impl(self, batch: FloatArray) -> FloatArray:
         try:
-            found = self._session.run([self._output], self._feed(batch))[0]
+            values = self._session.run([self._output], self._feed(batch))[0]
         except Exception as error:  # onnxruntime's errors share no public base class
-            raise _refused(error) from error
-        numbers = isinstance(found, np.ndarray) and found.dtype.kind in "fiu"
-        if not numbers or not found.size or found.size % len(batch):
-            shape = f" of shape {found.shape}" if isinstance(found, np.ndarray) else ""
+            raise _refusal(error) from error
+        numbers = isinstance(values, np.ndarray) and values.dtype.kind in "fiu"
+        if not numbers or not values.size or values.size % len(batch):
+            shape = f" of shape {values.shape}" if isinstance(values, np.ndarray) else ""
             raise _no_logits(f"an output{shape} for {len(batch)} pictures")
-        logits: FloatArray = found
+        logits: FloatArray = values
         return logits
 
     def feed_impl(self, batch: FloatArray) -> None:
@@ -109,7 +109,7 @@ def _no_logits(got: str) -> ModelError:
     )
 
 
-def _refused(error: Exception) -> ModelError:
+def _refusal(error: Exception) -> ModelError:
     return ModelError(
         "Running the ONNX model",
         got=first_line(error),

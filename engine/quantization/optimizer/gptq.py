@@ -17,7 +17,7 @@ _SHRINKS = np.linspace(1.0, 0.7, 16)
 
 
 def nearest(weights: FloatArray, steps: FloatArray) -> FloatArray:
-    """Plain rounding to -127 to 127 steps.
+    """Round weights plainly to -127 to 127 steps.
 
     Args:
         weights: Shape (groups, channels, length).
@@ -27,7 +27,7 @@ def nearest(weights: FloatArray, steps: FloatArray) -> FloatArray:
 
 
 def best_steps(weights: FloatArray, steps: FloatArray, power: FloatArray) -> FloatArray:
-    """For each channel the step, at most the given one, of least error of plain rounding.
+    """Choose for each channel the step, at most the given one, of least error of plain rounding.
 
     Args:
         weights: Shape (groups, channels, length).
@@ -63,13 +63,13 @@ def gptq(weights: FloatArray, steps: FloatArray, hessian: FloatArray) -> FloatAr
     diagonal = np.einsum("gkk->gk", hessian)
     order = np.argsort(-diagonal, axis=1, kind="stable")
     left = np.take_along_axis(weights.astype(np.float64), order[:, None, :], axis=2)
-    factor = _factor(_reordered(hessian, order))
-    chosen = _rounded(left, steps.astype(np.float64), factor)
+    factor = _factor(_reorder(hessian, order))
+    chosen = _round_columns(left, steps.astype(np.float64), factor)
     back = np.argsort(order, axis=1)
     return np.asarray(np.take_along_axis(chosen, back[:, None, :], axis=2))
 
 
-def _rounded(left: FloatArray, steps: FloatArray, factor: FloatArray) -> FloatArray:
+def _round_columns(left: FloatArray, steps: FloatArray, factor: FloatArray) -> FloatArray:
     length = left.shape[2]
     chosen = np.empty_like(left)
     for start in range(0, length, _BLOCK):
@@ -84,13 +84,13 @@ def _rounded(left: FloatArray, steps: FloatArray, factor: FloatArray) -> FloatAr
     return chosen
 
 
-def _reordered(hessian: FloatArray, order: np.ndarray) -> FloatArray:
+def _reorder(hessian: FloatArray, order: np.ndarray) -> FloatArray:
     rows = np.take_along_axis(hessian, order[:, :, None], axis=1)
     return np.asarray(np.take_along_axis(rows, order[:, None, :], axis=2))
 
 
 def _factor(hessian: FloatArray) -> FloatArray:
-    """The upper Cholesky factor of the inverse of the damped Hessian.
+    """Compute the upper Cholesky factor of the inverse of the damped Hessian.
 
     With the Hessian as ``M M^T``, M upper, the inverse is ``M^-T M^-1``: the factor is ``M^-1``,
     and M is the lower factor of the Hessian in reverse order, in reverse order.

@@ -1,4 +1,4 @@
-"""One layer anew: weights, bias and range, each kept only where it gains.
+"""Optimize one layer: weights, bias and range, each kept only where it gains.
 
 What counts is the layer's own error: the rms between its integer output on its integer input and
 the float output, on pictures that the fit did not see.
@@ -13,9 +13,17 @@ import numpy as np
 
 from engine.core.types import FloatArray
 from engine.quantization.optimizer.gptq import best_steps, gptq
-from engine.quantization.optimizer.grid import Grid, covariance, inside, least_squares, products
+from engine.quantization.optimizer.grid import (
+    clip_to_activation,
+    covariance,
+    fake_quantize,
+    least_squares,
+    products,
+    share_inside,
+)
 from engine.quantization.optimizer.sampling import Geometry, Rows
-from engine.tflite.graph import Graph, Operator, Scale, bias_steps
+from engine.tflite.graph import Graph, Operator, bias_scales
+from engine.tflite.grid import Grid
 
 FEWEST_SAMPLES = 4000
 """Rows below which a covariance says too little for rounding to rely on it."""
@@ -32,13 +40,13 @@ class Parameters:
         weights: Whole numbers, shape (groups, channels, length).
         steps: Scales of the weights, shape (groups, channels), float32.
         bias: In real units, shape (groups * channels,), float64.
-        scale: Of the output.
+        grid: Of the output.
     """
 
     weights: FloatArray
     steps: FloatArray
     bias: FloatArray
-    scale: Scale
+    grid: Grid
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,16 +72,14 @@ class Layer:
     Args:
         rows: Input and float output.
         activation: TFLite's number of the fused activation function.
-        source: Scale of the input.
-        bits: Of the output's integers.
+        source: Grid of the input.
 
     Attributes:
         samples: Rows that the fit may use.
     """
 
-    def __init__(self, rows: Rows, activation: int, source: Scale, bits: int = 8) -> None:
+    def __init__(self, rows: Rows, activation: int, source: Grid) -> None:
         self._rows = rows
-        self._bits = bits
         self._activation = activation
         self._source = source
         every = rows.target.shape[1]
@@ -82,15 +88,15 @@ class Layer:
         self._judged = slice(rows.fitted if enough else 0, every)
 
     def sums(self, parameters: Parameters) -> FloatArray:
-        """Products without bias in real units, shape (outputs, rows)."""
-        made = products(self._rows.source, parameters.weights.astype(np.float32))
-        made *= (parameters.steps * np.float32(self._source.step))[:, :, None]
-        return made.reshape(-1, made.shape[2])
+        """Compute products without bias in real units, shape (outputs, rows)."""
+        sums = products(self._rows.source, parameters.weights.astype(np.float32))
+        sums *= (parameters.steps * np.float32(self._source.scale))[:, :, None]
+        return sums.reshape(-1, sums.shape[2])
 
     def error(self, parameters: Parameters, sums: FloatArray) -> float:
-        """Own error rms on the pictures kept out of the fit."""
+        """Compute the own error rms on the pictures kept out of the fit."""
         values = sums[:, self._judged] + parameters.bias.astype(np.float32)[:, None]
-        values = Grid.of(parameters.scale, self._activation, self._bits).rounded(values)
+        values = fake_quantize(values, clip_to_activation(parameters.grid, self._activation))
         values -= self._rows.target[:, self._judged]
         return float(np.sqrt(np.mean(np.square(values), dtype=np.float64)))
 
@@ -100,7 +106,7 @@ class Layer:
         Args:
             start: Those of the file.
             weights: Of the float layer, shape (groups, channels, length).
-            free_range: Whether the output's scale may be changed.
+            free_range: Whether the output's grid may be changed.
         """
         sums = self.sums(start)
         before = best = self.error(start, sums)
@@ -117,7 +123,7 @@ class Layer:
             values = sums[:, : self.samples] + chosen.bias.astype(np.float32)[:, None]
             if self._activation:
                 np.maximum(values, 0.0, out=values)
-            tried = replace(chosen, scale=least_squares(values))
+            tried = replace(chosen, grid=least_squares(values))
             tried = self._with_bias(tried, sums, target)
             error = self.error(tried, sums)
             if error < best:
@@ -127,7 +133,7 @@ class Layer:
     def _weights(
         self, start: Parameters, weights: FloatArray
     ) -> Iterator[tuple[tuple[str, ...], Parameters]]:
-        """Weights to try, the best first."""
+        """Yield weights to try, the best first."""
         if self.samples >= FEWEST_SAMPLES:
             hessian = covariance(self._rows.source[:, : self.samples])
             power = np.einsum("gkk->gk", hessian)
@@ -140,35 +146,34 @@ class Layer:
     def _with_bias(
         self, parameters: Parameters, sums: FloatArray, target: FloatArray
     ) -> Parameters:
-        grid = Grid.of(parameters.scale, self._activation, self._bits)
-        return replace(
-            parameters, bias=corrected(sums[:, : self.samples], parameters.bias, target, grid)
-        )
+        grid = clip_to_activation(parameters.grid, self._activation)
+        bias = correct_bias(sums[:, : self.samples], parameters.bias, target, grid)
+        return replace(parameters, bias=bias)
 
 
 def parameters_of(graph: Graph, op: Operator) -> Parameters:
     """Read a layer's parameters from the file."""
-    geometry, scale = Geometry.of(graph, op), graph.scale(op.output)
-    assert scale is not None, "the output of an integer layer has one scale"
-    weights = geometry.grouped(graph.constant(op.inputs[1])).astype(np.float32)
+    geometry, grid = Geometry.of(graph, op), graph.grid(op.output)
+    assert grid is not None, "the output of an integer layer has one scale"
+    weights = geometry.group(graph.constant(op.inputs[1])).astype(np.float32)
     outputs = geometry.groups * geometry.channels
-    steps = np.broadcast_to(graph.steps(op.inputs[1]), (outputs,)).copy()
+    steps = np.broadcast_to(graph.scales(op.inputs[1]), (outputs,)).copy()
     bias = np.zeros(outputs)
     if len(op.inputs) > 2:
-        bias = graph.constant(op.inputs[2]).astype(np.float64) * graph.steps(op.inputs[2])
-    return Parameters(weights, steps.reshape(geometry.groups, geometry.channels), bias, scale)
+        bias = graph.constant(op.inputs[2]).astype(np.float64) * graph.scales(op.inputs[2])
+    return Parameters(weights, steps.reshape(geometry.groups, geometry.channels), bias, grid)
 
 
 def write(graph: Graph, op: Operator, parameters: Parameters) -> None:
     """Write a layer's parameters into the file."""
-    geometry, source = Geometry.of(graph, op), graph.scale(op.inputs[0])
+    geometry, source = Geometry.of(graph, op), graph.grid(op.inputs[0])
     assert source is not None, "the input of an integer layer has one scale"
     weights, steps = op.inputs[1], parameters.steps.reshape(-1)
-    if graph.scale(op.output) != parameters.scale:
-        graph.set_scale(op.output, parameters.scale)
-    graph.set_constant(weights, geometry.stored(parameters.weights, graph.shape(weights)))
-    graph.set_steps(weights, steps)
-    graph.set_bias(op, parameters.bias, bias_steps(source, steps))
+    if graph.grid(op.output) != parameters.grid:
+        graph.set_grid(op.output, parameters.grid)
+    graph.set_constant(weights, geometry.ungroup(parameters.weights, graph.shape(weights)))
+    graph.set_scales(weights, steps)
+    graph.set_bias(op, parameters.bias, bias_scales(source, steps))
 
 
 _NEWTON_STEPS = 6
@@ -179,8 +184,8 @@ _CLOSE = 3e-3
 """Shift, in steps of the output, that is not worth another iteration."""
 
 
-def corrected(sums: FloatArray, bias: FloatArray, target: FloatArray, grid: Grid) -> FloatArray:
-    """Newton's method on the mean of the output as a function of the bias, channel by channel.
+def correct_bias(sums: FloatArray, bias: FloatArray, target: FloatArray, grid: Grid) -> FloatArray:
+    """Bring the mean of the output to the float layer's, channel by channel, by Newton's method.
 
     Args:
         sums: Products without bias, in real units; shape (channels, rows).
@@ -202,22 +207,21 @@ def corrected(sums: FloatArray, bias: FloatArray, target: FloatArray, grid: Grid
 
 
 def _newton(sums: FloatArray, bias: FloatArray, target: FloatArray, grid: Grid) -> FloatArray:
-    low, high = grid.ends
-    found = bias.astype(np.float64)
-    best, least = found.copy(), np.full(found.shape, np.inf)
-    open_channels = np.arange(len(found))
+    tried = bias.astype(np.float64)
+    best, least = tried.copy(), np.full(tried.shape, np.inf)
+    open_channels = np.arange(len(tried))
     for _ in range(_NEWTON_STEPS):
-        values = sums[open_channels] + found[open_channels].astype(np.float32)[:, None]
-        within = inside(values, low, high)
-        mean = grid.rounded(values).mean(axis=1, dtype=np.float64)
+        values = sums[open_channels] + tried[open_channels].astype(np.float32)[:, None]
+        within = share_inside(values, grid)
+        mean = fake_quantize(values, grid).mean(axis=1, dtype=np.float64)
         shift = mean - target[open_channels]
         better = np.abs(shift) < least[open_channels]
         gained = open_channels[better]
-        best[gained], least[gained] = found[gained], np.abs(shift)[better]
+        best[gained], least[gained] = tried[gained], np.abs(shift)[better]
         step = shift / np.maximum(within, _FEWEST_INSIDE)
-        halved = (best + found)[open_channels] / 2
-        found[open_channels] = np.where(better, found[open_channels] - step, halved)
-        unfinished = (within > _FEWEST_INSIDE) & (np.abs(shift) >= _CLOSE * grid.scale.step)
+        halved = (best + tried)[open_channels] / 2
+        tried[open_channels] = np.where(better, tried[open_channels] - step, halved)
+        unfinished = (within > _FEWEST_INSIDE) & (np.abs(shift) >= _CLOSE * grid.scale)
         open_channels = open_channels[unfinished]
         if not len(open_channels):
             break

@@ -12,21 +12,28 @@ from typing import Any
 
 import numpy as np
 
+from engine.comparison.layers.pairing import pair_operators
 from engine.core.system import memory_kept
 from engine.core.types import FloatArray, Progress
-from engine.quantization.optimizer.grid import Grid, least_squares, scale_between
+from engine.quantization.optimizer.grid import (
+    clip_to_activation,
+    fake_quantize,
+    grid_between,
+    least_squares,
+)
 from engine.quantization.optimizer.layer import Fitted, Layer, parameters_of, write
 from engine.quantization.optimizer.sampling import (
     HELD_OUT,
     Geometry,
     Positions,
     Targets,
-    held_out_of,
+    held_out_pictures,
     positions_of,
     rows_of,
 )
 from engine.quantization.records import OptimizedLayer
-from engine.tflite.graph import WEIGHTED, Graph, Operator, Scale, paired
+from engine.tflite.graph import WEIGHTED, Graph, Operator, plain_graph
+from engine.tflite.grid import Grid
 from engine.tflite.interpreter import Activations, run_model
 
 Batches = Callable[[], Iterator[FloatArray]]
@@ -59,10 +66,10 @@ class Optimized:
 
 
 @memory_kept()
-def optimized(
+def optimize_model(
     float_model: bytes, quantized_model: bytes, batches: Batches, report: Report
 ) -> Optimized:
-    """Choose weights, biases and output ranges of an integer model anew.
+    """Choose better weights, biases and output ranges of an integer model.
 
     Args:
         float_model: The float32 TFLite file.
@@ -79,29 +86,28 @@ def optimized(
             built-in set, or LiteRT refuses an operator.
     """
     start = np.stack(list(batches()))
-    graph = Graph(quantized_model)
-    walk = _Pass(Graph(float_model), graph, start, report)
-    found = walk.run()
-    theirs = walk.errors(quantized_model)
+    walk = _Pass(plain_graph(float_model), plain_graph(quantized_model), start, report)
+    changed = walk.run()
+    before = walk.errors(quantized_model)
 
-    def judged(model: bytes) -> tuple[bytes, tuple[OptimizedLayer, ...]]:
-        if np.all(walk.errors(model) <= WORTH_IT * theirs):
-            return model, found.layers
+    def choose(model: bytes) -> tuple[bytes, tuple[OptimizedLayer, ...]]:
+        if np.all(walk.errors(model) <= WORTH_IT * before):
+            return model, changed.layers
         undone = (
             replace(layer, done=(), left=_WORSE, after=layer.before) if layer.done else layer
-            for layer in found.layers
+            for layer in changed.layers
         )
         return quantized_model, tuple(undone)
 
-    float_io, layers = judged(found.float_io)
-    integer_head, integer_layers = judged(found.integer_head)
+    float_io, layers = choose(changed.float_io)
+    integer_head, integer_layers = choose(changed.integer_head)
     return Optimized(float_io, integer_head, layers, integer_layers)
 
 
 class _Pass:
     def __init__(self, floating: Graph, graph: Graph, start: np.ndarray, report: Report) -> None:
         self._graph, self._floating, self._report = graph, floating, report
-        self._partners = paired(graph, floating)
+        self._partners = pair_operators(floating, graph).counterparts
         self._head = head_of(graph)
         self._head_bias: FloatArray | None = None
         self._start = start
@@ -120,7 +126,7 @@ class _Pass:
         records = []
         operators = self._graph.operators
         for op in operators:
-            self._report(Progress(f"Optimizing {op.name}", op.index, len(operators)))
+            self._report(Progress(f"Optimizing {op.opcode}", op.index, len(operators)))
             started = time.perf_counter()
             partner = self._partners.get(op.index)
             change = self._change(op, partner)
@@ -134,7 +140,7 @@ class _Pass:
         return Optimized(float_io, integer_head, tuple(records), tuple(records))
 
     def errors(self, model: bytes) -> FloatArray:
-        """Rms between a model's answers and the float ones, row means removed, as for logits.
+        """Compute the rms between a model's answers and the float ones, row means removed.
 
         On the pictures of the fit and on those kept out of it; where there are few of the latter,
         on all alone. A single picture far out of the usual ranges can make most of an rms, and it
@@ -144,7 +150,7 @@ class _Pass:
         wrong = answers - self._exact
         wrong = wrong - wrong.mean(axis=-1, keepdims=True)
         pictures = np.square(wrong, dtype=np.float64).mean(axis=tuple(range(1, wrong.ndim)))
-        held_out = held_out_of(len(pictures))
+        held_out = held_out_pictures(len(pictures))
         parts = [pictures]
         if held_out.sum() >= HELD_OUT:
             parts = [pictures[~held_out], pictures[held_out]]
@@ -157,29 +163,28 @@ class _Pass:
 
     def _free(self, op: Operator) -> bool:
         """Whether an operator's parameters may be chosen."""
-        looked_at = op.index in self._partners and op.name in WEIGHTED | {"ADD"}
-        return looked_at and _left_alone(self._graph, op) is None
+        if op.index not in self._partners or op.opcode not in WEIGHTED | {"ADD"}:
+            return False
+        return _why_left(self._graph, op) is None
 
     def _look_at(self, op: Operator) -> Positions:
         pictures = len(self._start)
-        if op.name in WEIGHTED:
+        if op.opcode in WEIGHTED:
             return positions_of(self._graph, op, pictures)
         *images, channels = self._graph.shape(op.output)
         cut = images[0] if images else 1
-        places = math.prod(images) // cut
-        return Positions(pictures, cut, places, _SUMS // channels, op.index)
+        return Positions(pictures, cut, math.prod(images) // cut, _SUMS // channels, op.index)
 
     def _change(self, op: Operator, partner: Operator | None) -> OptimizedLayer | None:
         """Change the operator in the graph, where that gains; None for those not looked at."""
         graph = self._graph
-        if op.name not in WEIGHTED | {"ADD"}:
+        if op.opcode not in WEIGHTED | {"ADD"}:
             return None
-        place = None if partner is None else partner.index
-        record = OptimizedLayer(graph.name(op.output), op.name, place)
-        why = _left_alone(graph, op) if partner is not None else "no operator of the float model"
+        record = OptimizedLayer(op.name, op.opcode, partner.index if partner else None)
+        why = _why_left(graph, op) if partner is not None else "no operator of the float model"
         if why is not None or partner is None:
             return replace(record, left=why)
-        if op.name == "ADD":
+        if op.opcode == "ADD":
             return self._addition(op, partner, record)
         fitted = self._layer(op, partner)
         left = None if fitted.done else "nothing tried came closer"
@@ -188,21 +193,21 @@ class _Pass:
         )
 
     def _layer(self, op: Operator, partner: Operator) -> Fitted:
-        graph, source = self._graph, self._graph.scale(op.inputs[0])
+        graph, source = self._graph, self._graph.grid(op.inputs[0])
         assert source is not None, "looked at before"
         target = self._targets.take(partner.output)
         rows = rows_of(graph, op, self._integers[op.inputs[0]], target, self._positions[op.index])
-        bits = 8 * graph.dtype(op.output).itemsize
-        layer = Layer(rows, op.activation, source, bits)
+        layer = Layer(rows, op.fused_activation, source)
         start = own = parameters_of(graph, op)
-        weights = Geometry.of(graph, op).grouped(self._floating.constant(partner.inputs[1]))
-        is_head = op is self._head and bits == 8
+        weights = Geometry.of(graph, op).group(self._floating.constant(partner.inputs[1]))
+        int8 = graph.dtype(op.output) == "int8"
+        is_head = op is self._head and int8
         if is_head:
-            start = replace(start, scale=range_with_margin(target))
+            start = replace(start, grid=grid_with_margin(target))
         # Ranges of int16 cost nothing: 65,536 steps are enough for any.
-        free = not is_head and bits == 8 and graph.may_move(op.output)
+        free = not is_head and int8 and graph.may_move(op.output)
         fitted = layer.fit(start, weights, free_range=free)
-        if start.scale != own.scale:
+        if start.grid != own.grid:
             before = layer.error(own, layer.sums(own))
             fitted = replace(fitted, done=(*fitted.done, "range"), before=before)
         if fitted.done:
@@ -212,57 +217,58 @@ class _Pass:
         return fitted
 
     def _addition(self, op: Operator, partner: Operator, record: OptimizedLayer) -> OptimizedLayer:
-        graph, old = self._graph, self._graph.scale(op.output)
+        graph, old = self._graph, self._graph.grid(op.output)
         assert old is not None, "looked at before"
-        if op.activation not in {0, 1} or not graph.may_move(op.output):
+        if op.fused_activation not in {0, 1} or not graph.may_move(op.output):
             return replace(record, left="its range is not free")
         positions = self._positions[op.index]
         real = self._targets.take(partner.output)
 
-        def sampled(tensor: int) -> FloatArray:
-            scale, values = graph.scale(tensor), self._integers[tensor]
-            assert scale is not None, "looked at before"
+        def sample(tensor: int) -> FloatArray:
+            grid, values = graph.grid(tensor), self._integers[tensor]
+            assert grid is not None, "looked at before"
             images = values.reshape(len(positions.order), -1, values.shape[-1])
-            return scale.real(positions.of(images))
+            return grid.dequantize(positions.of(images))
 
-        one, other = (sampled(tensor) for tensor in op.inputs)
-        sums = one + other
-        if op.activation:
+        left, right = (sample(tensor) for tensor in op.inputs)
+        sums = left + right
+        if op.fused_activation:
             np.maximum(sums, 0.0, out=sums)
         held_out = slice(positions.fitted if positions.fitted < len(sums) else 0, None)
         new = least_squares(sums[: positions.fitted])
 
         def error(grid: Grid) -> float:
-            wrong = grid.rounded(sums[held_out]) - real.T[held_out]
+            grid = clip_to_activation(grid, op.fused_activation)
+            wrong = fake_quantize(sums[held_out], grid) - real.T[held_out]
             return float(np.sqrt(np.mean(np.square(wrong), dtype=np.float64)))
 
-        before, after = error(Grid.of(old, op.activation)), error(Grid.of(new, op.activation))
+        before, after = error(old), error(new)
         if after >= before:
             return replace(record, left="nothing tried came closer", before=before, after=before)
-        graph.set_scale(op.output, new)
+        graph.set_grid(op.output, new)
         return replace(record, done=("range",), before=before, after=after)
 
 
-def _left_alone(graph: Graph, op: Operator) -> str | None:
-    """Why an operator cannot be optimized; None where it can."""
-    inputs = op.inputs[:1] if op.name in WEIGHTED else op.inputs
+def _why_left(graph: Graph, op: Operator) -> str | None:
+    """Say why an operator cannot be optimized; None where it can."""
+    inputs = op.inputs[:1] if op.opcode in WEIGHTED else op.inputs
     edges = [*inputs, op.output]
     dtypes = {graph.dtype(t) for t in edges}
-    if dtypes not in ({np.dtype(np.int8)}, {np.dtype(np.int16)}) or None in map(graph.scale, edges):
+    if dtypes not in ({"int8"}, {"int16"}) or None in map(graph.grid, edges):
         return "not an integer operator"
-    if op.name == "ADD" and np.dtype(np.int16) in dtypes:
+    if op.opcode == "ADD" and "int16" in dtypes:
         return "its range is not free"
-    if op.name == "ADD":
+    if op.opcode == "ADD":
         shapes = {graph.shape(t) for t in edges}
         if len(shapes) > 1 or any(graph.is_constant(t) for t in inputs):
             return "not a sum of two activations of one shape"
         return None
     held = op.inputs[1:]
-    if not all(graph.is_constant(t) for t in held) or graph.dtype(held[0]) != np.int8:
+    if not all(graph.is_constant(t) for t in held) or graph.dtype(held[0]) != "int8":
         return "its weights are not int8 constants"
     if any(len(graph.consumers(t)) > 1 for t in held):
         return "its weights are shared with another operator"
-    if len(graph.steps(held[0])) == 1 < graph.shape(op.output)[-1]:
+    if len(graph.scales(held[0])) == 1 < graph.shape(op.output)[-1]:
         return "its weights have one scale for all channels"
     if len(held) < 2:
         return "it has no bias"
@@ -277,25 +283,25 @@ _HYBRID_VERSION = 12
 
 
 def head_of(graph: Graph) -> Operator | None:
-    """The FULLY_CONNECTED whose dequantized output is the model's; None where there is none."""
+    """Find the FULLY_CONNECTED whose dequantized output is the model's; None where none is."""
     (output,) = graph.outputs
     last = graph.producer.get(output)
-    if last is None or last.name != "DEQUANTIZE":
+    if last is None or last.opcode != "DEQUANTIZE":
         return None
     head = graph.producer.get(last.inputs[0])
-    if head is None or head.name != "FULLY_CONNECTED" or head.activation:
+    if head is None or head.opcode != "FULLY_CONNECTED" or head.fused_activation:
         return None
     return head if graph.consumers(head.output) == [last] else None
 
 
-def range_with_margin(logits: FloatArray) -> Scale:
-    """The scale of int8 logits.
+def grid_with_margin(logits: FloatArray) -> Grid:
+    """Choose the grid of int8 logits.
 
     Args:
         logits: Of the float model over calibration.
     """
     low, high = float(logits.min()), float(logits.max())
-    return scale_between(low, high + MARGIN * (high - low))
+    return grid_between(low, high + MARGIN * (high - low))
 
 
 def with_float_output(model: bytes, bias: FloatArray) -> bytes:
@@ -319,7 +325,7 @@ def with_float_output(model: bytes, bias: FloatArray) -> bytes:
         raise ValueError("the model does not end in FULLY_CONNECTED and DEQUANTIZE")
     edge = graph.producer[graph.outputs[0]]
     source, logits = head.inputs[0], graph.outputs[0]
-    inner = _floating(graph, head.output)
+    inner = _make_float(graph, head.output)
     # The tensor of the integer logits becomes that of the dequantized features.
     inner.shape, inner.shapeSignature = graph.tensors[source].shape, None
     inner.name = graph.tensors[source].name + b"_dequantized"
@@ -329,7 +335,7 @@ def with_float_output(model: bytes, bias: FloatArray) -> bytes:
     head.raw.inputs, head.raw.outputs = wired, [logits]
     head.raw.builtinOptions.asymmetricQuantizeInputs = True
     if len(head.inputs) > 2:
-        _floating(graph, head.inputs[2])
+        _make_float(graph, head.inputs[2])
         graph.set_constant(head.inputs[2], bias)
     code = copy(graph.model.operatorCodes[head.raw.opcodeIndex])
     code.version = max(int(code.version), _HYBRID_VERSION)
@@ -342,7 +348,7 @@ def with_float_output(model: bytes, bias: FloatArray) -> bytes:
     return graph.pack()
 
 
-def _floating(graph: Graph, tensor: int) -> Any:
+def _make_float(graph: Graph, tensor: int) -> Any:
     raw = graph.tensors[tensor]
     raw.type, raw.quantization = 0, None
     return raw

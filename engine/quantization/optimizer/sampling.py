@@ -17,14 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.core.types import FloatArray, IntArray
-from engine.tflite.graph import Graph, Operator, expose, packed
-from engine.tflite.interpreter import Crew
+from engine.tflite.graph import Graph, Operator, expose, pack_model
+from engine.tflite.interpreter import Interpreters
 
 ROW_NUMBERS = 8_000_000
 """Numbers in all rows of a layer, about; more rows say little more about a covariance."""
 FEWEST_ROWS = 4700
 HELD_OUT = 8
-"""Every so manieth picture is kept out of the fit, to judge it by."""
+"""Every 8th picture is held out for validation."""
 _BLOCK = 32
 
 
@@ -48,25 +48,25 @@ class Geometry:
 
     @classmethod
     def of(cls, graph: Graph, op: Operator) -> Geometry:
-        """Of an operator with weights."""
+        """Read how the weights of an operator lie."""
         weights, source = graph.shape(op.inputs[1]), graph.shape(op.inputs[0])
-        if op.name == "FULLY_CONNECTED":
+        if op.opcode == "FULLY_CONNECTED":
             return cls(1, weights[0], weights[1], (1, 1), False)
-        if op.name == "DEPTHWISE_CONV_2D":
+        if op.opcode == "DEPTHWISE_CONV_2D":
             _, height, width, out = weights
             return cls(source[-1], out // source[-1], height * width, (height, width), True)
         out, height, width, depth = weights
         groups = source[-1] // depth
         return cls(groups, out // groups, height * width * depth, (height, width), False)
 
-    def grouped(self, weights: np.ndarray) -> np.ndarray:
-        """Weights as in the file to shape (groups, channels, length)."""
+    def group(self, weights: np.ndarray) -> np.ndarray:
+        """Bring weights as in the file to shape (groups, channels, length)."""
         if self.depthwise:
             weights = weights.reshape(self.length, -1).T
         return weights.reshape(self.groups, self.channels, self.length)
 
-    def stored(self, grouped: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-        """The way back of `grouped`."""
+    def ungroup(self, grouped: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+        """Bring weights of `group` back to the file's shape."""
         flat = grouped.reshape(self.groups * self.channels, self.length)
         return (flat.T if self.depthwise else flat).reshape(shape)
 
@@ -87,8 +87,8 @@ class Rows:
     fitted: int
 
 
-def held_out_of(pictures: int) -> NDArray[np.bool_]:
-    """Which of so many pictures are kept out of the fit."""
+def held_out_pictures(pictures: int) -> NDArray[np.bool_]:
+    """Choose which of so many pictures are kept out of the fit."""
     held_out: NDArray[np.bool_] = np.arange(pictures) % HELD_OUT == HELD_OUT - 1
     return held_out
 
@@ -124,14 +124,14 @@ class Positions:
                 ]
             )
         # By picture: what its windows or repetitions say of each other is no proof.
-        held = np.repeat(held_out_of(pictures), cut)
+        held = np.repeat(held_out_pictures(pictures), cut)
         self.order = np.argsort(held, kind="stable")
         self._rank = np.argsort(self.order, kind="stable")
         self.rows = images * self._each
         self.fitted = int((~held).sum()) * self._each
 
     def of(self, values: np.ndarray) -> np.ndarray:
-        """Rows of values of shape (images, places, channels); shape (rows, channels).
+        """Take rows of values of shape (images, places, channels); shape (rows, channels).
 
         Those of pictures that are kept out of the fit come last.
         """
@@ -153,7 +153,7 @@ class Positions:
 
 
 def positions_of(graph: Graph, op: Operator, pictures: int) -> Positions:
-    """Where to look at a layer with weights.
+    """Choose the positions at which a layer with weights is sampled.
 
     Args:
         graph: The integer model.
@@ -162,7 +162,7 @@ def positions_of(graph: Graph, op: Operator, pictures: int) -> Positions:
     """
     geometry, shape = Geometry.of(graph, op), graph.shape(op.output)
     outputs = geometry.groups * geometry.channels
-    cut = 1 if op.name == "FULLY_CONNECTED" else shape[0]
+    cut = 1 if op.opcode == "FULLY_CONNECTED" else shape[0]
     whole = geometry.groups * geometry.length
     most = max(ROW_NUMBERS // max(whole, outputs), FEWEST_ROWS, 2 * geometry.length)
     places = math.prod(shape) // outputs // cut
@@ -172,7 +172,7 @@ def positions_of(graph: Graph, op: Operator, pictures: int) -> Positions:
 def rows_of(
     graph: Graph, op: Operator, source: np.ndarray, target: FloatArray, positions: Positions
 ) -> Rows:
-    """A layer's rows.
+    """Take the rows of a layer's input, beside those of the float output.
 
     Args:
         graph: The integer model.
@@ -182,19 +182,19 @@ def rows_of(
         positions: Where to look.
     """
     geometry = Geometry.of(graph, op)
-    scale = graph.scale(op.inputs[0])
-    assert scale is not None, "the input of an integer layer has one scale"
-    if op.name == "FULLY_CONNECTED":
+    grid = graph.grid(op.inputs[0])
+    assert grid is not None, "the input of an integer layer has one scale"
+    if op.opcode == "FULLY_CONNECTED":
         windows = positions.of(source.reshape(len(source), -1, geometry.length))
     else:
         images = source.reshape(-1, *source.shape[2:])
-        windows = _windows(graph, op, images, positions, scale.zero)
-    grouped = _grouped(windows, geometry)
-    grouped -= np.float32(scale.zero)
+        windows = _windows(graph, op, images, positions, grid.zero_point)
+    grouped = _group_windows(windows, geometry)
+    grouped -= np.float32(grid.zero_point)
     return Rows(grouped, target, positions.fitted)
 
 
-def _grouped(windows: IntArray, geometry: Geometry) -> FloatArray:
+def _group_windows(windows: IntArray, geometry: Geometry) -> FloatArray:
     if geometry.groups == 1:
         return windows.astype(np.float32)[None]
     rows = len(windows)
@@ -202,17 +202,17 @@ def _grouped(windows: IntArray, geometry: Geometry) -> FloatArray:
     parted = windows.reshape(rows, height * width, geometry.groups, -1)
     # Contiguous, since batched products of strided matrices are tens of times slower; some rows at
     # a time, since the transpose of a block that stays in the cache is quicker.
-    made = np.empty((geometry.groups, rows, geometry.length), np.float32)
+    grouped = np.empty((geometry.groups, rows, geometry.length), np.float32)
     for start in range(0, rows, _BLOCK):
         block = parted[start : start + _BLOCK].transpose(2, 0, 1, 3)
-        made[:, start : start + _BLOCK] = block.reshape(geometry.groups, -1, geometry.length)
-    return made
+        grouped[:, start : start + _BLOCK] = block.reshape(geometry.groups, -1, geometry.length)
+    return grouped
 
 
 def _windows(
     graph: Graph, op: Operator, images: IntArray, positions: Positions, zero: int
 ) -> IntArray:
-    """Windows of every image at its positions; shape (rows, height * width * channels)."""
+    """Take windows of every image at its positions; shape (rows, height * width * channels)."""
     options, (height, width) = op.raw.builtinOptions, Geometry.of(graph, op).window
     strides = int(options.strideH), int(options.strideW)
     dilations = int(options.dilationHFactor), int(options.dilationWFactor)
@@ -230,21 +230,21 @@ def _windows(
             strict=True,
         )
     ]
-    found = []
+    windows = []
     for image in positions.order:
         chosen = positions.chosen[image]
         padded = np.pad(images[image], (*spread, (0, 0)), constant_values=zero)
         top, left = chosen // columns * strides[0], chosen % columns * strides[1]
         y = top[:, None, None] + np.arange(height)[:, None] * dilations[0]
         x = left[:, None, None] + np.arange(width)[None, :] * dilations[1]
-        found.append(padded[y, x].reshape(len(chosen), -1))
-    return np.concatenate(found)
+        windows.append(padded[y, x].reshape(len(chosen), -1))
+    return np.concatenate(windows)
 
 
 def _padding(
     rule: int, size: int, out: int, kernel: int, stride: int, dilation: int
 ) -> tuple[int, int]:
-    """Places before and after one axis; TensorFlow's SAME puts the odd one after."""
+    """Count the places to pad before and after one axis; SAME puts the odd one after."""
     if rule != 0:
         return 0, 0
     whole = max(0, (out - 1) * stride + (kernel - 1) * dilation + 1 - size)
@@ -278,7 +278,7 @@ class Targets:
         self._rows: dict[int, FloatArray] = {}
 
     def take(self, tensor: int) -> FloatArray:
-        """Rows of a tensor; shape (channels, rows), float32, those kept out of the fit last.
+        """Give the rows of a tensor; shape (channels, rows), float32, those held out last.
 
         Raises:
             ConversionError: LiteRT refuses the model.
@@ -291,29 +291,29 @@ class Targets:
     def _run(self) -> None:
         """Sample the next tensors, as many as may be held."""
         held = 0
-        places: dict[int, Positions] = {}
+        sampled: dict[int, Positions] = {}
         for tensor, positions in self._waiting.items():
             channels = self._floating.shape(tensor)[-1]
             held += positions.rows * channels
-            if places and held > self._most:
+            if sampled and held > self._most:
                 break
-            places[tensor] = positions
+            sampled[tensor] = positions
             self._rows[tensor] = np.empty((channels, positions.rows), np.float32)
-        for tensor in places:
+        for tensor in sampled:
             del self._waiting[tensor]
-        crew = Crew(self._part(list(places)), "the float32 model", len(self._start))
 
-        def sample(picture: int, made: list[np.ndarray]) -> None:
-            for (tensor, positions), values in zip(places.items(), made, strict=True):
+        def sample(picture: int, outputs: list[np.ndarray]) -> None:
+            for (tensor, positions), values in zip(sampled.items(), outputs, strict=True):
                 positions.copy(values, picture, self._rows[tensor])
 
-        crew.run([self._start], sample)
+        part = self._part(list(sampled))
+        Interpreters(part, "the float32 model", len(self._start)).run([self._start], sample)
 
     def _part(self, tensors: list[int]) -> bytes:
-        """The float model as far as the last of some tensors, with these as its outputs."""
+        """Cut the float model behind the last of some tensors, with these as its outputs."""
         last = max(self._floating.producer[tensor].index for tensor in tensors)
         model, part = copy(self._floating.model), copy(self._floating.raw)
         part.operators = part.operators[: last + 1]
         model.subgraphs = [part]
         expose(model, tensors)
-        return packed(model, self._floating.size)
+        return pack_model(model, len(self._floating.content))

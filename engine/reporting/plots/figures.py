@@ -13,7 +13,7 @@ from engine.comparison.recommendation import candidates, select_timed
 from engine.core.formats import listed
 from engine.core.types import FAULT_WORDS, Fault
 from engine.reporting import plots
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 
 
 def trade_off(comparison: Comparison) -> go.Figure:

@@ -11,7 +11,7 @@ from engine.comparison.records import Flip
 from engine.core import formats
 from engine.core.formats import listed, verb
 from engine.reporting.text.runs import reference_title
-from engine.tasks.evaluate import Evaluation
+from engine.tasks.evaluation import Evaluation
 
 
 def flip_headline(evaluation: Evaluation, variant: str, flip: Flip) -> str:

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,18 +18,19 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from engine.comparison.comparison import compare
-from engine.conversion.variant_files import CoreFiles
+from engine.conversion.variant_files import CoreFiles, WorkFiles
 from engine.core.errors import RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.system import usable_cores
 from engine.core.types import FloatArray, Layout, Progress, Report
 from engine.images.cache import FittedPictures
-from engine.images.pictures import Picture, PictureFile
+from engine.images.pictures import Picture
 from engine.networks.runners.onnx import OnnxRunner
 from engine.networks.runners.tflite import TfliteRunner
 from engine.quantization.calibration import Calibration, CalibrationChoice, representative_dataset
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.runs.run import SAVEDMODEL, WORK, Run
+from engine.tasks.show import show_pictures
 from engine.tasks.sweep.records import SweepCell, encoded, keep_cell, known_cell
 
 _FROM_RUN = (f"{WORK}/{SAVEDMODEL}", f"{WORK}/{FLOAT32.name}.tflite")
@@ -84,10 +84,10 @@ class Bench:
                 todo="Make the run again with: python -m engine convert.",
             )
         self._calibration = request.calibration
-        self._pictures = [Picture(p.name, Path(p.path), p.sha256) for p in request.pictures]
+        self._pictures = request.pictures
         digests = {picture.sha256 for picture in self._pictures}
         self._fitted = FittedPictures(self._run.manifest.preprocess, digests)
-        self._workers = max(1, min(workers, len(self._pictures)))
+        self._workers = workers
         self._exact: FloatArray | None = None
         self._maker: _Maker | None = None
 
@@ -157,24 +157,14 @@ class Bench:
 
     def _answers(self, file: Path, layout: Layout) -> FloatArray:
         """Logits of a TFLite file on the pictures, shape (pictures, classes), float32."""
-        lock, waiting = threading.Lock(), iter(enumerate(self._pictures))
         rows: list[FloatArray | None] = [None] * len(self._pictures)
-
-        def work(runner: TfliteRunner) -> None:
-            while True:
-                with lock:
-                    row, picture = next(waiting, (-1, None))
-                if picture is None:
-                    return
-                rows[row] = runner.infer(self._fitted.input_of(picture)[None])[0]
-
-        with ExitStack() as stack, ThreadPoolExecutor(self._workers) as pool:
-            runners = [
-                stack.enter_context(TfliteRunner(file, layout=layout, threads=1))
-                for _ in range(self._workers)
-            ]
-            for done in [pool.submit(work, runner) for runner in runners]:
-                done.result()
+        show_pictures(
+            lambda: TfliteRunner(file, layout=layout, threads=1),
+            tuple(enumerate(self._pictures)),
+            self._fitted,
+            rows.__setitem__,
+            self._workers,
+        )
         return np.stack([row for row in rows if row is not None])
 
 
@@ -189,7 +179,6 @@ class _Maker:
     def __init__(self, run: Run, choice: CalibrationChoice) -> None:
         self.choice = choice
         self.layout: Layout = run.manifest.artifacts[0].layout
-        self._run = run
         self._folder = TemporaryDirectory(prefix="qlab-sweep-")
         self._side = Path(self._folder.name)
         (self._side / WORK).mkdir()
@@ -202,14 +191,8 @@ class _Maker:
             batch,
             _silent,
         )
-        self._cores = CoreFiles(
-            self._side,
-            self._find,
-            lambda _: self._calibration,
-            run.manifest.allow_flex,
-            nullcontext,
-            _silent,
-        )
+        files = WorkFiles(self._side, run.folder, _FROM_RUN)
+        self._cores = CoreFiles(files, run.manifest.allow_flex, nullcontext, _silent)
 
     @property
     def fallback(self) -> str | None:
@@ -218,7 +201,7 @@ class _Maker:
 
     def file(self, recipe: Recipe) -> Path:
         """The TFLite file of a recipe."""
-        core = self._cores.of(recipe)
+        core = self._cores.of(recipe, self._calibration if recipe.calibrated else None)
         if recipe.edges == "float32":
             return core
         from engine.conversion.tflite_from_savedmodel import with_edges
@@ -230,10 +213,6 @@ class _Maker:
     def close(self) -> None:
         """Delete the files."""
         self._folder.cleanup()
-
-    def _find(self, name: str) -> Path | None:
-        places = [self._side, *([self._run.folder] if name in _FROM_RUN else [])]
-        return next((place / name for place in places if (place / name).exists()), None)
 
 
 def _silent(what: str) -> None:
@@ -283,6 +262,6 @@ class SweepRequest:
 
     run: str
     calibration: str | None
-    pictures: tuple[PictureFile, ...]
+    pictures: tuple[Picture, ...]
     cells: tuple[str, ...]
     folder: str

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from engine.core.checksums import find_record
 from engine.core.errors import OptionError
 from engine.core.files import write_whole
 from engine.core.store import folder
@@ -343,9 +344,8 @@ def in_table_order(cells: list[SweepCell]) -> tuple[SweepCell, ...]:
 
 
 def _sweep_in(place: Path) -> Sweep | None:
-    try:
-        basis = msgspec.json.decode((place / _BASIS).read_bytes(), type=SweepBasis)
-    except (OSError, msgspec.DecodeError):
+    basis = find_record(place / _BASIS, SweepBasis)
+    if basis is None:
         return None
     cells = [cell for file in (place / _CELLS).glob(f"*{_SUFFIX}") if (cell := _read(file))]
     return Sweep(basis, in_table_order(cells)) if cells else None

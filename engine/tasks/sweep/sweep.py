@@ -14,11 +14,11 @@ from engine.core.errors import OptionError, PictureError, RunError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.system import versions
 from engine.core.types import Progress
-from engine.images.pictures import Picture, PictureFile, digest_of, pictures_in
+from engine.images.pictures import Picture, digest_of, pictures_in
 from engine.quantization.calibration import MOST_PICTURES
 from engine.quantization.recipes import FLOAT32, RANGE_METHODS, Recipe, in_order, recipe_named
 from engine.runs.run import WORK, Run
-from engine.tasks.sweep.cells import SweepRequest, cell_on_cluster, title
+from engine.tasks.sweep.cells import SweepRequest, cell_on_cluster, run_sweep, title
 from engine.tasks.sweep.records import (
     Sweep,
     SweepBasis,
@@ -72,13 +72,13 @@ def sweep(
     request = SweepRequest(
         run=str(run.folder.absolute()),
         calibration=folder,
-        pictures=_files(shown),
+        pictures=tuple(replace(p, path=p.path.absolute()) for p in shown),
         cells=tuple(name for name in names if known_cell(place, name) is None),
         folder=str(place),
     )
     if request.cells and dask is None:
         with host.worker() as worker:
-            worker.run("sweep", request, bool, host.report)
+            worker.run(run_sweep, request, host.report)
     elif request.cells and dask is not None:
         _on_cluster(request, place, dask, host)
     return Sweep(basis, in_table_order([_known(place, name) for name in names]))
@@ -112,12 +112,6 @@ def _known(place: Path, name: str) -> SweepCell:
             todo="Sweep again: what is there is kept.",
         )
     return found
-
-
-def _files(pictures: tuple[Picture, ...]) -> tuple[PictureFile, ...]:
-    return tuple(
-        PictureFile(name=p.name, path=str(p.path.absolute()), sha256=p.sha256) for p in pictures
-    )
 
 
 def own_calibration(run: Run) -> str | None:

@@ -14,7 +14,7 @@ from engine.comparison.layers.records import COLUMNS, LayerErrors
 from engine.core.errors import ConversionError, OptionError
 from engine.reporting import plots
 from engine.reporting.text import layers as layer_sentences
-from engine.tflite.graph import packed, parsed
+from engine.tflite.graph import pack_model, parse_model
 from tests.helpers.tiny_pair import nonzero_file
 from tests.helpers.tiny_quantized import Tiny, healthy, measured
 
@@ -101,9 +101,9 @@ def test_answers_that_change_when_activations_are_kept_are_an_error(
     integer = network.int8_file()
 
     def swapped(file: bytes) -> object:
-        return parsed(other if file == integer else file)
+        return parse_model(other if file == integer else file)
 
-    monkeypatch.setattr(measuring, "parsed", swapped)
+    monkeypatch.setattr(measuring, "parse_model", swapped)
     with pytest.raises(ConversionError, match="differ as soon as its activations are kept"):
         network.errors()
 
@@ -195,18 +195,18 @@ def test_figures_name_their_axes_and_mark_culprits(network: Tiny) -> None:
 
 def test_a_file_packs_its_objects_back(network: Tiny) -> None:
     file = network.int8_file()
-    assert parsed(packed(parsed(file), len(file))).subgraphs[0].outputs is not None
+    assert parse_model(pack_model(parse_model(file), len(file))).subgraphs[0].outputs is not None
 
 
 def test_a_picture_fills_the_batch_of_a_model_that_takes_several(
     network: Tiny, found: LayerErrors
 ) -> None:
     def in_batches(model: bytes) -> bytes:
-        objects = parsed(model)
+        objects = parse_model(model)
         for tensor in objects.subgraphs[0].tensors:
             if tensor.name.startswith(b"t"):
                 tensor.shape = [8, *tensor.shape[1:]]
-        return packed(objects, len(model))
+        return pack_model(objects, len(model))
 
     batched = measured(
         in_batches(network.float_file()),

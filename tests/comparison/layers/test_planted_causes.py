@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from engine.comparison.layers.analysis import layer_errors, still_operators
-from engine.comparison.layers.graph import Operator
 from engine.comparison.layers.range_causes import Case, wrong_fixed_scale
 from engine.comparison.layers.records import LayerErrors
 from engine.reporting.text.layers import layers_headline
-from engine.tflite.graph import Grid
+from engine.tflite.graph import Operator
+from engine.tflite.grid import Grid
 from tests.helpers.tiny_quantized import Tiny, healthy
 
 
@@ -217,7 +217,8 @@ def test_weights_with_one_scale_that_make_the_answers_stand_still() -> None:
 def test_an_output_that_moves_is_no_collapse_whatever_stands_still_beside_it() -> None:
     def operator(index: int, *inputs: int) -> Operator:
         shape = ((1, 1, 1, 4),)
-        return Operator(index, "MUL", "", dict(enumerate(inputs)), (), {}, (10 + index,), shape)
+        read = dict(enumerate(inputs))
+        return Operator(index, "MUL", "", inputs, (10 + index,), read, (), {}, shape)
 
     gate, features, product, end = (
         operator(0, 1),

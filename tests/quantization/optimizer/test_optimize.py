@@ -13,7 +13,7 @@ from engine.conversion.tflite_from_savedmodel import with_edges
 from engine.core import parity
 from engine.core.types import Progress
 from engine.quantization.optimizer import layer, optimize
-from engine.quantization.optimizer.optimize import Optimized, head_of, optimized
+from engine.quantization.optimizer.optimize import Optimized, head_of, optimize_model
 from engine.tflite.graph import Graph
 from engine.tflite.interpreter import Activations
 from tests.helpers.tiny_pair import Conv, Writer, conv, float_file, integer_file, pictures
@@ -45,7 +45,7 @@ def tiny(**kind: Any) -> tuple[bytes, bytes, list[np.ndarray]]:
 
 
 def run(floating: bytes, quantized: bytes, inputs: list[np.ndarray]) -> Optimized:
-    return optimized(floating, quantized, lambda: iter(inputs), lambda _: None)
+    return optimize_model(floating, quantized, lambda: iter(inputs), lambda _: None)
 
 
 def rms(floating: bytes, other: bytes, inputs: list[np.ndarray]) -> float:
@@ -77,9 +77,9 @@ def test_the_range_of_a_relu6_stays() -> None:
     floating, quantized, inputs = tiny(out_step=6 / 255, out_zero=-128, activation=3)
     found = run(floating, quantized, inputs)
     graph = Graph(found.float_io)
-    scale = graph.scale(graph.operators[1].output)
-    assert scale is not None
-    assert scale.step == pytest.approx(6 / 255)
+    grid = graph.grid(graph.operators[1].output)
+    assert grid is not None
+    assert grid.scale == pytest.approx(6 / 255)
     assert rms(floating, found.float_io, inputs) <= rms(floating, quantized, inputs)
 
 
@@ -90,7 +90,7 @@ def test_int16_activations_keep_their_range_and_get_better_weights() -> None:
     assert rms(floating, found.float_io, inputs) < rms(floating, quantized, inputs) / 4
     before, after = Graph(quantized), Graph(found.float_io)
     _, weights, bias = after.operators[1].inputs
-    assert after.scale(after.operators[1].output) == before.scale(before.operators[1].output)
+    assert after.grid(after.operators[1].output) == before.grid(before.operators[1].output)
     assert after.dtype(bias) == np.int64
     assert after.dtype(weights) == np.int8
 
@@ -141,7 +141,7 @@ def test_too_few_samples_are_rounded_plainly() -> None:
 def test_progress_names_every_operator() -> None:
     floating, quantized, inputs = tiny(out_step=0.1, out_zero=0)
     seen: list[Progress] = []
-    optimized(floating, quantized, lambda: iter(inputs), seen.append)
+    optimize_model(floating, quantized, lambda: iter(inputs), seen.append)
     assert [(p.stage, p.done, p.total) for p in seen] == [
         ("Optimizing QUANTIZE", 0, 3),
         ("Optimizing CONV_2D", 1, 3),
@@ -203,7 +203,7 @@ def head_pair(classes: int = 5) -> tuple[bytes, bytes, list[np.ndarray]]:
 def test_the_head_gives_float_logits_with_the_same_operators() -> None:
     floating, quantized, inputs = head_pair()
     found = run(floating, quantized, inputs)
-    names = [op.name for op in Graph(found.float_io).operators]
+    names = [op.opcode for op in Graph(found.float_io).operators]
     assert names == ["QUANTIZE", "DEQUANTIZE", "FULLY_CONNECTED"]
     assert rms(floating, found.float_io, inputs) < rms(floating, found.integer_head, inputs)
     assert len(np.unique(answers(found.float_io, inputs))) > 256
@@ -215,15 +215,15 @@ def test_the_integer_head_has_a_margin_and_takes_integer_edges() -> None:
     graph = Graph(found.integer_head)
     head = head_of(graph)
     assert head is not None
-    scale, logits = graph.scale(head.output), answers(floating, inputs)
-    assert scale is not None
+    grid, logits = graph.grid(head.output), answers(floating, inputs)
+    assert grid is not None
     span = float(logits.max() - logits.min())
-    high, low = ((end - scale.zero) * scale.step for end in (127, -128))
-    assert high == pytest.approx(logits.max() + 0.02 * span, abs=scale.step)
-    assert low == pytest.approx(logits.min(), abs=scale.step)
+    high, low = ((end - grid.zero_point) * grid.scale for end in (127, -128))
+    assert high == pytest.approx(logits.max() + 0.02 * span, abs=grid.scale)
+    assert low == pytest.approx(logits.min(), abs=grid.scale)
     pytest.importorskip("tensorflow")
     edged = Graph(with_edges(found.integer_head, "int8"))
-    assert [op.name for op in edged.operators] == ["FULLY_CONNECTED"]
+    assert [op.opcode for op in edged.operators] == ["FULLY_CONNECTED"]
 
 
 def test_the_error_of_the_head_before_is_that_of_its_old_range() -> None:
@@ -310,8 +310,8 @@ def test_real_models_lose_less_than_half(name: str) -> None:
     assert figures["ours"][0] < rms_limit * figures["theirs"][0]
     assert figures["ours"][1] < kl_limit * figures["theirs"][1]
     assert len(found.float_io) < 1.01 * len(quantized)
-    names = sorted(op.name for op in Graph(quantized).operators)
-    assert sorted(op.name for op in Graph(found.float_io).operators) == names
+    names = sorted(op.opcode for op in Graph(quantized).operators)
+    assert sorted(op.opcode for op in Graph(found.float_io).operators) == names
 
 
 @pytest.mark.slow

@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.quantization.optimizer.grid import Grid
+from engine.quantization.optimizer.grid import clip_to_activation, fake_quantize
 from engine.quantization.optimizer.layer import Layer, parameters_of
 from engine.quantization.optimizer.sampling import Positions, positions_of, rows_of
 from engine.tflite.graph import Graph
-from engine.tflite.interpreter import run_alone
+from engine.tflite.interpreter import run_operator
 from tests.helpers.tiny_pair import Writer
 
 SAME, VALID = 0, 1
@@ -76,18 +76,18 @@ def test_products_of_rows_are_what_the_kernel_computes(kind: str) -> None:
     op = graph.operators[0]
     rng = np.random.default_rng(1)
     inputs = rng.integers(-128, 128, (PICTURES, *graph.shape(op.inputs[0]))).astype(np.int8)
-    (made,) = run_alone(graph, op, [inputs], [op.inputs[0]])
-    scale, source = graph.scale(op.output), graph.scale(op.inputs[0])
-    assert scale is not None
+    (made,) = run_operator(graph, op, [inputs], [op.inputs[0]])
+    grid, source = graph.grid(op.output), graph.grid(op.inputs[0])
+    assert grid is not None
     assert source is not None
     positions = positions_of(graph, op, len(inputs))
     target = np.empty((made.shape[-1], positions.rows), np.float32)
-    for picture, values in enumerate(scale.real(made)):
+    for picture, values in enumerate(grid.dequantize(made)):
         positions.copy(values, picture, target)
     rows = rows_of(graph, op, inputs, target, positions)
     parameters = parameters_of(graph, op)
     sums = Layer(rows, 0, source).sums(parameters) + parameters.bias.astype(np.float32)[:, None]
-    steps = np.rint((Grid.of(scale, 0).rounded(sums) - rows.target) / scale.step)
+    steps = np.rint((fake_quantize(sums, clip_to_activation(grid, 0)) - rows.target) / grid.scale)
     assert np.abs(steps).max() <= 1
     assert np.mean(steps != 0) < 2e-3
     assert len(np.unique(rows.target)) > 30

@@ -1,0 +1,32 @@
+"""The table of tests: every task of a worker; a new one is added here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from engine.deployment.kit import run_deploy
+from engine.tasks.add_file import run_inspect
+from engine.tasks.catalog import run_catalog
+from engine.tasks.convert import run_convert
+from engine.tasks.evaluate import run_evaluate, run_warm_up
+from engine.tasks.latency import run_file_latency, run_latency, run_mixed_latency, run_profile
+from engine.tasks.layers import run_layers
+from engine.tasks.litert_torch import run_litert_torch
+from engine.tasks.sweep.cells import run_sweep
+
+TASKS: tuple[Callable[[Any, Any], Any], ...] = (
+    run_catalog,
+    run_convert,
+    run_deploy,
+    run_evaluate,
+    run_file_latency,
+    run_inspect,
+    run_latency,
+    run_layers,
+    run_litert_torch,
+    run_mixed_latency,
+    run_profile,
+    run_sweep,
+    run_warm_up,
+)
