@@ -20,8 +20,14 @@ from engine.comparison.accuracy import NO_LABEL, accuracy
 from engine.comparison.faults import FEW_PICTURES, fault_of, fault_sentences
 from engine.comparison.latency import Latency
 from engine.comparison.outputs import Outputs, probability_sides
-from engine.comparison.records import Accuracy, Flip, VariantComparison
-from engine.comparison.serialize import SCALAR_KEYS, accuracy_dict, variant_dict
+from engine.comparison.records import (
+    SCALAR_KEYS,
+    Accuracy,
+    Flip,
+    VariantComparison,
+    accuracy_dict,
+    variant_dict,
+)
 from engine.core import parity
 from engine.core.errors import OptionError, PictureError
 from engine.core.formats import listed

@@ -11,8 +11,7 @@ import numpy as np
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import LatencySamples
 from engine.comparison.metrics import Z_95
-from engine.comparison.records import VariantComparison
-from engine.comparison.serialize import FLOAT32
+from engine.comparison.records import FLOAT32, VariantComparison
 from engine.core.types import SAME, Fault, Interval
 
 _ANY_SHARE = Interval(0.0, 1.0)

@@ -30,12 +30,12 @@ from engine.reporting.plots.latency import size_bars as size_bars
 from engine.reporting.plots.layers import layer_histogram as layer_histogram
 from engine.reporting.plots.layers import layer_line as layer_line
 from engine.reporting.plots.layers import layer_lines as layer_lines
+from engine.reporting.plots.logits import changed_classes as changed_classes
 from engine.reporting.plots.logits import difference_distribution as difference_distribution
 from engine.reporting.plots.logits import difference_heatmap as difference_heatmap
 from engine.reporting.plots.logits import logit_scatter as logit_scatter
+from engine.reporting.plots.logits import margin_loss as margin_loss
 from engine.reporting.plots.logits import top_logits as top_logits
-from engine.reporting.plots.margins import changed_classes as changed_classes
-from engine.reporting.plots.margins import margin_loss as margin_loss
 from engine.reporting.plots.sweep import calibration_counts as calibration_counts
 from engine.reporting.plots.sweep import mixed_by_latency as mixed_by_latency
 from engine.reporting.plots.sweep import mixed_by_size as mixed_by_size

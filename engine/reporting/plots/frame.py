@@ -58,6 +58,12 @@ def set_frame(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
     return figure
 
 
+def set_row_frame(figure: go.Figure, height: int, *, x: str = "", y: str = "") -> go.Figure:
+    """Give a figure its frame, as `set_frame` does, with a name a row, the first at the top."""
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return set_frame(figure, x=x, y=y, height=height)
+
+
 def in_red(text: str) -> str:
     """Write words of a figure about what is wrong."""
     return f'<b style="color:{RED}">{text}</b>'

@@ -22,7 +22,7 @@ from engine.comparison.recommendation import (
     smallest,
     smallest_of,
 )
-from engine.comparison.serialize import FLOAT32
+from engine.comparison.records import FLOAT32
 from engine.core import formats
 from engine.core.formats import counted, listed, number, verb
 from engine.core.types import SAME
