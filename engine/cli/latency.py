@@ -7,7 +7,7 @@ import click
 from engine import api
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.latency import Latency, LatencySamples, latency_warnings
-from engine.comparison.serialize import latency_dict
+from engine.comparison.records import latency_dict
 from engine.core import formats
 from engine.core.formats import join_names
 from engine.reporting.text import runs as sentences

@@ -1,4 +1,4 @@
-"""Answers that are of no use: the same for every picture, or not finite."""
+"""Detection of useless answers: the same for every picture, or not finite."""
 
 from __future__ import annotations
 

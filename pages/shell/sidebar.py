@@ -1,4 +1,4 @@
-"""The sidebar that every page has: which run, compared with what, on which pictures."""
+"""Sidebar of every page: the run, its reference, its pictures."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The figures of a view, by name: one way from records to plots for pages, report and notebook."""
+"""Figures of pages, report and notebook, made from a comparison or an evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Headlines of figures: sentences made from the very data that a figure draws."""
+"""Headlines of figures, made from the data that a figure draws."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences about one picture whose first answer changed, made from its logits."""
+"""Sentences about one picture whose first answer changed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an optimized variant gained, in sentences made from figures."""
+"""Sentences about what an optimized or mixed variant gained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sentences about layer errors, made from figures; see `engine.reporting.text.runs`."""
+"""Sentences about layer errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the first screen says, made from figures; see `engine.comparison.recommendation`."""
+"""Sentences of the page Overview: recommendation, evidence, timings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from engine.comparison.recommendation import (
     smallest,
     smallest_of,
 )
-from engine.comparison.serialize import FLOAT32
+from engine.comparison.records import FLOAT32
 from engine.core import formats
 from engine.core.formats import join_names, number, spell_count, verb
 from engine.core.types import SAME

@@ -19,7 +19,7 @@ from engine.comparison.recommendation import (
     select_timed,
     smallest_of,
 )
-from engine.comparison.serialize import FLOAT32
+from engine.comparison.records import FLOAT32
 from engine.conversion.onnx_from_torch import BASE_OPSET
 from engine.core import formats
 from engine.core.formats import all_of, join_names, number, plural, spell_count, verb

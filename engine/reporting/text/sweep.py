@@ -1,4 +1,4 @@
-"""What a sweep found, in sentences made from its figures."""
+"""Sentences about a sweep over calibration pictures."""
 
 from __future__ import annotations
 
