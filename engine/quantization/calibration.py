@@ -12,7 +12,7 @@ import numpy as np
 from engine.core.errors import OptionError, PictureError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import FloatArray, Layout
-from engine.images.pictures import Picture, RgbPicture, digest_of, passed_over, pictures_in
+from engine.images.pictures import Picture, RgbPicture, count_unread, digest_of, pictures_in
 from engine.images.preprocess import (
     PreprocessSpec,
     in_layout,
@@ -199,7 +199,7 @@ def representative_dataset(choice: CalibrationChoice, samples: Path) -> Represen
         order = np.random.default_rng(choice.seed).permutation(len(available))[: choice.count]
         pictures = tuple(available[index] for index in order)
         digest, count = digest_of(pictures), len(pictures)
-        unread = passed_over(Path(choice.folder))
+        unread = count_unread(Path(choice.folder))
     demo = choice.folder is None
     info = CalibrationInfo(count, choice.seed, digest, demo, choice.folder, passed_over=unread)
     return RepresentativeDataset(pictures, info)
