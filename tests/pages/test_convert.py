@@ -27,7 +27,7 @@ PAGE = ROOT / "pages" / "dashboard" / "convert.py"
 
 
 @pytest.fixture
-def run(own_store: Path) -> Run:
+def run(own_store: Path, catalog: None) -> Run:
     return tiny_run(own_store / "runs" / "tiny")
 
 
@@ -261,7 +261,7 @@ def test_each_place_for_files_has_the_limit_of_its_kind() -> None:
         path.name
         for path in (ROOT / "pages").rglob("*.py")
         if "st.file_uploader" in path.read_text(encoding="utf-8")
-    ] == ["uploader.py"]
+    ] == ["uploads.py"]
 
 
 @pytest.fixture(scope="module")

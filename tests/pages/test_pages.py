@@ -18,7 +18,7 @@ from engine.tasks import evaluate as service_module
 from engine.workers import process as host
 from pages.shell.navigation import CHAPTERS
 from tests.helpers.app_test import ROOT, SECONDS, dashboard_test
-from tests.helpers.real_run import real_run, real_store
+from tests.helpers.real_run import keep_catalog, real_run, real_store
 from tests.helpers.tiny_run import tiny_run
 
 PAGES = sorted((ROOT / "pages" / "dashboard").glob("*.py"))
@@ -56,9 +56,8 @@ def settled(test: AppTest) -> AppTest:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         jobs = [test.session_state[key] for key in JOBS if key in test.session_state]
-        if not any(job.active for job in jobs):
+        if all(job.wait(end - time.monotonic()) for job in jobs):
             return test.run()
-        time.sleep(0.2)
     raise AssertionError("a job did not end")
 
 
@@ -88,6 +87,7 @@ def test_every_page_is_a_chapter_of_the_story() -> None:
 @pytest.fixture
 def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
     real_run()
+    keep_catalog(real_store())
     monkeypatch.setenv(HOME_VARIABLE, str(real_store()))
 
 
