@@ -18,6 +18,8 @@ from engine.workers.pool import WarmWorker
 from engine.workers.process import Worker
 from engine.workers.slots import slots
 
+pytest_plugins = ["tests.helpers.shared_browser"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
