@@ -20,7 +20,7 @@ from engine.workers.jobs import BOARD
 from pages.shell.navigation import CHAPTERS
 from pages.state import jobs
 from tests.helpers.app_test import ROOT, SECONDS, dashboard_test
-from tests.helpers.real_run import real_run, real_store
+from tests.helpers.real_run import keep_catalog, real_run, real_store
 from tests.helpers.tiny_run import tiny_run
 
 PAGES = sorted((ROOT / "pages" / "dashboard").glob("*.py"))
@@ -39,9 +39,9 @@ def settled(test: AppTest) -> AppTest:
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
         owners = (jobs.EVERYBODY, test.session_state["qlab_owner"])
-        if not any(job.active for owner in owners for job in BOARD.jobs(owner)):
+        running = [job for owner in owners for job in BOARD.jobs(owner)]
+        if all(job.wait(end - time.monotonic()) for job in running):
             return test.run()
-        time.sleep(0.2)
     raise AssertionError("a job did not end")
 
 
@@ -71,6 +71,7 @@ def test_every_page_is_a_chapter_of_the_story() -> None:
 @pytest.fixture
 def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
     real_run()
+    keep_catalog(real_store())
     monkeypatch.setenv(HOME_VARIABLE, str(real_store()))
 
 

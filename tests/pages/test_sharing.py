@@ -99,6 +99,7 @@ def test_a_log_in_shows_its_button_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [button.label for button in test.button] == ["Log in"]
 
 
+@pytest.mark.usefixtures("catalog")
 def test_folders_of_the_machine_are_for_its_owner_alone(
     monkeypatch: pytest.MonkeyPatch, own_store: Path
 ) -> None:
