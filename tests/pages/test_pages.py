@@ -46,8 +46,9 @@ def settled(test: AppTest) -> AppTest:
 
 def active_jobs(test: AppTest) -> list[Job[object]]:
     """List the jobs under way that a session sees; a visitor who has not entered has none."""
-    own = test.session_state.filtered_state.get("qlab_owner", "")
-    owners = (jobs.EVERYBODY, own)
+    owners = [jobs.EVERYBODY]
+    if "qlab_owner" in test.session_state:
+        owners.append(test.session_state["qlab_owner"])
     return [job for owner in owners for job in BOARD.jobs(owner) if job.active]
 
 
