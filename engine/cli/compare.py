@@ -95,7 +95,9 @@ def compare(
         )
     names = tuple(name.strip() for name in variants.split(",") if name.strip())
     with progress_shown() as on_progress:
-        run = api.add_files(run_folder, dict(also), on_progress=on_progress)
+        run = Run.open(run_folder)
+        if also:  # before the gates are checked, which may name them
+            run = api.add_files(run, dict(also), on_progress=on_progress)
         names += tuple(name for name, _ in also if names)
         _check_gates(run, names, (min_agreement, max_size_ratio, max_latency_ratio))
         timed = None

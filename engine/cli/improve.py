@@ -5,13 +5,13 @@ from __future__ import annotations
 import click
 import msgspec
 
+from engine import api
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.core import formats
 from engine.quantization.records import MixedCurve, MixedPoint
 from engine.reporting.text.improve import curve_headline, monotone_sentence, worth_sentence
 from engine.runs.run import Run
-from engine.tasks.improve import mix, mixed_name, stored_curve, time_curve
-from engine.workers.process import Foreground
+from engine.tasks.improve import improved_layers, improved_name, mixed_name, stored_curve
 
 
 @click.command()
@@ -26,14 +26,11 @@ def improve(run_folder: str, variant: str) -> None:
       python -m engine improve --run my_run --variant uint8
     """
     from engine.reporting.text.improve import layer_title
-    from engine.tasks.improve import improve as improved
-    from engine.tasks.improve import improved_layers, improved_name
-    from engine.workers.process import Foreground
 
     run = Run.open(run_folder)
     name = improved_name(run, variant)
     with progress_shown() as on_progress:
-        run = improved(run, variant, Foreground(on_progress))
+        run = api.improve(run, variant, on_progress=on_progress)
     layers = improved_layers(run, name)
     show_table(
         f"{name}: what was done, layer by layer",
@@ -77,9 +74,15 @@ def mix_command(
     """
     name = mixed_name(layers=layers, target_rms=target_rms, target_agreement=target_agreement)
     with progress_shown() as on_progress:
-        host = Foreground(on_progress)
-        run = mix(Run.open(run_folder), name, host)
-        curve = time_curve(run, name, host) if latency else stored_curve(run, name)
+        run = api.mix(
+            run_folder,
+            layers=layers,
+            target_rms=target_rms,
+            target_agreement=target_agreement,
+            on_progress=on_progress,
+        )
+        timed = api.time_curve(run, name, on_progress=on_progress) if latency else None
+    curve = timed or stored_curve(run, name)
     assert curve is not None, "a mixed variant is chosen from a curve"
     if json_file is not None:
         write_json(msgspec.to_builtins(curve), json_file)
@@ -107,7 +110,7 @@ def _show(run: Run, name: str, curve: MixedCurve) -> None:
 
 
 def _figures(curve: MixedCurve, point: MixedPoint) -> list[str]:
-    timed = curve.timed(point.layers)
+    timed = curve.latency_of(point.layers)
     return [
         formats.megabytes(point.bytes),
         formats.small(point.rms),

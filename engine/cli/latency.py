@@ -1,4 +1,4 @@
-"""``python -m engine latency``."""
+"""``python -m engine latency`` and ``lowerings``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.latency import Latency, LatencySamples, latency_warnings
 from engine.comparison.records import latency_dict
 from engine.core import formats
-from engine.core.formats import listed
+from engine.core.formats import join_names
+from engine.reporting.text import runs as sentences
+from engine.tasks.lowerings import lowering_rows
 from engine.tflite.operator_times import left_share, time_by_kind
 
 _KINDS = 3
@@ -78,6 +80,29 @@ def _show(timed: Latency) -> None:
 def _slowest(entry: LatencySamples) -> str:
     """The kinds of operators that take most of a variant's time."""
     kinds = time_by_kind(entry.operators)[:_KINDS]
-    said = listed([f"{one.kind} ({formats.percent(one.share)})" for one in kinds])
+    said = join_names([f"{one.kind} ({formats.percent(one.share)})" for one in kinds])
     left = left_share(entry.operators)
     return f"{said}; {formats.percent(left)} of it without XNNPACK" if left else said
+
+
+@click.command()
+@click.option("--run", "run_folder", required=True, help="Run folder, as convert made it.")
+@click.option("--rounds", default=50, show_default=True, help="Timed calls of each file.")
+def lowerings(run_folder: str, rounds: int) -> None:
+    """Compare onnx-tf's own lowering with ours for the model of a run.
+
+    \b
+    Examples:
+      python -m engine lowerings --run my_run
+    """
+    with progress_shown() as on_progress:
+        both = api.lowerings(run_folder, rounds=rounds, on_progress=on_progress)
+    show_table(
+        sentences.lowering_headline(both),
+        ["", "stock", "nhwc", "stock ÷ nhwc"],
+        [[row.title, row.stock, row.nhwc, row.ratio] for row in lowering_rows(both)],
+    )
+    for side in (both.stock, both.nhwc):
+        for variant, reason in side.failures.items():
+            click.echo(f"Note: {variant} could not be made. {reason}")
+    click.echo(f"Timed on {both.latency.host}, threads: {both.latency.threads}")

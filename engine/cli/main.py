@@ -18,9 +18,8 @@ from engine.cli.convert import convert
 from engine.cli.deploy import deploy
 from engine.cli.files import files
 from engine.cli.improve import improve, mix_command
-from engine.cli.latency import latency
+from engine.cli.latency import latency, lowerings
 from engine.cli.layers import layers
-from engine.cli.lowerings import lowerings
 from engine.cli.models import models
 from engine.cli.report import report, report_json
 from engine.cli.store import pin, store

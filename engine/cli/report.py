@@ -81,12 +81,11 @@ def report_json(
       python -m engine report-json --run my_run --out run.json
       python -m engine report-json --run my_run --images photos --out run.json
     """
-    run = Run.open(run_folder)
-    timed = stored_latency(run, threads)
-    comparison = None
-    if images is not None:
+    options = {"reference": reference, "threads": threads, **labels}
+    if images is None:
+        run = Run.open(run_folder)
+        content = run_report(run.manifest, None, stored_latency(run, threads))
+    else:
         with progress_shown() as on_progress:
-            comparison = api.compare(
-                run, images, reference=reference, latency=timed, on_progress=on_progress, **labels
-            )
-    write_json(run_report(run.manifest, comparison, timed), out)
+            content = api.report(run_folder, images, on_progress=on_progress, **options).to_dict()
+    write_json(content, out)

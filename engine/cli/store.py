@@ -34,9 +34,9 @@ def store() -> None:
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON ('-' for standard output).")
 def list_(json_file: str | None) -> None:
     """List the runs, the most recently used first."""
-    from engine.runs.cleanup import listed
+    from engine.runs.cleanup import list_runs
 
-    runs = listed()
+    runs = list_runs()
     if json_file is not None:
         write_json([msgspec.to_builtins(run) for run in runs], json_file)
         return
@@ -68,9 +68,9 @@ def verify(names: tuple[str, ...], json_file: str | None) -> int:
     \b
     Exit code 1 where damage was found.
     """
-    from engine.runs.cleanup import verified
+    from engine.runs.cleanup import verify_runs
 
-    found = verified(names)
+    found = verify_runs(names)
     if absent := set(names) - {run.name for run in found}:
         raise OptionError(
             "Verifying the store",
@@ -98,9 +98,9 @@ def clean(to_gb: float | None) -> None:
 
     What somebody works on, or used within minutes, stays.
     """
-    from engine.runs.cleanup import cleaned
+    from engine.runs.cleanup import clean_store
 
-    gone = cleaned(None if to_gb is None else int(to_gb * 1e9))
+    gone = clean_store(None if to_gb is None else int(to_gb * 1e9))
     for name in gone.runs:
         click.echo(f"Let go: {name}")
     click.echo(

@@ -30,7 +30,7 @@ from engine.comparison.records import (
 )
 from engine.core import parity
 from engine.core.errors import OptionError, PictureError
-from engine.core.formats import listed
+from engine.core.formats import join_names
 from engine.core.types import Fault, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -417,7 +417,7 @@ def _suspicions(
             else f"{'end' if several else 'ends'} in a {last} and the reference does not"
         )
         yield (
-            f"{listed(other_kind)} {kinds}: they are compared by the logarithms of their "
+            f"{join_names(other_kind)} {kinds}: they are compared by the logarithms of their "
             "probabilities, those below 1/512 taken for 1/512. These figures are smaller than "
             "those of logits."
         )

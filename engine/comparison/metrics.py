@@ -29,7 +29,7 @@ from engine.core.parity import (
     DoubleArray,
     _doubles,
     _require_rows,
-    centred,
+    center_rows,
     difference,
     require_same_shape,
 )
@@ -74,7 +74,7 @@ def sqnr_db(reference: FloatArray, variant: FloatArray) -> float:
         ValueError: The shapes differ.
     """
     noise = float(np.sum(np.square(difference(reference, variant))))
-    signal = float(np.sum(np.square(centred(reference))))
+    signal = float(np.sum(np.square(center_rows(reference))))
     if noise == 0.0:
         return math.inf
     return -math.inf if signal == 0.0 else 10.0 * (math.log10(signal) - math.log10(noise))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import shlex
 import stat
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from engine.core.checksums import digest_of_file, read_record
-from engine.core.errors import ModelError, OptionError, first_line
+from engine.core.errors import LabelsError, ModelError, OptionError, first_line
 from engine.core.system import __version__, file_versions
 from engine.core.types import Layout, LoweringName
 from engine.images.preprocess import InputSize, PreprocessChoice, height_and_width
@@ -253,3 +253,63 @@ def _size(size: InputSize | None) -> str | None:
 
 def _join(values: tuple[float, ...] | None) -> str | None:
     return None if values is None else ",".join(str(value) for value in values)
+
+
+def join_preprocess(
+    choice: PreprocessChoice,
+    input_size: InputSize | None,
+    mean: float | Iterable[float] | None,
+    std: float | Iterable[float] | None,
+) -> PreprocessChoice:
+    """Join a record of preprocessing with values that Python code gave beside it.
+
+    Raises:
+        OptionError: A value is given twice, or is no number.
+    """
+    for name, value in (("input_size", input_size), ("mean", mean), ("std", std)):
+        if value is not None and getattr(choice, name) is not None:
+            raise OptionError(
+                "Reading the preprocessing",
+                got=f"{name} both beside preprocess and in it",
+                expected="it once",
+                todo="Leave one of the two out.",
+            )
+    return replace(
+        choice,
+        input_size=choice.input_size if input_size is None else input_size,
+        mean=choice.mean if mean is None else _per_channel("mean", mean),
+        std=choice.std if std is None else _per_channel("std", std),
+    )
+
+
+def _per_channel(name: str, value: float | Iterable[float]) -> tuple[float, ...]:
+    """Read one number a channel, or one for all."""
+    try:
+        return tuple(map(float, value)) if isinstance(value, Iterable) else (float(value),)
+    except (TypeError, ValueError) as error:
+        raise OptionError(
+            "Reading the preprocessing",
+            got=f"{name} {value!r:.80}",
+            expected="one number a channel, or one for all of them",
+            todo=f"Give {name} as a number or a list of numbers, such as [0.485, 0.456, 0.406].",
+        ) from error
+
+
+def read_names(labels: Iterable[str]) -> tuple[str, ...]:
+    """Read class names from a list of Python code.
+
+    Raises:
+        LabelsError: It is no list of names.
+    """
+    ordered = isinstance(labels, Iterable) and not isinstance(labels, Mapping | set | frozenset)
+    names = tuple(labels) if ordered else ()
+    if ordered and all(isinstance(name, str) for name in names):
+        return names
+    raise LabelsError(
+        "Reading the labels",
+        got=f"a {type(labels).__name__}"
+        + (" that holds other things than names" if ordered or isinstance(labels, Mapping) else ""),
+        expected="a list of class names, or a file with them",
+        todo="Give one name a class, in the order of the logits; of names with their indices: "
+        "sorted(indices, key=indices.get).",
+    )

@@ -23,9 +23,6 @@ def artifact_of(file: Path, *, variant: str, layout: Layout) -> Artifact:
         file: The file, inside the run folder.
         variant: Name of the recipe that made it.
         layout: Order of the picture input's dimensions.
-
-    Returns:
-        Its record.
     """
     data = file.read_bytes()
     graph = Graph(data)

@@ -71,7 +71,9 @@ def test_the_worker_tells_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("engine.tasks.catalog.run_catalog", full)
     import msgspec
 
-    message = TaskMessage("catalog", msgspec.Raw(msgspec.json.encode(CatalogRequest())))
+    message = TaskMessage(
+        "engine.tasks.catalog:run_catalog", msgspec.Raw(msgspec.json.encode(CatalogRequest()))
+    )
     told = answer(message, lambda _: None)
     assert getattr(told, "kind", "") == "StorageError"
 

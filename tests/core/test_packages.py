@@ -144,7 +144,9 @@ def test_a_package_that_another_one_needs_is_named_by_the_worker(
         raise ModuleNotFoundError("No module named 'ml_dtypes._core'", name="ml_dtypes._core")
 
     monkeypatch.setattr(pipeline, "run_catalog", needs_more)
-    message = answer(TaskMessage("catalog", msgspec.Raw(b"{}")), lambda _: None)
+    message = answer(
+        TaskMessage("engine.tasks.catalog:run_catalog", msgspec.Raw(b"{}")), lambda _: None
+    )
     assert isinstance(message, ErrorMessage)
     assert message.kind == "PackageError"
     assert message.got == "a Python environment without ml_dtypes"

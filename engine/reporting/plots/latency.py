@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from engine.comparison.latency import Latency, LatencySamples
 from engine.core import formats
-from engine.core.formats import counted, plural
+from engine.core.formats import plural, spell_count
 from engine.reporting.plots import titles
 from engine.reporting.plots.frame import (
     NEUTRAL,
@@ -295,6 +295,6 @@ def _text(cell: KindTime) -> str:
 def _description(cell: KindTime) -> str:
     if cell.count == 0:
         return "none"
-    text = f"{counted(cell.count, cell.kind)}, {formats.milliseconds(cell.milliseconds)}, "
+    text = f"{spell_count(cell.count, cell.kind)}, {formats.milliseconds(cell.milliseconds)}, "
     text += f"{formats.percent(cell.share)} of the variant's time"
     return text + (f"; {formats.milliseconds(cell.left)} without XNNPACK" if cell.left else "")
