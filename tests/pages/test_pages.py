@@ -16,7 +16,7 @@ from engine.images.pictures import pictures_in
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.workers import process as host
-from engine.workers.jobs import BOARD
+from engine.workers.jobs import BOARD, Job
 from pages.shell.navigation import CHAPTERS
 from pages.state import jobs
 from tests.helpers.app_test import ROOT, SECONDS, dashboard_test
@@ -38,11 +38,17 @@ def settled(test: AppTest) -> AppTest:
     """Run a page again until its jobs are done."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        owners = (jobs.EVERYBODY, test.session_state["qlab_owner"])
-        running = [job for owner in owners for job in BOARD.jobs(owner)]
-        if all(job.wait(end - time.monotonic()) for job in running):
+        if all(job.wait(end - time.monotonic()) for job in active_jobs(test)):
             return test.run()
     raise AssertionError("a job did not end")
+
+
+def active_jobs(test: AppTest) -> list[Job[object]]:
+    """List the jobs under way that a session sees; a visitor who has not entered has none."""
+    owners = [jobs.EVERYBODY]
+    if "qlab_owner" in test.session_state:
+        owners.append(test.session_state["qlab_owner"])
+    return [job for owner in owners for job in BOARD.jobs(owner) if job.active]
 
 
 TITLES_WITHOUT_A_RUN = {
