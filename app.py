@@ -25,7 +25,10 @@ st.logo(f"static/logo{shade}.svg", size="large", icon_image="static/icon.png")
 demand_let_in()
 
 page = st.navigation(
-    [st.Page(known.file, title=known.title, icon=f":material/{known.icon}:") for known in CHAPTERS]
+    [
+        st.Page(chapter.file, title=chapter.title, icon=f":material/{chapter.icon}:")
+        for chapter in CHAPTERS
+    ]
 )
 st.set_page_config(page_title=f"{page.title} · Quantization Lab")
 show_frame(page.title)
