@@ -18,7 +18,7 @@ from engine.core.types import SAME
 from engine.tflite.operator_times import OperatorTime
 
 
-def interleaved(
+def time_interleaved(
     calls: Mapping[str, Callable[[], None]],
     *,
     rounds: int,

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from engine.reporting.text.improve import improvement_headline
-from engine.tasks.improve import improved_name
+from engine.tasks.improve import name_optimized
 from pages.inputs.pictures import choose_pictures_in_expander
 from pages.state.conversion import show_faults
 from pages.state.evaluation import evaluation_or_wait
@@ -16,7 +16,7 @@ if run is None:
     no_run_yet()
 headline = st.container()
 variant = improving.choose_improvable(run)
-better = improved_name(run, variant)
+better = name_optimized(run, variant)
 if better not in run.variants:
     headline.title(f"Could {plain(variant)} answer closer to the original?")
     show_faults(run)

@@ -26,7 +26,7 @@ from pages.inputs.pictures import thumbnail_of
 from pages.inputs.uploads import ask_for_files
 from pages.state import session
 from pages.state.evaluation import Evaluation
-from pages.state.messages import plain, show_kept_problem, told, told_afterwards
+from pages.state.messages import keep_error, plain, show_kept_problem, told
 
 SAMPLES, TABLE, FOLDERS, CLICKS = "The samples' own", "A table (CSV)", "Folder names", "By clicking"
 PAGE_SIZE = 6
@@ -144,7 +144,7 @@ def _show_picture(evaluation: Evaluation, row: int, given: int) -> None:
     clicks, others = f"click_{picture.sha256}", f"other_{picture.sha256}"
 
     def store(key: str) -> None:
-        with told_afterwards():
+        with keep_error():
             give_label(run, picture, st.session_state[key])
 
     st.pills(

@@ -26,7 +26,7 @@ window.qlabPlace = true;
 """Streamlit leaves the sidebar open, over the page, when a page or a run is chosen in it."""
 
 
-def show_frame(page: str) -> None:
+def show_sidebar(page: str) -> None:
     """Show the sidebar beside the page of a title."""
     UPKEEP.begin()
     session.keep_alive()

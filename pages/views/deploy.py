@@ -27,7 +27,7 @@ from engine.deployment.phone import (
 )
 from engine.images.pictures import Picture
 from engine.reporting.text.overview import not_recommended
-from engine.runs.results import stored_latency
+from engine.runs.results import load_latency
 from engine.runs.run import Run
 from engine.workers.jobs import Job
 from pages.inputs.uploads import ask_for_files
@@ -152,7 +152,7 @@ def show_phone(run: Run, variant: str, model: str) -> None:
         benchmarks = benchmarks_of(run)
     own = [timing for timing in benchmarks if timing.variant == variant]
     threads = own[0].timing.threads if own else None
-    sentence = phone_sentence(variant, benchmarks, stored_latency(run, threads or 1))
+    sentence = phone_sentence(variant, benchmarks, load_latency(run, threads or 1))
     st.header(sentence or "How quick is it on your phone?")
     if benchmarks:
         _show_table(run, benchmarks)
@@ -200,7 +200,7 @@ def _bring(run: Run, variant: str) -> None:
 def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
     rows = []
     for benchmark in benchmarks:
-        timed = stored_latency(run, benchmark.timing.threads or 1)
+        timed = load_latency(run, benchmark.timing.threads or 1)
         host = None if timed is None else timed.of(benchmark.variant)
         ratio = benchmark.timing.mean_ms / host.median_ms if host and host.median_ms else None
         pictures = host.pictures if host else 1
