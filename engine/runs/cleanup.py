@@ -281,7 +281,7 @@ def mark_used(run: Path) -> None:
         os.utime(run)
 
 
-def known_runs() -> tuple[Run, ...]:
+def load_runs() -> tuple[Run, ...]:
     """Load the readable runs of the store, the newest first."""
     runs = []
     for path in folder("runs").iterdir():

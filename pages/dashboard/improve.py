@@ -7,7 +7,7 @@ from engine.tasks.improve import name_optimized
 from pages.inputs.pictures import choose_pictures_in_expander
 from pages.state.conversion import show_faults
 from pages.state.evaluation import evaluation_or_wait
-from pages.state.messages import end_page, no_run_yet, plain, told
+from pages.state.messages import end_page, no_run_yet, plain, show_errors
 from pages.state.session import current_run
 from pages.views import improve as improving
 
@@ -44,6 +44,6 @@ with st.container(border=True):
 with st.container(border=True):
     st.header("Closer still: some layers in float32")
     improving.show_mixing(run, after.logit_rms)
-with st.container(border=True), told():
+with st.container(border=True), show_errors():
     st.header("What was done, layer by layer")
     improving.show_layers(run, better)

@@ -27,7 +27,7 @@ from engine.workers.jobs import Job
 from pages.access.auth import shared
 from pages.state import jobs, session
 from pages.state.conversion import fault_mark
-from pages.state.messages import html, plain, show_problem, told
+from pages.state.messages import html, plain, show_errors, show_problem
 
 JOB = "also"
 
@@ -55,7 +55,7 @@ def show_files_from_elsewhere(run: Run) -> None:
             file = files[0]
             name = st.text_input("Name", name_for(file.name), key=f"also_name_{file.file_id}")
             if st.button("Add to the comparison", disabled=busy, icon=":material/add:"):
-                with told():
+                with show_errors():
                     upload = session.keep_upload(file.name, file.getvalue())
 
                 def work(job: Job[Run]) -> Run:
@@ -94,7 +94,7 @@ def _show_added(run: Run, added: AddedFile) -> None:
         if shared() and run.public:
             return
         if st.button("Remove", key=f"remove_{name}", icon=":material/delete:", width="content"):
-            with told():
+            with show_errors():
                 remove_file(run, name)
             st.rerun()
 

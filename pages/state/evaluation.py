@@ -20,7 +20,7 @@ from engine.tasks.evaluation import Evaluation as Evaluation
 from engine.workers.jobs import Job
 from pages.state import jobs, session
 from pages.state.conversion import link_to_help, show_red
-from pages.state.messages import end_page, no_run_yet, plain, told
+from pages.state.messages import end_page, no_run_yet, plain, show_errors
 
 _JOB, _SHOWN = "evaluate", "qlab_evaluations"
 _FEW = 4
@@ -38,7 +38,7 @@ def evaluation_or_wait() -> Evaluation:
     finished = jobs.take(_JOB, about=about)
     if isinstance(finished, Evaluation):
         _remember(finished)
-    with told():
+    with show_errors():
         evaluation = _find(run, load_latency(run))
     if evaluation is None:
         _work(run, pictures, reference, about)

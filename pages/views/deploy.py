@@ -35,7 +35,7 @@ from pages.inputs.variant import first_shown, show_pills
 from pages.state import session
 from pages.state.evaluation import choice_on_show
 from pages.state.jobs import job_button
-from pages.state.messages import end_page, plain, show_problem, told
+from pages.state.messages import end_page, plain, show_errors, show_problem
 from pages.views.figures import align_right
 
 JOB = "deploy"
@@ -148,7 +148,7 @@ def show_contents(file: Path) -> None:
 
 def show_phone(run: Run, variant: str, model: str) -> None:
     """Show how to time the model on a phone, timings of phones, and where to upload one."""
-    with told():
+    with show_errors():
         benchmarks = benchmarks_of(run)
     own = [timing for timing in benchmarks if timing.variant == variant]
     threads = own[0].timing.threads if own else None
@@ -192,7 +192,7 @@ def _bring(run: Run, variant: str) -> None:
     time = formats.milliseconds(timing.mean_ms)
     st.markdown(f"**{time}** a call for {plain(about)}: {_how(timing)}")
     if st.button("Keep it beside this machine's figures", icon=":material/add:"):
-        with told():
+        with show_errors():
             add_benchmark(run, about, phone, text)
         st.rerun()
 

@@ -46,7 +46,7 @@ from pages.state import session
 from pages.state.evaluation import Evaluation
 from pages.state.evaluation import show_notes as show_comparison_notes
 from pages.state.jobs import job_button
-from pages.state.messages import cell, end_page, plain, told
+from pages.state.messages import cell, end_page, plain, show_errors
 from pages.views.figures import align_right, show_described_figure, show_rows
 from pages.views.gallery import show_gallery
 
@@ -238,7 +238,7 @@ def show_mixing(run: Run, whole_rms: float) -> None:
         # Steps in the browser leave 0.0467 as 0.046700000000000005.
         _offer(run, name_mixed(target_rms=round(target, 4)), "Find the fewest layers")
         return
-    with told():
+    with show_errors():
         curve = read_curve(run, mixed[-1])
         assert curve is not None, "a mixed variant is chosen from a curve"
         _show_curve(run, curve, mixed)

@@ -13,7 +13,7 @@ import pytest
 from engine.core.checksums import read_verified
 from engine.core.errors import ConversionError, JobCancelled, RunError
 from engine.core.types import Progress
-from engine.runs.cleanup import known_runs
+from engine.runs.cleanup import load_runs
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import ONNX_FILE, Run
 from engine.runs.staging import WAITING_FOR_SAME, staging_path
@@ -92,7 +92,7 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
 def test_a_run_that_is_being_made_is_not_among_the_known(tmp_path: Path, own_store: Path) -> None:
     run = convert_request(request_for(tmp_path / "m.onnx"), HandMadeHost())
     shutil.copytree(run.folder, staging_path(own_store / "runs" / "other"))
-    assert [known.folder for known in known_runs()] == [run.folder]
+    assert [known.folder for known in load_runs()] == [run.folder]
 
 
 def test_what_a_killed_process_left_is_handed_to_the_next(tmp_path: Path) -> None:
