@@ -137,11 +137,12 @@ def real_kit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.slow
 def test_a_real_kit_in_an_environment_of_two_packages(real_kit: Path, tmp_path: Path) -> None:
     environment = tmp_path / "clean"
-    venv.create(environment, with_pip=True)
+    venv.create(environment)
     python = environment / "bin" / "python"
     pins = [f"{name}=={version(name)}" for name in PACKAGES]
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    installed = subprocess.run([*pip, *pins], capture_output=True, text=True, check=False)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", str(python)]
+    words = [*pip, "install", "--quiet", "--no-compile", *pins]
+    installed = subprocess.run(words, capture_output=True, text=True, check=False)
     if installed.returncode:
         pytest.skip(f"pip cannot install {' and '.join(PACKAGES)}: {installed.stderr[-200:]}")
     words = [str(python), str(real_kit / "run_model.py")]

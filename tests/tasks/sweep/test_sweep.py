@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from PIL import Image
 
@@ -150,6 +151,14 @@ def stored(home: Path) -> dict[str, int]:
     return {f.name: f.stat().st_mtime_ns for f in home.glob("sweeps/*/cells/*.cell")}
 
 
+def is_at_work(process: psutil.Process) -> bool:
+    """Whether a process is more than an entry that nobody waits for."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
 def ended_half_way(place: Path, home: Path, table: Path) -> dict[str, int]:
     """Kill the command when it has made some cells; give these."""
     words = ["--recipes", "int8", "--counts", "4,8", "--seeds", "0,1", "--ranges", "min_max,mse"]
@@ -165,9 +174,12 @@ def ended_half_way(place: Path, home: Path, table: Path) -> dict[str, int]:
         assert time.monotonic() < end, "no cell was made"
         assert process.poll() is None, "the sweep ended before it was killed"
         time.sleep(0.01)
+    workers = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    time.sleep(1)  # its worker sees that, and ends
+    while any(is_at_work(worker) for worker in workers):  # a worker sees that, and ends
+        assert time.monotonic() < end, "a worker goes on"
+        time.sleep(0.01)
     return stored(home)
 
 
