@@ -8,42 +8,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, WebSocket, expect
+from playwright.sync_api import Browser, Page, WebSocket, expect
 from streamlit.proto.BackMsg_pb2 import BackMsg
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from engine.core.store import SAMPLE_IMAGES
 from engine.quantization.recipes import RECIPES
-from engine.runs.run import Run
-from tests.helpers.browser import IN_A_BROWSER, chromium, dashboard, go_to
-from tests.helpers.tiny_run import tiny_run
+from tests.helpers.browser import IN_A_BROWSER, dashboard, go_to
+from tests.helpers.shared_browser import Dashboard
+from tests.helpers.tiny_run import NEWER, OLDER
 
 pytestmark = IN_A_BROWSER
 
 
 @pytest.fixture
-def a_run(own_store: Path) -> Run:
-    """A run that is there before the server is, so that the server makes none by itself."""
-    return tiny_run(own_store / "runs" / "tiny")
-
-
-@pytest.fixture
-def server(own_store: Path) -> Iterator[str]:
+def fresh_server(own_store: Path) -> Iterator[str]:
     with dashboard(own_store) as address:
         yield address
 
 
 @pytest.fixture
-def page(server: str) -> Iterator[Page]:
-    with chromium() as browser:
-        tab = browser.new_page(viewport={"width": 1440, "height": 1000})
-        tab.set_default_timeout(60_000)
-        tab.on("websocket", _print_what_is_said)
-        tab.on("console", lambda message: print("the console says:", message.text))
-        tab.on("pageerror", lambda error: print("an error on the page:", error))
-        tab.goto(server)
-        yield tab
-        print("shown at the end:", tab.url, tab.inner_text("body"), sep="\n")
+def page(browser: Browser) -> Iterator[Page]:
+    tab = browser.new_page(viewport={"width": 1440, "height": 1000})
+    tab.set_default_timeout(60_000)
+    tab.on("websocket", _print_what_is_said)
+    tab.on("console", lambda message: print("the console says:", message.text))
+    tab.on("pageerror", lambda error: print("an error on the page:", error))
+    yield tab
+    print("shown at the end:", tab.url, tab.inner_text("body"), sep="\n")
 
 
 def _print_what_is_said(socket: WebSocket) -> None:
@@ -74,7 +66,8 @@ def _print_what_is_said(socket: WebSocket) -> None:
     socket.on("close", lambda _: print(f"{time.monotonic() - start:7.2f} s closed"))
 
 
-def test_the_main_job(page: Page) -> None:
+def test_the_main_job(page: Page, fresh_server: str) -> None:
+    page.goto(fresh_server)
     expect(page.get_by_role("heading", name="Making the first comparison")).to_be_visible()
     expect(page.get_by_role("heading", name="On these 13 pictures, ")).to_be_visible(
         timeout=240_000
@@ -122,13 +115,18 @@ def test_the_main_job(page: Page) -> None:
     assert page.get_by_text("Traceback").count() == 0
 
 
-@pytest.mark.usefixtures("a_run")
-def test_cancel_and_a_mistake_leave_the_dashboard_usable(page: Page, own_store: Path) -> None:
+def test_cancel_and_a_mistake_leave_the_dashboard_usable(
+    page: Page, two_runs_server: Dashboard
+) -> None:
+    page.goto(two_runs_server.address)
     go_to(page, "Convert")
     page.get_by_role("button", name="Convert", exact=False).first.click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("cancelled. Nothing half-made was kept.")).to_be_visible(timeout=5_000)
-    assert [path.name for path in (own_store / "runs").iterdir()] == ["tiny"]
+    assert [path.name for path in sorted((two_runs_server.home / "runs").iterdir())] == [
+        NEWER,
+        OLDER,
+    ]
     page.get_by_text("A folder on this machine").click()
     page.get_by_label("Folder").fill("/nowhere")
     page.get_by_label("Folder").press("Enter")

@@ -14,7 +14,7 @@ import engine
 from engine.runs.run import Run
 from engine.tasks.first_run import completed
 from engine.workers.process import Foreground
-from tests.helpers.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, go_to
+from tests.helpers.browser import IN_A_BROWSER, PATIENCE, dashboard, go_to
 from tests.helpers.real_run import real_run
 
 pytestmark = IN_A_BROWSER
@@ -54,9 +54,9 @@ def complaints_of(page: Page) -> list[str]:
     return said
 
 
-def test_the_five_steps(run: Run, own_store: Path, tmp_path: Path) -> None:
+def test_the_five_steps(run: Run, own_store: Path, tmp_path: Path, browser: Browser) -> None:
     photos, flipped = photos_with_a_flip(run)
-    with dashboard(own_store) as address, chromium() as browser:
+    with dashboard(own_store) as address:
         page = browser.new_page(viewport={"width": 1440, "height": 1000})
         page.set_default_timeout(PATIENCE)
         said = complaints_of(page)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 import pytest
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser
+
+    from engine.runs.run import Run
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ def server_of_the_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def two_runs_server(server_of_the_process: Dashboard) -> Iterator[Dashboard]:
-    """A server on a store with two runs, both of which stay as they are.
+    """A server on a store with two runs, which stay as they are.
 
     What it said meanwhile is printed, for the report of a failed test.
     """
@@ -99,3 +103,13 @@ def two_runs_server(server_of_the_process: Dashboard) -> Iterator[Dashboard]:
     yield server_of_the_process
     print("the server said:", server_of_the_process.server.said()[before:][-4000:])
     assert sorted(runs.iterdir()) == there, "a test left runs in the store that others use"
+
+
+@pytest.fixture
+def own_run(two_runs_server: Dashboard) -> Iterator[Run]:
+    """A run that a test may change, in the store of the server; it is not the newest."""
+    from tests.helpers.tiny_run import tiny_run
+
+    run = tiny_run(two_runs_server.home / "runs" / f"own_{uuid4().hex[:8]}")
+    yield run
+    shutil.rmtree(run.folder)

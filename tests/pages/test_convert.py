@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,8 @@ from engine.networks.onnx_precision import pack_onnx
 from engine.runs.request import ConvertRequest
 from engine.runs.run import ONNX_FILE, Run
 from tests.helpers.app_test import ROOT
-from tests.helpers.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
+from tests.helpers.browser import IN_A_BROWSER, PATIENCE, wait_until_settled
+from tests.helpers.shared_browser import Dashboard
 from tests.helpers.tiny_run import tiny_run
 from tests.networks.test_onnx_packing import Files, exported_files
 from tests.pages.test_pages import opened, settled
@@ -264,22 +264,13 @@ def test_each_place_for_files_has_the_limit_of_its_kind() -> None:
     ] == ["uploads.py"]
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
 @pytest.fixture
-def page(browser: Browser, run: Run) -> Iterator[Page]:
-    with dashboard(run.folder.parent.parent) as address:
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        found = context.new_page()
-        found.set_default_timeout(PATIENCE)
-        found.goto(f"{address}/convert")
-        wait_until_settled(found)
-        yield found
-        context.close()
+def page(browser: Browser, two_runs_server: Dashboard) -> Page:
+    tab = browser.new_page(viewport={"width": 1440, "height": 900})
+    tab.set_default_timeout(PATIENCE)
+    tab.goto(f"{two_runs_server.address}/convert")
+    wait_until_settled(tab)
+    return tab
 
 
 def demand_in_view(message: Locator) -> None:

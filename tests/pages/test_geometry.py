@@ -24,7 +24,6 @@ from pages.shell.navigation import CHAPTERS
 from tests.helpers.browser import (
     IN_A_BROWSER,
     PATIENCE,
-    chromium,
     dashboard,
     turn_to,
     wait_until_settled,
@@ -202,9 +201,9 @@ def look_at_everything(
         page.close()
 
 
-def test_nothing_is_cut_covered_too_large_or_out_of_sight(home: Path) -> None:
+def test_nothing_is_cut_covered_too_large_or_out_of_sight(browser: Browser, home: Path) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    with dashboard(home) as address, chromium() as browser:
+    with dashboard(home) as address:
         flaws = list(look_at_everything(browser, address, home))
     new = [flaw for flaw in flaws if is_new(*flaw)]
     assert not new, "\n".join(map(str, new))

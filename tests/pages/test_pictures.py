@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +15,8 @@ from engine.images.pictures import pictures_in
 from engine.runs.pinned import list_pinned, pin
 from engine.runs.run import Run
 from pages.views.gallery import PAGE_SIZE
-from tests.helpers.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
-from tests.helpers.tiny_run import tiny_run
+from tests.helpers.browser import IN_A_BROWSER, PATIENCE, wait_until_settled
+from tests.helpers.shared_browser import Dashboard
 
 pytestmark = IN_A_BROWSER
 
@@ -30,27 +29,13 @@ PASTE = """([name, content]) => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return tiny_run(tmp_path / "runs" / "tiny")
-
-
-@pytest.fixture
-def page(browser: Browser, run: Run) -> Iterator[Page]:
-    with dashboard(run.folder.parent.parent) as address:
-        context = browser.new_context(permissions=["camera"])
-        found = context.new_page()
-        found.set_default_timeout(PATIENCE)
-        found.goto(f"{address}/predictions")
-        wait_until_settled(found)
-        yield found
-        context.close()
+def page(browser: Browser, two_runs_server: Dashboard, own_run: Run) -> Page:
+    tab = browser.new_context(permissions=["camera"]).new_page()
+    tab.set_default_timeout(PATIENCE)
+    tab.goto(f"{two_runs_server.address}/predictions?run={own_run.folder.name}")
+    wait_until_settled(tab)
+    return tab
 
 
 def a_picture(value: int) -> bytes:
@@ -63,7 +48,7 @@ def paste(page: Page, name: str, content: bytes) -> None:
     page.evaluate(PASTE, [name, base64.b64encode(content).decode()])
 
 
-def test_pictures_are_searched_and_pinned(page: Page, run: Run) -> None:
+def test_pictures_are_searched_and_pinned(page: Page, own_run: Run) -> None:
     expect(page.locator(NAMES)).to_have_count(PAGE_SIZE)
     everything = page.locator(NAMES).all_inner_texts()
     page.get_by_placeholder("Search names and answers").fill(everything[3])
@@ -71,7 +56,7 @@ def test_pictures_are_searched_and_pinned(page: Page, run: Run) -> None:
     expect(page.locator(".q-row")).to_have_count(1)
     page.get_by_role("button", name="Pin", exact=True).click()
     expect(page.get_by_role("button", name="Pinned", exact=True)).to_be_visible()
-    assert [picture.name for picture in list_pinned(run)] == [everything[3]]
+    assert [picture.name for picture in list_pinned(own_run)] == [everything[3]]
     page.get_by_placeholder("Search names and answers").fill("no such thing")
     page.keyboard.press("Enter")
     expect(page.get_by_text("No picture fits")).to_be_visible()
@@ -81,7 +66,7 @@ def test_pictures_are_searched_and_pinned(page: Page, run: Run) -> None:
     expect(page.locator(".q-row")).to_have_count(1)
     page.get_by_role("button", name="Pinned", exact=True).click()
     expect(page.locator(".q-row")).not_to_have_count(1)
-    assert list_pinned(run) == ()
+    assert list_pinned(own_run) == ()
 
 
 def test_pictures_are_pasted_and_taken(page: Page) -> None:
@@ -108,9 +93,9 @@ def test_pictures_are_pasted_and_taken(page: Page) -> None:
     expect(page.get_by_text("Until then the sample images are shown")).to_be_visible()
 
 
-def test_a_pinned_picture_that_changed_does_not_shut_the_page(page: Page, run: Run) -> None:
-    pin(run, pictures_in(Path("sample_images"))[0])
-    list_pinned(run)[0].path.write_bytes(b"other")
+def test_a_pinned_picture_that_changed_does_not_shut_the_page(page: Page, own_run: Run) -> None:
+    pin(own_run, pictures_in(Path("sample_images"))[0])
+    list_pinned(own_run)[0].path.write_bytes(b"other")
     page.reload()
     page.get_by_role("radio", name="Pinned", exact=True).click()
     expect(page.get_by_text("changed since it was pinned")).to_be_visible()

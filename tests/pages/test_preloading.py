@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from pages.shell.navigation import drawing_scripts
-from tests.helpers.browser import CHROMIUM, chromium, dashboard
+from tests.helpers.browser import CHROMIUM, PATIENCE, dashboard
+from tests.helpers.real_run import keep_catalog
 
 
 def test_streamlit_has_one_script_each() -> None:
@@ -16,19 +17,29 @@ def test_streamlit_has_one_script_each() -> None:
     assert len(drawing_scripts()) == 2
 
 
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    home = tmp_path_factory.mktemp("without_a_run")
+    keep_catalog(home)
+    with dashboard(home) as address:
+        yield address
+
+
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 @pytest.mark.parametrize("name", drawing_scripts())
-def test_a_page_without_plots_and_tables_fetches_what_draws_them(tmp_path: Path, name: str) -> None:
-    with dashboard(tmp_path / "home") as address, chromium() as browser:
-        page = browser.new_page()
-        with page.expect_response(f"**/static/js/{name}") as fetched:
-            page.goto(f"{address}/convert")
-        assert fetched.value.ok
-        expect(page.locator(".stPlotlyChart, .stDataFrame")).to_have_count(0)
-        # The other one closes the sidebar on a phone.
-        scripts = page.locator("[data-testid=stSidebar] .stHtml")
-        expect(scripts).to_have_count(2)
-        for script in scripts.all():
-            expect(script).to_be_hidden()
+def test_a_page_without_plots_and_tables_fetches_what_draws_them(
+    browser: Browser, address: str, name: str
+) -> None:
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    with page.expect_response(f"**/static/js/{name}") as fetched:
+        page.goto(f"{address}/convert")
+    assert fetched.value.ok
+    expect(page.locator(".stPlotlyChart, .stDataFrame")).to_have_count(0)
+    # The other one closes the sidebar on a phone.
+    scripts = page.locator("[data-testid=stSidebar] .stHtml")
+    expect(scripts).to_have_count(2)
+    for script in scripts.all():
+        expect(script).to_be_hidden()

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 
 from pages.shell.server import clear_but_upload_addresses
-from tests.helpers.browser import CHROMIUM, chromium, dashboard
+from tests.helpers.browser import CHROMIUM, dashboard
 
 
 def queue_with(*kinds: str) -> ForwardMsgQueue:
@@ -50,8 +50,8 @@ def test_streamlit_alone_loses_them() -> None:
 @pytest.mark.slow
 @pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
-def test_a_link_to_a_page_works_for_the_first_visitor(tmp_path: Path) -> None:
-    with dashboard(tmp_path / "home") as address, chromium() as browser:
+def test_a_link_to_a_page_works_for_the_first_visitor(browser: Browser, tmp_path: Path) -> None:
+    with dashboard(tmp_path / "home") as address:
         page = browser.new_page()
         page.goto(f"{address}/logit_differences")
         expect(page.get_by_role("heading", name="Nothing is converted yet")).to_be_visible()

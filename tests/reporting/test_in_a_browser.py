@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import json
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 import engine
+from tests.helpers.browser import IN_A_BROWSER
 from tests.helpers.tiny_run import tiny_run
 
-CHROMIUM = shutil.which("chromium")
-
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
-]
+pytestmark = IN_A_BROWSER
 LOADING = "img, script, link, iframe, object, embed, source, video, audio, a, use, base, form"
 
 
 @pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["wide light", "narrow dark"])
-def page(request: pytest.FixtureRequest) -> Iterator[Page]:
+def page(request: pytest.FixtureRequest, browser: Browser) -> Page:
     width, theme = request.param
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"]
-        )
-        context = browser.new_context(
-            offline=True, viewport={"width": width, "height": 900}, color_scheme=theme
-        )
-        yield context.new_page()
-        browser.close()
+    return browser.new_page(
+        offline=True, viewport={"width": width, "height": 900}, color_scheme=theme
+    )
 
 
 def test_it_opens_offline_with_its_plots_alive(page: Page, photos: Path, tmp_path: Path) -> None:
