@@ -162,7 +162,7 @@ _BACKGROUND = 1
 _EXPORT_AGAIN = "Export it again that way, or leave it out."
 
 
-def inspected(request: InspectRequest) -> Artifact:
+def inspect_file(request: InspectRequest) -> Artifact:
     """Read the identity card of a file, check its edges against the run, and run it once.
 
     Args:
@@ -327,7 +327,7 @@ def _fault(run: Run, name: str, logits: FloatArray) -> Fault | None:
 def run_inspect(request: InspectRequest, report: Report) -> Artifact:
     """Read and try a TFLite file from elsewhere; see `engine.tasks.add_file`."""
     report(Progress(TRYING, 0, 1))
-    return inspected(request)
+    return inspect_file(request)
 
 
 TRYING = "Trying the file on a picture"

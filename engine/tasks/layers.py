@@ -26,7 +26,7 @@ from engine.tasks.improve import improved_layers
 from engine.workers.process import Host
 
 
-def measured(
+def measure_layers(
     request: LayersRequest, report: Callable[[Progress], None], threads: int
 ) -> LayerErrors:
     """Measure the layer errors of a variant of a run.
@@ -82,7 +82,7 @@ def _range_source(run: Run, variant: str) -> Callable[[int], str | None]:
 
 def run_layers(request: LayersRequest, report: Report) -> LayerErrors:
     """Measure layer errors; see `measure_layers`."""
-    return measured(request, report, usable_cores())
+    return measure_layers(request, report, usable_cores())
 
 
 DEFAULT_LAYERS_COUNT = 32

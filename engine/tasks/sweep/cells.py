@@ -31,7 +31,7 @@ from engine.quantization.calibration import Calibration, CalibrationChoice, repr
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.runs.run import SAVEDMODEL, WORK, Run
 from engine.tasks.show import show_pictures
-from engine.tasks.sweep.records import SweepCell, encoded, keep_cell, known_cell
+from engine.tasks.sweep.records import SweepCell, encode_cell, keep_cell, known_cell
 
 _FROM_RUN = (f"{WORK}/{SAVEDMODEL}", f"{WORK}/{FLOAT32.name}.tflite")
 """What cells are made from; nothing else of a run was made from the sweep's own pictures."""
@@ -239,7 +239,7 @@ def cell_on_cluster(request: SweepRequest, name: str) -> bytes:
             if _BENCH is not None:
                 _BENCH[1].close()
             _BENCH = (request, Bench(request, 1))
-        return encoded(_BENCH[1].cell(name))
+        return encode_cell(_BENCH[1].cell(name))
 
 
 def run_sweep(request: SweepRequest, report: Report) -> bool:

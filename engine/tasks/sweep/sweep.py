@@ -23,7 +23,7 @@ from engine.tasks.sweep.records import (
     Sweep,
     SweepBasis,
     SweepCell,
-    decoded,
+    decode_cell,
     in_table_order,
     keep_cell,
     known_cell,
@@ -94,7 +94,7 @@ def _on_cluster(request: SweepRequest, cells_folder: Path, address: str, host: H
         asked = [(shared, name) for name in request.cells]
         host.report(Progress(f"{total} cells on the cluster", 0, total))
         for done, (at, content) in enumerate(finished(client, cell_on_cluster, asked), 1):
-            keep_cell(cells_folder, decoded(content))
+            keep_cell(cells_folder, decode_cell(content))
             host.report(Progress(title(request.cells[at]), min(done, total - 1), total))
 
 
