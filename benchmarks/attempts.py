@@ -166,7 +166,7 @@ class Stopwatch:
 
 
 def one_line(error: BaseException) -> str:
-    """The kind of the exception behind all others, and the first line of what it says."""
+    """Give the kind of the exception behind all others, and the first line of its message."""
     while error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
@@ -174,5 +174,5 @@ def one_line(error: BaseException) -> str:
 
 
 def shorten(reason: str) -> str:
-    """A reason cut to what fits into a table."""
+    """Cut a reason to what fits into a table."""
     return reason if len(reason) <= _LONGEST_REASON else reason[: _LONGEST_REASON - 1] + "…"

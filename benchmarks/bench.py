@@ -43,7 +43,7 @@ def _parse_list(text: str, allowed: tuple[str, ...], what: str) -> tuple[str, ..
     "--stages", default="", help="Of prepare, convert, check, measure, report.  [default: all]"
 )
 @click.option("--tools", default="", help="Of ours, litert-torch, onnx2tf.  [default: all]")
-@click.option("--again", default="", help="What to do anew: names of converters, or measure.")
+@click.option("--again", default="", help="What to repeat: names of converters, or measure.")
 @click.option(
     "--build",
     type=click.Path(path_type=Path, file_okay=False),

@@ -2,8 +2,8 @@
 
 ``make coverage`` converts all, small ones first; ``make coverage MODELS=resnet18,swin_t`` some, and
 then prints the table instead. Every row is kept in benchmarks/coverage.json as soon as it is made.
-What was tried with the same converter is not tried again, so that it can be stopped and gone on
-with; ``--missing`` also keeps rows of an earlier one, ``--again`` keeps none.
+What was tried with the same converter is not tried again, so that it can be stopped and
+resumed; ``--missing`` also keeps rows of an earlier one, ``--again`` keeps none.
 
 Each model is converted in a process of its own with a time limit, and its files are deleted.
 """
@@ -191,7 +191,7 @@ def main(
 
 
 def entries() -> Iterator[CatalogEntry]:
-    """The models to try: all of torchvision, and those of `TIMM`."""
+    """List the models to try: all of torchvision, and those of `TIMM`."""
     for entry in api.models():
         if entry.name != DEFAULT_MODEL and not entry.name.startswith(PREFIX):
             yield entry
@@ -207,7 +207,7 @@ def entries() -> Iterator[CatalogEntry]:
 
 
 def timm_families() -> frozenset[str]:
-    """The modules of timm that define the architectures of `TIMM`: each is one family."""
+    """List the modules of timm that define the architectures of `TIMM`: each is one family."""
     timm = import_timm()
     return frozenset(
         module
@@ -230,7 +230,7 @@ def _today() -> str:
 
 
 def read_rows() -> dict[str, Row]:
-    """The rows kept, by name of the model."""
+    """Load the stored rows, by name of the model."""
     if not RECORD.is_file():
         return {}
     rows = msgspec.json.decode(RECORD.read_bytes(), type=tuple[Row, ...])
@@ -246,7 +246,7 @@ def write_rows(rows: dict[str, Row]) -> None:
 
 
 def converter_digest() -> str:
-    """SHA-256 over `CONVERTER`, so that models are tried anew with a changed one."""
+    """SHA-256 over `CONVERTER`, so that models are tried again with a changed one."""
     digest = hashlib.sha256()
     add_content(digest, CONVERTER)
     return digest.hexdigest()

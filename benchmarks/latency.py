@@ -1,7 +1,7 @@
 """Time TFLite files in turns (A B C, B C A, …), on one thread, in several processes.
 
 Where a process happens to put its buffers moves a latency by several percent, so each process loads
-the files anew, in another order.
+the files again, in another order.
 
 ``python -m benchmarks.latency PREPARED OUT SECONDS NAME=FILE...``
 """

@@ -18,7 +18,7 @@ _LOOKS = {OURS: "int8_optimized", "litert-torch": "float16", "onnx2tf": "dynamic
 
 
 def look_of(tool: str) -> Style:
-    """Looks of a converter, from the house palette."""
+    """Style a converter by the house palette."""
     return style_of(_LOOKS.get(tool, tool))
 
 
@@ -112,7 +112,7 @@ def write_page(results: Results, file: Path) -> None:
     for precision in PRECISIONS:
         text = escape(headline(results, precision)).replace("**", "")
         parts.append(f"<h2>{precision}</h2><p>{text}</p>")
-        if not any(result.timed_peers(precision) for result in results.models):
+        if not any(result.peers_with_times(precision) for result in results.models):
             continue
         for draw in (ratio_figure, latency_figure):
             parts.append(to_html(draw(results, precision), include_plotlyjs=False, full_html=False))

@@ -38,7 +38,7 @@ _AT_REST = f"""async () => {{
 
 @dataclass
 class ScriptRuns:
-    """The script runs that the server told a browser of.
+    """The script runs that a browser heard of from the server.
 
     Attributes:
         begun: When each began, in seconds of `time.perf_counter`.

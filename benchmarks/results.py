@@ -84,13 +84,13 @@ class ModelResult:
     entries: tuple[Entry, ...]
 
     def entry(self, tool: str, precision: Precision) -> Entry | None:
-        """The entry of a converter, or None."""
+        """Find the entry of a converter, or None."""
         for entry in self.entries:
             if (entry.tool, entry.precision) == (tool, precision):
                 return entry
         return None
 
-    def timed_peers(self, precision: Precision) -> tuple[Entry, ...]:
+    def peers_with_times(self, precision: Precision) -> tuple[Entry, ...]:
         """Peers whose file was timed, the quickest first."""
         timed = [
             entry
@@ -108,7 +108,7 @@ class ModelResult:
 
     def ratio_to_best(self, precision: Precision) -> Ratio | None:
         """Latency of ours over that of the quickest peer."""
-        peers = self.timed_peers(precision)
+        peers = self.peers_with_times(precision)
         return self.ratio(peers[0].tool, precision) if peers else None
 
 
@@ -138,7 +138,7 @@ class Results:
         """Geometric mean of ours over the quickest peer, and the models it is taken over."""
         pairs, names = [], []
         for result in self.models:
-            ours, peers = result.entry(OURS, precision), result.timed_peers(precision)
+            ours, peers = result.entry(OURS, precision), result.peers_with_times(precision)
             if ours is not None and ours.samples_ms and peers:
                 pairs.append((ours.samples_ms, peers[0].samples_ms))
                 names.append(result.model)

@@ -110,7 +110,7 @@ def _show(run: Run, name: str, curve: MixedCurve) -> None:
 
 
 def _figures(curve: MixedCurve, point: MixedPoint) -> list[str]:
-    timed = curve.timed(point.layers)
+    timed = curve.latency_of(point.layers)
     return [
         formats.megabytes(point.bytes),
         formats.small(point.rms),

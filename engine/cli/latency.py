@@ -7,9 +7,9 @@ import click
 from engine import api
 from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.latency import Latency, LatencySamples, latency_warnings
-from engine.comparison.serialize import latency_dict
+from engine.comparison.records import latency_dict
 from engine.core import formats
-from engine.core.formats import listed
+from engine.core.formats import join_names
 from engine.reporting.text import runs as sentences
 from engine.tasks.lowerings import lowering_rows
 from engine.tflite.operator_times import left_share, time_by_kind
@@ -80,7 +80,7 @@ def _show(timed: Latency) -> None:
 def _slowest(entry: LatencySamples) -> str:
     """List the kinds of operators that take most of a variant's time."""
     kinds = time_by_kind(entry.operators)[:_KINDS]
-    words = listed([f"{kind.kind} ({formats.percent(kind.share)})" for kind in kinds])
+    words = join_names([f"{kind.kind} ({formats.percent(kind.share)})" for kind in kinds])
     left = left_share(entry.operators)
     return f"{words}; {formats.percent(left)} of it without XNNPACK" if left else words
 

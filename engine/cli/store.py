@@ -34,9 +34,9 @@ def store() -> None:
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON ('-' for standard output).")
 def list_(json_file: str | None) -> None:
     """List the runs, the most recently used first."""
-    from engine.runs.cleanup import listed
+    from engine.runs.cleanup import list_runs
 
-    runs = listed()
+    runs = list_runs()
     if json_file is not None:
         write_json([msgspec.to_builtins(run) for run in runs], json_file)
         return
@@ -68,10 +68,10 @@ def verify(names: tuple[str, ...], json_file: str | None) -> int:
     \b
     Exit code 1 where damage was found.
     """
-    from engine.runs.cleanup import verified
+    from engine.runs.cleanup import verify_runs
 
-    content = verified(names)
-    if absent := set(names) - {run.name for run in content}:
+    reports = verify_runs(names)
+    if absent := set(names) - {run.name for run in reports}:
         raise OptionError(
             "Verifying the store",
             got=", ".join(sorted(absent)),
@@ -79,12 +79,12 @@ def verify(names: tuple[str, ...], json_file: str | None) -> int:
             todo="See: python -m engine store list.",
         )
     if json_file is not None:
-        write_json([msgspec.to_builtins(run) for run in content], json_file)
+        write_json([msgspec.to_builtins(run) for run in reports], json_file)
     else:
-        for run in content:
+        for run in reports:
             state = run.problem or ", ".join(run.damaged) or "as written"
             click.echo(f"{run.name}: {run.checked} files read; {state}. {run.todo}".rstrip())
-    return DAMAGE_FOUND if any(run.damaged or run.problem for run in content) else 0
+    return DAMAGE_FOUND if any(run.damaged or run.problem for run in reports) else 0
 
 
 @store.command()
@@ -98,9 +98,9 @@ def clean(to_gb: float | None) -> None:
 
     What somebody works on, or used within minutes, stays.
     """
-    from engine.runs.cleanup import cleaned
+    from engine.runs.cleanup import clean_store
 
-    gone = cleaned(None if to_gb is None else int(to_gb * 1e9))
+    gone = clean_store(None if to_gb is None else int(to_gb * 1e9))
     for name in gone.runs:
         click.echo(f"Let go: {name}")
     click.echo(

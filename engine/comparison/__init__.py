@@ -1,4 +1,4 @@
-"""Two models' answers to the same pictures against each other, and their speed.
+"""Comparison of two models: by their answers to the same pictures, and by their speed.
 
 This room knows arrays, not runtimes: logits and timings come in, frozen records go out. It is
 run as often as one likes on stored logits.

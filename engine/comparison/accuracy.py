@@ -1,4 +1,4 @@
-"""Answers against labels."""
+"""Accuracy and calibration of answers against labels."""
 
 from __future__ import annotations
 
@@ -29,15 +29,9 @@ def accuracy(
     the top-5 and in McNemar's test. With fewer than five classes the top-5 share is that of all
     classes.
 
-    Args:
-        logits: The model's answers, shape (pictures, classes); probabilities do as well.
-        labels: Class indices, shape (pictures,), -1 for a picture without a label.
-        reference_logits: Answers to test against, shape (pictures, classes); None leaves
-            ``mcnemar_p``, ``lost`` and ``won`` None and ``changes`` empty.
-        probabilities: The outputs are those of a softmax already.
-
-    Returns:
-        Shares with their 95 % intervals, over the labelled pictures.
+    ``logits`` and ``reference_logits`` have the shape (pictures, classes), ``labels`` are class
+    indices, -1 for a picture without one. Without a reference ``mcnemar_p``, ``lost`` and ``won``
+    are None and ``changes`` is empty.
 
     Raises:
         LabelsError: No picture has a label, or a label is no class of the model.

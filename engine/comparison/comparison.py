@@ -1,4 +1,4 @@
-"""Every variant of a run against one reference, as one record.
+"""Comparison of every variant of a run with one reference, as one record.
 
 Outputs of a softmax are recognised, on each side alone. Where either side of a pair has one,
 logarithms of probabilities (`metrics.log_probabilities`) stand in for the logits of both in every
@@ -20,11 +20,17 @@ from engine.comparison.accuracy import NO_LABEL, accuracy
 from engine.comparison.faults import FEW_PICTURES, fault_of, fault_sentences
 from engine.comparison.latency import Latency
 from engine.comparison.outputs import Outputs, probability_sides
-from engine.comparison.records import Accuracy, Flip, VariantComparison
-from engine.comparison.serialize import SCALAR_KEYS, accuracy_dict, variant_dict
+from engine.comparison.records import (
+    SCALAR_KEYS,
+    Accuracy,
+    Flip,
+    VariantComparison,
+    accuracy_dict,
+    variant_dict,
+)
 from engine.core import parity
 from engine.core.errors import OptionError, PictureError
-from engine.core.formats import listed
+from engine.core.formats import join_names
 from engine.core.types import Fault, FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -97,7 +103,7 @@ class Comparison:
         raise _unknown("looking up a variant", name, (v.variant for v in self.variants))
 
     def gives_probabilities(self, column: str) -> bool:
-        """Whether the outputs of the reference or a variant are those of a softmax.
+        """Check whether the outputs of the reference or a variant are those of a softmax.
 
         Raises:
             OptionError: There is no such column.
@@ -107,7 +113,7 @@ class Comparison:
         return self.variant(column).probabilities
 
     def size_ratio(self, name: str) -> float | None:
-        """Bytes of a variant's file divided by those of float32; None where either is unknown."""
+        """Divide the bytes of a variant's file by float32's; None where either is unknown."""
         size = self.sizes.get(name)
         return size / self.float32_bytes if size is not None and self.float32_bytes else None
 
@@ -411,7 +417,7 @@ def _suspicions(
             else f"{'end' if several else 'ends'} in a {last} and the reference does not"
         )
         yield (
-            f"{listed(other_kind)} {kinds}: they are compared by the logarithms of their "
+            f"{join_names(other_kind)} {kinds}: they are compared by the logarithms of their "
             "probabilities, those below 1/512 taken for 1/512. These figures are smaller than "
             "those of logits."
         )

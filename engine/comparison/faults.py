@@ -1,4 +1,4 @@
-"""Answers that are of no use: the same for every picture, or not finite."""
+"""Detection of useless answers: the same for every picture, or not finite."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from engine.core.formats import listed
+from engine.core.formats import join_names
 from engine.core.parity import finite_rows
 from engine.core.types import FAULT_WORDS, Fault, FloatArray
 
@@ -52,7 +52,7 @@ def fault_sentences(faults: Mapping[str, Fault]) -> tuple[str, ...]:
             what = words if len(names) == 1 else words.replace("answers", "answer", 1)
             which = "it" if len(names) == 1 else "them"
             way_out = _ways_back(names) if fault == "same_answer" else _OVERFLOW
-            sentences.append(f"{listed(names)} {what}: do not use {which}. {way_out}")
+            sentences.append(f"{join_names(names)} {what}: do not use {which}. {way_out}")
     return tuple(sentences)
 
 

@@ -1,4 +1,4 @@
-"""Check that each stage of a conversion still answers like the one before."""
+"""Numerical parity between the stages of a conversion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Timing calls in turns, and when not to believe a timing.
+"""Latency: calls timed in turns, and the spread above which a median is not trusted.
 
 The calls come from elsewhere: no runtime is known here.
 """

@@ -29,7 +29,7 @@ from engine.core.parity import (
     DoubleArray,
     _doubles,
     _require_rows,
-    centred,
+    center_rows,
     difference,
     require_same_shape,
 )
@@ -45,27 +45,27 @@ Z_95 = 1.959963984540054
 
 
 def rms(differences: DoubleArray) -> float:
-    """Root mean square ``sqrt(mean d^2)`` of a result of `difference`, in logits."""
+    """Compute the root mean square ``sqrt(mean d^2)`` of a `difference`, in logits."""
     return float(np.sqrt(np.mean(np.square(differences))))
 
 
 def rms_along(differences: DoubleArray, axis: Literal[0, 1]) -> DoubleArray:
-    """Root mean square of each class (``axis=0``) or of each picture (``axis=1``), in logits."""
+    """Compute the rms of each class (``axis=0``) or of each picture (``axis=1``), in logits."""
     return np.asarray(np.sqrt(np.mean(np.square(differences), axis=axis)))
 
 
 def mean_absolute(differences: DoubleArray) -> float:
-    """Mean ``mean |d|`` of a result of `difference`, in logits."""
+    """Compute the mean ``mean |d|`` of a `difference`, in logits."""
     return float(np.mean(np.abs(differences)))
 
 
 def max_absolute(differences: DoubleArray) -> float:
-    """Largest ``max |d|`` of a result of `difference`, in logits."""
+    """Find the largest ``max |d|`` of a `difference`, in logits."""
     return float(np.max(np.abs(differences)))
 
 
 def sqnr_db(reference: FloatArray, variant: FloatArray) -> float:
-    """Signal to quantization noise ratio ``10 log10(sum r^2 / sum d^2)`` in dB.
+    """Compute the signal to quantization noise ratio ``10 log10(sum r^2 / sum d^2)`` in dB.
 
     ``r`` is `centred` of the reference and ``d`` the `difference`. Inf where nothing differs
     (even without a signal); -Inf where only the variant has a signal.
@@ -74,14 +74,14 @@ def sqnr_db(reference: FloatArray, variant: FloatArray) -> float:
         ValueError: The shapes differ.
     """
     noise = float(np.sum(np.square(difference(reference, variant))))
-    signal = float(np.sum(np.square(centred(reference))))
+    signal = float(np.sum(np.square(center_rows(reference))))
     if noise == 0.0:
         return math.inf
     return -math.inf if signal == 0.0 else 10.0 * (math.log10(signal) - math.log10(noise))
 
 
 def cosine(reference: FloatArray, variant: FloatArray) -> float:
-    """Mean over the rows of ``r . v / (|r| |v|)``, from -1 to 1, without unit.
+    """Average ``r . v / (|r| |v|)`` over the rows, from -1 to 1, without unit.
 
     Row means stay in here: without them two classes could only give -1 or 1. A row of zeros on
     both sides counts 1, on one side 0.
@@ -99,7 +99,7 @@ def cosine(reference: FloatArray, variant: FloatArray) -> float:
 
 
 def log_softmax(logits: FloatArray) -> DoubleArray:
-    """Logarithms of each row's softmax, shape kept, in nats; NaN in non-finite rows."""
+    """Compute logarithms of each row's softmax in nats, same shape; NaN in non-finite rows."""
     values = _doubles(logits)
     values -= values.max(axis=1, keepdims=True)
     values -= np.log(np.sum(np.exp(values), axis=1, keepdims=True))
@@ -107,9 +107,10 @@ def log_softmax(logits: FloatArray) -> DoubleArray:
 
 
 def kl(reference: FloatArray, variant: FloatArray) -> DoubleArray:
-    """Kullback-Leibler divergence ``sum_c p_c (log p_c - log q_c)`` of each row's softmaxes.
+    """Compute the divergence ``sum_c p_c (log p_c - log q_c)`` of each row's softmaxes.
 
-    ``p`` is the reference's softmax, ``q`` the variant's; shape (pictures,), in nats, 0 or more.
+    Kullback-Leibler: ``p`` is the reference's softmax, ``q`` the variant's; shape (pictures,), in
+    nats, 0 or more.
 
     Raises:
         ValueError: The shapes differ.
@@ -142,7 +143,7 @@ def top_k(logits: FloatArray, k: int) -> IntArray:
 
 
 def agreeing_rows(reference: FloatArray, variant: FloatArray) -> BoolArray:
-    """Tell the rows with the same first answer, shape (pictures,); never a non-finite row.
+    """Find the rows with the same first answer, shape (pictures,); never a non-finite row.
 
     Raises:
         ValueError: The shapes differ.
@@ -153,12 +154,12 @@ def agreeing_rows(reference: FloatArray, variant: FloatArray) -> BoolArray:
 
 
 def top1_agreement(reference: FloatArray, variant: FloatArray) -> float:
-    """Share of rows with the same first answer, 0 to 1; see `agreeing_rows`."""
+    """Compute the share of rows with the same first answer, 0 to 1; see `agreeing_rows`."""
     return float(np.mean(agreeing_rows(reference, variant)))
 
 
 def top5_overlap(reference: FloatArray, variant: FloatArray) -> float:
-    """Mean over the rows of ``|top_k(r) & top_k(v)| / k``, 0 to 1; ``k = min(5, classes)``.
+    """Average ``|top_k(r) & top_k(v)| / k`` over the rows, 0 to 1; ``k = min(5, classes)``.
 
     Raises:
         ValueError: The shapes differ.
@@ -171,7 +172,7 @@ def top5_overlap(reference: FloatArray, variant: FloatArray) -> float:
 
 
 def margins(logits: FloatArray) -> DoubleArray:
-    """First logit minus second, shape (pictures,); 0 for a model of one class."""
+    """Subtract the second logit from the first, shape (pictures,); 0 for a model of one class."""
     values = _doubles(logits)
     if values.shape[1] == 1:
         return values[:, 0] - values[:, 0]
@@ -180,7 +181,7 @@ def margins(logits: FloatArray) -> DoubleArray:
 
 
 def wilson_interval(successes: int, total: int) -> Interval:
-    """95 % score interval of a proportion (Wilson, 1927, JASA 22:209-212).
+    """Compute the 95 % score interval of a proportion (Wilson, 1927, JASA 22:209-212).
 
     ``(p + z^2/2n -+ z sqrt(p (1 - p) / n + z^2/4n^2)) / (1 + z^2/n)`` with ``z`` = 1.96; from 0
     to 1 where nothing was counted.
@@ -192,6 +193,7 @@ def wilson_interval(successes: int, total: int) -> Interval:
         raise ValueError(f"{successes} successes of {total}; expected 0 <= successes <= total")
     if total == 0:
         return Interval(0.0, 1.0)
+    # `scipy.stats` has it, too, but takes most of a second to import, in every comparison.
     share, z2 = successes / total, Z_95 * Z_95
     middle = share + z2 / (2 * total)
     half = Z_95 * math.sqrt(share * (1 - share) / total + z2 / (4 * total * total))
@@ -202,7 +204,7 @@ def wilson_interval(successes: int, total: int) -> Interval:
 
 
 def mcnemar_exact(only_reference_right: int, only_variant_right: int) -> float:
-    """Two-sided p-value of McNemar's exact test: is one model right more often than the other?
+    """Compute the two-sided p-value of McNemar's exact test.
 
     The binomial test with share 1/2 over the pictures on which exactly one of them is right;
     1.0 where there are none.
@@ -221,13 +223,13 @@ def mcnemar_exact(only_reference_right: int, only_variant_right: int) -> float:
 
 
 def within_unit(outputs: FloatArray) -> bool:
-    """Whether every entry lies in [0, 1], as far as float32 kernels hold it; NaN and Inf do not."""
+    """Check that every entry lies in [0, 1], as far as float32 kernels hold it; NaN does not."""
     _require_rows(outputs)
     return bool(np.all((outputs >= 0.0) & (outputs <= 1.0 + SUM_TOLERANCE)))
 
 
 def looks_like_probabilities(outputs: FloatArray) -> bool:
-    """Whether these are outputs of a softmax rather than logits.
+    """Check whether these are outputs of a softmax rather than logits.
 
     More than one class, every entry in [0, 1] and every row's sum 1 within `SUM_TOLERANCE`.
     """
@@ -238,7 +240,7 @@ def looks_like_probabilities(outputs: FloatArray) -> bool:
 
 
 def log_probabilities(probabilities: FloatArray) -> DoubleArray:
-    """Stand-ins for logits: ``log(max(p, PROBABILITY_FLOOR))``, shape kept, in nats.
+    """Compute stand-ins for logits: ``log(max(p, PROBABILITY_FLOOR))`` in nats, same shape.
 
     To be applied to both sides. Rows that hold NaN or Inf are NaN. A softmax of the result is
     flatter than ``p``, the more so the more classes lie below the floor, and so `kl` is smaller.

@@ -1,4 +1,4 @@
-"""How the outputs of a model are read: as logits or as probabilities, one a class or one alone.
+"""Outputs of a model: logits or probabilities, one for each class or one alone.
 
 Each side of a comparison is read by its own kind, since a file from elsewhere may end in a softmax
 where the reference does not. One output alone is the logit, or the sigmoid of it, of a class

@@ -1,4 +1,4 @@
-"""Which variant to take: the choice behind the first screen, the report and the command line."""
+"""Recommendation of a variant, for pages, report and command line."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import numpy as np
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import LatencySamples
 from engine.comparison.metrics import Z_95
-from engine.comparison.records import VariantComparison
-from engine.comparison.serialize import FLOAT32
+from engine.comparison.records import FLOAT32, VariantComparison
 from engine.core.types import SAME, Fault, Interval
 
 _ANY_SHARE = Interval(0.0, 1.0)
@@ -226,7 +225,7 @@ def pictures_to_prove(need: float) -> int | None:
 
 
 def clearly_quicker(first: Candidate, second: Candidate) -> bool:
-    """Whether the first variant is quicker by more than `SAME` and than timings may be off."""
+    """Check whether the first is quicker by more than `SAME` and than timings may be off."""
     if first.latency_ms is None or second.latency_ms is None:
         return False
     return second.latency_ms > first.latency_ms * (
@@ -235,7 +234,7 @@ def clearly_quicker(first: Candidate, second: Candidate) -> bool:
 
 
 def clearly_smaller(first: Candidate, second: Candidate) -> bool:
-    """Whether the file of the first variant is smaller by more than `SAME`."""
+    """Check whether the file of the first is smaller by more than `SAME`."""
     if first.size_bytes is None or second.size_bytes is None:
         return False
     return second.size_bytes > first.size_bytes * (1 + SAME)

@@ -71,7 +71,7 @@ class _HandOver(Exception):
 
 
 class Conversion:
-    """Makes the files of a run in a side folder.
+    """Makes the files of a run in a staging folder.
 
     Args:
         task: What to make, and where.
@@ -125,15 +125,8 @@ class Conversion:
         if self._base is None:
             model = self._make_savedmodel()
         else:
-            of_run = self._base.manifest
-            model = OriginalModel(
-                of_run.model,
-                of_run.preprocess,
-                of_run.labels,
-                of_run.layout,
-                of_run.opset,
-                of_run.notes,
-            )
+            m = self._base.manifest
+            model = OriginalModel(m.model, m.preprocess, m.labels, m.layout, m.opset, m.notes)
         self._make_variants(model)
         self._write_manifest(model)
 
@@ -184,8 +177,9 @@ class Conversion:
         """Write the ONNX file; give the stage to check it against, and the tolerance."""
         size, opset = source.preprocess, self._task.request.opset
         if isinstance(source, TorchSource):
-            shape = {"height": size.height, "width": size.width}
-            onnx_from_either_exporter(source.build(), file, opset=opset, **shape)
+            onnx_from_either_exporter(
+                source.build(), file, opset=opset, height=size.height, width=size.width
+            )
             return PYTORCH, FLOAT_TOLERANCE
         return self._copy_onnx(source, file)
 
@@ -199,15 +193,14 @@ class Conversion:
             shutil.copyfile(network.logits, self._side / WORK / f"{PYTORCH}.npy")
             self._keep(Stage(PYTORCH, network.seconds))
         size = source.preprocess
-        sizes = size.height, size.width, source.output, source.output_shape
+        sizes = size.height, size.width, source.output, source.output_shape, source.batch
         reading = onnx_reading(source.file)
-        batch = source.batch
-        file.write_bytes(with_fixed_input(reading.model, *sizes, batch).SerializeToString())
+        file.write_bytes(with_fixed_input(reading.model, *sizes).SerializeToString())
         if network is not None:
             return PYTORCH, reading.tolerance
         if reading.given is None:
             return None, None
-        given = with_fixed_input(reading.given, *sizes, batch)
+        given = with_fixed_input(reading.given, *sizes)
         with OnnxRunner(given.SerializeToString(), layout=source.layout) as runner:
             logits = runner.infer(self.check_inputs(size))
         check_hop(GIVEN, None, logits, tolerance=None, weights=source.weights)
@@ -350,14 +343,11 @@ class Conversion:
         self._keep(Stage(stage, seconds, against, *errors, fault=fault))
 
     def check_inputs(self, preprocess: PreprocessSpec) -> FloatArray:
-        """Give the pictures that every stage is checked on, as the network's input.
+        """Give the input that every stage is checked on, shape (N, H, W, C), float32.
 
-        Those of the calibration folder, where one is given, and then sample images: a classifier
-        of another field may say the same of all of these. They are kept for variants that are
+        Pictures of the calibration folder, where one is given, and then sample images: a classifier
+        of another field may say the same of all of these. They are stored for variants that are
         added later, perhaps with another folder.
-
-        Returns:
-            Shape (pictures, height, width, channels), float32.
         """
         if self._check_inputs is None:
             self._check_inputs = self._load_check_inputs(preprocess)

@@ -42,7 +42,7 @@ def main(folder: Path, layout: str, channels: int, height: int, width: int) -> N
 
 
 def quantize(float32: Path, pictures: np.ndarray) -> bytes:
-    """Full integer, weights and activations in 8 bits, as litert-quantizer's own recipe says."""
+    """Quantize weights and activations to 8 bits, by litert-quantizer's own recipe."""
     from ai_edge_litert.interpreter import Interpreter
     from litert_quantizer import quantizer, recipe
 

@@ -15,7 +15,7 @@ from engine.core.errors import (
     error_named,
     fit_to_show,
 )
-from engine.core.formats import listed
+from engine.core.formats import join_names
 from engine.core.types import MissingVariant
 from engine.quantization.recipes import recipes_named
 
@@ -23,12 +23,7 @@ RETRY = "Leave this variant out, or try it once more with: python -m engine conv
 
 
 def missing_variant(name: str, error: EngineError) -> MissingVariant:
-    """Record why a variant, or the file that it is made from, could not be made.
-
-    Args:
-        name: Name of its recipe.
-        error: The failure; the end of the process costs a variant like any other.
-    """
+    """Record why a variant, or the file that it is made from, could not be made."""
     if isinstance(error, WorkerDied):
         got = f"the converter ended the process: {error.got}"
         error = ConversionError(f"Making {name}", got=got, expected="a TFLite file", todo=RETRY)
@@ -49,32 +44,19 @@ def missing_sentences(missing: Iterable[MissingVariant]) -> tuple[str, ...]:
     for record in missing:
         names.setdefault(str(error_of(record)), []).append(fit_to_show(record.variant))
     return tuple(
-        f"{listed(several)} {'is' if len(several) == 1 else 'are'} missing. {reason}"
+        f"{join_names(several)} {'is' if len(several) == 1 else 'are'} missing. {reason}"
         for reason, several in names.items()
     )
 
 
 def missing_of(missing: Iterable[MissingVariant], names: tuple[str, ...]) -> list[MissingVariant]:
-    """Give the missing variants that are asked for.
-
-    Args:
-        missing: Those of a run.
-        names: Names of recipes, as `engine.quantization.recipes.recipes_named` takes them.
-    """
+    """Give the missing variants that are asked for."""
     wanted = {recipe.name for recipe in recipes_named(names)}
     return [record for record in missing if record.variant in wanted]
 
 
 def demand_made(missing: Iterable[MissingVariant], variant: str) -> None:
-    """Raise the failure of a variant that is missing.
-
-    Args:
-        missing: Those of a run.
-        variant: Name of the variant that was asked for.
-
-    Raises:
-        EngineError: It is among them.
-    """
+    """Raise the failure of a variant that is missing."""
     for record in missing:
         if record.variant == variant:
             raise error_of(record)

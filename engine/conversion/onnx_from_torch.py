@@ -134,17 +134,6 @@ def onnx_from_exported_program(
     It takes some networks that the TorchScript exporter refuses, in other operators and from
     `LOWEST_DYNAMO_OPSET` on. What it notes of source files and lines is left out of the file.
 
-    Args:
-        network: Takes (1, channels, height, width), float32, and gives logits.
-        file: Where to write.
-        height: Rows of the picture.
-        width: Columns of the picture.
-        channels: Numbers of a pixel.
-        output: What to call the logits.
-
-    Returns:
-        The operator set of the file.
-
     Raises:
         ConversionError: The exporter or onnx.checker refuses.
     """
@@ -185,16 +174,6 @@ def onnx_from_either_exporter(
     network: torch.nn.Module, file: Path, *, height: int, width: int, opset: int | None
 ) -> int:
     """Export a network by TorchScript, or by `torch.export` where that has no translation.
-
-    Args:
-        network: Takes (1, 3, height, width), float32, and gives logits.
-        file: Where to write.
-        height: Rows of the picture.
-        width: Columns of the picture.
-        opset: ONNX operator set, which TorchScript alone exports to; None leaves it open.
-
-    Returns:
-        The operator set of the file.
 
     Raises:
         OptionError: The operator set is out of range.
@@ -299,7 +278,7 @@ def _adaptive_avg_pool2d(graph: Any, picture: Any, output_size: Any) -> Any:
 
 
 def _average(graph: Any, picture: Any, intervals: list[tuple[int, int]], axis: int) -> Any:
-    """Mean over each interval of an axis; slices, because int8 spoils a product with a matrix."""
+    """Average intervals of an axis by slices, because int8 spoils a product with a matrix."""
     import torch
 
     def constant(value: int) -> Any:
@@ -314,11 +293,7 @@ def _average(graph: Any, picture: Any, intervals: list[tuple[int, int]], axis: i
 
 
 def cells(size: int, number: int) -> list[tuple[int, int]]:
-    """What each cell of an adaptive average covers, as in PyTorch's ``AdaptiveAvgPool2d``.
-
-    Args:
-        size: Elements along the axis.
-        number: Cells along it.
+    """List the interval of each cell of an adaptive average, as PyTorch's ``AdaptiveAvgPool2d``.
 
     Returns:
         First element of each cell, and the one after its last:

@@ -30,12 +30,7 @@ _TOLERANCE = 1e-4
 
 
 def fuse(model: ir.Model) -> None:
-    """Put one operator in the place of each group that stands for it, in place.
-
-    Args:
-        model: The graph, its constants folded; gets ``Gelu``, ``LayerNormalization`` and
-            ``HardSwish`` of our domain in the place of their parts.
-    """
+    """Put one operator in the place of each group that stands for it, in place."""
     for rules in _rules():
         rules.apply_to_model(model)
 
@@ -92,7 +87,7 @@ def _gelu_by_tanh(op: Any, x: Any) -> Any:
 
 
 def _gelu_of_torch(op: Any, x: Any) -> Any:
-    """The order that torch's exporter writes; trying all orders of so many takes too long."""
+    """Match the order that torch's exporter writes; trying all orders takes too long."""
     cubed = op.Mul(x, op.Mul(x, x))
     inner = op.Mul(_near(_TANH_FACTOR), op.Add(x, op.Mul(_near(_TANH_CUBIC), cubed)))
     return op.Mul(_near(0.5), op.Mul(x, op.Add(_near(1.0), op.Tanh(inner))))
@@ -162,7 +157,7 @@ def _is_layer_norm(
 
 
 def _last_axes(mean: Any, x: Any) -> int:
-    """How many of the last axes a mean is over; 0 where it is over others or drops them."""
+    """Count the last axes that a mean is over; 0 where it is over others or drops them."""
     node = mean.producer()
     given = node.attributes.get("axes")
     if given is not None:
@@ -202,13 +197,6 @@ def clean_graph(model: onnx.ModelProto) -> onnx.ModelProto:
     torch writes a zero padding as a chain of seventeen operators on constants; folded, it becomes a
     part of the convolution behind it. ONNX Runtime answers for one picture before and after; the
     hop ladder checks the rest: the SavedModel is compared with the ONNX file as it was.
-
-    Args:
-        model: The graph; not changed.
-
-    Returns:
-        A tidier graph; where that fails or changes the answers, which the log then shows, the graph
-        as it was.
     """
     import onnx_ir
 
@@ -252,7 +240,7 @@ def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _answers_alike(first: onnx.ModelProto, second: onnx.ModelProto) -> bool:
-    """Whether two graphs give the same answers to one random picture."""
+    """Tell whether two graphs give the same answers to one random picture."""
     answer, expected = (_answer(model) for model in (first, second))
     tolerance = _LARGEST_CHANGE * float(np.abs(expected[np.isfinite(expected)]).max(initial=0))
     return answer.shape == expected.shape and np.allclose(
@@ -274,7 +262,7 @@ def _answer(model: onnx.ModelProto) -> np.ndarray:
 
 @cache
 def import_onnxslim() -> ModuleType:
-    """Import onnxslim and put the mended inference in the place of its own.
+    """Import onnxslim and put the repaired inference in the place of its own.
 
     Returns:
         The module ``onnxslim``.

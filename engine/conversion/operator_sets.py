@@ -80,7 +80,7 @@ def older_form(
 
 
 def _trim(names: Sequence[str]) -> list[str]:
-    """Names up to the last that is not empty."""
+    """Drop empty names behind the last other."""
     count = max((number for number, name in enumerate(names, 1) if name), default=0)
     return list(names[:count])
 
@@ -144,7 +144,7 @@ def _spell_out(model: onnx.ModelProto, functions: frozenset[str]) -> onnx.ModelP
 
 @cache
 def _functions() -> frozenset[str]:
-    """Operators that ONNX defines by others, in any operator set."""
+    """List the operators that ONNX defines by others, in any operator set."""
     from onnx import defs
 
     # The package's stubs lack the two properties.

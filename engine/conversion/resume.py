@@ -80,27 +80,20 @@ class FinishedStages:
         return frozenset(stage.name for stage in self.stages)
 
     def failure(self, recipe: Recipe) -> MissingVariant | None:
-        """Why a variant cannot be made, where it, or a file that it is made from, failed."""
+        """Find why a variant cannot be made: it failed, or a file that it is made from."""
         for part in (recipe, *recipe.cores):
             if (record := self.failures.get(part.name)) is not None:
                 return replace(record, variant=recipe.name)
         return None
 
     def failures_of(self, recipes: Iterable[Recipe]) -> tuple[MissingVariant, ...]:
-        """Why recipes cannot be made, but for those made before that showed."""
+        """List why recipes cannot be made, without those that were made before a failure."""
         unmade = (recipe for recipe in recipes if recipe.name not in self.names)
         return tuple(record for record in map(self.failure, unmade) if record is not None)
 
 
 def wanted_digest(request: ConvertRequest, key: str, calibration: str, base: Path | None) -> str:
-    """Digest of everything that the files of a conversion depend on, but its variants.
-
-    Args:
-        request: What was asked for.
-        key: See `engine.runs.request.run_key`.
-        calibration: Digest of the calibration pictures.
-        base: The run that variants are added to, or None.
-    """
+    """Digest everything that the files of a conversion depend on, but its variants."""
     state = None if base is None else (base / FILE_NAME).read_bytes()
     choice = request.calibration
     # Recipes with a count or seed of their own take other pictures of the same folder.
@@ -110,11 +103,7 @@ def wanted_digest(request: ConvertRequest, key: str, calibration: str, base: Pat
 
 
 def load_finished(side: Path, wanted: str) -> FinishedStages:
-    """What of a side folder can be gone on from; the rest of it is removed.
-
-    Args:
-        side: The side folder, perhaps of a process that was killed.
-        wanted: See `wanted_digest`.
+    """Load the finished stages of a staging folder, and remove everything else in it.
 
     Returns:
         The record; one without stages where there is nothing to go on from.
@@ -137,17 +126,12 @@ def _read_record(side: Path) -> FinishedStages:
 
 
 def being_made_in(side: Path) -> str | None:
-    """What was being made, that others can do without, when the process of a folder ended."""
+    """Name the recipe that was being made when the process of a folder ended, or None."""
     return _read_record(side).being_made
 
 
 def charge_end_of_process(side: Path, error: WorkerDied) -> None:
-    """Record that what was being made when the process ended cannot be made.
-
-    Args:
-        side: The side folder of the process; see `being_made_in`.
-        error: How it ended.
-    """
+    """Record that what was being made when the process ended cannot be made."""
     finished = _read_record(side)
     assert finished.being_made is not None
     failed = with_failure(finished, recipe_named(finished.being_made), error)
@@ -156,29 +140,14 @@ def charge_end_of_process(side: Path, error: WorkerDied) -> None:
 
 
 def with_failure(finished: FinishedStages, recipe: Recipe, error: EngineError) -> FinishedStages:
-    """Charge what is being made with a failure.
-
-    Args:
-        finished: The record.
-        recipe: Whose variant failed, where nothing is recorded as being made.
-        error: The failure.
-    """
+    """Charge the recipe that is being made, or the given one, with a failure."""
     name = finished.being_made or recipe.name
     failures = {**finished.failures, name: missing_variant(name, error)}
     return replace(finished, being_made=None, failures=failures)
 
 
 def without_others(side: Path, finished: FinishedStages, variants: Set[str]) -> FinishedStages:
-    """Forget variants that nobody asks for now, and remove their files.
-
-    Args:
-        side: The side folder.
-        finished: What is in it.
-        variants: Names of those that are wanted.
-
-    Returns:
-        The record without them.
-    """
+    """Remove variants that nobody asks for now, from the record and from the folder."""
     others = {Path(name).stem for name in finished.files if _is_variant(name)} - variants
     files = dict(finished.files)
     for name in others:
@@ -194,18 +163,7 @@ def _is_variant(name: str) -> bool:
 
 
 def keep_finished(side: Path, finished: FinishedStages) -> FinishedStages:
-    """Keep a record of what is finished, with every file that is there now.
-
-    Args:
-        side: The side folder.
-        finished: The record, but for its files.
-
-    Returns:
-        The record with its files.
-
-    Raises:
-        StorageError: The disk refuses.
-    """
+    """Write the record of what is finished, with the digest of every file that is there now."""
     files = records_under(side, dict(finished.files))
     files.pop(RECORD, None)
     complete = replace(finished, files=files)

@@ -142,9 +142,6 @@ def failing_node(error: BaseException) -> str | None:
 
     onnx-tf's errors rarely say it, but the frames that the error passed hold the node.
 
-    Args:
-        error: What was raised; its causes are looked at too.
-
     Returns:
         The operator and the node's name, or None where no node was being translated.
     """

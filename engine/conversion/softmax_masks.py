@@ -114,7 +114,7 @@ Bounded = tuple["ir.Value | None", "ir.Value | None"]
 def _of_sum(
     tape: Any, operator: str, first: ir.Value, second: ir.Value, *, below: float
 ) -> Bounded:
-    """The scores, and the bounded sum; the latter None where the mask hides nothing."""
+    """Split a sum into scores and the bounded sum, None where the mask hides nothing."""
     sign = -1 if operator == "Sub" else 1
     pairs = [(first, second), (second, first)] if sign == 1 else [(first, second)]
     for scores, mask in pairs:
@@ -130,7 +130,7 @@ def _of_sum(
 
 
 def _of_constant(tape: Any, scores: ir.Value, mask: np.ndarray, below: float) -> ir.Value | None:
-    """The bounded sum of scores and a constant; None where it hides nothing."""
+    """Bound the sum of scores and a constant; None where it hides nothing."""
     hidden = mask <= _HIDES
     # A row of minus infinities makes NaN, which must stay.
     if not hidden.any() or (np.isneginf(mask).any() and hidden.all(-1).any()):
@@ -145,7 +145,7 @@ def _of_constant(tape: Any, scores: ir.Value, mask: np.ndarray, below: float) ->
 def _of_choice(
     tape: Any, condition: ir.Value, first: ir.Value, second: ir.Value, *, below: float
 ) -> Bounded:
-    """The scores, and the choice between them and a bound."""
+    """Split a choice into scores and the choice between them and a bound."""
     for mask, scores in ((first, second), (second, first)):
         if _hides(mask):
             bound = _limit_scores(tape, scores, below)
@@ -163,7 +163,7 @@ def _of_scatter(
     *,
     below: float,
 ) -> Bounded:
-    """The scores, and their scatter into a bound: a choice of experts hides the others so."""
+    """Split a scatter into scores and their scatter into a bound, as a choice of experts is."""
     numbers, reduction = _number(mask), node.attributes.get("reduction")
     plain = reduction is None or reduction.as_string() == "none"
     if numbers is None or not plain or not (numbers <= _HIDES).all():
@@ -175,7 +175,7 @@ def _of_scatter(
 
 
 def _of_floor(first: ir.Value, *rest: ir.Value) -> ir.Value | None:
-    """The scores of ``Max(scores, lowest float)``, which are all above it once bounded."""
+    """Find the scores of ``Max(scores, lowest float)``, which are all above it once bounded."""
     if len(rest) != 1:
         return None
     for scores, floor in ((first, rest[0]), (rest[0], first)):
@@ -185,7 +185,7 @@ def _of_floor(first: ir.Value, *rest: ir.Value) -> ir.Value | None:
 
 
 def _of_scale(operator: str, first: ir.Value, second: ir.Value) -> tuple[ir.Value | None, float]:
-    """The scores, and the positive number they are multiplied with; None and 1 otherwise."""
+    """Split a product into scores and a positive factor; None and 1 otherwise."""
     pairs = [(first, second)] if operator == "Div" else [(first, second), (second, first)]
     for scores, scale in pairs:
         numbers = _number(scale)
@@ -196,7 +196,7 @@ def _of_scale(operator: str, first: ir.Value, second: ir.Value) -> tuple[ir.Valu
 
 
 def _hides(value: ir.Value, hides: float = _HIDES) -> bool:
-    """Whether all of a value is a constant that hides, copied or not."""
+    """Tell whether all of a value is a constant that hides, copied or not."""
     numbers, node = _number(value), value.producer()
     if numbers is not None:
         return bool((numbers <= hides).all())
@@ -247,7 +247,7 @@ def _marks(tape: Any, mask: ir.Value, sign: int, hides: float = _HIDES) -> ir.Va
 def _marks_of_product(
     tape: Any, first: ir.Value, second: ir.Value, *, sign: int, hides: float
 ) -> ir.Value | None:
-    """The marks of ``(1 - shown) * -1e9`` and ``(shown - 1) * 1e9``."""
+    """Find the marks of ``(1 - shown) * -1e9`` and ``(shown - 1) * 1e9``."""
     for truth, constant in ((first, second), (second, first)):
         numbers = _number(constant)
         if numbers is None:
@@ -263,7 +263,7 @@ def _marks_of_product(
 def _marks_of_choice(
     tape: Any, condition: ir.Value, first: ir.Value, second: ir.Value, *, sign: int, hides: float
 ) -> ir.Value | None:
-    """The marks of ``Where(shown, 0, -1e9)`` and ``Where(hidden, -1e9, hidden)``."""
+    """Find the marks of ``Where(shown, 0, -1e9)`` and ``Where(hidden, -1e9, hidden)``."""
     nothing = _store(tape, np.float32(0))
     of_first = _marks(tape, first, sign, hides)
     cast = condition.producer()
@@ -278,7 +278,7 @@ def _marks_of_choice(
 
 
 def _lies_within(value: ir.Value, low: int, high: int) -> bool:
-    """Whether a value is a truth value as a number, 1 less it, or it less 1: all from low to high.
+    """Tell whether a value is a truth value as a number, 1 less it, or it less 1.
 
     ``low`` and ``high`` are one apart.
     """

@@ -196,13 +196,6 @@ def with_edges(model: bytes, edges: EdgeType) -> bytes:
     The quantization of everything inside stays as it is, so variants that differ only in their
     edges share one calibration.
 
-    Args:
-        model: The TFLite file.
-        edges: Type of input and output.
-
-    Returns:
-        The changed TFLite file.
-
     Raises:
         ConversionError: The model's input or output is not quantized inside.
     """

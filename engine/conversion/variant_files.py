@@ -259,15 +259,7 @@ def _int16_note(variant: str, error: float, rival: str, less: float) -> str:
 
 
 def kept_mixed_models(run: Run, whole: str) -> MixedModels:
-    """Load the mixed models of a run's optimized variant, from the records of their choice.
-
-    Args:
-        run: Holds the records.
-        whole: Name of the variant without a layer in float32.
-
-    Raises:
-        RunError: Something of it is absent or damaged.
-    """
+    """Load the mixed models of a run's optimized variant, from the records of their choice."""
     try:
         exact = (run.folder / WORK / f"{FLOAT32.name}.tflite").read_bytes()
         quantized = (run.folder / WORK / f"{whole}.tflite").read_bytes()

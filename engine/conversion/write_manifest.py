@@ -30,17 +30,7 @@ def write_manifest(
     *,
     calibration: CalibrationInfo | None,
 ) -> None:
-    """Write the manifest and the request of a conversion into its side folder.
-
-    Args:
-        task: What was to be made.
-        base: The run that it adds to, or None.
-        finished: Every stage of this conversion.
-        model: The original.
-        artifacts: The TFLite files made now.
-        missing: Variants that could not be made now.
-        calibration: The run's own; None where nothing made now needed one.
-    """
+    """Write the manifest and the request of a conversion into its side folder."""
     side, request = Path(task.side), task.request
     old = base.manifest if base else None
     if base and base.manifest.calibration and calibration is None:
@@ -86,7 +76,7 @@ def write_manifest(
 
 
 def calibration_of(run: Run) -> CalibrationChoice:
-    """What the calibrated variants of a run were made with, as it was asked for.
+    """Read the calibration that a run was asked for, which its calibrated variants were made with.
 
     Args:
         run: The run; one without a readable request says by its manifest which pictures were used.
@@ -100,14 +90,14 @@ def calibration_of(run: Run) -> CalibrationChoice:
 
 
 def _float32_bytes(side: Path, base: Run | None) -> int:
-    """Size of the float32 file, which is a rung of every ladder."""
+    """Read the size of the float32 file, with which every variant is compared."""
     name = f"{WORK}/{FLOAT32.name}.tflite"
     file = side / name
     return (file if file.is_file() or base is None else base.folder / name).stat().st_size
 
 
 def _records(side: Path, base: Run | None, finished: FinishedStages) -> dict[str, FileRecord]:
-    """Checksums of what this conversion wrote, and of what the run has of earlier ones."""
+    """Collect checksums of what this conversion wrote, and of the run's earlier files."""
     new = records_under(side, dict(finished.files))
     new.pop(RECORD, None)
     old = base.manifest.files if base else {}

@@ -38,13 +38,7 @@ def digest_of_file(path: Path, *, again: bool = False) -> str:
     """Compute the hex SHA-256 digest of a file, remembered while the file looks unchanged.
 
     A page looks at all its images whenever it is drawn, and a thousand photos are gigabytes.
-
-    Args:
-        path: The file.
-        again: Read it whatever is remembered.
-
-    Raises:
-        OSError: It cannot be read.
+    ``again`` reads the file whatever is remembered. Raises OSError where it cannot be read.
     """
     status = path.stat()
     look = status.st_ino, status.st_size, status.st_ctime_ns
@@ -80,12 +74,7 @@ def intact(path: Path, record: FileRecord, *, again: bool = False) -> bool:
 
 
 def records_under(folder: Path, unchanged: dict[str, FileRecord]) -> dict[str, FileRecord]:
-    """Describe every file under a folder, by its path relative to the folder.
-
-    Args:
-        folder: The folder.
-        unchanged: Records of files that have not changed since; they are not read again.
-    """
+    """Describe every file under a folder, by its path in it; ``unchanged`` ones are not read."""
     names = {
         path.relative_to(folder).as_posix(): path
         for path in sorted(folder.rglob("*"))
@@ -101,11 +90,7 @@ def write_kept(file: Path, content: bytes, *, durable: bool = True) -> None:
 
 
 def keep_file(staged: Path, target: Path) -> None:
-    """Move a finished file to its target on the same disk, with its checksum beside it.
-
-    Raises:
-        StorageError: The disk refuses.
-    """
+    """Move a finished file to its target on the same disk, with its checksum beside it."""
     with told_of_the_disk(f"Writing {target.name}"):
         sync(staged)
         _announce(target, digest_of_file(staged, again=True), durable=True)
@@ -170,13 +155,7 @@ def read_kept(file: Path) -> bytes:
 
 
 def read_record(file: Path, kind: type[Record], stage: str, todo: str) -> Record:
-    """Decode a JSON record of a run.
-
-    Args:
-        file: Where it is, perhaps with its checksum beside it.
-        kind: Its type.
-        stage: What is being done, for the message.
-        todo: What a person can do where it cannot be read.
+    """Decode a JSON record of a run; ``stage`` and ``todo`` are those of its error.
 
     Raises:
         RunError: It is absent, damaged or of another version.

@@ -76,10 +76,7 @@ def told_of_the_disk(stage: str) -> Iterator[None]:
 def write_whole(file: Path, content: bytes, *, durable: bool = True) -> None:
     """Write a file whole or not at all; folders that are absent are made.
 
-    Args:
-        file: Its path.
-        content: All of it.
-        durable: Whether to flush it to the disk, which files that can be made again do without.
+    Files that can be made again need not be ``durable``: they are not flushed to the disk.
 
     Raises:
         StorageError: The disk refuses.
@@ -142,18 +139,10 @@ _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def read_text(path: Path, stage: str, expected: str) -> str:
-    """Read a text file in UTF-8, or in what its byte order mark says.
-
-    Args:
-        path: The file.
-        stage: What is being done, for messages.
-        expected: What the file should be, for messages.
-
-    Returns:
-        Its text, without the mark.
+    """Read a text file in UTF-8, or in what its byte order mark says, without the mark.
 
     Raises:
-        LabelsError: It cannot be read, is too large, or is no text.
+        LabelsError: Of that stage and expectation: it cannot be read, is too large, or is no text.
     """
     try:
         with path.open("rb") as file:

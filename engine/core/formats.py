@@ -121,7 +121,7 @@ def spread(value: float) -> str:
 _WORDS = ("No", "One", "Two", "Three", "Four", "Five", "Six", "Seven", "Eight", "Nine")
 
 
-def counted(count: int, thing: str) -> str:
+def spell_count(count: int, thing: str) -> str:
     """Write a count at the start of a sentence: "One picture", "14 pictures"."""
     return f"{number(count).capitalize()} {thing}{'' if count == 1 else 's'}"
 
@@ -131,9 +131,15 @@ def number(count: int) -> str:
     return _WORDS[count].lower() if count < len(_WORDS) else str(count)
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """Join names in a sentence: "a, b and c"."""
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def list_some(names: Sequence[str], most: int = 5) -> str:
+    """List the first names, and say how many more there are."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def batch_note(what: str, batch: int, *, depends: bool) -> str:

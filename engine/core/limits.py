@@ -79,15 +79,7 @@ LARGEST_FILE_BYTES = 2**31 - 1
 
 
 def demand_fits(name: str, parameters: int) -> None:
-    """Refuse a model whose float32 file cannot exist, before any work on it.
-
-    Args:
-        name: What to call it.
-        parameters: Number of its parameters, of 4 bytes each.
-
-    Raises:
-        ModelError: It is too large.
-    """
+    """Raise `ModelError` for a model whose float32 file cannot exist, before any work on it."""
     size = 4 * parameters
     if size > LARGEST_FILE_BYTES:
         raise ModelError(

@@ -44,11 +44,7 @@ class FolderLock:
 
 
 def try_lock(folder: Path, *, shared: bool = False) -> FolderLock | None:
-    """Lock a folder; None while another holds it, or where the folder is gone.
-
-    Args:
-        folder: The folder.
-        shared: Whether others may hold a shared lock at the same time.
+    """Lock a folder, for itself or ``shared``; None while another holds it, or where it is gone.
 
     Raises:
         OSError: The system has no such locks here.
@@ -75,9 +71,7 @@ def try_lock(folder: Path, *, shared: bool = False) -> FolderLock | None:
 def lock_when_free(folder: Path, wait: Callable[[], None]) -> FolderLock:
     """Make a folder and lock it, as soon as no other holds it.
 
-    Args:
-        folder: The folder; made again where its holder removed it.
-        wait: Called before every wait; what it raises ends the waiting.
+    ``wait`` is called before every wait; what it raises ends the waiting.
 
     Raises:
         OSError: It cannot be made, or the system has no such locks here.
@@ -111,7 +105,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def in_use(folder: Path) -> Iterator[None]:
+def shared_lock(folder: Path) -> Iterator[None]:
     """Keep a folder from being evicted while the context lasts.
 
     An exclusive holder is waited for: it looks at the folder, or renames it to its target.

@@ -28,7 +28,7 @@ def hop_errors(before: FloatArray, after: FloatArray) -> tuple[float, float]:
     moved = float(np.max(np.abs(difference(before, after))))
     shares = (
         _share(absolute, float(np.max(np.abs(before)))),
-        _share(moved, float(np.max(np.abs(centred(before))))),
+        _share(moved, float(np.max(np.abs(center_rows(before))))),
     )
     return absolute, max(shares)
 
@@ -83,7 +83,7 @@ def _doubles(logits: FloatArray) -> DoubleArray:
     return values
 
 
-def centred(logits: FloatArray) -> DoubleArray:
+def center_rows(logits: FloatArray) -> DoubleArray:
     """Remove each row's mean: ``x[i, c] - mean_c x[i, c]``, shape kept; NaN in non-finite rows.
 
     A single column stays as it is.
@@ -95,12 +95,12 @@ def centred(logits: FloatArray) -> DoubleArray:
 
 
 def difference(reference: FloatArray, variant: FloatArray) -> DoubleArray:
-    """Subtract ``centred(variant) - centred(reference)``; shape (pictures, classes), in logits.
+    """Subtract the centered rows of two models; shape (pictures, classes), in logits.
 
     Raises:
         ValueError: The shapes differ.
     """
     require_same_shape(reference, variant)
-    result = centred(variant)
-    result -= centred(reference)
+    result = center_rows(variant)
+    result -= center_rows(reference)
     return result

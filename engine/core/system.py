@@ -125,11 +125,6 @@ def usable_cores() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def physical_bytes() -> int:
-    """Return the physical memory of this machine, in bytes."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-
-
 def share_work(
     items: Iterable[Item], tools: Sequence[Tool], work: Callable[[Tool, Item], None]
 ) -> None:
@@ -157,6 +152,11 @@ def share_work(
     with ThreadPoolExecutor(len(tools)) as pool:
         for done in [pool.submit(run, tool) for tool in tools]:
             done.result()
+
+
+def physical_bytes() -> int:
+    """Return the physical memory of this machine, in bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 PACKAGES = {

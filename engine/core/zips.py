@@ -59,7 +59,7 @@ class CheckedZip:
             raise rules.refused("too many entries", f"at most {rules.entries:,} files")
         self.files = tuple(entry for entry in entries if _is_plain_file(entry, rules))
 
-    def unpacked(self, entry: zipfile.ZipInfo) -> bytes:
+    def unpack(self, entry: zipfile.ZipInfo) -> bytes:
         """Unpack chunk by chunk, by what comes out: the sizes that a zip states may lie."""
         rules = self._rules
         content = bytearray()

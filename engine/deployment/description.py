@@ -1,4 +1,4 @@
-"""What a kit says about its model: ``model.json`` for the script, metadata for the file itself."""
+"""Descriptions of a kit's model: ``model.json`` for the script, metadata for the file itself."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class ModelDescription:
     golden: GoldenSet
 
     def to_json(self) -> bytes:
-        """The record as indented JSON."""
+        """Convert the record to indented JSON."""
         return msgspec.json.format(msgspec.json.encode(self), indent=2) + b"\n"
 
 
@@ -64,12 +64,7 @@ def model_file(run: Run, variant: str) -> str:
 
 
 def metadata_of(run: Run, card: Artifact, scores: Scores) -> ModelMetadata:
-    """What a variant's file shall say about itself.
-
-    Args:
-        run: The run.
-        card: The variant's identity card.
-        scores: What its outputs are.
+    """Describe a variant's file by TFLite Metadata.
 
     Returns:
         The metadata; mean and standard deviation are in pixels of 0 to 255.
@@ -93,7 +88,7 @@ def metadata_of(run: Run, card: Artifact, scores: Scores) -> ModelMetadata:
             name="image",
             description=(
                 f"Picture of {spec.height} x {spec.width} in {spec.channel_order}, {card.layout}: "
-                f"{fitting}, {spec.interpolation}.{_quantized(entry)}"
+                f"{fitting}, {spec.interpolation}.{_quantization_words(entry)}"
             ),
             height=spec.height,
             width=spec.width,
@@ -105,14 +100,14 @@ def metadata_of(run: Run, card: Artifact, scores: Scores) -> ModelMetadata:
         ),
         scores=ScoresOutput(
             name=scores,
-            description=f"One of the {scores} for each class.{_quantized(end)}",
+            description=f"One of the {scores} for each class.{_quantization_words(end)}",
             labels_file=LABELS_FILE if labels else "",
         ),
         labels=labels,
     )
 
 
-def _quantized(tensor: TensorInfo) -> str:
+def _quantization_words(tensor: TensorInfo) -> str:
     if tensor.scale is None:
         return ""
     return (
@@ -122,14 +117,10 @@ def _quantized(tensor: TensorInfo) -> str:
 
 
 def raw_pixel_steps(spec: PreprocessSpec, tensor: TensorInfo) -> int | None:
-    """How far feeding pixels as they are would be from the right input of an integer model.
+    """Compute the distance between raw pixels and the right input of an integer model.
 
     Where preprocessing and quantization undo each other, an app may pass pixels of 0 to 255
     (less 128 for int8) straight on; some libraries do so without asking.
-
-    Args:
-        spec: The preprocessing.
-        tensor: The picture input.
 
     Returns:
         The largest difference over all pixel values and channels, in steps; None for inputs that

@@ -40,7 +40,7 @@ _SWIFT = {"float32": "Float", "int8": "Int8", "uint8": "UInt8", "int16": "Int16"
 
 @dataclass(frozen=True, slots=True)
 class CardFigures:
-    """What a model card tells beside the model itself.
+    """Figures of a model card.
 
     Attributes:
         comparison: The variant, and no other, against its reference.
@@ -54,10 +54,7 @@ class CardFigures:
 
 
 def snippets(model: ModelDescription) -> dict[str, str]:
-    """Code for phones, by its name in the kit.
-
-    Args:
-        model: The model.
+    """Write code for phones, by its name in the kit.
 
     Returns:
         ``android/ModelSpec.kt``, ``android/Classifier.kt`` and ``ios/Classifier.swift``.
@@ -90,16 +87,7 @@ def _bytes(dtype: str, count: int) -> int:
 
 
 def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
-    """The model card, in Markdown.
-
-    Args:
-        run: The run.
-        model: The model.
-        figures: What was measured.
-
-    Returns:
-        The text.
-    """
+    """Write the model card, in Markdown."""
     manifest, card = run.manifest, run.artifact(model.variant)
     operators = Counter(dict(card.operators)).most_common()
     golden = model.golden
@@ -127,7 +115,7 @@ def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
         "files": figures.digests,
         "benchmark": benchmark_command(model.file),
         "benchmark_log": benchmark_log(model.file),
-        "made_with": ", ".join(f"{name} {found}" for name, found in manifest.versions.items()),
+        "made_with": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
     return _environment().get_template("MODEL_CARD.md.jinja").render(values)
 
@@ -155,22 +143,22 @@ def _reference(comparison: Comparison) -> str:
 
 
 def _errors(comparison: Comparison, variant: str) -> tuple[tuple[str, str], ...]:
-    found = comparison.variant(variant)
-    same = round(found.top1_agreement * found.pictures)
+    figures = comparison.variant(variant)
+    same = round(figures.top1_agreement * figures.pictures)
     rows = [
         (
             "Same first answer",
-            f"{same} of {found.pictures} (95 % interval "
-            f"{formats.interval(found.top1_agreement_interval)})",
+            f"{same} of {figures.pictures} (95 % interval "
+            f"{formats.interval(figures.top1_agreement_interval)})",
         ),
-        ("Common among the first five", formats.percent(found.top5_overlap)),
-        ("Difference of the logits, rms", formats.logits(found.logit_rms)),
-        ("Largest difference", formats.logits(found.logit_max)),
-        ("Signal to quantization noise", formats.decibels(found.logit_sqnr_db)),
-        ("Kullback-Leibler divergence", f"{formats.small(found.kl)} nats"),
+        ("Common among the first five", formats.percent(figures.top5_overlap)),
+        ("Difference of the logits, rms", formats.logits(figures.logit_rms)),
+        ("Largest difference", formats.logits(figures.logit_max)),
+        ("Signal to quantization noise", formats.decibels(figures.logit_sqnr_db)),
+        ("Kullback-Leibler divergence", f"{formats.small(figures.kl)} nats"),
     ]
     for name, accuracy in (
-        (variant, found.accuracy),
+        (variant, figures.accuracy),
         (_reference(comparison), comparison.reference_accuracy),
     ):
         if accuracy is not None:
@@ -204,7 +192,7 @@ def _calibration(run: Run, variant: str) -> str:
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    made = Environment(
+    environment = Environment(
         loader=FileSystemLoader(KIT_FILES),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
@@ -217,21 +205,12 @@ def _environment() -> Environment:
         "exact": lambda value: formats.UNKNOWN if value is None else f"{value:.9g}",
         "thousands": lambda value: f"{value:,}",
     }
-    made.filters.update(filters)
-    return made
+    environment.filters.update(filters)
+    return environment
 
 
 def deploy_headline(variant: str, size: int, float32_bytes: int) -> str:
-    """What a person is about to take home.
-
-    Args:
-        variant: Its name.
-        size: Bytes of its file.
-        float32_bytes: Bytes of the float32 file.
-
-    Returns:
-        One sentence.
-    """
+    """Say how large the variant is beside float32."""
     smaller = float32_bytes / size
     what = f"Take {variant} to a phone: {formats.megabytes(size)}"
     if smaller < 1 + SAME:
@@ -240,29 +219,27 @@ def deploy_headline(variant: str, size: int, float32_bytes: int) -> str:
 
 
 def kit_sentence(comparison: Comparison, variant: str) -> str:
-    """How close the variant is, for somebody who decides whether to ship it."""
-    found, reference = comparison.variant(variant), comparison.reference
+    """Say how close the variant is, for somebody who decides whether to ship it."""
+    figures, reference = comparison.variant(variant), comparison.reference
     whom = "the original" if reference == "original" else reference
-    if found.non_finite:
+    if figures.non_finite:
         return f"{variant} gives answers that are not numbers: do not ship it."
-    if found.fault is not None:
-        return f"{variant} {FAULT_WORDS[found.fault]}: do not ship it."
-    same = round(found.top1_agreement * found.pictures)
-    on = (
-        f"all {found.pictures} pictures"
-        if same == found.pictures and same > 1
-        else f"{same} of {found.pictures} picture{'' if found.pictures == 1 else 's'}"
-    )
+    if figures.fault is not None:
+        return f"{variant} {FAULT_WORDS[figures.fault]}: do not ship it."
+    same = round(figures.top1_agreement * figures.pictures)
+    whole = same == figures.pictures and same > 1
+    pictures = formats.plural(figures.pictures, "picture")
+    on = f"all {pictures}" if whole else f"{same} of {pictures}"
     return (
         f"It answers like {whom} on {on} (95 % interval "
-        f"{formats.interval(found.top1_agreement_interval)})."
+        f"{formats.interval(figures.top1_agreement_interval)})."
     )
 
 
 def phone_sentence(
     variant: str, benchmarks: Sequence[PhoneBenchmark], latency: Latency | None
 ) -> str | None:
-    """The quickest phone beside this machine; None where no phone timed the variant."""
+    """Compare the quickest phone with this machine; None where no phone timed the variant."""
     own = [benchmark for benchmark in benchmarks if benchmark.variant == variant]
     if not own:
         return None

@@ -35,7 +35,7 @@ _TODO = "Choose another variant."
 
 @dataclass(frozen=True, slots=True)
 class KernelDifference:
-    """How far other kernels of LiteRT are from the expected answers.
+    """Distance of other kernels of LiteRT from the expected answers.
 
     Attributes:
         kernels: Which kernels, in words.
@@ -51,7 +51,7 @@ class KernelDifference:
 
 @dataclass(frozen=True, slots=True)
 class GoldenSet:
-    """What a kit says about its golden set; the arrays are in ``golden.npz``.
+    """The golden set of a kit; the arrays are in ``golden.npz``.
 
     Attributes:
         pictures: Names of the pictures that the inputs were made of.
@@ -159,7 +159,7 @@ def golden_set(
 
 
 def _tolerance(measured: Sequence[KernelDifference], least: float) -> float:
-    differences = [found.largest for found in measured if found.largest is not None]
+    differences = [kernels.largest for kernels in measured if kernels.largest is not None]
     return max(TOLERANCE_FACTOR * max(differences, default=0.0), least)
 
 
@@ -204,9 +204,9 @@ class _Kernels:
         return _Answers(np.stack(inputs), np.stack(outputs), np.stack(real))
 
 
-def _require_same(made: _Answers, before: _Answers | None) -> None:
-    finite = bool(np.isfinite(made.real).all())
-    if not finite or before is None or made.outputs.tobytes() != before.outputs.tobytes():
+def _require_same(answers: _Answers, before: _Answers | None) -> None:
+    finite = bool(np.isfinite(answers.real).all())
+    if not finite or before is None or answers.outputs.tobytes() != before.outputs.tobytes():
         raise HopError(
             _STAGE,
             got="other answers with metadata than without" if finite else "NaN or Inf as answers",
@@ -215,9 +215,9 @@ def _require_same(made: _Answers, before: _Answers | None) -> None:
         )
 
 
-def _difference(kernels: str, expected: _Answers, found: _Answers | None) -> KernelDifference:
-    if found is None:
+def _difference(kernels: str, expected: _Answers, answers: _Answers | None) -> KernelDifference:
+    if answers is None:
         return KernelDifference(kernels, 0, None)
-    count = min(len(found.outputs), len(expected.outputs))
-    apart = found.outputs[:count].astype(np.float64) - expected.outputs[:count]
-    return KernelDifference(kernels, count, float(np.abs(apart).max()))
+    count = min(len(answers.outputs), len(expected.outputs))
+    difference = answers.outputs[:count].astype(np.float64) - expected.outputs[:count]
+    return KernelDifference(kernels, count, float(np.abs(difference).max()))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,13 +67,13 @@ class Kit:
 
 
 def golden_pictures(pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
-    """The pictures of the golden set: at equal distances, since folders are sorted by motif."""
+    """Choose the golden set: pictures at equal distances, since folders are sorted by motif."""
     count = min(COUNT, len(pictures))
-    return tuple(pictures[place * len(pictures) // count] for place in range(count))
+    return tuple(pictures[row * len(pictures) // count] for row in range(count))
 
 
 def kit_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
-    """Where the run keeps the kit of a variant with these pictures; it need not exist."""
+    """Name the file for the kit of a variant with these pictures; it need not exist."""
     digest = run.artifact(variant).sha256
     return run.folder / KITS / f"{variant}-{digest[:12]}-{digest_of(pictures)[:12]}.zip"
 
@@ -93,7 +92,7 @@ def make_kit(
 
     Args:
         run: The run.
-        variant: One of its variants, or a file from elsewhere.
+        variant: One of its variants, or an external file.
         pictures: At least one; the golden set is some of them, the figures are of all.
         host: Gets the workers and their progress.
         out: The zip to write; None puts it into the run.
@@ -120,10 +119,10 @@ def make_kit(
         latency=stored_latency(run),
     ).comparison
     _demand_answers(comparison.variant(variant))
-    place = (out or kit_file(run, variant, pictures)).absolute()
+    target = (out or kit_file(run, variant, pictures)).absolute()
     if out is None:
-        place.parent.mkdir(exist_ok=True)
-    with folder_beside(place) as side:
+        target.parent.mkdir(exist_ok=True)
+    with folder_beside(target) as side:
         request = DeployRequest(
             run=str(run.folder.absolute()),
             variant=variant,
@@ -131,13 +130,13 @@ def make_kit(
             probabilities=comparison.gives_probabilities(variant),
             folder=str(side),
         )
-        # A worker of its own: a file from elsewhere must not harm one that does other work.
+        # A worker of its own: an external file must not harm one that does other work.
         with Worker() as worker:
             golden = host.adopt(worker).run(run_deploy, request, host.report)
         host.report(Progress("Writing the kit", 3, 4))
         names = write_texts(run, variant, side, golden, comparison)
-        _zip(side, names, place)
-    return Kit(place, variant, model_file(run, variant), golden, names)
+        _zip(side, names, target)
+    return Kit(target, variant, model_file(run, variant), golden, names)
 
 
 def _check(run: Run, variant: str, reference: str) -> None:
@@ -208,47 +207,33 @@ def _what(file: str) -> str:
     return _WHAT.get(file, f"snippet for {'iOS' if file.startswith('ios') else 'Android'}")
 
 
-def _zip(folder: Path, names: tuple[str, ...], place: Path) -> None:
-    aside = folder / f".{place.name}"
+def _zip(folder: Path, names: tuple[str, ...], target: Path) -> None:
+    staging = folder / f".{target.name}"
     try:
-        with zipfile.ZipFile(aside, "w", zipfile.ZIP_DEFLATED) as archive:
+        with zipfile.ZipFile(staging, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in names:
                 entry = zipfile.ZipInfo(name, _ZIP_TIME)
                 entry.compress_type = zipfile.ZIP_DEFLATED
                 entry.external_attr = 0o644 << 16
                 archive.writestr(entry, (folder / name).read_bytes())
-        os.replace(aside, place)
+        os.replace(staging, target)
     except OSError as error:
         raise OptionError(
-            f"Writing {place}",
+            f"Writing {target}",
             got=f"a refusal ({error.strerror})",
             expected="a place to write to",
             todo="Choose another file.",
         ) from error
 
 
-def card_of(file: Path) -> str:
-    """The model card of a kit."""
-    with zipfile.ZipFile(file) as archive:
-        return archive.read(CARD).decode()
-
-
 def text_in(file: Path, name: str) -> str:
-    """A text of a kit, by its name there."""
+    """Read a text of a kit, by its name there."""
     with zipfile.ZipFile(file) as archive:
         return archive.read(name).decode()
 
 
-def deployed(request: DeployRequest, report: Callable[[Progress], None], threads: int) -> GoldenSet:
+def run_deploy(request: DeployRequest, report: Report) -> GoldenSet:
     """Write a variant's model with metadata and ``golden.npz`` to the request's folder.
-
-    Args:
-        request: Variant, pictures of the golden set, folder.
-        report: Receives progress.
-        threads: As many as there are cores.
-
-    Returns:
-        The golden set.
 
     Raises:
         PictureError: A picture cannot be decoded.
@@ -260,30 +245,25 @@ def deployed(request: DeployRequest, report: Callable[[Progress], None], threads
     report(Progress("Writing the metadata", 0, 4))
     before = run.file(request.variant).read_bytes()
     scores: Scores = "probabilities" if request.probabilities else "logits"
-    made = with_metadata(before, metadata_of(run, card, scores))
-    (folder / model_file(run, request.variant)).write_bytes(made)
+    model = with_metadata(before, metadata_of(run, card, scores))
+    (folder / model_file(run, request.variant)).write_bytes(model)
     pictures = request.pictures
     pixels = np.stack([spec.fitted(picture.decode(spec.picture_mode)) for picture in pictures])
-    found, arrays = golden_set(
-        made,
+    golden, arrays = golden_set(
+        model,
         before,
         card.layout,
         [picture.name for picture in pictures],
         pixels,
         spec.normalized,
         probabilities=request.probabilities,
-        threads=threads,
+        threads=usable_cores(),
         report=report,
     )
     np.savez_compressed(
         folder / GOLDEN_FILE, pixels=arrays.pixels, inputs=arrays.inputs, outputs=arrays.outputs
     )
-    return found
-
-
-def run_deploy(request: DeployRequest, report: Report) -> GoldenSet:
-    """Make a kit's model and golden set; see `engine.deployment.kit`."""
-    return deployed(request, report, usable_cores())
+    return golden
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,7 +272,7 @@ class DeployRequest:
 
     Attributes:
         run: Run folder.
-        variant: Name of the variant, or of a file from elsewhere.
+        variant: Name of the variant, or of an external file.
         pictures: Pictures of the golden set.
         probabilities: Whether the variant's outputs are those of a softmax.
         folder: Where to write them.

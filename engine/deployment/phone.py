@@ -1,4 +1,4 @@
-"""``benchmark_model`` on a phone: the command for it, and what its output says.
+"""``benchmark_model`` on a phone: the command that runs it, and a reader of its output.
 
 The tool prints its timings in microseconds in one line that has had three wordings::
 
@@ -49,7 +49,7 @@ _DELEGATE = re.compile(r"Created TensorFlow Lite (?:delegate for )?(\w+)")
 
 @dataclass(frozen=True, slots=True)
 class PhoneTiming:
-    """What one call of ``benchmark_model`` found.
+    """Timings of one call of ``benchmark_model``.
 
     Attributes:
         mean_ms: Mean time of the timed calls, in milliseconds.
@@ -99,7 +99,7 @@ def benchmark_log(file: str) -> str:
 
 
 def benchmark_command(file: str, threads: int = 1) -> str:
-    """The commands that time a model on a phone over adb.
+    """Write the commands that time a model on a phone over adb.
 
     Args:
         file: The model, as it lies in the kit.
@@ -137,24 +137,24 @@ def read_timing(text: str) -> PhoneTiming:
     if not summaries:
         raise FileError(
             _STAGE,
-            got=_said(text),
+            got=_describe(text),
             expected="its line 'Inference timings in us: …'",
             todo="Give everything that the tool printed; where it stopped early, run it again.",
         )
     summary = summaries[-1].group(1)
-    said = _MEAN.findall(summary)[-1]
-    mean = _microseconds(said)
+    printed = _MEAN.findall(summary)[-1]
+    mean = _microseconds(printed)
     if mean is None:
         raise FileError(
             _STAGE,
-            got=f"'{said}' as the time of a call",
+            got=f"'{printed}' as the time of a call",
             expected="microseconds, more than 0",
             todo="Run the tool again.",
         )
     # What was said before an earlier call's end belongs to that call.
     begin = summaries[-2].end() if len(summaries) > 1 else 0
     own = text[begin : summaries[-1].start()]
-    calls, fields = _counted(own)
+    calls, fields = _read_calls(own)
     first, sizes = _FIRST.findall(summary), _SIZE.findall(own)
     graphs, threads, delegates = (p.findall(own) for p in (_GRAPH, _THREADS, _DELEGATE))
     return PhoneTiming(
@@ -170,7 +170,7 @@ def read_timing(text: str) -> PhoneTiming:
     )
 
 
-def _said(text: str) -> str:
+def _describe(text: str) -> str:
     errors = [
         line.strip() for line in text.splitlines() if re.match(r"\s*(ERROR|E )", line) is not None
     ]
@@ -193,7 +193,7 @@ def _microseconds(text: str) -> float | None:
     return value / 1000 if value else None
 
 
-def _counted(text: str) -> tuple[int | None, dict[str, str]]:
+def _read_calls(text: str) -> tuple[int | None, dict[str, str]]:
     lines = list(_COUNTED.finditer(text))
     if not lines:
         return None, {}
@@ -201,7 +201,7 @@ def _counted(text: str) -> tuple[int | None, dict[str, str]]:
 
 
 def variant_of(run: Run, timing: PhoneTiming) -> str | None:
-    """Which variant of a run was timed, by the name of its file; None where that does not tell."""
+    """Find the variant of a run that was timed, by the name of its file; None where unclear."""
     if timing.file is None:
         return None
     fitting = [
@@ -240,15 +240,15 @@ def add_benchmark(run: Run, variant: str, phone: str, text: str) -> PhoneBenchma
             todo=f"Choose {about}, or give the other text.",
         )
     digest = hashlib.sha256(text.encode()).hexdigest()
-    made = PhoneBenchmark(
+    benchmark = PhoneBenchmark(
         variant=variant,
         phone=" ".join(phone.split())[:60] or "phone",
         timing=timing,
         added_at=datetime.now(UTC).isoformat(timespec="seconds"),
         digest=digest,
     )
-    write_whole(_file(run, made), msgspec.json.encode(made))
-    return made
+    write_whole(_file(run, benchmark), msgspec.json.encode(benchmark))
+    return benchmark
 
 
 def remove_benchmark(run: Run, benchmark: PhoneBenchmark) -> None:
@@ -261,7 +261,7 @@ def _file(run: Run, benchmark: PhoneBenchmark) -> Path:
 
 
 def benchmarks_of(run: Run) -> tuple[PhoneBenchmark, ...]:
-    """The timings that were brought into a run, in the order they came.
+    """Read the timings that were brought into a run, in the order they came.
 
     Raises:
         RunError: One of them is damaged.

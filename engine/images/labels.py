@@ -31,9 +31,9 @@ def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
     so that ``C:\\photos\\cat\\1.jpg`` is ``cat/1.jpg`` and ``1.jpg``.
 
     Args:
-        path: The CSV file with a header, UTF-8, or UTF-16 or UTF-32 with a byte order mark.
-        names: Names of the pictures.
-        classes: Number of classes of the model.
+        path: A CSV file with a header, as `read_text` takes it.
+        names: Names of the images.
+        classes: Number of classes.
 
     Returns:
         Class index a picture, shape (pictures,), int64; -1 where the table has none.
@@ -207,10 +207,6 @@ def _fold(name: str) -> str:
 def read_labels(path: Path, classes: int) -> tuple[str, ...]:
     """Read class names: one a line in the order of the logits, or as `names_of_table` takes them.
 
-    Args:
-        path: The file, UTF-8, or UTF-16 or UTF-32 with a byte order mark.
-        classes: Number of logits.
-
     Raises:
         LabelsError: The file cannot be read, or has another number of names.
     """
@@ -230,12 +226,6 @@ def checked_names(
     names: Iterable[str], classes: int, stage: str = "Reading the labels", what: str = "names"
 ) -> tuple[str, ...]:
     """Strip class names, in the order of the logits, and demand one for each class.
-
-    Args:
-        names: The names.
-        classes: Number of logits.
-        stage: What is being done, for the message.
-        what: What is counted, for the message.
 
     Raises:
         LabelsError: There are more or fewer, or one is empty or holds a control character.

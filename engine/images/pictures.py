@@ -122,13 +122,7 @@ def described_picture(data: bytes, name: str, mode: PictureMode = "RGB") -> Deco
     an animation the first frame is taken. All of it is decoded, since a header says nothing of a
     file that ends in its middle.
 
-    Args:
-        data: Content of the file.
-        name: What to call it in messages.
-        mode: ``RGBA`` keeps transparency; the alpha of opaque pictures is 255.
-
-    Returns:
-        Its pixels, and notes.
+    ``RGBA`` keeps transparency; the alpha of opaque images is 255.
 
     Raises:
         PictureError: The bytes are no picture, a damaged one, one whose colours cannot be brought
@@ -254,14 +248,14 @@ def pictures_in(folder: Path) -> tuple[Picture, ...]:
     if not files:
         raise PictureError(
             "Looking for pictures",
-            got=f"no picture in {folder}" + "".join(f", {count}" for count in passed_over(folder)),
+            got=f"no picture in {folder}" + "".join(f", {count}" for count in count_unread(folder)),
             expected="files that end in " + ", ".join(sorted(PICTURE_SUFFIXES)),
             todo="Put pictures into it, or name another folder.",
         )
     return tuple(picture_at(path, path.relative_to(folder).as_posix()) for path in files)
 
 
-def passed_over(folder: Path) -> tuple[str, ...]:
+def count_unread(folder: Path) -> tuple[str, ...]:
     """Count the images of a folder in formats that are not read: ``12 .heic``, by ending."""
     endings = Counter(path.suffix.lower() for path in _files_below(folder, _UNREADABLE_SUFFIXES))
     return tuple(f"{count} {ending}" for ending, count in sorted(endings.items()))

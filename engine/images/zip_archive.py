@@ -31,10 +31,6 @@ def zipped_pictures(data: bytes, name: str) -> Iterator[ZippedPicture]:
 
     Every name is looked at before the first file is unpacked.
 
-    Args:
-        data: The zip.
-        name: What to call it in messages.
-
     Raises:
         PictureError: It is damaged or too large, holds links, passwords or names that lead out of
             it, or no picture at all.
@@ -60,7 +56,7 @@ def zipped_pictures(data: bytes, name: str) -> Iterator[ZippedPicture]:
         if not pictures:
             raise refuse("no picture", "files that end in " + ", ".join(sorted(PICTURE_SUFFIXES)))
         for entry in pictures:
-            yield ZippedPicture(entry.filename, archive.unpacked(entry))
+            yield ZippedPicture(entry.filename, archive.unpack(entry))
 
 
 def _is_picture(name: str) -> bool:

@@ -97,7 +97,7 @@ def torch_source(choice: ModelChoice, input_size: InputSize | None = None) -> To
 
 
 def labels_for(choice: ModelChoice, classes: int) -> tuple[str, ...] | None:
-    """Class names: the person's own, else ImageNet's for as many classes, else None."""
+    """Read the class names: the person's own, else ImageNet's for as many classes, else None."""
     if choice.names is not None:
         return checked_names(choice.names, classes)
     if choice.labels is not None:
@@ -138,7 +138,7 @@ def _size_refused(preprocess: PreprocessSpec, error: Exception) -> OptionError:
 def _with_weights(
     network: CatalogNetwork, choice: ModelChoice
 ) -> tuple[WeightsKind, FittedNetwork, str]:
-    """The network with the weights that were asked for, and their SHA-256."""
+    """Build the network with the weights that were asked for; give their SHA-256."""
     if choice.random_weights:
         return "random", *_random(network)
     if choice.checkpoint is not None:
@@ -172,7 +172,7 @@ def _random(network: CatalogNetwork) -> tuple[FittedNetwork, str]:
 def _fit_checkpoint(
     network: CatalogNetwork, checkpoint: Checkpoint, weights_of: str | None
 ) -> FittedNetwork:
-    """The network with a checkpoint's tensors, by its own names or by those of its authors."""
+    """Load a checkpoint, whose names are the network's own or those of its authors."""
 
     def fit(tensors: StateDict) -> FittedNetwork:
         return fit_network(
@@ -195,7 +195,7 @@ def _fit_checkpoint(
 
 
 def _rename_tensors(network: CatalogNetwork, checkpoint: Checkpoint) -> StateDict:
-    """What a source's own function makes of each dict of tensors that could be the network's."""
+    """Rename each dict of tensors that could be the network's by its source's own function."""
     assert network.converted is not None
     least = max(map(len, checkpoint.dicts.values())) // 2
     converted: StateDict = {}
@@ -231,7 +231,7 @@ def _network(name: str, input_size: InputSize | None) -> CatalogNetwork:
 
 
 def _near_names(name: str, every: list[str]) -> list[str]:
-    """Names like one in small or capital letters, with or without ``timm/`` or ``hf-hub:timm/``."""
+    """Find names like one, in any case, with or without ``timm/`` or ``hf-hub:timm/``."""
     by_word: dict[str, list[str]] = {}
     for entry in every:
         by_word.setdefault(entry.rpartition("/")[2], []).append(entry)

@@ -92,13 +92,7 @@ def parameters_of(network: torch.nn.Module) -> int:
 
 
 def no_trained_weights(name: str, got: str, expected: str = "a download") -> ModelError:
-    """Refuse trained weights that cannot be had, with the two other ways.
-
-    Args:
-        name: The network.
-        got: What came instead of its weights.
-        expected: What should have come.
-    """
+    """Refuse trained weights that cannot be had, with the two other ways."""
     return ModelError(
         f"Getting the trained weights of {name}",
         got=got,
@@ -121,9 +115,6 @@ _SETS = {
 @cache
 def imagenet_names(classes: int) -> tuple[str, ...] | None:
     """Name the classes of ImageNet, in the order of the logits.
-
-    Args:
-        classes: Number of classes.
 
     Returns:
         The first word of each; None where no set of ImageNet has so many classes.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from engine.core.errors import ModelError, OptionError
-from engine.core.formats import listed
+from engine.core.formats import join_names, list_some
 from engine.networks.catalog_network import IMAGENET_CLASSES
 from engine.networks.weight_sets import COUNTERS, OF_OPTIMIZER, WeightSet, weight_sets
 
@@ -100,7 +100,7 @@ class _Shapes:
         self.head = tuple(key for key in usual if usual[key].shape != more[key].shape)
 
     def of(self, classes: int) -> StateDict:
-        """Tensors for so many classes; without their numbers where that is possible."""
+        """Build the tensors for so many classes, without their numbers where that is possible."""
         import torch
 
         if classes not in self._built:
@@ -112,7 +112,7 @@ class _Shapes:
         return self._built[classes]
 
     def classes_of(self, weights: WeightSet, tensors: StateDict) -> int:
-        """Number of classes of a set's head; the usual one where it does not say."""
+        """Read the number of classes of a set's head; the usual one where it does not say."""
         usual = self.of(IMAGENET_CLASSES)
         for key in self.head:
             # Only the number of classes may differ: another head would be built in vain.
@@ -122,7 +122,7 @@ class _Shapes:
         return IMAGENET_CLASSES
 
     def fit(self, weights: WeightSet, tensors: StateDict) -> bool:
-        """Whether a set has every tensor of the network, in its shape, and no others."""
+        """Tell whether a set has every tensor of the network, in its shape, and no others."""
         shapes = self.of(self.classes_of(weights, tensors))
         return not weights.unexpected and all(
             tensors[weights.names[key]].shape == shapes[key].shape
@@ -165,7 +165,7 @@ def _head_note(chosen: WeightSet, head: tuple[str, ...]) -> tuple[str, ...]:
     beside = [chosen.names[key] for key in head if not chosen.names[key].startswith(chosen.start)]
     if not beside:
         return ()
-    return (f"The head was taken from {listed(beside)}, beside the rest in '{chosen.name}'.",)
+    return (f"The head was taken from {join_names(beside)}, beside the rest in '{chosen.name}'.",)
 
 
 def _left_out_note(fitting: list[WeightSet], tensors: Mapping[str, object]) -> tuple[str, ...]:
@@ -178,16 +178,15 @@ def _left_out_note(fitting: list[WeightSet], tensors: Mapping[str, object]) -> t
     )
     if not counts:
         return ()
-    shown = [f"{name} ({count})" for name, count in counts.most_common(5)]
-    more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
+    shown = list_some([f"{name} ({count})" for name, count in counts.most_common()])
     return (
-        f"Left out of the checkpoint, by number of tensors: {', '.join(shown)}{more}. If the "
+        f"Left out of the checkpoint, by number of tensors: {shown}. If the "
         "network needs them, convert it with its code: engine.convert(network) in Python.",
     )
 
 
 def _outside(name: str, starts: list[str]) -> str:
-    """The beginning of a name, up to the part with which it leaves all sets of weights."""
+    """Cut a name behind the part with which it leaves all sets of weights."""
     parts = name.split(".")
     for count in range(1, len(parts)):
         beginning = ".".join(parts[:count])
@@ -201,7 +200,7 @@ def _type_note(state: StateDict) -> tuple[str, ...]:
 
     types = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
     names = sorted(str(kind).removeprefix("torch.") for kind in types - {torch.float32})
-    return (f"Weights of type {listed(names)} were cast to float32.",) if names else ()
+    return (f"Weights of type {join_names(names)} were cast to float32.",) if names else ()
 
 
 _EXPORT = (
@@ -246,16 +245,7 @@ def misfit(
     head: tuple[str, ...],
     architecture: str | None,
 ) -> ModelError:
-    """Say why a checkpoint does not fit.
-
-    Args:
-        name: What to call the network.
-        tensors: Tensors of the checkpoint.
-        nearest: The set of weights that has most of the network's tensors.
-        shapes: The network's tensors, for as many classes as that set has.
-        head: Names of those whose shapes depend on the number of classes.
-        architecture: What the checkpoint calls its network; None where it does not.
-    """
+    """Say why a checkpoint does not fit."""
     names = nearest.names
     missing = [key for key in shapes if key not in names and not key.endswith(COUNTERS)]
     wrong = [key for key in names if tensors[names[key]].shape != shapes[key].shape]
@@ -268,7 +258,7 @@ def misfit(
     parts = {nearest.start + key.rpartition(".")[0] for key in head}
     if body_fits and all(_within(key, parts) for key in unexpected):
         own = [key for key in tensors if _within(key, parts)]
-        head_given = f"a head of its own, {_list_some('tensors', own)}" if own else "no head"
+        head_given = f"a head of its own, {_count_some('tensors', own)}" if own else "no head"
         got = f"{head_given}; all others fit"
         return _error(name, shapes, got, _EXPORT.format(channels=3))
     if wrong and not missing and not unexpected:
@@ -282,9 +272,9 @@ def misfit(
         for key in wrong
     ]
     parts_of_got = [
-        _list_some("missing", missing),
-        _list_some("unexpected", unexpected if names else list(tensors)),
-        _list_some("of another shape", wrong_shapes),
+        _count_some("missing", missing),
+        _count_some("unexpected", unexpected if names else list(tensors)),
+        _count_some("of another shape", wrong_shapes),
     ]
     body = {key: tensor for key, tensor in shapes.items() if key not in head}
     if missing and not _shape_counts(body) - _shape_counts(tensors):
@@ -299,13 +289,13 @@ def misfit(
 
 
 def _channels_of(given: torch.Size, own: torch.Size) -> tuple[int, int] | None:
-    """Channels that two kernels of a convolution read, where they differ in nothing else."""
+    """Compare the channels that two kernels read, where they differ in nothing else."""
     differs = len(given) == len(own) == 4 and given[:1] + given[2:] == own[:1] + own[2:]
     return (given[1], own[1]) if differs else None
 
 
 def _shape_counts(tensors: StateDict) -> Counter[tuple[int, ...]]:
-    """How often each shape occurs; without its ones, which libraries set by layers of their own."""
+    """Count each shape, without its ones, which libraries set by layers of their own."""
     return Counter(
         tuple(size for size in tensor.shape if size > 1)
         for key, tensor in tensors.items()
@@ -314,22 +304,22 @@ def _shape_counts(tensors: StateDict) -> Counter[tuple[int, ...]]:
 
 
 def _no_weights_of_a_network(tensors: StateDict) -> tuple[str, str] | None:
-    """Files that training writes beside the weights, or instead of them."""
+    """Name files that training writes beside the weights, or instead of them."""
     if all(OF_OPTIMIZER.fullmatch(key) for key in tensors):
         return (
-            _list_some("tensors of an optimizer's state alone", list(tensors)),
+            _count_some("tensors of an optimizer's state alone", list(tensors)),
             "Give the file that holds the network's weights.",
         )
     for parts, what, todo in _ADDED:
         if added := [key for key in tensors if any(part in key for part in parts)]:
-            return _list_some(what, added), todo
+            return _count_some(what, added), todo
     return None
 
 
 def _explain_rewritten(
     nearest: WeightSet, missing: list[str], tensors: Mapping[str, object]
 ) -> tuple[str, str] | None:
-    """Weights that a utility of torch has put something else in the place of."""
+    """Explain weights in the place of which a utility of torch has put other tensors."""
     for key in missing:
         full = nearest.start + key
         module, _, weight = full.rpartition(".")
@@ -368,8 +358,7 @@ def _error(name: str, shapes: Mapping[str, object], got: str, todo: str) -> Mode
     )
 
 
-def _list_some(what: str, keys: list[str]) -> str:
+def _count_some(what: str, keys: list[str]) -> str:
     if not keys:
         return ""
-    shown = ", ".join(keys[:5]) + (f" and {len(keys) - 5} more" if len(keys) > 5 else "")
-    return f"{len(keys)} {what}: {shown}"
+    return f"{len(keys)} {what}: {list_some(keys)}"

@@ -52,15 +52,7 @@ class Checkpoint:
 
 
 def sha256_of_checkpoint(path: Path) -> str:
-    """SHA-256 of a checkpoint: of its file, or over the digests of its index and its files.
-
-    Args:
-        path: A checkpoint, the index of one in several files, or the folder of either.
-
-    Raises:
-        ModelError: As `checkpoint_files`.
-        OSError: A file cannot be read.
-    """
+    """Digest a checkpoint by SHA-256: its file, or the digests of its index and its files."""
     file, parts = checkpoint_file(path), checkpoint_files(path)
     if parts == (file,):
         return digest_of_file(file)
@@ -135,7 +127,7 @@ def _read_torch(path: Path, stand_ins: tuple[tuple[type, str], ...]) -> object:
 
 
 def _dicts_of_tensors(content: Mapping[object, object], path: Path) -> dict[str, StateDict]:
-    """What each dict or list among dicts and lists holds of tensors, by the start of their names.
+    """Collect the tensors of each dict and list, by the start of their names.
 
     Each is looked at once, however often it is held: it may be held by itself.
     """
@@ -165,7 +157,7 @@ def _dicts_of_tensors(content: Mapping[object, object], path: Path) -> dict[str,
 
 
 def _entries(held: object) -> Mapping[object, object]:
-    """The entries of a dict; of a list by their places; of anything else none."""
+    """List the entries of a dict; of a list by their indices; of anything else none."""
     if isinstance(held, list | tuple):
         return dict(enumerate(held))
     return held if isinstance(held, Mapping) else {}
@@ -193,7 +185,7 @@ def _demand_ordinary(state: StateDict, path: Path) -> None:
 
 
 def state_digest(state: Mapping[str, torch.Tensor]) -> str:
-    """SHA-256 over names, shapes and bytes of tensors, in the order of names."""
+    """Digest names, shapes and bytes of tensors by SHA-256, in the order of names."""
     digest = hashlib.sha256()
     for key, tensor in sorted(state.items()):
         digest.update(f"{key}{tuple(tensor.shape)}{tensor.dtype}".encode())
@@ -219,14 +211,7 @@ _MOST_FILES = 1000
 
 
 def checkpoint_file(path: Path) -> Path:
-    """The file to read of a checkpoint that may be given as a folder.
-
-    Args:
-        path: A file, or a folder with one of Hugging Face's names in it.
-
-    Raises:
-        ModelError: It is absent, or the folder holds none of these names.
-    """
+    """Find the file to read of a checkpoint that may be given as a folder."""
     if not path.is_dir():
         return path
     there = [path / name for name in _IN_FOLDERS if (path / name).is_file()]
@@ -239,10 +224,7 @@ def checkpoint_file(path: Path) -> Path:
 
 
 def checkpoint_files(path: Path) -> tuple[Path, ...]:
-    """Every file that holds tensors of a checkpoint.
-
-    Args:
-        path: A checkpoint, the index of one in several files, or the folder of either.
+    """List every file that holds tensors of a checkpoint, or of the folder of one.
 
     Returns:
         The files, in the order of their names.
@@ -280,7 +262,7 @@ def checkpoint_files(path: Path) -> tuple[Path, ...]:
 
 
 def _read_index(index: Path) -> set[str]:
-    """Names of the files in an index's ``weight_map``: plain ones, of files like the index."""
+    """Read the names of files in an index's ``weight_map``: plain ones, of files like the index."""
     if index.stat().st_size > LIMITS.text_bytes:
         raise refusal(index, f"an index of more than {LIMITS.text_bytes:,} bytes")
     try:
@@ -307,15 +289,12 @@ def _read_index(index: Path) -> set[str]:
 
 
 def is_part(name: str) -> bool:
-    """Whether a file is one of several of a checkpoint by its name: an index, or numbered."""
+    """Tell by its name whether a file is one of several of a checkpoint: an index, or numbered."""
     return name.endswith(_INDEX) or _PART.fullmatch(name) is not None
 
 
 def dropped_checkpoint(files: Sequence[Path]) -> Path:
     """Find the file to read of a checkpoint whose files were dropped on a page.
-
-    Args:
-        files: A checkpoint; or the index of one in several files, and these, in one folder.
 
     Raises:
         ModelError: They are not one checkpoint by their names and first bytes, or one is missing.

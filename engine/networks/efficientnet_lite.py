@@ -24,7 +24,7 @@ PREPROCESS = PreprocessSpec(
 
 
 def names() -> tuple[str, ...]:
-    """Names of the networks of this source."""
+    """List the names of the networks of this source."""
     return (DEFAULT_MODEL,)
 
 
@@ -43,12 +43,7 @@ def entries() -> tuple[CatalogEntry, ...]:
 
 
 def network_named(name: str, input_size: InputSize | None) -> CatalogNetwork:
-    """Find a network of `names`.
-
-    Args:
-        name: Its name.
-        input_size: Both sides it will be fed, or height and width; None for its own.
-    """
+    """Find a network of `names`, at its own input size where none is given."""
     preprocess = PREPROCESS if input_size is None else PREPROCESS.with_input_size(input_size)
 
     def build(classes: int) -> torch.nn.Module:

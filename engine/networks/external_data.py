@@ -78,15 +78,7 @@ class OutsideTensor:
     entries: tuple[tuple[str, str], ...]
 
     def span(self, stage: str) -> Span:
-        """Find out where its numbers lie, as far as the model alone can say.
-
-        Args:
-            stage: What is being done, for the message.
-
-        Raises:
-            ModelError: The place is not within the folder of the model, or the numbers that
-                describe it are none.
-        """
+        """Find out where its numbers lie, as far as the model alone can say, or refuse it."""
         values = dict(self.entries)
         if len(values) < len(self.entries):
             raise self._refusal(stage, "a key that is there twice")
@@ -136,13 +128,6 @@ def _is_inside(location: str) -> bool:
 
 def outside_tensors(file: BinaryIO, size: int) -> Iterator[OutsideTensor]:
     """Find every tensor in another file: initializers, attributes, subgraphs, functions, sparse.
-
-    Args:
-        file: An ONNX model.
-        size: Of the file.
-
-    Yields:
-        What the model says of each.
 
     Raises:
         NoMessage: The bytes are no protobuf message.
@@ -199,11 +184,7 @@ def _text(reader: FieldReader, field: Field) -> str:
 
 
 def spans_by_location(tensors: Iterable[OutsideTensor], stage: str) -> dict[str, list[Span]]:
-    """Group the places of tensors by their file.
-
-    Args:
-        tensors: All tensors of a model that lie in other files.
-        stage: What is being done, for the message.
+    """Group the spans of tensors by their file.
 
     Returns:
         Places by the location of their file; places may overlap, as those of tied weights do.

@@ -23,12 +23,6 @@ _QUANTIZED = ("torch.ao.nn.quantized", "torch.ao.nn.intrinsic.quantized", "torch
 def given_network(model: object) -> torch.nn.Module:
     """Take a network out of what `torch.compile`, parallel training or `torch.export` wrap it in.
 
-    Args:
-        model: What the person gave.
-
-    Returns:
-        The network itself.
-
     Raises:
         OptionError: It is no network.
         ModelError: Its weights are quantized, sharded, or not there yet.
@@ -154,9 +148,6 @@ def in_float32(network: torch.nn.Module) -> Iterator[torch.nn.Module]:
     buffers, flags and hooks are never touched, and nothing has to be picklable. Random state,
     gradient mode, default type and device, autocast and `torch.compile` do not reach in or out.
     Simulated quantization is left out.
-
-    Args:
-        network: As `given_network` gives it.
 
     Yields:
         The network; a copy where it is scripted, since its state lies in C++.

@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSource:
     """Find the model that a person chose, with the preprocessing they want.
 
-    Args:
-        choice: Network and weights.
-        preprocess: Deviations from the model's own preprocessing.
-
-    Returns:
-        The source.
-
     Raises:
         UserMistake: The model cannot be had, or the preprocessing contradicts it.
     """

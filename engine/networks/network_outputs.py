@@ -33,14 +33,7 @@ class TriedNetwork:
     plain: bool
 
     def with_output(self, name: str) -> torch.nn.Module:
-        """Make the network return one of its tensors alone, in float32.
-
-        Args:
-            name: One of ``values``.
-
-        Returns:
-            The network itself where it gives nothing else, or one around it.
-        """
+        """Make the network return one of its ``values`` alone, in float32."""
         import torch
 
         if self.plain:
@@ -59,15 +52,6 @@ class TriedNetwork:
 
 def try_network(network: torch.nn.Module, name: str, height: int, width: int) -> TriedNetwork:
     """Show a network a blank picture of as many channels as it takes.
-
-    Args:
-        network: In evaluation mode, in float32.
-        name: What to call it in messages.
-        height: Rows of the picture.
-        width: Columns of the picture.
-
-    Returns:
-        What it takes and gives.
 
     Raises:
         ModelError: It takes no picture of that size, or gives no tensor.
@@ -137,9 +121,6 @@ def _array(tensor: torch.Tensor) -> np.ndarray:
 
 def name_tensors(value: object) -> dict[str, torch.Tensor]:
     """Name every tensor that a network returned.
-
-    Args:
-        value: A tensor, or tuples, lists, mappings and dataclasses of them at any depth.
 
     Returns:
         Tensors by keys, fields and indices, joined by points; each once.

@@ -6,6 +6,7 @@ from collections.abc import Container, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from engine.core.errors import ModelError
+from engine.core.formats import list_some
 from engine.networks.external_data import EXTERNAL, OutsideTensor, spans_by_location
 from engine.networks.onnx_parts import OnnxParts, read_data
 
@@ -31,15 +32,7 @@ if TYPE_CHECKING:
 
 
 def demand_weights(model: onnx.ModelProto, stage: str) -> None:
-    """Refuse a model that reads values which nothing in it gives, as one saved without weights.
-
-    Args:
-        model: Without functions of its own.
-        stage: What is being done, for the message.
-
-    Raises:
-        ModelError: Such a value is read.
-    """
+    """Refuse a model that reads values which nothing in it gives, as one saved without weights."""
     given = {"", *(value.name for value in model.graph.input)}
     given.update(tensor.name for tensor in tensors_of(model))
     for attribute in _attributes(model):
@@ -49,25 +42,16 @@ def demand_weights(model: onnx.ModelProto, stage: str) -> None:
         given.update(node.output)
     absent = sorted({name for node in nodes_of(model) for name in node.input} - given)
     if absent:
-        more = f" and {len(absent) - 4} more" if len(absent) > 4 else ""
         raise ModelError(
             stage,
-            got=f"a graph that reads values which it does not hold ({', '.join(absent[:4])}{more})",
+            got=f"a graph that reads values which it does not hold ({list_some(absent, 4)})",
             expected="a file that holds its weights",
             todo=WITH_WEIGHTS,
         )
 
 
 def demand_repeatable(model: onnx.ModelProto, stage: str) -> None:
-    """Refuse a model that answers otherwise whenever it runs, or by the other pictures of a batch.
-
-    Args:
-        model: A valid model.
-        stage: What is being done, for the message.
-
-    Raises:
-        ModelError: It holds an operator in training mode, or one that draws random numbers.
-    """
+    """Refuse a model whose answer varies from run to run, or with other pictures of a batch."""
     true = _true_tensors(model)
     for node in nodes_of(model):
         name = f"{node.op_type} ({node.name or node.output[0]})"
@@ -95,7 +79,7 @@ def _trains(node: onnx.NodeProto, true: Container[str]) -> bool:
 
 
 def normalizes_in_training(node: onnx.NodeProto) -> bool:
-    """Whether a node is a batch norm that takes its statistics from its input."""
+    """Tell whether a node is a batch norm that takes its statistics from its input."""
     if node.op_type != "BatchNormalization":
         return False
     # Before operator set 14 further outputs stood for training mode.
@@ -104,7 +88,7 @@ def normalizes_in_training(node: onnx.NodeProto) -> bool:
 
 
 def _true_tensors(model: onnx.ModelProto) -> set[str]:
-    """Names of constants that are one true."""
+    """Find the names of constants that are all true."""
     from onnx import TensorProto, numpy_helper
 
     named = [(tensor.name, tensor) for tensor in tensors_of(model)]
@@ -123,14 +107,14 @@ def _true_tensors(model: onnx.ModelProto) -> set[str]:
 
 
 def nodes_of(model: onnx.ModelProto) -> Iterator[onnx.NodeProto]:
-    """Every node: of the graph, of graphs within nodes, and of the model's own functions."""
+    """Yield every node: of the graph, of graphs within nodes, and of the model's functions."""
     yield from nodes_in(model.graph.node)
     for function in model.functions:
         yield from nodes_in(function.node)
 
 
 def nodes_in(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
-    """Nodes, and every node of the graphs within them."""
+    """Yield nodes, and every node of the graphs within them."""
     # A stack, since protobuf nests deeper than Python calls may.
     waiting = list(nodes)
     while waiting:
@@ -143,9 +127,6 @@ def nodes_in(nodes: Iterable[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
 
 def first_arithmetic(model: onnx.ModelProto) -> tuple[str, ...]:
     """List the arithmetic that a model does on its picture before anything else.
-
-    Args:
-        model: A model with one picture input.
 
     Returns:
         Types of operators, such as ``("Div", "Sub")``; none where a layer comes first.
@@ -164,7 +145,7 @@ def first_arithmetic(model: onnx.ModelProto) -> tuple[str, ...]:
 
 
 def tensors_of(model: onnx.ModelProto) -> Iterator[onnx.TensorProto]:
-    """Every tensor: initializers of all graphs, dense and sparse, and those in attributes."""
+    """Yield every tensor: initializers of all graphs, dense and sparse, and those in attributes."""
     yield from _initializers(model.graph)
     for training in model.training_info:
         yield from _initializers(training.initialization)
@@ -194,14 +175,6 @@ def put_data_inside(model: onnx.ModelProto, parts: OnnxParts, stage: str) -> Non
     """Read the tensors that a model keeps in other files into the model.
 
     Each file is read once, after every size was checked; onnx and ONNX Runtime open none.
-
-    Args:
-        model: As it was read, without what lies outside; afterwards it holds everything.
-        parts: Its files.
-        stage: What is being done, for the message.
-
-    Raises:
-        ModelError: A file is absent, leads elsewhere, or does not fit the model.
     """
     tensors = [tensor for tensor in tensors_of(model) if tensor.data_location == EXTERNAL]
     spans = spans_by_location(map(_as_described, tensors), stage)

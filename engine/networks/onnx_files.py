@@ -101,7 +101,7 @@ def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> Onn
 
 
 def _size_fed(picture: PictureInput, asked: InputSize | None, file: str) -> tuple[int, int]:
-    """Height and width: those that the file fixes, else those asked for, else 224."""
+    """Choose height and width: those that the file fixes, else those asked for, else 224."""
     height, width = height_and_width(224 if asked is None else asked)
     fed = picture.height or height, picture.width or width
     if asked is not None and fed != (height, width):
@@ -117,13 +117,6 @@ def _size_fed(picture: PictureInput, asked: InputSize | None, file: str) -> tupl
 
 def picture_input(model: onnx.ModelProto, name: str) -> PictureInput:
     """Find the one picture input of a model.
-
-    Args:
-        model: The model.
-        name: What to call it in messages.
-
-    Returns:
-        The input.
 
     Raises:
         ModelError: There is no single picture input; see `picture_input_of`.

@@ -74,10 +74,6 @@ def picture_input_of(model: onnx.ModelProto, value: onnx.ValueInfoProto) -> Pict
     input decide, then a dimension of 3; a file that says neither is N x C x H x W, ONNX's own
     order.
 
-    Args:
-        model: The model.
-        value: One of its inputs.
-
     Returns:
         The input; None where it is no picture of float32 or uint8.
     """
@@ -158,7 +154,7 @@ def with_float_pixels(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def dims_of(value: onnx.ValueInfoProto) -> list[int | None]:
-    """Dimensions of a value; None for those that the file leaves open."""
+    """Read the dimensions of a value; None for those that the file leaves open."""
     return [
         dim.dim_value if dim.HasField("dim_value") and dim.dim_value > 0 else None
         for dim in value.type.tensor_type.shape.dim
@@ -171,13 +167,7 @@ def describe_dims(dims: list[int | None]) -> str:
 
 
 def _with_channels(model: onnx.ModelProto, name: str, dims: list[int | None]) -> list[int | None]:
-    """Fill in the channels where a file leaves them open, as Optimum does, and a convolution says.
-
-    Args:
-        model: The model.
-        name: Of its input.
-        dims: Of that input.
-    """
+    """Fill in channels that a file leaves open, as Optimum does, by its first convolution."""
     axis = _CHANNEL_AXES[_layout_read(model, name) or "NCHW"]
     node = _first_layer(model, name)
     if node is not None and node.op_type == "Transpose":

@@ -53,12 +53,6 @@ class OnnxParts(Protocol):
 def open_parts(path: Path) -> Iterator[OnnxParts]:
     """Open an ONNX file, or a zip that holds one, with the data files it may name.
 
-    Args:
-        path: The file.
-
-    Yields:
-        Its parts.
-
     Raises:
         ModelError: The zip is damaged or too large, leads elsewhere, or does not hold one model.
         OSError: The file cannot be read.
@@ -122,7 +116,7 @@ class _ZipParts:
         self._model = models[0]
 
     def model(self) -> OpenedFile:
-        return io.BytesIO(self._archive.unpacked(self._model))
+        return io.BytesIO(self._archive.unpack(self._model))
 
     def data(self, location: str) -> OpenedFile:
         name = (PurePosixPath(self._model.filename).parent / location).as_posix()
@@ -131,7 +125,7 @@ class _ZipParts:
             raise _no_data(f"Reading {self._path.name}", location)
         if len(files) > 1:
             raise _bad_zip(self._path, f"{name!r} {len(files)} times", "names that are there once")
-        return io.BytesIO(self._archive.unpacked(files[0]))
+        return io.BytesIO(self._archive.unpack(files[0]))
 
 
 def _normal(entry: zipfile.ZipInfo) -> str:
@@ -140,15 +134,6 @@ def _normal(entry: zipfile.ZipInfo) -> str:
 
 def read_data(parts: OnnxParts, location: str, spans: list[Span], stage: str) -> bytes:
     """Read a data file once, after its size was held against what the model wants of it.
-
-    Args:
-        parts: The model's.
-        location: The data file.
-        spans: Where tensors lie in it.
-        stage: What is being done, for the message.
-
-    Returns:
-        All of its bytes.
 
     Raises:
         ModelError: It is absent, a link, or does not fit the model.
@@ -168,15 +153,7 @@ def read_data(parts: OnnxParts, location: str, spans: list[Span], stage: str) ->
 
 
 def demand_complete(path: Path) -> None:
-    """Refuse a model whose data is missing or belongs to another, without loading the model.
-
-    Args:
-        path: An ONNX file, or a zip with one.
-
-    Raises:
-        ModelError: A part is missing, unsafe, or does not fit.
-        OSError: The file cannot be read.
-    """
+    """Refuse a model whose data is missing or belongs to another, without loading the model."""
     stage = f"Reading {path.name}"
     with open_parts(path) as parts:
         for location, spans in _locations(parts, stage).items():
@@ -185,11 +162,6 @@ def demand_complete(path: Path) -> None:
 
 def locations_in(model: BinaryIO, size: int, stage: str) -> dict[str, list[Span]]:
     """Find the data files that a model names, without loading it.
-
-    Args:
-        model: The model.
-        size: Its bytes.
-        stage: What is being done, for the message.
 
     Returns:
         Where its tensors lie, by the location of their file.
@@ -219,15 +191,7 @@ def _locations(parts: OnnxParts, stage: str) -> dict[str, list[Span]]:
 
 
 def demand_whole(path: Path) -> None:
-    """Refuse a model that keeps tensors in other files, without loading it.
-
-    Args:
-        path: The ONNX file of a run, which ONNX Runtime opens: it would read them from anywhere.
-
-    Raises:
-        ModelError: One tensor or more lies outside.
-        OSError: The file cannot be read.
-    """
+    """Refuse a model with tensors in other files, which ONNX Runtime would read from anywhere."""
     stage = f"Reading {path.name}"
     locations = _locations(_FolderParts(path), stage)
     if locations:
@@ -240,18 +204,11 @@ def demand_whole(path: Path) -> None:
 
 
 def model_digest(path: Path) -> str:
-    """SHA-256 of a model with all of its data.
-
-    Args:
-        path: An ONNX file, or a zip with one.
+    """Digest a model with all of its data, by SHA-256.
 
     Returns:
         Hex digest: of the file, where it is all there is, so that older runs keep theirs, and where
         it is no ONNX file, which `onnx_reading` refuses.
-
-    Raises:
-        ModelError: A data file is missing or unsafe.
-        OSError: The file cannot be read.
     """
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from engine.core.errors import ModelError
+from engine.core.formats import list_some
 from engine.networks.onnx_contents import nodes_of, tensors_of
 from engine.networks.onnx_parts import ONNX_SUFFIX, locations_in
 from engine.networks.onnx_tidying import graphs_of, rename_value
@@ -43,15 +44,8 @@ _ROUNDINGS = 64
 def find_precisions(model: onnx.ModelProto, stage: str) -> frozenset[int]:
     """Find the types other than float32 in which a model computes.
 
-    Args:
-        model: The model.
-        stage: What is being done, for the message.
-
     Returns:
         Some of float16, bfloat16 and double, as TensorProto.DataType.
-
-    Raises:
-        ModelError: It computes with floats of 8 bits or fewer.
     """
     used = {tensor.data_type for tensor in tensors_of(model)}
     used |= {int(attribute.i) for attribute in _type_attributes(model)}
@@ -73,20 +67,12 @@ def precision_note(precisions: frozenset[int]) -> str:
 
 
 def rounding_tolerance(precisions: frozenset[int]) -> float:
-    """Largest relative difference by which a file's own types may move its logits.
-
-    Args:
-        precisions: As of `find_precisions`; float32 is always among what a file uses.
-    """
+    """Compute the largest relative difference by which a file's types may move its logits."""
     return _ROUNDINGS * max(_ROUNDING[kind] for kind in {_FLOAT, *precisions})
 
 
 def compute_in_float32(model: onnx.ModelProto) -> None:
-    """Put float32 in the place of float16, bfloat16 and double: weights, casts, edges.
-
-    Args:
-        model: Changed in place.
-    """
+    """Put float32 in the place of float16, bfloat16 and double: weights, casts, edges."""
     for tensor in tensors_of(model):
         if tensor.data_type in _WORDS:
             _widen(tensor)
@@ -113,14 +99,7 @@ def _widen(tensor: onnx.TensorProto) -> None:
 
 
 def with_float32_edges(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Give a model of other types a float32 input and float32 outputs, for it to be run as it is.
-
-    Args:
-        model: Changed in place.
-
-    Returns:
-        The model.
-    """
+    """Give a model of other types a float32 input and float32 outputs, in place."""
     from onnx import helper
 
     graph = model.graph
@@ -157,7 +136,7 @@ def _type_attributes(model: onnx.ModelProto) -> list[onnx.AttributeProto]:
 
 
 def _types(model: onnx.ModelProto) -> list[onnx.TypeProto]:
-    """Types of values, and of what sequences and optional values hold."""
+    """List the types of values, and of what sequences and optional values hold."""
     waiting = [
         value.type
         for graph in graphs_of(model)
@@ -183,7 +162,7 @@ _EARLIEST = (1980, 1, 1, 0, 0, 0)
 
 
 def is_model(name: str) -> bool:
-    """Whether a file is a model by its name, or a zip, and no data of one."""
+    """Tell by its name whether a file is a model, or a zip, and no data of one."""
     return name.lower().endswith((ONNX_SUFFIX, ".zip"))
 
 
@@ -206,7 +185,7 @@ def packed_model(files: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
     if len(models) != 1:
         raise ModelError(
             _STAGE,
-            got=f"{len(models)} ONNX files among {_list_some([name for name, _ in files])}",
+            got=f"{len(models)} ONNX files among {list_some([repr(name) for name, _ in files])}",
             expected="one ONNX file, with its data where it has some",
             todo="Drop one model's .onnx file together with the data that was written beside it, "
             "or one zip of both.",
@@ -240,15 +219,10 @@ def _name_data(name: str, content: bytes, data: list[tuple[str, bytes]]) -> list
     if missing or by_name or different:
         raise ModelError(
             f"Reading {name}",
-            got=f"the data {_list_some([file for file, _ in data])}",
-            expected=_list_some(sorted(wanted))
+            got=f"the data {list_some([repr(file) for file, _ in data])}",
+            expected=list_some([repr(file) for file in sorted(wanted)])
             if wanted
             else "no data, since the model holds it all",
             todo="Drop the model with the files that were written beside it, and no others.",
         )
     return list(named.items())
-
-
-def _list_some(names: list[str]) -> str:
-    rest = f" and {len(names) - 5} more" if len(names) > 5 else ""
-    return ", ".join(map(repr, names[:5])) + rest

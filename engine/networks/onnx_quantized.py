@@ -68,7 +68,7 @@ class _Quantization:
 
 
 def holds_quantized(model: onnx.ModelProto) -> bool:
-    """Whether a model holds QuantizeLinear or DequantizeLinear."""
+    """Tell whether a model holds QuantizeLinear or DequantizeLinear."""
     return any(_is(node, _QUANTIZE) or _is(node, _DEQUANTIZE) for node in nodes_of(model))
 
 
@@ -78,12 +78,6 @@ def take_float_graph(model: onnx.ModelProto) -> str:
     Weights become what their integers stand for, and activations are no longer rounded. Where a
     grid begins at 0 behind a convolution, it was also the Relu that quantizers leave out; ReLU6
     where it ends at 6.
-
-    Args:
-        model: Changed in place.
-
-    Returns:
-        A sentence that says so.
     """
     quantization = _Quantization(
         _constants(model),
@@ -142,7 +136,7 @@ def _constants(model: onnx.ModelProto) -> dict[str, onnx.TensorProto]:
 
 
 def _float_weight(node: onnx.NodeProto, graph: _Quantization) -> onnx.TensorProto | None:
-    """What DequantizeLinear makes of a constant; None where its input is none.
+    """Compute the DequantizeLinear of a constant; None where its input is none.
 
     ``(x - zero_point) * scale``, for the whole tensor, an axis, or blocks of an axis:
     https://onnx.ai/onnx/operators/onnx__DequantizeLinear.html.
@@ -175,7 +169,7 @@ def _spread(grid: np.ndarray, shape: tuple[int, ...], axis: int, block: int) -> 
 
 
 def _without_rounding(node: onnx.NodeProto, graph: _Quantization) -> list[onnx.NodeProto]:
-    """What QuantizeLinear does besides rounding."""
+    """Write QuantizeLinear without its rounding."""
     from onnx import helper
 
     value, result = node.input[0], node.output[0]
@@ -203,7 +197,7 @@ def _scalar(value: float) -> onnx.TensorProto:
 
 
 def _bounds(node: onnx.NodeProto, graph: _Quantization) -> tuple[float, float] | None:
-    """Least and largest number on the grid of QuantizeLinear, where it is one for all values."""
+    """Compute the least and largest number on QuantizeLinear's grid, where it has a single one."""
     from onnx import numpy_helper
 
     scale = graph.array(node.input[1])
@@ -222,7 +216,7 @@ def _bounds(node: onnx.NodeProto, graph: _Quantization) -> tuple[float, float] |
 
 
 def _as_float(node: onnx.NodeProto, graph: _Quantization) -> list[onnx.NodeProto]:
-    """DequantizeLinear of what was quantized in the graph, or of integers that were not."""
+    """Write DequantizeLinear of what was quantized in the graph, or of other integers."""
     from onnx import helper
 
     value, result = node.input[0], node.output[0]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.core.errors import EngineError, ModelError, first_line
 from engine.core.file_types import demand_onnx
+from engine.core.formats import list_some
 from engine.core.limits import demand_fits
 from engine.networks.onnx_contents import (
     demand_repeatable,
@@ -62,12 +63,6 @@ def read_onnx(path: Path) -> onnx.ModelProto:
 def onnx_reading(path: Path) -> OnnxReading:
     """Load and check an ONNX file with the data beside it, or a zip of both.
 
-    Args:
-        path: The file.
-
-    Returns:
-        The model, and what was changed in it.
-
     Raises:
         ModelError: The file is absent, damaged, too large, without its data or weights, quantized
             to integers throughout, of operators or an operator set that ONNX does not have, was
@@ -117,7 +112,7 @@ def _check_and_widen(given: onnx.ModelProto, stage: str, name: str) -> OnnxReadi
 
 
 def _runs(model: onnx.ModelProto) -> bool:
-    """Whether ONNX Runtime has all operators of a model in its types; it lacks bfloat16's."""
+    """Tell whether ONNX Runtime has all operators of a model in its types; it lacks bfloat16's."""
     from engine.networks.runners.onnx import OnnxRunner
 
     try:
@@ -196,7 +191,7 @@ def _invalid(stage: str, error: Exception) -> ModelError:
 
 
 def parameters_of(model: onnx.ModelProto) -> int:
-    """Numbers in the initializers of a model."""
+    """Count the numbers in the initializers of a model."""
     return sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
 
 
@@ -211,23 +206,14 @@ _FUSED = re.compile(r"Fused\w+|Bias\w+|Skip\w+|\w*Gelu|\w*LayerNorm\w*|Simplifie
 
 
 def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
-    """Refuse a model with operators that ONNX does not define.
-
-    Args:
-        model: Without functions of its own.
-        stage: What is being done, for the message.
-
-    Raises:
-        ModelError: It was quantized, or written by ONNX Runtime's optimizer, or needs operators of
-            someone else.
-    """
+    """Refuse a model with operators that ONNX does not define; it has no functions of its own."""
     version = operator_set(model)
     names = {(node.domain, str(node.op_type)) for node in nodes_of(model)}
     integer = sorted(_full(*name) for name in names if _computes_with_integers(name[1]))
     if integer:
         raise ModelError(
             stage,
-            got=f"a file that is quantized already ({_list_some(integer)})",
+            got=f"a file that is quantized already ({list_some(integer, 8)})",
             expected="the float file that it was made from",
             todo="Give that file: the variants are quantized here, from float32.",
         )
@@ -236,7 +222,8 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
     if newer:
         raise ModelError(
             stage,
-            got=f"operators that operator set {version} does not have: {_list_some(sorted(newer))}",
+            got=f"operators that operator set {version} does not have: "
+            f"{list_some(sorted(newer), 8)}",
             expected=f"operator set {max(newer.values())} or a newer one, which have them",
             todo="Export it again for such an operator set (opset_version=...). Where PyTorch's "
             "exporter cannot write the set that it is asked for, it logs that and leaves an older "
@@ -246,7 +233,7 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
     if fused:
         raise ModelError(
             stage,
-            got=f"operators that ONNX Runtime's optimizer writes ({_list_some(fused)})",
+            got=f"operators that ONNX Runtime's optimizer writes ({list_some(fused, 8)})",
             expected="operators of ONNX alone",
             todo="Give the file from before that optimizer: the one that was given to ONNX "
             "Runtime. Where it saves the model (optimized_model_filepath), set "
@@ -257,9 +244,9 @@ def demand_own_operators(model: onnx.ModelProto, stage: str) -> None:
         others = sorted(_full(*name) for name in foreign if name[0])
         raise ModelError(
             stage,
-            got=f"operators outside ONNX's own set: {_list_some(others)}"
+            got=f"operators outside ONNX's own set: {list_some(others, 8)}"
             if others
-            else f"operators that operator set {version} does not have: {_list_some(own)}",
+            else f"operators that operator set {version} does not have: {list_some(own, 8)}",
             expected="operators of ONNX alone",
             todo="Export the model without custom operators; where the file holds the preparation "
             "of pictures or what follows the logits (ai.onnx.contrib, ai.onnx.ml), without that.",
@@ -294,7 +281,3 @@ def _is_written_by_runtime(domain: str, name: str) -> bool:
 
 def _full(domain: str, name: str) -> str:
     return f"{domain}.{name}" if domain else name
-
-
-def _list_some(names: list[str]) -> str:
-    return ", ".join(names[:8]) + (f" and {len(names) - 8} more" if len(names) > 8 else "")

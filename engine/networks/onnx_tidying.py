@@ -33,13 +33,6 @@ _FunctionKey = tuple[str, str, str]
 def tidy_model(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
     """Give a model the form of `IR_VERSION`, with nodes in order and no functions of its own.
 
-    Args:
-        model: It holds all of its weights; changed in place.
-        stage: What is being done, for the message.
-
-    Returns:
-        The model, or what took its place.
-
     Raises:
         ModelError: Its functions cannot be inlined, or a sparse tensor is too large.
     """
@@ -74,12 +67,12 @@ def tidy_model(model: onnx.ModelProto, stage: str) -> onnx.ModelProto:
 
 
 def operator_set(model: onnx.ModelProto | onnx.FunctionProto) -> int:
-    """Version of ONNX's own operators that a model or function uses; 0 where it says none."""
+    """Read the version of ONNX's own operators of a model or function; 0 where it says none."""
     return max((o.version for o in model.opset_import if o.domain in ONNX_DOMAINS), default=0)
 
 
 def graphs_of(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
-    """The graph of a model, and every graph within its nodes."""
+    """Yield the graph of a model, and every graph within its nodes."""
     yield model.graph
     for node in nodes_of(model):
         for attribute in node.attribute:
@@ -161,7 +154,7 @@ def _share_operator_set(model: onnx.ModelProto) -> None:
 
 
 def schema(operator: str, version: int) -> onnx.defs.OpSchema | None:
-    """What an operator of ONNX is in an operator set; None where the set does not have it."""
+    """Look up an operator of ONNX in an operator set; None where the set does not have it."""
     from onnx import defs
 
     try:
@@ -172,7 +165,7 @@ def schema(operator: str, version: int) -> onnx.defs.OpSchema | None:
 
 @cache
 def signature(operator: str, version: int) -> object:
-    """Inputs, outputs and attributes of an operator; newer sets often add no more than types."""
+    """List inputs, outputs and attributes of an operator; newer sets often add types alone."""
     definition = schema(operator, version)
     if definition is None:
         return None
@@ -303,7 +296,7 @@ def _sort_nodes(graph: onnx.GraphProto) -> None:
 
 
 def _name_nodes_apart(graph: onnx.GraphProto) -> None:
-    """Number nodes of the same name, which ONNX allows and ONNX Runtime refuses."""
+    """Add numbers to equal names of nodes, which ONNX allows and ONNX Runtime refuses."""
     names: set[str] = set()
     counts = Counter[str]()
     for node in graph.node:
@@ -325,7 +318,7 @@ def rename_value(nodes: Iterable[onnx.NodeProto], old: str, new: str) -> None:
 
 
 def _read_by(node: onnx.NodeProto) -> Iterable[str]:
-    """Values that a node reads, in graphs within it too."""
+    """Yield the values that a node reads, in graphs within it too."""
     for inner in nodes_in([node]):
         yield from inner.input
     for attribute in node.attribute:
@@ -345,12 +338,7 @@ def _drop_inputs(model: onnx.ModelProto) -> None:
 
 
 def write_standardization(graph: onnx.GraphProto, version: int) -> None:
-    """Write batch norms of weights in training mode as InstanceNormalization.
-
-    Args:
-        graph: Its nodes are in order, its weights are no inputs; changed in place.
-        version: Its operator set.
-    """
+    """Write batch norms of weights in training mode as InstanceNormalization."""
     constants = {tensor.name for tensor in graph.initializer}
     makers: dict[str, onnx.NodeProto] = {}
     read = {name for node in graph.node for name in node.input}
@@ -380,7 +368,7 @@ def _write_as_instances(node: onnx.NodeProto) -> None:
 def _first_dimension(
     graph: onnx.GraphProto, name: str, makers: Mapping[str, onnx.NodeProto], version: int
 ) -> int | None:
-    """First dimension of a constant, by computing it; None where it has no axes beyond two."""
+    """Compute a constant and read its first dimension; None where it has no axes beyond two."""
     from onnx import helper
     from onnx.reference import ReferenceEvaluator
 

@@ -2,7 +2,7 @@
 
 The defence is that tensors are all that is ever loaded (``weights_only=True``, safetensors). This
 looks first, so that nothing at all is unpickled of a file that asks for more, and so that a
-person is told what it asks for.
+message can say what it asks for.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import IO
 
 from engine.core.errors import ModelError
 from engine.core.file_types import PICKLE, FileKind, is_onnx, kind_of
+from engine.core.formats import list_some
 from engine.core.limits import LIMITS
 
 STAGE = "Reading the checkpoint"
@@ -78,14 +79,7 @@ class CheckpointContents:
 
 
 def demand_tensors(path: Path) -> CheckpointContents:
-    """Refuse a checkpoint that asks for more than tensors and data, or for too much.
-
-    Args:
-        path: The file.
-
-    Raises:
-        ModelError: It is something else, asks for code, or is too large.
-    """
+    """Refuse a checkpoint that asks for more than tensors and data, or for too much."""
     size = path.stat().st_size
     if size > LIMITS.model_bytes:
         raise refusal(path, f"{size / 1e9:.2f} GB", f"at most {LIMITS.model_bytes / 1e9:.2f} GB")
@@ -115,16 +109,9 @@ def demand_tensors(path: Path) -> CheckpointContents:
 def demand_checkpoint_kind(path: Path) -> FileKind:
     """Refuse what its first bytes, or the entries of its zip, show to be no checkpoint.
 
-    Args:
-        path: The file.
-
     Returns:
         Its kind: ``torch zip``, ``pickle``, ``safetensors``, or ``unknown`` or ``text`` where these
         do not say.
-
-    Raises:
-        ModelError: It is something else.
-        OSError: It cannot be read.
     """
     kind = kind_of(path)
     if kind.name not in {"torch zip", "pickle", "safetensors", "unknown", "text"}:
@@ -133,7 +120,7 @@ def demand_checkpoint_kind(path: Path) -> FileKind:
 
 
 def _is_pickle(path: Path) -> bool:
-    """Whether bytes without a pickle's mark are one all the same, as those of protocol 0 are."""
+    """Tell whether bytes without a pickle's mark are one all the same, as protocol 0 writes."""
     with path.open("rb") as file:
         try:
             return any(opcode.name == "REDUCE" for opcode, _, _ in pickletools.genops(file))
@@ -142,7 +129,7 @@ def _is_pickle(path: Path) -> bool:
 
 
 def _demand_plain_zip(path: Path) -> None:
-    """torch.save packs nothing, so nothing may grow when it is read."""
+    """Refuse packed entries: torch.save packs nothing, so nothing may grow when it is read."""
     with zipfile.ZipFile(path) as archive:
         entries = archive.infolist()
     packed = [entry for entry in entries if entry.compress_type != zipfile.ZIP_STORED]
@@ -166,7 +153,7 @@ def _globals_of_zip(path: Path) -> list[str]:
 
 
 def _scan_zip(path: Path) -> list[str]:
-    """What the pickle of a zip asks for that is no part of a tensor."""
+    """List the globals of a zip's pickle that are no part of a tensor."""
     with zipfile.ZipFile(path) as archive:
         main = next(e for e in archive.infolist() if e.filename.endswith("data.pkl"))
         try:
@@ -189,7 +176,7 @@ def _globals_of_pickles(path: Path) -> list[str]:
 
 
 def _read_globals(file: IO[bytes]) -> Iterator[str]:
-    """Modules and names that a pickle asks for, up to its end or to where it is damaged."""
+    """Yield the globals that a pickle asks for, up to its end or to where it is damaged."""
     recent: list[str] = []
     memo: dict[int, str] = {}
     try:
@@ -212,8 +199,8 @@ def _read_globals(file: IO[bytes]) -> Iterator[str]:
 
 
 def _in_words(wanted: list[str]) -> str:
-    shown = ", ".join(wanted[:3]) + (f" and {len(wanted) - 3} more" if len(wanted) > 3 else "")
-    return f"a file that asks for more than tensors ({shown}); opening it could run code"
+    names = list_some(wanted, 3)
+    return f"a file that asks for more than tensors ({names}); opening it could run code"
 
 
 def _save_again(path: Path) -> str:
@@ -231,7 +218,7 @@ def refusal(
     expected: str = "a state dict saved by torch.save or safetensors",
     todo: str = "",
 ) -> ModelError:
-    """The error for a file that is no checkpoint."""
+    """Make the error for a file that is no checkpoint."""
     return ModelError(
         f"{STAGE} {path.name}",
         got=got,

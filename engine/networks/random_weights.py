@@ -25,9 +25,6 @@ def give_ordinary_values(network: torch.nn.Module) -> None:
     """Replace parameters that are the same everywhere, in place; seed torch beforehand.
 
     Weights are drawn after He et al. 2015, scales around 1, shifts around 0.
-
-    Args:
-        network: Freshly made.
     """
     import torch
 
@@ -72,7 +69,7 @@ def _randomize(parameter: torch.nn.Parameter, *, is_weight: bool) -> None:
 
 
 def _branch_ends(network: torch.nn.Module) -> list[Any]:
-    """The norms that ``zero_init_residual`` of torchvision's residual networks is about.
+    """List the norms that ``zero_init_residual`` of torchvision's residual networks zeroes.
 
     With gammas of 1, a residual network of random weights multiplies rounding errors block by
     block: resnet152 answered 1e-4 otherwise from one float32 runtime to the next.

@@ -46,7 +46,7 @@ class TorchSource:
     notes: tuple[str, ...] = ()
 
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Every tensor of the network by its name."""
+        """Yield every tensor of the network by its name."""
         for name, tensor in self.build().state_dict().items():
             yield name, tensor.numpy()
 
@@ -82,7 +82,7 @@ class OnnxSource:
     notes: tuple[str, ...] = ()
 
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
-        """Every tensor that the file holds, by its name."""
+        """Yield every tensor that the file holds, by its name."""
         from onnx import numpy_helper
 
         from engine.networks.onnx_reading import read_onnx
@@ -217,10 +217,6 @@ def own_preprocess(
     """Read the preprocessing that a network carries, by timm's rules.
 
     The shorter side is scaled to ``floor(size / crop_pct)``.
-
-    Args:
-        network: The network.
-        size: Height and width of its input in pixels; None takes the record's.
 
     Returns:
         The preprocessing; None where the network has no such record.

@@ -35,7 +35,7 @@ _EMBEDDINGS = {0, 384, 512, 640, 768, 1024, 1152, 1280}
 
 
 def names() -> tuple[str, ...]:
-    """Every name that can be built: architectures, and their tags that have weights."""
+    """List every name that can be built: architectures, and their tags that have weights."""
     timm = import_timm()
     return tuple(
         PREFIX + name for name in sorted({*timm.list_models(), *timm.list_models(pretrained=True)})
@@ -66,12 +66,7 @@ def entries() -> tuple[CatalogEntry, ...]:
 
 
 def network_named(name: str, input_size: InputSize | None) -> CatalogNetwork:
-    """Find a network of `names`.
-
-    Args:
-        name: Its name.
-        input_size: Both sides it will be fed, or height and width; None for its own.
-    """
+    """Find a network of `names`, at its own input size where none is given."""
     key = name.removeprefix(PREFIX)
     record = _record(key)
     preprocess = _preprocess(record)
@@ -175,6 +170,6 @@ def _crop_notes(record: Any) -> tuple[str, ...]:
 
 
 def _classes_of(state: StateDict, record: Any) -> int:
-    """Length of the last bias, which is the head's in files of any author; timm checks the rest."""
+    """Count the last bias, which is the head's in files of any author; timm checks the rest."""
     biases = [tensor for key, tensor in state.items() if key.endswith("bias") and tensor.ndim == 1]
     return len(biases[-1]) if biases else int(record.num_classes)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def names() -> tuple[str, ...]:
-    """Names of the networks of this source."""
+    """List the names of the networks of this source."""
     models = import_torchvision().models
     return tuple(models.list_models(module=models))
 
@@ -47,12 +47,7 @@ def entries() -> tuple[CatalogEntry, ...]:
 
 
 def network_named(name: str, input_size: InputSize | None) -> CatalogNetwork:
-    """Find a network of `names`.
-
-    Args:
-        name: Its name.
-        input_size: Both sides it will be fed, or height and width; None for its own.
-    """
+    """Find a network of `names`, at its own input size where none is given."""
     models = import_torchvision().models
     weights = models.get_model_weights(name).DEFAULT
     preset = weights.transforms()

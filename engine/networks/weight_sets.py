@@ -96,7 +96,7 @@ def weight_sets(
 def _head_beside(
     start: str, head: frozenset[str], by_start: Mapping[str, Mapping[str, str]]
 ) -> Mapping[str, str]:
-    """The head under another beginning, as in mmpretrain's ``backbone.`` and ``head.``."""
+    """Find the head under another beginning, as mmpretrain's ``backbone.`` and ``head.``."""
     heads = {beginning: names for beginning, names in by_start.items() if names.keys() == head}
     shared = {beginning: _count_shared_parts(start, beginning) for beginning in heads}
     nearest = [beginning for beginning in heads if shared[beginning] == max(shared.values())]
@@ -129,11 +129,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def place_in_cache(repository: str) -> str:
-    """Where a repository's file is once it was downloaded, with ``*`` for the revision.
-
-    Args:
-        repository: Such as ``timm/resnet18.a1_in1k``.
-    """
+    """Name the cached file of a repository on the hub, with ``*`` for the revision."""
     from huggingface_hub import constants
     from huggingface_hub.file_download import repo_folder_name
 
@@ -143,13 +139,6 @@ def place_in_cache(repository: str) -> str:
 
 def safetensors_of(repository: str, name: str) -> Path:
     """Find a repository's file in the hub's cache, or download it.
-
-    Args:
-        repository: Such as ``timm/resnet18.a1_in1k``.
-        name: What to call the network in messages.
-
-    Returns:
-        The file.
 
     Raises:
         ModelError: It cannot be had, is too large, or is not what the hub says it is.

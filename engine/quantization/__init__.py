@@ -1,6 +1,3 @@
-"""A better integer model of the same operators, size and speed: weights, biases and ranges anew.
-
-Pure functions on files. `optimize.optimized` is the way in.
-"""
+"""Recipes, calibration, ranges, mixed precision, and the optimizing pass over integer models."""
 
 from __future__ import annotations

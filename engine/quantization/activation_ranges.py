@@ -21,6 +21,7 @@ from math import isfinite, prod
 from types import MappingProxyType
 from typing import Any
 
+from engine.comparison.layers.measuring import split_passes
 from engine.core.errors import ConversionError
 from engine.core.system import usable_cores
 from engine.core.types import FloatArray
@@ -39,7 +40,7 @@ _FLOAT_BYTES = 4
 
 @dataclass(frozen=True, slots=True)
 class ActivationRanges:
-    """How far each activation of a float32 model reaches.
+    """Ranges of the activations of a float32 model.
 
     Attributes:
         bounds: Lowest and highest real value by name of the tensor, as `activations` names them.
@@ -153,7 +154,7 @@ def observe_activations(
     (input_name,) = [name for name, index in tensors.items() if index == start]
     del tensors[input_name]
     sizes = {name: _FLOAT_BYTES * prod(graph.tensors[i].shape) for name, i in tensors.items()}
-    for number, names in enumerate(_passes(sizes, pass_bytes)):
+    for number, names in enumerate(split_passes(sizes, pass_bytes)):
         outputs = {name: tensors[name] for name in names}
         expose(objects, list(outputs.values()))
         content = pack_model(objects, len(model))
@@ -237,18 +238,6 @@ def _why_unsupported(objects: Any) -> str | None:
     return None
 
 
-def _passes(sizes: Mapping[str, int], pass_bytes: int) -> list[list[str]]:
-    passes: list[list[str]] = []
-    held = pass_bytes
-    for name, size in sizes.items():
-        if held + size > pass_bytes or not passes:
-            passes.append([])
-            held = 0
-        passes[-1].append(name)
-        held += size
-    return passes
-
-
 def _one_ahead(batches: Iterator[FloatArray]) -> Iterator[FloatArray]:
     """Yield the same batches; the next one is made while the caller works on the last."""
     with ThreadPoolExecutor(1) as pool:
@@ -264,10 +253,6 @@ WIDEST = 2.0
 
 def with_shared_ranges(model: bytes, ranges: ActivationRanges) -> ActivationRanges:
     """Give tensors that are only sliced and concatenated the range of all that they meet.
-
-    Args:
-        model: The float32 TFLite file.
-        ranges: Of its activations.
 
     Returns:
         The ranges, those of such tensors widened. Groups whose common range is more than `WIDEST`

@@ -1,4 +1,4 @@
-"""What one conversion calibrates with: a representative dataset and its ranges for each recipe."""
+"""Calibration of a conversion: a representative dataset and its ranges for each recipe."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from engine.core.errors import OptionError, PictureError
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import FloatArray, Layout
-from engine.images.pictures import Picture, RgbPicture, digest_of, passed_over, pictures_in
+from engine.images.pictures import Picture, RgbPicture, count_unread, digest_of, pictures_in
 from engine.images.preprocess import (
     PreprocessSpec,
     in_layout,
@@ -37,7 +37,7 @@ class Calibration:
         preprocess: What the network's input expects.
         layout: Order of the dimensions of the model's input.
         batch: Pictures that the model takes at once; each is given as often.
-        say: Told how far it is.
+        say: Called with the progress, in words.
     """
 
     def __init__(
@@ -54,27 +54,27 @@ class Calibration:
         self._fallback: str | None = None
 
     def batches(self) -> Iterator[FloatArray]:
-        """The pictures as the model's inputs, one after the other, float32."""
+        """Yield the pictures as the model's inputs, one after the other, float32."""
         for index, picture in enumerate(self._dataset.inputs(self._preprocess), 1):
             self._say(f"Calibrating: picture {index} of {self._dataset.info.count}")
             yield in_layout(np.repeat(picture[None], self._batch, axis=0), self._layout)
 
     def ranges_of(self, float_model: bytes, recipe: Recipe) -> ActivationRanges | None:
-        """Ranges of a float32 TFLite model for a recipe; None where only TensorFlow finds them."""
+        """Find ranges of a float32 TFLite model; None where only TensorFlow finds them."""
         levels = _LEVELS[recipe.activations]
-        found = self._ranges.of(float_model, recipe.range_method, levels)
-        if found is None:
+        ranges = self._ranges.of(float_model, recipe.range_method, levels)
+        if ranges is None:
             self._fallback = self._ranges.unsupported
             self._say(f"Calibrating with TensorFlow's calibrator: {self._fallback}")
             return None
         if self._preprocess.feeds_pixels:
             # The whole range, so that an 8-bit input is the pixel itself.
-            found = with_input_range(float_model, found, (0.0, 255.0))
-        return with_shared_ranges(float_model, found)
+            ranges = with_input_range(float_model, ranges, (0.0, 255.0))
+        return with_shared_ranges(float_model, ranges)
 
     @property
     def info(self) -> CalibrationInfo:
-        """What the manifest says of it."""
+        """Description for the manifest."""
         return replace(self._dataset.info, fallback=self._fallback)
 
 
@@ -97,20 +97,20 @@ class Calibrations:
             choice: representative_dataset(choice, SAMPLE_IMAGES)
             for choice in (choices | {choice} if choices else ())
         }
-        self._made: dict[CalibrationChoice, Calibration] = {}
+        self._calibrations: dict[CalibrationChoice, Calibration] = {}
 
     def of(
         self, recipe: Recipe, preprocess: PreprocessSpec, layout: Layout, batch: int, say: Say
     ) -> Calibration:
-        """The calibration of a recipe; recipes with the same pictures share one."""
+        """Find or make the calibration of a recipe; those with the same pictures share one."""
         choice = self._of(recipe)
-        if choice not in self._made:
+        if choice not in self._calibrations:
             dataset = self._datasets[choice]
-            self._made[choice] = Calibration(dataset, preprocess, layout, batch, say)
-        return self._made[choice]
+            self._calibrations[choice] = Calibration(dataset, preprocess, layout, batch, say)
+        return self._calibrations[choice]
 
     def info(self, recipe: Recipe) -> CalibrationInfo | None:
-        """What the manifest says of the pictures of a recipe; None where it needs none."""
+        """Describe the pictures of a recipe for the manifest; None where it needs none."""
         return self._info(self._of(recipe)) if recipe.calibrated else None
 
     @property
@@ -125,8 +125,8 @@ class Calibrations:
         return () if own is None or own.info.demo else own.pictures
 
     def _info(self, choice: CalibrationChoice) -> CalibrationInfo:
-        made = self._made.get(choice)
-        return self._datasets[choice].info if made is None else made.info
+        calibration = self._calibrations.get(choice)
+        return self._datasets[choice].info if calibration is None else calibration.info
 
     def _of(self, recipe: Recipe) -> CalibrationChoice:
         choice = self._choice
@@ -195,11 +195,11 @@ def representative_dataset(choice: CalibrationChoice, samples: Path) -> Represen
         digest = hashlib.sha256(recipe.encode()).hexdigest()
         count, unread = choice.count, ()
     else:
-        found = _pictures_for_calibration(Path(choice.folder))
-        order = np.random.default_rng(choice.seed).permutation(len(found))[: choice.count]
-        pictures = tuple(found[index] for index in order)
+        available = _pictures_for_calibration(Path(choice.folder))
+        order = np.random.default_rng(choice.seed).permutation(len(available))[: choice.count]
+        pictures = tuple(available[index] for index in order)
         digest, count = digest_of(pictures), len(pictures)
-        unread = passed_over(Path(choice.folder))
+        unread = count_unread(Path(choice.folder))
     demo = choice.folder is None
     info = CalibrationInfo(count, choice.seed, digest, demo, choice.folder, passed_over=unread)
     return RepresentativeDataset(pictures, info)
@@ -232,7 +232,7 @@ DEFAULT_CALIBRATION_COUNT = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CalibrationChoice:
-    """Where the representative dataset comes from.
+    """Source of the representative dataset.
 
     Attributes:
         folder: Folder with pictures; None takes crops of the sample images.

@@ -12,7 +12,7 @@ import numpy as np
 from engine.comparison.comparison import compare
 from engine.comparison.layers.pairing import pair_operators
 from engine.core.types import FloatArray, Progress
-from engine.quantization.records import FloatLayer, MixedPoint, timed_name
+from engine.quantization.records import FloatLayer, MixedPoint, name_of_point
 from engine.quantization.sensitivity import Step, Wiring, float_steps, noise_of
 from engine.tflite.edits import add_activation, edge_operator, replace_operators
 from engine.tflite.graph import Graph, Operator, plain_graph
@@ -77,7 +77,7 @@ class MixedModels:
 
     @property
     def most(self) -> int:
-        """How many layers there are."""
+        """Number of layers."""
         return len(self._layers)
 
     def curve_layers(self) -> tuple[int, ...]:
@@ -98,10 +98,6 @@ class MixedModels:
 
         Every number below the first drawn point that reaches it is measured, since the error may
         rise again between two points.
-
-        Args:
-            points: Those of `curve_layers`.
-            reaches: Whether a point does.
         """
         drawn = {point.layers for point in points}
         for point in points:
@@ -121,7 +117,7 @@ class MixedModels:
         """Yield the float32 model and those with so many layers in float32, with their names."""
         yield "float32", self._floating
         for number in layers:
-            yield timed_name(number), self.model(number)
+            yield name_of_point(number), self.model(number)
 
     def point(self, layers: int) -> MixedPoint:
         """Measure the model with the first so many layers in float32."""

@@ -1,4 +1,4 @@
-"""How the range of an activation follows from the values seen in calibration.
+"""Methods that choose the range of an activation from the values seen in calibration.
 
 ``min_max`` takes all of them. The others leave out some at the ends, so that the rest has a finer
 grid: ``percentile_99.9`` and ``percentile_99.99`` leave out a fixed share, ``mse`` weighs clipping
@@ -18,7 +18,7 @@ from engine.quantization.recipes import RangeMethod
 BINS = 4096
 """Bins of equal width in which distributions are compared."""
 _WINDOW = 16.0
-"""How many times further than most values these bins reach at most."""
+"""Largest reach of these bins, in multiples of that of most values."""
 _CELL_BITS = 14
 """Bits of a float32 that the values of a cell differ in: 512 cells between x and 2 x."""
 _SINGLE = 1 << 14
@@ -60,7 +60,7 @@ class _Distribution:
 
     @property
     def count(self) -> float:
-        """How many values there are."""
+        """Number of values."""
         return float(self._counts.sum())
 
     def quantile(self, share: float) -> float:

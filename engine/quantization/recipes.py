@@ -17,7 +17,7 @@ A name says what is stored and computed::
     int8_mixed(agreement=0.99)  or let 99 % of the answers stay, on calibration pictures
 
 ``_optimized`` behind ``int8``, ``uint8``, ``int8_float_io`` or ``int16x8`` rounds weights, corrects
-biases and chooses ranges anew (`engine.quantization`). Settings of the calibration stand in
+biases and chooses other ranges (`engine.quantization`). Settings of the calibration stand in
 brackets, with commas::
 
     int8(range=mse)                   how ranges follow from the values seen (`RANGE_METHODS`)
@@ -47,7 +47,7 @@ _NAME = re.compile(r"(?P<base>\w+?)(?P<optimized>_optimized)?(?:\((?P<settings>[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """How one variant stores and computes.
+    """Types and settings of one variant.
 
     Attributes:
         name: Name of the variant and stem of its file.
@@ -60,7 +60,7 @@ class Recipe:
         range_method: How ranges of activations follow from the values seen in calibration.
         count: Calibration pictures; None takes as many as the run says.
         seed: Seed of the choice among them; None takes the run's.
-        optimized: Whether weights, biases and ranges are chosen anew after quantization.
+        optimized: Whether weights, biases and ranges are optimized after quantization.
         float_layers: How many layers are computed in float32 nevertheless.
         target_rms: Root mean square of the logits' error that as many layers in float32 as it
             takes have to bring.
@@ -105,7 +105,7 @@ class Recipe:
     @property
     def core(self) -> Recipe:
         """The recipe that differs from this one only in having float32 input and output."""
-        return self if self.edges == "float32" else _named(replace(self, edges="float32"))
+        return self if self.edges == "float32" else _with_name(replace(self, edges="float32"))
 
     @property
     def cores(self) -> tuple[Recipe, ...]:
@@ -118,18 +118,18 @@ class Recipe:
     @property
     def plain(self) -> Recipe:
         """The recipe that differs from this one only in not being optimized."""
-        return _named(replace(self, optimized=False)) if self.optimized else self
+        return _with_name(replace(self, optimized=False)) if self.optimized else self
 
     @property
     def uncalibrated(self) -> Recipe:
         """The recipe that differs from this one only in having no settings of the calibration."""
-        return _named(replace(self, count=None, seed=None, range_method="min_max"))
+        return _with_name(replace(self, count=None, seed=None, range_method="min_max"))
 
     @property
     def unmixed(self) -> Recipe:
         """The recipe that differs from this one only in having no layer in float32."""
         plain = replace(self, float_layers=0, target_rms=None, target_agreement=None)
-        return _named(plain) if self.mixed else self
+        return _with_name(plain) if self.mixed else self
 
 
 FLOAT32 = Recipe(name="float32", summary="Weights and activations in float32.", tolerance=1e-3)
@@ -179,8 +179,8 @@ _BASES = {recipe.name: recipe for recipe in RECIPES}
 _MIXED = "int8_mixed"
 
 
-def _named(recipe: Recipe) -> Recipe:
-    """The recipe with the name and the summary that follow from its other fields."""
+def _with_name(recipe: Recipe) -> Recipe:
+    """Give a recipe the name and the summary that follow from its other fields."""
     base = recipe.base
     settings = {
         "k": recipe.float_layers or None,
@@ -196,16 +196,16 @@ def _named(recipe: Recipe) -> Recipe:
     summary = base.summary
     if recipe.optimized:
         summary += " Weights, biases and ranges optimized."
-    summary += _mixed_summary(recipe)
+    summary += _summary_of_mixed(recipe)
     calibration = ("range", "count", "seed")
     calibrated = {key: settings[key] for key in calibration if settings[key] is not None}
     if calibrated:
-        told = ", ".join(f"{key} {value}" for key, value in calibrated.items())
-        summary += f" Calibrated with {told}."
+        words = ", ".join(f"{key} {value}" for key, value in calibrated.items())
+        summary += f" Calibrated with {words}."
     return replace(recipe, name=name, summary=summary)
 
 
-def _mixed_summary(recipe: Recipe) -> str:
+def _summary_of_mixed(recipe: Recipe) -> str:
     if recipe.float_layers:
         return f" {recipe.float_layers} of its layers in float32."
     if recipe.target_rms is not None:
@@ -218,21 +218,18 @@ def _mixed_summary(recipe: Recipe) -> str:
 def recipe_named(name: str) -> Recipe:
     """Find a recipe.
 
-    Args:
-        name: Its name, by the grammar above.
-
     Returns:
         The recipe, under its shortest name.
 
     Raises:
         OptionError: There is none of that name.
     """
-    found = _NAME.fullmatch(name.replace(" ", ""))
-    mixed = found is not None and found["base"] == _MIXED
-    base = _BASES.get("int8_float_io" if mixed else found["base"]) if found is not None else None
-    if found is None or base is None or (mixed and found["optimized"] is not None):
+    match = _NAME.fullmatch(name.replace(" ", ""))
+    mixed = match is not None and match["base"] == _MIXED
+    base = _BASES.get("int8_float_io" if mixed else match["base"]) if match is not None else None
+    if match is None or base is None or (mixed and match["optimized"] is not None):
         raise _unknown(name)
-    recipe = replace(base, optimized=mixed or found["optimized"] is not None)
+    recipe = replace(base, optimized=mixed or match["optimized"] is not None)
     if recipe.optimized and not recipe.calibrated:
         raise OptionError(
             _STAGE,
@@ -240,7 +237,7 @@ def recipe_named(name: str) -> Recipe:
             expected="an integer variant before _optimized",
             todo=f"Name int8_optimized, or {base.name} as it is.",
         )
-    for setting in (found["settings"] or "").split(",") if found["settings"] is not None else ():
+    for setting in (match["settings"] or "").split(",") if match["settings"] is not None else ():
         recipe = _with_setting(recipe, setting, name, mixed=mixed)
     aims = (
         recipe.float_layers > 0,
@@ -255,7 +252,7 @@ def recipe_named(name: str) -> Recipe:
             todo="Write it like int8_mixed(k=5), int8_mixed(rms=0.08) or "
             "int8_mixed(agreement=0.99).",
         )
-    return _named(recipe)
+    return _with_name(recipe)
 
 
 def _with_setting(recipe: Recipe, setting: str, name: str, *, mixed: bool) -> Recipe:
@@ -283,7 +280,7 @@ def _with_setting(recipe: Recipe, setting: str, name: str, *, mixed: bool) -> Re
 
 
 def _positive(value: str) -> float | None:
-    """A finite number above 0; None where it is none."""
+    """Read a finite number above 0; None where it is none."""
     try:
         number = float(value)
     except ValueError:
@@ -318,16 +315,16 @@ def recipes_named(names: tuple[str, ...]) -> tuple[Recipe, ...]:
 
 
 def in_order(recipes: set[Recipe]) -> tuple[Recipe, ...]:
-    """Recipes in the order in which people look for them."""
+    """Sort recipes in the order in which people look for them."""
 
-    def place(recipe: Recipe) -> tuple[object, ...]:
+    def rank(recipe: Recipe) -> tuple[object, ...]:
         kind = RECIPES.index(recipe.base), recipe.mixed, recipe.float_layers, recipe.optimized
         return (*kind, len(recipe.name), recipe.name)
 
-    return tuple(sorted(recipes, key=place))
+    return tuple(sorted(recipes, key=rank))
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """Names of recipes out of a list with commas; those within brackets part nothing."""
+    """Split a list of names of recipes at its commas; those within brackets part nothing."""
     parts = re.split(r",(?![^()]*\))", text)
     return tuple(part.strip() for part in parts if part.strip())

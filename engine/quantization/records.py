@@ -10,12 +10,12 @@ from engine.comparison.latency import Latency, LatencySamples
 
 @dataclass(frozen=True, slots=True)
 class MixedCurve:
-    """What numbers of layers in float32 give and cost.
+    """Error and cost by number of layers in float32.
 
     Attributes:
         whole: Name of the variant without a layer in float32.
         points: By number of layers, on calibration pictures; the first has none, the last all.
-        latency: Of float32 and of some of the points, called as `timed_name` says; None where it
+        latency: Of float32 and of some of the points, called as `name_of_point` says; None where it
             was not measured.
     """
 
@@ -23,9 +23,9 @@ class MixedCurve:
     points: tuple[MixedPoint, ...]
     latency: Latency | None = None
 
-    def timed(self, layers: int) -> LatencySamples | None:
-        """Samples of the point with so many layers in float32; None where it was not timed."""
-        wanted = timed_name(layers)
+    def latency_of(self, layers: int) -> LatencySamples | None:
+        """Find the samples of a point by its layers in float32; None where it was not timed."""
+        wanted = name_of_point(layers)
         entries = self.latency.entries if self.latency is not None else ()
         return next((entry for entry in entries if entry.variant == wanted), None)
 
@@ -36,7 +36,7 @@ class MixedCurve:
         return next((entry for entry in entries if entry.variant == "float32"), None)
 
     def of_size(self, size: int) -> MixedPoint:
-        """The point whose file comes closest to a size in bytes."""
+        """Find the point whose file comes closest to a size in bytes."""
         return min(self.points, key=lambda point: abs(point.bytes - size))
 
     @property
@@ -52,7 +52,7 @@ class MixedCurve:
 
 @dataclass(frozen=True, slots=True)
 class OptimizedLayer:
-    """What the optimizing pass did to one operator of an integer model.
+    """Changes that the optimizing pass made to one operator of an integer model.
 
     Attributes:
         name: Name of the operator's output.
@@ -92,14 +92,14 @@ class FloatLayer:
     index: int
 
 
-def timed_name(layers: int) -> str:
-    """What a model with so many layers in float32 is called among samples of latency."""
+def name_of_point(layers: int) -> str:
+    """Name a model with so many layers in float32 among samples of latency."""
     return f"k={layers}"
 
 
 @dataclass(frozen=True, slots=True)
 class MixedPoint:
-    """What an integer model with some layers in float32 gives, on calibration pictures.
+    """Error of an integer model with some layers in float32, on calibration pictures.
 
     Attributes:
         layers: How many layers with weights are computed in float32.

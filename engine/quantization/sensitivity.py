@@ -41,12 +41,7 @@ class Step:
 
 
 class Wiring:
-    """Who reads whom in an integer model, among the operators that could be in float32.
-
-    Args:
-        graph: The integer model.
-        partners: Operators that have a counterpart in the float32 model.
-    """
+    """Readers and makers of the operators of an integer model that could be in float32."""
 
     def __init__(self, graph: Graph, partners: Iterable[int]) -> None:
         self.operators = frozenset(partners)
@@ -159,7 +154,7 @@ def _candidates(wiring: Wiring) -> set[frozenset[int]]:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What one operator's roundings do to the logits.
+    """Noise of one operator's roundings in the logits.
 
     Attributes:
         operator: Its place among the integer model's operators.

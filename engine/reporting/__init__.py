@@ -1,1 +1,1 @@
-"""A run to take home: one HTML file that opens offline, JSON, CSV."""
+"""Reports: one HTML file that opens offline, JSON, CSV; plots, sentences, tables."""

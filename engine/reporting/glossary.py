@@ -1,4 +1,4 @@
-"""What the words mean: one definition each, for tooltips, pages and reports."""
+"""Glossary: one definition of each term, for tooltips, pages and reports."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ import msgspec
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
-from engine.comparison.serialize import latency_dict
+from engine.comparison.records import latency_dict
 from engine.core.errors import OptionError
 from engine.core.files import defused_table, write_text
 from engine.core.types import ORIGINAL, IntArray
@@ -127,25 +127,7 @@ def report_of(
     threads: int = 1,
     need: float = DEFAULT_NEED,
 ) -> Report:
-    """Compare a run on pictures and gather what is stored about it.
-
-    Args:
-        run: The run.
-        pictures: At least one picture.
-        host: Gets the worker and its progress.
-        reference: One of `Run.columns`.
-        labels: Right answers, shape (pictures,), -1 for unknown.
-        against: Another run with as many classes, to hold it against on the same pictures.
-        threads: Which stored timings stand beside the figures.
-        need: Share of equal first answers that the recommendation asks for, 0 to 1.
-
-    Returns:
-        The report.
-
-    Raises:
-        UserMistake: A name, a picture or a number is wrong.
-        WorkerError: The worker process failed.
-    """
+    """Compare a run on pictures and gather what is stored about it; see `engine.report`."""
     if not 0 <= need <= 1:
         raise _wrong("agreement", f"{need:g}", "a share of 0 to 1", "Give 0.95 for 95 %.")
     timed = stored_latency(run, threads)

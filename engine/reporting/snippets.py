@@ -1,4 +1,4 @@
-"""The few lines of ``engine`` that give what a page shows."""
+"""Code that gives what a page shows, for a notebook."""
 
 from __future__ import annotations
 

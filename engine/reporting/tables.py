@@ -1,4 +1,4 @@
-"""A comparison as rows of text: the same cells on pages and in reports."""
+"""Tables of a comparison: the same cells on pages and in reports."""
 
 from __future__ import annotations
 

@@ -84,17 +84,17 @@ class CleanedStore:
     bytes: int
 
 
-def listed() -> tuple[StoredRun, ...]:
+def list_runs() -> tuple[StoredRun, ...]:
     """List the runs of the store, the most recently used first."""
     return tuple(_describe(path) for path in reversed(_by_use()))
 
 
-def verified(names: Collection[str] = ()) -> tuple[VerifiedRun, ...]:
+def verify_runs(names: Collection[str] = ()) -> tuple[VerifiedRun, ...]:
     """Read every byte of runs, of all in the store by default; quarantine what is damaged."""
     return tuple(_verify(path) for path in _by_use() if not names or path.name in names)
 
 
-def cleaned(runs_bytes: int | None = None) -> CleanedStore:
+def clean_store(runs_bytes: int | None = None) -> CleanedStore:
     """Delete what nobody works on: leftovers, old uploads, and runs beyond the limit.
 
     Args:
@@ -110,7 +110,7 @@ def cleaned(runs_bytes: int | None = None) -> CleanedStore:
     leftovers += filter(is_free, staging)
     size = sum(bytes_under(path) for path in leftovers)
     for path in leftovers:
-        used = used_at(path.parent)
+        used = last_used(path.parent)
         shutil.rmtree(path, ignore_errors=True)
         os.utime(path.parent, (used, used))  # to clean up is not to use
     uploads = delete_old_uploads()
@@ -140,7 +140,7 @@ def make_room(most: int, keep: Path | None = None) -> tuple[StoredRun, ...]:
     for path, size in sizes.items():
         if total <= most:
             break
-        if path == keep or used_at(path) > recent:
+        if path == keep or last_used(path) > recent:
             continue
         run = _describe(path)
         if _evict(path):
@@ -156,7 +156,7 @@ def delete_old_uploads() -> tuple[int, int]:
         How many sessions, and the bytes they took.
     """
     oldest = time.time() - limits().uploads_seconds
-    expired = [path for path in folder("uploads").iterdir() if used_at(path) < oldest]
+    expired = [path for path in folder("uploads").iterdir() if last_used(path) < oldest]
     size = sum(bytes_under(path) for path in expired)
     for path in expired:
         shutil.rmtree(path, ignore_errors=True)
@@ -166,10 +166,10 @@ def delete_old_uploads() -> tuple[int, int]:
 def _by_use() -> list[Path]:
     """Sort the folders of the runs, the least recently used first."""
     folders = (path for path in folder("runs").iterdir() if path.is_dir())
-    return sorted((path for path in folders if not path.name.startswith(".")), key=used_at)
+    return sorted((path for path in folders if not path.name.startswith(".")), key=last_used)
 
 
-def used_at(path: Path) -> float:
+def last_used(path: Path) -> float:
     """Read when a folder was last used; 0 where it is gone."""
     try:
         return path.stat().st_mtime
@@ -178,7 +178,7 @@ def used_at(path: Path) -> float:
 
 
 def _describe(path: Path) -> StoredRun:
-    used = datetime.fromtimestamp(used_at(path), UTC).isoformat(timespec="seconds")
+    used = datetime.fromtimestamp(last_used(path), UTC).isoformat(timespec="seconds")
     model: str | None = None
     variants: tuple[str, ...] = ()
     problem: str | None = None

@@ -15,15 +15,7 @@ DAMAGED = "damaged"
 
 
 def demand_intact(folder: Path, name: str, record: FileRecord | None) -> Path:
-    """Check a file of a run by its checksum.
-
-    Args:
-        folder: The run.
-        name: The file's path in it.
-        record: What it was when it was written; None for a file of an older version.
-
-    Returns:
-        Its path.
+    """Check a file of a run by its record, None in older versions, and return its path.
 
     Raises:
         RunError: The file is absent, or was damaged and is in quarantine now.

@@ -34,12 +34,7 @@ def own_labels(run: Run, pictures: tuple[Picture, ...]) -> IntArray:
 
 
 def give_label(run: Run, picture: Picture, index: int | None) -> None:
-    """Store the right answer for an image, by its content.
-
-    Args:
-        run: The run.
-        picture: The image.
-        index: Its class; None removes the answer.
+    """Store the class of an image, by its content; None removes it.
 
     Raises:
         LabelsError: The model has no such class.
@@ -66,13 +61,8 @@ def give_label(run: Run, picture: Picture, index: int | None) -> None:
 def labels_table(run: Run, pictures: tuple[Picture, ...], labels: IntArray) -> str:
     """Write the right answers as a table that ``compare --labels-csv`` reads.
 
-    Args:
-        run: The run.
-        pictures: The images.
-        labels: Class index an image; -1 for unknown ones, which are left out.
-
     Returns:
-        CSV with the columns ``filename,class_index,class_name``.
+        CSV with the columns ``filename,class_index,class_name``, without unlabelled images.
     """
     text = io.StringIO()
     table = csv.writer(text, lineterminator="\n")

@@ -23,7 +23,6 @@ import msgspec
 import numpy as np
 
 from engine.comparison.latency import Latency
-from engine.comparison.layers.records import LayerErrors
 from engine.core.checksums import (
     find_record,
     is_verified,
@@ -60,10 +59,7 @@ def logit_files(
 ) -> dict[str, Path]:
     """Name the files of the logits of columns on a set of images; they need not exist.
 
-    Args:
-        run: The run.
-        pictures: The images.
-        columns: Some of `Run.columns`, or `NETWORK`.
+    Columns are some of `Run.columns`, or `NETWORK`.
 
     Raises:
         OptionError: One is no column of the run.
@@ -133,14 +129,7 @@ def original_note(run: Run, pictures: tuple[Picture, ...]) -> str | None:
 
 
 def keep_rows(run: Run, name: str, pictures: Sequence[Picture], rows: FloatArray) -> None:
-    """Store rows as a set of images of their own, from which others are put together.
-
-    Args:
-        run: The run.
-        name: `NETWORK`.
-        pictures: The images, each content once.
-        rows: Shape (images, classes).
-    """
+    """Store rows, shape (images, classes), of different images for other sets to copy from."""
     folder = run.folder / LOGITS / digest_of(tuple(pictures))[:20]
     content = io.BytesIO()
     np.save(content, rows.astype(np.float32, copy=False))
@@ -192,16 +181,6 @@ def layers_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
     return run.folder / LAYERS / name
 
 
-def read_layers(file: Path) -> LayerErrors | None:
-    """Read stored layer errors; None where they are absent or of another version."""
-    return find_record(file, LayerErrors)
-
-
-def keep_layers(file: Path, errors: LayerErrors) -> None:
-    """Store layer errors, whole or not at all."""
-    write_record(file, errors)
-
-
 def delete_timings(run: Path, variant: str) -> None:
     """Delete the timings of a variant from a run folder, of all machines and threads.
 
@@ -212,7 +191,7 @@ def delete_timings(run: Path, variant: str) -> None:
         return
     with alone_in(run / LATENCY):
         for file in (run / LATENCY).glob("threads-*.json"):
-            timed = _read_latency(file)
+            timed = find_record(file, Latency)
             if timed is not None:
                 entries = tuple(entry for entry in timed.entries if entry.variant != variant)
                 write_record(file, replace(timed, entries=entries))
@@ -220,11 +199,7 @@ def delete_timings(run: Path, variant: str) -> None:
 
 def stored_latency(run: Run, threads: int = 1) -> Latency | None:
     """Load the timings of a run with that many threads on the machine that timed last, or None."""
-    return _read_latency(_latency_file(run, threads))
-
-
-def _read_latency(file: Path) -> Latency | None:
-    return find_record(file, Latency)
+    return find_record(latency_file(run, threads), Latency)
 
 
 def stored_timings(run: Run) -> tuple[Latency, ...]:
@@ -255,7 +230,8 @@ def latency_shares(run: Run, variant: str) -> dict[int, float]:
     }
 
 
-def _latency_file(run: Run, threads: int) -> Path:
+def latency_file(run: Run, threads: int) -> Path:
+    """Name the file of the timings of a run with that many threads."""
     return run.folder / LATENCY / f"threads-{threads}.json"
 
 

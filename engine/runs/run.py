@@ -279,29 +279,13 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,=()-]{0,127}")
 
 
 def demand_name(folder: Path, name: str) -> None:
-    """Refuse a variant's name that could not be part of a file's name, or not be shown.
-
-    Args:
-        folder: The run folder, for the message.
-        name: As the manifest says.
-
-    Raises:
-        RunError: It holds other signs than those of a recipe's name.
-    """
+    """Raise `RunError` for a variant's name with other characters than those of a recipe's."""
     if not _NAME.fullmatch(name):
         raise _refusal(folder, f"the variant {name[:80]!r}", "names as Quantization Lab makes them")
 
 
 def demand_inside(folder: Path, names: Iterable[str]) -> None:
-    """Refuse files that a run names or holds, where they are not in its folder.
-
-    Args:
-        folder: The run folder.
-        names: Paths relative to it; they need not exist.
-
-    Raises:
-        RunError: One leads out of it, as it is written or by a link.
-    """
+    """Raise `RunError` where the path of a file leads out of the run, as written or by a link."""
     home = folder.resolve()
     for name in names:
         path = PurePosixPath(name)

@@ -33,7 +33,7 @@ def partial_folder(target: Path) -> Path:
 
 
 @contextmanager
-def reserved(target: Path, report: Callable[[Progress], None]) -> Iterator[Path]:
+def staging_folder(target: Path, report: Callable[[Progress], None]) -> Iterator[Path]:
     """Lock the staging folder of a target for this process alone.
 
     Others that ask for the same target meanwhile wait.

@@ -25,17 +25,17 @@ from engine.conversion.resume import (
 from engine.core.checksums import find_record, write_kept, write_record
 from engine.core.errors import OptionError, RunError, WorkerDied, WorkerKilled
 from engine.core.files import told_of_the_disk
-from engine.core.locks import alone_in, in_use, try_lock
+from engine.core.locks import alone_in, shared_lock, try_lock
 from engine.core.store import SAMPLE_IMAGES, folder, home, limits
 from engine.core.types import Report
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import representative_dataset
 from engine.quantization.recipes import recipes_named
-from engine.runs.cleanup import make_room, mark_used, used_at
+from engine.runs.cleanup import last_used, make_room, mark_used
 from engine.runs.integrity import DAMAGED, set_apart, set_run_apart
 from engine.runs.request import ConvertRequest, run_key
 from engine.runs.run import LOGS, ONNX_FILE, OWNERS, WORK, Run, existing_run
-from engine.runs.staging import move_into_place, reserved
+from engine.runs.staging import move_into_place, staging_folder
 from engine.workers.process import Host
 
 
@@ -123,7 +123,7 @@ def make_run(request: ConvertRequest, key: str, calibration: str, target: Path, 
         complete = _whole(request, key, calibration, target)
         if complete is not None:
             return complete
-        with reserved(target, host.report) as side, in_use(target):
+        with staging_folder(target, host.report) as side, shared_lock(target):
             complete = _whole(request, key, calibration, target)
             if complete is None:
                 _make(request, key, calibration, target, side, host)
@@ -342,7 +342,7 @@ def list_interrupted(owner: str) -> tuple[Interrupted, ...]:
             continue
         lock.release()
         work = find_record(note / _NOTE, UnderWay)
-        if work is None or used_at(note) < oldest:
+        if work is None or last_used(note) < oldest:
             shutil.rmtree(note, ignore_errors=True)
         elif work.owner == owner:
             ended.append(Interrupted(note, work))

@@ -20,7 +20,7 @@ import numpy as np
 from engine.comparison.latency import Latency
 from engine.core.checksums import keep_file
 from engine.core.errors import FileError, OptionError
-from engine.core.locks import in_use
+from engine.core.locks import shared_lock
 from engine.core.system import usable_cores
 from engine.core.types import ORIGINAL, FloatArray, IntArray, Progress, Report
 from engine.images.cache import FittedPictures
@@ -41,7 +41,7 @@ from engine.runs.results import (
 )
 from engine.runs.run import ONNX_COLUMN, Run
 from engine.runs.runners import column_runner
-from engine.runs.staging import empty, reserved
+from engine.runs.staging import empty, staging_folder
 from engine.tasks.evaluation import Evaluation, compare_models
 from engine.tasks.show import show_pictures
 from engine.workers import jobs as jobs_module
@@ -204,7 +204,7 @@ def _compute(
 ) -> dict[str, FloatArray]:
     """Compute what is missing, unless another does so already, whose answers then serve."""
     folder = next(iter(files.values())).parent
-    with in_use(run.folder), reserved(folder, host.report) as staging:
+    with shared_lock(run.folder), staging_folder(folder, host.report) as staging:
         empty(staging)
         rows = _load(run, files)
         missing = tuple(name for name in files if name not in rows)

@@ -24,7 +24,7 @@ from engine.images.pictures import Picture, digest_of
 from engine.runs.results import INDEX, KnownRows, answering, file_name, logit_files, write_index
 from engine.runs.run import LOGITS, Run
 from engine.tasks.evaluate import compute_logits
-from engine.workers.dask import check_address, connected, finished
+from engine.workers.dask import call_each, check_address, connect
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -58,7 +58,7 @@ def evaluate_by_shards(
     absent = tuple(column for column in stored if not files[column].is_file())
     shards = [shard for column in absent for shard in _shards(run, column, pictures)]
     if shards:
-        with connected(address, host.report) as client:
+        with connect(address, host.report) as client:
             _keep_all(run, shards, client, host)
     compute_logits(run, pictures, columns, host)
     for column in absent:
@@ -86,7 +86,7 @@ def _keep_all(run: Run, shards: list[Shard], client: Client, host: Host) -> None
         (folder, column, tuple(replace(p, path=p.path.absolute()) for p in part))
         for column, part in shards
     ]
-    for position, rows in finished(client, shard_answers, asked):
+    for position, rows in call_each(client, shard_answers, asked):
         column, part = shards[position]
         _keep(run, column, part, rows)
         done += len(part)

@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import Self
 
 from engine.comparison.latency import Latency, LatencySamples, interleaved
-from engine.core.checksums import write_record
+from engine.core.checksums import find_record, write_record
 from engine.core.errors import ConversionError, JobCancelled, WorkerError, require_range
-from engine.core.locks import alone_in, in_use
+from engine.core.locks import alone_in, shared_lock
 from engine.core.system import host_name, usable_cores
 from engine.core.types import ORIGINAL, FloatArray, Layout, Progress, Report
 from engine.images.pictures import decode_file
 from engine.images.preprocess import PreprocessSpec
 from engine.networks.runners.base import Runner
 from engine.networks.runners.tflite import TfliteRunner
-from engine.runs.results import _latency_file, _read_latency
+from engine.runs.results import latency_file
 from engine.runs.run import Run
 from engine.runs.runners import column_runner
 from engine.tflite.operator_times import OperatorTime
@@ -73,7 +73,7 @@ def measure(
         picture=None if picture is None else str(picture.absolute()),
     )
     # Always a fresh one, so that dashboard and command line time in the same surroundings.
-    with in_use(run.folder), _Replaced() as workers:
+    with shared_lock(run.folder), _Replaced() as workers:
         worker = host.adopt(workers.living())
         latency = worker.run(run_latency, request, host.report)
         entries = tuple(_profile(run, host, entry, request, workers) for entry in latency.entries)
@@ -98,12 +98,12 @@ def store_latency(run: Run, measured: Latency) -> Latency:
         StorageError: The disk refuses.
     """
     measured = _date_entries(measured)
-    file = _latency_file(run, measured.threads)
+    file = latency_file(run, measured.threads)
     with alone_in(file.parent):
-        stored = _read_latency(file)
+        stored = find_record(file, Latency)
         if stored is not None and _machine(stored) != _machine(measured):
             write_record(_file_of_machine(file, stored), stored)
-            stored = _read_latency(_file_of_machine(file, measured))
+            stored = find_record(_file_of_machine(file, measured), Latency)
         entries = {} if stored is None else {e.variant: e for e in _date_entries(stored).entries}
         for entry in measured.entries:
             entries[entry.variant] = _with_profile(entry, entries.get(entry.variant))

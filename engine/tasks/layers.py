@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from engine.comparison.layers.analysis import layer_errors
 from engine.comparison.layers.records import LayerErrors
-from engine.core.locks import in_use
+from engine.core.checksums import find_record, write_record
+from engine.core.locks import shared_lock
 from engine.core.system import usable_cores
 from engine.core.types import FloatArray, Progress, Report
 from engine.images.cache import FittedPictures
@@ -16,9 +17,7 @@ from engine.images.preprocess import in_layout
 from engine.quantization.recipes import recipe_named
 from engine.runs.results import (
     chosen_pictures,
-    keep_layers,
     layers_file,
-    read_layers,
 )
 from engine.runs.run import Run, float32_file
 from engine.tasks.evaluate import worker_for
@@ -134,9 +133,9 @@ def layers(
     if stored is not None:
         return stored
     request = LayersRequest(run=str(run.folder.absolute()), variant=variant, pictures=chosen)
-    with in_use(run.folder), worker_for(run, (variant,), host) as worker:
+    with shared_lock(run.folder), worker_for(run, (variant,), host) as worker:
         errors = worker.run(run_layers, request, host.report)
-    keep_layers(layers_file(run, variant, chosen), errors)
+    write_record(layers_file(run, variant, chosen), errors)
     return errors
 
 
@@ -144,4 +143,4 @@ def stored_layers(
     run: Run, variant: str, pictures: tuple[Picture, ...], *, count: int = DEFAULT_LAYERS_COUNT
 ) -> LayerErrors | None:
     """Read what `layers` stored in the run, or None."""
-    return read_layers(layers_file(run, variant, chosen_pictures(pictures, count)))
+    return find_record(layers_file(run, variant, chosen_pictures(pictures, count)), LayerErrors)

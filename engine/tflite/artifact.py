@@ -23,9 +23,6 @@ def artifact_of(file: Path, *, variant: str, layout: Layout) -> Artifact:
         file: The file, inside the run folder.
         variant: Name of the recipe that made it.
         layout: Order of the picture input's dimensions.
-
-    Returns:
-        Its record.
     """
     data = file.read_bytes()
     graph = Graph(data)
@@ -132,7 +129,7 @@ class Artifact:
             computes in integers.
         fault: What made its answers useless on the pictures that the conversion was checked on:
             ``same_answer`` for every picture, or ``not_finite``; None where nothing did.
-        depends_on_batch: Whether a file from elsewhere answers by the other pictures of a call.
+        depends_on_batch: Whether an external file answers by the other pictures of a call.
     """
 
     variant: str

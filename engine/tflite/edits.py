@@ -21,9 +21,6 @@ MOST_TAPS = 25
 def with_depthwise_in_parts(model: bytes) -> bytes:
     """Cut the large windows of a float model's depthwise convolutions into parts.
 
-    Args:
-        model: A TFLite file.
-
     Returns:
         The file with every depthwise convolution in float32 over more than `MOST_TAPS` taps as a
         sum of smaller ones; the very same bytes where there is none.
@@ -156,7 +153,7 @@ class _DepthwiseWriter:
                 continue
             last = number == len(windows) - 1
             options = schema.AddOptionsT()
-            options.fusedActivationFunction = op.fused_activation if last else none
+            options.fusedActivationFunction = op.activation_function if last else none
             into = op.output if last else like(graph.raw, op.output, "sum")
             self._add("ADD", [total, int(part.outputs[0])], into, options)
             total = into
@@ -233,11 +230,6 @@ def _ranges(size: int, parts: int) -> list[tuple[int, int]]:
 def operator_code(model: Any, number: int, version: int) -> int:
     """Find a built-in operator among a model's codes; add it where the model lacks it.
 
-    Args:
-        model: TFLite's own object.
-        number: Of the operator, as in ``BuiltinOperator``.
-        version: Of the operator, where it has to be added.
-
     Returns:
         Its index.
     """
@@ -284,12 +276,6 @@ def new_operator(
 def like(graph: Any, index: int, suffix: str, shape: Sequence[int] | None = None) -> int:
     """Add a tensor like one that the graph has, perhaps of another shape.
 
-    Args:
-        graph: TFLite's own object.
-        index: Of the tensor to copy.
-        suffix: Added to its name.
-        shape: Where it differs.
-
     Returns:
         The new tensor's index.
     """
@@ -318,12 +304,6 @@ def add_constant(model: Any, name: str, value: np.ndarray) -> int:
 
 def add_activation(graph: Graph, like: int, suffix: bytes, grid: Grid | None) -> int:
     """Add an activation of the shape of one that the graph has.
-
-    Args:
-        graph: Is changed.
-        like: The one that it has.
-        suffix: Put behind its name.
-        grid: Of int8 values; None for float32.
 
     Returns:
         Its index.
@@ -359,9 +339,6 @@ _MAXIMUM_OF_INT8 = 2
 
 def with_divisors_above_zero(model: bytes) -> bytes:
     """Keep the int8 divisors of a model away from zero.
-
-    Args:
-        model: A TFLite file.
 
     Returns:
         The file with a MAXIMUM in front of every int8 divisor whose grid starts at zero; the very

@@ -96,22 +96,19 @@ class Operator:
         return self.outputs[0]
 
     @property
-    def fused_activation(self) -> int:
+    def activation_function(self) -> int:
         """TFLite's number of the fused activation function; 0 for none."""
         return int(getattr(self.raw.builtinOptions, "fusedActivationFunction", 0))
 
     @property
     def key(self) -> tuple[object, ...]:
-        """What two operators must have in common to be counterparts."""
+        """Properties that counterparts have in common."""
         constants = tuple(sorted(self.constants.items()))
         return self.opcode, self.shapes, self.activation_shapes, constants
 
 
 class Graph:
     """The first graph of a TFLite file, which can be changed and written again.
-
-    Args:
-        content: The file's content.
 
     Attributes:
         content: The same.
@@ -311,9 +308,6 @@ def bias_scales(source: Grid, weights: FloatArray) -> FloatArray:
 def plain_graph(content: bytes) -> Graph:
     """Read a TFLite file of one graph of built-in operators, one input and one output.
 
-    Args:
-        content: The file's content.
-
     Raises:
         ConversionError: The file has control flow, state, several inputs or operators outside the
             built-in set.
@@ -358,10 +352,6 @@ def expose(model: Any, outputs: Sequence[int]) -> None:
     """Make tensors the outputs of the first graph, instead of those it has.
 
     LiteRT then keeps their values to the end of a call, with XNNPACK on.
-
-    Args:
-        model: The objects of a file; changed.
-        outputs: Indices of tensors.
     """
     model.subgraphs[0].outputs = list(outputs)
     # Signatures name the outputs that the model had.
@@ -369,11 +359,7 @@ def expose(model: Any, outputs: Sequence[int]) -> None:
 
 
 def operator_names(model: Any) -> list[str]:
-    """List TFLite's name of each operator of the first graph, in order; custom ones by their own.
-
-    Args:
-        model: The objects of a file.
-    """
+    """List the name of each operator of the first graph, in order; custom ones have their own."""
     names = [_code_name(code) for code in model.operatorCodes]
     return [names[operator.opcodeIndex] for operator in model.subgraphs[0].operators]
 

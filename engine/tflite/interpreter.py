@@ -28,7 +28,7 @@ _REMEDIES = {
     "create XNNPACK runtime": "XNNPACK refuses scales that lie too far apart, as those of a range "
     "do that one value blows up. Calibrate with other pictures, or leave this variant out.",
 }
-"""What to do about refusals of LiteRT that it words for itself alone."""
+"""Remedies for refusals of LiteRT, by words of its own message."""
 
 
 def load_interpreter(
@@ -72,10 +72,6 @@ def load_interpreter(
 def quantize(values: FloatArray, tensor: dict[str, Any]) -> np.ndarray:
     """Convert real values to a tensor's type: round(value / scale) + zero point.
 
-    Args:
-        values: Real values.
-        tensor: The interpreter's description of the tensor.
-
     Returns:
         Values in the tensor's own type, clipped to it; float tensors get them as they are.
     """
@@ -89,15 +85,7 @@ def quantize(values: FloatArray, tensor: dict[str, Any]) -> np.ndarray:
 
 
 def dequantize(values: np.ndarray, tensor: dict[str, Any]) -> FloatArray:
-    """Convert values of a tensor to real ones: (integer - zero point) * scale.
-
-    Args:
-        values: Values in the tensor's own type.
-        tensor: The interpreter's description of the tensor.
-
-    Returns:
-        A copy in float32.
-    """
+    """Convert values of a tensor to real ones: (integer - zero point) * scale."""
     if values.dtype.kind == "f":
         return values.astype(np.float32)
     scale, zero_point = tensor["quantization"]
@@ -108,13 +96,6 @@ def require_shape(
     name: str, actual: Sequence[int], stated: Sequence[int], stage: str, todo: str
 ) -> None:
     """Refuse a tensor whose shape follows from the picture, as that of WHERE does.
-
-    Args:
-        name: Of the tensor or its operator.
-        actual: Its shape after a call.
-        stated: Its shape as the file states it.
-        stage: What is being done, for the message.
-        todo: What a person can do about it.
 
     Raises:
         ConversionError: The shapes differ.
@@ -130,12 +111,7 @@ def require_shape(
 
 
 class Activations:
-    """The live activations of a graph, one array a tensor, its first axis the pictures.
-
-    Args:
-        graph: The graph.
-        start: The model's input for every picture.
-    """
+    """The live activations of a graph, one array a tensor, its first axis the pictures."""
 
     def __init__(self, graph: Graph, start: np.ndarray) -> None:
         self._graph = graph

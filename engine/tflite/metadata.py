@@ -128,12 +128,6 @@ def with_metadata(model: bytes, metadata: ModelMetadata) -> bytes:
 def read_metadata(model: bytes) -> ModelMetadata:
     """Read what `with_metadata` wrote.
 
-    Args:
-        model: Content of a TFLite file.
-
-    Returns:
-        The metadata.
-
     Raises:
         FileError: The file has none, or other than that of a picture classifier.
     """

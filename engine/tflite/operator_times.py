@@ -1,4 +1,4 @@
-"""What each operator of a TFLite file takes, from the events of LiteRT's profiler."""
+"""Time of each operator of a TFLite file, from the events of LiteRT's profiler."""
 
 from __future__ import annotations
 
@@ -112,10 +112,6 @@ def match_events(events: Sequence[OperatorEvent], names: Sequence[str]) -> list[
     operators with others, leaves some out, and adds some; so each of its events stands for the next
     operator of a fitting kind, unless one that always runs would be passed over.
 
-    Args:
-        events: Of one call, in order.
-        names: TFLite's name of each operator of the file, in order.
-
     Returns:
         Index among the file's operators, or None, for each event.
     """
@@ -163,14 +159,7 @@ class KindTime:
 
 
 def time_by_kind(times: Sequence[OperatorTime]) -> tuple[KindTime, ...]:
-    """Sum up times by kind of operator, the slowest kind first.
-
-    Args:
-        times: Of one variant.
-
-    Returns:
-        One record a kind.
-    """
+    """Sum up times by kind of operator, the slowest kind first."""
     whole = sum(each.microseconds for each in times) or 1.0
     kinds: dict[str, list[OperatorTime]] = {}
     for each in times:
@@ -229,7 +218,7 @@ def kind_of(op: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class OperatorTime:
-    """What one operator of a TFLite file takes, by LiteRT's own profiler.
+    """Time of one operator of a TFLite file, by LiteRT's own profiler.
 
     Attributes:
         index: Its place among the file's operators; None where XNNPACK made it of several, or of

@@ -72,10 +72,6 @@ class OperatorEvent:
 class ProfiledModel:
     """A TFLite file with one input and one output that is timed operator by operator.
 
-    Args:
-        file: The file.
-        threads: Threads it may use.
-
     Raises:
         ConversionError: On entering: LiteRT refuses the file.
     """

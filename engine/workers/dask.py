@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 from engine.core.errors import EngineError, OptionError, WorkerDied
 from engine.core.store import folder
 from engine.core.system import usable_cores, versions
-from engine.core.types import Progress
-from engine.workers.slots import turn
+from engine.core.types import Progress, Report
+from engine.workers.slots import hold_slot
 
 if TYPE_CHECKING:
     from distributed import Client, WorkerPlugin
@@ -34,7 +34,6 @@ CONNECT_SECONDS = 10
 _STAGE = "Using a Dask cluster"
 _PACKAGE_PARENT = Path(__file__).resolve().parent.parent.parent
 _SHARED = ("tcp://", "tls://", "ucx://", "ws://", "wss://")
-Report = Callable[[Progress], None]
 
 
 def check_address(address: str) -> None:
@@ -76,14 +75,10 @@ def _no_main_module() -> Iterator[None]:
 
 
 @contextmanager
-def connected(address: str, report: Report) -> Iterator[Client]:
+def connect(address: str, report: Report) -> Iterator[Client]:
     """Connect to a cluster for the length of the context.
 
     A cluster of this machine takes a slot of its store (`engine.workers.slots`).
-
-    Args:
-        address: ``local``, or the address of a scheduler.
-        report: Receives progress.
 
     Raises:
         OptionError: See `check_address`; or nothing answers there.
@@ -94,7 +89,7 @@ def connected(address: str, report: Report) -> Iterator[Client]:
     report(Progress("Starting workers" if address == LOCAL else f"Calling {address}", 0, 0))
     if address == LOCAL:
         with (
-            turn(report),
+            hold_slot(report),
             _no_main_module(),
             LocalCluster(
                 n_workers=LOCAL_WORKERS,
@@ -155,7 +150,7 @@ def _environment() -> dict[str, str]:
     }
 
 
-def finished(
+def call_each(
     client: Client, function: Callable[..., Any], arguments: Sequence[tuple[Any, ...]]
 ) -> Iterator[tuple[int, Any]]:
     """Call a function on a cluster, once for each set of arguments.

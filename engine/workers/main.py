@@ -37,7 +37,7 @@ from engine.workers.protocol import (
     types_of,
 )
 from engine.workers.sandbox import MARK
-from engine.workers.slots import turn
+from engine.workers.slots import hold_slot
 
 _HEAVY_BYTES = 1 << 30
 
@@ -55,7 +55,7 @@ def answer(message: TaskMessage, report: Report) -> Message:
     try:
         work = function_of(message.task)
         request = decode(message.request, types_of(work)[0])
-        with turn(report, alone=is_alone(work)):
+        with hold_slot(report, alone=is_alone(work)):
             result = work(request, report)
         return ResultMessage(msgspec.Raw(encode(result)))
     except Exception as error:

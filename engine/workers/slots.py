@@ -50,7 +50,7 @@ def slots() -> int:
 
 
 @contextmanager
-def turn(report: Callable[[Progress], None], *, alone: bool = False) -> Iterator[None]:
+def hold_slot(report: Callable[[Progress], None], *, alone: bool = False) -> Iterator[None]:
     """Wait until this store has a slot for a worker, and keep it while the context lasts.
 
     Args:

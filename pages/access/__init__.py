@@ -1,1 +1,1 @@
-"""Who may enter: authentication of a shared dashboard."""
+"""Authentication of a shared dashboard."""

@@ -28,7 +28,7 @@ _LOGIN_WIDTH = 440
 
 
 def shared() -> bool:
-    """Whether others than the person at this machine may see the dashboard."""
+    """Check whether others than the person at this machine may see the dashboard."""
     return SHARED_VARIABLE in os.environ
 
 
@@ -139,7 +139,7 @@ def digest_of_password(password: str) -> str:
 
 
 def is_password(password: str, digest: str) -> bool:
-    """Whether a password is the one of a digest; it takes as long whatever is wrong."""
+    """Check a password against a digest; it takes as long whatever is wrong."""
     salt, _, wanted = digest.partition("$")
     try:
         right, given = bytes.fromhex(wanted), _scrypt(password, bytes.fromhex(salt))
@@ -157,7 +157,7 @@ class Attempts:
         self._wrong: list[float] = []
 
     def check(self, password: str, digest: str) -> bool | None:
-        """Whether it is the password; None where too many were wrong before."""
+        """Check a password; None where too many were wrong before."""
         with self._lock:  # one at a time: scrypt takes 16 MiB
             oldest = time.monotonic() - self._seconds
             self._wrong = [when for when in self._wrong if when > oldest]

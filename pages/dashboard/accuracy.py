@@ -5,6 +5,7 @@ import streamlit as st
 from engine.reporting.text import accuracy as accuracy_sentences
 from pages.inputs.labels import choose_labels, show_clicking
 from pages.inputs.pictures import choose_pictures_in_expander
+from pages.inputs.variant import variant_pills
 from pages.state.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run
@@ -16,7 +17,7 @@ if run is None:
 headline = st.container()
 shown = choose_pictures_in_expander()
 evaluation = evaluation_or_wait()
-variant = accuracy.choose_variant(evaluation.comparison)
+variant = variant_pills([side.variant for side in evaluation.comparison.variants])
 labels = choose_labels(run, shown)
 if labels.clicked and labels.indices is not None:
     # Above the figures, whose arrival would move what a person is clicking on.

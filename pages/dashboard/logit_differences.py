@@ -3,13 +3,14 @@
 import streamlit as st
 
 from engine.core.files import figure_text
+from engine.reporting import tables
 from engine.reporting.plots import figures
 from engine.reporting.text import runs as sentences
 from pages.inputs.variant import variant_pills
 from pages.state.evaluation import evaluation_or_wait, show_notes
 from pages.state.messages import plain
 from pages.views.figures import show_figure, show_picking_figure
-from pages.views.logits import choose_picture, show_picture, show_table
+from pages.views.logits import choose_picture, show_comparison, show_picture
 
 MOST_ROWS = 25
 MOST_DOTS = 1000
@@ -19,7 +20,7 @@ comparison = evaluation.comparison
 names = [variant.variant for variant in comparison.variants]
 st.title(plain(sentences.logits_headline(comparison)))
 show_notes(comparison)
-show_table(comparison)
+show_comparison(comparison, tables.LOGITS)
 with st.container(border=True):
     show_figure("differences", figures.difference_distribution, evaluation)
 shown = variant_pills(names)

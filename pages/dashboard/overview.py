@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from engine.reporting import tables
 from engine.reporting.plots import figures
 from engine.reporting.text import overview as sentences
 from pages.state import conversion as first_start
@@ -11,6 +12,7 @@ from pages.state.session import current_run
 from pages.views import overview
 from pages.views.figures import show_figure
 from pages.views.latency import offer_measuring
+from pages.views.logits import show_comparison
 
 run = current_run()
 if run is None or first_start.under_way():
@@ -38,5 +40,5 @@ with right.container(border=True, height="stretch"):
         overview.show_weakest(evaluation, about)
 if any(variant.latency_ms is None for variant in candidates):
     offer_measuring(run)
-overview.show_figures(evaluation)
+show_comparison(comparison, tables.OVERVIEW)
 show_remarks(comparison)

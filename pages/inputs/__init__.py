@@ -1,1 +1,1 @@
-"""Widgets that ask."""
+"""Widgets that ask for something."""

@@ -1,4 +1,4 @@
-"""One variant to choose, the recommended one first; the address names a choice, for a link."""
+"""Pills that choose one variant, the recommended one first; a link names the choice."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What stands around every page."""
+"""Sidebar, navigation and server: the same for every page."""

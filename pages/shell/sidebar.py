@@ -1,11 +1,11 @@
-"""The sidebar that every page has: which run, compared with what, on which pictures."""
+"""Sidebar of every page: the run, its reference, its pictures."""
 
 from __future__ import annotations
 
 import streamlit as st
 
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
-from engine.core.formats import counted
+from engine.core.formats import spell_count
 from engine.runs.cleanup import UPKEEP
 from engine.runs.run import Run
 from pages.shell.navigation import preload_scripts
@@ -59,7 +59,9 @@ def show_marks(run: Run) -> None:
     calibration = run.manifest.calibration
     for count, what in ((len(run.missing), "missing"), (len(run.faults), "of no use")):
         if count:
-            st.badge(f"{counted(count, 'variant')} {what}", icon=":material/error:", color="red")
+            st.badge(
+                f"{spell_count(count, 'variant')} {what}", icon=":material/error:", color="red"
+            )
     if run.manifest.model.random:
         st.badge("Random weights", icon=":material/casino:", color="red")
         st.caption("Size and latency only: agreement and accuracy mean nothing.")

@@ -1,1 +1,1 @@
-"""What one page shows."""
+"""Contents of single pages."""

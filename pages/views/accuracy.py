@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 
-import pandas as pd
 import streamlit as st
 
 from engine.comparison.comparison import Comparison
@@ -16,10 +15,9 @@ from engine.reporting import plots
 from engine.reporting.text import accuracy as accuracy_sentences
 from engine.reporting.text.runs import FEW_PICTURES
 from engine.runs.run import Run
-from pages.inputs.variant import variant_pills
 from pages.state.evaluation import Evaluation, key_of
 from pages.state.messages import cell, plain
-from pages.views.figures import show_described_figure
+from pages.views.figures import align_right, show_described_figure, show_rows
 
 _HELP = {
     "right": "Pictures whose first answer is the label (top-1).",
@@ -42,11 +40,6 @@ def compared(evaluation: Evaluation, labels: IntArray) -> Comparison:
 @st.cache_data(scope="session", max_entries=8, show_spinner="Counting right answers")
 def _compared(key: str, _evaluation: Evaluation, _labels: IntArray) -> Comparison:
     return _evaluation.compare_with(_labels)
-
-
-def choose_variant(comparison: Comparison) -> str:
-    """Show the variants."""
-    return variant_pills([variant.variant for variant in comparison.variants])
 
 
 def accuracies(comparison: Comparison) -> dict[str, Accuracy]:
@@ -91,11 +84,7 @@ def show_table(comparison: Comparison) -> None:
         }
         for name, accuracy in accuracies(comparison).items()
     ]
-    columns = {
-        name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
-        for name in list(rows[0])[1:]
-    }
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=columns)
+    show_rows(rows, align_right(list(rows[0])[1:], _HELP))
 
 
 def show_classes(run: Run, accuracy: Accuracy, variant: str) -> None:
@@ -118,7 +107,4 @@ def show_classes(run: Run, accuracy: Accuracy, variant: str) -> None:
         }
         for change in accuracy.changes
     ]
-    right = {
-        column: st.column_config.TextColumn(alignment="right") for column in list(rows[0])[1:-1]
-    }
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=right)
+    show_rows(rows, align_right(list(rows[0])[1:-1]))

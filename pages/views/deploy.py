@@ -1,4 +1,4 @@
-"""The kit of a variant on the page Deploy: made in a job, looked into, downloaded."""
+"""Contents of the page Deploy: the kit of a variant, and timings of phones."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ from pages.state import session
 from pages.state.evaluation import choice_on_show
 from pages.state.jobs import job_button
 from pages.state.messages import end_page, plain, show_problem, told
+from pages.views.figures import align_right
 
 JOB = "deploy"
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -213,15 +214,11 @@ def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
                 "how": _how(benchmark.timing),
             }
         )
-    right = {
-        name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
-        for name in ("on the phone", "on this machine", "phone ÷ machine")
-    }
     picked = st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         width="stretch",
-        column_config=right,
+        column_config=align_right(("on the phone", "on this machine", "phone ÷ machine"), _HELP),
         on_select="rerun",
         selection_mode="single-row",
         key=f"phones_{run.folder.name}_{len(rows)}",

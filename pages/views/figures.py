@@ -1,12 +1,14 @@
-"""Figures on a page: the headline as text, the plot, and its downloads."""
+"""Figures and tables on a page: a headline as text, the plot, and its downloads."""
 
 from __future__ import annotations
 
 import hashlib
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
 
@@ -15,11 +17,13 @@ from engine.reporting import plots
 from engine.reporting.plots.figures import fault_marks
 from engine.reporting.plots.frame import HeadedFigure, split_headline
 from engine.tasks.evaluation import Evaluation
+from pages.state.conversion import RED_GROUND
 from pages.state.evaluation import key_of
 from pages.state.messages import plain
 from pages.state.session import current_run
 
 PNG, SVG = "PNG", "SVG"
+_NO_HELP: Mapping[str, str] = MappingProxyType({})
 
 
 def show_figure(key: str, make: Callable[..., go.Figure], *arguments: Any) -> None:
@@ -118,3 +122,20 @@ def _saving(figure: go.Figure, key: str) -> None:
             required=True,
             key=f"format_{key}",
         )
+
+
+def align_right(names: Iterable[str], help: Mapping[str, str] = _NO_HELP) -> dict[str, Any]:
+    """Configure columns of a table that hold numbers as text."""
+    text = st.column_config.TextColumn
+    return {name: text(alignment="right", help=help.get(name)) for name in names}
+
+
+def show_rows(
+    rows: Sequence[Mapping[str, object]], columns: Mapping[str, Any], faulty: Sequence[bool] = ()
+) -> None:
+    """Show a table; rows about models of no use are red."""
+    frame = pd.DataFrame(rows)
+    red = frame.style.apply(lambda column: [RED_GROUND * fault for fault in faulty])
+    st.dataframe(
+        red if any(faulty) else frame, hide_index=True, width="stretch", column_config=columns
+    )

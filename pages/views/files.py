@@ -14,7 +14,7 @@ import streamlit as st
 from engine.core import formats
 from engine.core.types import FAULT_WORDS
 from engine.quantization.recipes import recipe_named
-from engine.reporting.glossary import meaning
+from engine.reporting.glossary import GLOSSARY, meaning
 from engine.reporting.plots.frame import marker_image
 from engine.reporting.text.runs import float_operators_note
 from engine.runs.manifest import FILE_NAME
@@ -22,6 +22,7 @@ from engine.runs.run import ONNX_FILE, Run
 from engine.tflite.artifact import Artifact, TensorInfo
 from pages.state.conversion import fault_mark
 from pages.state.messages import cell, html, plain
+from pages.views.figures import align_right, show_rows
 
 
 def show_card(run: Run, artifact: Artifact) -> None:
@@ -47,11 +48,7 @@ def show_card(run: Run, artifact: Artifact) -> None:
         )
         edges = [_edge("input", tensor) for tensor in artifact.inputs]
         edges += [_edge("output", tensor) for tensor in artifact.outputs]
-        explained = {
-            name: st.column_config.TextColumn(alignment="right", help=meaning(name))
-            for name in ("scale", "zero point")
-        }
-        st.dataframe(pd.DataFrame(edges), hide_index=True, width="stretch", column_config=explained)
+        show_rows(edges, align_right(("scale", "zero point"), GLOSSARY))
         left, right = st.columns(2, gap="medium")
         most = Counter(artifact.operators).most_common()
         counts = pd.DataFrame(

@@ -1,4 +1,4 @@
-"""Why an answer changed: both models' logits, the margin, the layers, and who keeps the answer."""
+"""Explanation of a changed answer: logits, margin, layers, other variants."""
 
 from __future__ import annotations
 

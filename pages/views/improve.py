@@ -1,11 +1,10 @@
-"""The button that makes a better integer variant, and what it won."""
+"""Contents of the page Improve: an optimized variant and layers in float32."""
 
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 
-import pandas as pd
 import streamlit as st
 
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
@@ -48,7 +47,7 @@ from pages.state.evaluation import Evaluation
 from pages.state.evaluation import show_notes as show_comparison_notes
 from pages.state.jobs import job_button
 from pages.state.messages import cell, end_page, plain, told
-from pages.views.figures import show_described_figure
+from pages.views.figures import align_right, show_described_figure, show_rows
 from pages.views.gallery import show_gallery
 
 JOB = "improve"
@@ -201,15 +200,12 @@ def show_layers(run: Run, variant: str) -> None:
         }
         for layer in improved_layers(run, variant)
     ]
-    right = {
-        name: st.column_config.TextColumn(
-            alignment="right",
-            help="Root mean square between the layer's output and the float model's, on its "
-            "integer input.",
-        )
-        for name in ("own error before", "after")
-    }
-    st.dataframe(pd.DataFrame(rows), hide_index=True, width="stretch", column_config=right)
+    error = (
+        "Root mean square between the layer's output and the float model's, on its integer input."
+    )
+    show_rows(
+        rows, align_right(names := ("own error before", "after"), dict.fromkeys(names, error))
+    )
 
 
 MIX_JOB = "mix"

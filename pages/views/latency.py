@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from engine.comparison.latency import Latency, latency_warnings
@@ -25,7 +24,7 @@ from pages.state import jobs, session
 from pages.state.evaluation import stored_comparison
 from pages.state.jobs import job_button
 from pages.state.messages import plain
-from pages.views.figures import show_described_figure, show_figure
+from pages.views.figures import align_right, show_described_figure, show_figure, show_rows
 
 TIMING_JOB = "latency"
 
@@ -154,13 +153,7 @@ def _show_gains(lowerings: Lowerings) -> None:
             st.caption(description)
     rows = [(row.title, row.stock, row.nhwc, row.ratio) for row in lowering_rows(lowerings)]
     columns = ["figure", "stock", "NHWC", "stock ÷ NHWC"]
-    right_aligned = {name: st.column_config.TextColumn(alignment="right") for name in columns[1:]}
-    st.dataframe(
-        pd.DataFrame(rows, columns=columns),
-        hide_index=True,
-        width="stretch",
-        column_config=right_aligned,
-    )
+    show_rows([dict(zip(columns, row, strict=True)) for row in rows], align_right(columns[1:]))
     st.caption(
         f"{plain(lowerings.latency.host)} · threads: {lowerings.latency.threads} · "
         f"{len(lowerings.latency.entries[0].samples_ms)} rounds in turns · "

@@ -1,4 +1,4 @@
-"""Layer errors of a variant: read from the run, or measured in a job; and how they are shown."""
+"""Contents of the page Layers: errors of a variant's operators."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from engine.workers.jobs import Job
 from pages.inputs.variant import variant_pills
 from pages.state import jobs
 from pages.state.messages import cell, end_page, plain
-from pages.views.figures import show_described_figure
+from pages.views.figures import align_right, show_described_figure
 
 JOB = "layers"
 _MOST = 3
@@ -105,10 +105,7 @@ def show_operators(errors: LayerErrors, shares: Mapping[int, float]) -> LayerErr
         }
         for layer in errors.layers
     ]
-    columns = {
-        name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
-        for name in list(rows[0])[1:-1]
-    }
+    columns = align_right(list(rows[0])[1:-1], _HELP)
     columns["cause"] = st.column_config.TextColumn(width="large")
     picked = st.dataframe(
         pd.DataFrame(rows),

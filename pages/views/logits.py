@@ -1,14 +1,12 @@
-"""One picture, and the logits that every model gave it."""
+"""One picture with every model's logits, and the table of a comparison."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
-from pandas.io.formats.style import Styler
 
 from engine.comparison.comparison import Comparison
 from engine.images.pictures import Picture
@@ -17,11 +15,10 @@ from engine.networks.load import preprocess_words
 from engine.reporting import plots, tables
 from engine.reporting.glossary import meaning
 from pages.state import session as address
-from pages.state.conversion import RED_GROUND
 from pages.state.evaluation import Evaluation
 from pages.state.messages import plain
 from pages.state.session import scroll_to
-from pages.views.figures import show_described_figure
+from pages.views.figures import align_right, show_described_figure, show_rows
 
 _ROW = "at"
 
@@ -96,12 +93,7 @@ def _visible(
     return _preprocess.visible(_picture.decode(_preprocess.picture_mode))
 
 
-def show_table(comparison: Comparison) -> None:
-    """Show one row a variant: agreement, differences, size."""
-    show_columns(comparison, tables.LOGITS)
-
-
-def show_columns(comparison: Comparison, columns: Sequence[tables.Column]) -> None:
+def show_comparison(comparison: Comparison, columns: Sequence[tables.Column]) -> None:
     """Show one row a variant, with columns of `engine.reporting.tables`."""
     table = tables.comparison_table(comparison, columns)
     rows = [
@@ -109,15 +101,5 @@ def show_columns(comparison: Comparison, columns: Sequence[tables.Column]) -> No
         | {column.title: cell for column, cell in zip(table.columns, cells, strict=True)}
         for name, cells in table.rows
     ]
-    right = {
-        column.title: st.column_config.TextColumn(alignment="right", help=meaning(column.term))
-        for column in table.columns
-    }
-    data = rows_in_red(pd.DataFrame(rows), [name in table.faults for name, _ in table.rows])
-    st.dataframe(data, hide_index=True, column_config=right, width="stretch")
-
-
-def rows_in_red(frame: pd.DataFrame, faulty: Sequence[bool]) -> pd.DataFrame | Styler:
-    """Mark rows about models of no use, for `st.dataframe`."""
-    marked = frame.style.apply(lambda column: [RED_GROUND * fault for fault in faulty])
-    return marked if any(faulty) else frame
+    terms = {column.title: meaning(column.term) for column in table.columns}
+    show_rows(rows, align_right(terms, terms), [name in table.faults for name, _ in table.rows])

@@ -1,4 +1,4 @@
-"""What the first screen is made of: cards, recommendation, weakest picture, report."""
+"""Contents of the page Overview: cards, recommendation, weakest picture, report."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import streamlit as st
 
 from engine.comparison import recommendation
 from engine.comparison.recommendation import Candidate, Choice
-from engine.reporting import tables
 from engine.reporting.picture_cards import THUMBNAIL_SIDE, AnswerCard, picture_card
 from engine.reporting.plots.frame import marker_image, style_of
 from engine.reporting.report import report_of
@@ -19,7 +18,7 @@ from pages.inputs.pictures import thumbnail_of
 from pages.state.evaluation import NEED, needed
 from pages.state.messages import html, plain
 from pages.views.flips import explain_flips
-from pages.views.logits import link_to_logits, show_columns
+from pages.views.logits import link_to_logits
 
 _NEEDS = (80, 85, 90, 95, 97, 98, 99, 99.5, 100)
 _STYLE = """
@@ -106,11 +105,6 @@ def _others(answers: tuple[AnswerCard, ...]) -> str:
         )
         lines += f'<li><span class="o-flip">flipped</span> <b>{html(label)}</b>: {names}</li>'
     return lines
-
-
-def show_figures(evaluation: Evaluation) -> None:
-    """Show the figures of every variant."""
-    show_columns(evaluation.comparison, tables.OVERVIEW)
 
 
 def show_report_button(evaluation: Evaluation) -> None:

@@ -1,10 +1,9 @@
-"""A sweep over calibration pictures: what to vary, the work, and what was found."""
+"""Contents of the page Calibration: the plan of a sweep, and its figures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import pandas as pd
 import streamlit as st
 
 from engine.core import formats
@@ -28,8 +27,7 @@ from pages.inputs.pictures import choose_pictures, choose_pictures_in_expander
 from pages.state import jobs, session
 from pages.state.conversion import show_red
 from pages.state.messages import plain, show_problem
-from pages.views.figures import show_described_figure
-from pages.views.logits import rows_in_red
+from pages.views.figures import align_right, show_described_figure, show_rows
 
 JOB = "sweep"
 SMALL, FULL = "Small", "Full"
@@ -205,12 +203,8 @@ def _table(measured: Sweep, recipe: str) -> None:
         }
         for group in groups
     ]
-    right = {
-        name: st.column_config.TextColumn(alignment="right", help=_HELP.get(name))
-        for name in list(rows[0])[1:]
-    }
-    data = rows_in_red(pd.DataFrame(rows), [group.fault is not None for group in groups])
-    st.dataframe(data, hide_index=True, width="stretch", column_config=right)
+    faulty = [group.fault is not None for group in groups]
+    show_rows(rows, align_right(list(rows[0])[1:], _HELP), faulty)
 
 
 _HELP = {

@@ -12,8 +12,8 @@ from tests.helpers.bench_results import entry, model, results, two_models
 
 def test_the_quickest_peer_is_another_one_for_each_model() -> None:
     net_a, net_b = two_models().models
-    assert net_a.timed_peers("float32")[0].tool == "fast"
-    assert net_b.timed_peers("float32")[0].tool == "slow"
+    assert net_a.peers_with_times("float32")[0].tool == "fast"
+    assert net_b.peers_with_times("float32")[0].tool == "slow"
 
 
 def test_mean_over_models_is_of_ours_over_the_quickest() -> None:

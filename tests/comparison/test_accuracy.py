@@ -114,6 +114,16 @@ def test_wilson_interval_of_eight_in_ten() -> None:
     assert interval.high == pytest.approx(0.943318, abs=1e-6)
 
 
+def test_wilson_interval_is_that_of_scipy() -> None:
+    from scipy.stats import binomtest
+
+    for total in (1, 2, 14, 250, 50_000):
+        for right in {0, 1, total // 3, total - 1, total}:
+            ends = binomtest(right, total).proportion_ci(0.95, method="wilson")
+            interval = wilson_interval(right, total)
+            assert (interval.low, interval.high) == pytest.approx(tuple(ends), abs=1e-12)
+
+
 def test_wilson_interval_at_its_ends() -> None:
     # Of n without a success the upper end is z^2 / (n + z^2): 3.841459 / 13.841459 = 0.277533.
     none, everything = wilson_interval(0, 10), wilson_interval(10, 10)

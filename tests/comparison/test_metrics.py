@@ -26,7 +26,7 @@ VARIANT = rows([1, 2, 6], [0, 3, 0])
 
 
 def test_centred_rows_sum_to_zero() -> None:
-    assert parity.centred(REFERENCE).tolist() == [[-1, 0, 1], [-1, -1, 2]]
+    assert parity.center_rows(REFERENCE).tolist() == [[-1, 0, 1], [-1, -1, 2]]
 
 
 def test_difference_is_variant_minus_reference_without_row_means() -> None:
@@ -178,7 +178,7 @@ def test_identical_inputs() -> None:
 def test_sums_are_float64() -> None:
     # In float32 1e8 + 1 is 1e8, and the mean 1/3 would be 0.
     expected = [1e8 - 1 / 3, 2 / 3, -1e8 - 1 / 3]
-    assert parity.centred(rows([1e8, 1, -1e8]))[0] == pytest.approx(expected, rel=1e-12)
+    assert parity.center_rows(rows([1e8, 1, -1e8]))[0] == pytest.approx(expected, rel=1e-12)
 
 
 BROKEN = [[NAN, 1, 2], [INF, 1, 2], [-INF, 1, 2], [INF, -INF, 0], [NAN, NAN, NAN], [INF, INF, INF]]

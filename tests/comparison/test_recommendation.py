@@ -10,7 +10,7 @@ import pytest
 from engine.comparison import recommendation as overview
 from engine.comparison.comparison import Comparison
 from engine.comparison.metrics import wilson_interval
-from engine.comparison.serialize import latency_dict
+from engine.comparison.records import latency_dict
 from engine.core import formats
 from engine.reporting.plots import figures, titles
 from engine.reporting.text import overview as overview_sentences

@@ -15,8 +15,10 @@ from engine.comparison.records import (
     Flip,
     Reliability,
     VariantComparison,
+    accuracy_dict,
+    latency_dict,
+    variant_dict,
 )
-from engine.comparison.serialize import accuracy_dict, latency_dict, variant_dict
 from engine.core.types import Interval
 from engine.tflite.operator_times import OperatorTime
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.locks import in_use, lock_when_free, try_lock
+from engine.core.locks import lock_when_free, shared_lock, try_lock
 
 HOLD = (
     "import sys, time, pathlib; sys.path.insert(0, '.')\n"
@@ -104,12 +104,12 @@ def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
 
 
 def test_a_folder_in_use_cannot_be_taken(tmp_path: Path) -> None:
-    with in_use(tmp_path), in_use(tmp_path):
+    with shared_lock(tmp_path), shared_lock(tmp_path):
         assert try_lock(tmp_path) is None
     lock = try_lock(tmp_path)
     assert lock is not None
     lock.release()
-    with in_use(tmp_path / "nowhere"):
+    with shared_lock(tmp_path / "nowhere"):
         pass
 
 
@@ -126,6 +126,6 @@ def test_a_folder_is_in_use_however_long_it_took_to_get_it(
             holder.release()
 
     monkeypatch.setattr(time, "sleep", wait)
-    with in_use(tmp_path):
+    with shared_lock(tmp_path):
         assert len(waits) == 500
         assert try_lock(tmp_path) is None

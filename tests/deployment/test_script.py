@@ -182,7 +182,7 @@ def test_it_reads_deep_grey_tiff_as_the_engine_does(
 ) -> None:
     file = tmp_path / "deep.tif"
     file.write_bytes(tiff(bits, photometric, bytes.fromhex("80000fff")))
-    grey = np.asarray(script_of(kit).decoded(str(file)))
+    grey = np.asarray(script_of(kit).decode(str(file)))
     np.testing.assert_array_equal(grey, decode_file(file, "deep.tif"))
     assert grey[0, 0, 0] != grey[0, 1, 0]
 

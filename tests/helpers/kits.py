@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.comparison.comparison import compare
 from engine.core.types import Layout
-from engine.deployment.kit import DeployRequest, deployed, write_texts
+from engine.deployment.kit import DeployRequest, run_deploy, write_texts
 from engine.images.pictures import picture_at
 from engine.images.preprocess import PreprocessSpec
 from engine.runs.manifest import FILE_NAME
@@ -62,7 +62,7 @@ def kit_of(run: Run, photos: Path, folder: Path) -> Path:
         probabilities=False,
         folder=str(folder),
     )
-    golden = deployed(request, lambda _: None, 2)
+    golden = run_deploy(request, lambda _: None)
     rows = np.zeros((len(files), CLASSES), dtype=np.float32)
     comparison = compare(
         run="run",

@@ -15,10 +15,10 @@ from engine.core import checksums
 from engine.core.errors import PictureError
 from engine.images.pictures import (
     as_pictures,
+    count_unread,
     decode_picture,
     described_picture,
     digest_of,
-    passed_over,
     picture_at,
     pictures_in,
 )
@@ -171,7 +171,7 @@ def test_jfif_is_read_and_other_formats_are_counted(photos: Path) -> None:
     for name in ("b.HEIC", "c.heic", "d.cr2", "labels.csv", ".hidden.heic"):
         (photos / name).write_bytes(b"\0")
     assert pictures_in(photos)[0].name == "a.JFIF"
-    assert passed_over(photos) == ("1 .cr2", "2 .heic")
+    assert count_unread(photos) == ("1 .cr2", "2 .heic")
 
 
 def test_a_folder_of_unread_formats_alone_is_refused_with_their_count(tmp_path: Path) -> None:

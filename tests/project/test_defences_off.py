@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import pytest
 
 from engine.core.errors import EngineError
-from engine.core.locks import in_use
+from engine.core.locks import shared_lock
 from engine.runs import cleanup as store_care
 from engine.runs import staging as run_folders
 from engine.runs.run import OWNERS, Run
@@ -79,7 +79,7 @@ def test_without_leases_a_run_goes_while_somebody_works_in_it(
 ) -> None:
     run = convert_request(request_for(tmp_path / "m.onnx"), HandMadeHost())
     used(run.folder, 5)
-    with in_use(run.folder):
+    with shared_lock(run.folder):
         assert store_care.make_room(0) == ()
         monkeypatch.setattr(store_care, "try_lock", lambda folder: NoLock())
         assert len(store_care.make_room(0)) == 1
@@ -105,7 +105,7 @@ def test_without_the_folder_aside_a_killed_process_leaves_half_a_run(
         place.mkdir()
         yield place
 
-    monkeypatch.setattr("engine.tasks.convert.reserved", in_place)
+    monkeypatch.setattr("engine.tasks.convert.staging_folder", in_place)
     with contextlib.suppress(SystemExit):
         convert_request(request_for(tmp_path / "m.onnx", out=place), Killed())
     assert os.listdir(place) == ["float32.tflite"]

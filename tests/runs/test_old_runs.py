@@ -16,14 +16,16 @@ import pytest
 
 import engine
 from engine.cli.main import main
+from engine.comparison.layers.records import LayerErrors
+from engine.core.checksums import find_record
 from engine.core.store import HOME_VARIABLE
 from engine.core.system import answer_versions
-from engine.deployment.kit import card_of, text_in
+from engine.deployment.kit import CARD, text_in
 from engine.deployment.phone import benchmarks_of
 from engine.images.pictures import pictures_in
 from engine.runs import manifest as manifest_module
 from engine.runs.labels import own_labels
-from engine.runs.results import read_layers, stored_latency
+from engine.runs.results import stored_latency
 from engine.runs.run import Run
 from engine.tasks.convert import list_interrupted
 from engine.tasks.sweep.records import newest_sweep
@@ -192,7 +194,7 @@ def test_labels_pins_and_timings_are_read(old: Path) -> None:
 
 def test_layer_errors_are_read(old: Path) -> None:
     (file,) = (run_in(old).folder / "layers").glob("*.json")
-    errors = read_layers(file)
+    errors = find_record(file, LayerErrors)
     assert errors is not None
     assert errors.variant == "int8"
     assert errors.pictures == 3
@@ -271,7 +273,7 @@ def in_kit(kit: Path, name: str) -> bytes:
 
 
 def test_a_kit_is_read(kit: Path) -> None:
-    assert card_of(kit).startswith("# ")
+    assert text_in(kit, CARD).startswith("# ")
     assert text_in(kit, "labels.txt").split() == ["red", "green", "blue"]
     model = json.loads(text_in(kit, "model.json"))
     metadata = read_metadata(in_kit(kit, model["file"]))

@@ -23,7 +23,7 @@ from engine.images.pictures import pictures_in
 from engine.runs.run import LOGITS, Run
 from engine.tasks import evaluate_dask as shards
 from engine.workers import dask as cluster
-from engine.workers.dask import LOCAL, LOG, check_address, check_versions, connected, finished
+from engine.workers.dask import LOCAL, LOG, call_each, check_address, check_versions, connect
 from engine.workers.process import Foreground
 from tests.helpers.tiny_run import tiny_run
 
@@ -68,10 +68,11 @@ def test_another_cluster_on_this_machine_is_no_hindrance() -> None:
         with suppress(OSError):  # taken is what it shall be
             others.bind(("127.0.0.1", 8787))
             others.listen()
-        with connected(LOCAL, lambda _: None) as client:
+        with connect(LOCAL, lambda _: None) as client:
             assert client.submit(int, "5").result() == 5
 
 
+@pytest.mark.slow
 def test_a_cluster_answers_as_one_machine_does_though_a_worker_is_killed(
     run: Run, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,9 +113,9 @@ def test_results_and_errors_of_workers_arrive() -> None:
         LocalCluster(n_workers=1, processes=False, dashboard_address="127.0.0.1:0") as threads,
         Client(threads) as client,
     ):
-        assert sorted(finished(client, half, [("a",), ("c",)])) == [(0, "aa"), (1, "cc")]
+        assert sorted(call_each(client, half, [("a",), ("c",)])) == [(0, "aa"), (1, "cc")]
         with pytest.raises(PictureError, match="Leave it out"):
-            list(finished(client, half, [("b",)]))
+            list(call_each(client, half, [("b",)]))
 
 
 def test_what_an_ended_comparison_left_is_used(
@@ -134,8 +135,8 @@ def test_what_an_ended_comparison_left_is_used(
     def in_this_process(_: object, function: object, given: list[tuple]) -> Iterator[tuple]:
         yield from ((place, function(*one)) for place, one in enumerate(given))  # type: ignore[operator]
 
-    monkeypatch.setattr(shards, "finished", in_this_process)
-    monkeypatch.setattr(shards, "connected", lambda *_: _Nothing())
+    monkeypatch.setattr(shards, "call_each", in_this_process)
+    monkeypatch.setattr(shards, "connect", lambda *_: _Nothing())
     shards.evaluate_by_shards(run, pictures, ("int8",), LOCAL, Foreground())
     (stored,) = (run.folder / LOGITS).glob("*/int8-*.npy")
     rows = np.load(stored)
@@ -173,7 +174,7 @@ def test_no_scheduler_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster, "CONNECT_SECONDS", 0.5)
     with (
         pytest.raises(OptionError, match="no answer of a scheduler"),
-        connected("tcp://127.0.0.1:9", lambda _: None),
+        connect("tcp://127.0.0.1:9", lambda _: None),
     ):
         pass
 

@@ -107,7 +107,7 @@ def test_layers_in_float32_bring_the_answers_closer(improved: Run) -> None:
     timed = time_curve(run, "int8_mixed(k=20)", Foreground(), rounds=2)
     assert timed == stored_curve(run, "int8_mixed(k=20)")
     assert timed.timed_float32 is not None
-    assert timed.timed(0) is not None
+    assert timed.latency_of(0) is not None
     of_run = stored_latency(run)
     assert of_run is not None
     assert {"float32", "int8_mixed(k=20)"} <= {entry.variant for entry in of_run.entries}

@@ -14,7 +14,7 @@ from engine.core.types import Progress
 from engine.tasks.latency import LatencyRequest, run_latency, run_profile
 from engine.workers.process import Worker
 from engine.workers.protocol import is_alone, types_of
-from engine.workers.slots import SLOTS_VARIABLE, WAITING, turn
+from engine.workers.slots import SLOTS_VARIABLE, WAITING, hold_slot
 from tests.helpers.tasks import TASKS
 
 NO_RUN = LatencyRequest(run="/nowhere", columns=("original",))
@@ -27,7 +27,7 @@ def taken_gate(store: Path) -> FolderLock:
 def test_a_turn_that_is_free_says_nothing(own_store: Path) -> None:
     said: list[Progress] = []
     for _ in range(2):
-        with turn(said.append):
+        with hold_slot(said.append):
             assert (own_store / "cache" / "slots" / "gate").exists()
     assert said == []
 
@@ -65,7 +65,7 @@ def test_waiting_can_be_cancelled_and_a_killed_worker_lets_go(own_store: Path) -
         threading.Timer(1.0, worker.cancel).start()
         with pytest.raises(JobCancelled):
             worker.run(run_latency, NO_RUN)
-    with turn(lambda _: None):
+    with hold_slot(lambda _: None):
         pass
 
 
@@ -83,14 +83,14 @@ def test_nothing_runs_beside_a_timing_however_many_slots_each_process_has(
     monkeypatch.setenv(SLOTS_VARIABLE, str(slots))
     with ExitStack() as running:
         if slots > 1 and not first:  # the job in the first slot ends, the one in the second stays
-            with turn(lambda _: None):
-                running.enter_context(turn(lambda _: None))
+            with hold_slot(lambda _: None):
+                running.enter_context(hold_slot(lambda _: None))
         else:
-            running.enter_context(turn(lambda _: None, alone=first))
+            running.enter_context(hold_slot(lambda _: None, alone=first))
         monkeypatch.setenv(SLOTS_VARIABLE, str(slots_of_second))
 
         def ask() -> None:
-            with turn(lambda _: waiting.set(), alone=second):
+            with hold_slot(lambda _: waiting.set(), alone=second):
                 started.set()
 
         asking = threading.Thread(target=ask)

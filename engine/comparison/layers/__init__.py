@@ -1,3 +1,3 @@
-"""What each operator of an integer variant loses against its float32 counterpart, and why."""
+"""Error of each operator of an integer variant against its float32 counterpart, and its causes."""
 
 from __future__ import annotations

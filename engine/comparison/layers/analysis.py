@@ -22,6 +22,7 @@ from engine.comparison.layers.pairing import Pairing, pair_operators, read_weigh
 from engine.comparison.layers.range_causes import Case, NetworkInput
 from engine.comparison.layers.records import LayerError, LayerErrors, Unmatched, WeightError
 from engine.core.errors import ConversionError, OptionError
+from engine.core.formats import plural, verb
 from engine.core.types import FloatArray
 from engine.tflite.graph import CHANNEL_AXIS, PASSING, Graph, Operator
 
@@ -262,14 +263,11 @@ def _list_unmatched(pairing: Pairing, variant: str) -> tuple[Unmatched, ...]:
 def _notes(pairing: Pairing, variant: str, pictures: int) -> Iterator[str]:
     for side, missing in ((FLOAT32, pairing.exact_only), (variant, pairing.integer_only)):
         if missing:
-            count = len(missing)
-            yield (
-                f"{count} operator{'s' if count > 1 else ''} of {side} "
-                f"{'have' if count > 1 else 'has'} no counterpart and "
-                f"{'are' if count > 1 else 'is'} not measured."
-            )
+            have, are = verb(len(missing), "has", "have"), verb(len(missing), "is", "are")
+            operators = plural(len(missing), "operator")
+            yield f"{operators} of {side} {have} no counterpart and {are} not measured."
     if pictures < FEW_PICTURES:
-        subject = f"{pictures} picture{'s do' if pictures > 1 else ' does'}"
+        subject = f"{plural(pictures, 'picture')} {verb(pictures, 'does', 'do')}"
         yield f"{subject} not show how far activations reach: take {FEW_PICTURES} or more."
 
 

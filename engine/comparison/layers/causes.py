@@ -1,4 +1,4 @@
-"""Why an operator loses: a table of rules, each a disease with its sign, threshold and remedy.
+"""Causes of an operator's error: a table of rules, each with its sign, threshold and remedy.
 
 A rule looks at the figures of one operator (`Case`) and gives a finding or None. What a finding
 costs is in decibels of signal over error, so that findings of different rules can be ranked:
@@ -33,7 +33,7 @@ WEIGHT_SPREAD = 100.0
 WEIGHT_SQNR_DB = 20.0
 INHERITED_DB = 3.0
 COLLAPSE_DB = 150.0
-"""What is lost where nothing is left of the signal: as much as float32 itself tells apart."""
+"""Loss where nothing is left of the signal: as much as float32 itself can distinguish."""
 Rule = Callable[[Case], Finding | None]
 
 
@@ -123,10 +123,10 @@ def mean_shift(case: Case) -> Finding | None:
     )
 
 
-def lost_channels(case: Case) -> Finding | None:
+def channels_killed(case: Case) -> Finding | None:
     """Find channels that carry a signal in float, and none on the grid.
 
-    Sign: more than 5 % of the channels (`KILLED_SHARE`) move by less than the grid can tell.
+    Sign: more than 5 % of the channels (`KILLED_SHARE`) move by less than one step of the grid.
     """
     layer = case.layer
     killed, channels = layer.channels.killed, layer.channels.channels
@@ -188,7 +188,7 @@ RULES: Mapping[CauseName, Rule] = {
     "wrong_fixed_scale": wrong_fixed_scale,
     "per_tensor_weights": per_tensor_weights,
     "mean_shift": mean_shift,
-    "killed_channels": lost_channels,
+    "killed_channels": channels_killed,
     "dead_channels": dead_channels,
     "input_range": input_range,
 }

@@ -37,11 +37,6 @@ class LoneOperators:
 def feedable(integer: Graph, pair: Pair, activations: frozenset[int]) -> bool:
     """Whether a pair's operators can run alone.
 
-    Args:
-        integer: The integer file's graph.
-        pair: The operators.
-        activations: Tensors of the float file whose values can be had.
-
     Returns:
         False where an operator reads nothing but constants, what the float side has no value for,
         or integers without one scale.

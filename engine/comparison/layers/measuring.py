@@ -7,10 +7,11 @@ whole files still answer as they do without such outputs is checked for every pi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from engine.core.types import FloatArray
 from engine.tflite.graph import Graph, expose, pack_model, parse_model
 from engine.tflite.interpreter import load_interpreter, quantize, require_shape
 
+Item = TypeVar("Item")
 PASS_BYTES = 1 << 30
 """Activations held at once by all threads; larger networks are run several times over."""
 STAGE = "Measuring layer errors"
@@ -32,7 +34,7 @@ UNMEASURABLE = "Leave this analysis out: the operators of this model cannot be t
 
 @dataclass(slots=True)
 class PairSums:
-    """What was seen of a pair.
+    """Sums over the pictures for one output of a pair.
 
     Attributes:
         pair: The operators.
@@ -110,7 +112,9 @@ def measure(
             kept, or an activation is not finite.
     """
     sums: list[PairSums] = []
-    for pairs in _passes(sides, pass_bytes // threads):
+    sizes = {number: _bytes_of(sides.exact, pair) for number, pair in enumerate(sides.pairs)}
+    for numbers in split_passes(sizes, pass_bytes // threads):
+        pairs = tuple(sides.pairs[number] for number in numbers)
         pictures = batches()
         first = next(pictures)
         threads_sums = [_ThreadSums(sides, pairs, first) for _ in range(threads)]
@@ -132,20 +136,29 @@ def measurable(exact: Graph, integer: Graph, pair: Pair) -> bool:
     )
 
 
-def _passes(sides: Sides, pass_bytes: int) -> list[tuple[Pair, ...]]:
-    """Group pairs that are measured together: outputs, whole and alone, and what is fed."""
-    passes: list[list[Pair]] = [[]]
+def split_passes(sizes: Mapping[Item, int], pass_bytes: int) -> list[tuple[Item, ...]]:
+    """Group items by what may be held at once; each group has one at least.
+
+    Args:
+        sizes: Bytes of each item.
+        pass_bytes: Bytes to hold at once.
+    """
+    passes: list[list[Item]] = []
     held = 0
-    for pair in sides.pairs:
-        values = sum(prod(shape) for shape in pair.exact.shapes)
-        read = sum(prod(sides.exact.shape(tensor)) for tensor in pair.exact.activations.values())
-        size = (4 + 2) * (3 * values + read)
-        if held + size > pass_bytes and passes[-1]:
+    for item, size in sizes.items():
+        if not passes or held + size > pass_bytes:
             passes.append([])
             held = 0
-        passes[-1].append(pair)
+        passes[-1].append(item)
         held += size
-    return [tuple(pairs) for pairs in passes]
+    return [tuple(items) for items in passes]
+
+
+def _bytes_of(exact: Graph, pair: Pair) -> int:
+    """Estimate what a pair holds: outputs, whole and alone, and what is fed."""
+    values = sum(prod(shape) for shape in pair.exact.shapes)
+    read = sum(prod(exact.shape(tensor)) for tensor in pair.exact.activations.values())
+    return (4 + 2) * (3 * values + read)
 
 
 class _Exposed:

@@ -1,4 +1,4 @@
-"""Which operator of the integer file stands for which of the float32 file.
+"""Counterparts: the operator of the float32 file that each integer operator stands for.
 
 By order and shape: the two lists of operators are aligned so that as many as possible have the
 same kind and shapes. Where the lists are equal that is all of them. Where they differ, an operator
@@ -61,15 +61,7 @@ class Pairing:
 
 
 def pair_operators(exact: Graph, integer: Graph) -> Pairing:
-    """Pair the operators of two graphs.
-
-    Args:
-        exact: Of the float32 file.
-        integer: Of the integer file.
-
-    Returns:
-        Every operator, either in a pair or without one.
-    """
+    """Pair the operators of two graphs."""
     floats = [operator for operator in exact.operators if operator.opcode not in EDGES]
     integers = [operator for operator in integer.operators if operator.opcode not in EDGES]
     partner = dict(_align([op.key for op in floats], [op.key for op in integers]))

@@ -166,7 +166,7 @@ FIXED_SCALES: Mapping[str, tuple[float, float]] = {
     "TANH": (-1.0, 1.0),
     "L2_NORMALIZATION": (-1.0, 1.0),
 }
-"""Where the outputs of operators end whose scale TFLite's quantization specification fixes."""
+"""Ends of the outputs of operators whose scale TFLite's quantization specification fixes."""
 
 
 def wrong_fixed_scale(case: Case) -> Finding | None:
@@ -214,7 +214,7 @@ class NetworkInput:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What the rules look at.
+    """Input of the rules.
 
     Attributes:
         layer: The operator's figures, as yet without findings.

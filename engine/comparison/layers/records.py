@@ -2,7 +2,7 @@
 
 Figures that do not exist are None, never NaN: JSON knows no NaN. The one infinity, the SQNR of an
 operator without any error, is the property `Deviation.sqnr_db`; rows for JSON and tables have null
-there, and `error_ratio`, which is 0 then, tells it from an operator without a signal.
+there, and `error_ratio`, which is 0 then, distinguishes it from an operator without a signal.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class ChannelRanges:
-    """How the channels (last axis) of a float output share its range.
+    """Share of the channels (last axis) of a float output in its range.
 
     A channel's reach is its span together with 0.0, which a grid always holds.
 
@@ -118,7 +118,7 @@ class WeightError:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Why an operator loses, and what helps.
+    """A cause of an operator's error, and a remedy.
 
     Attributes:
         cause: Name of the rule; see `engine.comparison.layers.causes`.
@@ -197,7 +197,7 @@ class LayerError:
 
     @property
     def title(self) -> str:
-        """What a person calls it: "depthwise layer 26"."""
+        """Name for people: "depthwise layer 26"."""
         return f"{kind_of(self.op)} {self.index}"
 
     @property
@@ -237,7 +237,7 @@ class Unmatched:
 
 @dataclass(frozen=True, slots=True)
 class LayerErrors:
-    """What an integer variant loses, operator by operator.
+    """Errors of an integer variant, operator by operator.
 
     Attributes:
         run: Name of the run.
@@ -338,12 +338,7 @@ COLUMNS = (
 
 
 def row_of(layer: LayerError, latency_share: float | None = None) -> dict[str, Any]:
-    """List one operator's figures by `COLUMNS`; None where a figure does not exist.
-
-    Args:
-        layer: The operator.
-        latency_share: Of the variant's time, where it was profiled.
-    """
+    """List one operator's figures by `COLUMNS`; None where a figure does not exist."""
     run, own, grid, weights = layer.accumulated, layer.own, layer.grid, layer.weights
     row: dict[str, Any] = dict.fromkeys(COLUMNS)
     row |= {

@@ -19,7 +19,7 @@ OUTLIER_SHARE = 0.02
 
 
 class Values:
-    """What float values are, and how they lie on the grid that stands for them.
+    """Statistics of float values, and of the grid that stands for them.
 
     Args:
         shape: Of the tensor; the last axis is that of the channels.
@@ -147,7 +147,7 @@ class Values:
 
 
 class Errors:
-    """How far the real values of integers lie from float values.
+    """Differences between the real values of integers and float values.
 
     Args:
         shape: Of the tensor; the last axis is that of the channels.
@@ -200,11 +200,7 @@ class Errors:
         self.at_ends += errors.at_ends
 
     def deviation(self, signal: float) -> Deviation:
-        """Compute the figures.
-
-        Args:
-            signal: Energy of the float values.
-        """
+        """Compute the figures."""
         each = self.count / self._channels
         means = self._sums / each
         channel = int(np.abs(means).argmax())
@@ -222,11 +218,7 @@ class Errors:
 
 
 class Movement:
-    """How far real values of integers move from those of one picture, beside float values.
-
-    Args:
-        grid: The integer tensor's grid; None for float.
-    """
+    """Distance of real values of integers from those of one picture, beside float values."""
 
     def __init__(self, grid: Grid | None) -> None:
         self._step = 1.0 if grid is None else grid.scale

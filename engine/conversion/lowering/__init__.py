@@ -22,13 +22,11 @@ from engine.conversion.lowering import (
     elementwise,
     indexing,
     linear,
-    normalization,
     pooling,
     recurrent,
     reduction,
     resizing,
     sampling,
-    sequences,
     shape,
 )
 from engine.conversion.lowering import windows as padding
@@ -47,14 +45,12 @@ LOWERINGS: dict[str, Lowering] = (
     | convolution.LOWERINGS
     | indexing.LOWERINGS
     | linear.LOWERINGS
-    | normalization.LOWERINGS
     | padding.LOWERINGS
     | pooling.LOWERINGS
     | recurrent.LOWERINGS
     | reduction.LOWERINGS
     | resizing.LOWERINGS
     | sampling.LOWERINGS
-    | sequences.LOWERINGS
     | shape.LOWERINGS
 )
 # Without these two even the stock graph cannot be quantized; see their docstrings.
@@ -119,7 +115,7 @@ def _stock_handlers() -> dict[str, Any]:
 
 
 def operators_with_handlers() -> frozenset[str]:
-    """Operators of ONNX that onnx-tf or we have a handler for; call after `import_onnx_tf`."""
+    """List the operators that onnx-tf or we have a handler for; call after `import_onnx_tf`."""
     return frozenset(_stock_handlers()) | frozenset(LOWERINGS)
 
 

@@ -37,7 +37,7 @@ class Origin:
     shuffled: bool
 
     def pick(self, places: Any, *, shuffled: bool = False) -> Origin:
-        """The origin of some of the channels, in another order."""
+        """Give the origin of some of the channels, in another order."""
         return Origin(
             self.sources,
             self.source[places],
@@ -47,7 +47,7 @@ class Origin:
 
 
 def without_factor(y: Any) -> tuple[Any, np.ndarray]:
-    """A tensor without a constant factor a channel that it is multiplied with.
+    """Split off a constant factor a channel that a tensor is multiplied with.
 
     Args:
         y: Shape (..., C), static.
@@ -60,7 +60,7 @@ def without_factor(y: Any) -> tuple[Any, np.ndarray]:
 
 
 def without_affine(y: Any) -> tuple[Any, np.ndarray, np.ndarray]:
-    """A tensor without the constant factors and shifts a channel that it was last given.
+    """Split off the constant factors and shifts a channel that a tensor was last given.
 
     Reshapes and transposes between that leave the channels alone are done again without them.
 
@@ -96,7 +96,7 @@ def without_affine(y: Any) -> tuple[Any, np.ndarray, np.ndarray]:
 
 
 def _operand(y: Any, kind: str) -> tuple[Any, np.ndarray] | None:
-    """The changing and the constant side of a sum or product with one number a channel."""
+    """Split a sum or product with one number a channel into its changing and its constant side."""
     made_by = operation(y)
     if made_by is None or made_by.type != kind or made_by.inputs[0].shape != y.shape:
         return None
@@ -109,7 +109,7 @@ def _operand(y: Any, kind: str) -> tuple[Any, np.ndarray] | None:
 
 
 def without_shuffle(y: Any) -> tuple[Any, np.ndarray] | None:
-    """The channels of a shuffled tensor without the shuffle.
+    """Give the channels of a shuffled tensor without the shuffle.
 
     Args:
         y: Shape (N, H, W, C), static.
@@ -140,15 +140,7 @@ def without_shuffle(y: Any) -> tuple[Any, np.ndarray] | None:
 
 
 def reshuffle(y: Any, order: np.ndarray) -> Any:
-    """Promise the order that `without_shuffle` took away; a later convolution takes it away again.
-
-    Args:
-        y: Channels in the order that `without_shuffle` gave.
-        order: What it gave beside them.
-
-    Returns:
-        The channels in their own order.
-    """
+    """Restore the order that `without_shuffle` left out; a later convolution drops it again."""
     import tensorflow as tf
 
     return tf.gather(y, np.argsort(order), axis=len(y.shape) - 1)

@@ -1,4 +1,4 @@
-"""Conv, ConvTranspose and Col2Im.
+"""Conv and ConvTranspose.
 
 The stock handlers turn to NHWC and back around every convolution as ours do, but split a grouped
 convolution into one a group, pad in NCHW (which keeps the turns from cancelling), and compute the
@@ -6,7 +6,7 @@ weights' turn in the graph. Ours pad in NHWC, use TensorFlow's SAME only where i
 arithmetic, make one operator of every convolution, and store turned weights. A convolution over one
 dimension becomes one over pictures of a single row; one over three becomes one over pictures of
 more channels, which unlike TFLite's CONV_3D has an integer kernel. Weights that a network computes
-are for `computed_weights`. Col2Im, which onnx-tf lacks, is a matrix an axis.
+are multiplied with the elements of the windows, tap by tap.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from engine.conversion.lowering.channels import (
 )
 from engine.conversion.lowering.layout import (
     constant,
-    integers,
     inverse,
     is_static,
     permute,
@@ -37,7 +36,6 @@ from engine.conversion.lowering.windows import (
     attributes_along,
     cut_out,
     is_same,
-    multiply_along,
     over_one_dimension,
     pad_pixels,
     pads_of,
@@ -236,43 +234,14 @@ def conv_transpose(node: Node) -> list[Any] | None:
 
 
 def _dilate(kernel: np.ndarray, dilations: list[int]) -> np.ndarray:
-    """The kernel with zeros between its taps."""
+    """Put zeros between the taps of a kernel."""
     spans = [reach(k, d) for k, d in zip(kernel.shape[2:], dilations, strict=True)]
     wide = np.zeros((*kernel.shape[:2], *spans), kernel.dtype)
     wide[:, :, *(slice(None, None, dilation) for dilation in dilations)] = kernel
     return wide
 
 
-def col2im(node: Node) -> list[Any] | None:
-    """Lower blocks of pixels that are added up to pictures, one axis after the other."""
-    x, (sizes, block) = node.inputs[0], map(integers, node.inputs[1:3])
-    if not is_static(x) or sizes is None or block is None:
-        return None
-    axes = range(len(sizes))
-    strides, dilations = (
-        node.attributes.get(name, [1 for _ in axes]) for name in ("strides", "dilations")
-    )
-    matrices = []
-    for axis, (before, after) in enumerate(pads_of(node.attributes, sizes, block)):
-        span = reach(block[axis], dilations[axis])
-        starts = np.arange(0, sizes[axis] + before + after - span + 1, strides[axis]) - before
-        # For each tap of each block, the pixel that it lies on.
-        pixels = np.arange(block[axis])[:, None] * dilations[axis] + starts
-        matrices.append(np.arange(sizes[axis])[:, None] == pixels.reshape(-1))
-    windows = [matrix.shape[1] // k for matrix, k in zip(matrices, block, strict=True)]
-    y = reshape_tensor(x, [x.shape[0], -1, *block, *windows])
-    y = permute(y, (0, *(2 + axis + part for axis in axes for part in (0, len(axes))), 1))
-    y = reshape_tensor(y, [x.shape[0], *(matrix.shape[1] for matrix in matrices), y.shape[-1]])
-    for axis, matrix in enumerate(matrices, 1):
-        y = multiply_along(y, matrix.astype(np.float32), axis)
-    return [permute(y, (0, len(axes) + 1, *range(1, len(axes) + 1)))]
-
-
-LOWERINGS: dict[str, Lowering] = {
-    "Conv": conv,
-    "ConvTranspose": conv_transpose,
-    "Col2Im": col2im,
-}
+LOWERINGS: dict[str, Lowering] = {"Conv": conv, "ConvTranspose": conv_transpose}
 
 
 def convolve_with_computed(node: Node, y: Any, kernel: Any) -> Any:

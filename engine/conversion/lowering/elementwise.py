@@ -220,7 +220,7 @@ def where(node: Node) -> list[Any] | None:
 
 
 def _without_zeros(kind: str, first: Any, second: Any) -> Any:
-    """A sum or difference with zeros alone, at which TensorFlow's int16 quantizer ends the process.
+    """Leave out a sum with zeros alone, at which TensorFlow's int16 quantizer ends the process.
 
     Returns:
         What is left of it; None where neither side is zero everywhere, or zeros spread the other.
@@ -237,7 +237,7 @@ def _without_zeros(kind: str, first: Any, second: Any) -> Any:
 
 
 def _without_leading_ones(x: Any) -> Any:
-    """A constant that broadcasts as before; the bias of a product has to be a vector."""
+    """Drop leading sizes of 1 of a constant: the bias of a product has to be a vector."""
     value = constant(x)
     if value is None:
         return x
@@ -264,7 +264,7 @@ def div(node: Node) -> list[Any] | None:
 
 
 def _whole_quotient(node: Node) -> list[Any] | None:
-    """A division of integers without its remainder, in the 32 bits that TFLite divides."""
+    """Divide integers without a remainder, in the 32 bits that TFLite divides."""
     import tensorflow as tf
 
     alignment = align(node.inputs)
@@ -276,7 +276,7 @@ def _whole_quotient(node: Node) -> list[Any] | None:
 
 
 def _times_reciprocal_root(node: Node) -> list[Any] | None:
-    """A division by a root as a product with RSQRT: the integer DIV refuses a divisor of 0."""
+    """Write a division by a root as a product with RSQRT: the integer DIV refuses 0."""
     import tensorflow as tf
 
     alignment = align(node.inputs)

@@ -137,7 +137,7 @@ def from_start(indices: Any, size: Any) -> Any:
 
 
 def may_be_negative(indices: Any) -> bool:
-    """Whether indices are computed by others than the operators that only count from the start."""
+    """Tell whether indices come from other operators than those that count from the start."""
     made_by = operation(indices)
     while made_by is not None and made_by.type in _MOVES:
         made_by = operation(made_by.inputs[0])
@@ -145,11 +145,7 @@ def may_be_negative(indices: Any) -> bool:
 
 
 def _flat_places(indices: Any, sizes: Sequence[int]) -> Any:
-    """Places in flattened axes.
-
-    Args:
-        indices: Shape (..., axes).
-        sizes: Of the axes that the indices name.
+    """Compute places in flattened axes, of indices of shape (..., axes).
 
     Returns:
         Shape (...); an array where the indices are known, else a tensor.
@@ -160,12 +156,7 @@ def _flat_places(indices: Any, sizes: Sequence[int]) -> Any:
 
 
 def _element_places(indices: Any, sizes: Sequence[int], axis: int) -> Any:
-    """Places in the flattened tensor of numbers that an index along one axis names.
-
-    Args:
-        indices: As many axes as the tensor, none longer than its.
-        sizes: Of the tensor.
-        axis: The axis that the indices are along.
+    """Compute places in the flattened tensor that indices along one axis name.
 
     Returns:
         The shape of the indices; an array where they are known, else a tensor.
@@ -232,7 +223,7 @@ def _combine(reduction: str) -> Combine | None:
 
 
 def _rounds(places: np.ndarray, *, repeated: bool) -> Iterator[np.ndarray]:
-    """Which updates to do at once, so that none of them meets another at its place.
+    """Yield the updates to do at once, so that none of them meets another at its index.
 
     Args:
         places: One for each update.
@@ -251,7 +242,7 @@ def _rounds(places: np.ndarray, *, repeated: bool) -> Iterator[np.ndarray]:
 
 
 def _box_of(places: np.ndarray, sizes: Sequence[int]) -> list[list[int]] | None:
-    """The places along each axis whose combinations, the last axis quickest, are just these."""
+    """Find indices along each axis whose combinations, the last axis quickest, are these."""
     along = np.unravel_index(places, sizes)
     box = [list(dict.fromkeys(axis.tolist())) for axis in along]
     if math.prod(map(len, box)) != len(places):
@@ -261,14 +252,7 @@ def _box_of(places: np.ndarray, sizes: Sequence[int]) -> list[list[int]] | None:
 
 
 def _assign_box(x: Any, box: list[list[int]], updates: Any, combine: Combine | None) -> Any:
-    """Update a box of the first axes.
-
-    Args:
-        x: A static tensor.
-        box: The places along each of the axes.
-        updates: A size for each list of places, then the other axes.
-        combine: Computes from the old numbers and the updates; None takes the updates.
-    """
+    """Update a box of the first axes; ``combine`` computes from old numbers and updates."""
     if combine is not None:
         old = x
         for axis, places in enumerate(box):
@@ -300,14 +284,7 @@ def _put_along(x: Any, axis: int, places: list[int], updates: Any) -> Any:
 
 
 def _scatter_anywhere(rows: Any, places: Any, updates: Any, reduction: str) -> Any:
-    """Update rows at places that are known at run time alone.
-
-    Args:
-        rows: Shape (rows, ...).
-        places: Any shape, as many numbers as there are updates.
-        updates: Shape (updates, ...).
-        reduction: ``none``, ``add``, ``mul``, ``max`` or ``min``.
-    """
+    """Update rows at places that are known at run time alone."""
     import tensorflow as tf
 
     places, count = tf.reshape(places, [-1]), rows.shape[0]
@@ -360,7 +337,7 @@ def _spread(places: Any, updates: Any, shape: Any) -> Any:
 
 
 def hits(places: Any, depth: int, axis: int) -> Any:
-    """A new axis that is true at the places alone, for a choice between two numbers.
+    """Add an axis that is true at the given indices, for a choice between two numbers.
 
     Quantized to int8, ONE_HOT gives other zeros than its own output's; the converter makes one of a
     cast, too.

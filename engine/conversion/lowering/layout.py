@@ -1,7 +1,7 @@
 """Layouts: a tensor in ONNX's order of axes that is kept in another one.
 
 Every lowering computes in the order that TFLite's kernels want and gives its result back in ONNX's
-order, through `permute`. Such a transpose is a promise rather than work: whoever takes the
+order, through `permute`. Such a transpose is a promise rather than work: a lowering that takes the
 tensor looks through it (`view`), computes on what lies behind, and puts a transpose behind its own
 result. Two that meet cancel, and one that nobody reads is dropped when the graph is frozen. So no
 transpose is left in an image CNN.
@@ -25,7 +25,7 @@ NCHW: Order = (0, 3, 1, 2)
 
 
 def constant(x: Any) -> np.ndarray | None:
-    """The value of a tensor that is known while the graph is made, or None."""
+    """Read the value of a tensor that is known while the graph is built, or None."""
     import tensorflow as tf
 
     if x is None:
@@ -35,13 +35,13 @@ def constant(x: Any) -> np.ndarray | None:
 
 
 def integers(x: Any) -> list[int] | None:
-    """The value of a tensor of whole numbers that is known while the graph is made, or None."""
+    """Read whole numbers that are known while the graph is built, or None."""
     value = constant(x)
     return None if value is None else [int(number) for number in value.reshape(-1)]
 
 
 def read_integers(node: Node, name: str, position: int) -> list[int] | None:
-    """Whole numbers that are an attribute in older operator sets and an input in newer ones.
+    """Read numbers that are an attribute in older operator sets and an input in newer ones.
 
     Returns:
         The numbers; None where they are left out, or known only at run time (`unknown`).
@@ -51,22 +51,22 @@ def read_integers(node: Node, name: str, position: int) -> list[int] | None:
 
 
 def unknown(node: Node, position: int) -> bool:
-    """Whether an input is there, but its value known only at run time."""
+    """Tell whether an input is there, but its value known only at run time."""
     return node.input(position) is not None and constant(node.input(position)) is None
 
 
 def is_static(x: Any) -> bool:
-    """Whether the shape of a tensor is wholly known."""
+    """Tell whether the shape of a tensor is wholly known."""
     return bool(x.shape.is_fully_defined())
 
 
 def is_picture(x: Any) -> bool:
-    """Whether a tensor is of four static dimensions."""
+    """Tell whether a tensor is of four static dimensions."""
     return bool(x.shape.rank == 4 and is_static(x))
 
 
 def operation(x: Any) -> Any:
-    """The TensorFlow operation that makes a tensor; None for a constant."""
+    """Find the TensorFlow operation that makes a tensor; None for a constant."""
     import tensorflow as tf
 
     return x.op if tf.is_symbolic_tensor(x) else None
@@ -74,9 +74,6 @@ def operation(x: Any) -> Any:
 
 def view(x: Any) -> tuple[Any, Order]:
     """Look through a transpose.
-
-    Args:
-        x: A tensor of known rank.
 
     Returns:
         A tensor and an order such that ``x`` is that tensor transposed to that order.
@@ -90,16 +87,12 @@ def view(x: Any) -> tuple[Any, Order]:
 
 
 def inverse(order: Order) -> Order:
-    """The order that undoes another."""
+    """Invert an order of axes."""
     return tuple(order.index(axis) for axis in range(len(order)))
 
 
 def permute(x: Any, order: Sequence[int]) -> Any:
     """Transpose, after looking through a transpose that ``x`` already is.
-
-    Args:
-        x: A tensor of known rank.
-        order: For each axis of the result, the axis of ``x``.
 
     Returns:
         The transposed tensor; without any transpose where two of them cancel.
@@ -157,13 +150,6 @@ def reshape_tensor(x: Any, shape: Sequence[int]) -> Any:
     Where only axes of size 1 move, a tensor stays as it is kept. Else axes are cut into atoms, the
     largest pieces that both shapes are made of. Atoms that merge must lie side by side; where the
     transpose tore them apart, just those are brought together.
-
-    Args:
-        x: A tensor.
-        shape: Known sizes; one may be -1.
-
-    Returns:
-        The reshaped tensor.
     """
     import tensorflow as tf
 
@@ -188,7 +174,7 @@ def reshape_tensor(x: Any, shape: Sequence[int]) -> Any:
 
 
 def _order_of_ones(old: list[int], new: list[int]) -> Order | None:
-    """The order that moves nothing but axes of size 1, from some sizes to others."""
+    """Find the order that moves axes of size 1 alone, from some sizes to others."""
     ones = [axis for axis, size in enumerate(old) if size == 1]
     others = [axis for axis, size in enumerate(old) if size != 1]
     if len(old) != len(new) or [old[axis] for axis in others] != [n for n in new if n != 1]:
@@ -197,7 +183,7 @@ def _order_of_ones(old: list[int], new: list[int]) -> Order | None:
 
 
 def settle(x: Any) -> Any:
-    """A tensor in its own order, by a reshape where its transpose only moves axes of size 1."""
+    """Replace a transpose that only moves axes of size 1 by a reshape."""
     source, order = view(x)
     if source is not x and is_static(x) and _moves_nothing(order, x.shape.as_list()):
         return reshape_as_stored(source, x.shape.as_list())
@@ -215,7 +201,7 @@ def _moves_nothing(order: Order, sizes: Sequence[int]) -> bool:
 
 
 def _cut(old: list[int], new: list[int]) -> tuple[list[tuple[int, int]], list[_Block]]:
-    """Atoms as (old axis, size), and the blocks of the new shape that take them."""
+    """Cut axes into atoms (old axis, size), and into blocks of the new shape that take them."""
     old_ends, new_ends = _ends(old), _ends(new)
     cuts = sorted(set(old_ends) | set(new_ends))
     if any(after % before for before, after in itertools.pairwise(cuts)):
@@ -284,12 +270,7 @@ Step = tuple[list[int], list[int]]
 
 
 def permute_in_steps(x: Any, order: Sequence[int]) -> Any:
-    """Transpose a tensor, in steps where it has too many axes for one.
-
-    Args:
-        x: A tensor.
-        order: For each axis of the result, the axis of ``x``.
-    """
+    """Transpose a tensor, in steps where it has too many axes for one."""
     import tensorflow as tf
 
     if len(order) <= MOST_AXES or not x.shape.is_fully_defined():
@@ -325,7 +306,7 @@ def steps(order: Sequence[int], sizes: Sequence[int]) -> list[Step]:
 
 
 def _most_to_the_front(order: Sequence[int], shape: Sequence[int]) -> int:
-    """How many axes of the result one transpose can bring to the front; two always work."""
+    """Count the axes of the result that one transpose can bring to the front; two always work."""
     return max(
         count
         for count in range(2, len(order))
@@ -334,7 +315,7 @@ def _most_to_the_front(order: Sequence[int], shape: Sequence[int]) -> int:
 
 
 def _join_axes(order: Sequence[int], sizes: Sequence[int]) -> Step:
-    """The same transpose with neighbours that stay neighbours as one axis; sizes and order."""
+    """Join axes that stay neighbours in a transpose; give its sizes and its order."""
     axes = [axis for axis, size in enumerate(sizes) if size != 1]
     position_of = {axis: position for position, axis in enumerate(axes)}
     moved = [position_of[axis] for axis in order if axis in position_of]

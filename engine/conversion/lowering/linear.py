@@ -57,7 +57,7 @@ def gemm(node: Node) -> list[Any] | None:
 
 
 def fully_connected(x: Any, weights: np.ndarray, bias: np.ndarray | None) -> Any:
-    """A product over the last axis.
+    """Multiply over the last axis.
 
     Args:
         x: Shape (..., inputs), static.
@@ -179,7 +179,7 @@ _FIRST_SPARE = 0x3B1
 
 
 def _spell_out(equation: str, ranks: list[int]) -> list[str]:
-    """The letters of the axes of each input, then of the result."""
+    """Name the axes of each input by letters, then those of the result."""
     left, arrow, result = equation.replace(" ", "").partition("->")
     terms = left.split(",")
     if not arrow:
@@ -200,7 +200,7 @@ def _spell_out(equation: str, ranks: list[int]) -> list[str]:
 
 
 def _without_repeats(x: Any, labels: str) -> tuple[Any, str]:
-    """The diagonal of axes of one letter, without axes of size 1, which broadcast."""
+    """Take the diagonal of axes of one letter, and drop axes of size 1, which broadcast."""
     for label in sorted(set(labels)):
         while labels.count(label) > 1:
             first, second = labels.index(label), labels.rindex(label)
@@ -222,14 +222,7 @@ def _sum_out(x: Any, labels: str, wanted: str) -> tuple[Any, str]:
 
 
 def _multiply(a: Any, of_a: str, b: Any, of_b: str, wanted: str) -> tuple[Any, str]:
-    """The product of two tensors, summed over what neither the result nor later factors have.
-
-    Args:
-        a: A tensor.
-        of_a: The letters of its axes.
-        b: The other tensor.
-        of_b: The letters of its axes.
-        wanted: Letters that have to stay.
+    """Multiply two tensors, and sum over what neither the result nor later factors have.
 
     Returns:
         The product, and the letters of its axes.

@@ -36,13 +36,7 @@ _BINARY = {"AddV2", "Sub", "Mul", "RealDiv", "Maximum", "Minimum", "SquaredDiffe
 
 
 def narrow_axis(x: Any, axis: int, start: int, stop: int) -> Any:
-    """Slice one axis.
-
-    Args:
-        x: A static tensor.
-        axis: Which axis.
-        start: First place kept.
-        stop: Place behind the last one kept.
+    """Slice one axis of a static tensor from ``start`` to before ``stop``.
 
     Returns:
         The slice; computed from slices where it keeps at most an eighth of the axis.
@@ -70,7 +64,7 @@ def _leave(kind: str, inputs: list[Any], made_by: Any) -> Any:
 
 
 def _above(tensors: list[Any]) -> set[str]:
-    """Names of the operations that tensors come from, to the start of the graph."""
+    """Name the operations that tensors come from, to the start of the graph."""
     names: set[str] = set()
     waiting = [made_by for made_by in map(operation, tensors) if made_by is not None]
     while waiting:
@@ -156,7 +150,7 @@ class _Narrowing:
         return build(kind, parts, made_by)
 
     def _axes(self, made_by: Any, axis: int) -> list[int | None] | None:
-        """For each input, the axis to slice, or None where it is needed whole; None: no way."""
+        """Find the axis to slice of each input, None where it is needed whole; None: no way."""
         kind, inputs = made_by.type, made_by.inputs
         rank = made_by.outputs[0].shape.rank
         if kind in _UNARY:

@@ -19,9 +19,6 @@ _weights: list[Any] = []
 def store_weight(value: np.ndarray) -> Any:
     """Give TensorFlow a weight.
 
-    Args:
-        value: Any shape, float32.
-
     Returns:
         A variable of that value, noted for `take_stored`; a small value as it is.
     """
@@ -37,7 +34,7 @@ def store_weight(value: np.ndarray) -> Any:
 
 
 def take_stored() -> list[Any]:
-    """The variables made since this was last called; whoever saves the graph has to hold them."""
+    """Give the variables made since the last call; the module that is saved has to hold them."""
     taken = list(_weights)
     _weights.clear()
     return taken
@@ -74,7 +71,7 @@ class Node:
     stock: Stock
 
     def input(self, position: int) -> Any:
-        """The input at a place, None where it is left out."""
+        """Get an input; None where it is left out."""
         return self.inputs[position] if position < len(self.inputs) else None
 
 

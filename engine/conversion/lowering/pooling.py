@@ -69,11 +69,11 @@ class _Windows:
         return any(dilation != 1 for dilation in self.dilations)
 
     def taps(self, y: Any) -> Iterator[Any]:
-        """The elements of the windows of a tensor, tap by tap."""
+        """Yield the elements of the windows of a tensor, tap by tap."""
         return taps_of(y, self.kernel, self.strides, self.dilations)
 
     def fit(self, sizes: Sequence[int]) -> bool:
-        """Whether no padding cuts, and each window has an element for each tap in the padding."""
+        """Tell whether no padding cuts, and each window has an element for each tap in it."""
         return min(map(min, self.pads)) >= 0 and all(
             dilation <= size or not any(pair)
             for dilation, size, pair in zip(self.dilations, sizes, self.pads, strict=True)
@@ -206,7 +206,7 @@ def _without_lowest_padding(node: Node) -> Node:
 
 
 def _extension(sizes: list[int], windows: _Windows) -> dict[int, np.ndarray]:
-    """Elements to stand in the padding: any that the windows which reach there cover anyway.
+    """Choose elements to stand in the padding: any that the windows there cover anyway.
 
     Returns:
         For each axis of a tensor with channels last, the places to pick.
@@ -303,7 +303,7 @@ def max_unpool(node: Node) -> list[Any] | None:
 def _counts(
     size: int, windows: _Windows, axis: int, counted: list[int], outputs: int
 ) -> np.ndarray:
-    """Taps along one dimension that each window averages over, padding included where counted."""
+    """Count the taps that each window averages over along one dimension, with counted padding."""
     starts = np.arange(outputs) * windows.strides[axis] - windows.pads[axis][0]
     taps = starts[:, None] + np.arange(windows.kernel[axis]) * windows.dilations[axis]
     inside = (taps >= -counted[0]) & (taps < size + counted[1])

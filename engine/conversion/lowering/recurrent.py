@@ -76,7 +76,7 @@ class _Direction:
 
 
 def rnn(direction: _Direction) -> Step:
-    """A step of a plain recurrent layer."""
+    """Build the step of a plain recurrent layer."""
     product = _product(direction.recurrent)
     (activation,) = direction.activations
 
@@ -87,7 +87,7 @@ def rnn(direction: _Direction) -> Step:
 
 
 def gru(direction: _Direction) -> Step:
-    """A step of gated recurrent units."""
+    """Build the step of gated recurrent units."""
     import tensorflow as tf
 
     gate, new = direction.activations
@@ -112,7 +112,7 @@ def gru(direction: _Direction) -> Step:
 
 
 def lstm(direction: _Direction) -> Step:
-    """A step of long short-term memory."""
+    """Build the step of long short-term memory."""
     import tensorflow as tf
 
     gate, new, out = direction.activations
@@ -145,7 +145,7 @@ def _times(x: Any, y: Any) -> Any:
 
 
 def _product(weights: np.ndarray, bias: np.ndarray | None = None) -> Activation:
-    """The product of a state with weights; that of zeros is the bias."""
+    """Build the product of a state with weights; that of zeros is the bias."""
     import tensorflow as tf
 
     shared = tf.convert_to_tensor(store_weight(weights))
@@ -255,7 +255,7 @@ def _activation(kind: str, factors: list[float], bound: float | None) -> Activat
 
 
 def _initial(given: Any, direction: int, batch_first: bool) -> Any:
-    """The state that a direction begins with, shape (batch, hidden); None for zeros."""
+    """Get the state that a direction begins with, shape (batch, hidden); None for zeros."""
     value = constant(given)
     if given is None or (value is not None and not value.any()):
         return None
@@ -263,7 +263,7 @@ def _initial(given: Any, direction: int, batch_first: bool) -> Any:
 
 
 def _steps(sequence: Any) -> list[Any]:
-    """The parts, shape (batch, size), of a tensor of shape (length, batch, size)."""
+    """Split a tensor of shape (length, batch, size) into parts of shape (batch, size)."""
     import tensorflow as tf
 
     source, order = view(sequence)
@@ -275,13 +275,6 @@ def _run(
     step: Step, inputs: list[Any], state: State, shown: np.ndarray, times: list[int]
 ) -> tuple[list[Any], State]:
     """Do all steps.
-
-    Args:
-        step: Does one.
-        inputs: For each step the products with the inputs.
-        state: The one that it begins with.
-        shown: Shape (length, batch, 1): whether a step is within the length of its sequence.
-        times: The steps in the order in which they are done.
 
     Returns:
         The hidden states, zero beyond the length of a sequence, and the last state.

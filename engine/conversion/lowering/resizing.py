@@ -97,12 +97,12 @@ def resize(node: Node) -> list[Any] | None:
 
 
 def _crops(node: Node) -> bool:
-    """Whether a Resize reads the part of each axis that it takes; others may name any."""
+    """Tell whether a Resize reads the part of each axis that it takes; others may name any."""
     return bool(node.attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize")
 
 
 def _axes(node: Node) -> dict[int, _Axis] | None:
-    """The axes that a Resize names; None where factors and sizes are not known."""
+    """List the axes that a Resize names; None where factors and sizes are not known."""
     x = node.inputs[0]
     rank = x.shape.rank
     axes = [axis % rank for axis in node.attributes.get("axes") or range(rank)]
@@ -125,7 +125,7 @@ def _axes(node: Node) -> dict[int, _Axis] | None:
 
 
 def _axis_beside(node: Node, axes: list[_Axis]) -> _Axis:
-    """The axis to be resized beside the one that is looked at.
+    """Choose a second axis to be resized beside one.
 
     ONNX Runtime copies a tensor whose lengths all stay, so one that does not stay is beside it;
     where the aspect ratio is kept, it is the axis that decides on the factor.
@@ -138,7 +138,7 @@ def _axis_beside(node: Node, axes: list[_Axis]) -> _Axis:
 
 
 def _matrix(node: Node, axis: _Axis, beside: _Axis) -> np.ndarray:
-    """What a resize along one axis multiplies with.
+    """Build the matrix that a resize along one axis multiplies with.
 
     Returns:
         Shape (new size, size), float32; rows of NaN where the extrapolation value is put.
@@ -209,7 +209,7 @@ def _resize_axes(x: Any, matrices: dict[int, np.ndarray], kind: str | None) -> A
 
 
 def _flags(kind: str | None, rows: np.ndarray, columns: np.ndarray) -> tuple[bool, bool] | None:
-    """Flags (corners aligned, half-pixel centres) by which TensorFlow has both matrices."""
+    """Find flags (aligned corners, half-pixel centres) by which TensorFlow has both matrices."""
     for corners, half in ((False, False), (False, True), (True, False)):
         if kind and all(_of_tensorflow(m, kind, corners, half) for m in (rows, columns)):
             return corners, half
@@ -217,7 +217,7 @@ def _flags(kind: str | None, rows: np.ndarray, columns: np.ndarray) -> tuple[boo
 
 
 def _of_tensorflow(matrix: np.ndarray, kind: str, corners: bool, half: bool) -> bool:
-    """Whether TensorFlow's resize of one axis has the same matrix."""
+    """Tell whether TensorFlow's resize of one axis has the same matrix."""
     import tensorflow as tf
 
     new, old = matrix.shape
@@ -231,7 +231,7 @@ def _of_tensorflow(matrix: np.ndarray, kind: str, corners: bool, half: bool) -> 
 
 
 def _margin(y: Any, outside: dict[int, np.ndarray], value: float) -> np.ndarray:
-    """The value where any axis lies outside, of size 1 along the axes that are not resized."""
+    """Mark where any axis lies outside, of size 1 along the axes that are not resized."""
     inside = np.ones([1] * y.shape.rank, bool)
     for dim, flags in outside.items():
         shape = [len(flags) if axis == dim else 1 for axis in range(y.shape.rank)]

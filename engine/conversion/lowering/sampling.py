@@ -62,7 +62,7 @@ def grid_sample(node: Node) -> list[Any] | None:
 
 
 def _pixels_of(grid: Any, size: int, corners: bool) -> Any:
-    """Pixels from the first one, of numbers that are -1 and 1 at the edges."""
+    """Scale numbers that are -1 and 1 at the edges to pixels, counted from the first."""
     return (grid + 1) / 2 * (size - 1) if corners else ((grid + 1) * size - 1) / 2
 
 
@@ -84,17 +84,17 @@ def _neighbours(pixels: Any, size: int, mode: str, padding: str, corners: bool) 
 
 
 def _near(distance: Any) -> Any:
-    """Keys' cubic convolution up to a distance of 1."""
+    """Compute Keys' cubic convolution up to a distance of 1."""
     return ((_CUBIC + 2) * distance - (_CUBIC + 3)) * distance * distance + 1
 
 
 def _far(distance: Any) -> Any:
-    """Keys' cubic convolution from a distance of 1 to 2."""
+    """Compute Keys' cubic convolution from a distance of 1 to 2."""
     return ((distance - 5) * distance + 8) * distance * _CUBIC - 4 * _CUBIC
 
 
 def _inside(number: Any, size: int, padding: str, corners: bool) -> Any:
-    """Whole numbers within an axis, which has a pixel more on both sides for ``zeros``."""
+    """Bring numbers into an axis, which has a pixel more on both sides for ``zeros``."""
     import tensorflow as tf
 
     if padding == "zeros":
@@ -188,7 +188,7 @@ def deform_conv(node: Node) -> list[Any] | None:
 
 
 def _move_taps(node: Node, ways: Any, y: Any, window: list[int]) -> list[Taps]:
-    """What is read for the taps of all windows, shape (N, *windows, taps) an axis."""
+    """Move the taps of all windows, shape (N, *windows, taps) an axis."""
     axes, sizes = len(window), y.shape.as_list()[1:-1]
     strides, dilations = (
         node.attributes.get(name, [1] * axes) for name in ("strides", "dilations")

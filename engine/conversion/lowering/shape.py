@@ -3,6 +3,10 @@
 The stock handlers compute shapes, starts and indices in the graph, although the input size is
 known, which leaves chains of integer operators in the file, and work in NCHW. Ours compute all of
 that while the graph is made, look through transposes, and turn a gather of neighbours into a slice.
+
+Sequences of tensors, which the exporter of PyTorch writes for uneven splits and unbinds, are ragged
+tensors in the stock handlers, and TFLite has no kernels for these. Ours are tuples that live while
+the graph is made: lengths and indices are known, so nothing but slices is left of them.
 """
 
 from __future__ import annotations
@@ -90,7 +94,7 @@ def unsqueeze(node: Node) -> list[Any] | None:
 
 
 def shape(node: Node) -> list[Any] | None:
-    """The shape, where it is known, as a constant."""
+    """Lower a shape that is known to a constant."""
     import tensorflow as tf
 
     x = node.inputs[0]
@@ -205,13 +209,7 @@ def gather(node: Node) -> list[Any] | None:
 
 
 def take_along(x: Any, places: Sequence[int], axis: int) -> Any:
-    """Choose places along an axis of a static tensor, by a slice where they are evenly spaced.
-
-    Args:
-        x: A static tensor; a constant gives a constant.
-        places: From 0 to below the size of the axis.
-        axis: From 0 to below the rank.
-    """
+    """Choose places along an axis of a static tensor, by a slice where they are evenly spaced."""
     import tensorflow as tf
 
     value = constant(x)
@@ -229,7 +227,7 @@ def take_along(x: Any, places: Sequence[int], axis: int) -> Any:
 
 
 def _even_run(places: Sequence[int]) -> range | None:
-    """Places in ascending order at equal distances, as a range."""
+    """Write indices in ascending order at equal distances as a range."""
     step = places[1] - places[0] if len(places) > 1 else 1
     if step <= 0:
         return None
@@ -278,6 +276,71 @@ def space_to_depth(node: Node) -> list[Any] | None:
     return [reshape_tensor(y, [batch, channels * block**2, rows // block, columns // block])]
 
 
+def split_to_sequence(node: Node) -> list[Any]:
+    """Lower a cut into parts of known sizes, or of one size but for the last."""
+    x = node.inputs[0]
+    axis = node.attributes.get("axis", 0) % x.shape.rank
+    size, given = x.shape[axis], _read_position(node, 1)
+    if given is None or node.inputs[1].shape.rank == 0:
+        part = 1 if given is None else given[0]
+        given = [min(part, size - start) for start in range(0, size, part)]
+    parts = split_into(x, given, axis)
+    if node.input(1) is None and not node.attributes.get("keepdims", 1):
+        sizes = x.shape.as_list()
+        parts = [reshape_tensor(part, sizes[:axis] + sizes[axis + 1 :]) for part in parts]
+    return [tuple(parts)]
+
+
+def sequence_construct(node: Node) -> list[Any]:
+    """Lower a sequence of tensors that are listed; none of them for an empty one."""
+    return [node.inputs]
+
+
+def sequence_at(node: Node) -> list[Any]:
+    """Lower the choice of a tensor."""
+    (position,) = _read_position(node, 1) or [0]
+    return [node.inputs[0][position]]
+
+
+def sequence_insert(node: Node) -> list[Any]:
+    """Lower the insertion of a tensor, behind the others where no place is given."""
+    sequence, tensor = list(node.inputs[0]), node.inputs[1]
+    (position,) = _read_position(node, 2) or [len(sequence)]
+    sequence.insert(position, tensor)
+    return [tuple(sequence)]
+
+
+def sequence_erase(node: Node) -> list[Any]:
+    """Lower the removal of a tensor, of the last where no place is given."""
+    sequence = list(node.inputs[0])
+    (position,) = _read_position(node, 1) or [-1]
+    del sequence[position]
+    return [tuple(sequence)]
+
+
+def sequence_length(node: Node) -> list[Any]:
+    """Lower the number of tensors to a constant."""
+    import tensorflow as tf
+
+    return [tf.constant(len(node.inputs[0]), tf.int64)]
+
+
+def concat_from_sequence(node: Node) -> list[Any]:
+    """Lower a concatenation, along a new axis or one that is there."""
+    parts = list(node.inputs[0])
+    if node.attributes.get("new_axis"):
+        axis = node.attributes["axis"] % (parts[0].shape.rank + 1)
+        sizes = parts[0].shape.as_list()
+        parts = [reshape_tensor(part, [*sizes[:axis], 1, *sizes[axis:]]) for part in parts]
+    return [concatenate(parts, node.attributes["axis"] % parts[0].shape.rank)]
+
+
+def _read_position(node: Node, index: int) -> list[int] | None:
+    if unknown(node, index):
+        raise ValueError("where it cuts or reads a sequence is known at run time alone")
+    return integers(node.input(index))
+
+
 LOWERINGS: dict[str, Lowering] = {
     "Transpose": transpose,
     "Reshape": reshape,
@@ -292,4 +355,12 @@ LOWERINGS: dict[str, Lowering] = {
     "Tile": tile,
     "DepthToSpace": depth_to_space,
     "SpaceToDepth": space_to_depth,
+    "SplitToSequence": split_to_sequence,
+    "SequenceAt": sequence_at,
+    "SequenceConstruct": sequence_construct,
+    "SequenceEmpty": sequence_construct,
+    "SequenceErase": sequence_erase,
+    "SequenceInsert": sequence_insert,
+    "SequenceLength": sequence_length,
+    "ConcatFromSequence": concat_from_sequence,
 }

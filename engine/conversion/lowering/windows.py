@@ -27,7 +27,7 @@ _MOST_RUNS = 5
 
 
 def pads_of(attributes: dict[str, Any], sizes: Sequence[int], kernel: Sequence[int]) -> Pads:
-    """Explicit padding of the spatial dimensions, whichever way ONNX gives it.
+    """Compute the explicit padding of the spatial dimensions, whichever way ONNX gives it.
 
     Args:
         attributes: Of the node: ``auto_pad``, ``pads``, ``strides``, ``dilations``.
@@ -52,7 +52,7 @@ def pads_of(attributes: dict[str, Any], sizes: Sequence[int], kernel: Sequence[i
 
 
 def reach(kernel: int, dilation: int) -> int:
-    """Pixels that a dilated kernel spans."""
+    """Count the pixels that a dilated kernel spans."""
     return (kernel - 1) * dilation + 1
 
 
@@ -62,13 +62,7 @@ def _same(size: int, span: int, stride: int) -> list[int]:
 
 
 def is_same(pads: Pads, sizes: Sequence[int], spans: Sequence[int], strides: Sequence[int]) -> bool:
-    """Whether explicit padding is just what TensorFlow's SAME does.
-
-    Args:
-        pads: A pair a dimension.
-        sizes: Length of each spatial dimension.
-        spans: What `reach` says of the kernel in each.
-        strides: Stride in each.
+    """Tell whether explicit padding is just what TensorFlow's SAME does.
 
     Returns:
         True where output size and arithmetic are equal.
@@ -194,10 +188,6 @@ def cut_out(
 def over_one_dimension(node: Node, lower: Lowering) -> list[Any] | None:
     """Lower windows over one dimension as windows over pictures of a single row.
 
-    Args:
-        node: Its first input is of three static dimensions; its second, if any, is the kernel.
-        lower: Lowers the same operator over two dimensions.
-
     Returns:
         What ``lower`` gives, without the row.
     """
@@ -224,10 +214,6 @@ def over_three_dimensions(node: Node, lower: Lowering) -> list[Any] | None:
 
     A maximum over a box is one of maxima, and an average one of averages, padding counted or not.
 
-    Args:
-        node: Its first input is of five static dimensions; no kernel is stored.
-        lower: Lowers the same operator over two dimensions.
-
     Returns:
         What ``lower`` gives both times; None where it gives none.
     """
@@ -250,7 +236,7 @@ def over_three_dimensions(node: Node, lower: Lowering) -> list[Any] | None:
 
 
 def attributes_along(attributes: dict[str, Any], axes: Sequence[int | None]) -> dict[str, Any]:
-    """Attributes of windows over two of the axes, where None stands for one that stays."""
+    """Take the attributes of windows over two of the axes, None for an axis that stays."""
     chosen = dict(attributes)
     for name in _NEUTRAL.keys() & attributes.keys():
         chosen[name] = [_NEUTRAL[name] if a is None else attributes[name][a] for a in axes]
@@ -304,7 +290,7 @@ def pad(node: Node) -> list[Any] | None:
 
 
 def _margin(x: Any, pairs: list[list[int]], value: float) -> np.ndarray:
-    """The padding value around zeros; of size 1 along axes that are not padded."""
+    """Build the padding value around zeros; of size 1 along axes that are not padded."""
     sizes = [size if any(pair) else 1 for size, pair in zip(x.shape, pairs, strict=True)]
     return np.pad(np.zeros(sizes, x.dtype.as_numpy_dtype), pairs, constant_values=value)
 
@@ -329,7 +315,7 @@ def _pairs(node: Node) -> list[list[int]] | None:
 
 
 def _value(node: Node) -> float | None:
-    """What is padded with; None for a value known only at run time."""
+    """Read the padding value; None where it is known only at run time."""
     if node.attributes.get("mode", "constant") != "constant":
         return 0.0
     if node.input(2) is not None:

@@ -33,7 +33,7 @@ INPUT_STEPS = 1
 """Steps by which an integer input may differ from the golden one."""
 
 INPUT_VALUE = 1e-5
-"""How far a float input may be from the golden one."""
+"""Distance that a float input may have from the golden one."""
 
 
 class Model:
@@ -72,7 +72,7 @@ class Model:
         values /= np.asarray(spec["std"], dtype=np.float32)
         if self.description["layout"] == "NCHW":
             values = values.transpose(2, 0, 1)
-        return quantized(np.ascontiguousarray(values), self.description["input"])
+        return quantize(np.ascontiguousarray(values), self.description["input"])
 
     def run(self, fed: np.ndarray) -> np.ndarray:
         """Run the model on one input; the scores are in the model's own type, shape (classes,)."""
@@ -85,7 +85,7 @@ class Model:
 
     def probabilities(self, scores: np.ndarray) -> np.ndarray:
         """Turn scores into shares that sum to 1; one score has two, of "no" and of "yes"."""
-        values = dequantized(scores, self.description["output"])
+        values = dequantize(scores, self.description["output"])
         logits = self.description["scores"] == "logits"
         if len(values) == 1:
             values = np.append(0 if logits else 1 - values, values)
@@ -103,7 +103,7 @@ def luma(pixels: np.ndarray) -> np.ndarray:
     return grey
 
 
-def quantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+def quantize(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
     """Bring real values onto a tensor's integer grid; float tensors take them as they are."""
     dtype = np.dtype(tensor["dtype"])
     if tensor["scale"] is None:
@@ -114,8 +114,8 @@ def quantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
     return clipped
 
 
-def dequantized(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
-    """Real values: (integer - zero point) * scale; float tensors have them already."""
+def dequantize(values: np.ndarray, tensor: dict[str, Any]) -> np.ndarray:
+    """Compute real values: (integer - zero point) * scale; float tensors have them already."""
     if tensor["scale"] is None:
         return values.astype(np.float32)
     steps = values.astype(np.float32) - np.float32(tensor["zero_point"])
@@ -139,9 +139,9 @@ def pixels_of(file: str, spec: dict[str, Any]) -> np.ndarray:
     from PIL import Image
 
     mode = "RGBA" if spec["channel_order"] == "RGBA" else "RGB"
-    picture = decoded(file, mode)
+    picture = decode(file, mode)
     height, width = spec["height"], spec["width"]
-    size = scaled_size(*picture.size, spec)
+    size = fitting_size(*picture.size, spec)
     scaled = picture.resize(size, Image.Resampling[spec["interpolation"].upper()])
     if size == (width, height):
         return np.asarray(scaled, dtype=np.uint8)
@@ -151,7 +151,7 @@ def pixels_of(file: str, spec: dict[str, Any]) -> np.ndarray:
     return np.asarray(canvas, dtype=np.uint8)
 
 
-def scaled_size(columns: int, rows: int, spec: dict[str, Any]) -> tuple[int, int]:
+def fitting_size(columns: int, rows: int, spec: dict[str, Any]) -> tuple[int, int]:
     """Columns and rows that a picture is scaled to."""
     height, width, side = spec["height"], spec["width"], spec["resize_size"]
     if spec["resize"] == "squash":
@@ -170,7 +170,7 @@ def offset(scaled: int, wanted: int) -> int:
     return (wanted - scaled) // 2 if scaled <= wanted else -round((scaled - wanted) / 2)
 
 
-def decoded(file: str, mode: str = "RGB") -> Image.Image:
+def decode(file: str, mode: str = "RGB") -> Image.Image:
     """Decode a picture file upright, with 8 bits a channel; RGB has transparency on white."""
     from PIL import Image, ImageOps
 
@@ -236,12 +236,12 @@ def check(model: Model) -> bool:
     return passed
 
 
-def largest_difference(found: np.ndarray, expected: np.ndarray) -> float:
+def largest_difference(actual: np.ndarray, expected: np.ndarray) -> float:
     """Largest absolute difference; infinite where shapes differ or a value is NaN."""
-    if found.shape != expected.shape or found.dtype != expected.dtype:
+    if actual.shape != expected.shape or actual.dtype != expected.dtype:
         return float("inf")
-    apart = np.abs(found.astype(np.float64) - expected.astype(np.float64)).max()
-    return float(apart) if np.isfinite(apart) else float("inf")
+    difference = np.abs(actual.astype(np.float64) - expected.astype(np.float64)).max()
+    return float(difference) if np.isfinite(difference) else float("inf")
 
 
 def show(model: Model, file: str) -> None:

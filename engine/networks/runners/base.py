@@ -14,7 +14,7 @@ from engine.images.preprocess import CHANNELS, in_layout
 
 
 class Runner(ABC):
-    """A model that is loaded on entering the context and let go on leaving it.
+    """A model that is loaded on entering the context and unloaded on leaving it.
 
     ``infer`` takes preprocessed pictures in one layout, whatever the model wants. For timing,
     ``feed`` hands over one batch beforehand and ``invoke`` runs the model on it, so that only the
@@ -96,29 +96,17 @@ class Runner(ABC):
     def invoke(self) -> None:
         """Run the model once on what was fed last, and drop the answer."""
 
-    def unload_impl(self) -> None:  # noqa: B027 - most runners have nothing to let go
-        """Let go of what `load_impl` took."""
+    def unload_impl(self) -> None:  # noqa: B027 - most runners have nothing to free
+        """Free what `load_impl` loaded."""
 
 
 def one_by_one(runner: Runner, inputs: FloatArray) -> FloatArray:
-    """Show pictures to a model one at a time.
-
-    Args:
-        runner: The model.
-        inputs: Shape (pictures, height, width, channels), float32.
-
-    Returns:
-        Shape (pictures, classes).
-    """
+    """Show pictures (N, H, W, C) to a model one at a time; give logits (N, classes)."""
     return np.concatenate([runner.infer(picture[None]) for picture in inputs])
 
 
 def alone_and_beside(runner: Runner, picture: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Show a picture and a blank one to a model, one at a time and then side by side.
-
-    Args:
-        runner: The model.
-        picture: Shape (height, width, channels), float32.
 
     Returns:
         Two arrays of shape (2, classes).

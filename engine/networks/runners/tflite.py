@@ -54,7 +54,7 @@ class TfliteRunner(Runner):
         self._interpreter.set_tensor(self._input["index"], quantize(batch, self._input))
 
     def fed(self) -> bytes:
-        """What was fed last, in the file's own type and order of dimensions."""
+        """Give the last input as bytes, in the file's own type and order of dimensions."""
         content: bytes = self._interpreter.get_tensor(self._input["index"]).tobytes()
         return content
 

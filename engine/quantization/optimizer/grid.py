@@ -44,9 +44,6 @@ def least_squares(values: FloatArray) -> Grid:
     ``sum over what is clipped (v - end)^2 + count * step^2 / 12``, searched over 48 shares from 1
     down to 0.1 of each end; a rounding error is taken as uniform (Widrow, 1956).
 
-    Args:
-        values: Real values, of any shape.
-
     Returns:
         The grid; its range holds 0.
     """

@@ -34,7 +34,7 @@ _FEWEST_HELD_OUT = 2
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parameters:
-    """What the file holds for a layer.
+    """Parameters of a layer in its file.
 
     Attributes:
         weights: Whole numbers, shape (groups, channels, length).

@@ -27,7 +27,7 @@ from engine.quantization.optimizer.sampling import (
     Geometry,
     Positions,
     Targets,
-    held_out_pictures,
+    choose_held_out,
     positions_of,
     rows_of,
 )
@@ -150,7 +150,7 @@ class _Pass:
         wrong = answers - self._exact
         wrong = wrong - wrong.mean(axis=-1, keepdims=True)
         pictures = np.square(wrong, dtype=np.float64).mean(axis=tuple(range(1, wrong.ndim)))
-        held_out = held_out_pictures(len(pictures))
+        held_out = choose_held_out(len(pictures))
         parts = [pictures]
         if held_out.sum() >= HELD_OUT:
             parts = [pictures[~held_out], pictures[held_out]]
@@ -197,7 +197,7 @@ class _Pass:
         assert source is not None, "looked at before"
         target = self._targets.take(partner.output)
         rows = rows_of(graph, op, self._integers[op.inputs[0]], target, self._positions[op.index])
-        layer = Layer(rows, op.fused_activation, source)
+        layer = Layer(rows, op.activation_function, source)
         start = own = parameters_of(graph, op)
         weights = Geometry.of(graph, op).group(self._floating.constant(partner.inputs[1]))
         int8 = graph.dtype(op.output) == "int8"
@@ -219,7 +219,7 @@ class _Pass:
     def _addition(self, op: Operator, partner: Operator, record: OptimizedLayer) -> OptimizedLayer:
         graph, old = self._graph, self._graph.grid(op.output)
         assert old is not None, "looked at before"
-        if op.fused_activation not in {0, 1} or not graph.may_move(op.output):
+        if op.activation_function not in {0, 1} or not graph.may_move(op.output):
             return replace(record, left="its range is not free")
         positions = self._positions[op.index]
         real = self._targets.take(partner.output)
@@ -232,13 +232,13 @@ class _Pass:
 
         left, right = (sample(tensor) for tensor in op.inputs)
         sums = left + right
-        if op.fused_activation:
+        if op.activation_function:
             np.maximum(sums, 0.0, out=sums)
         held_out = slice(positions.fitted if positions.fitted < len(sums) else 0, None)
         new = least_squares(sums[: positions.fitted])
 
         def error(grid: Grid) -> float:
-            grid = clip_to_activation(grid, op.fused_activation)
+            grid = clip_to_activation(grid, op.activation_function)
             wrong = fake_quantize(sums[held_out], grid) - real.T[held_out]
             return float(np.sqrt(np.mean(np.square(wrong), dtype=np.float64)))
 
@@ -289,17 +289,13 @@ def head_of(graph: Graph) -> Operator | None:
     if last is None or last.opcode != "DEQUANTIZE":
         return None
     head = graph.producer.get(last.inputs[0])
-    if head is None or head.opcode != "FULLY_CONNECTED" or head.fused_activation:
+    if head is None or head.opcode != "FULLY_CONNECTED" or head.activation_function:
         return None
     return head if graph.consumers(head.output) == [last] else None
 
 
 def grid_with_margin(logits: FloatArray) -> Grid:
-    """Choose the grid of int8 logits.
-
-    Args:
-        logits: Of the float model over calibration.
-    """
+    """Choose the grid of int8 logits."""
     low, high = float(logits.min()), float(logits.max())
     return grid_between(low, high + MARGIN * (high - low))
 

@@ -1,4 +1,4 @@
-"""What a layer's products are taken of: rows of its input and output at sampled positions.
+"""Rows of a layer's input and output at sampled positions.
 
 A convolution at one position is a product of its weights with one row, the window it looks at.
 All layers get one form: ``groups`` products of their own, each of ``out`` channels with rows of
@@ -30,7 +30,7 @@ _BLOCK = 32
 
 @dataclass(frozen=True, slots=True)
 class Geometry:
-    """How the weights of a layer lie in its file.
+    """Order of a layer's weights in its file.
 
     Attributes:
         groups: Products of their own.
@@ -87,7 +87,7 @@ class Rows:
     fitted: int
 
 
-def held_out_pictures(pictures: int) -> NDArray[np.bool_]:
+def choose_held_out(pictures: int) -> NDArray[np.bool_]:
     """Choose which of so many pictures are kept out of the fit."""
     held_out: NDArray[np.bool_] = np.arange(pictures) % HELD_OUT == HELD_OUT - 1
     return held_out
@@ -124,7 +124,7 @@ class Positions:
                 ]
             )
         # By picture: what its windows or repetitions say of each other is no proof.
-        held = np.repeat(held_out_pictures(pictures), cut)
+        held = np.repeat(choose_held_out(pictures), cut)
         self.order = np.argsort(held, kind="stable")
         self._rank = np.argsort(self.order, kind="stable")
         self.rows = images * self._each
@@ -153,13 +153,7 @@ class Positions:
 
 
 def positions_of(graph: Graph, op: Operator, pictures: int) -> Positions:
-    """Choose the positions at which a layer with weights is sampled.
-
-    Args:
-        graph: The integer model.
-        op: The layer.
-        pictures: How many there are.
-    """
+    """Choose the positions at which a layer with weights is sampled."""
     geometry, shape = Geometry.of(graph, op), graph.shape(op.output)
     outputs = geometry.groups * geometry.channels
     cut = 1 if op.opcode == "FULLY_CONNECTED" else shape[0]

@@ -1,4 +1,4 @@
-"""Answers against labels."""
+"""Accuracy intervals and calibration curves."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from engine.reporting.plots.frame import (
     add_notes,
     rows_height,
     set_frame,
+    set_row_frame,
     style_of,
 )
 
@@ -53,12 +54,8 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
     low = min(accuracy.top1_interval.low for accuracy in accuracies.values())
     high = max(accuracy.top1_interval.high for accuracy in accuracies.values())
     figure.update_xaxes(range=[low - _ROOM, high + _ROOM], tickformat=".0%")
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    return set_frame(
-        figure,
-        x="right answers (right is better)",
-        y="",
-        height=rows_height(len(accuracies)) + 40,
+    return set_row_frame(
+        figure, rows_height(len(accuracies)) + 40, x="right answers (right is better)"
     )
 
 

@@ -1,4 +1,4 @@
-"""The stock lowering against ours."""
+"""Error of each stage of a conversion, operators, and the two lowerings."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from engine.reporting.plots.frame import (
     in_red,
     rows_height,
     set_frame,
+    set_row_frame,
     style_of,
     whole_numbers,
 )
@@ -80,8 +81,7 @@ def lowering_latency(lowerings: Lowerings) -> go.Figure:
     # Room for the longest label on a phone.
     room = 1.6 if all(entry.trusted for entry in lowerings.latency.entries) else 2.1
     figure.update_xaxes(range=[0, (longest or 1.0) * room])
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    set_frame(figure, x="median ms (left is quicker)", y="", height=rows_height(rows))
+    set_row_frame(figure, rows_height(rows), x="median ms (left is quicker)")
     return add_notes(figure, notes)
 
 
@@ -176,13 +176,7 @@ def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
         showarrow=False,
         font={"size": 11},
     )
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    set_frame(
-        figure,
-        x="largest difference ÷ largest logit",
-        y="",
-        height=rows_height(len(hops)),
-    )
+    set_row_frame(figure, rows_height(len(hops)), x="largest difference ÷ largest logit")
     return add_title(figure, titles.ladder(hops, FLOAT_LIMIT))
 
 
@@ -214,9 +208,8 @@ def operator_counts(artifacts: Sequence[Artifact]) -> go.Figure:
             colorscale=[[0, "rgba(100, 116, 139, 0.12)"], [1, "rgba(100, 116, 139, 0.3)"]],
             hovertemplate="%{x}: %{z} %{y}<extra></extra>",
         )
-    figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(side="top", showgrid=False)
-    set_frame(figure, x="", y="", height=110 + _ROW * max(len(shown), 2))
+    set_row_frame(figure, 110 + _ROW * max(len(shown), 2))
     rest = len(most) - len(shown)
     add_notes(figure, [f"and {rest} more operators"] if rest else [])
     return add_title(figure, titles.operators({a.variant: a.operators for a in artifacts}))

@@ -1,4 +1,4 @@
-"""The figures of a view, by name: one way from records to plots for pages, report and notebook."""
+"""Figures of pages, report and notebook, made from a comparison or an evaluation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.recommendation import candidates, select_timed
-from engine.core.formats import listed
+from engine.core.formats import join_names
 from engine.core.types import FAULT_WORDS, Fault
 from engine.reporting import plots
 from engine.tasks.evaluation import Evaluation
@@ -80,7 +80,7 @@ def fault_marks(figure: go.Figure, faults: Mapping[str, Fault]) -> tuple[str, ..
     by_fault = {
         fault: [n for n in faults if n in drawn and faults[n] == fault] for fault in FAULT_WORDS
     }
-    return tuple(f"{listed(names)}: {FAULT_WORDS[f]}" for f, names in by_fault.items() if names)
+    return tuple(f"{join_names(names)}: {FAULT_WORDS[f]}" for f, names in by_fault.items() if names)
 
 
 def _names_in(figure: go.Figure) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What all figures have in common."""
+"""Axes, titles, notes, CSV and colours that all figures share."""
 
 from __future__ import annotations
 
@@ -56,6 +56,12 @@ def set_frame(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
     figure.update_xaxes(title_text=x, **axis)
     figure.update_yaxes(title_text=y, **axis)
     return figure
+
+
+def set_row_frame(figure: go.Figure, height: int, *, x: str = "", y: str = "") -> go.Figure:
+    """Give a figure its frame, as `set_frame` does, with a name a row, the first at the top."""
+    figure.update_yaxes(autorange="reversed", showgrid=False)
+    return set_frame(figure, x=x, y=y, height=height)
 
 
 def in_red(text: str) -> str:

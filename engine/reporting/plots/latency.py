@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 
 from engine.comparison.latency import Latency, LatencySamples
 from engine.core import formats
-from engine.core.formats import counted, plural
+from engine.core.formats import plural, spell_count
 from engine.reporting.plots import titles
 from engine.reporting.plots.frame import (
     NEUTRAL,
@@ -20,6 +20,7 @@ from engine.reporting.plots.frame import (
     add_title,
     rows_height,
     set_frame,
+    set_row_frame,
     style_of,
 )
 from engine.tflite.operator_times import KindTime, time_by_kind
@@ -68,8 +69,7 @@ def latency_bars(latency: Latency) -> go.Figure:
         )
         figure.add_annotation(**_label(entry, edge, cut=cut))
     figure.update_xaxes(range=[0, edge])
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    set_frame(figure, x=_LATENCY_AXIS, y="", height=rows_height(len(latency.entries)))
+    set_row_frame(figure, rows_height(len(latency.entries)), x=_LATENCY_AXIS)
     return add_title(figure, titles.latency(latency))
 
 
@@ -162,8 +162,7 @@ def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
             )
         )
     figure.update_xaxes(range=[0, largest / unit_bytes * 1.4])
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    set_frame(figure, x=f"{unit} (left is smaller)", y="", height=rows_height(len(sizes)))
+    set_row_frame(figure, rows_height(len(sizes)), x=f"{unit} (left is smaller)")
     return add_title(figure, titles.sizes(sizes, float32_bytes))
 
 
@@ -250,11 +249,10 @@ def operator_times(latency: Latency) -> go.Figure:
             colorscale=[[0, "rgba(100, 116, 139, 0.08)"], [1, "rgba(100, 116, 139, 0.3)"]],
             hovertemplate="%{y}: %{customdata}<extra></extra>",
         )
-    figure.update_yaxes(autorange="reversed", showgrid=False)
     figure.update_xaxes(side="top", showgrid=False)
     marked = any(cell.left > cell.milliseconds / 2 for row in cells for cell in row)
     note = f"ms, {LEFT_MARK} not by XNNPACK" if marked else "ms"
-    set_frame(figure, x=note, y="", height=140 + _ROW_PIXELS * max(len(held), 2))
+    set_row_frame(figure, 140 + _ROW_PIXELS * max(len(held), 2), x=note)
     return add_title(
         figure, titles.operator_times({e.variant: e.operators for e in latency.entries})
     )
@@ -297,6 +295,6 @@ def _text(cell: KindTime) -> str:
 def _description(cell: KindTime) -> str:
     if cell.count == 0:
         return "none"
-    text = f"{counted(cell.count, cell.kind)}, {formats.milliseconds(cell.milliseconds)}, "
+    text = f"{spell_count(cell.count, cell.kind)}, {formats.milliseconds(cell.milliseconds)}, "
     text += f"{formats.percent(cell.share)} of the variant's time"
     return text + (f"; {formats.milliseconds(cell.left)} without XNNPACK" if cell.left else "")

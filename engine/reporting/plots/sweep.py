@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 
 from engine.comparison.latency import Latency
 from engine.core import formats
-from engine.quantization.records import MixedPoint, timed_name
+from engine.quantization.records import MixedPoint, name_of_point
 from engine.reporting.plots.frame import (
     FAULT_MARKS,
     LINE,
@@ -173,10 +173,10 @@ def mixed_by_latency(
     The samples of ``latency`` are called ``k=<layers>`` and ``float32``.
     """
     medians = {entry.variant: entry.median_ms for entry in latency.entries}
-    timed = [point for point in points if timed_name(point.layers) in medians]
+    timed = [point for point in points if name_of_point(point.layers) in medians]
     figure = _curve(
         timed,
-        [medians[timed_name(point.layers)] for point in timed],
+        [medians[name_of_point(point.layers)] for point in timed],
         chosen,
         x="median latency, ms (left is quicker)",
         unit="ms",

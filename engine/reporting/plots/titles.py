@@ -1,4 +1,4 @@
-"""Headlines of figures: sentences made from the very data that a figure draws."""
+"""Headlines of figures, made from the data that a figure draws."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import candidate_of_costs, quickest_of, smallest_of
 from engine.core import formats
-from engine.core.formats import counted, listed, number, plural, verb
+from engine.core.formats import join_names, number, plural, spell_count, verb
 from engine.core.types import SAME, FloatArray
 from engine.reporting.text.runs import MOST_NAMED
 from engine.runs.manifest import Stage
@@ -34,10 +34,12 @@ def trade_off(front: Sequence[str], drawn: int) -> str:
     beaten = drawn - len(front)
     behind = verb(beaten, "is behind", "are behind")
     if len(front) <= MOST_NAMED:
-        return f"Nothing beats {listed(front)}: {number(beaten)} of {drawn} {behind} one of them"
+        return (
+            f"Nothing beats {join_names(front)}: {number(beaten)} of {drawn} {behind} one of them"
+        )
     return (
-        f"{counted(len(front), 'variant')} of {drawn} are worth a look; {number(beaten)} {behind} "
-        "another"
+        f"{spell_count(len(front), 'variant')} of {drawn} are worth a look; "
+        f"{number(beaten)} {behind} another"
     )
 
 
@@ -79,7 +81,8 @@ def heatmap(pictures: Sequence[str], variants: Sequence[str], values: FloatArray
         return "No picture has figures that can be compared"
     if not finite.all():
         rows = sorted({pictures[row] for row in np.argwhere(~finite)[:, 0].tolist()})
-        return f"NaN or Inf on {listed(rows[:MOST_NAMED])}: this is a broken model, not a lossy one"
+        where = join_names(rows[:MOST_NAMED])
+        return f"NaN or Inf on {where}: this is a broken model, not a lossy one"
     if values.max() == 0:
         return "No difference found on any of these pictures"
     row, column = np.unravel_index(int(np.argmax(values)), values.shape)
@@ -141,7 +144,7 @@ def latency(timed: Latency) -> str:
     behind = f"{slowest.variant} takes {times} as long"
     if len(ahead) == 1:
         return f"{ahead[0]} answers in {time}, the quickest of {len(points)}; {behind}"
-    who = listed(ahead) if len(ahead) <= MOST_NAMED else counted(len(ahead), "model")
+    who = join_names(ahead) if len(ahead) <= MOST_NAMED else spell_count(len(ahead), "model")
     return f"{who} answer in about {time}, the quickest of {len(points)}; {behind}"
 
 
@@ -177,7 +180,7 @@ def sizes(files: Mapping[str, int], float32_bytes: int) -> str:
         return f"{ahead[0]} is the smallest file: {figures}"
     if len(ahead) == len(files):
         return f"No difference found: every file has about {formats.megabytes(size)}"
-    who = listed(ahead) if len(ahead) <= MOST_NAMED else counted(len(ahead), "file")
+    who = join_names(ahead) if len(ahead) <= MOST_NAMED else spell_count(len(ahead), "file")
     return f"{who} are the smallest: about {figures}"
 
 
@@ -195,7 +198,7 @@ def operators(counts: Mapping[str, Mapping[str, int]]) -> str:
         if count > counts[least].get(name, 0)
     }
     named = [f"{count} {name}" for name, count in sorted(more.items(), key=lambda i: -i[1])]
-    extra = listed(named[:MOST_NAMED])
+    extra = join_names(named[:MOST_NAMED])
     return f"{most} has {totals[most]} operators, {least} {totals[least]}: {extra} more"
 
 
@@ -206,7 +209,7 @@ def operator_times(times: Mapping[str, Sequence[OperatorTime]]) -> str:
         return "No operator is timed"
     first = next(iter(timed))
     slowest = time_by_kind(timed[first])[0]
-    who = f"{counted(slowest.count, slowest.kind)} {verb(slowest.count, 'takes', 'take')}"
+    who = f"{spell_count(slowest.count, slowest.kind)} {verb(slowest.count, 'takes', 'take')}"
     sentence = f"{who} {formats.percent(slowest.share)} of {first}'s time"
     left = {name: left_share(held) for name, held in timed.items()}
     worst = max(left, key=lambda name: left[name])
@@ -223,15 +226,14 @@ def ladder(stages: Sequence[Stage], float_limit: float) -> str:
     """Say how far the float steps move the answers, and which variant moves them most."""
     broken = [s.name for s in stages if s.fault == "not_finite"]
     if broken:
-        return f"{listed(broken)} {verb(len(broken), 'answers', 'answer')} NaN or Inf"
+        return f"{join_names(broken)} {verb(len(broken), 'answers', 'answer')} NaN or Inf"
     errors = {s.name: s.max_rel_error for s in stages if s.max_rel_error is not None}
     exact = {name: error for name, error in errors.items() if error <= float_limit}
     moved = {name: error for name, error in errors.items() if error > float_limit}
     if not errors:
         return "No step could be checked against the one before"
-    sentence = (
-        f"{counted(len(exact), 'step')} of {len(errors)} move the answers by nothing to speak of"
-    )
+    steps = spell_count(len(exact), "step")
+    sentence = f"{steps} of {len(errors)} move the answers by nothing to speak of"
     if not moved:
         return "Each step answers like the one before"
     most = max(moved, key=lambda name: moved[name])

@@ -1,4 +1,4 @@
-"""What each variant costs in closeness and gains in speed and size."""
+"""Trade-off of closeness against speed or size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Headlines about answers against labels."""
+"""Sentences about answers against labels."""
 
 from __future__ import annotations
 

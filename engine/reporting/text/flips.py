@@ -1,4 +1,4 @@
-"""Sentences about one picture whose first answer changed, made from its logits."""
+"""Sentences about one picture whose first answer changed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from engine.comparison import metrics
 from engine.comparison.records import Flip
 from engine.core import formats
-from engine.core.formats import listed, verb
+from engine.core.formats import join_names, verb
 from engine.reporting.text.runs import reference_title
 from engine.tasks.evaluation import Evaluation
 
@@ -65,15 +65,15 @@ def flip_company(evaluation: Evaluation, flip: Flip) -> str:
             (right if first == flip.reference_class else lost).append(side.variant)
     label = evaluation.label(flip.reference_class)
     sentence = (
-        f"{listed(right)} {verb(len(right), 'answers', 'answer')} {label}, as "
+        f"{join_names(right)} {verb(len(right), 'answers', 'answer')} {label}, as "
         f"{reference_title(evaluation.comparison)} does"
         if right
         else f"No variant answers {label}"
     )
     if len(lost) > 1:
-        sentence += f"; {listed(lost)} change their answer"
+        sentence += f"; {join_names(lost)} change their answer"
     elif lost:
         sentence += f"; {lost[0]} alone changes its answer" if right else ""
     if broken:
-        sentence += f"; {listed(broken)} {verb(len(broken), 'gives', 'give')} NaN or Inf"
+        sentence += f"; {join_names(broken)} {verb(len(broken), 'gives', 'give')} NaN or Inf"
     return f"{sentence}."

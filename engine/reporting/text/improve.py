@@ -1,4 +1,4 @@
-"""What an optimized variant gained, in sentences made from figures."""
+"""Sentences about what an optimized or mixed variant gained."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from engine.comparison.recommendation import candidate_of_costs, clearly_quicker, difference_of
 from engine.comparison.records import Flip, VariantComparison
 from engine.core import formats
-from engine.core.formats import listed, verb
+from engine.core.formats import join_names, verb
 from engine.core.types import FAULT_WORDS, SAME
 from engine.quantization.records import FloatLayer, MixedCurve, MixedPoint, OptimizedLayer
 from engine.tflite.operator_times import kind_of
@@ -117,7 +117,7 @@ def curve_headline(curve: MixedCurve, chosen: MixedPoint) -> str:
 
 def worth_sentence(curve: MixedCurve, chosen: MixedPoint) -> str | None:
     """Say whether a point is worth its latency beside float32; None without timings."""
-    mixed, exact, whole = curve.timed(chosen.layers), curve.timed_float32, curve.timed(0)
+    mixed, exact, whole = curve.latency_of(chosen.layers), curve.timed_float32, curve.latency_of(0)
     if mixed is None or exact is None or whole is None or mixed.median_ms == 0:
         return None
     took = (
@@ -151,4 +151,4 @@ def float_layers_sentence(point: MixedPoint) -> str:
         titles = [*titles[:_MOST_NAMED], f"{more} more"]
     if len(titles) < 2:
         return f"In float32: {titles[0]}." if titles else "No layer is in float32."
-    return f"In float32, what wins most first: {listed(titles)}."
+    return f"In float32, what wins most first: {join_names(titles)}."

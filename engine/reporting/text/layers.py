@@ -1,4 +1,4 @@
-"""Sentences about layer errors, made from figures; see `engine.reporting.text.runs`."""
+"""Sentences about layer errors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from statistics import median
 
 from engine.comparison.layers.records import LayerError, LayerErrors
 from engine.core import formats
-from engine.core.formats import listed, number, verb
+from engine.core.formats import join_names, number, verb
 
 STANDS_OUT_DB = 3.0
 """Half a bit: what costs less, or brings an operator less below the others, is not worth a name."""
@@ -39,7 +39,7 @@ def layers_headline(errors: LayerErrors) -> str:
     if all(layer.accumulated.error_ratio in (0.0, None) for layer in errors.layers):
         return f"No difference found: every operator of {errors.variant} gives what float32 gives"
     if still := first_still(errors):
-        where = listed([layer.title for layer in still])
+        where = join_names([layer.title for layer in still])
         return f"{errors.variant} answers the same for every picture from {where} on"
     end = errors.layers[-1].accumulated.sqnr_db
     left = "" if end is None else f"the signal ends {formats.decibels(end)} above the error"
@@ -49,7 +49,7 @@ def layers_headline(errors: LayerErrors) -> str:
         return f"{plain}, and {left}" if left else plain
     some = f"{number(len(named)).capitalize()} of {total} operators"
     who = f"{some} {verb(len(named), 'stands', 'stand')} out in {errors.variant}"
-    first = listed([layer.title for layer in named[:_NAMED]])
+    first = join_names([layer.title for layer in named[:_NAMED]])
     first = first if len(named) <= _NAMED else f"{first} first"
     return f"{who}: {first}" + (f"; {left}" if left else "")
 

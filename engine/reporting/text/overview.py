@@ -1,4 +1,4 @@
-"""What the first screen says, made from figures; see `engine.comparison.recommendation`."""
+"""Sentences of the page Overview: recommendation, evidence, timings."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from engine.comparison.recommendation import (
     smallest,
     smallest_of,
 )
-from engine.comparison.serialize import FLOAT32
+from engine.comparison.records import FLOAT32
 from engine.core import formats
-from engine.core.formats import counted, listed, number, verb
+from engine.core.formats import join_names, number, spell_count, verb
 from engine.core.types import SAME
 from engine.reporting.text.runs import (
     MOST_NAMED,
@@ -222,7 +222,7 @@ def timing_note(timed: Latency) -> str:
     if not unsteady:
         return ""
     several = f"{len(unsteady)} of {len(timed.entries)}"
-    who = listed(unsteady) if len(unsteady) <= MOST_NAMED else several
+    who = join_names(unsteady) if len(unsteady) <= MOST_NAMED else several
     return (
         f"{who} {verb(len(unsteady), 'is', 'are')} timed unsteadily, so that small differences of "
         "speed mean nothing: measure again while nothing else runs."
@@ -264,7 +264,7 @@ def against_headline(comparison: Comparison, against: Comparison) -> str:
         return f"{ours} and {theirs} have no variant in common"
     unequal = [(a, b) for a, b in pairs if a.difference != b.difference or a.agreeing != b.agreeing]
     if not unequal:
-        names = counted(len(pairs), "variant")
+        names = spell_count(len(pairs), "variant")
         return f"No difference found between {ours} and {theirs} in {names.lower()}"
     a, b = max(unequal, key=lambda pair: abs(pair[0].difference - pair[1].difference))
     closer = "closer" if a.difference < b.difference else "further off"

@@ -19,10 +19,10 @@ from engine.comparison.recommendation import (
     select_timed,
     smallest_of,
 )
-from engine.comparison.serialize import FLOAT32
+from engine.comparison.records import FLOAT32
 from engine.conversion.onnx_from_torch import BASE_OPSET
 from engine.core import formats
-from engine.core.formats import all_of, counted, listed, number, plural, verb
+from engine.core.formats import all_of, join_names, number, plural, spell_count, verb
 from engine.core.types import SAME, Interval
 from engine.quantization.calibration import CalibrationInfo
 from engine.tasks.lowerings import Lowerings
@@ -42,7 +42,7 @@ def convert_headline(manifest: Manifest) -> str:
     """Say what the run on show holds."""
     smallest = min((a.bytes for a in manifest.artifacts if a.fault is None), default=None)
     count = len(manifest.artifacts)
-    variants = counted(count, "TFLite variant")
+    variants = spell_count(count, "TFLite variant")
     sentence = f"{manifest.model.name} became {variants[:1].lower()}{variants[1:]}"
     if smallest is not None and smallest < manifest.float32_bytes:
         ratio = formats.times(manifest.float32_bytes / smallest)
@@ -59,11 +59,11 @@ def predictions_headline(comparison: Comparison) -> str:
         return "There is no variant to compare"
     broken = [v.variant for v in comparison.variants if v.non_finite]
     if broken:
-        return f"{listed(broken)}: answers that are not numbers. This model is broken"
+        return f"{join_names(broken)}: answers that are not numbers. This model is broken"
     alike = [v.variant for v in comparison.variants if v.fault == "same_answer"]
     if alike:
         answer = verb(len(alike), "answers", "answer")
-        return f"{listed(alike)} {answer} the same for every picture"
+        return f"{join_names(alike)} {answer} the same for every picture"
     if comparison.reference_non_finite:
         which = f"{comparison.reference_non_finite} of {plural(total, 'picture')}"
         return f"On {which}, {reference_title(comparison)} gives answers that are not numbers"
@@ -79,7 +79,7 @@ def predictions_headline(comparison: Comparison) -> str:
     changing = [variant.variant for variant in comparison.variants if variant.flips]
     change = verb(len(flipped), "changes its answer", "change their answer")
     some = len(changing) <= MOST_NAMED
-    who = listed(changing) if some else f"{len(changing)} of the variants"
+    who = join_names(changing) if some else f"{len(changing)} of the variants"
     of_all = f"{number(len(flipped)).capitalize()} of {plural(total, 'picture')}"
     return f"{of_all} {change} under {who}"
 
@@ -87,7 +87,7 @@ def predictions_headline(comparison: Comparison) -> str:
 def weight_of_pictures(count: int) -> str:
     """Begin a sentence about what some pictures prove: "14 pictures prove little"."""
     much = "little" if count < FEW_PICTURES else "this much"
-    return f"{counted(count, 'picture')} {verb(count, 'proves', 'prove')} {much}"
+    return f"{spell_count(count, 'picture')} {verb(count, 'proves', 'prove')} {much}"
 
 
 def evidence(interval: Interval, pictures: int) -> str:
@@ -113,7 +113,7 @@ def logits_headline(comparison: Comparison) -> str:
     same = [
         v.variant for v in finite if math.isclose(v.logit_rms, furthest.logit_rms, rel_tol=0.01)
     ]
-    who = f"{listed(same)} {verb(len(same), 'moves', 'move')}"
+    who = f"{join_names(same)} {verb(len(same), 'moves', 'move')}"
     return (
         f"{who} the logits most, by {formats.logits(furthest.logit_rms)} (rms); "
         f"{closest.variant} moves them least"
@@ -165,7 +165,7 @@ def _names(points: Sequence[Candidate]) -> str:
 
 def names_or_count(variants: Sequence[str]) -> str:
     """List a few variants by name, and count more of them."""
-    return listed(variants) if len(variants) <= MOST_NAMED else f"{len(variants)} variants"
+    return join_names(variants) if len(variants) <= MOST_NAMED else f"{len(variants)} variants"
 
 
 def lowering_headline(lowerings: Lowerings) -> str:
@@ -189,7 +189,7 @@ def lowering_headline(lowerings: Lowerings) -> str:
         else f"{variant} {formats.times(1 / speedup)} slower"
         for variant, speedup in gains
     ]
-    return f"The NHWC lowering makes {listed(parts)}{_transposes(lowerings)}"
+    return f"The NHWC lowering makes {join_names(parts)}{_transposes(lowerings)}"
 
 
 def _transposes(lowerings: Lowerings) -> str:

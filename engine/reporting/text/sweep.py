@@ -1,11 +1,11 @@
-"""What a sweep found, in sentences made from its figures."""
+"""Sentences about a sweep over calibration pictures."""
 
 from __future__ import annotations
 
 import math
 
 from engine.core import formats
-from engine.core.formats import listed, plural, verb
+from engine.core.formats import join_names, plural, verb
 from engine.core.types import FAULT_WORDS, Fault
 from engine.tasks.sweep.records import Sweep, SweepGroup
 
@@ -141,7 +141,7 @@ def faults(sweep: Sweep, recipe: str) -> tuple[str, ...]:
             counts.setdefault((group.range_method, group.fault), []).append(str(group.count))
     return tuple(
         f"{recipe} with ranges by {method} {FAULT_WORDS[fault]}, where calibrated on "
-        f"{listed(several)} pictures: do not use it."
+        f"{join_names(several)} pictures: do not use it."
         for (method, fault), several in counts.items()
     )
 

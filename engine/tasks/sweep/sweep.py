@@ -29,7 +29,7 @@ from engine.tasks.sweep.records import (
     known_cell,
     sweep_folder,
 )
-from engine.workers.dask import check_address, connected, finished
+from engine.workers.dask import call_each, check_address, connect
 from engine.workers.process import Host
 
 _STAGE = "Sweeping"
@@ -88,12 +88,12 @@ def _on_cluster(request: SweepRequest, cells_folder: Path, address: str, host: H
     """Make cells in a Dask cluster; the client stores each as it arrives."""
     total = len(request.cells)
     common = replace(request, cells=(), folder="")
-    with connected(address, host.report) as client:
+    with connect(address, host.report) as client:
         # As a result of the cluster it travels to each worker once, and again to a new one.
         shared = client.submit(_same, common, pure=False)
         asked = [(shared, name) for name in request.cells]
         host.report(Progress(f"{total} cells on the cluster", 0, total))
-        for done, (at, content) in enumerate(finished(client, cell_on_cluster, asked), 1):
+        for done, (at, content) in enumerate(call_each(client, cell_on_cluster, asked), 1):
             keep_cell(cells_folder, decode_cell(content))
             host.report(Progress(title(request.cells[at]), min(done, total - 1), total))
 

@@ -91,8 +91,8 @@ def test_int16_activations_keep_their_range_and_get_better_weights() -> None:
     before, after = Graph(quantized), Graph(found.float_io)
     _, weights, bias = after.operators[1].inputs
     assert after.grid(after.operators[1].output) == before.grid(before.operators[1].output)
-    assert after.dtype(bias) == np.int64
-    assert after.dtype(weights) == np.int8
+    assert after.dtype(bias) == "int64"
+    assert after.dtype(weights) == "int8"
 
 
 def test_a_layer_that_nothing_improves_is_left_as_it_was() -> None:
@@ -167,7 +167,7 @@ def test_a_model_that_gains_too_little_is_given_back_as_it_was(
 ) -> None:
     floating, quantized, inputs = tiny(out_step=0.1, out_zero=0, shift=SHIFT)
     # A bias search gone wrong, which each layer's own judge lets pass.
-    monkeypatch.setattr(layer, "corrected", lambda sums, bias, *_: bias + range(len(bias)))
+    monkeypatch.setattr(layer, "correct_bias", lambda sums, bias, *_: bias + range(len(bias)))
     monkeypatch.setattr(layer.Layer, "error", lambda *_: next(falling))
     falling = iter(np.linspace(1.0, 0.1, 10))
     found = run(floating, quantized, inputs)
@@ -339,7 +339,7 @@ def whole_activations(model: bytes, inputs: list[np.ndarray]) -> dict[int, np.nd
     from ai_edge_litert.interpreter import Interpreter
 
     graph = Graph(model)
-    wanted = [op.output for op in graph.operators if graph.dtype(op.output) == np.int8]
+    wanted = [op.output for op in graph.operators if graph.dtype(op.output) == "int8"]
     graph.raw.outputs, graph.model.signatureDefs = wanted, []
     interpreter = Interpreter(model_content=graph.pack(), num_threads=1)
     interpreter.allocate_tensors()
