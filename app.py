@@ -13,22 +13,25 @@ except PackageError as error:
     st.error(str(error))
     st.stop()
 
-from pages.access.auth import demand_let_in
+from pages.access.auth import require_login
 from pages.shell.navigation import CHAPTERS, chapter, show_demo
-from pages.shell.sidebar import demand_run_of_link, show_frame
+from pages.shell.sidebar import demand_run_of_link, show_sidebar
 from pages.state.conversion import wait_for_first_run
 
 st.set_page_config(page_title="Quantization Lab", page_icon="static/icon.png", layout="wide")
 st.html(Path(__file__).parent / "static/look.css")
 shade = "_dark" if st.context.theme.type == "dark" else ""
 st.logo(f"static/logo{shade}.svg", size="large", icon_image="static/icon.png")
-demand_let_in()
+require_login()
 
 page = st.navigation(
-    [st.Page(known.file, title=known.title, icon=f":material/{known.icon}:") for known in CHAPTERS]
+    [
+        st.Page(chapter.file, title=chapter.title, icon=f":material/{chapter.icon}:")
+        for chapter in CHAPTERS
+    ]
 )
 st.set_page_config(page_title=f"{page.title} · Quantization Lab")
-show_frame(page.title)
+show_sidebar(page.title)
 show_demo()
 with chapter(page.title):
     demand_run_of_link()

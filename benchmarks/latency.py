@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.attempts import Prepared, write_record
-from engine.comparison.latency import interleaved
+from engine.comparison.latency import time_interleaved
 from engine.core.system import host_name, usable_cores
 from engine.networks.runners.tflite import TfliteRunner
 
@@ -106,7 +106,7 @@ def in_this_process(
         gc.collect()
         gc.disable()
         try:
-            taken = interleaved(calls, rounds=rounds, warmup=1)
+            taken = time_interleaved(calls, rounds=rounds, warmup=1)
         finally:
             gc.enable()
     return {

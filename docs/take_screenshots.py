@@ -100,7 +100,7 @@ def _save_small(picture: Image.Image, name: str) -> None:
 
 
 def make_everything(home: Path) -> Run:
-    """A run that has all there is to show, in a store."""
+    """Make a run that has all there is to show, in a store."""
     run = engine.mix(engine.improve(engine.convert(calibration_count=32), "int8"), layers=6)
     time_curve(run, "int8_mixed(k=6)", Foreground())
     engine.latency(run, rounds=20)

@@ -45,6 +45,8 @@ LONGEST = (
 )
 """Files that take more than 15 seconds, the longest first; others by their number of slow tests."""
 
+pytest_plugins = ["tests.helpers.shared_browser"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(

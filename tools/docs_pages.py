@@ -49,7 +49,7 @@ def on_page_markdown(markdown: str, *, page: Page, **_: Any) -> str:
 
 
 def filled(markdown: str) -> str:
-    """A page with what is made from the code in its places.
+    """Fill a page with what is made from the code.
 
     Raises:
         KeyError: A place names nothing that can be made.
@@ -66,7 +66,7 @@ def glossary() -> str:
 
 
 def recipes() -> str:
-    """The recipes that ``all`` stands for."""
+    """List the recipes that ``all`` stands for."""
     from engine.quantization.recipes import RECIPES
 
     rows = [[f"`{r.name}`", r.weights, r.activations, r.edges, _cell(r.summary)] for r in RECIPES]
@@ -74,14 +74,14 @@ def recipes() -> str:
 
 
 def range_methods() -> str:
-    """The names of the methods by which ranges follow from values."""
+    """List the methods by which ranges follow from values."""
     from engine.quantization.recipes import RANGE_METHODS
 
     return "```\n" + "\n".join(RANGE_METHODS) + "\n```"
 
 
 def causes() -> str:
-    """The rules by which an operator's loss is explained, as their docstrings say them."""
+    """List the rules by which an operator's loss is explained, as their docstrings say them."""
     from engine.comparison.layers.causes import RULES
 
     rows = []
@@ -111,7 +111,7 @@ def commands() -> str:
 
 
 def defaults() -> str:
-    """The defaults that signatures of the public functions name by a constant."""
+    """Look up defaults that signatures of public functions name by a constant."""
     from engine import api
 
     named = {name: getattr(api, name) for name in vars(api) if name.isupper()}
@@ -149,14 +149,14 @@ def bench_files() -> str:
 
 
 def bench_latency() -> str:
-    """The bench's headline for both precisions, whose intervals take seconds to compute."""
+    """Write the bench's headline for both precisions, whose intervals take seconds to compute."""
     text = (ROOT / "benchmarks" / "results.md").read_text()
     found = re.findall(r"^## (\w+)\n\n(Geometric mean .*)$", text, re.MULTILINE)
     return "\n".join(f"- {precision}: {headline}" for precision, headline in found)
 
 
 def bench_trained() -> str:
-    """The int8 files of the bench's one model with trained weights."""
+    """List the int8 files of the bench's one model with trained weights."""
     from benchmarks.results import read_results
 
     results = read_results(ROOT / "benchmarks" / "results.json")

@@ -23,7 +23,7 @@ _HEAD = """\
 
 
 def lock(requirements: Path, without_needs: Path) -> str:
-    """The content of the lock.
+    """Write the content of the lock.
 
     Args:
         requirements: The file with the pins.
@@ -42,7 +42,7 @@ def lock(requirements: Path, without_needs: Path) -> str:
 
 
 def _resolved(requirements: Path, *options: str) -> list[dict[str, Any]]:
-    """What pip would install for a file of requirements."""
+    """List what pip would install for a file of requirements."""
     with tempfile.TemporaryDirectory() as folder:
         tested, report = Path(folder) / "tested.txt", Path(folder) / "report.json"
         installed = {found.name: found.version for found in metadata.distributions()}

@@ -372,7 +372,7 @@ def pinned(run: Run | PathLike) -> tuple[Path, ...]:
         UserMistake: There is none, or one has changed since.
     """
     opened = open_run(run)
-    files = tuple(picture.path for picture in pinned_module.pinned_pictures(opened))
+    files = tuple(picture.path for picture in pinned_module.list_pinned(opened))
     if not files:
         raise PictureError(
             "Looking for pinned pictures",

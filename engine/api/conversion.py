@@ -14,7 +14,7 @@ from engine.core.types import Layout, LoweringName, Progress
 from engine.images.preprocess import InputSize, PreprocessChoice
 from engine.networks.source import DEFAULT_MODEL, ModelChoice
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT, CalibrationChoice
-from engine.runs.request import ConvertRequest, checked_request, join_preprocess, read_names
+from engine.runs.request import ConvertRequest, join_preprocess, read_names, validate_request
 from engine.runs.run import Run
 from engine.tasks import add_file, catalog, litert_torch
 from engine.tasks import convert as convert_module
@@ -148,7 +148,7 @@ def convert(
         file = os.fspath(labels)
     elif labels is not None:
         names = read_names(labels)
-    request = checked_request(
+    request = validate_request(
         ConvertRequest(
             model=ModelChoice(
                 name=named or DEFAULT_MODEL,
@@ -272,7 +272,7 @@ def mix(
         ConversionError: The model cannot be taken apart.
         WorkerError: The worker process failed.
     """
-    name = improve_module.mixed_name(
+    name = improve_module.name_mixed(
         layers=layers, target_rms=target_rms, target_agreement=target_agreement
     )
     return improve_module.mix(open_run(run), name, Foreground(on_progress))

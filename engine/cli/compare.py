@@ -123,7 +123,7 @@ def compare(
         write_json(comparison.to_dict(), json_file)
     if json_file != "-":
         _show(comparison)
-    missed = missed_gates(
+    missed = find_missed_gates(
         comparison,
         min_agreement=min_agreement,
         max_size_ratio=max_size_ratio,
@@ -204,7 +204,7 @@ def _show(comparison: Comparison) -> None:
         click.secho(f"Note: {note}", fg="red" if note in comparison.faults else None)
 
 
-def missed_gates(
+def find_missed_gates(
     comparison: Comparison,
     *,
     min_agreement: tuple[Gate, ...],

@@ -29,7 +29,7 @@ from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT
 from engine.quantization.recipes import RECIPES, names_in
 from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
-from engine.tasks.improve import mixed_name
+from engine.tasks.improve import name_mixed
 from engine.tasks.litert_torch import ROUTES
 
 VARIANTS_MISSING = 1
@@ -190,7 +190,7 @@ def convert(
             todo="Leave --variants out to make all of them.",
         )
     if target_rms is not None or target_agreement is not None:
-        mixed = mixed_name(target_rms=target_rms, target_agreement=target_agreement)
+        mixed = name_mixed(target_rms=target_rms, target_agreement=target_agreement)
         names = (*(name for name in names if name != "int8_mixed"), mixed)
     with progress_shown() as on_progress, warnings.catch_warnings():
         # Their sentences stand below the tables, in red.

@@ -11,7 +11,7 @@ from engine.core import formats
 from engine.quantization.records import MixedCurve, MixedPoint
 from engine.reporting.text.improve import curve_headline, monotone_sentence, worth_sentence
 from engine.runs.run import Run
-from engine.tasks.improve import improved_layers, improved_name, mixed_name, stored_curve
+from engine.tasks.improve import name_mixed, name_optimized, read_curve, read_optimized_layers
 
 
 @click.command()
@@ -28,10 +28,10 @@ def improve(run_folder: str, variant: str) -> None:
     from engine.reporting.text.improve import layer_title
 
     run = Run.open(run_folder)
-    name = improved_name(run, variant)
+    name = name_optimized(run, variant)
     with progress_shown() as on_progress:
         run = api.improve(run, variant, on_progress=on_progress)
-    layers = improved_layers(run, name)
+    layers = read_optimized_layers(run, name)
     show_table(
         f"{name}: what was done, layer by layer",
         ["layer", "changed", "own error rms before", "after"],
@@ -72,7 +72,7 @@ def mix_command(
       python -m engine mix --run my_run --target-rms 0.08
       python -m engine mix --run my_run --layers 5 --latency --json curve.json
     """
-    name = mixed_name(layers=layers, target_rms=target_rms, target_agreement=target_agreement)
+    name = name_mixed(layers=layers, target_rms=target_rms, target_agreement=target_agreement)
     with progress_shown() as on_progress:
         run = api.mix(
             run_folder,
@@ -82,7 +82,7 @@ def mix_command(
             on_progress=on_progress,
         )
         timed = api.time_curve(run, name, on_progress=on_progress) if latency else None
-    curve = timed or stored_curve(run, name)
+    curve = timed or read_curve(run, name)
     assert curve is not None, "a mixed variant is chosen from a curve"
     if json_file is not None:
         write_json(msgspec.to_builtins(curve), json_file)

@@ -12,7 +12,7 @@ from engine.core.errors import OptionError
 from engine.core.files import write_text
 from engine.core.types import ORIGINAL
 from engine.reporting.report import run_report
-from engine.runs.results import stored_latency
+from engine.runs.results import load_latency
 from engine.runs.run import Run
 
 
@@ -84,7 +84,7 @@ def report_json(
     options = {"reference": reference, "threads": threads, **labels}
     if images is None:
         run = Run.open(run_folder)
-        content = run_report(run.manifest, None, stored_latency(run, threads))
+        content = run_report(run.manifest, None, load_latency(run, threads))
     else:
         with progress_shown() as on_progress:
             content = api.report(run_folder, images, on_progress=on_progress, **options).to_dict()

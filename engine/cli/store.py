@@ -12,7 +12,7 @@ from engine.cli.output import show_table, write_json
 from engine.core import formats
 from engine.core.errors import OptionError
 from engine.core.store import home, limits
-from engine.runs.pinned import pinned_as, pinned_pictures, unpin
+from engine.runs.pinned import find_pinned, list_pinned, unpin
 from engine.runs.run import Run
 
 DAMAGE_FOUND = 1
@@ -129,12 +129,12 @@ def pin(run_folder: str, images: str | None, remove: tuple[str, ...]) -> None:
         _remove(run, name)
     if images is not None:
         api.pin(run, images)
-    rows = [[picture.name, picture.sha256[:12]] for picture in pinned_pictures(run)]
+    rows = [[picture.name, picture.sha256[:12]] for picture in list_pinned(run)]
     show_table(f"Pictures pinned to {run.folder.name}: {len(rows)}", ["name", "SHA-256"], rows)
 
 
 def _remove(run: Run, name: str) -> None:
-    removed = pinned_as(run, name)
+    removed = find_pinned(run, name)
     if not removed:
         raise OptionError(
             "Unpinning",

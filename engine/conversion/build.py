@@ -35,7 +35,7 @@ from engine.conversion.write_manifest import ONNX, write_manifest
 from engine.core.errors import PackageError, StorageError, UserMistake
 from engine.core.parity import FLOAT_TOLERANCE, hop_errors
 from engine.core.store import SAMPLE_IMAGES
-from engine.core.system import let_go_of_memory
+from engine.core.system import release_memory
 from engine.core.types import Fault, FloatArray, Layout, Progress
 from engine.images.pictures import Picture, pictures_in
 from engine.images.preprocess import PreprocessSpec
@@ -425,7 +425,7 @@ class Conversion:
 def _hand_over_where_heavy() -> None:
     process = psutil.Process()
     if process.memory_info().rss > HEAVY_BYTES:
-        let_go_of_memory()
+        release_memory()
         if process.memory_info().rss > HEAVY_BYTES:
             raise _HandOver
 

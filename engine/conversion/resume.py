@@ -92,7 +92,7 @@ class FinishedStages:
         return tuple(record for record in map(self.failure, unmade) if record is not None)
 
 
-def wanted_digest(request: ConvertRequest, key: str, calibration: str, base: Path | None) -> str:
+def digest_of_inputs(request: ConvertRequest, key: str, calibration: str, base: Path | None) -> str:
     """Digest everything that the files of a conversion depend on, but its variants."""
     state = None if base is None else (base / FILE_NAME).read_bytes()
     choice = request.calibration

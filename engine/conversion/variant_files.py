@@ -258,7 +258,7 @@ def _int16_note(variant: str, error: float, rival: str, less: float) -> str:
     )
 
 
-def kept_mixed_models(run: Run, whole: str) -> MixedModels:
+def load_mixed_models(run: Run, whole: str) -> MixedModels:
     """Load the mixed models of a run's optimized variant, from the records of their choice."""
     try:
         exact = (run.folder / WORK / f"{FLOAT32.name}.tflite").read_bytes()

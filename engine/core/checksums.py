@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from engine.core.errors import RunError
-from engine.core.files import sync, told_of_the_disk, write_whole
+from engine.core.files import sync, translate_disk_errors, write_whole
 
 SUFFIX = ".sha256"
 Record = TypeVar("Record")
@@ -83,15 +83,15 @@ def records_under(folder: Path, unchanged: dict[str, FileRecord]) -> dict[str, F
     return {name: unchanged.get(name) or record_of(path) for name, path in names.items()}
 
 
-def write_kept(file: Path, content: bytes, *, durable: bool = True) -> None:
+def write_verified(file: Path, content: bytes, *, durable: bool = True) -> None:
     """Write a file whole or not at all, with its checksum beside it; as `write_whole`."""
     _announce(file, hashlib.sha256(content).hexdigest(), durable=durable)
     write_whole(file, content, durable=durable)
 
 
-def keep_file(staged: Path, target: Path) -> None:
+def move_verified(staged: Path, target: Path) -> None:
     """Move a finished file to its target on the same disk, with its checksum beside it."""
-    with told_of_the_disk(f"Writing {target.name}"):
+    with translate_disk_errors(f"Writing {target.name}"):
         sync(staged)
         _announce(target, digest_of_file(staged, again=True), durable=True)
         os.replace(staged, target)
@@ -104,7 +104,7 @@ def _announce(file: Path, digest: str, *, durable: bool) -> None:
     piece, so that of two who write the same file neither loses the line of the other.
     """
     sidecar = _sidecar(file)
-    with told_of_the_disk(f"Writing {sidecar.name}"):
+    with translate_disk_errors(f"Writing {sidecar.name}"):
         sidecar.parent.mkdir(parents=True, exist_ok=True)
         with sidecar.open("ab+", buffering=0) as opened:
             opened.seek(0)
@@ -146,7 +146,7 @@ def require_verified(file: Path) -> Path:
     return file
 
 
-def read_kept(file: Path) -> bytes:
+def read_verified(file: Path) -> bytes:
     """Read a file that is there and as it was written; raises OSError if not."""
     content = file.read_bytes()
     if not _is_announced(file, hashlib.sha256(content).hexdigest()):
@@ -161,7 +161,7 @@ def read_record(file: Path, kind: type[Record], stage: str, todo: str) -> Record
         RunError: It is absent, damaged or of another version.
     """
     try:
-        return msgspec.json.decode(read_kept(file), type=kind)
+        return msgspec.json.decode(read_verified(file), type=kind)
     except (OSError, msgspec.DecodeError) as error:
         raise RunError(
             stage,
@@ -175,17 +175,17 @@ def read_record(file: Path, kind: type[Record], stage: str, todo: str) -> Record
 def find_record(file: Path, kind: type[Record]) -> Record | None:
     """Decode a JSON record; None where it is absent, damaged or of another version."""
     try:
-        return msgspec.json.decode(read_kept(file), type=kind)
+        return msgspec.json.decode(read_verified(file), type=kind)
     except (OSError, msgspec.DecodeError):
         return None
 
 
 def write_record(file: Path, record: Any) -> None:
     """Encode a record as JSON and write it with its checksum beside it; as `write_whole`."""
-    write_kept(file, msgspec.json.encode(record))
+    write_verified(file, msgspec.json.encode(record))
 
 
-def drop_kept(file: Path) -> None:
+def delete_verified(file: Path) -> None:
     """Delete a file with its checksum."""
     file.unlink(missing_ok=True)
     _sidecar(file).unlink(missing_ok=True)

@@ -60,7 +60,7 @@ def storage_error(stage: str, words: str) -> StorageError:
 
 
 @contextmanager
-def told_of_the_disk(stage: str) -> Iterator[None]:
+def translate_disk_errors(stage: str) -> Iterator[None]:
     """Raise `StorageError` in place of every error that came from the disk."""
     try:
         yield
@@ -81,7 +81,7 @@ def write_whole(file: Path, content: bytes, *, durable: bool = True) -> None:
     Raises:
         StorageError: The disk refuses.
     """
-    with told_of_the_disk(f"Writing {file.name}"):
+    with translate_disk_errors(f"Writing {file.name}"):
         file.parent.mkdir(parents=True, exist_ok=True)
         _replace(file, content, durable=durable)
 
@@ -182,7 +182,7 @@ def read_text(path: Path, stage: str, expected: str) -> str:
     return text
 
 
-def defused(text: str) -> str:
+def escape_formula(text: str) -> str:
     """Make text from outside safe for a cell that a spreadsheet may open: no formula.
 
     A spreadsheet runs what begins with ``=``, ``+``, ``-``, ``@``, a tabulator or a carriage
@@ -191,10 +191,12 @@ def defused(text: str) -> str:
     return f"'{text}" if text.startswith(_FORMULAS) else text
 
 
-def defused_table(table: pd.DataFrame) -> pd.DataFrame:
+def escape_formulas(table: pd.DataFrame) -> pd.DataFrame:
     """Make every text of a table for a CSV file safe, those of its header, too."""
-    cells = table.map(lambda value: defused(value) if isinstance(value, str) else value)
-    return cells.rename(columns=lambda name: defused(name) if isinstance(name, str) else name)
+    cells = table.map(lambda value: escape_formula(value) if isinstance(value, str) else value)
+    return cells.rename(
+        columns=lambda name: escape_formula(name) if isinstance(name, str) else name
+    )
 
 
 def figure_text(text: str) -> str:

@@ -88,7 +88,7 @@ def lock_when_free(folder: Path, wait: Callable[[], None]) -> FolderLock:
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def exclusive_lock(folder: Path) -> Iterator[None]:
     """Lock a folder, made where it is absent, against all other holders while the context lasts.
 
     Raises:

@@ -30,7 +30,7 @@ _USUAL_MMAP, _USUAL_TRIM = 32 << 20, 64 << 20
 
 
 @contextmanager
-def memory_kept() -> Iterator[None]:
+def keep_freed_memory() -> Iterator[None]:
     """Let glibc keep freed memory for the next array, and give it back to the system at the end.
 
     By default each large array is mapped again, and the system clears its pages one by one: a
@@ -53,7 +53,7 @@ def memory_kept() -> Iterator[None]:
 __version__ = "0.1.0"
 
 
-def let_go_of_memory() -> None:
+def release_memory() -> None:
     """Return freed memory to the operating system."""
     gc.collect()
     with contextlib.suppress(AttributeError):  # malloc_trim is glibc's

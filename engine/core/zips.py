@@ -92,7 +92,7 @@ def is_zip(data: bytes) -> bool:
 
 
 @contextmanager
-def opened_zip(file: BinaryIO, rules: ZipRules) -> Iterator[CheckedZip]:
+def open_zip(file: BinaryIO, rules: ZipRules) -> Iterator[CheckedZip]:
     """Open a zip whose every name was looked at; its files are unpacked while it is open.
 
     Raises:

@@ -25,9 +25,9 @@ from engine.deployment.description import (
 from engine.deployment.documents import KIT_FILES, CardFigures, model_card, snippets
 from engine.deployment.golden_set import COUNT, GoldenSet, golden_set
 from engine.images.pictures import Picture, digest_of
-from engine.runs.results import stored_latency
+from engine.runs.results import load_latency
 from engine.runs.run import KITS, Run
-from engine.runs.staging import folder_beside
+from engine.runs.staging import fresh_staging_folder
 from engine.tasks.evaluate import evaluate
 from engine.tflite.metadata import with_metadata
 from engine.workers.process import Host, Worker
@@ -116,13 +116,13 @@ def make_kit(
         reference=reference,
         variants=(variant,),
         labels=labels,
-        latency=stored_latency(run),
+        latency=load_latency(run),
     ).comparison
     _demand_answers(comparison.variant(variant))
     target = (out or kit_file(run, variant, pictures)).absolute()
     if out is None:
         target.parent.mkdir(exist_ok=True)
-    with folder_beside(target) as side:
+    with fresh_staging_folder(target) as side:
         request = DeployRequest(
             run=str(run.folder.absolute()),
             variant=variant,

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.core.checksums import SUFFIX, drop_kept, read_kept, write_kept
+from engine.core.checksums import SUFFIX, delete_verified, read_verified, write_verified
 from engine.core.errors import StorageError
 from engine.core.store import folder
 from engine.core.types import FloatArray
@@ -75,12 +75,12 @@ class FittedPictures:
         if room:
             # On a full disk it is made again whenever it is asked for.
             with contextlib.suppress(OSError, StorageError):
-                write_kept(file, fitted.tobytes(), durable=False)
+                write_verified(file, fitted.tobytes(), durable=False)
         return fitted
 
     def _read(self, file: Path) -> np.ndarray | None:
         try:
-            pixels = read_kept(file)
+            pixels = read_verified(file)
         except OSError:
             return None
         if len(pixels) != prod(self._shape):
@@ -113,6 +113,6 @@ def make_room(cache: Path, wanted: int, limit: int, needed: Collection[Path]) ->
         if used + wanted <= limit:
             break
         if path not in needed:
-            drop_kept(path)
+            delete_verified(path)
             used -= status.st_size
     return max(0, limit - used)

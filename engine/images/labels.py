@@ -219,10 +219,10 @@ def read_labels(path: Path, classes: int) -> tuple[str, ...]:
     except ValueError as error:
         raise _misfit(stage, str(error), classes) from error
     names = text.split("\n") if table is None else table
-    return checked_names(names, classes, stage, "names" if table is not None else "lines")
+    return check_class_names(names, classes, stage, "names" if table is not None else "lines")
 
 
-def checked_names(
+def check_class_names(
     names: Iterable[str], classes: int, stage: str = "Reading the labels", what: str = "names"
 ) -> tuple[str, ...]:
     """Strip class names, in the order of the logits, and demand one for each class.

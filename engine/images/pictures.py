@@ -56,7 +56,7 @@ class Picture:
         """Read and decode the file; see `decode_picture`.
 
         Args:
-            mode: As for `described_picture`.
+            mode: As for `decode_with_notes`.
 
         Raises:
             PictureError: It cannot be read, is no picture that can be used, or is another one than
@@ -87,7 +87,7 @@ class DecodedPicture:
 
 
 def decode_file(path: Path, name: str, mode: PictureMode = "RGB") -> RgbPicture:
-    """Read and decode an image file; see `described_picture`."""
+    """Read and decode an image file; see `decode_with_notes`."""
     return decode_picture(_content(path, name), name, mode)
 
 
@@ -111,11 +111,11 @@ def _demand_bytes(data: bytes, name: str) -> None:
 
 
 def decode_picture(data: bytes, name: str, mode: PictureMode = "RGB") -> RgbPicture:
-    """Decode a picture upright, with 8 bits a channel; see `described_picture`."""
-    return described_picture(data, name, mode).pixels
+    """Decode a picture upright, with 8 bits a channel; see `decode_with_notes`."""
+    return decode_with_notes(data, name, mode).pixels
 
 
-def described_picture(data: bytes, name: str, mode: PictureMode = "RGB") -> DecodedPicture:
+def decode_with_notes(data: bytes, name: str, mode: PictureMode = "RGB") -> DecodedPicture:
     """Decode an image upright, with 8 bits a channel, and say what was left out.
 
     EXIF rotation is applied, transparency is laid on white in RGB, 16-bit grey is scaled down, of

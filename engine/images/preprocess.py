@@ -268,7 +268,7 @@ def input_size_in(text: str) -> InputSize:
     return sides[0] if len(set(sides)) == 1 else (sides[0], sides[1])
 
 
-def assumed_preprocess(channels: int) -> PreprocessSpec:
+def default_preprocess(channels: int) -> PreprocessSpec:
     """Assume ImageNet's usual values for a file without preprocessing, with 1, 3 or 4 channels.
 
     Grey has the mean of the three colours' values; alpha becomes 0 to 1.

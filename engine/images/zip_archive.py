@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 
 from engine.core.errors import PictureError
 from engine.core.limits import LIMITS
-from engine.core.zips import ZipRules, opened_zip
+from engine.core.zips import ZipRules, open_zip
 from engine.images.pictures import PICTURE_SUFFIXES
 
 
@@ -26,7 +26,7 @@ class ZippedPicture:
     content: bytes
 
 
-def zipped_pictures(data: bytes, name: str) -> Iterator[ZippedPicture]:
+def read_zip_pictures(data: bytes, name: str) -> Iterator[ZippedPicture]:
     """Unpack the images of a zip, one after the other; hidden and other files are left out.
 
     Every name is looked at before the first file is unpacked.
@@ -51,7 +51,7 @@ def zipped_pictures(data: bytes, name: str) -> Iterator[ZippedPicture]:
         unpacked_bytes=LIMITS.zip_unpacked_bytes,
         refused=refuse,
     )
-    with opened_zip(io.BytesIO(data), rules) as archive:
+    with open_zip(io.BytesIO(data), rules) as archive:
         pictures = [entry for entry in archive.files if _is_picture(entry.filename)]
         if not pictures:
             raise refuse("no picture", "files that end in " + ", ".join(sorted(PICTURE_SUFFIXES)))

@@ -12,7 +12,7 @@ import numpy as np
 from engine.core.errors import ModelError, OptionError, first_line
 from engine.core.limits import demand_fits
 from engine.core.store import SAMPLE_IMAGES
-from engine.images.labels import checked_names, read_labels
+from engine.images.labels import check_class_names, read_labels
 from engine.images.pictures import pictures_in
 from engine.images.preprocess import InputSize, PreprocessSpec
 from engine.networks import efficientnet_lite, timm_networks, torchvision_networks
@@ -99,7 +99,7 @@ def torch_source(choice: ModelChoice, input_size: InputSize | None = None) -> To
 def labels_for(choice: ModelChoice, classes: int) -> tuple[str, ...] | None:
     """Read the class names: the person's own, else ImageNet's for as many classes, else None."""
     if choice.names is not None:
-        return checked_names(choice.names, classes)
+        return check_class_names(choice.names, classes)
     if choice.labels is not None:
         return read_labels(Path(choice.labels), classes)
     return imagenet_names(classes)

@@ -293,7 +293,7 @@ def is_part(name: str) -> bool:
     return name.endswith(_INDEX) or _PART.fullmatch(name) is not None
 
 
-def dropped_checkpoint(files: Sequence[Path]) -> Path:
+def choose_checkpoint_file(files: Sequence[Path]) -> Path:
     """Find the file to read of a checkpoint whose files were dropped on a page.
 
     Raises:

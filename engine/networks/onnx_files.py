@@ -10,7 +10,7 @@ import numpy as np
 from engine.core.errors import ModelError, OptionError
 from engine.core.formats import batch_note
 from engine.core.types import Layout
-from engine.images.preprocess import InputSize, PreprocessSpec, assumed_preprocess, height_and_width
+from engine.images.preprocess import InputSize, PreprocessSpec, default_preprocess, height_and_width
 from engine.networks.catalog import labels_for, note_assumed_names
 from engine.networks.onnx_contents import WITH_WEIGHTS, first_arithmetic
 from engine.networks.onnx_io import (
@@ -54,7 +54,7 @@ def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> Onn
     reading = onnx_reading(path)
     model = reading.model
     picture = picture_input(model, path.name)
-    preprocess = assumed_preprocess(picture.channels)
+    preprocess = default_preprocess(picture.channels)
     if picture.takes_pixels:
         preprocess = preprocess.of_pixels()
     preprocess = preprocess.with_input_size(_size_fed(picture, input_size, path.name))

@@ -21,7 +21,7 @@ from engine.core.errors import ModelError
 from engine.core.file_types import is_onnx
 from engine.core.limits import LIMITS
 from engine.core.protobuf_fields import NoMessage
-from engine.core.zips import CheckedZip, ZipRules, is_zip, opened_zip
+from engine.core.zips import CheckedZip, ZipRules, is_zip, open_zip
 from engine.networks.external_data import Span, outside_tensors, spans_by_location
 
 ONNX_SUFFIX = ".onnx"
@@ -68,7 +68,7 @@ def open_parts(path: Path) -> Iterator[OnnxParts]:
             unpacked_bytes=LIMITS.model_bytes,
             refused=lambda got, expected: _bad_zip(path, got, expected),
         )
-        with opened_zip(file, rules) as archive:
+        with open_zip(file, rules) as archive:
             yield _ZipParts(path, archive)
 
 

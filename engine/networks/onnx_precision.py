@@ -166,7 +166,7 @@ def is_model(name: str) -> bool:
     return name.lower().endswith((ONNX_SUFFIX, ".zip"))
 
 
-def packed_model(files: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
+def pack_onnx(files: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
     """Pack an ONNX model and its data into a zip, under the names that the model asks for.
 
     Args:

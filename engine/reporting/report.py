@@ -13,11 +13,11 @@ from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
 from engine.comparison.records import latency_dict
 from engine.core.errors import OptionError
-from engine.core.files import defused_table, write_text
+from engine.core.files import escape_formulas, write_text
 from engine.core.types import ORIGINAL, IntArray
 from engine.images.pictures import Picture
 from engine.runs.manifest import Manifest
-from engine.runs.results import stored_latency, stored_timings
+from engine.runs.results import load_latency, load_timings
 from engine.runs.run import Run
 from engine.tasks import layers as layers_module
 from engine.tasks.evaluate import evaluate
@@ -72,7 +72,7 @@ class Report:
         sides = [self.comparison, *([self.against] if self.against is not None else [])]
         parts = []
         for side in sides:
-            frame = defused_table(side.to_frame().reset_index())
+            frame = escape_formulas(side.to_frame().reset_index())
             frame.insert(0, "run", side.run)
             if side is self.comparison:
                 frame = self._with_missing(frame)
@@ -91,7 +91,7 @@ class Report:
             "variant": [record.variant for record in missing],
             "fault": [f"missing: {record.stage}: {record.got}" for record in missing],
         }
-        rows = defused_table(pd.DataFrame(names))
+        rows = escape_formulas(pd.DataFrame(names))
         return frame.merge(rows, how="outer", on=list(names), sort=False)
 
     def to_html(self) -> str:
@@ -130,10 +130,10 @@ def report_of(
     """Compare a run on pictures and gather what is stored about it; see `engine.report`."""
     if not 0 <= need <= 1:
         raise _wrong("agreement", f"{need:g}", "a share of 0 to 1", "Give 0.95 for 95 %.")
-    timed = stored_latency(run, threads)
+    timed = load_latency(run, threads)
     evaluation = evaluate(run, pictures, host, reference=reference, labels=labels, latency=timed)
     layers = (
-        layers_module.stored_layers(run, artifact.variant, pictures)
+        layers_module.read_layer_errors(run, artifact.variant, pictures)
         for artifact in run.artifacts
         if computes_in_integers(artifact)
     )
@@ -146,11 +146,11 @@ def report_of(
             host,
             reference=reference,
             labels=labels,
-            latency=stored_latency(against, threads),
+            latency=load_latency(against, threads),
         ).comparison
     return Report(
         evaluation=evaluation,
-        timings=stored_timings(run),
+        timings=load_timings(run),
         layers=tuple(errors for errors in layers if errors is not None),
         against=other_comparison,
         need=need,

@@ -17,10 +17,10 @@ from engine.core.errors import EngineError, RunError
 from engine.core.files import bytes_under
 from engine.core.locks import try_lock
 from engine.core.store import folder, limits
-from engine.runs.integrity import DAMAGED, set_apart
+from engine.runs.integrity import DAMAGED, quarantine
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
-from engine.runs.staging import STAGING_FOLDERS, is_free, partial_folder
+from engine.runs.staging import STAGING_FOLDERS, is_free, staging_path
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +216,7 @@ def _verify(path: Path) -> VerifiedRun:
     names = tuple(dict.fromkeys(damaged))
     for name in names:
         if (path / name).exists():
-            set_apart(path, name)
+            quarantine(path, name)
     todo = "Ask for the same conversion again: it makes what is missing." if names else ""
     return VerifiedRun(path.name, checked, names, None, todo)
 
@@ -231,7 +231,7 @@ def _evict(path: Path) -> bool:
         return False
     try:
         # Renamed first: a removal that is killed leaves no half a run.
-        hidden = partial_folder(path.with_name(f"{path.name}.{time.time_ns()}"))
+        hidden = staging_path(path.with_name(f"{path.name}.{time.time_ns()}"))
         os.replace(path, hidden)
         shutil.rmtree(hidden, ignore_errors=True)
     finally:
@@ -281,7 +281,7 @@ def mark_used(run: Path) -> None:
         os.utime(run)
 
 
-def known_runs() -> tuple[Run, ...]:
+def load_runs() -> tuple[Run, ...]:
     """Load the readable runs of the store, the newest first."""
     runs = []
     for path in folder("runs").iterdir():

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from engine.core.checksums import drop_kept, write_kept
+from engine.core.checksums import delete_verified, write_verified
 from engine.core.errors import OptionError
-from engine.core.files import told_of_the_disk
-from engine.core.locks import alone_in
+from engine.core.files import translate_disk_errors
+from engine.core.locks import exclusive_lock
 from engine.core.types import ORIGINAL
 from engine.quantization.recipes import RECIPES
 from engine.runs.manifest import AddedFile
@@ -59,15 +59,15 @@ def _put(run: Path, added: AddedFile, file: Path) -> None:
     """Move a file into a run, in place of the one of that name."""
     name = added.artifact.variant
     # Others may have added one of this name while the file was tried.
-    old = _named_alike(Run.open(run), name)
+    old = find_external(Run.open(run), name)
     if old is not None:
         _delete(run, old)
     os.replace(file, run / added.artifact.file)
     note = msgspec.json.format(msgspec.json.encode(added), indent=2)
-    write_kept(run / ALSO / f"{name}.json", note)
+    write_verified(run / ALSO / f"{name}.json", note)
 
 
-def _named_alike(run: Run, name: str) -> Artifact | None:
+def find_external(run: Run, name: str) -> Artifact | None:
     """Find the external file of a name, in upper or lower case, as some file systems do."""
     cards = (added.artifact for added in run.added)
     return next((card for card in cards if card.variant.lower() == name.lower()), None)
@@ -87,14 +87,14 @@ def remove_file(run: Run, name: str) -> Run:
             expected="one of " + (", ".join(names) or "(no file was added to this run)"),
             todo="Name one of these; variants made here stay.",
         )
-    with told_of_the_disk(f"Removing {name}"), alone_in(run.folder / ALSO):
-        card = _named_alike(Run.open(run.folder), name)
+    with translate_disk_errors(f"Removing {name}"), exclusive_lock(run.folder / ALSO):
+        card = find_external(Run.open(run.folder), name)
         if card is not None:
             _delete(run.folder, card)
     return Run.open(run.folder)
 
 
 def _delete(run: Path, card: Artifact) -> None:
-    drop_kept(run / ALSO / f"{card.variant}.json")
+    delete_verified(run / ALSO / f"{card.variant}.json")
     (run / card.file).unlink(missing_ok=True)
     delete_timings(run, card.variant)

@@ -25,7 +25,7 @@ def demand_intact(folder: Path, name: str, record: FileRecord | None) -> Path:
         return path
     got = "no such file"
     if path.exists():
-        set_apart(folder, name)
+        quarantine(folder, name)
         got = f"a damaged file, which lies in {DAMAGED}/ now"
     if name.startswith("also/"):
         todo = "Add the file again, or remove it from the run."
@@ -39,7 +39,7 @@ def demand_intact(folder: Path, name: str, record: FileRecord | None) -> Path:
     )
 
 
-def set_apart(folder: Path, name: str) -> None:
+def quarantine(folder: Path, name: str) -> None:
     """Move a file of a run, by its path in it, into quarantine, where the disk allows it."""
     target = folder / DAMAGED / f"{time.time_ns()}-{name.replace('/', '-')}"
     with contextlib.suppress(OSError):
@@ -47,7 +47,7 @@ def set_apart(folder: Path, name: str) -> None:
         os.replace(folder / name, target)
 
 
-def set_run_apart(run: Path, folder: Path) -> None:
+def quarantine_run(run: Path, folder: Path) -> None:
     """Move a whole run that cannot be read into the store's quarantine, on the same disk."""
     folder.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):  # another process was quicker

@@ -12,7 +12,7 @@ import numpy as np
 from engine.core.checksums import read_record
 from engine.core.errors import LabelsError
 from engine.core.files import write_whole
-from engine.core.locks import alone_in
+from engine.core.locks import exclusive_lock
 from engine.core.types import IntArray
 from engine.images.labels import UNLABELLED, answer_count, label_of
 from engine.images.pictures import Picture
@@ -50,7 +50,7 @@ def give_label(run: Run, picture: Picture, index: int | None) -> None:
             todo="Choose another class.",
         )
     file = _file(run)
-    with alone_in(file.parent):
+    with exclusive_lock(file.parent):
         labels = _read(run)
         labels.pop(picture.sha256, None)
         if index is not None:

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from engine.core.errors import PictureError, RunError
 from engine.core.files import write_whole
-from engine.core.locks import alone_in
-from engine.images.pictures import Picture, described_picture, picture_at
+from engine.core.locks import exclusive_lock
+from engine.images.pictures import Picture, decode_with_notes, picture_at
 from engine.runs.run import PINNED, Run
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
-def pinned_pictures(run: Run) -> tuple[Picture, ...]:
+def list_pinned(run: Run) -> tuple[Picture, ...]:
     """List the images of a run's regression set, by name.
 
     Raises:
@@ -43,12 +43,12 @@ def pinned_pictures(run: Run) -> tuple[Picture, ...]:
     return tuple(sorted(pictures, key=lambda picture: (picture.name, picture.sha256)))
 
 
-def pinned_digests(run: Run) -> frozenset[str]:
+def list_pinned_digests(run: Run) -> frozenset[str]:
     """List the digests of the images of a run's regression set, without reading them."""
     return frozenset(_files_by_digest(run))
 
 
-def pinned_as(run: Run, name: str) -> tuple[str, ...]:
+def find_pinned(run: Run, name: str) -> tuple[str, ...]:
     """Find the digests, as they were pinned, of the images of one name, whatever they hold now."""
     return tuple(digest for digest, file in _files_by_digest(run).items() if file.name == name)
 
@@ -68,9 +68,9 @@ def pin(run: Run, picture: Picture) -> None:
             expected="the picture that was shown",
             todo="Choose the pictures again.",
         )
-    described_picture(content, picture.name)
+    decode_with_notes(content, picture.name)
     folder = run.folder / PINNED / picture.sha256
-    with alone_in(folder.parent):
+    with exclusive_lock(folder.parent):
         if not _files(folder):
             name = _UNSAFE.sub("_", Path(picture.name).name).lstrip("._-")
             write_whole(folder / (name or "picture"), content)
@@ -80,7 +80,7 @@ def unpin(run: Run, sha256: str) -> None:
     """Delete an image, by its digest when it was pinned, from a run's regression set."""
     folder = run.folder / PINNED
     if _DIGEST.fullmatch(sha256) and folder.is_dir():
-        with alone_in(folder):
+        with exclusive_lock(folder):
             shutil.rmtree(folder / sha256, ignore_errors=True)
 
 

@@ -59,7 +59,7 @@ class ConvertRequest:
     retry: bool = False
 
 
-def checked_request(request: ConvertRequest) -> ConvertRequest:
+def validate_request(request: ConvertRequest) -> ConvertRequest:
     """Convert NumPy's numbers and lists in a request of Python code to the declared types.
 
     Raises:

@@ -26,13 +26,13 @@ from engine.comparison.latency import Latency
 from engine.core.checksums import (
     find_record,
     is_verified,
-    read_kept,
+    read_verified,
     require_verified,
-    write_kept,
     write_record,
+    write_verified,
 )
 from engine.core.errors import OptionError, require_range
-from engine.core.locks import alone_in
+from engine.core.locks import exclusive_lock
 from engine.core.parity import hop_errors
 from engine.core.types import ORIGINAL, FloatArray, Progress
 from engine.images.cache import FittedPictures
@@ -41,7 +41,7 @@ from engine.networks.given_network import in_float32
 from engine.networks.network_outputs import TriedNetwork, try_network
 from engine.networks.runners.base import one_by_one
 from engine.networks.runners.pytorch import TorchRunner
-from engine.runs.integrity import set_apart
+from engine.runs.integrity import quarantine
 from engine.runs.manifest import CHECKED, PYTORCH, predictor_digest
 from engine.runs.run import LATENCY, LAYERS, LOGITS, ONNX_COLUMN, WORK, Run
 from engine.workers.process import Host
@@ -77,7 +77,7 @@ def missing_logits(run: Run, files: Mapping[str, Path]) -> tuple[str, ...]:
             continue
         missing.append(column)
         if file.exists():
-            set_apart(run.folder, file.relative_to(run.folder).as_posix())
+            quarantine(run.folder, file.relative_to(run.folder).as_posix())
     return tuple(missing)
 
 
@@ -133,7 +133,7 @@ def keep_rows(run: Run, name: str, pictures: Sequence[Picture], rows: FloatArray
     folder = run.folder / LOGITS / digest_of(tuple(pictures))[:20]
     content = io.BytesIO()
     np.save(content, rows.astype(np.float32, copy=False))
-    write_kept(folder / file_name(run, name), content.getvalue())
+    write_verified(folder / file_name(run, name), content.getvalue())
     write_index(folder, [picture.sha256 for picture in pictures])
 
 
@@ -145,7 +145,7 @@ class KnownRows:
         name = file_name(run, column)
         for index in (run.folder / LOGITS).glob(f"*/{INDEX}"):
             try:
-                digests = msgspec.json.decode(read_kept(index), type=list[str])
+                digests = msgspec.json.decode(read_verified(index), type=list[str])
                 rows = np.load(require_verified(index.with_name(name)), mmap_mode="r")
             except (OSError, ValueError, msgspec.DecodeError):
                 continue
@@ -158,7 +158,7 @@ class KnownRows:
         return None if rows is None else np.asarray(rows[row])
 
 
-def chosen_pictures(pictures: tuple[Picture, ...], count: int) -> tuple[Picture, ...]:
+def spread_pictures(pictures: tuple[Picture, ...], count: int) -> tuple[Picture, ...]:
     """Choose the images to measure with: at equal distances, since folders are sorted by motif.
 
     Raises:
@@ -189,7 +189,7 @@ def delete_timings(run: Path, variant: str) -> None:
     """
     if not (run / LATENCY).is_dir():
         return
-    with alone_in(run / LATENCY):
+    with exclusive_lock(run / LATENCY):
         for file in (run / LATENCY).glob("threads-*.json"):
             timed = find_record(file, Latency)
             if timed is not None:
@@ -197,19 +197,19 @@ def delete_timings(run: Path, variant: str) -> None:
                 write_record(file, replace(timed, entries=entries))
 
 
-def stored_latency(run: Run, threads: int = 1) -> Latency | None:
+def load_latency(run: Run, threads: int = 1) -> Latency | None:
     """Load the timings of a run with that many threads on the machine that timed last, or None."""
     return find_record(latency_file(run, threads), Latency)
 
 
-def stored_timings(run: Run) -> tuple[Latency, ...]:
+def load_timings(run: Run) -> tuple[Latency, ...]:
     """Load the last timings of a run for each number of threads, fewest first."""
     counts = sorted(
         int(digits)
         for file in (run.folder / LATENCY).glob("threads-*.json")
         if (digits := file.stem.removeprefix("threads-")).isdigit()
     )
-    timings = (stored_latency(run, count) for count in counts)
+    timings = (load_latency(run, count) for count in counts)
     return tuple(timed for timed in timings if timed is not None)
 
 
@@ -219,7 +219,7 @@ def latency_shares(run: Run, variant: str) -> dict[int, float]:
     Returns:
         0 to 1 for each operator in LiteRT's profile; empty where none was taken.
     """
-    timed = stored_latency(run)
+    timed = load_latency(run)
     entry = None if timed is None else timed.of(variant)
     times = () if entry is None else entry.operators
     whole = sum(time.microseconds for time in times)

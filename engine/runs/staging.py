@@ -27,7 +27,7 @@ STAGING_FOLDERS = f".*{_PARTIAL}"
 """Pattern of their names."""
 
 
-def partial_folder(target: Path) -> Path:
+def staging_path(target: Path) -> Path:
     """Name the staging folder of a target."""
     return target.with_name(f".{target.name}{_PARTIAL}")
 
@@ -49,7 +49,7 @@ def staging_folder(target: Path, report: Callable[[Progress], None]) -> Iterator
         RunError: The folder cannot be made there.
         StorageError: The disk is full.
     """
-    staging = partial_folder(target)
+    staging = staging_path(target)
     try:
         lock = lock_when_free(staging, lambda: report(Progress(WAITING_FOR_SAME, 0, 0)))
     except OSError as error:
@@ -61,7 +61,7 @@ def staging_folder(target: Path, report: Callable[[Progress], None]) -> Iterator
 
 
 @contextmanager
-def folder_beside(target: Path) -> Iterator[Path]:
+def fresh_staging_folder(target: Path) -> Iterator[Path]:
     """Make an empty staging folder of its own beside a target, removed at the end in any case.
 
     Raises:

@@ -23,16 +23,16 @@ from engine.comparison.comparison import compare
 from engine.core.checksums import digest_of_file
 from engine.core.errors import ConversionError, FileError, JobCancelled, WorkerDied, first_line
 from engine.core.file_types import kind_of
-from engine.core.files import sync, told_of_the_disk
+from engine.core.files import sync, translate_disk_errors
 from engine.core.limits import LIMITS
-from engine.core.locks import alone_in
+from engine.core.locks import exclusive_lock
 from engine.core.system import physical_bytes
 from engine.core.types import Fault, FloatArray, Layout, Progress, Report
 from engine.images.preprocess import PreprocessSpec
 from engine.networks.runners.base import Runner, alone_and_beside, depends_on_batch
 from engine.networks.runners.tflite import TfliteRunner
 from engine.quantization.recipes import FLOAT32
-from engine.runs.external_files import _named_alike, _put, check_name
+from engine.runs.external_files import _put, check_name, find_external
 from engine.runs.manifest import CHECKED, AddedFile
 from engine.runs.run import ALSO, WORK, Run
 from engine.tflite.artifact import Artifact, TensorInfo, artifact_of
@@ -68,7 +68,7 @@ def add_file(run: Run, name: str, file: Path, host: Host, *, origin: str | None 
     """
     check_name(name)
     _check_head(name, file)
-    old = _named_alike(run, name)
+    old = find_external(run, name)
     same = old is not None and old.variant == name and digest_of_file(file) == old.sha256
     if old is not None and same and old.file not in run.damaged():
         return run
@@ -76,7 +76,7 @@ def add_file(run: Run, name: str, file: Path, host: Host, *, origin: str | None 
     folder.mkdir(exist_ok=True)
     staged = folder / f".{name}.{secrets.token_hex(8)}.tflite"
     try:
-        with told_of_the_disk(f"Adding {name}"):
+        with translate_disk_errors(f"Adding {name}"):
             shutil.copyfile(file, staged)
             sync(staged)
         added = AddedFile(
@@ -84,7 +84,7 @@ def add_file(run: Run, name: str, file: Path, host: Host, *, origin: str | None 
             origin=origin or file.name,
             added_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
-        with told_of_the_disk(f"Adding {name}"), alone_in(folder):
+        with translate_disk_errors(f"Adding {name}"), exclusive_lock(folder):
             _put(run.folder, added, staged)
     finally:
         staged.unlink(missing_ok=True)

@@ -20,19 +20,19 @@ from engine.conversion.resume import (
     ConvertTask,
     being_made_in,
     charge_end_of_process,
-    wanted_digest,
+    digest_of_inputs,
 )
-from engine.core.checksums import find_record, write_kept, write_record
+from engine.core.checksums import find_record, write_record, write_verified
 from engine.core.errors import OptionError, RunError, WorkerDied, WorkerKilled
-from engine.core.files import told_of_the_disk
-from engine.core.locks import alone_in, shared_lock, try_lock
+from engine.core.files import translate_disk_errors
+from engine.core.locks import exclusive_lock, shared_lock, try_lock
 from engine.core.store import SAMPLE_IMAGES, folder, home, limits
 from engine.core.types import Report
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import representative_dataset
 from engine.quantization.recipes import recipes_named
 from engine.runs.cleanup import last_used, make_room, mark_used
-from engine.runs.integrity import DAMAGED, set_apart, set_run_apart
+from engine.runs.integrity import DAMAGED, quarantine, quarantine_run
 from engine.runs.request import ConvertRequest, run_key
 from engine.runs.run import LOGS, ONNX_FILE, OWNERS, WORK, Run, existing_run
 from engine.runs.staging import move_into_place, staging_folder
@@ -119,7 +119,7 @@ def make_run(request: ConvertRequest, key: str, calibration: str, target: Path, 
         StorageError: The disk is full.
         EngineError: A stage failed.
     """
-    with told_of_the_disk("Making the run"):
+    with translate_disk_errors("Making the run"):
         complete = _whole(request, key, calibration, target)
         if complete is not None:
             return complete
@@ -156,7 +156,7 @@ def _base(target: Path) -> Run | None:
     except RunError:
         if not _of_the_store(target):
             raise
-        set_run_apart(target, folder(DAMAGED))
+        quarantine_run(target, folder(DAMAGED))
         return None
 
 
@@ -179,11 +179,11 @@ def _make(
         number += len(list((target / LOGS).glob("*.log")))
         again = _list_corrupted(base, request)
         for name in again:
-            set_apart(target, name)
+            quarantine(target, name)
         if any(_is_essential(name) for name in again):
             request = replace(request, variants=_with_all(request, base, calibration))
             base = None
-    wanted = wanted_digest(request, key, calibration, None if base is None else target)
+    wanted = digest_of_inputs(request, key, calibration, None if base is None else target)
     task = ConvertTask(
         request=request,
         key=key,
@@ -192,7 +192,7 @@ def _make(
         wanted=wanted,
     )
     log = _run_workers(task, host)
-    write_kept(side / LOGS / f"convert-{number}.log", log)
+    write_verified(side / LOGS / f"convert-{number}.log", log)
     if base is None or not base.public:
         _note_owner(side, request.owner)
     move_into_place(side, target)
@@ -321,7 +321,7 @@ def write_note(work: UnderWay) -> Iterator[None]:
         StorageError: The disk is full.
     """
     note = folder("jobs") / secrets.token_hex(16)
-    with alone_in(note):
+    with exclusive_lock(note):
         try:
             write_record(note / _NOTE, work)
             yield

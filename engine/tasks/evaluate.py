@@ -18,7 +18,7 @@ from typing import overload
 import numpy as np
 
 from engine.comparison.latency import Latency
-from engine.core.checksums import keep_file
+from engine.core.checksums import move_verified
 from engine.core.errors import FileError, OptionError
 from engine.core.locks import shared_lock
 from engine.core.system import usable_cores
@@ -218,7 +218,7 @@ def _compute(
         folder.mkdir(exist_ok=True)
         write_index(folder, [picture.sha256 for picture in pictures])
         for name in missing:
-            keep_file(staging / f"{name}.npy", files[name])
+            move_verified(staging / f"{name}.npy", files[name])
             rows[name] = np.load(files[name], mmap_mode="r")
         return rows
 

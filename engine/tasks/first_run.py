@@ -5,7 +5,7 @@ from __future__ import annotations
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
 from engine.runs.request import ConvertRequest
-from engine.runs.results import stored_latency
+from engine.runs.results import load_latency
 from engine.runs.run import Run
 from engine.tasks import convert
 from engine.tasks.evaluate import compute_logits
@@ -35,7 +35,7 @@ def with_optimized(run: Run, host: host_module.Host) -> Run:
 def complete(run: Run, host: host_module.Host) -> Run:
     """Show the sample images to all columns of a run and time them, as far as that is not done."""
     compute_logits(run, pictures_in(SAMPLE_IMAGES), run.columns, host)
-    timed = stored_latency(run)
+    timed = load_latency(run)
     if timed is None or any(timed.of(name) is None for name in run.runnable):
         measure(run, host, rounds=_ROUNDS, warmup=_WARMUP)
     return run

@@ -9,7 +9,7 @@ from engine.comparison.latency import Latency
 from engine.conversion.missing_variants import demand_made
 from engine.core.checksums import read_record, write_record
 from engine.core.errors import OptionError
-from engine.core.files import told_of_the_disk
+from engine.core.files import translate_disk_errors
 from engine.core.store import SAMPLE_IMAGES
 from engine.quantization.calibration import representative_dataset
 from engine.quantization.recipes import Recipe, recipe_named
@@ -24,7 +24,7 @@ _MIXING = "Mixing float32 into an integer variant"
 _MOST_TIMED = 10
 
 
-def mixed_name(
+def name_mixed(
     *,
     layers: int | None = None,
     target_rms: float | None = None,
@@ -50,7 +50,7 @@ def mixed_name(
 def mix(run: Run, variant: str, host: Host) -> Run:
     """Add an integer variant with some layers in float32 to its run.
 
-    See `engine.mix`; the recipe's name is as `mixed_name` gives it.
+    See `engine.mix`; the recipe's name is as `name_mixed` gives it.
     """
     recipe = _mixed_recipe_named(variant)
     if recipe.name in run.variants:
@@ -61,7 +61,7 @@ def mix(run: Run, variant: str, host: Host) -> Run:
     return mixed
 
 
-def stored_curve(run: Run, variant: str) -> MixedCurve | None:
+def read_curve(run: Run, variant: str) -> MixedCurve | None:
     """Read the curve that a mixed variant was chosen from; None where none was made.
 
     Args:
@@ -88,7 +88,7 @@ def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> Mixed
     The run's own files of the curve are timed in the same turns, and those figures become the
     run's; see `engine.tasks.latency.store_latency`.
     """
-    curve = stored_curve(run, variant)
+    curve = read_curve(run, variant)
     if curve is None:
         raise OptionError(
             _MIXING,
@@ -106,7 +106,7 @@ def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> Mixed
     )
     with Worker() as worker:
         timed = host.adopt(worker).run(run_mixed_latency, request, host.report)
-    with told_of_the_disk("Keeping the latency of the curve"):
+    with translate_disk_errors("Keeping the latency of the curve"):
         write_record(_latency_file(run, curve.whole), timed)
     of_run = tuple(entry for entry in timed.entries if entry.variant in request.columns)
     store_latency(run, replace(timed, entries=of_run))
@@ -147,7 +147,7 @@ def improve(run: Run, variant: str, host: Host) -> Run:
 
     See `engine.improve`. It is calibrated with the very pictures of the variant.
     """
-    name = improved_name(run, variant)
+    name = name_optimized(run, variant)
     if name in run.variants:
         return run
     improved = convert_request(improving_request(run, variant), host)
@@ -162,11 +162,11 @@ def improving_request(run: Run, variant: str) -> ConvertRequest:
         OptionError: The variant cannot be optimized, or is not of the run.
         RunError: The run does not say what it was made from.
     """
-    name = improved_name(run, variant)
+    name = name_optimized(run, variant)
     return replace(request_of(run), variants=(name,), out=str(run.folder.absolute()))
 
 
-def improved_name(run: Run, variant: str) -> str:
+def name_optimized(run: Run, variant: str) -> str:
     """Name of the optimized counterpart of a variant.
 
     Raises:
@@ -198,7 +198,7 @@ def improvable(run: Run) -> tuple[str, ...]:
     return tuple(r.name for r in recipes if r.calibrated and not r.optimized)
 
 
-def improved_layers(run: Run, variant: str) -> tuple[OptimizedLayer, ...]:
+def read_optimized_layers(run: Run, variant: str) -> tuple[OptimizedLayer, ...]:
     """Read what was done to an optimized variant, one record an operator.
 
     Raises:

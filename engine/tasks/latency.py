@@ -12,10 +12,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-from engine.comparison.latency import Latency, LatencySamples, interleaved
+from engine.comparison.latency import Latency, LatencySamples, time_interleaved
 from engine.core.checksums import find_record, write_record
 from engine.core.errors import ConversionError, JobCancelled, WorkerError, require_range
-from engine.core.locks import alone_in, shared_lock
+from engine.core.locks import exclusive_lock, shared_lock
 from engine.core.system import host_name, usable_cores
 from engine.core.types import ORIGINAL, FloatArray, Layout, Progress, Report
 from engine.images.pictures import decode_file
@@ -84,7 +84,7 @@ def store_latency(run: Run, measured: Latency) -> Latency:
     """
     measured = _date_entries(measured)
     file = latency_file(run, measured.threads)
-    with alone_in(file.parent):
+    with exclusive_lock(file.parent):
         stored = find_record(file, Latency)
         if stored is not None and _machine(stored) != _machine(measured):
             write_record(_file_of_machine(file, stored), stored)
@@ -193,10 +193,10 @@ def run_file_latency(request: FileLatencyRequest, report: Report) -> Latency:
 @alone
 def run_mixed_latency(request: MixedLatencyRequest, report: Report) -> Latency:
     """Time float32 and an integer variant with numbers of its layers in float32, in turns."""
-    from engine.conversion.variant_files import kept_mixed_models
+    from engine.conversion.variant_files import load_mixed_models
 
     run = Run.open(request.run)
-    models = kept_mixed_models(run, request.whole)
+    models = load_mixed_models(run, request.whole)
     with tempfile.TemporaryDirectory() as folder:
         layout = run.layout(run.variants[0])
         runners: dict[str, Runner] = {
@@ -237,7 +237,7 @@ def _time_runners(
         gc.collect()
         gc.disable()
         try:
-            entries = interleaved(calls, rounds=request.rounds, warmup=request.warmup)
+            entries = time_interleaved(calls, rounds=request.rounds, warmup=request.warmup)
         finally:
             gc.enable()
         batches = {name: runner.batch or 1 for name, runner in runners.items()}

@@ -16,12 +16,12 @@ from engine.images.pictures import Picture
 from engine.images.preprocess import in_layout
 from engine.quantization.recipes import recipe_named
 from engine.runs.results import (
-    chosen_pictures,
     layers_file,
+    spread_pictures,
 )
 from engine.runs.run import Run, float32_file
 from engine.tasks.evaluate import worker_for
-from engine.tasks.improve import improved_layers
+from engine.tasks.improve import read_optimized_layers
 from engine.workers.process import Host
 
 
@@ -58,7 +58,7 @@ def _range_source(run: Run, variant: str) -> Callable[[int], str | None]:
     method = None if recipe.range_method == "min_max" else f"The method {recipe.range_method}"
     if not recipe.optimized:
         return lambda _: method
-    layers = improved_layers(run, recipe.name)
+    layers = read_optimized_layers(run, recipe.name)
     optimized = {layer.index for layer in layers if "range" in layer.done}
     return lambda index: "The optimizer" if index in optimized else method
 
@@ -93,9 +93,9 @@ def layers(
 
     See `engine.layers`.
     """
-    chosen = chosen_pictures(pictures, count)
+    chosen = spread_pictures(pictures, count)
     run.check_columns((variant,))
-    stored = stored_layers(run, variant, pictures, count=count)
+    stored = read_layer_errors(run, variant, pictures, count=count)
     if stored is not None:
         return stored
     request = LayersRequest(run=str(run.folder.absolute()), variant=variant, pictures=chosen)
@@ -105,8 +105,8 @@ def layers(
     return errors
 
 
-def stored_layers(
+def read_layer_errors(
     run: Run, variant: str, pictures: tuple[Picture, ...], *, count: int = DEFAULT_LAYERS_COUNT
 ) -> LayerErrors | None:
     """Read what `layers` stored in the run, or None."""
-    return find_record(layers_file(run, variant, chosen_pictures(pictures, count)), LayerErrors)
+    return find_record(layers_file(run, variant, spread_pictures(pictures, count)), LayerErrors)

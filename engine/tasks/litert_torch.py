@@ -23,7 +23,7 @@ from engine.core.types import (
 )
 from engine.quantization.calibration import CalibrationChoice, representative_dataset
 from engine.runs.run import Run
-from engine.runs.staging import folder_beside
+from engine.runs.staging import fresh_staging_folder
 from engine.tasks.add_file import add_file
 from engine.workers.process import Worker
 
@@ -96,7 +96,7 @@ def add_litert_torch(run: Run, host: Host) -> Run:
         WorkerError: The work was cancelled.
     """
     check_route(run.manifest.model.kind)
-    with folder_beside(run.folder / ROUTE) as side:
+    with fresh_staging_folder(run.folder / ROUTE) as side:
         request = RouteRequest(run=str(run.folder.absolute()), folder=str(side.absolute()))
         with Worker() as worker:
             host.adopt(worker).run(run_litert_torch, request, host.report)

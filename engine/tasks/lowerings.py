@@ -40,7 +40,7 @@ CALIBRATION_COUNT = 16
 _RECORD = "lowerings.json"
 
 
-def stored_lowerings(run: Run) -> Lowerings | None:
+def read_lowerings(run: Run) -> Lowerings | None:
     """Read what `compare_lowerings` stored, if it was about the files that the run has now."""
     stored = find_record(run.folder / LOWERING / _RECORD, Lowerings)
     if stored is None or stored.side(run.manifest.lowering).artifacts != _own(run):

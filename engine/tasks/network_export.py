@@ -28,7 +28,7 @@ from engine.conversion.onnx_from_torch import (
 from engine.conversion.write_manifest import ONNX
 from engine.core.checksums import digest_of_file
 from engine.core.errors import ConversionError, EngineError, OptionError
-from engine.core.files import told_of_the_disk
+from engine.core.files import translate_disk_errors
 from engine.core.limits import demand_fits
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.system import demand_packages
@@ -37,7 +37,7 @@ from engine.images.pictures import pictures_in
 from engine.images.preprocess import (
     PreprocessChoice,
     PreprocessSpec,
-    assumed_preprocess,
+    default_preprocess,
     demand_plausible,
     height_and_width,
 )
@@ -90,7 +90,7 @@ def convert_network(
     network = given_network(model)
     pictures = representative_dataset(request.calibration, SAMPLE_IMAGES).pictures
     with tempfile.TemporaryDirectory(prefix="qlab-network-") as folder:
-        with told_of_the_disk(STAGE):
+        with translate_disk_errors(STAGE):
             exported = export_network(network, request, Path(folder), host, name=name)
         run = convert_request(exported, host)
     keep_own_logits(run, network, (*pictures, *pictures_in(SAMPLE_IMAGES)), host)
@@ -197,7 +197,7 @@ def _number_notes(network: torch.nn.Module) -> Iterator[str]:
 
 def _spec(choice: PreprocessChoice, channels: int, height: int, width: int) -> PreprocessSpec:
     """Find the preprocessing that the worker finds for an ONNX file of that input."""
-    assumed = assumed_preprocess(channels).with_input_size((height, width))
+    assumed = default_preprocess(channels).with_input_size((height, width))
     spec = with_choice(assumed, choice)
     demand_plausible(spec)
     return spec

@@ -20,7 +20,7 @@ from typing import IO
 import msgspec
 import psutil
 
-from engine.core.system import let_go_of_memory
+from engine.core.system import release_memory
 from engine.core.types import Report
 from engine.workers.protocol import (
     ErrorMessage,
@@ -86,10 +86,10 @@ def main() -> None:
         # The parent looks at the memory as soon as it has the answer; little need not be tidied.
         heavy = psutil.Process().memory_info().rss > _HEAVY_BYTES
         if heavy:
-            let_go_of_memory()
+            release_memory()
         send(done)
         if not heavy:
-            let_go_of_memory()
+            release_memory()
 
 
 def _read(source: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:

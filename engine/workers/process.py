@@ -34,7 +34,7 @@ from engine.workers.protocol import (
     types_of,
 )
 from engine.workers.sandbox import variables
-from engine.workers.watchdog import Family, Watch, memory_of
+from engine.workers.watchdog import ProcessTree, Watchdog, memory_of
 
 Request = TypeVar("Request")
 WORKER_COMMAND = (sys.executable, "-P", "-m", "engine.workers.main")
@@ -86,8 +86,8 @@ class Worker:
             cwd=self._folder.name,
             start_new_session=True,
         )
-        self._family = Family(self._process, mark)
-        self._watch = Watch(self._family, self._process, Path(self._log.name), silent_seconds)
+        self._family = ProcessTree(self._process, mark)
+        self._watch = Watchdog(self._family, self._process, Path(self._log.name), silent_seconds)
 
     def __enter__(self) -> Worker:
         return self

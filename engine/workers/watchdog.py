@@ -33,14 +33,14 @@ _WAITING_FACTOR = 12
 
 
 @dataclass(frozen=True, slots=True)
-class Breach:
+class LimitExceeded:
     """A limit that a worker exceeded, as ``got`` and ``expected`` of an error."""
 
     got: str
     expected: str
 
 
-class Family:
+class ProcessTree:
     """A worker and all processes it started, by the mark in their environment."""
 
     def __init__(self, process: subprocess.Popen[bytes], mark: str) -> None:
@@ -101,7 +101,7 @@ def _sum_of(members: list[psutil.Process], of: Callable[[psutil.Process], int]) 
     return total
 
 
-class Watch:
+class Watchdog:
     """A thread that kills a worker's processes when a limit is exceeded or the worker ended.
 
     Args:
@@ -116,12 +116,12 @@ class Watch:
 
     def __init__(
         self,
-        family: Family,
+        family: ProcessTree,
         process: subprocess.Popen[bytes],
         log: Path,
         silent_seconds: float,
     ) -> None:
-        self.breach: Breach | None = None
+        self.breach: LimitExceeded | None = None
         self._family, self._process, self._log = family, process, log
         self._silent_seconds = silent_seconds
         self._begun: float | None = None
@@ -165,38 +165,40 @@ class Watch:
                 self._family.end()
                 return
 
-    def _check_limits(self) -> Breach | None:
+    def _check_limits(self) -> LimitExceeded | None:
         members = self._family.members()
         memory = memory_of(members, self._memory)
         if memory > self._memory:
-            return Breach(
+            return LimitExceeded(
                 f"a worker that took {memory / 1e9:.1f} GB of memory, with all it started",
                 f"at most {self._memory / 1e9:.1f} GB "
                 f"({LIMITS.worker_memory_share:.0%} of this machine's)",
             )
         if len(members) > LIMITS.worker_processes:
-            return Breach(
+            return LimitExceeded(
                 f"a worker that started {len(members) - 1} processes",
                 f"at most {LIMITS.worker_processes}",
             )
         with contextlib.suppress(OSError):
             if self._log.stat().st_size > LIMITS.worker_log_bytes:
                 limit = LIMITS.worker_log_bytes / 1e6
-                return Breach(f"a worker that printed more than {limit:.0f} MB", "less than that")
+                return LimitExceeded(
+                    f"a worker that printed more than {limit:.0f} MB", "less than that"
+                )
         return self._late()
 
-    def _late(self) -> Breach | None:
+    def _late(self) -> LimitExceeded | None:
         begun, now = self._begun, time.monotonic()
         if begun is None:
             return None
         silent = self._silent_seconds * (_WAITING_FACTOR if self._waiting else 1)
         if now - self._heard > silent:
-            return Breach(
+            return LimitExceeded(
                 f"no sign of life from the worker for {_duration(silent)}: it hangs",
                 "progress, or an answer",
             )
         if not self._waiting and now - begun > LIMITS.worker_seconds:
-            return Breach(
+            return LimitExceeded(
                 f"work of more than {_duration(LIMITS.worker_seconds)}",
                 "an answer within that time",
             )

@@ -32,7 +32,7 @@ def shared() -> bool:
     return SHARED_VARIABLE in os.environ
 
 
-def demand_let_in() -> None:
+def require_login() -> None:
     """End the page here, unless this visitor may see it."""
     if not shared():
         return

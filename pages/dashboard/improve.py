@@ -3,11 +3,11 @@
 import streamlit as st
 
 from engine.reporting.text.improve import improvement_headline
-from engine.tasks.improve import improved_name
+from engine.tasks.improve import name_optimized
 from pages.inputs.pictures import choose_pictures_in_expander
 from pages.state.conversion import show_faults
 from pages.state.evaluation import evaluation_or_wait
-from pages.state.messages import end_page, no_run_yet, plain, told
+from pages.state.messages import end_page, no_run_yet, plain, show_errors
 from pages.state.session import current_run
 from pages.views import improve as improving
 
@@ -16,7 +16,7 @@ if run is None:
     no_run_yet()
 headline = st.container()
 variant = improving.choose_improvable(run)
-better = improved_name(run, variant)
+better = name_optimized(run, variant)
 if better not in run.variants:
     headline.title(f"Could {plain(variant)} answer closer to the original?")
     show_faults(run)
@@ -44,6 +44,6 @@ with st.container(border=True):
 with st.container(border=True):
     st.header("Closer still: some layers in float32")
     improving.show_mixing(run, after.logit_rms)
-with st.container(border=True), told():
+with st.container(border=True), show_errors():
     st.header("What was done, layer by layer")
     improving.show_layers(run, better)

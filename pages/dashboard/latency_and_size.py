@@ -5,7 +5,7 @@ import streamlit as st
 from engine.core import formats
 from engine.reporting import plots
 from engine.reporting.text import overview, runs
-from engine.runs.results import stored_latency, stored_timings
+from engine.runs.results import load_latency, load_timings
 from pages.state import jobs
 from pages.state.conversion import show_faults
 from pages.state.messages import no_run_yet, plain
@@ -21,7 +21,7 @@ useful = {name: size for name, size in sizes.items() if name not in run.faults} 
 headline = st.container()
 threads = measure_controls(run)
 jobs.show("latency")
-timed = stored_latency(run, threads)
+timed = load_latency(run, threads)
 headline.title(plain(runs.latency_headline(timed, useful, run.manifest.float32_bytes)))
 with headline:
     show_faults(run)
@@ -43,7 +43,7 @@ with right.container(border=True, height="stretch"):
     show_figure("sizes", plots.size_bars, sizes, run.manifest.float32_bytes)
 with st.container(border=True):
     show_trade_off(run, timed)
-if timings := stored_timings(run):
+if timings := load_timings(run):
     with st.container(border=True):
         show_figure("threads", plots.latency_violins, timings)
 if timed is not None:

@@ -4,7 +4,7 @@ import msgspec
 import pandas as pd
 import streamlit as st
 
-from engine.core.files import defused_table
+from engine.core.files import escape_formulas
 from engine.reporting.glossary import GLOSSARY
 from engine.reporting.text import runs as sentences
 from engine.runs.manifest import FILE_NAME
@@ -35,7 +35,7 @@ left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
     st.header("Made with")
     versions = pd.DataFrame(manifest.versions.items(), columns=["package", "version"])
-    st.dataframe(defused_table(versions), hide_index=True, width="stretch")
+    st.dataframe(escape_formulas(versions), hide_index=True, width="stretch")
 with right.container(border=True, height="stretch"):
     st.header("Files of the run")
     for name in (FILE_NAME, ONNX_FILE):

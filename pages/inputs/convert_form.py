@@ -32,7 +32,7 @@ from pages.access.auth import shared
 from pages.inputs.pictures import ask_for_pictures
 from pages.inputs.uploads import ask_for_upload, keep_checkpoint, keep_model
 from pages.state import jobs, session
-from pages.state.messages import end_page, page_on_show, plain, told
+from pages.state.messages import end_page, page_on_show, plain, show_errors
 
 CATALOGUE, ONNX = "From the catalogue", "My ONNX file"
 TRAINED, CHECKPOINT, RANDOM = "Trained", "My checkpoint", "Random"
@@ -236,7 +236,7 @@ def _calibration() -> CalibrationChoice | None:
 
 
 def _ask_for_folder() -> str | None:
-    with told():
+    with show_errors():
         pictures = ask_for_pictures("Pictures", "upload_calibration")
         if pictures:
             st.caption(session.uploads_kept())

@@ -26,7 +26,7 @@ from pages.inputs.pictures import thumbnail_of
 from pages.inputs.uploads import ask_for_files
 from pages.state import session
 from pages.state.evaluation import Evaluation
-from pages.state.messages import plain, show_kept_problem, told, told_afterwards
+from pages.state.messages import keep_error, plain, show_errors, show_kept_problem
 
 SAMPLES, TABLE, FOLDERS, CLICKS = "The samples' own", "A table (CSV)", "Folder names", "By clicking"
 PAGE_SIZE = 6
@@ -79,7 +79,7 @@ def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:
     )
     names = [picture.name for picture in pictures]
     classes = answer_count(run.manifest.model.classes)
-    with told():
+    with show_errors():
         if source == SAMPLES:
             return Labels(labels_from_csv(SAMPLE_IMAGES / "labels.csv", names, classes), False)
         if source == TABLE:
@@ -144,7 +144,7 @@ def _show_picture(evaluation: Evaluation, row: int, given: int) -> None:
     clicks, others = f"click_{picture.sha256}", f"other_{picture.sha256}"
 
     def store(key: str) -> None:
-        with told_afterwards():
+        with keep_error():
             give_label(run, picture, st.session_state[key])
 
     st.pills(

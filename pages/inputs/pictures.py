@@ -20,12 +20,12 @@ from engine.images.pictures import (
     PICTURE_SUFFIXES,
     Picture,
     RgbPicture,
-    described_picture,
+    decode_with_notes,
     pictures_in,
 )
-from engine.images.zip_archive import zipped_pictures
+from engine.images.zip_archive import read_zip_pictures
 from engine.reporting.picture_cards import thumbnail
-from engine.runs.pinned import pinned_digests, pinned_pictures
+from engine.runs.pinned import list_pinned, list_pinned_digests
 from engine.tasks.evaluate import warm_up
 from pages.access.auth import shared
 from pages.inputs.uploads import ask_for_files
@@ -136,7 +136,7 @@ def _store_pictures(name: str, content: bytes) -> _Contents:
     try:
         for inner, data in _members(name, content):
             try:
-                described = described_picture(data, inner)
+                described = decode_with_notes(data, inner)
             except PictureError as error:
                 contents.problems.append(error)
             else:
@@ -153,7 +153,7 @@ def _store_pictures(name: str, content: bytes) -> _Contents:
 def _members(name: str, content: bytes) -> Iterable[tuple[str, bytes]]:
     if not is_zip(content):
         return [(name, content)]
-    return ((picture.name, picture.content) for picture in zipped_pictures(content, name))
+    return ((picture.name, picture.content) for picture in read_zip_pictures(content, name))
 
 
 SAMPLES, UPLOAD, FOLDER = "Sample images", "My photos", "A folder on this machine"
@@ -196,7 +196,7 @@ def _choose_source() -> EngineError | None:
     run = session.current_run()
     if run is not None:
         warm_up(run)
-    pinned = run is not None and not shared() and bool(pinned_digests(run))
+    pinned = run is not None and not shared() and bool(list_pinned_digests(run))
     source = st.segmented_control(
         "Pictures",
         [SAMPLES, UPLOAD, *([] if shared() else [FOLDER]), *([PINNED] if pinned else [])],
@@ -210,7 +210,7 @@ def _choose_source() -> EngineError | None:
         if source == SAMPLES:
             session.choose_pictures(())
         elif source == PINNED and pinned and run is not None:
-            session.choose_pictures(pinned_pictures(run))
+            session.choose_pictures(list_pinned(run))
         elif source == UPLOAD or shared():
             _choose_uploads()
         else:

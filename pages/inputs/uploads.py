@@ -13,9 +13,9 @@ from engine.core.errors import EngineError, OptionError
 from engine.core.file_types import demand_onnx
 from engine.core.limits import LIMITS, models_note
 from engine.images.pictures import Picture
-from engine.networks.checkpoints import dropped_checkpoint, is_part
+from engine.networks.checkpoints import choose_checkpoint_file, is_part
 from engine.networks.onnx_parts import demand_complete
-from engine.networks.onnx_precision import is_model, packed_model
+from engine.networks.onnx_precision import is_model, pack_onnx
 from engine.reporting.plots.frame import marker_image
 from engine.runs.external_files import name_for, remove_file
 from engine.runs.manifest import AddedFile
@@ -27,7 +27,7 @@ from engine.workers.jobs import Job
 from pages.access.auth import shared
 from pages.state import jobs, session
 from pages.state.conversion import fault_mark
-from pages.state.messages import html, plain, show_problem, told
+from pages.state.messages import html, plain, show_errors, show_problem
 
 JOB = "also"
 
@@ -55,7 +55,7 @@ def show_files_from_elsewhere(run: Run) -> None:
             file = files[0]
             name = st.text_input("Name", name_for(file.name), key=f"also_name_{file.file_id}")
             if st.button("Add to the comparison", disabled=busy, icon=":material/add:"):
-                with told():
+                with show_errors():
                     upload = session.keep_upload(file.name, file.getvalue())
 
                 def work(job: Job[Run]) -> Run:
@@ -94,7 +94,7 @@ def _show_added(run: Run, added: AddedFile) -> None:
         if shared() and run.public:
             return
         if st.button("Remove", key=f"remove_{name}", icon=":material/delete:", width="content"):
-            with told():
+            with show_errors():
                 remove_file(run, name)
             st.rerun()
 
@@ -110,7 +110,7 @@ def keep_model(files: Sequence[UploadedFile]) -> Picture:
         StorageError: The disk refuses it.
     """
     current = _current("models", files, _another_model)
-    upload = session.keep_upload(*packed_model([(file.name, file.getvalue()) for file in current]))
+    upload = session.keep_upload(*pack_onnx([(file.name, file.getvalue()) for file in current]))
     demand_onnx(upload.path)
     demand_complete(upload.path)
     return upload
@@ -127,7 +127,7 @@ def keep_checkpoint(files: Sequence[UploadedFile]) -> Picture:
     uploads = [session.keep_upload(file.name, file.getvalue()) for file in current]
     if len(uploads) > 1:
         uploads = session.keep_together(uploads)
-    file = dropped_checkpoint([upload.path for upload in uploads])
+    file = choose_checkpoint_file([upload.path for upload in uploads])
     return next(upload for upload in uploads if upload.path == file)
 
 

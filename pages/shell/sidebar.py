@@ -26,7 +26,7 @@ window.qlabPlace = true;
 """Streamlit leaves the sidebar open, over the page, when a page or a run is chosen in it."""
 
 
-def show_frame(page: str) -> None:
+def show_sidebar(page: str) -> None:
     """Show the sidebar beside the page of a title."""
     UPKEEP.begin()
     session.keep_alive()
@@ -73,7 +73,7 @@ def show_marks(run: Run) -> None:
 
 def _choose_run(run: Run | None) -> None:
     on_show = () if run is None else (run,)
-    runs = {str(each.folder): each for each in (*on_show, *session.known_runs())}
+    runs = {str(each.folder): each for each in (*on_show, *session.visible_runs())}
     if not runs:
         st.caption("No run yet")
         return
@@ -101,7 +101,7 @@ def demand_run_of_link() -> None:
         "cannot be read, or is not yours to see.",
         icon=":material/link_off:",
     )
-    runs = session.known_runs()
+    runs = session.visible_runs()
     if runs:
         newest = run_title(runs[0], runs)
         if st.button(f"Show the newest: {newest}", type="primary", icon=":material/history:"):

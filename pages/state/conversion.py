@@ -19,7 +19,7 @@ from engine.runs.run import Run
 from engine.tasks import convert as service
 from engine.tasks.convert import UnderWay, list_interrupted, write_note
 from engine.tasks.first_run import BASE, first_comparison, with_optimized
-from engine.tasks.improve import improved_name
+from engine.tasks.improve import name_optimized
 from engine.tflite.artifact import Artifact
 from engine.workers.jobs import Job
 from pages.state import jobs, session
@@ -184,8 +184,8 @@ def show_optimizing(run: Run) -> None:
     if BASE not in run.variants:
         return
     optimized = jobs.get(OPTIMIZED_JOB, about=home)
-    if improved_name(run, BASE) not in run.variants and optimized is None:
-        title = f"Adding {improved_name(run, BASE)}: as small and quick, closer to the original"
+    if name_optimized(run, BASE) not in run.variants and optimized is None:
+        title = f"Adding {name_optimized(run, BASE)}: as small and quick, closer to the original"
 
         def work(job: Job[Run]) -> Run:
             return with_optimized(run, job)

@@ -13,14 +13,14 @@ from engine.comparison.latency import Latency
 from engine.comparison.recommendation import Choice
 from engine.core.types import FloatArray
 from engine.images.pictures import Picture, digest_of
-from engine.runs.results import answering, stored_latency
+from engine.runs.results import answering, load_latency
 from engine.runs.run import Run
 from engine.tasks.evaluate import evaluate
 from engine.tasks.evaluation import Evaluation as Evaluation
 from engine.workers.jobs import Job
 from pages.state import jobs, session
 from pages.state.conversion import link_to_help, show_red
-from pages.state.messages import end_page, no_run_yet, plain, told
+from pages.state.messages import end_page, no_run_yet, plain, show_errors
 
 _JOB, _SHOWN = "evaluate", "qlab_evaluations"
 _FEW = 4
@@ -38,15 +38,15 @@ def evaluation_or_wait() -> Evaluation:
     finished = jobs.take(_JOB, about=about)
     if isinstance(finished, Evaluation):
         _remember(finished)
-    with told():
-        evaluation = _find(run, stored_latency(run))
+    with show_errors():
+        evaluation = _find(run, load_latency(run))
     if evaluation is None:
         _work(run, pictures, reference, about)
         end_page()
     return evaluation
 
 
-def stored_comparison(run: Run, timed: Latency | None) -> Comparison | None:
+def find_comparison(run: Run, timed: Latency | None) -> Comparison | None:
     """Compare the answers on the pictures on show, where they were computed.
 
     Args:
@@ -95,7 +95,7 @@ def key_of(evaluation: Evaluation) -> str:
 
 
 def _work(run: Run, pictures: tuple[Picture, ...], reference: str, about: str) -> None:
-    timed = stored_latency(run)
+    timed = load_latency(run)
 
     def work(job: Job[Evaluation]) -> Evaluation:
         return evaluate(run, pictures, job, reference=reference, beside=run.columns, latency=timed)
@@ -148,7 +148,7 @@ def choice_on_show() -> Choice | None:
     run = session.current_run()
     if run is None:
         return None
-    comparison = stored_comparison(run, stored_latency(run))
+    comparison = find_comparison(run, load_latency(run))
     if comparison is None:
         return None
     return overview.recommend(overview.candidates(comparison), needed())

@@ -11,14 +11,14 @@ from typing import NoReturn
 import streamlit as st
 
 from engine.core.errors import EngineError
-from engine.core.files import defused
+from engine.core.files import escape_formula
 
 _KEPT = "qlab_kept_problem"
 _SPECIAL = re.compile(r"[\\`*{}\[\]()#+\-!|~$:<>&@]|(?<=www)\.|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def show_errors() -> Iterator[None]:
     """Turn an error of the engine into a message and end the page there."""
     try:
         yield
@@ -28,7 +28,7 @@ def told() -> Iterator[None]:
 
 
 @contextmanager
-def told_afterwards() -> Iterator[None]:
+def keep_error() -> Iterator[None]:
     """Keep an error of the engine for the page: while a callback runs, nothing can be shown."""
     try:
         yield
@@ -60,7 +60,7 @@ def plain(text: str) -> str:
 
 def cell(text: str) -> str:
     """Text from outside, for a table: people save tables as CSV and open them in a spreadsheet."""
-    return defused(text)
+    return escape_formula(text)
 
 
 def html(text: str) -> str:

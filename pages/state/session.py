@@ -43,9 +43,9 @@ def owner() -> str:
     return str(st.session_state[_OWNER])
 
 
-def known_runs() -> tuple[Run, ...]:
+def visible_runs() -> tuple[Run, ...]:
     """List the runs that this person may see, the newest first."""
-    runs = service.known_runs()
+    runs = service.load_runs()
     if not sharing.shared():
         return runs
     return tuple(run for run in runs if run.visible_to(owner()))
@@ -86,7 +86,7 @@ def read_run_address() -> None:
     """
     name = st.query_params.get(RUN_IN_ADDRESS, missing_run())
     if name is not None and (missing_run() or name != Path(st.session_state.get(_RUN, "")).name):
-        run = next((run for run in known_runs() if run.folder.name == name), None)
+        run = next((run for run in visible_runs() if run.folder.name == name), None)
         st.session_state[_MISSING] = None if run else name
         st.session_state[_RUN] = str(run.folder) if run else None
     if (column := st.query_params.get(REFERENCE_IN_ADDRESS)) is not None:
@@ -127,7 +127,7 @@ def _open(folder: str | None) -> Run | None:
 
 
 def _newest() -> Run | None:
-    return next(iter(known_runs()), None)
+    return next(iter(visible_runs()), None)
 
 
 def reference(run: Run) -> str:

@@ -27,7 +27,7 @@ from engine.deployment.phone import (
 )
 from engine.images.pictures import Picture
 from engine.reporting.text.overview import not_recommended
-from engine.runs.results import stored_latency
+from engine.runs.results import load_latency
 from engine.runs.run import Run
 from engine.workers.jobs import Job
 from pages.inputs.uploads import ask_for_files
@@ -35,7 +35,7 @@ from pages.inputs.variant import first_shown, show_pills
 from pages.state import session
 from pages.state.evaluation import choice_on_show
 from pages.state.jobs import job_button
-from pages.state.messages import end_page, plain, show_problem, told
+from pages.state.messages import end_page, plain, show_errors, show_problem
 from pages.views.figures import align_right
 
 JOB = "deploy"
@@ -148,11 +148,11 @@ def show_contents(file: Path) -> None:
 
 def show_phone(run: Run, variant: str, model: str) -> None:
     """Show how to time the model on a phone, timings of phones, and where to upload one."""
-    with told():
+    with show_errors():
         benchmarks = benchmarks_of(run)
     own = [timing for timing in benchmarks if timing.variant == variant]
     threads = own[0].timing.threads if own else None
-    sentence = phone_sentence(variant, benchmarks, stored_latency(run, threads or 1))
+    sentence = phone_sentence(variant, benchmarks, load_latency(run, threads or 1))
     st.header(sentence or "How quick is it on your phone?")
     if benchmarks:
         _show_table(run, benchmarks)
@@ -192,7 +192,7 @@ def _bring(run: Run, variant: str) -> None:
     time = formats.milliseconds(timing.mean_ms)
     st.markdown(f"**{time}** a call for {plain(about)}: {_how(timing)}")
     if st.button("Keep it beside this machine's figures", icon=":material/add:"):
-        with told():
+        with show_errors():
             add_benchmark(run, about, phone, text)
         st.rerun()
 
@@ -200,7 +200,7 @@ def _bring(run: Run, variant: str) -> None:
 def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
     rows = []
     for benchmark in benchmarks:
-        timed = stored_latency(run, benchmark.timing.threads or 1)
+        timed = load_latency(run, benchmark.timing.threads or 1)
         host = None if timed is None else timed.of(benchmark.variant)
         ratio = benchmark.timing.mean_ms / host.median_ms if host and host.median_ms else None
         pictures = host.pictures if host else 1

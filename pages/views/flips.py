@@ -113,7 +113,7 @@ def _show_layers(evaluation: Evaluation, variant: str, flip: Flip) -> None:
             f"{plain(variant)} are float32 between its operators."
         )
         return
-    errors = service.stored_layers(run, variant, (picture,))
+    errors = service.read_layer_errors(run, variant, (picture,))
     if errors is not None:
         lost = where_lost(errors)
         show_described_figure(

@@ -8,11 +8,11 @@ from engine.core import formats
 from engine.core.types import FAULT_WORDS, ORIGINAL, Fault
 from engine.reporting.picture_cards import AnswerCard, PictureCard, picture_card
 from engine.reporting.plots.frame import marker_image, style_of
-from engine.runs.pinned import pin, pinned_digests, unpin
+from engine.runs.pinned import list_pinned_digests, pin, unpin
 from pages.access.auth import shared
 from pages.inputs.pictures import GALLERY_SIDE, thumbnail_of
 from pages.state.evaluation import Evaluation, margins
-from pages.state.messages import html, show_kept_problem, told_afterwards
+from pages.state.messages import html, keep_error, show_kept_problem
 from pages.views.flips import explain_flips, flip_in_address
 
 PAGE_SIZE = 12
@@ -59,7 +59,7 @@ def show_gallery(
     """
     st.html(_STYLE)
     show_kept_problem()
-    pinned = None if shared() else pinned_digests(evaluation.run)
+    pinned = None if shared() else list_pinned_digests(evaluation.run)
     pages = max(1, -(-len(rows) // PAGE_SIZE))
     page = 1
     if pages > 1:
@@ -90,7 +90,7 @@ def _show_pin(evaluation: Evaluation, row: int, pinned: bool) -> None:
         if pinned:
             unpin(run, picture.sha256)
             return
-        with told_afterwards():
+        with keep_error():
             pin(run, picture)
 
     st.button(

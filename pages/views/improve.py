@@ -32,12 +32,12 @@ from engine.tasks.improve import (
     calibration_digests,
     improvable,
     improve,
-    improved_layers,
-    improved_name,
     improving_request,
     mix,
-    mixed_name,
-    stored_curve,
+    name_mixed,
+    name_optimized,
+    read_curve,
+    read_optimized_layers,
     time_curve,
 )
 from engine.workers.jobs import Job
@@ -46,7 +46,7 @@ from pages.state import session
 from pages.state.evaluation import Evaluation
 from pages.state.evaluation import show_notes as show_comparison_notes
 from pages.state.jobs import job_button
-from pages.state.messages import cell, end_page, plain, told
+from pages.state.messages import cell, end_page, plain, show_errors
 from pages.views.figures import align_right, show_described_figure, show_rows
 from pages.views.gallery import show_gallery
 
@@ -95,7 +95,7 @@ def _note(run: Run, variant: str, title: str) -> AbstractContextManager[None]:
 def link_to_improve(run: Run, variant: str | None = None) -> None:
     """Link to the page Improve, where the variant on show, or any, can be improved."""
     names = improvable(run)
-    open_to = [name for name in names if improved_name(run, name) not in run.variants]
+    open_to = [name for name in names if name_optimized(run, name) not in run.variants]
     if variant in names and variant not in open_to:
         label = f"{variant} before and after improving"
     elif open_to:
@@ -162,7 +162,7 @@ def _rows(flips: tuple[Flip, ...]) -> list[int]:
 
 def show_layer_lines(run: Run, variants: tuple[str, str], pictures: tuple[Picture, ...]) -> None:
     """Show the layer lines of both over each other, or the button that measures them."""
-    before, after = (service.stored_layers(run, variant, pictures) for variant in variants)
+    before, after = (service.read_layer_errors(run, variant, pictures) for variant in variants)
     if before is not None and after is not None:
         caption = f"Over {before.pictures} of the pictures, against float32."
         show_described_figure("layer_lines", caption, plots.layer_lines, before, after)
@@ -198,7 +198,7 @@ def show_layers(run: Run, variant: str) -> None:
             "own error before": formats.small(layer.before),
             "after": formats.small(layer.after),
         }
-        for layer in improved_layers(run, variant)
+        for layer in read_optimized_layers(run, variant)
     ]
     error = (
         "Root mean square between the layer's output and the float model's, on its integer input."
@@ -236,10 +236,10 @@ def show_mixing(run: Run, whole_rms: float) -> None:
             "calibration pictures.",
         )
         # Steps in the browser leave 0.0467 as 0.046700000000000005.
-        _offer(run, mixed_name(target_rms=round(target, 4)), "Find the fewest layers")
+        _offer(run, name_mixed(target_rms=round(target, 4)), "Find the fewest layers")
         return
-    with told():
-        curve = stored_curve(run, mixed[-1])
+    with show_errors():
+        curve = read_curve(run, mixed[-1])
         assert curve is not None, "a mixed variant is chosen from a curve"
         _show_curve(run, curve, mixed)
 
@@ -279,7 +279,7 @@ def _show_curve(run: Run, curve: MixedCurve, mixed: list[str]) -> None:
         f"{plain(float_layers_sentence(point))} On calibration pictures; the same answer as "
         f"float32 on {formats.percent(point.agreement)} of them."
     )
-    name = mixed_name(layers=layers)
+    name = name_mixed(layers=layers)
     if layers != in_run and name not in run.variants:
         _offer(run, name, f"Add {name} to the run")
     else:

@@ -17,11 +17,11 @@ from engine.tasks.lowerings import (
     Lowerings,
     compare_lowerings,
     lowering_rows,
-    stored_lowerings,
+    read_lowerings,
 )
 from engine.workers.jobs import Job
 from pages.state import jobs, session
-from pages.state.evaluation import stored_comparison
+from pages.state.evaluation import find_comparison
 from pages.state.jobs import job_button
 from pages.state.messages import plain
 from pages.views.figures import align_right, show_described_figure, show_figure, show_rows
@@ -70,7 +70,7 @@ def offer_measuring(run: Run) -> None:
 def show_trade_off(run: Run, timed: Latency | None) -> None:
     """Show closeness over speed or size, as far as the pictures on show were compared."""
     pictures = session.pictures()
-    comparison = stored_comparison(run, timed)
+    comparison = find_comparison(run, timed)
     if comparison is None:
         st.caption("The answers on the pictures on show are not computed yet.")
         st.page_link("pages/dashboard/predictions.py", label="Compare the answers first")
@@ -106,7 +106,7 @@ def show_lowerings(run: Run) -> None:
     def work(job: Job[Lowerings]) -> Lowerings:
         return compare_lowerings(run, job)
 
-    lowerings = stored_lowerings(run)
+    lowerings = read_lowerings(run)
     with st.container(border=True):
         st.header("What the NHWC lowering gains")
         if not set(COMPARED) & set(run.variants):

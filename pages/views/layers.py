@@ -38,7 +38,7 @@ def choose_variant(run: Run) -> str:
 
 def layers_or_wait(run: Run, variant: str, pictures: tuple[Picture, ...]) -> LayerErrors:
     """Read the layer errors, or end the page here with progress or a message."""
-    errors = service.stored_layers(run, variant, pictures)
+    errors = service.read_layer_errors(run, variant, pictures)
     if errors is None:
         _work(run, variant, pictures)
         end_page()

@@ -12,7 +12,7 @@ from engine.images.pictures import Picture
 from engine.reporting import plots
 from engine.reporting.text.sweep import enough_sentence, faults, method_sentence, notes
 from engine.runs.run import Run
-from engine.tasks.sweep.records import Sweep, SweepBasis, newest_sweep, stored_sweep
+from engine.tasks.sweep.records import Sweep, SweepBasis, newest_sweep, read_sweep
 from engine.tasks.sweep.sweep import (
     DEFAULT_COUNTS,
     SweepChoice,
@@ -121,7 +121,7 @@ def _plan(
     small = replace(_SMALL, counts=tuple(n for n in _SMALL.counts if n <= most))
     choice = replace(SweepChoice() if full else small, recipes=(recipe,))
     names = cell_names(choice, basis)
-    stored = stored_sweep(basis)
+    stored = read_sweep(basis)
     done = {cell.variant for cell in stored.cells} if stored is not None else set()
     return Plan(basis, choice, folder, sum(name not in done for name in names), len(names))
 
@@ -154,7 +154,7 @@ def show_button(run: Run, pictures: tuple[Picture, ...], plan: Plan) -> None:
 
 def sweep_of(run: Run, plan: Plan | None) -> Sweep | None:
     """Read what was measured on these pictures; else the newest sweep of the run, or None."""
-    stored = stored_sweep(plan.basis) if plan is not None else None
+    stored = read_sweep(plan.basis) if plan is not None else None
     return stored or newest_sweep(run)
 
 

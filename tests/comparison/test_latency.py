@@ -8,7 +8,7 @@ from itertools import pairwise, permutations
 
 import pytest
 
-from engine.comparison.latency import Latency, LatencySamples, interleaved, latency_warnings
+from engine.comparison.latency import Latency, LatencySamples, latency_warnings, time_interleaved
 from engine.core.errors import OptionError
 
 
@@ -41,7 +41,7 @@ def test_every_call_follows_every_other_equally_often(names: str) -> None:
     machine = Machine()
     rounds = 2 * len(names)
     calls = {name: machine.call(name, *[0.001] * rounds) for name in names}
-    interleaved(calls, rounds=rounds, warmup=0, clock=machine.clock)
+    time_interleaved(calls, rounds=rounds, warmup=0, clock=machine.clock)
     turns = [machine.made[i : i + len(names)] for i in range(0, len(machine.made), len(names))]
     assert all(sorted(turn) == list(names) for turn in turns), "a round holds each call once"
     assert {Counter(places).most_common()[-1][1] for places in zip(*turns, strict=True)} == {2}
@@ -52,7 +52,7 @@ def test_every_call_follows_every_other_equally_often(names: str) -> None:
 def test_a_number_of_rounds_that_ends_within_a_design_keeps_it_nearly_balanced() -> None:
     machine = Machine()
     calls = {name: machine.call(name, *[0.001] * 50) for name in "ABCDEFGH"}
-    interleaved(calls, rounds=50, warmup=0, clock=machine.clock)
+    time_interleaved(calls, rounds=50, warmup=0, clock=machine.clock)
     followed = Counter(pairwise(machine.made))
     assert max(followed.values()) <= 2 * 50 / 7
 
@@ -60,7 +60,7 @@ def test_a_number_of_rounds_that_ends_within_a_design_keeps_it_nearly_balanced()
 def test_samples_are_milliseconds_in_the_order_measured() -> None:
     machine = Machine()
     calls = {"a": machine.call("a", 0.5, 0.25), "b": machine.call("b", 0.125, 1.0)}
-    one, other = interleaved(calls, rounds=2, warmup=0, clock=machine.clock)
+    one, other = time_interleaved(calls, rounds=2, warmup=0, clock=machine.clock)
     assert (one.variant, one.samples_ms) == ("a", (500.0, 250.0))
     assert (other.variant, other.samples_ms) == ("b", (125.0, 1000.0))
 
@@ -68,17 +68,17 @@ def test_samples_are_milliseconds_in_the_order_measured() -> None:
 def test_warm_up_is_made_first_and_not_counted() -> None:
     machine = Machine()
     calls = {"a": machine.call("a", 9, 9, 0.5), "b": machine.call("b", 9, 9, 0.25)}
-    samples = interleaved(calls, rounds=1, warmup=2, clock=machine.clock)
+    samples = time_interleaved(calls, rounds=1, warmup=2, clock=machine.clock)
     assert "".join(machine.made) == "aabbab"
     assert [entry.samples_ms for entry in samples] == [(500.0,), (250.0,)]
 
 
 def test_nothing_to_time_gives_nothing() -> None:
-    assert interleaved({}, rounds=3, warmup=1) == ()
+    assert time_interleaved({}, rounds=3, warmup=1) == ()
 
 
 def test_the_ordinary_clock_runs_forward() -> None:
-    (entry,) = interleaved({"a": lambda: None}, rounds=3, warmup=0)
+    (entry,) = time_interleaved({"a": lambda: None}, rounds=3, warmup=0)
     assert len(entry.samples_ms) == 3
     assert min(entry.samples_ms) >= 0.0
 
@@ -86,7 +86,7 @@ def test_the_ordinary_clock_runs_forward() -> None:
 @pytest.mark.parametrize(("rounds", "warmup", "named"), [(0, 1, "rounds = 0"), (1, -1, "warmup")])
 def test_impossible_counts_are_refused(rounds: int, warmup: int, named: str) -> None:
     with pytest.raises(OptionError, match=named):
-        interleaved({"a": lambda: None}, rounds=rounds, warmup=warmup)
+        time_interleaved({"a": lambda: None}, rounds=rounds, warmup=warmup)
 
 
 def test_a_wide_spread_is_told_in_one_sentence() -> None:

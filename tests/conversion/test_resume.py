@@ -13,9 +13,9 @@ from PIL import Image
 from engine.conversion.resume import (
     RECORD,
     FinishedStages,
+    digest_of_inputs,
     keep_finished,
     load_finished,
-    wanted_digest,
     without_others,
 )
 from engine.core.errors import WorkerKilled
@@ -23,7 +23,7 @@ from engine.core.types import Progress
 from engine.quantization.calibration import CalibrationChoice
 from engine.runs.manifest import FILE_NAME, Stage
 from engine.runs.request import ConvertRequest
-from engine.runs.staging import partial_folder
+from engine.runs.staging import staging_path
 from engine.tasks.convert import convert_request
 from engine.workers import process as jobs
 from engine.workers.process import Foreground, Worker
@@ -80,27 +80,27 @@ def test_what_the_files_depend_on(tmp_path: Path) -> None:
     request = ConvertRequest()
     (tmp_path / FILE_NAME).write_bytes(b"{}")
     digests = {
-        wanted_digest(request, "key", "pictures", None),
-        wanted_digest(request, "other", "pictures", None),
-        wanted_digest(request, "key", "others", None),
-        wanted_digest(request, "key", "pictures", tmp_path),
-        wanted_digest(
+        digest_of_inputs(request, "key", "pictures", None),
+        digest_of_inputs(request, "other", "pictures", None),
+        digest_of_inputs(request, "key", "others", None),
+        digest_of_inputs(request, "key", "pictures", tmp_path),
+        digest_of_inputs(
             replace(request, calibration=CalibrationChoice(seed=1)), "key", "pictures", None
         ),
     }
     assert len(digests) == 5
     other = replace(request, variants=("int8",))
-    assert wanted_digest(other, "key", "pictures", None) in digests
+    assert digest_of_inputs(other, "key", "pictures", None) in digests
 
 
 def test_every_picture_of_the_folder_counts_since_recipes_choose_among_them(photos: Path) -> None:
     request = ConvertRequest(
         variants=("int8(count=4)",), calibration=CalibrationChoice(folder=str(photos), count=1)
     )
-    before = wanted_digest(request, "key", "pictures", None)
-    assert wanted_digest(request, "key", "pictures", None) == before
+    before = digest_of_inputs(request, "key", "pictures", None)
+    assert digest_of_inputs(request, "key", "pictures", None) == before
     Image.new("RGB", (2, 2)).save(photos / "photo_4.png")
-    assert wanted_digest(request, "key", "pictures", None) != before
+    assert digest_of_inputs(request, "key", "pictures", None) != before
 
 
 class Killing(Foreground):
@@ -129,7 +129,7 @@ def test_a_worker_that_was_killed_leaves_nothing_and_a_server_what_is_finished(
     model = classifier(tmp_path / "m.onnx", shape=[1, 3, SIZE, SIZE])
     request = request_for(model, "float32", "int8", out=tmp_path / "run")
     request = replace(request, calibration=CalibrationChoice(count=4))
-    side = partial_folder(tmp_path / "run")
+    side = staging_path(tmp_path / "run")
     # As a killed server would leave it: the folder stays.
     monkeypatch.setattr("engine.runs.staging._remove_own", lambda side, lock: lock.release())
     with pytest.raises(WorkerKilled, match="SIGKILL"):

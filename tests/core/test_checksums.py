@@ -8,15 +8,15 @@ import pytest
 from engine.core import checksums
 from engine.core.checksums import (
     FileRecord,
+    delete_verified,
     digest_of_file,
-    drop_kept,
     intact,
     is_verified,
-    keep_file,
-    read_kept,
+    move_verified,
+    read_verified,
     record_of,
     records_under,
-    write_kept,
+    write_verified,
 )
 
 
@@ -68,36 +68,36 @@ def test_a_file_that_looks_unchanged_is_read_once_and_again_on_demand(
 
 def test_what_is_kept_is_checked(tmp_path: Path) -> None:
     file = tmp_path / "new" / "f.json"
-    write_kept(file, b"first")
-    assert read_kept(file) == b"first"
+    write_verified(file, b"first")
+    assert read_verified(file) == b"first"
     flip(file)
     assert not is_verified(file, again=True)
     with pytest.raises(OSError, match="damaged"):
-        read_kept(file)
-    write_kept(file, b"second")
-    assert read_kept(file) == b"second"
-    drop_kept(file)
+        read_verified(file)
+    write_verified(file, b"second")
+    assert read_verified(file) == b"second"
+    delete_verified(file)
     assert list(file.parent.iterdir()) == []
     assert not is_verified(file)
 
 
 def test_a_checksum_that_is_damaged_counts_as_damage(tmp_path: Path) -> None:
     file = tmp_path / "f"
-    write_kept(file, b"first")
+    write_verified(file, b"first")
     (tmp_path / "f.sha256").write_bytes(b"\xff\xff")
     assert not is_verified(file)
 
 
 def test_an_older_file_without_a_checksum_is_taken(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"old")
-    assert read_kept(tmp_path / "f") == b"old"
+    assert read_verified(tmp_path / "f") == b"old"
 
 
 def test_a_write_that_fails_leaves_the_old_file_good(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "f"
-    write_kept(file, b"first")
+    write_verified(file, b"first")
     real = os.replace
 
     def killed(source: str, target: str) -> None:
@@ -107,15 +107,15 @@ def test_a_write_that_fails_leaves_the_old_file_good(
 
     monkeypatch.setattr(os, "replace", killed)
     with pytest.raises(KeyboardInterrupt):
-        write_kept(file, b"second")
-    assert read_kept(file) == b"first"
+        write_verified(file, b"second")
+    assert read_verified(file) == b"first"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["f", "f.sha256"]
 
 
 def test_a_finished_file_is_moved_with_its_checksum(tmp_path: Path) -> None:
     (tmp_path / "aside").write_bytes(b"rows")
-    keep_file(tmp_path / "aside", tmp_path / "f")
-    assert read_kept(tmp_path / "f") == b"rows"
+    move_verified(tmp_path / "aside", tmp_path / "f")
+    assert read_verified(tmp_path / "f") == b"rows"
     assert not (tmp_path / "aside").exists()
 
 

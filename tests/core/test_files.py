@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from engine.core.errors import ConversionError, StorageError
-from engine.core.files import bytes_under, refusal, sync_tree, told_of_the_disk, write_whole
+from engine.core.files import bytes_under, refusal, sync_tree, translate_disk_errors, write_whole
 from engine.images.pictures import pictures_in
 from engine.runs.run import Run
 from engine.tasks import evaluate as service
@@ -55,12 +55,12 @@ def test_it_is_heard_through_the_errors_made_of_it() -> None:
 
 def test_a_sentence_says_what_to_do() -> None:
     said = r"Keeping: got a refusal of the disk \(No space"
-    with pytest.raises(StorageError, match=said) as got, told_of_the_disk("Keeping"):
+    with pytest.raises(StorageError, match=said) as got, translate_disk_errors("Keeping"):
         raise FULL
     assert "what was there before is as it was" in got.value.todo
     assert "python -m engine store clean" in got.value.todo
     assert got.value.exit_code == 2
-    with pytest.raises(ValueError, match="odd"), told_of_the_disk("Keeping"):
+    with pytest.raises(ValueError, match="odd"), translate_disk_errors("Keeping"):
         raise ValueError("odd")
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 from engine.core.types import Layout
 from engine.deployment.kit import CARD
 from engine.images.pictures import decode_file, decode_picture
-from engine.images.preprocess import PreprocessSpec, assumed_preprocess, in_layout
+from engine.images.preprocess import PreprocessSpec, default_preprocess, in_layout
 from engine.tflite.interpreter import quantize
 from tests.helpers.kits import LABELS, SPEC, kit_of, run_of
 from tests.images.test_pictures import tiff
@@ -140,7 +140,7 @@ def test_it_prepares_pictures_as_the_engine_does(
         replace(SPEC, resize="letterbox", pad_value=9),
         replace(SPEC, height=5, width=8, resize_size=5),
         replace(SPEC, channel_order="L", mean=(0.4,), std=(0.2,)),
-        replace(assumed_preprocess(4), height=4, width=6, resize="letterbox"),
+        replace(default_preprocess(4), height=4, width=6, resize="letterbox"),
     ],
     ids=["letterbox", "no square", "grey", "alpha"],
 )

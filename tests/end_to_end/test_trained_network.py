@@ -12,7 +12,7 @@ from PIL import Image
 import engine
 from engine.conversion.onnx_from_torch import onnx_from_torch
 from engine.images.preprocess import PreprocessChoice, PreprocessSpec
-from engine.tasks.improve import improved_layers
+from engine.tasks.improve import read_optimized_layers
 
 SIZE, CLASSES = 32, 8
 MEAN = 0.5
@@ -112,5 +112,5 @@ def test_a_trained_network_is_never_made_worse(tmp_path: Path) -> None:
     rms = {side.variant: side.logit_rms for side in found.variants}
     assert rms["int8_float_io_optimized"] <= 1.02 * rms["int8_float_io"]
     assert rms["int8_optimized"] <= 1.02 * rms["int8"]
-    layers = improved_layers(run, "int8_float_io_optimized")
+    layers = read_optimized_layers(run, "int8_float_io_optimized")
     assert all(layer.after <= layer.before for layer in layers if layer.done and layer.before)

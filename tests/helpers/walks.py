@@ -145,8 +145,8 @@ class _Idle:
 def bring_worker_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let workers answer in the process of their parent, by the same messages."""
     monkeypatch.setattr(process, "subprocess", SimpleNamespace(Popen=_Process, PIPE=None))
-    monkeypatch.setattr(process, "Family", _Idle)
-    monkeypatch.setattr(process, "Watch", _Idle)
+    monkeypatch.setattr(process, "ProcessTree", _Idle)
+    monkeypatch.setattr(process, "Watchdog", _Idle)
     monkeypatch.setattr(process, "memory_of", lambda *_: 0)
     monkeypatch.setattr(pool, "WARM_WORKER", pool.WarmWorker(process.Worker))
 

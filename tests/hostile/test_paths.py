@@ -14,7 +14,7 @@ from onnx import TensorProto, numpy_helper
 
 from engine.core.errors import RunError
 from engine.images.pictures import pictures_in
-from engine.images.zip_archive import zipped_pictures
+from engine.images.zip_archive import read_zip_pictures
 from engine.networks.onnx_reading import read_onnx
 from engine.runs import run as runs
 from engine.runs.external_files import check_name, name_for
@@ -48,7 +48,7 @@ def encrypted() -> bytes:
 
 
 def in_zip(data: bytes) -> Callable[[Path], object]:
-    return lambda place: list(zipped_pictures(data, "x.zip"))
+    return lambda place: list(read_zip_pictures(data, "x.zip"))
 
 
 def in_manifest(*path: object, value: object) -> Callable[[Path], object]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from engine.core.errors import PictureError
-from engine.images.pictures import decode_picture, described_picture
+from engine.images.pictures import decode_picture, decode_with_notes
 from tests.hostile.bad_pictures import MAKERS, encoded, noise
 from tests.hostile.rows import Noted, Row, Scaled
 
@@ -23,7 +23,7 @@ def test_bad_pictures(scaled: Scaled, noted: Noted) -> None:
         case = MAKERS[number % len(MAKERS)](rng)
         with row.tried(f"{number} {case.what}", "right"):
             try:
-                found = described_picture(case.data, "x.png")
+                found = decode_with_notes(case.data, "x.png")
             except PictureError:
                 if case.colour is not None and case.what != "EXIF of noise":
                     row.faults.append(f"{number} {case.what}: refused, and is a picture")

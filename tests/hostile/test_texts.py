@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from engine.core.errors import OptionError
-from engine.core.files import defused
+from engine.core.files import escape_formula
 from engine.images.labels import labels_from_csv, labels_from_folders, read_labels
 from engine.images.preprocess import PreprocessSpec
 from engine.runs.run import Run
@@ -193,5 +193,5 @@ def test_preprocessing(scaled: Scaled, noted: Noted) -> None:
 @given(st.text(max_size=10))
 @settings(database=None)
 def test_defused_cells_are_no_formulas(text: str) -> None:
-    assert not defused(text).startswith(("=", "+", "-", "@", "\t", "\r"))
-    assert defused(text).removeprefix("'") in (text, text.removeprefix("'"))
+    assert not escape_formula(text).startswith(("=", "+", "-", "@", "\t", "\r"))
+    assert escape_formula(text).removeprefix("'") in (text, text.removeprefix("'"))

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from engine.core.errors import LabelsError
-from engine.core.files import defused, defused_table
+from engine.core.files import escape_formula, escape_formulas
 from engine.images.labels import labels_from_csv, labels_from_folders
 
 
@@ -53,7 +53,7 @@ def test_encodings(tmp_path: Path, encoding: str) -> None:
 
 
 def test_formulas_are_defused() -> None:
-    assert [defused(text) for text in ("=cmd|' /C calc'!A0", "+1", "-x", "@a", "tabby")] == [
+    assert [escape_formula(text) for text in ("=cmd|' /C calc'!A0", "+1", "-x", "@a", "tabby")] == [
         "'=cmd|' /C calc'!A0",
         "'+1",
         "'-x",
@@ -64,7 +64,7 @@ def test_formulas_are_defused() -> None:
 
 def test_tables_are_defused() -> None:
     table = pd.DataFrame({"@model": ["=1+1", "tabby"], "rms": [-1.5, 2.0]})
-    text = defused_table(table).to_csv(index=False)
+    text = escape_formulas(table).to_csv(index=False)
     assert text == "'@model,rms\n'=1+1,-1.5\ntabby,2.0\n"
 
 

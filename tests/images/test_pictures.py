@@ -17,7 +17,7 @@ from engine.images.pictures import (
     as_pictures,
     count_unread,
     decode_picture,
-    described_picture,
+    decode_with_notes,
     digest_of,
     picture_at,
     pictures_in,
@@ -107,8 +107,8 @@ def test_first_frame_of_an_animation() -> None:
 def test_notes_say_what_was_left_out() -> None:
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
     data = encoded(frames[0], "GIF", save_all=True, append_images=frames[1:])
-    assert described_picture(data, "x.gif").notes == ("x.gif has 2 frames; the first is used.",)
-    assert described_picture(encoded(frames[0], "PNG"), "x").notes == ()
+    assert decode_with_notes(data, "x.gif").notes == ("x.gif has 2 frames; the first is used.",)
+    assert decode_with_notes(encoded(frames[0], "PNG"), "x").notes == ()
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from engine.core.errors import OptionError
 from engine.images.preprocess import (
     InputSize,
     PreprocessSpec,
-    assumed_preprocess,
+    default_preprocess,
     demand_plausible,
     input_size_in,
 )
@@ -92,7 +92,7 @@ def test_a_picture_is_visible_as_its_channels_are() -> None:
 
 def test_alpha_is_the_fourth_channel() -> None:
     spec = replace(
-        assumed_preprocess(4), height=1, width=2, resize="squash", mean=(0.0,) * 4, std=(1.0,) * 4
+        default_preprocess(4), height=1, width=2, resize="squash", mean=(0.0,) * 4, std=(1.0,) * 4
     )
     rgba = np.array([[[255, 0, 51, 255], [0, 0, 0, 102]]], np.uint8)
     np.testing.assert_allclose(spec.apply(rgba), [[[1, 0, 0.2, 1], [0, 0, 0, 0.4]]])
@@ -142,9 +142,9 @@ def test_fitted_pictures_are_kept_apart_by_what_they_depend_on() -> None:
     usual = PreprocessSpec()
     letterbox = replace(usual, resize="letterbox")
     kinds = [usual, letterbox, replace(letterbox, pad_value=0), replace(usual, resize="squash")]
-    kinds.append(assumed_preprocess(4))
+    kinds.append(default_preprocess(4))
     assert len({kind.fitting_key for kind in kinds}) == len(kinds)
-    assert assumed_preprocess(1).fitting_key == usual.fitting_key
+    assert default_preprocess(1).fitting_key == usual.fitting_key
     assert usual.fitting_key.startswith("224x224-shorter_side-256-bilinear-")
     assert replace(usual, pad_value=3).fitting_key == usual.fitting_key
 

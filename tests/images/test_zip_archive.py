@@ -12,7 +12,7 @@ from engine.core.errors import PictureError
 from engine.core.limits import LIMITS
 from engine.core.zips import is_zip
 from engine.images import zip_archive as picture_zips
-from engine.images.zip_archive import zipped_pictures
+from engine.images.zip_archive import read_zip_pictures
 
 
 def zip_of(files: dict[str, bytes], **options: int) -> bytes:
@@ -26,7 +26,7 @@ def zip_of(files: dict[str, bytes], **options: int) -> bytes:
 def test_pictures_come_out_one_by_one_and_the_rest_is_passed_over() -> None:
     data = zip_of({"a/b.PNG": b"1", "c.jpg": b"2", "d.txt": b"3", "__MACOSX/._c.jpg": b"4"})
     assert is_zip(data)
-    assert [(p.name, p.content) for p in zipped_pictures(data, "x")] == [
+    assert [(p.name, p.content) for p in read_zip_pictures(data, "x")] == [
         ("a/b.PNG", b"1"),
         ("c.jpg", b"2"),
     ]
@@ -56,20 +56,20 @@ def linked() -> bytes:
 )
 def test_what_is_refused(data: bytes, found: str) -> None:
     with pytest.raises(PictureError, match=f"Reading the zip x: got .*{found}"):
-        list(zipped_pictures(data, "x"))
+        list(read_zip_pictures(data, "x"))
 
 
 def test_limits_hold_for_what_comes_out(monkeypatch: pytest.MonkeyPatch) -> None:
     data = zip_of({f"{n}.png": bytes([n]) * 60 for n in range(4)}, method=zipfile.ZIP_STORED)
     monkeypatch.setattr(picture_zips, "LIMITS", replace(LIMITS, zip_unpacked_bytes=200))
     with pytest.raises(PictureError, match="more bytes unpacked than fit"):
-        list(zipped_pictures(data, "x"))
+        list(read_zip_pictures(data, "x"))
     monkeypatch.setattr(picture_zips, "LIMITS", replace(LIMITS, picture_bytes=50))
     with pytest.raises(PictureError, match="of more than 0 MB"):
-        list(zipped_pictures(data, "x"))
+        list(read_zip_pictures(data, "x"))
     monkeypatch.setattr(picture_zips, "LIMITS", replace(LIMITS, zip_entries=3))
     with pytest.raises(PictureError, match="too many entries"):
-        list(zipped_pictures(data, "x"))
+        list(read_zip_pictures(data, "x"))
 
 
 def test_the_end_of_a_zip64_is_looked_at() -> None:
@@ -78,4 +78,4 @@ def test_the_end_of_a_zip64_is_looked_at() -> None:
     counts = struct.pack("<4sQHHIIQQQQ", b"PK\x06\x06", 44, 45, 45, 0, 0, 10**6, 10**6, 10**8, 0)
     pointer = struct.pack("<4sIQI", b"PK\x06\x07", 0, end, 1)
     with pytest.raises(PictureError, match="too many entries"):
-        list(zipped_pictures(data[:end] + counts + pointer + data[end:], "x"))
+        list(read_zip_pictures(data[:end] + counts + pointer + data[end:], "x"))

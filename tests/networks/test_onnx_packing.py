@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from engine.core.errors import ModelError
-from engine.networks.onnx_precision import packed_model
+from engine.networks.onnx_precision import pack_onnx
 from tests.networks.test_onnx_parts import WEIGHTS, exported, weights_of
 
 Files = list[tuple[str, bytes]]
@@ -21,16 +21,16 @@ def exported_files(folder: Path, location: str = "model.onnx.data") -> Files:
 def test_data_gets_the_name_that_the_model_asks_for(tmp_path: Path, name: str) -> None:
     (_, model_content), (_, content) = exported_files(tmp_path, "weights/model.onnx.data")
     model = ("../.Mine: v1.ONNX", model_content)
-    packed_name, packed = packed_model([(name, content), model])
+    packed_name, packed = pack_onnx([(name, content), model])
     assert packed_name == ".Mine: v1.zip"
     (tmp_path / "packed.zip").write_bytes(packed)
     assert weights_of(tmp_path / "packed.zip") == WEIGHTS
-    assert packed_model([model, (name, content)]) == (packed_name, packed), "the same zip again"
+    assert pack_onnx([model, (name, content)]) == (packed_name, packed), "the same zip again"
 
 
 def test_one_file_is_kept_as_it_is() -> None:
     for name in ("m.onnx", "M.ONNX", "m.zip"):
-        assert packed_model([(name, b"content")]) == (name, b"content")
+        assert pack_onnx([(name, b"content")]) == (name, b"content")
 
 
 def test_what_is_no_pair_is_told(tmp_path: Path) -> None:
@@ -48,7 +48,7 @@ def test_what_is_no_pair_is_told(tmp_path: Path) -> None:
     }
     for words, files in wrong.items():
         with pytest.raises(ModelError, match=words):
-            packed_model(files)
-    assert packed_model([model, data, data]) == packed_model([model, data])
+            pack_onnx(files)
+    assert pack_onnx([model, data, data]) == pack_onnx([model, data])
     with pytest.raises(ModelError, match="no data, since the model holds it all"):
-        packed_model([("whole.onnx", b"\x08\x08"), data])
+        pack_onnx([("whole.onnx", b"\x08\x08"), data])

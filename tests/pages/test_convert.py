@@ -14,7 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.core.errors import LabelsError
 from engine.networks import checkpoints as sharded_checkpoints
-from engine.networks.onnx_precision import packed_model
+from engine.networks.onnx_precision import pack_onnx
 from engine.runs.request import ConvertRequest
 from engine.runs.run import ONNX_FILE, Run
 from tests.helpers.app_test import ROOT
@@ -27,7 +27,7 @@ PAGE = ROOT / "pages" / "dashboard" / "convert.py"
 
 
 @pytest.fixture
-def run(own_store: Path) -> Run:
+def run(own_store: Path, catalog: None) -> Run:
     return tiny_run(own_store / "runs" / "tiny")
 
 
@@ -127,11 +127,11 @@ def test_a_model_and_its_data_are_dropped_together(tmp_path: Path) -> None:
         drop_together(test, "ONNX file", files)
         assert words in errors(test)
         assert button_is_off(test)
-    for files in ([data, model], [packed_model([model, data])]):
+    for files in ([data, model], [pack_onnx([model, data])]):
         drop_together(test, "ONNX file", files)
         assert errors(test) == ""
         assert not button_is_off(test)
-    drop_together(test, "ONNX file", [packed_model([model, (data[0], b"\1" * 999)])])
+    drop_together(test, "ONNX file", [pack_onnx([model, (data[0], b"\1" * 999)])])
     assert "The data is another model's" in errors(test)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from engine.core.store import SAMPLE_IMAGES
 from engine.images import pictures as pictures_module
-from engine.runs.results import stored_latency
+from engine.runs.results import load_latency
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.tasks.first_run import complete
@@ -45,11 +45,11 @@ def test_the_answer_follows_the_slider_and_the_page_has_its_code(run: Run) -> No
 
 
 def test_what_is_complete_is_not_made_again(run: Run) -> None:
-    before = stored_latency(run)
+    before = load_latency(run)
     assert before is not None
     assert {entry.variant for entry in before.entries} >= {"original", "float32", "int8"}
     assert complete(run, host_module.Foreground()) == run
-    after = stored_latency(run)
+    after = load_latency(run)
     assert after == before
     pictures = pictures_module.as_pictures(sorted(SAMPLE_IMAGES.glob("*.jpg")))
     assert service_module.compute_logits(run, pictures, run.columns, None) is not None
@@ -80,6 +80,7 @@ def test_a_fresh_installation_makes_its_first_comparison(
     assert not other.exception
 
 
+@pytest.mark.usefixtures("catalog")
 def test_the_first_comparison_is_shown_on_every_page_while_it_works(
     own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
-from engine.runs.pinned import pin, pinned_pictures
+from engine.runs.pinned import list_pinned, pin
 from engine.runs.run import Run
 from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import PAGES, opened
@@ -66,7 +66,7 @@ def test_the_pictures_from_before_stay(photos: Path) -> None:
 @pytest.mark.parametrize("page", PAGES_WITH_PICTURES, ids=lambda page: page.stem)
 def test_a_damaged_pin_leaves_the_page_whole(page: Path, run: Run) -> None:
     pin(run, pictures_in(SAMPLE_IMAGES)[0])
-    pinned_pictures(run)[0].path.write_bytes(b"other")
+    list_pinned(run)[0].path.write_bytes(b"other")
     test = opened(page, pictures_source="Pinned")
     assert "Reading the pinned pictures" in words(test)
     assert "Reading the pinned pictures" not in in_expanders(test)

@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from engine.images.pictures import pictures_in
-from engine.runs.pinned import pin, pinned_pictures
+from engine.runs.pinned import list_pinned, pin
 from engine.runs.run import Run
 from pages.views.gallery import PAGE_SIZE
 from tests.helpers.browser import IN_A_BROWSER, PATIENCE, chromium, dashboard, wait_until_settled
@@ -71,7 +71,7 @@ def test_pictures_are_searched_and_pinned(page: Page, run: Run) -> None:
     expect(page.locator(".q-row")).to_have_count(1)
     page.get_by_role("button", name="Pin", exact=True).click()
     expect(page.get_by_role("button", name="Pinned", exact=True)).to_be_visible()
-    assert [picture.name for picture in pinned_pictures(run)] == [everything[3]]
+    assert [picture.name for picture in list_pinned(run)] == [everything[3]]
     page.get_by_placeholder("Search names and answers").fill("no such thing")
     page.keyboard.press("Enter")
     expect(page.get_by_text("No picture fits")).to_be_visible()
@@ -81,7 +81,7 @@ def test_pictures_are_searched_and_pinned(page: Page, run: Run) -> None:
     expect(page.locator(".q-row")).to_have_count(1)
     page.get_by_role("button", name="Pinned", exact=True).click()
     expect(page.locator(".q-row")).not_to_have_count(1)
-    assert pinned_pictures(run) == ()
+    assert list_pinned(run) == ()
 
 
 def test_pictures_are_pasted_and_taken(page: Page) -> None:
@@ -110,7 +110,7 @@ def test_pictures_are_pasted_and_taken(page: Page) -> None:
 
 def test_a_pinned_picture_that_changed_does_not_shut_the_page(page: Page, run: Run) -> None:
     pin(run, pictures_in(Path("sample_images"))[0])
-    pinned_pictures(run)[0].path.write_bytes(b"other")
+    list_pinned(run)[0].path.write_bytes(b"other")
     page.reload()
     page.get_by_role("radio", name="Pinned", exact=True).click()
     expect(page.get_by_text("changed since it was pinned")).to_be_visible()

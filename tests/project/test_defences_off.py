@@ -119,6 +119,6 @@ def test_without_owners_a_stranger_sees_the_run_of_an_upload(
     (run.folder / OWNERS / "me").touch()
     monkeypatch.setenv(sharing.SHARED_VARIABLE, "password")
     monkeypatch.setattr(session, "st", SimpleNamespace(session_state={"qlab_owner": "you"}))
-    assert session.known_runs() == ()
+    assert session.visible_runs() == ()
     monkeypatch.setattr(Run, "visible_to", lambda run, owner: True)
-    assert len(session.known_runs()) == 1
+    assert len(session.visible_runs()) == 1

@@ -20,7 +20,7 @@ from engine.core import formats
 from engine.core.store import HOME_VARIABLE
 from engine.reporting.picture_cards import picture_card
 from engine.reporting.report import Report
-from engine.runs.results import stored_latency
+from engine.runs.results import load_latency
 from engine.runs.run import LATENCY, Run
 from tests.helpers.factories import latency
 from tests.helpers.tiny_run import tiny_run
@@ -81,7 +81,7 @@ def test_its_figures_are_those_of_compare(
     run, photos = made
     page = report.to_html()
     (script,) = re.findall(r'id="report-data">(.*?)</script>', page, re.DOTALL)
-    timed = stored_latency(run)
+    timed = load_latency(run)
     assert json.loads(script)["comparison"] == engine.compare(run, photos, latency=timed).to_dict()
     file = tmp_path / "compare.json"
     arguments = ["--run", str(run.folder), "--images", str(photos), "--json", str(file)]

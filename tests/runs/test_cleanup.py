@@ -13,7 +13,7 @@ from engine.runs import cleanup as store_care
 from engine.runs.cleanup import Upkeep
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
-from engine.runs.staging import partial_folder
+from engine.runs.staging import staging_path
 from engine.tasks.convert import convert_request
 from tests.core.test_checksums import flip
 from tests.helpers.fake_host import HandMadeHost, request_for
@@ -108,11 +108,11 @@ def test_verify_reads_every_byte_and_sets_damage_apart(runs: list[Run]) -> None:
 def test_clean_lets_go_of_leftovers_and_nothing_that_is_worked_on(
     runs: list[Run], own_store: Path
 ) -> None:
-    left, busy = (partial_folder(own_store / "runs" / name) for name in ("left", "busy"))
+    left, busy = (staging_path(own_store / "runs" / name) for name in ("left", "busy"))
     for side in (left, busy):
         side.mkdir()
         (side / "half").write_bytes(b"x" * 1000)
-    inside = partial_folder(runs[0].folder / "logits" / "set")
+    inside = staging_path(runs[0].folder / "logits" / "set")
     inside.mkdir(parents=True)
     (runs[1].folder / "int8.tflite").write_bytes(b"damaged")
     store_care.verify_runs()

@@ -25,7 +25,7 @@ from engine.deployment.phone import benchmarks_of
 from engine.images.pictures import pictures_in
 from engine.runs import manifest as manifest_module
 from engine.runs.labels import own_labels
-from engine.runs.results import stored_latency
+from engine.runs.results import load_latency
 from engine.runs.run import Run
 from engine.tasks.convert import list_interrupted
 from engine.tasks.sweep.records import newest_sweep
@@ -181,7 +181,7 @@ def test_labels_pins_and_timings_are_read(old: Path) -> None:
     assert own_labels(run, pictures).tolist() == [-1, 1, -1]
     (pinned,) = engine.pinned(run)
     assert pinned.read_bytes() == (old / "photos" / "red.png").read_bytes()
-    timed = stored_latency(run)
+    timed = load_latency(run)
     assert timed is not None
     assert (timed.threads, timed.cores) == (1, 2)
     assert {entry.variant for entry in timed.entries} == {"original", *VARIANTS, "theirs"}

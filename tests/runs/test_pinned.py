@@ -10,25 +10,25 @@ import engine
 from engine.cli.main import main
 from engine.core.errors import PictureError, RunError
 from engine.images.pictures import Picture, pictures_in
-from engine.runs.pinned import pin, pinned_digests, pinned_pictures, unpin
+from engine.runs.pinned import list_pinned, list_pinned_digests, pin, unpin
 from engine.runs.run import PINNED
 from tests.helpers.tiny_run import tiny_run
 
 
 def test_pinned_pictures_are_copies_each_once(tmp_path: Path, photos: Path) -> None:
     run, pictures = tiny_run(tmp_path / "run"), pictures_in(photos)
-    assert pinned_pictures(run) == ()
+    assert list_pinned(run) == ()
     pin(run, pictures[2])
     pin(run, replace(pictures[2], name="again.png"))
     pin(run, replace(pictures[0], name="deep/../../<b>.png"))
     pictures[2].path.unlink()
-    kept = pinned_pictures(run)
+    kept = list_pinned(run)
     assert [picture.name for picture in kept] == ["b_.png", "photo_2.png"]
-    assert pinned_digests(run) == {pictures[0].sha256, pictures[2].sha256}
+    assert list_pinned_digests(run) == {pictures[0].sha256, pictures[2].sha256}
     assert all(picture.path.is_relative_to(run.folder / PINNED) for picture in kept)
     unpin(run, pictures[0].sha256)
     unpin(run, "../../photos")
-    assert [picture.name for picture in pinned_pictures(run)] == ["photo_2.png"]
+    assert [picture.name for picture in list_pinned(run)] == ["photo_2.png"]
     assert len(pictures_in(photos)) == 4
 
 
@@ -49,15 +49,15 @@ def test_a_pinned_picture_that_changed_is_told_and_can_be_removed(
 ) -> None:
     run, picture = tiny_run(tmp_path / "run"), pictures_in(photos)[0]
     pin(run, picture)
-    pinned_pictures(run)[0].path.write_bytes(b"other")
+    list_pinned(run)[0].path.write_bytes(b"other")
     with pytest.raises(RunError, match="changed since it was pinned"):
-        pinned_pictures(run)
+        list_pinned(run)
     command = ["pin", "--run", str(run.folder)]
     assert main(command) == 2
     assert main([*command, "--remove", "nowhere.png"]) == 2
     assert "'nowhere.png'" in capsys.readouterr().err
     assert main([*command, "--remove", picture.name]) == 0
-    assert pinned_digests(run) == set()
+    assert list_pinned_digests(run) == set()
 
 
 def test_the_command_pins_a_folder_and_the_functions_find_it(

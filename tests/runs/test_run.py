@@ -9,7 +9,7 @@ import pytest
 from engine.core.errors import OptionError, RunError
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run, existing_run
-from engine.runs.staging import folder_beside, move_into_place
+from engine.runs.staging import fresh_staging_folder, move_into_place
 from tests.helpers.factories import artifact, manifest
 
 
@@ -87,7 +87,7 @@ def test_a_side_folder_never_stays(tmp_path: Path) -> None:
     place = tmp_path / "deep" / "run"
 
     def fail() -> None:
-        with folder_beside(place) as side:
+        with fresh_staging_folder(place) as side:
             (side / "file").write_text("half made")
             raise KeyError
 
@@ -100,18 +100,18 @@ def test_a_place_where_nothing_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(RunError, match="nothing can be written"),
-        folder_beside(tmp_path / "file" / "run"),
+        fresh_staging_folder(tmp_path / "file" / "run"),
     ):
         pass
 
 
 def test_a_new_run_moves_whole_and_an_old_one_grows(tmp_path: Path) -> None:
     place = tmp_path / "run"
-    with folder_beside(place) as side:
+    with fresh_staging_folder(place) as side:
         written(side)
         move_into_place(side, place)
     (place / "kept").write_text("kept")
-    with folder_beside(place) as side:
+    with fresh_staging_folder(place) as side:
         run = written(side)
         (side / "work").mkdir()
         (side / "work" / "new").write_text("new")

@@ -17,13 +17,13 @@ from PIL import Image
 
 from engine.comparison.latency import Latency
 from engine.core import locks
-from engine.core.checksums import is_verified, write_kept
+from engine.core.checksums import is_verified, write_verified
 from engine.core.errors import StorageError
 from engine.deployment.phone import benchmarks_of
 from engine.images.pictures import Picture, pictures_in
 from engine.runs.labels import give_label, own_labels
-from engine.runs.pinned import pin, pinned_pictures, unpin
-from engine.runs.results import stored_latency
+from engine.runs.pinned import list_pinned, pin, unpin
+from engine.runs.results import load_latency
 from engine.runs.run import LABELS, LATENCY, PHONE, Run
 from tests.helpers.factories import artifact, latency
 from tests.helpers.tiny_run import CLASSES, tiny_run
@@ -124,7 +124,7 @@ def test_100_pins_of_eight_processes(tmp_path: Path) -> None:
     pictures = pictures_in(given)
     together(run, PIN, given)
     unpin(run, pictures[0].sha256)
-    pinned = pinned_pictures(run)
+    pinned = list_pinned(run)
     assert {picture.sha256 for picture in pinned} == {p.sha256 for p in pictures[1:]}
     # The last picture was pinned by all under eight names: it is there once.
     assert len(pinned) == 101
@@ -134,7 +134,7 @@ def test_pins_of_two_threads(tmp_path: Path, photos: Path) -> None:
     run, pictures = tiny_run(tmp_path / "run"), pictures_in(photos)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda picture: pin(run, picture), pictures * 4))
-    assert [picture.sha256 for picture in pinned_pictures(run)] == [p.sha256 for p in pictures]
+    assert [picture.sha256 for picture in list_pinned(run)] == [p.sha256 for p in pictures]
 
 
 ADD = """
@@ -167,7 +167,7 @@ def test_40_files_from_elsewhere_of_eight_processes(tmp_path: Path) -> None:
     (given / "card.json").write_bytes(msgspec.json.encode(artifact("card")))
     own = {f"own_{number}_{index}": 1.0 for number in range(PROCESSES) for index in range(5)}
     timed = latency({"float32": 2.0, "shared": 1.0, "gone_3": 1.0} | own)
-    write_kept(run.folder / LATENCY / "threads-1.json", msgspec.json.encode(timed))
+    write_verified(run.folder / LATENCY / "threads-1.json", msgspec.json.encode(timed))
     together(run, ADD, given)
     grown = Run.open(run.folder)
     assert {added.artifact.variant for added in grown.added} == {"shared", *own}
@@ -191,7 +191,7 @@ for index in range(5):
 def test_40_timings_of_eight_processes(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "run")
     together(run, STORE_TIMINGS, tmp_path)
-    timed = stored_latency(run)
+    timed = load_latency(run)
     assert timed is not None
     medians = {entry.variant: entry.median_ms for entry in timed.entries}
     assert medians == {f"v{p}{n}": 1.0 + p for p in range(PROCESSES) for n in range(5)}

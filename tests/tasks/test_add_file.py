@@ -20,7 +20,7 @@ from engine.core.types import Progress
 from engine.images.pictures import pictures_in
 from engine.reporting.tables import OVERVIEW, comparison_table
 from engine.runs.external_files import check_name, name_for, remove_file
-from engine.runs.results import stored_latency
+from engine.runs.results import load_latency
 from engine.runs.run import ALSO, WORK, Run
 from engine.tasks import add_file as add_file_module
 from engine.tasks import evaluate, evaluation
@@ -212,7 +212,7 @@ def test_the_same_file_again_changes_nothing_and_another_takes_its_place(
     file = reshape_file(tmp_path / "b.tflite", NHWC, dtype="int8", scale=STEP)
     second = add_file(first, "theirs", file, HOST)
     assert second.artifact("theirs").inputs[0].dtype == "int8"
-    timed = stored_latency(second)
+    timed = load_latency(second)
     assert timed is not None
     assert [entry.variant for entry in timed.entries] == ["float32"]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.core.checksums import read_kept
+from engine.core.checksums import read_verified
 from engine.core.errors import ConversionError, JobCancelled, RunError
 from engine.core.types import Progress
-from engine.runs.cleanup import known_runs
+from engine.runs.cleanup import load_runs
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import ONNX_FILE, Run
-from engine.runs.staging import WAITING_FOR_SAME, partial_folder
+from engine.runs.staging import WAITING_FOR_SAME, staging_path
 from engine.tasks.convert import convert_request
 from engine.workers.jobs import Job
 from tests.core.test_checksums import flip
@@ -37,7 +37,7 @@ def test_a_run_goes_to_the_store_with_checksums_of_its_files(
         "work/float32.tflite",
     }
     assert run.damaged(again=True) == ()
-    assert read_kept(run.folder / "logs" / "convert-1.log") == b"said by a converter"
+    assert read_verified(run.folder / "logs" / "convert-1.log") == b"said by a converter"
     assert convert_request(request_for(tmp_path / "m.onnx"), host).folder == run.folder
     assert len(host.tasks) == 1
 
@@ -91,13 +91,13 @@ def test_a_failure_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_run_that_is_being_made_is_not_among_the_known(tmp_path: Path, own_store: Path) -> None:
     run = convert_request(request_for(tmp_path / "m.onnx"), HandMadeHost())
-    shutil.copytree(run.folder, partial_folder(own_store / "runs" / "other"))
-    assert [known.folder for known in known_runs()] == [run.folder]
+    shutil.copytree(run.folder, staging_path(own_store / "runs" / "other"))
+    assert [known.folder for known in load_runs()] == [run.folder]
 
 
 def test_what_a_killed_process_left_is_handed_to_the_next(tmp_path: Path) -> None:
     place = tmp_path / "run"
-    side = partial_folder(place)
+    side = staging_path(place)
     side.mkdir()
     (side / "from_before").write_text("")
 

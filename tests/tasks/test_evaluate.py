@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.core.checksums import keep_file
+from engine.core.checksums import move_verified
 from engine.core.errors import PictureError
 from engine.core.types import Progress
 from engine.images.cache import FittedPictures, make_room
@@ -74,7 +74,7 @@ def test_pictures_seen_before_are_not_shown_again(run: Run, photos: Path) -> Non
     (stored,) = (run.folder / "logits").glob("*/float32-*.npy")
     marked = np.load(stored) + 100
     np.save(photos / "marked.npy", marked)
-    keep_file(photos / "marked.npy", stored)
+    move_verified(photos / "marked.npy", stored)
     logits = service_module.compute_logits(run, pictures[::-1], ("float32",), HOST)["float32"]
     np.testing.assert_array_equal(logits[1:], marked[::-1])
     np.testing.assert_array_equal(logits[0], inputs(pictures)[4])

@@ -10,14 +10,14 @@ import pytest
 import engine
 from engine.core.errors import OptionError, RunError
 from engine.core.store import SAMPLE_IMAGES
-from engine.runs.results import stored_latency
+from engine.runs.results import load_latency
 from engine.runs.run import REQUEST, Run
 from engine.tasks.improve import (
     calibration_digests,
     improvable,
-    improved_layers,
-    improved_name,
-    stored_curve,
+    name_optimized,
+    read_curve,
+    read_optimized_layers,
     time_curve,
 )
 from engine.workers.process import Foreground
@@ -28,11 +28,11 @@ from tests.helpers.tiny_run import tiny_run
 def test_what_can_be_improved_is_named(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "run")
     assert improvable(run) == ("int8",)
-    assert improved_name(run, "int8") == "int8_optimized"
+    assert name_optimized(run, "int8") == "int8_optimized"
     with pytest.raises(OptionError, match="Name int8"):
-        improved_name(run, "float32")
+        name_optimized(run, "float32")
     with pytest.raises(OptionError, match="the variant 'uint8'"):
-        improved_name(run, "uint8")
+        name_optimized(run, "uint8")
 
 
 def test_a_run_that_does_not_say_its_request_is_refused(tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_a_run_that_does_not_say_its_request_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=REQUEST):
         engine.improve(run, "int8")
     with pytest.raises(RunError, match=r"int8_float_io_optimized\.json"):
-        improved_layers(run, "int8_optimized")
+        read_optimized_layers(run, "int8_optimized")
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def test_the_optimized_variant_is_the_same_but_closer(improved: Run) -> None:
 
 @pytest.mark.slow
 def test_the_run_says_what_was_done(improved: Run) -> None:
-    layers = improved_layers(improved, "int8_optimized")
+    layers = read_optimized_layers(improved, "int8_optimized")
     # Late layers see too few positions of so few pictures, and are left.
     assert sum("gptq" in layer.done for layer in layers) > 10
     assert all(layer.after <= layer.before for layer in layers if layer.done and layer.before)
@@ -99,16 +99,16 @@ def test_layers_in_float32_bring_the_answers_closer(improved: Run) -> None:
     assert mixed < optimized
     sizes = run.sizes
     assert sizes["int8_float_io_optimized"] < sizes["int8_mixed(k=20)"] < sizes["float32"]
-    curve = stored_curve(run, "int8_mixed(k=20)")
+    curve = read_curve(run, "int8_mixed(k=20)")
     assert curve is not None
     assert curve.points[0].bytes == sizes["int8_float_io_optimized"]
     assert curve.of_size(sizes["int8_mixed(k=20)"]).layers == 20
     assert curve.points[-1].rms < 0.3 * curve.points[0].rms
     timed = time_curve(run, "int8_mixed(k=20)", Foreground(), rounds=2)
-    assert timed == stored_curve(run, "int8_mixed(k=20)")
+    assert timed == read_curve(run, "int8_mixed(k=20)")
     assert timed.timed_float32 is not None
     assert timed.latency_of(0) is not None
-    of_run = stored_latency(run)
+    of_run = load_latency(run)
     assert of_run is not None
     assert {"float32", "int8_mixed(k=20)"} <= {entry.variant for entry in of_run.entries}
     with pytest.raises(OptionError, match="1 to "):

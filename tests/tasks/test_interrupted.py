@@ -54,12 +54,12 @@ def test_a_note_that_cannot_be_read_goes(own_store: Path) -> None:
 
 
 def test_an_old_note_goes(own_store: Path) -> None:
-    from engine.core.checksums import write_kept
+    from engine.core.checksums import write_verified
 
     place = own_store / "jobs" / "x"
     import msgspec
 
-    write_kept(place / "note.json", msgspec.json.encode(WORK))
+    write_verified(place / "note.json", msgspec.json.encode(WORK))
     assert len(list_interrupted("me")) == 1
     old = time.time() - 25 * 3600
     os.utime(place, (old, old))

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from engine.runs.results import delete_timings, latency_shares, stored_latency, stored_timings
+from engine.runs.results import delete_timings, latency_shares, load_latency, load_timings
 from engine.runs.run import LATENCY
 from engine.tasks.latency import measure, run_profile, store_latency
 from engine.workers.process import Foreground, Worker
@@ -16,7 +16,7 @@ from tests.helpers.tiny_run import tiny_run
 
 def test_timings_come_with_fewest_threads_first(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "tiny")
-    assert stored_timings(run) == ()
+    assert load_timings(run) == ()
     folder = run.folder / LATENCY
     folder.mkdir()
     for threads in (2, 1, 10):
@@ -24,7 +24,7 @@ def test_timings_come_with_fewest_threads_first(tmp_path: Path) -> None:
         (folder / f"threads-{threads}.json").write_bytes(msgspec.json.encode(timed))
     (folder / "threads-3.json").write_text("damaged")
     (folder / "threads-x.json").write_text("{}")
-    assert [timed.threads for timed in stored_timings(run)] == [1, 2, 10]
+    assert [timed.threads for timed in load_timings(run)] == [1, 2, 10]
 
 
 def test_a_part_that_is_measured_again_leaves_the_others(tmp_path: Path) -> None:
@@ -33,7 +33,7 @@ def test_a_part_that_is_measured_again_leaves_the_others(tmp_path: Path) -> None
     store_latency(run, first)
     later = replace(latency({"int8": 5.0}), measured_at="2026-01-03T00:00:00+00:00")
     assert store_latency(run, later).entries[0].measured_at == later.measured_at
-    timed = stored_latency(run)
+    timed = load_latency(run)
     assert timed is not None
     medians = {entry.variant: entry.median_ms for entry in timed.entries}
     assert medians == {"float32": 8.0, "int8": 5.0, "float16": 9.0}
@@ -51,7 +51,7 @@ def test_what_is_known_of_operators_stays_where_they_were_not_asked_for(tmp_path
     times = (operator_time("CONV_2D", "Convolution", 60.0, 0),)
     store_latency(run, profiled(latency({"int8": 4.0}), {"int8": times}))
     store_latency(run, latency({"int8": 5.0}))
-    timed = stored_latency(run)
+    timed = load_latency(run)
     assert timed is not None
     assert (timed.entries[0].median_ms, timed.entries[0].operators) == (5.0, times)
 
@@ -63,12 +63,12 @@ def test_timings_of_two_machines_are_not_mixed_and_come_back(
     run = tiny_run(tmp_path / "tiny")
     store_latency(run, latency({"float32": 8.0, "int8": 4.0}))
     store_latency(run, replace(latency({"int8": 1.0}), **change))
-    there = stored_latency(run)
+    there = load_latency(run)
     assert there is not None
     assert [entry.variant for entry in there.entries] == ["int8"]
-    assert len(stored_timings(run)) == 1
+    assert len(load_timings(run)) == 1
     store_latency(run, latency({"int8": 5.0}))
-    here = stored_latency(run)
+    here = load_latency(run)
     assert here is not None
     medians = {entry.variant: entry.median_ms for entry in here.entries}
     assert medians == {"float32": 8.0, "int8": 5.0}
@@ -81,7 +81,7 @@ def test_a_variant_is_dropped_from_the_timings_of_every_machine(tmp_path: Path) 
     store_latency(run, replace(latency({"int8": 1.0}), host="another machine"))
     delete_timings(run.folder, "int8")
     store_latency(run, latency({"float16": 9.0}))
-    timed = stored_latency(run)
+    timed = load_latency(run)
     assert timed is not None
     assert [entry.variant for entry in timed.entries] == ["float32", "float16"]
 
@@ -98,7 +98,7 @@ def test_every_file_is_profiled_and_a_profile_that_dies_says_so(
     monkeypatch.setattr("engine.tasks.latency.Worker", DiesOnFloat)
     run = tiny_run(tmp_path / "tiny")
     timed = measure(run, Foreground(), rounds=2, warmup=0)
-    assert timed == stored_latency(run)
+    assert timed == load_latency(run)
     exact, integer = timed.of("float32"), timed.of("int8")
     assert exact is not None
     assert integer is not None

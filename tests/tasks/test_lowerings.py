@@ -12,7 +12,7 @@ from engine.reporting import plots
 from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
 from engine.tasks import lowerings
-from engine.tasks.lowerings import Lowerings, LoweringSide, lowering_rows, stored_lowerings
+from engine.tasks.lowerings import Lowerings, LoweringSide, lowering_rows, read_lowerings
 from engine.tflite.artifact import Artifact
 from engine.workers.process import Foreground
 from tests.helpers.factories import artifact, latency
@@ -105,7 +105,7 @@ def test_what_cannot_be_made_is_kept_as_a_reason(run: Run, monkeypatch: pytest.M
     assert asked == [("float32", "int8")]
     assert found.stock.failures["float32"] == "ONNX to SavedModel: no handler"
     assert [entry.variant for entry in found.latency.entries] == ["float32 nhwc", "int8 nhwc"]
-    assert stored_lowerings(run) == found
+    assert read_lowerings(run) == found
     assert run.columns == Run.open(run.folder).columns
 
 
@@ -139,14 +139,14 @@ def test_a_real_model_both_ways(tmp_path: Path) -> None:
         for made in side.artifacts
     ]
     assert counts[0] > counts[1] == 0
-    assert stored_lowerings(run) == found
+    assert read_lowerings(run) == found
 
 
 def test_what_was_found_about_other_files_is_not_shown(run: Run) -> None:
-    assert stored_lowerings(run) is None
+    assert read_lowerings(run) is None
     (run.folder / "lowering").mkdir()
     (run.folder / "lowering" / "lowerings.json").write_bytes(msgspec.json.encode(made()))
-    assert stored_lowerings(run) is None
+    assert read_lowerings(run) is None
 
 
 def test_a_run_without_float32_and_int8_is_refused(run: Run) -> None:

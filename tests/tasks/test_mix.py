@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from engine.comparison.latency import Latency, LatencySamples
-from engine.core.checksums import write_kept
+from engine.core.checksums import write_verified
 from engine.core.errors import OptionError
 from engine.core.types import Progress
 from engine.quantization.recipes import recipe_named
@@ -21,10 +21,10 @@ from engine.reporting.text.improve import (
 )
 from engine.runs import run as runs
 from engine.runs.manifest import FILE_NAME
-from engine.runs.results import stored_latency
+from engine.runs.results import load_latency
 from engine.runs.run import IMPROVED, Run
 from engine.tasks import improve
-from engine.tasks.improve import mixed_name
+from engine.tasks.improve import name_mixed
 from engine.tasks.latency import MixedLatencyRequest
 from engine.tflite.artifact import artifact_of
 from tests.helpers.tiny_run import SIDE, tiny_run
@@ -48,19 +48,19 @@ CURVE = MixedCurve("int8_float_io_optimized", (point(0, 0.1, 4_000_000), point(2
 
 
 def test_exactly_one_aim_names_a_recipe() -> None:
-    assert mixed_name(layers=3) == "int8_mixed(k=3)"
-    assert mixed_name(target_rms=0.08) == "int8_mixed(rms=0.08)"
-    assert mixed_name(target_agreement=0.99) == "int8_mixed(agreement=0.99)"
-    exact = recipe_named(mixed_name(target_rms=0.123456789))
+    assert name_mixed(layers=3) == "int8_mixed(k=3)"
+    assert name_mixed(target_rms=0.08) == "int8_mixed(rms=0.08)"
+    assert name_mixed(target_agreement=0.99) == "int8_mixed(agreement=0.99)"
+    exact = recipe_named(name_mixed(target_rms=0.123456789))
     assert exact.target_rms == 0.123456789
-    assert recipe_named(mixed_name(target_agreement=0.9999999)).target_agreement == 0.9999999
-    assert recipe_named(mixed_name(target_rms=1.25e-7)).target_rms == 1.25e-7
+    assert recipe_named(name_mixed(target_agreement=0.9999999)).target_agreement == 0.9999999
+    assert recipe_named(name_mixed(target_rms=1.25e-7)).target_rms == 1.25e-7
     with pytest.raises(OptionError, match="no target"):
-        mixed_name()
+        name_mixed()
     with pytest.raises(OptionError, match="Give exactly one"):
-        mixed_name(layers=3, target_rms=0.1)
+        name_mixed(layers=3, target_rms=0.1)
     with pytest.raises(OptionError, match="rms=-1"):
-        mixed_name(target_rms=-1)
+        name_mixed(target_rms=-1)
 
 
 def test_the_headline_says_what_is_won_and_paid() -> None:
@@ -111,14 +111,14 @@ def test_timing_a_curve_times_the_files_of_the_run_that_lie_on_it(
     manifest = replace(run.manifest, artifacts=(*run.manifest.artifacts, artifact))
     (run.folder / FILE_NAME).write_bytes(manifest.to_json())
     (run.folder / IMPROVED).mkdir()
-    write_kept(
+    write_verified(
         run.folder / IMPROVED / f"{CURVE.whole}{runs.CURVE}.json", msgspec.json.encode(CURVE.points)
     )
     run = Run.open(run.folder)
     timing = Timing()
     monkeypatch.setattr(improve, "Worker", lambda: timing)
     improve.time_curve(run, mixed, timing)  # type: ignore[arg-type]
-    timed = stored_latency(run)
+    timed = load_latency(run)
     assert timed is not None
     assert [entry.variant for entry in timed.entries] == ["float32", mixed]
     assert timing.request is not None

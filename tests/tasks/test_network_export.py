@@ -35,7 +35,7 @@ from engine.networks.onnx_tidying import operator_set
 from engine.networks.source import ExportedNetwork, ModelChoice
 from engine.quantization.calibration import CalibrationChoice
 from engine.runs.manifest import FILE_NAME
-from engine.runs.request import ConvertRequest, checked_request, command_line, run_key
+from engine.runs.request import ConvertRequest, command_line, run_key, validate_request
 from engine.runs.results import NETWORK, KnownRows, answering, keep_rows, original_note
 from engine.runs.run import ONNX_FILE, Run
 from engine.tasks.network_export import export_network
@@ -268,7 +268,7 @@ def test_numbers_of_numpy_are_taken() -> None:
     size = np.array([16, 24])
     choice = PreprocessChoice(input_size=size)  # type: ignore[arg-type]
     calibration = CalibrationChoice(count=np.int64(8))  # type: ignore[arg-type]
-    request = checked_request(ConvertRequest(preprocess=choice, calibration=calibration))
+    request = validate_request(ConvertRequest(preprocess=choice, calibration=calibration))
     assert request == ConvertRequest(
         preprocess=PreprocessChoice(input_size=(16, 24)), calibration=CalibrationChoice(count=8)
     )

@@ -21,7 +21,7 @@ from streamlit.testing.v1 import AppTest
 from engine.cli.main import main
 from engine.comparison.comparison import compare
 from engine.comparison.hops import check_hop
-from engine.core.checksums import keep_file
+from engine.core.checksums import move_verified
 from engine.core.files import write_text
 from engine.images import pictures
 from engine.images.pictures import Picture
@@ -95,7 +95,7 @@ def test_a_photo_to_its_cards(run: Run) -> None:
         Picture.decode,
         Runner.__enter__,
         Runner.infer,
-        keep_file,
+        move_verified,
         compare,
         show_gallery,
     )
@@ -114,7 +114,7 @@ class Counting:
         self.loaded: Counter[str] = Counter()
         self._content = content
         for module, name, note in (
-            (pictures, "described_picture", self._decode),
+            (pictures, "decode_with_notes", self._decode),
             (hashlib, "sha256", self._hash),
             (hashlib, "file_digest", self._hash),
             (np, "load", self._load),
@@ -145,7 +145,7 @@ def test_a_photo_is_decoded_twice_and_hashed_once_and_each_array_is_looked_up_on
     content = photo(2)
     test = dropped(content)
     counts = Counting(monkeypatch, content)
-    monkeypatch.setattr("pages.inputs.pictures.described_picture", pictures.described_picture)
+    monkeypatch.setattr("pages.inputs.pictures.decode_with_notes", pictures.decode_with_notes)
     test.run()
     assert not test.exception
     assert counts.decoded == 2, "one by the page, one in the worker"
@@ -160,7 +160,7 @@ def test_compare(run: Run, photos: Path, tmp_path: Path) -> None:
         Picture.decode,
         Runner.__enter__,
         Runner.infer,
-        keep_file,
+        move_verified,
         compare,
         write_text,
     )

@@ -113,7 +113,7 @@ def test_without_the_mark_a_process_of_another_session_gets_away(
 def test_without_the_watch_a_hanging_worker_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(worker_watch.Watch, "_check_limits", lambda self: None)
+    monkeypatch.setattr(worker_watch.Watchdog, "_check_limits", lambda self: None)
     with Worker(silent_seconds=0.2) as worker:
         job = jobs_module.Job("Hanging", lambda job: do(job.adopt(worker), "hang")).start()
         assert not job.wait(2)
@@ -170,7 +170,7 @@ def test_messages_are_cut_and_cannot_steer_a_terminal() -> None:
 
 def test_a_process_that_ended_is_no_member_though_nobody_noticed_yet() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
-        family = worker_watch.Family(process, "a mark")
+        family = worker_watch.ProcessTree(process, "a mark")
         assert [p.pid for p in family.members(afresh=True)] == [process.pid]
         process.kill()
         while psutil.Process(process.pid).status() != psutil.STATUS_ZOMBIE:

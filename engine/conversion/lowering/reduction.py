@@ -35,7 +35,7 @@ _LEAST_NORM = 1e-12
 _DEVIATIONS = 4
 
 
-def stored_axes(x: Any, axes: list[int]) -> tuple[Any, list[int], tuple[int, ...]]:
+def find_stored_axes(x: Any, axes: list[int]) -> tuple[Any, list[int], tuple[int, ...]]:
     """Find axes in the stored form of a tensor: that tensor, its axes, its order."""
     source, order = view(x)
     return source, sorted(order[axis] for axis in axes), order
@@ -83,7 +83,7 @@ def _without_reduction(name: str, x: Any) -> Any:
 
 
 def _over(compute: Callable[..., Any], x: Any, axes: list[int], keep: bool) -> Any:
-    source, there, order = stored_axes(x, axes)
+    source, there, order = find_stored_axes(x, axes)
     y = compute(source, there, keep)
     if keep:
         return permute(y, order)
@@ -192,7 +192,7 @@ def lp_normalization(node: Node) -> list[Any] | None:
     x = node.inputs[0]
     if not is_static(x):
         return None
-    source, there, order = stored_axes(x, [node.attributes.get("axis", -1) % x.shape.rank])
+    source, there, order = find_stored_axes(x, [node.attributes.get("axis", -1) % x.shape.rank])
     norm = _arithmetic(f"ReduceL{node.attributes.get('p', 2)}")(source, there, True)
     # Zeros stay zeros.
     return [permute(tf.divide(source, tf.maximum(norm, _LEAST_NORM)), order)]
@@ -297,7 +297,7 @@ def layer_normalization(node: Node) -> list[Any] | None:
     y = _normalize(x, axes, epsilon, scale, shift)
     if node.read == 1:
         return [y]
-    source, there, order = stored_axes(x, axes)
+    source, there, order = find_stored_axes(x, axes)
     mean, _, reciprocal = _statistics(source, there, epsilon)
     return [y, permute(mean, order), permute(reciprocal, order)]
 
@@ -331,7 +331,7 @@ def rms_normalization(node: Node) -> list[Any] | None:
     if scale is None or not is_static(x):
         return None
     axes = list(range(node.attributes.get("axis", -1) % x.shape.rank, x.shape.rank))
-    source, there, order = stored_axes(x, axes)
+    source, there, order = find_stored_axes(x, axes)
     square = tf.reduce_mean(source * source, there, keepdims=True)
     y = source * tf.math.rsqrt(square + np.float32(node.attributes.get("epsilon", 1e-5)))
     return [permute(tf.multiply(y, _reorder(scale, order)), order)]
@@ -352,7 +352,7 @@ def _normalize(
 ) -> Any:
     import tensorflow as tf
 
-    source, there, order = stored_axes(x, axes)
+    source, there, order = find_stored_axes(x, axes)
     _, centred, reciprocal = _statistics(source, there, epsilon)
     y = centred * reciprocal
     if (scale != 1).any():

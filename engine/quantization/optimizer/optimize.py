@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from engine.comparison.layers.pairing import pair_operators
-from engine.core.system import memory_kept
+from engine.core.system import keep_freed_memory
 from engine.core.types import FloatArray, Progress
 from engine.quantization.optimizer.grid import (
     clip_to_activation,
@@ -65,7 +65,7 @@ class Optimized:
     integer_layers: tuple[OptimizedLayer, ...]
 
 
-@memory_kept()
+@keep_freed_memory()
 def optimize_model(
     float_model: bytes, quantized_model: bytes, batches: Batches, report: Report
 ) -> Optimized:

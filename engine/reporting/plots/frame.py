@@ -15,7 +15,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from engine.core.files import defused, figure_text
+from engine.core.files import escape_formula, figure_text
 from engine.core.types import ORIGINAL, Fault
 
 GRID = "rgba(128, 138, 158, 0.25)"
@@ -239,7 +239,7 @@ def _rows(trace: Any) -> Iterator[tuple[object, ...]]:
 
 def _cell(value: object) -> object:
     """Names stand in a figure as HTML; in a table they are text again, and no formula."""
-    return defused(unescape(value)) if isinstance(value, str) else value
+    return escape_formula(unescape(value)) if isinstance(value, str) else value
 
 
 def _plain(value: object) -> object:

@@ -30,7 +30,7 @@ from engine.quantization.calibration import Calibration, CalibrationChoice, repr
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.runs.run import SAVEDMODEL, WORK, Run
 from engine.tasks.show import show_pictures
-from engine.tasks.sweep.records import SweepCell, encode_cell, keep_cell, known_cell
+from engine.tasks.sweep.records import SweepCell, encode_cell, keep_cell, read_cell
 
 _FROM_RUN = (f"{WORK}/{SAVEDMODEL}", f"{WORK}/{FLOAT32.name}.tflite")
 """What cells are made from; nothing else of a run was made from the sweep's own pictures."""
@@ -43,7 +43,7 @@ def run_sweep(request: SweepRequest, report: Report) -> bool:
         for done, name in enumerate(request.cells):
             report(Progress(title(name), done, total))
             # Another process may have made it while this one waited for its turn.
-            if known_cell(Path(request.folder), name) is None:
+            if read_cell(Path(request.folder), name) is None:
                 keep_cell(Path(request.folder), bench.cell(name))
     return True
 

@@ -311,12 +311,12 @@ def keep_cell(cells: Path, cell: SweepCell) -> None:
     write_whole(cells / _CELLS / f"{cell.variant}{_SUFFIX}", encode_cell(cell))
 
 
-def known_cell(cells: Path, variant: str) -> SweepCell | None:
+def read_cell(cells: Path, variant: str) -> SweepCell | None:
     """Read a finished cell, or None."""
     return _read(cells / _CELLS / f"{variant}{_SUFFIX}")
 
 
-def stored_sweep(basis: SweepBasis) -> Sweep | None:
+def read_sweep(basis: SweepBasis) -> Sweep | None:
     """Every finished cell of a basis, or None where there is none."""
     return _sweep_in(folder(SWEEPS) / f"{basis.model}-{basis.key[:16]}")
 

@@ -26,7 +26,7 @@ from engine.tasks.sweep.records import (
     decode_cell,
     in_table_order,
     keep_cell,
-    known_cell,
+    read_cell,
     sweep_folder,
 )
 from engine.workers.dask import call_each, check_address, connect
@@ -59,7 +59,7 @@ def sweep(
         run=str(run.folder.absolute()),
         calibration=folder,
         pictures=tuple(replace(p, path=p.path.absolute()) for p in shown),
-        cells=tuple(name for name in names if known_cell(cells_folder, name) is None),
+        cells=tuple(name for name in names if read_cell(cells_folder, name) is None),
         folder=str(cells_folder),
     )
     if request.cells and dask is None:
@@ -89,7 +89,7 @@ def _same(request: SweepRequest) -> SweepRequest:
 
 
 def _read_cell(cells_folder: Path, name: str) -> SweepCell:
-    cell = known_cell(cells_folder, name)
+    cell = read_cell(cells_folder, name)
     if cell is None:
         raise RunError(
             _STAGE,

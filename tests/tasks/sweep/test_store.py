@@ -10,9 +10,9 @@ from engine.tasks.sweep.records import (
     encode_cell,
     in_table_order,
     keep_cell,
-    known_cell,
     newest_sweep,
-    stored_sweep,
+    read_cell,
+    read_sweep,
     sweep_folder,
 )
 from tests.helpers.factories import manifest
@@ -32,11 +32,11 @@ def test_half_a_cell_is_none() -> None:
     place = sweep_folder(BASIS)
     kept = cell("mse", 8, 0, 0.1)
     keep_cell(place, kept)
-    assert known_cell(place, kept.variant) == kept
+    assert read_cell(place, kept.variant) == kept
     (file,) = (place / "cells").iterdir()
     file.write_bytes(file.read_bytes()[:20])
-    assert known_cell(place, kept.variant) is None
-    assert stored_sweep(BASIS) is None
+    assert read_cell(place, kept.variant) is None
+    assert read_sweep(BASIS) is None
 
 
 def test_cells_come_back_in_order() -> None:
@@ -50,7 +50,7 @@ def test_cells_come_back_in_order() -> None:
     for one in reversed(cells):
         keep_cell(place, one)
     (place / "cells" / f".{cells[0].variant}.cell.123").write_bytes(b"left by a killed process")
-    found = stored_sweep(BASIS)
+    found = read_sweep(BASIS)
     assert found is not None
     assert found.basis == BASIS
     assert found.cells == tuple(cells) == in_table_order(cells[::-1])
