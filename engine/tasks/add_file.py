@@ -162,18 +162,15 @@ _BACKGROUND = 1
 _EXPORT_AGAIN = "Export it again that way, or leave it out."
 
 
-def inspected(request: InspectRequest) -> Artifact:
+def run_inspect(request: InspectRequest, report: Report) -> Artifact:
     """Read the identity card of a file, check its edges against the run, and run it once.
 
-    Args:
-        request: The file, and the run it shall be compared in.
-
-    Returns:
-        Its identity card, with the layout found from the input's shape.
+    Its identity card has the layout found from the input's shape.
 
     Raises:
         FileError: It is no TFLite file, or not one that can be compared with this run.
     """
+    report(Progress(TRYING, 0, 1))
     _limit_memory()
     run = Run.open(request.run)
     manifest = run.manifest
@@ -322,12 +319,6 @@ def _fault(run: Run, name: str, logits: FloatArray) -> Fault | None:
         added=[name],
     )
     return compared.variant(name).fault
-
-
-def run_inspect(request: InspectRequest, report: Report) -> Artifact:
-    """Read and try a TFLite file from elsewhere; see `engine.tasks.add_file`."""
-    report(Progress(TRYING, 0, 1))
-    return inspected(request)
 
 
 TRYING = "Trying the file on a picture"

@@ -26,14 +26,7 @@ class CatalogRequest:
 
 
 def models(host: Host) -> tuple[CatalogEntry, ...]:
-    """List the catalogue, read once for each version of its sources and of Quantization Lab.
-
-    Args:
-        host: Gets the worker and its progress.
-
-    Returns:
-        One entry a model, the default first.
-    """
+    """List the catalogue, read once for each version of its sources and of Quantization Lab."""
     packages = versions()
     name = f"catalog-{packages['torchvision']}-{packages['timm']}-{packages[PRODUCT]}.json"
     file = folder("cache") / name

@@ -314,7 +314,7 @@ class Interrupted:
 
 
 @contextmanager
-def noted(work: UnderWay) -> Iterator[None]:
+def write_note(work: UnderWay) -> Iterator[None]:
     """Keep a note in the store while the context lasts.
 
     Raises:
@@ -329,7 +329,7 @@ def noted(work: UnderWay) -> Iterator[None]:
             shutil.rmtree(note, ignore_errors=True)
 
 
-def interrupted(owner: str) -> tuple[Interrupted, ...]:
+def list_interrupted(owner: str) -> tuple[Interrupted, ...]:
     """Conversions of an owner whose process is gone; notes older than uploads are dropped."""
     ended = []
     oldest = time.time() - limits().uploads_seconds

@@ -234,14 +234,7 @@ def right_answers(
 ) -> IntArray | None:
     """Labels of pictures, from a table or from their folders.
 
-    Args:
-        run: Whose classes they are.
-        pictures: The pictures.
-        table: CSV file with the columns ``filename,class_index``.
-        from_folders: Whether the folder of each picture names its class.
-
-    Returns:
-        Class index a picture, -1 for unknown; None where neither was given.
+    The class index of each picture, -1 for unknown; None where neither was given.
 
     Raises:
         OptionError: Both were given.
@@ -290,18 +283,7 @@ def write_logits(
     runner_of: Callable[[Run, str], Runner],
     workers: int,
 ) -> None:
-    """Show pictures to columns of a run and write their logits, one array a column.
-
-    Args:
-        request: Columns, pictures, and the folder to write ``<column>.npy`` to.
-        report: Receives progress.
-        runner_of: Makes a one-thread runner of a column.
-        workers: Threads to use.
-
-    Raises:
-        PictureError: A picture cannot be decoded.
-        EngineError: A model cannot be loaded.
-    """
+    """Show pictures to columns of a run and write their logits, one array a column."""
     run, pictures = Run.open(request.run), request.pictures
     total = len(pictures) * len(request.columns)
     fitted = FittedPictures(run.manifest.preprocess, {picture.sha256 for picture in pictures})

@@ -94,20 +94,7 @@ def _keep_all(run: Run, shards: list[Shard], client: Client, host: Host) -> None
 
 
 def shard_answers(folder: str, column: str, pictures: tuple[Picture, ...]) -> FloatArray:
-    """Run in a worker of the cluster: the logits of one column on some pictures.
-
-    Args:
-        folder: The run's.
-        column: One of `Run.columns`.
-        pictures: The pictures.
-
-    Returns:
-        Shape (pictures, classes), float32.
-
-    Raises:
-        PictureError: A picture cannot be decoded.
-        EngineError: The model cannot be loaded.
-    """
+    """Run in a worker of the cluster: the logits of one column on some pictures."""
     from engine.runs.runners import column_runner
 
     run = Run.open(folder)

@@ -71,10 +71,9 @@ class Evaluation:
         """Differences to the reference, each row's mean removed, shape (pictures, classes)."""
         columns = self.comparison.reference, variant
         softmax = any(map(self.comparison.gives_probabilities, columns))
-        differences: FloatArray = parity.difference(
-            *(self.outputs(column).scores(as_probabilities=softmax) for column in columns)
-        )
-        return differences
+        scores = (self.outputs(column).scores(as_probabilities=softmax) for column in columns)
+        moved: FloatArray = parity.difference(*scores)
+        return moved
 
     def probabilities(self, column: str, row: int) -> FloatArray:
         """Compute a column's probabilities for one picture, shape (answers,)."""

@@ -22,36 +22,13 @@ def first_comparison(host: host_module.Host) -> Run:
     """Convert the default model, show all variants the sample images, and time them.
 
     What is in the store already is not made again.
-
-    Args:
-        host: Gets the worker and its progress.
-
-    Returns:
-        The run, with everything that the page Overview shows.
-
-    Raises:
-        ConversionError: A stage failed.
-        WorkerError: The worker process failed.
     """
     run = convert.convert_request(ConvertRequest(variants=("all",)), host)
     return complete(run, host)
 
 
 def with_optimized(run: Run, host: host_module.Host) -> Run:
-    """Add the optimized counterpart of `BASE`, and compare and time again.
-
-    Args:
-        run: A run with that variant.
-        host: Gets the worker and its progress.
-
-    Returns:
-        The run with the new variant.
-
-    Raises:
-        UserMistake: The variant cannot be improved.
-        ConversionError: The pass failed.
-        WorkerError: The worker process failed.
-    """
+    """Add the optimized counterpart of `BASE`, and compare and time again."""
     return complete(improve(run, BASE, host), host)
 
 

@@ -50,20 +50,7 @@ def name_mixed(
 def mix(run: Run, variant: str, host: Host) -> Run:
     """Add an integer variant with some layers in float32 to its run.
 
-    Args:
-        run: The run.
-        variant: Name of the recipe, as `name_mixed` gives it.
-        host: Gets the worker and its progress.
-
-    Returns:
-        The run with the variant; as it was where it had that already.
-
-    Raises:
-        OptionError: The recipe is none of these, or its target cannot be reached.
-        RunError: The run does not say what it was made from.
-        PictureError: The calibration pictures are not where they were.
-        ConversionError: The model cannot be taken apart.
-        WorkerError: The worker process failed.
+    See `engine.mix`; the recipe's name is as `name_mixed` gives it.
     """
     recipe = _mixed_recipe_named(variant)
     if recipe.name in run.variants:
@@ -100,19 +87,6 @@ def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> Mixed
 
     The run's own files of the curve are timed in the same turns, and those figures become the
     run's; see `engine.tasks.latency.store_latency`.
-
-    Args:
-        run: The run.
-        variant: Name of a mixed recipe whose curve was made.
-        host: Gets the worker and its progress.
-        rounds: Timed calls of each.
-
-    Returns:
-        The curve with its latency.
-
-    Raises:
-        OptionError: There is no curve yet.
-        WorkerError: The worker process failed.
     """
     curve = read_curve(run, variant)
     if curve is None:
@@ -171,22 +145,7 @@ IMPROVING = "Improving a variant"
 def improve(run: Run, variant: str, host: Host) -> Run:
     """Add the optimized counterpart of an integer variant to its run.
 
-    It is calibrated with the very pictures that the variant was calibrated with.
-
-    Args:
-        run: The run.
-        variant: One of its integer variants.
-        host: Gets the worker and its progress.
-
-    Returns:
-        The run with the optimized variant; as it was where it had that already.
-
-    Raises:
-        OptionError: The variant cannot be optimized, or is not of the run.
-        RunError: The run does not say what it was made from.
-        PictureError: The calibration pictures are not where they were.
-        ConversionError: The pass fails.
-        WorkerError: The worker process failed.
+    See `engine.improve`. It is calibrated with the very pictures of the variant.
     """
     name = name_optimized(run, variant)
     if name in run.variants:

@@ -42,23 +42,8 @@ def measure(
 ) -> Latency:
     """Time columns of a run on this machine, in turns, and keep the samples in the run.
 
-    Timings of other columns that the run has stay; see `store_latency`.
-
-    Args:
-        run: The run.
-        host: Gets the worker and its progress.
-        columns: Some of `Run.columns`; the original and all variants when empty.
-        threads: Threads each model gets.
-        rounds: Timed calls of each.
-        warmup: Calls of each before timing starts.
-        picture: A picture to feed; None feeds noise.
-
-    Returns:
-        Raw samples and the machine they were taken on.
-
-    Raises:
-        OptionError: A column or number is wrong.
-        WorkerError: The worker process failed.
+    See `engine.latency`. Timings of other columns that the run has stay; see `store_latency`.
+    A picture is fed where one is given, else noise.
     """
     require_range("Measuring latency", threads, "threads", 1, usable_cores())
     require_range("Measuring latency", rounds, "rounds", 1, 10_000)
@@ -172,15 +157,7 @@ def _profile(
 
 @alone
 def run_latency(request: LatencyRequest, report: Report) -> Latency:
-    """Time one call of each column, in turns.
-
-    Args:
-        request: Columns, threads, rounds.
-        report: Receives progress.
-
-    Returns:
-        Raw samples and the machine they were taken on.
-    """
+    """Time one call of each column, in turns."""
     run = Run.open(request.run)
     runners = {column: column_runner(run, column, request.threads) for column in request.columns}
     return _time_runners(
@@ -190,15 +167,7 @@ def run_latency(request: LatencyRequest, report: Report) -> Latency:
 
 @alone
 def run_profile(request: ProfileRequest, report: Report) -> tuple[OperatorTime, ...]:
-    """Ask LiteRT's profiler what each operator of a variant takes.
-
-    Args:
-        request: Variant and threads.
-        report: Receives progress.
-
-    Returns:
-        One record an operator that ran.
-    """
+    """Ask LiteRT's profiler what each operator of a variant takes."""
     from engine.tflite.operator_times import operator_times
 
     report(Progress(f"Profiling {request.variant}", 0, 1))
@@ -212,15 +181,7 @@ def run_profile(request: ProfileRequest, report: Report) -> tuple[OperatorTime, 
 
 @alone
 def run_file_latency(request: FileLatencyRequest, report: Report) -> Latency:
-    """Time one call of each of some TFLite files, in turns.
-
-    Args:
-        request: Files, threads, rounds.
-        report: Receives progress.
-
-    Returns:
-        Raw samples and the machine they were taken on.
-    """
+    """Time one call of each of some TFLite files, in turns."""
     preprocess = Run.open(request.run).manifest.preprocess
     runners: dict[str, Runner] = {
         timed.name: TfliteRunner(Path(timed.file), layout=timed.layout, threads=request.threads)
@@ -231,15 +192,7 @@ def run_file_latency(request: FileLatencyRequest, report: Report) -> Latency:
 
 @alone
 def run_mixed_latency(request: MixedLatencyRequest, report: Report) -> Latency:
-    """Time float32 and an integer variant with numbers of its layers in float32, in turns.
-
-    Args:
-        request: Numbers of layers, variants of the run, threads, rounds.
-        report: Receives progress.
-
-    Returns:
-        Raw samples and the machine they were taken on.
-    """
+    """Time float32 and an integer variant with numbers of its layers in float32, in turns."""
     from engine.conversion.variant_files import load_mixed_models
 
     run = Run.open(request.run)

@@ -25,24 +25,8 @@ from engine.tasks.improve import read_optimized_layers
 from engine.workers.process import Host
 
 
-def measured(
-    request: LayersRequest, report: Callable[[Progress], None], threads: int
-) -> LayerErrors:
-    """Measure the layer errors of a variant of a run.
-
-    Args:
-        request: Run, variant and pictures.
-        report: Receives progress.
-        threads: Threads to use.
-
-    Returns:
-        One record an operator.
-
-    Raises:
-        UserMistake: A picture cannot be decoded, the run has no float32 file, or the variant
-            cannot be measured.
-        ConversionError: See `engine.comparison.layers.analysis.layer_errors`.
-    """
+def run_layers(request: LayersRequest, report: Report) -> LayerErrors:
+    """Measure the layer errors of a variant of a run."""
     run = Run.open(request.run)
     pictures = request.pictures
     fitted = FittedPictures(run.manifest.preprocess, {picture.sha256 for picture in pictures})
@@ -61,7 +45,7 @@ def measured(
         run=run.folder.name,
         variant=request.variant,
         pictures=total,
-        threads=max(1, min(threads, total)),
+        threads=min(usable_cores(), total),
         chosen_by=_range_source(run, request.variant),
     )
 
@@ -77,11 +61,6 @@ def _range_source(run: Run, variant: str) -> Callable[[int], str | None]:
     layers = read_optimized_layers(run, recipe.name)
     optimized = {layer.index for layer in layers if "range" in layer.done}
     return lambda index: "The optimizer" if index in optimized else method
-
-
-def run_layers(request: LayersRequest, report: Report) -> LayerErrors:
-    """Measure layer errors; see `measure_layers`."""
-    return measured(request, report, usable_cores())
 
 
 DEFAULT_LAYERS_COUNT = 32
@@ -112,20 +91,7 @@ def layers(
 ) -> LayerErrors:
     """Measure what each operator of an integer variant loses; read what was measured before.
 
-    Args:
-        run: The run.
-        variant: An integer variant, or an integer file from elsewhere.
-        pictures: At least one picture.
-        host: Gets the worker and its progress.
-        count: Pictures to use: all where there are fewer, else some at equal distances.
-
-    Returns:
-        One record an operator, with causes.
-
-    Raises:
-        UserMistake: The variant, a picture or the count is wrong.
-        ConversionError: The variant gives other answers when its activations are kept.
-        WorkerError: The worker process failed.
+    See `engine.layers`.
     """
     chosen = spread_pictures(pictures, count)
     run.check_columns((variant,))

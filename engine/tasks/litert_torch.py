@@ -28,8 +28,6 @@ from engine.tasks.add_file import add_file
 from engine.workers.process import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from engine.workers.process import Host
 
 ROUTE = "litert-torch"
@@ -108,17 +106,8 @@ def add_litert_torch(run: Run, host: Host) -> Run:
     return run
 
 
-def convert_with_litert_torch(request: RouteRequest, report: Callable[[Progress], None]) -> None:
-    """Hand the network over, and run the script in the other environment.
-
-    Args:
-        request: The run, and the folder to work in.
-        report: Receives progress.
-
-    Raises:
-        ConversionError: The script failed.
-        EngineError: The network cannot be built again.
-    """
+def run_litert_torch(request: RouteRequest, report: Report) -> bool:
+    """Hand the network over, and run the script in the other environment."""
     import torch
 
     from engine.runs.runners import original_network
@@ -154,6 +143,7 @@ def convert_with_litert_torch(request: RouteRequest, report: Callable[[Progress]
             expected="a TFLite file",
             todo="The variants made here are not touched. Leave the route out for this model.",
         )
+    return True
 
 
 def _calibration_inputs(run: Run) -> np.ndarray | None:
@@ -169,12 +159,6 @@ def _calibration_inputs(run: Run) -> np.ndarray | None:
     if dataset.info.digest != info.digest:
         return None
     return np.stack(list(dataset.inputs(run.manifest.preprocess)))
-
-
-def run_litert_torch(request: RouteRequest, report: Report) -> bool:
-    """Convert with litert-torch; see `engine.tasks.litert_torch`."""
-    convert_with_litert_torch(request, report)
-    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -84,20 +84,7 @@ def convert_network(
 ) -> Run:
     """Convert a network of this process, and keep its own logits in the run.
 
-    Args:
-        model: A ``torch.nn.Module``, or what `given_network` takes one out of; left as it was.
-        request: What to make; of its model, labels and output count. Where it names no input
-            size, the network's own is taken.
-        host: Gets progress and the worker.
-        name: What to call it; None takes timm's name for it, or that of its class.
-
-    Returns:
-        The finished run.
-
-    Raises:
-        UserMistake: The network, or something else that was asked for, cannot be used.
-        ConversionError: A stage failed.
-        WorkerError: The worker process failed.
+    See `engine.convert`. Where the request names no input size, the network's own is taken.
     """
     demand_packages()
     network = given_network(model)

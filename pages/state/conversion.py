@@ -17,7 +17,7 @@ from engine.reporting.text import runs as sentences
 from engine.runs.request import ConvertRequest, request_of
 from engine.runs.run import Run
 from engine.tasks import convert as service
-from engine.tasks.convert import UnderWay, interrupted, noted
+from engine.tasks.convert import UnderWay, list_interrupted, write_note
 from engine.tasks.first_run import BASE, first_comparison, with_optimized
 from engine.tasks.improve import name_optimized
 from engine.tflite.artifact import Artifact
@@ -37,7 +37,7 @@ def start(request: ConvertRequest) -> None:
 
     st.session_state[_ASKED_FOR] = request
     title = f"Converting {request.model.name}"
-    jobs.start(JOB, title, work, during=noted(UnderWay(session.owner(), title, request)))
+    jobs.start(JOB, title, work, during=write_note(UnderWay(session.owner(), title, request)))
 
 
 def forget_attempt_at_another(request: ConvertRequest | None) -> None:
@@ -50,7 +50,7 @@ def forget_attempt_at_another(request: ConvertRequest | None) -> None:
 
 def show_interrupted() -> None:
     """Show what was interrupted, with a button to go on and one to drop it."""
-    for note in interrupted(session.owner()):
+    for note in list_interrupted(session.owner()):
         with st.container(border=True):
             st.markdown(f":material/pause_circle: **{plain(note.work.title)}** was interrupted.")
             st.caption("The server stopped meanwhile. Finished stages are kept.")

@@ -133,12 +133,7 @@ def see_through(
 ) -> None:
     """Do what a view lacks: started once, shown while it works, offered again if it failed.
 
-    Args:
-        key: What the page calls it.
-        title: What a person calls it.
-        work: Does it, in a thread of its own.
-        about: What exactly is done; work of the key about anything else is cancelled.
-        every: Seconds between two looks at it.
+    Work of the key that is about anything else is cancelled; arguments are those of `start`.
     """
     stop_others(key, about=about)
     job = get(key, about=about)
@@ -186,14 +181,7 @@ def job_button(
 ) -> None:
     """Show the button, or the work that it started.
 
-    Args:
-        key: What the page calls the work.
-        label: On the button.
-        title: What a person calls the work.
-        work: Does it, in a thread of its own.
-        icon: On the button.
-        primary: Whether it is what the page is about.
-        during: A context that lasts from the click to the end of the work.
+    Arguments are those of `start`.
     """
     if not busy(key) and st.button(
         label, type="primary" if primary else "secondary", icon=icon, key=f"start_{key}"

@@ -27,7 +27,7 @@ from engine.reporting.text.improve import (
 )
 from engine.runs.run import Run
 from engine.tasks import layers as service
-from engine.tasks.convert import UnderWay, noted
+from engine.tasks.convert import UnderWay, write_note
 from engine.tasks.improve import (
     calibration_digests,
     improvable,
@@ -87,7 +87,7 @@ def show_button(run: Run, variant: str) -> None:
 
 def _note(run: Run, variant: str, title: str) -> AbstractContextManager[None]:
     try:
-        return noted(UnderWay(session.owner(), title, improving_request(run, variant)))
+        return write_note(UnderWay(session.owner(), title, improving_request(run, variant)))
     except EngineError:  # the work itself says why
         return nullcontext()
 

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 import engine
 from engine.runs.run import Run
-from engine.tasks.first_run import completed
+from engine.tasks.first_run import complete
 from engine.workers.process import Foreground
 from tests.helpers.browser import IN_A_BROWSER, PATIENCE, dashboard, go_to
 from tests.helpers.real_run import real_run
@@ -27,7 +27,7 @@ LOOKED_THROUGH = 60
 def run(own_store: Path) -> Run:
     folder = own_store / "runs" / "lite"
     shutil.copytree(real_run().folder, folder)
-    return completed(Run.open(folder), Foreground())
+    return complete(Run.open(folder), Foreground())
 
 
 def photos_with_a_flip(run: Run) -> tuple[list[Path], str]:

@@ -12,7 +12,7 @@ from engine.images import pictures as pictures_module
 from engine.runs.results import load_latency
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
-from engine.tasks.first_run import completed
+from engine.tasks.first_run import complete
 from engine.workers import process as host_module
 from tests.helpers.app_test import ROOT, dashboard_test
 from tests.helpers.tiny_run import tiny_run
@@ -23,7 +23,7 @@ PAGE = ROOT / "pages" / "dashboard" / "overview.py"
 
 @pytest.fixture
 def run(own_store: Path) -> Run:
-    return completed(tiny_run(own_store / "runs" / "tiny"), host_module.Foreground())
+    return complete(tiny_run(own_store / "runs" / "tiny"), host_module.Foreground())
 
 
 def test_the_answer_follows_the_slider_and_the_page_has_its_code(run: Run) -> None:
@@ -48,7 +48,7 @@ def test_what_is_complete_is_not_made_again(run: Run) -> None:
     before = load_latency(run)
     assert before is not None
     assert {entry.variant for entry in before.entries} >= {"original", "float32", "int8"}
-    assert completed(run, host_module.Foreground()) == run
+    assert complete(run, host_module.Foreground()) == run
     after = load_latency(run)
     assert after == before
     pictures = pictures_module.as_pictures(sorted(SAMPLE_IMAGES.glob("*.jpg")))
@@ -62,7 +62,7 @@ def test_a_fresh_installation_makes_its_first_comparison(
 
     def first(host: host_module.Host) -> Run:
         made.append("first")
-        return completed(tiny_run(own_store / "runs" / "tiny"), host)
+        return complete(tiny_run(own_store / "runs" / "tiny"), host)
 
     def optimized(run: Run, host: host_module.Host) -> Run:
         made.append("optimized")
@@ -88,7 +88,7 @@ def test_the_first_comparison_is_shown_on_every_page_while_it_works(
 
     def first(host: host_module.Host) -> Run:
         release.wait(120)
-        return completed(tiny_run(own_store / "runs" / "tiny"), host)
+        return complete(tiny_run(own_store / "runs" / "tiny"), host)
 
     monkeypatch.setattr("pages.state.conversion.first_comparison", first)
     monkeypatch.setattr("pages.state.conversion.with_optimized", lambda run, host: run)

@@ -14,7 +14,7 @@ import pytest
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import CalibrationChoice
 from engine.runs.request import ConvertRequest
-from engine.tasks.convert import UnderWay, noted
+from engine.tasks.convert import UnderWay, write_note
 from engine.workers.jobs import BOARD, Job
 from pages.state import session
 from tests.helpers.app_test import ROOT, dashboard_test
@@ -178,7 +178,7 @@ def test_what_a_stopped_server_interrupted_is_shown_to_its_owner(own_store: Path
     # A note that nobody holds is what a killed server leaves.
     from engine.tasks import convert as under_way
 
-    note = noted(UnderWay("me", "Converting <b>mine</b>", ConvertRequest()))
+    note = write_note(UnderWay("me", "Converting <b>mine</b>", ConvertRequest()))
     note.__enter__()
     (place,) = (own_store / "jobs").iterdir()
     copy = own_store / "jobs" / "left"
@@ -186,7 +186,7 @@ def test_what_a_stopped_server_interrupted_is_shown_to_its_owner(own_store: Path
     for file in place.iterdir():
         (copy / file.name).write_bytes(file.read_bytes())
     note.__exit__(None, None, None)
-    assert len(under_way.interrupted("me")) == 1
+    assert len(under_way.list_interrupted("me")) == 1
     mine = shown("me")
     assert r"\<b\>mine\</b\>** was interrupted" in mine
     assert "Go on" in mine

@@ -27,7 +27,7 @@ from engine.runs import manifest as manifest_module
 from engine.runs.labels import own_labels
 from engine.runs.results import load_latency
 from engine.runs.run import Run
-from engine.tasks.convert import interrupted
+from engine.tasks.convert import list_interrupted
 from engine.tasks.sweep.records import newest_sweep
 from engine.tflite.metadata import read_metadata
 from engine.workers import process
@@ -169,11 +169,11 @@ def test_an_upload_is_its_visitors_alone(old: Path) -> None:
 
 
 def test_a_conversion_that_was_interrupted_is_known(old: Path) -> None:
-    (left,) = interrupted("visitor")
+    (left,) = list_interrupted("visitor")
     assert left.work.title == "upload"
     assert left.work.request.variants == ("float32",)
     assert left.work.request.preprocess.input_size in (16, (16, 16))
-    assert interrupted("somebody") == ()
+    assert list_interrupted("somebody") == ()
 
 
 def test_labels_pins_and_timings_are_read(old: Path) -> None:

@@ -8,23 +8,23 @@ import time
 from pathlib import Path
 
 from engine.runs.request import ConvertRequest
-from engine.tasks.convert import UnderWay, interrupted, noted
+from engine.tasks.convert import UnderWay, list_interrupted, write_note
 from engine.workers.jobs import Job
 
 WORK = UnderWay("me", "Converting", ConvertRequest(variants=("int8",)))
 SERVER = (
     "import sys, time; sys.path.insert(0, '.')\n"
     "from tests.tasks.test_interrupted import WORK\n"
-    "from engine.tasks.convert import noted\n"
-    "with noted(WORK):\n"
-    "    print('noted', flush=True)\n"
+    "from engine.tasks.convert import write_note\n"
+    "with write_note(WORK):\n"
+    "    print('write_note', flush=True)\n"
     "    time.sleep(60)\n"
 )
 
 
 def test_a_conversion_that_ends_leaves_no_note(own_store: Path) -> None:
-    with noted(WORK):
-        assert interrupted("me") == ()
+    with write_note(WORK):
+        assert list_interrupted("me") == ()
         assert len(list((own_store / "jobs").iterdir())) == 1
     assert list((own_store / "jobs").iterdir()) == []
 
@@ -35,21 +35,21 @@ def test_a_killed_server_leaves_one_for_its_owner_alone(own_store: Path) -> None
     assert process.stdout is not None
     with process.stdout:
         process.stdout.readline()
-        assert interrupted("me") == ()
+        assert list_interrupted("me") == ()
         process.kill()
         process.wait()
-    (found,) = interrupted("me")
+    (found,) = list_interrupted("me")
     assert found.work == WORK
-    assert interrupted("you") == ()
+    assert list_interrupted("you") == ()
     found.forget()
-    assert interrupted("me") == ()
+    assert list_interrupted("me") == ()
 
 
 def test_a_note_that_cannot_be_read_goes(own_store: Path) -> None:
     place = own_store / "jobs" / "x"
     place.mkdir(parents=True)
     (place / "note.json").write_bytes(b"{")
-    assert interrupted("me") == ()
+    assert list_interrupted("me") == ()
     assert not place.exists()
 
 
@@ -60,10 +60,10 @@ def test_an_old_note_goes(own_store: Path) -> None:
     import msgspec
 
     write_verified(place / "note.json", msgspec.json.encode(WORK))
-    assert len(interrupted("me")) == 1
+    assert len(list_interrupted("me")) == 1
     old = time.time() - 25 * 3600
     os.utime(place, (old, old))
-    assert interrupted("me") == ()
+    assert list_interrupted("me") == ()
 
 
 def test_a_job_is_noted_while_it_waits(own_store: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_job_is_noted_while_it_waits(own_store: Path) -> None:
     first = Job("First", lambda job: release.wait(120)).start()
     while first.state == "waiting":
         time.sleep(0.01)
-    second = Job("Second", lambda job: True, noted(WORK)).start()
+    second = Job("Second", lambda job: True, write_note(WORK)).start()
     while not (own_store / "jobs").is_dir() or not list((own_store / "jobs").iterdir()):
         time.sleep(0.01)
     assert second.state == "waiting"

@@ -72,7 +72,7 @@ def test_an_onnx_file_has_no_network_to_hand_over(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("stub")
 def test_the_network_and_the_pictures_are_handed_over(request_: RouteRequest) -> None:
     said: list[Progress] = []
-    route.convert_with_litert_torch(request_, said.append)
+    route.run_litert_torch(request_, said.append)
     side = Path(request_.folder)
     assert (side / "float32.tflite").read_text() == f"NHWC 3 {SIDE} {SIDE}"
     assert isinstance(torch.load(side / "network.pt", weights_only=False), torch.nn.Flatten)
@@ -99,7 +99,7 @@ def test_a_failure_over_there_is_told(
 ) -> None:
     monkeypatch.setenv("FAIL", "1")
     with pytest.raises(ConversionError, match=r"no lowering for aten\.stft"):
-        route.convert_with_litert_torch(request_, lambda _: None)
+        route.run_litert_torch(request_, lambda _: None)
 
 
 @pytest.mark.slow

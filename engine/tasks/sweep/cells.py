@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,31 +30,22 @@ from engine.quantization.calibration import Calibration, CalibrationChoice, repr
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.runs.run import SAVEDMODEL, WORK, Run
 from engine.tasks.show import show_pictures
-from engine.tasks.sweep.records import SweepCell, encoded, keep_cell, read_cell
+from engine.tasks.sweep.records import SweepCell, encode_cell, keep_cell, read_cell
 
 _FROM_RUN = (f"{WORK}/{SAVEDMODEL}", f"{WORK}/{FLOAT32.name}.tflite")
 """What cells are made from; nothing else of a run was made from the sweep's own pictures."""
 
 
-def make_cells(request: SweepRequest, report: Callable[[Progress], None], workers: int) -> None:
-    """Make and measure cells, and store each as it is finished.
-
-    Args:
-        request: The cells, and what they have in common.
-        report: Receives progress.
-        workers: Threads that show pictures.
-
-    Raises:
-        UserMistake: A picture cannot be decoded, or the run has no SavedModel.
-        ConversionError: A cell cannot be made.
-    """
+def run_sweep(request: SweepRequest, report: Report) -> bool:
+    """Make and measure cells, and store each as it is finished."""
     total = len(request.cells)
-    with Bench(request, workers) as bench:
+    with Bench(request, usable_cores()) as bench:
         for done, name in enumerate(request.cells):
             report(Progress(title(name), done, total))
             # Another process may have made it while this one waited for its turn.
             if read_cell(Path(request.folder), name) is None:
                 keep_cell(Path(request.folder), bench.cell(name))
+    return True
 
 
 def title(name: str) -> str:
@@ -228,10 +218,6 @@ def cell_on_cluster(request: SweepRequest, name: str) -> bytes:
 
     One at a time in a process, since TensorFlow's converter is not made for several; the bench of
     the last cell serves the next of the same sweep.
-
-    Args:
-        request: What the cells have in common.
-        name: Full name of the cell's recipe.
     """
     global _BENCH
     with _LOCK:
@@ -239,13 +225,7 @@ def cell_on_cluster(request: SweepRequest, name: str) -> bytes:
             if _BENCH is not None:
                 _BENCH[1].close()
             _BENCH = (request, Bench(request, 1))
-        return encoded(_BENCH[1].cell(name))
-
-
-def run_sweep(request: SweepRequest, report: Report) -> bool:
-    """Make and measure the cells of a sweep; see `engine.tasks.sweep.cells`."""
-    make_cells(request, report, usable_cores())
-    return True
+        return encode_cell(_BENCH[1].cell(name))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

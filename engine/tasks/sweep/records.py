@@ -178,10 +178,10 @@ class Sweep:
     @property
     def groups(self) -> tuple[SweepGroup, ...]:
         """Cells over seeds, in the order of the cells."""
-        groups: dict[tuple[str, str, int], list[SweepCell]] = {}
+        by_key: dict[tuple[str, str, int], list[SweepCell]] = {}
         for cell in self.cells:
-            groups.setdefault((cell.recipe, cell.range_method, cell.count), []).append(cell)
-        return tuple(SweepGroup(*key, tuple(cells)) for key, cells in groups.items())
+            by_key.setdefault((cell.recipe, cell.range_method, cell.count), []).append(cell)
+        return tuple(SweepGroup(*key, tuple(cells)) for key, cells in by_key.items())
 
     @property
     def recipes(self) -> tuple[str, ...]:
@@ -292,12 +292,12 @@ def sweep_folder(basis: SweepBasis) -> Path:
     return basis_folder
 
 
-def encoded(cell: SweepCell) -> bytes:
+def encode_cell(cell: SweepCell) -> bytes:
     """Encode a cell in MessagePack, which has NaN and infinity, where JSON has null."""
     return msgspec.msgpack.encode(cell)
 
 
-def decoded(content: bytes) -> SweepCell:
+def decode_cell(content: bytes) -> SweepCell:
     """Decode a cell from MessagePack.
 
     Raises:
@@ -308,7 +308,7 @@ def decoded(content: bytes) -> SweepCell:
 
 def keep_cell(cells: Path, cell: SweepCell) -> None:
     """Store a finished cell, whole or not at all."""
-    write_whole(cells / _CELLS / f"{cell.variant}{_SUFFIX}", encoded(cell))
+    write_whole(cells / _CELLS / f"{cell.variant}{_SUFFIX}", encode_cell(cell))
 
 
 def read_cell(cells: Path, variant: str) -> SweepCell | None:
@@ -355,6 +355,6 @@ def _sweep_in(cells_folder: Path) -> Sweep | None:
 
 def _read(file: Path) -> SweepCell | None:
     try:
-        return decoded(file.read_bytes())
+        return decode_cell(file.read_bytes())
     except (OSError, msgspec.DecodeError):
         return None

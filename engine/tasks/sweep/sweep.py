@@ -23,7 +23,7 @@ from engine.tasks.sweep.records import (
     Sweep,
     SweepBasis,
     SweepCell,
-    decoded,
+    decode_cell,
     in_table_order,
     keep_cell,
     read_cell,
@@ -47,21 +47,7 @@ def sweep(
 ) -> Sweep:
     """Quantize a run's float32 model many times and measure each, but what was measured before.
 
-    Args:
-        run: The run; nothing is added to it.
-        pictures: Pictures to measure on; those that calibration may use are left out.
-        host: Gets the worker and its progress.
-        choice: What is varied.
-        calibration: Folder of calibration pictures; None takes the run's own.
-        dask: ``local``, or the address of a Dask scheduler; None works in the worker process.
-
-    Returns:
-        The cells of the choice.
-
-    Raises:
-        UserMistake: A name, number, picture or address is wrong, or no picture is left.
-        ConversionError: A cell cannot be made.
-        WorkerError: The worker process failed.
+    See `engine.sweep`.
     """
     if dask is not None:
         check_address(dask)
@@ -94,7 +80,7 @@ def _on_cluster(request: SweepRequest, cells_folder: Path, address: str, host: H
         asked = [(shared, name) for name in request.cells]
         host.report(Progress(f"{total} cells on the cluster", 0, total))
         for done, (at, content) in enumerate(call_each(client, cell_on_cluster, asked), 1):
-            keep_cell(cells_folder, decoded(content))
+            keep_cell(cells_folder, decode_cell(content))
             host.report(Progress(title(request.cells[at]), min(done, total - 1), total))
 
 

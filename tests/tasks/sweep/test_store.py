@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from engine.tasks.sweep.records import (
-    decoded,
-    encoded,
+    decode_cell,
+    encode_cell,
     in_table_order,
     keep_cell,
     newest_sweep,
@@ -22,7 +22,7 @@ from tests.helpers.tiny_run import tiny_run
 
 def test_a_cell_is_kept_with_its_nan_and_infinity() -> None:
     odd = cell("mse", 8, 0, math.nan, sqnr_db=math.inf)
-    again = decoded(encoded(odd))
+    again = decode_cell(encode_cell(odd))
     assert math.isnan(again.rms)
     assert again.sqnr_db == math.inf
     assert replace(again, rms=0.0, kl=0.0) == replace(odd, rms=0.0, kl=0.0)
