@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine.images.pictures import Picture, picture_at
+from engine.images.pictures import Picture
 from engine.reporting.picture_cards import picture_card, thumbnail
 from engine.tasks.evaluation import Evaluation
 from tests.helpers.factories import LOGITS, comparison
@@ -51,10 +51,8 @@ def test_nan_is_no_answer_of_the_reference_either(tmp_path: Path) -> None:
     assert np.isnan(card.margin)
 
 
-def test_a_thumbnail_fits_into_a_square(tmp_path: Path) -> None:
-    file = tmp_path / "wide.png"
-    Image.new("RGB", (600, 300)).save(file)
-    address = thumbnail(picture_at(file), 100)
+def test_a_thumbnail_fits_into_a_square() -> None:
+    address = thumbnail(np.zeros((300, 600, 3), dtype=np.uint8), 100)
     kind, _, data = address.partition(";base64,")
     assert kind == "data:image/jpeg"
     with Image.open(io.BytesIO(base64.b64decode(data))) as small:
