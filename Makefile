@@ -1,4 +1,5 @@
 # make run    the dashboard        make test   the tests
+# make test-fast   those of the engine that take no seconds: after every save
 # make share  the dashboard for others, behind a password: docs/sharing.md
 # make test-hostile  attacks, in a suite of their own
 # make test-pythons  the tests under Python 3.12 and 3.13
@@ -11,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
-.PHONY: setup setup-dev setup-litert-torch run share test test-hostile test-pythons lint format
+.PHONY: setup setup-dev setup-litert-torch run share test test-fast test-hostile test-pythons lint format
 .PHONY: bench bench-peers bench-conversion coverage screenshots docs sbom lock clean
 
 setup: $(VENV)/.installed
@@ -39,6 +40,11 @@ share: setup
 # Two processes of one thread each: with two each, torch and TensorFlow get in each other's way.
 test: setup-dev lint
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+# No real conversion, no page, no browser: a minute on two cores.
+test-fast: setup-dev
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal -m "not slow and not browser and not hostile" \
+	  --ignore tests/pages --ignore tests/end_to_end --ignore tests/hostile
 
 # The tests but those of a browser under other Pythons, each in an environment of its own.
 OTHER_PYTHONS ?= python3.12 python3.13

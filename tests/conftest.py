@@ -15,8 +15,37 @@ from engine.workers import jobs as jobs_module
 from engine.workers import pool
 from engine.workers.jobs import JobQueue
 from engine.workers.pool import WarmWorker
-from engine.workers.process import Worker
+from engine.workers.process import Foreground, Worker
 from engine.workers.slots import slots
+from tests.helpers.shared_worker import fresh_worker, shared_worker
+
+TESTS = Path(__file__).parent
+LONGEST = (
+    "end_to_end/test_main_job.py",
+    "pages/test_geometry.py",
+    "end_to_end/test_browser.py",
+    "pages/test_accessibility.py",
+    "conversion/test_lowering.py",
+    "quantization/optimizer/test_optimize.py",
+    "end_to_end/test_stakeholder.py",
+    "tasks/test_improve.py",
+    "pages/test_faults.py",
+    "networks/test_own_onnx.py",
+    "pages/test_convert.py",
+    "pages/test_run_on_show.py",
+    "end_to_end/test_notebook.py",
+    "tasks/sweep/test_sweep.py",
+    "conversion/test_resume.py",
+    "pages/test_elsewhere.py",
+    "quantization/test_ranges_against_tensorflow.py",
+    "conversion/test_torch_operators.py",
+    "conversion/test_operator_sets.py",
+    "pages/test_pictures.py",
+    "reporting/test_in_a_browser.py",
+)
+"""Files that take more than 15 seconds, the longest first; others by their number of slow tests."""
+
+pytest_plugins = ["tests.helpers.shared_browser"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -36,7 +65,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if "hostile" in str(config.getoption("-m")):
         return
     slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+    place = {name: number for number, name in enumerate(LONGEST)}
+    items.sort(
+        key=lambda item: (
+            place.get(item.path.relative_to(TESTS).as_posix(), len(LONGEST)),
+            -slow[item.path],
+        )
+    )
     hostile = [item for item in items if item.get_closest_marker("hostile")]
     config.hook.pytest_deselected(items=hostile)
     items[:] = [item for item in items if item not in hostile]
@@ -54,6 +89,20 @@ def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def own_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """A queue for each test, so that work which another left under way holds nobody up."""
     monkeypatch.setattr(jobs_module, "QUEUE", JobQueue(slots))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_worker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One worker in the place of a fresh one for each call, and a store for module fixtures."""
+    with pytest.MonkeyPatch.context() as patch, shared_worker():
+        patch.setenv(HOME_VARIABLE, str(tmp_path_factory.mktemp("store")))
+        yield
+
+
+@pytest.fixture
+def fresh_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of its own for each call, as outside of tests."""
+    monkeypatch.setattr(Foreground, "worker", fresh_worker)
 
 
 @pytest.fixture

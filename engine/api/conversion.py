@@ -132,7 +132,7 @@ def convert(
         MissingVariantWarning: Variants that were asked for could not be made.
 
     Raises:
-        UserMistake: Something asked for can be mended.
+        UserMistake: Something asked for has to be changed.
         ConversionError: A stage failed that every variant needs: float32, or one before it.
         WorkerError: The worker process failed.
     """
@@ -228,7 +228,7 @@ def add_files(
 
 
 def improve(run: Run | PathLike, variant: str = "int8", *, on_progress: OnProgress = ignore) -> Run:
-    """Add a better integer variant: weights, biases and ranges chosen anew.
+    """Add a better integer variant: weights, biases and ranges chosen by another method.
 
     Args:
         run: A run, or its folder.
@@ -304,7 +304,7 @@ def lowerings(
 
 
 def models(*, on_progress: OnProgress = ignore) -> tuple[CatalogEntry, ...]:
-    """The catalogue: what `convert` takes by name.
+    """List the catalogue: what `convert` takes by name.
 
     Args:
         on_progress: Called for every step.

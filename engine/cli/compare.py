@@ -135,7 +135,7 @@ def compare(
 
 
 def _to_time(variants: tuple[str, ...], reference: str, *, gated: bool) -> tuple[str, ...]:
-    """Timing costs seconds a model, so only those that the person chose, and float32 for a gate."""
+    """Choose what to time: seconds a model, so only what was named, and float32 for a gate."""
     if not variants:
         return ()
     return tuple(dict.fromkeys((reference, *variants, *(("float32",) if gated else ()))))
@@ -250,7 +250,7 @@ def missed_gates(
             value = figure(name)
             passed = value is not None and (value >= limit if least else value <= limit)
             if not passed:
-                found = formats.UNKNOWN if value is None else f"{value:.4f}"
+                reached = formats.UNKNOWN if value is None else f"{value:.4f}"
                 word = "at least" if least else "at most"
-                missed.append(f"{name}: {what} is {found}, the gate asks for {word} {limit:g}")
+                missed.append(f"{name}: {what} is {reached}, the gate asks for {word} {limit:g}")
     return missed

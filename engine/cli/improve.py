@@ -18,7 +18,7 @@ from engine.tasks.improve import improved_layers, improved_name, mixed_name, sto
 @click.option("--run", "run_folder", required=True, help="Run folder, as convert made it.")
 @click.option("--variant", default="int8", show_default=True, help="An integer variant of it.")
 def improve(run_folder: str, variant: str) -> None:
-    """Add a better integer variant: weights, biases and ranges chosen anew.
+    """Add a better integer variant: weights, biases and ranges chosen by another method.
 
     \b
     Examples:

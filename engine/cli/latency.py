@@ -78,11 +78,11 @@ def _show(timed: Latency) -> None:
 
 
 def _slowest(entry: LatencySamples) -> str:
-    """The kinds of operators that take most of a variant's time."""
+    """List the kinds of operators that take most of a variant's time."""
     kinds = time_by_kind(entry.operators)[:_KINDS]
-    said = join_names([f"{one.kind} ({formats.percent(one.share)})" for one in kinds])
+    words = join_names([f"{kind.kind} ({formats.percent(kind.share)})" for kind in kinds])
     left = left_share(entry.operators)
-    return f"{said}; {formats.percent(left)} of it without XNNPACK" if left else said
+    return f"{words}; {formats.percent(left)} of it without XNNPACK" if left else words
 
 
 @click.command()

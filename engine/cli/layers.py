@@ -54,21 +54,21 @@ def layers(
 
     with progress_shown() as on_progress:
         run = api.add_files(run_folder, dict(also), on_progress=on_progress)
-        found = api.layers(run, variant, images, count=count, on_progress=on_progress)
+        errors = api.layers(run, variant, images, count=count, on_progress=on_progress)
     if json_file is not None:
-        write_json(list(found.rows(latency_shares(run, variant))), json_file)
+        write_json(list(errors.rows(latency_shares(run, variant))), json_file)
     if explorer_file is not None:
-        for file, content in node_data_files(found, explorer_file).items():
+        for file, content in node_data_files(errors, explorer_file).items():
             write_text(content, file)
     if json_file != "-":
-        _show(found)
+        _show(errors)
 
 
-def _show(found: LayerErrors) -> None:
-    shown = found.by_loss[:_SHOWN]
+def _show(errors: LayerErrors) -> None:
+    shown = errors.by_loss[:_SHOWN]
     show_table(
-        f"{found.run}: {found.variant} against float32 on {found.pictures} pictures, "
-        f"{len(shown)} of {len(found.layers)} operators, likeliest culprit first",
+        f"{errors.run}: {errors.variant} against float32 on {errors.pictures} pictures, "
+        f"{len(shown)} of {len(errors.layers)} operators, likeliest culprit first",
         ["operator", "", "own SQNR", "SQNR so far", "mean shift", "at the ends", "range used"],
         [
             [
@@ -86,7 +86,7 @@ def _show(found: LayerErrors) -> None:
     for layer in shown:
         if layer.cause is not None:
             click.echo(f"{layer.index} {layer.op}: {layer.cause.sentence}. {layer.cause.remedy}")
-    for missing in found.unmatched:
+    for missing in errors.unmatched:
         click.echo(f"Not measured: {missing.side}, {missing.index} {missing.op} {missing.name}")
-    for note in found.notes:
+    for note in errors.notes:
         click.echo(f"Note: {note}")

@@ -87,8 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo(f"Error: {error}", err=True)
         return error.exit_code
     except Exception as error:
-        if (said := refusal(error)) is not None:
-            full = storage_error("Working", said)
+        if (words := refusal(error)) is not None:
+            full = storage_error("Working", words)
             click.echo(f"Error: {full}", err=True)
             return full.exit_code
         traceback.print_exc()

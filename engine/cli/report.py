@@ -54,11 +54,11 @@ def report(
             todo="Name one, such as --out report.html.",
         )
     with progress_shown() as on_progress:
-        made = api.report(run_folder, images, out, on_progress=on_progress, **options)
+        result = api.report(run_folder, images, out, on_progress=on_progress, **options)
     if json_file is not None:
-        write_json(made.to_dict(), json_file)
+        write_json(result.to_dict(), json_file)
     if csv_file is not None:
-        write_text(made.to_csv(), csv_file)
+        write_text(result.to_csv(), csv_file)
 
 
 @click.command("report-json")

@@ -70,8 +70,8 @@ def verify(names: tuple[str, ...], json_file: str | None) -> int:
     """
     from engine.runs.cleanup import verify_runs
 
-    found = verify_runs(names)
-    if absent := set(names) - {run.name for run in found}:
+    reports = verify_runs(names)
+    if absent := set(names) - {run.name for run in reports}:
         raise OptionError(
             "Verifying the store",
             got=", ".join(sorted(absent)),
@@ -79,12 +79,12 @@ def verify(names: tuple[str, ...], json_file: str | None) -> int:
             todo="See: python -m engine store list.",
         )
     if json_file is not None:
-        write_json([msgspec.to_builtins(run) for run in found], json_file)
+        write_json([msgspec.to_builtins(run) for run in reports], json_file)
     else:
-        for run in found:
+        for run in reports:
             state = run.problem or ", ".join(run.damaged) or "as written"
             click.echo(f"{run.name}: {run.checked} files read; {state}. {run.todo}".rstrip())
-    return DAMAGE_FOUND if any(run.damaged or run.problem for run in found) else 0
+    return DAMAGE_FOUND if any(run.damaged or run.problem for run in reports) else 0
 
 
 @store.command()
@@ -94,7 +94,7 @@ def verify(names: tuple[str, ...], json_file: str | None) -> int:
     help="What the runs may take; usually the store's limit.",
 )
 def clean(to_gb: float | None) -> None:
-    """Let go of leftovers, old uploads, and the least recently used runs beyond the limit.
+    """Delete leftovers, old uploads, and the least recently used runs beyond the limit.
 
     What somebody works on, or used within minutes, stays.
     """
@@ -134,13 +134,13 @@ def pin(run_folder: str, images: str | None, remove: tuple[str, ...]) -> None:
 
 
 def _remove(run: Run, name: str) -> None:
-    found = pinned_as(run, name)
-    if not found:
+    removed = pinned_as(run, name)
+    if not removed:
         raise OptionError(
             "Unpinning",
             got=f"'{name}'",
             expected="the name of a pinned picture",
             todo=f"List them: python -m engine pin --run {shlex.quote(str(run.folder))}",
         )
-    for digest in found:
+    for digest in removed:
         unpin(run, digest)

@@ -90,8 +90,8 @@ def sweep(
         check_table(Path(out))
     _check_one_source(run_folder)
     with progress_shown() as on_progress:
-        found = api.sweep(
-            run_folder or _converted(model, calibration, on_progress),
+        cells = api.sweep(
+            run_folder or _convert(model, calibration, on_progress),
             images,
             calibration=calibration,
             recipes=names_in(recipes),
@@ -102,11 +102,11 @@ def sweep(
             on_progress=on_progress,
         )
     if out is not None:
-        found.write(out)
+        cells.write(out)
     if json_file is not None:
-        write_json(found.rows(), json_file)
+        write_json(cells.rows(), json_file)
     if json_file != "-":
-        _show(found)
+        _show(cells)
         if out is not None:
             click.echo(f"Table: {out}")
 
@@ -114,7 +114,7 @@ def sweep(
 sweep.params += _MODEL_OPTIONS
 
 
-def _converted(model: dict[str, Any], calibration: str | None, on_progress: Any) -> Any:
+def _convert(model: dict[str, Any], calibration: str | None, on_progress: Any) -> Any:
     name, preprocess = model.pop("model"), preprocess_in(model)
     return api.convert(
         name,
@@ -144,10 +144,10 @@ def _check_one_source(run_folder: str | None) -> None:
         )
 
 
-def _show(found: Sweep) -> None:
-    for recipe in found.recipes:
+def _show(cells: Sweep) -> None:
+    for recipe in cells.recipes:
         show_table(
-            f"{found.basis.run}: {recipe} against float32, mean and spread over seeds",
+            f"{cells.basis.run}: {recipe} against float32, mean and spread over seeds",
             ["ranges", "pictures", "seeds", "logit rms", "±", "KL", "±", "SQNR", "agreement"],
             [
                 [
@@ -161,11 +161,11 @@ def _show(found: Sweep) -> None:
                     formats.decibels(group.sqnr_db.mean),
                     formats.percent(group.agreement.mean),
                 ]
-                for group in found.of(recipe)
+                for group in cells.of(recipe)
             ],
         )
-        click.echo(f"{enough_sentence(found, recipe)}. {method_sentence(found, recipe)}")
-        for sentence in faults(found, recipe):
+        click.echo(f"{enough_sentence(cells, recipe)}. {method_sentence(cells, recipe)}")
+        for sentence in faults(cells, recipe):
             click.secho(sentence, fg="red")
-    for note in notes(found):
+    for note in notes(cells):
         click.echo(f"Note: {note}")

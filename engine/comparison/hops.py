@@ -40,10 +40,9 @@ def check_hop(
         before: Logits of the stage before; None for the first.
         after: Logits of this stage.
         tolerance: Largest relative error that passes; None where the answers may move.
-        nudged: Gives this stage's logits on the pictures times `NUDGE`; asked where the stage
-            fails, to tell a broken step from a model that magnifies rounding.
-        weights: Gives the weights of the first stage by name; asked where its logits are not
-            finite.
+        nudged: Gives logits of the pictures times `NUDGE`, for a stage that fails: a broken step,
+            or a model that magnifies rounding?
+        weights: Gives weights of the first stage by name, for logits that are not finite.
 
     Returns:
         Absolute and relative error as of `hop_errors`; None for the first stage.

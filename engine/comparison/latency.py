@@ -31,14 +31,8 @@ def interleaved(
     the orders of a Williams design (A B D C, B C A D, C D B A, D A C B), so that none pays more
     often than the others for what a certain one leaves in the caches.
 
-    Args:
-        calls: What to time, by variant.
-        rounds: Samples to take of each.
-        warmup: Untimed calls of each before.
-        clock: Seconds from any start; read just before and just after each call.
-
     Returns:
-        Milliseconds a call, in the order of ``calls``.
+        Milliseconds a call, in the order of ``calls``; ``clock`` gives seconds.
 
     Raises:
         OptionError: ``rounds`` is below 1 or ``warmup`` below 0.

@@ -95,7 +95,7 @@ def center_rows(logits: FloatArray) -> DoubleArray:
 
 
 def difference(reference: FloatArray, variant: FloatArray) -> DoubleArray:
-    """Subtract ``centred(variant) - centred(reference)``; shape (pictures, classes), in logits.
+    """Subtract the centered rows of two models; shape (pictures, classes), in logits.
 
     Raises:
         ValueError: The shapes differ.

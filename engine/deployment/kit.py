@@ -92,7 +92,7 @@ def make_kit(
 
     Args:
         run: The run.
-        variant: One of its variants, or a file from elsewhere.
+        variant: One of its variants, or an external file.
         pictures: At least one; the golden set is some of them, the figures are of all.
         host: Gets the workers and their progress.
         out: The zip to write; None puts it into the run.
@@ -130,7 +130,7 @@ def make_kit(
             probabilities=comparison.gives_probabilities(variant),
             folder=str(side),
         )
-        # A worker of its own: a file from elsewhere must not harm one that does other work.
+        # A worker of its own: an external file must not harm one that does other work.
         with Worker() as worker:
             golden = host.adopt(worker).run(run_deploy, request, host.report)
         host.report(Progress("Writing the kit", 3, 4))
@@ -272,7 +272,7 @@ class DeployRequest:
 
     Attributes:
         run: Run folder.
-        variant: Name of the variant, or of a file from elsewhere.
+        variant: Name of the variant, or of an external file.
         pictures: Pictures of the golden set.
         probabilities: Whether the variant's outputs are those of a softmax.
         folder: Where to write them.

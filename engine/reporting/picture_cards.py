@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from engine.core import formats
-from engine.images.pictures import Picture
+from engine.images.pictures import Picture, RgbPicture
 from engine.tasks.evaluation import Evaluation
 
 THUMBNAIL_SIDE = 256
@@ -99,9 +99,9 @@ def _answer(evaluation: Evaluation, column: str, row: int, flipped: bool) -> Ans
     return AnswerCard(column, "flipped" if flipped else "same", classes)
 
 
-def thumbnail(picture: Picture, side: int = THUMBNAIL_SIDE) -> str:
-    """Shrink a picture into a square and encode it as a JPEG with a ``data:`` address."""
-    small = Image.fromarray(picture.decode())
+def thumbnail(pixels: RgbPicture, side: int = THUMBNAIL_SIDE) -> str:
+    """Shrink a decoded picture into a square, as a JPEG with a ``data:`` address."""
+    small = Image.fromarray(pixels)
     small.thumbnail((side, side))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=_QUALITY)

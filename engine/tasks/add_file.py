@@ -72,22 +72,22 @@ def add_file(run: Run, name: str, file: Path, host: Host, *, origin: str | None 
     same = old is not None and old.variant == name and digest_of_file(file) == old.sha256
     if old is not None and same and old.file not in run.damaged():
         return run
-    place = run.folder / ALSO
-    place.mkdir(exist_ok=True)
-    aside = place / f".{name}.{secrets.token_hex(8)}.tflite"
+    folder = run.folder / ALSO
+    folder.mkdir(exist_ok=True)
+    staged = folder / f".{name}.{secrets.token_hex(8)}.tflite"
     try:
         with told_of_the_disk(f"Adding {name}"):
-            shutil.copyfile(file, aside)
-            sync(aside)
+            shutil.copyfile(file, staged)
+            sync(staged)
         added = AddedFile(
-            artifact=_try_in_worker(run, name, aside, host),
+            artifact=_try_in_worker(run, name, staged, host),
             origin=origin or file.name,
             added_at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
-        with told_of_the_disk(f"Adding {name}"), alone_in(place):
-            _put(run.folder, added, aside)
+        with told_of_the_disk(f"Adding {name}"), alone_in(folder):
+            _put(run.folder, added, staged)
     finally:
-        aside.unlink(missing_ok=True)
+        staged.unlink(missing_ok=True)
     return Run.open(run.folder)
 
 
@@ -189,17 +189,17 @@ def inspected(request: InspectRequest) -> Artifact:
         ) from error
     _check_operators(stage, card)
     layout = _check_edges(stage, card, manifest.preprocess, manifest.model.classes)
-    checked = _checked_pictures(run)
-    with _entered(stage, TfliteRunner(file, layout=layout)) as runner:
+    checked = _check_inputs(run)
+    with _enter(stage, TfliteRunner(file, layout=layout)) as runner:
         alone, together = alone_and_beside(runner, manifest.preprocess.of_noise())
         logits = None if checked is None else runner.infer(checked)
-    found = alone.shape[1]
-    _demand_classes(stage, found, (found,), manifest.model.classes)
+    classes = alone.shape[1]
+    _demand_classes(stage, classes, (classes,), manifest.model.classes)
     card = replace(card, fault=None if logits is None else _fault(run, request.name, logits))
     # By its content: whoever still has the card of a file that was replaced must not read this one.
-    place = f"{ALSO}/{request.name}-{card.sha256[:12]}.tflite"
+    target = f"{ALSO}/{request.name}-{card.sha256[:12]}.tflite"
     depends = depends_on_batch(alone, together)
-    return replace(card, file=place, layout=layout, depends_on_batch=depends)
+    return replace(card, file=target, layout=layout, depends_on_batch=depends)
 
 
 def _limit_memory() -> None:
@@ -263,7 +263,7 @@ def _check_type(stage: str, side: str, tensor: TensorInfo) -> None:
 
 
 def _check_classes(stage: str, logits: TensorInfo, batch: int, classes: int) -> None:
-    found = int(np.prod([size for size in logits.shape if size != -1], dtype=np.int64))
+    count = int(np.prod([size for size in logits.shape if size != -1], dtype=np.int64))
     if batch > 1 and logits.shape[:1] != (batch,):
         raise FileError(
             stage,
@@ -271,16 +271,16 @@ def _check_classes(stage: str, logits: TensorInfo, batch: int, classes: int) -> 
             expected=f"a row of {classes} logits for each picture",
             todo=_EXPORT_AGAIN,
         )
-    _demand_classes(stage, found // batch, logits.shape, classes)
+    _demand_classes(stage, count // batch, logits.shape, classes)
 
 
-def _demand_classes(stage: str, found: int, shape: tuple[int, ...], classes: int) -> None:
-    if found == classes:
+def _demand_classes(stage: str, count: int, shape: tuple[int, ...], classes: int) -> None:
+    if count == classes:
         return
-    background = found == classes + _BACKGROUND
+    background = count == classes + _BACKGROUND
     raise FileError(
         stage,
-        got=f"{found} outputs {shape}",
+        got=f"{count} outputs {shape}",
         expected=f"{classes}, one for each class of the run",
         todo="One more output is often a background class; cut it off before the export."
         if background
@@ -289,7 +289,7 @@ def _demand_classes(stage: str, found: int, shape: tuple[int, ...], classes: int
 
 
 @contextmanager
-def _entered(stage: str, runner: Runner) -> Iterator[Runner]:
+def _enter(stage: str, runner: Runner) -> Iterator[Runner]:
     """Enter a runner of the file; raise its failures as errors of the file."""
     try:
         with runner:
@@ -304,7 +304,7 @@ def _entered(stage: str, runner: Runner) -> Iterator[Runner]:
         ) from error
 
 
-def _checked_pictures(run: Run) -> FloatArray | None:
+def _check_inputs(run: Run) -> FloatArray | None:
     """Pictures that the conversion was checked on, as input; None where an older run has none."""
     exact, fitted = (run.folder / WORK / f"{stem}.npy" for stem in (FLOAT32.name, CHECKED))
     if not (exact.is_file() and fitted.is_file()):

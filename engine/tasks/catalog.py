@@ -13,7 +13,7 @@ from engine.workers.process import Host, Worker
 
 
 def run_catalog(request: CatalogRequest, report: Report) -> tuple[CatalogEntry, ...]:
-    """The catalogue; see `engine.networks.catalog.catalog`."""
+    """Read the catalogue; see `engine.networks.catalog.catalog`."""
     from engine.networks.catalog import catalog
 
     report(Progress("Reading the catalogue", 0, 1))
@@ -26,7 +26,7 @@ class CatalogRequest:
 
 
 def models(host: Host) -> tuple[CatalogEntry, ...]:
-    """The catalogue, read once for each version of its sources and of Quantization Lab.
+    """List the catalogue, read once for each version of its sources and of Quantization Lab.
 
     Args:
         host: Gets the worker and its progress.
@@ -34,8 +34,8 @@ def models(host: Host) -> tuple[CatalogEntry, ...]:
     Returns:
         One entry a model, the default first.
     """
-    found = versions()
-    name = f"catalog-{found['torchvision']}-{found['timm']}-{found[PRODUCT]}.json"
+    packages = versions()
+    name = f"catalog-{packages['torchvision']}-{packages['timm']}-{packages[PRODUCT]}.json"
     file = folder("cache") / name
     entries = find_record(file, tuple[CatalogEntry, ...])
     if entries is None:

@@ -50,7 +50,7 @@ def convert_request(request: ConvertRequest, host: Host) -> Run:
         The finished run.
 
     Raises:
-        UserMistake: Something in the request can be mended by the person.
+        UserMistake: Something in the request has to be changed by the person.
         ConversionError: A stage failed.
         WorkerError: The worker process failed.
     """
@@ -71,10 +71,10 @@ def convert_request(request: ConvertRequest, host: Host) -> Run:
         model = request.model
         stem = Path(model.onnx).stem if model.onnx else model.name.replace("/", "_")
         name = f"{stem}-{key[:10]}-{calibration.digest[:6]}"
-        place = folder("runs") / name
+        target = folder("runs") / name
     else:
-        place = Path(request.out).absolute()
-    return make_run(request, key, calibration.digest, place, host)
+        target = Path(request.out).absolute()
+    return make_run(request, key, calibration.digest, target, host)
 
 
 def _check_opset(request: ConvertRequest) -> None:
@@ -99,16 +99,16 @@ def _with_absolute_paths(request: ConvertRequest) -> ModelChoice:
     )
 
 
-def make_run(request: ConvertRequest, key: str, calibration: str, place: Path, host: Host) -> Run:
+def make_run(request: ConvertRequest, key: str, calibration: str, target: Path, host: Host) -> Run:
     """Make a run, or what of it is missing or damaged.
 
-    Whoever asks for the same run at the same time waits and takes what is made.
+    Concurrent requests for the same run share one build.
 
     Args:
         request: What to make, with absolute paths and full names of variants.
         key: See `engine.runs.request.run_key`.
         calibration: Digest of the calibration pictures.
-        place: Where the run is, or shall be.
+        target: Where the run is, or shall be.
         host: Gets the worker and its progress.
 
     Returns:
@@ -120,28 +120,28 @@ def make_run(request: ConvertRequest, key: str, calibration: str, place: Path, h
         EngineError: A stage failed.
     """
     with told_of_the_disk("Making the run"):
-        known = _whole(request, key, calibration, place)
-        if known is not None:
-            return known
-        with staging_folder(place, host.report) as side, shared_lock(place):
-            known = _whole(request, key, calibration, place)
-            if known is None:
-                _make(request, key, calibration, place, side, host)
-        run = Run.open(place)
+        complete = _whole(request, key, calibration, target)
+        if complete is not None:
+            return complete
+        with staging_folder(target, host.report) as side, shared_lock(target):
+            complete = _whole(request, key, calibration, target)
+            if complete is None:
+                _make(request, key, calibration, target, side, host)
+        run = Run.open(target)
         mark_used(run.folder)
-        if _of_the_store(place):
-            make_room(limits().runs_bytes, keep=place)
+        if _of_the_store(target):
+            make_room(limits().runs_bytes, keep=target)
         return run
 
 
-def _whole(request: ConvertRequest, key: str, calibration: str, place: Path) -> Run | None:
-    """The run, if it has everything that is asked for, undamaged."""
-    base = _base(place)
+def _whole(request: ConvertRequest, key: str, calibration: str, target: Path) -> Run | None:
+    """Open the run if it has everything that is asked for, and no corrupted file."""
+    base = _base(target)
     if base is None:
         return None
     _check_same(base, request, key, calibration)
     missing = () if request.retry else (record.variant for record in base.missing)
-    if not set(request.variants) <= {*base.variants, *missing} or _damaged(base, request):
+    if not set(request.variants) <= {*base.variants, *missing} or _list_corrupted(base, request):
         return None
     mark_used(base.folder)
     if not base.public:
@@ -149,14 +149,14 @@ def _whole(request: ConvertRequest, key: str, calibration: str, place: Path) -> 
     return base
 
 
-def _base(place: Path) -> Run | None:
-    """The run in a place; one of the store that cannot be read is set apart."""
+def _base(target: Path) -> Run | None:
+    """Open the run; quarantine one of the store that cannot be read."""
     try:
-        return existing_run(place)
+        return existing_run(target)
     except RunError:
-        if not _of_the_store(place):
+        if not _of_the_store(target):
             raise
-        set_run_apart(place, folder(DAMAGED))
+        set_run_apart(target, folder(DAMAGED))
         return None
 
 
@@ -166,36 +166,36 @@ def _note_owner(run: Path, owner: str | None) -> None:
         (run / OWNERS / owner).touch()
 
 
-def _of_the_store(place: Path) -> bool:
-    return place.parent == home() / "runs"
+def _of_the_store(target: Path) -> bool:
+    return target.parent == home() / "runs"
 
 
 def _make(
-    request: ConvertRequest, key: str, calibration: str, place: Path, side: Path, host: Host
+    request: ConvertRequest, key: str, calibration: str, target: Path, side: Path, host: Host
 ) -> None:
-    base = _base(place)
+    base = _base(target)
     number = 1
     if base is not None:
-        number += len(list((place / LOGS).glob("*.log")))
-        again = _damaged(base, request)
+        number += len(list((target / LOGS).glob("*.log")))
+        again = _list_corrupted(base, request)
         for name in again:
-            set_apart(place, name)
+            set_apart(target, name)
         if any(_is_essential(name) for name in again):
             request = replace(request, variants=_with_all(request, base, calibration))
             base = None
-    wanted = wanted_digest(request, key, calibration, None if base is None else place)
+    wanted = wanted_digest(request, key, calibration, None if base is None else target)
     task = ConvertTask(
         request=request,
         key=key,
         side=str(side),
-        base=None if base is None else str(place),
+        base=None if base is None else str(target),
         wanted=wanted,
     )
     log = _run_workers(task, host)
     write_kept(side / LOGS / f"convert-{number}.log", log)
     if base is None or not base.public:
         _note_owner(side, request.owner)
-    move_into_place(side, place)
+    move_into_place(side, target)
 
 
 def _run_workers(task: ConvertTask, host: Host) -> bytes:
@@ -225,7 +225,7 @@ def _run_workers(task: ConvertTask, host: Host) -> bytes:
     return log
 
 
-def _damaged(base: Run, request: ConvertRequest) -> tuple[str, ...]:
+def _list_corrupted(base: Run, request: ConvertRequest) -> tuple[str, ...]:
     """Damaged files that have a part in what is asked for."""
     others = {card.file for card in base.artifacts if card.variant not in request.variants}
     wanted = [name for name in base.records if name not in others]
@@ -239,9 +239,9 @@ def _is_essential(name: str) -> bool:
 
 
 def _with_all(request: ConvertRequest, base: Run, calibration: str) -> tuple[str, ...]:
-    """All variants of a run that is made anew, and those that are asked for."""
-    known = base.manifest.calibration
-    if known is not None and known.digest != calibration:
+    """List all variants of a run that is made again, and those that are asked for."""
+    recorded = base.manifest.calibration
+    if recorded is not None and recorded.digest != calibration:
         raise RunError(
             "Making a damaged run again",
             got=f"other calibration pictures than those of the run in {base.folder}",
@@ -252,14 +252,14 @@ def _with_all(request: ConvertRequest, base: Run, calibration: str) -> tuple[str
 
 
 def _check_same(base: Run, request: ConvertRequest, key: str, calibration: str) -> None:
-    known = base.manifest.calibration
+    recorded = base.manifest.calibration
     calibrates = any(recipe.calibrated for recipe in recipes_named(request.variants))
     if base.manifest.key != key:
         different = (
             "another model, preprocessing, operator set, or version of Quantization Lab or its "
             "packages"
         )
-    elif calibrates and known is not None and known.digest != calibration:
+    elif calibrates and recorded is not None and recorded.digest != calibration:
         different = "other calibration pictures"
     else:
         return
@@ -320,30 +320,30 @@ def noted(work: UnderWay) -> Iterator[None]:
     Raises:
         StorageError: The disk is full.
     """
-    place = folder("jobs") / secrets.token_hex(16)
-    with alone_in(place):
+    note = folder("jobs") / secrets.token_hex(16)
+    with alone_in(note):
         try:
-            write_record(place / _NOTE, work)
+            write_record(note / _NOTE, work)
             yield
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(note, ignore_errors=True)
 
 
 def interrupted(owner: str) -> tuple[Interrupted, ...]:
     """Conversions of an owner whose process is gone; notes older than uploads are dropped."""
-    found = []
+    ended = []
     oldest = time.time() - limits().uploads_seconds
-    for place in sorted(folder("jobs").iterdir()):
+    for note in sorted(folder("jobs").iterdir()):
         try:
-            lock = try_lock(place)
+            lock = try_lock(note)
         except OSError:  # no such locks on this disk: nobody can tell
             continue
         if lock is None:
             continue
         lock.release()
-        work = find_record(place / _NOTE, UnderWay)
-        if work is None or last_used(place) < oldest:
-            shutil.rmtree(place, ignore_errors=True)
+        work = find_record(note / _NOTE, UnderWay)
+        if work is None or last_used(note) < oldest:
+            shutil.rmtree(note, ignore_errors=True)
         elif work.owner == owner:
-            found.append(Interrupted(place, work))
-    return tuple(found)
+            ended.append(Interrupted(note, work))
+    return tuple(ended)

@@ -270,7 +270,7 @@ def run_evaluate(request: EvaluateRequest, report: Report) -> bool:
 
 
 def run_warm_up(request: WarmUpRequest, report: Report) -> bool:
-    """Load one model of each runtime and let it go: what was imported stays.
+    """Load and close one model of each runtime: what was imported stays.
 
     Returns:
         True.
@@ -349,7 +349,7 @@ class _Rows:
         os.pwrite(self._file, data, self._start + row * len(data))
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self._file)
 
 
@@ -366,7 +366,7 @@ class _Latest:
             starting = self._job is not None and self._job.active
             if starting or pool.WARM_WORKER.ready or jobs_module.QUEUE.busy:
                 return
-            self._job = Job("Making a worker ready", lambda job: _loaded(job, run)).start()
+            self._job = Job("Making a worker ready", lambda job: _load_models(job, run)).start()
 
 
 _LATEST = _Latest()
@@ -376,7 +376,7 @@ def warm_up(run: Run) -> None:
     """Make the warm worker ready for a run's models, in the background.
 
     Nothing is started where a worker is kept already, or where a job runs, whose worker will be.
-    A failure is not told: the task that needs the worker meets it again.
+    A failure is not shown: the task that needs the worker meets it again.
 
     Args:
         run: The run whose models will be asked.
@@ -384,6 +384,6 @@ def warm_up(run: Run) -> None:
     _LATEST.start(run)
 
 
-def _loaded(job: Job[bool], run: Run) -> bool:
+def _load_models(job: Job[bool], run: Run) -> bool:
     with job.worker() as worker:
         return worker.run(run_warm_up, WarmUpRequest(str(run.folder.absolute())), job.report)

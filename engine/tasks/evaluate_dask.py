@@ -1,8 +1,8 @@
 """A comparison's answers by shards of pictures, on a Dask cluster.
 
 Each finished shard is kept in the run as a small set of pictures of its own, so that it serves
-whoever asks for one of its pictures later: a comparison that was ended half way goes on with what
-is there. In the end the whole set is put together from them, as from any earlier set.
+later requests for its pictures: a comparison that was ended half way computes what is missing.
+ In the end the whole set is put together from them, as from any earlier set.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ Shard = tuple[str, tuple[Picture, ...]]
 
 def _shards(run: Run, column: str, pictures: tuple[Picture, ...]) -> list[Shard]:
     """Pictures whose answers are not known yet, each content once, in parts."""
-    known = KnownRows(run, column)
-    waiting = {p.sha256: p for p in pictures if known.of(p.sha256) is None}
+    stored = KnownRows(run, column)
+    waiting = {p.sha256: p for p in pictures if stored.of(p.sha256) is None}
     left = tuple(waiting.values())
     return [(column, left[start : start + SHARD]) for start in range(0, len(left), SHARD)]
 
@@ -86,8 +86,8 @@ def _keep_all(run: Run, shards: list[Shard], client: Client, host: Host) -> None
         (folder, column, tuple(replace(p, path=p.path.absolute()) for p in part))
         for column, part in shards
     ]
-    for place, rows in call_each(client, shard_answers, asked):
-        column, part = shards[place]
+    for position, rows in call_each(client, shard_answers, asked):
+        column, part = shards[position]
         _keep(run, column, part, rows)
         done += len(part)
         host.report(Progress(stage, done, total))
@@ -116,7 +116,7 @@ def shard_answers(folder: str, column: str, pictures: tuple[Picture, ...]) -> Fl
         return np.concatenate([runner.infer(fitted.input_of(p)[None]) for p in pictures])
 
 
-def _place(run: Run, column: str, part: tuple[Picture, ...]) -> Path:
+def _shard_folder(run: Run, column: str, part: tuple[Picture, ...]) -> Path:
     # One folder a column as well: columns may lack different pictures, or end at different times.
     stem = file_name(run, column).removesuffix(".npy")
     return run.folder / LOGITS / f"{_PREFIX}{digest_of(part)[:20]}-{stem}"
@@ -139,10 +139,10 @@ def _keep(run: Run, column: str, part: tuple[Picture, ...], rows: FloatArray) ->
             expected=f"float32 of shape {shape}",
             todo="Check that the workers run this version of Quantization Lab.",
         )
-    place = _place(run, column, part)
-    place.mkdir(parents=True, exist_ok=True)
-    write_index(place, [picture.sha256 for picture in part])
-    file = place / file_name(run, column)
+    folder = _shard_folder(run, column, part)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_index(folder, [picture.sha256 for picture in part])
+    file = folder / file_name(run, column)
     content = io.BytesIO()
     np.save(content, rows)
     write_whole(file, content.getvalue())

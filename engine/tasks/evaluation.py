@@ -50,7 +50,7 @@ class Evaluation:
         )
 
     def outputs(self, column: str) -> Outputs:
-        """Outputs of a column, with their kind."""
+        """Return the outputs of a column, with their kind."""
         return Outputs(self.logits[column], self.comparison.gives_probabilities(column))
 
     def comparable(self, column: str, *beside: str) -> FloatArray:
@@ -77,13 +77,13 @@ class Evaluation:
         return found
 
     def probabilities(self, column: str, row: int) -> FloatArray:
-        """What a column believes of one picture, shape (answers,)."""
+        """Compute a column's probabilities for one picture, shape (answers,)."""
         outputs = self.outputs(column)
         shares = Outputs(outputs.values[row : row + 1], outputs.probabilities).shares()
         return np.asarray(shares[0])
 
     def first_answers(self, column: str) -> IntArray:
-        """The class that a column answers, shape (pictures,), or `metrics.NO_ANSWER`."""
+        """Return the class that a column answers, shape (pictures,), or `metrics.NO_ANSWER`."""
         first: IntArray = metrics_module.top_k(self.outputs(column).answers, 1)[:, 0]
         return first
 

@@ -34,7 +34,7 @@ def first_comparison(host: host_module.Host) -> Run:
         WorkerError: The worker process failed.
     """
     run = convert.convert_request(ConvertRequest(variants=("all",)), host)
-    return completed(run, host)
+    return complete(run, host)
 
 
 def with_optimized(run: Run, host: host_module.Host) -> Run:
@@ -52,10 +52,10 @@ def with_optimized(run: Run, host: host_module.Host) -> Run:
         ConversionError: The pass failed.
         WorkerError: The worker process failed.
     """
-    return completed(improve(run, BASE, host), host)
+    return complete(improve(run, BASE, host), host)
 
 
-def completed(run: Run, host: host_module.Host) -> Run:
+def complete(run: Run, host: host_module.Host) -> Run:
     """Show the sample images to all columns of a run and time them, as far as that is not done."""
     compute_logits(run, pictures_in(SAMPLE_IMAGES), run.columns, host)
     timed = stored_latency(run)

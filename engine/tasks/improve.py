@@ -65,7 +65,7 @@ def mix(run: Run, variant: str, host: Host) -> Run:
         ConversionError: The model cannot be taken apart.
         WorkerError: The worker process failed.
     """
-    recipe = _mixed(variant)
+    recipe = _mixed_recipe_named(variant)
     if recipe.name in run.variants:
         return run
     request = replace(request_of(run), variants=(recipe.name,), out=str(run.folder.absolute()))
@@ -75,7 +75,7 @@ def mix(run: Run, variant: str, host: Host) -> Run:
 
 
 def stored_curve(run: Run, variant: str) -> MixedCurve | None:
-    """The curve that a mixed variant was chosen from; None where none was made.
+    """Read the curve that a mixed variant was chosen from; None where none was made.
 
     Args:
         run: The run.
@@ -84,7 +84,7 @@ def stored_curve(run: Run, variant: str) -> MixedCurve | None:
     Raises:
         RunError: The record is damaged.
     """
-    whole = _mixed(variant).unmixed.name
+    whole = _mixed_recipe_named(variant).unmixed.name
     file = run.folder / IMPROVED / f"{whole}{CURVE}.json"
     if not file.is_file():
         return None
@@ -126,7 +126,7 @@ def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> Mixed
     request = MixedLatencyRequest(
         run=str(run.folder.absolute()),
         whole=curve.whole,
-        layers=tuple(curve.points[place].layers for place in sorted(places)),
+        layers=tuple(curve.points[index].layers for index in sorted(places)),
         columns=_files_of(run, curve.whole),
         rounds=rounds,
     )
@@ -140,7 +140,7 @@ def time_curve(run: Run, variant: str, host: Host, *, rounds: int = 30) -> Mixed
 
 
 def _files_of(run: Run, whole: str) -> tuple[str, ...]:
-    """The variants of a run that lie on a curve, with float32."""
+    """List the variants of a run that lie on a curve, with float32."""
     recipes = {name: recipe_named(name) for name in run.variants}
     return tuple(
         name
@@ -153,7 +153,7 @@ def _latency_file(run: Run, whole: str) -> Path:
     return run.folder / IMPROVED / f"{whole}{CURVE}_latency.json"
 
 
-def _mixed(variant: str) -> Recipe:
+def _mixed_recipe_named(variant: str) -> Recipe:
     recipe = recipe_named(variant)
     if not recipe.mixed:
         raise OptionError(
@@ -197,7 +197,7 @@ def improve(run: Run, variant: str, host: Host) -> Run:
 
 
 def improving_request(run: Run, variant: str) -> ConvertRequest:
-    """What is asked for to add the optimized counterpart of a variant to its run.
+    """Make the request that adds the optimized counterpart of a variant to its run.
 
     Raises:
         OptionError: The variant cannot be optimized, or is not of the run.
@@ -240,7 +240,7 @@ def improvable(run: Run) -> tuple[str, ...]:
 
 
 def improved_layers(run: Run, variant: str) -> tuple[OptimizedLayer, ...]:
-    """What was done to an optimized variant, one record an operator that was looked at.
+    """Read what was done to an optimized variant, one record an operator.
 
     Raises:
         RunError: The record is absent or damaged.

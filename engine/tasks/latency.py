@@ -76,7 +76,7 @@ def measure(
     with shared_lock(run.folder), _Replaced() as workers:
         worker = host.adopt(workers.living())
         latency = worker.run(run_latency, request, host.report)
-        entries = tuple(_profiled(run, host, entry, request, workers) for entry in latency.entries)
+        entries = tuple(_profile(run, host, entry, request, workers) for entry in latency.entries)
     return store_latency(run, replace(latency, entries=entries))
 
 
@@ -97,14 +97,14 @@ def store_latency(run: Run, measured: Latency) -> Latency:
     Raises:
         StorageError: The disk refuses.
     """
-    measured = _dated(measured)
+    measured = _date_entries(measured)
     file = latency_file(run, measured.threads)
     with alone_in(file.parent):
         stored = find_record(file, Latency)
         if stored is not None and _machine(stored) != _machine(measured):
             write_record(_file_of_machine(file, stored), stored)
             stored = find_record(_file_of_machine(file, measured), Latency)
-        entries = {} if stored is None else {e.variant: e for e in _dated(stored).entries}
+        entries = {} if stored is None else {e.variant: e for e in _date_entries(stored).entries}
         for entry in measured.entries:
             entries[entry.variant] = _with_profile(entry, entries.get(entry.variant))
         merged = replace(measured, entries=tuple(entries.values()))
@@ -112,7 +112,7 @@ def store_latency(run: Run, measured: Latency) -> Latency:
     return measured
 
 
-def _dated(timed: Latency) -> Latency:
+def _date_entries(timed: Latency) -> Latency:
     entries = (replace(e, measured_at=e.measured_at or timed.measured_at) for e in timed.entries)
     return replace(timed, entries=tuple(entries))
 
@@ -151,10 +151,10 @@ class _Replaced:
         return self._worker
 
 
-def _profiled(
+def _profile(
     run: Run, host: Host, entry: LatencySamples, request: LatencyRequest, workers: _Replaced
 ) -> LatencySamples:
-    """The samples of a column, with what each operator takes where it is a TFLite file."""
+    """Add what each operator takes to the samples of a column that is a TFLite file."""
     if entry.variant not in run.runnable:
         return entry
     wanted = ProfileRequest(
@@ -183,7 +183,9 @@ def run_latency(request: LatencyRequest, report: Report) -> Latency:
     """
     run = Run.open(request.run)
     runners = {column: column_runner(run, column, request.threads) for column in request.columns}
-    return _timed(runners, _pixels(run.manifest.preprocess, request.picture), request, report)
+    return _time_runners(
+        runners, _pixels(run.manifest.preprocess, request.picture), request, report
+    )
 
 
 @alone
@@ -224,7 +226,7 @@ def run_file_latency(request: FileLatencyRequest, report: Report) -> Latency:
         timed.name: TfliteRunner(Path(timed.file), layout=timed.layout, threads=request.threads)
         for timed in request.files
     }
-    return _timed(runners, _pixels(preprocess, None), request, report)
+    return _time_runners(runners, _pixels(preprocess, None), request, report)
 
 
 @alone
@@ -253,18 +255,18 @@ def run_mixed_latency(request: MixedLatencyRequest, report: Report) -> Latency:
             file = Path(folder) / f"{name}.tflite"
             file.write_bytes(content)
             runners[name] = TfliteRunner(file, layout=layout, threads=request.threads)
-        return _timed(runners, _pixels(run.manifest.preprocess, None), request, report)
+        return _time_runners(runners, _pixels(run.manifest.preprocess, None), request, report)
 
 
 def _pixels(preprocess: PreprocessSpec, picture: str | None) -> FloatArray:
-    """The network input made of a picture, or of noise."""
+    """Make the network input of a picture, or of noise."""
     if picture is None:
         return preprocess.of_noise()
     file = Path(picture)
     return preprocess.apply(decode_file(file, file.name, preprocess.picture_mode))
 
 
-def _timed(
+def _time_runners(
     runners: Mapping[str, Runner],
     pixels: FloatArray,
     request: LatencyRequest | FileLatencyRequest | MixedLatencyRequest,

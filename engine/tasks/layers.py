@@ -1,4 +1,4 @@
-"""The worker's part: a run's files and its pictures, measured."""
+"""Measure layer by layer what an integer variant loses."""
 
 from __future__ import annotations
 
@@ -62,12 +62,12 @@ def measured(
         variant=request.variant,
         pictures=total,
         threads=max(1, min(threads, total)),
-        chosen_by=_chosen_by(run, request.variant),
+        chosen_by=_range_source(run, request.variant),
     )
 
 
-def _chosen_by(run: Run, variant: str) -> Callable[[int], str | None]:
-    """What chose the ranges of a variant, where they do not follow from min and max alone."""
+def _range_source(run: Run, variant: str) -> Callable[[int], str | None]:
+    """Say what chose the ranges of a variant, where they do not follow from min and max alone."""
     if variant not in run.variants:
         return lambda _: None
     recipe = recipe_named(variant).unmixed
@@ -80,7 +80,7 @@ def _chosen_by(run: Run, variant: str) -> Callable[[int], str | None]:
 
 
 def run_layers(request: LayersRequest, report: Report) -> LayerErrors:
-    """Measure layer errors; see `engine.layer_errors.task`."""
+    """Measure layer errors; see `measure_layers`."""
     return measured(request, report, usable_cores())
 
 
@@ -110,7 +110,7 @@ def layers(
     *,
     count: int = DEFAULT_LAYERS_COUNT,
 ) -> LayerErrors:
-    """What each operator of an integer variant loses; what was measured before is read.
+    """Measure what each operator of an integer variant loses; read what was measured before.
 
     Args:
         run: The run.
@@ -129,18 +129,18 @@ def layers(
     """
     chosen = chosen_pictures(pictures, count)
     run.check_columns((variant,))
-    known = stored_layers(run, variant, pictures, count=count)
-    if known is not None:
-        return known
+    stored = stored_layers(run, variant, pictures, count=count)
+    if stored is not None:
+        return stored
     request = LayersRequest(run=str(run.folder.absolute()), variant=variant, pictures=chosen)
     with shared_lock(run.folder), worker_for(run, (variant,), host) as worker:
-        found = worker.run(run_layers, request, host.report)
-    write_record(layers_file(run, variant, chosen), found)
-    return found
+        errors = worker.run(run_layers, request, host.report)
+    write_record(layers_file(run, variant, chosen), errors)
+    return errors
 
 
 def stored_layers(
     run: Run, variant: str, pictures: tuple[Picture, ...], *, count: int = DEFAULT_LAYERS_COUNT
 ) -> LayerErrors | None:
-    """What `layers` would find in the run already, or None."""
+    """Read what `layers` stored in the run, or None."""
     return find_record(layers_file(run, variant, chosen_pictures(pictures, count)), LayerErrors)

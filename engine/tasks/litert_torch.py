@@ -42,7 +42,7 @@ _SCRIPT = "engine.conversion.litert_torch_script"
 
 
 def interpreter() -> Path:
-    """The Python of litert-torch's environment.
+    """Find the Python of litert-torch's environment.
 
     Returns:
         ``$QLAB_LITERT_TORCH_PYTHON``, or that of the environment that ``make`` builds.
@@ -109,7 +109,7 @@ def add_litert_torch(run: Run, host: Host) -> Run:
 
 
 def convert_with_litert_torch(request: RouteRequest, report: Callable[[Progress], None]) -> None:
-    """The worker's part: hand the network over, and run the script in the other environment.
+    """Hand the network over, and run the script in the other environment.
 
     Args:
         request: The run, and the folder to work in.
@@ -147,17 +147,17 @@ def convert_with_litert_torch(request: RouteRequest, report: Callable[[Progress]
     )
     print(ended.stdout, ended.stderr)
     if ended.returncode != 0:
-        said = ended.stderr.strip().splitlines()
+        lines = ended.stderr.strip().splitlines()
         raise ConversionError(
             "PyTorch to TFLite with litert-torch",
-            got=f"a failure ({said[-1][:300] if said else f'exit code {ended.returncode}'})",
+            got=f"a failure ({lines[-1][:300] if lines else f'exit code {ended.returncode}'})",
             expected="a TFLite file",
             todo="The variants made here are not touched. Leave the route out for this model.",
         )
 
 
 def _calibration_inputs(run: Run) -> np.ndarray | None:
-    """What the run's integer variants were calibrated with, in NHWC; None where it is gone."""
+    """Load what the run's integer variants were calibrated with, in NHWC; None where it is gone."""
     info = run.manifest.calibration
     if info is None or not (info.demo or info.source):
         return None

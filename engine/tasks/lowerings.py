@@ -41,7 +41,7 @@ _RECORD = "lowerings.json"
 
 
 def stored_lowerings(run: Run) -> Lowerings | None:
-    """What `compare_lowerings` found, if it was about the files that the run has now."""
+    """Read what `compare_lowerings` stored, if it was about the files that the run has now."""
     stored = find_record(run.folder / LOWERING / _RECORD, Lowerings)
     if stored is None or stored.side(run.manifest.lowering).artifacts != _own(run):
         return None
@@ -72,9 +72,9 @@ def compare_lowerings(run: Run, host: Host, *, rounds: int = 50) -> Lowerings:
             expected=" or ".join(COMPARED),
             todo="Add float32 to the run.",
         )
-    other = _converted(run, tuple(artifact.variant for artifact in own), host)
+    theirs = _convert_other(run, tuple(artifact.variant for artifact in own), host)
     lowering = run.manifest.lowering
-    sides = {lowering: LoweringSide(own, {}), other[0]: other[1]}
+    sides = {lowering: LoweringSide(own, {}), theirs[0]: theirs[1]}
     files = tuple(
         TimedFile(
             name=f"{artifact.variant} {name}",
@@ -83,14 +83,14 @@ def compare_lowerings(run: Run, host: Host, *, rounds: int = 50) -> Lowerings:
         )
         for artifact in own
         for name in ("stock", "nhwc")
-        if artifact.variant in {made.variant for made in sides[name].artifacts}
+        if artifact.variant in {artifact_made.variant for artifact_made in sides[name].artifacts}
     )
     with Worker() as worker:
         request = FileLatencyRequest(run=str(run.folder.absolute()), files=files, rounds=rounds)
         timed = host.adopt(worker).run(run_file_latency, request, host.report)
-    found = Lowerings(stock=sides["stock"], nhwc=sides["nhwc"], latency=timed)
-    write_record(run.folder / LOWERING / _RECORD, found)
-    return found
+    both = Lowerings(stock=sides["stock"], nhwc=sides["nhwc"], latency=timed)
+    write_record(run.folder / LOWERING / _RECORD, both)
+    return both
 
 
 def _own(run: Run) -> tuple[Artifact, ...]:
@@ -107,21 +107,21 @@ def _folder(run: Run, lowering: LoweringName) -> Path:
     return run.folder if own else run.folder / LOWERING / lowering
 
 
-def _converted(
+def _convert_other(
     run: Run, variants: tuple[str, ...], host: Host
 ) -> tuple[LoweringName, LoweringSide]:
     """Make the files with the other lowering, as far as it can."""
     lowering: LoweringName = "stock" if run.manifest.lowering == "nhwc" else "nhwc"
     try:
-        made = _made(_request(run, lowering, variants), host)
+        run_of_other = _convert_again(_request(run, lowering, variants), host)
     except (ConversionError, OperatorError, WorkerDied) as error:
         return lowering, LoweringSide((), dict.fromkeys(variants, _reason(error)))
-    artifacts = tuple(a for a in made.manifest.artifacts if a.variant in variants)
-    absent = missing_of(made.missing, variants)
+    artifacts = tuple(a for a in run_of_other.manifest.artifacts if a.variant in variants)
+    absent = missing_of(run_of_other.missing, variants)
     return lowering, LoweringSide(artifacts, {r.variant: _reason(r) for r in absent})
 
 
-def _made(request: ConvertRequest, host: Host) -> Run:
+def _convert_again(request: ConvertRequest, host: Host) -> Run:
     try:
         return convert_request(request, host)
     except RunError:
@@ -132,13 +132,13 @@ def _made(request: ConvertRequest, host: Host) -> Run:
 
 
 def _request(run: Run, lowering: LoweringName, variants: tuple[str, ...]) -> ConvertRequest:
-    """The run's own ONNX file, so that both sides have the same weights whatever their source."""
+    """Ask for the run's own ONNX file, so that both sides have the same weights."""
     manifest = run.manifest
     spec = asdict(manifest.preprocess)
-    kept = {name: spec[name] for name in spec if name not in {"height", "width"}}
+    fields = {name: spec[name] for name in spec if name not in {"height", "width"}}
     return ConvertRequest(
         model=ModelChoice(name=manifest.model.name, onnx=str(run.onnx_file.absolute())),
-        preprocess=PreprocessChoice(**kept),
+        preprocess=PreprocessChoice(**fields),
         variants=variants,
         calibration=CalibrationChoice(count=CALIBRATION_COUNT),
         allow_flex=manifest.allow_flex,
@@ -169,19 +169,19 @@ class LoweringRow:
     ratio: str
 
 
-def lowering_rows(found: Lowerings) -> tuple[LoweringRow, ...]:
+def lowering_rows(both: Lowerings) -> tuple[LoweringRow, ...]:
     """Latency, operators, transposes and size of each variant, side by side.
 
     Args:
-        found: The two sides.
+        both: The two sides.
 
     Returns:
         One row a figure; a file that could not be made has a dash.
     """
     rows = []
-    for variant in found.variants:
-        files = (found.stock.artifact(variant), found.nhwc.artifact(variant))
-        samples = (found.latency_of(variant, "stock"), found.latency_of(variant, "nhwc"))
+    for variant in both.variants:
+        files = (both.stock.artifact(variant), both.nhwc.artifact(variant))
+        samples = (both.latency_of(variant, "stock"), both.latency_of(variant, "nhwc"))
         rows.append(
             _row(
                 f"{variant}: latency",
@@ -226,7 +226,7 @@ class LoweringSide:
     failures: Mapping[str, str]
 
     def artifact(self, variant: str) -> Artifact | None:
-        """The file of a variant, or None where it could not be made."""
+        """Return the file of a variant, or None where it could not be made."""
         return next((a for a in self.artifacts if a.variant == variant), None)
 
 
@@ -251,11 +251,11 @@ class Lowerings:
         return tuple(dict.fromkeys(names))
 
     def side(self, lowering: LoweringName) -> LoweringSide:
-        """What a lowering made."""
+        """Return what a lowering made."""
         return self.stock if lowering == "stock" else self.nhwc
 
     def latency_of(self, variant: str, lowering: LoweringName) -> LatencySamples | None:
-        """Samples of a file, or None where there is no such file."""
+        """Return the samples of a file, or None where there is no such file."""
         return self.latency.of(f"{variant} {lowering}")
 
     def speedup(self, variant: str) -> float | None:

@@ -139,7 +139,7 @@ def export_network(
     own = own_preprocess(network, None if size is None else height_and_width(size))
     title = name or (own and own.architecture) or _class_name(network)
     demand_fits(title, sum(parameter.numel() for parameter in network.parameters()))
-    preprocess = request.preprocess if own is None else _filled(request.preprocess, own.choice)
+    preprocess = request.preprocess if own is None else _fill(request.preprocess, own.choice)
     given = preprocess.input_size
     height, width = height_and_width(USUAL_SIZE if given is None else given)
     preprocess = replace(preprocess, input_size=(height, width))
@@ -177,7 +177,7 @@ def _class_name(network: torch.nn.Module) -> str:
     return str(getattr(network, "original_name", type(network).__name__))
 
 
-def _filled(choice: PreprocessChoice, own: PreprocessChoice) -> PreprocessChoice:
+def _fill(choice: PreprocessChoice, own: PreprocessChoice) -> PreprocessChoice:
     """Take from the network's own record what the person left open."""
     given = {name: value for name, value in asdict(choice).items() if value is not None}
     return replace(own, **given)

@@ -8,12 +8,11 @@ model.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
+from engine.core.system import share_work
 from engine.core.types import FloatArray
 from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture
@@ -50,7 +49,7 @@ def show_pictures(
     """
     if not pictures:
         return
-    workers, steps = max(1, min(workers, len(pictures))), _Steps(pictures, count)
+    workers = max(1, min(workers, len(pictures)))
     with ExitStack() as stack:
         first = stack.enter_context(make_runner())
         runners = [first] * workers
@@ -58,42 +57,19 @@ def show_pictures(
             more = (stack.enter_context(make_runner()) for _ in range(workers - 1))
             runners = [first, *more]
 
-        def work(runner: Runner) -> None:
-            try:
-                for row, picture in steps:
-                    take(row, runner.infer(fitted.input_of(picture)[None])[0])
-            finally:
-                steps.end()
+        def work(runner: Runner, step: tuple[int, Picture]) -> None:
+            row, picture = step
+            take(row, runner.infer(fitted.input_of(picture)[None])[0])
 
-        with ThreadPoolExecutor(workers) as threads:
-            for thread in [threads.submit(work, runner) for runner in runners]:
-                thread.result()
+        share_work(_count_at_times(pictures, count), runners, work)
 
 
-class _Steps:
-    """Pictures handed out one by one to threads, with progress at times."""
-
-    def __init__(
-        self, pictures: Sequence[tuple[int, Picture]], count: Callable[[int], None]
-    ) -> None:
-        self._waiting, self._count, self._done = iter(pictures), count, 0
-        self._lock = threading.Lock()
-        self._reported = time.monotonic()
-
-    def __iter__(self) -> Iterator[tuple[int, Picture]]:
-        while True:
-            with self._lock:
-                step = next(self._waiting, None)
-                self._done += step is not None
-                late = time.monotonic() - self._reported > _REPORT_SECONDS
-                if late:
-                    self._reported = time.monotonic()
-                    self._count(self._done - 1)
-            if step is None:
-                return
-            yield step
-
-    def end(self) -> None:
-        """Hand out no more: the pictures are at their end, or a thread failed."""
-        with self._lock:
-            self._waiting = iter(())
+def _count_at_times(
+    pictures: Sequence[tuple[int, Picture]], count: Callable[[int], None]
+) -> Iterator[tuple[int, Picture]]:
+    reported = time.monotonic()
+    for done, step in enumerate(pictures):
+        if time.monotonic() - reported > _REPORT_SECONDS:
+            reported = time.monotonic()
+            count(done)
+        yield step

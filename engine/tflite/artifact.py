@@ -129,7 +129,7 @@ class Artifact:
             computes in integers.
         fault: What made its answers useless on the pictures that the conversion was checked on:
             ``same_answer`` for every picture, or ``not_finite``; None where nothing did.
-        depends_on_batch: Whether a file from elsewhere answers by the other pictures of a call.
+        depends_on_batch: Whether an external file answers by the other pictures of a call.
     """
 
     variant: str

@@ -107,15 +107,15 @@ class Job(Generic[Result]):
         except EngineError as error:
             self.error, self.state = error, "failed"
         except Exception as error:
-            said = refusal(error)
+            words = refusal(error)
             self.error = EngineError(
                 self.title,
                 got=f"an internal fault ({type(error).__name__}: {error})",
                 expected="no fault",
                 todo="This is a defect of Quantization Lab; please report it.",
             )
-            if said is not None:
-                self.error = storage_error(self.title, said)
+            if words is not None:
+                self.error = storage_error(self.title, words)
             self.state = "failed"
         finally:
             self._ended = time.monotonic()
@@ -127,9 +127,9 @@ class Job(Generic[Result]):
             self._demand_wanted()
             yield
 
-    def _look(self, place: int) -> None:
+    def _look(self, position: int) -> None:
         self._demand_wanted()
-        self.progress = Progress(f"Waiting for its turn: number {place} in the queue", 0, 0)
+        self.progress = Progress(f"Waiting for its turn: number {position} in the queue", 0, 0)
 
     def adopt(self, worker: Worker) -> Worker:
         """Make a worker the one that `cancel` ends."""
@@ -139,7 +139,7 @@ class Job(Generic[Result]):
 
     @contextmanager
     def worker(self, lowering: LoweringName | None = None) -> Iterator[Worker]:
-        """The warm worker, as the one that `cancel` ends while the context lasts."""
+        """Borrow the warm worker, which `cancel` ends while the context lasts."""
         with pool.WARM_WORKER.lend(lowering) as worker:
             try:
                 yield self.adopt(worker)
@@ -257,7 +257,7 @@ class JobBoard:
             self._entries.append(_Entry(owner, key, about, job, now))
 
     def find(self, owner: str, key: str, about: str) -> Job[Any] | None:
-        """The newest job of an owner under a key, or None."""
+        """Find the newest job of an owner under a key, or None."""
         with self._lock:
             for entry in reversed(self._entries):
                 if entry.what == (owner, key, about):
@@ -276,7 +276,7 @@ class JobBoard:
 
 
 class LastChoices:
-    """What each owner chose last, for whoever comes back in a new session.
+    """What each owner chose last, for those who come back in a new session.
 
     Args:
         most: Owners to remember; those who chose longest ago are forgotten.
@@ -296,7 +296,7 @@ class LastChoices:
                 del self._choices[next(iter(self._choices))]
 
     def of(self, owner: str) -> str | None:
-        """The last choice of an owner, or None."""
+        """Return the last choice of an owner, or None."""
         return self._choices.get(owner)
 
 

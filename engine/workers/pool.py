@@ -43,51 +43,51 @@ class WarmWorker:
         self._most_tasks = most_tasks
         self._most_bytes = most_bytes
         self._lock = threading.Lock()
-        self._kept: Worker | None = None
+        self._idle: Worker | None = None
         self._lowering: LoweringName | None = None
         self._timer: threading.Timer | None = None
         atexit.register(self.close)
 
     @contextmanager
     def lend(self, lowering: LoweringName | None = None) -> Iterator[Worker]:
-        """A worker for the length of the context.
+        """Lend a worker for the length of the context.
 
         Args:
             lowering: The lowering that its tasks need, which a process can register only one of;
                 None where they need none.
         """
-        worker, known = self._take(lowering)
+        worker, registered = self._take(lowering)
         try:
             yield worker
         finally:
-            self._keep(worker, lowering or known)
+            self._keep(worker, lowering or registered)
 
     @property
     def ready(self) -> bool:
         """Whether a worker waits for a borrower."""
         with self._lock:
-            return self._kept is not None and self._kept.alive
+            return self._idle is not None and self._idle.alive
 
     def close(self) -> None:
         """End the worker that is kept, if any."""
-        worker, _ = self._taken()
+        worker, _ = self._empty()
         if worker is not None:
             worker.close()
 
     def _take(self, lowering: LoweringName | None) -> tuple[Worker, LoweringName | None]:
-        worker, known = self._taken()
+        worker, registered = self._empty()
         if worker is not None:
-            if worker.alive and (lowering is None or known in {None, lowering}):
-                return worker, known
+            if worker.alive and (lowering is None or registered in {None, lowering}):
+                return worker, registered
             worker.close()
         return self._make(), None
 
-    def _taken(self) -> tuple[Worker | None, LoweringName | None]:
+    def _empty(self) -> tuple[Worker | None, LoweringName | None]:
         with self._lock:
             if self._timer is not None:
                 self._timer.cancel()
-            taken = self._kept, self._lowering
-            self._kept = self._lowering = self._timer = None
+            taken = self._idle, self._lowering
+            self._idle = self._lowering = self._timer = None
             return taken
 
     def _keep(self, worker: Worker, lowering: LoweringName | None) -> None:
@@ -98,8 +98,8 @@ class WarmWorker:
             and worker.resident_bytes() <= self._most_bytes
         )
         with self._lock:
-            if good and self._kept is None:
-                self._kept, self._lowering = worker, lowering
+            if good and self._idle is None:
+                self._idle, self._lowering = worker, lowering
                 self._timer = threading.Timer(self._idle_seconds, self._expire, (worker,))
                 self._timer.daemon = True
                 self._timer.start()
@@ -108,9 +108,9 @@ class WarmWorker:
 
     def _expire(self, worker: Worker) -> None:
         with self._lock:
-            if self._kept is not worker:
+            if self._idle is not worker:
                 return
-            self._kept = self._lowering = self._timer = None
+            self._idle = self._lowering = self._timer = None
         worker.close()
 
 

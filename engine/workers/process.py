@@ -148,8 +148,8 @@ class Worker:
             if isinstance(answer, ResultMessage):
                 result: Result = decode(answer.result, types_of(work)[1])
                 return result
-            raise _raised(answer)
-        raise self._died(title_of(task))
+            raise _error_from(answer)
+        raise self._death(title_of(task))
 
     def cancel(self) -> None:
         """End the process at once; `run` then raises `JobCancelled`."""
@@ -169,7 +169,7 @@ class Worker:
         self._folder.cleanup()
 
     def log(self) -> bytes:
-        """What the process and its libraries printed since the last task began."""
+        """Return what the process and its libraries printed since the last task began."""
         with Path(self._log.name).open("rb") as file:
             file.seek(self._log_start)
             return file.read(LIMITS.worker_log_bytes)
@@ -178,7 +178,7 @@ class Worker:
         """Memory that the process holds, with all it started; 0 once it has ended."""
         return memory_of(self._family.members(), sys.maxsize)
 
-    def _died(self, stage: str) -> EngineError:
+    def _death(self, stage: str) -> EngineError:
         code = sandbox.exit_code(self._process.wait())
         if self._cancelled:
             return JobCancelled(
@@ -209,7 +209,7 @@ _GOES_ON = (
 )
 
 
-def _raised(message: ErrorMessage) -> EngineError:
+def _error_from(message: ErrorMessage) -> EngineError:
     kind = error_named(message.kind)
     return kind(message.stage, got=message.got, expected=message.expected, todo=message.todo)
 
@@ -221,7 +221,7 @@ class Host(Protocol):
         """Take note of the worker, so that it can be cancelled."""
 
     def worker(self, lowering: LoweringName | None = None) -> AbstractContextManager[Worker]:
-        """A worker for tasks on files of our own making; a kept one, where the host keeps one."""
+        """Give a worker for tasks on files of our own making; the pooled one where there is one."""
 
     def report(self, progress: Progress) -> None:
         """Take note of progress."""
@@ -238,11 +238,11 @@ class Foreground:
         self._on_progress = on_progress
 
     def adopt(self, worker: Worker) -> Worker:
-        """The worker, as it is."""
+        """Return the worker as it is."""
         return worker
 
     def worker(self, lowering: LoweringName | None = None) -> AbstractContextManager[Worker]:
-        """A fresh one: a terminal does one task."""
+        """Start a worker: a terminal does one task."""
         return Worker(network=True)
 
     def report(self, progress: Progress) -> None:
@@ -252,6 +252,6 @@ class Foreground:
 
 @contextmanager
 def _fresh_worker(host: Host) -> Iterator[Worker]:
-    """A worker for files from elsewhere: what they do to it must not reach other work."""
+    """Start a worker for external files: what they do to it must not reach other work."""
     with Worker(LIMITS.foreign_silent_seconds) as worker:
         yield host.adopt(worker)

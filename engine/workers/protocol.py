@@ -136,7 +136,7 @@ def decode(content: bytes | msgspec.Raw, kind: Any) -> Any:
     Raises:
         msgspec.DecodeError: It is none of that type.
     """
-    return msgspec.json.decode(content, type=kind, dec_hook=_typed)
+    return msgspec.json.decode(content, type=kind, dec_hook=_type)
 
 
 def _plain(value: Any) -> str:
@@ -145,7 +145,7 @@ def _plain(value: Any) -> str:
     raise NotImplementedError(f"a {type(value).__name__} does not travel")
 
 
-def _typed(kind: type, value: Any) -> Any:
+def _type(kind: type, value: Any) -> Any:
     if kind is Path:
         return Path(value)
     raise NotImplementedError(f"a {kind.__name__} does not travel")

@@ -33,7 +33,7 @@ if labels.indices is None or not labels.count:
 elif labels.count < labels.minimum:
     title.title(accuracy_sentences.labelling_headline(labels.count, labels.minimum))
 else:
-    comparison = accuracy.compared(evaluation, labels.indices)
+    comparison = accuracy.compare_with_labels(evaluation, labels.indices)
     title.title(plain(accuracy_sentences.accuracy_headline(comparison, variant)))
     show_remarks(comparison)
     accuracy.show_figures(comparison, variant)

@@ -15,7 +15,7 @@ from pages.views.improve import link_to_improve
 
 
 def show_result(run: Run) -> None:
-    """What failed, what was assumed, the hop ladder and the files."""
+    """Show what failed, what was assumed, the error of each stage and the files."""
     conversion.show_faults(run)
     conversion.offer_retry(run)
     conversion.show_assumptions(run)

@@ -16,7 +16,13 @@ from engine.core.errors import EngineError, PictureError
 from engine.core.limits import LIMITS, pictures_note
 from engine.core.types import IntArray
 from engine.core.zips import is_zip
-from engine.images.pictures import PICTURE_SUFFIXES, Picture, described_picture, pictures_in
+from engine.images.pictures import (
+    PICTURE_SUFFIXES,
+    Picture,
+    RgbPicture,
+    described_picture,
+    pictures_in,
+)
 from engine.images.zip_archive import zipped_pictures
 from engine.reporting.picture_cards import thumbnail
 from engine.runs.pinned import pinned_digests, pinned_pictures
@@ -28,6 +34,7 @@ from pages.state.evaluation import Evaluation, disagreement, margins
 from pages.state.messages import plain, show_problem
 
 _MOST_WARNINGS = 5
+GALLERY_SIDE = 320
 _SEEN, _CAPTURED, _EMPTIED = "qlab_seen_uploads", "qlab_captured", "qlab_captured_emptied"
 
 
@@ -133,7 +140,10 @@ def _store_pictures(name: str, content: bytes) -> _Contents:
             except PictureError as error:
                 contents.problems.append(error)
             else:
-                contents.pictures.append(session.keep_upload(inner, data))
+                picture = session.keep_upload(inner, data)
+                contents.pictures.append(picture)
+                # From these pixels, so that the gallery need not decode the file once more.
+                _thumbnail(picture.sha256, GALLERY_SIDE, picture, described.pixels)
                 contents.notes.extend(described.notes)
     except PictureError as error:
         contents.problems.append(error)
@@ -350,5 +360,5 @@ def thumbnail_of(picture: Picture, side: int) -> str:
 
 
 @st.cache_data(scope="session", max_entries=2000, show_spinner=False)
-def _thumbnail(sha256: str, side: int, _picture: Picture) -> str:
-    return thumbnail(_picture, side)
+def _thumbnail(sha256: str, side: int, _picture: Picture, _pixels: RgbPicture | None = None) -> str:
+    return thumbnail(_picture.decode() if _pixels is None else _pixels, side)

@@ -50,20 +50,20 @@ def forget_attempt_at_another(request: ConvertRequest | None) -> None:
 
 def show_interrupted() -> None:
     """Show what was interrupted, with a button to go on and one to drop it."""
-    for found in interrupted(session.owner()):
+    for note in interrupted(session.owner()):
         with st.container(border=True):
-            st.markdown(f":material/pause_circle: **{plain(found.work.title)}** was interrupted.")
+            st.markdown(f":material/pause_circle: **{plain(note.work.title)}** was interrupted.")
             st.caption("The server stopped meanwhile. Finished stages are kept.")
             with st.container(horizontal=True):
-                name = found.folder.name
+                name = note.folder.name
                 if st.button(
                     "Go on", key=f"go_on_{name}", type="primary", icon=":material/resume:"
                 ):
-                    found.forget()
-                    start(found.work.request)
+                    note.forget()
+                    start(note.work.request)
                     st.rerun()
                 if st.button("Drop it", key=f"drop_{name}", icon=":material/delete:"):
-                    found.forget()
+                    note.forget()
                     st.rerun()
 
 
@@ -100,7 +100,7 @@ def show_red(sentences: Sequence[str]) -> None:
 
 
 def fault_mark(artifact: Artifact) -> str:
-    """What makes the answers of a file useless, as HTML for the end of its row; else nothing."""
+    """Say what makes the answers of a file useless, as HTML for the end of its row."""
     if artifact.fault is None:
         return ""
     return f'<br><span style="{RED_GROUND};{_EDGE}">{FAULT_WORDS[artifact.fault]}</span>'

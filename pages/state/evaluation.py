@@ -132,18 +132,19 @@ def disagreement(evaluation: Evaluation) -> FloatArray:
 
 
 def margins(evaluation: Evaluation) -> FloatArray:
-    """The reference's first logit minus its second, shape (pictures,)."""
-    found: FloatArray = metrics.margins(evaluation.outputs(evaluation.comparison.reference).answers)
-    return found
+    """Compute the reference's first logit minus its second, shape (pictures,)."""
+    answers = evaluation.outputs(evaluation.comparison.reference).answers
+    reference_margins: FloatArray = metrics.margins(answers)
+    return reference_margins
 
 
 def needed() -> float:
-    """The share of equal first answers that the slider asks for, 0 to 1."""
+    """Return the share of equal first answers that the slider asks for, 0 to 1."""
     return float(st.session_state.get(NEED, 95)) / 100
 
 
 def choice_on_show() -> Choice | None:
-    """The choice by the answers on the pictures on show; None before they are computed."""
+    """Recommend a variant by the answers on the pictures on show; None before they are computed."""
     run = session.current_run()
     if run is None:
         return None

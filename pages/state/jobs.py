@@ -38,7 +38,7 @@ def start(
         work: Does it, in a thread of its own.
         about: What exactly is done, where the key alone does not say it.
         during: A context that lasts from now to the end of the work.
-        owner: Whose it is; None takes whoever is looking.
+        owner: Whose it is; None takes the person who is looking.
     """
     job = get(key, about=about)
     if job is None or not job.active:

@@ -38,8 +38,8 @@ def told_afterwards() -> Iterator[None]:
 
 def show_kept_problem() -> None:
     """Show what a callback ran into, once."""
-    if (kept := st.session_state.pop(_KEPT, None)) is not None:
-        show_problem(kept)
+    if (problem := st.session_state.pop(_KEPT, None)) is not None:
+        show_problem(problem)
 
 
 def show_problem(error: EngineError) -> None:
@@ -69,7 +69,7 @@ def html(text: str) -> str:
 
 
 def no_run_yet() -> NoReturn:
-    """The empty state of every page that needs a run; ends the page."""
+    """Show the empty state of every page that needs a run, and end the page."""
     st.title("Nothing is converted yet")
     with st.container(border=True):
         st.markdown(

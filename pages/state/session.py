@@ -31,7 +31,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 def owner() -> str:
-    """A digest of who this is: the account, or else the browser, or else this session alone.
+    """Identify the person by a digest: of the account, else the browser, else this session.
 
     Streamlit gives every browser a random token of 128 bits against forged requests; it stays
     when the page is closed or the server is started again.
@@ -44,7 +44,7 @@ def owner() -> str:
 
 
 def known_runs() -> tuple[Run, ...]:
-    """The runs that this person may see, the newest first."""
+    """List the runs that this person may see, the newest first."""
     runs = service.known_runs()
     if not sharing.shared():
         return runs
@@ -52,7 +52,7 @@ def known_runs() -> tuple[Run, ...]:
 
 
 def current_run() -> Run | None:
-    """The run on show, which stays on show whatever another tab chooses.
+    """Return the run on show, which stays on show whatever another tab chooses.
 
     It is the one that a link names or the person chose; in a new session the one that the same
     person chose last, else the newest.
@@ -63,7 +63,7 @@ def current_run() -> Run | None:
     if missing_run() is not None:
         return None
     folder = st.session_state.get(_RUN)
-    run = _opened(RUNS_ON_SHOW.of(owner())) or _newest() if folder is None else _opened(folder)
+    run = _open(RUNS_ON_SHOW.of(owner())) or _newest() if folder is None else _open(folder)
     if run is not None:
         st.session_state[_RUN] = str(run.folder)
         mark_used(run.folder)
@@ -119,7 +119,7 @@ def choose_no_run() -> None:
     st.query_params.pop(RUN_IN_ADDRESS, None)
 
 
-def _opened(folder: str | None) -> Run | None:
+def _open(folder: str | None) -> Run | None:
     try:
         return None if folder is None else Run.open(folder)
     except RunError:
@@ -131,7 +131,7 @@ def _newest() -> Run | None:
 
 
 def reference(run: Run) -> str:
-    """What the variants are compared with; the original unless the person chose otherwise."""
+    """Return what the variants are compared with; the original unless the person chose."""
     chosen = st.session_state.get(_REFERENCE, ORIGINAL)
     return chosen if chosen in run.columns else ORIGINAL
 
@@ -144,7 +144,7 @@ def choose_reference(column: str) -> None:
 
 
 def pictures() -> tuple[Picture, ...]:
-    """The pictures on show: the person's, or the sample images until there are some."""
+    """List the pictures on show: the person's, or the sample images until there are some."""
     chosen: tuple[Picture, ...] = st.session_state.get(_PICTURES, ())
     return chosen or sample_pictures()
 
@@ -160,7 +160,7 @@ def choose_pictures(chosen: tuple[Picture, ...]) -> None:
 
 
 def sample_pictures() -> tuple[Picture, ...]:
-    """The pictures that come with Quantization Lab."""
+    """List the pictures that come with Quantization Lab."""
     return pictures_in(store.SAMPLE_IMAGES)
 
 
@@ -207,7 +207,7 @@ def keep_together(uploads: Iterable[Picture]) -> list[Picture]:
 
 
 def keep_folder(files: Iterable[Picture]) -> Path:
-    """A folder that holds exactly these files, for the engine to read.
+    """Make a folder that holds exactly these files, for the engine to read.
 
     Args:
         files: Kept uploads.
@@ -215,11 +215,11 @@ def keep_folder(files: Iterable[Picture]) -> Path:
     Returns:
         The folder; the same files give the same one.
     """
-    kept = sorted(files, key=lambda file: file.sha256)
-    digest = hashlib.sha256("".join(file.sha256 for file in kept).encode()).hexdigest()
+    by_digest = sorted(files, key=lambda file: file.sha256)
+    digest = hashlib.sha256("".join(file.sha256 for file in by_digest).encode()).hexdigest()
     folder = _own_folder() / f"set-{digest[:16]}"
     folder.mkdir(exist_ok=True)
-    for file in kept:
+    for file in by_digest:
         target = folder / (file.sha256 + file.path.suffix)
         if not target.exists():
             target.hardlink_to(file.path)
@@ -242,7 +242,7 @@ def keep_alive() -> None:
 
 
 def uploads_owner(request: ConvertRequest) -> str | None:
-    """This person, if a request is about something that was uploaded; None for everybody."""
+    """Return this person if a request is about an upload; None for everybody."""
     paths = (
         request.model.checkpoint,
         request.model.onnx,
@@ -306,7 +306,7 @@ def read_address() -> None:
 
 
 def named(key: Named) -> str | None:
-    """What was named last, by the link or by a choice."""
+    """Return what was named last, by the link or by a choice."""
     value: str | None = st.session_state.get(f"qlab_{key}")
     return value
 

@@ -30,15 +30,14 @@ _HELP = {
 }
 
 
-def compared(evaluation: Evaluation, labels: IntArray) -> Comparison:
-    """The comparison on show, with labels."""
-    return _compared(
-        f"{key_of(evaluation)} {hashlib.sha256(labels.tobytes()).hexdigest()}", evaluation, labels
-    )
+def compare_with_labels(evaluation: Evaluation, labels: IntArray) -> Comparison:
+    """Compare the answers on show with labels, once a session."""
+    digest = hashlib.sha256(labels.tobytes()).hexdigest()
+    return _compare(f"{key_of(evaluation)} {digest}", evaluation, labels)
 
 
 @st.cache_data(scope="session", max_entries=8, show_spinner="Counting right answers")
-def _compared(key: str, _evaluation: Evaluation, _labels: IntArray) -> Comparison:
+def _compare(key: str, _evaluation: Evaluation, _labels: IntArray) -> Comparison:
     return _evaluation.compare_with(_labels)
 
 

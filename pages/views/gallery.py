@@ -10,13 +10,12 @@ from engine.reporting.picture_cards import AnswerCard, PictureCard, picture_card
 from engine.reporting.plots.frame import marker_image, style_of
 from engine.runs.pinned import pin, pinned_digests, unpin
 from pages.access.auth import shared
-from pages.inputs.pictures import thumbnail_of
+from pages.inputs.pictures import GALLERY_SIDE, thumbnail_of
 from pages.state.evaluation import Evaluation, margins
 from pages.state.messages import html, show_kept_problem, told_afterwards
 from pages.views.flips import explain_flips, flip_in_address
 
 PAGE_SIZE = 12
-_THUMBNAIL = 320
 _STYLE = """
 <style>
 .q-row{display:flex;gap:1rem;align-items:flex-start;padding:1rem;margin:0 0 1rem;
@@ -109,7 +108,7 @@ def _show_pin(evaluation: Evaluation, row: int, pinned: bool) -> None:
 def _figure(card: PictureCard, margin: float) -> str:
     name = html(card.picture.name)
     return (
-        f'<figure><img src="{thumbnail_of(card.picture, _THUMBNAIL)}" alt="{name}">'
+        f'<figure><img src="{thumbnail_of(card.picture, GALLERY_SIDE)}" alt="{name}">'
         f"<figcaption><b>{html(card.reference.label or 'no answer')}</b><br>margin {margin:.1f}<br>"
         f'<span class="q-dim">{name}</span></figcaption></figure>'
     )

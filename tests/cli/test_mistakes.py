@@ -90,6 +90,7 @@ def test_other_commands(
     assert "Traceback" not in message
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_2_and_one_message(files: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "engine", "convert", "--checkpoint", str(files / "pickle.pth")],

@@ -56,6 +56,7 @@ def test_a_missing_operator_is_named_and_the_graph_not_printed(
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.slow
 def test_the_other_exporter_takes_what_torchscript_has_no_translation_of(tmp_path: Path) -> None:
     def export(network: torch.nn.Module, opset: int | None = None) -> int:
         return onnx_from_either_exporter(

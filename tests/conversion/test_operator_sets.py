@@ -192,9 +192,8 @@ def operators_of(model: onnx.ModelProto, folder: Path) -> Counter[str]:
     return Counter(artifact_of(file, variant="float32", layout="NHWC").operators)
 
 
-@pytest.mark.parametrize(
-    "opset", [20, *(pytest.param(s, marks=pytest.mark.slow) for s in (18, 21, 23, 24))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("opset", [20, 18, 21, 23, 24])
 @pytest.mark.filterwarnings("ignore")  # the exporters' own
 def test_every_exporter_gives_the_same_operators(opset: int, tmp_path: Path) -> None:
     torch.manual_seed(0)
@@ -223,6 +222,7 @@ network (float[1, 3, {SIZE}, {SIZE}] picture) => (float[1, 8] logits) {{
 }}"""
 
 
+@pytest.mark.slow
 def test_newer_forms_of_one_graph(tmp_path: Path) -> None:
     model = onnx.parser.parse_model(FORMS)
     constants = {

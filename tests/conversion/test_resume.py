@@ -171,6 +171,7 @@ def test_a_worker_that_dies_of_a_variant_costs_that_variant(tmp_path: Path) -> N
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("fresh_workers")
 def test_a_heavy_conversion_goes_on_in_other_processes_and_makes_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

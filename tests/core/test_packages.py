@@ -63,6 +63,7 @@ def test_the_names_are_those_of_the_requirements() -> None:
     assert pinned - INTERFACE == set(PACKAGES.values())
 
 
+@pytest.mark.usefixtures("fresh_workers")
 @pytest.mark.parametrize("module", sorted(PACKAGES))
 def test_each_package_taken_away_is_named_before_a_worker_starts(
     module: str,

@@ -9,6 +9,11 @@ from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+ONE_WORKER = """
+from tests.helpers.shared_worker import shared_worker
+sharing = shared_worker()
+sharing.__enter__()
+"""
 
 
 @pytest.mark.slow
@@ -18,6 +23,7 @@ def test_it_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QLAB_EXAMPLE_COUNT", "8")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.read(path, as_version=4)
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(ONE_WORKER))
     client = NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT)}})
     asyncio.run(client.async_execute())
     printed = "".join(

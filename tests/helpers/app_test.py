@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).parent.parent.parent
 SECONDS = 120
+# Every AppTest reads the metadata of all installed packages anew, half a second long.
+manifest_scanner.scan_component_manifests = cache(  # type: ignore[assignment]
+    manifest_scanner.scan_component_manifests
+)
 
 
 def dashboard_test() -> AppTest:

@@ -40,15 +40,13 @@ QUIET = """([unrests, quiet, wait]) => {
     const all = { subtree: true, childList: true, attributes: true, characterData: true };
     watch.observer.observe(document, all);
   }
-  const restless =
-    watch.wait !== wait ||
-    !document.querySelector("h1")?.checkVisibility() ||
-    document.querySelector(unrests) ||
-    document.getAnimations().some((animation) => animation.playState === "running" &&
-      Number.isFinite(animation.effect.getComputedTiming().endTime));
-  if (restless) watch.changed = now;
+  if (watch.wait !== wait || document.querySelector(unrests)) watch.changed = now;
   watch.wait = wait;
-  return now - watch.changed >= quiet;
+  if (now - watch.changed < quiet) return false;
+  // What follows makes the browser lay out the page.
+  return document.querySelector("h1")?.checkVisibility() &&
+    !document.getAnimations().some((animation) => animation.playState === "running" &&
+      Number.isFinite(animation.effect.getComputedTiming().endTime));
 }"""
 expect.set_options(timeout=PATIENCE)
 IN_A_BROWSER = [
@@ -68,13 +66,27 @@ def dashboard(home: Path, **variables: str) -> Iterator[str]:
         home: The store.
         variables: More of its environment.
     """
+    with light_server(home, **variables) as server:
+        try:
+            yield server.address
+        finally:
+            print("the server said:", server.said()[-4000:])
+
+
+@contextmanager
+def light_server(home: Path, **variables: str) -> Iterator[Server]:
+    """A server that answers and holds little memory; it is ended as a person ends it.
+
+    Args:
+        home: The store.
+        variables: More of its environment.
+    """
     server = Server(home, variables=variables)
     try:
         assert server.resident() < 500e6, "the server is heavy before anything is converted"
-        yield server.address
+        yield server
     finally:
         server.end()
-        print("the server said:", server.said()[-4000:])
 
 
 @contextmanager
@@ -112,5 +124,5 @@ def wait_until_settled(page: Page) -> None:
     """Wait until the script has run, no job is under way, and the page has stopped changing."""
     # A wait of its own begins its quiet anew: a click may not have changed anything yet.
     page.wait_for_function(
-        QUIET, arg=[UNRESTS, QUIET_MS, time.monotonic_ns()], polling=25, timeout=PATIENCE
+        QUIET, arg=[UNRESTS, QUIET_MS, time.monotonic_ns()], polling=50, timeout=PATIENCE
     )

@@ -18,6 +18,7 @@ from tests.helpers.tiny_tflite import reshape_file
 SIDE = 4
 CLASSES = SIDE * SIDE * 3
 STEP = 0.02
+OLDER, NEWER = "older", "newer"
 
 
 def tiny_run(folder: Path) -> Run:
@@ -51,3 +52,12 @@ def tiny_run(folder: Path) -> Run:
     )
     (folder / FILE_NAME).write_bytes(made.to_json())
     return Run.open(folder)
+
+
+def two_runs(home: Path) -> None:
+    """The runs `OLDER` and `NEWER` in a store, of models named after them."""
+    for name, day in ((OLDER, 1), (NEWER, 2)):
+        run = tiny_run(home / "runs" / name)
+        model = replace(run.manifest.model, name=f"the_{name}")
+        dated = replace(run.manifest, model=model, created_at=f"2026-01-0{day}T00:00:00+00:00")
+        (run.folder / FILE_NAME).write_bytes(dated.to_json())

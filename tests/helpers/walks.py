@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from inspect import unwrap
 from pathlib import Path
 from types import CodeType, FrameType, SimpleNamespace
 from typing import Any
@@ -51,11 +52,11 @@ class Walk:
     stack of their own.
 
     Args:
-        stations: Functions as ``path.py:name``.
+        stations: Functions that the request has to come by.
     """
 
-    def __init__(self, *stations: str) -> None:
-        self.visits = dict.fromkeys(stations, 0)
+    def __init__(self, *stations: Callable[..., Any]) -> None:
+        self.visits = {unwrap(station).__code__: 0 for station in stations}
         self._ways: list[tuple[str, ...]] = []
         self._files: dict[CodeType, str | None] = {}
         self._lock = threading.Lock()
@@ -69,10 +70,9 @@ class Walk:
         """Take part as the interpreter's profiler."""
         if event != "call" or self._file(frame) is None:
             return
-        name = f"{self._file(frame)}:{frame.f_code.co_qualname}"
-        if name in self.visits:
+        if frame.f_code in self.visits:
             with self._lock:
-                self.visits[name] += 1
+                self.visits[frame.f_code] += 1
                 self._ways.append(self._way(frame))
 
     def _way(self, frame: FrameType | None) -> tuple[str, ...]:

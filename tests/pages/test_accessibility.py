@@ -16,12 +16,11 @@ from pages.shell.navigation import CHAPTERS
 from tests.helpers.browser import (
     IN_A_BROWSER,
     PATIENCE,
-    chromium,
     dashboard,
     go_to,
     wait_until_settled,
 )
-from tests.helpers.tiny_run import tiny_run
+from tests.helpers.shared_browser import Dashboard
 
 pytestmark = IN_A_BROWSER
 WIDE, NARROW = {"width": 1440, "height": 1000}, {"width": 390, "height": 844}
@@ -75,7 +74,6 @@ class Complaints:
         for size in (WIDE, NARROW) if self.theme == "light" else (WIDE,):
             self.where = f"{where} at {size['width']} px"
             page.set_viewport_size(size)
-            page.wait_for_timeout(200)
             wait_until_settled(page)
             self._ask_axe(page)
         if page.get_by_text("Traceback").count():
@@ -85,7 +83,11 @@ class Complaints:
         page.set_viewport_size(WIDE)
 
     def _ask_axe(self, page: Page) -> None:
-        for violation in Axe().run(page, options=ASKED[self.theme]).response["violations"]:
+        # A page that was not loaded anew has axe already.
+        if page.evaluate("!window.axe"):
+            page.evaluate(Axe().axe_script)
+        answer = page.evaluate("options => axe.run(options)", ASKED[self.theme])
+        for violation in answer["violations"]:
             if violation["impact"] in GRAVE:
                 for node in violation["nodes"]:
                     self.add(_described(violation["id"], node))
@@ -96,19 +98,9 @@ def _described(rule: str, node: dict[str, Any]) -> str:
     return f"{rule} {json.dumps(node['target'])} {node['html'][:300]} {why}"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server that has a run."""
-    home = tmp_path_factory.mktemp("with_a_run")
-    tiny_run(home / "runs" / "tiny")
-    with dashboard(home) as found:
-        yield found
+@pytest.fixture
+def address(two_runs_server: Dashboard) -> str:
+    return two_runs_server.address
 
 
 @pytest.fixture(scope="module")
@@ -125,10 +117,8 @@ def theme(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def page(theme: Literal["light", "dark"], browser: Browser) -> Iterator[Page]:
-    context = browser.new_context(viewport=WIDE, color_scheme=theme)
-    yield context.new_page()
-    context.close()
+def page(theme: Literal["light", "dark"], browser: Browser) -> Page:
+    return browser.new_page(viewport=WIDE, color_scheme=theme)
 
 
 @pytest.fixture
@@ -164,9 +154,21 @@ def test_the_door_and_a_store_without_a_run(
     page.get_by_label("Password", exact=True).fill(PASSWORD)
     page.get_by_role("button", name="Enter").click()
     expect(page.get_by_test_id("stSidebarNav")).to_be_visible()
+    demand_no_first_comparison(page)
     go_to(page, "Improve")
+    expect(page.get_by_role("heading", name="Nothing is converted yet")).to_be_visible()
     complaints.look(page, "Improve without a run")
     assert not complaints.found, "\n".join(complaints.found)
+
+
+def demand_no_first_comparison(page: Page) -> None:
+    """Cancel what an empty store begins with, unless that was done in the other theme."""
+    cancel = page.get_by_role("button", name="Cancel")
+    again = page.get_by_role("button", name="Try again")
+    expect(cancel.or_(again)).to_be_visible()
+    if cancel.is_visible():
+        cancel.click()
+    expect(again).to_be_visible()
 
 
 @pytest.mark.parametrize("theme", ["light"])

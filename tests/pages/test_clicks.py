@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from tests.helpers.browser import (
     IN_A_BROWSER,
     PATIENCE,
-    chromium,
-    dashboard,
     go_to,
     wait_until_settled,
 )
-from tests.helpers.tiny_run import tiny_run
+from tests.helpers.shared_browser import Dashboard
 
 pytestmark = IN_A_BROWSER
 
@@ -31,25 +28,25 @@ CLICK_TWICE_WITHOUT_LOOKING = """
 """
 
 
-def test_a_click_before_the_answer_to_the_last_one_has_come(tmp_path: Path) -> None:
-    tiny_run(tmp_path / "runs" / "tiny")
-    with dashboard(tmp_path) as address, chromium() as browser:
-        page = browser.new_page()
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}/logit_differences")
-        wait_until_settled(page)
-        plots = page.locator(".js-plotly-plot .main-svg")
-        expect(plots.first).to_be_visible()
-        go_to(page, "Accuracy")
-        expect(page).to_have_url(re.compile("/accuracy"))
-        wait_until_settled(page)
-        page.evaluate(
-            CLICK_TWICE_WITHOUT_LOOKING,
-            [
-                "[role=radiogroup] [role=radio][aria-checked=false]",
-                "[data-testid=stSidebarNav] a[href$=logit_differences]",
-            ],
-        )
-        expect(page).to_have_url(re.compile("/logit_differences"))
-        expect(plots.first).to_be_visible()
-        expect(page.get_by_role("dialog")).to_have_count(0)
+def test_a_click_before_the_answer_to_the_last_one_has_come(
+    browser: Browser, two_runs_server: Dashboard
+) -> None:
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{two_runs_server.address}/logit_differences")
+    wait_until_settled(page)
+    plots = page.locator(".js-plotly-plot .main-svg")
+    expect(plots.first).to_be_visible()
+    go_to(page, "Accuracy")
+    expect(page).to_have_url(re.compile("/accuracy"))
+    wait_until_settled(page)
+    page.evaluate(
+        CLICK_TWICE_WITHOUT_LOOKING,
+        [
+            "[role=radiogroup] [role=radio][aria-checked=false]",
+            "[data-testid=stSidebarNav] a[href$=logit_differences]",
+        ],
+    )
+    expect(page).to_have_url(re.compile("/logit_differences"))
+    expect(plots.first).to_be_visible()
+    expect(page.get_by_role("dialog")).to_have_count(0)

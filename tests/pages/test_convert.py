@@ -27,7 +27,7 @@ PAGE = ROOT / "pages" / "dashboard" / "convert.py"
 
 
 @pytest.fixture
-def run(own_store: Path) -> Run:
+def run(own_store: Path, catalog: None) -> Run:
     return tiny_run(own_store / "runs" / "tiny")
 
 

@@ -15,7 +15,7 @@ from tests.pages.test_pages import ROOT, opened, settled
 
 
 @pytest.fixture
-def run(own_store: Path) -> Run:
+def run(own_store: Path, catalog: None) -> Run:
     return tiny_run(own_store / "runs" / "tiny")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,9 +35,15 @@ def page(name: str) -> Path:
 
 
 @pytest.fixture
-def run(own_store: Path) -> Run:
+def run(own_store: Path, catalog: None, faulty: Path) -> Run:
+    """A copy of the run that the tests share, in a store of its own."""
+    return Run.open(shutil.copytree(faulty, own_store / "runs" / "tiny"))
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run whose int8 rounds everything to 0, and whose int16x8 could not be made."""
-    made = tiny_run(own_store / "runs" / "tiny")
+    made = tiny_run(tmp_path_factory.mktemp("faulty") / "tiny")
     (exact, card) = made.artifacts
     reshape_file(made.folder / card.file, card.inputs[0].shape, dtype="int8", scale=1000.0)
     content = (made.folder / card.file).read_bytes()
@@ -48,11 +55,9 @@ def run(own_store: Path) -> Run:
     (made.folder / REQUEST).parent.mkdir()
     request = ConvertRequest(variants=("float32", "int8", "int16x8"))
     (made.folder / REQUEST).write_bytes(msgspec.json.encode(request))
-    faulty = Run.open(made.folder)
-    service_module.compute_logits(
-        faulty, pictures_in(SAMPLE_IMAGES), faulty.columns, host.Foreground()
-    )
-    return faulty
+    run = Run.open(made.folder)
+    service_module.compute_logits(run, pictures_in(SAMPLE_IMAGES), run.columns, host.Foreground())
+    return run.folder
 
 
 def _card(folder: Path, card: Artifact) -> Artifact:

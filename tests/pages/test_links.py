@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from engine.core.store import SAMPLE_IMAGES
 from tests.helpers.browser import (
     IN_A_BROWSER,
     PATIENCE,
-    chromium,
-    dashboard,
     go_to,
     wait_until_settled,
 )
-from tests.helpers.tiny_run import tiny_run
+from tests.helpers.shared_browser import Dashboard
 
 pytestmark = IN_A_BROWSER
 
@@ -26,13 +22,12 @@ PICTURE = sorted(path.name for path in SAMPLE_IMAGES.glob("*.jpg"))[5]
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Page]:
-    tiny_run(tmp_path / "runs" / "tiny")
-    with dashboard(tmp_path) as address, chromium() as browser:
-        found = browser.new_page()
-        found.set_default_timeout(PATIENCE)
-        found.goto(f"{address}/logit_differences?variant=float32&picture={PICTURE}")
-        yield found
+def page(browser: Browser, two_runs_server: Dashboard) -> Page:
+    tab = browser.new_page()
+    tab.set_default_timeout(PATIENCE)
+    link = f"logit_differences?variant=float32&picture={PICTURE}"
+    tab.goto(f"{two_runs_server.address}/{link}")
+    return tab
 
 
 def chosen(page: Page, name: str) -> None:

@@ -80,6 +80,7 @@ def test_a_fresh_installation_makes_its_first_comparison(
     assert not other.exception
 
 
+@pytest.mark.usefixtures("catalog")
 def test_the_first_comparison_is_shown_on_every_page_while_it_works(
     own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,11 +16,11 @@ from engine.images.pictures import pictures_in
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.workers import process as host
-from engine.workers.jobs import BOARD
+from engine.workers.jobs import BOARD, Job
 from pages.shell.navigation import CHAPTERS
 from pages.state import jobs
 from tests.helpers.app_test import ROOT, SECONDS, dashboard_test
-from tests.helpers.real_run import real_run, real_store
+from tests.helpers.real_run import keep_catalog, real_run, real_store
 from tests.helpers.tiny_run import tiny_run
 
 PAGES = sorted((ROOT / "pages" / "dashboard").glob("*.py"))
@@ -38,11 +38,17 @@ def settled(test: AppTest) -> AppTest:
     """Run a page again until its jobs are done."""
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:
-        owners = (jobs.EVERYBODY, test.session_state["qlab_owner"])
-        if not any(job.active for owner in owners for job in BOARD.jobs(owner)):
+        if all(job.wait(end - time.monotonic()) for job in active_jobs(test)):
             return test.run()
-        time.sleep(0.2)
     raise AssertionError("a job did not end")
+
+
+def active_jobs(test: AppTest) -> list[Job[object]]:
+    """List the jobs under way that a session sees; a visitor who has not entered has none."""
+    owners = [jobs.EVERYBODY]
+    if "qlab_owner" in test.session_state:
+        owners.append(test.session_state["qlab_owner"])
+    return [job for owner in owners for job in BOARD.jobs(owner) if job.active]
 
 
 TITLES_WITHOUT_A_RUN = {
@@ -71,6 +77,7 @@ def test_every_page_is_a_chapter_of_the_story() -> None:
 @pytest.fixture
 def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
     real_run()
+    keep_catalog(real_store())
     monkeypatch.setenv(HOME_VARIABLE, str(real_store()))
 
 

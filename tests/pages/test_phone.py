@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from tests.helpers.browser import (
     IN_A_BROWSER,
     PATIENCE,
-    chromium,
-    dashboard,
     go_to,
     wait_until_settled,
 )
-from tests.pages.test_run_on_show import NEWER, OLDER, two_runs
+from tests.helpers.shared_browser import Dashboard
+from tests.helpers.tiny_run import NEWER, OLDER
 
 pytestmark = IN_A_BROWSER
 
 OPEN = "[data-testid=stSidebar][data-collapsed=false]"
-
-
-@pytest.fixture
-def address(own_store: Path) -> Iterator[str]:
-    two_runs(own_store)
-    with dashboard(own_store) as address:
-        yield address
 
 
 def open_sidebar(page: Page) -> None:
@@ -40,24 +28,26 @@ def demand_closed(page: Page) -> None:
     wait_until_settled(page)
 
 
-def test_the_sidebar_closes_when_a_page_or_a_run_is_chosen(address: str) -> None:
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True)
-        page.set_default_timeout(PATIENCE)
-        page.goto(f"{address}/run_details?run={NEWER}")
-        demand_closed(page)
-        for title in ("Layers", "Details", "Layers"):
-            open_sidebar(page)
-            go_to(page, title)
-            demand_closed(page)
+def test_the_sidebar_closes_when_a_page_or_a_run_is_chosen(
+    browser: Browser, two_runs_server: Dashboard
+) -> None:
+    address = two_runs_server.address
+    page = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True)
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{address}/run_details?run={NEWER}")
+    demand_closed(page)
+    for title in ("Layers", "Details", "Layers"):
         open_sidebar(page)
-        page.get_by_role("combobox", name="Run").click()
-        page.get_by_role("option", name=f"the_{OLDER}").click()
+        go_to(page, title)
         demand_closed(page)
+    open_sidebar(page)
+    page.get_by_role("combobox", name="Run").click()
+    page.get_by_role("option", name=f"the_{OLDER}").click()
+    demand_closed(page)
 
-        wide = browser.new_page(viewport={"width": 1440, "height": 900})
-        wide.set_default_timeout(PATIENCE)
-        wide.goto(f"{address}/run_details")
-        go_to(wide, "Layers")
-        wait_until_settled(wide)
-        expect(wide.locator(OPEN)).to_be_visible()
+    wide = browser.new_page(viewport={"width": 1440, "height": 900})
+    wide.set_default_timeout(PATIENCE)
+    wide.goto(f"{address}/run_details")
+    go_to(wide, "Layers")
+    wait_until_settled(wide)
+    expect(wide.locator(OPEN)).to_be_visible()

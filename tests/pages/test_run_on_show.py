@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,30 +14,18 @@ from streamlit.testing.v1 import AppTest
 from engine.comparison.latency import Latency
 from engine.core.errors import WorkerError
 from engine.core.store import HOME_VARIABLE
-from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
 from pages.shell.navigation import CHAPTERS
 from tests.helpers.app_test import ROOT, dashboard_test
 from tests.helpers.browser import (
     IN_A_BROWSER,
     PATIENCE,
-    chromium,
-    dashboard,
     go_to,
     wait_until_settled,
 )
-from tests.helpers.tiny_run import tiny_run
+from tests.helpers.shared_browser import Dashboard
+from tests.helpers.tiny_run import NEWER, OLDER, tiny_run, two_runs
 from tests.pages.test_pages import opened, settled
-
-OLDER, NEWER = "older", "newer"
-
-
-def two_runs(home: Path) -> None:
-    for name, day in ((OLDER, 1), (NEWER, 2)):
-        run = tiny_run(home / "runs" / name)
-        model = replace(run.manifest.model, name=f"the_{name}")
-        dated = replace(run.manifest, model=model, created_at=f"2026-01-0{day}T00:00:00+00:00")
-        (run.folder / FILE_NAME).write_bytes(dated.to_json())
 
 
 @pytest.fixture
@@ -179,12 +165,6 @@ class Tab:
         self.page.get_by_role("option", name=f"the_{name}").click()
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as found:
-        yield found
-
-
 def in_a_browser(test: object) -> object:
     for mark in IN_A_BROWSER:
         test = mark(test)
@@ -192,38 +172,40 @@ def in_a_browser(test: object) -> object:
 
 
 @in_a_browser
-def test_two_tabs_reload_back_and_forward(browser: Browser, home: Path) -> None:
-    with dashboard(home) as address:
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        linked = Tab(context.new_page(), f"{address}/run_details?run={OLDER}")
+def test_two_tabs_reload_back_and_forward(browser: Browser, two_runs_server: Dashboard) -> None:
+    address = two_runs_server.address
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    linked = Tab(context.new_page(), f"{address}/run_details?run={OLDER}")
+    linked.shows(OLDER)
+    other = Tab(context.new_page(), f"{address}/run_details?run={NEWER}")
+    other.shows(NEWER)
+    # A person looks at the tab; one in the background is drawn once a second.
+    linked.page.bring_to_front()
+    for known in CHAPTERS:
+        go_to(linked.page, known.title)
+        expect(linked.page).to_have_title(re.compile(f"^{known.title} "))
         linked.shows(OLDER)
-        other = Tab(context.new_page(), f"{address}/run_details?run={NEWER}")
-        other.shows(NEWER)
-        for known in CHAPTERS:
-            go_to(linked.page, known.title)
-            expect(linked.page).to_have_title(re.compile(f"^{known.title} "))
-            linked.shows(OLDER)
-        other.choose(OLDER)
-        other.shows(OLDER)
-        other.choose(NEWER)
-        other.shows(NEWER)
-        linked.page.reload()
-        linked.shows(OLDER)
-        other.page.go_back()
-        other.shows(OLDER)
-        other.page.go_back()
-        other.shows(NEWER)
-        other.page.go_forward()
-        other.shows(OLDER)
-        other.page.go_forward()
-        other.shows(NEWER)
-        other.page.goto(f"{address}/?run=deleted_yesterday")
-        for known in CHAPTERS:
-            go_to(other.page, known.title)
-            expect(other.page).to_have_title(re.compile(f"^{known.title} "))
-            expect(other.page.get_by_role("heading", name="This run is not here")).to_be_visible()
-            expect(other.page).to_have_url(re.compile(r"run=deleted_yesterday(&|$)"))
-        other.page.get_by_role("button", name="Show the newest: the_newer").click()
-        other.shows(NEWER)
-        linked.shows(OLDER)
-        context.close()
+    other.page.bring_to_front()
+    other.choose(OLDER)
+    other.shows(OLDER)
+    other.choose(NEWER)
+    other.shows(NEWER)
+    linked.page.reload()
+    linked.shows(OLDER)
+    other.page.go_back()
+    other.shows(OLDER)
+    other.page.go_back()
+    other.shows(NEWER)
+    other.page.go_forward()
+    other.shows(OLDER)
+    other.page.go_forward()
+    other.shows(NEWER)
+    other.page.goto(f"{address}/?run=deleted_yesterday")
+    for known in CHAPTERS:
+        go_to(other.page, known.title)
+        expect(other.page).to_have_title(re.compile(f"^{known.title} "))
+        expect(other.page.get_by_role("heading", name="This run is not here")).to_be_visible()
+        expect(other.page).to_have_url(re.compile(r"run=deleted_yesterday(&|$)"))
+    other.page.get_by_role("button", name="Show the newest: the_newer").click()
+    other.shows(NEWER)
+    linked.shows(OLDER)

@@ -23,7 +23,7 @@ from pages.access.auth import (
 )
 from tests.helpers.app_test import ROOT, dashboard_test
 from tests.helpers.tiny_run import tiny_run
-from tests.pages.test_pages import JOBS, PAGES, opened
+from tests.pages.test_pages import PAGES, active_jobs, opened
 
 PASSWORD = "correct horse battery"
 
@@ -42,10 +42,9 @@ def glanced(page: str, **state: object) -> AppTest:
     for key, value in state.items():
         test.session_state[key] = value
     test.run()
-    for key in JOBS:
-        if key in test.session_state:
-            test.session_state[key].cancel()
-            test.session_state[key].wait(10)
+    for job in active_jobs(test):
+        job.cancel()
+        job.wait(10)
     return test
 
 
@@ -99,6 +98,7 @@ def test_a_log_in_shows_its_button_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [button.label for button in test.button] == ["Log in"]
 
 
+@pytest.mark.usefixtures("catalog")
 def test_folders_of_the_machine_are_for_its_owner_alone(
     monkeypatch: pytest.MonkeyPatch, own_store: Path
 ) -> None:

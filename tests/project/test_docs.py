@@ -244,12 +244,14 @@ def pages(site: Path) -> dict[Path, Html]:
     return found
 
 
+@pytest.mark.slow
 def test_the_site_has_a_page_for_every_source(site: Path, pages: dict[Path, Html]) -> None:
     made = {file.relative_to(site).with_suffix("") for file in pages} - {Path("404")}
     assert made == {page.relative_to(ROOT / "docs").with_suffix("") for page in SOURCES}
     assert not list(site.rglob("*.py"))
 
 
+@pytest.mark.slow
 def test_nothing_is_loaded_from_elsewhere(site: Path, pages: dict[Path, Html]) -> None:
     loads = {load for page in pages.values() for load in page.loads}
     assert any(load.endswith("site.css") for load in loads)
@@ -259,6 +261,7 @@ def test_nothing_is_loaded_from_elsewhere(site: Path, pages: dict[Path, Html]) -
         assert not re.search(r"(@import|url\()\s*[\"']?(https?:)?//", sheet.read_text()), sheet
 
 
+@pytest.mark.slow
 def test_what_pages_name_is_there(site: Path, pages: dict[Path, Html]) -> None:
     for file, page in pages.items():
         if file.name == "404.html":
@@ -274,6 +277,7 @@ def test_what_pages_name_is_there(site: Path, pages: dict[Path, Html]) -> None:
                 assert unquote(parts.fragment) in known, f"{file.relative_to(site)}: {link}"
 
 
+@pytest.mark.slow
 def test_what_is_made_from_the_code_is_in_the_pages(site: Path) -> None:
     line = (site / "reference" / "command-line.html").read_text()
     assert all(f"<code>{name}</code>" in line for name in commands.commands)

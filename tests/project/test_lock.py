@@ -8,6 +8,7 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
+import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent.parent
@@ -30,6 +31,7 @@ def test_every_package_has_a_hash() -> None:
     assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}\n", text)) == len(pins("requirements.lock"))
 
 
+@pytest.mark.slow
 def test_the_packages_fit_together_but_for_the_one_that_no_python_after_3_11_has() -> None:
     asked = [sys.executable, "-m", "pip", "--disable-pip-version-check", "check"]
     told = subprocess.run(asked, capture_output=True, text=True, check=False)

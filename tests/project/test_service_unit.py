@@ -115,6 +115,7 @@ def started(own_store: Path) -> Iterator[tuple[str, psutil.Process]]:
         process.wait(20)
 
 
+@pytest.mark.slow
 def test_what_the_unit_starts_listens_on_loopback_and_forgot_the_password(
     started: tuple[str, psutil.Process],
 ) -> None:

@@ -114,6 +114,7 @@ def test_squared_error_clips_to_less_than_a_fifth_where_that_is_cheaper() -> Non
     assert bounds(values, "mse")[1] == pytest.approx(6.53, rel=0.05)
 
 
+@pytest.mark.slow
 def test_zeros_change_nothing_for_entropy_wherever_zero_lies_in_the_range(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

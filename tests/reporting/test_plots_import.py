@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 SLOW_PANDAS = """
 import importlib.abc, sys, threading, time
 
@@ -33,9 +35,11 @@ def run(code: str) -> str:
     return done.stderr
 
 
+@pytest.mark.slow
 def test_a_figure_while_another_thread_imports_pandas() -> None:
     assert run(WITH) == ""
 
 
+@pytest.mark.slow
 def test_the_attack_works_on_plotly_alone() -> None:
     assert "has no attribute" in run(WITHOUT)

@@ -20,7 +20,7 @@ from engine.comparison.layers.records import LayerErrors
 from engine.core.checksums import find_record
 from engine.core.store import HOME_VARIABLE
 from engine.core.system import answer_versions
-from engine.deployment.kit import card_of, text_in
+from engine.deployment.kit import CARD, text_in
 from engine.deployment.phone import benchmarks_of
 from engine.images.pictures import pictures_in
 from engine.runs import manifest as manifest_module
@@ -273,7 +273,7 @@ def in_kit(kit: Path, name: str) -> bytes:
 
 
 def test_a_kit_is_read(kit: Path) -> None:
-    assert card_of(kit).startswith("# ")
+    assert text_in(kit, CARD).startswith("# ")
     assert text_in(kit, "labels.txt").split() == ["red", "green", "blue"]
     model = json.loads(text_in(kit, "model.json"))
     metadata = read_metadata(in_kit(kit, model["file"]))

@@ -80,6 +80,7 @@ for index in range(number * 50, number * 50 + 50):
 """
 
 
+@pytest.mark.slow
 def test_400_labels_of_eight_processes(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "run")
     together(run, GIVE_LABELS, tmp_path)
@@ -114,6 +115,7 @@ for picture in pictures[number::8]:
 """
 
 
+@pytest.mark.slow
 def test_100_pins_of_eight_processes(tmp_path: Path) -> None:
     run, given = tiny_run(tmp_path / "run"), tmp_path / "given"
     given.mkdir()
@@ -158,6 +160,7 @@ for index in range(5):
 """
 
 
+@pytest.mark.slow
 def test_40_files_from_elsewhere_of_eight_processes(tmp_path: Path) -> None:
     run, given = tiny_run(tmp_path / "run"), tmp_path / "given"
     given.mkdir()
@@ -184,6 +187,7 @@ for index in range(5):
 """
 
 
+@pytest.mark.slow
 def test_40_timings_of_eight_processes(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "run")
     together(run, STORE_TIMINGS, tmp_path)
@@ -204,6 +208,7 @@ for index in range(5):
 """
 
 
+@pytest.mark.slow
 def test_40_results_of_phones_of_eight_processes(tmp_path: Path) -> None:
     run = tiny_run(tmp_path / "run")
     together(run, ADD_RESULTS, tmp_path)
@@ -220,6 +225,7 @@ for round in range(50):
 """
 
 
+@pytest.mark.slow
 def test_a_file_that_eight_write_at_once_is_never_called_damaged(tmp_path: Path) -> None:
     together(tiny_run(tmp_path / "run"), WRITE, tmp_path)
     assert is_verified(tmp_path / "f.json", again=True)

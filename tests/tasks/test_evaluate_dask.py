@@ -72,6 +72,7 @@ def test_another_cluster_on_this_machine_is_no_hindrance() -> None:
             assert client.submit(int, "5").result() == 5
 
 
+@pytest.mark.slow
 def test_a_cluster_answers_as_one_machine_does_though_a_worker_is_killed(
     run: Run, many: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -19,16 +19,24 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from engine.cli.main import main
+from engine.comparison.comparison import compare
+from engine.comparison.hops import check_hop
+from engine.core.checksums import keep_file
+from engine.core.files import write_text
 from engine.images import pictures
+from engine.images.pictures import Picture
+from engine.networks.runners.base import Runner
+from engine.quantization.calibration import Calibration, Calibrations
+from engine.quantization.optimizer.optimize import optimize_model
 from engine.runs.run import Run
+from engine.runs.staging import move_into_place
+from pages.state import session
+from pages.views.gallery import show_gallery
 from tests.helpers.app_test import dashboard_test
 from tests.helpers.integer_models import parse_network
 from tests.helpers.tiny_run import tiny_run
 from tests.helpers.walks import Walk, bring_worker_here, do_jobs_at_once, follow
 
-CHECKED = "engine/comparison/hops.py:check_hop"
-LOADED = "engine/networks/runners/base.py:Runner.__enter__"
-MOVED = "engine/runs/staging.py:move_into_place"
 NETWORK = """
     h = Conv<pads = [1, 1, 1, 1]>(picture, k)
     r = Relu(h)
@@ -83,13 +91,13 @@ def check(walk: Walk, most: int) -> None:
 
 def test_a_photo_to_its_cards(run: Run) -> None:
     walk = Walk(
-        "pages/state/session.py:keep_upload",
-        "engine/images/pictures.py:Picture.decode",
-        LOADED,
-        "engine/networks/runners/base.py:Runner.infer",
-        "engine/core/checksums.py:keep_file",
-        "engine/comparison/comparison.py:compare",
-        "pages/views/gallery.py:show_gallery",
+        session.keep_upload,
+        Picture.decode,
+        Runner.__enter__,
+        Runner.infer,
+        keep_file,
+        compare,
+        show_gallery,
     )
     test = dropped(photo(1))
     with follow(walk):
@@ -131,7 +139,7 @@ class Counting:
         self.loaded[str(file)] += 1
 
 
-def test_a_photo_is_hashed_once_and_each_array_is_looked_up_once(
+def test_a_photo_is_decoded_twice_and_hashed_once_and_each_array_is_looked_up_once(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = photo(2)
@@ -140,20 +148,21 @@ def test_a_photo_is_hashed_once_and_each_array_is_looked_up_once(
     monkeypatch.setattr("pages.inputs.pictures.described_picture", pictures.described_picture)
     test.run()
     assert not test.exception
-    # One names the upload; the worker and the thumbnail hold what they read against that name.
-    assert counts.hashed == 3
+    assert counts.decoded == 2, "one by the page, one in the worker"
+    # The page's hash names the upload; the worker, another process, checks what it reads by it.
+    assert counts.hashed == 2
     assert len(counts.loaded) >= len(run.columns)
     assert set(counts.loaded.values()) == {1}
 
 
 def test_compare(run: Run, photos: Path, tmp_path: Path) -> None:
     walk = Walk(
-        "engine/images/pictures.py:Picture.decode",
-        LOADED,
-        "engine/networks/runners/base.py:Runner.infer",
-        "engine/core/checksums.py:keep_file",
-        "engine/comparison/comparison.py:compare",
-        "engine/core/files.py:write_text",
+        Picture.decode,
+        Runner.__enter__,
+        Runner.infer,
+        keep_file,
+        compare,
+        write_text,
     )
     file = tmp_path / "C.json"
     words = ["compare", "--run", str(run.folder), "--images", str(photos), "--json", str(file)]
@@ -165,19 +174,23 @@ def test_compare(run: Run, photos: Path, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_a_conversion_and_the_optimized_pass(own_store: Path) -> None:
+    from engine.conversion.savedmodel_from_onnx import savedmodel_from_onnx
+    from engine.conversion.tflite_from_savedmodel import tflite_from_savedmodel
+    from engine.conversion.write_manifest import write_manifest
+
     rng = np.random.default_rng(0)
     weights = {"k": (4, 3, 3, 3), "w": (4, 5)}
     constants = {name: rng.normal(size=s).astype(np.float32) for name, s in weights.items()}
     model = parse_network(NETWORK, constants)
     onnx.save(model, own_store / "tiny.onnx")
     walk = Walk(
-        "engine/conversion/savedmodel_from_onnx.py:savedmodel_from_onnx",
-        "engine/conversion/tflite_from_savedmodel.py:tflite_from_savedmodel",
-        CHECKED,
-        "engine/quantization/calibration.py:Calibrations.of",
-        "engine/quantization/calibration.py:Calibration.ranges_of",
-        "engine/conversion/write_manifest.py:write_manifest",
-        MOVED,
+        savedmodel_from_onnx,
+        tflite_from_savedmodel,
+        Calibrations.of,
+        Calibration.ranges_of,
+        check_hop,
+        write_manifest,
+        move_into_place,
     )
     test = page("convert", convert_kind="My ONNX file", convert_variants=["int8"])
     uploader = next(each for each in test.file_uploader if each.label == "ONNX file")
@@ -186,7 +199,7 @@ def test_a_conversion_and_the_optimized_pass(own_store: Path) -> None:
         press(test, "Convert")
     assert not test.exception
     check(walk, 14)
-    walk = Walk("engine/quantization/optimizer/optimize.py:optimized", CHECKED, MOVED)
+    walk = Walk(optimize_model, check_hop, move_into_place)
     test = page("improve")
     with follow(walk):
         press(test, "Improve int8")

@@ -126,7 +126,7 @@ def mean_shift(case: Case) -> Finding | None:
 def channels_killed(case: Case) -> Finding | None:
     """Find channels that carry a signal in float, and none on the grid.
 
-    Sign: more than 5 % of the channels (`KILLED_SHARE`) move by less than the grid can tell.
+    Sign: more than 5 % of the channels (`KILLED_SHARE`) move by less than one step of the grid.
     """
     layer = case.layer
     killed, channels = layer.channels.killed, layer.channels.channels

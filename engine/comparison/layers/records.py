@@ -2,7 +2,7 @@
 
 Figures that do not exist are None, never NaN: JSON knows no NaN. The one infinity, the SQNR of an
 operator without any error, is the property `Deviation.sqnr_db`; rows for JSON and tables have null
-there, and `error_ratio`, which is 0 then, tells it from an operator without a signal.
+there, and `error_ratio`, which is 0 then, distinguishes it from an operator without a signal.
 """
 
 from __future__ import annotations

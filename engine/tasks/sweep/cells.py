@@ -59,7 +59,7 @@ def make_cells(request: SweepRequest, report: Callable[[Progress], None], worker
 
 
 def title(name: str) -> str:
-    """What a person reads while a cell is made."""
+    """Name a cell for a person who waits for it."""
     recipe = recipe_named(name)
     return f"{recipe.uncalibrated.name}, {recipe.count} pictures, seed {recipe.seed}, " + (
         f"ranges by {recipe.range_method}"
@@ -122,7 +122,7 @@ class Bench:
             FLOAT32.name: self._exact,
             recipe.name: self._answers(file, maker.layout),
         }
-        (found,) = compare(
+        (figures,) = compare(
             run=self._run.folder.name,
             reference_name=FLOAT32.name,
             logits=logits,
@@ -137,13 +137,13 @@ class Bench:
             count=recipe.count,
             seed=recipe.seed,
             sha256=hashlib.sha256(file.read_bytes()).hexdigest(),
-            rms=found.logit_rms,
-            kl=found.kl,
-            sqnr_db=found.logit_sqnr_db,
-            agreement=found.top1_agreement,
-            non_finite=found.non_finite,
+            rms=figures.logit_rms,
+            kl=figures.kl,
+            sqnr_db=figures.logit_sqnr_db,
+            agreement=figures.top1_agreement,
+            non_finite=figures.non_finite,
             fallback=maker.fallback,
-            fault=found.fault,
+            fault=figures.fault,
         )
 
     def _maker_for(self, recipe: Recipe) -> _Maker:
@@ -200,7 +200,7 @@ class _Maker:
         return self._calibration.info.fallback
 
     def file(self, recipe: Recipe) -> Path:
-        """The TFLite file of a recipe."""
+        """Make the TFLite file of a recipe."""
         core = self._cores.of(recipe, self._calibration if recipe.calibrated else None)
         if recipe.edges == "float32":
             return core

@@ -189,7 +189,7 @@ class Sweep:
         return tuple(dict.fromkeys(cell.recipe for cell in self.cells))
 
     def of(self, recipe: str) -> tuple[SweepGroup, ...]:
-        """The groups of one recipe."""
+        """Return the groups of one recipe."""
         return tuple(group for group in self.groups if group.recipe == recipe)
 
     def rows(self) -> list[dict[str, Any]]:
@@ -220,15 +220,15 @@ class Sweep:
         """
         path = Path(target)
         check_table(path)
-        aside = path.with_name(f".{path.name}.partial")
+        staged = path.with_name(f".{path.name}.partial")
         try:
             if path.suffix.lower() == ".csv":
-                self.to_frame().to_csv(aside, index=False, na_rep="NaN")
+                self.to_frame().to_csv(staged, index=False, na_rep="NaN")
             else:
-                self.to_frame().to_parquet(aside, index=False)
-            aside.replace(path)
+                self.to_frame().to_parquet(staged, index=False)
+            staged.replace(path)
         except OSError as error:
-            aside.unlink(missing_ok=True)
+            staged.unlink(missing_ok=True)
             raise OptionError(
                 f"Writing {path}",
                 got=f"a refusal ({error.strerror or error})",
@@ -283,20 +283,22 @@ _BASIS, _CELLS, _SUFFIX = "basis.json", "cells", ".cell"
 
 def sweep_folder(basis: SweepBasis) -> Path:
     """Where the cells of a basis are kept; made if absent."""
-    place = folder(SWEEPS) / f"{basis.model}-{basis.key[:16]}"
-    (place / _CELLS).mkdir(parents=True, exist_ok=True)
-    if not (place / _BASIS).is_file():
-        write_whole(place / _BASIS, msgspec.json.format(msgspec.json.encode(basis), indent=2))
-    return place
+    basis_folder = folder(SWEEPS) / f"{basis.model}-{basis.key[:16]}"
+    (basis_folder / _CELLS).mkdir(parents=True, exist_ok=True)
+    if not (basis_folder / _BASIS).is_file():
+        write_whole(
+            basis_folder / _BASIS, msgspec.json.format(msgspec.json.encode(basis), indent=2)
+        )
+    return basis_folder
 
 
 def encoded(cell: SweepCell) -> bytes:
-    """A cell as bytes: MessagePack, which has NaN and infinity, where JSON has null."""
+    """Encode a cell in MessagePack, which has NaN and infinity, where JSON has null."""
     return msgspec.msgpack.encode(cell)
 
 
 def decoded(content: bytes) -> SweepCell:
-    """The cell again.
+    """Decode a cell from MessagePack.
 
     Raises:
         msgspec.DecodeError: It is not one of this version.
@@ -304,14 +306,14 @@ def decoded(content: bytes) -> SweepCell:
     return msgspec.msgpack.decode(content, type=SweepCell)
 
 
-def keep_cell(place: Path, cell: SweepCell) -> None:
+def keep_cell(cells: Path, cell: SweepCell) -> None:
     """Store a finished cell, whole or not at all."""
-    write_whole(place / _CELLS / f"{cell.variant}{_SUFFIX}", encoded(cell))
+    write_whole(cells / _CELLS / f"{cell.variant}{_SUFFIX}", encoded(cell))
 
 
-def known_cell(place: Path, variant: str) -> SweepCell | None:
-    """A finished cell, or None."""
-    return _read(place / _CELLS / f"{variant}{_SUFFIX}")
+def known_cell(cells: Path, variant: str) -> SweepCell | None:
+    """Read a finished cell, or None."""
+    return _read(cells / _CELLS / f"{variant}{_SUFFIX}")
 
 
 def stored_sweep(basis: SweepBasis) -> Sweep | None:
@@ -320,12 +322,12 @@ def stored_sweep(basis: SweepBasis) -> Sweep | None:
 
 
 def newest_sweep(run: Run) -> Sweep | None:
-    """The sweep of a run's model to which a cell was added last, or None."""
+    """Find the sweep of a run's model to which a cell was added last, or None."""
     places = [file.parent for file in folder(SWEEPS).glob(f"*/{_BASIS}")]
-    for place in sorted(places, key=lambda p: (p / _CELLS).stat().st_mtime, reverse=True):
-        found = _sweep_in(place)
-        if found is not None and found.basis.run_key == run.manifest.key:
-            return found
+    for sweep_place in sorted(places, key=lambda p: (p / _CELLS).stat().st_mtime, reverse=True):
+        sweep = _sweep_in(sweep_place)
+        if sweep is not None and sweep.basis.run_key == run.manifest.key:
+            return sweep
     return None
 
 
@@ -336,18 +338,18 @@ def in_table_order(cells: list[SweepCell]) -> tuple[SweepCell, ...]:
     recipes = [recipe.name for recipe in in_order({recipe_named(cell.recipe) for cell in cells})]
     methods = [str(method) for method in RANGE_METHODS]
 
-    def place(cell: SweepCell) -> tuple[int, int, int, int]:
+    def rank(cell: SweepCell) -> tuple[int, int, int, int]:
         order = recipes.index(cell.recipe), methods.index(cell.range_method)
         return (*order, cell.count, cell.seed)
 
-    return tuple(sorted(cells, key=place))
+    return tuple(sorted(cells, key=rank))
 
 
-def _sweep_in(place: Path) -> Sweep | None:
-    basis = find_record(place / _BASIS, SweepBasis)
+def _sweep_in(cells_folder: Path) -> Sweep | None:
+    basis = find_record(cells_folder / _BASIS, SweepBasis)
     if basis is None:
         return None
-    cells = [cell for file in (place / _CELLS).glob(f"*{_SUFFIX}") if (cell := _read(file))]
+    cells = [cell for file in (cells_folder / _CELLS).glob(f"*{_SUFFIX}") if (cell := _read(file))]
     return Sweep(basis, in_table_order(cells)) if cells else None
 
 

@@ -68,24 +68,24 @@ def sweep(
     folder = own_calibration(run) if calibration is None else str(Path(calibration).absolute())
     basis, shown = basis_of(run, pictures, folder)
     names = cell_names(choice, basis)
-    place = sweep_folder(basis)
+    cells_folder = sweep_folder(basis)
     request = SweepRequest(
         run=str(run.folder.absolute()),
         calibration=folder,
         pictures=tuple(replace(p, path=p.path.absolute()) for p in shown),
-        cells=tuple(name for name in names if known_cell(place, name) is None),
-        folder=str(place),
+        cells=tuple(name for name in names if known_cell(cells_folder, name) is None),
+        folder=str(cells_folder),
     )
     if request.cells and dask is None:
         with host.worker() as worker:
             worker.run(run_sweep, request, host.report)
     elif request.cells and dask is not None:
-        _on_cluster(request, place, dask, host)
-    return Sweep(basis, in_table_order([_known(place, name) for name in names]))
+        _on_cluster(request, cells_folder, dask, host)
+    return Sweep(basis, in_table_order([_read_cell(cells_folder, name) for name in names]))
 
 
-def _on_cluster(request: SweepRequest, place: Path, address: str, host: Host) -> None:
-    """The same in a Dask cluster; the client stores each cell as it arrives."""
+def _on_cluster(request: SweepRequest, cells_folder: Path, address: str, host: Host) -> None:
+    """Make cells in a Dask cluster; the client stores each as it arrives."""
     total = len(request.cells)
     common = replace(request, cells=(), folder="")
     with connect(address, host.report) as client:
@@ -94,7 +94,7 @@ def _on_cluster(request: SweepRequest, place: Path, address: str, host: Host) ->
         asked = [(shared, name) for name in request.cells]
         host.report(Progress(f"{total} cells on the cluster", 0, total))
         for done, (at, content) in enumerate(call_each(client, cell_on_cluster, asked), 1):
-            keep_cell(place, decoded(content))
+            keep_cell(cells_folder, decoded(content))
             host.report(Progress(title(request.cells[at]), min(done, total - 1), total))
 
 
@@ -102,25 +102,25 @@ def _same(request: SweepRequest) -> SweepRequest:
     return request
 
 
-def _known(place: Path, name: str) -> SweepCell:
-    found = known_cell(place, name)
-    if found is None:
+def _read_cell(cells_folder: Path, name: str) -> SweepCell:
+    cell = known_cell(cells_folder, name)
+    if cell is None:
         raise RunError(
             _STAGE,
-            got=f"no readable result of {name} in {place}",
+            got=f"no readable result of {name} in {cells_folder}",
             expected="one cell each",
             todo="Sweep again: what is there is kept.",
         )
-    return found
+    return cell
 
 
 def own_calibration(run: Run) -> str | None:
-    """The folder of the pictures that a run was calibrated with; None for the sample images."""
+    """Find the folder that a run was calibrated with; None for the sample images."""
     return calibration_of(run).folder
 
 
 def unseen_pictures(pictures: tuple[Picture, ...], calibration: str | None) -> tuple[Picture, ...]:
-    """The pictures that calibration cannot use, so that a sweep may measure on them.
+    """List the pictures that calibration cannot use, so that a sweep may measure on them.
 
     Args:
         pictures: The pictures.
@@ -140,7 +140,7 @@ def _pool(calibration: str | None) -> tuple[Picture, ...]:
 def basis_of(
     run: Run, pictures: tuple[Picture, ...], calibration: str | None
 ) -> tuple[SweepBasis, tuple[Picture, ...]]:
-    """What all cells of a sweep have in common, and the pictures to measure on.
+    """Make the record of what all cells have in common, and list the pictures to measure on.
 
     Args:
         run: The run.
@@ -176,7 +176,7 @@ def basis_of(
 
 def _key(run: Run, pool: tuple[Picture, ...], shown: tuple[Picture, ...], *, demo: bool) -> str:
     float32 = run.folder / WORK / f"{FLOAT32.name}.tflite"
-    known = versions()
+    packages = versions()
     parts = {
         "version": _VERSION,
         "run": run.manifest.key,
@@ -185,7 +185,7 @@ def _key(run: Run, pool: tuple[Picture, ...], shown: tuple[Picture, ...], *, dem
         "calibration": digest_of(pool),
         "demo": demo,
         "pictures": digest_of(shown),
-        "versions": {name: known[name] for name in sorted(known) if name != "platform"},
+        "versions": {name: packages[name] for name in sorted(packages) if name != "platform"},
     }
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
@@ -227,18 +227,18 @@ def cell_names(choice: SweepChoice, basis: SweepBasis) -> tuple[str, ...]:
     Raises:
         OptionError: A recipe, count, seed or range method cannot be swept.
     """
-    recipes = in_order({_swept(name) for name in choice.recipes})
+    recipes = in_order({_sweepable(name) for name in choice.recipes})
     counts = _counts(choice.counts, basis)
     for what, given in (("recipe", recipes), ("seed", choice.seeds), ("method", choice.ranges)):
         if not given:
-            raise _refused(f"no {what}", f"at least one {what}", "Name one, or leave it out.")
+            raise _refusal(f"no {what}", f"at least one {what}", "Name one, or leave it out.")
     for seed in choice.seeds:
         if seed < 0:
-            raise _refused(f"the seed {seed}", "0 or more", "Give another seed.")
+            raise _refusal(f"the seed {seed}", "0 or more", "Give another seed.")
     for method in choice.ranges:
         if method not in RANGE_METHODS:
-            known = ", ".join(RANGE_METHODS)
-            raise _refused(f"ranges by '{method}'", f"some of {known}", "Name some of these.")
+            methods = ", ".join(RANGE_METHODS)
+            raise _refusal(f"ranges by '{method}'", f"some of {methods}", "Name some of these.")
     return tuple(
         _with_settings(recipe, method, count, seed)
         for count in sorted(set(counts))
@@ -248,12 +248,12 @@ def cell_names(choice: SweepChoice, basis: SweepBasis) -> tuple[str, ...]:
     )
 
 
-def _swept(name: str) -> Recipe:
+def _sweepable(name: str) -> Recipe:
     recipe = recipe_named(name)
     own = recipe != recipe.uncalibrated
     if recipe.calibrated and not own:
         return recipe
-    raise _refused(
+    raise _refusal(
         f"the recipe {recipe.name}" + (", whose settings are swept" if own else ""),
         "a calibrated recipe without settings, such as int8 or int8_optimized",
         "Leave its brackets out." if own else "Name another: this one needs no calibration.",
@@ -266,7 +266,7 @@ def _counts(given: tuple[int, ...], basis: SweepBasis) -> tuple[int, ...]:
         return tuple(n for n in DEFAULT_COUNTS if n <= available) or (available,)
     for count in given:
         if not 1 <= count <= available:
-            raise _refused(
+            raise _refusal(
                 f"{count} calibration pictures",
                 f"1 to {available}, as many as there are",
                 "Name smaller counts, or a folder with more pictures.",
@@ -280,5 +280,5 @@ def _with_settings(recipe: Recipe, method: str, count: int, seed: int) -> str:
     return recipe_named(f"{stem}({own}range={method},count={count},seed={seed})").name
 
 
-def _refused(got: str, expected: str, todo: str) -> OptionError:
+def _refusal(got: str, expected: str, todo: str) -> OptionError:
     return OptionError(_PLANNING, got=got, expected=expected, todo=todo)

@@ -1,0 +1,33 @@
+"""One worker for all calls of `engine` in a process: each would import TensorFlow anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from unittest.mock import patch
+
+from engine.core.types import LoweringName
+from engine.workers.pool import WarmWorker
+from engine.workers.process import Foreground, Worker
+
+fresh_worker = Foreground.worker
+
+
+@contextmanager
+def shared_worker() -> Iterator[None]:
+    """Lend one worker, as the dashboard does, where `engine` would start one for our own files.
+
+    It is changed after so many tasks, as the dashboard's is. Files from elsewhere have fresh ones,
+    and so has whatever names `Worker` itself.
+    """
+    shared = WarmWorker(partial(Worker, network=True))
+
+    def worker(
+        _: Foreground, lowering: LoweringName | None = None
+    ) -> AbstractContextManager[Worker]:
+        return shared.lend(lowering)
+
+    with patch.object(Foreground, "worker", worker):
+        yield
+    shared.close()
