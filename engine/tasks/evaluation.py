@@ -71,10 +71,10 @@ class Evaluation:
         """Differences to the reference, each row's mean removed, shape (pictures, classes)."""
         columns = self.comparison.reference, variant
         softmax = any(map(self.comparison.gives_probabilities, columns))
-        found: FloatArray = parity.difference(
+        scores: FloatArray = parity.difference(
             *(self.outputs(column).scores(as_probabilities=softmax) for column in columns)
         )
-        return found
+        return scores
 
     def probabilities(self, column: str, row: int) -> FloatArray:
         """Compute a column's probabilities for one picture, shape (answers,)."""

@@ -178,10 +178,10 @@ class Sweep:
     @property
     def groups(self) -> tuple[SweepGroup, ...]:
         """Cells over seeds, in the order of the cells."""
-        found: dict[tuple[str, str, int], list[SweepCell]] = {}
+        by_setting: dict[tuple[str, str, int], list[SweepCell]] = {}
         for cell in self.cells:
-            found.setdefault((cell.recipe, cell.range_method, cell.count), []).append(cell)
-        return tuple(SweepGroup(*key, tuple(cells)) for key, cells in found.items())
+            by_setting.setdefault((cell.recipe, cell.range_method, cell.count), []).append(cell)
+        return tuple(SweepGroup(*key, tuple(cells)) for key, cells in by_setting.items())
 
     @property
     def recipes(self) -> tuple[str, ...]:
