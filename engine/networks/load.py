@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from engine.core.errors import ModelError, OptionError
 from engine.images.preprocess import CHANNELS, PreprocessChoice, PreprocessSpec, demand_plausible
@@ -16,9 +15,6 @@ from engine.networks.source import (
     ModelSource,
     OnnxSource,
 )
-
-if TYPE_CHECKING:
-    pass
 
 
 def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSource:
