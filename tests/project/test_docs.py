@@ -32,7 +32,8 @@ SOURCES = sorted((ROOT / "docs").rglob("*.md"))
 READ_THROUGH = [p for p in SOURCES if p.parent.name in {"tutorial", "how-to", "explanation"}]
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 MOST_WORDS = 700
-COMMANDED = [*SOURCES, *(ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY"))]
+AT_THE_TOP = [ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "SECURITY")]
+COMMANDED = [*SOURCES, *AT_THE_TOP]
 PROGRAM = "python -m engine"
 _COMMAND = re.compile(rf"(?:\.venv/bin/)?{PROGRAM} ([a-z].*)")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -171,6 +172,21 @@ def test_files_and_make_targets_exist(page: Path) -> None:
         if "/" in span and first and (ROOT / first).is_dir() and re.fullmatch(r"[\w./-]+", span):
             known = (ROOT / span).exists() or span in _MADE_LATER or first == "build"
             assert known, span
+
+
+@pytest.mark.parametrize("page", AT_THE_TOP, ids=_id)
+def test_links_of_a_page_outside_the_site_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)]+)\)", page.read_text())
+    assert links
+    for link in links:
+        path, _, heading = link.partition("#")
+        if "://" in link or not path:
+            continue
+        target = page.parent / path
+        assert target.exists(), link
+        if heading:
+            titles = re.findall(r"^#+ (.+)$", target.read_text(), re.MULTILINE)
+            assert heading in {re.sub(r"[^\w -]", "", t.lower()).replace(" ", "-") for t in titles}
 
 
 def test_modules_that_the_architecture_names_exist() -> None:
