@@ -298,7 +298,7 @@ def test_python_warns_and_the_command_line_ends_with_1(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     host = InProcess(fails("float16"), monkeypatch)
-    monkeypatch.setattr("engine.workers.process.Foreground", lambda on_progress: host)
+    monkeypatch.setattr("engine.api.conversion.Foreground", lambda on_progress: host)
     file, place = str(tmp_path / "m.onnx"), str(tmp_path / "run")
     Path(file).write_bytes(b"a model")
     sentence = "float16 is missing. Quantizing: got a refusal; expected a file. Leave it."

@@ -36,14 +36,14 @@ def test_rows_of_the_whole_model_are_those_of_its_operators(held_numbers: int) -
 
 RESIDENT = """
 import ctypes, psutil
-from engine.core.system import memory_kept
+from engine.core.system import keep_freed_memory
 
 def resident():
     return psutil.Process().memory_info().rss / 1e6
 
 seen = [resident()]
 try:
-    with memory_kept():
+    with keep_freed_memory():
         blocks = [ctypes.create_string_buffer(1 << 20) for _ in range(100)]
         del blocks
         seen.append(resident())
