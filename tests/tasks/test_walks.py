@@ -47,7 +47,7 @@ NETWORK = """
 
 
 @pytest.fixture(autouse=True)
-def one_process(monkeypatch: pytest.MonkeyPatch) -> None:
+def one_process(fresh_workers: None, monkeypatch: pytest.MonkeyPatch) -> None:
     bring_worker_here(monkeypatch)
     do_jobs_at_once(monkeypatch)
 
