@@ -104,8 +104,9 @@ def test_the_main_job(page: Page, fresh_server: str) -> None:
     expect(page.locator(".js-plotly-plot").nth(3)).to_be_visible()
 
     go_to(page, "Speed and size")
+    page.get_by_role("radiogroup", name="Rounds").get_by_role("radio", name="30").click()
     page.get_by_role("button", name="Measure").click()
-    expect(page.get_by_text("50 rounds in turns")).to_be_visible(timeout=180_000)
+    expect(page.get_by_text("30 rounds in turns")).to_be_visible(timeout=180_000)
     expect(page.locator(".js-plotly-plot").nth(2)).to_be_visible()
 
     go_to(page, "Details")
