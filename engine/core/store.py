@@ -18,7 +18,7 @@ SAMPLE_IMAGES = Path(__file__).resolve().parent.parent.parent / "sample_images"
 
 @dataclass(frozen=True, slots=True)
 class StoreLimits:
-    """How much the store keeps, and for how long.
+    """Quota of the store: how much it keeps, and for how long.
 
     Attributes:
         runs_bytes: What all runs of the store may take; the least recently used are evicted.

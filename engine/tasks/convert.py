@@ -1,7 +1,7 @@
-"""What the engine does for a person: the functions behind ``import engine``.
+"""Convert a model into a run, and find conversions that were interrupted.
 
-Everything heavy happens in a worker process; these functions prepare requests, wait, and give
-back typed results.
+The same request that several ask for at once is converted once; damaged files of a run are made
+again. The conversion itself happens in a worker process (`run_convert`).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An integer variant with some layers in float32: added to a run, and what each number costs."""
+"""Add to a run the optimized counterpart of an integer variant, or one with layers in float32."""
 
 from __future__ import annotations
 

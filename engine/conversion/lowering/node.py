@@ -1,4 +1,4 @@
-"""Weights as variables of the SavedModel.
+"""An ONNX node as handlers see it, and weights as variables of the SavedModel.
 
 A constant in a graph is copied with the graph, several times before it is saved: the 346 MB of a
 vision transformer became 8.7 GB. A variable is one buffer, which the converter reads once.
