@@ -27,7 +27,8 @@ import numpy as np, tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 from tensorflow.lite.python.optimize.calibrator import Calibrator, add_intermediate_tensors
 from engine.quantization.activation_ranges import (
-    ActivationRanges, CollectedRanges, activations, packed)
+    ActivationRanges, CollectedRanges, activations)
+from engine.tflite.graph import pack_model
 from engine.quantization.calibration import CalibrationChoice, representative_dataset
 from engine.quantization.recipes import recipe_named
 from engine.conversion.tflite_from_savedmodel import tflite_from_savedmodel
@@ -56,7 +57,7 @@ def kept(model):
     graph = parsed.subgraphs[0]
     graph.outputs = [i for i in activations(parsed).values() if i not in list(graph.inputs)]
     parsed.signatureDefs = []
-    model = add_intermediate_tensors(packed(parsed, len(model)))
+    model = add_intermediate_tensors(pack_model(parsed, len(model)))
     return read(Calibrator(model).calibrate(lambda: ([batch] for batch in batches())))
 
 @cache

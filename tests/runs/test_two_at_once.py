@@ -218,9 +218,9 @@ def test_40_results_of_phones_of_eight_processes(tmp_path: Path) -> None:
 
 
 WRITE = """
-from engine.core.checksums import is_verified, write_kept
+from engine.core.checksums import is_verified, write_verified
 for round in range(50):
-    write_kept(given / "f.json", f"{number} {round}".encode())
+    write_verified(given / "f.json", f"{number} {round}".encode())
     assert is_verified(given / "f.json", again=True)
 """
 
