@@ -13,7 +13,7 @@ from PIL import Image
 from engine.core.store import HOME_VARIABLE
 from engine.workers import jobs as jobs_module
 from engine.workers import pool
-from engine.workers.jobs import JobQueue
+from engine.workers.jobs import Job, JobQueue
 from engine.workers.pool import WarmWorker
 from engine.workers.process import Foreground, Worker
 from engine.workers.slots import slots
@@ -89,6 +89,16 @@ def own_store(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
 def own_queue(monkeypatch: pytest.MonkeyPatch) -> None:
     """A queue for each test, so that work which another left under way holds nobody up."""
     monkeypatch.setattr(jobs_module, "QUEUE", JobQueue(slots))
+
+
+@pytest.fixture(autouse=True)
+def own_board(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Jobs for each test, which end with it: a first comparison nobody waits for takes 30 s."""
+    monkeypatch.setattr(jobs_module.BOARD, "_entries", [])
+    yield
+    for entry in jobs_module.BOARD._entries:
+        if isinstance(entry.job, Job):
+            entry.job.cancel()
 
 
 @pytest.fixture(scope="session", autouse=True)
