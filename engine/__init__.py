@@ -12,8 +12,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from engine.core.system import __version__
-
 if TYPE_CHECKING:
     from engine.api import (
         add_files,
@@ -35,6 +33,7 @@ if TYPE_CHECKING:
     from engine.comparison.layers.records import LayerErrors
     from engine.comparison.records import VariantComparison
     from engine.core.errors import EngineError, MissingVariantWarning, UserMistake
+    from engine.core.system import __version__
     from engine.images.preprocess import PreprocessChoice, PreprocessSpec
     from engine.reporting.report import Report
     from engine.runs.run import Run
@@ -53,6 +52,7 @@ _HOMES = {
     "Sweep": "engine.tasks.sweep.records",
     "UserMistake": "engine.core.errors",
     "VariantComparison": "engine.comparison.records",
+    "__version__": "engine.core.system",
     "add_files": "engine.api",
     "compare": "engine.api",
     "convert": "engine.api",

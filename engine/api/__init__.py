@@ -25,16 +25,12 @@ from engine.api.conversion import (
     path_text,
     time_curve,
 )
-from engine.comparison.latency import Latency
 from engine.core.errors import PictureError
 from engine.core.types import ORIGINAL
-from engine.deployment.kit import Kit, make_kit
 from engine.images.pictures import Picture, as_pictures, pictures_in
 from engine.quantization.recipes import RANGE_METHODS
-from engine.reporting.report import Report, report_of
 from engine.runs import pinned as pinned_module
 from engine.runs.run import Run
-from engine.tasks import latency as latency_module
 from engine.tasks import layers as layers_module
 from engine.tasks.evaluate import evaluate, right_answers
 from engine.tasks.sweep import sweep as sweep_module
@@ -45,8 +41,11 @@ if TYPE_CHECKING:
     import torch
 
     from engine.comparison.comparison import Comparison
+    from engine.comparison.latency import Latency
     from engine.comparison.layers.records import LayerErrors
     from engine.core.types import IntArray, OnProgress
+    from engine.deployment.kit import Kit
+    from engine.reporting.report import Report
 
 __all__ = [
     "add_files",
@@ -168,6 +167,8 @@ def report(
         UserMistake: A name, a picture, a label or a number is wrong, or ``out`` cannot be written.
         WorkerError: The worker process failed.
     """
+    from engine.reporting.report import report_of
+
     opened, pictures = open_run(run), _pictures(images)
     result = report_of(
         opened,
@@ -292,6 +293,8 @@ def latency(
         UserMistake: A name or number is wrong.
         WorkerError: The worker process failed.
     """
+    from engine.tasks import latency as latency_module
+
     return latency_module.measure(
         open_run(run),
         Foreground(on_progress),
@@ -335,6 +338,8 @@ def deploy(
         ConversionError: LiteRT refuses the variant, or its answers change with the metadata.
         WorkerError: The worker process failed.
     """
+    from engine.deployment.kit import make_kit
+
     opened, pictures = open_run(run), _pictures(images)
     return make_kit(
         opened,

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.conversion.missing_variants import missing_of, missing_sentences
 from engine.core.errors import MissingVariantWarning, OptionError
 from engine.core.types import Layout, LoweringName, Progress
 from engine.images.preprocess import InputSize, PreprocessChoice
@@ -16,11 +15,6 @@ from engine.networks.source import DEFAULT_MODEL, ModelChoice
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT, CalibrationChoice
 from engine.runs.request import ConvertRequest, join_preprocess, read_names, validate_request
 from engine.runs.run import Run
-from engine.tasks import add_file, catalog, litert_torch
-from engine.tasks import convert as convert_module
-from engine.tasks import improve as improve_module
-from engine.tasks import lowerings as lowerings_module
-from engine.tasks.litert_torch import RouteName
 from engine.workers.process import Foreground
 
 if TYPE_CHECKING:
@@ -29,6 +23,8 @@ if TYPE_CHECKING:
     from engine.core.types import OnProgress
     from engine.networks.catalog_network import CatalogEntry
     from engine.quantization.records import MixedCurve
+    from engine.tasks.litert_torch import RouteName
+    from engine.tasks.lowerings import Lowerings
 
 PathLike = str | os.PathLike[str]
 
@@ -136,6 +132,10 @@ def convert(
         ConversionError: A stage failed that every variant needs: float32, or one before it.
         WorkerError: The worker process failed.
     """
+    from engine.conversion.missing_variants import missing_of, missing_sentences
+    from engine.tasks import convert as convert_module
+    from engine.tasks import litert_torch
+
     _check_model(model, name=name, weights_of=(checkpoint, onnx, random_weights or None))
     named = model if isinstance(model, str) else None
     routes = tuple(routes)
@@ -221,6 +221,8 @@ def add_files(
     Raises:
         UserMistake: A name cannot be used, or a file cannot be compared in this run.
     """
+    from engine.tasks import add_file
+
     opened = open_run(run)
     for name, file in files.items():
         opened = add_file.add_file(opened, name, Path(file), Foreground(on_progress))
@@ -243,6 +245,8 @@ def improve(run: Run | PathLike, variant: str = "int8", *, on_progress: OnProgre
         ConversionError: The pass failed.
         WorkerError: The worker process failed.
     """
+    from engine.tasks import improve as improve_module
+
     return improve_module.improve(open_run(run), variant, Foreground(on_progress))
 
 
@@ -272,6 +276,8 @@ def mix(
         ConversionError: The model cannot be taken apart.
         WorkerError: The worker process failed.
     """
+    from engine.tasks import improve as improve_module
+
     name = improve_module.name_mixed(
         layers=layers, target_rms=target_rms, target_agreement=target_agreement
     )
@@ -287,19 +293,23 @@ def time_curve(
         UserMistake: The variant is not mixed, or has no curve.
         WorkerError: The worker process failed.
     """
+    from engine.tasks import improve as improve_module
+
     host = Foreground(on_progress)
     return improve_module.time_curve(open_run(run), variant, host, rounds=rounds)
 
 
 def lowerings(
     run: Run | PathLike, *, rounds: int = 50, on_progress: OnProgress = ignore
-) -> lowerings_module.Lowerings:
+) -> Lowerings:
     """Convert a run's model with onnx-tf's own lowering, too, and time both in turns.
 
     Raises:
         UserMistake: The run has neither float32 nor int8.
         WorkerError: The worker process failed.
     """
+    from engine.tasks import lowerings as lowerings_module
+
     return lowerings_module.compare_lowerings(open_run(run), Foreground(on_progress), rounds=rounds)
 
 
@@ -312,4 +322,6 @@ def models(*, on_progress: OnProgress = ignore) -> tuple[CatalogEntry, ...]:
     Returns:
         One entry a model, the default first.
     """
+    from engine.tasks import catalog
+
     return catalog.models(Foreground(on_progress))

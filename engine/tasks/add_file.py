@@ -193,7 +193,7 @@ def run_inspect(request: InspectRequest, report: Report) -> Artifact:
     classes = alone.shape[1]
     _demand_classes(stage, classes, (classes,), manifest.model.classes)
     card = replace(card, fault=None if logits is None else _fault(run, request.name, logits))
-    # By its content: whoever still has the card of a file that was replaced must not read this one.
+    # Named by content, so that a stale record of a replaced file does not open the new one.
     target = f"{ALSO}/{request.name}-{card.sha256[:12]}.tflite"
     depends = depends_on_batch(alone, together)
     return replace(card, file=target, layout=layout, depends_on_batch=depends)

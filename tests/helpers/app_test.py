@@ -11,7 +11,7 @@ from streamlit.testing.v1 import AppTest
 
 ROOT = Path(__file__).parent.parent.parent
 SECONDS = 120
-# Every AppTest reads the metadata of all installed packages anew, half a second long.
+# Streamlit scans the metadata of all installed packages for each AppTest, for half a second.
 manifest_scanner.scan_component_manifests = cache(  # type: ignore[assignment]
     manifest_scanner.scan_component_manifests
 )
