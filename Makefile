@@ -12,6 +12,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8501
 
+# Tests that are collected again are compiled once, also where the environment asks for no bytecode.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: setup setup-dev setup-litert-torch run share test test-fast test-hostile test-pythons lint format
 .PHONY: bench bench-peers bench-conversion coverage screenshots docs sbom lock clean
 
@@ -39,7 +42,7 @@ share: setup
 
 # Two processes of one thread each: with two each, torch and TensorFlow get in each other's way.
 test: setup-dev lint
-	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/hostile
 
 # No real conversion, no page, no browser: a minute on two cores.
 test-fast: setup-dev

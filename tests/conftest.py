@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,28 +23,33 @@ from tests.helpers.shared_worker import fresh_worker, shared_worker
 TESTS = Path(__file__).parent
 LONGEST = (
     "end_to_end/test_main_job.py",
-    "pages/test_geometry.py",
-    "end_to_end/test_browser.py",
-    "pages/test_accessibility.py",
     "conversion/test_lowering.py",
-    "quantization/optimizer/test_optimize.py",
+    "end_to_end/test_browser.py",
+    "pages/test_geometry.py",
+    "pages/test_accessibility.py",
     "end_to_end/test_stakeholder.py",
+    "conversion/test_against_onnxruntime.py",
+    "pages/test_pages.py",
+    "quantization/optimizer/test_optimize.py",
+    "pages/test_sharing.py",
     "tasks/test_improve.py",
-    "pages/test_faults.py",
-    "networks/test_own_onnx.py",
-    "pages/test_convert.py",
-    "pages/test_run_on_show.py",
     "end_to_end/test_notebook.py",
-    "tasks/sweep/test_sweep.py",
-    "conversion/test_resume.py",
-    "pages/test_elsewhere.py",
-    "quantization/test_ranges_against_tensorflow.py",
+    "conversion/test_integer_lowering.py",
+    "pages/test_run_on_show.py",
     "conversion/test_torch_operators.py",
+    "networks/test_own_onnx.py",
+    "pages/test_deploy.py",
+    "pages/test_picture_source.py",
+    "conversion/test_resume.py",
     "conversion/test_operator_sets.py",
     "pages/test_pictures.py",
-    "reporting/test_in_a_browser.py",
+    "tasks/sweep/test_sweep.py",
+    "pages/test_convert.py",
 )
-"""Files that take more than 15 seconds, the longest first; others by their number of slow tests."""
+"""Files that take more than 15 seconds, the longest first; others by their number of slow tests.
+
+The second does not need the run that the first one makes.
+"""
 
 pytest_plugins = ["tests.helpers.shared_browser"]
 
@@ -75,6 +81,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     hostile = [item for item in items if item.get_closest_marker("hostile")]
     config.hook.pytest_deselected(items=hostile)
     items[:] = [item for item in items if item not in hostile]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """Keep what was imported from the garbage collections that Streamlit and TensorFlow ask for."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import sys
 import traceback
@@ -187,6 +188,8 @@ def import_onnx_tf() -> ModuleType:
     logger.setLevel("ERROR")
     backend: Any = onnx_tf.backend
     backend.TensorflowBackend._onnx_initializer_to_input_dict_items = _tensors_of
+    # TensorFlow's converter collects garbage at every call; over all these modules it takes .2 s.
+    gc.freeze()
     return backend  # type: ignore[no-any-return]  # ModuleType, typed Any to set an attribute
 
 

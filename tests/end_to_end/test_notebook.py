@@ -3,9 +3,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import nbformat
 import pytest
-from nbclient import NotebookClient
 
 ROOT = Path(__file__).parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
@@ -20,6 +18,10 @@ sharing.__enter__()
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:zmq", "ignore::DeprecationWarning:tornado")
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
 def test_it_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # They take seconds, which every run of tests would wait for.
+    import nbformat
+    from nbclient import NotebookClient
+
     monkeypatch.setenv("QLAB_EXAMPLE_COUNT", "8")
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     notebook = nbformat.read(path, as_version=4)

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import gettempdir, mkdtemp
 
 import engine
-from engine.core.store import HOME_VARIABLE
+from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
 from engine.runs.run import Run
 from engine.tasks.catalog import models
 from engine.workers.process import Foreground
@@ -34,10 +34,13 @@ def real_store() -> Path:
 def real_run() -> Run:
     """EfficientNet-Lite0 with all variants, in `real_store`, calibrated on few crops.
 
-    Other tests read it at the same time: one that writes into a run does so in a copy.
+    Its answers on the sample images are kept in it. Other tests read it at the same time: one
+    that writes into a run does so in a copy.
     """
     with at_home(real_store()):
-        return engine.convert(calibration_count=CALIBRATION_COUNT)
+        run = engine.convert(calibration_count=CALIBRATION_COUNT)
+        engine.compare(run, SAMPLE_IMAGES)
+        return run
 
 
 def keep_catalog(home: Path) -> None:

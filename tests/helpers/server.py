@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -44,7 +45,13 @@ class Server:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "pages.shell.server", *words],
             cwd=ROOT,
-            env={**os.environ, HOME_VARIABLE: str(home), **(variables or {})},
+            # Where it does not end, its log says what each thread was doing.
+            env={
+                **os.environ,
+                "PYTHONFAULTHANDLER": "1",
+                HOME_VARIABLE: str(home),
+                **(variables or {}),
+            },
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
@@ -65,7 +72,14 @@ class Server:
     def end(self) -> None:
         """End it as Ctrl+C does, with time to end its workers."""
         self._process.terminate()
-        self._process.wait(20)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired as error:
+            self._process.send_signal(signal.SIGABRT)
+            self._process.wait(20)
+            self._close_log()
+            error.add_note(self.said()[-8000:])
+            raise
         self._close_log()
 
     def kill(self) -> None:

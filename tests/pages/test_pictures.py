@@ -89,7 +89,7 @@ def test_pictures_are_pasted_and_taken(page: Page) -> None:
     paste(page, "beside_a_photo.png", b"no picture")
     expect(refusal).to_be_visible()
     expect(page.locator(".q-row")).to_have_count(3)
-    page.get_by_text("Forget what was pasted or taken").click()
+    page.get_by_text("Forget what was pasted or taken (3)").click()
     expect(page.get_by_text("Until then the sample images are shown")).to_be_visible()
 
 

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
 
 from engine.comparison.layers.analysis import layer_errors
 from engine.comparison.layers.records import LayerErrors
@@ -75,6 +74,8 @@ def theirs(debugger: Any) -> dict[str, dict[str, Any]]:
 def test_layers_rank_as_tensorflow_ranks_them(
     both: tuple[LayerErrors, dict[str, dict[str, Any]]],
 ) -> None:
+    from scipy.stats import spearmanr
+
     found, debugged = both
     ours = {layer.name: layer for layer in found.layers if layer.own is not None}
     common = sorted(ours.keys() & debugged.keys())
