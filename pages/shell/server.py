@@ -1,10 +1,13 @@
-"""``python -m pages.shell.server``: `streamlit run app.py`, with two of its faults fixed.
+"""``python -m pages.shell.server``: `streamlit run app.py`, with three of its faults fixed.
 
 Streamlit takes a folder named ``pages`` for an app of its older kind until the first visitor's
 script calls `st.navigation`: that visitor reads "Page not found" where a link leads to a page.
 
 A browser that uploads a file asks where to; Streamlit forgets the answer if a script run begins
 before it is sent, and the browser waits for it without a word.
+
+A server that is asked to end waits for every answer that it has begun, without an end: a browser
+that has stopped reading keeps it alive.
 
 What the pages import is imported here, so that no visitor waits for it, and kept from the garbage
 collection that Streamlit asks for after every script run: over all those modules it takes longer
@@ -17,10 +20,12 @@ import gc
 import sys
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
+from streamlit.web.server.starlette import starlette_server
 
 from engine.workers.sandbox import enclose_workers
 
@@ -32,8 +37,10 @@ USED_BY_PAGES = (
     "engine.api",
     "engine.reporting.plots.figures",
 )
+ENDING_SECONDS = 3
 _UPLOAD_ADDRESSES = "file_urls_response"
 _clear = ForwardMsgQueue.clear
+_options_of_uvicorn = starlette_server._get_uvicorn_config_kwargs
 
 
 def clear_but_upload_addresses(
@@ -49,10 +56,16 @@ def clear_but_upload_addresses(
         queue._queue = [*asked_for, *rest]
 
 
+def options_with_an_end() -> dict[str, Any]:
+    """Return Streamlit's options of uvicorn, with few seconds for answers that are under way."""
+    return {**_options_of_uvicorn(), "timeout_graceful_shutdown": ENDING_SECONDS}
+
+
 def serve(options: list[str]) -> None:
     """Serve the dashboard with options of `streamlit run` until the process is ended."""
     PagesManager.uses_pages_directory = False
     ForwardMsgQueue.clear = clear_but_upload_addresses  # type: ignore[assignment, method-assign]
+    starlette_server._get_uvicorn_config_kwargs = options_with_an_end
     enclose_workers()
     for module in USED_BY_PAGES:
         import_module(module)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
+import streamlit
 from playwright.sync_api import Browser, expect
 from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.runtime.forward_msg_queue import ForwardMsgQueue
 
+from pages.shell.navigation import drawing_scripts
 from pages.shell.server import clear_but_upload_addresses
 from tests.helpers.browser import CHROMIUM, dashboard
+from tests.helpers.server import Server
+
+SCRIPTS = Path(streamlit.__file__).parent / "static" / "static" / "js"
 
 
 def queue_with(*kinds: str) -> ForwardMsgQueue:
@@ -45,6 +51,17 @@ def test_streamlit_alone_loses_them() -> None:
     queue = queue_with("file_urls_response", "new_session")
     ForwardMsgQueue.clear(queue, retain_lifecycle_msgs=True)
     assert kinds(queue) == ["new_session"]
+
+
+@pytest.mark.slow
+def test_a_browser_that_stopped_reading_does_not_keep_the_server_alive(tmp_path: Path) -> None:
+    largest = max(drawing_scripts(), key=lambda name: (SCRIPTS / name).stat().st_size)
+    with Server(tmp_path / "home") as server, socket.socket() as reader:
+        reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        reader.connect(("127.0.0.1", server.port))
+        reader.sendall(f"GET /static/js/{largest} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        assert reader.recv(12) == b"HTTP/1.1 200"
+        server.end()
 
 
 @pytest.mark.slow
