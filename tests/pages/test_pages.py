@@ -86,7 +86,7 @@ def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("page", "headline"),
     [
-        ("overview", "On these 13 pictures, "),
+        ("overview", "Ship "),
         ("convert", "efficientnet_lite0 became seven TFLite variants"),
         ("predictions", "pictures"),
         ("logit_differences", "the logits most"),
