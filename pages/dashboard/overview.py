@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.reporting import tables
 from engine.reporting.plots import figures
 from engine.reporting.text import overview as sentences
@@ -12,15 +13,15 @@ from pages.state.session import current_run
 from pages.views import overview
 from pages.views.accuracy import with_labels_on_show
 from pages.views.figures import show_figure
-from pages.views.latency import offer_measuring
 from pages.views.logits import show_comparison
+from pages.views.opportunities import show_opportunities
 
 run = current_run()
 if run is None or first_start.under_way():
     first_start.show_making()
 first_start.show_optimizing(run)
 evaluation = evaluation_or_wait()
-candidates, choice = overview.recommend_at_need(evaluation)
+choice = overview.recommend_at_need(evaluation)
 about = choice.about
 st.title(plain(sentences.headline(evaluation.comparison, choice)))
 st.markdown(plain(sentences.proof(choice)))
@@ -36,7 +37,6 @@ with right.container(border=True, height="stretch"):
     overview.show_advice(evaluation, choice)
     if about is not None:
         overview.show_weakest(evaluation, about)
-if any(variant.latency_ms is None for variant in candidates):
-    offer_measuring(run)
+show_opportunities(labelled, choice)
 show_comparison(comparison, tables.OVERVIEW)
-show_remarks(comparison)
+show_remarks(comparison, without=(DEMO_CALIBRATION_NOTE,))

@@ -119,10 +119,15 @@ def show_faults(comparison: Comparison) -> None:
         link_to_help()
 
 
-def show_remarks(comparison: Comparison) -> None:
-    """Show the notes of a comparison that are not about variants of no use."""
+def show_remarks(comparison: Comparison, without: tuple[str, ...] = ()) -> None:
+    """Show the notes of a comparison that are not about variants of no use.
+
+    Args:
+        comparison: The variants.
+        without: Notes that the page says in another way.
+    """
     for note in comparison.notes:
-        if note not in comparison.faults:
+        if note not in (*comparison.faults, *without):
             st.warning(plain(note), icon=":material/info:")
 
 

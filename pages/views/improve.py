@@ -67,7 +67,7 @@ def choose_improvable(run: Run) -> str:
     return variant_pills(names)
 
 
-def show_button(run: Run, variant: str) -> None:
+def show_button(run: Run, variant: str, *, primary: bool = True) -> None:
     """Offer to improve a variant, show the work, and come back when it is done."""
 
     def work(job: Job[Run]) -> Run:
@@ -80,7 +80,7 @@ def show_button(run: Run, variant: str) -> None:
         title,
         work,
         icon=":material/auto_fix_high:",
-        primary=True,
+        primary=primary,
         during=_note(run, variant, title),
     )
 

@@ -159,7 +159,7 @@ def show_report_button(evaluation: Evaluation) -> None:
     )
 
 
-def recommend_at_need(evaluation: Evaluation) -> tuple[tuple[Candidate, ...], Choice]:
-    """Give the variants, and which one to take at the need that the slider shows."""
+def recommend_at_need(evaluation: Evaluation) -> Choice:
+    """Recommend a variant at the need that the slider shows."""
     candidates = recommendation.candidates(evaluation.comparison)
-    return candidates, recommendation.recommend(candidates, needed())
+    return recommendation.recommend(candidates, needed())
