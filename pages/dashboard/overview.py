@@ -2,7 +2,6 @@
 
 import streamlit as st
 
-from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.reporting import tables
 from engine.reporting.plots import figures
 from engine.reporting.text import overview as sentences
@@ -39,4 +38,4 @@ with right.container(border=True, height="stretch"):
         overview.show_weakest(evaluation, about)
 show_opportunities(labelled, choice)
 show_comparison(comparison, tables.OVERVIEW)
-show_remarks(comparison, without=(DEMO_CALIBRATION_NOTE,))
+show_remarks(comparison)

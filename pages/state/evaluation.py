@@ -8,7 +8,7 @@ import streamlit as st
 
 from engine.comparison import metrics
 from engine.comparison import recommendation as overview
-from engine.comparison.comparison import Comparison
+from engine.comparison.comparison import DEMO_CALIBRATION_NOTE, Comparison
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import Choice
 from engine.core.types import FloatArray
@@ -119,15 +119,13 @@ def show_faults(comparison: Comparison) -> None:
         link_to_help()
 
 
-def show_remarks(comparison: Comparison, without: tuple[str, ...] = ()) -> None:
+def show_remarks(comparison: Comparison) -> None:
     """Show the notes of a comparison that are not about variants of no use.
 
-    Args:
-        comparison: The variants.
-        without: Notes that the page says in another way.
+    That calibration was a demo is said beside every page, by `pages.shell.sidebar.show_marks`.
     """
     for note in comparison.notes:
-        if note not in (*comparison.faults, *without):
+        if note not in (*comparison.faults, DEMO_CALIBRATION_NOTE):
             st.warning(plain(note), icon=":material/info:")
 
 

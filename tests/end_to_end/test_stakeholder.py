@@ -97,7 +97,7 @@ def drop_photos(page: Page, photos: list[Path]) -> None:
 
 def ask_why_it_flipped(page: Page, flipped: str) -> None:
     row = page.locator("[class*=st-key-shot_]", has=page.locator(".q-row", has_text=flipped))
-    expect(row.locator(".q-card", has_text="int8").locator(".q-flag").first).to_be_visible()
+    expect(row.locator(".q-chip", has_text="int8").first).to_be_visible()
     row.get_by_role("radio", name="int8", exact=True).click()
     expect(
         row.get_by_role("heading", name=re.compile("^int8 answers .*, the original"))
