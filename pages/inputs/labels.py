@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.comparison import metrics
+from engine.core.errors import EngineError
 from engine.core.limits import LIMITS
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import IntArray
@@ -67,32 +68,63 @@ class Labels:
 
 def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:
     """Show where right answers come from, and give them as far as there are some."""
-    ours = not session.own_pictures() and run.manifest.model.classes == _SAMPLE_CLASSES
-    sources = [SAMPLES, TABLE, FOLDERS, CLICKS] if ours else [TABLE, FOLDERS, CLICKS]
+    ours = _are_samples(run)
     source = st.segmented_control(
         "Right answers",
-        sources,
-        default=sources[0] if ours else CLICKS,
+        [SAMPLES, TABLE, FOLDERS, CLICKS] if ours else [TABLE, FOLDERS, CLICKS],
+        default=_first_source(ours),
         required=True,
-        key=f"labels_source_{ours}",
+        key=_source_key(ours),
         persist_state="session",
     )
+    with show_errors():
+        if source == TABLE:
+            _ask_for_table()
+        return _read_labels(source, run, pictures)
+
+
+def labels_on_show(run: Run, pictures: tuple[Picture, ...]) -> IntArray | None:
+    """Give the right answers that the page Accuracy counts, where there are enough of them.
+
+    What is wrong with them is said there.
+    """
+    ours = _are_samples(run)
+    source = st.session_state.get(_source_key(ours), _first_source(ours))
+    try:
+        labels = _read_labels(source, run, pictures)
+    except EngineError:
+        return None
+    return labels.indices if labels.count >= max(1, labels.minimum) else None
+
+
+def _are_samples(run: Run) -> bool:
+    """Whether the sample images are on show, and their right answers are classes of the model."""
+    return not session.own_pictures() and run.manifest.model.classes == _SAMPLE_CLASSES
+
+
+def _first_source(samples: bool) -> str:
+    return SAMPLES if samples else CLICKS
+
+
+def _source_key(samples: bool) -> str:
+    return f"labels_source_{samples}"
+
+
+def _read_labels(source: str, run: Run, pictures: tuple[Picture, ...]) -> Labels:
     names = [picture.name for picture in pictures]
     classes = answer_count(run.manifest.model.classes)
-    with show_errors():
-        if source == SAMPLES:
-            return Labels(labels_from_csv(SAMPLE_IMAGES / "labels.csv", names, classes), False)
-        if source == TABLE:
-            table = _ask_for_table()
-            read = None if table is None else labels_from_csv(table, names, classes)
-            return Labels(read, False)
-        if source == FOLDERS:
-            answers = answer_names(run.manifest.labels)
-            return Labels(labels_from_folders(names, answers, classes), False)
-        return Labels(own_labels(run, pictures), True)
+    if source == SAMPLES:
+        return Labels(labels_from_csv(SAMPLE_IMAGES / "labels.csv", names, classes), False)
+    if source == TABLE:
+        table: Path | None = st.session_state.get(_TABLE)
+        return Labels(None if table is None else labels_from_csv(table, names, classes), False)
+    if source == FOLDERS:
+        answers = answer_names(run.manifest.labels)
+        return Labels(labels_from_folders(names, answers, classes), False)
+    return Labels(own_labels(run, pictures), True)
 
 
-def _ask_for_table() -> Path | None:
+def _ask_for_table() -> None:
     files = ask_for_files(
         "A table with the columns filename,class_index",
         ["csv"],
@@ -101,8 +133,6 @@ def _ask_for_table() -> Path | None:
     )
     for file in files:
         st.session_state[_TABLE] = session.keep_upload(file.name, file.getvalue()).path
-    table: Path | None = st.session_state.get(_TABLE)
-    return table
 
 
 def show_clicking(evaluation: Evaluation, given: IntArray) -> None:
