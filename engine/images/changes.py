@@ -101,8 +101,12 @@ class Scale:
 
     def of(self, strength: float) -> str:
         """Write a strength with its unit."""
+        return f"{self.number(strength)}{self.unit}"
+
+    def number(self, strength: float) -> str:
+        """Write a strength without its unit; with a sign on a scale of two sides."""
         sign = "\N{MINUS SIGN}" if strength < 0 else "+" if self.least < 0 < strength else ""
-        return f"{sign}{abs(strength):g}{self.unit}"
+        return f"{sign}{abs(strength):g}"
 
 
 def _both_sides(*strengths: int) -> tuple[float, ...]:

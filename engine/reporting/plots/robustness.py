@@ -19,7 +19,7 @@ from engine.reporting.text.robustness import (
     title_of_model,
 )
 
-_HEIGHT = 420
+_HEIGHT = 480
 _WIDEST = 0.5
 """Room that the lines of all models take beside each other, of the distance between strengths."""
 Share = Callable[[RobustnessPoint], tuple[int, Interval]]
@@ -37,7 +37,7 @@ def agreement_lines(robustness: Robustness, kind: ChangeKind) -> go.Figure:
         kind,
         robustness.variants,
         lambda point: (point.agreeing, point.agreement_interval),
-        f"same answer as {reference} (up is better)",
+        f"like {reference} (up is better)",
     )
     return add_title(figure, agreement_headline(robustness, kind))
 
@@ -52,7 +52,7 @@ def stability_lines(robustness: Robustness, kind: ChangeKind) -> go.Figure:
         kind,
         (robustness.reference, *robustness.variants),
         lambda point: (point.stable, point.stability_interval),
-        "same answer as before the change (up is better)",
+        "as before the change (up is better)",
     )
     return add_title(figure, stability_headline(robustness, kind))
 
@@ -70,18 +70,21 @@ def _lines(
     figure.update_xaxes(
         tickmode="array",
         tickvals=list(range(len(strengths))),
-        ticktext=["none" if s == scale.unchanged else scale.of(s) for s in strengths],
+        ticktext=["none" if s == scale.unchanged else scale.number(s) for s in strengths],
+        tickangle=0,
     )
     figure.update_yaxes(range=[0, 1.04], tickformat=".0%")
     set_frame(figure, x=_axis_title(kind), y=title, height=_HEIGHT)
-    legend = {"orientation": "h", "y": -0.24, "yanchor": "top", "x": 0}
+    legend = {"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0}
     return figure.update_layout(showlegend=True, legend=legend)
 
 
 def _axis_title(kind: ChangeKind) -> str:
     """Name quantity and direction; a scale of two sides has its pictures as they are between."""
-    stronger = min(SCALES[kind].search) >= 0
-    return f"{kind_in_sentence(kind)}{' (right is stronger)' if stronger else ''}"
+    scale = SCALES[kind]
+    unit = scale.unit.replace("\N{NO-BREAK SPACE}", "")
+    stronger = " (right is stronger)" if min(scale.search) >= 0 else ""
+    return f"{kind_in_sentence(kind)}{', ' if unit else ''}{unit}{stronger}"
 
 
 def _trace(

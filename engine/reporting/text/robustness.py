@@ -57,7 +57,17 @@ def flips_sentence(flips: Sequence[FlipStrength]) -> str:
     if answering and len(answering) < len(flips):
         broken = [flip.model for flip in flips if flip.clean_class is None]
         sentence += f"; {_models(broken)} {verb(len(broken), 'gives', 'give')} NaN or Inf"
-    return f"{sentence[:1].upper()}{sentence[1:]}." if sentence[:4] == "the " else f"{sentence}."
+    return f"{_upper(sentence)}."
+
+
+def differing_sentence(reference: str, differing: Sequence[str]) -> str:
+    """Say which variants answer otherwise than the reference on the picture on show."""
+    base = title_of_model(reference)
+    if reference in differing:
+        return f"{_upper(base)} gives NaN or Inf here"
+    if not differing:
+        return f"Every variant answers like {base} here"
+    return f"{_models(differing)} {verb(len(differing), 'differs', 'differ')} from {base} here"
 
 
 def back_sentence(flips: Sequence[FlipStrength]) -> str:
@@ -156,6 +166,11 @@ def stability_headline(robustness: Robustness, kind: ChangeKind) -> str:
 def kind_title(kind: ChangeKind) -> str:
     """Name a kind of change at the start of a sentence."""
     return SCALES[kind].title
+
+
+def _upper(sentence: str) -> str:
+    """Begin a sentence; names of variants stay as they are."""
+    return f"T{sentence[1:]}" if sentence.startswith("the ") else sentence
 
 
 def _share(point: RobustnessPoint, count: int) -> str:
