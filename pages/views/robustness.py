@@ -218,10 +218,8 @@ def _predictions_or_wait(
     while (stored := ask_models(run, wanted, models, None)) is None:
         before = jobs.get(POSITION_JOB)
         if before is None or not before.active:
-            asked = st.session_state.get(_ASKED) == about
-            if asked and before is not None and before.error is not None:
-                show_problem(before.error)
-                st.button("Try again", key="again_changed", on_click=_forget_position)
+            if before is not None and st.session_state.get(_ASKED) == about:
+                _show_failure(before)
                 return None
             st.session_state[_ASKED] = about
 
@@ -230,7 +228,20 @@ def _predictions_or_wait(
 
             jobs.start(POSITION_JOB, f"Asking {len(models)} models about {picture.name}", work)
         _wait_for_position()
+    if (job := jobs.get(POSITION_JOB)) is not None and not job.active:
+        jobs.forget(POSITION_JOB)
     return stored
+
+
+def _show_failure(job: Job[object]) -> None:
+    """Say why the models gave no answers, and offer to ask them again."""
+    if job.error is not None:
+        show_problem(job.error)
+    else:
+        st.warning("The answers were not kept.", icon=":material/error:")
+    st.button(
+        "Try again", key="again_changed", icon=":material/refresh:", on_click=_forget_position
+    )
 
 
 def _wait_for_position() -> None:

@@ -97,3 +97,19 @@ def test_a_closed_section_asks_and_decodes_nothing(page: AppTest, run: Run) -> N
     page.run()
     assert [s for s in page.select_slider if str(s.key).startswith("changed_")] == []
     assert not (run.folder / "robustness").exists()
+
+
+def test_a_failure_is_said_and_can_be_tried_again(
+    page: AppTest, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = run.folder / "int8.tflite"
+    content = file.read_bytes()
+    file.write_bytes(b"damaged")
+    slider(page, "blur").set_value(1.2).run()
+    assert not page.exception
+    assert any("int8.tflite" in error.value for error in page.error)
+    assert page.button(key="again_changed").label == "Try again"
+    file.write_bytes(content)
+    page.button(key="again_changed").click().run()
+    assert not page.error
+    assert any("here" in sentence for sentence in bold(page))
