@@ -185,7 +185,7 @@ def show_optimizing(run: Run) -> None:
         return
     optimized = jobs.get(OPTIMIZED_JOB, about=home)
     if name_optimized(run, BASE) not in run.variants and optimized is None:
-        title = f"Adding {name_optimized(run, BASE)}: as small and quick, closer to the original"
+        title = f"Adding {name_optimized(run, BASE)}: as small and fast, closer to the original"
 
         def work(job: Job[Run]) -> Run:
             return with_optimized(run, job)
