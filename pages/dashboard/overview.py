@@ -18,7 +18,6 @@ from pages.views.opportunities import show_opportunities
 run = current_run()
 if run is None or first_start.under_way():
     first_start.show_making()
-first_start.show_optimizing(run)
 evaluation = evaluation_or_wait()
 choice = overview.recommend_at_need(evaluation)
 about = choice.about

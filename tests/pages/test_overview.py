@@ -64,19 +64,14 @@ def test_a_fresh_installation_makes_its_first_comparison(
         made.append("first")
         return complete(tiny_run(own_store / "runs" / "tiny"), host)
 
-    def optimized(run: Run, host: host_module.Host) -> Run:
-        made.append("optimized")
-        return run
-
     monkeypatch.setattr("pages.state.conversion.first_comparison", first)
-    monkeypatch.setattr("pages.state.conversion.with_optimized", optimized)
     test = opened(PAGE)
     test = settled(test)
     assert not test.exception
     assert "answer on all 13 pictures" in test.title[0].value
-    assert made == ["first", "optimized"]
+    assert made == ["first"]
     other = settled(opened(PAGE))
-    assert made == ["first", "optimized"], "another browser finds the work done"
+    assert made == ["first"], "another browser finds the work done"
     assert not other.exception
 
 
@@ -91,7 +86,6 @@ def test_the_first_comparison_is_shown_on_every_page_while_it_works(
         return complete(tiny_run(own_store / "runs" / "tiny"), host)
 
     monkeypatch.setattr("pages.state.conversion.first_comparison", first)
-    monkeypatch.setattr("pages.state.conversion.with_optimized", lambda run, host: run)
     titles = {}
     for stem in ("overview", "layers", "deploy", "logit_differences", "convert"):
         test = dashboard_test()

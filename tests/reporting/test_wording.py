@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pickle
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ import pytest
 
 from engine.comparison.recommendation import candidates, recommend
 from engine.core import formats
+from engine.core.errors import LabelsError, ModelError
+from engine.core.file_types import demand_onnx
+from engine.images.labels import read_labels
 from engine.reporting import plots
 from engine.reporting.plots import titles
 from engine.reporting.text import overview, runs
@@ -134,3 +138,18 @@ def headlines() -> Iterator[str]:
 def test_no_headline_is_long() -> None:
     long = {text: len(text) for text in headlines() if len(text) > LONGEST}
     assert not long
+
+
+def test_an_error_says_first_what_is_wrong(tmp_path: Path) -> None:
+    labels = tmp_path / "labels3.txt"
+    labels.write_text("cat\ndog\nowl\n")
+    with pytest.raises(LabelsError) as mistake:
+        read_labels(labels, 5)
+    wrong = pickle.loads(pickle.dumps(mistake.value))
+    assert wrong.problem == "labels3.txt has 3 names, but the model has 5 classes."
+    assert str(wrong).startswith(wrong.problem)
+    notes = tmp_path / "text.onnx"
+    notes.write_text("These are my notes.\n" * 9)
+    with pytest.raises(ModelError) as mistake:
+        demand_onnx(notes)
+    assert mistake.value.problem == "text.onnx is not an ONNX file."
