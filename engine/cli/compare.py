@@ -10,7 +10,7 @@ import click
 
 from engine import api
 from engine.cli.files import NamedFile
-from engine.cli.output import DASK_HELP, progress_shown, show_table, write_json
+from engine.cli.output import DASK_HELP, progress_shown, say, show_table, write_json
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import latency_warnings
 from engine.core import formats
@@ -198,10 +198,10 @@ def _show(comparison: Comparison) -> None:
     )
     if comparison.reference_accuracy is not None:
         top1 = formats.percent(comparison.reference_accuracy.top1)
-        click.echo(f"{comparison.reference}: accuracy {top1}")
+        say(f"{comparison.reference}: accuracy {top1}")
     warnings = latency_warnings(comparison.latency) if comparison.latency else ()
     for note in (*comparison.notes, *warnings):
-        click.secho(f"Note: {note}", fg="red" if note in comparison.faults else None)
+        say(f"Note: {note}", red=note in comparison.faults)
 
 
 def find_missed_gates(

@@ -6,7 +6,7 @@ import click
 import msgspec
 
 from engine import api
-from engine.cli.output import progress_shown, show_table, write_json
+from engine.cli.output import progress_shown, say, show_table, write_json
 from engine.core import formats
 from engine.quantization.records import MixedCurve, MixedPoint
 from engine.reporting.text.improve import curve_headline, monotone_sentence, worth_sentence
@@ -105,8 +105,8 @@ def _show(run: Run, name: str, curve: MixedCurve) -> None:
         monotone_sentence(curve),
     ):
         if sentence is not None:
-            click.echo(sentence)
-    click.echo(f"{name}: {formats.megabytes(size)}. Run: {run.folder}")
+            say(sentence)
+    say(f"{name}: {formats.megabytes(size)}. Run: {run.folder}")
 
 
 def _figures(curve: MixedCurve, point: MixedPoint) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from engine import api
-from engine.cli.output import progress_shown, show_table, write_json
+from engine.cli.output import progress_shown, say, show_table, write_json
 from engine.comparison.latency import Latency, LatencySamples, latency_warnings
 from engine.comparison.records import latency_dict
 from engine.core import formats
@@ -70,7 +70,7 @@ def _show(timed: Latency) -> None:
     )
     for entry in timed.entries:
         if entry.operators:
-            click.echo(f"{entry.variant} spends its time on {_slowest(entry)}")
+            say(f"{entry.variant} spends its time on {_slowest(entry)}")
         if entry.unprofiled:
             click.echo(f"Note: {entry.variant}: {entry.unprofiled}")
     for warning in latency_warnings(timed):

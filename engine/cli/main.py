@@ -27,6 +27,7 @@ from engine.cli.store import pin, store
 from engine.cli.sweep import sweep
 from engine.core.errors import EngineError
 from engine.core.files import refusal, storage_error
+from engine.core.formats import with_plain_spaces
 
 MISTAKE, FAULT, INTERRUPTED = 2, 3, 130
 
@@ -86,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         click.echo("Interrupted; nothing half-made was kept.", err=True)
         return INTERRUPTED
     except EngineError as error:
-        click.echo(f"Error: {error}", err=True)
+        click.echo(with_plain_spaces(f"Error: {error}"), err=True)
         return error.exit_code
     except Exception as error:
         if (words := refusal(error)) is not None:

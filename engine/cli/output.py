@@ -18,6 +18,7 @@ from rich.text import Text
 
 from engine.core.errors import fit_to_show
 from engine.core.files import write_text
+from engine.core.formats import with_plain_spaces
 from engine.core.types import OnProgress, Progress
 
 DASK_HELP = "Work on a Dask cluster: local, or a scheduler's address (tcp://...)."
@@ -74,6 +75,11 @@ def write_json(value: Mapping[str, Any] | Sequence[Any], target: str) -> None:
         write_text(text, target)
 
 
+def say(text: str, *, red: bool = False) -> None:
+    """Print a sentence on standard output, with plain spaces."""
+    click.secho(with_plain_spaces(text), fg="red" if red else None)
+
+
 def show_table(
     title: str,
     columns: Sequence[str],
@@ -89,13 +95,13 @@ def show_table(
         rows: Cells.
         red: First cells of the rows that are red on a terminal.
     """
-    table = Table(title=Text(fit_to_show(title)), title_justify="left")
+    table = Table(title=Text(with_plain_spaces(fit_to_show(title))), title_justify="left")
     for index, column in enumerate(columns):
         table.add_column(column, justify="left" if index == 0 else "right")
     for row in rows:
         # Names come from outside: no markup of Rich's, no codes of a terminal's.
         style = "red" if row[0] in red else ""
-        table.add_row(*(Text(fit_to_show(cell), style) for cell in row))
+        table.add_row(*(Text(with_plain_spaces(fit_to_show(cell)), style) for cell in row))
     console = Console()
     if not console.is_terminal:
         console = Console(width=max(120, console.width))

@@ -8,7 +8,7 @@ import click
 import msgspec
 
 from engine import api
-from engine.cli.output import show_table, write_json
+from engine.cli.output import say, show_table, write_json
 from engine.core import formats
 from engine.core.errors import OptionError
 from engine.core.store import home, limits
@@ -53,7 +53,7 @@ def list_(json_file: str | None) -> None:
     ]
     show_table("Runs", ["run", "model", "variants", "size", "last used, UTC", "in use"], rows)
     total, most = sum(run.bytes for run in runs), limits().runs_bytes
-    click.echo(f"{formats.megabytes(total)} of {formats.megabytes(most)} in {home()}")
+    say(f"{formats.megabytes(total)} of {formats.megabytes(most)} in {home()}")
     for run in runs:
         if run.problem is not None:
             click.echo(f"{run.name}: {run.problem}")
@@ -103,7 +103,7 @@ def clean(to_gb: float | None) -> None:
     gone = clean_store(None if to_gb is None else int(to_gb * 1e9))
     for name in gone.runs:
         click.echo(f"Let go: {name}")
-    click.echo(
+    say(
         f"{len(gone.runs)} runs, {len(gone.leftovers)} leftovers and the files of {gone.uploads} "
         f"browser sessions: {formats.megabytes(gone.bytes)}."
     )

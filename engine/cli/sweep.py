@@ -9,7 +9,7 @@ import click
 
 from engine import api
 from engine.cli.convert import convert, preprocess_in
-from engine.cli.output import DASK_HELP, progress_shown, show_table, write_json
+from engine.cli.output import DASK_HELP, progress_shown, say, show_table, write_json
 from engine.core import formats
 from engine.core.errors import OptionError
 from engine.quantization.recipes import FLOAT32, RANGE_METHODS, names_in
@@ -164,8 +164,8 @@ def _show(cells: Sweep) -> None:
                 for group in cells.of(recipe)
             ],
         )
-        click.echo(f"{enough_sentence(cells, recipe)}. {method_sentence(cells, recipe)}")
+        say(f"{enough_sentence(cells, recipe)}. {method_sentence(cells, recipe)}")
         for sentence in faults(cells, recipe):
-            click.secho(sentence, fg="red")
+            say(sentence, red=True)
     for note in notes(cells):
-        click.echo(f"Note: {note}")
+        say(f"Note: {note}")

@@ -31,7 +31,7 @@ from engine.comparison.records import (
 from engine.core import parity
 from engine.core.errors import OptionError, PictureError
 from engine.core.formats import join_names
-from engine.core.types import Fault, FloatArray, IntArray
+from engine.core.types import ORIGINAL, Fault, FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -41,8 +41,7 @@ RANDOM_WEIGHTS_NOTE = (
     "model."
 )
 DEMO_CALIBRATION_NOTE = (
-    "Calibrated on crops of the sample images (demo calibration): convert with calibration "
-    "pictures of your own for figures that count."
+    "Demo calibration. Convert with 100–500 of your own pictures before relying on these numbers."
 )
 NO_LABELS_NOTE = "None of the pictures has a label, so there is no accuracy."
 ONE_CLASS_NOTE = (
@@ -378,6 +377,10 @@ CLOSE_DB = 3.0
 """Logits as near as this (half of their energy) come from the same pixels, however quantized."""
 
 
+def _title(reference: str) -> str:
+    return "the original" if reference == ORIGINAL else reference
+
+
 def _suspicions(
     variants: Sequence[VariantComparison],
     reference: Outputs,
@@ -398,9 +401,9 @@ def _suspicions(
         ):
             same = round(variant.top1_agreement * total)
             yield (
-                f"{name} answers like the reference on {same} of {total} pictures only. It may "
-                "expect other preprocessing (such as pixels of 0 to 255, or another mean), or hold "
-                "other weights: a file does not say. Ask whoever made it."
+                f"{name} answers like {_title(reference_name)} on {same} of {total} pictures "
+                "only. It may expect other preprocessing (such as pixels of 0 to 255, or another "
+                "mean), or hold other weights: a file does not say. Ask whoever made it."
             )
     other_kind = [
         variant.variant
@@ -412,9 +415,9 @@ def _suspicions(
         several = len(other_kind) > 1
         last = "softmax" if reference.values.shape[1] > 1 else "sigmoid"
         kinds = (
-            f"{'give' if several else 'gives'} logits and the reference ends in a {last}"
+            f"{'give' if several else 'gives'} logits and {_title(reference_name)} ends in a {last}"
             if reference.probabilities
-            else f"{'end' if several else 'ends'} in a {last} and the reference does not"
+            else f"{'end' if several else 'ends'} in a {last} and {_title(reference_name)} does not"
         )
         yield (
             f"{join_names(other_kind)} {kinds}: they are compared by the logarithms of their "

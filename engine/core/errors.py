@@ -56,23 +56,28 @@ class EngineError(Exception):
         got: What was met.
         expected: What would have been right.
         todo: What the person can do now.
+        problem: What is wrong, in one short sentence, where stage and got do not say so as plainly.
     """
 
     exit_code: ClassVar[int] = 3
 
-    def __init__(self, stage: str, *, got: str, expected: str, todo: str) -> None:
+    def __init__(
+        self, stage: str, *, got: str, expected: str, todo: str, problem: str = ""
+    ) -> None:
         self.stage = fit_to_show(stage)
         self.got = fit_to_show(got)
         self.expected = fit_to_show(expected)
         self.todo = fit_to_show(todo)
+        self.problem = fit_to_show(problem)
         super().__init__(self.stage, self.got, self.expected, self.todo)
 
     def __reduce__(self) -> tuple[object, ...]:
         """Travel between processes: `BaseException` would call the class by position."""
-        return _again, (type(self), self.stage, self.got, self.expected, self.todo)
+        return _again, (type(self), self.stage, self.got, self.expected, self.todo, self.problem)
 
     def __str__(self) -> str:
-        return f"{self.stage}: got {self.got}; expected {self.expected}. {self.todo}"
+        first = f"{self.problem} " if self.problem else ""
+        return f"{first}{self.stage}: got {self.got}; expected {self.expected}. {self.todo}"
 
 
 class UserMistake(EngineError):
@@ -145,8 +150,10 @@ class MissingVariantWarning(UserWarning):
     """A run was made without some of the variants that were asked for; see `Run.missing`."""
 
 
-def _again(kind: type[EngineError], stage: str, got: str, expected: str, todo: str) -> EngineError:
-    return kind(stage, got=got, expected=expected, todo=todo)
+def _again(
+    kind: type[EngineError], stage: str, got: str, expected: str, todo: str, problem: str
+) -> EngineError:
+    return kind(stage, got=got, expected=expected, todo=todo, problem=problem)
 
 
 def _subclasses(root: type[EngineError]) -> dict[str, type[EngineError]]:

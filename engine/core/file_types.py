@@ -221,6 +221,7 @@ def demand_onnx(path: Path) -> None:
         todo=kind.todo
         or "Export the model, for instance with torch.onnx.export. Of a model with data beside it, "
         "give the .onnx file.",
+        problem=f"{path.name} is not an ONNX file.",
     )
 
 

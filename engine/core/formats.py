@@ -1,14 +1,45 @@
-"""One way to write numbers, everywhere: ``18.6 MB``, ``9.4 ms``, ``2.3 ×``, ``98.4 %``."""
+"""One way to write numbers, everywhere: ``18.6 MB``, ``9.4 ms``, ``2.3 ×``, ``98.4 %``.
+
+Between a number and its unit stands a no-break space. Terminals and files for machines get a plain
+one: see `with_plain_spaces`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 from engine.core.types import Interval
 
 UNKNOWN = "–"
+NO_BREAK = "\xa0"
+FEW_PICTURES = 100
+"""Of fewer pictures a count is written, not a percentage."""
 _KILOBYTES_BELOW = 100_000
+
+
+def with_unit(figure: str, unit: str) -> str:
+    """Put a unit, × or % behind a number, so that no line ends between them."""
+    return f"{figure}{NO_BREAK}{unit}"
+
+
+def with_plain_spaces(text: str) -> str:
+    """Replace no-break spaces by plain ones, for terminals and for files that machines read."""
+    return text.replace(NO_BREAK, " ")
+
+
+def sides(lengths: Iterable[object]) -> str:
+    """Write a shape: ``224 × 224``."""
+    return f"{NO_BREAK}×{NO_BREAK}".join(map(str, lengths))
+
+
+_UNITS = re.compile(r"(?<=\d) (?=(?:[×%]|(?:[KMG]i?B|ms|s|dB|px|nats)\b))")
+
+
+def keep_units(text: str) -> str:
+    """Put no-break spaces between numbers and units of a text that is stored with plain ones."""
+    return _UNITS.sub(NO_BREAK, text)
 
 
 def decimal(value: float, places: int) -> str:
@@ -25,8 +56,8 @@ def megabytes(size: float | None) -> str:
     if size is None:
         return UNKNOWN
     if 0 < size < _KILOBYTES_BELOW:
-        return f"{decimal(size / 1e3, 1)} KB"
-    return f"{decimal(size / 1e6, 1)} MB"
+        return with_unit(decimal(size / 1e3, 1), "KB")
+    return with_unit(decimal(size / 1e6, 1), "MB")
 
 
 def size_unit(largest: float) -> tuple[str, float]:
@@ -38,21 +69,23 @@ def milliseconds(value: float | None, pictures: int = 1) -> str:
     """Write the milliseconds of a call, with its number of pictures where that is not 1."""
     if value is None:
         return UNKNOWN
-    return f"{decimal(value, 1)} ms" + ("" if pictures == 1 else f" ({pictures} pictures)")
+    return with_unit(decimal(value, 1), "ms") + ("" if pictures == 1 else f" ({pictures} pictures)")
 
 
 def seconds(value: float | None) -> str:
     """Write seconds; minutes from 100 seconds on."""
     if value is None:
         return UNKNOWN
-    return f"{value:.1f} s" if value < 100 else f"{int(value // 60)} min {value % 60:.0f} s"
+    if value < 100:
+        return with_unit(f"{value:.1f}", "s")
+    return f"{with_unit(str(int(value // 60)), 'min')} {with_unit(f'{value % 60:.0f}', 's')}"
 
 
 def times(ratio: float | None) -> str:
-    """Write a ratio of which more is better, such as how much smaller or quicker."""
+    """Write a ratio of which more is better, such as how much smaller or faster."""
     if ratio is None:
         return UNKNOWN
-    return f"{decimal(ratio, 1)} ×"
+    return with_unit(decimal(ratio, 1), "×")
 
 
 def percent(share: float | None) -> str:
@@ -63,8 +96,20 @@ def percent(share: float | None) -> str:
     if rounded == 100 and share < 1:
         rounded = 99.9
     if rounded == 0 and share > 0:
-        return f"{share * 100:.2g} %"
-    return f"{rounded:.1f} %"
+        return with_unit(f"{share * 100:.2g}", "%")
+    return with_unit(f"{rounded:.1f}", "%")
+
+
+def count_or_percent(share: float, pictures: int) -> str:
+    """Write a share of some pictures: the count, such as ``11 of 13``, where they are few."""
+    if pictures < FEW_PICTURES and math.isfinite(share):
+        return f"{round(share * pictures)} of {pictures}"
+    return percent(share)
+
+
+def whole_percent(share: float) -> str:
+    """Write a share of 0 to 1 that a person chose, in percent: ``95 %``."""
+    return with_unit(f"{share * 100:g}", "%")
 
 
 def interval(value: Interval | None) -> str:
@@ -72,7 +117,7 @@ def interval(value: Interval | None) -> str:
     if value is None:
         return UNKNOWN
     low, high = bounds(value)
-    return f"{low} to {high} %"
+    return f"{low} to {with_unit(high, '%')}"
 
 
 def bounds(value: Interval) -> tuple[str, str]:
@@ -110,7 +155,7 @@ def decibels(value: float | None) -> str:
         return UNKNOWN
     if math.isnan(value):
         return "NaN"
-    return "∞ dB" if math.isinf(value) else f"{value:z.1f} dB"
+    return with_unit("∞" if math.isinf(value) else f"{value:z.1f}", "dB")
 
 
 def spread(value: float) -> str:
@@ -131,9 +176,14 @@ def number(count: int) -> str:
     return _WORDS[count].lower() if count < len(_WORDS) else str(count)
 
 
-def join_names(names: Sequence[str]) -> str:
-    """Join names in a sentence: "a, b and c"."""
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+def join_names(names: Sequence[str], last: str = "and") -> str:
+    """Join names in a sentence: "a, b and c"; ``last`` is the word before the last one."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} {last} {names[-1]}"
+
+
+def cut_name(name: str, most: int = 24) -> str:
+    """Cut a name from outside, such as a class's, to what a headline has room for."""
+    return name if len(name) <= most else f"{name[: most - 1].rstrip()}…"
 
 
 def list_some(names: Sequence[str], most: int = 5) -> str:
@@ -167,9 +217,9 @@ def all_of(count: int, thing: str) -> str:
     return f"the one {thing}" if count == 1 else f"all {count} {thing}s"
 
 
-def plural(count: int, thing: str) -> str:
-    """Write a number of things in digits: "1 picture", "14 pictures"."""
-    return f"{count} {thing}{'' if count == 1 else 's'}"
+def plural(count: int, thing: str, things: str = "") -> str:
+    """Write a number of things in digits: "1 picture", "14 pictures"; ``things`` if not with s."""
+    return f"{count} {thing if count == 1 else things or f'{thing}s'}"
 
 
 def verb(count: int, singular: str, several: str) -> str:

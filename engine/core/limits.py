@@ -59,18 +59,17 @@ LIMITS = Limits()
 def pictures_note(limits: Limits = LIMITS) -> str:
     """Explain on a page which images are taken."""
     return (
-        f"Up to {limits.picture_bytes / _MIB:.0f} MiB and {limits.picture_pixels / 1e6:.0f} "
-        "million pixels each; of an animation the first frame. A zip may hold "
-        f"{limits.zip_entries:,} files and {limits.zip_unpacked_bytes / _GIB:.0f} GiB unpacked."
+        f"Up to {limits.picture_bytes / _MIB:.0f}\xa0MiB and {limits.picture_pixels / 1e6:.0f}\xa0"
+        "megapixels each. Only the first frame of an animation is used. A zip may hold "
+        f"{limits.zip_entries:,} files and {limits.zip_unpacked_bytes / _GIB:.0f}\xa0GiB unpacked."
     )
 
 
 def models_note(limits: Limits = LIMITS) -> str:
     """Explain on a page which models are taken."""
     return (
-        f"Up to {limits.upload_bytes / _MIB:.0f} MiB here, {limits.model_bytes / _GIB:.0f} GiB on "
-        f"the command line, and {limits.model_parameters / 1e6:.0f} million parameters. It is "
-        "opened in a process of its own, and nothing in it is run as code."
+        f"Up to {limits.upload_bytes / _MIB:.0f}\xa0MiB ({limits.model_bytes / _GIB:.0f}\xa0GiB on "
+        f"the command line) and {limits.model_parameters / 1e6:.0f} million parameters."
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
+from engine.comparison.records import Accuracy
 from engine.core import formats
 from engine.core.types import FAULT_WORDS, SAME
 from engine.deployment.description import ModelDescription, raw_pixel_steps
@@ -147,8 +148,8 @@ def _errors(comparison: Comparison, variant: str) -> tuple[tuple[str, str], ...]
     same = round(figures.top1_agreement * figures.pictures)
     rows = [
         (
-            "Same first answer",
-            f"{same} of {figures.pictures} (95 % interval "
+            "Same answer",
+            f"{same} of {figures.pictures} (95\xa0% interval "
             f"{formats.interval(figures.top1_agreement_interval)})",
         ),
         ("Common among the first five", formats.percent(figures.top5_overlap)),
@@ -164,17 +165,23 @@ def _errors(comparison: Comparison, variant: str) -> tuple[tuple[str, str], ...]
         if accuracy is not None:
             rows.append(
                 (
-                    f"Right first answer, {name}",
-                    f"{formats.percent(accuracy.top1)} of {accuracy.pictures} "
-                    f"(95 % interval {formats.interval(accuracy.top1_interval)})",
+                    f"Correct answers, {name}",
+                    f"{_correct(accuracy)} "
+                    f"(95\xa0% interval {formats.interval(accuracy.top1_interval)})",
                 )
             )
     return tuple(rows)
 
 
+def _correct(accuracy: Accuracy) -> str:
+    if accuracy.pictures < formats.FEW_PICTURES:
+        return formats.count_or_percent(accuracy.top1, accuracy.pictures)
+    return f"{formats.percent(accuracy.top1)} of {accuracy.pictures}"
+
+
 def _calibration(run: Run, variant: str) -> str:
     if variant not in run.variants:
-        return "Made elsewhere; how it was calibrated is not known here."
+        return "Made by another tool; its calibration is unknown."
     if not recipe_named(variant).calibrated:
         return "This variant needs no calibration pictures."
     used = run.manifest.calibrations.get(variant, run.manifest.calibration)
@@ -231,7 +238,7 @@ def kit_sentence(comparison: Comparison, variant: str) -> str:
     pictures = formats.plural(figures.pictures, "picture")
     on = f"all {pictures}" if whole else f"{same} of {pictures}"
     return (
-        f"It answers like {whom} on {on} (95 % interval "
+        f"It answers like {whom} on {on} (95\xa0% interval "
         f"{formats.interval(figures.top1_agreement_interval)})."
     )
 
@@ -239,7 +246,7 @@ def kit_sentence(comparison: Comparison, variant: str) -> str:
 def phone_sentence(
     variant: str, benchmarks: Sequence[PhoneBenchmark], latency: Latency | None
 ) -> str | None:
-    """Compare the quickest phone with this machine; None where no phone timed the variant."""
+    """Compare the fastest phone with this machine; None where no phone timed the variant."""
     own = [benchmark for benchmark in benchmarks if benchmark.variant == variant]
     if not own:
         return None
@@ -254,4 +261,4 @@ def phone_sentence(
         return f"{time}, much like {here}"
     if ratio > 1:
         return f"{time}, {formats.times(ratio)} {here}"
-    return f"{time}, {formats.times(1 / ratio)} quicker than {here}"
+    return f"{time}, {formats.times(1 / ratio)} faster than {here}"

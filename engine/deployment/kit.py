@@ -147,7 +147,7 @@ def _check(run: Run, variant: str, reference: str) -> None:
             "Making the kit",
             got=f"{variant} as variant and as reference",
             expected="another reference",
-            todo=f"Leave the reference out; it is {ORIGINAL} then.",
+            todo=f"Leave `reference` out; it is {ORIGINAL} then.",
         )
 
 

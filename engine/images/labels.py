@@ -15,6 +15,7 @@ import numpy as np
 
 from engine.core.errors import LabelsError
 from engine.core.files import read_text
+from engine.core.formats import plural
 from engine.core.types import IntArray
 
 if TYPE_CHECKING:
@@ -246,11 +247,17 @@ def read_labels(path: Path, classes: int) -> tuple[str, ...]:
     except ValueError as error:
         raise _misfit(stage, str(error), classes) from error
     names = text.split("\n") if table is None else table
-    return check_class_names(names, classes, stage, "names" if table is not None else "lines")
+    return check_class_names(
+        names, classes, stage, "names" if table is not None else "lines", path.name
+    )
 
 
 def check_class_names(
-    names: Iterable[str], classes: int, stage: str = "Reading the labels", what: str = "names"
+    names: Iterable[str],
+    classes: int,
+    stage: str = "Reading the labels",
+    what: str = "names",
+    called: str = "The list",
 ) -> tuple[str, ...]:
     """Strip class names, in the order of the logits, and demand one for each class.
 
@@ -261,20 +268,27 @@ def check_class_names(
     if len(names) != classes or not all(names):
         empty = [number for number, name in enumerate(names, 1) if not name]
         which = f", {what[:-1]} {empty[0]} of them empty" if empty else ""
-        raise _misfit(stage, f"{len(names)} {what}{which}", classes)
+        problem = (
+            f"{called} has {plural(len(names), 'name')}, but the model has "
+            f"{plural(classes, 'class', 'classes')}."
+            if not empty
+            else f"{called} leaves the name of a class empty."
+        )
+        raise _misfit(stage, f"{len(names)} {what}{which}", classes, problem)
     strange = next((n for n in names if any(ord(c) < 32 or c == "\x7f" for c in n)), None)
     if strange is not None:
         raise _misfit(stage, f"a control character in the name {strange[:40]!r}", classes)
     return tuple(names)
 
 
-def _misfit(stage: str, got: str, classes: int) -> LabelsError:
+def _misfit(stage: str, got: str, classes: int, problem: str = "") -> LabelsError:
     return LabelsError(
         stage,
         got=got,
-        expected=f"{classes} lines, one a class of the model, or as many names with the indices "
+        expected=f"{classes} lines, one for each class, or as many names with the indices "
         f"0 to {classes - 1}",
-        todo="Give one class name a line, in the order of the model's outputs.",
+        todo="Put one name per line, in the order of the model's outputs.",
+        problem=problem,
     )
 
 

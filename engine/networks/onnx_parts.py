@@ -182,6 +182,7 @@ def no_model(stage: str, error: Exception) -> ModelError:
         got=f"bytes that are no ONNX model ({error})",
         expected="a model saved as ONNX",
         todo="Export it again, for instance with torch.onnx.export.",
+        problem=f"{stage.removeprefix('Reading ')} is not an ONNX file.",
     )
 
 

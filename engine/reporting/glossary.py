@@ -10,23 +10,25 @@ from engine.core.errors import OptionError
 GLOSSARY: Mapping[str, str] = MappingProxyType(
     {
         "accuracy": "Share of the labelled pictures whose first answer is the right one.",
-        "agreement": "Pictures on which the variant's first answer is that of the model it is "
-        "compared with: top-1 agreement.",
+        "agreement": "Pictures on which the variant's first answer is that of the original, "
+        "or of another baseline: top-1 agreement.",
         "calibration": "Showing example pictures to the float model, to find the range of every "
         "activation before it is put on a grid of integers.",
         "cosine": "Mean cosine similarity of the logits of each picture: 1 where they point the "
         "same way.",
+        "faster": "Latency of float32 divided by that of the variant, 1 over the latency ratio: "
+        "above 1 is faster.",
         "file size": "Bytes of the .tflite file, in megabytes of a million bytes.",
-        "flip": "A picture on which the variant's first answer is another than the reference's.",
+        "flip": "A picture on which the variant's first answer is another than the original's.",
         "front": "The variants that would be taken for some demand on closeness and agreement.",
-        "interval": "Where the figure for all pictures lies, with a confidence of 95 %: Wilson's "
-        "score interval.",
+        "interval": "Where the figure for all pictures lies, with a confidence of 95\xa0%: "
+        "Wilson's score interval.",
         "KL": "Kullback-Leibler divergence of the softmaxes, in nats: 0 where both believe the "
         "same, lower is closer.",
         "largest difference": "The largest difference of any logit on any of the pictures.",
         "latency": "Median time of one call on one picture, in milliseconds, with all models timed "
         "in turns. A model whose batch is fixed to N takes N pictures a call.",
-        "latency ratio": "Latency of the variant divided by that of float32: below 1 is quicker.",
+        "latency ratio": "Latency of the variant divided by that of float32: below 1 is faster.",
         "logit": "What the model gives for a class before the softmax; the class with the largest "
         "one is the answer.",
         "logit rms": "Root mean square of the differences of the logits, each picture's mean taken "
@@ -36,8 +38,6 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "operator": "One step of the network in a TFLite file, such as CONV_2D.",
         "per-channel": "One scale for each output channel of a weight, instead of one for all of "
         "it: outliers of one channel then cost the others nothing.",
-        "quicker": "Latency of float32 divided by that of the variant, 1 over the latency ratio: "
-        "above 1 is quicker.",
         "representative dataset": "The pictures that calibration looks at; they should be like "
         "those that the model will meet.",
         "scale": "The real value of one step of an integer grid.",
@@ -47,7 +47,7 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "ratio: above 1 is smaller.",
         "SQNR": "Signal to quantization noise ratio in dB: 6 dB more halve the error.",
         "threads": "How many cores a model may use for one call.",
-        "top-5 overlap": "Share of the reference's first five answers that are among the variant's "
+        "top-5 overlap": "Share of the original's first five answers that are among the variant's "
         "first five.",
         "zero point": "The integer that stands for the real value 0.",
     }

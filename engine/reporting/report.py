@@ -141,7 +141,7 @@ def report_of(
 ) -> Report:
     """Compare a run on pictures and gather what is stored about it; see `engine.report`."""
     if not 0 <= need <= 1:
-        raise _wrong("agreement", f"{need:g}", "a share of 0 to 1", "Give 0.95 for 95 %.")
+        raise _wrong("agreement", f"{need:g}", "a share of 0 to 1", "Give 0.95 for 95\xa0%.")
     timed = load_latency(run, threads)
     evaluation = evaluate(run, pictures, host, reference=reference, labels=labels, latency=timed)
     layers = (

@@ -49,19 +49,28 @@ SMALLER = Column("smaller", "smaller", lambda row: formats.times(row[0].smaller)
 LATENCY = Column(
     "latency", "latency", lambda row: formats.milliseconds(row[0].latency_ms, row[0].timed_pictures)
 )
-QUICKER = Column("quicker", "quicker", lambda row: formats.times(row[0].quicker))
+QUICKER = Column("faster", "faster", lambda row: formats.times(row[0].quicker))
 SAME = Column("same answer", "agreement", lambda row: f"{row[0].agreeing} of {row[0].pictures}")
-INTERVAL = Column("95 % interval", "interval", lambda row: formats.interval(row[0].interval))
+INTERVAL = Column("95\xa0% interval", "interval", lambda row: formats.interval(row[0].interval))
 TOP5 = Column("top-5 overlap", "top-5 overlap", lambda row: formats.percent(row[1].top5_overlap))
 RMS = Column("logit rms", "logit rms", lambda row: formats.logits(row[1].logit_rms))
 LARGEST = Column("largest", "largest difference", lambda row: formats.logits(row[1].logit_max))
 SQNR = Column("SQNR", "SQNR", lambda row: formats.decibels(row[1].logit_sqnr_db))
 COSINE = Column("cosine", "cosine", lambda row: formats.logits(row[1].cosine))
 KL = Column("KL, nats", "KL", lambda row: formats.small(row[1].kl))
+
+
+def _correct(row: Row) -> str:
+    accuracy = row[1].accuracy
+    if accuracy is None:
+        return formats.UNKNOWN
+    return formats.count_or_percent(accuracy.top1, accuracy.pictures)
+
+
 TOP1_ACCURACY = Column(
     "accuracy",
     "accuracy",
-    lambda row: formats.percent(row[1].accuracy.top1 if row[1].accuracy else None),
+    _correct,
 )
 OVERVIEW = (SIZE, SMALLER, LATENCY, QUICKER, SAME, RMS)
 LOGITS = (SAME, INTERVAL, TOP5, RMS, LARGEST, SQNR, COSINE, KL, SIZE)

@@ -186,7 +186,7 @@ def lowering_rows(both: Lowerings) -> tuple[LoweringRow, ...]:
             _row(
                 f"{variant}: latency",
                 [None if timed is None else timed.median_ms for timed in samples],
-                lambda value: f"{value:.2f} ms",
+                lambda value: formats.with_unit(f"{value:.2f}", "ms"),
             )
         )
         for title, of in _COUNTS.items():

@@ -64,7 +64,12 @@ def answer(message: TaskMessage, report: Report) -> Message:
             traceback.print_exc()
         shown = engine_error(error, title_of(message.task))
         return ErrorMessage(
-            type(shown).__name__, shown.stage, shown.got, shown.expected, shown.todo
+            type(shown).__name__,
+            shown.stage,
+            shown.got,
+            shown.expected,
+            shown.todo,
+            shown.problem,
         )
 
 

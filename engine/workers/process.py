@@ -211,7 +211,13 @@ _GOES_ON = (
 
 def _error_from(message: ErrorMessage) -> EngineError:
     kind = error_named(message.kind)
-    return kind(message.stage, got=message.got, expected=message.expected, todo=message.todo)
+    return kind(
+        message.stage,
+        got=message.got,
+        expected=message.expected,
+        todo=message.todo,
+        problem=message.problem,
+    )
 
 
 class Host(Protocol):

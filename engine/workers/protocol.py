@@ -71,6 +71,7 @@ class ErrorMessage(msgspec.Struct, frozen=True, tag="error"):
     got: str
     expected: str
     todo: str
+    problem: str = ""
 
 
 Message = ProgressMessage | ResultMessage | ErrorMessage

@@ -48,12 +48,14 @@ def state() -> State:
 
 def note() -> str:
     """Explain the state on a page, in one sentence."""
-    return {
-        "enclosed": "Bubblewrap encloses that process: it can write to the store alone.",
-        "off": "That process is not enclosed: bubblewrap is switched off.",
-        "absent": "That process is not enclosed: bubblewrap is not installed here.",
-        "refused": "That process is not enclosed: this system does not let bubblewrap work.",
+    alone = "Opened in a process of its own, without a sandbox"
+    how = {
+        "enclosed": "Opened in a sandbox",
+        "off": f"{alone} (switched off)",
+        "absent": f"{alone} (bubblewrap is not installed)",
+        "refused": f"{alone} (the system refuses bubblewrap)",
     }[state()]
+    return f"{how}; no code in it is run."
 
 
 def command_for(

@@ -1,4 +1,4 @@
-"""Accuracy: how often each variant is right, and which classes it hurts."""
+"""Accuracy: how often each variant is right, and in which classes it loses."""
 
 import streamlit as st
 
@@ -41,7 +41,7 @@ else:
     show_remarks(comparison)
     accuracy.show_figures(comparison, variant)
     with st.container(border=True):
-        st.header("Every model, counted")
+        st.header("All models")
         accuracy.show_table(comparison)
     with st.container(border=True):
         accuracy.show_classes(run, accuracy.accuracies(comparison)[variant], variant)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from engine.reporting.text.improve import improvement_headline
+from engine.reporting.text.runs import reference_title
 from engine.tasks.improve import name_optimized
 from pages.inputs.pictures import choose_pictures_in_expander
 from pages.state.conversion import show_faults
@@ -23,8 +24,7 @@ if better not in run.variants:
     st.markdown(
         "Weights are rounded so that each layer's output changes least, biases are set so that "
         "its mean stays, and ranges so that clipping and rounding cost least. The file keeps its "
-        "operators, size and speed. It takes about a minute, "
-        "with int16 activations some."
+        "operators, size and speed. About a minute; several for int16x8."
     )
     improving.show_button(run, variant)
     end_page()
@@ -32,7 +32,7 @@ choose_pictures_in_expander()
 evaluation = evaluation_or_wait()
 sides = {side.variant: side for side in evaluation.comparison.variants}
 before, after = sides[variant], sides[better]
-headline.title(plain(improvement_headline(before, after)))
+headline.title(plain(improvement_headline(before, after, reference_title(evaluation.comparison))))
 improving.show_before_after(before, after)
 improving.show_notes(run, evaluation)
 with st.container(border=True):

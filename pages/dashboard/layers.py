@@ -34,7 +34,7 @@ with st.container(border=True):
     show_described_figure("layer_line", title, plots.layer_line, errors, named)
 left, right = st.columns(2, gap="medium")
 with left.container(border=True, height="stretch"):
-    st.header("Who loses most")
+    st.header("Largest losses")
     layers.show_worst(errors)
     link_to_improve(run, variant)
 chart = right.container(border=True, height="stretch")

@@ -206,8 +206,8 @@ def _calibration() -> CalibrationChoice | None:
     folder: str | None = None
     if source == DEMO:
         st.caption(
-            "Good for a look. For figures that count, give 100 to 500 pictures like those the "
-            "model will meet."
+            "Good for a first look. Before relying on the numbers, give 100 to 500 pictures like "
+            "those the model will see."
         )
     elif source == FOLDER and not shared():
         folder = st.text_input("Folder", key="convert_folder", persist_state="session").strip()
@@ -230,7 +230,7 @@ def _calibration() -> CalibrationChoice | None:
             persist_state="session",
         ),
         seed=seed.number_input(
-            "Seed of the choice", 0, 2**31, 0, key="convert_seed", persist_state="session"
+            "Random seed", 0, 2**31, 0, key="convert_seed", persist_state="session"
         ),
     )
 

@@ -34,7 +34,7 @@ JOB = "also"
 
 def show_files_from_elsewhere(run: Run) -> None:
     """Show the external files of a run, and the widgets to add one."""
-    st.header("Files from elsewhere")
+    st.header("Add a TFLite file")
     busy = jobs.busy(JOB)
     for added in run.added:
         _show_added(run, added)
@@ -72,7 +72,10 @@ def _show_route(run: Run, *, busy: bool) -> None:
     try:
         check_route(run.manifest.model.kind)
     except OptionError as error:
-        st.caption(f"The second converter, litert-torch, is not at hand here. {plain(error.todo)}")
+        st.caption(
+            "Comparing with litert-torch needs `make setup-litert-torch` and a catalogue model. "
+            f"{plain(error.todo)}"
+        )
         return
     if st.button("Convert with litert-torch, too", disabled=busy, icon=":material/alt_route:"):
 

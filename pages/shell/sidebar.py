@@ -5,6 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
+from engine.core import formats
 from engine.core.formats import spell_count
 from engine.runs.cleanup import UPKEEP
 from engine.runs.run import Run
@@ -50,7 +51,7 @@ def show_sidebar(page: str) -> None:
         _choose_reference(run)
         count = len(session.pictures())
         whose = f"{count} of your" if session.own_pictures() else f"{count} sample"
-        others = f" · {len(run.added)} from elsewhere" if run.added else ""
+        others = f" · {len(run.added)} added" if run.added else ""
         st.caption(f"{len(run.variants)} variants{others} · {whose} pictures")
         show_marks(run)
 
@@ -133,14 +134,14 @@ def _model_title(run: Run) -> str:
 def _title_with_date(run: Run) -> str:
     date = run.manifest.created_at[5:16].replace("T", " ")
     sides = dict.fromkeys((run.manifest.preprocess.height, run.manifest.preprocess.width))
-    size = " × ".join(map(str, sides))
+    size = formats.sides(sides)
     return f"{run.manifest.model.name} · {size} px · {date}"
 
 
 def _choose_reference(run: Run) -> None:
     on_show = session.reference(run)
     chosen = st.selectbox(
-        "Compared with",
+        "Baseline",
         run.columns,
         index=run.columns.index(on_show),
         format_func=lambda column: original_title(run) if column == "original" else column,

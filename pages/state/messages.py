@@ -43,12 +43,16 @@ def show_kept_problem() -> None:
 
 
 def show_problem(error: EngineError) -> None:
-    """Show an error: what was done, what was met, what to do."""
-    st.error(
-        f"**{plain(error.stage)}**\n\n"
-        f"Got {plain(error.got)}; expected {plain(error.expected)}.\n\n{plain(error.todo)}",
-        icon=":material/error:",
+    """Show an error: first what is wrong, then what to do, last what was met while doing what."""
+    met = f"{error.stage}: got {error.got}; expected {error.expected}."
+    first, *rest = (
+        (error.problem, error.todo, met)
+        if error.problem
+        else (f"{error.stage}: {error.got}", f"Expected {error.expected}.", error.todo)
     )
+    # A quiet last line: the words of a library, for those who look for the cause.
+    last = f":small[{plain(rest.pop())}]" if error.problem else plain(rest.pop())
+    st.error("\n\n".join((f"**{plain(first)}**", *map(plain, rest), last)), icon=":material/error:")
 
 
 def plain(text: str) -> str:

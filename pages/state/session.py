@@ -229,10 +229,7 @@ def keep_folder(files: Iterable[Picture]) -> Path:
 def uploads_kept() -> str:
     """How long uploads are kept, in words."""
     hours = store.limits().uploads_seconds / 3600
-    return (
-        f"Kept on this machine for this session alone, and removed {hours:g} hours after it was "
-        "last seen."
-    )
+    return f"Stays on this machine, visible only to you. Deleted after {hours:g} hours without use."
 
 
 def keep_alive() -> None:

@@ -14,7 +14,6 @@ from engine.core.types import IntArray
 from engine.images.labels import label_of
 from engine.reporting import plots
 from engine.reporting.text import accuracy as accuracy_sentences
-from engine.reporting.text.runs import FEW_PICTURES
 from engine.runs.run import Run
 from pages.inputs.labels import labels_on_show
 from pages.state.evaluation import Evaluation, key_of
@@ -22,13 +21,14 @@ from pages.state.messages import cell, plain
 from pages.views.figures import align_right, show_described_figure, show_rows
 
 _HELP = {
-    "right": "Pictures whose first answer is the label (top-1).",
+    "correct": "Pictures whose first answer is the label (top-1).",
     "in the first five": "Pictures with the label among the first five answers (top-5).",
-    "lost": "Pictures that the reference gets right and this model does not.",
-    "won": "Pictures that this model gets right and the reference does not.",
-    "McNemar p": "How likely chance alone makes lost and won this unequal; below 0.05 it is said "
-    "to be a difference. Of twenty models without one, one is expected below 0.05.",
-    "calibration error": "Mean distance between how sure the model is and how often it is right.",
+    "lost": "Pictures that the baseline gets right and this model does not.",
+    "gained": "Pictures that this model gets right and the baseline does not.",
+    "McNemar p": "How likely chance alone makes lost and gained this unequal; below 0.05 it is "
+    "said to be a difference. Of twenty models without one, one is expected below 0.05.",
+    "ECE": "Expected calibration error: mean distance between how sure the model "
+    "is and how often it is right.",
 }
 
 
@@ -52,7 +52,7 @@ def with_labels_on_show(evaluation: Evaluation) -> Evaluation:
 
 
 def accuracies(comparison: Comparison) -> dict[str, Accuracy]:
-    """Give accuracy by model, the reference first."""
+    """Give accuracy by model, the baseline first."""
     every = {comparison.reference: comparison.reference_accuracy}
     every |= {variant.variant: variant.accuracy for variant in comparison.variants}
     return {name: accuracy for name, accuracy in every.items() if accuracy is not None}
@@ -66,14 +66,17 @@ def show_figures(comparison: Comparison, variant: str) -> None:
         headline = accuracy_sentences.mcnemar_sentence(every[variant])
         st.header(plain(headline))
         show_described_figure("accuracy_intervals", headline, plots.accuracy_intervals, every)
-        st.caption("The dashed line is the reference. An interval that crosses it proves nothing.")
+        st.caption(
+            "The dashed line is the baseline. If an interval crosses the line, the difference may "
+            "be chance."
+        )
     with right.container(border=True, height="stretch"):
         headline = accuracy_sentences.reliability_headline(every[variant], variant)
         st.header(plain(headline))
         shown = (comparison.reference, variant)
         curves = {name: every[name].reliability for name in shown}
         show_described_figure("reliability", headline, plots.reliability_curve, curves)
-        few = " So few prove little." if every[variant].pictures < FEW_PICTURES else ""
+        few = " So few say little." if every[variant].pictures < formats.FEW_PICTURES else ""
         st.caption(f"A larger mark is more pictures, {every[variant].pictures} in all.{few}")
 
 
@@ -82,14 +85,14 @@ def show_table(comparison: Comparison) -> None:
     rows = [
         {
             "model": name,
-            "right": formats.percent(accuracy.top1),
-            "95 % interval": formats.interval(accuracy.top1_interval),
-            "in the first five": formats.percent(accuracy.top5),
-            "95 % interval ": formats.interval(accuracy.top5_interval),
+            "correct": formats.count_or_percent(accuracy.top1, accuracy.pictures),
+            "95\xa0% interval": formats.interval(accuracy.top1_interval),
+            "in the first five": formats.count_or_percent(accuracy.top5, accuracy.pictures),
+            "95\xa0% interval ": formats.interval(accuracy.top5_interval),
             "lost": formats.UNKNOWN if accuracy.lost is None else str(accuracy.lost),
-            "won": formats.UNKNOWN if accuracy.won is None else str(accuracy.won),
+            "gained": formats.UNKNOWN if accuracy.won is None else str(accuracy.won),
             "McNemar p": formats.small(accuracy.mcnemar_p),
-            "calibration error": formats.percent(accuracy.reliability.error),
+            "ECE": formats.percent(accuracy.reliability.error),
         }
         for name, accuracy in accuracies(comparison).items()
     ]
@@ -109,7 +112,7 @@ def show_classes(run: Run, accuracy: Accuracy, variant: str) -> None:
         {
             "class": cell(name(change.index)),
             "pictures": str(change.pictures),
-            "reference right": str(change.reference_right),
+            "baseline correct": str(change.reference_right),
             f"{variant} right": str(change.variant_right),
             "change": f"{-change.lost:+d}",
             "mostly taken for": "" if change.taken_for is None else cell(name(change.taken_for)),

@@ -153,7 +153,7 @@ def show_phone(run: Run, variant: str, model: str) -> None:
     own = [timing for timing in benchmarks if timing.variant == variant]
     threads = own[0].timing.threads if own else None
     sentence = phone_sentence(variant, benchmarks, load_latency(run, threads or 1))
-    st.header(sentence or "How quick is it on your phone?")
+    st.header(sentence or "How fast is it on your phone?")
     if benchmarks:
         _show_table(run, benchmarks)
     left, right = st.columns(2, gap="medium")

@@ -74,14 +74,14 @@ def show_card(run: Run, artifact: Artifact) -> None:
 def _what_it_is(run: Run, artifact: Artifact) -> str:
     for added in run.added:
         if added.artifact == artifact:
-            return f"From elsewhere: {plain(added.origin)}, fed in {artifact.layout}."
+            return f"Added: {plain(added.origin)}, fed in {artifact.layout}."
     return recipe_named(artifact.variant).summary
 
 
 def _edge(side: str, tensor: TensorInfo) -> dict[str, str]:
     return {
         "edge": side,
-        "shape": " × ".join(str(size) for size in tensor.shape),
+        "shape": formats.sides(tensor.shape),
         "type": cell(tensor.dtype),
         "scale": formats.UNKNOWN if tensor.scale is None else f"{tensor.scale:.6g}",
         "zero point": formats.UNKNOWN if tensor.zero_point is None else str(tensor.zero_point),

@@ -11,6 +11,7 @@ from engine.comparison.records import Flip
 from engine.reporting import plots
 from engine.reporting.text import flips as flip_sentences
 from engine.reporting.text.layers import culprits, where_lost
+from engine.reporting.text.runs import reference_title
 from engine.tasks import layers as service
 from engine.tflite.artifact import computes_in_integers
 from engine.workers.jobs import Job
@@ -102,6 +103,7 @@ def _show_logits(evaluation: Evaluation, variant: str, flip: Flip, headline: str
         reference,
         {variant: logits},
         _CLASSES,
+        reference_title(evaluation.comparison),
     )
 
 

@@ -78,8 +78,8 @@ def show_trade_off(run: Run, timed: Latency | None) -> None:
     show_figure("trade_off", figures.trade_off, comparison)
     by_speed = bool(select_timed(candidates(comparison)))
     st.caption(
-        f"Up is closer to the reference on {len(pictures)} pictures, left is "
-        f"{'quicker; a larger mark is a larger file' if by_speed else 'smaller'}."
+        f"Up is more faithful on {len(pictures)} pictures, left is "
+        f"{'faster; a larger mark is a larger file' if by_speed else 'smaller'}."
     )
 
 

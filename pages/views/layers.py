@@ -60,7 +60,7 @@ def show_notes(run: Run, errors: LayerErrors) -> None:
     calibration = run.manifest.calibration
     if calibration is not None and calibration.demo:
         st.warning(
-            "Calibrated on crops of the sample images: causes about ranges may come from that.",
+            "Demo calibration: findings about ranges may come from it.",
             icon=":material/info:",
         )
     for note in errors.notes:
@@ -78,7 +78,7 @@ def show_worst(errors: LayerErrors) -> None:
         own = layer.own.sqnr_db if layer.own is not None else None
         so_far = layer.accumulated.sqnr_db
         st.markdown(
-            f"**{plain(layer.title)}** · alone {formats.decibels(own)}, so far "
+            f"**{plain(layer.title)}** · on its own {formats.decibels(own)}, cumulative "
             f"{formats.decibels(so_far)}  \n{plain(layer_sentences.why(layer))}"
         )
         if layer.cause is not None:
@@ -93,15 +93,17 @@ def show_operators(errors: LayerErrors, shares: Mapping[int, float]) -> LayerErr
     rows = [
         {
             "operator": cell(layer.title),
-            "alone, dB": _decibels(layer.own.sqnr_db if layer.own is not None else None),
-            "so far, dB": _decibels(layer.accumulated.sqnr_db),
+            "on its own, dB": _decibels(layer.own.sqnr_db if layer.own is not None else None),
+            "cumulative, dB": _decibels(layer.accumulated.sqnr_db),
             "mean shift": f"{layer.accumulated.mean_shift:+.4f}",
             "at the ends": formats.percent(layer.saturation),
             "range used": formats.percent(layer.range_used),
             "weights, dB": _decibels(layer.weights.worst_sqnr_db if layer.weights else None),
             "MACs, M": f"{layer.macs / 1e6:.1f}",
             **({"of the time": formats.percent(shares.get(layer.index))} if shares else {}),
-            "cause": cell(layer.cause.sentence) if layer.cause is not None else "",
+            "cause": cell(formats.keep_units(layer.cause.sentence))
+            if layer.cause is not None
+            else "",
         }
         for layer in errors.layers
     ]
@@ -121,8 +123,8 @@ def show_operators(errors: LayerErrors, shares: Mapping[int, float]) -> LayerErr
 
 
 _HELP = {
-    "alone, dB": "SQNR of this operator alone, fed with float values: low marks a culprit.",
-    "so far, dB": "SQNR as the network runs, with the errors of all operators before.",
+    "on its own, dB": "SQNR of this operator alone, fed with float values: low marks a culprit.",
+    "cumulative, dB": "SQNR as the network runs, with the errors of all operators before.",
     "mean shift": "Mean of integer minus float output, as the network runs, in real units.",
     "at the ends": "Share of values at the ends of the integer range; activations end there, too.",
     "range used": "Share of the integer range that the float values span.",
@@ -132,7 +134,7 @@ _HELP = {
 
 
 def _decibels(value: float | None) -> str:
-    return formats.decibels(value).removesuffix(" dB")
+    return formats.decibels(value).removesuffix(f"{formats.NO_BREAK}dB")
 
 
 def show_operator(layer: LayerError, variant: str) -> None:

@@ -9,11 +9,13 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from engine.comparison.comparison import Comparison
+from engine.core import formats
 from engine.images.pictures import Picture
 from engine.images.preprocess import PreprocessSpec
 from engine.networks.load import preprocess_words
 from engine.reporting import plots, tables
 from engine.reporting.glossary import meaning
+from engine.reporting.text.runs import reference_title
 from pages.state import session as address
 from pages.state.evaluation import Evaluation
 from pages.state.messages import plain
@@ -21,6 +23,7 @@ from pages.state.session import scroll_to
 from pages.views.figures import align_right, show_described_figure, show_rows
 
 _ROW = "at"
+_CLASSES = 8
 
 
 def link_to_logits(evaluation: Evaluation, row: int, label: str) -> None:
@@ -69,15 +72,23 @@ def show_picture(evaluation: Evaluation, row: int) -> None:
     reference, *others = (np.asarray(evaluation.comparable(c, *columns)[row]) for c in columns)
     labels = tuple(map(evaluation.label, range(len(reference))))
     rows = dict(zip(columns[1:], others, strict=True))
-    description = f"The largest logits of {picture.name} in {comparison.reference} and variants."
+    baseline = reference_title(comparison)
+    description = f"The largest logits of {picture.name} in {baseline} and variants."
     with right:
         show_described_figure(
-            f"top_logits_{row}", description, plots.top_logits, labels, reference, rows
+            f"top_logits_{row}",
+            description,
+            plots.top_logits,
+            labels,
+            reference,
+            rows,
+            _CLASSES,
+            baseline,
         )
 
 
 def _show_input(preprocess: PreprocessSpec, picture: Picture) -> None:
-    size = f"{preprocess.height} × {preprocess.width}"
+    size = formats.sides((preprocess.height, preprocess.width))
     fitting = preprocess_words(preprocess, ("channel_order", "resize", "resize_size", "pad_value"))
     st.image(
         _visible(picture.sha256, preprocess.fitting_key, picture, preprocess),

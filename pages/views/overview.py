@@ -86,7 +86,7 @@ def show_advice(evaluation: Evaluation, choice: Choice) -> None:
         "Share of pictures that must keep their answer",
         _NEEDS,
         value=95,
-        format_func=lambda percent: f"{percent} %",
+        format_func=lambda percent: f"{percent}\xa0%",
         key=NEED,
         persist_state="session",
     )

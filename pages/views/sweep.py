@@ -168,8 +168,8 @@ def show_sweep(measured: Sweep, recipe: str) -> None:
         )
         st.caption(
             "Mean over the choices of pictures, with their standard deviation. Enough is the "
-            "number from which on no choice's rms is more than 5 % (its KL divergence 10 %) above "
-            "the mean with the most pictures."
+            "number from which on no choice's rms is more than 5\xa0% (its KL divergence 10\xa0%) "
+            "above the mean with the most pictures."
         )
         st.markdown(plain(method_sentence(measured, recipe)))
     for note in notes(measured):

@@ -162,8 +162,8 @@ def test_notes_tell_what_the_figures_are_worth() -> None:
         "Mine.",
         "The weights are random: figures about agreement and accuracy say nothing about a trained "
         "model.",
-        "Calibrated on crops of the sample images (demo calibration): convert with calibration "
-        "pictures of your own for figures that count.",
+        "Demo calibration. Convert with 100–500 of your own pictures before relying on these "
+        "numbers.",
     )
     assert small().notes == ()
     one_class = small(logits={"original": rows([1]), "int8": rows([2])}, pictures=["a"])

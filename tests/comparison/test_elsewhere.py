@@ -21,7 +21,7 @@ def notes(reference: np.ndarray, theirs: np.ndarray) -> tuple[str, ...]:
 
 def test_answers_of_another_kind_are_told_of_files_from_elsewhere_alone() -> None:
     (note,) = notes(LOGITS, -LOGITS)
-    assert note.startswith("theirs answers like the reference on ")
+    assert note.startswith("theirs answers like the original on ")
     assert "other preprocessing" in note
 
 
@@ -40,4 +40,4 @@ def test_a_softmax_of_their_own_is_told() -> None:
 def test_nan_is_not_close() -> None:
     broken = np.full_like(LOGITS, np.nan)
     found = notes(LOGITS, broken)
-    assert any("theirs answers like the reference on 0 of 3" in note for note in found)
+    assert any("theirs answers like the original on 0 of 3" in note for note in found)

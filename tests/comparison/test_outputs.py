@@ -75,7 +75,7 @@ def test_other_variants_keep_their_figures_beside_a_softmax() -> None:
 def test_a_reference_from_elsewhere_is_noted_once() -> None:
     sides = {"theirs": SHARES, "original": LOGITS, "int8": LOGITS}
     (note,) = compared(SHARES, LOGITS, logits=sides, reference_name="theirs").notes
-    assert note.startswith("original and int8 give logits and the reference ends in a softmax")
+    assert note.startswith("original and int8 give logits and theirs ends in a softmax")
 
 
 def test_nan_in_a_row_does_not_change_the_kind() -> None:

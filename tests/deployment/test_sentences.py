@@ -11,9 +11,9 @@ from tests.helpers.factories import LOGITS, comparison, latency
 @pytest.mark.parametrize(
     ("size", "said"),
     [
-        (5_250_464, "Take int8 to a phone: 5.3 MB, 3.5 × smaller than float32"),
-        (18_544_552, "Take int8 to a phone: 18.5 MB, as large as float32"),
-        (37_000_000, "Take int8 to a phone: 37.0 MB"),
+        (5_250_464, "Take int8 to a phone: 5.3\xa0MB, 3.5\xa0× smaller than float32"),
+        (18_544_552, "Take int8 to a phone: 18.5\xa0MB, as large as float32"),
+        (37_000_000, "Take int8 to a phone: 37.0\xa0MB"),
     ],
 )
 def test_the_headline_tells_the_size(size: int, said: str) -> None:
@@ -41,9 +41,9 @@ def timed(variant: str, phone: str, mean_ms: float) -> PhoneBenchmark:
 @pytest.mark.parametrize(
     ("mean", "said"),
     [
-        (10.0, "int8 takes 10.0 ms on A, 2.0 × the 5.0 ms on this machine"),
-        (2.5, "int8 takes 2.5 ms on A, 2.0 × quicker than the 5.0 ms on this machine"),
-        (5.1, "int8 takes 5.1 ms on A, much like the 5.0 ms on this machine"),
+        (10.0, "int8 takes 10.0\xa0ms on A, 2.0\xa0× the 5.0\xa0ms on this machine"),
+        (2.5, "int8 takes 2.5\xa0ms on A, 2.0\xa0× faster than the 5.0\xa0ms on this machine"),
+        (5.1, "int8 takes 5.1\xa0ms on A, much like the 5.0\xa0ms on this machine"),
     ],
 )
 def test_the_phone_beside_this_machine(mean: float, said: str) -> None:
@@ -55,4 +55,4 @@ def test_without_one_of_the_two() -> None:
     phones = (timed("int8", "A", 10.0),)
     assert phone_sentence("uint8", phones, None) is None
     said = phone_sentence("int8", phones, latency({"float32": 5.0}))
-    assert said == "int8 takes 10.0 ms on A; this machine has not timed it"
+    assert said == "int8 takes 10.0\xa0ms on A; this machine has not timed it"

@@ -139,7 +139,7 @@ def test_the_card_tells_what_was_measured(tmp_path: Path, photos: Path) -> None:
     run = run_of(tmp_path / "run", "int8")
     kit = kit_of(run, photos, tmp_path / "kit")
     card = (kit / "MODEL_CARD.md").read_text()
-    assert "| Same first answer | 5 of 5 (95 % interval 56 to 100 %) |" in card
+    assert "| Same answer | 5 of 5 (95\xa0% interval 56 to 100\xa0%) |" in card
     assert "| | input (NHWC, BGR) | output (logits) |" in card
     assert "| shape | 1 × 4 × 4 × 3 | 1 × 48 |" in card
     assert "| scale | 0.0500000007 | 0.0500000007 |" in card

@@ -72,7 +72,7 @@ class Complaints:
         page.evaluate(OPEN_ALL)
         # In dark only hues differ, and the elements are the same at every width.
         for size in (WIDE, NARROW) if self.theme == "light" else (WIDE,):
-            self.where = f"{where} at {size['width']} px"
+            self.where = f"{where} at {size['width']}\xa0px"
             page.set_viewport_size(size)
             wait_until_settled(page)
             self._ask_axe(page)

@@ -72,8 +72,8 @@ def test_the_button_sweeps_and_the_page_shows_what_was_found(
     assert not test.exception
     title = test.title[0].value.replace("\\", "")
     assert title == (
-        "Fewer than 16 calibration pictures are too few for int8_float_io: with 8, its rms can be "
-        "100.0 % higher"
+        "int8_float_io needs 16 or more calibration pictures: with 8, its rms can be "
+        "100.0\xa0% higher"
     )
     captions = " ".join(element.value for element in test.caption).replace("\\", "")
     assert "All 8 models of this sweep are measured" in captions
@@ -105,7 +105,7 @@ def test_a_stored_sweep_is_shown_whatever_is_on_show(
     choice = SweepChoice(counts=(8, 16), seeds=(0,), ranges=("min_max",))
     measured(run, pictures_in(photos), None, choice, calibration=str(calibration))
     test = opened(PAGE)
-    assert test.title[0].value.startswith("Fewer than 16 calibration pictures")
+    assert test.title[0].value.startswith("int8_float_io needs 16 or more calibration pictures")
     assert not test.error
 
 

@@ -61,7 +61,7 @@ def test_a_phones_figures_stand_beside_those_of_this_machine(run: Run) -> None:
     next(b for b in test.button if b.label.startswith("Keep it")).click().run()
     assert not test.exception
     assert [found.phone for found in benchmarks_of(run)] == ["P9"]
-    assert any(s.value.startswith("int8 takes 12.0 ms on P9") for s in test.header)
+    assert any(s.value.startswith("int8 takes 12.0\xa0ms on P9") for s in test.header)
     table = next(t.value for t in test.dataframe if "on the phone" in t.value.columns)
     assert list(table["how"]) == ["mean of 80 calls, threads: 4, XNNPACK"]
 

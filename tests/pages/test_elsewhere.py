@@ -53,7 +53,7 @@ def test_every_page_shows_it(run: Run, tmp_path: Path, page: str) -> None:
     add_file(run, "theirs", reshape_file(tmp_path / "x.tflite", (1, SIDE, SIDE, 3)), Foreground())
     test = opened(ROOT / "pages" / "dashboard" / f"{page}.py")
     assert not test.exception
-    assert "from elsewhere" in " ".join(caption.value for caption in test.sidebar.caption)
+    assert "added" in " ".join(caption.value for caption in test.sidebar.caption)
     if page in {"predictions", "run_details"}:
         assert any("theirs" in pills.options for pills in test.pills)
     if page == "logit_differences":

@@ -71,8 +71,8 @@ def test_the_button_improves_and_the_page_shows_before_and_after(
     assert "int8" in shown
     metrics = {metric.label: metric for metric in test.metric}
     assert metrics["Logit rms"].delta.endswith(" before")
-    (note,) = [w.value for w in test.warning if "calibration" in w.value]
-    assert "used for calibration" in note
+    (note,) = [w.value for w in test.warning if "calibrated" in w.value]
+    assert "calibrated on" in note
     table = next(t.value for t in test.dataframe if "changed" in t.value.columns)
     assert list(table["layer"]) == ["fully connected layer 7"]
     assert list(table["changed"]) == ["gptq, bias"]

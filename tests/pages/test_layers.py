@@ -31,7 +31,7 @@ def test_the_page_measures_and_keeps_what_it_found(run: Run) -> None:
     assert not test.exception
     assert "int8" in test.title[0].value
     assert len(list((run.folder / LAYERS).glob("int8-*.json"))) == 1
-    table = next(t.value for t in test.dataframe if "alone, dB" in t.value.columns)
+    table = next(t.value for t in test.dataframe if "on its own, dB" in t.value.columns)
     assert list(table["operator"]) == ["reshape 0"]
 
 

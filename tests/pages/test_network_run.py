@@ -29,12 +29,12 @@ def test_details_show_the_call_as_python(run: Run) -> None:
     page = str(ROOT / "pages" / "dashboard" / "run_details.py")
     test = AppTest.from_file(page, default_timeout=SECONDS).run()
     assert not test.exception
-    assert test.title[0].value == "Mine from your network, for pictures of 4 × 4"
+    assert test.title[0].value == "Mine from your network, for pictures of 4\xa0×\xa04"
     assert (CALL, "python") in {(block.value, block.language) for block in test.code}
 
 
 def test_the_first_page_says_who_answers_as_the_original(run: Run) -> None:
     test = dashboard_test().run()
     assert not test.exception
-    reference = next(box for box in test.selectbox if box.label == "Compared with")
+    reference = next(box for box in test.selectbox if box.label == "Baseline")
     assert "the original (your network)" in reference.options

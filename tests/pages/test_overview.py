@@ -32,12 +32,12 @@ def test_the_answer_follows_the_slider_and_the_page_has_its_code(run: Run) -> No
     assert "answer on all 13 pictures" in test.title[0].value
     said = " ".join(element.value for element in test.markdown)
     assert "13 pictures are too few to be sure" in said
-    assert "at least 95 %" in said
+    assert "at least 95\xa0%" in said
     test.select_slider(key="overview_need").set_value(80)
     test = settled(test.run())
     assert not test.exception
     said = " ".join(element.value for element in test.markdown)
-    assert "at least 80 %" in said
+    assert "at least 80\xa0%" in said
     code = test.code[0].value
     assert str(run.folder) in code
     assert "0.8)" in code

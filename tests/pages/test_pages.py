@@ -90,11 +90,11 @@ def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
         ("convert", "efficientnet_lite0 became seven TFLite variants"),
         ("predictions", "pictures"),
         ("logit_differences", "the logits most"),
-        ("layers", "above the error"),
+        ("layers", "at the output"),
         ("improve", " answer closer to the original?"),
         ("calibration", "How many calibration pictures are enough?"),
         ("latency_and_size", "smaller than float32"),
-        ("accuracy", "labelled pictures, the original on"),
+        ("accuracy", "pictures, the original on"),
         ("deploy", " to a phone: "),
         ("run_details", "efficientnet_lite0 with its own weights"),
     ],
@@ -161,6 +161,6 @@ def test_a_picture_is_shown_as_the_network_sees_it(own_store: Path) -> None:
     test = opened(ROOT / "pages" / "dashboard" / "logit_differences.py")
     assert not test.exception
     captions = [picture.caption for shown in test.get("image") for picture in shown.proto.imgs]
-    assert "As the network sees it: 4 × 4 pixels; channel order RGB; resize squash" in [
+    assert "As the network sees it: 4\xa0×\xa04 pixels; channel order RGB; resize squash" in [
         caption.replace("\\", "") for caption in captions
     ]

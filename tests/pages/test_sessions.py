@@ -114,9 +114,9 @@ def test_a_browser_is_known_again_and_two_are_not_one(state: dict[str, object]) 
 
 
 def test_the_page_names_how_long_uploads_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "removed 24 hours after" in session.uploads_kept()
+    assert "Deleted after 24 hours" in session.uploads_kept()
     monkeypatch.setenv("QLAB_UPLOAD_HOURS", "1.5")
-    assert "removed 1.5 hours after" in session.uploads_kept()
+    assert "Deleted after 1.5 hours" in session.uploads_kept()
 
 
 def test_downloads_have_addresses_of_their_own_each_time(own_store: Path) -> None:

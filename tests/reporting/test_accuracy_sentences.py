@@ -39,8 +39,8 @@ def name(index: int) -> str:
 @pytest.mark.parametrize(
     ("answers", "said"),
     [
-        ([0, 1, 2], "int8 is right on 100.0 % of 3 labelled pictures, the original on 100.0 %: no"),
-        ([0, 2, 2], "int8 is right on 66.7 % of 3 labelled pictures, the original on 100.0 %: too"),
+        ([0, 1, 2], "int8 is right on 3 of 3 pictures, the original on 3: no"),
+        ([0, 2, 2], "int8 is right on 2 of 3 pictures, the original on 3: too"),
     ],
 )
 def test_few_pictures_prove_little(answers: list[int], said: str) -> None:
@@ -60,9 +60,9 @@ def test_many_losses_are_more_than_chance() -> None:
         labels=np.zeros(10, dtype=np.int64),
     )
     assert accuracy_headline(compared, "int8").endswith("more than chance explains")
-    assert mcnemar_sentence(accuracy_of(compared)).startswith("10 right answers lost, 0 won")
+    assert mcnemar_sentence(accuracy_of(compared)).startswith("10 correct answers lost, 0 gained")
     assert classes_headline(accuracy_of(compared), "int8", name) == (
-        "int8 hurts most: c0 (10 of 10)"
+        "int8 loses most in c0 (10 of 10)"
     )
 
 
@@ -73,15 +73,15 @@ def test_without_labels_it_asks_for_some() -> None:
 
 def test_classes_are_named_and_counted() -> None:
     assert classes_headline(accuracy_of(found([0, 1, 2])), "int8", name) == (
-        "int8 hurts no class on these pictures"
+        "int8 loses no correct answer in any class"
     )
     assert classes_headline(accuracy_of(found([1, 1, 1])), "int8", name) == (
-        "int8 hurts most: c0 (1 of 1), c2 (1 of 1)"
+        "int8 loses most in c0 (1 of 1) and c2 (1 of 1)"
     )
 
 
-def test_too_sure_and_too_modest() -> None:
-    assert "too sure" in reliability_headline(accuracy_of(found([1, 0, 0])), "int8")
-    assert "too modest" in reliability_headline(accuracy_of(found([0, 1, 2])), "int8")
+def test_over_and_under_confident() -> None:
+    assert "over-confident" in reliability_headline(accuracy_of(found([1, 0, 0])), "int8")
+    assert "under-confident" in reliability_headline(accuracy_of(found([0, 1, 2])), "int8")
     broken = comparison({"int8": np.full((3, 3), np.nan, dtype=np.float32)}, labels=RIGHT)
     assert "not numbers" in reliability_headline(accuracy_of(broken), "int8")

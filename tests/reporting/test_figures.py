@@ -26,7 +26,7 @@ def evaluation(folder: Path) -> Evaluation:
 def test_a_tie_that_changes_the_answer_is_a_flip(tmp_path: Path) -> None:
     made = evaluation(tmp_path)
     figure = figures.margin_loss(made.comparison, "int8")
-    assert plots.headline_of(figure).startswith("int8 flips one of 3")
+    assert plots.headline_of(figure).startswith("int8 changes 1 answer of 3")
     changed = figures.changed_classes(made, "int8").data[0]
     assert (list(changed.y), list(changed.x)) == (["class 1"], ["class 0"])
 

@@ -35,18 +35,18 @@ def flip_of(made: Evaluation, variant: str) -> Flip:
         # The original's second picture has the logits 0, 2 and 1.5.
         (
             [0.0, 1.25, 1.5],
-            "In the original, class 1 leads class 2 by 0.500; int8 takes 0.750 of that, so that "
+            "The original prefers class 1 to class 2 by 0.500. int8 takes 0.750 of that, so "
             "class 2 leads by 0.250.",
         ),
         (
             [2.5, 2.0, 1.5],
-            "In the original, class 1 leads class 0 by 2.000; int8 takes 2.500 of that, so that "
+            "The original prefers class 1 to class 0 by 2.000. int8 takes 2.500 of that, so "
             "class 0 leads by 0.500. Its margin over its second answer was 0.500.",
         ),
         (
             [2.0, 2.0, 1.5],
-            "In the original, class 1 leads class 0 by 2.000; int8 takes 2.000 of that, so that "
-            "the two are level, and the first of them counts. Its margin over its second answer "
+            "The original prefers class 1 to class 0 by 2.000. In int8 the two tie, and a tie goes "
+            "to the class that comes first. Its margin over its second answer "
             "was 0.500.",
         ),
     ],
@@ -59,7 +59,7 @@ def test_margin(tmp_path: Path, row: list[float], margin: str) -> None:
 def test_headline(tmp_path: Path) -> None:
     made = evaluation(tmp_path, int8=[0.0, 1.25, 1.5])
     assert flip_sentences.flip_headline(made, "int8", flip_of(made, "int8")) == (
-        "int8 answers class 2, the original answers class 1"
+        "int8 answers class 2, the original class 1"
     )
 
 

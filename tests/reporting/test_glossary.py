@@ -36,7 +36,7 @@ def test_ratios_mean_what_their_keys_in_json_hold() -> None:
             strict=True,
         )
     )
-    assert shown == {"smaller": "4.0 ×", "quicker": "2.0 ×"}
+    assert shown == {"smaller": "4.0\xa0×", "quicker": "2.0\xa0×"}
     for column in (tables.SMALLER, tables.QUICKER):
         assert "float32" in glossary.meaning(column.term).partition(" divided by ")[0]
 

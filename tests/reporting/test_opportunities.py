@@ -44,7 +44,7 @@ def test_a_fresh_run_has_everything_to_do(run: Run) -> None:
     optimize, prove = checks.offered[:2]
     assert (optimize.what, optimize.variant) == ("Optimize int8", "int8")
     assert prove.what == "Show it 70 more pictures"
-    assert prove.gain == "proves that 95 % of the answers stay, if none of them changes"
+    assert prove.gain == "proves that 95\xa0% of the answers stay, if none of them changes"
 
 
 def test_what_is_done_has_passed(run: Run) -> None:
@@ -62,8 +62,8 @@ def test_what_is_done_has_passed(run: Run) -> None:
     checks = checked(done, compared(answers, labels=np.array([0, 1, 2])), need=0.4)
     assert kinds(checks) in ([], ["calibrate"])
     assert checks.passed[:4] == (
-        "int8_optimized removes 75.0 % of the error of int8",
-        "3 pictures prove that 40 % of the answers stay",
+        "int8_optimized removes 75.0\xa0% of int8's error",
+        "3 pictures prove that 40\xa0% of the answers stay",
         "3 models timed steadily",
         "The right answers of 3 pictures are there",
     )

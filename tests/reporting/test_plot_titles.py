@@ -20,10 +20,10 @@ NAN = np.nan
     [
         ([], 0, "No variant"),
         (["a"], 1, "a is the only variant drawn"),
-        (["a"], 3, "a gives up nothing"),
-        (["a", "b"], 2, "Every variant is ahead in something"),
-        (["a", "b"], 4, "Nothing beats a and b"),
-        (["a", "b", "c", "d"], 5, "Four variants of 5 are worth a look; one is behind"),
+        (["a"], 3, "a is the best trade-off"),
+        (["a", "b"], 2, "Every variant is a best trade-off"),
+        (["a", "b"], 4, "Best trade-offs: a and b; the other two are behind"),
+        (["a", "b", "c", "d"], 5, "Best trade-offs: four of 5 variants; the other one is behind"),
     ],
 )
 def test_trade_off(front: list[str], drawn: int, said: str) -> None:
@@ -32,17 +32,15 @@ def test_trade_off(front: list[str], drawn: int, said: str) -> None:
 
 def test_logits() -> None:
     assert titles.distribution({"int8": 0.3, "float16": 0.1}) == (
-        "Half of the logits move by more than 0.3 under int8, by more than 0.1 under float16"
+        "Half of the logits move by more than 0.3 in int8, 0.1 in float16"
     )
-    assert titles.distribution({"int8": 0.3}).endswith("under int8")
-    assert titles.distribution({"int8": 0.3, "float32": 3e-7}).endswith(
-        "hardly at all under float32"
-    )
+    assert titles.distribution({"int8": 0.3}).endswith("in int8")
+    assert titles.distribution({"int8": 0.3, "float32": 3e-7}).endswith("hardly at all in float32")
     assert titles.distribution({"int8": 0.0}).startswith("No difference found")
     assert titles.distribution({}).startswith("No variant")
     far = np.array([0.3, -0.3, 0.1])
     assert titles.scatter("int8", far) == (
-        "int8 keeps 95 % of the logits within 0.300 of the line, the furthest within 0.300"
+        "95\xa0% of int8's logits are within 0.300 of the line, all within 0.300"
     )
     assert titles.scatter("int8", far * 0).startswith("No difference found")
     assert "no logits" in titles.scatter("int8", far[:0])
@@ -51,7 +49,7 @@ def test_logits() -> None:
 def test_heatmap() -> None:
     names, columns = ["a.jpg", "b.jpg"], ["int8", "uint8"]
     values = np.array([[0.1, 0.2], [0.4, 0.3]])
-    assert titles.heatmap(names, columns, values) == "b.jpg moves most, by 0.400 (rms) under int8"
+    assert titles.heatmap(names, columns, values) == "b.jpg moves most, by 0.400 (rms) in int8"
     assert titles.heatmap(names, columns, values * 0).startswith("No difference found")
     values[1, 1] = NAN
     assert titles.heatmap(names, columns, values).startswith("NaN or Inf on b.jpg")
@@ -66,10 +64,12 @@ def test_margins() -> None:
         return titles.margins("int8", names, reference, kept, np.array(flipped))
 
     assert said(np.array([2.5, 0.25, -0.1]), False, False, True) == (
-        "int8 flips one of 3; b is nearest to it: of a margin of 1.00, 0.25 is left"
+        "int8 changes 1 answer of 3. Closest call: b, with 0.25 of its 1.00 margin left"
     )
-    assert said(reference, False, False, False).startswith("int8 flips none of 3; c is")
-    assert said(reference * 0, True, True, True) == "int8 flips three of 3", "ties flip, too"
+    assert said(reference, False, False, False).startswith(
+        "int8 changes no answer of 3. Closest call: c,"
+    )
+    assert said(reference * 0, True, True, True) == "int8 changes 3 answers of 3", "ties flip, too"
     assert "no answers" in said(reference * NAN, False, False, False)
 
 
@@ -91,38 +91,37 @@ def with_threads(timed: Latency, threads: int) -> Latency:
 def test_latency_and_threads() -> None:
     one = latency({"float32": 8.0, "int8": 4.0})
     assert titles.latency(one) == (
-        "int8 answers in 4.0 ms, the quickest of 2; float32 takes 2.0 × as long"
+        "int8 answers in 4.0\xa0ms, the fastest of 2; float32 takes 2.0\xa0× as long"
     )
-    assert titles.latency(latency({"int8": 4.0})) == "int8 answers in 4.0 ms"
+    assert titles.latency(latency({"int8": 4.0})) == "int8 answers in 4.0\xa0ms"
     assert titles.latency(latency({"int8": 4.0, "uint8": 4.1})).startswith("No difference found")
     tied = latency({"float32": 8.0, "int8": 4.0, "uint8": 3.99})
     assert titles.latency(tied) == (
-        "int8 and uint8 answer in about 4.0 ms, the quickest of 3; float32 takes 2.0 × as long"
+        "int8 and uint8 answer in about 4.0\xa0ms, the fastest of 3; float32 takes 2.0\xa0× as long"
     )
     two = with_threads(latency({"float32": 4.0, "int8": 3.2}), 2)
     assert titles.threads([one, two]) == (
-        "With 2 threads instead of 1, float32 is 2.0 × as quick, int8 1.2 ×"
+        "With 2 threads instead of 1, float32 is 2.0\xa0× as fast, int8 1.2\xa0×"
     )
     assert titles.threads([one]) == titles.latency(one)
-    assert titles.threads([one, with_threads(one, 2)]).endswith("no model is quicker")
+    assert titles.threads([one, with_threads(one, 2)]).endswith("no model is faster")
     assert titles.threads([]) == "Nothing is timed"
 
 
 def test_files() -> None:
     assert titles.sizes({"float32": 4_000_000, "int8": 1_000_000}, 4_000_000) == (
-        "int8 is the smallest file: 1.0 MB, 25.0 % of float32"
+        "int8 is the smallest file: 1.0\xa0MB, 25.0\xa0% of float32"
     )
     tied = {"float32": 4_000_000, "int8": 1_010_000, "uint8": 1_000_000}
     assert titles.sizes(tied, 4_000_000) == (
-        "int8 and uint8 are the smallest: about 1.0 MB, 25.0 % of float32"
+        "int8 and uint8 are the smallest: about 1.0\xa0MB, 25.0\xa0% of float32"
     )
     assert titles.sizes({"a": 100, "b": 101}, 100).startswith("No difference found")
     counts = {"float32": {"CONV_2D": 2}, "int8": {"CONV_2D": 2, "QUANTIZE": 1}}
     assert titles.operators(counts) == ("int8 has 3 operators, float32 2: 1 QUANTIZE more")
     assert titles.operators({"a": {"ADD": 2}, "b": {"ADD": 2}}) == "Every variant has 2 operators"
     assert titles.ladder(manifest().stages[1:], 1e-4) == (
-        "Two steps of 3 move the answers by nothing to speak of; int8 moves them most, by 0.05 of "
-        "the largest logit"
+        "The float steps agree; int8 deviates most, by 5.0\xa0% of the largest logit"
     )
     assert titles.ladder(manifest().stages[1:3], 1e-4) == "Each step answers like the one before"
 
@@ -134,7 +133,7 @@ MARGINS = plots.margin_loss(
 
 def test_a_title_can_be_taken_off_for_a_page_that_shows_it() -> None:
     bare = plots.without_title(MARGINS)
-    assert plots.headline_of(MARGINS).startswith("int8 flips one of 2")
+    assert plots.headline_of(MARGINS).startswith("int8 changes 1 answer of 2")
     assert MARGINS.layout.title.text.replace("<br>", " ") == plots.headline_of(MARGINS)
     assert bare.layout.title.text is None
     assert bare.layout.height < MARGINS.layout.height
@@ -192,7 +191,7 @@ def test_operator_times_by_hand() -> None:
     assert list(written.text) == ["6.00", "3.00", "1.00 ▲"]
     assert list(written.y) == ["float32", "int8", "int8"]
     assert cells.customdata[1][1] == (
-        "One depthwise layer, 1.0 ms, 25.0 % of the variant's time; 1.0 ms without XNNPACK"
+        "One depthwise layer, 1.0\xa0ms, 25.0\xa0% of the variant's time; 1.0\xa0ms without XNNPACK"
     )
     assert "▲ not by XNNPACK" in figure.layout.xaxis.title.text
     many = tuple(operator_time(f"KIND_{n}", "x", 10.0 + n) for n in range(12))
@@ -208,18 +207,18 @@ def test_operator_times_by_hand() -> None:
         ({"original": ()}, "No operator is timed"),
         (
             {"original": (), "float32": (QUICK, QUICK)},
-            "Two convolutions take 100.0 % of float32's time; XNNPACK runs nearly everything in "
+            "Two convolutions take 100.0\xa0% of float32's time; XNNPACK runs nearly everything in "
             "every variant",
         ),
         (
             {"float32": (QUICK,), "int8": (QUICK, SLOW)},
-            "One convolution takes 100.0 % of float32's time; in int8, XNNPACK leaves 25.0 % to "
-            "slower kernels",
+            "One convolution takes 100.0\xa0% of float32's time; in int8, XNNPACK leaves 25.0\xa0% "
+            "to slower kernels",
         ),
         (
             {"float32": (QUICK,), "int16x8": (SLOW,)},
-            "One convolution takes 100.0 % of float32's time; int16x8 runs without XNNPACK, the "
-            "quick kernels",
+            "One convolution takes 100.0\xa0% of float32's time; int16x8 runs without XNNPACK, the "
+            "fast kernels",
         ),
     ],
 )
@@ -229,8 +228,8 @@ def test_operator_times(times: dict[str, tuple[OperatorTime, ...]], said: str) -
 
 def test_figures_as_csv() -> None:
     assert plots.figure_csv(MARGINS).splitlines() == [
-        "series,margin of the reference (right is surer),"
-        "what int8 takes of it (down is better),value",
+        "series,margin of the original (right is more certain),"
+        "margin lost in int8 (lower is better),value",
         "int8,3.0,0.5,",
         "flipped,1.0,1.5,",
     ]

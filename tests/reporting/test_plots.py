@@ -64,7 +64,7 @@ def test_latency_bars_by_hand() -> None:
     assert bars["int8"].x == (4.0,)
     # three samples 2, 4, 6: the quartiles are 3 and 5
     assert (bars["int8"].error_x.array[0], bars["int8"].error_x.arrayminus[0]) == (1.0, 1.0)
-    assert "4.0 ms<br>unsteady" in texts(figure)
+    assert "4.0\xa0ms<br>noisy" in texts(figure)
     assert bars["int8"].marker.pattern.shape == "/"
     assert figure.layout.xaxis.range[0] == 0
 
@@ -75,15 +75,15 @@ def test_a_bar_that_dwarfs_the_others_is_cut_and_says_so() -> None:
     figure = plots.latency_bars(latency({"int8": 4.0, "int16x8": 170.0}))
     assert traces(figure)["int16x8"].x == (170.0,)
     assert 1.2 * 4.0 < figure.layout.xaxis.range[1] < 170.0
-    assert texts(figure) == ["4.0 ms", "// 170.0 ms, bar cut ▸"]
+    assert texts(figure) == ["4.0\xa0ms", "// 170.0\xa0ms, bar cut ▸"]
     assert "int16x8,170.0," in plots.figure_csv(figure)
 
 
 def test_size_bars_by_hand() -> None:
     bars = traces(FIGURES["size_bars"])
     assert bars["int8"].x == (5.0,)
-    assert bars["int8"].text[0].strip() == "5.0 MB"
-    assert "27.8 % of float32" in bars["int8"].hovertemplate
+    assert bars["int8"].text[0].strip() == "5.0\xa0MB"
+    assert "27.8\xa0% of float32" in bars["int8"].hovertemplate
 
 
 def test_the_front_by_hand() -> None:
@@ -131,7 +131,7 @@ def test_the_distribution_sums_to_everything_within_reach() -> None:
     assert np.nanmax(line.y) == 0.5
     far, near = np.array([0.3, -0.3, 0.1]), np.array([0.1, 0.0, -0.1])
     assert plots.headline_of(plots.difference_distribution({"int8": far, "float16": near})) == (
-        "Half of the logits move by more than 0.3 under int8, by more than 0.1 under float16"
+        "Half of the logits move by more than 0.3 in int8, 0.1 in float16"
     )
     broken = plots.difference_distribution({"int8": np.array([0.1, np.nan])})
     assert "int8: 1 logits are NaN or Inf" in " ".join(texts(broken))

@@ -44,17 +44,18 @@ NO_STOCK = replace(
     [
         (
             made(),
-            "The NHWC lowering makes float32 2.0 × quicker, with 0 TRANSPOSE operators "
+            "The NHWC lowering makes float32 2.0\xa0× faster, with 0 TRANSPOSE operators "
             "instead of 6",
         ),
         (
             made(2.0, 2.01),
-            "No difference found: both lowerings are equally quick, with 0 TRANSPOSE "
+            "No difference found: both lowerings are equally fast, with 0 TRANSPOSE "
             "operators instead of 6",
         ),
         (
             made(2.0, 3.0),
-            "The NHWC lowering makes float32 1.5 × slower, with 0 TRANSPOSE operators instead of 6",
+            "The NHWC lowering makes float32 1.5\xa0× slower, with 0 TRANSPOSE operators instead "
+            "of 6",
         ),
         (
             NO_STOCK,
@@ -68,7 +69,7 @@ def test_headlines(found: Lowerings, headline: str) -> None:
 
 def test_the_table_has_ratios_and_dashes() -> None:
     rows = {row.title: (row.stock, row.nhwc, row.ratio) for row in lowering_rows(made())}
-    assert rows["float32: latency"] == ("4.00 ms", "2.00 ms", "2.00")
+    assert rows["float32: latency"] == ("4.00\xa0ms", "2.00\xa0ms", "2.00")
     assert rows["float32: operators"] == ("9", "2", "4.50")
     assert rows["float32: TRANSPOSE"] == ("6", "0", "–")
     assert rows["float32: PAD"] == ("1", "0", "–")
@@ -80,7 +81,7 @@ def test_figures() -> None:
     bars = plots.lowering_latency(made())
     assert [trace.y[0] for trace in bars.data[::2]] == ["float32, stock", "float32, nhwc"]
     assert [trace.x[0] for trace in bars.data[::2]] == [4.0, 2.0]
-    assert [trace.text[0].strip() for trace in bars.data[1::2]] == ["4.0 ms", "2.0 ms"]
+    assert [trace.text[0].strip() for trace in bars.data[1::2]] == ["4.0\xa0ms", "2.0\xa0ms"]
     counts = plots.lowering_operators(made(), "float32")
     assert list(counts.data[0].y) == ["TRANSPOSE", "PADV2"]
     assert [list(trace.x) for trace in counts.data] == [[6, 1], [0, 0]]

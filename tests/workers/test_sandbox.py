@@ -121,7 +121,7 @@ def test_the_page_says_whether_it_is_used(
     monkeypatch.setattr(shutil, "which", lambda _: program)
     monkeypatch.setattr(sandbox, "_works", lambda _: works)
     assert sandbox.state() == state
-    assert ("is not enclosed" in sandbox.note()) == (state != "enclosed")
+    assert ("without a sandbox" in sandbox.note()) == (state != "enclosed")
     monkeypatch.setenv(sandbox.VARIABLE, "0")
     assert sandbox.state() == "off"
     assert "switched off" in sandbox.note()

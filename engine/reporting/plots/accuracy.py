@@ -22,15 +22,16 @@ _ROOM = 0.02
 
 
 def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
-    """Draw right first answers of each model, the reference first, with their intervals.
+    """Draw right first answers of each model, the baseline first, with their intervals.
 
-    A whisker that crosses the line at the reference's share is no proof of a difference. The axis
+    A whisker that crosses the line at the baseline's share is no proof of a difference. The axis
     does not begin at 0, since these are no bars.
     """
     figure = go.Figure()
     reference = next(iter(accuracies.values()))
     for name, accuracy in accuracies.items():
         style, interval = style_of(name), accuracy.top1_interval
+        share = formats.count_or_percent(accuracy.top1, accuracy.pictures)
         figure.add_trace(
             go.Scatter(
                 x=[accuracy.top1],
@@ -43,10 +44,10 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
                     "color": style.hue,
                     "thickness": 2,
                 },
-                text=[formats.percent(accuracy.top1)],
+                text=[share],
                 textposition="top right",
                 cliponaxis=False,
-                hovertemplate=f"{name}: {formats.percent(accuracy.top1)} right, 95 % interval "
+                hovertemplate=f"{name}: {share} correct, 95\xa0% interval "
                 f"{formats.interval(interval)}<extra></extra>",
             )
         )
@@ -55,7 +56,7 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
     high = max(accuracy.top1_interval.high for accuracy in accuracies.values())
     figure.update_xaxes(range=[low - _ROOM, high + _ROOM], tickformat=".0%")
     return set_row_frame(
-        figure, rows_height(len(accuracies)) + 40, x="right answers (right is better)"
+        figure, rows_height(len(accuracies)) + 40, x="correct answers (right is better)"
     )
 
 
@@ -70,7 +71,7 @@ def reliability_curve(curves: Mapping[str, Reliability]) -> go.Figure:
             y=[0, 1],
             mode="lines",
             line={"color": LINE, "width": 1.5, "dash": "dash"},
-            name="as sure as right",
+            name="as confident as correct",
             hoverinfo="skip",
         )
     )
@@ -104,16 +105,16 @@ def reliability_curve(curves: Mapping[str, Reliability]) -> go.Figure:
                     for part in curve.bins
                 ],
                 hovertemplate=f"{name}, %{{customdata[2]}} to %{{customdata[3]}} sure<br>"
-                "right on %{y:.0%} of %{customdata[0]} pictures, 95 % interval %{customdata[1]}"
-                "<extra></extra>",
+                "correct on %{y:.0%} of %{customdata[0]} pictures, 95\xa0% interval "
+                "%{customdata[1]}<extra></extra>",
             )
         )
     figure.update_xaxes(range=[0, 1.03], tickformat=".0%")
     figure.update_yaxes(range=[0, 1.03], tickformat=".0%")
     set_frame(
         figure,
-        x="how sure the model is of its answer",
-        y="how often it is right (above the line: too modest)",
+        x="confidence of the answer",
+        y="how often it is correct (above the line: under-confident)",
         height=420,
     )
     return add_notes(add_legend(figure), notes)

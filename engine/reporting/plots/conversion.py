@@ -47,7 +47,7 @@ def lowering_latency(lowerings: Lowerings) -> go.Figure:
                 continue
             low, high = entry.quartiles_ms
             label = formats.milliseconds(entry.median_ms, entry.pictures)
-            label += "" if entry.trusted else ", unsteady"
+            label += "" if entry.trusted else ", noisy"
             longest, rows = max(longest, high), rows + 1
             figure.add_trace(
                 go.Bar(
@@ -81,7 +81,7 @@ def lowering_latency(lowerings: Lowerings) -> go.Figure:
     # Room for the longest label on a phone.
     room = 1.6 if all(entry.trusted for entry in lowerings.latency.entries) else 2.1
     figure.update_xaxes(range=[0, (longest or 1.0) * room])
-    set_row_frame(figure, rows_height(rows), x="median ms (left is quicker)")
+    set_row_frame(figure, rows_height(rows), x="median ms (left is faster)")
     return add_notes(figure, notes)
 
 

@@ -13,6 +13,7 @@ from engine.comparison.recommendation import Choice, candidates, select_timed
 from engine.core.formats import join_names
 from engine.core.types import FAULT_WORDS, Fault
 from engine.reporting import plots
+from engine.reporting.text.runs import reference_title
 from engine.tasks.evaluation import Evaluation
 
 
@@ -35,9 +36,15 @@ def difference_distribution(evaluation: Evaluation) -> go.Figure:
 
 
 def logit_scatter(evaluation: Evaluation, variant: str, max_points: int = 2000) -> go.Figure:
-    """Draw each logit of a variant against the reference's."""
+    """Draw each logit of a variant against the baseline's."""
     reference = evaluation.comparable(evaluation.comparison.reference, variant)
-    return plots.logit_scatter(reference, evaluation.comparable(variant), variant, max_points)
+    return plots.logit_scatter(
+        reference,
+        evaluation.comparable(variant),
+        variant,
+        max_points,
+        reference_title(evaluation.comparison),
+    )
 
 
 def worst_rows(evaluation: Evaluation, most: int) -> list[int]:
@@ -67,7 +74,12 @@ def margin_loss(comparison: Comparison, variant: str) -> go.Figure:
     flipped = np.zeros(len(comparison.pictures), dtype=bool)
     flipped[[flip.index for flip in side.flips]] = True
     return plots.margin_loss(
-        comparison.pictures, side.reference_margins, side.kept_margins, flipped, variant
+        comparison.pictures,
+        side.reference_margins,
+        side.kept_margins,
+        flipped,
+        variant,
+        reference_title(comparison),
     )
 
 
@@ -77,7 +89,7 @@ def changed_classes(evaluation: Evaluation, variant: str) -> go.Figure:
         (evaluation.label(flip.reference_class), evaluation.label(flip.variant_class))
         for flip in evaluation.comparison.variant(variant).flips
     )
-    return plots.changed_classes(changes, variant)
+    return plots.changed_classes(changes, variant, reference_title(evaluation.comparison))
 
 
 def fault_marks(figure: go.Figure, faults: Mapping[str, Fault]) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from engine.reporting.plots.frame import (
 from engine.tflite.operator_times import KindTime, time_by_kind
 
 _DWARFING = 5
-_LATENCY_AXIS = "median ms (left is quicker)"
+_LATENCY_AXIS = "median ms (left is faster)"
 
 
 def latency_bars(latency: Latency) -> go.Figure:
@@ -42,7 +42,7 @@ def latency_bars(latency: Latency) -> go.Figure:
     for entry in latency.entries:
         low, high = entry.quartiles_ms
         label = formats.milliseconds(entry.median_ms, entry.pictures)
-        label += "" if entry.trusted else ", unsteady"
+        label += "" if entry.trusted else ", noisy"
         cut = entry.median_ms > end
         style = style_of(entry.variant)
         figure.add_trace(
@@ -82,7 +82,7 @@ def _label(entry: LatencySamples, edge: float, *, cut: bool) -> dict[str, Any]:
         inside = {"x": edge, "xanchor": "right", "xshift": -3, "bgcolor": hue}
         return placed | inside | {"text": f"// {label}, bar cut ▸", "font": {"color": "#ffffff"}}
     # Below the figure, since beside it there is no room on a phone.
-    label += "" if entry.trusted else "<br>unsteady"
+    label += "" if entry.trusted else "<br>noisy"
     return placed | {
         "x": entry.quartiles_ms[1],
         "xanchor": "left",
@@ -136,7 +136,7 @@ def latency_samples(latency: Latency) -> go.Figure:
             font={"color": style.hue},
         )
     figure.update_yaxes(**({"type": "log"} if logarithmic else {"rangemode": "tozero"}))
-    set_frame(figure, x="round", y="latency, ms (down is quicker)", height=420)
+    set_frame(figure, x="round", y="latency, ms (down is faster)", height=420)
     return figure.update_layout(margin_r=120)
 
 
@@ -212,7 +212,7 @@ def latency_violins(timings: Sequence[Latency]) -> go.Figure:
     figure.update_yaxes(categoryorder="array", categoryarray=rows[::-1], showgrid=False)
     figure.update_layout(violingap=0.1, violinmode="overlay")
     height = 100 + _ROW * max(len(rows), 2)
-    set_frame(figure, x="one call, ms (left is quicker)", y="", height=height)
+    set_frame(figure, x="one call, ms (left is faster)", y="", height=height)
     return add_title(figure, titles.threads(ordered))
 
 

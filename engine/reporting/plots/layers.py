@@ -29,7 +29,7 @@ def layer_line(errors: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
     layers = [layer for layer in errors.layers if layer.own_grid] or list(errors.layers)
     figure = go.Figure()
     # Lone operators first, so that the line of the network lies over them.
-    for title, own in (("alone", True), ("so far", False)):
+    for title, own in (("on its own", True), ("cumulative", False)):
         points = [
             (layer, value)
             for layer in layers
@@ -49,7 +49,7 @@ def layer_line(errors: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
                 },
                 line={"color": style.hue, "dash": style.dash, "width": 2},
                 customdata=[
-                    f"{figure_text(layer.title)}, {' × '.join(map(str, layer.shape))}"
+                    f"{figure_text(layer.title)}, {formats.sides(layer.shape)}"
                     for layer, _ in points
                 ],
                 hovertemplate=f"%{{customdata}}<br>{title}: %{{y:.1f}} dB<extra></extra>",
@@ -61,7 +61,7 @@ def layer_line(errors: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
             figure.add_annotation(
                 x=points[-1][0].index,
                 y=max(near) if own else min(near),
-                text="each operator alone" if own else f"<b>{errors.variant}</b>, so far",
+                text="each layer on its own" if own else f"<b>{errors.variant}</b>, cumulative",
                 font={"color": style.hue},
                 showarrow=False,
                 xanchor="right",
@@ -140,7 +140,7 @@ def layer_histogram(layer: LayerError, variant: str) -> go.Figure:
             )
         for count, end in ((layer.below, "below"), (layer.above, "above")):
             if count >= _WORTH_A_NOTE * total:
-                notes.append(f"{formats.percent(count / total)} cut off {end} the grid")
+                notes.append(f"{formats.percent(count / total)} clipped {end} the grid")
     figure.update_yaxes(tickformat="~%")
     set_frame(
         figure,

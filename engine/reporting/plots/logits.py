@@ -85,9 +85,13 @@ def _finite(values: FloatArray) -> FloatArray:
 
 
 def logit_scatter(
-    reference: FloatArray, logits: FloatArray, variant: str, max_points: int = 2000
+    reference: FloatArray,
+    logits: FloatArray,
+    variant: str,
+    max_points: int = 2000,
+    baseline: str = "the original",
 ) -> go.Figure:
-    """Draw each logit of a variant against the reference's, both of shape (pictures, classes).
+    """Draw each logit of a variant against the baseline's, both of shape (pictures, classes).
 
     Of more than ``max_points`` the ones that differ most are drawn, then a random choice that is
     the same every time.
@@ -115,7 +119,7 @@ def logit_scatter(
             mode="markers",
             name=variant,
             marker={"color": style.hue, "size": 4, "opacity": 0.55},
-            hovertemplate=f"reference %{{x:.2f}}, {variant} %{{y:.2f}}<extra></extra>",
+            hovertemplate=f"{baseline} %{{x:.2f}}, {variant} %{{y:.2f}}<extra></extra>",
         )
     )
     if x.size:
@@ -127,7 +131,7 @@ def logit_scatter(
         )
     set_frame(
         figure,
-        x="logit of the reference",
+        x=f"logit of {baseline}",
         y=f"logit of {variant} (line: equal)",
         height=_HEIGHT,
     )
@@ -137,7 +141,7 @@ def logit_scatter(
 def difference_heatmap(
     pictures: Sequence[str], variants: Sequence[str], values: FloatArray
 ) -> go.Figure:
-    """Draw the rms of logit differences, shape (pictures, variants); darker is further off.
+    """Draw the rms of logit differences, shape (pictures, variants); darker is less faithful.
 
     NaN stays an empty cell that says NaN.
     """
@@ -165,15 +169,20 @@ def difference_heatmap(
 
 
 def top_logits(
-    labels: Sequence[str], reference: FloatArray, rows: Mapping[str, FloatArray], k: int = 8
+    labels: Sequence[str],
+    reference: FloatArray,
+    rows: Mapping[str, FloatArray],
+    k: int = 8,
+    baseline: str = "the original",
 ) -> go.Figure:
-    """Draw one picture's largest logits in every model: a bar for the reference, marks for others.
+    """Draw one picture's largest logits in every model: a bar for the baseline, marks for others.
 
     Args:
         labels: Class names.
         reference: The reference's logits of the picture, shape (classes,).
         rows: The variants' logits of the picture, shape (classes,) each.
         k: Classes to show: the reference's first ones; every variant's first is added.
+        baseline: The reference's name, for people.
     """
     classes = [int(index) for index in np.argsort(-reference, kind="stable")[:k]]
     for logits in rows.values():
@@ -185,9 +194,9 @@ def top_logits(
             x=reference[classes],
             y=names,
             orientation="h",
-            name="reference",
+            name=baseline,
             marker={"color": NEUTRAL, "opacity": 0.35},
-            hovertemplate="reference: %{x:.2f}<extra></extra>",
+            hovertemplate=f"{baseline}: %{{x:.2f}}<extra></extra>",
         )
     )
     notes = []
@@ -207,7 +216,7 @@ def top_logits(
             )
         )
     set_row_frame(
-        figure, rows_height(len(classes)) + 40, x="logit (bar: reference; marks: variants)"
+        figure, rows_height(len(classes)) + 40, x=f"logit (bar: {baseline}; marks: variants)"
     )
     return add_notes(add_legend(figure), notes)
 
@@ -225,6 +234,7 @@ def margin_loss(
     left: FloatArray,
     flipped: NDArray[np.bool_],
     variant: str,
+    baseline: str = "the original",
 ) -> go.Figure:
     """Draw each picture's margin against what a variant takes of it: beyond the line it flips.
 
@@ -237,6 +247,7 @@ def margin_loss(
         flipped: Whether the first answer changed, shape (pictures,): where nothing is left, the
             first of the tied classes is the answer.
         variant: Its name.
+        baseline: The reference's name, for people.
     """
     finite = np.isfinite(reference) & np.isfinite(left)
     lost = reference - left
@@ -259,7 +270,7 @@ def margin_loss(
                     customdata=[
                         figure_text(pictures[row]) for row in np.flatnonzero(rows).tolist()
                     ],
-                    hovertemplate=f"%{{customdata}}<br>margin %{{x:.2f}}, {variant} takes "
+                    hovertemplate=f"%{{customdata}}<br>margin %{{x:.2f}}, lost in {variant}: "
                     "%{y:.2f}<extra></extra>",
                 )
             )
@@ -302,8 +313,8 @@ def margin_loss(
     missing = int((~finite).sum())
     set_frame(
         figure,
-        x="margin of the reference (right is surer)",
-        y=f"what {variant} takes of it (down is better)",
+        x=f"margin of {baseline} (right is more certain)",
+        y=f"margin lost in {variant} (lower is better)",
         height=_HEIGHT,
     )
     add_notes(figure, [f"{missing} pictures are NaN or Inf"] if missing else [])
@@ -334,7 +345,9 @@ def _rows_to_name(
     return named
 
 
-def changed_classes(changes: Mapping[tuple[str, str], int], variant: str) -> go.Figure:
+def changed_classes(
+    changes: Mapping[tuple[str, str], int], variant: str, baseline: str = "the original"
+) -> go.Figure:
     """Draw which answers became which: a confusion matrix of the changed ones alone.
 
     ``changes`` counts pictures by the reference's and the variant's answer; the most frequent
@@ -364,7 +377,7 @@ def changed_classes(changes: Mapping[tuple[str, str], int], variant: str) -> go.
         figure,
         190 + _CLASS_PIXELS * max(len(before), 2),
         x=f"answer of {variant}",
-        y="answer of the reference",
+        y=f"answer of {baseline}",
     )
     rest = len(changes) - len(most)
     add_notes(figure, [f"and {rest} more pairs of classes"] if rest else [])

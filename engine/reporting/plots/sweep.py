@@ -178,7 +178,7 @@ def mixed_by_latency(
         timed,
         [medians[name_of_point(point.layers)] for point in timed],
         chosen,
-        x="median latency, ms (left is quicker)",
+        x="median latency, ms (left is faster)",
         unit="ms",
     )
     if "float32" in medians:

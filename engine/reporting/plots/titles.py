@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import candidate_of_costs, quickest_of, smallest_of
 from engine.core import formats
-from engine.core.formats import join_names, number, plural, spell_count, verb
+from engine.core.formats import cut_name, join_names, number, plural, spell_count, verb
 from engine.core.types import SAME, FloatArray
 from engine.reporting.text.runs import MOST_NAMED
 from engine.runs.manifest import Stage
@@ -19,6 +19,9 @@ from engine.tflite.operator_times import OperatorTime, left_share, time_by_kind
 
 _NOTHING = 5e-4
 _LITTLE = 0.05
+_ROOM = 110
+"""Characters of a headline at most."""
+_FLOAT_STEPS = {"onnx", "savedmodel", "float32"}
 
 
 def trade_off(front: Sequence[str], drawn: int) -> str:
@@ -28,18 +31,15 @@ def trade_off(front: Sequence[str], drawn: int) -> str:
     if drawn == 1:
         return f"{front[0]} is the only variant drawn"
     if len(front) == 1:
-        return f"{front[0]} gives up nothing: no other variant is ahead of it in either direction"
+        return f"{front[0]} is the best trade-off: nothing beats it in either direction"
     if len(front) == drawn:
-        return "Every variant is ahead in something: what is gained in one is lost in another"
-    beaten = drawn - len(front)
-    behind = verb(beaten, "is behind", "are behind")
+        return "Every variant is a best trade-off: none beats another in both directions"
+    behind = verb(drawn - len(front), "one is", f"{number(drawn - len(front))} are")
     if len(front) <= MOST_NAMED:
-        return (
-            f"Nothing beats {join_names(front)}: {number(beaten)} of {drawn} {behind} one of them"
-        )
+        return f"Best trade-offs: {join_names(front)}; the other {behind} behind one of these"
     return (
-        f"{spell_count(len(front), 'variant')} of {drawn} are worth a look; "
-        f"{number(beaten)} {behind} another"
+        f"Best trade-offs: {number(len(front))} of {drawn} variants; the other {behind} behind one "
+        "of these"
     )
 
 
@@ -52,13 +52,13 @@ def distribution(halves: Mapping[str, float]) -> str:
         return "No variant gives logits that can be compared"
     least, most = min(halves, key=lambda n: halves[n]), max(halves, key=lambda n: halves[n])
     if halves[most] == 0:
-        return "No difference found: half of the logits or more are those of the reference"
-    sentence = f"Half of the logits move by more than {formats.small(halves[most])} under {most}"
+        return "No difference found: half of the logits or more do not move"
+    sentence = f"Half of the logits move by more than {formats.small(halves[most])} in {most}"
     if least == most:
         return sentence
     if halves[least] < _NOTHING:
-        return f"{sentence}, hardly at all under {least}"
-    return f"{sentence}, by more than {formats.small(halves[least])} under {least}"
+        return f"{sentence}, hardly at all in {least}"
+    return f"{sentence}, {formats.small(halves[least])} in {least}"
 
 
 def scatter(variant: str, differences: FloatArray) -> str:
@@ -67,11 +67,9 @@ def scatter(variant: str, differences: FloatArray) -> str:
         return f"{variant} gives no logits that can be compared"
     distances = np.abs(differences)
     if distances.max() == 0:
-        return f"No difference found: every logit of {variant} is that of the reference"
+        return f"No difference found: {variant} gives every logit as it was"
     low, high = map(formats.logits, (nearest_rank(distances, 0.95), float(distances.max())))
-    return (
-        f"{variant} keeps 95 % of the logits within {low} of the line, the furthest within {high}"
-    )
+    return f"95\xa0% of {variant}'s logits are within {low} of the line, all within {high}"
 
 
 def heatmap(pictures: Sequence[str], variants: Sequence[str], values: FloatArray) -> str:
@@ -81,13 +79,14 @@ def heatmap(pictures: Sequence[str], variants: Sequence[str], values: FloatArray
         return "No picture has figures that can be compared"
     if not finite.all():
         rows = sorted({pictures[row] for row in np.argwhere(~finite)[:, 0].tolist()})
-        where = join_names(rows[:MOST_NAMED])
-        return f"NaN or Inf on {where}: this is a broken model, not a lossy one"
+        where = join_names([cut_name(row) for row in rows[:MOST_NAMED]])
+
+        return f"NaN or Inf on {where}: a broken model"
     if values.max() == 0:
         return "No difference found on any of these pictures"
     row, column = np.unravel_index(int(np.argmax(values)), values.shape)
     far = formats.logits(float(values[row, column]))
-    return f"{pictures[int(row)]} moves most, by {far} (rms) under {variants[int(column)]}"
+    return f"{cut_name(pictures[int(row)])} moves most, by {far} (rms) in {variants[int(column)]}"
 
 
 def margins(
@@ -97,20 +96,21 @@ def margins(
     left: FloatArray,
     flipped: NDArray[np.bool_],
 ) -> str:
-    """Say how many pictures a variant flips, and which one is next."""
+    """Say how many answers a variant changes, and which one is next."""
     finite = np.isfinite(reference) & np.isfinite(left)
     if not finite.any():
         return f"{variant} gives no answers that can be compared"
     count = int(flipped.sum())
-    sentence = f"{variant} flips {number(count) if count else 'none'} of {len(pictures)}"
+    sentence = (
+        f"{variant} changes {plural(count, 'answer') if count else 'no answer'} of {len(pictures)}"
+    )
     waiting = np.flatnonzero(finite & ~flipped).tolist()
     if not waiting:
         return sentence
     nearest = min(waiting, key=lambda row: float(left[row]))
-    return (
-        f"{sentence}; {pictures[nearest]} is nearest to it: of a margin of "
-        f"{formats.decimal(reference[nearest], 2)}, {formats.decimal(left[nearest], 2)} is left"
-    )
+    rest, whole = (formats.decimal(values[nearest], 2) for values in (left, reference))
+    first, last = f"{sentence}. Closest call: ", f", with {rest} of its {whole} margin left"
+    return f"{first}{cut_name(pictures[nearest], _ROOM - len(first) - len(last))}{last}"
 
 
 def confusion(variant: str, changes: Mapping[tuple[str, str], int]) -> str:
@@ -118,7 +118,8 @@ def confusion(variant: str, changes: Mapping[tuple[str, str], int]) -> str:
     total = sum(changes.values())
     if not total:
         return f"{variant} changes no answer"
-    (before, after), most = max(changes.items(), key=lambda item: item[1])
+    pair, most = max(changes.items(), key=lambda item: item[1])
+    before, after = map(cut_name, pair)
     pictures = "one answer" if total == 1 else f"{number(total)} answers"
     if most == 1:
         several = f", no two alike: {before} to {after} is one" if total > 1 else ""
@@ -128,7 +129,7 @@ def confusion(variant: str, changes: Mapping[tuple[str, str], int]) -> str:
 
 
 def latency(timed: Latency) -> str:
-    """Say which model is quickest and which slowest."""
+    """Say which model is fastest and which slowest."""
     points = [candidate_of_costs(entry.variant, timed=entry) for entry in timed.entries]
     if not points:
         return "Nothing is timed"
@@ -143,9 +144,9 @@ def latency(timed: Latency) -> str:
     times = formats.times(timed.ratio(slowest.variant, ahead[0]))
     behind = f"{slowest.variant} takes {times} as long"
     if len(ahead) == 1:
-        return f"{ahead[0]} answers in {time}, the quickest of {len(points)}; {behind}"
+        return f"{ahead[0]} answers in {time}, the fastest of {len(points)}; {behind}"
     who = join_names(ahead) if len(ahead) <= MOST_NAMED else spell_count(len(ahead), "model")
-    return f"{who} answer in about {time}, the quickest of {len(points)}; {behind}"
+    return f"{who} answer in about {time}, the fastest of {len(points)}; {behind}"
 
 
 def threads(timings: Sequence[Latency]) -> str:
@@ -163,8 +164,8 @@ def threads(timings: Sequence[Latency]) -> str:
     most, least = max(gains, key=lambda n: gains[n]), min(gains, key=lambda n: gains[n])
     sentence = f"With {last.threads} threads instead of {first.threads}"
     if gains[most] <= 1 + SAME:
-        return f"{sentence}, no model is quicker"
-    best = f"{sentence}, {most} is {formats.times(gains[most])} as quick"
+        return f"{sentence}, no model is faster"
+    best = f"{sentence}, {most} is {formats.times(gains[most])} as fast"
     return best if least == most else f"{best}, {least} {formats.times(gains[least])}"
 
 
@@ -216,7 +217,7 @@ def operator_times(times: Mapping[str, Sequence[OperatorTime]]) -> str:
     if left[worst] < _LITTLE:
         return f"{sentence}; XNNPACK runs nearly everything in every variant"
     if left[worst] > 1 - _LITTLE:
-        return f"{sentence}; {worst} runs without XNNPACK, the quick kernels"
+        return f"{sentence}; {worst} runs without XNNPACK, the fast kernels"
     return (
         f"{sentence}; in {worst}, XNNPACK leaves {formats.percent(left[worst])} to slower kernels"
     )
@@ -232,21 +233,20 @@ def ladder(stages: Sequence[Stage], float_limit: float) -> str:
     moved = {name: error for name, error in errors.items() if error > float_limit}
     if not errors:
         return "No step could be checked against the one before"
-    steps = spell_count(len(exact), "step")
-    sentence = f"{steps} of {len(errors)} move the answers by nothing to speak of"
     if not moved:
         return "Each step answers like the one before"
     most = max(moved, key=lambda name: moved[name])
-    return (
-        f"{sentence}; {most} moves them most, by {formats.small(moved[most])} of the largest logit"
-    )
+    steps = "The float steps agree"
+    if moved.keys() & _FLOAT_STEPS:
+        steps = f"{number(len(exact)).capitalize()} of {len(errors)} steps agree"
+    return f"{steps}; {most} deviates most, by {formats.percent(moved[most])} of the largest logit"
 
 
 def nearest_rank(values: FloatArray, share: float) -> float:
     """Find the smallest value that at least a share, above 0, of all values does not exceed.
 
     `numpy.percentile` looks for two neighbours and lies between them; for a million values that
-    takes six times as long, since numpy is quick at finding one. NaN is not expected.
+    takes six times as long, since numpy finds one fast. NaN is not expected.
     """
     rank = math.ceil(share * values.size) - 1
     return float(np.partition(values, rank, axis=None)[rank])

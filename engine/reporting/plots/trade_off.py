@@ -103,7 +103,7 @@ def _scatter(
                 f"{formats.milliseconds(point.latency_ms, point.timed_pictures)}, "
                 f"{formats.megabytes(_size(point))}<br>"
                 f"logit rms {formats.logits(point.difference)}, same answer on "
-                f"{formats.percent(point.agreement)}<extra></extra>",
+                f"{formats.count_or_percent(point.agreement, point.pictures)}<extra></extra>",
             )
         )
     places = [x_of(point) for point in drawn]
@@ -130,7 +130,7 @@ def _scatter(
     if logarithmic:
         figure.update_xaxes(tickvals=_ticks(min(places), max(places)))
     figure.update_yaxes(range=[y_end, -0.06 * y_end], zeroline=False)
-    title = "logit rms to the reference (up is closer)"
+    title = "logit rms (up is closer)"
     add_notes(set_frame(figure, x=x_title, y=title, height=_HEIGHT), notes)
     ahead = [point.variant for point in drawn if point in front]
     return add_title(figure, titles.trade_off(ahead, len(drawn)))

@@ -9,17 +9,17 @@ import numpy as np
 from engine.comparison import metrics
 from engine.comparison.records import Flip
 from engine.core import formats
-from engine.core.formats import join_names, verb
-from engine.reporting.text.runs import reference_title
+from engine.core.formats import cut_name, join_names, verb
+from engine.reporting.text.runs import reference_at_start, reference_title
 from engine.tasks.evaluation import Evaluation
 
 
 def flip_headline(evaluation: Evaluation, variant: str, flip: Flip) -> str:
     """Say what both answer."""
-    return (
-        f"{variant} answers {evaluation.label(flip.variant_class)}, "
-        f"{reference_title(evaluation.comparison)} answers {evaluation.label(flip.reference_class)}"
+    after, before = (
+        cut_name(evaluation.label(index)) for index in (flip.variant_class, flip.reference_class)
     )
+    return f"{variant} answers {after}, {reference_title(evaluation.comparison)} {before}"
 
 
 def flip_margin(evaluation: Evaluation, variant: str, flip: Flip) -> str:
@@ -36,15 +36,18 @@ def flip_margin(evaluation: Evaluation, variant: str, flip: Flip) -> str:
             for column in (reference, variant)
         )
     )
+    first, second = (
+        evaluation.label(index) for index in (flip.reference_class, flip.variant_class)
+    )
     outcome = (
-        "the two are level, and the first of them counts"
+        f"In {variant} the two tie, and a tie goes to the class that comes first"
         if after == 0
-        else f"{evaluation.label(flip.variant_class)} leads by {formats.logits(-after)}"
+        else f"{variant} takes {formats.logits(before - after)} of that, so {second} leads by "
+        f"{formats.logits(-after)}"
     )
     sentence = (
-        f"In {reference_title(evaluation.comparison)}, {evaluation.label(flip.reference_class)} "
-        f"leads {evaluation.label(flip.variant_class)} by {formats.logits(before)}; {variant} "
-        f"takes {formats.logits(before - after)} of that, so that {outcome}."
+        f"{reference_at_start(evaluation.comparison)} prefers {first} to {second} by "
+        f"{formats.logits(before)}. {outcome}."
     )
     if math.isclose(flip.reference_margin, before, rel_tol=1e-6):
         return sentence

@@ -37,8 +37,10 @@ def flip_change(before: VariantComparison, after: VariantComparison) -> FlipChan
     )
 
 
-def improvement_headline(before: VariantComparison, after: VariantComparison) -> str:
-    """Say how much closer the counterpart's logits are, or that they are not."""
+def improvement_headline(
+    before: VariantComparison, after: VariantComparison, baseline: str = "the original"
+) -> str:
+    """Say how much closer the counterpart's logits are to the baseline's, or that they are not."""
     for side in (before, after):
         if side.non_finite:
             return f"{side.variant} gives answers that are not numbers: nothing can be compared"
@@ -46,17 +48,17 @@ def improvement_headline(before: VariantComparison, after: VariantComparison) ->
         return f"{after.variant} {FAULT_WORDS[after.fault]}: improving does not help here"
     first, second = difference_of(before), difference_of(after)
     if math.isnan(first):
-        return "The reference gives answers that are not numbers: nothing can be compared"
+        return f"Nothing can be compared: {baseline} gives answers that are not numbers"
     if first == 0:
-        return f"{before.variant} answers like the reference already: nothing to win"
+        return f"{before.variant} answers exactly like {baseline}: nothing to gain"
     ratio = second / first
     if ratio > 1 + SAME:
         share = formats.percent(ratio - 1)
-        return f"{after.variant} is further off than {before.variant}, by {share}: keep the latter"
+        return f"{after.variant} is {share} less faithful than {before.variant}: keep that one"
     if ratio > 1 - SAME:
         return f"No difference found between {after.variant} and {before.variant}"
     share = formats.percent(1 - ratio)
-    return f"{after.variant} takes {share} of the error of {before.variant} away"
+    return f"{after.variant} removes {share} of {before.variant}'s error"
 
 
 def flips_sentence(before: VariantComparison, after: VariantComparison) -> str:
@@ -80,12 +82,11 @@ def overlap_note(shared: int, pictures: int) -> str:
         return f"None of these {pictures} pictures was used for calibration."
     if shared == pictures:
         return (
-            "These are the very pictures that were used for calibration: the gain may be smaller "
-            "on others. Choose other pictures to see."
+            "The model was calibrated on these pictures, so the gain may look too good. Try others."
         )
     return (
-        f"{shared} of these {pictures} pictures were used for calibration: the gain may be smaller "
-        "on others."
+        f"The model was calibrated on {shared} of these {pictures} pictures, so the gain may look "
+        "too good."
     )
 
 
@@ -111,7 +112,7 @@ def curve_headline(curve: MixedCurve, chosen: MixedPoint) -> str:
     return (
         f"{chosen.layers} of {layers} layers in float32 take the error from "
         f"{formats.small(whole.rms)} to {formats.small(chosen.rms)}, at "
-        f"{chosen.bytes / whole.bytes:.2f} × the size"
+        f"{formats.with_unit(f'{chosen.bytes / whole.bytes:.2f}', '×')} the size"
     )
 
 
@@ -128,18 +129,20 @@ def worth_sentence(curve: MixedCurve, chosen: MixedPoint) -> str | None:
     )
     costs = (candidate_of_costs(side.variant, timed=side) for side in (mixed, exact))
     if not clearly_quicker(*costs):
-        return f"{took}: on this machine that is more than it is worth, take float32 or float16."
-    return f"{took}: {exact.median_ms / mixed.median_ms:.1f} × quicker than float32."
+        return f"{took}: no faster than float32 on this machine. Take float32 or float16."
+    return f"{took}: {formats.times(exact.median_ms / mixed.median_ms)} faster than float32."
 
 
 def monotone_sentence(curve: MixedCurve) -> str | None:
     """Explain why the error rises somewhere along the curve; None where it does not."""
     if curve.monotone:
         return None
-    where = ", ".join(str(point.layers) for point in curve.rises)
+    counts = [point.layers for point in curve.rises]
+    where = join_names([str(count) for count in counts], "or")
+    layers, its = ("layer", "its") if counts == [1] else ("layers", "their")
     return (
-        f"The error rises at {where} layers: what those "
-        "add had made up for roundings elsewhere, to which the integer model was fitted."
+        f"With {where} {layers} in float32 the error rises: {its} rounding had been cancelling "
+        "out rounding elsewhere."
     )
 
 

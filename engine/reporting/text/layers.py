@@ -37,21 +37,19 @@ def first_still(errors: LayerErrors) -> tuple[LayerError, ...]:
 def layers_headline(errors: LayerErrors) -> str:
     """Say which operators stand out, and what is left of the signal at the end."""
     if all(layer.accumulated.error_ratio in (0.0, None) for layer in errors.layers):
-        return f"No difference found: every operator of {errors.variant} gives what float32 gives"
+        return f"No difference found: every layer of {errors.variant} gives what float32 gives"
     if still := first_still(errors):
         where = join_names([layer.title for layer in still])
         return f"{errors.variant} answers the same for every picture from {where} on"
     end = errors.layers[-1].accumulated.sqnr_db
-    left = "" if end is None else f"the signal ends {formats.decibels(end)} above the error"
+    left = "" if end is None else f" ({formats.decibels(end)} at the output)"
     total, named = len(errors.layers), culprits(errors)
     if not named:
-        plain = f"No operator of {errors.variant} stands out among {total}: rounding adds up"
-        return f"{plain}, and {left}" if left else plain
-    some = f"{number(len(named)).capitalize()} of {total} operators"
-    who = f"{some} {verb(len(named), 'stands', 'stand')} out in {errors.variant}"
+        return f"None of {errors.variant}'s {total} layers stands out: rounding adds up{left}"
+    some = f"{number(len(named)).capitalize()} of {errors.variant}'s {total} layers"
     first = join_names([layer.title for layer in named[:_NAMED]])
     first = first if len(named) <= _NAMED else f"{first} first"
-    return f"{who}: {first}" + (f"; {left}" if left else "")
+    return f"{some} {verb(len(named), 'loses', 'lose')} most: {first}{left}"
 
 
 def where_lost(errors: LayerErrors) -> str:
@@ -61,16 +59,16 @@ def where_lost(errors: LayerErrors) -> str:
     end = errors.layers[-1].accumulated.sqnr_db
     sentence = f"On this picture {worst.title} loses most"
     if own is not None:
-        sentence += f": alone, its signal stays {formats.decibels(own)} above the error"
+        sentence += f": {formats.decibels(own)} on its own"
     if end is not None:
-        sentence += f"; {formats.decibels(end)} are left at the end"
+        sentence += f"; {formats.decibels(end)} at the output"
     return f"{sentence}. {why(worst)}"
 
 
 def why(layer: LayerError) -> str:
     """Explain why an operator loses; without a rule that says so, by rounding alone."""
     if layer.cause is not None:
-        return f"{layer.cause.sentence}."
+        return f"{formats.keep_units(layer.cause.sentence)}."
     own = layer.own.sqnr_db if layer.own is not None else None
     if layer.grid is None:
         return "It computes in float32, and loses nothing of its own."
@@ -78,8 +76,8 @@ def why(layer: LayerError) -> str:
         return "It adds no error of its own."
     steps = layer.grid.highest - layer.grid.lowest + 1
     return (
-        f"Rounding alone: {steps} steps over {layer.grid.low:.3g} to {layer.grid.high:.3g}, "
-        "weights and input rounded, too. No rule finds a cause that could be mended."
+        f"Ordinary rounding, to {steps} steps over {layer.grid.low:.3g} to {layer.grid.high:.3g}; "
+        "no fix known."
     )
 
 
@@ -94,8 +92,7 @@ def histogram_caption(layer: LayerError) -> str:
     )
     beyond = layer.below + layer.above
     if beyond:
-        lie = verb(beyond, "value lies beyond it and is", "values lie beyond it and are")
-        text += f" {beyond:,} {lie} cut off."
+        text += f" {beyond:,} {verb(beyond, 'value is', 'values are')} clipped."
     channels = layer.channels
     if channels.outliers:
         text += (

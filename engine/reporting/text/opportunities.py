@@ -92,14 +92,14 @@ def _closer(before: VariantComparison, after: VariantComparison) -> str:
     if not before.logit_rms > after.logit_rms:
         return f"{after.variant} is no closer than {before.variant}"
     share = 1 - after.logit_rms / before.logit_rms
-    return f"{after.variant} removes {formats.percent(share)} of the error of {before.variant}"
+    return f"{after.variant} removes {formats.percent(share)} of {before.variant}'s error"
 
 
 def _prove(choice: Choice) -> Iterator[Opportunity | str]:
     about, needed = choice.about, pictures_to_prove(choice.need)
     if about is None or choice.taken is None:
         return
-    share = f"{choice.need * 100:g} %"
+    share = formats.whole_percent(choice.need)
     if about.interval.low >= choice.need:
         yield f"{plural(about.pictures, 'picture')} prove that {share} of the answers stay"
     elif needed is not None and about.pictures < needed:
@@ -129,7 +129,7 @@ def _time(comparison: Comparison) -> Iterator[Opportunity | str]:
         yield Opportunity(
             "time",
             "Time again",
-            f"{counts} timings were noisy: small differences of speed mean nothing",
+            f"{counts} timings were noisy: small differences may be chance",
             "Takes a minute on an idle machine",
         )
     else:

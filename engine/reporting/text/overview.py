@@ -22,13 +22,25 @@ from engine.comparison.recommendation import (
 )
 from engine.comparison.records import FLOAT32
 from engine.core import formats
-from engine.core.formats import join_names, number, plural, spell_count, verb
+from engine.core.formats import (
+    cut_name,
+    join_names,
+    number,
+    plural,
+    spell_count,
+    verb,
+    whole_percent,
+)
 from engine.core.types import SAME
 from engine.reporting.text.runs import (
     MOST_NAMED,
     names_or_count,
+    reference_at_start,
     reference_title,
 )
+
+CONFIDENCE = "95\xa0% confidence"
+_RUN = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +82,7 @@ def headline(comparison: Comparison, choice: Choice) -> str:
     if not comparison.variants:
         return "There is no variant to compare"
     if about is None and count_unanswered(comparison) == len(comparison.pictures):
-        return f"{_reference_at_start(comparison)} itself gives answers that are not numbers"
+        return f"{reference_at_start(comparison)} itself gives answers that are not numbers"
     if about is None and all(v.fault == "not_finite" for v in comparison.variants):
         return "Every variant gives answers that are not numbers. These models are broken"
     if about is None:
@@ -80,15 +92,10 @@ def headline(comparison: Comparison, choice: Choice) -> str:
         return f"{about.variant} with random weights: {', '.join(gains) or 'as large as float32'}"
     if choice.taken is None:
         return (
-            f"No variant keeps {_share(choice.need)} of the answers; {about.variant} comes closest "
-            f"with {about.agreeing} of {about.pictures}"
+            f"No variant keeps {whole_percent(choice.need)} of the answers; {about.variant} comes "
+            f"closest with {about.agreeing} of {about.pictures}"
         )
     return f"Ship {about.variant}: {', '.join((*gains, _same_answers(comparison, about)))}"
-
-
-def _reference_at_start(comparison: Comparison) -> str:
-    title = reference_title(comparison)
-    return "The original" if title == "the original" else title
 
 
 def _gains(about: Candidate) -> list[str]:
@@ -124,20 +131,21 @@ def proof(choice: Choice) -> str:
         return ""
     low, high = formats.bounds(about.interval)
     between = (
-        f"On {plural(about.pictures, 'picture')} agreement is {low} to {high} % (95 % confidence)"
+        f"On {plural(about.pictures, 'picture')} agreement is {low} to "
+        f"{formats.with_unit(high, '%')} ({CONFIDENCE})"
     )
     if about.interval.low >= choice.need:
-        return f"{between}, above your {_share(choice.need)} target."
+        return f"{between}, above your {whole_percent(choice.need)} target."
     needed = pictures_to_prove(choice.need)
     if needed is None:
-        return f"{between}. No number of pictures proves 100 %."
+        return f"{between}. No number of pictures proves 100\xa0%."
     if about.pictures >= needed:
-        return f"{between}; your target is {_share(choice.need)}."
+        return f"{between}; your target is {whole_percent(choice.need)}."
     count = spell_count(about.pictures, "picture")
     return (
         f"{count} {verb(about.pictures, 'is', 'are')} too few to be sure: true agreement could be "
-        f"as low as {low} % (95 % confidence). {needed} pictures without a change would show at "
-        f"least {_share(choice.need)}."
+        f"as low as {formats.with_unit(low, '%')} ({CONFIDENCE}). {needed} pictures without a "
+        f"change would show at least {whole_percent(choice.need)}."
     )
 
 
@@ -147,7 +155,7 @@ def chip(choice: Choice) -> Chip | None:
     if about is None:
         return None
     if choice.taken is None:
-        return Chip("unmet", f"Below {_share(choice.need)}")
+        return Chip("unmet", f"Below {whole_percent(choice.need)}")
     if about.interval.low >= choice.need:
         return Chip("proven", "Proven")
     if needed is not None and about.pictures < needed:
@@ -158,7 +166,7 @@ def chip(choice: Choice) -> Chip | None:
 def recommendation(choice: Choice) -> str:
     """Say which variant to take."""
     if choice.taken is None:
-        return f"No variant keeps {_share(choice.need)} of the answers"
+        return f"No variant keeps {whole_percent(choice.need)} of the answers"
     return f"Take {choice.taken.variant}"
 
 
@@ -168,17 +176,14 @@ def reason(comparison: Comparison, choice: Choice) -> str:
     if taken is not None:
         sentence = " ".join((_why(taken, choice), *_what_speed_decides(comparison, choice)))
     elif nearest is not None:
-        sentence = (
-            f"{nearest.variant} comes nearest with {formats.percent(nearest.agreement)}, "
-            f"{nearest.agreeing} of {nearest.pictures}."
-        )
+        sentence = f"{nearest.variant} comes closest with {nearest.agreeing} of {nearest.pictures}."
     elif all(v.fault == "not_finite" for v in comparison.variants):
         sentence = "Every variant gives NaN or Inf."
     else:
         sentence = "Every variant gives NaN or Inf, or answers the same for every picture."
     if count := count_unanswered(comparison):
         sentence += (
-            f" {_reference_at_start(comparison)} gives NaN or Inf on {count} of "
+            f" {reference_at_start(comparison)} gives NaN or Inf on {count} of "
             f"{len(comparison.pictures)} pictures, where nothing can answer like it."
         )
     if taken is not None and comparison.random_weights:
@@ -187,7 +192,9 @@ def reason(comparison: Comparison, choice: Choice) -> str:
 
 
 def _why(taken: Candidate, choice: Choice) -> str:
-    share = f"at least {_share(choice.need)} of the answers"
+    share = f"at least {whole_percent(choice.need)} of the answers"
+    if choice.need == 1:
+        share = "every answer"
     if len(choice.eligible) == 1:
         sentence = f"It is the only variant that keeps {share}."
     else:
@@ -225,8 +232,8 @@ def _what_speed_decides(comparison: Comparison, choice: Choice) -> Iterator[str]
     unsteady = [c.variant for c in choice.eligible if not c.steady]
     if unsteady:
         yield (
-            f"{names_or_count(unsteady)} {verb(len(unsteady), 'is', 'are')} timed unsteadily: "
-            "differences of speed within the spread count as none."
+            f"Timing was noisy for {names_or_count(unsteady)}: differences within the spread count "
+            "as none."
         )
 
 
@@ -236,7 +243,7 @@ def _bolder(bold: Candidate, taken: Candidate) -> str:
         gains.append(f"{formats.times(taken.latency_ms / bold.latency_ms)} faster")
     if clearly_smaller(bold, taken) and bold.size_bytes and taken.size_bytes:
         gains.append(f"{formats.times(taken.size_bytes / bold.size_bytes)} smaller")
-    share = formats.percent(bold.agreement)
+    share = formats.count_or_percent(bold.agreement, bold.pictures)
     return f"If {share} were enough, {bold.variant} would be {' and '.join(gains)}."
 
 
@@ -254,11 +261,11 @@ def timing_note(timed: Latency) -> str:
     unsteady = [entry.variant for entry in timed.entries if not entry.trusted]
     if not unsteady:
         return ""
-    several = f"{len(unsteady)} of {len(timed.entries)}"
+    several = f"{len(unsteady)} of {len(timed.entries)} models"
     who = join_names(unsteady) if len(unsteady) <= MOST_NAMED else several
     return (
-        f"{who} {verb(len(unsteady), 'is', 'are')} timed unsteadily, so that small differences of "
-        "speed mean nothing: measure again while nothing else runs."
+        f"Timing was noisy for {who}; ignore small differences and measure again on an idle "
+        "machine."
     )
 
 
@@ -284,10 +291,6 @@ def _minute(moment: str) -> str:
     return f"{moment[:16].replace('T', ' ')} UTC"
 
 
-def _share(need: float) -> str:
-    return f"{need * 100:g} %"
-
-
 def against_headline(comparison: Comparison, against: Comparison) -> str:
     """Say what variants gained or lost against those of another run, on the same pictures."""
     ours, theirs = comparison.run, against.run
@@ -300,11 +303,11 @@ def against_headline(comparison: Comparison, against: Comparison) -> str:
         names = spell_count(len(pairs), "variant")
         return f"No difference found between {ours} and {theirs} in {names.lower()}"
     a, b = max(unequal, key=lambda pair: abs(pair[0].difference - pair[1].difference))
-    closer = "closer" if a.difference < b.difference else "further off"
+    closer = "closer" if a.difference < b.difference else "less faithful"
     return (
-        f"{a.variant} of {ours} is {closer} than that of {theirs}: rms "
+        f"{a.variant} is {closer} in {cut_name(ours, _RUN)} than in {cut_name(theirs, _RUN)}: rms "
         f"{formats.logits(a.difference)} against {formats.logits(b.difference)}, same answer on "
-        f"{a.agreeing} against {b.agreeing} of {a.pictures} pictures"
+        f"{a.agreeing} against {b.agreeing} of {a.pictures}"
     )
 
 
@@ -327,7 +330,7 @@ def tiles(comparison: Comparison, choice: Choice) -> tuple[Tile, ...]:
         Tile(
             "Same answers",
             f"{about.agreeing} of {about.pictures}",
-            f"{formats.interval(about.interval)} of all pictures (95 % confidence)",
+            f"{formats.interval(about.interval)} of all pictures ({CONFIDENCE})",
         ),
         *_right_tile(comparison, about),
     )
@@ -370,9 +373,9 @@ def _right_tile(comparison: Comparison, about: Candidate) -> Iterator[Tile]:
     if base is None or own is None:
         return
     counts = [round(side.top1 * side.pictures) for side in (own, base)]
-    detail = f"{_reference_at_start(comparison)}: {counts[1]} of {base.pictures}"
+    detail = f"{reference_at_start(comparison)}: {counts[1]} of {base.pictures}"
     if own.lost or own.won:
-        detail += f"; {own.lost} lost, {own.won} won"
+        detail += f"; {own.lost} lost, {own.won} gained"
     yield Tile("Right answers", f"{counts[0]} of {own.pictures}", detail)
 
 
@@ -391,6 +394,6 @@ def not_recommended(choice: Choice, variant: str) -> str:
     if choice.taken is None:
         return f"{recommendation(choice)}: {variant} is not recommended."
     return (
-        f"{choice.taken.variant} is recommended where at least {_share(choice.need)} of the "
-        f"answers must stay, not {variant}."
+        f"{choice.taken.variant} is recommended where at least {whole_percent(choice.need)} of "
+        f"the answers must stay, not {variant}."
     )

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison
     from engine.runs.manifest import Manifest
 
-FEW_PICTURES = 100
 FEW_CALIBRATION_PICTURES = 20
 MOST_NAMED = 3
 """Names that a sentence holds; of more it gives the number."""
@@ -77,30 +76,30 @@ def predictions_headline(comparison: Comparison) -> str:
         where = all_of(total, "picture")
         return f"{who} like {reference_title(comparison)} on {where}: no difference found"
     changing = [variant.variant for variant in comparison.variants if variant.flips]
-    change = verb(len(flipped), "changes its answer", "change their answer")
     some = len(changing) <= MOST_NAMED
-    who = join_names(changing) if some else f"{len(changing)} of the variants"
-    of_all = f"{number(len(flipped)).capitalize()} of {plural(total, 'picture')}"
-    return f"{of_all} {change} under {who}"
-
-
-def weight_of_pictures(count: int) -> str:
-    """Begin a sentence about what some pictures prove: "14 pictures prove little"."""
-    much = "little" if count < FEW_PICTURES else "this much"
-    return f"{spell_count(count, 'picture')} {verb(count, 'proves', 'prove')} {much}"
+    who = join_names(changing, "or") if some else "at least one variant"
+    of_all = f"{number(len(flipped)).capitalize()} of {total} pictures"
+    which = "The one picture" if total == 1 else of_all
+    return f"{which} {verb(len(flipped), 'gets', 'get')} a different answer from {who}"
 
 
 def evidence(interval: Interval, pictures: int) -> str:
     """Say how much these pictures prove about all; the interval is the weakest variant's."""
     low, high = formats.bounds(interval)
+    if pictures < formats.FEW_PICTURES:
+        return (
+            f"{spell_count(pictures, 'picture')} {verb(pictures, 'is', 'are')} too few to be sure: "
+            "true agreement of the least faithful variant could be as low as "
+            f"{formats.with_unit(low, '%')} (95\xa0% confidence)."
+        )
     return (
-        f"{weight_of_pictures(pictures)}: between {low} % and {high} % of all pictures would keep "
-        "their answer under the weakest variant (95 % interval)."
+        f"On {pictures} pictures agreement of the least faithful variant is {low} to "
+        f"{formats.with_unit(high, '%')} (95\xa0% confidence)."
     )
 
 
 def logits_headline(comparison: Comparison) -> str:
-    """Say which variant stays closest to the reference and which moves furthest."""
+    """Say which variant stays closest to the original and which moves furthest."""
     finite = [v for v in comparison.variants if not math.isnan(v.logit_rms)]
     if not finite:
         return "No variant gives logits that can be compared"
@@ -116,12 +115,12 @@ def logits_headline(comparison: Comparison) -> str:
     who = f"{join_names(same)} {verb(len(same), 'moves', 'move')}"
     return (
         f"{who} the logits most, by {formats.logits(furthest.logit_rms)} (rms); "
-        f"{closest.variant} moves them least"
+        f"{closest.variant} least"
     )
 
 
 def latency_headline(latency: Latency | None, sizes: Mapping[str, int], float32_bytes: int) -> str:
-    """Say which variants are quickest, which smallest, against float32."""
+    """Say which variants are fastest, which smallest, against float32."""
     points = [
         candidate_of_costs(name, size, None if latency is None else latency.of(name))
         for name, size in sizes.items()
@@ -140,9 +139,9 @@ def latency_headline(latency: Latency | None, sizes: Mapping[str, int], float32_
     ending = (f"; {_who_is(slow)} slower" if slow else "") + ending
     quick = quickest_of(timed)
     if exact in quick:
-        return f"No variant is quicker than float32 on this machine{ending}"
+        return f"No variant is faster than float32 on this machine{ending}"
     gain = formats.times(exact.latency_ms / max(point.latency_ms or 0.0 for point in quick))
-    speed = f"{gain if len(quick) == 1 else f'at least {gain}'} quicker"
+    speed = f"{gain if len(quick) == 1 else f'at least {gain}'} faster"
     if both := [point for point in quick if point in small]:
         size = _smaller(both, float32_bytes)
         return f"{_who_is(both)} {size} and {speed} than float32{ending}"
@@ -182,9 +181,9 @@ def lowering_headline(lowerings: Lowerings) -> str:
     if not gains:
         return "The two lowerings made no variant in common"
     if all(abs(speedup - 1) < SAME for _, speedup in gains):
-        return f"No difference found: both lowerings are equally quick{_transposes(lowerings)}"
+        return f"No difference found: both lowerings are equally fast{_transposes(lowerings)}"
     parts = [
-        f"{variant} {formats.times(speedup)} quicker"
+        f"{variant} {formats.times(speedup)} faster"
         if speedup >= 1
         else f"{variant} {formats.times(1 / speedup)} slower"
         for variant, speedup in gains
@@ -211,7 +210,7 @@ def details_headline(manifest: Manifest) -> str:
         "file": "from your ONNX file",
         "network": "from your network",
     }[manifest.model.weights]
-    size = f"{manifest.preprocess.height} × {manifest.preprocess.width}"
+    size = formats.sides((manifest.preprocess.height, manifest.preprocess.width))
     return f"{manifest.model.name} {weights}, for pictures of {size}"
 
 
@@ -252,6 +251,12 @@ def calibration_notes(calibration: CalibrationInfo | None) -> tuple[str, ...]:
             "Save them as JPEG or PNG to use them."
         )
     return tuple(notes)
+
+
+def reference_at_start(comparison: Comparison) -> str:
+    """Name what the variants are compared with, at the start of a sentence."""
+    title = reference_title(comparison)
+    return "The original" if comparison.reference == "original" else title
 
 
 def reference_title(comparison: Comparison) -> str:

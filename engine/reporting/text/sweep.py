@@ -14,8 +14,8 @@ NEAR = 0.05
 goes with the square of small errors, of twice this share."""
 _METHODS = {
     "min_max": "from the smallest to the largest value",
-    "percentile_99.9": "that leave 0.1 % of the values out",
-    "percentile_99.99": "that leave 0.01 % of the values out",
+    "percentile_99.9": "that leave 0.1\xa0% of the values out",
+    "percentile_99.99": "that leave 0.01\xa0% of the values out",
     "mse": "of least squared error",
     "entropy": "of least divergence",
 }
@@ -95,8 +95,8 @@ def enough_sentence(sweep: Sweep, recipe: str) -> str:
         figure, share = excess
         higher = "many times" if math.isinf(share) else formats.percent(share)
         return (
-            f"Fewer than {most} calibration pictures are too few for {recipe}: with "
-            f"{groups[-2].count}, its {figure} can be {higher} higher"
+            f"{recipe} needs {most} or more calibration pictures: with {groups[-2].count}, its "
+            f"{figure} can be {higher} higher"
         )
     pictures = plural(count, "calibration picture")
     return (
@@ -153,7 +153,7 @@ def notes(sweep: Sweep) -> tuple[str, ...]:
     left = f"; {basis.left_out} that calibration may use were left out" if basis.left_out else ""
     sentences.append(f"Figures are on {pictures} that no calibration used{left}.")
     if basis.calibration is None:
-        sentences.append("Calibrated on crops of the sample images (demo calibration).")
+        sentences.append("Demo calibration, on crops of the sample images.")
     counts = sorted({cell.count for cell in sweep.cells if basis.exhausted(cell.count)})
     if counts and len({cell.seed for cell in sweep.cells}) > 1:
         sentences.append(

@@ -144,7 +144,10 @@ def basis_of(
             got=f"{len(pictures)} pictures, every one of which calibration may use"
             + (" (it takes crops of the sample images)" if calibration is None else ""),
             expected="other pictures to measure on",
-            todo="Name another folder of pictures, or another one for calibration.",
+            todo="Choose other pictures to test on, or others for calibration.",
+            problem="The sample images already serve for calibration."
+            if calibration is None
+            else "These pictures already serve for calibration.",
         )
     basis = SweepBasis(
         key=_key(run, pool, shown, demo=calibration is None),

@@ -140,13 +140,13 @@ def test_node_data_is_read_back_with_model_explorers_own_types(found: LayerError
 
 
 def test_headlines(network: Tiny, found: LayerErrors) -> None:
-    end = f"{found.layers[-1].accumulated.sqnr_db:.1f} dB"
+    end = f"{found.layers[-1].accumulated.sqnr_db:.1f}\xa0dB"
     plain = layer_sentences.layers_headline(found)
-    assert plain.startswith("No operator of int8 stands out among 4")
+    assert plain.startswith("None of int8's 4 layers stands out")
     assert end in plain
     shifted = replace(network, shifts={2: 3.0}).errors()
     assert layer_sentences.layers_headline(shifted).startswith(
-        "One of 4 operators stands out in int8: convolution 1; the signal ends "
+        "One of int8's 4 layers loses most: convolution 1 ("
     )
     silent = tuple(
         replace(layer, accumulated=replace(layer.accumulated, error_ratio=0.0))
@@ -157,7 +157,7 @@ def test_headlines(network: Tiny, found: LayerErrors) -> None:
 
 
 def test_why_says_rounding_where_no_rule_fires(found: LayerErrors) -> None:
-    assert layer_sentences.why(found.layers[0]).startswith("Rounding alone: 256 steps")
+    assert layer_sentences.why(found.layers[0]).startswith("Ordinary rounding, to 256 steps")
     lossless = replace(found.layers[0], own=None)
     assert layer_sentences.why(lossless) == "It adds no error of its own."
 
@@ -167,9 +167,9 @@ def test_where_one_picture_is_lost(network: Tiny) -> None:
     culprit = shifted.layers[1]
     assert culprit.own is not None
     said = layer_sentences.where_lost(shifted)
-    assert said.startswith(f"On this picture {culprit.title} loses most: alone, its signal stays ")
-    assert f"{culprit.own.sqnr_db:.1f} dB above the error; " in said
-    assert f"{shifted.layers[-1].accumulated.sqnr_db:.1f} dB are left at the end. " in said
+    assert said.startswith(f"On this picture {culprit.title} loses most: ")
+    assert f"{culprit.own.sqnr_db:.1f}\xa0dB on its own; " in said
+    assert f"{shifted.layers[-1].accumulated.sqnr_db:.1f}\xa0dB at the output. " in said
     assert said.endswith(layer_sentences.why(culprit))
 
 
@@ -186,7 +186,7 @@ def test_figures_name_their_axes_and_mark_culprits(network: Tiny) -> None:
     ]
     layer = replace(layer, below=sum(layer.histogram))
     (note,) = plots.layer_histogram(layer, "int8").layout.annotations[-1:]
-    assert note.text == "50.0 % cut off below the grid"
+    assert note.text == "50.0\xa0% clipped below the grid"
     assert (note.y, note.yanchor) == (1, "bottom")
     assert sum(bars.data[0].y) == pytest.approx(1)
     empty = plots.layer_histogram(replace(shifted.layers[1], grid=None), "int8")
@@ -233,5 +233,5 @@ def test_shapes_that_follow_from_the_picture_are_refused() -> None:
 def test_one_value_beyond_the_grid_is_said_in_the_singular(found: LayerErrors) -> None:
     single = replace(found.layers[0], below=0, above=1)
     several = replace(single, below=2)
-    assert " 1 value lies beyond it and is cut off." in layer_sentences.histogram_caption(single)
-    assert " 3 values lie beyond it and are" in layer_sentences.histogram_caption(several)
+    assert " 1 value is clipped." in layer_sentences.histogram_caption(single)
+    assert " 3 values are clipped." in layer_sentences.histogram_caption(several)

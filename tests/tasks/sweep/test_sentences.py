@@ -37,8 +37,8 @@ def test_one_unlucky_choice_makes_a_count_too_small() -> None:
     found = sweep({"mse": {8: (0.1, 0.1), 16: (0.1, 0.12), 32: (0.1, 0.1)}})
     assert enough(line(found, RECIPE, "mse")) == 32
     assert enough_sentence(found, RECIPE) == (
-        "Fewer than 32 calibration pictures are too few for int8_float_io: with 16, its rms can "
-        "be 20.0 % higher"
+        "int8_float_io needs 32 or more calibration pictures: with 16, its rms can be "
+        "20.0\xa0% higher"
     )
 
 
@@ -46,7 +46,7 @@ def test_kl_counts_as_well() -> None:
     few = cell("mse", 8, 0, 0.1, kl=0.0112)
     found = Sweep(BASIS, (few, cell("mse", 16, 0, 0.1)))
     assert enough(line(found, RECIPE, "mse")) == 16
-    assert enough_sentence(found, RECIPE).endswith("its KL divergence can be 12.0 % higher")
+    assert enough_sentence(found, RECIPE).endswith("its KL divergence can be 12.0\xa0% higher")
 
 
 def test_without_any_error_few_are_enough_and_some_error_is_not() -> None:
@@ -87,13 +87,13 @@ def test_nan_is_told() -> None:
     [
         (
             SETTLED,
-            "With 64 pictures, mse (ranges of least squared error) makes 50.0 % less error than "
+            "With 64 pictures, mse (ranges of least squared error) makes 50.0\xa0% less error than "
             "min_max.",
         ),
         (
             {"min_max": {1: (0.1,)}, "entropy": {1: (0.4,)}},
-            "With 1 picture, min_max (ranges from the smallest to the largest value) makes 75.0 % "
-            "less error than entropy.",
+            "With 1 picture, min_max (ranges from the smallest to the largest value) makes "
+            "75.0\xa0% less error than entropy.",
         ),
         (
             {"min_max": {8: (0.1,)}, "mse": {8: (0.099,)}},
@@ -121,7 +121,7 @@ def test_notes() -> None:
     fallen = cell("mse", 8, 0, 0.1, fallback="the model has 2 inputs")
     assert notes(Sweep(demo, (fallen,))) == (
         "Figures are on one picture that no calibration used.",
-        "Calibrated on crops of the sample images (demo calibration).",
+        "Demo calibration, on crops of the sample images.",
         "Every range is that of TensorFlow's own calibrator, by min-max: the model has 2 inputs.",
     )
 
