@@ -43,13 +43,14 @@ INEXACT = replace(GOOD, name="inexact", parameters=1_000_000, error=2 * ERROR_LI
 
 
 def page(*rows: Row, missing: tuple[str, ...] = ()) -> str:
-    return as_markdown(
+    text = as_markdown(
         "# Coverage",
         rows,
         missing=missing,
         versions={"torch": "1.2", "onnx-tf": "3.4"},
         calibration_count=4,
     )
+    return text.replace("\xa0", " ")
 
 
 def test_the_summary_counts_what_can_exist() -> None:

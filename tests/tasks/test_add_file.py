@@ -80,7 +80,7 @@ def test_a_file_of_a_fixed_batch_answers_for_one_picture_at_a_time(
     assert [entry.pictures for entry in timed.entries] == [1, 4]
     table = comparison_table(engine.compare(grown, photos, latency=timed), OVERVIEW)
     cells = dict(table.rows)["four"]
-    assert any(cell.endswith(" ms (4 pictures)") for cell in cells)
+    assert any(cell.endswith("\xa0ms (4 pictures)") for cell in cells)
 
 
 def test_a_file_that_answers_by_its_neighbours_says_so(run: Run, tmp_path: Path) -> None:
