@@ -92,6 +92,22 @@ def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:
         return Labels(own_labels(run, pictures), True)
 
 
+def labels_on_show(run: Run, pictures: tuple[Picture, ...]) -> IntArray:
+    """Give the right answers that are known without a question: the samples', or the person's.
+
+    Returns:
+        Class index a picture, shape (pictures,); -1 for unknown.
+
+    Raises:
+        EngineError: They cannot be read.
+    """
+    classes = answer_count(run.manifest.model.classes)
+    if session.own_pictures() or run.manifest.model.classes != _SAMPLE_CLASSES:
+        return own_labels(run, pictures)
+    names = [picture.name for picture in pictures]
+    return labels_from_csv(SAMPLE_IMAGES / "labels.csv", names, classes)
+
+
 def _ask_for_table() -> Path | None:
     files = ask_for_files(
         "A table with the columns filename,class_index",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import streamlit as st
@@ -28,8 +29,11 @@ _MOST_SHOWN = 3
 """Evaluations that a session keeps open: each holds a file a model."""
 
 
-def evaluation_or_wait() -> Evaluation:
-    """Give the answers, or end the page with progress, an empty state or a message."""
+def evaluation_or_wait(meanwhile: Callable[[], None] | None = None) -> Evaluation:
+    """Give the answers, or end the page with progress, an empty state or a message.
+
+    ``meanwhile`` shows what stands on the page while the answers are computed.
+    """
     run = session.current_run()
     if run is None:
         no_run_yet()
@@ -41,6 +45,8 @@ def evaluation_or_wait() -> Evaluation:
     with show_errors():
         evaluation = _find(run, load_latency(run))
     if evaluation is None:
+        if meanwhile is not None:
+            meanwhile()
         _work(run, pictures, reference, about)
         end_page()
     return evaluation
