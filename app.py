@@ -28,7 +28,8 @@ page = st.navigation(
     [
         st.Page(chapter.file, title=chapter.title, icon=f":material/{chapter.icon}:")
         for chapter in CHAPTERS
-    ]
+    ],
+    position="hidden",
 )
 st.set_page_config(page_title=f"{page.title} · Quantization Lab")
 show_sidebar(page.title)

@@ -163,23 +163,6 @@ def candidate_of_costs(
     )
 
 
-def smallest(of: tuple[Candidate, ...]) -> Candidate | None:
-    """Choose the best of the variants that no file of another is clearly smaller than."""
-    return best_of(smallest_of([c for c in of if c.size_bytes is not None and not c.broken]))
-
-
-def quickest(of: tuple[Candidate, ...]) -> Candidate | None:
-    """Choose the best of the variants that none is clearly quicker than; None below two timed."""
-    return best_of(quickest_of(select_timed([c for c in of if not c.broken])))
-
-
-def closest(of: tuple[Candidate, ...]) -> Candidate | None:
-    """Choose the variant with the least logit rms; float32 only where it is alone."""
-    sound = [c for c in of if not c.broken]
-    quantized = [c for c in sound if c.variant != FLOAT32]
-    return min(quantized or sound, key=lambda c: c.difference, default=None)
-
-
 def recommend(of: tuple[Candidate, ...], need: float) -> Choice:
     """Choose among variants that keep enough of the answers.
 

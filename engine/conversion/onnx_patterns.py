@@ -31,20 +31,38 @@ _TOLERANCE = 1e-4
 
 def fuse(model: ir.Model) -> None:
     """Put one operator in the place of each group that stands for it, in place."""
-    for rules in _rules():
+    from onnxscript.optimizer import basic_constant_propagation
+
+    # Records the shapes of constants, which rules that are applied would do.
+    basic_constant_propagation(model.graph)
+    parts: list[Any] = [model.graph, *model.functions.values()]
+    operators = {node.op_type for part in parts for node in part.all_nodes()}
+    for rules in _rules(_MARKS & operators):
         rules.apply_to_model(model)
 
 
+# Each group has one of them. Many networks have none, and a rule is tried at every node.
+_MARKS: Final = frozenset({"Erf", "Tanh", "HardSigmoid", "ReduceMean"})
+
+
 @cache
-def _rules() -> tuple[Any, ...]:
+def _rules(marks: frozenset[str]) -> tuple[Any, ...]:
+    """Make the rules for groups that have one of some operators."""
     from onnxscript.rewriter.pattern import RewriteRule, RewriteRuleSet
 
-    rules = [RewriteRule(parts, _gelu) for parts in _gelus()]
-    rules += [RewriteRule(_gelu_by_tanh, _approximate_gelu)]
-    rules += [RewriteRule(_hard_swish, _one_hard_swish, _is_hard_swish)]
-    rules += [RewriteRule(parts, _layer_norm, _is_layer_norm) for parts in _layer_norms()]
-    as_written = [RewriteRule(_gelu_of_torch, _approximate_gelu)]
-    return RewriteRuleSet(rules, commute=True), RewriteRuleSet(as_written)
+    rules: list[Any] = []
+    as_written: list[Any] = []
+    if "Erf" in marks:
+        rules += [RewriteRule(parts, _gelu) for parts in _gelus()]
+    if "Tanh" in marks:
+        rules += [RewriteRule(_gelu_by_tanh, _approximate_gelu)]
+        as_written += [RewriteRule(_gelu_of_torch, _approximate_gelu)]
+    if "HardSigmoid" in marks:
+        rules += [RewriteRule(_hard_swish, _one_hard_swish, _is_hard_swish)]
+    if "ReduceMean" in marks:
+        rules += [RewriteRule(parts, _layer_norm, _is_layer_norm) for parts in _layer_norms()]
+    sets = [RewriteRuleSet(rules, commute=True)] if rules else []
+    return (*sets, RewriteRuleSet(as_written)) if as_written else tuple(sets)
 
 
 def _near(value: float) -> Any:

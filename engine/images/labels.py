@@ -24,8 +24,10 @@ UNLABELLED = -1
 _STAGE = "Reading the right answers"
 
 
-def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
-    """Read the right answers from a table with the columns ``filename,class_index``.
+def labels_from_csv(
+    path: Path, names: Sequence[str], classes: int, answers: tuple[str, ...] | None = None
+) -> IntArray:
+    """Read the right answers from a table: ``filename`` and ``class_index`` or ``class_name``.
 
     An image is looked up by its name in the set, then by the tail of its path or of the row's,
     so that ``C:\\photos\\cat\\1.jpg`` is ``cat/1.jpg`` and ``1.jpg``.
@@ -34,6 +36,7 @@ def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
         path: A CSV file with a header, as `read_text` takes it.
         names: Names of the images.
         classes: Number of classes.
+        answers: Class names of the model, or None. A row without an index is read by its name.
 
     Returns:
         Class index a picture, shape (pictures,), int64; -1 where the table has none.
@@ -43,7 +46,8 @@ def labels_from_csv(path: Path, names: Sequence[str], classes: int) -> IntArray:
             open which row is which picture's.
     """
     text = read_text(path, _STAGE, "a CSV file with the columns filename,class_index")
-    table = _table(csv.DictReader(io.StringIO(text, newline=""), strict=True), path.name, classes)
+    rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    table = _table(rows, path.name, classes, _ClassNames(answers))
     indices = _look_up(table, names, path.name)
     if all(index == UNLABELLED for index in indices):
         raise LabelsError(
@@ -100,18 +104,45 @@ def _open_which(got: str) -> LabelsError:
     )
 
 
-def _table(rows: csv.DictReader[str], name: str, classes: int) -> dict[str, int]:
+class _ClassNames:
+    """Indices of classes by their names, whatever their case.
+
+    Args:
+        labels: Class names of a model, or None.
+    """
+
+    def __init__(self, labels: tuple[str, ...] | None) -> None:
+        self.indices: dict[str, int] = {}
+        self.shared: set[str] = set()
+        for position, label in enumerate(labels or ()):
+            if self.indices.setdefault(_fold(label), position) != position:
+                self.shared.add(_fold(label))
+
+    def find(self, name: str) -> int | None:
+        """Give the class of a name; None where none or more than one has it."""
+        return None if _fold(name) in self.shared else self.indices.get(_fold(name))
+
+
+def _table(
+    rows: csv.DictReader[str], name: str, classes: int, class_names: _ClassNames
+) -> dict[str, int]:
     table: dict[str, int] = {}
     try:
         _check_columns(rows.fieldnames or [], name)
         for row in rows:
-            file, index = (row["filename"] or "").strip(), _index(row["class_index"], classes)
+            file = (row["filename"] or "").strip()
+            given = (row.get("class_index") or "").strip()
+            called = (row.get("class_name") or "").strip()
+            if file and not given and not called and "class_name" in row:
+                continue  # a row of the template that nobody filled in
+            index = _index(given, classes) if given or not called else class_names.find(called)
             path = _posix(file)
             if not file or index is None or table.get(path, index) != index:
                 raise LabelsError(
                     _STAGE,
-                    got=f"line {rows.line_num} of {name}: {file!r}, {row['class_index']!r}",
-                    expected=f"a file name, once, with a class index of 0 to {classes - 1}",
+                    got=f"line {rows.line_num} of {name}: {file!r}, {given or called!r}",
+                    expected=f"a file name, once, with a class index of 0 to {classes - 1}"
+                    + (", or the name of one class" if class_names.indices else ""),
                     todo="Mend that line.",
                 )
             table[path] = index
@@ -126,7 +157,7 @@ def _table(rows: csv.DictReader[str], name: str, classes: int) -> dict[str, int]
 
 
 def _check_columns(columns: Sequence[str], name: str) -> None:
-    if not {"filename", "class_index"} <= set(columns):
+    if "filename" not in columns or not {"class_index", "class_name"} & set(columns):
         got = f"the columns {', '.join(columns) or 'none'} in {name}"
     elif len(set(columns)) < len(columns):
         got = f"a column twice in {name}: {', '.join(columns)}"
@@ -135,7 +166,7 @@ def _check_columns(columns: Sequence[str], name: str) -> None:
     raise LabelsError(
         _STAGE,
         got=got,
-        expected="the columns filename,class_index",
+        expected="the columns filename,class_index or filename,class_name",
         todo="Give the table a header with these names.",
     )
 
@@ -164,22 +195,18 @@ def labels_from_folders(
     Raises:
         LabelsError: A picture lies in no folder, or a folder names no class.
     """
-    index_of: dict[str, int] = {}
-    shared: set[str] = set()
-    for position, label in enumerate(labels or ()):
-        if index_of.setdefault(_fold(label), position) != position:
-            shared.add(_fold(label))
+    class_names = _ClassNames(labels)
     indices = []
     for name in names:
         folder = Path(name).parent.name
-        if _fold(folder) in shared:
+        if _fold(folder) in class_names.shared:
             raise LabelsError(
                 _STAGE,
                 got=f"{name}, whose folder has the name of more than one class",
                 expected="one class a folder",
-                todo=f"Name it by class index, such as {index_of[_fold(folder)]}.",
+                todo=f"Name it by class index, such as {class_names.indices[_fold(folder)]}.",
             )
-        by_name = index_of.get(_fold(folder))
+        by_name = class_names.find(folder)
         index = _index(folder, classes) if folder.isdecimal() else by_name
         if index is not None and by_name not in {None, index}:
             raise LabelsError(

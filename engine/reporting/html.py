@@ -68,11 +68,12 @@ def document(
             reason=overview_sentences.reason(comparison, choice),
             notes=(*comparison.notes, *([timing_note] if timing_note else [])),
             faults=comparison.faults,
-            tiles=overview_sentences.tiles(variants),
+            tiles=overview_sentences.tiles(comparison, choice),
+            chip=overview_sentences.chip(choice),
             table=tables.comparison_table(comparison, tables.EVERYTHING),
             accuracy=_accuracy(comparison),
             against=_against(comparison, against),
-            main=split_headline(figures.trade_off(comparison)),
+            main=split_headline(figures.trade_off(comparison, choice)),
             common=_split_headlines(_figures_of_all(evaluation, timings, layers)),
             by_variant={
                 v.variant: _split_headlines(_figures_of_variant(evaluation, v.variant))

@@ -73,6 +73,15 @@ def labels_table(run: Run, pictures: tuple[Picture, ...], labels: IntArray) -> s
     return text.getvalue()
 
 
+def labels_template(pictures: tuple[Picture, ...]) -> str:
+    """Write a table to fill in: a row an image, without its class."""
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(("filename", "class_index", "class_name"))
+    table.writerows((picture.name, "", "") for picture in pictures)
+    return text.getvalue()
+
+
 def _file(run: Run) -> Path:
     return run.folder / LABELS / "answers.json"
 

@@ -250,7 +250,7 @@ def right_answers(
     names = [picture.name for picture in pictures]
     classes = answer_count(run.manifest.model.classes)
     if table is not None:
-        return labels_from_csv(table, names, classes)
+        return labels_from_csv(table, names, classes, answer_names(run.manifest.labels))
     if from_folders:
         return labels_from_folders(names, answer_names(run.manifest.labels), classes)
     return None

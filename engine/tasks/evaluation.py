@@ -47,6 +47,7 @@ class Evaluation:
             {column: self.logits[column] for column in columns},
             reference=before.reference,
             labels=labels,
+            latency=before.latency,
         )
 
     def outputs(self, column: str) -> Outputs:

@@ -22,8 +22,11 @@ labels = choose_labels(run, shown)
 if labels.clicked and labels.indices is not None:
     # Above the figures, whose arrival would move what a person is clicking on.
     with st.container(border=True):
-        st.header("Click the right answer")
-        st.caption("Answers are kept in the run, by the content of the picture.")
+        st.header("What is in this picture?")
+        st.caption(
+            "Keys 1 to 5 choose, s skips, u takes back. Answers are kept in the run, by the "
+            "content of the picture."
+        )
         show_clicking(evaluation, labels.indices)
 with headline:
     title = st.container()

@@ -1,4 +1,4 @@
-"""Overview: the answer in one sentence, what each variant trades, and which one to take."""
+"""Result: which variant to ship, what it trades, and how far the pictures prove it."""
 
 import streamlit as st
 
@@ -10,35 +10,31 @@ from pages.state.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.state.messages import plain
 from pages.state.session import current_run
 from pages.views import overview
+from pages.views.accuracy import with_labels_on_show
 from pages.views.figures import show_figure
-from pages.views.latency import offer_measuring
 from pages.views.logits import show_comparison
+from pages.views.opportunities import show_opportunities
 
 run = current_run()
 if run is None or first_start.under_way():
     first_start.show_making()
-first_start.show_optimizing(run)
 evaluation = evaluation_or_wait()
-comparison = evaluation.comparison
-candidates, choice = overview.recommend_at_need(evaluation)
+choice = overview.recommend_at_need(evaluation)
 about = choice.about
-st.title(plain(sentences.headline(comparison, choice)))
+st.title(plain(sentences.headline(evaluation.comparison, choice)))
 st.markdown(plain(sentences.proof(choice)))
+labelled = with_labels_on_show(evaluation)
+comparison = labelled.comparison
 show_faults(comparison)
-with st.container(horizontal=True, vertical_alignment="center"):
-    st.caption(
-        plain(sentences.describe_measurement(comparison, run.manifest.created_at)), width="stretch"
-    )
-    overview.show_report_button(evaluation)
-overview.show_cards(sentences.tiles(candidates))
+overview.show_verdict(labelled, choice)
+st.caption(plain(sentences.describe_measurement(comparison, run.manifest.created_at)))
 left, right = st.columns([9, 5], gap="medium")
 with left.container(border=True, height="stretch"):
-    show_figure("trade_off", figures.trade_off, comparison)
+    show_figure("trade_off", figures.trade_off, evaluation.comparison, choice)
 with right.container(border=True, height="stretch"):
     overview.show_advice(evaluation, choice)
     if about is not None:
         overview.show_weakest(evaluation, about)
-if any(variant.latency_ms is None for variant in candidates):
-    offer_measuring(run)
+show_opportunities(labelled, choice)
 show_comparison(comparison, tables.OVERVIEW)
 show_remarks(comparison)

@@ -4,7 +4,6 @@ from functools import partial
 
 import streamlit as st
 
-from engine.core.types import ORIGINAL
 from engine.reporting.text import runs as sentences
 from pages.inputs.pictures import choose_pictures, choose_rows
 from pages.inputs.variant import variant_pills
@@ -30,15 +29,7 @@ with headline:
         st.caption(sentences.evidence(worst.top1_agreement_interval, len(comparison.pictures)))
     show_notes(comparison)
 
-rows = choose_rows(evaluation)
-others = [column for column in evaluation.run.columns if column != comparison.reference]
-chosen = st.pills(
-    "Variants",
-    others,
-    selection_mode="multi",
-    default=[column for column in others if column in (ORIGINAL, *evaluation.run.runnable)],
-    label_visibility="collapsed",
-)
-if not rows:
+selection = choose_rows(evaluation)
+if not selection.rows:
     st.info("No picture fits. Take a filter back.", icon=":material/filter_alt_off:")
-show_gallery(evaluation, (comparison.reference, *(chosen or ())), rows)
+show_gallery(evaluation, selection.columns, selection.rows)

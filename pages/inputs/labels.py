@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import streamlit as st
 
 from engine.comparison import metrics
+from engine.core.errors import EngineError
 from engine.core.limits import LIMITS
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import IntArray
@@ -20,7 +22,7 @@ from engine.images.labels import (
     unique_labels,
 )
 from engine.images.pictures import Picture
-from engine.runs.labels import give_label, labels_table, own_labels
+from engine.runs.labels import give_label, labels_table, labels_template, own_labels
 from engine.runs.run import Run
 from pages.inputs.pictures import thumbnail_of
 from pages.inputs.uploads import ask_for_files
@@ -29,8 +31,7 @@ from pages.state.evaluation import Evaluation
 from pages.state.messages import keep_error, plain, show_errors, show_kept_problem
 
 SAMPLES, TABLE, FOLDERS, CLICKS = "The samples' own", "A table (CSV)", "Folder names", "By clicking"
-PAGE_SIZE = 6
-_TABLE = "qlab_labels_table"
+_TABLE, _ROW, _UNDO = "qlab_labels_table", "qlab_labels_row", "qlab_labels_undo"
 _SAMPLE_CLASSES = 1000
 _CANDIDATES = 5
 _CLICKS_NEEDED = 10
@@ -67,67 +68,186 @@ class Labels:
 
 def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:
     """Show where right answers come from, and give them as far as there are some."""
-    ours = not session.own_pictures() and run.manifest.model.classes == _SAMPLE_CLASSES
-    sources = [SAMPLES, TABLE, FOLDERS, CLICKS] if ours else [TABLE, FOLDERS, CLICKS]
+    ours = _are_samples(run)
     source = st.segmented_control(
         "Right answers",
-        sources,
-        default=sources[0] if ours else CLICKS,
+        [SAMPLES, TABLE, FOLDERS, CLICKS] if ours else [TABLE, FOLDERS, CLICKS],
+        default=_first_source(ours),
         required=True,
-        key=f"labels_source_{ours}",
+        key=_source_key(ours),
         persist_state="session",
     )
-    names = [picture.name for picture in pictures]
-    classes = answer_count(run.manifest.model.classes)
     with show_errors():
-        if source == SAMPLES:
-            return Labels(labels_from_csv(SAMPLE_IMAGES / "labels.csv", names, classes), False)
         if source == TABLE:
-            table = _ask_for_table()
-            read = None if table is None else labels_from_csv(table, names, classes)
-            return Labels(read, False)
-        if source == FOLDERS:
-            answers = answer_names(run.manifest.labels)
-            return Labels(labels_from_folders(names, answers, classes), False)
-        return Labels(own_labels(run, pictures), True)
+            _ask_for_table(pictures)
+        return _read_labels(source, run, pictures)
 
 
-def labels_on_show(run: Run, pictures: tuple[Picture, ...]) -> IntArray:
-    """Give the right answers that are known without a question: the samples', or the person's.
+def labels_on_show(run: Run, pictures: tuple[Picture, ...]) -> IntArray | None:
+    """Give the right answers that the page Accuracy counts, where there are enough of them.
 
-    Returns:
-        Class index a picture, shape (pictures,); -1 for unknown.
-
-    Raises:
-        EngineError: They cannot be read.
+    What is wrong with them is said there.
     """
-    classes = answer_count(run.manifest.model.classes)
-    if session.own_pictures() or run.manifest.model.classes != _SAMPLE_CLASSES:
-        return own_labels(run, pictures)
+    ours = _are_samples(run)
+    source = st.session_state.get(_source_key(ours), _first_source(ours))
+    try:
+        labels = _read_labels(source, run, pictures)
+    except EngineError:
+        return None
+    return labels.indices if labels.count >= max(1, labels.minimum) else None
+
+
+def _are_samples(run: Run) -> bool:
+    """Whether the sample images are on show, and their right answers are classes of the model."""
+    return not session.own_pictures() and run.manifest.model.classes == _SAMPLE_CLASSES
+
+
+def _first_source(samples: bool) -> str:
+    return SAMPLES if samples else CLICKS
+
+
+def _source_key(samples: bool) -> str:
+    return f"labels_source_{samples}"
+
+
+def _read_labels(source: str, run: Run, pictures: tuple[Picture, ...]) -> Labels:
     names = [picture.name for picture in pictures]
-    return labels_from_csv(SAMPLE_IMAGES / "labels.csv", names, classes)
+    classes = answer_count(run.manifest.model.classes)
+    answers = answer_names(run.manifest.labels)
+    if source == SAMPLES:
+        return Labels(labels_from_csv(SAMPLE_IMAGES / "labels.csv", names, classes), False)
+    if source == TABLE:
+        table: Path | None = st.session_state.get(_TABLE)
+        read = None if table is None else labels_from_csv(table, names, classes, answers)
+        return Labels(read, False)
+    if source == FOLDERS:
+        return Labels(labels_from_folders(names, answers, classes), False)
+    return Labels(own_labels(run, pictures), True)
 
 
-def _ask_for_table() -> Path | None:
+def _ask_for_table(pictures: tuple[Picture, ...]) -> None:
+    st.download_button(
+        "A table to fill in",
+        labels_template(pictures),
+        file_name="labels.csv",
+        mime="text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )
     files = ask_for_files(
-        "A table with the columns filename,class_index",
+        "A table with the columns filename and class_index or class_name",
         ["csv"],
         key="labels_table",
         most=LIMITS.text_bytes,
     )
     for file in files:
         st.session_state[_TABLE] = session.keep_upload(file.name, file.getvalue()).path
-    table: Path | None = st.session_state.get(_TABLE)
-    return table
 
 
 def show_clicking(evaluation: Evaluation, given: IntArray) -> None:
-    """Show pictures with likely answers to click on; ``given`` are those so far, -1 for none."""
+    """Show one picture with likely answers, by buttons or the keys 1 to 5; then the next one.
+
+    Args:
+        evaluation: The answers on show.
+        given: Right answers so far, shape (pictures,), -1 for none.
+    """
     show_kept_problem()
+    pictures, done = evaluation.pictures, int((given != UNLABELLED).sum())
+    row = _row_on_show(given)
+    picture = pictures[row]
+    left, right = st.columns([1, 1], gap="medium")
+    left.image(thumbnail_of(picture, _PIXELS), alt=picture.name, width="stretch")
+    with right:
+        st.progress(done / len(pictures), text=f"{done} of {len(pictures)} labelled")
+        st.caption(f"{plain(picture.name)}, picture {row + 1} of {len(pictures)}")
+        _show_answers(evaluation, row, given)
+        _show_ways(evaluation, row, given)
+
+
+def _row_on_show(given: IntArray) -> int:
+    """Give the picture that was gone to, or the first without a label."""
+    row = st.session_state.get(_ROW)
+    if row is None or row >= len(given):
+        open_rows = np.flatnonzero(given == UNLABELLED)
+        row = int(open_rows[0]) if len(open_rows) else 0
+    return int(row)
+
+
+def _next_row(given: IntArray, row: int) -> int:
+    """Give the next picture without a label, from the first one again at the end."""
+    rows = [*range(row + 1, len(given)), *range(row)]
+    return next((at for at in rows if given[at] == UNLABELLED), min(row + 1, len(given) - 1))
+
+
+def _show_answers(evaluation: Evaluation, row: int, given: IntArray) -> None:
+    run, picture, before = evaluation.run, evaluation.pictures[row], int(given[row])
+    names = unique_labels(run.manifest.labels, run.manifest.model.classes)
+
+    def store(index: int) -> None:
+        with keep_error():
+            give_label(run, picture, index)
+            st.session_state.setdefault(_UNDO, []).append((picture.sha256, before))
+            st.session_state[_ROW] = _next_row(given, row)
+
+    def store_another() -> None:
+        if (index := st.session_state[another]) is not None:
+            store(index)
+
+    likely = _likely(evaluation, row)[:_CANDIDATES]
+    if before != UNLABELLED and before not in likely:
+        likely.append(before)
+    for number, index in enumerate(likely, 1):
+        st.button(
+            plain(names[index]),
+            key=f"label_{number}",
+            shortcut=str(number),
+            type="primary" if index == before else "secondary",
+            on_click=store,
+            args=(index,),
+            width="stretch",
+        )
+    another = f"other_{picture.sha256}"
+    st.selectbox(
+        "Another class",
+        range(len(names)),
+        index=None,
+        placeholder="Another class",
+        format_func=lambda index: names[index],
+        key=another,
+        on_change=store_another,
+        label_visibility="collapsed",
+    )
+
+
+def _show_ways(evaluation: Evaluation, row: int, given: IntArray) -> None:
     run, pictures = evaluation.run, evaluation.pictures
-    done = int((given != UNLABELLED).sum())
-    with st.container(horizontal=True, vertical_alignment="center"):
-        only = st.toggle(f"Only the {len(pictures) - done} without a click", key="clicks_open")
+    undone: list[tuple[str, int]] = st.session_state.get(_UNDO, [])
+
+    def undo() -> None:
+        digest, before = undone.pop()
+        at = next((i for i, picture in enumerate(pictures) if picture.sha256 == digest), None)
+        if at is not None:
+            with keep_error():
+                give_label(run, pictures[at], None if before == UNLABELLED else before)
+                st.session_state[_ROW] = at
+
+    def go_to(at: int) -> None:
+        st.session_state[_ROW] = at
+
+    with st.container(horizontal=True):
+        last = len(pictures) - 1
+        st.button(
+            "Back", icon=":material/arrow_back:", disabled=row == 0, on_click=go_to, args=(row - 1,)
+        )
+        st.button(
+            "Skip",
+            icon=":material/arrow_forward:",
+            disabled=row == last,
+            on_click=go_to,
+            args=(row + 1,),
+            shortcut="s",
+        )
+        st.button("Undo", icon=":material/undo:", disabled=not undone, on_click=undo, shortcut="u")
         st.download_button(
             "Labels as CSV",
             labels_table(run, pictures, given),
@@ -137,53 +257,6 @@ def show_clicking(evaluation: Evaluation, given: IntArray) -> None:
             on_click="ignore",
             help="The table that python -m engine compare --labels-csv reads.",
         )
-    rows = [row for row in range(len(pictures)) if not only or given[row] == UNLABELLED]
-    pages = max(1, -(-len(rows) // PAGE_SIZE))
-    page = 1
-    if pages > 1:
-        page = st.number_input(f"Page (of {pages})", 1, pages, 1, key="clicks_page", width=160)
-    shown = rows[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]
-    for start in range(0, len(shown), 3):
-        for column, row in zip(st.columns(3, gap="medium"), shown[start : start + 3], strict=False):
-            with column.container(border=True, height="stretch"):
-                _show_picture(evaluation, row, int(given[row]))
-
-
-def _show_picture(evaluation: Evaluation, row: int, given: int) -> None:
-    run, picture = evaluation.run, evaluation.pictures[row]
-    names = unique_labels(run.manifest.labels, run.manifest.model.classes)
-    st.image(thumbnail_of(picture, _PIXELS), alt=picture.name, width="stretch")
-    st.caption(plain(picture.name))
-    likely = _likely(evaluation, row)
-    if given != UNLABELLED and given not in likely:
-        likely.append(given)
-    clicks, others = f"click_{picture.sha256}", f"other_{picture.sha256}"
-
-    def store(key: str) -> None:
-        with keep_error():
-            give_label(run, picture, st.session_state[key])
-
-    st.pills(
-        "Right answer",
-        likely,
-        default=given if given != UNLABELLED else None,
-        format_func=lambda index: plain(names[index]),
-        key=clicks,
-        on_change=store,
-        args=(clicks,),
-        label_visibility="collapsed",
-    )
-    st.selectbox(
-        "Another class",
-        range(len(names)),
-        index=None,
-        placeholder="Another class",
-        format_func=lambda index: names[index],
-        key=others,
-        on_change=store,
-        args=(others,),
-        label_visibility="collapsed",
-    )
 
 
 def _likely(evaluation: Evaluation, row: int) -> list[int]:

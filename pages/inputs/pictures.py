@@ -15,7 +15,7 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 from engine.comparison import metrics
 from engine.core.errors import EngineError, PictureError
 from engine.core.limits import LIMITS, pictures_note
-from engine.core.types import IntArray
+from engine.core.types import ORIGINAL, IntArray
 from engine.core.zips import is_zip
 from engine.images.pictures import (
     PICTURE_SUFFIXES,
@@ -324,47 +324,66 @@ def _files_of(message: Any) -> list[tuple[str, bytes]]:
 WORST, MARGIN, NAME = "Most disagreement first", "Lowest margin first", "By name"
 
 
-def choose_rows(evaluation: Evaluation) -> list[int]:
-    """Show order, filters and search, and give the rows of the logits to list, in this order."""
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of an evaluation is shown.
+
+    Attributes:
+        rows: Of the logits, in the order in which they are shown.
+        columns: Models, the reference first.
+    """
+
+    rows: list[int]
+    columns: tuple[str, ...]
+
+
+def choose_rows(evaluation: Evaluation) -> Selection:
+    """Show order, filters and search, and give what to list."""
     comparison = evaluation.comparison
     flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
     first = evaluation.first_answers(comparison.reference)
     with st.container(horizontal=True, vertical_alignment="center"):
-        order = st.segmented_control(
-            "Order",
-            [WORST, MARGIN, NAME],
-            default=WORST,
-            required=True,
-            label_visibility="collapsed",
-        )
         only = st.toggle(f"Flips only ({len(flipped)})", disabled=not flipped)
-    with st.container(horizontal=True):
-        answer = st.selectbox(
-            "Answer",
-            _answers(evaluation, first),
-            index=None,
-            format_func=evaluation.label,
-            placeholder=f"Any answer of {comparison.reference}",
-            label_visibility="collapsed",
-            width=300,
-        )
         words = st.text_input(
             "Search",
             placeholder="Search names and answers",
             icon=":material/search:",
             label_visibility="collapsed",
-            width=300,
+            width=240,
         )
+        with st.popover("Sort and filter", icon=":material/tune:", width="content"):
+            order = st.radio("Order", [WORST, MARGIN, NAME])
+            answer = st.selectbox(
+                f"Answer of {comparison.reference}",
+                _answers(evaluation, first),
+                index=None,
+                format_func=evaluation.label,
+                placeholder="Any",
+            )
+            columns = _choose_columns(evaluation)
     matching = _matching(evaluation, words.strip().lower()) if words.strip() else None
     keys = {WORST: -disagreement(evaluation), MARGIN: margins(evaluation)}
     ranked = np.argsort(keys.get(order, np.zeros(len(evaluation.pictures))), kind="stable")
-    return [
+    rows = [
         row
         for row in ranked.tolist()
         if (not only or row in flipped)
         and (answer is None or int(first[row]) == answer)
         and (matching is None or row in matching)
     ]
+    return Selection(rows, (comparison.reference, *columns))
+
+
+def _choose_columns(evaluation: Evaluation) -> list[str]:
+    """Show the models beside the reference, and give the chosen ones."""
+    run = evaluation.run
+    others = [column for column in run.columns if column != evaluation.comparison.reference]
+    return st.pills(
+        "Variants",
+        others,
+        selection_mode="multi",
+        default=[column for column in others if column in (ORIGINAL, *run.runnable)],
+    )
 
 
 def _answers(evaluation: Evaluation, first: IntArray) -> list[int]:

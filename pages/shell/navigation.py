@@ -36,30 +36,108 @@ class Chapter:
         return f"pages/dashboard/{self.stem}.py"
 
 
-CHAPTERS = (
-    Chapter("overview", "Overview", "target"),
-    Chapter("convert", "Convert", "conversion_path"),
-    Chapter("predictions", "Pictures", "image"),
-    Chapter("logit_differences", "Logits", "scatter_plot"),
-    Chapter("latency_and_size", "Speed and size", "speed"),
-    Chapter("layers", "Layers", "layers"),
-    Chapter("improve", "Improve", "auto_fix_high"),
-    Chapter("calibration", "Calibration", "tune"),
-    Chapter("accuracy", "Accuracy", "check_circle"),
-    Chapter("deploy", "Deploy", "deployed_code"),
-    Chapter("run_details", "Details", "list_alt"),
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the sidebar: a question, and the pages that answer it as tabs.
+
+    Attributes:
+        title: What a person calls it.
+        icon: Name of its Material icon.
+        chapters: Its pages, the first of which the line opens.
+    """
+
+    title: str
+    icon: str
+    chapters: tuple[Chapter, ...]
+
+
+ENTRIES = (
+    Entry("Result", "target", (Chapter("overview", "Overview", "target"),)),
+    Entry(
+        "Pictures",
+        "image",
+        (
+            Chapter("predictions", "Pictures", "image"),
+            Chapter("accuracy", "Accuracy", "check_circle"),
+        ),
+    ),
+    Entry(
+        "Numbers",
+        "scatter_plot",
+        (
+            Chapter("logit_differences", "Logits", "scatter_plot"),
+            Chapter("latency_and_size", "Speed and size", "speed"),
+        ),
+    ),
+    Entry(
+        "Improve",
+        "auto_fix_high",
+        (
+            Chapter("layers", "Layers", "layers"),
+            Chapter("improve", "Optimize", "auto_fix_high"),
+            Chapter("calibration", "Calibration", "tune"),
+        ),
+    ),
+    Entry(
+        "Ship",
+        "deployed_code",
+        (
+            Chapter("deploy", "Deploy", "deployed_code"),
+            Chapter("run_details", "Details", "list_alt"),
+        ),
+    ),
 )
+NEW_RUN = Entry("New run", "add", (Chapter("convert", "Convert", "conversion_path"),))
+"""A button above the entries."""
+STORY = tuple(chapter for entry in ENTRIES for chapter in entry.chapters)
+"""The pages of a run in the order in which they are told."""
+CHAPTERS = (*STORY, *NEW_RUN.chapters)
+"""All pages; the first is the one that an address without a name opens."""
+
+
+def chapter_named(title: str) -> Chapter:
+    """Return the page of a title."""
+    return next(chapter for chapter in CHAPTERS if chapter.title == title)
+
+
+def entry_of(chapter: Chapter) -> Entry:
+    """Return the line of the sidebar under which a page stands."""
+    return next(entry for entry in (*ENTRIES, NEW_RUN) if chapter in entry.chapters)
+
+
+def show_entries(chapter: Chapter) -> None:
+    """Show the lines of the sidebar; that of the page on show leads to this very page."""
+    with st.container(key="new_run"):
+        (convert,) = NEW_RUN.chapters
+        st.page_link(convert.file, label=NEW_RUN.title, icon=f":material/{NEW_RUN.icon}:")
+    with st.container(key="entries", gap=None):
+        for entry in ENTRIES:
+            opened = chapter if chapter in entry.chapters else entry.chapters[0]
+            st.page_link(opened.file, label=entry.title, icon=f":material/{entry.icon}:")
+
+
+def show_tabs(chapter: Chapter) -> None:
+    """Show the short name of a page above its headline, beside those of its entry's other pages."""
+    entry = entry_of(chapter)
+    if entry.chapters == (chapter,):
+        st.html(f'<p class="q-entry">{entry.title}</p>')
+        return
+    with st.container(key="tabs", horizontal=True, gap="small"):
+        for tab in entry.chapters:
+            st.page_link(tab.file, label=tab.title)
 
 
 @contextmanager
 def chapter(title: str) -> Iterator[None]:
     """Show the code of a page and links to its neighbours below it, even where it ends early."""
+    page = chapter_named(title)
     note_page(title)
+    show_tabs(page)
     with suppress(PageEnd):
         yield
-    index = next(i for i, page in enumerate(CHAPTERS) if page.title == title)
-    _show_code(CHAPTERS[index])
-    _show_neighbours(index)
+    _show_code(page)
+    if page in STORY:
+        _show_neighbours(STORY.index(page))
 
 
 def _show_code(page: Chapter) -> None:
@@ -79,11 +157,11 @@ def _show_neighbours(index: int) -> None:
     with st.container(horizontal=True, horizontal_alignment="distribute" if index else "right"):
         with st.container(key="go_back", width="content"):
             if index > 0:
-                before = CHAPTERS[index - 1]
+                before = STORY[index - 1]
                 st.page_link(before.file, label=before.title, icon=":material/arrow_back:")
         with st.container(key="go_on", width="content"):
-            if index + 1 < len(CHAPTERS):
-                after = CHAPTERS[index + 1]
+            if index + 1 < len(STORY):
+                after = STORY[index + 1]
                 st.page_link(
                     after.file,
                     label=after.title,
@@ -98,7 +176,7 @@ _STYLE = """
 <style>
 html{font-size:120%}
 [data-testid="stSidebar"],[data-testid="stSidebarCollapsedControl"],
-[data-testid="stExpandSidebarButton"],.stPopover,.stExpander,.stDownloadButton{display:none!important}
+[data-testid="stExpandSidebarButton"],.st-key-tabs,.stPopover,.stExpander,.stDownloadButton{display:none!important}
 </style>
 """
 _KEYS = """

@@ -8,7 +8,7 @@ from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.core.formats import spell_count
 from engine.runs.cleanup import UPKEEP
 from engine.runs.run import Run
-from pages.shell.navigation import preload_scripts
+from pages.shell.navigation import chapter_named, preload_scripts, show_entries
 from pages.state import jobs, session
 from pages.state.messages import end_page, plain
 from pages.state.session import read_address
@@ -40,6 +40,7 @@ def show_sidebar(page: str) -> None:
         jobs.forget_failed()  # what failed for one run is not said beside another
     with st.sidebar:
         preload_scripts()
+        show_entries(chapter_named(page))
         _choose_run(run)
         # The browser runs a script once: the page and the run make another of it.
         view = hash((page, folder))

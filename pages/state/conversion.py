@@ -18,8 +18,7 @@ from engine.runs.request import ConvertRequest, request_of
 from engine.runs.run import Run
 from engine.tasks import convert as service
 from engine.tasks.convert import UnderWay, list_interrupted, write_note
-from engine.tasks.first_run import BASE, first_comparison, with_optimized
-from engine.tasks.improve import name_optimized
+from engine.tasks.first_run import first_comparison
 from engine.tflite.artifact import Artifact
 from engine.workers.jobs import Job
 from pages.state import jobs, session
@@ -127,7 +126,7 @@ def offer_retry(run: Run) -> None:
     st.rerun()
 
 
-FIRST_JOB, OPTIMIZED_JOB = "first", "first_optimized"
+FIRST_JOB = "first"
 
 
 def _first() -> Job[object] | None:
@@ -143,7 +142,7 @@ def show_making() -> NoReturn:
         jobs.start(FIRST_JOB, title, first_comparison, about=home, owner=jobs.EVERYBODY)
     st.title("Making the first comparison")
     st.markdown(
-        "EfficientNet-Lite0 becomes seven TFLite variants on this machine, all of them see the "
+        "EfficientNet-Lite0 becomes eight TFLite variants on this machine, all of them see the "
         "sample images, and each is timed. It takes a minute or so, once, and needs no network. "
         "You may leave and come back."
     )
@@ -174,24 +173,3 @@ def under_way() -> bool:
     """Whether the first comparison is being made now."""
     first = _first()
     return first is not None and first.active
-
-
-def show_optimizing(run: Run) -> None:
-    """After the first comparison: add the optimized variant, and say how far that is."""
-    first, home = _first(), str(store.home())
-    if first is None or not isinstance(first.result, Run) or first.result.folder != run.folder:
-        return
-    if BASE not in run.variants:
-        return
-    optimized = jobs.get(OPTIMIZED_JOB, about=home)
-    if name_optimized(run, BASE) not in run.variants and optimized is None:
-        title = f"Adding {name_optimized(run, BASE)}: as small and quick, closer to the original"
-
-        def work(job: Job[Run]) -> Run:
-            return with_optimized(run, job)
-
-        jobs.start(OPTIMIZED_JOB, title, work, about=home, owner=jobs.EVERYBODY)
-        optimized = jobs.get(OPTIMIZED_JOB, about=home)
-    if optimized is not None and optimized.active:
-        jobs.show(OPTIMIZED_JOB, about=home)
-        st.caption("One more variant is being made: what this page advises may change with it.")

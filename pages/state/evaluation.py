@@ -9,7 +9,7 @@ import streamlit as st
 
 from engine.comparison import metrics
 from engine.comparison import recommendation as overview
-from engine.comparison.comparison import Comparison
+from engine.comparison.comparison import DEMO_CALIBRATION_NOTE, Comparison
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import Choice
 from engine.core.types import FloatArray
@@ -126,9 +126,12 @@ def show_faults(comparison: Comparison) -> None:
 
 
 def show_remarks(comparison: Comparison) -> None:
-    """Show the notes of a comparison that are not about variants of no use."""
+    """Show the notes of a comparison that are not about variants of no use.
+
+    That calibration was a demo is said beside every page, by `pages.shell.sidebar.show_marks`.
+    """
     for note in comparison.notes:
-        if note not in comparison.faults:
+        if note not in (*comparison.faults, DEMO_CALIBRATION_NOTE):
             st.warning(plain(note), icon=":material/info:")
 
 

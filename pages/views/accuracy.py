@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import streamlit as st
 
@@ -15,6 +16,7 @@ from engine.reporting import plots
 from engine.reporting.text import accuracy as accuracy_sentences
 from engine.reporting.text.runs import FEW_PICTURES
 from engine.runs.run import Run
+from pages.inputs.labels import labels_on_show
 from pages.state.evaluation import Evaluation, key_of
 from pages.state.messages import cell, plain
 from pages.views.figures import align_right, show_described_figure, show_rows
@@ -39,6 +41,14 @@ def compare_with_labels(evaluation: Evaluation, labels: IntArray) -> Comparison:
 @st.cache_data(scope="session", max_entries=8, show_spinner="Counting right answers")
 def _compare(key: str, _evaluation: Evaluation, _labels: IntArray) -> Comparison:
     return _evaluation.compare_with(_labels)
+
+
+def with_labels_on_show(evaluation: Evaluation) -> Evaluation:
+    """Add accuracy to the answers on show where enough of their right answers are there."""
+    labels = labels_on_show(evaluation.run, evaluation.pictures)
+    if labels is None:
+        return evaluation
+    return replace(evaluation, comparison=compare_with_labels(evaluation, labels))
 
 
 def accuracies(comparison: Comparison) -> dict[str, Accuracy]:

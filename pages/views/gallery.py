@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import streamlit as st
 
 from engine.core import formats
@@ -18,14 +20,29 @@ from pages.views.flips import explain_flips, flip_in_address
 PAGE_SIZE = 12
 _STYLE = """
 <style>
-.q-row{display:flex;gap:1rem;align-items:flex-start;padding:1rem;margin:0 0 1rem;
-  border:1px solid color-mix(in srgb,currentColor 16%,transparent);border-radius:12px}
-.q-row figure{margin:0;flex:0 0 168px}
-.q-row figure img{width:168px;height:168px;object-fit:cover;border-radius:8px;display:block}
-.q-row figcaption{font-size:.82rem;line-height:1.35;margin-top:.4rem;overflow-wrap:anywhere}
-.q-dim{opacity:.68}
-.q-cards{flex:1;min-width:0;display:grid;gap:.5rem;
-  grid-template-columns:repeat(auto-fill,minmax(168px,1fr))}
+[class*=st-key-gallery_]{display:grid;gap:.5rem;align-items:start;
+  grid-template-columns:repeat(auto-fill,minmax(min(100%,420px),1fr))}
+[class*=st-key-shot_]{position:relative;gap:.3rem;padding:.5rem;border-radius:12px;
+  border:1px solid color-mix(in srgb,currentColor 16%,transparent)}
+[class*=st-key-shot_]:has(.q-flips){border-color:#c62659}
+[class*=st-key-gallery_]>*:has(details[open]),
+[class*=st-key-gallery_]>*:has([class*=st-key-explanation_]){grid-column:1/-1}
+.q-row{display:grid;grid-template-columns:88px minmax(0,1fr);gap:.2rem .8rem;font-size:.85rem;
+  line-height:1.4}
+.q-row>img{width:88px;height:88px;object-fit:cover;border-radius:8px;display:block;grid-row:span 2}
+.q-row details{grid-column:1/-1}
+.q-row:not(:has(details[open])) details{grid-column:2;align-self:end}
+.q-row summary{cursor:pointer;width:fit-content;border-radius:6px;padding:0 .3rem}
+.q-what{min-width:0;overflow-wrap:anywhere;padding-right:4.2rem}
+.q-what b{font-size:.95rem}
+.q-dim{opacity:.72}
+.q-chips{display:flex;flex-wrap:wrap;gap:.3rem;margin-top:.2rem}
+.q-chip{border:1px solid #c62659;border-radius:999px;padding:0 .5rem;font-weight:650;
+  display:inline-flex;align-items:center;gap:.3rem;min-width:0}
+.q-hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);
+  white-space:nowrap}
+.q-cards{display:grid;gap:.5rem;margin-top:.5rem;
+  grid-template-columns:repeat(auto-fill,minmax(150px,1fr))}
 .q-card{border:1px solid color-mix(in srgb,currentColor 16%,transparent);border-radius:9px;
   padding:.5rem .6rem;font-size:.78rem;min-width:0;position:relative}
 .q-card.q-flip{border:2px solid #c62659;padding:calc(.5rem - 1px) calc(.6rem - 1px)}
@@ -40,12 +57,9 @@ _STYLE = """
 .q-bar{height:4px;border-radius:2px;margin-bottom:.15rem;
   background:color-mix(in srgb,currentColor 12%,transparent)}
 .q-bar i{display:block;height:100%;border-radius:2px}
-[class*=st-key-shot_]{position:relative}
-[class*=st-key-pin_]{position:absolute;top:1.35rem;left:1.35rem;z-index:1;width:auto}
+[class*=st-key-pin_]{position:absolute;top:.45rem;right:.45rem;z-index:1;width:auto}
 [class*=st-key-pin_] button{padding:.1rem .5rem;min-height:0;font-size:.78rem}
-@media(max-width:640px){.q-row{flex-direction:column}
-  .q-row figure,.q-row figure img{width:100%;flex:auto}
-  .q-cards{width:100%;grid-template-columns:repeat(2,minmax(0,1fr))}}
+@media(max-width:640px){.q-cards{grid-template-columns:repeat(2,minmax(0,1fr))}}
 </style>
 """
 
@@ -61,26 +75,23 @@ def show_gallery(
     show_kept_problem()
     pinned = None if shared() else list_pinned_digests(evaluation.run)
     pages = max(1, -(-len(rows) // PAGE_SIZE))
-    page = 1
-    if pages > 1:
-        named = flip_in_address(evaluation)
-        start = rows.index(named.row) // PAGE_SIZE + 1 if named and named.row in rows else 1
-        page = st.number_input(f"Page (of {pages})", 1, pages, start, key=f"{key}_page", width=160)
+    named = flip_in_address(evaluation)
+    start = rows.index(named.row) // PAGE_SIZE + 1 if named and named.row in rows else 1
+    # It stands below, where a person ends up.
+    page = min(int(st.session_state.get(f"{key}_page", start)), pages)
     reference_margins = margins(evaluation)
     faults = evaluation.comparison.fault_by_variant
-    for row in rows[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]:
-        card = picture_card(evaluation, row, columns)
-        answers = "".join(
-            _answer_card(answer, faults.get(answer.column)) for answer in card.answers
-        )
-        with st.container(key=f"shot_{row}"):
-            st.html(
-                f'<section class="q-row">{_figure(card, float(reference_margins[row]))}'
-                f'<div class="q-cards">{answers}</div></section>'
-            )
-            if pinned is not None:
-                _show_pin(evaluation, row, evaluation.pictures[row].sha256 in pinned)
-            explain_flips(evaluation, row, key=f"{key}_{row}")
+    with st.container(key=f"gallery_{key}"):
+        for row in rows[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]:
+            card = picture_card(evaluation, row, columns)
+            with st.container(key=f"shot_{row}"):
+                st.html(_row(card, float(reference_margins[row]), faults))
+                if pinned is not None:
+                    _show_pin(evaluation, row, evaluation.pictures[row].sha256 in pinned)
+                explain_flips(evaluation, row, key=f"{key}_{row}")
+    if pages > 1:
+        st.session_state[f"{key}_page"] = page
+        st.number_input(f"Page (of {pages})", 1, pages, key=f"{key}_page", width=160)
 
 
 def _show_pin(evaluation: Evaluation, row: int, pinned: bool) -> None:
@@ -105,12 +116,31 @@ def _show_pin(evaluation: Evaluation, row: int, pinned: bool) -> None:
     )
 
 
-def _figure(card: PictureCard, margin: float) -> str:
-    name = html(card.picture.name)
+def _row(card: PictureCard, margin: float, faults: Mapping[str, Fault]) -> str:
+    """Write a picture, the reference's answer, and a chip for each other answer, as HTML."""
+    name, reference = html(card.picture.name), card.reference
+    label = f"<b>{html(reference.label or 'no answer')}</b> {reference.percent}"
+    cards = "".join(_answer_card(answer, faults.get(answer.column)) for answer in card.answers)
+    every = f"{len(card.agreeing)} agree" if len(card.answers) > 1 else "its five answers"
     return (
-        f'<figure><img src="{thumbnail_of(card.picture, GALLERY_SIDE)}" alt="{name}">'
-        f"<figcaption><b>{html(card.reference.label or 'no answer')}</b><br>margin {margin:.1f}<br>"
-        f'<span class="q-dim">{name}</span></figcaption></figure>'
+        f'<section class="q-row{" q-flips" if card.differing else ""}">'
+        f'<img src="{thumbnail_of(card.picture, GALLERY_SIDE)}" alt="{name}">'
+        f'<div class="q-what">{label}<br><span class="q-dim"><span class="q-file">{name}</span>'
+        f' · margin {margin:.1f}</span><div class="q-chips">{_chips(card)}</div></div>'
+        f'<details><summary>{every}</summary><div class="q-cards">{cards}</div></details></section>'
+    )
+
+
+def _chips(card: PictureCard) -> str:
+    """Write a chip for each answer that is not the reference's, with the marks of who gave it."""
+    by_label: dict[str, list[str]] = {}
+    for answer in card.differing:
+        by_label.setdefault(answer.label or "NaN or Inf", []).append(answer.column)
+    return "".join(
+        f'<span class="q-chip" title="{html(", ".join(columns))}">{html(label)}'
+        f"{''.join(marker_image(column) for column in columns)}"
+        f'<span class="q-hidden">changed in {html(", ".join(columns))}</span></span>'
+        for label, columns in by_label.items()
     )
 
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 
 import streamlit as st
 
-from engine.comparison.comparison import DEMO_CALIBRATION_NOTE
 from engine.comparison.records import Flip, VariantComparison
 from engine.core import formats
 from engine.core.errors import EngineError
@@ -67,7 +65,7 @@ def choose_improvable(run: Run) -> str:
     return variant_pills(names)
 
 
-def show_button(run: Run, variant: str) -> None:
+def show_button(run: Run, variant: str, *, primary: bool = True) -> None:
     """Offer to improve a variant, show the work, and come back when it is done."""
 
     def work(job: Job[Run]) -> Run:
@@ -80,7 +78,7 @@ def show_button(run: Run, variant: str) -> None:
         title,
         work,
         icon=":material/auto_fix_high:",
-        primary=True,
+        primary=primary,
         during=_note(run, variant, title),
     )
 
@@ -120,29 +118,26 @@ def show_before_after(before: VariantComparison, after: VariantComparison) -> No
 
 
 def show_notes(run: Run, evaluation: Evaluation) -> None:
-    """Show what a reader of the figures has to know; of two notes on calibration the nearer one."""
-    overlap = _show_overlap(run, evaluation)
-    comparison = evaluation.comparison
-    notes = [note for note in comparison.notes if not overlap or note != DEMO_CALIBRATION_NOTE]
-    show_comparison_notes(replace(comparison, notes=tuple(notes)))
+    """Show what a reader of the figures has to know."""
+    _show_overlap(run, evaluation)
+    show_comparison_notes(evaluation.comparison)
 
 
-def _show_overlap(run: Run, evaluation: Evaluation) -> bool:
-    """Say whether these pictures were used for calibration, and whether at least one was."""
+def _show_overlap(run: Run, evaluation: Evaluation) -> None:
+    """Say how many of these pictures were used for calibration."""
     try:
         digests = calibration_digests(run)
     except EngineError as error:
         st.warning(
             f"Not known: whether these pictures were used for calibration ({plain(error.got)})."
         )
-        return False
+        return
     shared = sum(picture.sha256 in digests for picture in evaluation.pictures)
     note = overlap_note(shared, len(evaluation.pictures))
     if shared:
         st.warning(note, icon=":material/info:")
     else:
         st.caption(note)
-    return bool(shared)
 
 
 def show_flips(evaluation: Evaluation, before: VariantComparison, after: VariantComparison) -> None:

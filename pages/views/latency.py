@@ -57,14 +57,14 @@ def measure_controls(run: Run) -> int:
     return int(threads)
 
 
-def offer_measuring(run: Run) -> None:
+def offer_measuring(run: Run, label: str) -> None:
     """Show a button that times everything, and how far that is."""
 
     def work(job: Job[Latency]) -> Latency:
         return measure(run, job)
 
     title = "Timing every model on this machine"
-    job_button(TIMING_JOB, "Measure the speed, too", title, work, icon=":material/timer:")
+    job_button(TIMING_JOB, label, title, work, icon=":material/timer:")
 
 
 def show_trade_off(run: Run, timed: Latency | None) -> None:

@@ -1,15 +1,16 @@
-"""Contents of the page Overview: cards, recommendation, weakest picture, report."""
+"""Contents of the page Result: the verdict, recommendation, weakest picture, report."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Literal
 
 import streamlit as st
 
 from engine.comparison import recommendation
 from engine.comparison.recommendation import Candidate, Choice
 from engine.reporting.picture_cards import THUMBNAIL_SIDE, AnswerCard, picture_card
-from engine.reporting.plots.frame import marker_image, style_of
+from engine.reporting.plots.frame import marker_image
 from engine.reporting.report import report_of
 from engine.reporting.text import overview as sentences
 from engine.tasks.evaluation import Evaluation
@@ -21,14 +22,20 @@ from pages.views.flips import explain_flips
 from pages.views.logits import link_to_logits
 
 _NEEDS = (80, 85, 90, 95, 97, 98, 99, 99.5, 100)
+_CHIPS: dict[str, tuple[Literal["green", "orange", "red"], str]] = {
+    "proven": ("green", ":material/verified:"),
+    "likely": ("orange", ":material/trending_up:"),
+    "few": ("orange", ":material/hourglass_empty:"),
+    "unmet": ("red", ":material/block:"),
+}
 _STYLE = """
 <style>
-.o-cards{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(190px,1fr))}
-.o-card{border:1px solid color-mix(in srgb,currentColor 16%,transparent);border-top-width:4px;
-  border-radius:12px;padding:.8rem 1.1rem 1rem}
-.o-card small,.o-weak small{opacity:.75;font-size:.85rem;display:block}
-.o-card strong{font-size:1.75rem;letter-spacing:-.02em;display:block;line-height:1.3;
+.o-tiles{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}
+.o-tile{min-width:0;overflow-wrap:anywhere}
+.o-tile small,.o-weak small{opacity:.8;font-size:.85rem;display:block}
+.o-tile strong{font-size:1.75rem;letter-spacing:-.02em;display:block;line-height:1.3;
   font-variant-numeric:tabular-nums}
+.o-name{font-size:1.15rem;font-weight:650;margin:0}
 .o-weak{display:flex;gap:.9rem;align-items:flex-start}
 .o-weak img.o-photo{width:112px;height:112px;object-fit:cover;border-radius:10px;flex:none}
 .o-weak ul{list-style:none;margin:.2rem 0 0;padding:0;font-size:.9rem;line-height:1.55}
@@ -40,16 +47,36 @@ _STYLE = """
 """
 
 
-def show_cards(tiles: tuple[sentences.Tile, ...]) -> None:
-    """Show smallest, quickest and closest."""
-    cards = "".join(
-        f'<div class="o-card" style="border-top-color:{style_of(tile.variant).hue}">'
-        f"<small>{tile.title}</small><strong>{tile.figure}</strong>"
-        f"{marker_image(tile.variant)} <b>{html(tile.variant)}</b>"
-        f"<small>{tile.detail}</small></div>"
-        for tile in tiles
-    )
-    st.html(f'{_STYLE}<div class="o-cards">{cards}</div>')
+def show_verdict(evaluation: Evaluation, choice: Choice) -> None:
+    """Show the variant to ship with its figures beside the original's, and what to do with it.
+
+    Args:
+        evaluation: The answers on show; its comparison has accuracy where labels are there.
+        choice: The recommendation.
+    """
+    about, chip = choice.about, sentences.chip(choice)
+    with st.container(border=True, key="verdict"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            if about is not None and chip is not None:
+                name = f"{marker_image(about.variant)} {html(about.variant)}"
+                st.html(f'{_STYLE}<p class="o-name">{name}</p>', width="content")
+                color, icon = _CHIPS[chip.state]
+                st.badge(chip.words, icon=icon, color=color)
+            st.space("stretch")
+            if choice.taken is not None:
+                with st.container(key="make_kit", width="content"):
+                    st.page_link(
+                        "pages/dashboard/deploy.py",
+                        label="Make the kit",
+                        icon=":material/deployed_code:",
+                    )
+            show_report_button(evaluation)
+        tiles = "".join(
+            f'<div class="o-tile"><small>{tile.title}</small><strong>{tile.figure}</strong>'
+            f"<small>{html(tile.detail)}</small></div>"
+            for tile in sentences.tiles(evaluation.comparison, choice)
+        )
+        st.html(f'<div class="o-tiles">{tiles}</div>')
 
 
 def show_advice(evaluation: Evaluation, choice: Choice) -> None:
@@ -124,7 +151,6 @@ def show_report_button(evaluation: Evaluation) -> None:
         render,
         file_name=f"{run.manifest.model.file_stem}_{day}.html",
         mime="text/html",
-        type="primary",
         icon=":material/description:",
         help="One HTML file with these figures, the pictures and plots that stay alive; it opens "
         "without a network.",
@@ -133,7 +159,7 @@ def show_report_button(evaluation: Evaluation) -> None:
     )
 
 
-def recommend_at_need(evaluation: Evaluation) -> tuple[tuple[Candidate, ...], Choice]:
-    """Give the variants, and which one to take at the need that the slider shows."""
+def recommend_at_need(evaluation: Evaluation) -> Choice:
+    """Recommend a variant at the need that the slider shows."""
     candidates = recommendation.candidates(evaluation.comparison)
-    return candidates, recommendation.recommend(candidates, needed())
+    return recommendation.recommend(candidates, needed())

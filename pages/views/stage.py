@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import streamlit as st
 from streamlit import runtime
 from streamlit.delta_generator import DeltaGenerator
@@ -20,6 +21,7 @@ from engine.core import formats
 from engine.core.errors import PictureError
 from engine.core.limits import LIMITS
 from engine.core.types import ORIGINAL, IntArray
+from engine.images.labels import UNLABELLED
 from engine.images.pictures import Picture
 from engine.reporting.picture_cards import (
     MOST_CLASSES,
@@ -36,7 +38,6 @@ from pages.inputs.labels import labels_on_show
 from pages.inputs.pictures import GALLERY_SIDE, STAGE_SIDE, take_photos, thumbnail_of
 from pages.state import session
 from pages.state.evaluation import key_of
-from pages.state.messages import show_errors
 
 MOST_LISTED = 24
 _CLOSEST = 6
@@ -62,8 +63,9 @@ def show_stage(evaluation: Evaluation, variant: str, *, key: str = "stage") -> N
         variant: One of its variants.
         key: Tells one stage of a page from another.
     """
-    with show_errors():
-        labels = labels_on_show(evaluation.run, evaluation.pictures)
+    labels = labels_on_show(evaluation.run, evaluation.pictures)
+    if labels is None:
+        labels = np.full(len(evaluation.pictures), UNLABELLED)
     name = f"{key_of(evaluation)} {variant} {labels.tolist()}"
     order, changed = _rank(name, evaluation, variant, labels)
     rows = _choose_rows(evaluation, order, changed)

@@ -108,10 +108,7 @@ def test_it_is_left_out_of_every_choice_and_named_everywhere() -> None:
     assert [c.variant for c in choice.eligible] == ["float32"]
     assert choice.taken == choice.nearest
     assert choice.bolder is None
-    assert [tile.variant for tile in overview_sentences.tiles(overview.candidates(found))] == [
-        "float32",
-        "float32",
-    ]
+    assert overview_sentences.headline(found, choice).startswith("Ship float32: ")
     words = "int8 answers the same for every picture"
     assert sentences.predictions_headline(found) == words
     assert found.faults == found.notes[:1]

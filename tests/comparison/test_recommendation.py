@@ -40,34 +40,77 @@ def made(answers: Mapping[str, np.ndarray] = ANSWERS, **options: object) -> Comp
     return comparison(answers, **given)
 
 
-def test_the_three_cards() -> None:
+def test_the_figures_of_a_candidate() -> None:
     found = overview.candidates(made())
     assert [c.variant for c in found] == list(ANSWERS)
-    cards = overview.smallest(found), overview.quickest(found), overview.closest(found)
-    names = [card.variant for card in cards if card]
-    assert names == ["dynamic_range", "int8_optimized", "float16"], "int8 is quicker by noise"
     int8 = found[1]
     assert (int8.smaller, int8.quicker, int8.agreeing, int8.pictures) == (4.0, 2.0, 1, 3)
     assert int8.weakest == "picture_0.jpg"
     assert int8.interval == wilson_interval(1, 3)
-    alone = overview.candidates(made({"float32": LOGITS}))
-    assert overview.closest(alone) is alone[0]
-    assert overview.quickest(overview.candidates(made(latency=None))) is None
-    assert overview.smallest(()) is None
+
+
+def tiles(found: Comparison, need: float = 0.9) -> dict[str, tuple[str, str]]:
+    choice = overview.recommend(overview.candidates(found), need)
+    shown = overview_sentences.tiles(found, choice)
+    return {tile.title: (tile.figure, tile.detail) for tile in shown}
+
+
+def test_the_figures_beside_those_of_the_original() -> None:
+    sizes = {"float32": 4_000_000, "int8_optimized": 1_000_000}
+    assert tiles(made(float32_bytes=4_000_000, sizes=sizes)) == {
+        "Size": ("1.0 MB", "4.0 MB in float32: 4.0 × smaller"),
+        "Latency": ("4.1 ms", "8.0 ms in float32: 2.0 × faster"),
+        "Same answers": ("3 of 3", "43 to 100 % of all pictures (95 % confidence)"),
+    }
+    assert tiles(made(latency=None))["Latency"] == ("–", "not timed yet")
+    assert tiles(made({"float32": LOGITS}))["Latency"] == ("8.0 ms", "8.0 ms in float32")
+    labelled = made({"int8": FLIPPED}, labels=np.array([0, 1, 2]))
+    assert tiles(labelled)["Right answers"] == ("1 of 3", "The original: 3 of 3; 2 lost, 0 won")
+    assert tiles(made({"int8": np.full_like(LOGITS, np.nan)})) == {}
 
 
 def test_a_time_of_several_pictures_is_said_to_be_one() -> None:
     timed = latency(MEDIANS)
     fours = replace(timed, entries=tuple(replace(entry, pictures=4) for entry in timed.entries))
-    (card,) = [
-        tile
-        for tile in overview_sentences.tiles(overview.candidates(made(latency=fours)))
-        if tile.title == "Quickest"
-    ]
-    assert card.figure.endswith(" ms (4 pictures)")
+    assert tiles(made(latency=fours))["Latency"][0].endswith(" ms (4 pictures)")
     assert " ms (4 pictures), " in titles.latency(fours)
     points = figures.trade_off(made(latency=fours)).to_json()
     assert points.count(" ms (4 pictures), ") == len(MEDIANS)
+
+
+def test_the_plot_fades_what_keeps_too_few_answers_and_rings_what_is_taken() -> None:
+    found = made()
+    choice = overview.recommend(overview.candidates(found), 0.9)
+    figure = figures.trade_off(found, choice)
+    faded = {trace.name for trace in figure.data if trace.opacity is not None}
+    assert faded == {"int8"}
+    ring = figure.data[-1]
+    (taken,) = [trace for trace in figure.data if trace.name == "int8_optimized"]
+    assert (ring.x, ring.y) == (taken.x, taken.y)
+    assert ring.marker.symbol == "circle-open"
+
+
+@pytest.mark.parametrize(
+    ("need", "pictures", "agreeing", "state", "words"),
+    [
+        (0.95, 250, 250, "proven", "Proven"),
+        (0.95, 13, 13, "few", "Too few pictures (60 more)"),
+        (0.95, 250, 240, "likely", "Likely"),
+        (1.0, 250, 250, "likely", "Likely"),
+        (0.95, 250, 200, "unmet", "Below 95 %"),
+    ],
+)
+def test_the_chip(need: float, pictures: int, agreeing: int, state: str, words: str) -> None:
+    (int8,) = overview.candidates(made({"int8": LOGITS}))
+    counted = replace(
+        int8,
+        pictures=pictures,
+        agreeing=agreeing,
+        agreement=agreeing / pictures,
+        interval=wilson_interval(agreeing, pictures),
+    )
+    shown = overview_sentences.chip(overview.recommend((counted,), need))
+    assert shown == overview_sentences.Chip(state, words)  # type: ignore[arg-type]
 
 
 def test_the_recommendation_follows_the_need() -> None:
@@ -94,7 +137,7 @@ def test_a_need_that_costs_speed_says_so() -> None:
     assert (choice.taken.variant, choice.bolder.variant) == ("float32", "int8")
     assert overview_sentences.reason(made(answers), choice) == (
         "It is the only variant that keeps at least 100 % of the answers. If 33.3 % were enough, "
-        "int8 would be 2.0 × quicker and 4.0 × smaller."
+        "int8 would be 2.0 × faster and 4.0 × smaller."
     )
 
 
@@ -110,6 +153,7 @@ def test_a_broken_variant_is_never_taken() -> None:
     assert (none.taken, none.nearest) == (None, None)
     assert "broken" in overview_sentences.headline(nothing, none)
     assert overview_sentences.proof(none) == ""
+    assert overview_sentences.chip(none) is None
     assert overview_sentences.reason(nothing, none) == "Every variant gives NaN or Inf."
 
 
@@ -119,22 +163,22 @@ def told(found: Comparison, need: float = 0.9) -> str:
 
 def test_the_headline() -> None:
     assert told(made()) == (
-        "On these 3 pictures, int8_optimized is 4.0 × smaller and 2.0 × quicker than float32 and "
-        "answers like the original on all 3; its weakest picture is picture_1.jpg"
+        "Ship int8_optimized: 4.0 × smaller, 2.0 × faster, same answer on all 3 pictures"
     )
-    assert told(made({"int8": FLIPPED})).endswith(
-        "answers like the original on 1; its weakest picture is picture_0.jpg"
+    assert told(made({"int8": FLIPPED})) == (
+        "No variant keeps 90 % of the answers; int8 comes closest with 1 of 3"
     )
-    slow = made({"dynamic_range": LOGITS})
-    assert "is 4.4 × smaller and 1.5 × slower than float32" in told(slow)
-    assert "int8 is 4.0 × smaller than float32 and answers" in told(
-        made({"int8": LOGITS}, latency=None)
+    assert told(made({"int8": FLIPPED}), 0.3) == (
+        "Ship int8: 4.0 × smaller, 2.0 × faster, same answer on 1 of 3 pictures"
     )
-    assert "float16 is 2.0 × smaller and as quick as float32" in told(made({"float16": LOGITS}))
-    assert told(made({"float32": LOGITS})).startswith(
-        "On these 3 pictures, float32 answers like the original on all 3"
+    assert "4.4 × smaller, 1.5 × slower, same" in told(made({"dynamic_range": LOGITS}))
+    assert told(made({"int8": LOGITS}, latency=None)).startswith("Ship int8: 4.0 × smaller, same")
+    assert "2.0 × smaller, as fast as float32, same" in told(made({"float16": LOGITS}))
+    assert told(made({"float32": LOGITS})) == "Ship float32: same answer on all 3 pictures"
+    assert told(made({"int8": LOGITS[:1]})).endswith("same answer on this one picture")
+    assert told(made({"int8": LOGITS}, random_weights=True)) == (
+        "int8 with random weights: 4.0 × smaller, 2.0 × faster"
     )
-    assert told(made({"int8": LOGITS[:1]})).startswith("On this one picture, int8 is")
     assert told(made({"original": LOGITS})) == "There is no variant to compare"
 
 
@@ -144,12 +188,14 @@ def test_the_proof() -> None:
         return overview_sentences.proof(choice)
 
     assert proof(0.95, made()) == (
-        "Three pictures prove little: of all pictures, between 43 % and 100 % would keep their "
-        "answer (95 % interval). To prove 95 %, 73 pictures without one changed answer are needed."
+        "Three pictures are too few to be sure: true agreement could be as low as 43 % (95 % "
+        "confidence). 73 pictures without a change would show at least 95 %."
     )
     assert proof(1.0, made()).endswith("No number of pictures proves 100 %.")
-    assert proof(0.4, made()).endswith("That is the 40 % asked for.")
-    assert proof(0.4, made({"int8": LOGITS[:1]})).startswith("One picture proves little")
+    assert proof(0.4, made()) == (
+        "On 3 pictures agreement is 43 to 100 % (95 % confidence), above your 40 % target."
+    )
+    assert proof(0.4, made({"int8": LOGITS[:1]})).startswith("One picture is too few to be sure")
 
 
 @pytest.mark.parametrize("need", [0.5, 0.9, 0.95, 0.99])
@@ -165,10 +211,12 @@ def test_the_reasons() -> None:
     choice = overview.recommend(overview.candidates(found), 0.9)
     assert overview_sentences.recommendation(choice) == "Take int8_optimized"
     assert overview_sentences.reason(found, choice) == (
-        "Of 4 variants that keep at least 90 % of the answers, it is the quickest."
+        "Of 4 variants that keep at least 90 % of the answers, it is the fastest."
     )
     low = overview.recommend(overview.candidates(found), 0.3)
-    assert "int8 is as quick and small, but further off." in overview_sentences.reason(found, low)
+    assert "int8 is just as fast and small, but less faithful." in overview_sentences.reason(
+        found, low
+    )
     untimed = made(latency=None)
     first = overview.recommend(overview.candidates(untimed), 0.9)
     assert "it is the smallest" in overview_sentences.reason(untimed, first)
@@ -206,7 +254,7 @@ def test_a_median_of_zero_is_unsteady_and_nothing_is_divided_by_it() -> None:
     spreads = [entry["spread"] for entry in latency_dict(timed)["entries"]]
     assert spreads == [0.0, None]
     found = made({"float32": LOGITS, "int8": LOGITS}, latency=timed)
-    assert told(found).startswith("On these 3 pictures, ")
+    assert told(found) == "Ship int8: 4.0 × smaller, same answer on all 3 pictures"
     assert formats.percent(math.inf) == formats.UNKNOWN
 
 

@@ -34,6 +34,23 @@ def saved(folder: Path, activation: Callable[[Any], Any]) -> Path:
     return folder / "saved"
 
 
+@pytest.mark.parametrize("variant", ["float32", "int8_float_io"])
+def test_files_are_those_of_the_public_converter(tmp_path: Path, variant: str) -> None:
+    import tensorflow as tf
+
+    folder = saved(tmp_path, tf.nn.relu)
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
+    if variant == "int8_float_io":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.representative_dataset = lambda: ([picture[None]] for picture in PICTURES)
+    assert converter.convert() == tflite_from_savedmodel(
+        folder,
+        recipe_named(variant),
+        batches=lambda: (picture[None] for picture in PICTURES),
+    )
+
+
 @pytest.mark.parametrize(("activation", "in_float"), [("relu", {}), ("elu", {"ELU": 1})])
 def test_what_has_no_int16_form_stays_in_float32(
     tmp_path: Path, activation: str, in_float: dict[str, int]

@@ -71,10 +71,10 @@ def test_the_five_steps(run: Run, own_store: Path, tmp_path: Path, browser: Brow
 
 
 def see_a_finished_comparison(page: Page) -> None:
-    heading = page.get_by_role("heading", level=1, name=re.compile("^On these 13 pictures, .* is "))
+    heading = page.get_by_role("heading", level=1, name=re.compile("^Ship .*: .* 13 pictures"))
     expect(heading).to_be_visible()
-    expect(page.get_by_text("prove little")).to_be_visible()
-    for card in ("Smallest", "Quickest", "Closest"):
+    expect(page.get_by_text("too few to be sure")).to_be_visible()
+    for card in ("Size", "Latency", "Same answers", "Right answers"):
         expect(page.get_by_text(card, exact=True)).to_be_visible()
     expect(page.get_by_text(re.compile(r"timed 20\d\d-\d\d-\d\d .* on "))).to_be_visible()
 
@@ -97,7 +97,7 @@ def drop_photos(page: Page, photos: list[Path]) -> None:
 
 def ask_why_it_flipped(page: Page, flipped: str) -> None:
     row = page.locator("[class*=st-key-shot_]", has=page.locator(".q-row", has_text=flipped))
-    expect(row.locator(".q-card", has_text="int8").locator(".q-flag").first).to_be_visible()
+    expect(row.locator(".q-chip", has_text="int8").first).to_be_visible()
     row.get_by_role("radio", name="int8", exact=True).click()
     expect(
         row.get_by_role("heading", name=re.compile("^int8 answers .*, the original"))
@@ -120,6 +120,6 @@ def take_the_report_home(page: Page, browser: Browser, file: Path) -> None:
     report = browser.new_context(offline=True).new_page()
     complaints = complaints_of(report)
     report.goto(file.as_uri())
-    expect(report.get_by_role("heading", level=1)).to_contain_text("On these 3 pictures, ")
+    expect(report.get_by_role("heading", level=1)).to_contain_text(" 3 pictures")
     expect(report.locator(".js-plotly-plot").first).to_be_visible()
     assert complaints == []

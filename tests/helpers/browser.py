@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
+from pages.shell.navigation import CHAPTERS, Chapter, chapter_named, entry_of
 from tests.helpers.server import Server
 
 CHROMIUM = shutil.which("chromium")
@@ -26,6 +28,7 @@ FLAGS = [
     "--use-fake-ui-for-media-stream",
 ]
 PATIENCE = 120_000
+SIDEBAR_LINKS = ":is(.st-key-new_run, .st-key-entries) a"
 UNRESTS = (
     "[data-test-script-state=running], [data-test-script-state=rerunRequested], "
     "[data-testid=stSkeleton], "
@@ -99,25 +102,38 @@ def chromium() -> Iterator[Browser]:
 
 
 def go_to(page: Page, name: str) -> None:
-    """Open a page of the story, as a person does.
+    """Open a page, as a person does: by its line of the sidebar, then by its tab.
 
     Args:
         page: The browser's page.
-        name: The story's page, as the sidebar calls it.
+        name: The dashboard's page, as its tab calls it.
     """
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name=name).click()
+    for link in _way(page, chapter_named(name)):
+        link.click()
 
 
 def turn_to(page: Page, stem: str) -> None:
-    """Open a page of the story without a look at the sidebar, which may be closed.
+    """Open a page without a look at the sidebar, which may be closed.
 
     Args:
         page: The browser's page.
-        stem: The story's page, as its address ends.
+        stem: The dashboard's page, as its address ends.
     """
-    link = page.get_by_test_id("stSidebarNav").locator(f"a[href$='/{stem}']")
-    link.evaluate("link => link.click()")
+    chapter = next(chapter for chapter in CHAPTERS if chapter.stem == stem)
+    for link in _way(page, chapter):
+        link.evaluate("link => link.click()")
     expect(page).to_have_url(re.compile(rf"/{stem}([?]|$)"))
+
+
+def _way(page: Page, chapter: Chapter) -> Iterator[Locator]:
+    """Yield the links that lead to a page, each once the one before was followed."""
+    entry = entry_of(chapter)
+    on_show = urlsplit(page.url).path.rpartition("/")[2]
+    beside = on_show in {each.stem for each in entry.chapters if each != CHAPTERS[0]}
+    if not beside:
+        yield page.locator(SIDEBAR_LINKS).filter(has_text=entry.title)
+    if chapter.stem != on_show and (beside or chapter != entry.chapters[0]):
+        yield page.locator(".st-key-tabs a").filter(has_text=chapter.title)
 
 
 def wait_until_settled(page: Page) -> None:

@@ -90,6 +90,20 @@ def test_wrong_tables_are_refused(tmp_path: Path, text: str, found: str) -> None
         labels_from_csv(table(tmp_path, text), ["a.jpg"], 3)
 
 
+def test_class_names_stand_for_indices(tmp_path: Path) -> None:
+    answers = ("Egyptian cat", "tiger cat", "crane", "crane")
+    rows = "filename,class_index,class_name\na.jpg,,tiger_cat\nb.jpg,0,whatever\nc.jpg,,\n"
+    file = table(tmp_path, rows)
+    read = labels_from_csv(file, ["a.jpg", "b.jpg", "c.jpg"], 4, answers)
+    assert read.tolist() == [1, 0, -1]
+    names = table(tmp_path, "filename,class_name\na.jpg,EGYPTIAN CAT\n")
+    assert labels_from_csv(names, ["a.jpg"], 4, answers).tolist() == [0]
+    for row, given in (("crane", answers), ("dog", answers), ("tiger cat", None)):
+        wrong = table(tmp_path, f"filename,class_name\na.jpg,{row}\n")
+        with pytest.raises(LabelsError, match=f"line 2 of .*'{row}'"):
+            labels_from_csv(wrong, ["a.jpg"], 4, given)
+
+
 def labelled(folder: Path, rows: str, *names: str) -> list[int]:
     file = table(folder, "filename,class_index\n" + rows)
     return [int(label) for label in labels_from_csv(file, names, 4)]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from engine.core.store import SAMPLE_IMAGES
 from engine.images.pictures import pictures_in
@@ -32,8 +33,10 @@ def test_a_click_is_kept_and_counted(run: Run, photos: Path) -> None:
     assert not test.exception
     assert test.title[0].value == "Is int8 right? Label some pictures to find out"
     pictures = pictures_in(photos)
-    pills = next(p for p in test.pills if p.key == f"click_{pictures[2].sha256}")
-    pills.set_value(int(pills.options[0].removeprefix("class "))).run()
+    for _ in range(2):
+        press(test, "Skip")
+    assert any(pictures[2].name in caption.value for caption in test.caption)
+    test.button(key="label_1").click().run()
     settled(test)
     assert not test.exception
     labels = own_labels(run, pictures)
@@ -46,8 +49,32 @@ def test_a_click_is_kept_and_counted(run: Run, photos: Path) -> None:
     give_label(run, pictures[1], 0)
     assert "of 5 labelled pictures" in settled(test).title[0].value
     headers = [header.value for header in test.header]
-    assert headers.index("Click the right answer") == 0, "the cards stay where they were"
+    assert headers.index("What is in this picture?") == 0, "the card stays where it was"
     assert "Every model, counted" in headers
+
+
+def press(test: AppTest, label: str) -> None:
+    next(button for button in test.button if button.label == label).click().run()
+    assert not test.exception
+
+
+def test_labels_go_on_by_themselves_and_are_taken_back(run: Run, photos: Path) -> None:
+    source = {"pictures_source": "A folder on this machine", "pictures_folder": str(photos)}
+    test = opened(PAGE, **source)
+    pictures = pictures_in(photos)
+    for row in range(2):
+        assert any(f"picture {row + 1} of 5" in caption.value for caption in test.caption)
+        test.button(key="label_2").click().run()
+    assert [index != -1 for index in own_labels(run, pictures)] == [True, True, False, False, False]
+    first = own_labels(run, pictures)[0]
+    press(test, "Undo")
+    again = own_labels(run, pictures)
+    assert [index != -1 for index in again] == [True, False, False, False, False]
+    assert again[0] == first
+    assert any("picture 2 of 5" in caption.value for caption in test.caption)
+    shortcuts = {button.label: button.proto.shortcut for button in test.button}
+    assert (shortcuts["Skip"], shortcuts["Undo"]) == ("s", "u")
+    assert {"1", "2"} <= set(shortcuts.values())
 
 
 def test_ten_clicks_are_enough_for_figures(run: Run) -> None:

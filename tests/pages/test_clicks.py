@@ -44,7 +44,7 @@ def test_a_click_before_the_answer_to_the_last_one_has_come(
         CLICK_TWICE_WITHOUT_LOOKING,
         [
             "[role=radiogroup] [role=radio][aria-checked=false]",
-            "[data-testid=stSidebarNav] a[href$=logit_differences]",
+            ".st-key-entries a[href*=logit_differences]",
         ],
     )
     expect(page).to_have_url(re.compile("/logit_differences"))

@@ -11,6 +11,7 @@ from engine.core.store import SAMPLE_IMAGES
 from tests.helpers.browser import (
     IN_A_BROWSER,
     PATIENCE,
+    SIDEBAR_LINKS,
     go_to,
     wait_until_settled,
 )
@@ -62,8 +63,8 @@ def demand_right(page: Page) -> None:
 
 def demand_ring(page: Page) -> None:
     """Whoever goes by keyboard sees which link of the sidebar has the focus."""
-    link = page.get_by_test_id("stSidebarNav").get_by_role("link", name="Layers")
-    page.get_by_test_id("stSidebarNav").get_by_role("link", name="Pictures").focus()
+    link = page.locator(SIDEBAR_LINKS).filter(has_text="Numbers")
+    page.locator(SIDEBAR_LINKS).filter(has_text="Pictures").focus()
     for _ in range(9):
         page.keyboard.press("Tab")
         if link.evaluate("link => link === document.activeElement"):

@@ -29,9 +29,9 @@ def run(own_store: Path) -> Run:
 def test_the_answer_follows_the_slider_and_the_page_has_its_code(run: Run) -> None:
     test = opened(PAGE)
     assert not test.exception
-    assert test.title[0].value.startswith("On these 13 pictures, ")
+    assert "answer on all 13 pictures" in test.title[0].value
     said = " ".join(element.value for element in test.markdown)
-    assert "13 pictures prove little" in said
+    assert "13 pictures are too few to be sure" in said
     assert "at least 95 %" in said
     test.select_slider(key="overview_need").set_value(80)
     test = settled(test.run())
@@ -64,19 +64,14 @@ def test_a_fresh_installation_makes_its_first_comparison(
         made.append("first")
         return complete(tiny_run(own_store / "runs" / "tiny"), host)
 
-    def optimized(run: Run, host: host_module.Host) -> Run:
-        made.append("optimized")
-        return run
-
     monkeypatch.setattr("pages.state.conversion.first_comparison", first)
-    monkeypatch.setattr("pages.state.conversion.with_optimized", optimized)
     test = opened(PAGE)
     test = settled(test)
     assert not test.exception
-    assert test.title[0].value.startswith("On these 13 pictures, ")
-    assert made == ["first", "optimized"]
+    assert "answer on all 13 pictures" in test.title[0].value
+    assert made == ["first"]
     other = settled(opened(PAGE))
-    assert made == ["first", "optimized"], "another browser finds the work done"
+    assert made == ["first"], "another browser finds the work done"
     assert not other.exception
 
 
@@ -91,7 +86,6 @@ def test_the_first_comparison_is_shown_on_every_page_while_it_works(
         return complete(tiny_run(own_store / "runs" / "tiny"), host)
 
     monkeypatch.setattr("pages.state.conversion.first_comparison", first)
-    monkeypatch.setattr("pages.state.conversion.with_optimized", lambda run, host: run)
     titles = {}
     for stem in ("overview", "layers", "deploy", "logit_differences", "convert"):
         test = dashboard_test()
@@ -101,7 +95,7 @@ def test_the_first_comparison_is_shown_on_every_page_while_it_works(
     release.set()
     assert titles.pop("convert").startswith("Convert a classifier")
     assert set(titles.values()) == {"Making the first comparison"}
-    assert settled(opened(PAGE)).title[0].value.startswith("On these 13 pictures, ")
+    assert settled(opened(PAGE)).title[0].value.startswith("Ship ")
 
 
 def test_a_link_shows_the_same_view(own_store: Path) -> None:

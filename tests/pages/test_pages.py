@@ -86,7 +86,7 @@ def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("page", "headline"),
     [
-        ("overview", "On these 13 pictures, "),
+        ("overview", "Ship "),
         ("convert", "efficientnet_lite0 became seven TFLite variants"),
         ("predictions", "pictures"),
         ("logit_differences", "the logits most"),
@@ -109,7 +109,7 @@ def test_a_page_with_a_run_has_a_headline_made_from_it(page: str, headline: str)
 @pytest.mark.usefixtures("with_run")
 def test_predictions_warn_about_demo_calibration_and_filter_flips() -> None:
     test = opened(ROOT / "pages" / "dashboard" / "predictions.py")
-    assert "demo calibration" in test.warning[0].value
+    assert "Demo calibration" in " ".join(text.value for text in test.sidebar.markdown)
     toggle = test.toggle[0]
     if not toggle.disabled:
         toggle.set_value(True).run()

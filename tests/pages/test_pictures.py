@@ -20,7 +20,7 @@ from tests.helpers.shared_browser import Dashboard
 
 pytestmark = IN_A_BROWSER
 
-NAMES = ".q-row figcaption .q-dim"
+NAMES = ".q-row .q-file"
 PASTE = """([name, content]) => {
   const bytes = Uint8Array.from(atob(content), (letter) => letter.charCodeAt(0));
   const clipboardData = new DataTransfer();

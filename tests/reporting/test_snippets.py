@@ -44,7 +44,7 @@ def test_the_code_of_every_view_runs(run: Run, photos: Path) -> None:
             "run_details",
         )
     }
-    assert texts["overview"].startswith("On these 5 pictures, ")
+    assert texts["overview"].startswith("Ship float32: same answer on all 5 pictures")
     assert "int8" in texts["layers"]
     assert "RESHAPE" in texts["run_details"]
 

@@ -9,7 +9,7 @@ import pytest
 from engine.core.errors import LabelsError, RunError
 from engine.images.labels import labels_from_csv
 from engine.images.pictures import pictures_in
-from engine.runs.labels import give_label, labels_table, own_labels
+from engine.runs.labels import give_label, labels_table, labels_template, own_labels
 from engine.runs.run import LABELS
 from tests.helpers.tiny_run import CLASSES, tiny_run
 
@@ -34,6 +34,21 @@ def test_the_table_is_read_as_a_persons_own(tmp_path: Path, photos: Path) -> Non
     read = labels_from_csv(table, [picture.name for picture in pictures], CLASSES)
     assert read.tolist() == labels.tolist()
     assert table.read_text().splitlines()[1] == "photo_0.png,3,class 3"
+
+
+def test_the_template_is_read_as_no_answers_until_it_is_filled_in(
+    tmp_path: Path, photos: Path
+) -> None:
+    pictures = pictures_in(photos)
+    table = tmp_path / "labels.csv"
+    lines = labels_template(pictures).splitlines()
+    assert lines[:2] == ["filename,class_index,class_name", "photo_0.png,,"]
+    table.write_text("\n".join([*lines[:2], "photo_1.png,,dog", *lines[3:]]))
+    names = [picture.name for picture in pictures]
+    assert labels_from_csv(table, names, 2, ("cat", "dog")).tolist() == [-1, 1, -1, -1, -1]
+    table.write_text(labels_template(pictures))
+    with pytest.raises(LabelsError, match="no row"):
+        labels_from_csv(table, names, 2, ("cat", "dog"))
 
 
 @pytest.mark.parametrize("index", [-1, CLASSES])

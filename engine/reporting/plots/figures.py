@@ -9,17 +9,23 @@ import numpy as np
 import plotly.graph_objects as go
 
 from engine.comparison.comparison import Comparison
-from engine.comparison.recommendation import candidates, select_timed
+from engine.comparison.recommendation import Choice, candidates, select_timed
 from engine.core.formats import join_names
 from engine.core.types import FAULT_WORDS, Fault
 from engine.reporting import plots
 from engine.tasks.evaluation import Evaluation
 
 
-def trade_off(comparison: Comparison) -> go.Figure:
-    """Draw closeness over speed of each variant; over size below two timed ones."""
+def trade_off(comparison: Comparison, choice: Choice | None = None) -> go.Figure:
+    """Draw closeness over speed of each variant; over size below two timed ones.
+
+    Args:
+        comparison: The variants.
+        choice: What is recommended: it has a ring, and what keeps too few answers is pale.
+    """
     points = candidates(comparison)
-    return plots.trade_off(points) if select_timed(points) else plots.trade_off_by_size(points)
+    figure = plots.trade_off(points) if select_timed(points) else plots.trade_off_by_size(points)
+    return figure if choice is None else plots.mark_choice(figure, choice)
 
 
 def difference_distribution(evaluation: Evaluation) -> go.Figure:

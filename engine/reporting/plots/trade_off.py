@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import plotly.graph_objects as go
 
-from engine.comparison.recommendation import Candidate, front_of
+from engine.comparison.recommendation import Candidate, Choice, front_of
 from engine.core import formats
 from engine.reporting.plots import titles
 from engine.reporting.plots.frame import (
@@ -24,7 +24,8 @@ from engine.reporting.plots.frame import (
 _HEIGHT = 460
 _SAME_SPOT = 0.03
 _WIDE = 8
-_SMALLEST_MARK, _LARGEST_MARK = 11, 26
+_SMALLEST_MARK, _LARGEST_MARK, _RING = 11, 26, 38
+_FADED = 0.25
 
 
 def trade_off(points: Sequence[Candidate]) -> go.Figure:
@@ -36,7 +37,7 @@ def trade_off(points: Sequence[Candidate]) -> go.Figure:
     return _scatter(
         timed,
         lambda point: float(point.latency_ms or 0),
-        "median ms (left is quicker)",
+        "median ms (left is faster)",
         _notes_on_untimed(points),
     )
 
@@ -122,7 +123,7 @@ def _scatter(
             text=", ".join(names),
             showarrow=False,
             xanchor="left",
-            xshift=18,
+            xshift=26,
             font={"size": 12},
         )
     figure.update_xaxes(range=[x_start, x_end], type="log" if logarithmic else "linear", dtick=None)
@@ -133,6 +134,26 @@ def _scatter(
     add_notes(set_frame(figure, x=x_title, y=title, height=_HEIGHT), notes)
     ahead = [point.variant for point in drawn if point in front]
     return add_title(figure, titles.trade_off(ahead, len(drawn)))
+
+
+def mark_choice(figure: go.Figure, choice: Choice) -> go.Figure:
+    """Fade the variants that keep too few answers, and draw a ring around the taken one."""
+    eligible = {point.variant for point in choice.eligible}
+    for trace in [trace for trace in figure.data if trace.name]:
+        if trace.name not in eligible:
+            trace.opacity = _FADED
+        if choice.taken is not None and trace.name == choice.taken.variant:
+            ring = {"symbol": "circle-open", "size": _RING, "color": trace.marker.color}
+            figure.add_trace(
+                go.Scatter(
+                    x=trace.x,
+                    y=trace.y,
+                    mode="markers",
+                    marker={**ring, "line": {"width": 3}},
+                    hoverinfo="skip",
+                )
+            )
+    return figure
 
 
 def _ticks(low: float, high: float) -> list[float]:

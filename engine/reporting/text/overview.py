@@ -1,9 +1,10 @@
-"""Sentences of the page Overview: recommendation, evidence, timings."""
+"""Sentences of the page Result: the verdict and its figures, evidence, timings."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
@@ -13,42 +14,54 @@ from engine.comparison.recommendation import (
     candidates,
     clearly_quicker,
     clearly_smaller,
-    closest,
     count_unanswered,
     pictures_to_prove,
-    quickest,
     quickest_of,
     select_timed,
-    smallest,
     smallest_of,
 )
 from engine.comparison.records import FLOAT32
 from engine.core import formats
-from engine.core.formats import join_names, number, spell_count, verb
+from engine.core.formats import join_names, number, plural, spell_count, verb
 from engine.core.types import SAME
 from engine.reporting.text.runs import (
     MOST_NAMED,
     names_or_count,
     reference_title,
-    weight_of_pictures,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """One of the three cards.
+    """One figure of the variant that the verdict names, beside the original's.
 
     Attributes:
-        title: What it is best at.
-        figure: The figure that says so.
-        variant: Whose it is.
-        detail: Beside what it stands.
+        title: What is measured.
+        figure: The variant's.
+        detail: The original's, and what lies between.
     """
 
     title: str
     figure: str
-    variant: str
     detail: str
+
+
+ChipState = Literal["proven", "likely", "few", "unmet"]
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """How far the pictures prove what the verdict says.
+
+    Attributes:
+        state: ``proven``: the interval lies above the need; ``few``: more pictures without a
+            change would prove it; ``likely``: the pictures keep as many answers, and the interval
+            reaches below the need; ``unmet``: no variant keeps as many.
+        words: For people.
+    """
+
+    state: ChipState
+    words: str
 
 
 def headline(comparison: Comparison, choice: Choice) -> str:
@@ -62,12 +75,15 @@ def headline(comparison: Comparison, choice: Choice) -> str:
         return "Every variant gives answers that are not numbers. These models are broken"
     if about is None:
         return "No variant gives answers that are of use. These models are broken"
-    total = about.pictures
-    where = "On this one picture" if total == 1 else f"On these {total} pictures"
-    gain = _gain(about)
-    answers = f"answers like {reference_title(comparison)} on {_same_answers(about)}"
-    sentence = f"{where}, {about.variant} {gain}{' and ' if gain else ''}{answers}"
-    return f"{sentence}; its weakest picture is {about.weakest}"
+    gains = _gains(about)
+    if comparison.random_weights:
+        return f"{about.variant} with random weights: {', '.join(gains) or 'as large as float32'}"
+    if choice.taken is None:
+        return (
+            f"No variant keeps {_share(choice.need)} of the answers; {about.variant} comes closest "
+            f"with {about.agreeing} of {about.pictures}"
+        )
+    return f"Ship {about.variant}: {', '.join((*gains, _same_answers(comparison, about)))}"
 
 
 def _reference_at_start(comparison: Comparison) -> str:
@@ -75,31 +91,30 @@ def _reference_at_start(comparison: Comparison) -> str:
     return "The original" if title == "the original" else title
 
 
-def _gain(about: Candidate) -> str:
+def _gains(about: Candidate) -> list[str]:
     if about.variant == FLOAT32:
-        return ""
-    parts = []
+        return []
+    gains = []
     if about.smaller is not None:
-        parts.append(_ratio(about.smaller, "smaller", "larger"))
+        gains.append(_ratio(about.smaller, "smaller", "larger"))
     if about.quicker is not None:
-        parts.append(_ratio(about.quicker, "quicker", "slower", about.latency_slack))
-    return f"is {_beside(parts)}" if parts else ""
-
-
-def _beside(parts: list[str]) -> str:
-    return f"{' and '.join(parts)} {'as' if parts[-1].startswith('as ') else 'than'} float32"
+        gains.append(_ratio(about.quicker, "faster", "slower", about.latency_slack))
+    return gains
 
 
 def _ratio(ratio: float, more: str, less: str, slack: float = SAME) -> str:
     if max(ratio, 1 / ratio) <= 1 + slack:
-        return {"smaller": "as large", "quicker": "as quick"}[more]
+        return {"smaller": "as large as float32", "faster": "as fast as float32"}[more]
     return f"{formats.times(ratio)} {more}" if ratio > 1 else f"{formats.times(1 / ratio)} {less}"
 
 
-def _same_answers(about: Candidate) -> str:
+def _same_answers(comparison: Comparison, about: Candidate) -> str:
+    title = reference_title(comparison)
+    beside = "" if title == "the original" else f" as {title}"
     if about.pictures == 1:
-        return "it" if about.agreeing else "none"
-    return f"all {about.pictures}" if about.agreeing == about.pictures else f"{about.agreeing}"
+        return f"{'same' if about.agreeing else 'another'} answer{beside} on this one picture"
+    of = "all" if about.agreeing == about.pictures else f"{about.agreeing} of"
+    return f"same answer{beside} on {of} {about.pictures} pictures"
 
 
 def proof(choice: Choice) -> str:
@@ -108,19 +123,36 @@ def proof(choice: Choice) -> str:
     if about is None:
         return ""
     low, high = formats.bounds(about.interval)
-    sentence = (
-        f"{weight_of_pictures(about.pictures)}: of all pictures, between {low} % and {high} % "
-        "would keep their answer (95 % interval)."
+    between = (
+        f"On {plural(about.pictures, 'picture')} agreement is {low} to {high} % (95 % confidence)"
     )
-    needed = pictures_to_prove(choice.need)
     if about.interval.low >= choice.need:
-        return f"{sentence} That is the {_share(choice.need)} asked for."
+        return f"{between}, above your {_share(choice.need)} target."
+    needed = pictures_to_prove(choice.need)
     if needed is None:
-        return f"{sentence} No number of pictures proves 100 %."
+        return f"{between}. No number of pictures proves 100 %."
+    if about.pictures >= needed:
+        return f"{between}; your target is {_share(choice.need)}."
+    count = spell_count(about.pictures, "picture")
     return (
-        f"{sentence} To prove {_share(choice.need)}, {needed} pictures without one changed answer "
-        "are needed."
+        f"{count} {verb(about.pictures, 'is', 'are')} too few to be sure: true agreement could be "
+        f"as low as {low} % (95 % confidence). {needed} pictures without a change would show at "
+        f"least {_share(choice.need)}."
     )
+
+
+def chip(choice: Choice) -> Chip | None:
+    """Say in two words how far the pictures prove the verdict; None where no model is of use."""
+    about, needed = choice.about, pictures_to_prove(choice.need)
+    if about is None:
+        return None
+    if choice.taken is None:
+        return Chip("unmet", f"Below {_share(choice.need)}")
+    if about.interval.low >= choice.need:
+        return Chip("proven", "Proven")
+    if needed is not None and about.pictures < needed:
+        return Chip("few", f"Too few pictures ({needed - about.pictures} more)")
+    return Chip("likely", "Likely")
 
 
 def recommendation(choice: Choice) -> str:
@@ -163,15 +195,16 @@ def _why(taken: Candidate, choice: Choice) -> str:
         compared = timed or choice.eligible
         quickest_ones = quickest_of(choice.eligible)
         smaller = timed and len(smallest_of(quickest_ones)) < len(quickest_ones)
-        best = "quickest" if timed else "smallest"
+        best = "fastest" if timed else "smallest"
         if smaller:
-            best = f"smallest of the {number(len(quickest_ones))} quickest"
+            best = f"smallest of the {number(len(quickest_ones))} fastest"
         which = "timed variants" if len(compared) < len(choice.eligible) else "variants"
         sentence = f"Of {len(compared)} {which} that keep {share}, it is the {best}"
         if choice.alike:
-            what = "quick and small" if timed else "small"
+            what = "fast and small" if timed else "small"
             who = names_or_count(choice.alike)
-            sentence += f"; {who} {verb(len(choice.alike), 'is', 'are')} as {what}, but further off"
+            verbs = verb(len(choice.alike), "is", "are")
+            sentence += f"; {who} {verbs} just as {what}, but less faithful"
         sentence += "."
     return sentence if choice.bolder is None else f"{sentence} {_bolder(choice.bolder, taken)}"
 
@@ -200,7 +233,7 @@ def _what_speed_decides(comparison: Comparison, choice: Choice) -> Iterator[str]
 def _bolder(bold: Candidate, taken: Candidate) -> str:
     gains = []
     if clearly_quicker(bold, taken) and bold.latency_ms and taken.latency_ms:
-        gains.append(f"{formats.times(taken.latency_ms / bold.latency_ms)} quicker")
+        gains.append(f"{formats.times(taken.latency_ms / bold.latency_ms)} faster")
     if clearly_smaller(bold, taken) and bold.size_bytes and taken.size_bytes:
         gains.append(f"{formats.times(taken.size_bytes / bold.size_bytes)} smaller")
     share = formats.percent(bold.agreement)
@@ -275,33 +308,77 @@ def against_headline(comparison: Comparison, against: Comparison) -> str:
     )
 
 
-def tiles(of: tuple[Candidate, ...]) -> tuple[Tile, ...]:
-    """Make the three cards: smallest, quickest, closest; fewer where a figure is not known."""
-    sound = [c for c in of if not c.broken]
-    cards = []
-    if (small := smallest(of)) is not None:
-        beside = "float32 is not known"
-        if small.smaller is not None:
-            beside = _beside([_ratio(small.smaller, "smaller", "larger")])
-        beside += _ties(small, smallest_of(sound), "small")
-        cards.append(Tile("Smallest", formats.megabytes(small.size_bytes), small.variant, beside))
-    if (quick := quickest(of)) is not None:
-        beside = "float32 was not timed"
-        if quick.quicker is not None:
-            beside = _beside([_ratio(quick.quicker, "quicker", "slower", quick.latency_slack)])
-        beside += _ties(quick, quickest_of(sound), "quick")
-        time = formats.milliseconds(quick.latency_ms, quick.timed_pictures)
-        cards.append(Tile("Quickest", time, quick.variant, beside))
-    if (close := closest(of)) is not None:
-        beside = f"same answer on {close.agreeing} of {close.pictures}"
-        rms = f"rms {formats.logits(close.difference)}"
-        cards.append(Tile("Closest", rms, close.variant, beside))
-    return tuple(cards)
+def tiles(comparison: Comparison, choice: Choice) -> tuple[Tile, ...]:
+    """Set the figures of the variant that the verdict names beside the original's.
+
+    Args:
+        comparison: With accuracy where right answers are known; their tile is left out otherwise.
+        choice: The recommendation.
+
+    Returns:
+        Size, latency, same answers, right answers; none where no model is of use.
+    """
+    about = choice.about
+    if about is None:
+        return ()
+    return (
+        _size_tile(comparison, choice, about),
+        _latency_tile(comparison, choice, about),
+        Tile(
+            "Same answers",
+            f"{about.agreeing} of {about.pictures}",
+            f"{formats.interval(about.interval)} of all pictures (95 % confidence)",
+        ),
+        *_right_tile(comparison, about),
+    )
+
+
+def _size_tile(comparison: Comparison, choice: Choice, about: Candidate) -> Tile:
+    detail = "float32 is not in the run"
+    if about.smaller is not None:
+        detail = f"{formats.megabytes(comparison.float32_bytes)} in float32"
+        detail += _beside(about, _ratio(about.smaller, "smaller", "larger"))
+    return Tile(
+        "Size",
+        formats.megabytes(about.size_bytes),
+        detail + _ties(about, smallest_of(choice.eligible), "small"),
+    )
+
+
+def _latency_tile(comparison: Comparison, choice: Choice, about: Candidate) -> Tile:
+    timed = comparison.latency
+    if timed is None or about.latency_ms is None:
+        return Tile("Latency", formats.UNKNOWN, "not timed yet")
+    time = formats.milliseconds(about.latency_ms, about.timed_pictures)
+    base = timed.of(FLOAT32)
+    detail = "float32 was not timed"
+    if base is not None and about.quicker is not None:
+        detail = f"{formats.milliseconds(base.median_ms, base.pictures)} in float32"
+        detail += _beside(about, _ratio(about.quicker, "faster", "slower", about.latency_slack))
+    return Tile("Latency", time, detail + _ties(about, quickest_of(choice.eligible), "fast"))
+
+
+def _beside(about: Candidate, ratio: str) -> str:
+    if about.variant == FLOAT32:
+        return ""
+    return ": no difference" if ratio.startswith("as ") else f": {ratio}"
+
+
+def _right_tile(comparison: Comparison, about: Candidate) -> Iterator[Tile]:
+    base = comparison.reference_accuracy
+    own = comparison.variant(about.variant).accuracy
+    if base is None or own is None:
+        return
+    counts = [round(side.top1 * side.pictures) for side in (own, base)]
+    detail = f"{_reference_at_start(comparison)}: {counts[1]} of {base.pictures}"
+    if own.lost or own.won:
+        detail += f"; {own.lost} lost, {own.won} won"
+    yield Tile("Right answers", f"{counts[0]} of {own.pictures}", detail)
 
 
 def _ties(best: Candidate, level: Sequence[Candidate], how: str) -> str:
     """Name those whose figure differs from that on a card by nothing that counts."""
-    others = [c.variant for c in level if c is not best]
+    others = [c.variant for c in level if c is not best and c.variant != FLOAT32]
     if not others:
         return ""
     return f"; {names_or_count(others)} {verb(len(others), 'is', 'are')} as {how}"

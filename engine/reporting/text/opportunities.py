@@ -1,0 +1,165 @@
+"""What would make a run better: each with its gain and its cost, and what needs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from engine.comparison.comparison import Comparison
+from engine.comparison.recommendation import Choice, pictures_to_prove
+from engine.comparison.records import VariantComparison
+from engine.core import formats
+from engine.core.formats import list_some, plural
+from engine.runs.run import Run
+from engine.tasks.improve import improvable, name_optimized
+
+Kind = Literal["optimize", "prove", "time", "label", "calibrate"]
+LABELLED_AT_FIRST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Opportunity:
+    """One thing to do.
+
+    Attributes:
+        kind: Which.
+        what: To do, in a few words.
+        gain: What it brings.
+        cost: What it takes or needs, as a sentence without its full stop.
+        variant: Which it is about; empty for all.
+    """
+
+    kind: Kind
+    what: str
+    gain: str
+    cost: str
+    variant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Opportunities:
+    """What to do about a run, the most useful first, and what was checked and needs nothing."""
+
+    offered: tuple[Opportunity, ...]
+    passed: tuple[str, ...]
+
+
+def find_opportunities(run: Run, comparison: Comparison, choice: Choice) -> Opportunities:
+    """Check a run by its answers.
+
+    Args:
+        run: The run.
+        comparison: Its variants on the pictures on show, with accuracy where labels are there.
+        choice: The recommendation.
+    """
+    checked = (
+        *_optimize(run, comparison, choice),
+        *_prove(choice),
+        *_time(comparison),
+        *_label(comparison),
+        *_calibrate(run),
+    )
+    return Opportunities(
+        tuple(item for item in checked if isinstance(item, Opportunity)),
+        tuple(item for item in checked if isinstance(item, str)),
+    )
+
+
+def _optimize(run: Run, comparison: Comparison, choice: Choice) -> Iterator[Opportunity | str]:
+    sides = {side.variant: side for side in comparison.variants if side.fault is None}
+    bases = [name for name in improvable(run) if name in sides]
+    left = [name for name in bases if name_optimized(run, name) not in run.variants]
+    for name in bases:
+        after = sides.get(name_optimized(run, name))
+        if name not in left and after is not None:
+            yield _closer(sides[name], after)
+    if not left:
+        return
+    bolder = choice.bolder.variant if choice.bolder is not None else ""
+    base = bolder if bolder in left else left[0]
+    if len(left) == len(bases) or base == bolder:
+        yield Opportunity(
+            "optimize",
+            f"Optimize {base}",
+            "answers closer to the original at the same size and speed; measured once it is made",
+            "Takes about a minute",
+            base,
+        )
+
+
+def _closer(before: VariantComparison, after: VariantComparison) -> str:
+    if not before.logit_rms > after.logit_rms:
+        return f"{after.variant} is no closer than {before.variant}"
+    share = 1 - after.logit_rms / before.logit_rms
+    return f"{after.variant} removes {formats.percent(share)} of the error of {before.variant}"
+
+
+def _prove(choice: Choice) -> Iterator[Opportunity | str]:
+    about, needed = choice.about, pictures_to_prove(choice.need)
+    if about is None or choice.taken is None:
+        return
+    share = f"{choice.need * 100:g} %"
+    if about.interval.low >= choice.need:
+        yield f"{plural(about.pictures, 'picture')} prove that {share} of the answers stay"
+    elif needed is not None and about.pictures < needed:
+        more = plural(needed - about.pictures, "more picture")
+        yield Opportunity(
+            "prove",
+            f"Show it {more}",
+            f"proves that {share} of the answers stay, if none of them changes",
+            "Needs photos of yours, or a folder",
+        )
+
+
+def _time(comparison: Comparison) -> Iterator[Opportunity | str]:
+    timed, names = comparison.latency, [side.variant for side in comparison.variants]
+    untimed = [name for name in names if timed is None or timed.of(name) is None]
+    if timed is None or len(untimed) == len(names):
+        yield Opportunity(
+            "time", "Measure the speed", "speed may change which variant to take", "Takes a minute"
+        )
+        return
+    unsteady = [entry.variant for entry in timed.entries if not entry.trusted]
+    if untimed:
+        gain = f"so far without {list_some(untimed, 2)}"
+        yield Opportunity("time", "Measure the speed", gain, "Takes a minute")
+    elif unsteady:
+        counts = f"{len(unsteady)} of {len(timed.entries)}"
+        yield Opportunity(
+            "time",
+            "Time again",
+            f"{counts} timings were noisy: small differences of speed mean nothing",
+            "Takes a minute on an idle machine",
+        )
+    else:
+        yield f"{plural(len(timed.entries), 'model')} timed steadily"
+
+
+def _label(comparison: Comparison) -> Iterator[Opportunity | str]:
+    accuracy = comparison.reference_accuracy
+    if accuracy is not None:
+        yield f"The right answers of {plural(accuracy.pictures, 'picture')} are there"
+    elif comparison.variants and not comparison.random_weights:
+        count = min(LABELLED_AT_FIRST, len(comparison.pictures))
+        yield Opportunity(
+            "label",
+            f"Label {plural(count, 'picture')}",
+            "tells right answers that are lost from wrong ones that change",
+            "Needs a minute of clicks, or a CSV",
+        )
+
+
+def _calibrate(run: Run) -> Iterator[Opportunity | str]:
+    calibration = run.manifest.calibration
+    if calibration is None:
+        return
+    if calibration.demo:
+        yield Opportunity(
+            "calibrate",
+            "Calibrate with your own pictures",
+            "ranges of integers that fit what the model will see",
+            "Needs 100 to 500 pictures, and a conversion",
+        )
+    else:
+        yield f"Calibrated with {plural(calibration.count, 'picture')} of yours"

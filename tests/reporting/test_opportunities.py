@@ -1,0 +1,86 @@
+"""What would make a run better, by figures that are known by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from engine.comparison.comparison import Comparison
+from engine.comparison.recommendation import candidates, recommend
+from engine.reporting.text.opportunities import Opportunities, find_opportunities
+from engine.runs.run import Run
+from tests.helpers.factories import LOGITS, comparison, latency
+from tests.helpers.tiny_run import tiny_run
+
+FAR = LOGITS + np.array([[0.2, 0, 0]], np.float32)
+NEAR = LOGITS + np.array([[0.05, 0, 0]], np.float32)
+FLIPPED = LOGITS[:, [1, 0, 2]]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return tiny_run(tmp_path_factory.mktemp("opportunities") / "tiny")
+
+
+def compared(answers: Mapping[str, np.ndarray], **options: object) -> Comparison:
+    timed = latency(dict.fromkeys(answers, 4.0))
+    return comparison(answers, **({"latency": timed} | options))
+
+
+def checked(run: Run, answers: Comparison, need: float = 0.95) -> Opportunities:
+    return find_opportunities(run, answers, recommend(candidates(answers), need))
+
+
+def kinds(checks: Opportunities) -> list[str]:
+    return [item.kind for item in checks.offered]
+
+
+def test_a_fresh_run_has_everything_to_do(run: Run) -> None:
+    checks = checked(run, compared({"float32": LOGITS, "int8": FAR}, latency=None))
+    assert kinds(checks)[:4] == ["optimize", "prove", "time", "label"]
+    optimize, prove = checks.offered[:2]
+    assert (optimize.what, optimize.variant) == ("Optimize int8", "int8")
+    assert prove.what == "Show it 70 more pictures"
+    assert prove.gain == "proves that 95 % of the answers stay, if none of them changes"
+
+
+def test_what_is_done_has_passed(run: Run) -> None:
+    done = replace(
+        run,
+        manifest=replace(
+            run.manifest,
+            artifacts=(
+                *run.manifest.artifacts,
+                replace(run.artifact("int8"), variant="int8_optimized"),
+            ),
+        ),
+    )
+    answers = {"float32": LOGITS, "int8": FAR, "int8_optimized": NEAR}
+    checks = checked(done, compared(answers, labels=np.array([0, 1, 2])), need=0.4)
+    assert kinds(checks) in ([], ["calibrate"])
+    assert checks.passed[:4] == (
+        "int8_optimized removes 75.0 % of the error of int8",
+        "3 pictures prove that 40 % of the answers stay",
+        "3 models timed steadily",
+        "The right answers of 3 pictures are there",
+    )
+
+
+def test_timings_that_are_missing_or_noisy_are_named(run: Run) -> None:
+    answers = {"float32": LOGITS, "int8": FAR}
+    missing = checked(run, compared(answers, latency=latency({"float32": 4.0}))).offered[2]
+    assert (missing.kind, missing.gain) == ("time", "so far without int8")
+    noisy = latency({"float32": 4.0, "int8": 4.0}, spread=0.6)
+    again = checked(run, compared(answers, latency=noisy)).offered[2]
+    assert (again.what, again.gain.split(":")[0]) == ("Time again", "2 of 2 timings were noisy")
+
+
+def test_nothing_is_offered_that_would_prove_nothing(run: Run) -> None:
+    flipping = compared({"int8": FLIPPED}, random_weights=True)
+    assert "prove" not in kinds(checked(run, flipping))
+    assert "label" not in kinds(checked(run, flipping))
+    broken = compared({"int8": np.full_like(LOGITS, np.nan)})
+    assert "optimize" not in kinds(checked(run, broken))
