@@ -149,24 +149,28 @@ def pair_card(evaluation: Evaluation, variant: str, row: int, label: int) -> Pai
         label: Index of the right class; -1 for unknown.
     """
     name = evaluation.comparison.reference
-    first = int(evaluation.first_answers(name)[row])
-    other_first = int(evaluation.first_answers(variant)[row])
+    first, variants_first = (_first_answer(evaluation, side, row) for side in (name, variant))
     sides = [evaluation.probabilities(column, row) for column in (name, variant)]
-    answered = metrics.NO_ANSWER not in (first, other_first)
+    answered = metrics.NO_ANSWER not in (first, variants_first)
     leading = sides[0] if first != metrics.NO_ANSWER else sides[1]
     classes = np.argsort(-leading, kind="stable")[:MOST_CLASSES].tolist()
-    if answered and other_first not in classes:
-        classes[-1] = other_first
+    if answered and variants_first not in classes:
+        classes[-1] = variants_first
     return PairCard(
         picture=evaluation.pictures[row],
         reference=_answer(evaluation, name, row, False),
-        variant=_answer(evaluation, variant, row, answered and first != other_first),
+        variant=_answer(evaluation, variant, row, answered and first != variants_first),
         classes=tuple(
             ClassPair(evaluation.label(index), float(sides[0][index]), float(sides[1][index]))
             for index in classes
         ),
         label="" if label == UNLABELLED else evaluation.label(label),
     )
+
+
+def _first_answer(evaluation: Evaluation, column: str, row: int) -> int:
+    answers = evaluation.outputs(column).answers[row : row + 1]
+    return int(metrics.top_k(answers, 1)[0, 0])
 
 
 SURE = 0.5

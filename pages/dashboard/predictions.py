@@ -19,7 +19,7 @@ if run is None:
 headline = st.container()
 choose_pictures()
 
-evaluation = evaluation_or_wait(partial(show_coming_photo, run, headline))
+evaluation = evaluation_or_wait(headline, partial(show_coming_photo, run))
 comparison = evaluation.comparison
 with headline:
     st.title(plain(sentences.predictions_headline(comparison)))

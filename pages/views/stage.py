@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import streamlit as st
 from streamlit import runtime
-from streamlit.delta_generator import DeltaGenerator
 
 from engine.comparison.latency import plan_race
 from engine.comparison.records import FLOAT32
@@ -40,7 +39,7 @@ from pages.state import session
 from pages.state.evaluation import key_of
 
 MOST_LISTED = 24
-_CLOSEST = 6
+_FEWEST = 6
 _RACING = 12
 _STATIC = Path(__file__).parent.parent.parent / "static"
 _component = st.components.v2.component(
@@ -72,12 +71,11 @@ def show_stage(evaluation: Evaluation, variant: str, *, key: str = "stage") -> N
     _mount(_Stage(evaluation, variant, labels, key).data(rows, order, changed), key)
 
 
-def show_coming_photo(run: Run, box: DeltaGenerator, *, key: str = "stage") -> None:
+def show_coming_photo(run: Run, *, key: str = "stage") -> None:
     """Show the photo that came last, if there is one, while models are about to answer it.
 
     Args:
         run: Whose models answer.
-        box: The container to show it in.
         key: Of the stage that will show the answers.
     """
     newest = session.newest_pictures()
@@ -97,8 +95,7 @@ def show_coming_photo(run: Run, box: DeltaGenerator, *, key: str = "stage") -> N
         "headline": "",
         "race": {"headline": "", "lanes": []},
     }
-    with box:
-        _mount({**data, **_always()}, key)
+    _mount({**data, **_always()}, key)
 
 
 def _unanswered(picture: Picture, caption: str) -> dict[str, Any]:
@@ -149,14 +146,14 @@ def _choose_rows(
 ) -> list[int]:
     """List the pictures of the film strip, the one to begin with first.
 
-    They are those whose answer changed, or the closest calls where there are none. The first is
-    the most telling of the photos that came last, or of all.
+    They are those whose answer changed and, up to `_FEWEST`, the closest calls. The first is the
+    most telling of the photos that came last, or of all.
     """
     newest = session.newest_pictures()
     new = (row for row in order if evaluation.pictures[row].sha256 in newest)
     first = next(new, order[0])
-    listed = [row for row in order if changed[row]] or list(order[:_CLOSEST])
-    return list(dict.fromkeys([first, *listed]))[:MOST_LISTED]
+    flips = list(dict.fromkeys([first, *(row for row in order if changed[row])]))
+    return list(dict.fromkeys([*flips, *order[:_FEWEST]]))[: max(len(flips), _FEWEST)][:MOST_LISTED]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +178,7 @@ class _Stage:
         """Gather everything: ``rows`` are listed, ``order`` and ``changed`` cover all pictures."""
         comparison = self.evaluation.comparison
         large = self._large(rows)
-        listed = sum(changed[row] for row in rows)
+        listed = [changed[row] for row in rows]
         first = _id(self._picture(rows[0]))
         return {
             "token": f"{key_of(self.evaluation)} {self.variant} {first}",
@@ -191,9 +188,7 @@ class _Stage:
             "left": self._side(comparison.reference),
             "right": self._side(self.variant),
             "items": [self._item(row, changed[row], row in large) for row in rows],
-            "headline": sentences.strip_headline(
-                self.variant, sum(changed), len(changed), listed or len(rows)
-            ),
+            "headline": sentences.strip_headline(self.variant, sum(changed), len(changed), listed),
             "race": self._race(dict.fromkeys([*rows, *order])),
             "landed": first if self._picture(rows[0]).sha256 in session.newest_pictures() else "",
             **_always(),

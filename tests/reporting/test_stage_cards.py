@@ -138,15 +138,19 @@ def test_costs_are_those_that_are_known(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "pictures", "listed", "sentence"),
     [
-        (0, 1, 1, "int8 keeps the answer on the one picture. Here is the closest call."),
-        (0, 13, 6, "int8 keeps the answer on all 13 pictures. Here are the closest calls."),
-        (1, 13, 1, "One of 13 pictures changes its answer in int8."),
-        (30, 30, 24, "30 of 30 pictures change their answer in int8. Here are the 24 that tell "
-         "most."),
+        (0, 1, [False], "int8 keeps the answer on the one picture. Here is the closest call."),
+        (0, 9, [False] * 6, "int8 keeps the answer on all 9 pictures. Here are the closest calls."),
+        (1, 1, [True], "One of 1 picture changes its answer in int8."),
+        (1, 2, [True, False], "One of 2 pictures changes its answer in int8. The other one is the "
+         "closest call."),
+        (2, 9, [True, True, False, False], "Two of 9 pictures change their answer in int8. The "
+         "others are the closest calls."),
+        (30, 30, [True] * 24, "30 of 30 pictures change their answer in int8. Here are the 24 that "
+         "tell most."),
     ],
 )  # fmt: skip
 def test_the_film_strip_says_how_many_changed(
-    changed: int, pictures: int, listed: int, sentence: str
+    changed: int, pictures: int, listed: list[bool], sentence: str
 ) -> None:
     assert sentences.strip_headline("int8", changed, pictures, listed) == sentence
 
@@ -162,8 +166,8 @@ def test_the_handle_says_what_it_shows() -> None:
 def test_the_original_may_be_the_one_that_is_compared() -> None:
     of = replace(comparison({"int8": LOGITS}), reference="int8")
     assert sentences.handle_values(of, "original").endswith("{right} % the original")
-    assert sentences.strip_headline("original", 0, 2, 2).startswith("The original keeps")
-    assert sentences.strip_headline("original", 2, 2, 2).endswith("in the original.")
+    assert sentences.strip_headline("original", 0, 2, [False]).startswith("The original keeps")
+    assert sentences.strip_headline("original", 2, 2, [True, True]).endswith("in the original.")
 
 
 def test_a_race_lasts_until_the_slower_has_run_five_seconds() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 import numpy as np
@@ -159,27 +159,30 @@ def costs(comparison: Comparison, column: str) -> tuple[str, ...]:
     return tuple(parts)
 
 
-def strip_headline(variant: str, changed: int, pictures: int, listed: int) -> str:
+def strip_headline(variant: str, changed: int, pictures: int, listed: Sequence[bool]) -> str:
     """Say how many answers a variant changes, and which pictures are listed below.
 
     Args:
         variant: The variant.
         changed: Pictures whose answer it changes.
         pictures: All pictures.
-        listed: How many are listed.
+        listed: Of each picture in the list, whether its answer changed.
     """
-    where = formats.all_of(pictures, "picture")
+    flips, closest = sum(listed), len(listed) - sum(listed)
     if changed == 0:
-        few = f"Here {verb(listed, 'is the closest call', 'are the closest calls')}."
         who = "The original" if variant == ORIGINAL else variant
-        return f"{who} keeps the answer on {where}. {few}"
+        few = f"Here {verb(closest, 'is the closest call', 'are the closest calls')}."
+        return f"{who} keeps the answer on {formats.all_of(pictures, 'picture')}. {few}"
     count = formats.number(changed).capitalize()
     change = verb(changed, "changes its answer", "change their answer")
-    who = _name(variant)
-    sentence = f"{count} of {formats.plural(pictures, 'picture')} {change} in {who}"
-    if listed < changed:
-        return f"{sentence}. Here are the {listed} that tell most."
-    return f"{sentence}."
+    of_all = f"{count} of {formats.plural(pictures, 'picture')}"
+    sentence = f"{of_all} {change} in {_name(variant)}."
+    if flips < changed:
+        return f"{sentence} Here are the {flips} that tell most."
+    if closest:
+        few = verb(closest, "The other one is the closest call", "The others are the closest calls")
+        return f"{sentence} {few}."
+    return sentence
 
 
 def stage_label(comparison: Comparison, variant: str) -> str:
