@@ -145,6 +145,47 @@ class LatencySamples:
         return SAME if self.trusted else self.spread
 
 
+RACE_SECONDS = 5.0
+"""How long the slower model of a race takes, about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Race:
+    """Two models that answer equally many pictures, each at its measured speed.
+
+    Attributes:
+        rival: Timings of the model to race against.
+        variant: Timings of the variant.
+        calls: How many pictures each answers, one a call.
+    """
+
+    rival: LatencySamples
+    variant: LatencySamples
+    calls: int
+
+    def seconds(self, entry: LatencySamples) -> float:
+        """Compute how long a model takes for all of them, by its median, in seconds."""
+        return self.calls * entry.median_ms / 1e3
+
+
+def plan_race(latency: Latency | None, variant: str, rivals: Sequence[str]) -> Race | None:
+    """Plan a race of a variant with the first of ``rivals`` that is another model and timed.
+
+    Both answer as many pictures as the slower one answers in `RACE_SECONDS`, at least one.
+
+    Returns:
+        None where the variant or all of its rivals are not timed, or took no time.
+    """
+    if latency is None:
+        return None
+    entries = [latency.of(name) for name in (variant, *(n for n in rivals if n != variant))]
+    timed = [entry for entry in entries[1:] if entry is not None and entry.median_ms > 0]
+    if entries[0] is None or not timed or entries[0].median_ms <= 0:
+        return None
+    slower = max(entries[0].median_ms, timed[0].median_ms)
+    return Race(timed[0], entries[0], max(1, round(RACE_SECONDS * 1e3 / slower)))
+
+
 SPREAD_LIMIT = 0.15
 """Interquartile range over median above which a latency figure is not to be trusted."""
 

@@ -6,6 +6,7 @@ import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import streamlit as st
@@ -34,7 +35,7 @@ from pages.state.evaluation import Evaluation, disagreement, margins
 from pages.state.messages import plain, show_problem
 
 _MOST_WARNINGS = 5
-GALLERY_SIDE = 320
+GALLERY_SIDE, STAGE_SIDE = 320, 720
 _SEEN, _CAPTURED, _EMPTIED = "qlab_seen_uploads", "qlab_captured", "qlab_captured_emptied"
 
 
@@ -116,6 +117,26 @@ def capture_pictures() -> tuple[Picture, ...]:
     return tuple(captured.pictures)
 
 
+def take_photos(message: Any) -> None:
+    """Take photos that a person dropped beside the uploader, and show the person's own pictures.
+
+    It is for a callback: the widget that chooses the source is set, which no script may do later.
+
+    Args:
+        message: What the browser sent.
+    """
+    captured: _Contents = st.session_state.setdefault(_CAPTURED, _Contents())
+    st.session_state[_SOURCE] = UPLOAD
+    st.session_state[_SOURCE_SET] = True
+    try:
+        contents = [_store_pictures(name, content) for name, content in _files_of(message)]
+    except PictureError as error:
+        contents = [_Contents(problems=[error])]
+    captured.problems = [problem for each in contents for problem in each.problems]
+    new = [picture for each in contents for picture in each.pictures]
+    captured.pictures = list(_distinct([*captured.pictures, *new]))
+
+
 def _forget_captured() -> None:
     st.session_state[_CAPTURED] = _Contents()
     session.choose_pictures(())
@@ -142,8 +163,9 @@ def _store_pictures(name: str, content: bytes) -> _Contents:
             else:
                 picture = session.keep_upload(inner, data)
                 contents.pictures.append(picture)
-                # From these pixels, so that the gallery need not decode the file once more.
-                _thumbnail(picture.sha256, GALLERY_SIDE, picture, described.pixels)
+                # From these pixels, so that nothing on a page need decode the file once more.
+                for side in (GALLERY_SIDE,) if is_zip(content) else (GALLERY_SIDE, STAGE_SIDE):
+                    _thumbnail(picture.sha256, side, picture, described.pixels)
                 contents.notes.extend(described.notes)
     except PictureError as error:
         contents.problems.append(error)
@@ -158,6 +180,7 @@ def _members(name: str, content: bytes) -> Iterable[tuple[str, bytes]]:
 
 SAMPLES, UPLOAD, FOLDER = "Sample images", "My photos", "A folder on this machine"
 PINNED = "Pinned"
+_SOURCE, _SOURCE_SET = "pictures_source", "qlab_source_set"
 
 
 def choose_pictures() -> tuple[Picture, ...]:
@@ -200,10 +223,11 @@ def _choose_source() -> EngineError | None:
     source = st.segmented_control(
         "Pictures",
         [SAMPLES, UPLOAD, *([] if shared() else [FOLDER]), *([PINNED] if pinned else [])],
-        default=SAMPLES,
+        # Streamlit warns of a default beside a value that a script has set.
+        default=None if st.session_state.pop(_SOURCE_SET, False) else SAMPLES,
         required=True,
         label_visibility="collapsed",
-        key="pictures_source",
+        key=_SOURCE,
         persist_state="session",
     )
     try:
@@ -278,14 +302,19 @@ def read_pasted_files() -> list[tuple[str, bytes]]:
     shown = _component(
         key="paste_pictures", data={"most": LIMITS.picture_bytes}, on_pasted_change=lambda: None
     )
+    return _files_of(shown.get("pasted") or ())
+
+
+def _files_of(message: Any) -> list[tuple[str, bytes]]:
+    """Read name and content of the files in a message of a browser; PictureError if it is none."""
     try:
         return [
             (str(file["name"]), base64.b64decode(file["content"], validate=True))
-            for file in shown.get("pasted") or ()
+            for file in message
         ]
     except (KeyError, TypeError, ValueError) as error:
         raise PictureError(
-            "Pasting",
+            "Taking pictures",
             got="a message that holds no pictures",
             expected="name and content of each",
             todo="Copy the picture again, or drop it as a file.",

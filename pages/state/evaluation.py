@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from engine.comparison import metrics
 from engine.comparison import recommendation as overview
@@ -28,8 +31,15 @@ _MOST_SHOWN = 3
 """Evaluations that a session keeps open: each holds a file a model."""
 
 
-def evaluation_or_wait() -> Evaluation:
-    """Give the answers, or end the page with progress, an empty state or a message."""
+def evaluation_or_wait(
+    box: DeltaGenerator | None = None, meanwhile: Callable[[], None] | None = None
+) -> Evaluation:
+    """Give the answers, or end the page with progress, an empty state or a message.
+
+    Args:
+        box: The container to show progress in; where the page has come to, by default.
+        meanwhile: Shows what stands above the progress.
+    """
     run = session.current_run()
     if run is None:
         no_run_yet()
@@ -41,7 +51,10 @@ def evaluation_or_wait() -> Evaluation:
     with show_errors():
         evaluation = _find(run, load_latency(run))
     if evaluation is None:
-        _work(run, pictures, reference, about)
+        with box or nullcontext():
+            if meanwhile is not None:
+                meanwhile()
+            _work(run, pictures, reference, about)
         end_page()
     return evaluation
 

@@ -26,7 +26,7 @@ from pages.access.auth import account, browser_token
 
 RUN_IN_ADDRESS, REFERENCE_IN_ADDRESS = "run", "against"
 _RUN, _PICTURES, _FOLDER, _REFERENCE = "qlab_run", "qlab_pictures", "qlab_folder", "qlab_reference"
-_OWNER, _MISSING = "qlab_owner", "qlab_missing_run"
+_OWNER, _MISSING, _NEWEST = "qlab_owner", "qlab_missing_run", "qlab_newest_pictures"
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -156,7 +156,17 @@ def own_pictures() -> bool:
 
 def choose_pictures(chosen: tuple[Picture, ...]) -> None:
     """Show these pictures; none at all brings the sample images back."""
+    before = {picture.sha256 for picture in st.session_state.get(_PICTURES, ())}
+    new = frozenset(picture.sha256 for picture in chosen) - before
+    if new or not chosen:
+        st.session_state[_NEWEST] = new
     st.session_state[_PICTURES] = chosen
+
+
+def newest_pictures() -> frozenset[str]:
+    """Give the digests of the person's pictures that came last, together; empty for the samples."""
+    newest: frozenset[str] = st.session_state.get(_NEWEST, frozenset())
+    return newest
 
 
 def sample_pictures() -> tuple[Picture, ...]:

@@ -324,11 +324,15 @@ def marker_image(variant: str, size: int = 14) -> str:
 
     It is an ``<img>``, not an ``<svg>`` element, because Streamlit strips those from HTML.
     """
+    return (
+        f'<img width="{size}" height="{size}" alt="" style="vertical-align:-2px;flex:none" '
+        f'src="{marker_address(variant)}">'
+    )
+
+
+def marker_address(variant: str) -> str:
+    """Draw a variant's marker as an SVG with a ``data:`` address."""
     style = style_of(variant)
     shape = _SHAPES[style.symbol].format(hue=style.hue)
     svg = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 16 16">{shape}</svg>'
-    data = base64.b64encode(svg.encode()).decode()
-    return (
-        f'<img width="{size}" height="{size}" alt="" style="vertical-align:-2px;flex:none" '
-        f'src="data:image/svg+xml;base64,{data}">'
-    )
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
