@@ -118,6 +118,10 @@ def headlines() -> Iterator[str]:
     yield runs.predictions_headline(found)
     yield runs.logits_headline(found)
     yield runs.latency_headline(timed, sizes, 18_544_552)
+    fast = {"float32": 8.0, "int8": 4.0, "uint8": 4.0, "int8_float_io": 4.0}
+    smallest = {"dynamic_range": 5_000_000, "int16x8": 5_500_000} | dict.fromkeys(fast, 5_250_464)
+    several = latency({**fast, "dynamic_range": 8.0, "int16x8": 200.0})
+    yield runs.latency_headline(several, smallest, 18_544_552)
     yield runs.convert_headline(manifest())
     yield accuracy_headline(found, "int8_mixed(k=101)")
     accuracy = found.variant("int8_mixed(k=101)").accuracy
