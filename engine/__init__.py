@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         compare,
         convert,
         deploy,
+        find_flips,
         improve,
         latency,
         layers,
@@ -26,12 +27,14 @@ if TYPE_CHECKING:
         pin,
         pinned,
         report,
+        robustness,
         sweep,
     )
     from engine.comparison.comparison import Comparison
     from engine.comparison.latency import Latency
     from engine.comparison.layers.records import LayerErrors
     from engine.comparison.records import VariantComparison
+    from engine.comparison.robustness import PictureFlips, Robustness
     from engine.core.errors import EngineError, MissingVariantWarning, UserMistake
     from engine.core.system import __version__
     from engine.images.preprocess import PreprocessChoice, PreprocessSpec
@@ -45,9 +48,11 @@ _HOMES = {
     "Latency": "engine.comparison.latency",
     "LayerErrors": "engine.comparison.layers.records",
     "MissingVariantWarning": "engine.core.errors",
+    "PictureFlips": "engine.comparison.robustness",
     "PreprocessChoice": "engine.images.preprocess",
     "PreprocessSpec": "engine.images.preprocess",
     "Report": "engine.reporting.report",
+    "Robustness": "engine.comparison.robustness",
     "Run": "engine.runs.run",
     "Sweep": "engine.tasks.sweep.records",
     "UserMistake": "engine.core.errors",
@@ -57,6 +62,7 @@ _HOMES = {
     "compare": "engine.api",
     "convert": "engine.api",
     "deploy": "engine.api",
+    "find_flips": "engine.api",
     "improve": "engine.api",
     "latency": "engine.api",
     "layers": "engine.api",
@@ -66,6 +72,7 @@ _HOMES = {
     "pinned": "engine.api",
     "sweep": "engine.api",
     "report": "engine.api",
+    "robustness": "engine.api",
 }
 
 __all__ = [
@@ -74,9 +81,11 @@ __all__ = [
     "Latency",
     "LayerErrors",
     "MissingVariantWarning",
+    "PictureFlips",
     "PreprocessChoice",
     "PreprocessSpec",
     "Report",
+    "Robustness",
     "Run",
     "Sweep",
     "UserMistake",
@@ -86,6 +95,7 @@ __all__ = [
     "compare",
     "convert",
     "deploy",
+    "find_flips",
     "improve",
     "latency",
     "layers",
@@ -94,6 +104,7 @@ __all__ = [
     "pin",
     "pinned",
     "report",
+    "robustness",
     "sweep",
 ]
 

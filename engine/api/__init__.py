@@ -1,7 +1,7 @@
 """The functions of ``import engine``: the front door, for notebooks, scripts and the terminal.
 
 Here are those that compare, measure and pack the models of a run; `engine.api.conversion` has
-those that make and extend one.
+those that make and extend one, `engine.api.changed_pictures` those that change its pictures.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.api.changed_pictures import find_flips, robustness
 from engine.api.conversion import (
     PathLike,
     add_files,
@@ -23,11 +24,12 @@ from engine.api.conversion import (
     models,
     open_run,
     path_text,
+    pictures_of,
     time_curve,
 )
 from engine.core.errors import PictureError
 from engine.core.types import ORIGINAL
-from engine.images.pictures import Picture, as_pictures, pictures_in
+from engine.images.pictures import Picture
 from engine.quantization.recipes import RANGE_METHODS
 from engine.runs import pinned as pinned_module
 from engine.runs.run import Run
@@ -52,6 +54,7 @@ __all__ = [
     "compare",
     "convert",
     "deploy",
+    "find_flips",
     "improve",
     "latency",
     "layers",
@@ -61,6 +64,7 @@ __all__ = [
     "pin",
     "pinned",
     "report",
+    "robustness",
     "sweep",
     "time_curve",
 ]
@@ -108,7 +112,7 @@ def compare(
         WorkerError: The worker process failed.
     """
     opened = add_files(run, also, on_progress=on_progress) if also else open_run(run)
-    pictures, host, compared = _pictures(images), Foreground(on_progress), tuple(variants)
+    pictures, host, compared = pictures_of(images), Foreground(on_progress), tuple(variants)
     labels = _labels(opened, pictures, labels_csv, labels_from_folders)
     if network is not None:
         from engine.networks.given_network import given_network
@@ -169,7 +173,7 @@ def report(
     """
     from engine.reporting.report import report_of
 
-    opened, pictures = open_run(run), _pictures(images)
+    opened, pictures = open_run(run), pictures_of(images)
     result = report_of(
         opened,
         pictures,
@@ -211,7 +215,7 @@ def layers(
         WorkerError: The worker process failed.
     """
     host = Foreground(on_progress)
-    return layers_module.layers(open_run(run), variant, _pictures(images), host, count=count)
+    return layers_module.layers(open_run(run), variant, pictures_of(images), host, count=count)
 
 
 def sweep(
@@ -259,7 +263,7 @@ def sweep(
     )
     return sweep_module.sweep(
         open_run(run),
-        _pictures(images),
+        pictures_of(images),
         Foreground(on_progress),
         choice,
         calibration=path_text(calibration),
@@ -340,7 +344,7 @@ def deploy(
     """
     from engine.deployment.kit import make_kit
 
-    opened, pictures = open_run(run), _pictures(images)
+    opened, pictures = open_run(run), pictures_of(images)
     return make_kit(
         opened,
         variant,
@@ -363,7 +367,7 @@ def pin(run: Run | PathLike, images: PathLike | Iterable[PathLike]) -> None:
         UserMistake: One is no picture.
     """
     opened = open_run(run)
-    for picture in _pictures(images):
+    for picture in pictures_of(images):
         pinned_module.pin(opened, picture)
 
 
@@ -387,12 +391,6 @@ def pinned(run: Run | PathLike) -> tuple[Path, ...]:
             "--images FOLDER.",
         )
     return files
-
-
-def _pictures(images: PathLike | Iterable[PathLike]) -> tuple[Picture, ...]:
-    if isinstance(images, str | os.PathLike):
-        return pictures_in(Path(images))
-    return as_pictures(Path(image) for image in images)
 
 
 def _labels(

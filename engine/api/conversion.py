@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from engine.core.errors import MissingVariantWarning, OptionError
 from engine.core.types import Layout, LoweringName, Progress
+from engine.images.pictures import Picture, as_pictures, pictures_in
 from engine.images.preprocess import InputSize, PreprocessChoice
 from engine.networks.source import DEFAULT_MODEL, ModelChoice
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT, CalibrationChoice
@@ -41,6 +42,13 @@ def path_text(path: PathLike | None) -> str | None:
 def open_run(run: Run | PathLike) -> Run:
     """Open a run, unless it is one already."""
     return run if isinstance(run, Run) else Run.open(Path(run))
+
+
+def pictures_of(images: PathLike | Iterable[PathLike]) -> tuple[Picture, ...]:
+    """List the pictures of a folder, or describe picture files."""
+    if isinstance(images, str | os.PathLike):
+        return pictures_in(Path(images))
+    return as_pictures(Path(image) for image in images)
 
 
 def convert(

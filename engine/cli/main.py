@@ -22,6 +22,7 @@ from engine.cli.latency import latency, lowerings
 from engine.cli.layers import layers
 from engine.cli.models import models
 from engine.cli.report import report, report_json
+from engine.cli.robustness import robustness
 from engine.cli.store import pin, store
 from engine.cli.sweep import sweep
 from engine.core.errors import EngineError
@@ -48,6 +49,7 @@ for command in (
     convert,
     compare,
     layers,
+    robustness,
     improve,
     mix_command,
     sweep,

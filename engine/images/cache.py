@@ -15,6 +15,7 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from engine.core.checksums import SUFFIX, delete_verified, read_verified, write_verified
 from engine.core.errors import StorageError
@@ -61,9 +62,17 @@ class FittedPictures:
         Raises:
             PictureError: It cannot be decoded.
         """
-        return self._preprocess.normalized(self._fit(picture))
+        return self._preprocess.normalized(self.pixels_of(picture))
 
-    def _fit(self, picture: Picture) -> np.ndarray:
+    def pixels_of(self, picture: Picture) -> NDArray[np.uint8]:
+        """Decode and fit an image, or read what that gave before.
+
+        Returns:
+            As `PreprocessSpec.fitted`.
+
+        Raises:
+            PictureError: It cannot be decoded.
+        """
         file = self._file(picture.sha256)
         cached = self._read(file)
         if cached is not None:

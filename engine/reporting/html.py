@@ -19,6 +19,7 @@ from engine.comparison import recommendation as choosing
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
+from engine.comparison.robustness import Robustness
 from engine.core import formats
 from engine.core.types import FAULT_WORDS
 from engine.reporting import plots, tables
@@ -28,6 +29,7 @@ from engine.reporting.plots import figures
 from engine.reporting.plots.frame import HeadedFigure, add_title, marker_image, split_headline
 from engine.reporting.text import layers as layer_sentences
 from engine.reporting.text import overview as overview_sentences
+from engine.reporting.text import robustness as robustness_sentences
 from engine.reporting.text import runs as sentences
 from engine.reporting.text.runs import reference_title
 from engine.tasks.evaluation import Evaluation
@@ -43,6 +45,7 @@ def document(
     evaluation: Evaluation,
     timings: tuple[Latency, ...],
     layers: tuple[LayerErrors, ...],
+    robustness: Robustness | None,
     against: Comparison | None,
     need: float,
     data: dict[str, Any],
@@ -79,6 +82,7 @@ def document(
                 v.variant: _split_headlines(_figures_of_variant(evaluation, v.variant))
                 for v in comparison.variants
             },
+            robustness=_robustness(robustness),
             marks=lambda figure: figures.fault_marks(figure, comparison.fault_by_variant),
             variant=first.variant if first is not None else None,
             pictures=tuple(picture_card(evaluation, row) for row in rows),
@@ -158,6 +162,36 @@ def _figures_of_variant(evaluation: Evaluation, variant: str) -> Iterator[tuple[
     yield f"scatter-{variant}", figures.logit_scatter(evaluation, variant, _SCATTER_POINTS)
     if len(comparison.variant(variant).flips) > 1:
         yield f"changed-{variant}", figures.changed_classes(evaluation, variant)
+
+
+@dataclass(frozen=True, slots=True)
+class _ChangedPictures:
+    """What changed pictures do to the answers.
+
+    Attributes:
+        headline: Where variants leave the reference most.
+        measured: On what the figures are.
+        figures: By key: agreement with the reference, then stability, a pair a kind of change.
+    """
+
+    headline: str
+    measured: str
+    figures: Mapping[str, HeadedFigure]
+
+
+def _robustness(measured: Robustness | None) -> _ChangedPictures | None:
+    if measured is None:
+        return None
+    drawn = (
+        (f"{name}-{kind}", draw(measured, kind))
+        for kind in measured.kinds
+        for name, draw in (("same", plots.agreement_lines), ("stable", plots.stability_lines))
+    )
+    return _ChangedPictures(
+        robustness_sentences.worst_headline(measured),
+        robustness_sentences.measured_sentence(measured),
+        _split_headlines(drawn),
+    )
 
 
 def _split_headlines(several: Iterable[tuple[str, go.Figure]]) -> dict[str, HeadedFigure]:

@@ -12,6 +12,7 @@ from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
 from engine.comparison.records import latency_dict
+from engine.comparison.robustness import Robustness
 from engine.core.errors import OptionError
 from engine.core.files import escape_formulas, write_text
 from engine.core.types import ORIGINAL, IntArray
@@ -22,6 +23,7 @@ from engine.runs.run import Run
 from engine.tasks import layers as layers_module
 from engine.tasks.evaluate import evaluate
 from engine.tasks.evaluation import Evaluation
+from engine.tasks.robustness import read_robustness
 from engine.tflite.artifact import computes_in_integers
 from engine.workers import process as host_module
 
@@ -40,6 +42,7 @@ class Report:
         evaluation: Answers and comparison.
         timings: All stored timings, fewest threads first.
         layers: Stored layer errors of some variants on these pictures.
+        robustness: Stored answers to changes of these pictures, where they were measured.
         against: Another run on the same pictures, where it is held against one.
         need: Share of equal first answers that the recommendation asks for.
     """
@@ -47,6 +50,7 @@ class Report:
     evaluation: Evaluation
     timings: tuple[Latency, ...]
     layers: tuple[LayerErrors, ...]
+    robustness: Robustness | None
     against: Comparison | None
     need: float
 
@@ -61,7 +65,9 @@ class Report:
         ``comparison`` is what ``compare --json`` writes.
         """
         manifest = self.evaluation.run.manifest
-        return run_report(manifest, self.comparison, self.comparison.latency, self.against)
+        return run_report(
+            manifest, self.comparison, self.comparison.latency, self.against, self.robustness
+        )
 
     def to_csv(self) -> str:
         """Write one row a variant with its scalar figures, then those of the run of ``against``.
@@ -100,7 +106,13 @@ class Report:
         from engine.reporting.html import document
 
         return document(
-            self.evaluation, self.timings, self.layers, self.against, self.need, self.to_dict()
+            self.evaluation,
+            self.timings,
+            self.layers,
+            self.robustness,
+            self.against,
+            self.need,
+            self.to_dict(),
         )
 
     def save(self, path: Path | str) -> Path:
@@ -152,6 +164,7 @@ def report_of(
         evaluation=evaluation,
         timings=load_timings(run),
         layers=tuple(errors for errors in layers if errors is not None),
+        robustness=read_robustness(evaluation),
         against=other_comparison,
         need=need,
     )
@@ -177,16 +190,18 @@ def run_report(
     comparison: Comparison | None,
     timed: Latency | None,
     against: Comparison | None = None,
+    robustness: Robustness | None = None,
 ) -> dict[str, Any]:
     """Give everything that is known about a run in plain types.
 
     Returns:
-        The keys ``manifest``, ``comparison``, ``latency`` and ``against`` (the comparison of
-        another run on the same pictures); None for what there is not.
+        The keys ``manifest``, ``comparison``, ``latency``, ``against`` (the comparison of another
+        run on the same pictures) and ``robustness``; None for what there is not.
     """
     return {
         "manifest": msgspec.to_builtins(manifest),
         "comparison": None if comparison is None else comparison.to_dict(),
         "latency": None if timed is None else latency_dict(timed),
         "against": None if against is None else against.to_dict(),
+        "robustness": None if robustness is None else robustness.to_dict(),
     }

@@ -11,6 +11,7 @@
     RUN/latency/               stored timings
     RUN/also/                  external files: NAME-DIGEST.tflite, and NAME.json, the last
     RUN/layers/                stored layer errors, one file a variant and set of pictures
+    RUN/robustness/            what models predict on changed pictures, one file a picture
     RUN/improved/              what the optimizing pass did, layer by layer
     RUN/labels/                right answers that a person gave by clicking
     RUN/kits/                  deployment kits, one zip a variant and set of pictures
@@ -58,6 +59,7 @@ OWNERS = "owners"
 LABELS = "labels"
 PHONE = "phone"
 PINNED = "pinned"
+ROBUSTNESS = "robustness"
 KITS = "kits"
 _PARTS = (
     FILE_NAME,
@@ -74,6 +76,7 @@ _PARTS = (
     PHONE,
     KITS,
     PINNED,
+    ROBUSTNESS,
 )
 
 

@@ -303,7 +303,8 @@ def write_logits(
         def count(done: int, stage: str = stage, start: int = before - len(missing)) -> None:
             report(Progress(stage, start + len(pictures) + done, total))
 
-        show_pictures(partial(runner_of, run, column), missing, fitted, rows.write, workers, count)
+        make_runner = partial(runner_of, run, column)
+        show_pictures(make_runner, missing, fitted.input_of, rows.write, workers, count)
         rows.close()
 
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
+from typing import TypeVar
 
 from engine.core.system import share_work
 from engine.core.types import FloatArray
-from engine.images.cache import FittedPictures
-from engine.images.pictures import Picture
 from engine.networks.runners.base import Runner
 
+Shown = TypeVar("Shown")
 _REPORT_SECONDS = 0.1
 
 
@@ -27,8 +27,8 @@ def _count_nothing(done: int) -> None:
 
 def show_pictures(
     make_runner: Callable[[], Runner],
-    pictures: Sequence[tuple[int, Picture]],
-    fitted: FittedPictures,
+    pictures: Sequence[tuple[int, Shown]],
+    input_of: Callable[[Shown], FloatArray],
     take: Callable[[int, FloatArray], None],
     workers: int,
     count: Callable[[int], None] = _count_nothing,
@@ -38,7 +38,7 @@ def show_pictures(
     Args:
         make_runner: Makes a one-thread runner.
         pictures: With their rows.
-        fitted: Gives the network inputs.
+        input_of: Gives the network input of one, shape (height, width, channels), from any thread.
         take: Receives each row with its logits, shape (classes,), from any thread.
         workers: Threads at most.
         count: Receives the number of finished pictures, at times; may raise to stop.
@@ -57,16 +57,16 @@ def show_pictures(
             more = (stack.enter_context(make_runner()) for _ in range(workers - 1))
             runners = [first, *more]
 
-        def work(runner: Runner, step: tuple[int, Picture]) -> None:
+        def work(runner: Runner, step: tuple[int, Shown]) -> None:
             row, picture = step
-            take(row, runner.infer(fitted.input_of(picture)[None])[0])
+            take(row, runner.infer(input_of(picture)[None])[0])
 
         share_work(_count_at_times(pictures, count), runners, work)
 
 
 def _count_at_times(
-    pictures: Sequence[tuple[int, Picture]], count: Callable[[int], None]
-) -> Iterator[tuple[int, Picture]]:
+    pictures: Sequence[tuple[int, Shown]], count: Callable[[int], None]
+) -> Iterator[tuple[int, Shown]]:
     reported = time.monotonic()
     for done, step in enumerate(pictures):
         if time.monotonic() - reported > _REPORT_SECONDS:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar
 
@@ -254,6 +254,33 @@ class Foreground:
     def report(self, progress: Progress) -> None:
         """Pass it on."""
         self._on_progress(progress)
+
+
+class _OneWorker:
+    """A host whose tasks have one worker, which the first of them borrows."""
+
+    def __init__(self, host: Host, stack: ExitStack) -> None:
+        self._host, self._stack = host, stack
+        self._worker: Worker | None = None
+
+    def adopt(self, worker: Worker) -> Worker:
+        return self._host.adopt(worker)
+
+    @contextmanager
+    def worker(self, lowering: LoweringName | None = None) -> Iterator[Worker]:
+        if self._worker is None:
+            self._worker = self._stack.enter_context(self._host.worker(lowering))
+        yield self._worker
+
+    def report(self, progress: Progress) -> None:
+        self._host.report(progress)
+
+
+@contextmanager
+def share_worker(host: Host) -> Iterator[Host]:
+    """Let several tasks of a host have one worker: a terminal would start one for each."""
+    with ExitStack() as stack:
+        yield _OneWorker(host, stack)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from pages.state.evaluation import evaluation_or_wait, show_notes
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run
 from pages.views.gallery import show_gallery
+from pages.views.robustness import show_robustness
 
 if current_run() is None:
     no_run_yet()
@@ -26,3 +27,4 @@ selection = choose_rows(evaluation)
 if not selection.rows:
     st.info("No picture fits. Take a filter back.", icon=":material/filter_alt_off:")
 show_gallery(evaluation, selection.columns, selection.rows)
+show_robustness(evaluation)

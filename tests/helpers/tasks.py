@@ -8,6 +8,7 @@ from typing import Any
 from engine.deployment.kit import run_deploy
 from engine.tasks.add_file import run_inspect
 from engine.tasks.catalog import run_catalog
+from engine.tasks.changed_pictures import run_changed_pictures
 from engine.tasks.convert import run_convert
 from engine.tasks.evaluate import run_evaluate, run_warm_up
 from engine.tasks.latency import run_file_latency, run_latency, run_mixed_latency, run_profile
@@ -17,6 +18,7 @@ from engine.tasks.sweep.cells import run_sweep
 
 TASKS: tuple[Callable[[Any, Any], Any], ...] = (
     run_catalog,
+    run_changed_pictures,
     run_convert,
     run_deploy,
     run_evaluate,

@@ -18,13 +18,12 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 import engine
-from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
+from engine.core.store import SAMPLE_IMAGES
 from engine.runs.run import LATENCY, Run
 from pages.shell.navigation import CHAPTERS
 from tests.helpers.browser import (
     IN_A_BROWSER,
     PATIENCE,
-    dashboard,
     turn_to,
     wait_until_settled,
 )
@@ -32,6 +31,7 @@ from tests.helpers.factories import latency
 from tests.helpers.geometry import Flaw, measure
 from tests.helpers.real_run import real_run
 from tests.helpers.server import ROOT
+from tests.helpers.shared_browser import Dashboard
 from tests.helpers.tiny_run import tiny_run
 
 pytestmark = IN_A_BROWSER
@@ -95,26 +95,23 @@ KNOWN = (
     Known("F25", "convert", 390, "text leaves its plot"),
     Known("F25", "logit_differences", 390, "text leaves its plot"),
     Known("F25", "report", 390, "text leaves its plot"),
-    Known("F26", "predictions", 1440, "page is too high"),
-    Known("F26", "predictions", 390, "page is too high"),
-    Known("F26", "predictions", 390, "text is cut"),
 )
 
 
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with the real run, timed by hand, and a tiny one with short figures."""
-    folder = tmp_path_factory.mktemp("home")
-    tiny = tiny_run(folder / "runs" / "tiny")
-    run = shutil.copytree(real_run().folder, folder / "runs" / real_run().folder.name)
-    for timed, medians in ((run, MEDIANS), (tiny.folder, SHORT_MEDIANS)):
+@pytest.fixture
+def runs(two_runs_server: Dashboard) -> Iterator[tuple[Run, Run]]:
+    """The real run, timed by hand, and a tiny one with short figures, in the server's store."""
+    folder = two_runs_server.home / "runs"
+    real = folder / f"real_{real_run().folder.name}"
+    shutil.copytree(real_run().folder, real)
+    tiny = tiny_run(folder / "tiny").folder
+    for timed, medians in ((real, MEDIANS), (tiny, SHORT_MEDIANS)):
         (timed / LATENCY).mkdir(exist_ok=True)
         file = timed / LATENCY / "threads-1.json"
         file.write_bytes(msgspec.json.encode(latency(medians, spread=0.02)))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(HOME_VARIABLE, str(folder))
-        engine.report(Run.open(run), SAMPLE_IMAGES, folder / "report.html")
-    return folder
+    yield Run.open(real), Run.open(tiny)
+    for timed in (real, tiny):
+        shutil.rmtree(timed)
 
 
 def look(page: Page, view: str, width: int, highest: int) -> Iterator[tuple[str, int, Flaw]]:
@@ -186,7 +183,7 @@ def look_at_report(page: Page, width: int, file: Path) -> Iterator[tuple[str, in
 
 
 def look_at_everything(
-    browser: Browser, address: str, home: Path
+    browser: Browser, address: str, real: str, tiny: str, report: Path
 ) -> Iterator[tuple[str, int, Flaw]]:
     """Measure every view in every width; a page of the story is gone to, not loaded anew."""
     views = tuple(chapter.stem for chapter in CHAPTERS)
@@ -194,17 +191,22 @@ def look_at_everything(
     for width, fold in WINDOWS.items():
         page = browser.new_page(viewport={"width": width, "height": fold})
         page.set_default_timeout(PATIENCE)
-        yield from look_at_report(page, width, home / "report.html")
-        yield from look_at_pages(page, width, address, real_run().folder.name, views)
-        yield from look_at_pages(page, width, address, "tiny", few, "tiny-")
+        yield from look_at_report(page, width, report)
+        yield from look_at_pages(page, width, address, real, views)
+        yield from look_at_pages(page, width, address, tiny, few, "tiny-")
         yield from look_at_a_refused_file(page, width)
         page.close()
 
 
-def test_nothing_is_cut_covered_too_large_or_out_of_sight(browser: Browser, home: Path) -> None:
+def test_nothing_is_cut_covered_too_large_or_out_of_sight(
+    browser: Browser, two_runs_server: Dashboard, runs: tuple[Run, Run], tmp_path: Path
+) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
-    with dashboard(home) as address:
-        flaws = list(look_at_everything(browser, address, home))
+    real, tiny = runs
+    report = tmp_path / "report.html"
+    engine.report(real, SAMPLE_IMAGES, report)
+    address, names = two_runs_server.address, (real.folder.name, tiny.folder.name)
+    flaws = list(look_at_everything(browser, address, *names, report))
     new = [flaw for flaw in flaws if is_new(*flaw)]
     assert not new, "\n".join(map(str, new))
     gone = [known for known in KNOWN if not any(known.covers(*flaw) for flaw in flaws)]

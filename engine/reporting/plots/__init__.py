@@ -36,6 +36,8 @@ from engine.reporting.plots.logits import difference_heatmap as difference_heatm
 from engine.reporting.plots.logits import logit_scatter as logit_scatter
 from engine.reporting.plots.logits import margin_loss as margin_loss
 from engine.reporting.plots.logits import top_logits as top_logits
+from engine.reporting.plots.robustness import agreement_lines as agreement_lines
+from engine.reporting.plots.robustness import stability_lines as stability_lines
 from engine.reporting.plots.sweep import calibration_counts as calibration_counts
 from engine.reporting.plots.sweep import mixed_by_latency as mixed_by_latency
 from engine.reporting.plots.sweep import mixed_by_size as mixed_by_size

@@ -151,7 +151,7 @@ class Bench:
         show_pictures(
             lambda: TfliteRunner(file, layout=layout, threads=1),
             tuple(enumerate(self._pictures)),
-            self._fitted,
+            self._fitted.input_of,
             rows.__setitem__,
             self._workers,
         )

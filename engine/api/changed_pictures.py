@@ -1,0 +1,102 @@
+"""Functions of ``import engine`` about changed pictures: over a set, and on one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from engine.api.conversion import PathLike, ignore, open_run, pictures_of
+from engine.core.types import ORIGINAL
+from engine.runs.run import Run
+from engine.tasks import robustness as task
+from engine.tasks.evaluate import evaluate
+from engine.workers.process import Foreground, share_worker
+
+if TYPE_CHECKING:
+    from engine.comparison.robustness import PictureFlips, Robustness
+    from engine.core.types import OnProgress
+
+
+def robustness(
+    run: Run | PathLike,
+    images: PathLike | Iterable[PathLike],
+    *,
+    changes: Iterable[str] = (),
+    reference: str = ORIGINAL,
+    variants: Iterable[str] = (),
+    count: int = task.DEFAULT_CURVE_COUNT,
+    on_progress: OnProgress = ignore,
+) -> Robustness:
+    """Measure how answers stand up to blur, noise, brightness, compression, rotation and crops.
+
+    Every picture is changed in the network's own size, so that a strength means the same whatever
+    the size of the photo. Predictions are kept in the run: nothing is asked twice.
+
+    Args:
+        run: A run, or its folder.
+        images: A folder of pictures, or picture files.
+        changes: Some of ``crop``, ``rotation``, ``brightness``, ``blur``, ``noise`` and ``jpeg``;
+            all where there are none.
+        reference: ``original``, ``onnx`` or a variant.
+        variants: What to compare; all variants when empty.
+        count: Pictures to use: all where there are fewer, else some at equal distances.
+        on_progress: Called for every step.
+
+    Returns:
+        One record for each change, strength and model, with Wilson intervals: on how many pictures
+        it answers like the reference on the same changed picture, and on how many as it did before
+        the change; see its ``line``, ``to_frame`` and ``to_dict``.
+
+    Raises:
+        UserMistake: A name, a picture or the count is wrong.
+        WorkerError: The worker process failed.
+    """
+    return task.measure_robustness(
+        open_run(run),
+        pictures_of(images),
+        Foreground(on_progress),
+        kinds=changes,
+        reference=reference,
+        variants=tuple(variants),
+        count=count,
+    )
+
+
+def find_flips(
+    run: Run | PathLike,
+    image: PathLike,
+    *,
+    changes: Iterable[str] = (),
+    reference: str = ORIGINAL,
+    variants: Iterable[str] = (),
+    on_progress: OnProgress = ignore,
+) -> PictureFlips:
+    """Find the weakest changes of a picture that change the answers of models.
+
+    Every strength of a grid is tried, from the weakest on: an answer that changes can be back at a
+    stronger change. Predictions are kept in the run, as by `robustness`.
+
+    Args:
+        run: A run, or its folder.
+        image: A picture file.
+        changes: As for `robustness`.
+        reference: ``original``, ``onnx`` or a variant.
+        variants: What to ask beside it; all variants when empty.
+        on_progress: Called for every step.
+
+    Returns:
+        One record for each change and model; see its ``of`` and ``to_dict``.
+
+    Raises:
+        UserMistake: A name or the picture is wrong.
+        WorkerError: The worker process failed.
+    """
+    (picture,) = pictures_of((image,))
+    kinds, host = task.check_kinds(changes), Foreground(on_progress)
+    with share_worker(host) as shared:
+        evaluation = evaluate(
+            open_run(run), (picture,), shared, reference=reference, variants=tuple(variants)
+        )
+        flips = task.find_flips(evaluation, picture, shared, kinds=kinds)
+    assert flips is not None, "there is a host"
+    return flips
