@@ -153,7 +153,7 @@ def _show_changed(picture: Picture, changes: Changes, spec: PreprocessSpec) -> N
     described = f"{name}, {html(key_of_changes(changes))}" if changes else name
     address = thumbnail(changed[..., :3], _SIDE)
     st.html(f'<img class="q-changed" src="{address}" alt="{described}">')
-    st.caption(f"As the network sees it: {spec.width} × {spec.height} pixels.")
+    st.caption(f"As the network sees it: {spec.width}\xa0×\xa0{spec.height} pixels.")
 
 
 @st.cache_data(scope="session", max_entries=8, show_spinner=False)

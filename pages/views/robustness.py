@@ -77,7 +77,7 @@ def _show_set(evaluation: Evaluation) -> None:
     with right:
         show_figure(f"stable_{kind}", plots.stability_lines, measured, kind)
     st.caption(
-        f"On {formats.plural(len(measured.pictures), 'picture')}, with 95 % intervals. "
+        f"On {formats.plural(len(measured.pictures), 'picture')}, with 95\xa0% intervals. "
         f"{scale.title}: {scale.meaning}."
     )
     for note in measured.notes:

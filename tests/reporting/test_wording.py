@@ -45,8 +45,6 @@ GONE = (
     "No rule finds a cause",
 )
 BREAKABLE = r"[\d}] [×%](?!\{)"
-KNOWN = {"gallery.py"}
-"""Files whose percentages are still to get their no-break spaces."""
 LONGEST = 110
 CLASS = "a class with a name that is far longer than any headline has room for, and goes on"
 FLIPPED = LOGITS[:, [1, 0, 2]]
@@ -83,7 +81,6 @@ def test_old_forms_are_gone(folder: str) -> None:
         f"{path.relative_to(ROOT)}: {match[0]!r} in {text[:90]!r}"
         for path in files
         for text in texts(path)
-        if path.name not in KNOWN
         for form in (*GONE, *([BREAKABLE] if path.suffix == ".py" else []))
         if (match := re.search(form, text))
     ]

@@ -123,5 +123,5 @@ def _trace(
             for point, (count, interval) in zip(points, counts, strict=True)
         ],
         hovertemplate=f"{model}, %{{customdata[0]}}<br>%{{customdata[1]}} of %{{customdata[2]}} "
-        "pictures, 95 % interval %{customdata[3]}<extra></extra>",
+        "pictures, 95\xa0% interval %{customdata[3]}<extra></extra>",
     )
