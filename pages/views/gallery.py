@@ -162,6 +162,6 @@ def _answer(column: str, name: str, share: float) -> str:
     label = html(name)
     return (
         f'<div class="q-answer" title="{label} {formats.percent(share)}"><span>{label}</span>'
-        f"<span>{share * 100:.0f} %</span></div>"
+        f"<span>{share * 100:.0f}\xa0%</span></div>"
         f'<div class="q-bar"><i style="width:{share * 100:.1f}%;background:{hue}"></i></div>'
     )

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from engine.runs.manifest import Manifest
 
 FEW_CALIBRATION_PICTURES = 20
+_ROOM = 110
+"""Characters of a headline at most."""
 MOST_NAMED = 3
 """Names that a sentence holds; of more it gives the number."""
 
@@ -120,23 +122,34 @@ def logits_headline(comparison: Comparison) -> str:
 
 
 def latency_headline(latency: Latency | None, sizes: Mapping[str, int], float32_bytes: int) -> str:
-    """Say which variants are fastest, which smallest, against float32."""
+    """Say which variants are fastest, which smallest, against float32.
+
+    As many are named as a headline has room for.
+    """
+    named = (_compare_costs(latency, sizes, float32_bytes, m) for m in range(MOST_NAMED, 1, -1))
+    fitting = (sentence for sentence in named if len(sentence) <= _ROOM)
+    return next(fitting, "") or _compare_costs(latency, sizes, float32_bytes, 1)
+
+
+def _compare_costs(
+    latency: Latency | None, sizes: Mapping[str, int], float32_bytes: int, most: int
+) -> str:
     points = [
         candidate_of_costs(name, size, None if latency is None else latency.of(name))
         for name, size in sizes.items()
     ]
     small = smallest_of(points)
-    what = f"{_who_is(small)} {_smaller(small, float32_bytes)} than float32"
+    what = f"{_who_is(small, most)} {_smaller(small, float32_bytes)} than float32"
     if latency is None:
         return f"{what}; {verb(len(small), 'its', 'their')} speed is not measured yet"
     untimed = [point for point in points if point.latency_ms is None]
-    ending = f"; {_who_is(untimed)} not timed" if untimed else ""
+    ending = f"; {_who_is(untimed, most)} not timed" if untimed else ""
     timed = select_timed(points)
     exact = next((point for point in timed if point.variant == FLOAT32), None)
     if exact is None or exact.latency_ms is None:
         return what + ending
     slow = [point for point in timed if clearly_quicker(exact, point)]
-    ending = (f"; {_who_is(slow)} slower" if slow else "") + ending
+    ending = (f"; {_who_is(slow, most)} slower" if slow else "") + ending
     quick = quickest_of(timed)
     if exact in quick:
         return f"No variant is faster than float32 on this machine{ending}"
@@ -144,9 +157,9 @@ def latency_headline(latency: Latency | None, sizes: Mapping[str, int], float32_
     speed = f"{gain if len(quick) == 1 else f'at least {gain}'} faster"
     if both := [point for point in quick if point in small]:
         size = _smaller(both, float32_bytes)
-        return f"{_who_is(both)} {size} and {speed} than float32{ending}"
-    files = f"{_names(small)} the smallest {verb(len(small), 'file', 'files')}"
-    return f"{_who_is(quick)} {speed} than float32, {files}{ending}"
+        return f"{_who_is(both, most)} {size} and {speed} than float32{ending}"
+    files = f"{_names(small, most)} the smallest {verb(len(small), 'file', 'files')}"
+    return f"{_who_is(quick, most)} {speed} than float32, {files}{ending}"
 
 
 def _smaller(points: Sequence[Candidate], float32_bytes: int) -> str:
@@ -154,17 +167,17 @@ def _smaller(points: Sequence[Candidate], float32_bytes: int) -> str:
     return f"{formats.times(float32_bytes / size)} smaller"
 
 
-def _who_is(points: Sequence[Candidate]) -> str:
-    return f"{_names(points)} {verb(len(points), 'is', 'are')}"
+def _who_is(points: Sequence[Candidate], most: int) -> str:
+    return f"{_names(points, most)} {verb(len(points), 'is', 'are')}"
 
 
-def _names(points: Sequence[Candidate]) -> str:
-    return names_or_count([point.variant for point in points])
+def _names(points: Sequence[Candidate], most: int) -> str:
+    return names_or_count([point.variant for point in points], most)
 
 
-def names_or_count(variants: Sequence[str]) -> str:
+def names_or_count(variants: Sequence[str], most: int = MOST_NAMED) -> str:
     """List a few variants by name, and count more of them."""
-    return join_names(variants) if len(variants) <= MOST_NAMED else f"{len(variants)} variants"
+    return join_names(variants) if len(variants) <= most else f"{len(variants)} variants"
 
 
 def lowering_headline(lowerings: Lowerings) -> str:
