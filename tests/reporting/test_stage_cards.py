@@ -116,7 +116,7 @@ def test_a_broken_answer_is_no_answer(tmp_path: Path) -> None:
     assert sentences.write_stamp(pair) == "CHANGED: class 1 → NaN or Inf"
     assert sentences.caption(pair) == "picture_1.jpg"
     assert [math.isnan(each.variant) for each in pair.classes] == [True] * 3
-    spoken = "picture_1.jpg: the original answers class 1 (57.4 %) and int8 answers NaN or Inf."
+    spoken = "picture_1.jpg: the original answers class 1 (57.4\xa0%) and int8 answers NaN or Inf."
     assert sentences.both_answers(pair) == spoken
 
 
@@ -128,10 +128,10 @@ def test_a_picture_without_answers_says_that_they_are_coming() -> None:
 def test_costs_are_those_that_are_known(tmp_path: Path) -> None:
     options = {"sizes": {"int8": 5_300_000}, "float32_bytes": 18_500_000}
     untimed = comparison({"int8": LOGITS}, **options)
-    assert sentences.costs(untimed, "original") == ("18.5 MB in float32",)
-    assert sentences.costs(untimed, "int8") == ("5.3 MB",)
+    assert sentences.costs(untimed, "original") == ("18.5\xa0MB in float32",)
+    assert sentences.costs(untimed, "int8") == ("5.3\xa0MB",)
     timed = comparison({"int8": LOGITS}, **options, latency=latency(MEDIANS))
-    assert sentences.costs(timed, "int8") == ("5.3 MB", "4.0 ms")
+    assert sentences.costs(timed, "int8") == ("5.3\xa0MB", "4.0\xa0ms")
     assert sentences.costs(comparison({"int8": LOGITS}), "int8") == ()
 
 
@@ -158,14 +158,14 @@ def test_the_film_strip_says_how_many_changed(
 def test_the_handle_says_what_it_shows() -> None:
     of = comparison({"int8": LOGITS})
     values = sentences.handle_values(of, "int8")
-    assert values.format(left=30, right=70) == "30 % the original, 70 % int8"
+    assert values.format(left=30, right=70) == "30\xa0% the original, 70\xa0% int8"
     assert sentences.handle_label(of, "int8") == "Share of the original beside int8"
     assert sentences.stage_label(of, "int8") == "One picture under the original and int8"
 
 
 def test_the_original_may_be_the_one_that_is_compared() -> None:
     of = replace(comparison({"int8": LOGITS}), reference="int8")
-    assert sentences.handle_values(of, "original").endswith("{right} % the original")
+    assert sentences.handle_values(of, "original").endswith("{right}\xa0% the original")
     assert sentences.strip_headline("original", 0, 2, [False]).startswith("The original keeps")
     assert sentences.strip_headline("original", 2, 2, [True, True]).endswith("in the original.")
 
@@ -177,10 +177,12 @@ def test_a_race_lasts_until_the_slower_has_run_five_seconds() -> None:
     assert (race.rival.variant, race.variant.variant, race.calls) == ("float32", "int8", 500)
     assert (race.seconds(race.rival), race.seconds(race.variant)) == (5.0, 2.0)
     assert sentences.race_headline(race, timed) == (
-        "500 pictures each, one after another, in real time: float32 at 10.0 ms and int8 at "
-        "4.0 ms a picture, the medians measured on a machine."
+        "500 pictures each, one after another, in real time: float32 at 10.0\xa0ms and int8 at "
+        "4.0\xa0ms a picture, the medians measured on a machine."
     )
-    assert sentences.race_result(race) == ("int8 took 2.0 s, float32 5.0 s: int8 is 2.5 × faster.")
+    assert sentences.race_result(race) == (
+        "int8 took 2.0\xa0s, float32 5.0\xa0s: int8 is 2.5\xa0× faster."
+    )
 
 
 def test_nobody_races_against_itself_and_a_slow_one_runs_once() -> None:
@@ -193,7 +195,7 @@ def test_timings_that_are_too_near_or_noisy_have_no_winner() -> None:
     timed = latency({"float32": 10.0, "int8": 9.9})
     race = plan_race(timed, "int8", ("float32",))
     assert race is not None
-    assert sentences.race_result(race).endswith("float32 5.0 s: no difference found.")
+    assert sentences.race_result(race).endswith("float32 5.0\xa0s: no difference found.")
     noisy = latency({"float32": 10.0, "int8": 8.0}, spread=0.5)
     race = plan_race(noisy, "int8", ("float32",))
     assert race is not None

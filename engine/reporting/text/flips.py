@@ -200,7 +200,7 @@ def handle_label(comparison: Comparison, variant: str) -> str:
 
 def handle_values(comparison: Comparison, variant: str) -> str:
     """Write what the handle shows; ``{left}`` and ``{right}`` stand for two shares in percent."""
-    return f"{{left}} % {reference_title(comparison)}, {{right}} % {_name(variant)}"
+    return f"{{left}}\xa0% {reference_title(comparison)}, {{right}}\xa0% {_name(variant)}"
 
 
 def race_headline(race: Race, latency: Latency) -> str:
