@@ -51,7 +51,7 @@ def test_models_of_equal_strength_stand_together() -> None:
 def test_of_many_models_some_are_named() -> None:
     names = ("a", "b", "c", "d", "e")
     assert text(flips_sentence([flip(name, 2.0) for name in names])) == (
-        "a, b, c and 2 more change their answer at blur 2 px."
+        "a, b and 3 more change their answer at blur 2 px."
     )
 
 

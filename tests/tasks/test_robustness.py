@@ -127,6 +127,14 @@ def test_nothing_is_asked_twice(run: Run, tmp_path: Path, monkeypatch: pytest.Mo
     assert ChangedPredictions(run, (shown,)).missing("int8", (first, second)) == ()
 
 
+def test_clean_and_changed_pictures_go_through_one_worker(run: Run, tmp_path: Path) -> None:
+    host = CountingHost()
+    measure_robustness(run, (picture(tmp_path, 91),), host, kinds=("blur",))
+    assert host.workers == 1
+    measure_robustness(run, (picture(tmp_path, 91),), host, kinds=("blur",))
+    assert host.workers == 1
+
+
 def test_the_same_content_under_another_name_is_not_asked_again(run: Run, tmp_path: Path) -> None:
     shown = picture(tmp_path, 44)
     copied = tmp_path / "copy.png"

@@ -180,9 +180,9 @@ def _share(point: RobustnessPoint, count: int) -> str:
 def _models(names: Sequence[str]) -> str:
     """Join names of models; of many the first are named, and the rest counted."""
     titles = [title_of_model(name) for name in names]
-    if len(titles) <= MOST_NAMED + 1:
+    if len(titles) <= MOST_NAMED:
         return join_names(titles)
-    return f"{', '.join(titles[:MOST_NAMED])} and {len(titles) - MOST_NAMED} more"
+    return f"{', '.join(titles[: MOST_NAMED - 1])} and {len(titles) - MOST_NAMED + 1} more"
 
 
 def measured_sentence(robustness: Robustness) -> str:
