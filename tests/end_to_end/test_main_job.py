@@ -102,7 +102,7 @@ def test_edges_do_not_change_what_an_integer_model_answers(run: Run) -> None:
 
 def test_comparison_says_that_calibration_was_a_demo(comparison: engine.Comparison) -> None:
     assert comparison.demo_calibration
-    assert any("demo calibration" in note for note in comparison.notes)
+    assert any("Demo calibration" in note for note in comparison.notes)
 
 
 def test_the_same_call_again_computes_nothing(run: Run) -> None:

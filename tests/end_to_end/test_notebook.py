@@ -32,6 +32,6 @@ def test_it_runs(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", [])
     )
     assert "savedmodel" in printed
-    assert "demo calibration" in printed
+    assert "Demo calibration" in printed
     # Its last cell converts a network of the notebook itself.
     assert "The original's logits are the network's own" in printed
