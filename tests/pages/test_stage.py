@@ -51,7 +51,7 @@ def demand_share(page: Page, percent: int) -> None:
     """The handle, its words, and the clip of both layers are at a share of the width."""
     handle = page.get_by_role("slider")
     expect(handle).to_have_attribute("aria-valuenow", str(percent))
-    said = f"{percent} % the original, {100 - percent} % int8"
+    said = f"{percent}\xa0% the original, {100 - percent}\xa0% int8"
     expect(handle).to_have_attribute("aria-valuetext", said)
     for layer, edge in ((".left", 1), (".right", 3)):
         clip = page.locator(f".stage {layer}").evaluate("it => getComputedStyle(it).clipPath")
