@@ -105,7 +105,7 @@ def drop_photos(page: Page, photos: list[Path]) -> None:
     page.get_by_text("My photos").click()
     page.locator("input[type=file]").set_input_files([str(photo) for photo in photos])
     expect(page.locator(".q-row")).to_have_count(len(photos))
-    expect(page.get_by_role("heading", level=1)).to_contain_text("change")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("different answer")
 
 
 def ask_why_it_flipped(page: Page, flipped: str) -> None:
@@ -115,7 +115,7 @@ def ask_why_it_flipped(page: Page, flipped: str) -> None:
     expect(
         row.get_by_role("heading", name=re.compile("^int8 answers .*, the original"))
     ).to_be_visible()
-    expect(row.get_by_text(re.compile("leads .* by .*; int8 takes"))).to_be_visible()
+    expect(row.get_by_text(re.compile("prefers .* to .* by .*int8"))).to_be_visible()
     expect(row.get_by_text("as the original does")).to_be_visible()
     expect(row.get_by_text(re.compile("^On this picture .* loses most"))).to_be_visible()
     expect(row.locator(".js-plotly-plot")).to_have_count(2)
