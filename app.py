@@ -22,8 +22,6 @@ st.set_page_config(page_title="Quantization Lab", page_icon="static/icon.png", l
 st.html(Path(__file__).parent / "static/look.css")
 shade = "_dark" if st.context.theme.type == "dark" else ""
 st.logo(f"static/logo{shade}.svg", size="large", icon_image="static/icon.png")
-require_login()
-
 page = st.navigation(
     [
         st.Page(chapter.file, title=chapter.title, icon=f":material/{chapter.icon}:")
@@ -31,6 +29,8 @@ page = st.navigation(
     ],
     position="hidden",
 )
+# After the pages are named, so that a link to one of them is not lost at the door.
+require_login()
 st.set_page_config(page_title=f"{page.title} · Quantization Lab")
 show_sidebar(page.title)
 show_demo()

@@ -161,6 +161,14 @@ def test_the_door_and_a_store_without_a_run(
     assert not complaints.found, "\n".join(complaints.found)
 
 
+@pytest.mark.parametrize("theme", ["light"])
+def test_a_link_is_not_lost_at_the_door(page: Page, behind_a_password: str) -> None:
+    page.goto(f"{behind_a_password}/improve")
+    page.get_by_label("Password", exact=True).fill(PASSWORD)
+    page.get_by_role("button", name="Enter").click()
+    expect(page.get_by_role("heading", name="Nothing is converted yet")).to_be_visible()
+
+
 def demand_no_first_comparison(page: Page) -> None:
     """Cancel what an empty store begins with, unless that was done in the other theme."""
     cancel = page.get_by_role("button", name="Cancel")
