@@ -84,7 +84,7 @@ def test_the_main_job(page: Page, fresh_server: str) -> None:
     go_to(page, "Pictures")
     page.get_by_text("My photos").click()
     photos = [str(SAMPLE_IMAGES / name) for name in ("espresso.jpg", "tabby_cat.jpg")]
-    page.locator("input[type=file]").set_input_files(photos)
+    page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(photos)
     expect(page.locator(".q-row")).to_have_count(2, timeout=120_000)
     page.locator(".q-row summary").first.click()
     cards = page.locator(".q-row").first.locator(".q-card")

@@ -106,7 +106,9 @@ def choose_how_much_agreement(page: Page) -> None:
 def drop_photos(page: Page, photos: list[Path]) -> None:
     go_to(page, "Pictures")
     page.get_by_text("My photos").click()
-    page.locator("input[type=file]").set_input_files([str(photo) for photo in photos])
+    page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
+        [str(photo) for photo in photos]
+    )
     expect(page.locator(".q-row")).to_have_count(len(photos))
     expect(page.get_by_role("heading", level=1)).to_contain_text("different answer")
 

@@ -69,7 +69,7 @@ def ask(page: Page, model: Path) -> None:
     page.get_by_text("My ONNX file").click()
     button = page.get_by_role("button", name="Convert", exact=False).last
     expect(button).to_be_disabled()
-    page.locator("input[type=file]").first.set_input_files(str(model))
+    page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(str(model))
     expect(button).to_be_enabled()
     button.click()
 
@@ -100,7 +100,9 @@ def test_ten_sessions_at_once(
         for number, page in enumerate(pages):
             go_to(page, "Pictures")
             page.get_by_text("My photos").click()
-            page.locator("input[type=file]").set_input_files(str(photo(tmp_path, number)))
+            page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
+                str(photo(tmp_path, number))
+            )
         for number, page in enumerate(pages):
             row = page.locator(".q-row")
             try:
