@@ -94,6 +94,19 @@ class Choice:
         """The variant to speak about and to begin with: the taken one, or else the nearest."""
         return self.taken or self.nearest
 
+    @property
+    def proven(self) -> bool:
+        """Whether the interval of that variant lies above the need."""
+        return self.about is not None and self.about.interval.low >= self.need
+
+    @property
+    def pictures_missing(self) -> int:
+        """Count the pictures that would prove the need if none of them changed; 0 if none would."""
+        needed = pictures_to_prove(self.need)
+        if self.about is None or self.proven or needed is None:
+            return 0
+        return max(0, needed - self.about.pictures)
+
 
 def count_unanswered(comparison: Comparison) -> int:
     """Count the pictures on which the reference itself gave NaN or Inf."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from engine.comparison.comparison import Comparison
-from engine.comparison.recommendation import Choice, pictures_to_prove
+from engine.comparison.recommendation import Choice
 from engine.comparison.records import VariantComparison
 from engine.core import formats
 from engine.core.formats import list_some, plural
@@ -96,14 +96,13 @@ def _closer(before: VariantComparison, after: VariantComparison) -> str:
 
 
 def _prove(choice: Choice) -> Iterator[Opportunity | str]:
-    about, needed = choice.about, pictures_to_prove(choice.need)
-    if about is None or choice.taken is None:
+    if choice.taken is None:
         return
     share = formats.whole_percent(choice.need)
-    if about.interval.low >= choice.need:
-        yield f"{plural(about.pictures, 'picture')} prove that {share} of the answers stay"
-    elif needed is not None and about.pictures < needed:
-        more = plural(needed - about.pictures, "more picture")
+    if choice.proven:
+        yield f"{plural(choice.taken.pictures, 'picture')} prove that {share} of the answers stay"
+    elif missing := choice.pictures_missing:
+        more = plural(missing, "more picture")
         yield Opportunity(
             "prove",
             f"Show it {more}",

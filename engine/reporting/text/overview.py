@@ -134,12 +134,12 @@ def proof(choice: Choice) -> str:
         f"On {plural(about.pictures, 'picture')} agreement is {low} to "
         f"{formats.with_unit(high, '%')} ({CONFIDENCE})"
     )
-    if about.interval.low >= choice.need:
+    if choice.proven:
         return f"{between}, above your {whole_percent(choice.need)} target."
     needed = pictures_to_prove(choice.need)
     if needed is None:
         return f"{between}. No number of pictures proves 100\xa0%."
-    if about.pictures >= needed:
+    if not choice.pictures_missing:
         return f"{between}; your target is {whole_percent(choice.need)}."
     count = spell_count(about.pictures, "picture")
     return (
@@ -151,15 +151,14 @@ def proof(choice: Choice) -> str:
 
 def chip(choice: Choice) -> Chip | None:
     """Say in two words how far the pictures prove the verdict; None where no model is of use."""
-    about, needed = choice.about, pictures_to_prove(choice.need)
-    if about is None:
+    if choice.about is None:
         return None
     if choice.taken is None:
         return Chip("unmet", f"Below {whole_percent(choice.need)}")
-    if about.interval.low >= choice.need:
+    if choice.proven:
         return Chip("proven", "Proven")
-    if needed is not None and about.pictures < needed:
-        return Chip("few", f"Too few pictures ({needed - about.pictures} more)")
+    if missing := choice.pictures_missing:
+        return Chip("few", f"Too few pictures ({missing} more)")
     return Chip("likely", "Likely")
 
 
