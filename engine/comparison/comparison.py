@@ -30,8 +30,8 @@ from engine.comparison.records import (
 )
 from engine.core import parity
 from engine.core.errors import OptionError, PictureError
-from engine.core.formats import join_names
-from engine.core.types import ORIGINAL, Fault, FloatArray, IntArray
+from engine.core.formats import join_names, title_of_model
+from engine.core.types import Fault, FloatArray, IntArray
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -377,10 +377,6 @@ CLOSE_DB = 3.0
 """Logits as near as this (half of their energy) come from the same pixels, however quantized."""
 
 
-def _title(reference: str) -> str:
-    return "the original" if reference == ORIGINAL else reference
-
-
 def _suspicions(
     variants: Sequence[VariantComparison],
     reference: Outputs,
@@ -391,6 +387,7 @@ def _suspicions(
 
     A file says nothing of its preprocessing, so wrong pixels show only in its answers.
     """
+    base = title_of_model(reference_name)
     for variant in variants:
         name, total = variant.variant, variant.pictures
         # NaN, which broken answers give, is not close either.
@@ -401,7 +398,7 @@ def _suspicions(
         ):
             same = round(variant.top1_agreement * total)
             yield (
-                f"{name} answers like {_title(reference_name)} on {same} of {total} pictures "
+                f"{name} answers like {base} on {same} of {total} pictures "
                 "only. It may expect other preprocessing (such as pixels of 0 to 255, or another "
                 "mean), or hold other weights: a file does not say. Ask whoever made it."
             )
@@ -415,9 +412,9 @@ def _suspicions(
         several = len(other_kind) > 1
         last = "softmax" if reference.values.shape[1] > 1 else "sigmoid"
         kinds = (
-            f"{'give' if several else 'gives'} logits and {_title(reference_name)} ends in a {last}"
+            f"{'give' if several else 'gives'} logits and {base} ends in a {last}"
             if reference.probabilities
-            else f"{'end' if several else 'ends'} in a {last} and {_title(reference_name)} does not"
+            else f"{'end' if several else 'ends'} in a {last} and {base} does not"
         )
         yield (
             f"{join_names(other_kind)} {kinds}: they are compared by the logarithms of their "

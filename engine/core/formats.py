@@ -10,7 +10,7 @@ import math
 import re
 from collections.abc import Iterable, Sequence
 
-from engine.core.types import Interval
+from engine.core.types import ORIGINAL, Interval
 
 UNKNOWN = "–"
 NO_BREAK = "\xa0"
@@ -225,3 +225,13 @@ def plural(count: int, thing: str, things: str = "") -> str:
 def verb(count: int, singular: str, several: str) -> str:
     """Choose the form of a verb for a number of things."""
     return singular if count == 1 else several
+
+
+def title_of_model(model: str) -> str:
+    """Name a column within a sentence: the original, or a variant by its name."""
+    return "the original" if model == ORIGINAL else model
+
+
+def title_at_start(model: str) -> str:
+    """Name a column at the start of a sentence."""
+    return "The original" if model == ORIGINAL else model

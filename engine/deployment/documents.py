@@ -108,7 +108,7 @@ def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
         "granularity": "none" if card.weight_granularity == "none" else card.weight_granularity,
         "latency": _latency(figures.latency, model.variant),
         "raw_pixels": raw_pixel_steps(model.preprocess, model.input),
-        "reference": _reference(figures.comparison),
+        "reference": formats.title_of_model(figures.comparison.reference),
         "errors": _errors(figures.comparison, model.variant),
         "calibration": _calibration(run, model.variant),
         "factor": formats.small(TOLERANCE_FACTOR),
@@ -139,10 +139,6 @@ def _latency(latency: Latency | None, variant: str) -> str | None:
     )
 
 
-def _reference(comparison: Comparison) -> str:
-    return "the original" if comparison.reference == "original" else comparison.reference
-
-
 def _errors(comparison: Comparison, variant: str) -> tuple[tuple[str, str], ...]:
     figures = comparison.variant(variant)
     same = round(figures.top1_agreement * figures.pictures)
@@ -160,7 +156,7 @@ def _errors(comparison: Comparison, variant: str) -> tuple[tuple[str, str], ...]
     ]
     for name, accuracy in (
         (variant, figures.accuracy),
-        (_reference(comparison), comparison.reference_accuracy),
+        (formats.title_of_model(comparison.reference), comparison.reference_accuracy),
     ):
         if accuracy is not None:
             rows.append(
@@ -228,7 +224,7 @@ def deploy_headline(variant: str, size: int, float32_bytes: int) -> str:
 def kit_sentence(comparison: Comparison, variant: str) -> str:
     """Say how close the variant is, for somebody who decides whether to ship it."""
     figures, reference = comparison.variant(variant), comparison.reference
-    whom = "the original" if reference == "original" else reference
+    whom = formats.title_of_model(reference)
     if figures.non_finite:
         return f"{variant} gives answers that are not numbers: do not ship it."
     if figures.fault is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.core import formats
-from engine.core.types import ORIGINAL
 from engine.images.changes import (
     CHANGE_KINDS,
     SCALES,
@@ -101,7 +100,7 @@ def _offer_curve(evaluation: Evaluation, kind: ChangeKind) -> None:
         )
         return True
 
-    base = "the original" if comparison.reference == ORIGINAL else comparison.reference
+    base = formats.title_of_model(comparison.reference)
     st.markdown(
         f"{SCALES[kind].title} in {len(SCALES[kind].curve)} strengths: does each variant still "
         f"answer like {plain(base)}, and like itself before?"

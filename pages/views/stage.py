@@ -206,7 +206,7 @@ class _Stage:
 
     def _side(self, column: str) -> dict[str, Any]:
         return {
-            "name": "The original" if column == ORIGINAL else column,
+            "name": formats.title_at_start(column),
             "marker": marker_address(column),
             "hue": style_of(column).hue,
             "costs": sentences.costs(self.evaluation.comparison, column),

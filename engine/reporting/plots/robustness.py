@@ -16,7 +16,6 @@ from engine.reporting.text.robustness import (
     change_in_sentence,
     kind_in_sentence,
     stability_headline,
-    title_of_model,
 )
 
 _HEIGHT = 480
@@ -31,7 +30,7 @@ def agreement_lines(robustness: Robustness, kind: ChangeKind) -> go.Figure:
     Shares with their Wilson intervals over the strengths of one kind of change, the unchanged one
     among them. Lines lie beside each other, so that equal ones are all seen.
     """
-    reference = title_of_model(robustness.reference)
+    reference = formats.title_of_model(robustness.reference)
     figure = _lines(
         robustness,
         kind,

@@ -13,7 +13,7 @@ from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency, LatencySamples, Race
 from engine.comparison.records import FLOAT32, Flip
 from engine.core import formats
-from engine.core.formats import cut_name, join_names, verb
+from engine.core.formats import cut_name, join_names, title_of_model, verb
 from engine.core.types import ORIGINAL, SAME
 from engine.reporting.picture_cards import AnswerCard, PairCard
 from engine.reporting.text.runs import reference_at_start, reference_title
@@ -124,7 +124,7 @@ def caption(card: PairCard) -> str:
         return card.picture.name
     sides = (card.reference, card.variant)
     right = [side.column for side in sides if side.label == card.label]
-    names = [_name(column) for column in right]
+    names = [title_of_model(column) for column in right]
     ending = f"; {join_names(names)} {verb(len(names), 'is', 'are')} right" if names else ""
     return f"{card.picture.name}: the right answer is {card.label}{ending or '; both are wrong'}"
 
@@ -132,7 +132,7 @@ def caption(card: PairCard) -> str:
 def both_answers(card: PairCard) -> str:
     """Say what both models answer on a picture, for people who do not see it."""
     sides = (card.reference, card.variant)
-    answers = [f"{_name(side.column)} answers {_say(side)}" for side in sides]
+    answers = [f"{title_of_model(side.column)} answers {_say(side)}" for side in sides]
     return f"{card.picture.name}: {join_names(answers)}."
 
 
@@ -173,13 +173,13 @@ def strip_headline(variant: str, changed: int, pictures: int, listed: Sequence[b
     """
     flips, closest = sum(listed), len(listed) - sum(listed)
     if changed == 0:
-        who = "The original" if variant == ORIGINAL else variant
+        who = formats.title_at_start(variant)
         few = f"Here {verb(closest, 'is the closest call', 'are the closest calls')}."
         return f"{who} keeps the answer on {formats.all_of(pictures, 'picture')}. {few}"
     count = formats.number(changed).capitalize()
     change = verb(changed, "changes its answer", "change their answer")
     of_all = f"{count} of {formats.plural(pictures, 'picture')}"
-    sentence = f"{of_all} {change} in {_name(variant)}."
+    sentence = f"{of_all} {change} in {title_of_model(variant)}."
     if flips < changed:
         return f"{sentence} Here are the {flips} that tell most."
     if closest:
@@ -190,17 +190,17 @@ def strip_headline(variant: str, changed: int, pictures: int, listed: Sequence[b
 
 def stage_label(comparison: Comparison, variant: str) -> str:
     """Name the stage, for people who do not see it."""
-    return f"One picture under {reference_title(comparison)} and {_name(variant)}"
+    return f"One picture under {reference_title(comparison)} and {title_of_model(variant)}"
 
 
 def handle_label(comparison: Comparison, variant: str) -> str:
     """Name the handle, for people who do not see it."""
-    return f"Share of {reference_title(comparison)} beside {_name(variant)}"
+    return f"Share of {reference_title(comparison)} beside {title_of_model(variant)}"
 
 
 def handle_values(comparison: Comparison, variant: str) -> str:
     """Write what the handle shows; ``{left}`` and ``{right}`` stand for two shares in percent."""
-    return f"{{left}}\xa0% {reference_title(comparison)}, {{right}}\xa0% {_name(variant)}"
+    return f"{{left}}\xa0% {reference_title(comparison)}, {{right}}\xa0% {title_of_model(variant)}"
 
 
 def race_headline(race: Race, latency: Latency) -> str:
@@ -238,9 +238,9 @@ def no_race(comparison: Comparison, variant: str, run: str) -> str:
     if timed is None:
         what = "no model is timed yet"
     elif timed.of(variant) is None:
-        what = f"{_name(variant)} is not timed yet"
+        what = f"{title_of_model(variant)} is not timed yet"
     else:
-        what = f"no model is timed beside {_name(variant)}"
+        what = f"no model is timed beside {title_of_model(variant)}"
     return (
         f"No race: {what}. Measure on the page Speed and size, or by "
         f"python -m engine latency --run {run}."
@@ -248,8 +248,4 @@ def no_race(comparison: Comparison, variant: str, run: str) -> str:
 
 
 def _title(side: LatencySamples) -> str:
-    return _name(side.variant)
-
-
-def _name(column: str) -> str:
-    return "the original" if column == ORIGINAL else column
+    return title_of_model(side.variant)

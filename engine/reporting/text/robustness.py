@@ -5,15 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from engine.comparison.robustness import FlipStrength, Robustness, RobustnessPoint
-from engine.core.formats import all_of, join_names, plural, spell_count, verb
-from engine.core.types import ORIGINAL
+from engine.core.formats import all_of, join_names, plural, spell_count, title_of_model, verb
 from engine.images.changes import SCALES, ChangeKind
 from engine.reporting.text.runs import MOST_NAMED
-
-
-def title_of_model(model: str) -> str:
-    """Name a model within a sentence."""
-    return "the original" if model == ORIGINAL else model
 
 
 def kind_in_sentence(kind: ChangeKind) -> str:

@@ -268,10 +268,9 @@ def calibration_notes(calibration: CalibrationInfo | None) -> tuple[str, ...]:
 
 def reference_at_start(comparison: Comparison) -> str:
     """Name what the variants are compared with, at the start of a sentence."""
-    title = reference_title(comparison)
-    return "The original" if comparison.reference == "original" else title
+    return formats.title_at_start(comparison.reference)
 
 
 def reference_title(comparison: Comparison) -> str:
     """Name what the variants are compared with, within a sentence."""
-    return "the original" if comparison.reference == "original" else comparison.reference
+    return formats.title_of_model(comparison.reference)
