@@ -14,8 +14,9 @@ except PackageError as error:
     st.stop()
 
 from pages.access.auth import require_login
+from pages.inputs.picture_set import show_picture_set
 from pages.shell.navigation import CHAPTERS, chapter, show_demo
-from pages.shell.sidebar import demand_run_of_link, show_sidebar
+from pages.shell.sidebar import demand_run_of_link, show_marks, show_sidebar
 from pages.state.conversion import wait_for_first_run
 
 st.set_page_config(page_title="Quantization Lab", page_icon="static/icon.png", layout="wide")
@@ -32,7 +33,11 @@ page = st.navigation(
 # After the pages are named, so that a link to one of them is not lost at the door.
 require_login()
 st.set_page_config(page_title=f"{page.title} · Quantization Lab")
-show_sidebar(page.title)
+run = show_sidebar(page.title)
+if run is not None:
+    with st.sidebar:
+        show_picture_set(run)
+        show_marks(run)
 show_demo()
 with chapter(page.title):
     demand_run_of_link()

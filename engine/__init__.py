@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         pinned,
         report,
         robustness,
+        slices,
         sweep,
     )
     from engine.comparison.comparison import Comparison
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from engine.comparison.layers.records import LayerErrors
     from engine.comparison.records import VariantComparison
     from engine.comparison.robustness import PictureFlips, Robustness
+    from engine.comparison.slices import Slices
     from engine.core.errors import EngineError, MissingVariantWarning, UserMistake
     from engine.core.system import __version__
     from engine.images.preprocess import PreprocessChoice, PreprocessSpec
@@ -54,6 +56,7 @@ _HOMES = {
     "Report": "engine.reporting.report",
     "Robustness": "engine.comparison.robustness",
     "Run": "engine.runs.run",
+    "Slices": "engine.comparison.slices",
     "Sweep": "engine.tasks.sweep.records",
     "UserMistake": "engine.core.errors",
     "VariantComparison": "engine.comparison.records",
@@ -73,6 +76,7 @@ _HOMES = {
     "sweep": "engine.api",
     "report": "engine.api",
     "robustness": "engine.api",
+    "slices": "engine.api",
 }
 
 __all__ = [
@@ -87,6 +91,7 @@ __all__ = [
     "Report",
     "Robustness",
     "Run",
+    "Slices",
     "Sweep",
     "UserMistake",
     "VariantComparison",
@@ -105,6 +110,7 @@ __all__ = [
     "pinned",
     "report",
     "robustness",
+    "slices",
     "sweep",
 ]
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import click
 
 from engine import __version__
-from engine.cli.compare import compare
+from engine.cli.compare import compare, slices
 from engine.cli.convert import convert
 from engine.cli.deploy import deploy
 from engine.cli.files import files
@@ -48,6 +48,7 @@ for command in (
     models,
     convert,
     compare,
+    slices,
     layers,
     robustness,
     improve,

@@ -5,10 +5,9 @@ import streamlit as st
 from engine.reporting import plots
 from engine.reporting.text import layers as layer_sentences
 from engine.runs.results import latency_shares
-from pages.inputs.pictures import choose_pictures_in_expander
 from pages.state.conversion import show_faults
 from pages.state.messages import no_run_yet, plain
-from pages.state.session import current_run
+from pages.state.session import current_run, pictures
 from pages.views import layers
 from pages.views.figures import show_described_figure
 from pages.views.improve import link_to_improve
@@ -20,9 +19,8 @@ headline = st.container()
 with st.container(horizontal=True, vertical_alignment="center"):
     variant = layers.choose_variant(run)
     count = st.empty()
-shown = choose_pictures_in_expander()
 with headline:
-    errors = layers.layers_or_wait(run, variant, shown)
+    errors = layers.layers_or_wait(run, variant, pictures())
     title = layer_sentences.layers_headline(errors)
     st.title(plain(title))
     if variant in run.faults:

@@ -10,7 +10,7 @@ from pages.state.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.state.messages import plain
 from pages.state.session import current_run
 from pages.views import overview
-from pages.views.accuracy import with_labels_on_show
+from pages.views.accuracy import show_slices, with_labels_on_show
 from pages.views.figures import show_figure
 from pages.views.logits import show_comparison
 from pages.views.opportunities import show_opportunities
@@ -36,5 +36,7 @@ with right.container(border=True, height="stretch"):
     if about is not None:
         overview.show_weakest(evaluation, about)
 show_opportunities(labelled, choice)
+if about is not None:
+    show_slices(labelled, about.variant)
 show_comparison(comparison, tables.OVERVIEW)
 show_remarks(comparison)

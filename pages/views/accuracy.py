@@ -1,23 +1,26 @@
-"""Answers against labels on the page Accuracy."""
+"""Answers against labels, and on slices of the pictures."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.records import Accuracy
+from engine.comparison.slices import Slice, Slices
 from engine.core import formats
 from engine.core.types import IntArray
 from engine.images.labels import label_of
 from engine.reporting import plots
 from engine.reporting.text import accuracy as accuracy_sentences
+from engine.runs.labels import Tags
 from engine.runs.run import Run
-from pages.inputs.labels import labels_on_show
+from pages.inputs.labels import labels_on_show, tags_on_show
 from pages.state.evaluation import Evaluation, key_of
-from pages.state.messages import cell, plain
+from pages.state.messages import cell, plain, show_errors
 from pages.views.figures import align_right, show_described_figure, show_rows
 
 _HELP = {
@@ -120,3 +123,52 @@ def show_classes(run: Run, accuracy: Accuracy, variant: str) -> None:
         for change in accuracy.changes
     ]
     show_rows(rows, align_right(list(rows[0])[1:-1]))
+
+
+def slices_on_show(evaluation: Evaluation) -> Slices:
+    """Group the pictures on show by their labels, answers, looks and tags, once a session."""
+    labels = labels_on_show(evaluation.run, evaluation.pictures)
+    tags = tags_on_show(evaluation.run, evaluation.pictures)
+    label_digest = "" if labels is None else hashlib.sha256(labels.tobytes()).hexdigest()
+    return _make_slices(f"{key_of(evaluation)} {label_digest} {tags}", evaluation, labels, tags)
+
+
+@st.cache_data(scope="session", max_entries=4, show_spinner="Grouping the pictures")
+def _make_slices(
+    key: str, _evaluation: Evaluation, _labels: IntArray | None, _tags: Tags
+) -> Slices:
+    return _evaluation.slices(_labels, _tags)
+
+
+def show_slices(evaluation: Evaluation, variant: str) -> None:
+    """Show on which groups of pictures a variant does worse, and on demand all of them."""
+    if variant not in {side.variant for side in evaluation.comparison.variants}:
+        return
+    with show_errors():
+        slices = slices_on_show(evaluation)
+    if not slices.slices:
+        return
+    with st.container(border=True, key="slices"):
+        st.header(plain(accuracy_sentences.slices_headline(slices, variant)), anchor=False)
+        if note := accuracy_sentences.slices_note(slices, variant):
+            st.caption(plain(note))
+        first = accuracy_sentences.slices_shown_first(slices, variant)
+        if first:
+            _show_slice_rows(first, (variant,))
+        with st.expander(
+            f"{len(slices.slices)} slices, every variant", icon=":material/table_rows:"
+        ):
+            _show_slice_rows(slices.slices, slices.variants)
+
+
+def _show_slice_rows(parts: Sequence[Slice], variants: Sequence[str]) -> None:
+    rows, faulty = [], []
+    for part in parts:
+        for variant in variants:
+            row = accuracy_sentences.slice_row(part, variant)
+            cells = {"slice": cell(f"{row.group}: {row.name}"), "pictures": row.pictures}
+            if len(variants) > 1:
+                cells["variant"] = variant
+            rows.append({**cells, "same answer": row.same, "right answers": row.right})
+            faulty.append(row.proven)
+    show_rows(rows, align_right(("pictures", "same answer", "right answers")), faulty)

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 
+from engine.comparison import metrics
 from engine.core import formats
-from engine.core.types import FAULT_WORDS, ORIGINAL, Fault
+from engine.core.types import FAULT_WORDS, ORIGINAL, Fault, IntArray
 from engine.reporting.picture_cards import AnswerCard, PictureCard, picture_card
 from engine.reporting.plots.frame import marker_image, style_of
 from engine.runs.pinned import list_pinned_digests, pin, unpin
 from pages.access.auth import shared
 from pages.inputs.pictures import GALLERY_SIDE, thumbnail_of
-from pages.state.evaluation import Evaluation, margins
+from pages.state.evaluation import Evaluation, disagreement, margins
 from pages.state.messages import html, keep_error, show_kept_problem
 from pages.views.flips import explain_flips, flip_in_address
 
@@ -62,6 +65,87 @@ _STYLE = """
 @media(max-width:640px){.q-cards{grid-template-columns:repeat(2,minmax(0,1fr))}}
 </style>
 """
+
+
+WORST, MARGIN, NAME = "Most disagreement first", "Lowest margin first", "By name"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of an evaluation is shown.
+
+    Attributes:
+        rows: Of the logits, in the order in which they are shown.
+        columns: Models, the reference first.
+    """
+
+    rows: list[int]
+    columns: tuple[str, ...]
+
+
+def choose_rows(evaluation: Evaluation) -> Selection:
+    """Show order, filters and search, and give what to list."""
+    comparison = evaluation.comparison
+    flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
+    first = evaluation.first_answers(comparison.reference)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        only = st.toggle(f"Flips only ({len(flipped)})", disabled=not flipped)
+        words = st.text_input(
+            "Search",
+            placeholder="Search names and answers",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            width=240,
+        )
+        with st.popover("Sort and filter", icon=":material/tune:", width="content"):
+            order = st.radio("Order", [WORST, MARGIN, NAME])
+            answer = st.selectbox(
+                f"Answer of {formats.title_of_model(comparison.reference)}",
+                _answers(evaluation, first),
+                index=None,
+                format_func=evaluation.label,
+                placeholder="Any",
+            )
+            columns = _choose_columns(evaluation)
+    matching = _matching(evaluation, words.strip().lower()) if words.strip() else None
+    keys = {WORST: -disagreement(evaluation), MARGIN: margins(evaluation)}
+    ranked = np.argsort(keys.get(order, np.zeros(len(evaluation.pictures))), kind="stable")
+    rows = [
+        row
+        for row in ranked.tolist()
+        if (not only or row in flipped)
+        and (answer is None or int(first[row]) == answer)
+        and (matching is None or row in matching)
+    ]
+    return Selection(rows, (comparison.reference, *columns))
+
+
+def _choose_columns(evaluation: Evaluation) -> list[str]:
+    """Show the models beside the reference, and give the chosen ones."""
+    run = evaluation.run
+    others = [column for column in run.columns if column != evaluation.comparison.reference]
+    return st.pills(
+        "Variants",
+        others,
+        selection_mode="multi",
+        default=[column for column in others if column in (ORIGINAL, *run.runnable)],
+    )
+
+
+def _answers(evaluation: Evaluation, first: IntArray) -> list[int]:
+    """Sort the classes that the reference answers by name."""
+    return sorted(set(first.tolist()) - {metrics.NO_ANSWER}, key=evaluation.label)
+
+
+def _matching(evaluation: Evaluation, words: str) -> set[int]:
+    """Find pictures whose name, or whose first answer by any model, holds what was searched."""
+    named = {
+        row for row, picture in enumerate(evaluation.pictures) if words in picture.name.lower()
+    }
+    first = np.stack([evaluation.first_answers(column) for column in evaluation.logits])
+    answers = set(first.ravel().tolist()) - {metrics.NO_ANSWER}
+    fitting = [index for index in answers if words in evaluation.label(index).lower()]
+    return named | set(np.flatnonzero(np.isin(first, fitting).any(axis=0)).tolist())
 
 
 def show_gallery(

@@ -23,7 +23,7 @@ from engine.tasks.sweep.sweep import (
     unseen_pictures,
 )
 from engine.workers.jobs import Job
-from pages.inputs.pictures import choose_pictures, choose_pictures_in_expander
+from pages.inputs.picture_set import offer_picture_set
 from pages.state import jobs, session
 from pages.state.conversion import show_red
 from pages.state.messages import plain, show_problem
@@ -54,20 +54,17 @@ class Plan:
     cells: int
 
 
-def choose_measured_pictures(run: Run) -> tuple[Picture, ...]:
-    """Show the choice of pictures to measure on: open, while there is none that could be used."""
-    if _measurable(run) or newest_sweep(run) is not None:
-        return choose_pictures_in_expander("Pictures to measure on")
-    with st.container(border=True):
-        st.header("Show pictures to measure on")
-        st.markdown(
-            "Calibration may use each of the pictures on show, and ranges are judged on pictures "
-            "that it has not seen."
-        )
-        shown = choose_pictures()
-    if _measurable(run):
-        st.rerun()
-    return shown
+def measured_pictures(run: Run) -> tuple[Picture, ...]:
+    """Give the pictures on show, and say where none of them could be measured on."""
+    if not _measurable(run) and newest_sweep(run) is None:
+        with st.container(border=True):
+            st.header("Show pictures to measure on")
+            st.markdown(
+                "Calibration may use each of the pictures on show, and ranges are judged on "
+                "pictures that it has not seen."
+            )
+            offer_picture_set("Choose pictures")
+    return session.pictures()
 
 
 def _measurable(run: Run) -> bool:

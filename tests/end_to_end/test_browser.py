@@ -14,7 +14,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from engine.core.store import SAMPLE_IMAGES
 from engine.quantization.recipes import RECIPES
-from tests.helpers.browser import IN_A_BROWSER, dashboard, go_to
+from tests.helpers.browser import IN_A_BROWSER, dashboard, go_to, open_pictures
 from tests.helpers.shared_browser import Dashboard
 from tests.helpers.tiny_run import NEWER, OLDER
 
@@ -82,6 +82,7 @@ def test_the_main_job(page: Page, fresh_server: str) -> None:
     assert download.value.path().stat().st_size > 10_000_000
 
     go_to(page, "Pictures")
+    open_pictures(page)
     page.get_by_text("My photos").click()
     photos = [str(SAMPLE_IMAGES / name) for name in ("espresso.jpg", "tabby_cat.jpg")]
     page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(photos)

@@ -112,6 +112,12 @@ def go_to(page: Page, name: str) -> None:
         link.click()
 
 
+def open_pictures(page: Page) -> None:
+    """Open the part of the sidebar that chooses pictures."""
+    page.locator(".st-key-pictures_of_the_sidebar summary").click()
+    expect(page.get_by_role("radiogroup", name="Pictures", exact=True)).to_be_visible()
+
+
 def turn_to(page: Page, stem: str) -> None:
     """Open a page without a look at the sidebar, which may be closed.
 

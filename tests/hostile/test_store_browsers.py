@@ -21,7 +21,7 @@ from playwright.sync_api import (
 )
 
 from engine.runs.run import Run
-from tests.helpers.browser import CHROMIUM, FLAGS, go_to
+from tests.helpers.browser import CHROMIUM, FLAGS, go_to, open_pictures
 from tests.helpers.server import ROOT, Server
 from tests.helpers.tiny_run import tiny_run
 from tests.hostile.conftest import Noted
@@ -99,6 +99,7 @@ def test_ten_sessions_at_once(
             expect(title).to_be_visible(timeout=400_000)
         for number, page in enumerate(pages):
             go_to(page, "Pictures")
+            open_pictures(page)
             page.get_by_text("My photos").click()
             page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
                 str(photo(tmp_path, number))

@@ -192,6 +192,7 @@ def test_the_keyboard_does_what_a_page_is_for(page: Page, address: str) -> None:
     with page.expect_download():
         page.keyboard.press("Enter")
     go_to(page, "Pictures")
+    page.locator(".st-key-pictures_of_the_sidebar summary").press("Enter")
     expect(page.get_by_text("My photos")).to_be_visible()
     tab_to(page, "Sample images")
     page.keyboard.press("ArrowRight")
@@ -202,7 +203,7 @@ def test_the_keyboard_does_what_a_page_is_for(page: Page, address: str) -> None:
 def tab_to(page: Page, name: str) -> None:
     """Press the tabulator until a button of that name has the focus, and a ring that shows it."""
     wait_until_settled(page)
-    focused = page.locator("[data-testid=stMain] button:focus-visible")
+    focused = page.locator("button:focus-visible")
     for _ in range(80):
         page.keyboard.press("Tab")
         if focused.count() and focused.inner_text().strip().splitlines()[-1:] == [name]:

@@ -91,12 +91,11 @@ def test_before_anything_is_touched_the_page_asks_for_what_is_missing(
     assert not test.error
     assert not [button for button in test.button if button.key == "sweep"]
     assert [header.value for header in test.header] == ["Show pictures to measure on"]
-    assert not any(box.label.startswith("Pictures") for box in test.expander)
     test.segmented_control(key="pictures_source").set_value("A folder on this machine").run()
     test.text_input(key="pictures_folder").set_value(str(photos)).run()
     assert not test.exception
     assert [button for button in test.button if button.key == "sweep"]
-    assert next(box.label for box in test.expander) == "Pictures to measure on (5)"
+    assert "5 of your pictures" in [caption.value for caption in test.sidebar.caption]
 
 
 def test_a_stored_sweep_is_shown_whatever_is_on_show(
