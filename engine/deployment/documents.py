@@ -161,7 +161,7 @@ def _errors(comparison: Comparison, variant: str) -> tuple[tuple[str, str], ...]
         if accuracy is not None:
             rows.append(
                 (
-                    f"Correct answers, {name}",
+                    f"Right answers, {name}",
                     f"{_correct(accuracy)} "
                     f"(95\xa0% interval {formats.interval(accuracy.top1_interval)})",
                 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import streamlit as st
 
 from engine.comparison import metrics
 from engine.core.errors import EngineError
+from engine.core.formats import plural
 from engine.core.limits import LIMITS
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import IntArray
@@ -26,10 +26,12 @@ from engine.images.pictures import Picture
 from engine.runs.labels import (
     Tags,
     give_label,
+    give_tag,
     labels_table,
     labels_template,
     own_labels,
     own_tags,
+    remove_tag,
     tags_from_csv,
 )
 from engine.runs.run import Run
@@ -37,7 +39,7 @@ from pages.inputs.pictures import thumbnail_of
 from pages.inputs.uploads import ask_for_files
 from pages.state import session
 from pages.state.evaluation import Evaluation
-from pages.state.messages import keep_error, plain, show_kept_problem
+from pages.state.messages import keep_error, plain, show_kept_problem, show_problem
 
 SAMPLES, TABLE, FOLDERS, CLICKS = "The samples' own", "A table (CSV)", "Folder names", "By clicking"
 _UPLOADED, _ROW, _UNDO = "qlab_uploaded_labels", "qlab_labels_row", "qlab_labels_undo"
@@ -45,6 +47,31 @@ _SAMPLE_CLASSES = 1000
 _CANDIDATES = 5
 _CLICKS_NEEDED = 10
 _PIXELS = 480
+
+
+@st.dialog("Tag pictures")
+def ask_for_tag(run: Run, tagged: tuple[Picture, ...], every: tuple[Picture, ...]) -> None:
+    """Ask for a tag of pictures: one that this person has used for any of all, or a new one."""
+    st.caption(
+        f"For {plural(len(tagged), 'picture')}. A tag makes a slice on Result; only you see it."
+    )
+    owner = session.owner()
+    try:
+        used = sorted({tag for tags in own_tags(run, owner, every) for tag in tags})
+        theirs = own_tags(run, owner, tagged)
+        for number, tag in enumerate(used):
+            given = all(tag in tags for tags in theirs)
+            icon = ":material/close:" if given else ":material/sell:"
+            label = f"Remove {tag}" if given else tag
+            if st.button(plain(label), key=f"use_tag_{number}", icon=icon, width="stretch"):
+                (remove_tag if given else give_tag)(run, owner, tagged, tag)
+                st.rerun()
+        name = st.text_input("New tag", key=f"new_tag_{hash((tagged, theirs))}", max_chars=40)
+        if name.strip():
+            give_tag(run, owner, tagged, name)
+            st.rerun()
+    except EngineError as error:
+        show_problem(error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +121,7 @@ def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> EngineError | None
         if source == TABLE:
             _ask_for_table(pictures)
         labels = _read_labels(source, run, pictures)
+        _read_tags(run, pictures)
     except EngineError as error:
         return error
     if labels.count:
@@ -122,11 +150,17 @@ def labels_on_show(run: Run, pictures: tuple[Picture, ...]) -> IntArray | None:
 
 def tags_on_show(run: Run, pictures: tuple[Picture, ...]) -> Tags:
     """Give the tags of the pictures on show: this person's own, and those of a table."""
-    given: Tags = ((),) * len(pictures)
-    with suppress(EngineError):  # the sidebar says what is wrong with the table
-        if (table := _table_on_show()) is not None:
-            given = tags_from_csv(table, [picture.name for picture in pictures])
-    own = own_tags(run, session.owner(), pictures)
+    try:
+        return _read_tags(run, pictures)
+    except EngineError:  # the sidebar says what is wrong
+        return ((),) * len(pictures)
+
+
+def _read_tags(run: Run, pictures: tuple[Picture, ...]) -> Tags:
+    own, table = own_tags(run, session.owner(), pictures), _table_on_show()
+    if table is None:
+        return own
+    given = tags_from_csv(table, [picture.name for picture in pictures])
     return tuple(tuple(dict.fromkeys((*a, *b))) for a, b in zip(own, given, strict=True))
 
 
@@ -177,7 +211,7 @@ def _ask_for_table(pictures: tuple[Picture, ...]) -> None:
         on_click="ignore",
     )
     files = ask_for_files(
-        "A table with the columns filename and class_index or class_name",
+        "A table with the columns filename and class_index, class_name or tag",
         ["csv"],
         key="labels_table",
         most=LIMITS.text_bytes,

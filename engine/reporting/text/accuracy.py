@@ -51,9 +51,9 @@ def mcnemar_sentence(accuracy: Accuracy) -> str:
     if accuracy.lost is None or accuracy.won is None or accuracy.mcnemar_p is None:
         return "This is the baseline."
     if not accuracy.lost and not accuracy.won:
-        return "No correct answer lost or gained"
+        return "No right answer lost or gained"
     return (
-        f"{plural(accuracy.lost, 'correct answer')} lost, {accuracy.won} gained; "
+        f"{plural(accuracy.lost, 'right answer')} lost, {accuracy.won} gained; "
         f"McNemar p = {formats.small(accuracy.mcnemar_p)}"
     )
 
@@ -62,15 +62,14 @@ def classes_headline(accuracy: Accuracy, variant: str, name: Callable[[int], str
     """Say in which classes a variant loses most; ``name`` names a class by its index."""
     lost = [change for change in accuracy.changes if change.lost > 0]
     if not lost:
-        return f"{variant} loses no correct answer in any class"
+        return f"{variant} loses no right answer in any class"
     worst = [change for change in lost if change.lost == lost[0].lost]
     if len(worst) > 3:
         each, answers = number(lost[0].lost), verb(lost[0].lost, "answer", "answers")
         if len(worst) == len(lost):
-            return f"{variant} loses {each} correct {answers} in each of {len(lost)} classes"
+            return f"{variant} loses {each} right {answers} in each of {len(lost)} classes"
         return (
-            f"{variant} loses correct answers in {len(lost)} classes, {each} in each of "
-            f"{len(worst)}"
+            f"{variant} loses right answers in {len(lost)} classes, {each} in each of {len(worst)}"
         )
     parts = [
         f"{cut_name(name(change.index), _NAME)} ({change.lost} of {change.pictures})"
