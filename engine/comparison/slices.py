@@ -61,7 +61,8 @@ class Slice:
     Attributes:
         kind: What groups them.
         name: Name of the group, unique within its kind: a class, ``dark``, a person's tag.
-        limits: From where to where it reaches, in words; empty for classes, answers and tags.
+        limits: From where to where it reaches, in words, brightness in percent of white and size
+            in megapixels (MP); empty for classes, answers and tags.
         pictures: How many it has.
         rest: How many other pictures could have been in it.
         labelled: How many of its pictures have a right answer.
@@ -305,9 +306,9 @@ def _by_thirds(
     for position, (name, members) in enumerate(zip(called, filled, strict=True)):
         start = _limit(kind, starts[position])
         if position == len(filled) - 1:
-            limits = f"from {_with_unit(kind, start)}"
+            limits = f"from {_with_unit(kind, starts[position])}"
         else:
-            end = _with_unit(kind, _limit(kind, starts[position + 1]))
+            end = _with_unit(kind, starts[position + 1])
             limits = f"{start} to {end}" if position else f"below {end}"
         yield _Group(kind, name, members, ~members, limits)
 
@@ -316,5 +317,5 @@ def _limit(kind: SliceKind, value: float) -> str:
     return formats.decimal(value * 100, 0) if kind == "brightness" else formats.decimal(value, 2)
 
 
-def _with_unit(kind: SliceKind, figure: str) -> str:
-    return formats.with_unit(figure, "%" if kind == "brightness" else "megapixels")
+def _with_unit(kind: SliceKind, value: float) -> str:
+    return formats.with_unit(_limit(kind, value), "%" if kind == "brightness" else "MP")

@@ -56,7 +56,7 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
     high = max(accuracy.top1_interval.high for accuracy in accuracies.values())
     figure.update_xaxes(range=[low - _ROOM, high + _ROOM], tickformat=".0%")
     return set_row_frame(
-        figure, rows_height(len(accuracies)) + 40, x="right answers (to the right is better)"
+        figure, rows_height(len(accuracies)) + 40, x="right answers (more is better)"
     )
 
 
