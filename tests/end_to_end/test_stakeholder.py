@@ -88,7 +88,7 @@ def see_a_finished_comparison(page: Page) -> None:
     expect(heading).to_be_visible()
     expect(page.get_by_text("too few to be sure")).to_be_visible()
     for card in ("Size", "Latency", "Same answers", "Right answers"):
-        expect(page.get_by_text(card, exact=True)).to_be_visible()
+        expect(page.locator(".st-key-verdict").get_by_text(card, exact=True)).to_be_visible()
     expect(page.get_by_text(re.compile(r"timed 20\d\d-\d\d-\d\d .* on "))).to_be_visible()
 
 
