@@ -168,10 +168,16 @@ def show_slices(evaluation: Evaluation, variant: str) -> None:
         rows = [accuracy_sentences.slice_row(part, variant) for part in first]
         if rows:
             st.html(_STYLE + _slices_table(rows, variant))
-        with st.expander(
-            f"{len(slices.slices)} slices, every variant", icon=":material/table_rows:"
-        ):
-            _show_every_slice(slices)
+        # Of a thousand classes it would be a long table, sent with every click.
+        every = st.expander(
+            f"{len(slices.slices)} slices, every variant",
+            icon=":material/table_rows:",
+            key="every_slice",
+            on_change="rerun",
+        )
+        if every.open:
+            with every:
+                _show_every_slice(slices)
 
 
 def _slices_table(rows: Sequence[SliceRow], variant: str) -> str:
