@@ -55,7 +55,7 @@ def answer(message: TaskMessage, report: Report) -> Message:
     try:
         work = function_of(message.task)
         request = decode(message.request, types_of(work)[0])
-        with hold_slot(report, alone=is_alone(work)):
+        with hold_slot(report, alone=is_alone(work), beside=message.beside):
             result = work(request, report)
         return ResultMessage(msgspec.Raw(encode(result)))
     except Exception as error:
