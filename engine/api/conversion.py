@@ -89,8 +89,8 @@ def convert(
 
     A network is exported to ONNX in this process, in evaluation mode and float32 on the processor,
     and left as it was; the file has to answer like it on the check pictures. Its own logits are
-    kept for the calibration pictures and the sample images, and `compare` takes them for the
-    original where it has them for every picture.
+    kept for the pictures of the calibration folder and the sample images, and `compare` takes them
+    for the original where it has them for every picture.
 
     Args:
         model: Name in the catalogue, or a network: a ``torch.nn.Module`` that takes pictures of
@@ -117,7 +117,7 @@ def convert(
             ImageNet's; the run's notes say which.
         variants: Names of recipes, or ``all``.
         calibration: Folder of pictures like those the model will meet; None takes crops of the
-            sample images (demo calibration).
+            supplied pictures (demo calibration).
         calibration_count: Pictures to calibrate with.
         seed: Seed of the choice among them.
         opset: ONNX operator set; None takes the lowest from 13 on that works.

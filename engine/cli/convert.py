@@ -258,7 +258,9 @@ def _show(run: Run) -> None:
     for note in (*manifest.notes, *sentences.calibration_notes(manifest.calibration)):
         click.echo(note)
     if manifest.calibration is not None and manifest.calibration.demo:
-        click.echo("Demo calibration: crops of the sample images. Give --calibration for figures.")
+        click.echo(
+            "Demo calibration: crops of the supplied pictures. Give --calibration for figures."
+        )
     if manifest.model.random:
         click.echo("Random weights: for size and latency only.")
     click.echo(f"Run: {run.folder}")

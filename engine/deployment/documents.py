@@ -183,7 +183,7 @@ def _calibration(run: Run, variant: str) -> str:
     used = run.manifest.calibrations.get(variant, run.manifest.calibration)
     if used is None:
         return "Not known."
-    source = "crops of the sample images (demo calibration)" if used.demo else "pictures given"
+    source = "crops of the supplied pictures (demo calibration)" if used.demo else "pictures given"
     fallback = "" if used.fallback is None else f" By TensorFlow's own calibrator: {used.fallback}."
     return (
         f"{used.count} {source}, seed {used.seed}; SHA-256 over the pictures `{used.digest}`."

@@ -36,7 +36,7 @@ from pages.state.messages import end_page, page_on_show, plain, show_errors
 
 CATALOGUE, ONNX = "From the catalogue", "My ONNX file"
 TRAINED, CHECKPOINT, RANDOM = "Trained", "My checkpoint", "Random"
-DEMO, UPLOAD, FOLDER = "Crops of the sample images", "My pictures", "A folder on this machine"
+DEMO, UPLOAD, FOLDER = "Crops of the supplied pictures", "My pictures", "A folder on this machine"
 _UPLOADED_FOLDER = "qlab_uploaded_calibration"
 
 

@@ -61,7 +61,7 @@ def show_card(run: Run, artifact: Artifact) -> None:
             calibration = manifest.calibration
             made_here = artifact.variant in run.variants
             if made_here and recipe_named(artifact.variant).calibrated and calibration is not None:
-                source = "crops of the sample images (demo calibration)"
+                source = "crops of the supplied pictures (demo calibration)"
                 if not calibration.demo:
                     source = f"pictures from {plain(calibration.source or 'uploads')}"
                 st.caption("Calibrated with")
