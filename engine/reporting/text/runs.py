@@ -58,7 +58,7 @@ def convert_headline(manifest: Manifest) -> str:
 
 def request_sentence(request: ConvertRequest) -> str:
     """Say what a conversion will make, and of what."""
-    count = spell_count(len(request.variants), "TFLite variant").lower()
+    count = f"{number(len(request.variants))} TFLite {verb(len(request.variants), 'variant', 'variants')}"
     used = request.calibration
     pictures = plural(used.count, "crop of the sample images", "crops of the sample images")
     if used.folder is not None:
