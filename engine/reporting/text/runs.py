@@ -58,7 +58,8 @@ def convert_headline(manifest: Manifest) -> str:
 
 def request_sentence(request: ConvertRequest) -> str:
     """Say what a conversion will make, and of what."""
-    count = f"{number(len(request.variants))} TFLite {verb(len(request.variants), 'variant', 'variants')}"
+    variants = len(request.variants)
+    count = f"{number(variants)} TFLite {verb(variants, 'variant', 'variants')}"
     used = request.calibration
     pictures = plural(used.count, "crop of the sample images", "crops of the sample images")
     if used.folder is not None:
