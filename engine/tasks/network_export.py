@@ -156,6 +156,7 @@ def export_network(
         logits=str(folder / f"{PYTORCH}.npy"),
         seconds=time.perf_counter() - started,
         notes=(ORIGINAL_NOTE, *notes),
+        recorded=_recorded(request.preprocess, own),
     )
     model = replace(request.model, onnx=str(file), network=exported)
     return replace(request, model=model, preprocess=preprocess)
@@ -172,14 +173,18 @@ def _fill(choice: PreprocessChoice, own: PreprocessChoice) -> PreprocessChoice:
     return replace(own, **given)
 
 
+def _recorded(given: PreprocessChoice, own: OwnPreprocess | None) -> tuple[str, ...]:
+    """Name the values that come from the network's own record, since the person gave none."""
+    carried, asked = {} if own is None else asdict(own.choice), asdict(given)
+    return tuple(name for name in carried if asked[name] is None and carried[name] is not None)
+
+
 def _own_note(
     spec: PreprocessSpec, given: PreprocessChoice, own: OwnPreprocess | None
 ) -> tuple[str, ...]:
     if own is None:
         return ()
-    carried, asked = asdict(own.choice), asdict(given)
-    taken = [name for name in asked if asked[name] is None and carried[name] is not None]
-    words = preprocess_words(spec, taken)
+    words = preprocess_words(spec, _recorded(given, own))
     return (f"Preprocessing as the network's {own.record} says: {words}.",) if words else ()
 
 

@@ -13,6 +13,7 @@ from engine.conversion.missing_variants import missing_sentences
 from engine.core import store
 from engine.core.errors import EngineError
 from engine.core.types import FAULT_WORDS
+from engine.networks.load import describe_origin
 from engine.reporting.text import runs as sentences
 from engine.runs.request import ConvertRequest, request_of
 from engine.runs.results import load_latency
@@ -27,7 +28,7 @@ from pages.state import jobs, session
 from pages.state.messages import end_page, plain, show_problem
 
 JOB = "convert"
-_ASKED_FOR = "qlab_convert_request"
+_ASKED_FOR, _MADE = "qlab_convert_request", "qlab_made_run"
 
 
 def start(request: ConvertRequest) -> None:
@@ -37,8 +38,20 @@ def start(request: ConvertRequest) -> None:
         return service.convert_request(request, job)
 
     st.session_state[_ASKED_FOR] = request
+    st.session_state.pop(_MADE, None)
     title = f"Converting {request.model.name}"
     jobs.start(JOB, title, work, during=write_note(UnderWay(session.owner(), title, request)))
+
+
+def note_made(run: Run) -> None:
+    """Remember that this session has just converted a run."""
+    st.session_state[_MADE] = run.folder.name
+
+
+def run_made() -> Run | None:
+    """Return the run that this session has just converted, while it is on show."""
+    run = session.current_run()
+    return run if run and run.folder.name == st.session_state.get(_MADE) else None
 
 
 def forget_attempt_at_another(request: ConvertRequest | None) -> None:
@@ -90,6 +103,8 @@ def show_assumptions(run: Run) -> None:
     manifest = run.manifest
     if (note := sentences.opset_note(manifest)) is not None:
         st.caption(plain(note))
+    if (origin := manifest.preprocess_origin) is not None and origin.how != "assumed":
+        st.caption(plain(describe_origin(origin, manifest.preprocess)))
     for note in (*manifest.notes, *sentences.calibration_notes(manifest.calibration)):
         st.info(plain(note), icon=":material/info:")
 

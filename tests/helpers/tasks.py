@@ -14,10 +14,12 @@ from engine.tasks.evaluate import run_evaluate, run_warm_up
 from engine.tasks.latency import run_file_latency, run_latency, run_mixed_latency, run_profile
 from engine.tasks.layers import run_layers
 from engine.tasks.litert_torch import run_litert_torch
+from engine.tasks.own_model import run_check_labels, run_preview, run_read_model
 from engine.tasks.sweep.cells import run_sweep
 
 TASKS: tuple[Callable[[Any, Any], Any], ...] = (
     run_catalog,
+    run_check_labels,
     run_changed_pictures,
     run_convert,
     run_deploy,
@@ -28,7 +30,9 @@ TASKS: tuple[Callable[[Any, Any], Any], ...] = (
     run_layers,
     run_litert_torch,
     run_mixed_latency,
+    run_preview,
     run_profile,
+    run_read_model,
     run_sweep,
     run_warm_up,
 )

@@ -186,8 +186,10 @@ def test_the_keyboard_does_what_a_page_is_for(page: Page, address: str) -> None:
     with page.expect_download():
         page.keyboard.press("Enter")
     go_to(page, "Convert")
-    expect(page.get_by_role("heading", name="TFLite variants")).to_be_visible()
+    expect(page.get_by_role("heading", name="Convert a classifier")).to_be_visible()
     tab_to(page, "Convert")
+    go_to(page, "Details")
+    expect(page.get_by_role("heading", name="Files", exact=True)).to_be_visible()
     tab_to(page, "Download everything as one zip")
     with page.expect_download():
         page.keyboard.press("Enter")
