@@ -29,12 +29,7 @@ window.qlabPlace = true;
 
 def show_sidebar(page: str) -> None:
     """Show the sidebar beside the page of a title."""
-    UPKEEP.begin()
-    session.keep_alive()
-    read_address()
-    session.read_run_address()
-    session.keep_in_address()
-    run = session.current_run()
+    run = keep_session()
     folder = None if run is None else run.folder
     if st.session_state.setdefault(_FOLDER, folder) != folder:
         st.session_state[_FOLDER] = folder
@@ -54,6 +49,16 @@ def show_sidebar(page: str) -> None:
         others = f" · {len(run.added)} added" if run.added else ""
         st.caption(f"{len(run.variants)} variants{others} · {whose} pictures")
         show_marks(run)
+
+
+def keep_session() -> Run | None:
+    """Read what the address names, and name it there for a link; give the run on show."""
+    UPKEEP.begin()
+    session.keep_alive()
+    read_address()
+    session.read_run_address()
+    session.keep_in_address()
+    return session.current_run()
 
 
 def show_marks(run: Run) -> None:
