@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from engine.deployment.golden_set import run_check
 from engine.deployment.kit import run_deploy
 from engine.tasks.add_file import run_inspect
 from engine.tasks.catalog import run_catalog
@@ -21,6 +22,7 @@ TASKS: tuple[Callable[[Any, Any], Any], ...] = (
     run_catalog,
     run_check_labels,
     run_changed_pictures,
+    run_check,
     run_convert,
     run_deploy,
     run_evaluate,

@@ -114,19 +114,6 @@ def test_a_link_shows_the_same_view(own_store: Path) -> None:
         assert test.selectbox[1].value == "int8"
 
 
-def test_demo_mode_stays_on_until_the_address_says_otherwise(own_store: Path) -> None:
-    tiny_run(own_store / "runs" / "tiny")
-    test = dashboard_test()
-    test.switch_page("pages/dashboard/run_details.py")
-    test.query_params["demo"] = "1"
-    test.run()
-    assert not test.exception
-    assert test.session_state["qlab_demo"] is True
-    test.query_params["demo"] = "0"
-    test.run()
-    assert test.session_state["qlab_demo"] is False
-
-
 @pytest.mark.usefixtures("catalog")
 def test_other_pages_wait_for_the_whole_first_comparison(
     own_store: Path, monkeypatch: pytest.MonkeyPatch
