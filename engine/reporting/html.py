@@ -37,6 +37,7 @@ from engine.tasks.evaluation import Evaluation
 MOST_PICTURES = 40
 _HEATMAP_ROWS = 30
 _SCATTER_POINTS = 1500
+_WORST_KINDS = 3
 _TEMPLATE = "report.html.jinja"
 _FONT = Path(__file__).resolve().parent.parent.parent / "static" / "inter.woff2"
 
@@ -171,26 +172,31 @@ class _ChangedPictures:
     Attributes:
         headline: Where variants leave the reference most.
         measured: On what the figures are.
-        figures: By key: agreement with the reference, then stability, a pair a kind of change.
+        worst: Figures of agreement with the reference by key, of the kinds where it is least.
+        rest: Those of the other kinds, then each model beside its own answers before the change.
     """
 
     headline: str
     measured: str
-    figures: Mapping[str, HeadedFigure]
+    worst: Mapping[str, HeadedFigure]
+    rest: Mapping[str, HeadedFigure]
 
 
 def _robustness(measured: Robustness | None) -> _ChangedPictures | None:
     if measured is None:
         return None
-    drawn = (
-        (f"{name}-{kind}", draw(measured, kind))
-        for kind in measured.kinds
-        for name, draw in (("same", plots.agreement_lines), ("stable", plots.stability_lines))
-    )
+    agreement = [
+        (f"same-{kind}", plots.agreement_lines(measured, kind))
+        for kind in measured.kinds_by_agreement
+    ]
+    stability = [
+        (f"stable-{kind}", plots.stability_lines(measured, kind)) for kind in measured.kinds
+    ]
     return _ChangedPictures(
         robustness_sentences.worst_headline(measured),
         robustness_sentences.measured_sentence(measured),
-        _split_headlines(drawn),
+        _split_headlines(agreement[:_WORST_KINDS]),
+        _split_headlines([*agreement[_WORST_KINDS:], *stability]),
     )
 
 
