@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from os.path import commonprefix
+from itertools import takewhile
 from typing import Literal
 
 from engine.comparison.layers.records import CauseName, Deviation, LayerError, LayerErrors
@@ -62,7 +62,7 @@ class Block:
         if len(self.layers) == 1:
             return title_of(self.worst)
         modules = [layer.module for layer in self.layers]
-        shared = commonprefix([module.split(".") for module in modules]) if all(modules) else []
+        shared = _shared([module.split(".") for module in modules]) if all(modules) else []
         first, last = self.layers[0], self.layers[-1]
         name = ".".join(shared) or f"{first.title} to {last.title}"
         return f"{name}, {len(self.layers)} operators"
@@ -74,6 +74,11 @@ class Block:
         return ".".join(parts[: 2 if len(parts) > 1 and parts[1].isdigit() else 1])
 
 
+def _shared(paths: Sequence[list[str]]) -> list[str]:
+    columns = zip(*paths, strict=False)
+    return [parts[0] for parts in takewhile(lambda parts: len(set(parts)) == 1, columns)]
+
+
 def title_of(layer: LayerError) -> str:
     """Name an operator by its module, where that is proven, and by its kind and place."""
     return f"{layer.module} ({layer.title})" if layer.module else layer.title
@@ -82,9 +87,9 @@ def title_of(layer: LayerError) -> str:
 def fold_layers(errors: LayerErrors, most: int = MOST_BLOCKS) -> tuple[Block, ...]:
     """Put neighbours together until there are at most so many blocks, as evenly as possible."""
     size = max(math.ceil(len(errors.layers) / most), 1)
-    place = {layer.index: rank for rank, layer in enumerate(errors.by_loss)}
+    ranks = {layer.index: rank for rank, layer in enumerate(errors.by_loss)}
     parts = (errors.layers[at : at + size] for at in range(0, len(errors.layers), size))
-    return tuple(Block(part, min(part, key=lambda layer: place[layer.index])) for part in parts)
+    return tuple(Block(part, min(part, key=lambda layer: ranks[layer.index])) for part in parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,17 +156,10 @@ def _worst_decibels(block: Block, colour: Colour) -> float | None:
 
 
 def _levels(decibels: Sequence[float | None]) -> list[float]:
-    """Give 1 to the lowest, 0 to the highest; what loses nothing has 0."""
-    finite = [value for value in decibels if value is not None and math.isfinite(value)]
-    if not finite:
-        return [0.0] * len(decibels)
-    low, width = min(finite), max(max(finite) - min(finite), 1e-9)
-    if len(finite) == 1:
-        return [float(value is not None and math.isfinite(value)) for value in decibels]
-    return [
-        0.0 if value is None or not math.isfinite(value) else 1 - (value - low) / width
-        for value in decibels
-    ]
+    """Divide errors by the largest, from zero on; what loses nothing, or has no signal, has 0."""
+    ratios = [0.0 if value is None else 10 ** (-value / 20) for value in decibels]
+    most = max(ratios, default=0.0) or 1.0
+    return [ratio / most for ratio in ratios]
 
 
 def _by_cause(blocks: Sequence[Block]) -> tuple[Shade, ...]:
@@ -182,6 +180,6 @@ def cause_legend(blocks: Iterable[Block]) -> tuple[tuple[str, CauseName, int], .
     """List the causes of blocks with a letter and their number, the most frequent first."""
     counts = Counter(block.worst.cause.cause for block in blocks if block.worst.cause is not None)
     return tuple(
-        (chr(ord("A") + place), cause, count)
-        for place, (cause, count) in enumerate(counts.most_common())
+        (chr(ord("A") + rank), cause, count)
+        for rank, (cause, count) in enumerate(counts.most_common())
     )

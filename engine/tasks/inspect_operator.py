@@ -47,13 +47,13 @@ class MeasuredFile:
         bytes: Size of the file.
         rms: Root mean square of the logits' differences to float32's, each row's mean removed, in
             logits.
-        kept: Pictures with the same answer as float32.
+        same_answers: Pictures with the same answer as float32.
         median_ms: Median of one call on one thread, in milliseconds.
     """
 
     bytes: int
     rms: float
-    kept: int
+    same_answers: int
     median_ms: float
 
 
@@ -122,7 +122,7 @@ def run_float_trial(request: OperatorRequest, report: Report) -> FloatTrial:
         MeasuredFile(
             bytes=len(contents[name]),
             rms=rms(difference(answers["float32"], answers[name])),
-            kept=int((firsts[name] == firsts["float32"]).sum()),
+            same_answers=int((firsts[name] == firsts["float32"]).sum()),
             median_ms=medians[name],
         )
         for name in ("", "mixed")
@@ -268,20 +268,20 @@ def differing_maps(exact: FloatArray, variant: FloatArray, most: int = MOST_MAPS
     if exact.ndim != 4 or exact.shape != variant.shape or exact.shape[1] * exact.shape[2] == 1:
         return FeatureMaps(exact.shape[-1], ())
     error = variant[0].astype(np.float64) - exact[0]
-    apart = np.sqrt(np.square(error).mean(axis=(0, 1)))
+    errors = np.sqrt(np.square(error).mean(axis=(0, 1)))
     height, width, channels = exact.shape[1:]
     return FeatureMaps(
         channels,
         tuple(
             FeatureMap(
                 channel=int(channel),
-                difference=float(apart[channel]),
+                difference=float(errors[channel]),
                 height=height,
                 width=width,
                 exact=tuple(exact[0, :, :, channel].ravel().tolist()),
                 variant=tuple(variant[0, :, :, channel].ravel().tolist()),
             )
-            for channel in np.argsort(-apart, kind="stable")[:most]
+            for channel in np.argsort(-errors, kind="stable")[:most]
         ),
     )
 

@@ -32,7 +32,7 @@ from pages.inputs.variant import variant_pills
 from pages.state import jobs, session
 from pages.state.jobs import job_button
 from pages.state.messages import cell, end_page, html, plain
-from pages.views.figures import align_right, show_described_figure, show_rows
+from pages.views.figures import align_right, show_described_figure
 
 JOB = "layers"
 
@@ -130,7 +130,7 @@ def show_map(errors: LayerErrors, shares: Mapping[int, float]) -> None:
         )
         return
     blocks = fold_layers(errors)
-    shades = shade_blocks(blocks, colour or "local", shares)
+    shades = shade_blocks(blocks, colour, shares)
     chosen, key = chosen_operator(errors), f"map_{errors.run}_{errors.variant}"
     letters = cause_legend(blocks) if colour == "cause" else ()
     data = {
@@ -192,9 +192,7 @@ def _show_trial(
     trial = inspection.read_float_trial(run, errors.variant, layer.index, pictures)
     if trial is not None:
         st.markdown(f"**{plain(layer_sentences.trial_headline(trial))}.**")
-        rows = layer_sentences.trial_rows(trial)
-        names = ("figure", "as it is", "in float32")
-        show_rows([dict(zip(names, row, strict=True)) for row in rows], align_right(names[1:]))
+        st.caption(plain(layer_sentences.trial_figures(trial)))
         return
 
     def work(job: Job[inspection.FloatTrial]) -> inspection.FloatTrial:

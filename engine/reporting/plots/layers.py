@@ -21,7 +21,7 @@ from engine.reporting.plots.frame import (
 
 _LINE_HEIGHT = 400
 _LABEL_PIXELS = 18
-_HISTOGRAM_HEIGHT = 300
+_HISTOGRAM_HEIGHT = 210
 _TOWER = 3.0
 _WORTH_A_NOTE = 0.0005
 
@@ -209,9 +209,10 @@ def loss_split(split: LossSplit, variant: str) -> go.Figure:
             orientation="h",
             marker={"color": style_of(variant).hue},
             text=[formats.logits(value) for value in values],
-            textposition="auto",
+            textposition="outside",
             cliponaxis=False,
             hovertemplate="%{y}: %{x:.3g}<extra></extra>",
         )
     )
+    figure.update_xaxes(range=[0, 1.15 * max(*values, 1e-9)])  # room for the figures
     return set_row_frame(figure, _SPLIT_HEIGHT, x="logit rms to float32 (lower is closer)")

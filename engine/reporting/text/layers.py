@@ -119,10 +119,8 @@ def split_sentence(split: LossSplit) -> str:
     if min(share, rest) >= _LEVEL_SHARE:
         return f"Weights and activations lose about the same: {weights} and {activations}"
     if share > rest:
-        return (
-            f"Most of the loss comes from the weights: {weights}; activations cause {activations}"
-        )
-    return f"Most of the loss comes from the activations: {activations}; weights cause {weights}"
+        return f"Weights cause most of the loss: {weights}; activations cause {activations}"
+    return f"Activations cause most of the loss: {activations}; weights cause {weights}"
 
 
 def split_note(split: LossSplit) -> str:
@@ -147,19 +145,18 @@ def trial_headline(trial: FloatTrial) -> str:
     return f"In float32 it takes {formats.percent(1 - ratio)} of the error away"
 
 
-def trial_rows(trial: FloatTrial) -> tuple[tuple[str, str, str], ...]:
-    """List figures before and after: name, before, after."""
+def trial_figures(trial: FloatTrial) -> str:
+    """List error, answers, size and latency of a trial, before and after."""
     before, after = trial.before, trial.after
-    size = formats.megabytes
-    return (
-        ("Logit rms", formats.logits(before.rms), formats.logits(after.rms)),
+    answers = f"{before.same_answers} → {after.same_answers} of {plural(trial.pictures, 'picture')}"
+    return " · ".join(
         (
-            "Same answer",
-            f"{before.kept} of {trial.pictures}",
-            f"{after.kept} of {trial.pictures}",
-        ),
-        ("Size", size(before.bytes), size(after.bytes)),
-        ("Latency", formats.milliseconds(before.median_ms), formats.milliseconds(after.median_ms)),
+            f"logit rms {formats.logits(before.rms)} → {formats.logits(after.rms)}",
+            f"same answer on {answers}",
+            f"{formats.megabytes(before.bytes)} → {formats.megabytes(after.bytes)}",
+            f"{formats.milliseconds(before.median_ms)} → "
+            f"{formats.milliseconds(after.median_ms)} a call",
+        )
     )
 
 
