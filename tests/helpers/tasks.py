@@ -12,6 +12,7 @@ from engine.tasks.catalog import run_catalog
 from engine.tasks.changed_pictures import run_changed_pictures
 from engine.tasks.convert import run_convert
 from engine.tasks.evaluate import run_evaluate, run_warm_up
+from engine.tasks.inspect_operator import run_feature_maps, run_float_trial
 from engine.tasks.latency import run_file_latency, run_latency, run_mixed_latency, run_profile
 from engine.tasks.layers import run_layers
 from engine.tasks.litert_torch import run_litert_torch
@@ -26,7 +27,9 @@ TASKS: tuple[Callable[[Any, Any], Any], ...] = (
     run_convert,
     run_deploy,
     run_evaluate,
+    run_feature_maps,
     run_file_latency,
+    run_float_trial,
     run_inspect,
     run_latency,
     run_layers,
