@@ -26,6 +26,8 @@ if TYPE_CHECKING:
         models,
         pin,
         pinned,
+        preview,
+        read_model,
         report,
         robustness,
         slices,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from engine.images.preprocess import PreprocessChoice, PreprocessSpec
     from engine.reporting.report import Report
     from engine.runs.run import Run
+    from engine.tasks.own_model import ModelReading, Preview
     from engine.tasks.sweep.records import Sweep
 
 _HOMES = {
@@ -50,9 +53,11 @@ _HOMES = {
     "Latency": "engine.comparison.latency",
     "LayerErrors": "engine.comparison.layers.records",
     "MissingVariantWarning": "engine.core.errors",
+    "ModelReading": "engine.tasks.own_model",
     "PictureFlips": "engine.comparison.robustness",
     "PreprocessChoice": "engine.images.preprocess",
     "PreprocessSpec": "engine.images.preprocess",
+    "Preview": "engine.tasks.own_model",
     "Report": "engine.reporting.report",
     "Robustness": "engine.comparison.robustness",
     "Run": "engine.runs.run",
@@ -73,6 +78,8 @@ _HOMES = {
     "models": "engine.api",
     "pin": "engine.api",
     "pinned": "engine.api",
+    "preview": "engine.api",
+    "read_model": "engine.api",
     "sweep": "engine.api",
     "report": "engine.api",
     "robustness": "engine.api",
@@ -85,9 +92,11 @@ __all__ = [
     "Latency",
     "LayerErrors",
     "MissingVariantWarning",
+    "ModelReading",
     "PictureFlips",
     "PreprocessChoice",
     "PreprocessSpec",
+    "Preview",
     "Report",
     "Robustness",
     "Run",
@@ -108,6 +117,8 @@ __all__ = [
     "models",
     "pin",
     "pinned",
+    "preview",
+    "read_model",
     "report",
     "robustness",
     "slices",

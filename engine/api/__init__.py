@@ -25,6 +25,8 @@ from engine.api.conversion import (
     open_run,
     path_text,
     pictures_of,
+    preview,
+    read_model,
     time_curve,
 )
 from engine.core.errors import PictureError
@@ -64,6 +66,8 @@ __all__ = [
     "models",
     "pin",
     "pinned",
+    "preview",
+    "read_model",
     "report",
     "robustness",
     "slices",

@@ -20,7 +20,7 @@ from engine.cli.files import files
 from engine.cli.improve import improve, mix_command
 from engine.cli.latency import latency, lowerings
 from engine.cli.layers import layers
-from engine.cli.models import models
+from engine.cli.models import models, read
 from engine.cli.report import report, report_json
 from engine.cli.robustness import robustness
 from engine.cli.store import pin, store
@@ -46,6 +46,7 @@ def commands() -> None:
 
 for command in (
     models,
+    read,
     convert,
     compare,
     slices,

@@ -96,6 +96,7 @@ def document(
             pictures_headline=sentences.predictions_headline(comparison),
             manifest=manifest,
             details=sentences.details_headline(manifest),
+            preprocessing=sentences.preprocess_sentence(manifest),
             run=comparison.run,
             reference=reference_title(comparison),
             glossary=GLOSSARY,

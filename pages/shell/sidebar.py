@@ -33,12 +33,7 @@ def show_sidebar(page: str) -> Run | None:
     Returns:
         The run on show.
     """
-    UPKEEP.begin()
-    session.keep_alive()
-    read_address()
-    session.read_run_address()
-    session.keep_in_address()
-    run = session.current_run()
+    run = keep_session()
     folder = None if run is None else run.folder
     if st.session_state.setdefault(_FOLDER, folder) != folder:
         st.session_state[_FOLDER] = folder
@@ -53,6 +48,16 @@ def show_sidebar(page: str) -> Run | None:
         if run is not None:
             _choose_reference(run)
     return run
+
+
+def keep_session() -> Run | None:
+    """Read what the address names, and name it there for a link; give the run on show."""
+    UPKEEP.begin()
+    session.keep_alive()
+    read_address()
+    session.read_run_address()
+    session.keep_in_address()
+    return session.current_run()
 
 
 def show_marks(run: Run) -> None:

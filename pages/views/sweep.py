@@ -42,7 +42,7 @@ class Plan:
     Attributes:
         basis: What all cells have in common.
         choice: What is varied.
-        calibration: Folder of the calibration pictures; None for crops of the sample images.
+        calibration: Folder of the calibration pictures; None for crops of the supplied pictures.
         missing: How many cells are not measured yet.
         cells: How many there are.
     """
@@ -98,7 +98,7 @@ def plan_controls(run: Run, pictures: tuple[Picture, ...]) -> Plan | None:
             "Calibration pictures",
             value=own_calibration(run) or "",
             key=_folder_key(run),
-            placeholder="a folder; crops of the sample images if empty",
+            placeholder="a folder; crops of the supplied pictures if empty",
         ).strip()
     if not _measurable(run):
         st.caption("A sweep needs pictures on show that calibration does not use.")

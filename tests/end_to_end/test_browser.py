@@ -75,7 +75,7 @@ def test_the_main_job(page: Page, fresh_server: str) -> None:
         page.get_by_role("button", name="Report").click()
     assert download.value.path().stat().st_size < 8_000_000
 
-    go_to(page, "Convert")
+    go_to(page, "Details")
     expect(page.get_by_role("heading", name="became eight TFLite variants")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download everything").click()
@@ -123,6 +123,7 @@ def test_cancel_and_a_mistake_leave_the_dashboard_usable(
         NEWER,
         OLDER,
     ]
+    page.get_by_role("button", name="3. Calibration").click()
     page.get_by_text("A folder on this machine").click()
     page.get_by_label("Folder").fill("/nowhere")
     page.get_by_label("Folder").press("Enter")

@@ -67,20 +67,20 @@ class Complaints:
         self.add(f"uncaught {error}")
 
     def look(self, page: Page, where: str) -> None:
-        """Note what is wrong with a page as it stands."""
+        """Note what is wrong with a page as it stands; it is left wide, and at rest."""
         wait_until_settled(page)
         page.evaluate(OPEN_ALL)
         # In dark only hues differ, and the elements are the same at every width.
-        for size in (WIDE, NARROW) if self.theme == "light" else (WIDE,):
+        for size in (NARROW, WIDE) if self.theme == "light" else (WIDE,):
             self.where = f"{where} at {size['width']}\xa0px"
             page.set_viewport_size(size)
+            # A click while the sidebar comes back would miss what it is meant for.
             wait_until_settled(page)
             self._ask_axe(page)
+            for element in page.evaluate(STICKS_OUT):
+                self.add(f"sticks out: {element}")
         if page.get_by_text("Traceback").count():
             self.add("a traceback")
-        for element in page.evaluate(STICKS_OUT):
-            self.add(f"sticks out: {element}")
-        page.set_viewport_size(WIDE)
 
     def _ask_axe(self, page: Page) -> None:
         # A page that was not loaded anew has axe already.
@@ -186,8 +186,10 @@ def test_the_keyboard_does_what_a_page_is_for(page: Page, address: str) -> None:
     with page.expect_download():
         page.keyboard.press("Enter")
     go_to(page, "Convert")
-    expect(page.get_by_role("heading", name="TFLite variants")).to_be_visible()
+    expect(page.get_by_role("heading", name="Convert a classifier")).to_be_visible()
     tab_to(page, "Convert")
+    go_to(page, "Details")
+    expect(page.get_by_role("heading", name="Files", exact=True)).to_be_visible()
     tab_to(page, "Download everything as one zip")
     with page.expect_download():
         page.keyboard.press("Enter")
