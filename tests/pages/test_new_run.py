@@ -76,7 +76,7 @@ def test_a_preset_is_looked_at_and_confirmed(run: Run, asked: list[ConvertReques
     press(test, "Go there")
     settled(test)
     assert not errors(test)
-    assert "values -2.12 to" in words(test) or "values -2" in words(test)
+    assert "As the network sees it: 4 × 4, values" in words(test)
     assert "0 to 255: class" in words(test)
     confirm(test)
     assert not button_is_off(test)
