@@ -140,7 +140,7 @@ def offer_retry(run: Run) -> None:
         show_problem(error)
         return
     start(request)
-    st.rerun()
+    st.switch_page("pages/dashboard/convert.py")  # which shows how far it is
 
 
 FIRST_JOB = "first"

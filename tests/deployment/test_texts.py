@@ -19,6 +19,7 @@ from engine.deployment.description import ModelDescription
 from engine.deployment.documents import snippets
 from engine.deployment.kit import CARD
 from engine.images.preprocess import CHANNELS, ChannelOrder, Interpolation, ResizeRule
+from engine.networks.source import PreprocessOrigin
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
 from tests.deployment.test_script import EDGES
@@ -174,9 +175,11 @@ def test_commands_of_the_card_are_for_a_shell_and_name_no_home(
         "python -m engine convert --onnx '../my models/a(1).onnx' "
         "--variants 'int8_mixed(rms=0.0467)' --calibration '/home/me/my photos' --out /home/me/x"
     )
-    manifest = replace(run.manifest, command=command)
+    origin = PreprocessOrigin(how="confirmed", given=("channel_order",))
+    manifest = replace(run.manifest, command=command, preprocess_origin=origin)
     (run.folder / FILE_NAME).write_bytes(manifest.to_json())
     card = (kit_of(Run.open(run.folder), photos, tmp_path / "kit") / "MODEL_CARD.md").read_text()
+    assert "confirmed by the person who converted the model: channel order " in card
     lines = [line[4:] for line in card.splitlines() if line.startswith("    ")]
     assert shlex.split(lines[-1])[-7:] == [
         "a(1).onnx",

@@ -183,7 +183,8 @@ def test_a_model_and_its_data_are_dropped_together(tmp_path: Path) -> None:
     for files in ([data, model], [pack_onnx([model, data])]):
         drop_together(test, "ONNX file", files)
         assert errors(test) == ""
-        confirm(test)
+        if button_is_off(test):  # the second is the same file as the first
+            confirm(test)
         assert not button_is_off(test)
     drop_together(test, "ONNX file", [pack_onnx([model, (data[0], b"\1" * 999)])])
     assert "The data is another model's" in errors(test)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from engine.networks.source import PreprocessOrigin
+from engine.reporting.text.runs import preprocess_sentence
+from engine.runs.manifest import FILE_NAME
 from engine.runs.request import ConvertRequest
 from engine.runs.run import ONNX_FILE, Run
 from engine.workers.jobs import Job
@@ -76,7 +80,7 @@ def test_a_preset_is_looked_at_and_confirmed(run: Run, asked: list[ConvertReques
     press(test, "Go there")
     settled(test)
     assert not errors(test)
-    assert "values -2.12 to" in words(test) or "values -2" in words(test)
+    assert "As the network sees it: 4 × 4, values" in words(test)
     assert "0 to 255: class" in words(test)
     confirm(test)
     assert not button_is_off(test)
@@ -86,8 +90,7 @@ def test_a_preset_is_looked_at_and_confirmed(run: Run, asked: list[ConvertReques
     confirm(test)
     convert(test)
     (request,) = asked
-    assert request.preprocess.mean == (0, 0, 0)
-    assert request.preprocess.std == (1, 1, 1)
+    assert [*(request.preprocess.mean or ()), *(request.preprocess.std or ())] == [0, 0, 0, 1, 1, 1]
     assert request.preprocess.interpolation == "bilinear"
 
 
@@ -100,6 +103,19 @@ def test_class_names_that_do_not_fit_are_refused_at_once(run: Run) -> None:
     drop(test, "Class names", "all.txt", "\n".join(f"c{n}" for n in range(48)).encode())
     settled(test)
     assert not errors(test)
+
+
+ORIGIN = PreprocessOrigin(how="confirmed", given=("mean", "std"))
+SENTENCE = "Preprocessing confirmed by the person who converted the model: mean 0.485"
+
+
+def test_details_say_who_determined_the_preprocessing(run: Run) -> None:
+    before = run.manifest
+    assert preprocess_sentence(before) is None, "a run of an older version does not say"
+    made = replace(before, preprocess_origin=ORIGIN)
+    (run.folder / FILE_NAME).write_bytes(made.to_json())
+    assert Run.open(run.folder).manifest.preprocess_origin == ORIGIN
+    assert SENTENCE in words(opened(PAGE.with_name("run_details.py")))
 
 
 def test_steps_survive_another_page(run: Run) -> None:
