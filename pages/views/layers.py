@@ -120,6 +120,7 @@ def show_map(errors: LayerErrors, shares: Mapping[int, float]) -> None:
         required=True,
         format_func=lambda name: COLOURS[name],
         key="map_colour",
+        label_visibility="collapsed",
     )
     if colour == "time" and not shares:
         st.caption("The time of its operators is not measured yet.")
@@ -175,12 +176,12 @@ def show_detail(run: Run, errors: LayerErrors, pictures: tuple[Picture, ...]) ->
         )
         if layer.cause is not None:
             st.markdown(f"**Remedy:** {plain(layer.cause.remedy)}")
-        _show_trial(run, errors, layer, pictures)
         caption = layer_sentences.histogram_caption(layer)
         show_described_figure(
             "layer_histogram", caption, plots.layer_histogram, layer, errors.variant
         )
         st.caption(plain(caption))
+        _show_trial(run, errors, layer, pictures)
 
 
 def _show_trial(

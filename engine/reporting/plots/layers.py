@@ -21,7 +21,7 @@ from engine.reporting.plots.frame import (
 
 _LINE_HEIGHT = 400
 _LABEL_PIXELS = 18
-_HISTOGRAM_HEIGHT = 210
+_HISTOGRAM_HEIGHT = 190
 _TOWER = 3.0
 _WORTH_A_NOTE = 0.0005
 
