@@ -5,10 +5,9 @@ import streamlit as st
 from engine.reporting import plots
 from engine.reporting.text import layers as layer_sentences
 from engine.runs.results import latency_shares
-from pages.inputs.pictures import choose_pictures_in_expander
 from pages.state.conversion import show_faults
 from pages.state.messages import no_run_yet, plain
-from pages.state.session import current_run
+from pages.state.session import current_run, pictures
 from pages.views import layers
 from pages.views.figures import show_described_figure
 from pages.views.improve import link_to_improve
@@ -16,11 +15,11 @@ from pages.views.improve import link_to_improve
 run = current_run()
 if run is None:
     no_run_yet()
+shown = pictures()
 headline = st.container()
 with st.container(horizontal=True, vertical_alignment="center"):
     variant = layers.choose_variant(run)
     count = st.empty()
-shown = choose_pictures_in_expander()
 with headline:
     errors = layers.layers_or_wait(run, variant, shown)
     title = layer_sentences.layers_headline(errors)

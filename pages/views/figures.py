@@ -116,7 +116,7 @@ def _saving(figure: go.Figure, key: str) -> None:
             on_click="ignore",
         )
         st.segmented_control(
-            "The camera above the plot saves",
+            "The camera below the plot saves",
             [PNG, SVG],
             default=PNG,
             required=True,

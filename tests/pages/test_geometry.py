@@ -8,8 +8,6 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -54,50 +52,6 @@ MEDIANS = {
 SHORT_MEDIANS = {"original": 0.02, "float32": 0.0042, "int8": 0.0031}
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """A flaw that waits for its fault to be mended.
-
-    Attributes:
-        fault: Number of the fault.
-        view: Name of the page, or ``report``; ``*`` stands for anything.
-        width: Of the window.
-        check: The rule that it breaks.
-        where: Pattern of the texts concerned.
-    """
-
-    fault: str
-    view: str
-    width: int
-    check: str
-    where: str = "*"
-
-    def covers(self, view: str, width: int, flaw: Flaw) -> bool:
-        """Whether a flaw is this one."""
-        return (
-            width == self.width
-            and flaw.check == self.check
-            and fnmatchcase(view, self.view)
-            and fnmatchcase(flaw.where, self.where)
-        )
-
-
-KNOWN = (
-    Known("F23", "logit_differences", 1440, "label lies over a mark"),
-    Known("F23", "logit_differences", 390, "label lies over a mark"),
-    Known("F23", "report", 1440, "label lies over a mark"),
-    Known("F23", "report", 390, "label lies over a mark"),
-    Known("F24", "accuracy", 1440, "toolbar covers a label"),
-    Known("F24", "accuracy", 390, "toolbar covers a label"),
-    Known("F24", "convert", 390, "toolbar covers a label"),
-    Known("F24", "logit_differences", 1440, "toolbar covers a label"),
-    Known("F24", "logit_differences", 390, "toolbar covers a label"),
-    Known("F25", "convert", 390, "text leaves its plot"),
-    Known("F25", "logit_differences", 390, "text leaves its plot"),
-    Known("F25", "report", 390, "text leaves its plot"),
-)
-
-
 @pytest.fixture
 def runs(two_runs_server: Dashboard) -> Iterator[tuple[Run, Run]]:
     """The real run, timed by hand, and a tiny one with short figures, in the server's store."""
@@ -115,7 +69,7 @@ def runs(two_runs_server: Dashboard) -> Iterator[tuple[Run, Run]]:
 
 
 def look(page: Page, view: str, width: int, highest: int) -> Iterator[tuple[str, int, Flaw]]:
-    """Measure a view in both themes; a new flaw is photographed."""
+    """Measure a view in both themes; a flaw is photographed."""
     dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     seen: set[Flaw] = set()
     # It begins with the theme that is on: a change of theme draws everything anew.
@@ -123,16 +77,11 @@ def look(page: Page, view: str, width: int, highest: int) -> Iterator[tuple[str,
         page.emulate_media(color_scheme=theme)
         wait_until_settled(page)
         flaws = measure(page, fold=WINDOWS[width], height=highest)
-        if any(is_new(view, width, flaw) for flaw in flaws):
+        if flaws:
             page.screenshot(path=SCREENSHOTS / f"{view}_{width}_{theme}.png", full_page=True)
         seen |= flaws
     for flaw in seen:
         yield view, width, flaw
-
-
-def is_new(view: str, width: int, flaw: Flaw) -> bool:
-    """Whether a flaw is not on the list."""
-    return not any(known.covers(view, width, flaw) for known in KNOWN)
 
 
 def look_at_pages(
@@ -207,7 +156,4 @@ def test_nothing_is_cut_covered_too_large_or_out_of_sight(
     engine.report(real, SAMPLE_IMAGES, report)
     address, names = two_runs_server.address, (real.folder.name, tiny.folder.name)
     flaws = list(look_at_everything(browser, address, *names, report))
-    new = [flaw for flaw in flaws if is_new(*flaw)]
-    assert not new, "\n".join(map(str, new))
-    gone = [known for known in KNOWN if not any(known.covers(*flaw) for flaw in flaws)]
-    assert not gone, "no longer there: take these off the list\n" + "\n".join(map(str, gone))
+    assert not flaws, "\n".join(map(str, flaws))

@@ -11,7 +11,7 @@ from engine.comparison.accuracy import accuracy
 from engine.quantization.records import MixedPoint
 from engine.reporting import plots
 from engine.reporting.plots import TradeOffPoint
-from engine.reporting.plots.frame import style_of
+from engine.reporting.plots.frame import CLEAR, LINE, style_of
 from engine.reporting.plots.latency import bar_end
 from engine.reporting.plots.trade_off import merge_labels
 from tests.helpers.factories import LOGITS, latency, manifest
@@ -213,3 +213,14 @@ def test_names_from_outside_are_text_in_every_figure() -> None:
         assert "click" in shown
         assert "<a" not in shown
         assert "\\u003ca" not in shown
+
+
+def test_a_label_of_a_crowded_mark_has_a_line_to_it() -> None:
+    margins = np.array([1.0, 1.2, 1.4, 10.0])
+    names = [f"crowded_{row}.jpg" for row in range(4)]
+    figure = plots.margin_loss(names, margins, margins, np.zeros(4, bool), "int8")
+    labels = {note.text: note for note in figure.layout.annotations}
+    assert (labels[names[0]].xanchor, labels[names[0]].ay) == ("left", -26)
+    assert labels[names[0]].arrowcolor == LINE
+    assert (labels[names[3]].xanchor, labels[names[3]].ay) == ("right", 0)
+    assert labels[names[3]].arrowcolor == CLEAR

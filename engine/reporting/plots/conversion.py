@@ -140,7 +140,8 @@ def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
     figure = go.Figure()
     hops = [stage for stage in stages if stage.against is not None]
     names = [f"{stage.against} → {stage.name}" for stage in hops]
-    for stage, name in zip(hops, names, strict=True):
+    paired = list(zip(hops, names, strict=True))
+    for stage, name in paired:
         error = stage.max_rel_error
         text = "not checked" if error is None else formats.small(error)
         shown = max(error or 0.0, _FLOOR)
@@ -164,9 +165,10 @@ def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
             )
         )
     figure.add_vline(x=FLOAT_LIMIT, line={"color": LINE, "dash": "dot"})
-    figure.update_xaxes(
-        type="log", range=[math.log10(_FLOOR), 0.7], dtick=2, exponentformat="power"
-    )
+    # As far to the right as the longest text beside the largest error needs on a phone.
+    figure.update_xaxes(type="log", range=[math.log10(_FLOOR), 3], dtick=4, exponentformat="power")
+    short = [stage.name if stage.against == "float32" else name for stage, name in paired]
+    figure.update_yaxes(tickvals=names, ticktext=short)
     figure.add_annotation(
         x=math.log10(FLOAT_LIMIT),
         y=1,
@@ -176,7 +178,7 @@ def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
         showarrow=False,
         font={"size": 11},
     )
-    set_row_frame(figure, rows_height(len(hops)), x="largest difference ÷ largest logit")
+    set_row_frame(figure, rows_height(len(hops)), x="relative difference")
     return add_title(figure, titles.ladder(hops, FLOAT_LIMIT))
 
 

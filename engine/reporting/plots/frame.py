@@ -23,6 +23,9 @@ LINE = "rgba(128, 138, 158, 0.7)"
 CLEAR = "rgba(0, 0, 0, 0)"
 ROW_PIXELS = 40
 _TITLE_CHARACTERS = 62
+_AXIS_CHARACTERS = 32
+"""As many as a phone shows below a plot whose marks have names at its left."""
+_LINE_BREAK = "<br>"
 _TITLE_LINE = 20
 _NOTE_LINE = 18
 FAULT_MARKS: Mapping[Fault, str] = {
@@ -53,7 +56,9 @@ def set_frame(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
         "automargin": True,
         "title_standoff": 12,
     }
-    figure.update_xaxes(title_text=x, **axis)
+    whole = x if len(x) <= _AXIS_CHARACTERS else x.replace(" (", "\n(")
+    lines = [line for part in whole.split("\n") for line in textwrap.wrap(part, _AXIS_CHARACTERS)]
+    figure.update_xaxes(title_text=_LINE_BREAK.join(lines), **axis)
     figure.update_yaxes(title_text=y, **axis)
     return figure
 
@@ -218,7 +223,8 @@ def figure_csv(figure: go.Figure) -> str:
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     layout = figure.layout
-    axes = layout.xaxis.title.text or "x", layout.yaxis.title.text or "y"
+    x_title = (layout.xaxis.title.text or "x").replace(_LINE_BREAK, " ")
+    axes = x_title, layout.yaxis.title.text or "y"
     writer.writerow(("series", *axes, "value"))
     for trace in figure.data:
         if trace.hoverinfo != "skip":

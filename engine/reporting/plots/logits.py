@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 
 import numpy as np
 import plotly.graph_objects as go
@@ -13,6 +14,7 @@ from engine.core.files import figure_text
 from engine.core.types import FloatArray
 from engine.reporting.plots import titles
 from engine.reporting.plots.frame import (
+    CLEAR,
     LINE,
     NEUTRAL,
     RED,
@@ -155,14 +157,14 @@ def difference_heatmap(
             texttemplate="%{text}" if len(pictures) <= 40 else None,
             colorscale=[[0, "#fff4ea"], [1, "#ea7317"]],
             zmin=0,
-            colorbar={"title": {"text": "rms, logits"}, "thickness": 12},
+            showscale=False,
             hovertemplate="%{y}<br>%{x}: rms %{text}<extra></extra>",
             hoverongaps=True,
             xgap=2,
             ygap=2,
         )
     )
-    figure.update_xaxes(side="top", showgrid=False)
+    figure.update_xaxes(side="top", showgrid=False, dtick=1)
     height = 140 + 26 * len(pictures)
     set_row_frame(figure, height)
     return add_title(figure, titles.heatmap(pictures, variants, values))
@@ -215,17 +217,19 @@ def top_logits(
                 hovertemplate=f"{variant}: %{{x:.2f}}<extra></extra>",
             )
         )
-    set_row_frame(
-        figure, rows_height(len(classes)) + 40, x=f"logit (bar: {baseline}; marks: variants)"
-    )
+    set_row_frame(figure, rows_height(len(classes)) + 40, x="logit")
     return add_notes(add_legend(figure), notes)
 
 
 _NAMED = 4
-_NAMED_AT_RIGHT = 0.75
 _MOST_CLASSES = 20
-_APART = (0.25, 0.07)
 _CLASS_PIXELS = 30
+_NARROWEST, _PLOT_HEIGHT = 250, 320
+"""Pixels of the plot's area on a phone, where labels have the least room."""
+_RISES = (0, 26, -26, 48, -48, 70)
+"""Pixels by which a label is above its mark: the next to it comes first."""
+_CHARACTER, _LINE, _RADIUS, _NEAR = 6.5, 16, 5, 6
+"""Pixels of a label's character, of its line, of a mark, and from its middle to its label."""
 
 
 def margin_loss(
@@ -297,19 +301,26 @@ def margin_loss(
         xshift=6,
         font={"size": 11},
     )
-    for row in _rows_to_name(reference, lost, left, finite, (longest, top - low)):
+    x_range, y_range = [-0.02 * longest, 1.08 * longest], [low - 0.08 * (top - low), top]
+    scale = _NARROWEST / (x_range[1] - x_range[0]), _PLOT_HEIGHT / (y_range[1] - y_range[0])
+    marks = np.column_stack([(reference - x_range[0]) * scale[0], (lost - y_range[0]) * scale[1]])
+    line_end = (end - x_range[0]) * scale[0], (end - y_range[0]) * scale[1]
+    for row, anchor, rise in _label_marks(pictures, marks, left, finite, line_end):
         figure.add_annotation(
             x=reference[row],
             y=lost[row],
             text=figure_text(pictures[row]),
-            showarrow=False,
-            xanchor="left" if reference[row] < _NAMED_AT_RIGHT * longest else "right",
-            yanchor="bottom",
-            xshift=6,
+            xanchor=anchor,
+            ax=_NEAR if anchor == "left" else -_NEAR,
+            ay=-rise,
+            arrowhead=0,
+            arrowwidth=1,
+            arrowcolor=LINE if rise else CLEAR,
+            standoff=_RADIUS,
             font={"size": 11},
         )
-    figure.update_xaxes(range=[-0.02 * longest, longest * 1.08])
-    figure.update_yaxes(range=[low - 0.08 * (top - low), top], zeroline=True)
+    figure.update_xaxes(range=x_range)
+    figure.update_yaxes(range=y_range, zeroline=True)
     missing = int((~finite).sum())
     set_frame(
         figure,
@@ -321,28 +332,49 @@ def margin_loss(
     return add_title(figure, titles.margins(variant, pictures, reference, left, flipped))
 
 
-def _rows_to_name(
-    reference: FloatArray,
-    lost: FloatArray,
+def _label_marks(
+    pictures: Sequence[str],
+    marks: FloatArray,
     left: FloatArray,
     finite: NDArray[np.bool_],
-    spans: tuple[float, float],
-) -> list[int]:
-    """Choose rows with the least margin left, but for names that would lie over another."""
-    named: list[int] = []
-    width = _APART[0] * spans[0]
-    starts = np.where(reference < _NAMED_AT_RIGHT * spans[0], reference, reference - width)
+    line_end: tuple[float, float],
+) -> Iterator[tuple[int, str, int]]:
+    """Yield rows with the least margin left, which end of a label is at its mark, and its rise.
+
+    ``marks`` and the rise are in pixels, ``marks`` of shape (pictures, 2). A label that would lie
+    over a mark, a label or the edge wherever it stands is left out: hover texts name all marks.
+    """
+    drawn = marks[finite]
+    boxes = [(line_end[0], line_end[1] - _LINE, line_end[0] + 85, line_end[1] + _LINE)]
+    named = 0
     for row in sorted(np.flatnonzero(finite).tolist(), key=lambda row: float(left[row])):
-        clear = all(
-            abs(starts[row] - starts[row_there]) > width
-            or abs(lost[row] - lost[row_there]) > _APART[1] * spans[1]
-            for row_there in named
-        )
-        if clear:
-            named.append(row)
-        if len(named) == _NAMED:
-            break
-    return named
+        width = _CHARACTER * len(pictures[row])
+        for rise, anchor in product(_RISES, ("left", "right")):
+            x, y = marks[row]
+            x += _NEAR if anchor == "left" else -_NEAR - width
+            y += rise - _LINE / 2
+            box = (x, y, x + width, y + _LINE)
+            inside = 0 <= x <= _NARROWEST - width and 0 <= y <= _PLOT_HEIGHT - _LINE
+            if inside and not _covers(box, drawn, boxes):
+                boxes.append(box)
+                named += 1
+                yield row, anchor, rise
+                break
+        if named == _NAMED:
+            return
+
+
+Box = tuple[float, float, float, float]
+
+
+def _covers(box: Box, marks: FloatArray, boxes: Sequence[Box]) -> bool:
+    """Whether a box (left, bottom, right, top) lies over the middle part of a mark or a box."""
+    low, high = np.array(box[:2]) - _RADIUS, np.array(box[2:]) + _RADIUS
+    over_marks = ((marks > low) & (marks < high)).all(axis=1).any()
+    return bool(over_marks) or any(
+        box[0] < right and left < box[2] and box[1] < top and bottom < box[3]
+        for left, bottom, right, top in boxes
+    )
 
 
 def changed_classes(
