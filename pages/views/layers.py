@@ -113,7 +113,7 @@ def chosen_operator(errors: LayerErrors) -> LayerError:
 
 def show_map(errors: LayerErrors, shares: Mapping[int, float]) -> None:
     """Show the network as blocks, the colour of which a person chooses."""
-    colour = st.segmented_control(
+    colour = st.pills(
         "Colour by",
         list(COLOURS),
         default="local",

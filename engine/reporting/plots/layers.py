@@ -215,4 +215,4 @@ def loss_split(split: LossSplit, variant: str) -> go.Figure:
         )
     )
     figure.update_xaxes(range=[0, 1.15 * max(*values, 1e-9)])  # room for the figures
-    return set_row_frame(figure, _SPLIT_HEIGHT, x="logit rms to float32 (lower is closer)")
+    return set_row_frame(figure, _SPLIT_HEIGHT, x="logit rms (lower is closer)")
