@@ -28,7 +28,7 @@ with headline:
         show_faults(run)
 count.caption(layers.count_sentence(errors.pictures, len(shown)))
 shares = latency_shares(run, variant)
-left, right = st.columns((3, 2), gap="medium")
+left, right = st.columns((11, 10), gap="small")
 with left.container(border=True, height="stretch"):
     st.header("From picture to logits")
     layers.show_map(errors, shares)

@@ -113,13 +113,14 @@ def chosen_operator(errors: LayerErrors) -> LayerError:
 
 def show_map(errors: LayerErrors, shares: Mapping[int, float]) -> None:
     """Show the network as blocks, the colour of which a person chooses."""
-    colour = st.segmented_control(
+    colour = st.pills(
         "Colour by",
         list(COLOURS),
         default="local",
         required=True,
         format_func=lambda name: COLOURS[name],
         key="map_colour",
+        label_visibility="collapsed",
     )
     if colour == "time" and not shares:
         st.caption("The time of its operators is not measured yet.")
@@ -175,12 +176,12 @@ def show_detail(run: Run, errors: LayerErrors, pictures: tuple[Picture, ...]) ->
         )
         if layer.cause is not None:
             st.markdown(f"**Remedy:** {plain(layer.cause.remedy)}")
-        _show_trial(run, errors, layer, pictures)
         caption = layer_sentences.histogram_caption(layer)
         show_described_figure(
             "layer_histogram", caption, plots.layer_histogram, layer, errors.variant
         )
         st.caption(plain(caption))
+        _show_trial(run, errors, layer, pictures)
 
 
 def _show_trial(

@@ -21,7 +21,7 @@ from engine.reporting.plots.frame import (
 
 _LINE_HEIGHT = 400
 _LABEL_PIXELS = 18
-_HISTOGRAM_HEIGHT = 210
+_HISTOGRAM_HEIGHT = 190
 _TOWER = 3.0
 _WORTH_A_NOTE = 0.0005
 
@@ -215,4 +215,4 @@ def loss_split(split: LossSplit, variant: str) -> go.Figure:
         )
     )
     figure.update_xaxes(range=[0, 1.15 * max(*values, 1e-9)])  # room for the figures
-    return set_row_frame(figure, _SPLIT_HEIGHT, x="logit rms to float32 (lower is closer)")
+    return set_row_frame(figure, _SPLIT_HEIGHT, x="logit rms (lower is closer)")
