@@ -14,8 +14,9 @@ except PackageError as error:
     st.stop()
 
 from pages.access.auth import require_login
+from pages.inputs.picture_set import show_picture_set
 from pages.shell.navigation import CHAPTERS, chapter, demo_is_on, leave_demo
-from pages.shell.sidebar import demand_run_of_link, keep_session, show_sidebar
+from pages.shell.sidebar import demand_run_of_link, keep_session, show_marks, show_sidebar
 from pages.state.conversion import wait_for_first_run
 from pages.state.messages import PageEnd
 
@@ -44,7 +45,11 @@ if demo_is_on() and page.title != "Convert":
     except PageEnd:  # there is nothing to show yet, or something is wrong
         st.button("Leave the slides", on_click=leave_demo, icon=":material/close:")
     st.stop()
-show_sidebar(page.title)
+run = show_sidebar(page.title)
+if run is not None:
+    with st.sidebar:
+        show_picture_set(run)
+        show_marks(run)
 with chapter(page.title):
     demand_run_of_link()
     wait_for_first_run(page.title)

@@ -13,7 +13,7 @@ from pages.inputs.variant import variant_pills
 from pages.state.conversion import show_assumptions, show_faults
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run
-from pages.views.files import show_card
+from pages.views.files import show_all_files, show_card
 from pages.views.latency import show_lowerings
 
 run = current_run()
@@ -26,6 +26,7 @@ show_faults(run)
 show_assumptions(run)
 names = [artifact.variant for artifact in run.artifacts]
 show_card(run, run.artifact(variant_pills(names)))
+show_all_files(run)
 show_lowerings(run)
 with st.container(border=True):
     st.header("The command that makes it again")

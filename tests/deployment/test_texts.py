@@ -145,7 +145,7 @@ def test_the_card_tells_what_was_measured(tmp_path: Path, photos: Path) -> None:
     assert "| scale | 0.0500000007 | 0.0500000007 |" in card
     assert "mean 0.1, 0.2, 0.3, std 0.5, 0.6, 0.7" in card
     assert "An output may differ by 1 step;" in card
-    assert "100 crops of the sample images (demo calibration), seed 0" in card
+    assert "100 crops of the supplied pictures (demo calibration), seed 0" in card
     assert "not measured" in card
     described = json.loads((kit / "model.json").read_text())
     assert described["sha256"] in card

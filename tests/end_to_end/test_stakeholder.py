@@ -16,7 +16,7 @@ import engine
 from engine.runs.run import LATENCY, Run
 from engine.tasks.first_run import complete
 from engine.workers.process import Foreground
-from tests.helpers.browser import IN_A_BROWSER, PATIENCE, go_to
+from tests.helpers.browser import IN_A_BROWSER, PATIENCE, go_to, open_pictures
 from tests.helpers.factories import latency
 from tests.helpers.real_run import real_run
 from tests.helpers.shared_browser import Dashboard
@@ -105,6 +105,7 @@ def choose_how_much_agreement(page: Page) -> None:
 
 def drop_photos(page: Page, photos: list[Path]) -> None:
     go_to(page, "Pictures")
+    open_pictures(page)
     page.get_by_text("My photos").click()
     page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
         [str(photo) for photo in photos]

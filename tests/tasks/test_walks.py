@@ -103,7 +103,7 @@ def test_a_photo_to_its_cards(run: Run) -> None:
     with follow(walk):
         test.run()
     assert not test.exception
-    check(walk, 15)
+    check(walk, 16)
 
 
 class Counting:
