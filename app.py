@@ -1,6 +1,5 @@
 """Quantization Lab's dashboard: packages, page configuration and navigation."""
 
-from contextlib import suppress
 from pathlib import Path
 
 import streamlit as st
@@ -16,7 +15,7 @@ except PackageError as error:
 
 from pages.access.auth import require_login
 from pages.inputs.picture_set import show_picture_set
-from pages.shell.navigation import CHAPTERS, chapter, demo_is_on
+from pages.shell.navigation import CHAPTERS, chapter, demo_is_on, leave_demo
 from pages.shell.sidebar import demand_run_of_link, keep_session, show_marks, show_sidebar
 from pages.state.conversion import wait_for_first_run
 from pages.state.messages import PageEnd
@@ -35,13 +34,16 @@ page = st.navigation(
 # After the pages are named, so that a link to one of them is not lost at the door.
 require_login()
 st.set_page_config(page_title=f"{page.title} · Quantization Lab")
-if demo_is_on():
+# The progress of a first comparison leads to Convert, too, which has no slide.
+if demo_is_on() and page.title != "Convert":
     from pages.views.slides import show_slides
 
     keep_session()
-    with suppress(PageEnd):
+    try:
         demand_run_of_link()
         show_slides()
+    except PageEnd:  # there is nothing to show yet, or something is wrong
+        st.button("Leave the slides", on_click=leave_demo, icon=":material/close:")
     st.stop()
 run = show_sidebar(page.title)
 if run is not None:

@@ -49,6 +49,19 @@ def test_the_address_decides_and_make_demo_begins_with_the_slides(
     assert bool(test.selectbox) is not on  # the sidebar's
 
 
+def test_where_there_is_nothing_to_show_a_button_leads_out(own_store: Path) -> None:
+    tiny_run(own_store / "runs" / "tiny")
+    test = dashboard_test()
+    test.query_params["demo"] = ""
+    test.query_params["run"] = "gone"
+    test.run()
+    assert test.title[0].value == "This run is not here"
+    next(b for b in test.button if b.label == "Leave the slides").click().run()
+    assert not test.exception
+    assert test.session_state["qlab_demo"] is False
+    assert "Leave the slides" not in {b.label for b in test.button}
+
+
 def test_a_phone_is_led_to_the_report_of_a_shared_dashboard_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
