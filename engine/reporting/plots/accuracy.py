@@ -29,6 +29,8 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
     """
     figure = go.Figure()
     reference = next(iter(accuracies.values()))
+    low = min(accuracy.top1_interval.low for accuracy in accuracies.values())
+    high = max(accuracy.top1_interval.high for accuracy in accuracies.values())
     for name, accuracy in accuracies.items():
         style, interval = style_of(name), accuracy.top1_interval
         share = formats.count_or_percent(accuracy.top1, accuracy.pictures)
@@ -45,15 +47,13 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
                     "thickness": 2,
                 },
                 text=[share],
-                textposition="top right",
+                textposition="top left" if 2 * accuracy.top1 > low + high else "top right",
                 cliponaxis=False,
                 hovertemplate=f"{name}: {share} right, 95\xa0% interval "
                 f"{formats.interval(interval)}<extra></extra>",
             )
         )
     figure.add_vline(x=reference.top1, line={"color": LINE, "dash": "dash", "width": 1.5})
-    low = min(accuracy.top1_interval.low for accuracy in accuracies.values())
-    high = max(accuracy.top1_interval.high for accuracy in accuracies.values())
     figure.update_xaxes(range=[low - _ROOM, high + _ROOM], tickformat=".0%")
     return set_row_frame(
         figure, rows_height(len(accuracies)) + 40, x="right answers (more is better)"
