@@ -87,7 +87,7 @@ def test_the_key_depends_on_what_the_run_is_made_from(other: ConvertRequest) -> 
 
 def other_version(package: str | None) -> Callable[[str], str]:
     """Versions as they are, but one."""
-    of = engine.core.system._version
+    of = engine.core.system.package_version
     return lambda name: "99" if name == package else of(name)
 
 
