@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         report,
         robustness,
         sweep,
+        targets,
     )
     from engine.comparison.comparison import Comparison
     from engine.comparison.latency import Latency
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from engine.core.errors import EngineError, MissingVariantWarning, UserMistake
     from engine.core.system import __version__
     from engine.images.preprocess import PreprocessChoice, PreprocessSpec
+    from engine.portability.records import TargetMatrix
     from engine.reporting.report import Report
     from engine.runs.run import Run
     from engine.tasks.sweep.records import Sweep
@@ -55,6 +57,7 @@ _HOMES = {
     "Robustness": "engine.comparison.robustness",
     "Run": "engine.runs.run",
     "Sweep": "engine.tasks.sweep.records",
+    "TargetMatrix": "engine.portability.records",
     "UserMistake": "engine.core.errors",
     "VariantComparison": "engine.comparison.records",
     "__version__": "engine.core.system",
@@ -73,6 +76,7 @@ _HOMES = {
     "sweep": "engine.api",
     "report": "engine.api",
     "robustness": "engine.api",
+    "targets": "engine.api",
 }
 
 __all__ = [
@@ -88,6 +92,7 @@ __all__ = [
     "Robustness",
     "Run",
     "Sweep",
+    "TargetMatrix",
     "UserMistake",
     "VariantComparison",
     "__version__",
@@ -106,6 +111,7 @@ __all__ = [
     "report",
     "robustness",
     "sweep",
+    "targets",
 ]
 
 
