@@ -1,6 +1,7 @@
 # make run    the dashboard        make test   the tests
 # make test-fast   those of the engine that take no seconds: after every save
 # make share  the dashboard for others, behind a password: docs/sharing.md
+# make demo   the dashboard as slides to show: Esc leaves them
 # make test-hostile  attacks, in a suite of their own
 # make test-pythons  the tests under Python 3.12 and 3.13
 # make lint   style and types      make bench  ours beside other converters
@@ -15,7 +16,7 @@ PORT ?= 8501
 # Tests that are collected again are compiled once, also where the environment asks for no bytecode.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: setup setup-dev setup-litert-torch run share test test-fast test-hostile test-pythons lint format
+.PHONY: setup setup-dev setup-litert-torch run demo share test test-fast test-hostile test-pythons lint format
 .PHONY: bench bench-peers bench-conversion coverage screenshots docs sbom lock clean
 
 setup: $(VENV)/.installed
@@ -34,6 +35,9 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt requirements-das
 
 run: setup
 	$(BIN)/python -m pages.shell.server --server.port $(PORT)
+
+demo: setup
+	QLAB_DEMO=1 $(BIN)/python -m pages.shell.server --server.port $(PORT)
 
 ADDRESS ?= 0.0.0.0
 SHARE_OPTIONS ?=

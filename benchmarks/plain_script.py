@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from engine.core.store import SAMPLE_IMAGES
+from engine.core.store import CALIBRATION_IMAGES
 from engine.quantization.recipes import RECIPES
 
 COUNT = 100
@@ -37,7 +37,7 @@ def plain_script(folder: Path) -> None:
     from engine.quantization.calibration import CalibrationChoice, representative_dataset
 
     source = torch_source(ModelChoice())
-    dataset = representative_dataset(CalibrationChoice(count=COUNT), SAMPLE_IMAGES)
+    dataset = representative_dataset(CalibrationChoice(count=COUNT), CALIBRATION_IMAGES)
     torch.onnx.export(
         source.build(),
         (torch.zeros(1, 3, 224, 224),),

@@ -28,7 +28,7 @@ def prepare(model: str, folder: Path) -> None:
     import torch
 
     from engine.conversion.onnx_from_torch import onnx_from_torch
-    from engine.core.store import SAMPLE_IMAGES
+    from engine.core.store import CALIBRATION_IMAGES, SAMPLE_IMAGES
     from engine.images.pictures import pictures_in
     from engine.networks.catalog import torch_source
     from engine.networks.catalog_network import import_torchvision
@@ -49,7 +49,9 @@ def prepare(model: str, folder: Path) -> None:
         network, folder / Prepared.ONNX, height=size.height, width=size.width, opset=None
     )
     export_seconds = time.perf_counter() - started
-    dataset = representative_dataset(CalibrationChoice(count=CALIBRATION_PICTURES), SAMPLE_IMAGES)
+    dataset = representative_dataset(
+        CalibrationChoice(count=CALIBRATION_PICTURES), CALIBRATION_IMAGES
+    )
     np.save(folder / Prepared.CALIBRATION, np.stack(list(dataset.inputs(size))))
     checks = np.stack([size.apply(picture.decode()) for picture in pictures_in(SAMPLE_IMAGES)])
     np.save(folder / Prepared.CHECKS, checks)

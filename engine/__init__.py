@@ -26,8 +26,11 @@ if TYPE_CHECKING:
         models,
         pin,
         pinned,
+        preview,
+        read_model,
         report,
         robustness,
+        slices,
         sweep,
         targets,
     )
@@ -36,12 +39,14 @@ if TYPE_CHECKING:
     from engine.comparison.layers.records import LayerErrors
     from engine.comparison.records import VariantComparison
     from engine.comparison.robustness import PictureFlips, Robustness
+    from engine.comparison.slices import Slices
     from engine.core.errors import EngineError, MissingVariantWarning, UserMistake
     from engine.core.system import __version__
     from engine.images.preprocess import PreprocessChoice, PreprocessSpec
     from engine.portability.records import TargetMatrix
     from engine.reporting.report import Report
     from engine.runs.run import Run
+    from engine.tasks.own_model import ModelReading, Preview
     from engine.tasks.sweep.records import Sweep
 
 _HOMES = {
@@ -50,12 +55,15 @@ _HOMES = {
     "Latency": "engine.comparison.latency",
     "LayerErrors": "engine.comparison.layers.records",
     "MissingVariantWarning": "engine.core.errors",
+    "ModelReading": "engine.tasks.own_model",
     "PictureFlips": "engine.comparison.robustness",
     "PreprocessChoice": "engine.images.preprocess",
     "PreprocessSpec": "engine.images.preprocess",
+    "Preview": "engine.tasks.own_model",
     "Report": "engine.reporting.report",
     "Robustness": "engine.comparison.robustness",
     "Run": "engine.runs.run",
+    "Slices": "engine.comparison.slices",
     "Sweep": "engine.tasks.sweep.records",
     "TargetMatrix": "engine.portability.records",
     "UserMistake": "engine.core.errors",
@@ -73,10 +81,13 @@ _HOMES = {
     "models": "engine.api",
     "pin": "engine.api",
     "pinned": "engine.api",
+    "preview": "engine.api",
+    "read_model": "engine.api",
     "sweep": "engine.api",
     "report": "engine.api",
     "robustness": "engine.api",
     "targets": "engine.api",
+    "slices": "engine.api",
 }
 
 __all__ = [
@@ -85,12 +96,15 @@ __all__ = [
     "Latency",
     "LayerErrors",
     "MissingVariantWarning",
+    "ModelReading",
     "PictureFlips",
     "PreprocessChoice",
     "PreprocessSpec",
+    "Preview",
     "Report",
     "Robustness",
     "Run",
+    "Slices",
     "Sweep",
     "TargetMatrix",
     "UserMistake",
@@ -108,8 +122,11 @@ __all__ = [
     "models",
     "pin",
     "pinned",
+    "preview",
+    "read_model",
     "report",
     "robustness",
+    "slices",
     "sweep",
     "targets",
 ]

@@ -1,7 +1,7 @@
 """The functions of ``import engine``: the front door, for notebooks, scripts and the terminal.
 
 Here are those that compare, measure and pack the models of a run; `engine.api.conversion` has
-those that make and extend one, `engine.api.changed_pictures` those that change its pictures.
+those that make and extend one, `engine.api.changed_pictures` those that group and change pictures.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.api.changed_pictures import find_flips, robustness
+from engine.api.changed_pictures import find_flips, robustness, slices
 from engine.api.conversion import (
     PathLike,
     add_files,
@@ -25,6 +25,8 @@ from engine.api.conversion import (
     open_run,
     path_text,
     pictures_of,
+    preview,
+    read_model,
     time_curve,
 )
 from engine.core.errors import PictureError
@@ -32,6 +34,7 @@ from engine.core.types import ORIGINAL
 from engine.images.pictures import Picture
 from engine.quantization.recipes import RANGE_METHODS
 from engine.runs import pinned as pinned_module
+from engine.runs.labels import tags_from_csv
 from engine.runs.run import Run
 from engine.tasks import layers as layers_module
 from engine.tasks.evaluate import evaluate, right_answers
@@ -65,8 +68,11 @@ __all__ = [
     "models",
     "pin",
     "pinned",
+    "preview",
+    "read_model",
     "report",
     "robustness",
+    "slices",
     "sweep",
     "targets",
     "time_curve",
@@ -177,12 +183,14 @@ def report(
     from engine.reporting.report import report_of
 
     opened, pictures = open_run(run), pictures_of(images)
+    table = None if labels_csv is None else Path(labels_csv)
     result = report_of(
         opened,
         pictures,
         Foreground(on_progress),
         reference=reference,
         labels=_labels(opened, pictures, labels_csv, labels_from_folders),
+        tags=None if table is None else tags_from_csv(table, [p.name for p in pictures]),
         against=None if against is None else open_run(against),
         threads=threads,
         need=need,

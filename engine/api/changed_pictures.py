@@ -1,19 +1,22 @@
-"""Functions of ``import engine`` about changed pictures: over a set, and on one."""
+"""Functions of ``import engine`` about slices of a set of pictures, and about changed pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.api.conversion import PathLike, ignore, open_run, pictures_of
 from engine.core.types import ORIGINAL
+from engine.runs.labels import tags_from_csv
 from engine.runs.run import Run
 from engine.tasks import robustness as task
-from engine.tasks.evaluate import evaluate
+from engine.tasks.evaluate import evaluate, right_answers
 from engine.workers.process import Foreground, share_worker
 
 if TYPE_CHECKING:
     from engine.comparison.robustness import PictureFlips, Robustness
+    from engine.comparison.slices import Slices
     from engine.core.types import OnProgress
 
 
@@ -60,6 +63,54 @@ def robustness(
         variants=tuple(variants),
         count=count,
     )
+
+
+def slices(
+    run: Run | PathLike,
+    images: PathLike | Iterable[PathLike],
+    *,
+    reference: str = ORIGINAL,
+    variants: Iterable[str] = (),
+    labels_csv: PathLike | None = None,
+    labels_from_folders: bool = False,
+    on_progress: OnProgress = ignore,
+) -> Slices:
+    """Compare the variants of a run on named groups of pictures.
+
+    The groups are the classes, where right answers are given; the answers of the reference; thirds
+    by brightness, as the network sees a picture, and by size; and tags of a person.
+
+    Args:
+        run: A run, or its folder.
+        images: A folder of pictures, or picture files.
+        reference: ``original``, ``onnx`` or a variant.
+        variants: What to compare; all variants when empty.
+        labels_csv: Table with the column ``filename``, and ``class_index`` or ``class_name`` for
+            right answers, ``tag`` for tags (several with ``;`` between them), or both.
+        labels_from_folders: Whether the folder of each picture names its class.
+        on_progress: Called for every step.
+
+    Returns:
+        For each group and model how many answers are the reference's and how many are right, with
+        Wilson intervals; see its ``weakest``, ``to_frame`` and ``to_dict``.
+
+    Raises:
+        UserMistake: A name, a picture or the table is wrong.
+        WorkerError: The worker process failed.
+    """
+    opened, pictures = open_run(run), pictures_of(images)
+    table = None if labels_csv is None else Path(labels_csv)
+    labels = right_answers(opened, pictures, table=table, from_folders=labels_from_folders)
+    names = [picture.name for picture in pictures]
+    tags = None if table is None else tags_from_csv(table, names)
+    evaluation = evaluate(
+        opened,
+        pictures,
+        Foreground(on_progress),
+        reference=reference,
+        variants=tuple(variants),
+    )
+    return evaluation.slices(labels, tags)
 
 
 def find_flips(

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from engine.quantization.records import MixedCurve
     from engine.tasks.litert_torch import RouteName
     from engine.tasks.lowerings import Lowerings
+    from engine.tasks.own_model import ModelReading, Preview
 
 PathLike = str | os.PathLike[str]
 
@@ -89,8 +90,8 @@ def convert(
 
     A network is exported to ONNX in this process, in evaluation mode and float32 on the processor,
     and left as it was; the file has to answer like it on the check pictures. Its own logits are
-    kept for the calibration pictures and the sample images, and `compare` takes them for the
-    original where it has them for every picture.
+    kept for the pictures of the calibration folder and the sample images, and `compare` takes them
+    for the original where it has them for every picture.
 
     Args:
         model: Name in the catalogue, or a network: a ``torch.nn.Module`` that takes pictures of
@@ -117,7 +118,7 @@ def convert(
             ImageNet's; the run's notes say which.
         variants: Names of recipes, or ``all``.
         calibration: Folder of pictures like those the model will meet; None takes crops of the
-            sample images (demo calibration).
+            supplied pictures (demo calibration).
         calibration_count: Pictures to calibrate with.
         seed: Seed of the choice among them.
         opset: ONNX operator set; None takes the lowest from 13 on that works.
@@ -319,6 +320,95 @@ def lowerings(
     from engine.tasks import lowerings as lowerings_module
 
     return lowerings_module.compare_lowerings(open_run(run), Foreground(on_progress), rounds=rounds)
+
+
+def read_model(
+    model: str = DEFAULT_MODEL,
+    *,
+    checkpoint: PathLike | None = None,
+    weights_of: str | None = None,
+    onnx: PathLike | None = None,
+    output: str | None = None,
+    input_size: InputSize | None = None,
+    on_progress: OnProgress = ignore,
+) -> ModelReading:
+    """Read a model file of your own in a worker process, without converting it.
+
+    Args:
+        model: Name in the catalogue of the network that a checkpoint is for.
+        checkpoint: As for `convert`.
+        weights_of: As for `convert`.
+        onnx: As for `convert`.
+        output: As for `convert`.
+        input_size: Height and width to feed in pixels, or one number, where the file leaves them
+            open.
+        on_progress: Called for every step.
+
+    Returns:
+        Input, layout, type, classes, operator set, parameters and size of the file, and the
+        preprocessing that `convert` assumes for it.
+
+    Raises:
+        UserMistake: There is no such file, or it is none that can be converted.
+        WorkerError: The worker process failed.
+    """
+    from engine.tasks import own_model
+
+    choice = ModelChoice(
+        name=model,
+        checkpoint=path_text(checkpoint),
+        weights_of=weights_of,
+        onnx=path_text(onnx),
+        output=output,
+    )
+    return own_model.read_model(choice, Foreground(on_progress), input_size=input_size)
+
+
+def preview(
+    picture: PathLike,
+    model: str = DEFAULT_MODEL,
+    *,
+    checkpoint: PathLike | None = None,
+    weights_of: str | None = None,
+    onnx: PathLike | None = None,
+    output: str | None = None,
+    labels: PathLike | None = None,
+    preprocess: PreprocessChoice | None = None,
+    on_progress: OnProgress = ignore,
+) -> Preview:
+    """Show one picture to a float model, to see whether its preprocessing is right.
+
+    Args:
+        picture: A picture file whose class you know.
+        model: Name in the catalogue; with ``checkpoint``, of the network that it is for.
+        checkpoint: As for `convert`.
+        weights_of: As for `convert`.
+        onnx: As for `convert`.
+        output: As for `convert`.
+        labels: File with class names, as for `convert`.
+        preprocess: What differs from the preprocessing of `read_model`.
+        on_progress: Called for every step.
+
+    Returns:
+        The preprocessing, the range of the values fed, and the model's five surest classes.
+
+    Raises:
+        UserMistake: The model or the picture cannot be read, or the preprocessing contradicts it.
+        WorkerError: The worker process failed.
+    """
+    from engine.tasks import own_model
+
+    choice = ModelChoice(
+        name=model,
+        checkpoint=path_text(checkpoint),
+        weights_of=weights_of,
+        onnx=path_text(onnx),
+        output=output,
+        labels=path_text(labels),
+    )
+    (described,) = as_pictures([Path(picture)])
+    host = Foreground(on_progress)
+    return own_model.preview(choice, (preprocess or PreprocessChoice(),), described, host)[0]
 
 
 def models(*, on_progress: OnProgress = ignore) -> tuple[CatalogEntry, ...]:

@@ -13,9 +13,11 @@ from engine.cli.files import NamedFile
 from engine.cli.output import DASK_HELP, progress_shown, say, show_table, write_json
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import latency_warnings
+from engine.comparison.slices import SLICE_KINDS, SliceShare
 from engine.core import formats
 from engine.core.errors import OptionError
 from engine.core.types import FAULT_WORDS, ORIGINAL
+from engine.reporting.text.accuracy import KIND_TITLES, slices_headline
 from engine.runs.run import Run
 
 GATE_MISSED = 1
@@ -158,6 +160,60 @@ def _check_gates(run: Run, variants: tuple[str, ...], gates: tuple[tuple[Gate, .
             expected="float32 among the variants",
             todo="Add it with: python -m engine convert --variants float32.",
         )
+
+
+def _both_counts(share: SliceShare) -> str:
+    return f"{share.agreeing} / {formats.UNKNOWN if share.right is None else share.right}"
+
+
+@click.command()
+@click.option("--run", "run_folder", required=True, help="Run folder, as convert made it.")
+@click.option("--images", required=True, help="Folder of pictures.")
+@click.option("--labels-csv", help="Table with filename, and class_index, class_name or tag.")
+@click.option("--labels-from-folders", is_flag=True, help="One folder a class.")
+@click.option(
+    "--reference", default=ORIGINAL, show_default=True, help="original, onnx or a variant."
+)
+@click.option("--variants", default="", help="Comma-separated; all by default.")
+@click.option("--json", "json_file", metavar="FILE", help="Write JSON ('-' for standard output).")
+def slices(
+    run_folder: str, images: str, variants: str, json_file: str | None, **options: Any
+) -> None:
+    """Compare the variants of a run on named groups of pictures.
+
+    Groups are classes, answers, brightness, size, and the tags of a table. A cell says on how many
+    pictures a variant answers like the reference, and behind it, on how many it is right.
+
+    \b
+    Examples:
+      python -m engine slices --run my_run --images photos
+      python -m engine slices --run my_run --images photos --labels-csv labels.csv --json S.json
+    """
+    names = tuple(name.strip() for name in variants.split(",") if name.strip())
+    with progress_shown() as on_progress:
+        measured = api.slices(
+            run_folder, images, variants=names, on_progress=on_progress, **options
+        )
+    if json_file is not None:
+        write_json(measured.to_dict(), json_file)
+    if json_file == "-":
+        return
+    for kind in SLICE_KINDS:
+        if parts := measured.of(kind):
+            show_table(
+                f"{KIND_TITLES[kind]}: like {measured.reference} / right",
+                ["slice", "pictures", *measured.variants],
+                [
+                    [
+                        f"{part.name} {part.limits}".strip(),
+                        str(part.pictures),
+                        *map(_both_counts, part.shares[1:]),
+                    ]
+                    for part in parts
+                ],
+            )
+    for variant in measured.variants:
+        click.echo(f"{slices_headline(measured, variant)}.")
 
 
 def _show(comparison: Comparison) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 import msgspec
@@ -24,7 +25,8 @@ from engine.images.preprocess import (
     channel_values_in,
     input_size_in,
 )
-from engine.networks.source import DEFAULT_MODEL
+from engine.networks.load import describe_origin
+from engine.networks.source import DEFAULT_MODEL, FileFacts
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT
 from engine.quantization.recipes import RECIPES, names_in
 from engine.reporting.text import runs as sentences
@@ -92,6 +94,33 @@ class Opset(click.ParamType[int | None]):
             self.fail(f"'{value}' is neither a number nor auto.", param, ctx)
 
 
+_OPTIONS = (
+    click.option("--input-size", type=Size(), help="Sides of the input, in pixels."),
+    click.option("--resize", type=click.Choice(RESIZE_RULES), help="How pictures are fitted."),
+    click.option("--resize-size", type=int, help="Shorter side before the crop, in pixels."),
+    click.option("--interpolation", type=click.Choice(INTERPOLATIONS)),
+    click.option(
+        "--channel-order", type=click.Choice(CHANNEL_ORDERS), help="L is grey, as Pillow calls it."
+    ),
+    click.option("--scale", type=float, help="Factor for pixels of 0 to 255, such as 0.00392157."),
+    click.option(
+        "--mean",
+        type=ChannelValues(),
+        help="Subtracted after scaling: one number a channel, or one for all.",
+    ),
+    click.option("--std", type=ChannelValues(), help="Divided by after that."),
+    click.option("--pad-value", type=int, help="Pixel of letterbox's margins; 114 unless given."),
+)
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def preprocess_options(command: Command) -> Command:
+    """Give a command the options that `preprocess_in` reads."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.option("--model", default=DEFAULT_MODEL, show_default=True, help="Name in the catalogue.")
 @click.option("--checkpoint", help="Your state dict for that model (.pth, .pt, .safetensors).")
@@ -140,21 +169,7 @@ class Opset(click.ParamType[int | None]):
     multiple=True,
     help="Another converter, whose files stand beside the variants of onnx-tf.",
 )
-@click.option("--input-size", type=Size(), help="Sides of the input, in pixels.")
-@click.option("--resize", type=click.Choice(RESIZE_RULES), help="How pictures are fitted.")
-@click.option("--resize-size", type=int, help="Shorter side before the crop, in pixels.")
-@click.option("--interpolation", type=click.Choice(INTERPOLATIONS))
-@click.option(
-    "--channel-order", type=click.Choice(CHANNEL_ORDERS), help="L is grey, as Pillow calls it."
-)
-@click.option("--scale", type=float, help="Factor for pixels of 0 to 255, such as 0.00392157.")
-@click.option(
-    "--mean",
-    type=ChannelValues(),
-    help="Subtracted after scaling: one number a channel, or one for all.",
-)
-@click.option("--std", type=ChannelValues(), help="Divided by after that.")
-@click.option("--pad-value", type=int, help="Pixel of letterbox's margins; 114 unless given.")
+@preprocess_options
 @click.option("--retry", is_flag=True, help="Try variants that could not be made once more.")
 @click.option("--out", help="Run folder; by default one in the store, whose path is printed.")
 @click.option("--json", "json_file", metavar="FILE", help="Write the manifest ('-' for stdout).")
@@ -217,8 +232,15 @@ def preprocess_in(options: dict[str, Any]) -> PreprocessChoice:
     return PreprocessChoice(**{name: options.pop(name) for name in _PREPROCESS})
 
 
+def show_facts(facts: FileFacts) -> None:
+    """Show what was read from a person's model file."""
+    show_table("Read from the file", ["what", "value"], list(map(list, sentences.fact_rows(facts))))
+
+
 def _show(run: Run) -> None:
     manifest = run.manifest
+    if manifest.facts is not None:
+        show_facts(manifest.facts)
     show_table(
         f"{manifest.model.name}: how far each hop moved the logits",
         ["hop", "against", "time", "largest difference", "relative"],
@@ -255,10 +277,15 @@ def _show(run: Run) -> None:
             click.echo(f"{artifact.variant}: {note}")
     if (note := sentences.opset_note(manifest)) is not None:
         click.echo(note)
+    origin = manifest.preprocess_origin
+    if origin is not None and origin.how == "confirmed":  # what is assumed stands in a note
+        click.echo(describe_origin(origin, manifest.preprocess))
     for note in (*manifest.notes, *sentences.calibration_notes(manifest.calibration)):
         click.echo(note)
     if manifest.calibration is not None and manifest.calibration.demo:
-        click.echo("Demo calibration: crops of the sample images. Give --calibration for figures.")
+        click.echo(
+            "Demo calibration: crops of the supplied pictures. Give --calibration for figures."
+        )
     if manifest.model.random:
         click.echo("Random weights: for size and latency only.")
     click.echo(f"Run: {run.folder}")

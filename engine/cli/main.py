@@ -13,14 +13,14 @@ from collections.abc import Sequence
 import click
 
 from engine import __version__
-from engine.cli.compare import compare
+from engine.cli.compare import compare, slices
 from engine.cli.convert import convert
 from engine.cli.deploy import deploy
 from engine.cli.files import files
 from engine.cli.improve import improve, mix_command
 from engine.cli.latency import latency, lowerings
 from engine.cli.layers import layers
-from engine.cli.models import models
+from engine.cli.models import models, read
 from engine.cli.report import report, report_json
 from engine.cli.robustness import robustness
 from engine.cli.store import pin, store
@@ -47,8 +47,10 @@ def commands() -> None:
 
 for command in (
     models,
+    read,
     convert,
     compare,
+    slices,
     layers,
     robustness,
     improve,

@@ -7,7 +7,7 @@ import click
 from engine import api
 from engine.cli.output import progress_shown, say, show_table, write_json
 from engine.core.formats import megabytes
-from engine.portability.records import TargetMatrix
+from engine.portability.records import SUPPORT_WORDS, TargetMatrix
 from engine.reporting.text.targets import (
     cell_words,
     figures_words,
@@ -52,6 +52,17 @@ def _words(text: str) -> tuple[str, ...]:
 
 def _show(matrix: TargetMatrix) -> None:
     say(targets_headline(matrix))
+    show_table(
+        f"Where the files of {matrix.run} run",
+        ["target", *matrix.variants],
+        [
+            [
+                target.title,
+                *(SUPPORT_WORDS[matrix.of(v, target.name).support] for v in matrix.variants),
+            ]
+            for target in matrix.targets
+        ],
+    )
     for target in matrix.targets:
         show_table(
             f"{target.title}: {target.how} by {target.by}",

@@ -61,7 +61,7 @@ class Comparison:
         reference_accuracy: The reference against labels, where there are some.
         probabilities: Whether the reference's outputs were recognised as those of a softmax.
         random_weights: Whether the model's weights are random.
-        demo_calibration: Whether crops of the sample images calibrated the integer variants.
+        demo_calibration: Whether crops of the supplied pictures calibrated the integer variants.
         sizes: Bytes of the model file, by variant.
         float32_bytes: Bytes of the float32 file that size ratios are taken to, where known.
         latency: Timings, where measured.

@@ -17,12 +17,16 @@ from engine.core.errors import OptionError
 from engine.core.types import SAME
 from engine.tflite.operator_times import OperatorTime
 
+LEAST_ROUNDS = 5
+"""In which a slow call is timed, however slow."""
+
 
 def time_interleaved(
     calls: Mapping[str, Callable[[], None]],
     *,
     rounds: int,
     warmup: int,
+    most_seconds: float = math.inf,
     clock: Callable[[], float] = time.perf_counter,
 ) -> tuple[LatencySamples, ...]:
     """Time several calls in turns, so that a slow minute of the machine falls on all of them.
@@ -31,21 +35,38 @@ def time_interleaved(
     the orders of a Williams design (A B D C, B C A D, C D B A, D A C B), so that none pays more
     often than the others for what a certain one leaves in the caches.
 
+    Args:
+        calls: What to time, by name.
+        rounds: How often.
+        warmup: Untimed calls of each before.
+        most_seconds: What the rounds of one call may take in all. A slower one, by its last call
+            of the warm-up, waits in every second round, or every third, and so on; it is timed in
+            `LEAST_ROUNDS` at least, or in all where there are fewer.
+        clock: Gives seconds.
+
     Returns:
-        Milliseconds a call, in the order of ``calls``; ``clock`` gives seconds.
+        Milliseconds a call, in the order of ``calls``.
 
     Raises:
         OptionError: ``rounds`` is below 1 or ``warmup`` below 0.
     """
     _require_at_least(1, "rounds", rounds)
     _require_at_least(0, "warmup", warmup)
-    for call in calls.values():
+    every = {}
+    for name, call in calls.items():
+        seconds = 0.0
         for _ in range(warmup):
+            start = clock()
             call()
+            seconds = clock() - start
+        most = max(1, rounds // LEAST_ROUNDS)
+        every[name] = min(most, max(1, math.ceil(rounds * seconds / most_seconds)))
     names = list(calls)
     samples: dict[str, list[float]] = {name: [] for name in names}
-    for _, order in zip(range(rounds), cycle(_orders(names)), strict=False):
+    for number, order in zip(range(rounds), cycle(_orders(names)), strict=False):
         for name in order:
+            if number % every[name]:
+                continue
             call = calls[name]
             start = clock()
             call()

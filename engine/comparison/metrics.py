@@ -203,6 +203,33 @@ def wilson_interval(successes: int, total: int) -> Interval:
     return Interval(low, 1.0 if successes == total else (middle + half) / scale)
 
 
+def fisher_exact(successes: int, total: int, rest_successes: int, rest: int) -> float:
+    """Compute the two-sided p-value of Fisher's exact test of two shares (Fisher, 1935).
+
+    The sum of the hypergeometric probabilities that are not above that of the counts; 1.0 where a
+    side is empty.
+
+    Raises:
+        ValueError: Not 0 <= successes <= total on both sides.
+    """
+    if not (0 <= successes <= total and 0 <= rest_successes <= rest):
+        raise ValueError(f"{successes} of {total} and {rest_successes} of {rest}")
+    failures = total + rest - successes - rest_successes
+    least, most = max(0, failures - rest), min(failures, total)
+
+    def log_choose(n: int, k: int) -> float:
+        return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+
+    whole = log_choose(total + rest, failures)
+    chances = [
+        math.exp(log_choose(total, k) + log_choose(rest, failures - k) - whole)
+        for k in range(least, most + 1)
+    ]
+    # Counts as likely as these may differ by rounding.
+    limit = chances[total - successes - least] * (1 + 1e-7)
+    return min(1.0, math.fsum(chance for chance in chances if chance <= limit))
+
+
 def mcnemar_exact(only_reference_right: int, only_variant_right: int) -> float:
     """Compute the two-sided p-value of McNemar's exact test.
 

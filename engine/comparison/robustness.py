@@ -82,6 +82,16 @@ class Robustness:
         return tuple(kind for kind in CHANGE_KINDS if kind in measured)
 
     @property
+    def kinds_by_agreement(self) -> tuple[ChangeKind, ...]:
+        """Kinds of changes, that under which a variant leaves the reference most first."""
+
+        def least(kind: ChangeKind) -> int:
+            point = self.least_agreement(kind)
+            return 0 if point is None else point.agreeing
+
+        return tuple(sorted(self.kinds, key=least))
+
+    @property
     def variants(self) -> tuple[str, ...]:
         """Models that were measured beside the reference."""
         names = dict.fromkeys(point.model for point in self.points)

@@ -126,7 +126,8 @@ class Conversion:
             model = self._make_savedmodel()
         else:
             m = self._base.manifest
-            model = OriginalModel(m.model, m.preprocess, m.labels, m.layout, m.opset, m.notes)
+            described = m.preprocess, m.labels, m.layout, m.opset, m.notes
+            model = OriginalModel(m.model, *described, m.preprocess_origin, m.facts)
         self._make_variants(model)
         self._write_manifest(model)
 
@@ -166,9 +167,8 @@ class Conversion:
         notes = source.notes
         if isinstance(source, TorchSource) and opset >= LOWEST_DYNAMO_OPSET:
             notes += (torch_export_note("has no translation of an operator"),)
-        model = OriginalModel(
-            source.identity, source.preprocess, source.labels, layout, opset, notes
-        )
+        described = source.preprocess, source.labels, layout, opset, notes
+        model = OriginalModel(source.identity, *described, source.origin, source.facts)
         self._finished = replace(self._finished, model=model)
         self._finish(SAVEDMODEL, started, saved, source, against=ONNX)
         return model

@@ -20,7 +20,7 @@ from engine.core.files import write_whole
 from engine.core.types import Layout, MissingVariant
 from engine.images.pictures import digest_of, pictures_in
 from engine.images.preprocess import PreprocessSpec
-from engine.networks.source import ModelIdentity
+from engine.networks.source import FileFacts, ModelIdentity, PreprocessOrigin
 from engine.quantization.calibration import CalibrationInfo
 from engine.quantization.recipes import FLOAT32, Recipe, recipe_named
 from engine.runs.manifest import FILE_NAME, Stage
@@ -41,6 +41,8 @@ class OriginalModel:
         layout: Order of the dimensions of its picture input.
         opset: ONNX operator set.
         notes: What a reader of the run has to know of it, one sentence each.
+        origin: How its preprocessing was determined; None in runs of older versions.
+        facts: What was read from the person's file, where there is one.
     """
 
     identity: ModelIdentity
@@ -49,6 +51,8 @@ class OriginalModel:
     layout: Layout
     opset: int
     notes: tuple[str, ...] = ()
+    origin: PreprocessOrigin | None = None
+    facts: FileFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -62,6 +62,8 @@ def write_manifest(
         calibration=calibration or (old.calibration if old else None),
         calibrations={**(old.calibrations if old else {}), **finished.calibrations},
         notes=model.notes,
+        preprocess_origin=model.origin,
+        facts=model.facts,
         stages=_in_order(earlier + finished.stages, names),
         artifacts=tuple(every[name] for name in names),
         float32_bytes=_float32_bytes(side, base),

@@ -13,7 +13,11 @@ from engine.core.errors import OptionError
 HOME_VARIABLE = "QLAB_HOME"
 RUNS_VARIABLE = "QLAB_STORE_GB"
 UPLOADS_VARIABLE = "QLAB_UPLOAD_HOURS"
-SAMPLE_IMAGES = Path(__file__).resolve().parent.parent.parent / "sample_images"
+_PROJECT = Path(__file__).resolve().parent.parent.parent
+SAMPLE_IMAGES = _PROJECT / "sample_images"
+"""What a fresh installation shows to its models."""
+CALIBRATION_IMAGES = _PROJECT / "calibration_images"
+"""What it calibrates with where nobody names a folder; none of the sample images."""
 
 
 @dataclass(frozen=True, slots=True)

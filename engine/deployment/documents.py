@@ -19,6 +19,7 @@ from engine.core.types import FAULT_WORDS, SAME
 from engine.deployment.description import ModelDescription, raw_pixel_steps
 from engine.deployment.golden_set import SMALLEST_RELATIVE, TOLERANCE_FACTOR
 from engine.deployment.phone import PhoneBenchmark, benchmark_command, benchmark_log
+from engine.networks.load import describe_origin
 from engine.quantization.recipes import recipe_named
 from engine.runs.run import Run
 
@@ -111,6 +112,7 @@ def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
         "reference": formats.title_of_model(figures.comparison.reference),
         "errors": _errors(figures.comparison, model.variant),
         "calibration": _calibration(run, model.variant),
+        "origin": _origin(run),
         "factor": formats.small(TOLERANCE_FACTOR),
         "floor": formats.small(floor),
         "files": figures.digests,
@@ -161,7 +163,7 @@ def _errors(comparison: Comparison, variant: str) -> tuple[tuple[str, str], ...]
         if accuracy is not None:
             rows.append(
                 (
-                    f"Correct answers, {name}",
+                    f"Right answers, {name}",
                     f"{_correct(accuracy)} "
                     f"(95\xa0% interval {formats.interval(accuracy.top1_interval)})",
                 )
@@ -175,6 +177,11 @@ def _correct(accuracy: Accuracy) -> str:
     return f"{formats.percent(accuracy.top1)} of {accuracy.pictures}"
 
 
+def _origin(run: Run) -> str | None:
+    origin = run.manifest.preprocess_origin
+    return None if origin is None else describe_origin(origin, run.manifest.preprocess)
+
+
 def _calibration(run: Run, variant: str) -> str:
     if variant not in run.variants:
         return "Made by another tool; its calibration is unknown."
@@ -183,7 +190,7 @@ def _calibration(run: Run, variant: str) -> str:
     used = run.manifest.calibrations.get(variant, run.manifest.calibration)
     if used is None:
         return "Not known."
-    source = "crops of the sample images (demo calibration)" if used.demo else "pictures given"
+    source = "crops of the supplied pictures (demo calibration)" if used.demo else "pictures given"
     fallback = "" if used.fallback is None else f" By TensorFlow's own calibrator: {used.fallback}."
     return (
         f"{used.count} {source}, seed {used.seed}; SHA-256 over the pictures `{used.digest}`."

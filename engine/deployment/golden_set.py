@@ -8,9 +8,14 @@ XNNPACK, and its reference kernels.
 
 from __future__ import annotations
 
+import subprocess
+import sys
+import tempfile
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -18,9 +23,10 @@ import numpy as np
 from engine.comparison.metrics import top_k
 from engine.comparison.outputs import Outputs
 from engine.core.errors import ConversionError, HopError
-from engine.core.types import FloatArray, Layout, Progress
+from engine.core.types import FloatArray, Layout, Progress, Report
 from engine.images.preprocess import in_layout
 from engine.tflite.interpreter import dequantize, load_interpreter, quantize
+from engine.workers.process import Host, Worker
 
 COUNT = 5
 TOLERANCE_FACTOR = 2.0
@@ -29,6 +35,9 @@ SMALLEST_RELATIVE = 1e-5
 """Of the largest output: what float32 sums in another order may differ by."""
 SECONDS = 20.0
 """Time that one set of kernels may take; at least one picture is always run."""
+SCRIPT = "run_model.py"
+"""Of a kit: it runs the model, and checks the golden set."""
+_CHECK_SECONDS = 300
 _STAGE = "Making the golden set"
 _TODO = "Choose another variant."
 
@@ -221,3 +230,69 @@ def _difference(kernels: str, expected: _Answers, answers: _Answers | None) -> K
     count = min(len(answers.outputs), len(expected.outputs))
     difference = answers.outputs[:count].astype(np.float64) - expected.outputs[:count]
     return KernelDifference(kernels, count, float(np.abs(difference).max()))
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedKit:
+    """What a kit's own script says of its golden set.
+
+    Attributes:
+        passed: Whether every answer lies within the tolerance.
+        output: What it prints.
+    """
+
+    passed: bool
+    output: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckRequest:
+    """Run the check of a kit.
+
+    Attributes:
+        kit: The zip.
+    """
+
+    kit: str
+
+
+def check_kit(kit: Path, host: Host) -> CheckedKit:
+    """Check the golden set of a kit as its receiver does: unpacked, and by its own script.
+
+    Args:
+        kit: The zip.
+        host: Gets the worker and its progress.
+
+    Raises:
+        ConversionError: The script ends without a verdict.
+        WorkerError: The worker process failed.
+    """
+    with Worker() as worker:
+        return host.adopt(worker).run(run_check, CheckRequest(str(kit.absolute())), host.report)
+
+
+def run_check(request: CheckRequest, report: Report) -> CheckedKit:
+    """Unpack a kit into an empty folder, and run its script there in a process of its own.
+
+    Raises:
+        ConversionError: The script ends without a verdict.
+    """
+    report(Progress("Checking the golden set", 0, 1))
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(request.kit) as archive:
+        archive.extractall(folder)
+        ended = subprocess.run(
+            [sys.executable, SCRIPT],
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_CHECK_SECONDS,
+        )
+    if ended.returncode not in {0, 1} or "golden set" not in ended.stdout:
+        raise ConversionError(
+            "Checking the golden set",
+            got=(ended.stderr.strip().splitlines() or ["nothing"])[-1],
+            expected="a verdict on the golden set",
+            todo=_TODO,
+        )
+    return CheckedKit(ended.returncode == 0, ended.stdout.strip())

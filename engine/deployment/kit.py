@@ -23,7 +23,7 @@ from engine.deployment.description import (
     model_file,
 )
 from engine.deployment.documents import KIT_FILES, CardFigures, model_card, snippets
-from engine.deployment.golden_set import COUNT, GoldenSet, golden_set
+from engine.deployment.golden_set import COUNT, SCRIPT, GoldenSet, golden_set
 from engine.images.pictures import Picture, digest_of
 from engine.runs.results import load_latency
 from engine.runs.run import KITS, Run
@@ -32,7 +32,6 @@ from engine.tasks.evaluate import evaluate
 from engine.tflite.metadata import with_metadata
 from engine.workers.process import Host, Worker
 
-SCRIPT = "run_model.py"
 CARD = "MODEL_CARD.md"
 DESCRIPTION = "model.json"
 FILES_TITLE = "What is in the kit"

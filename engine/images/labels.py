@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     import yaml
 
 UNLABELLED = -1
+TAG = "tag"
+"""Column of a table for a person's own groups of pictures."""
 _STAGE = "Reading the right answers"
 
 
@@ -29,6 +31,8 @@ def labels_from_csv(
     path: Path, names: Sequence[str], classes: int, answers: tuple[str, ...] | None = None
 ) -> IntArray:
     """Read the right answers from a table: ``filename`` and ``class_index`` or ``class_name``.
+
+    A table with the column ``tag`` need not have any; see `engine.runs.labels.tags_from_csv`.
 
     An image is looked up by its name in the set, then by the tail of its path or of the row's,
     so that ``C:\\photos\\cat\\1.jpg`` is ``cat/1.jpg`` and ``1.jpg``.
@@ -49,8 +53,8 @@ def labels_from_csv(
     text = read_text(path, _STAGE, "a CSV file with the columns filename,class_index")
     rows = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     table = _table(rows, path.name, classes, _ClassNames(answers))
-    indices = _look_up(table, names, path.name)
-    if all(index == UNLABELLED for index in indices):
+    indices = look_up(table, names, path.name)
+    if all(index == UNLABELLED for index in indices) and TAG not in (rows.fieldnames or ()):
         raise LabelsError(
             _STAGE,
             got=f"no row of {path.name} for any of the {len(names)} pictures",
@@ -60,7 +64,15 @@ def labels_from_csv(
     return np.array(indices, dtype=np.int64)
 
 
-def _look_up(table: dict[str, int], names: Sequence[str], called: str) -> list[int]:
+def look_up(table: dict[str, int], names: Sequence[str], called: str) -> list[int]:
+    """Find the row of each image by its name; see `labels_from_csv`.
+
+    Returns:
+        What the table, called ``called`` in messages, has for each; -1 for nothing.
+
+    Raises:
+        LabelsError: It is open which row is which picture's.
+    """
     rows: dict[str, list[str]] = {}
     for row in table:
         rows.setdefault(PurePosixPath(row).name, []).append(row)
@@ -134,7 +146,7 @@ def _table(
             file = (row["filename"] or "").strip()
             given = (row.get("class_index") or "").strip()
             called = (row.get("class_name") or "").strip()
-            if file and not given and not called and "class_name" in row:
+            if file and not given and not called and {"class_name", TAG} & set(row):
                 continue  # a row of the template that nobody filled in
             index = _index(given, classes) if given or not called else class_names.find(called)
             path = _posix(file)
@@ -158,7 +170,7 @@ def _table(
 
 
 def _check_columns(columns: Sequence[str], name: str) -> None:
-    if "filename" not in columns or not {"class_index", "class_name"} & set(columns):
+    if "filename" not in columns or not {"class_index", "class_name", TAG} & set(columns):
         got = f"the columns {', '.join(columns) or 'none'} in {name}"
     elif len(set(columns)) < len(columns):
         got = f"a column twice in {name}: {', '.join(columns)}"

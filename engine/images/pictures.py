@@ -227,6 +227,29 @@ def _in_mode(
     return opaque if mode == "RGB" else opaque.convert(mode)
 
 
+def megapixels_of(picture: Picture) -> float:
+    """Read width times height of a picture from its file's head, in millions of pixels.
+
+    Raises:
+        PictureError: The file cannot be read, or is no picture.
+    """
+    try:
+        with Image.open(picture.path, formats=FORMATS) as image:
+            return image.width * image.height / 1e6
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise _refusal(picture.name, "a file that cannot be read", "a picture file") from error
+
+
+def brightness_of(pixels: RgbPicture) -> float:
+    """Average the luma of pixels (ITU-R BT.601), 0 for black to 1 for white.
+
+    Args:
+        pixels: Shape (rows, columns, channels), uint8, red first; a fourth channel is left out.
+    """
+    channels = pixels[..., :3].reshape(-1, 3).mean(axis=0, dtype=np.float64)
+    return float(channels @ (0.299, 0.587, 0.114)) / 255
+
+
 def pictures_in(folder: Path) -> tuple[Picture, ...]:
     """List the images of a folder and its subfolders, sorted by name.
 

@@ -25,12 +25,19 @@ from engine.networks.catalog_network import (
 from engine.networks.checkpoint_fitting import FittedNetwork, fit_network
 from engine.networks.checkpoints import (
     Checkpoint,
+    checkpoint_files,
     read_checkpoint,
     sha256_of_checkpoint,
     state_digest,
 )
 from engine.networks.random_weights import give_ordinary_values, settle
-from engine.networks.source import ModelChoice, ModelIdentity, TorchSource, WeightsKind
+from engine.networks.source import (
+    FileFacts,
+    ModelChoice,
+    ModelIdentity,
+    TorchSource,
+    WeightsKind,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -93,7 +100,24 @@ def torch_source(choice: ModelChoice, input_size: InputSize | None = None) -> To
         labels=labels_for(choice, classes),
         build=lambda: module,
         notes=(*network.notes, *fitted.notes, *assumed),
+        facts=None
+        if choice.checkpoint is None
+        else FileFacts(
+            bytes=sum(file.stat().st_size for file in checkpoint_files(Path(choice.checkpoint))),
+            input="",
+            shape=(None, network.preprocess.channels, *_sides(network.preprocess)),
+            dtype="float32",
+            layout="NCHW",
+            output="",
+            classes=classes,
+            opset=None,
+            parameters=parameters_of(module),
+        ),
     )
+
+
+def _sides(preprocess: PreprocessSpec) -> tuple[int, int]:
+    return preprocess.height, preprocess.width
 
 
 def labels_for(choice: ModelChoice, classes: int) -> tuple[str, ...] | None:

@@ -9,11 +9,13 @@ from pathlib import Path
 from engine.core.errors import ModelError, OptionError
 from engine.images.preprocess import CHANNELS, PreprocessChoice, PreprocessSpec, demand_plausible
 from engine.networks.source import (
+    BY_CATALOGUE,
     ExportedNetwork,
     ModelChoice,
     ModelIdentity,
     ModelSource,
     OnnxSource,
+    PreprocessOrigin,
 )
 
 
@@ -60,12 +62,16 @@ def model_source(choice: ModelChoice, preprocess: PreprocessChoice) -> ModelSour
                 expected="pixels as they are (--scale 1 --mean 0 --std 1)",
                 todo="Leave them out: the file prepares its pixels itself.",
             )
-        notes = (*notes, *_note_assumed(file, spec, preprocess, source.takes_pixels))
+        origin = _origin(spec, preprocess, source.takes_pixels, network)
+        notes = (*notes, *_note_assumed(file, spec, origin))
         if not source.takes_pixels:
             notes = (*notes, *_own_normalization(source.arithmetic))
     elif choice.checkpoint is not None:
-        notes = (*notes, *_note_assumed("a checkpoint", spec, preprocess))
-    return replace(source, preprocess=spec, notes=notes)
+        origin = _origin(spec, preprocess)
+        notes = (*notes, *_note_assumed("a checkpoint", spec, origin))
+    else:
+        origin = replace(BY_CATALOGUE, given=_given(preprocess))
+    return replace(source, preprocess=spec, notes=notes, origin=origin)
 
 
 def _identity_of(network: ExportedNetwork, file: ModelIdentity) -> ModelIdentity:
@@ -73,16 +79,50 @@ def _identity_of(network: ExportedNetwork, file: ModelIdentity) -> ModelIdentity
     return replace(file, name=network.name, weights="network", weights_file=None)
 
 
-def _note_assumed(
-    file: str, spec: PreprocessSpec, choice: PreprocessChoice, takes_pixels: bool = False
-) -> tuple[str, ...]:
-    """Name the values of a file's preprocessing that nobody gave."""
-    given = {k for k, value in asdict(choice).items() if value is not None}
+def _given(choice: PreprocessChoice) -> tuple[str, ...]:
+    return tuple(name for name, value in asdict(choice).items() if value is not None)
+
+
+def _origin(
+    spec: PreprocessSpec,
+    choice: PreprocessChoice,
+    takes_pixels: bool = False,
+    network: ExportedNetwork | None = None,
+) -> PreprocessOrigin:
+    """Say how the preprocessing of a file was determined, which itself holds none."""
     of_graph = {"mean", "std", "scale"} if takes_pixels else set()
-    words = preprocess_words(spec, asdict(choice).keys() - given - of_graph)
-    if not words:
-        return ()
-    return (f"Preprocessing assumed, since {file} holds none: {words}.",)
+    given = _given(choice)
+    values = _values_in_words(spec)
+    assumed = tuple(name for name in values if name not in {*given, *of_graph})
+    recorded = () if network is None else network.recorded
+    return PreprocessOrigin(
+        how="assumed" if assumed else "network" if recorded else "confirmed",
+        given=tuple(name for name in given if name not in recorded),
+        assumed=assumed,
+    )
+
+
+def _note_assumed(file: str, spec: PreprocessSpec, origin: PreprocessOrigin) -> tuple[str, ...]:
+    """Name the values of a file's preprocessing that nobody gave."""
+    words = preprocess_words(spec, origin.assumed)
+    return (f"Preprocessing assumed, since {file} holds none: {words}.",) if words else ()
+
+
+def describe_origin(origin: PreprocessOrigin, spec: PreprocessSpec) -> str:
+    """Say in one sentence how a preprocessing was determined."""
+    given = preprocess_words(spec, origin.given)
+    changed = f", but for what was given: {given}" if given else ""
+    match origin.how:
+        case "assumed":
+            assumed = preprocess_words(spec, origin.assumed)
+            return f"Preprocessing not confirmed by anybody; assumed: {assumed}."
+        case "confirmed":
+            values = f": {given}" if given else ""
+            return f"Preprocessing confirmed by the person who converted the model{values}."
+        case "network":
+            return f"Preprocessing as a record in the network says{changed}."
+        case "catalogue":
+            return f"Preprocessing of the catalogue's own network{changed}."
 
 
 def preprocess_words(spec: PreprocessSpec, names: Collection[str]) -> str:
@@ -95,6 +135,12 @@ def preprocess_words(spec: PreprocessSpec, names: Collection[str]) -> str:
     Returns:
         Such as ``mean 0.5, 0.5, 0.5; std 0.5, 0.5, 0.5``.
     """
+    words = (f"{k.replace('_', ' ')} {v}" for k, v in _values_in_words(spec).items() if k in names)
+    return "; ".join(words)
+
+
+def _values_in_words(spec: PreprocessSpec) -> dict[str, str]:
+    """Write every value that has a part in a preprocessing, but the size."""
     values = {
         "mean": _numbers(spec.mean),
         "std": _numbers(spec.std),
@@ -108,8 +154,7 @@ def preprocess_words(spec: PreprocessSpec, names: Collection[str]) -> str:
     for rule, name in (("shorter_side", "resize_size"), ("letterbox", "pad_value")):
         if spec.resize != rule:
             del values[name]
-    words = (f"{k.replace('_', ' ')} {value}" for k, value in values.items() if k in names)
-    return "; ".join(words)
+    return values
 
 
 def _numbers(values: tuple[float, ...]) -> str:

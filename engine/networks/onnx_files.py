@@ -23,8 +23,9 @@ from engine.networks.onnx_io import (
 )
 from engine.networks.onnx_parts import model_digest
 from engine.networks.onnx_reading import onnx_reading, parameters_of
+from engine.networks.onnx_tidying import operator_set
 from engine.networks.runners.base import alone_and_beside, depends_on_batch
-from engine.networks.source import ModelChoice, ModelIdentity, OnnxSource
+from engine.networks.source import FileFacts, ModelChoice, ModelIdentity, OnnxSource
 
 if TYPE_CHECKING:
     import onnx
@@ -93,6 +94,17 @@ def onnx_source(choice: ModelChoice, input_size: InputSize | None = None) -> Onn
         layout=picture.layout,
         output=output,
         output_shape=np.asarray(values[output]).shape,
+        facts=FileFacts(
+            bytes=path.stat().st_size,
+            input=picture.name,
+            shape=picture.shape,
+            dtype="uint8" if picture.takes_pixels else "float32",
+            layout=picture.layout,
+            output=output,
+            classes=classes,
+            opset=operator_set(model),
+            parameters=parameters_of(model),
+        ),
         batch=batch,
         takes_pixels=picture.takes_pixels,
         arithmetic=arithmetic,

@@ -66,6 +66,14 @@ class PictureInput:
     takes_pixels: bool
     note: str = ""
 
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """All dimensions in the order of ``layout``; None where the file leaves one open."""
+        sizes = self.height, self.width
+        if self.layout == "NCHW":
+            return (self.batch, self.channels, *sizes)
+        return (self.batch, *sizes, self.channels)
+
 
 def picture_input_of(model: onnx.ModelProto, value: onnx.ValueInfoProto) -> PictureInput | None:
     """Read an input as a picture: N x C x H x W or N x H x W x C, with 1, 3 or 4 channels.

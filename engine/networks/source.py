@@ -28,6 +28,53 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileFacts:
+    """What was read from a person's model file.
+
+    Attributes:
+        bytes: Size of the file; of a checkpoint in several files, of all of them.
+        input: Name of the picture input; empty for a checkpoint, which names none.
+        shape: Dimensions of that input as the file states them; None where it leaves one open.
+        dtype: Type of that input.
+        layout: Order of its dimensions.
+        output: Name of the output with the logits; empty for a checkpoint.
+        classes: Number of logits.
+        opset: ONNX operator set; None for a checkpoint.
+        parameters: Number of parameters.
+    """
+
+    bytes: int
+    input: str
+    shape: tuple[int | None, ...]
+    dtype: str
+    layout: Layout
+    output: str
+    classes: int
+    opset: int | None
+    parameters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreprocessOrigin:
+    """How the preprocessing of a run was determined.
+
+    Attributes:
+        how: ``catalogue``: the network's publisher says it; ``network``: a record that the network
+            carries does; ``confirmed``: the file holds none, and the person gave every value;
+            ``assumed``: the file holds none, and nobody gave some of the values.
+        given: Names of the values that the person gave.
+        assumed: Names of the values that nobody gave.
+    """
+
+    how: Literal["catalogue", "network", "confirmed", "assumed"]
+    given: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
+
+
+BY_CATALOGUE = PreprocessOrigin(how="catalogue")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TorchSource:
     """A PyTorch network, ready to be built.
 
@@ -37,6 +84,8 @@ class TorchSource:
         labels: Class names, or None.
         build: Makes the network with its weights, in evaluation mode.
         notes: What a reader of the run has to know of the model, one sentence each.
+        origin: How its preprocessing was determined.
+        facts: What was read from a checkpoint; None for the network's own weights.
     """
 
     identity: ModelIdentity
@@ -44,6 +93,8 @@ class TorchSource:
     labels: tuple[str, ...] | None
     build: Callable[[], torch.nn.Module]
     notes: tuple[str, ...] = ()
+    origin: PreprocessOrigin = BY_CATALOGUE
+    facts: FileFacts | None = None
 
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield every tensor of the network by its name."""
@@ -67,6 +118,8 @@ class OnnxSource:
         takes_pixels: Whether the input is uint8, whose normalization is in the graph.
         arithmetic: Operators with which the graph begins; see `first_arithmetic`.
         notes: What a reader of the run has to know of the model, one sentence each.
+        facts: What was read from the file.
+        origin: How its preprocessing was determined.
     """
 
     identity: ModelIdentity
@@ -76,10 +129,12 @@ class OnnxSource:
     layout: Layout
     output: str
     output_shape: tuple[int, ...]
+    facts: FileFacts
     batch: int = 1
     takes_pixels: bool = False
     arithmetic: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    origin: PreprocessOrigin = BY_CATALOGUE
 
     def weights(self) -> Iterator[tuple[str, np.ndarray]]:
         """Yield every tensor that the file holds, by its name."""
@@ -110,6 +165,7 @@ class ExportedNetwork:
         logits: File with its own logits on them, shape (pictures, classes), float32.
         seconds: Wall time of the export and its check.
         notes: What a reader of the run has to know of it, one sentence each.
+        recorded: Names of the values of its preprocessing that a record in it gave.
     """
 
     name: str
@@ -118,6 +174,7 @@ class ExportedNetwork:
     logits: str
     seconds: float
     notes: tuple[str, ...]
+    recorded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

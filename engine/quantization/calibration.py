@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.core.errors import OptionError, PictureError
-from engine.core.store import SAMPLE_IMAGES
+from engine.core.store import CALIBRATION_IMAGES
 from engine.core.types import FloatArray, Layout
 from engine.images.pictures import Picture, RgbPicture, count_unread, digest_of, pictures_in
 from engine.images.preprocess import (
@@ -94,7 +94,7 @@ class Calibrations:
         self._choice = choice
         choices = {self._of(recipe) for recipe in recipes if recipe.calibrated}
         self._datasets = {
-            choice: representative_dataset(choice, SAMPLE_IMAGES)
+            choice: representative_dataset(choice, CALIBRATION_IMAGES)
             for choice in (choices | {choice} if choices else ())
         }
         self._calibrations: dict[CalibrationChoice, Calibration] = {}
@@ -166,13 +166,13 @@ class RepresentativeDataset:
                 yield preprocess.apply(picture.decode(mode))
 
 
-def representative_dataset(choice: CalibrationChoice, samples: Path) -> RepresentativeDataset:
+def representative_dataset(choice: CalibrationChoice, supplied: Path) -> RepresentativeDataset:
     """Choose the pictures to calibrate with.
 
     Args:
-        choice: Folder, count and seed. Without a folder, crops and flips of the sample images
-            stand in ("demo calibration").
-        samples: Folder of the sample images.
+        choice: Folder, count and seed. Without a folder, crops and flips of the supplied
+            pictures stand in ("demo calibration").
+        supplied: Folder of the pictures that come with Quantization Lab for calibration.
 
     Returns:
         The dataset; the same choice among the same pictures gives the same one.
@@ -190,7 +190,7 @@ def representative_dataset(choice: CalibrationChoice, samples: Path) -> Represen
         )
     unread: tuple[str, ...]
     if choice.folder is None:
-        pictures = pictures_in(samples)
+        pictures = pictures_in(supplied)
         recipe = f"{digest_of(pictures)} crops {choice.count} seed {choice.seed}"
         digest = hashlib.sha256(recipe.encode()).hexdigest()
         count, unread = choice.count, ()
@@ -214,7 +214,7 @@ def _pictures_for_calibration(folder: Path) -> tuple[Picture, ...]:
             got=error.got,
             expected=error.expected,
             todo="Name a folder with 100 to 500 pictures like those the model will meet, or leave "
-            "it out to calibrate on crops of the sample images.",
+            "it out to calibrate on crops of the supplied pictures.",
         ) from error
 
 
@@ -235,7 +235,7 @@ class CalibrationChoice:
     """Source of the representative dataset.
 
     Attributes:
-        folder: Folder with pictures; None takes crops of the sample images.
+        folder: Folder with pictures; None takes crops of the supplied pictures.
         count: Pictures to use; all of them where the folder holds fewer.
         seed: Seed of the choice among them.
     """
@@ -253,7 +253,7 @@ class CalibrationInfo:
         count: Pictures used.
         seed: Seed of the choice among the pictures given.
         digest: SHA-256 over the digests of the pictures, in the order used.
-        demo: True when no pictures were given and crops of the sample images stood in.
+        demo: True when no pictures were given and crops of the supplied pictures stood in.
         source: Folder the pictures came from, as given; None for demo or uploaded pictures.
         fallback: Why TensorFlow's own calibrator had to find the ranges of activations; None
             where LiteRT did.

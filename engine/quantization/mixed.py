@@ -224,7 +224,12 @@ class _Mixer:
             return self._constant(float_index)
         if index not in self._floats:
             producer = graph.producer.get(index)
-            if producer is not None and producer.opcode == "QUANTIZE":
+            # A uint8 picture is brought to int8 by a QUANTIZE that reads no float.
+            if (
+                producer is not None
+                and producer.opcode == "QUANTIZE"
+                and graph.dtype(producer.inputs[0]) == "float32"
+            ):
                 self._floats[index] = producer.inputs[0]
             else:
                 self._floats[index] = add_activation(graph, index, b"_float", None)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from engine.comparison.layers.pairing import pair_operators
+from engine.comparison.layers.records import LossSplit
 from engine.comparison.metrics import rms
 from engine.core.parity import difference
 from engine.core.types import FloatArray, Progress
@@ -214,20 +215,25 @@ def noise_of(
 def with_rounded_output(float_model: bytes, partner: Operator, grid: Grid) -> bytes:
     """Round the output of one operator of the float32 model to int8 and back."""
     graph = Graph(float_model)
-    tensor = partner.output
-    integers = add_activation(graph, tensor, b"_integers", grid)
-    rounded = add_activation(graph, tensor, b"_rounded", None)
+    _round_outputs(graph, {partner.output: grid})
+    return graph.pack()
+
+
+def _round_outputs(graph: Graph, grids: Mapping[int, Grid]) -> None:
+    """Round tensors to int8 and back right behind the operators that make them."""
+    rounded = {tensor: add_activation(graph, tensor, b"_rounded", None) for tensor in grids}
     operators = []
     for op in graph.operators:
         raw = copy(op.raw)
-        raw.inputs = [rounded if i == tensor else int(i) for i in op.raw.inputs]
+        raw.inputs = [rounded.get(int(i), int(i)) for i in op.raw.inputs]
         operators.append(raw)
-        if tensor in op.outputs:
-            operators.append(edge_operator(graph, "QUANTIZE", tensor, integers))
-            operators.append(edge_operator(graph, "DEQUANTIZE", integers, rounded))
+        for tensor in op.outputs:
+            if tensor in grids:
+                integers = add_activation(graph, tensor, b"_integers", grids[tensor])
+                operators.append(edge_operator(graph, "QUANTIZE", tensor, integers))
+                operators.append(edge_operator(graph, "DEQUANTIZE", integers, rounded[tensor]))
     graph.raw.operators = operators
-    graph.raw.outputs = [rounded if i == tensor else i for i in graph.outputs]
-    return graph.pack()
+    graph.raw.outputs = [rounded.get(i, i) for i in graph.outputs]
 
 
 def with_rounded_weights(
@@ -235,9 +241,56 @@ def with_rounded_weights(
 ) -> bytes:
     """Give one layer of the float32 model the weights and the bias of the integer model."""
     graph = Graph(float_model)
+    _round_weights(graph, partner, quantized, op)
+    return graph.pack()
+
+
+def _round_weights(graph: Graph, partner: Operator, quantized: Graph, op: Operator) -> None:
     for tensor, float_tensor in zip(op.inputs[1:], partner.inputs[1:], strict=False):
         graph.set_constant(float_tensor, _real(quantized, tensor, op.opcode))
-    return graph.pack()
+
+
+def split_loss(
+    float_model: bytes, quantized_model: bytes, pictures: FloatArray
+) -> LossSplit | None:
+    """Measure what rounding all weights does to the logits, and what rounding all activations does.
+
+    Args:
+        float_model: The float32 model.
+        quantized_model: The integer model.
+        pictures: Shape (pictures, *input*), float32, in the model's own layout.
+
+    Returns:
+        Both errors; None where the model rounds no activation to int8.
+
+    Raises:
+        ConversionError: LiteRT refuses a model, or one has no plain graph.
+    """
+    graph = plain_graph(quantized_model)
+    partners = pair_operators(plain_graph(float_model), graph).counterparts
+    whole, grids = Graph(float_model), {}
+    for index, partner in partners.items():
+        op = graph.operators[index]
+        grid = graph.grid(op.output)
+        if grid is not None and graph.dtype(op.output) == "int8":
+            grids[partner.output] = grid
+        if op.opcode in WEIGHTED and graph.scales(op.inputs[1]).size:
+            _round_weights(whole, partner, graph, op)
+    if not grids:
+        return None
+    rounded = Graph(float_model)
+    _round_outputs(rounded, grids)
+    exact, by_weights, by_activations = (
+        run_model(model, "the float32 model with roundings", [pictures])[0].reshape(
+            len(pictures), -1
+        )
+        for model in (float_model, whole.pack(), rounded.pack())
+    )
+    return LossSplit(
+        weights=rms(difference(exact, by_weights)),
+        activations=rms(difference(exact, by_activations)),
+        pictures=len(pictures),
+    )
 
 
 def _real(graph: Graph, tensor: int, opcode: str) -> FloatArray:

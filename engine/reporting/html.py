@@ -20,6 +20,7 @@ from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
 from engine.comparison.robustness import Robustness
+from engine.comparison.slices import Slices
 from engine.core import formats
 from engine.core.types import FAULT_WORDS
 from engine.reporting import plots, tables
@@ -27,16 +28,19 @@ from engine.reporting.glossary import GLOSSARY
 from engine.reporting.picture_cards import picture_card, thumbnail
 from engine.reporting.plots import figures
 from engine.reporting.plots.frame import HeadedFigure, add_title, marker_image, split_headline
+from engine.reporting.text import accuracy as accuracy_sentences
 from engine.reporting.text import layers as layer_sentences
 from engine.reporting.text import overview as overview_sentences
 from engine.reporting.text import robustness as robustness_sentences
 from engine.reporting.text import runs as sentences
+from engine.reporting.text.accuracy import SliceRow, slice_row
 from engine.reporting.text.runs import reference_title
 from engine.tasks.evaluation import Evaluation
 
-MOST_PICTURES = 40
+MOST_PICTURES, MOST_SLICES = 40, 100
 _HEATMAP_ROWS = 30
 _SCATTER_POINTS = 1500
+_WORST_KINDS = 3
 _TEMPLATE = "report.html.jinja"
 _FONT = Path(__file__).resolve().parent.parent.parent / "static" / "inter.woff2"
 
@@ -46,6 +50,7 @@ def document(
     timings: tuple[Latency, ...],
     layers: tuple[LayerErrors, ...],
     robustness: Robustness | None,
+    slices: Slices,
     against: Comparison | None,
     need: float,
     data: dict[str, Any],
@@ -83,6 +88,7 @@ def document(
                 for v in comparison.variants
             },
             robustness=_robustness(robustness),
+            slices=None if first is None else _slices(slices, first.variant),
             marks=lambda figure: figures.fault_marks(figure, comparison.fault_by_variant),
             variant=first.variant if first is not None else None,
             pictures=tuple(picture_card(evaluation, row) for row in rows),
@@ -90,6 +96,7 @@ def document(
             pictures_headline=sentences.predictions_headline(comparison),
             manifest=manifest,
             details=sentences.details_headline(manifest),
+            preprocessing=sentences.preprocess_sentence(manifest),
             run=comparison.run,
             reference=reference_title(comparison),
             glossary=GLOSSARY,
@@ -171,26 +178,69 @@ class _ChangedPictures:
     Attributes:
         headline: Where variants leave the reference most.
         measured: On what the figures are.
-        figures: By key: agreement with the reference, then stability, a pair a kind of change.
+        worst: Figures of agreement with the reference by key, of the kinds where it is least.
+        rest: Those of the other kinds, then each model beside its own answers before the change.
     """
 
     headline: str
     measured: str
-    figures: Mapping[str, HeadedFigure]
+    worst: Mapping[str, HeadedFigure]
+    rest: Mapping[str, HeadedFigure]
+
+
+@dataclass(frozen=True, slots=True)
+class _SliceTables:
+    """The answers on named groups of the pictures.
+
+    Attributes:
+        headline: Where the recommended variant does worse than elsewhere.
+        note: Where it might; empty where there is nothing to say.
+        rows: That variant on the slices that matter.
+        variants: Names of all variants.
+        every: Slices, and on each the row of each variant.
+        left_out: Slices that are not among these.
+    """
+
+    headline: str
+    note: str
+    rows: tuple[SliceRow, ...]
+    variants: tuple[str, ...]
+    every: tuple[tuple[SliceRow, ...], ...]
+    left_out: int
+
+
+def _slices(slices: Slices, variant: str) -> _SliceTables | None:
+    if not slices.slices or variant not in slices.variants:
+        return None
+    shown = slices.slices[:MOST_SLICES]
+    return _SliceTables(
+        headline=accuracy_sentences.slices_headline(slices, variant),
+        note=accuracy_sentences.slices_note(slices, variant),
+        rows=tuple(
+            slice_row(part, variant)
+            for part in accuracy_sentences.slices_shown_first(slices, variant)
+        ),
+        variants=slices.variants,
+        every=tuple(tuple(slice_row(part, name) for name in slices.variants) for part in shown),
+        left_out=len(slices.slices) - len(shown),
+    )
 
 
 def _robustness(measured: Robustness | None) -> _ChangedPictures | None:
     if measured is None:
         return None
-    drawn = (
-        (f"{name}-{kind}", draw(measured, kind))
-        for kind in measured.kinds
-        for name, draw in (("same", plots.agreement_lines), ("stable", plots.stability_lines))
-    )
+    agreement = [
+        (f"same-{kind}", plots.agreement_lines(measured, kind))
+        for kind in measured.kinds_by_agreement
+    ]
+    stability = [
+        (f"stable-{kind}", plots.stability_lines(measured, kind)) for kind in measured.kinds
+    ]
     return _ChangedPictures(
         robustness_sentences.worst_headline(measured),
         robustness_sentences.measured_sentence(measured),
-        _split_headlines(drawn),
+        _split_headlines(agreement[:_WORST_KINDS]),
+        _split_headlines([*agreement[_WORST_KINDS:], *stability]),
     )
 
 

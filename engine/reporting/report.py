@@ -13,10 +13,12 @@ from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
 from engine.comparison.records import latency_dict
 from engine.comparison.robustness import Robustness
+from engine.comparison.slices import Slices
 from engine.core.errors import OptionError
 from engine.core.files import escape_formulas, write_text
 from engine.core.types import ORIGINAL, IntArray
 from engine.images.pictures import Picture
+from engine.runs.labels import Tags
 from engine.runs.manifest import Manifest
 from engine.runs.results import load_latency, load_timings
 from engine.runs.run import Run
@@ -43,6 +45,7 @@ class Report:
         timings: All stored timings, fewest threads first.
         layers: Stored layer errors of some variants on these pictures.
         robustness: Stored answers to changes of these pictures, where they were measured.
+        slices: The same answers on named groups of the pictures.
         against: Another run on the same pictures, where it is held against one.
         need: Share of equal first answers that the recommendation asks for.
     """
@@ -51,6 +54,7 @@ class Report:
     timings: tuple[Latency, ...]
     layers: tuple[LayerErrors, ...]
     robustness: Robustness | None
+    slices: Slices
     against: Comparison | None
     need: float
 
@@ -66,7 +70,12 @@ class Report:
         """
         manifest = self.evaluation.run.manifest
         return run_report(
-            manifest, self.comparison, self.comparison.latency, self.against, self.robustness
+            manifest,
+            self.comparison,
+            self.comparison.latency,
+            self.against,
+            self.robustness,
+            self.slices,
         )
 
     def to_csv(self) -> str:
@@ -110,6 +119,7 @@ class Report:
             self.timings,
             self.layers,
             self.robustness,
+            self.slices,
             self.against,
             self.need,
             self.to_dict(),
@@ -135,6 +145,7 @@ def report_of(
     *,
     reference: str = ORIGINAL,
     labels: IntArray | None = None,
+    tags: Tags | None = None,
     against: Run | None = None,
     threads: int = 1,
     need: float = DEFAULT_NEED,
@@ -165,6 +176,7 @@ def report_of(
         timings=load_timings(run),
         layers=tuple(errors for errors in layers if errors is not None),
         robustness=read_robustness(evaluation),
+        slices=evaluation.slices(labels, tags),
         against=other_comparison,
         need=need,
     )
@@ -191,12 +203,13 @@ def run_report(
     timed: Latency | None,
     against: Comparison | None = None,
     robustness: Robustness | None = None,
+    slices: Slices | None = None,
 ) -> dict[str, Any]:
     """Give everything that is known about a run in plain types.
 
     Returns:
         The keys ``manifest``, ``comparison``, ``latency``, ``against`` (the comparison of another
-        run on the same pictures) and ``robustness``; None for what there is not.
+        run on the same pictures), ``robustness`` and ``slices``; None for what there is not.
     """
     return {
         "manifest": msgspec.to_builtins(manifest),
@@ -204,4 +217,5 @@ def run_report(
         "latency": None if timed is None else latency_dict(timed),
         "against": None if against is None else against.to_dict(),
         "robustness": None if robustness is None else robustness.to_dict(),
+        "slices": None if slices is None else slices.to_dict(),
     }

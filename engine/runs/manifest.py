@@ -16,7 +16,7 @@ from engine.core.errors import RunError
 from engine.core.system import __version__, answer_versions
 from engine.core.types import FAULT_WORDS, Fault, Layout, LoweringName, MissingVariant
 from engine.images.preprocess import PreprocessSpec
-from engine.networks.source import ModelIdentity
+from engine.networks.source import FileFacts, ModelIdentity, PreprocessOrigin
 from engine.quantization.calibration import CalibrationInfo
 from engine.quantization.recipes import Recipe
 from engine.tflite.artifact import Artifact
@@ -55,6 +55,9 @@ class Manifest:
         files: What the conversion wrote, by its path in the run; empty in runs of older versions,
             whose TFLite files alone can be checked.
         missing: Variants that were asked for and could not be made, each with the reason.
+        preprocess_origin: How the preprocessing was determined; None in runs of older versions.
+        facts: What was read from the person's file; None for a catalogue network's own weights,
+            and in runs of older versions.
         checksum: On disk, the SHA-256 of the manifest's text with 64 zeros in place of this;
             None in memory, and in runs of older versions.
     """
@@ -80,6 +83,8 @@ class Manifest:
     files: Mapping[str, FileRecord] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     missing: tuple[MissingVariant, ...] = ()
+    preprocess_origin: PreprocessOrigin | None = None
+    facts: FileFacts | None = None
     checksum: str | None = None
 
     @property

@@ -26,7 +26,7 @@ from engine.core.checksums import find_record, write_record, write_verified
 from engine.core.errors import OptionError, RunError, WorkerDied, WorkerKilled
 from engine.core.files import translate_disk_errors
 from engine.core.locks import exclusive_lock, shared_lock, try_lock
-from engine.core.store import SAMPLE_IMAGES, folder, home, limits
+from engine.core.store import CALIBRATION_IMAGES, folder, home, limits
 from engine.core.types import Report
 from engine.networks.source import ModelChoice
 from engine.quantization.calibration import representative_dataset
@@ -56,7 +56,7 @@ def convert_request(request: ConvertRequest, host: Host) -> Run:
     """
     recipes = recipes_named(request.variants)
     _check_opset(request)
-    calibration = representative_dataset(request.calibration, SAMPLE_IMAGES).info
+    calibration = representative_dataset(request.calibration, CALIBRATION_IMAGES).info
     request = replace(
         request,
         model=_with_absolute_paths(request),

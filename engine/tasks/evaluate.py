@@ -25,6 +25,7 @@ from engine.core.system import usable_cores
 from engine.core.types import ORIGINAL, FloatArray, IntArray, Progress, Report
 from engine.images.cache import FittedPictures
 from engine.images.labels import (
+    UNLABELLED,
     answer_count,
     answer_names,
     labels_from_csv,
@@ -250,7 +251,8 @@ def right_answers(
     names = [picture.name for picture in pictures]
     classes = answer_count(run.manifest.model.classes)
     if table is not None:
-        return labels_from_csv(table, names, classes, answer_names(run.manifest.labels))
+        labels = labels_from_csv(table, names, classes, answer_names(run.manifest.labels))
+        return labels if (labels != UNLABELLED).any() else None
     if from_folders:
         return labels_from_folders(names, answer_names(run.manifest.labels), classes)
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,14 @@ from engine.comparison import metrics as metrics_module
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.latency import Latency
 from engine.comparison.outputs import Outputs
+from engine.comparison.slices import Slices, Traits, make_slices
 from engine.conversion.missing_variants import missing_sentences
 from engine.core import parity
 from engine.core.formats import batch_note
 from engine.core.types import ORIGINAL, FloatArray, IntArray
+from engine.images.cache import FittedPictures
 from engine.images.labels import label_of
-from engine.images.pictures import Picture
+from engine.images.pictures import Picture, brightness_of, megapixels_of
 from engine.runs.results import original_note
 from engine.runs.run import ONNX_COLUMN, Run
 
@@ -49,6 +51,32 @@ class Evaluation:
             labels=labels,
             latency=before.latency,
         )
+
+    def slices(
+        self, labels: IntArray | None = None, tags: Sequence[Sequence[str]] | None = None
+    ) -> Slices:
+        """Count on named groups of the pictures how often models agree and are right.
+
+        Args:
+            labels: Right answers, shape (pictures,), -1 for unknown.
+            tags: The tags of each picture.
+
+        Raises:
+            PictureError: A picture cannot be read any more.
+        """
+        fitted = FittedPictures(
+            self.run.manifest.preprocess, {picture.sha256 for picture in self.pictures}
+        )
+        traits = Traits(
+            labels=labels,
+            brightness=np.array([brightness_of(fitted.pixels_of(p)) for p in self.pictures]),
+            megapixels=np.array([megapixels_of(picture) for picture in self.pictures]),
+            tags=[()] * len(self.pictures) if tags is None else tags,
+        )
+        comparison = self.comparison
+        models = (comparison.reference, *(variant.variant for variant in comparison.variants))
+        answers = {model: self.first_answers(model) for model in models}
+        return make_slices(comparison.run, comparison.reference, answers, traits, self.label)
 
     def outputs(self, column: str) -> Outputs:
         """Return the outputs of a column, with their kind."""

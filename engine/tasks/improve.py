@@ -10,7 +10,7 @@ from engine.conversion.missing_variants import demand_made
 from engine.core.checksums import read_record, write_record
 from engine.core.errors import OptionError
 from engine.core.files import translate_disk_errors
-from engine.core.store import SAMPLE_IMAGES
+from engine.core.store import CALIBRATION_IMAGES
 from engine.quantization.calibration import representative_dataset
 from engine.quantization.recipes import Recipe, recipe_named
 from engine.quantization.records import MixedCurve, MixedPoint, OptimizedLayer
@@ -222,5 +222,5 @@ def calibration_digests(run: Run) -> frozenset[str]:
         RunError: The run does not say what it was made from.
         PictureError: The pictures are not where they were.
     """
-    dataset = representative_dataset(request_of(run).calibration, SAMPLE_IMAGES)
+    dataset = representative_dataset(request_of(run).calibration, CALIBRATION_IMAGES)
     return frozenset(picture.sha256 for picture in dataset.pictures)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import math
 import tempfile
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -58,11 +59,40 @@ def measure(
         picture=None if picture is None else str(picture.absolute()),
     )
     # Always a fresh one, so that dashboard and command line time in the same surroundings.
+    with Worker() as worker:
+        timed = time_columns(run, request, host, worker)
+    return profile_operators(run, timed, host, picture=request.picture)
+
+
+def time_columns(run: Run, request: LatencyRequest, host: Host, worker: Worker) -> Latency:
+    """Time columns of a run in turns, and keep the samples; see `store_latency`.
+
+    Args:
+        run: The run.
+        request: What to time.
+        host: Gets the worker and its progress.
+        worker: One that has done no work yet.
+    """
+    with shared_lock(run.folder):
+        return store_latency(run, host.adopt(worker).run(run_latency, request, host.report))
+
+
+def profile_operators(
+    run: Run, timed: Latency, host: Host, *, picture: str | None = None
+) -> Latency:
+    """Add what each operator takes to timings of a run, file by file, and keep it.
+
+    Args:
+        run: The run.
+        timed: Timings of some of its columns, as they were kept.
+        host: Gets the worker and its progress.
+        picture: A picture to feed; None feeds a picture made of noise.
+    """
     with shared_lock(run.folder), _Replaced() as workers:
-        worker = host.adopt(workers.living())
-        latency = worker.run(run_latency, request, host.report)
-        entries = tuple(_profile(run, host, entry, request, workers) for entry in latency.entries)
-    return store_latency(run, replace(latency, entries=entries))
+        entries = tuple(
+            _profile(run, host, entry, timed.threads, picture, workers) for entry in timed.entries
+        )
+    return store_latency(run, replace(timed, entries=entries))
 
 
 def store_latency(run: Run, measured: Latency) -> Latency:
@@ -137,13 +167,18 @@ class _Replaced:
 
 
 def _profile(
-    run: Run, host: Host, entry: LatencySamples, request: LatencyRequest, workers: _Replaced
+    run: Run,
+    host: Host,
+    entry: LatencySamples,
+    threads: int,
+    picture: str | None,
+    workers: _Replaced,
 ) -> LatencySamples:
     """Add what each operator takes to the samples of a column that is a TFLite file."""
     if entry.variant not in run.runnable:
         return entry
     wanted = ProfileRequest(
-        run=request.run, variant=entry.variant, threads=request.threads, picture=request.picture
+        run=str(run.folder.absolute()), variant=entry.variant, threads=threads, picture=picture
     )
     try:
         worker = host.adopt(workers.living())
@@ -160,9 +195,8 @@ def run_latency(request: LatencyRequest, report: Report) -> Latency:
     """Time one call of each column, in turns."""
     run = Run.open(request.run)
     runners = {column: column_runner(run, column, request.threads) for column in request.columns}
-    return _time_runners(
-        runners, _pixels(run.manifest.preprocess, request.picture), request, report
-    )
+    pixels = _pixels(run.manifest.preprocess, request.picture)
+    return _time_runners(runners, pixels, request, report, request.most_seconds or math.inf)
 
 
 @alone
@@ -224,6 +258,7 @@ def _time_runners(
     pixels: FloatArray,
     request: LatencyRequest | FileLatencyRequest | MixedLatencyRequest,
     report: Report,
+    most_seconds: float = math.inf,
 ) -> Latency:
     rounds = request.warmup + request.rounds
     with ExitStack() as stack:
@@ -237,7 +272,9 @@ def _time_runners(
         gc.collect()
         gc.disable()
         try:
-            entries = time_interleaved(calls, rounds=request.rounds, warmup=request.warmup)
+            entries = time_interleaved(
+                calls, rounds=request.rounds, warmup=request.warmup, most_seconds=most_seconds
+            )
         finally:
             gc.enable()
         batches = {name: runner.batch or 1 for name, runner in runners.items()}
@@ -261,6 +298,8 @@ class LatencyRequest:
         rounds: Timed calls of each model.
         warmup: Calls of each model before timing starts.
         picture: A picture to feed; None feeds a picture made of noise.
+        most_seconds: What the timed calls of one model may take in all; None for as long as they
+            do. See `engine.comparison.latency.time_interleaved`.
     """
 
     run: str
@@ -269,6 +308,7 @@ class LatencyRequest:
     rounds: int = 50
     warmup: int = 5
     picture: str | None = None
+    most_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
 
 from engine.comparison.layers.analysis import layer_errors
+from engine.comparison.layers.pairing import NamedWeights, name_modules
 from engine.comparison.layers.records import LayerErrors
 from engine.core.checksums import find_record, write_record
+from engine.core.errors import EngineError
 from engine.core.locks import shared_lock
 from engine.core.system import usable_cores
 from engine.core.types import FloatArray, Progress, Report
@@ -15,6 +21,7 @@ from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture
 from engine.images.preprocess import in_layout
 from engine.quantization.recipes import recipe_named
+from engine.quantization.sensitivity import split_loss
 from engine.runs.results import (
     layers_file,
     spread_pictures,
@@ -22,7 +29,11 @@ from engine.runs.results import (
 from engine.runs.run import Run, float32_file
 from engine.tasks.evaluate import worker_for
 from engine.tasks.improve import read_optimized_layers
+from engine.tflite.graph import Graph
 from engine.workers.process import Host
+
+if TYPE_CHECKING:
+    import onnx
 
 
 def run_layers(request: LayersRequest, report: Report) -> LayerErrors:
@@ -38,16 +49,84 @@ def run_layers(request: LayersRequest, report: Report) -> LayerErrors:
             report(Progress(stage, done, total))
             yield in_layout(fitted.input_of(picture)[None], layout)
 
-    return layer_errors(
-        float32_file(run).read_bytes(),
-        run.file(request.variant).read_bytes(),
+    exact, variant = float32_file(run).read_bytes(), run.file(request.variant).read_bytes()
+    errors = layer_errors(
+        exact,
+        variant,
         batches,
         run=run.folder.name,
         variant=request.variant,
         pictures=total,
         threads=min(usable_cores(), total),
         chosen_by=_range_source(run, request.variant),
+        modules=find_modules(run.onnx_file, exact),
     )
+    few = spread_pictures(pictures, _SPLIT_PICTURES)
+    inputs = np.stack([in_layout(fitted.input_of(picture)[None], layout) for picture in few])
+    try:
+        split = split_loss(exact, variant, inputs)
+    except (EngineError, ValueError):
+        split = None  # A file of another tool may have parts that cannot be put together anew.
+    return replace(errors, split=split)
+
+
+_SPLIT_PICTURES = 8
+
+
+def find_modules(onnx_file: Path, exact: bytes) -> dict[int, str]:
+    """Find the PyTorch modules of a float32 file's operators by the ONNX file it was made from.
+
+    Returns:
+        Names by place of the operator; only those beyond doubt, see
+        `engine.comparison.layers.pairing.name_modules`.
+    """
+    import onnx
+    import onnx.numpy_helper
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+
+    try:
+        model = onnx.load(onnx_file, load_external_data=False)
+        constants = {c.name: c for c in model.graph.initializer if c.data_location == 0}
+        named = []
+        for node in model.graph.node:
+            weights = constants.get(node.input[1]) if len(node.input) > 1 else None
+            if weights is not None and node.op_type in {"Conv", "Gemm", "MatMul"}:
+                module = module_of(weights.name, node.name)
+                rows = _rows_of(onnx.numpy_helper.to_array(weights), node)
+                if module and rows is not None:
+                    named.append(NamedWeights(module, rows))
+    except (OSError, ValueError, DecodeError):
+        return {}  # Names are a help, never a reason to stop.
+    scopes = {node.name: scope for node in model.graph.node if (scope := scope_of(node.name))}
+    return name_modules(Graph(exact), named, scopes)
+
+
+def module_of(weights: str, node: str) -> str:
+    """Name the module of weights by their own name, such as fc.weight, else by its node's scope."""
+    return weights.removesuffix(".weight") if weights.endswith(".weight") else scope_of(node)
+
+
+def scope_of(node: str) -> str:
+    """Name the module of a node of torch's ONNX export: /features/features.1/Conv is features.1."""
+    path: list[str] = []
+    for part in node.split("/")[1:-1]:
+        # Within a Sequential every part repeats the one before.
+        if path and part.startswith(f"{path[-1]}."):
+            path[-1] = part
+        else:
+            path.append(part)
+    return ".".join(path)
+
+
+def _rows_of(weights: FloatArray, node: onnx.NodeProto) -> FloatArray | None:
+    if weights.dtype != np.float32:
+        return None
+    if node.op_type == "Conv":
+        return np.moveaxis(weights, 1, -1).reshape(len(weights), -1)
+    transposed = any(a.name == "transB" and a.i for a in node.attribute)
+    if weights.ndim != 2:
+        return None
+    return weights if node.op_type == "Gemm" and transposed else weights.T
 
 
 def _range_source(run: Run, variant: str) -> Callable[[int], str | None]:

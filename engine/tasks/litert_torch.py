@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from engine.core.errors import ConversionError, OptionError, PictureError
-from engine.core.store import SAMPLE_IMAGES
+from engine.core.store import CALIBRATION_IMAGES
 from engine.core.types import (
     Progress,
     Report,
@@ -153,7 +153,7 @@ def _calibration_inputs(run: Run) -> np.ndarray | None:
         return None
     choice = CalibrationChoice(folder=info.source, count=info.count, seed=info.seed)
     try:
-        dataset = representative_dataset(choice, SAMPLE_IMAGES)
+        dataset = representative_dataset(choice, CALIBRATION_IMAGES)
     except PictureError:
         return None
     if dataset.info.digest != info.digest:

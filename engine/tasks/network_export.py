@@ -30,7 +30,7 @@ from engine.core.checksums import digest_of_file
 from engine.core.errors import ConversionError, EngineError, OptionError
 from engine.core.files import translate_disk_errors
 from engine.core.limits import demand_fits
-from engine.core.store import SAMPLE_IMAGES
+from engine.core.store import CALIBRATION_IMAGES, SAMPLE_IMAGES
 from engine.core.system import demand_packages
 from engine.core.types import FloatArray, Progress
 from engine.images.pictures import pictures_in
@@ -70,8 +70,9 @@ if TYPE_CHECKING:
 USUAL_SIZE = 224
 """Height and width of the input where neither the person nor the network says any."""
 ORIGINAL_NOTE = (
-    "The original is a network of a Python process: its own logits are stored for the calibration "
-    "pictures and the sample images; on others the ONNX file that was exported from it answers."
+    "The original is a network of a Python process: its own logits are stored for the pictures of "
+    "the calibration folder and the sample images; on others the ONNX file that was exported from "
+    "it answers."
 )
 
 
@@ -88,7 +89,8 @@ def convert_network(
     """
     demand_packages()
     network = given_network(model)
-    pictures = representative_dataset(request.calibration, SAMPLE_IMAGES).pictures
+    dataset = representative_dataset(request.calibration, CALIBRATION_IMAGES)
+    pictures = () if dataset.info.demo else dataset.pictures
     with tempfile.TemporaryDirectory(prefix="qlab-network-") as folder:
         with translate_disk_errors(STAGE):
             exported = export_network(network, request, Path(folder), host, name=name)
@@ -154,6 +156,7 @@ def export_network(
         logits=str(folder / f"{PYTORCH}.npy"),
         seconds=time.perf_counter() - started,
         notes=(ORIGINAL_NOTE, *notes),
+        recorded=_recorded(request.preprocess, own),
     )
     model = replace(request.model, onnx=str(file), network=exported)
     return replace(request, model=model, preprocess=preprocess)
@@ -170,14 +173,18 @@ def _fill(choice: PreprocessChoice, own: PreprocessChoice) -> PreprocessChoice:
     return replace(own, **given)
 
 
+def _recorded(given: PreprocessChoice, own: OwnPreprocess | None) -> tuple[str, ...]:
+    """Name the values that come from the network's own record, since the person gave none."""
+    carried, asked = {} if own is None else asdict(own.choice), asdict(given)
+    return tuple(name for name in carried if asked[name] is None and carried[name] is not None)
+
+
 def _own_note(
     spec: PreprocessSpec, given: PreprocessChoice, own: OwnPreprocess | None
 ) -> tuple[str, ...]:
     if own is None:
         return ()
-    carried, asked = asdict(own.choice), asdict(given)
-    taken = [name for name in asked if asked[name] is None and carried[name] is not None]
-    words = preprocess_words(spec, taken)
+    words = preprocess_words(spec, _recorded(given, own))
     return (f"Preprocessing as the network's {own.record} says: {words}.",) if words else ()
 
 

@@ -55,7 +55,12 @@ def answer(message: TaskMessage, report: Report) -> Message:
     try:
         work = function_of(message.task)
         request = decode(message.request, types_of(work)[0])
-        with hold_slot(report, alone=is_alone(work)):
+        alone = is_alone(work)
+        if not alone and not message.beside:
+            # Threads of torch that wait for the next product would take a core from other work: the
+            # optimizer needs half the processor time so. What is timed stays as torch has it.
+            os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        with hold_slot(report, alone=alone, beside=message.beside):
             result = work(request, report)
         return ResultMessage(msgspec.Raw(encode(result)))
     except Exception as error:

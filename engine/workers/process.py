@@ -53,6 +53,8 @@ class Worker:
         silent_seconds: How long it may work without a sign of progress.
         network: Whether it may reach the network, where workers are enclosed at all: weights that a
             person asked for come from there.
+        beside: Whether it does a small part of what holds a slot already; see
+            `engine.workers.slots.hold_slot`.
 
     Raises:
         PackageError: A package that a task may import is not installed.
@@ -63,13 +65,17 @@ class Worker:
     """
 
     def __init__(
-        self, silent_seconds: float = LIMITS.worker_silent_seconds, *, network: bool = False
+        self,
+        silent_seconds: float = LIMITS.worker_silent_seconds,
+        *,
+        network: bool = False,
+        beside: bool = False,
     ) -> None:
         demand_packages()
         self._log = tempfile.NamedTemporaryFile(  # noqa: SIM115 - lives as long as the worker
             prefix="qlab-worker-", suffix=".log"
         )
-        self._cancelled = False
+        self._cancelled, self._beside = False, beside
         self._log_start = 0
         self.tasks = 0
         self.busy = False
@@ -123,7 +129,7 @@ class Worker:
             JobCancelled: `cancel` was called meanwhile.
         """
         task = task_of(work)
-        message = TaskMessage(task, msgspec.Raw(encode(request)))
+        message = TaskMessage(task, msgspec.Raw(encode(request)), self._beside)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._log_start = Path(self._log.name).stat().st_size

@@ -49,6 +49,7 @@ class TaskMessage(msgspec.Struct, frozen=True):
 
     task: str
     request: msgspec.Raw
+    beside: bool = False
 
 
 class ProgressMessage(msgspec.Struct, frozen=True, tag="progress"):

@@ -50,12 +50,16 @@ def slots() -> int:
 
 
 @contextmanager
-def hold_slot(report: Callable[[Progress], None], *, alone: bool = False) -> Iterator[None]:
+def hold_slot(
+    report: Callable[[Progress], None], *, alone: bool = False, beside: bool = False
+) -> Iterator[None]:
     """Wait until this store has a slot for a worker, and keep it while the context lasts.
 
     Args:
         report: Receives progress, once, where there is something to wait for.
         alone: Whether nothing else may run meanwhile.
+        beside: Whether the work is a small part of what holds a slot already: it takes none, and
+            waits for timings alone.
     """
     parent = folder("cache") / SLOTS
     announce = _Once(report)
@@ -64,7 +68,7 @@ def hold_slot(report: Callable[[Progress], None], *, alone: bool = False) -> Ite
         with ExitStack() as gate:
             _lock_first([parent / "gate"], gate, announce)
             _lock_first([parent / "working"], held, announce, shared=not alone)
-            if not alone:
+            if not alone and not beside:
                 free = [parent / str(number) for number in range(slots())]
                 _lock_first(free, held, announce)
         yield

@@ -3,22 +3,21 @@
 import streamlit as st
 
 from engine.reporting.text import accuracy as accuracy_sentences
-from pages.inputs.labels import choose_labels, show_clicking
-from pages.inputs.pictures import choose_pictures_in_expander
+from pages.inputs.labels import labels_of, show_clicking
+from pages.inputs.picture_set import offer_picture_set
 from pages.inputs.variant import variant_pills
 from pages.state.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.state.messages import no_run_yet, plain
-from pages.state.session import current_run
+from pages.state.session import current_run, pictures
 from pages.views import accuracy
 
 run = current_run()
 if run is None:
     no_run_yet()
 headline = st.container()
-shown = choose_pictures_in_expander()
 evaluation = evaluation_or_wait()
 variant = variant_pills([side.variant for side in evaluation.comparison.variants])
-labels = choose_labels(run, shown)
+labels = labels_of(run, pictures())
 if labels.clicked and labels.indices is not None:
     # Above the figures, whose arrival would move what a person is clicking on.
     with st.container(border=True):
@@ -33,6 +32,7 @@ with headline:
     show_faults(evaluation.comparison)
 if labels.indices is None or not labels.count:
     title.title(plain(accuracy_sentences.accuracy_headline(evaluation.comparison, variant)))
+    offer_picture_set("Give right answers")
 elif labels.count < labels.minimum:
     title.title(accuracy_sentences.labelling_headline(labels.count, labels.minimum))
 else:

@@ -11,7 +11,7 @@ run = current_run()
 if run is None:
     no_run_yet()
 headline = st.container()
-shown = sweeping.choose_measured_pictures(run)
+shown = sweeping.measured_pictures(run)
 plan = sweeping.plan_controls(run, shown)
 if plan is not None:
     sweeping.show_button(run, shown, plan)

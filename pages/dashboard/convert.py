@@ -1,53 +1,58 @@
-"""Convert: choose a model, press one button, watch it become TFLite variants."""
+"""Convert: five steps to a new run, and what became of the last one."""
 
 import streamlit as st
 
-from engine.reporting import plots
 from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
-from pages.inputs.convert_form import convert_form
-from pages.inputs.uploads import show_files_from_elsewhere
+from pages.inputs.convert_form import convert_form, open_step, summary_head
 from pages.state import conversion, jobs, session
 from pages.state.messages import plain
-from pages.views.figures import show_figure
-from pages.views.files import show_downloads
-from pages.views.improve import link_to_improve
 
 
-def show_result(run: Run) -> None:
-    """Show what failed, what was assumed, the error of each stage and the files."""
-    conversion.show_faults(run)
-    conversion.offer_retry(run)
-    conversion.show_assumptions(run)
-    with st.container(border=True):
-        show_figure("hop_ladder", plots.hop_ladder, run.manifest.stages)
-        st.caption(
-            "Largest difference of any logit on the same pictures, relative to the largest logit. "
-            "Quantized variants are meant to differ; float steps are not."
+def show_made(run: Run) -> None:
+    """Show what a conversion made, what is wrong with it, and where it leads."""
+    with st.container(border=True, key="made"):
+        st.header(plain(sentences.convert_headline(run.manifest)))
+        conversion.show_faults(run)
+        conversion.offer_retry(run)
+        conversion.show_assumptions(run)
+        with st.container(horizontal=True, key="make_kit"):
+            st.page_link(
+                "pages/dashboard/overview.py", label="See the result", icon=":material/target:"
+            )
+        st.page_link(
+            "pages/dashboard/run_details.py",
+            label="Files, and how it was made",
+            icon=":material/list_alt:",
         )
-    st.header("Files")
-    show_downloads(run)
-    link_to_improve(run)
-    show_files_from_elsewhere(run)
+        session.scroll_to("made", run.folder.name)
 
 
 finished = jobs.get(conversion.JOB)
 if finished is not None and isinstance(finished.result, Run):
     session.choose_run(finished.result.folder)
+    conversion.note_made(finished.result)
     jobs.forget(conversion.JOB)
     st.rerun()
-run = session.current_run()
-headline = sentences.convert_headline(run.manifest) if run else "Convert a classifier to TFLite"
-st.title(plain(headline))
-request = convert_form()
-conversion.forget_attempt_at_another(request)
+st.title("Convert a classifier to TFLite")
+asked = convert_form()
+conversion.forget_attempt_at_another(asked.request)
 busy = (job := jobs.get(conversion.JOB)) is not None and job.active
-if st.button("Convert", type="primary", disabled=busy or request is None, icon=":material/bolt:"):
-    assert request is not None
-    conversion.start(request)
-    st.rerun()
-jobs.show(conversion.JOB)
+with st.container(border=True):
+    summary_head()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        off = busy or asked.request is None
+        if st.button("Convert", type="primary", disabled=off, icon=":material/bolt:"):
+            assert asked.request is not None
+            conversion.start(asked.request)
+            st.rerun()
+        if asked.request is not None:
+            st.markdown(plain(sentences.request_sentence(asked.request)))
+        else:
+            st.markdown(plain(asked.problem))
+            st.button("Go there", key="go_there", on_click=open_step, args=(asked.step,))
+    jobs.show(conversion.JOB)
 if not busy:
     conversion.show_interrupted()
-if run is not None and not busy:
-    show_result(run)
+    if (run := conversion.run_made()) is not None:
+        show_made(run)

@@ -5,10 +5,9 @@ import streamlit as st
 from engine.core.types import FAULT_WORDS
 from engine.deployment.description import model_file
 from engine.deployment.documents import deploy_headline, kit_sentence
-from pages.inputs.pictures import choose_pictures_in_expander
 from pages.state.evaluation import evaluation_or_wait, show_notes
 from pages.state.messages import no_run_yet
-from pages.state.session import current_run
+from pages.state.session import current_run, pictures
 from pages.views import deploy as deployment
 
 run = current_run()
@@ -19,9 +18,7 @@ variant = deployment.choose_variant(run)
 deployment.show_advice(variant)
 size = run.artifact(variant).bytes
 headline.title(deploy_headline(variant, size, run.manifest.float32_bytes))
-shown = choose_pictures_in_expander(
-    note="Up to five of them become the golden set; all give the figures of the model card."
-)
+shown = pictures()
 comparison = evaluation_or_wait().comparison
 compared = {side.variant: side for side in comparison.variants}
 fault = compared[variant].fault if variant in compared else None
@@ -36,6 +33,10 @@ with st.container(border=True):
         deployment.show_promise()
     else:
         deployment.show_download(run, variant, file)
+    st.caption(
+        f"Up to five of the {len(shown)} pictures become the golden set; all give the figures of "
+        "the model card."
+    )
 if file is not None:
     with st.container(border=True):
         st.header("What is in it")

@@ -5,7 +5,6 @@ import streamlit as st
 from engine.reporting.text.improve import improvement_headline
 from engine.reporting.text.runs import reference_title
 from engine.tasks.improve import name_optimized
-from pages.inputs.pictures import choose_pictures_in_expander
 from pages.state.conversion import show_faults
 from pages.state.evaluation import evaluation_or_wait
 from pages.state.messages import end_page, no_run_yet, plain, show_errors
@@ -28,7 +27,6 @@ if better not in run.variants:
     )
     improving.show_button(run, variant)
     end_page()
-choose_pictures_in_expander()
 evaluation = evaluation_or_wait()
 sides = {side.variant: side for side in evaluation.comparison.variants}
 before, after = sides[variant], sides[better]

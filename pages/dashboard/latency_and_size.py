@@ -7,7 +7,7 @@ from engine.reporting import plots
 from engine.reporting.text import overview, runs
 from engine.runs.results import load_latency, load_timings
 from pages.state import jobs
-from pages.state.conversion import show_faults
+from pages.state.conversion import show_faults, show_profiling
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run
 from pages.views.figures import show_described_figure, show_figure
@@ -46,6 +46,7 @@ with st.container(border=True):
 if timings := load_timings(run):
     with st.container(border=True):
         show_figure("threads", plots.latency_violins, timings)
+show_profiling()
 if timed is not None:
     show_operator_times(timed)
 with st.container(border=True):

@@ -5,10 +5,9 @@ import streamlit as st
 from engine.reporting import plots
 from engine.reporting.text import layers as layer_sentences
 from engine.runs.results import latency_shares
-from pages.inputs.pictures import choose_pictures_in_expander
 from pages.state.conversion import show_faults
 from pages.state.messages import no_run_yet, plain
-from pages.state.session import current_run
+from pages.state.session import current_run, pictures
 from pages.views import layers
 from pages.views.figures import show_described_figure
 from pages.views.improve import link_to_improve
@@ -16,32 +15,35 @@ from pages.views.improve import link_to_improve
 run = current_run()
 if run is None:
     no_run_yet()
+shown = pictures()
 headline = st.container()
 with st.container(horizontal=True, vertical_alignment="center"):
     variant = layers.choose_variant(run)
     count = st.empty()
-shown = choose_pictures_in_expander()
 with headline:
     errors = layers.layers_or_wait(run, variant, shown)
     title = layer_sentences.layers_headline(errors)
     st.title(plain(title))
     if variant in run.faults:
         show_faults(run)
-count.caption(f"{errors.pictures} pictures")
+count.caption(layers.count_sentence(errors.pictures, len(shown)))
+shares = latency_shares(run, variant)
+left, right = st.columns((11, 10), gap="small")
+with left.container(border=True, height="stretch"):
+    st.header("From picture to logits")
+    layers.show_map(errors, shares)
+    link_to_improve(run, variant)
+with right.container(border=True, height="stretch"):
+    layers.show_detail(run, errors, shown)
+layers.show_split(errors)
+with st.container(border=True):
+    layers.show_feature_maps(run, errors, shown)
 named = layer_sentences.culprits(errors)[:3]
 with st.container(border=True):
     st.header("Signal over error, from input to logits")
     show_described_figure("layer_line", title, plots.layer_line, errors, named)
-left, right = st.columns(2, gap="medium")
-with left.container(border=True, height="stretch"):
-    st.header("Largest losses")
-    layers.show_worst(errors)
-    link_to_improve(run, variant)
-chart = right.container(border=True, height="stretch")
 with st.container(border=True):
     st.header("All operators")
-    st.caption("Choose a row to see that operator's values over its integer grid.")
-    chosen = layers.show_operators(errors, latency_shares(run, variant))
-with chart:
-    layers.show_operator(chosen, variant)
+    st.caption("Choose a row to see that operator beside the map.")
+    layers.show_operators(errors, shares)
 layers.show_notes(run, errors)

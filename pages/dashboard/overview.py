@@ -10,10 +10,11 @@ from pages.state.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.state.messages import plain
 from pages.state.session import current_run
 from pages.views import overview
-from pages.views.accuracy import with_labels_on_show
+from pages.views.accuracy import show_slices, with_labels_on_show
 from pages.views.figures import show_figure
 from pages.views.logits import show_comparison
 from pages.views.opportunities import show_opportunities
+from pages.views.stage import show_stage
 
 run = current_run()
 if run is None or first_start.under_way():
@@ -28,6 +29,7 @@ comparison = labelled.comparison
 show_faults(comparison)
 overview.show_verdict(labelled, choice)
 st.caption(plain(sentences.describe_measurement(comparison, run.manifest.created_at)))
+stage = st.container()
 left, right = st.columns([9, 5], gap="medium")
 with left.container(border=True, height="stretch"):
     show_figure("trade_off", figures.trade_off, evaluation.comparison, choice)
@@ -36,5 +38,10 @@ with right.container(border=True, height="stretch"):
     if about is not None:
         overview.show_weakest(evaluation, about)
 show_opportunities(labelled, choice)
+if about is not None:
+    show_slices(labelled, about.variant)
 show_comparison(comparison, tables.OVERVIEW)
 show_remarks(comparison)
+if about is not None:
+    with stage:  # at last: the verdict does not wait for its pictures
+        show_stage(evaluation, about.variant, key="hero")

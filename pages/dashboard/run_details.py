@@ -10,10 +10,10 @@ from engine.reporting.text import runs as sentences
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import LOGS, ONNX_FILE
 from pages.inputs.variant import variant_pills
-from pages.state.conversion import show_assumptions, show_faults
+from pages.state.conversion import offer_retry, show_assumptions, show_faults
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run
-from pages.views.files import show_card
+from pages.views.files import show_all_files, show_card
 from pages.views.latency import show_lowerings
 
 run = current_run()
@@ -23,9 +23,11 @@ manifest = run.manifest
 st.title(plain(sentences.details_headline(manifest)))
 st.caption(f"Made {manifest.created_at[:16].replace('T', ' ')} UTC in {plain(str(run.folder))}")
 show_faults(run)
+offer_retry(run)
 show_assumptions(run)
 names = [artifact.variant for artifact in run.artifacts]
 show_card(run, run.artifact(variant_pills(names)))
+show_all_files(run)
 show_lowerings(run)
 with st.container(border=True):
     st.header("The command that makes it again")

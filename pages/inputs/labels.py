@@ -10,6 +10,7 @@ import streamlit as st
 
 from engine.comparison import metrics
 from engine.core.errors import EngineError
+from engine.core.formats import plural
 from engine.core.limits import LIMITS
 from engine.core.store import SAMPLE_IMAGES
 from engine.core.types import IntArray
@@ -22,20 +23,55 @@ from engine.images.labels import (
     unique_labels,
 )
 from engine.images.pictures import Picture
-from engine.runs.labels import give_label, labels_table, labels_template, own_labels
+from engine.runs.labels import (
+    Tags,
+    give_label,
+    give_tag,
+    labels_table,
+    labels_template,
+    own_labels,
+    own_tags,
+    remove_tag,
+    tags_from_csv,
+)
 from engine.runs.run import Run
 from pages.inputs.pictures import thumbnail_of
 from pages.inputs.uploads import ask_for_files
 from pages.state import session
 from pages.state.evaluation import Evaluation
-from pages.state.messages import keep_error, plain, show_errors, show_kept_problem
+from pages.state.messages import keep_error, plain, show_kept_problem, show_problem
 
 SAMPLES, TABLE, FOLDERS, CLICKS = "The samples' own", "A table (CSV)", "Folder names", "By clicking"
-_TABLE, _ROW, _UNDO = "qlab_labels_table", "qlab_labels_row", "qlab_labels_undo"
+_UPLOADED, _ROW, _UNDO = "qlab_uploaded_labels", "qlab_labels_row", "qlab_labels_undo"
 _SAMPLE_CLASSES = 1000
 _CANDIDATES = 5
 _CLICKS_NEEDED = 10
 _PIXELS = 480
+
+
+@st.dialog("Tag pictures")
+def ask_for_tag(run: Run, tagged: tuple[Picture, ...], every: tuple[Picture, ...]) -> None:
+    """Ask for a tag of pictures: one that this person has used for any of all, or a new one."""
+    st.caption(
+        f"For {plural(len(tagged), 'picture')}. A tag makes a slice on Result; only you see it."
+    )
+    owner = session.owner()
+    try:
+        used = sorted({tag for tags in own_tags(run, owner, every) for tag in tags})
+        theirs = own_tags(run, owner, tagged)
+        for number, tag in enumerate(used):
+            given = all(tag in tags for tags in theirs)
+            icon = ":material/close:" if given else ":material/sell:"
+            label = f"Remove {tag}" if given else tag
+            if st.button(plain(label), key=f"use_tag_{number}", icon=icon, width="stretch"):
+                (remove_tag if given else give_tag)(run, owner, tagged, tag)
+                st.rerun()
+        name = st.text_input("New tag", key=f"new_tag_{hash((tagged, theirs))}", max_chars=40)
+        if name.strip():
+            give_tag(run, owner, tagged, name)
+            st.rerun()
+    except EngineError as error:
+        show_problem(error)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,48 +102,88 @@ class Labels:
         return min(_CLICKS_NEEDED, pictures) if self.clicked else 1
 
 
-def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> Labels:
-    """Show where right answers come from, and give them as far as there are some."""
-    ours = _are_samples(run)
+def choose_labels(run: Run, pictures: tuple[Picture, ...]) -> EngineError | None:
+    """Show where right answers come from, and how many there are.
+
+    Returns:
+        What is wrong with them.
+    """
+    first = _first_source(run, pictures)
     source = st.segmented_control(
         "Right answers",
-        [SAMPLES, TABLE, FOLDERS, CLICKS] if ours else [TABLE, FOLDERS, CLICKS],
-        default=_first_source(ours),
+        [SAMPLES, TABLE, FOLDERS, CLICKS] if first == SAMPLES else [TABLE, FOLDERS, CLICKS],
+        default=first,
         required=True,
-        key=_source_key(ours),
+        key=_source_key(first),
         persist_state="session",
     )
-    with show_errors():
+    try:
         if source == TABLE:
             _ask_for_table(pictures)
-        return _read_labels(source, run, pictures)
+        labels = _read_labels(source, run, pictures)
+        _read_tags(run, pictures)
+    except EngineError as error:
+        return error
+    if labels.count:
+        st.caption(f"{labels.count} of {len(pictures)} have a right answer.")
+    elif labels.clicked:
+        st.page_link(
+            "pages/dashboard/accuracy.py", label="Label them", icon=":material/check_circle:"
+        )
+    return None
+
+
+def labels_of(run: Run, pictures: tuple[Picture, ...]) -> Labels:
+    """Give the right answers that the sidebar's choice has, which says what is wrong with them."""
+    first = _first_source(run, pictures)
+    try:
+        return _read_labels(st.session_state.get(_source_key(first), first), run, pictures)
+    except EngineError:
+        return Labels(None, False)
 
 
 def labels_on_show(run: Run, pictures: tuple[Picture, ...]) -> IntArray | None:
-    """Give the right answers that the page Accuracy counts, where there are enough of them.
-
-    What is wrong with them is said there.
-    """
-    ours = _are_samples(run)
-    source = st.session_state.get(_source_key(ours), _first_source(ours))
-    try:
-        labels = _read_labels(source, run, pictures)
-    except EngineError:
-        return None
+    """Give the right answers that the page Accuracy counts, where there are enough of them."""
+    labels = labels_of(run, pictures)
     return labels.indices if labels.count >= max(1, labels.minimum) else None
 
 
-def _are_samples(run: Run) -> bool:
-    """Whether the sample images are on show, and their right answers are classes of the model."""
-    return not session.own_pictures() and run.manifest.model.classes == _SAMPLE_CLASSES
+def tags_on_show(run: Run, pictures: tuple[Picture, ...]) -> Tags:
+    """Give the tags of the pictures on show: this person's own, and those of a table."""
+    try:
+        return _read_tags(run, pictures)
+    except EngineError:  # the sidebar says what is wrong
+        return ((),) * len(pictures)
 
 
-def _first_source(samples: bool) -> str:
-    return SAMPLES if samples else CLICKS
+def _read_tags(run: Run, pictures: tuple[Picture, ...]) -> Tags:
+    own, table = own_tags(run, session.owner(), pictures), _table_on_show()
+    if table is None:
+        return own
+    given = tags_from_csv(table, [picture.name for picture in pictures])
+    return tuple(tuple(dict.fromkeys((*a, *b))) for a, b in zip(own, given, strict=True))
 
 
-def _source_key(samples: bool) -> str:
-    return f"labels_source_{samples}"
+def _table_on_show() -> Path | None:
+    table: Path | None = st.session_state.get(_UPLOADED) or session.table_of_pictures()
+    return table
+
+
+def _first_source(run: Run, pictures: tuple[Picture, ...]) -> str:
+    """Find where right answers are without a choice: with the samples, a table, or folders."""
+    if not session.own_pictures():
+        return SAMPLES if run.manifest.model.classes == _SAMPLE_CLASSES else CLICKS
+    if session.table_of_pictures() is not None:
+        return TABLE
+    try:
+        _read_labels(FOLDERS, run, pictures)
+    except EngineError:
+        return CLICKS
+    return FOLDERS
+
+
+def _source_key(first: str) -> str:
+    return f"labels_source_{first}"
 
 
 def _read_labels(source: str, run: Run, pictures: tuple[Picture, ...]) -> Labels:
@@ -117,7 +193,7 @@ def _read_labels(source: str, run: Run, pictures: tuple[Picture, ...]) -> Labels
     if source == SAMPLES:
         return Labels(labels_from_csv(SAMPLE_IMAGES / "labels.csv", names, classes), False)
     if source == TABLE:
-        table: Path | None = st.session_state.get(_TABLE)
+        table = _table_on_show()
         read = None if table is None else labels_from_csv(table, names, classes, answers)
         return Labels(read, False)
     if source == FOLDERS:
@@ -135,13 +211,13 @@ def _ask_for_table(pictures: tuple[Picture, ...]) -> None:
         on_click="ignore",
     )
     files = ask_for_files(
-        "A table with the columns filename and class_index or class_name",
+        "A table with the columns filename and class_index, class_name or tag",
         ["csv"],
         key="labels_table",
         most=LIMITS.text_bytes,
     )
     for file in files:
-        st.session_state[_TABLE] = session.keep_upload(file.name, file.getvalue()).path
+        st.session_state[_UPLOADED] = session.keep_upload(file.name, file.getvalue()).path
 
 
 def show_clicking(evaluation: Evaluation, given: IntArray) -> None:

@@ -1,4 +1,4 @@
-"""Widgets that choose pictures: uploads, the clipboard, the camera, folders, filters."""
+"""Widgets that choose pictures: uploads, the clipboard, the camera, folders."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from engine.comparison import metrics
 from engine.core.errors import EngineError, PictureError
 from engine.core.limits import LIMITS, pictures_note
-from engine.core.types import ORIGINAL, IntArray
 from engine.core.zips import is_zip
 from engine.images.pictures import (
     PICTURE_SUFFIXES,
@@ -27,14 +24,14 @@ from engine.images.pictures import (
 from engine.images.zip_archive import read_zip_pictures
 from engine.reporting.picture_cards import thumbnail
 from engine.runs.pinned import list_pinned, list_pinned_digests
-from engine.tasks.evaluate import warm_up
+from engine.runs.run import Run
 from pages.access.auth import shared
 from pages.inputs.uploads import ask_for_files
 from pages.state import session
-from pages.state.evaluation import Evaluation, disagreement, margins
-from pages.state.messages import plain, show_problem
+from pages.state.messages import plain
 
 _MOST_WARNINGS = 5
+_ENDINGS = (*sorted(ending[1:] for ending in PICTURE_SUFFIXES), "zip")
 GALLERY_SIDE, STAGE_SIDE = 320, 720
 _SEEN, _CAPTURED, _EMPTIED = "qlab_seen_uploads", "qlab_captured", "qlab_captured_emptied"
 
@@ -57,14 +54,13 @@ def ask_for_pictures(label: str, key: str) -> tuple[Picture, ...]:
     Raises:
         StorageError: The disk refuses one.
     """
-    files = ask_for_files(
-        label,
-        [*sorted(ending[1:] for ending in PICTURE_SUFFIXES), "zip"],
-        key=key,
-        most=LIMITS.upload_bytes,
-        several=True,
-    )
+    files = ask_for_files(label, _ENDINGS, key=key, most=LIMITS.upload_bytes, several=True)
     st.caption(pictures_note())
+    return _show_pictures_of(files)
+
+
+def _show_pictures_of(files: Iterable[UploadedFile]) -> tuple[Picture, ...]:
+    """Give the pictures in files, each once, and show what is wrong with the others."""
     contents = [_contents_of(file) for file in files]
     problems = [str(problem) for each in contents for problem in each.problems]
     for problem in problems[:_MOST_WARNINGS]:
@@ -178,48 +174,20 @@ def _members(name: str, content: bytes) -> Iterable[tuple[str, bytes]]:
     return ((picture.name, picture.content) for picture in read_zip_pictures(content, name))
 
 
+LABELS_TABLE = "labels.csv"
+"""A file of this name in a folder of pictures holds their right answers."""
 SAMPLES, UPLOAD, FOLDER = "Sample images", "My photos", "A folder on this machine"
 PINNED = "Pinned"
 _SOURCE, _SOURCE_SET = "pictures_source", "qlab_source_set"
 
 
-def choose_pictures() -> tuple[Picture, ...]:
-    """Show the widgets, and below them what is wrong with what was chosen.
+def choose_source(run: Run) -> EngineError | None:
+    """Show the ways to give pictures, and put what was chosen on show.
 
     Returns:
-        The pictures on show, at least one; those from before where the choice cannot be read.
+        What is wrong with the choice; the pictures from before stay on show.
     """
-    _show_problem_with(_choose_source())
-    return session.pictures()
-
-
-def choose_pictures_in_expander(label: str = "Pictures", note: str = "") -> tuple[Picture, ...]:
-    """Show the widgets below a note in a closed expander, and outside what is wrong.
-
-    Returns:
-        As `choose_pictures`.
-    """
-    label = f"{label} ({len(session.pictures())})"
-    with st.expander(label, icon=":material/photo_library:"):
-        if note:
-            st.caption(note)
-        problem = _choose_source()
-    _show_problem_with(problem)
-    return session.pictures()
-
-
-def _show_problem_with(problem: EngineError | None) -> None:
-    if problem is not None:
-        show_problem(problem)
-        whose = "pictures from before" if session.own_pictures() else "sample images"
-        st.caption(f"The {len(session.pictures())} {whose} are shown meanwhile.")
-
-
-def _choose_source() -> EngineError | None:
-    run = session.current_run()
-    if run is not None:
-        warm_up(run)
-    pinned = run is not None and not shared() and bool(list_pinned_digests(run))
+    pinned = not shared() and bool(list_pinned_digests(run))
     source = st.segmented_control(
         "Pictures",
         [SAMPLES, UPLOAD, *([] if shared() else [FOLDER]), *([PINNED] if pinned else [])],
@@ -233,7 +201,7 @@ def _choose_source() -> EngineError | None:
     try:
         if source == SAMPLES:
             session.choose_pictures(())
-        elif source == PINNED and pinned and run is not None:
+        elif source == PINNED and pinned:
             session.choose_pictures(list_pinned(run))
         elif source == UPLOAD or shared():
             _choose_uploads()
@@ -245,11 +213,22 @@ def _choose_source() -> EngineError | None:
 
 
 def _choose_uploads() -> None:
-    dropped = ask_for_pictures("Drop photos here. They stay on this machine.", "upload_photos")
+    files = ask_for_files(
+        "Drop photos here, and a table of right answers if there is one. They stay on this "
+        "machine.",
+        (*_ENDINGS, "csv"),
+        key="upload_photos",
+        most=LIMITS.upload_bytes,
+        several=True,
+    )
+    st.caption(pictures_note())
+    tables = [file for file in files if file.name.lower().endswith(".csv")]
+    dropped = _show_pictures_of(file for file in files if file not in tables)
     pictures = _distinct((*dropped, *capture_pictures()))
     st.caption(session.uploads_kept())
     if pictures:
-        session.choose_pictures(pictures)
+        table = session.keep_upload(tables[-1].name, tables[-1].getvalue()).path if tables else None
+        session.choose_pictures(pictures, table)
     elif not session.own_pictures():
         st.caption("Until then the sample images are shown.")
 
@@ -259,7 +238,9 @@ def _choose_folder() -> None:
         "Folder", key="pictures_folder", persist_state="session", placeholder="/home/me/photos"
     ).strip()
     if folder:
-        session.choose_pictures(pictures_in(Path(folder)))
+        table = Path(folder) / LABELS_TABLE
+        pictures = pictures_in(Path(folder))
+        session.choose_pictures(pictures, table if table.is_file() else None)
     elif not session.own_pictures():
         st.caption("Until then the sample images are shown.")
 
@@ -319,87 +300,6 @@ def _files_of(message: Any) -> list[tuple[str, bytes]]:
             expected="name and content of each",
             todo="Copy the picture again, or drop it as a file.",
         ) from error
-
-
-WORST, MARGIN, NAME = "Most disagreement first", "Lowest margin first", "By name"
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """What of an evaluation is shown.
-
-    Attributes:
-        rows: Of the logits, in the order in which they are shown.
-        columns: Models, the reference first.
-    """
-
-    rows: list[int]
-    columns: tuple[str, ...]
-
-
-def choose_rows(evaluation: Evaluation) -> Selection:
-    """Show order, filters and search, and give what to list."""
-    comparison = evaluation.comparison
-    flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
-    first = evaluation.first_answers(comparison.reference)
-    with st.container(horizontal=True, vertical_alignment="center"):
-        only = st.toggle(f"Flips only ({len(flipped)})", disabled=not flipped)
-        words = st.text_input(
-            "Search",
-            placeholder="Search names and answers",
-            icon=":material/search:",
-            label_visibility="collapsed",
-            width=240,
-        )
-        with st.popover("Sort and filter", icon=":material/tune:", width="content"):
-            order = st.radio("Order", [WORST, MARGIN, NAME])
-            answer = st.selectbox(
-                f"Answer of {comparison.reference}",
-                _answers(evaluation, first),
-                index=None,
-                format_func=evaluation.label,
-                placeholder="Any",
-            )
-            columns = _choose_columns(evaluation)
-    matching = _matching(evaluation, words.strip().lower()) if words.strip() else None
-    keys = {WORST: -disagreement(evaluation), MARGIN: margins(evaluation)}
-    ranked = np.argsort(keys.get(order, np.zeros(len(evaluation.pictures))), kind="stable")
-    rows = [
-        row
-        for row in ranked.tolist()
-        if (not only or row in flipped)
-        and (answer is None or int(first[row]) == answer)
-        and (matching is None or row in matching)
-    ]
-    return Selection(rows, (comparison.reference, *columns))
-
-
-def _choose_columns(evaluation: Evaluation) -> list[str]:
-    """Show the models beside the reference, and give the chosen ones."""
-    run = evaluation.run
-    others = [column for column in run.columns if column != evaluation.comparison.reference]
-    return st.pills(
-        "Variants",
-        others,
-        selection_mode="multi",
-        default=[column for column in others if column in (ORIGINAL, *run.runnable)],
-    )
-
-
-def _answers(evaluation: Evaluation, first: IntArray) -> list[int]:
-    """Sort the classes that the reference answers by name."""
-    return sorted(set(first.tolist()) - {metrics.NO_ANSWER}, key=evaluation.label)
-
-
-def _matching(evaluation: Evaluation, words: str) -> set[int]:
-    """Find pictures whose name, or whose first answer by any model, holds what was searched."""
-    named = {
-        row for row, picture in enumerate(evaluation.pictures) if words in picture.name.lower()
-    }
-    first = np.stack([evaluation.first_answers(column) for column in evaluation.logits])
-    answers = set(first.ravel().tolist()) - {metrics.NO_ANSWER}
-    fitting = [index for index in answers if words in evaluation.label(index).lower()]
-    return named | set(np.flatnonzero(np.isin(first, fitting).any(axis=0)).tolist())
 
 
 def thumbnail_of(picture: Picture, side: int) -> str:

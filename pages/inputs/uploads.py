@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import streamlit as st
 from streamlit.elements.lib.utils import LabelVisibility
@@ -13,15 +15,20 @@ from engine.core.errors import EngineError, OptionError
 from engine.core.file_types import demand_onnx
 from engine.core.limits import LIMITS, models_note
 from engine.images.pictures import Picture
+from engine.images.preprocess import input_size_in
 from engine.networks.checkpoints import choose_checkpoint_file, is_part
 from engine.networks.onnx_parts import demand_complete
 from engine.networks.onnx_precision import is_model, pack_onnx
+from engine.networks.source import FileFacts, ModelChoice
 from engine.reporting.plots.frame import marker_image
+from engine.reporting.text.runs import fact_rows
 from engine.runs.external_files import name_for, remove_file
 from engine.runs.manifest import AddedFile
 from engine.runs.run import Run
+from engine.tasks import own_model
 from engine.tasks.add_file import add_file
 from engine.tasks.litert_torch import add_litert_torch, check_route
+from engine.tasks.own_model import ModelReading
 from engine.workers import sandbox
 from engine.workers.jobs import Job
 from pages.access.auth import shared
@@ -246,3 +253,47 @@ def _is_there(label: str) -> bool:
 
 def _keep_file(files: Sequence[UploadedFile]) -> Picture:
     return session.keep_upload(files[0].name, files[0].getvalue())
+
+
+def read_or_wait(model: ModelChoice, size: str) -> ModelReading | None:
+    """Give what a person's file holds; None while it is read, and where it cannot be."""
+    try:
+        input_size = input_size_in(size) if size.strip() else None
+    except ValueError:
+        input_size = None  # the step about sizes says so
+
+    def work(job: Job[ModelReading]) -> ModelReading:
+        return own_model.read_model(model, job, input_size=input_size)
+
+    bare = replace(model, labels=None)
+    about = jobs.digest(bare, input_size)
+    return jobs.result_or_wait("read_model", "Reading the file", work, about=about)
+
+
+def labels_or_wait(labels: str, classes: int) -> bool:
+    """Whether class names fit a model: False while they are read, and where they do not."""
+
+    def work(job: Job[tuple[str, ...]]) -> tuple[str, ...]:
+        return own_model.check_labels(Path(labels), classes, job)
+
+    about = jobs.digest(labels, classes)
+    names = jobs.result_or_wait("check_labels", "Reading the class names", work, about=about)
+    return names is not None
+
+
+def describe_facts(facts: FileFacts) -> str:
+    """Say in a few words what a file holds."""
+    shape = formats.sides("any" if size is None else size for size in facts.shape)
+    return f"{shape}, {formats.plural(facts.classes, 'class', 'classes')}"
+
+
+def show_facts(reading: ModelReading) -> None:
+    """Show what was read from a file."""
+    rows = "".join(
+        f"<div><dt>{name}</dt><dd>{html(value)}</dd></div>"
+        for name, value in fact_rows(reading.facts)
+    )
+    st.html(f'<dl class="q-facts">{rows}</dl>')
+    for note in reading.notes:
+        if not note.startswith("Preprocessing assumed"):  # the next step is about that
+            st.caption(plain(note))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -170,38 +171,23 @@ def _show_neighbours(index: int) -> None:
                 )
 
 
+DEMO_VARIABLE = "QLAB_DEMO"
+"""Set by `make demo`: sessions begin with the slides."""
 _IN_ADDRESS = "demo"
 _ON = "qlab_demo"
-_STYLE = """
-<style>
-html{font-size:120%}
-[data-testid="stSidebar"],[data-testid="stSidebarCollapsedControl"],
-[data-testid="stExpandSidebarButton"],.st-key-tabs,.stPopover,.stExpander,.stDownloadButton{display:none!important}
-</style>
-"""
-_KEYS = """
-<script>
-if (!window.qlabKeys) {
-  window.qlabKeys = true;
-  window.addEventListener("keydown", (event) => {
-    if (!document.querySelector(".q-demo")) return;
-    if (event.target.closest("input, textarea, [role=slider], [role=tab]")) return;
-    const place = { ArrowRight: "go_on", ArrowLeft: "go_back" }[event.key];
-    document.querySelector(`.st-key-${place} a`)?.click();
-  });
-}
-</script>
-"""
 
 
-def show_demo() -> None:
-    """Turn demo mode on or off as the address says, and keep it over page switches."""
+def demo_is_on() -> bool:
+    """Check whether the slides are on show: the address says so, or whatever said so last."""
     if _IN_ADDRESS in st.query_params:
-        st.session_state[_ON] = st.query_params[_IN_ADDRESS] == "1"
-    if st.session_state.get(_ON):
-        st.query_params[_IN_ADDRESS] = "1"
-        st.html(f'{_STYLE}<span class="q-demo"></span>')
-        st.html(_KEYS, unsafe_allow_javascript=True)
+        st.session_state[_ON] = st.query_params[_IN_ADDRESS] != "0"
+    return bool(st.session_state.setdefault(_ON, os.environ.get(DEMO_VARIABLE) == "1"))
+
+
+def leave_demo() -> None:
+    """Leave the slides for the page behind them."""
+    st.session_state[_ON] = False
+    st.query_params.pop(_IN_ADDRESS, None)
 
 
 _DRAWING = ("PlotlyChart", "DataFrame")

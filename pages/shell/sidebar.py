@@ -1,4 +1,4 @@
-"""Sidebar of every page: the run, its reference, its pictures."""
+"""Sidebar of every page: the entries, the run, its reference, and what limits its figures."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ window.qlabPlace = true;
 """Streamlit leaves the sidebar open, over the page, when a page or a run is chosen in it."""
 
 
-def show_sidebar(page: str) -> None:
-    """Show the sidebar beside the page of a title."""
-    UPKEEP.begin()
-    session.keep_alive()
-    read_address()
-    session.read_run_address()
-    session.keep_in_address()
-    run = session.current_run()
+def show_sidebar(page: str) -> Run | None:
+    """Show the entries, the run and its reference beside the page of a title.
+
+    Returns:
+        The run on show.
+    """
+    run = keep_session()
     folder = None if run is None else run.folder
     if st.session_state.setdefault(_FOLDER, folder) != folder:
         st.session_state[_FOLDER] = folder
@@ -46,18 +45,25 @@ def show_sidebar(page: str) -> None:
         # The browser runs a script once: the page and the run make another of it.
         view = hash((page, folder))
         st.html(_CLOSE_ON_PHONES.format(view=view), unsafe_allow_javascript=True)
-        if run is None:
-            return
-        _choose_reference(run)
-        count = len(session.pictures())
-        whose = f"{count} of your" if session.own_pictures() else f"{count} sample"
-        others = f" · {len(run.added)} added" if run.added else ""
-        st.caption(f"{len(run.variants)} variants{others} · {whose} pictures")
-        show_marks(run)
+        if run is not None:
+            _choose_reference(run)
+    return run
+
+
+def keep_session() -> Run | None:
+    """Read what the address names, and name it there for a link; give the run on show."""
+    UPKEEP.begin()
+    session.keep_alive()
+    read_address()
+    session.read_run_address()
+    session.keep_in_address()
+    return session.current_run()
 
 
 def show_marks(run: Run) -> None:
-    """Say what limits the meaning of a run's figures."""
+    """Say in the sidebar what a run holds, and what limits the meaning of its figures."""
+    others = f" · {len(run.added)} added" if run.added else ""
+    st.caption(f"{len(run.variants)} variants{others}")
     calibration = run.manifest.calibration
     for count, what in ((len(run.missing), "missing"), (len(run.faults), "of no use")):
         if count:

@@ -13,19 +13,22 @@ from engine.conversion.missing_variants import missing_sentences
 from engine.core import store
 from engine.core.errors import EngineError
 from engine.core.types import FAULT_WORDS
+from engine.networks.load import describe_origin
 from engine.reporting.text import runs as sentences
 from engine.runs.request import ConvertRequest, request_of
+from engine.runs.results import load_latency
 from engine.runs.run import Run
 from engine.tasks import convert as service
 from engine.tasks.convert import UnderWay, list_interrupted, write_note
 from engine.tasks.first_run import first_comparison
+from engine.tasks.latency import profile_operators
 from engine.tflite.artifact import Artifact
-from engine.workers.jobs import Job
+from engine.workers.jobs import BOARD, Job
 from pages.state import jobs, session
 from pages.state.messages import end_page, plain, show_problem
 
 JOB = "convert"
-_ASKED_FOR = "qlab_convert_request"
+_ASKED_FOR, _MADE = "qlab_convert_request", "qlab_made_run"
 
 
 def start(request: ConvertRequest) -> None:
@@ -35,8 +38,20 @@ def start(request: ConvertRequest) -> None:
         return service.convert_request(request, job)
 
     st.session_state[_ASKED_FOR] = request
+    st.session_state.pop(_MADE, None)
     title = f"Converting {request.model.name}"
     jobs.start(JOB, title, work, during=write_note(UnderWay(session.owner(), title, request)))
+
+
+def note_made(run: Run) -> None:
+    """Remember that this session has just converted a run."""
+    st.session_state[_MADE] = run.folder.name
+
+
+def run_made() -> Run | None:
+    """Return the run that this session has just converted, while it is on show."""
+    run = session.current_run()
+    return run if run and run.folder.name == st.session_state.get(_MADE) else None
 
 
 def forget_attempt_at_another(request: ConvertRequest | None) -> None:
@@ -88,6 +103,8 @@ def show_assumptions(run: Run) -> None:
     manifest = run.manifest
     if (note := sentences.opset_note(manifest)) is not None:
         st.caption(plain(note))
+    if (origin := manifest.preprocess_origin) is not None and origin.how != "assumed":
+        st.caption(plain(describe_origin(origin, manifest.preprocess)))
     for note in (*manifest.notes, *sentences.calibration_notes(manifest.calibration)):
         st.info(plain(note), icon=":material/info:")
 
@@ -123,14 +140,31 @@ def offer_retry(run: Run) -> None:
         show_problem(error)
         return
     start(request)
-    st.rerun()
+    st.switch_page("pages/dashboard/convert.py")  # which shows how far it is
 
 
 FIRST_JOB = "first"
+PROFILE_JOB = "profile"
 
 
 def _first() -> Job[object] | None:
     return jobs.get(FIRST_JOB, about=str(store.home()))
+
+
+def _make_first(job: Job[Run]) -> Run:
+    """Make the first comparison; what its operators take is not shown first, and follows."""
+    run = first_comparison(job)
+    timed = load_latency(run)
+    if timed is not None and not timed.profiled:
+        title = "Timing the operators of every variant"
+        profile = Job(title, lambda later: profile_operators(run, timed, later))
+        BOARD.add(jobs.EVERYBODY, PROFILE_JOB, str(store.home()), profile.start())
+    return run
+
+
+def show_profiling() -> None:
+    """Show how far the timing of operators is that follows the first comparison."""
+    jobs.show(PROFILE_JOB, about=str(store.home()))
 
 
 def show_making() -> NoReturn:
@@ -139,7 +173,7 @@ def show_making() -> NoReturn:
     # Done without a run on show: somebody deleted it meanwhile.
     if first is None or first.state == "done":
         title = "Converting, comparing and timing"
-        jobs.start(FIRST_JOB, title, first_comparison, about=home, owner=jobs.EVERYBODY)
+        jobs.start(FIRST_JOB, title, _make_first, about=home, owner=jobs.EVERYBODY)
     st.title("Making the first comparison")
     st.markdown(
         "EfficientNet-Lite0 becomes eight TFLite variants on this machine, all of them see the "
@@ -165,8 +199,13 @@ def wait_for_first_run(page: str) -> None:
     Args:
         page: Title of the page; on Convert a person may go on meanwhile.
     """
-    if page != "Convert" and under_way() and session.current_run() is None:
+    if page != "Convert" and under_way() and _is_first(session.current_run()):
         show_making()
+
+
+def _is_first(run: Run | None) -> bool:
+    """Whether there is no run but everybody's, which is not timed yet."""
+    return run is None or (run.public and load_latency(run) is None)
 
 
 def under_way() -> bool:

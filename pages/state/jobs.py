@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import streamlit as st
 
@@ -18,7 +19,7 @@ Result = TypeVar("Result")
 EVERYBODY = "everybody"
 """Owner of the work that belongs to the store, whichever browser sees it."""
 LOOKED_AT_EVERY = 0.5
-_ABOUT = "qlab_about_"
+_ABOUT, _RESULTS = "qlab_about_", "qlab_results_"
 
 
 def start(
@@ -147,6 +148,31 @@ def see_through(
     if not job.active and st.button("Try again", key=f"again_{key}", icon=":material/refresh:"):
         forget(key, about=about)
         st.rerun()
+
+
+def digest(*parts: object) -> str:
+    """Name what work is about by its parts."""
+    return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def result_or_wait(
+    key: str, title: str, work: Callable[[Job[Result]], Result], *, about: str
+) -> Result | None:
+    """Give the result of work that this session had done before, or have it done.
+
+    Arguments are those of `start`.
+
+    Returns:
+        The result; None while it is made, and where it failed.
+    """
+    results: dict[str, Result] = st.session_state.setdefault(f"{_RESULTS}{key}", {})
+    if about not in results:
+        job = get(key, about=about)
+        if job is None or job.state != "done":
+            see_through(key, title, work, about=about)
+            return None
+        results[about] = cast("Result", take(key, about=about))
+    return results[about]
 
 
 def _live(key: str, page: str, about: str = "") -> None:

@@ -27,6 +27,9 @@ from pages.access.auth import account, browser_token
 RUN_IN_ADDRESS, REFERENCE_IN_ADDRESS = "run", "against"
 _RUN, _PICTURES, _FOLDER, _REFERENCE = "qlab_run", "qlab_pictures", "qlab_folder", "qlab_reference"
 _OWNER, _MISSING, _NEWEST = "qlab_owner", "qlab_missing_run", "qlab_newest_pictures"
+_TABLE, _OPENED = "qlab_labels_table", "qlab_picture_set_opened"
+PICTURE_SET = "picture_set"
+"""Key of the part of the sidebar that chooses pictures; its value is whether it is open."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -154,13 +157,36 @@ def own_pictures() -> bool:
     return bool(st.session_state.get(_PICTURES))
 
 
-def choose_pictures(chosen: tuple[Picture, ...]) -> None:
-    """Show these pictures; none at all brings the sample images back."""
+def choose_pictures(chosen: tuple[Picture, ...], table: Path | None = None) -> None:
+    """Show these pictures; none at all brings the sample images back.
+
+    Args:
+        chosen: The pictures.
+        table: Their right answers as a CSV file, where one came with them.
+    """
+    st.session_state[_TABLE] = table
     before = {picture.sha256 for picture in st.session_state.get(_PICTURES, ())}
     new = frozenset(picture.sha256 for picture in chosen) - before
     if new or not chosen:
         st.session_state[_NEWEST] = new
     st.session_state[_PICTURES] = chosen
+
+
+def table_of_pictures() -> Path | None:
+    """Return the CSV file of right answers that came with the pictures on show."""
+    table: Path | None = st.session_state.get(_TABLE)
+    return table
+
+
+def open_picture_set() -> None:
+    """Open the part of the sidebar that chooses pictures; it is for a callback."""
+    st.session_state[PICTURE_SET] = True
+    st.session_state[_OPENED] = st.session_state.get(_OPENED, 0) + 1
+
+
+def picture_set_opened() -> int:
+    """Count how often a page opened the picture set."""
+    return int(st.session_state.get(_OPENED, 0))
 
 
 def newest_pictures() -> frozenset[str]:

@@ -1,27 +1,42 @@
-"""Answers against labels on the page Accuracy."""
+"""Answers against labels, and on slices of the pictures."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import replace
 
 import streamlit as st
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.records import Accuracy
+from engine.comparison.slices import Slices
 from engine.core import formats
 from engine.core.types import IntArray
 from engine.images.labels import label_of
 from engine.reporting import plots
 from engine.reporting.text import accuracy as accuracy_sentences
+from engine.reporting.text.accuracy import SliceRow
+from engine.runs.labels import Tags
 from engine.runs.run import Run
-from pages.inputs.labels import labels_on_show
+from pages.inputs.labels import labels_on_show, tags_on_show
 from pages.state.evaluation import Evaluation, key_of
-from pages.state.messages import cell, plain
+from pages.state.messages import cell, html, plain, show_errors
 from pages.views.figures import align_right, show_described_figure, show_rows
 
+_STYLE = """
+<style>
+.s-slices{border-collapse:collapse;width:100%;font-size:.9rem;font-variant-numeric:tabular-nums}
+.s-slices :is(th,td){padding:.3rem .4rem;text-align:right;font-weight:400;
+  border-bottom:1px solid color-mix(in srgb,currentColor 14%,transparent)}
+.s-slices th:first-child{text-align:left;overflow-wrap:anywhere}
+.s-slices thead th,.s-slices small{opacity:.8;font-size:.8rem}
+.s-slices small{display:block}
+.s-worse{background:#c62659;color:#fff;border-radius:6px;padding:0 .35rem;font-size:.78rem}
+</style>
+"""
 _HELP = {
-    "correct": "Pictures whose first answer is the label (top-1).",
+    "right answers": "Pictures whose first answer is the label (top-1).",
     "in the first five": "Pictures with the label among the first five answers (top-5).",
     "lost": "Pictures that the baseline gets right and this model does not.",
     "gained": "Pictures that this model gets right and the baseline does not.",
@@ -85,7 +100,7 @@ def show_table(comparison: Comparison) -> None:
     rows = [
         {
             "model": name,
-            "correct": formats.count_or_percent(accuracy.top1, accuracy.pictures),
+            "right answers": formats.count_or_percent(accuracy.top1, accuracy.pictures),
             "95\xa0% interval": formats.interval(accuracy.top1_interval),
             "in the first five": formats.count_or_percent(accuracy.top5, accuracy.pictures),
             "95\xa0% interval ": formats.interval(accuracy.top5_interval),
@@ -112,7 +127,7 @@ def show_classes(run: Run, accuracy: Accuracy, variant: str) -> None:
         {
             "class": cell(name(change.index)),
             "pictures": str(change.pictures),
-            "baseline correct": str(change.reference_right),
+            "baseline right": str(change.reference_right),
             f"{variant} right": str(change.variant_right),
             "change": f"{-change.lost:+d}",
             "mostly taken for": "" if change.taken_for is None else cell(name(change.taken_for)),
@@ -120,3 +135,80 @@ def show_classes(run: Run, accuracy: Accuracy, variant: str) -> None:
         for change in accuracy.changes
     ]
     show_rows(rows, align_right(list(rows[0])[1:-1]))
+
+
+def slices_on_show(evaluation: Evaluation) -> Slices:
+    """Group the pictures on show by their labels, answers, looks and tags, once a session."""
+    labels = labels_on_show(evaluation.run, evaluation.pictures)
+    tags = tags_on_show(evaluation.run, evaluation.pictures)
+    label_digest = "" if labels is None else hashlib.sha256(labels.tobytes()).hexdigest()
+    return _make_slices(f"{key_of(evaluation)} {label_digest} {tags}", evaluation, labels, tags)
+
+
+@st.cache_data(scope="session", max_entries=4, show_spinner="Grouping the pictures")
+def _make_slices(
+    key: str, _evaluation: Evaluation, _labels: IntArray | None, _tags: Tags
+) -> Slices:
+    return _evaluation.slices(_labels, _tags)
+
+
+def show_slices(evaluation: Evaluation, variant: str) -> None:
+    """Show on which groups of pictures a variant does worse, and on demand all of them."""
+    if variant not in {side.variant for side in evaluation.comparison.variants}:
+        return
+    with show_errors():
+        slices = slices_on_show(evaluation)
+    if not slices.slices:
+        return
+    with st.container(border=True, key="slices"):
+        st.header(plain(accuracy_sentences.slices_headline(slices, variant)), anchor=False)
+        if note := accuracy_sentences.slices_note(slices, variant):
+            st.caption(plain(note))
+        first = accuracy_sentences.slices_shown_first(slices, variant)
+        rows = [accuracy_sentences.slice_row(part, variant) for part in first]
+        if rows:
+            st.html(_STYLE + _slices_table(rows, variant))
+        # Of a thousand classes it would be a long table, sent with every click.
+        every = st.expander(
+            f"{len(slices.slices)} slices, every variant",
+            icon=":material/table_rows:",
+            key="every_slice",
+            on_change="rerun",
+        )
+        if every.open:
+            with every:
+                _show_every_slice(slices)
+
+
+def _slices_table(rows: Sequence[SliceRow], variant: str) -> str:
+    """Write slices as an HTML table, whose cells wrap on a phone."""
+    labelled = any(row.right != formats.UNKNOWN for row in rows)
+    heads = ("slice", f"same answer, {variant}", *(["right answers"] if labelled else []))
+    body = ""
+    for row in rows:
+        mark = ' <b class="s-worse">worse, proven</b>' if row.proven else ""
+        right = f"<td>{row.right}</td>" if labelled else ""
+        body += (
+            f'<tr><th scope="row"><small>{row.group}</small> {html(row.name)}</th>'
+            f"<td>{row.same}{mark}</td>{right}</tr>"
+        )
+    head = "".join(f'<th scope="col">{html(name)}</th>' for name in heads)
+    return f'<table class="s-slices"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _show_every_slice(slices: Slices) -> None:
+    rows, proven = [], []
+    for part in slices.slices:
+        for variant in slices.variants:
+            row = accuracy_sentences.slice_row(part, variant)
+            rows.append(
+                {
+                    "slice": cell(f"{row.group}: {row.name}"),
+                    "pictures": row.pictures,
+                    "variant": variant,
+                    "same answer": row.same,
+                    "right answers": row.right,
+                }
+            )
+            proven.append(row.proven)
+    show_rows(rows, align_right(("pictures", "same answer", "right answers")), proven)

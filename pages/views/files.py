@@ -14,15 +14,17 @@ import streamlit as st
 from engine.core import formats
 from engine.core.types import FAULT_WORDS
 from engine.quantization.recipes import recipe_named
+from engine.reporting import plots
 from engine.reporting.glossary import GLOSSARY, meaning
 from engine.reporting.plots.frame import marker_image
-from engine.reporting.text.runs import float_operators_note
+from engine.reporting.text.runs import convert_headline, float_operators_note
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import ONNX_FILE, Run
 from engine.tflite.artifact import Artifact, TensorInfo
+from pages.inputs.uploads import show_files_from_elsewhere
 from pages.state.conversion import fault_mark
 from pages.state.messages import cell, html, plain
-from pages.views.figures import align_right, show_rows
+from pages.views.figures import align_right, show_figure, show_rows
 
 
 def show_card(run: Run, artifact: Artifact) -> None:
@@ -61,7 +63,7 @@ def show_card(run: Run, artifact: Artifact) -> None:
             calibration = manifest.calibration
             made_here = artifact.variant in run.variants
             if made_here and recipe_named(artifact.variant).calibrated and calibration is not None:
-                source = "crops of the sample images (demo calibration)"
+                source = "crops of the supplied pictures (demo calibration)"
                 if not calibration.demo:
                     source = f"pictures from {plain(calibration.source or 'uploads')}"
                 st.caption("Calibrated with")
@@ -132,6 +134,20 @@ def show_downloads(run: Run) -> None:
         type="primary",
         on_click="ignore",
     )
+
+
+def show_all_files(run: Run) -> None:
+    """Show how far each stage moved the answers, every file, and external files beside them."""
+    st.header(plain(convert_headline(run.manifest)))
+    with st.container(border=True):
+        show_figure("hop_ladder", plots.hop_ladder, run.manifest.stages)
+        st.caption(
+            "Largest difference of any logit on the same pictures, relative to the largest logit. "
+            "Quantized variants are meant to differ; float steps are not."
+        )
+    st.header("Files")
+    show_downloads(run)
+    show_files_from_elsewhere(run)
 
 
 def _reader(path: Path) -> Callable[[], bytes]:

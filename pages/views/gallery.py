@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 
+from engine.comparison import metrics
 from engine.core import formats
-from engine.core.types import FAULT_WORDS, ORIGINAL, Fault
+from engine.core.formats import plural
+from engine.core.types import FAULT_WORDS, ORIGINAL, Fault, IntArray
 from engine.reporting.picture_cards import AnswerCard, PictureCard, picture_card
 from engine.reporting.plots.frame import marker_image, style_of
 from engine.runs.pinned import list_pinned_digests, pin, unpin
 from pages.access.auth import shared
+from pages.inputs.labels import ask_for_tag, tags_on_show
 from pages.inputs.pictures import GALLERY_SIDE, thumbnail_of
-from pages.state.evaluation import Evaluation, margins
+from pages.state.evaluation import Evaluation, disagreement, margins
 from pages.state.messages import html, keep_error, show_kept_problem
 from pages.views.flips import explain_flips, flip_in_address
 
@@ -58,10 +63,100 @@ _STYLE = """
   background:color-mix(in srgb,currentColor 12%,transparent)}
 .q-bar i{display:block;height:100%;border-radius:2px}
 [class*=st-key-pin_]{position:absolute;top:.45rem;right:.45rem;z-index:1;width:auto}
-[class*=st-key-pin_] button{padding:.1rem .5rem;min-height:0;font-size:.78rem}
+[class*=st-key-tag_]{position:absolute;top:2.5rem;right:.45rem;z-index:1;width:auto}
+.q-tag{border:1px solid currentColor;border-radius:6px;padding:0 .35rem;font-size:.75rem}
+:is([class*=st-key-pin_],[class*=st-key-tag_]) button{
+  padding:.1rem .5rem;min-height:0;font-size:.78rem}
 @media(max-width:640px){.q-cards{grid-template-columns:repeat(2,minmax(0,1fr))}}
 </style>
 """
+
+
+WORST, MARGIN, NAME = "Most disagreement first", "Lowest margin first", "By name"
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What of an evaluation is shown.
+
+    Attributes:
+        rows: Of the logits, in the order in which they are shown.
+        columns: Models, the reference first.
+    """
+
+    rows: list[int]
+    columns: tuple[str, ...]
+
+
+def choose_rows(evaluation: Evaluation) -> Selection:
+    """Show order, filters and search, and give what to list."""
+    comparison = evaluation.comparison
+    flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
+    first = evaluation.first_answers(comparison.reference)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        only = st.toggle(f"Flips only ({len(flipped)})", disabled=not flipped)
+        words = st.text_input(
+            "Search",
+            placeholder="Search names, tags and answers",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            width=240,
+        )
+        with st.popover("Sort and filter", icon=":material/tune:", width="content"):
+            order = st.radio("Order", [WORST, MARGIN, NAME])
+            answer = st.selectbox(
+                f"Answer of {formats.title_of_model(comparison.reference)}",
+                _answers(evaluation, first),
+                index=None,
+                format_func=evaluation.label,
+                placeholder="Any",
+            )
+            columns = _choose_columns(evaluation)
+    matching = _matching(evaluation, words.strip().lower()) if words.strip() else None
+    keys = {WORST: -disagreement(evaluation), MARGIN: margins(evaluation)}
+    ranked = np.argsort(keys.get(order, np.zeros(len(evaluation.pictures))), kind="stable")
+    rows = [
+        row
+        for row in ranked.tolist()
+        if (not only or row in flipped)
+        and (answer is None or int(first[row]) == answer)
+        and (matching is None or row in matching)
+    ]
+    pictures = evaluation.pictures
+    if rows and st.button(f"Tag these {plural(len(rows), 'picture')}", icon=":material/sell:"):
+        ask_for_tag(evaluation.run, tuple(pictures[row] for row in rows), pictures)
+    return Selection(rows, (comparison.reference, *columns))
+
+
+def _choose_columns(evaluation: Evaluation) -> list[str]:
+    """Show the models beside the reference, and give the chosen ones."""
+    run = evaluation.run
+    others = [column for column in run.columns if column != evaluation.comparison.reference]
+    return st.pills(
+        "Variants",
+        others,
+        selection_mode="multi",
+        default=[column for column in others if column in (ORIGINAL, *run.runnable)],
+    )
+
+
+def _answers(evaluation: Evaluation, first: IntArray) -> list[int]:
+    """Sort the classes that the reference answers by name."""
+    return sorted(set(first.tolist()) - {metrics.NO_ANSWER}, key=evaluation.label)
+
+
+def _matching(evaluation: Evaluation, words: str) -> set[int]:
+    """Find pictures whose name, tag or first answer by any model holds what was searched."""
+    tags = tags_on_show(evaluation.run, evaluation.pictures)
+    named = {
+        row
+        for row, picture in enumerate(evaluation.pictures)
+        if any(words in name.lower() for name in (picture.name, *tags[row]))
+    }
+    first = np.stack([evaluation.first_answers(column) for column in evaluation.logits])
+    answers = set(first.ravel().tolist()) - {metrics.NO_ANSWER}
+    fitting = [index for index in answers if words in evaluation.label(index).lower()]
+    return named | set(np.flatnonzero(np.isin(first, fitting).any(axis=0)).tolist())
 
 
 def show_gallery(
@@ -73,7 +168,9 @@ def show_gallery(
     """
     st.html(_STYLE)
     show_kept_problem()
-    pinned = None if shared() else list_pinned_digests(evaluation.run)
+    run, pictures = evaluation.run, evaluation.pictures
+    pinned = None if shared() else list_pinned_digests(run)
+    tags = tags_on_show(run, pictures)
     pages = max(1, -(-len(rows) // PAGE_SIZE))
     named = flip_in_address(evaluation)
     start = rows.index(named.row) // PAGE_SIZE + 1 if named and named.row in rows else 1
@@ -85,9 +182,11 @@ def show_gallery(
         for row in rows[(page - 1) * PAGE_SIZE : page * PAGE_SIZE]:
             card = picture_card(evaluation, row, columns)
             with st.container(key=f"shot_{row}"):
-                st.html(_row(card, float(reference_margins[row]), faults))
+                st.html(_row(card, float(reference_margins[row]), tags[row], faults))
                 if pinned is not None:
-                    _show_pin(evaluation, row, evaluation.pictures[row].sha256 in pinned)
+                    _show_pin(evaluation, row, pictures[row].sha256 in pinned)
+                if st.button("Tag", key=f"tag_{key}_{row}", icon=":material/sell:"):
+                    ask_for_tag(run, (pictures[row],), pictures)
                 explain_flips(evaluation, row, key=f"{key}_{row}")
     if pages > 1:
         st.session_state[f"{key}_page"] = page
@@ -116,17 +215,19 @@ def _show_pin(evaluation: Evaluation, row: int, pinned: bool) -> None:
     )
 
 
-def _row(card: PictureCard, margin: float, faults: Mapping[str, Fault]) -> str:
+def _row(card: PictureCard, margin: float, tags: Sequence[str], faults: Mapping[str, Fault]) -> str:
     """Write a picture, the reference's answer, and a chip for each other answer, as HTML."""
     name, reference = html(card.picture.name), card.reference
     label = f"<b>{html(reference.label or 'no answer')}</b> {reference.percent}"
     cards = "".join(_answer_card(answer, faults.get(answer.column)) for answer in card.answers)
+    named = "".join(f' <span class="q-tag">{html(tag)}</span>' for tag in tags)
     every = f"{len(card.agreeing)} agree" if len(card.answers) > 1 else "its five answers"
     return (
         f'<section class="q-row{" q-flips" if card.differing else ""}">'
         f'<img src="{thumbnail_of(card.picture, GALLERY_SIDE)}" alt="{name}">'
         f'<div class="q-what">{label}<br><span class="q-dim"><span class="q-file">{name}</span>'
-        f' · margin {margin:.1f}</span><div class="q-chips">{_chips(card)}</div></div>'
+        f" · margin {margin:.1f}</span>{named}"
+        f'<div class="q-chips">{_chips(card)}</div></div>'
         f'<details><summary>{every}</summary><div class="q-cards">{cards}</div></details></section>'
     )
 

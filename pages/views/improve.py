@@ -11,7 +11,7 @@ from engine.core import formats
 from engine.core.errors import EngineError
 from engine.images.pictures import Picture
 from engine.quantization.recipes import recipe_named
-from engine.quantization.records import MixedCurve
+from engine.quantization.records import MixedCurve, MixedPoint
 from engine.reporting import plots
 from engine.reporting.text.improve import (
     curve_headline,
@@ -251,6 +251,7 @@ def _show_curve(run: Run, curve: MixedCurve, mixed: list[str]) -> None:
     point = next(point for point in curve.points if point.layers == layers)
     headline = curve_headline(curve, point)
     st.markdown(f"**{plain(headline)}.**")
+    _show_point(curve, point)
     by_size, by_latency = st.columns(2)
     with by_size:
         show_described_figure("mixed_by_size", headline, plots.mixed_by_size, curve.points, layers)
@@ -271,14 +272,34 @@ def _show_curve(run: Run, curve: MixedCurve, mixed: list[str]) -> None:
         if sentence is not None:
             st.markdown(plain(sentence))
     st.caption(
-        f"{plain(float_layers_sentence(point))} On calibration pictures; the same answer as "
-        f"float32 on {formats.percent(point.agreement)} of them."
+        f"{plain(float_layers_sentence(point))} Error and answers are those on calibration "
+        "pictures, against float32."
     )
     name = name_mixed(layers=layers)
     if layers != in_run and name not in run.variants:
         _offer(run, name, f"Add {name} to the run")
     else:
         st.caption(f"In this run: {', '.join(mixed)}. Every page shows them beside the others.")
+
+
+def _show_point(curve: MixedCurve, point: MixedPoint) -> None:
+    """Show size, latency, error and agreement of a point of the curve at once."""
+    whole = curve.points[0]
+    timed, before = curve.latency_of(point.layers), curve.latency_of(0)
+    cells = (
+        ("Size", formats.megabytes(point.bytes), formats.megabytes(whole.bytes)),
+        (
+            "Latency",
+            "not measured" if timed is None else formats.milliseconds(timed.median_ms),
+            "not measured" if before is None else formats.milliseconds(before.median_ms),
+        ),
+        ("Logit rms", formats.small(point.rms), formats.small(whole.rms)),
+        ("Same answer", formats.percent(point.agreement), formats.percent(whole.agreement)),
+    )
+    for column, (title, value, without) in zip(st.columns(len(cells)), cells, strict=True):
+        column.metric(
+            title, value, f"{without} without", delta_color="off", delta_arrow="off", border=True
+        )
 
 
 def _offer(run: Run, name: str, label: str) -> None:

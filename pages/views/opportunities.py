@@ -7,11 +7,11 @@ import streamlit as st
 from engine.comparison.recommendation import Choice
 from engine.reporting.text.opportunities import Kind, Opportunity, find_opportunities
 from engine.tasks.evaluation import Evaluation
+from pages.inputs.picture_set import offer_picture_set
 from pages.state.messages import plain
 from pages.views import improve, latency
 
 _WAYS: dict[Kind, tuple[str, str, str]] = {
-    "prove": ("predictions", "Add pictures", ":material/add_photo_alternate:"),
     "label": ("accuracy", "Label", ":material/check_circle:"),
     "calibrate": ("convert", "Convert again", ":material/conversion_path:"),
 }
@@ -40,6 +40,8 @@ def _show(evaluation: Evaluation, item: Opportunity) -> None:
             improve.show_button(evaluation.run, item.variant, primary=False)
         elif item.kind == "time":
             latency.offer_measuring(evaluation.run, "Measure")
+        elif item.kind == "prove":
+            offer_picture_set("Add pictures")
         else:
             page, label, icon = _WAYS[item.kind]
             st.page_link(f"pages/dashboard/{page}.py", label=label, icon=icon)

@@ -15,6 +15,7 @@ from engine.reporting.report import report_of
 from engine.reporting.text import overview as sentences
 from engine.tasks.evaluation import Evaluation
 from engine.workers import process as host
+from pages.inputs.labels import labels_on_show, tags_on_show
 from pages.inputs.pictures import thumbnail_of
 from pages.state.evaluation import NEED, needed
 from pages.state.messages import html, plain
@@ -138,10 +139,18 @@ def show_report_button(evaluation: Evaluation) -> None:
     """Offer the report as one HTML file; it is made when it is asked for."""
     run = evaluation.run
     need, reference = needed(), evaluation.comparison.reference
+    labels = labels_on_show(run, evaluation.pictures)
+    tags = tags_on_show(run, evaluation.pictures)
 
     def render() -> bytes:
         report = report_of(
-            run, evaluation.pictures, host.Foreground(), reference=reference, need=need
+            run,
+            evaluation.pictures,
+            host.Foreground(),
+            reference=reference,
+            labels=labels,
+            tags=tags,
+            need=need,
         )
         return report.to_html().encode()
 

@@ -14,6 +14,7 @@ import numpy as np
 import streamlit as st
 from streamlit import runtime
 
+from engine.comparison.comparison import Comparison
 from engine.comparison.latency import plan_race
 from engine.comparison.records import FLOAT32
 from engine.core import formats
@@ -25,6 +26,7 @@ from engine.images.pictures import Picture
 from engine.reporting.picture_cards import (
     MOST_CLASSES,
     AnswerCard,
+    PairCard,
     measure_telling,
     pair_card,
     rank_by_telling,
@@ -102,8 +104,8 @@ def _unanswered(picture: Picture, caption: str) -> dict[str, Any]:
     return {
         "id": _id(picture),
         "changed": False,
-        "small": _address(picture, GALLERY_SIDE),
-        "large": _address(picture, STAGE_SIDE),
+        "small": address_of(picture, GALLERY_SIDE),
+        "large": address_of(picture, STAGE_SIDE),
         "caption": caption,
         "spoken": caption,
         "stamp": "",
@@ -205,34 +207,17 @@ class _Stage:
         return self.evaluation.pictures[row]
 
     def _side(self, column: str) -> dict[str, Any]:
-        return {
-            "name": formats.title_at_start(column),
-            "marker": marker_address(column),
-            "hue": style_of(column).hue,
-            "costs": sentences.costs(self.evaluation.comparison, column),
-        }
+        return describe_side(self.evaluation.comparison, column)
 
     def _item(self, row: int, changed: bool, large: bool) -> dict[str, Any]:
         card = pair_card(self.evaluation, self.variant, row, int(self.labels[row]))
         return {
             "id": _id(card.picture),
             "changed": changed,
-            "small": _address(card.picture, GALLERY_SIDE),
-            "large": _address(card.picture, STAGE_SIDE) if large else "",
-            "caption": sentences.caption(card),
-            "stamp": sentences.write_stamp(card),
+            "small": address_of(card.picture, GALLERY_SIDE),
+            "large": address_of(card.picture, STAGE_SIDE) if large else "",
             "change": sentences.write_change(card),
-            "spoken": sentences.both_answers(card),
-            "left": _answer(card.reference),
-            "right": _answer(card.variant),
-            "classes": [
-                [
-                    pair.name,
-                    *(_number(share) for share in (pair.reference, pair.variant)),
-                    *(formats.percent(share) for share in (pair.reference, pair.variant)),
-                ]
-                for pair in card.classes
-            ],
+            **describe_answers(card),
         }
 
     def _race(self, rows: Iterable[int]) -> dict[str, Any]:
@@ -252,11 +237,40 @@ class _Stage:
                 {**self._side(entry.variant), "ms": entry.median_ms}
                 for entry in (race.rival, race.variant)
             ],
-            "pictures": [_address(picture, GALLERY_SIDE) for picture in pictures],
+            "pictures": [address_of(picture, GALLERY_SIDE) for picture in pictures],
         }
 
 
 _ASKED = "qlab_stage_asked"
+
+
+def describe_side(comparison: Comparison, column: str) -> dict[str, Any]:
+    """Give the browser the name, looks and costs of a model."""
+    return {
+        "name": formats.title_at_start(column),
+        "marker": marker_address(column),
+        "hue": style_of(column).hue,
+        "costs": sentences.costs(comparison, column),
+    }
+
+
+def describe_answers(card: PairCard) -> dict[str, Any]:
+    """Give the browser what two models answer on a picture, and what they believe of classes."""
+    return {
+        "caption": sentences.caption(card),
+        "stamp": sentences.write_stamp(card),
+        "spoken": sentences.both_answers(card),
+        "left": _answer(card.reference),
+        "right": _answer(card.variant),
+        "classes": [
+            [
+                pair.name,
+                *(_number(share) for share in (pair.reference, pair.variant)),
+                *(formats.percent(share) for share in (pair.reference, pair.variant)),
+            ]
+            for pair in card.classes
+        ],
+    }
 
 
 def _id(picture: Picture) -> str:
@@ -272,7 +286,7 @@ def _number(share: float) -> float:
     return 0.0 if math.isnan(share) else round(share, 4)
 
 
-def _address(picture: Picture, side: int) -> str:
+def address_of(picture: Picture, side: int) -> str:
     """Serve a small copy of a picture as Streamlit serves images; empty where there is none."""
     try:
         content = thumbnail_of(picture, side).partition(",")[2]

@@ -23,7 +23,7 @@ from engine.tasks.sweep.sweep import (
     unseen_pictures,
 )
 from engine.workers.jobs import Job
-from pages.inputs.pictures import choose_pictures, choose_pictures_in_expander
+from pages.inputs.picture_set import offer_picture_set
 from pages.state import jobs, session
 from pages.state.conversion import show_red
 from pages.state.messages import plain, show_problem
@@ -42,7 +42,7 @@ class Plan:
     Attributes:
         basis: What all cells have in common.
         choice: What is varied.
-        calibration: Folder of the calibration pictures; None for crops of the sample images.
+        calibration: Folder of the calibration pictures; None for crops of the supplied pictures.
         missing: How many cells are not measured yet.
         cells: How many there are.
     """
@@ -54,20 +54,17 @@ class Plan:
     cells: int
 
 
-def choose_measured_pictures(run: Run) -> tuple[Picture, ...]:
-    """Show the choice of pictures to measure on: open, while there is none that could be used."""
-    if _measurable(run) or newest_sweep(run) is not None:
-        return choose_pictures_in_expander("Pictures to measure on")
-    with st.container(border=True):
-        st.header("Show pictures to measure on")
-        st.markdown(
-            "Calibration may use each of the pictures on show, and ranges are judged on pictures "
-            "that it has not seen."
-        )
-        shown = choose_pictures()
-    if _measurable(run):
-        st.rerun()
-    return shown
+def measured_pictures(run: Run) -> tuple[Picture, ...]:
+    """Give the pictures on show, and say where none of them could be measured on."""
+    if not _measurable(run) and newest_sweep(run) is None:
+        with st.container(border=True):
+            st.header("Show pictures to measure on")
+            st.markdown(
+                "Calibration may use each of the pictures on show, and ranges are judged on "
+                "pictures that it has not seen."
+            )
+            offer_picture_set("Choose pictures")
+    return session.pictures()
 
 
 def _measurable(run: Run) -> bool:
@@ -101,7 +98,7 @@ def plan_controls(run: Run, pictures: tuple[Picture, ...]) -> Plan | None:
             "Calibration pictures",
             value=own_calibration(run) or "",
             key=_folder_key(run),
-            placeholder="a folder; crops of the sample images if empty",
+            placeholder="a folder; crops of the supplied pictures if empty",
         ).strip()
     if not _measurable(run):
         st.caption("A sweep needs pictures on show that calibration does not use.")

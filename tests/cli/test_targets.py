@@ -21,6 +21,7 @@ def test_a_run_has_a_table_a_target_and_json(
     assert main([*command, "--json", str(target)]) == 0
     shown = capsys.readouterr().out
     assert shown.startswith("int8 runs whole on 2 of 2 targets.")
+    assert "Where the files of run run" in shown
     assert "Coral Edge TPU: rule by the rules of its documentation" in shown
     assert "refused: RESHAPE" in shown
     assert "From TFLite 1.5 on, for RESHAPE version 1." in shown

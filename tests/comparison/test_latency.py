@@ -113,3 +113,23 @@ def test_one_sample_has_no_spread() -> None:
 def test_a_median_of_zero_is_not_believed() -> None:
     (sentence,) = latency_warnings(measured(LatencySamples("a", (0.0, 0.0, 0.0))))
     assert sentence.startswith("a: the median of 0.00 ms is not to be trusted")
+
+
+def test_a_slow_call_is_timed_in_fewer_rounds_but_in_five() -> None:
+    machine = Machine()
+    seconds = {"quick": 0.01, "slow": 0.25, "slower": 0.5, "slowest": 9.0}
+    calls = {name: machine.call(name, *[each] * 30) for name, each in seconds.items()}
+    timed = time_interleaved(calls, rounds=20, warmup=2, most_seconds=2.0, clock=machine.clock)
+    assert {one.variant: len(one.samples_ms) for one in timed} == {
+        "quick": 20,
+        "slow": 7,  # every third round: 20 * 0.25 s are 2.5 times what it may take
+        "slower": 5,
+        "slowest": 5,
+    }
+
+
+def test_few_rounds_are_all_made_however_slow_a_call_is() -> None:
+    machine = Machine()
+    calls = {"slow": machine.call("slow", *[9.0] * 4)}
+    (timed,) = time_interleaved(calls, rounds=3, warmup=1, most_seconds=1.0, clock=machine.clock)
+    assert len(timed.samples_ms) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -66,6 +67,14 @@ def test_a_line_goes_from_left_to_right() -> None:
     least = robustness.least_agreement("blur")
     assert least is not None
     assert (least.model, least.strength, least.agreeing) == ("int8", 4.0, 1)
+
+
+def test_the_kind_that_changes_most_answers_comes_first() -> None:
+    noise = replace(measured().points[-1], kind="noise", model="int8", agreeing=0)
+    blur = measured()
+    assert blur.kinds_by_agreement == ("blur",)
+    both = replace(blur, points=(*blur.points, noise))
+    assert (both.kinds[0], both.kinds_by_agreement[0]) == ("blur", "noise")
 
 
 def test_figures_go_to_json_and_tables() -> None:

@@ -30,7 +30,7 @@ ELSEWHERE = {"distributed", "litert_quantizer", "litert_torch"}
 """Extras with a message of their own, and what a route runs in an environment of its own."""
 OF_OTHERS = {"google", "markupsafe", "torchvision", "yaml", "pyarrow"}
 """Imported by name, or by a package that is listed itself."""
-INTERFACE = {"streamlit", "authlib"}
+INTERFACE = {"streamlit", "authlib", "segno"}
 HIDE = """
 import sys
 from importlib.abc import MetaPathFinder

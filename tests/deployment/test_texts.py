@@ -19,6 +19,7 @@ from engine.deployment.description import ModelDescription
 from engine.deployment.documents import snippets
 from engine.deployment.kit import CARD
 from engine.images.preprocess import CHANNELS, ChannelOrder, Interpolation, ResizeRule
+from engine.networks.source import PreprocessOrigin
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
 from tests.deployment.test_script import EDGES
@@ -145,7 +146,7 @@ def test_the_card_tells_what_was_measured(tmp_path: Path, photos: Path) -> None:
     assert "| scale | 0.0500000007 | 0.0500000007 |" in card
     assert "mean 0.1, 0.2, 0.3, std 0.5, 0.6, 0.7" in card
     assert "An output may differ by 1 step;" in card
-    assert "100 crops of the sample images (demo calibration), seed 0" in card
+    assert "100 crops of the supplied pictures (demo calibration), seed 0" in card
     assert "not measured" in card
     described = json.loads((kit / "model.json").read_text())
     assert described["sha256"] in card
@@ -174,9 +175,11 @@ def test_commands_of_the_card_are_for_a_shell_and_name_no_home(
         "python -m engine convert --onnx '../my models/a(1).onnx' "
         "--variants 'int8_mixed(rms=0.0467)' --calibration '/home/me/my photos' --out /home/me/x"
     )
-    manifest = replace(run.manifest, command=command)
+    origin = PreprocessOrigin(how="confirmed", given=("channel_order",))
+    manifest = replace(run.manifest, command=command, preprocess_origin=origin)
     (run.folder / FILE_NAME).write_bytes(manifest.to_json())
     card = (kit_of(Run.open(run.folder), photos, tmp_path / "kit") / "MODEL_CARD.md").read_text()
+    assert "confirmed by the person who converted the model: channel order " in card
     lines = [line[4:] for line in card.splitlines() if line.startswith("    ")]
     assert shlex.split(lines[-1])[-7:] == [
         "a(1).onnx",

@@ -14,7 +14,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from engine.core.store import SAMPLE_IMAGES
 from engine.quantization.recipes import RECIPES
-from tests.helpers.browser import IN_A_BROWSER, dashboard, go_to
+from tests.helpers.browser import IN_A_BROWSER, dashboard, go_to, open_pictures
 from tests.helpers.shared_browser import Dashboard
 from tests.helpers.tiny_run import NEWER, OLDER
 
@@ -75,13 +75,14 @@ def test_the_main_job(page: Page, fresh_server: str) -> None:
         page.get_by_role("button", name="Report").click()
     assert download.value.path().stat().st_size < 8_000_000
 
-    go_to(page, "Convert")
+    go_to(page, "Details")
     expect(page.get_by_role("heading", name="became eight TFLite variants")).to_be_visible()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download everything").click()
     assert download.value.path().stat().st_size > 10_000_000
 
     go_to(page, "Pictures")
+    open_pictures(page)
     page.get_by_text("My photos").click()
     photos = [str(SAMPLE_IMAGES / name) for name in ("espresso.jpg", "tabby_cat.jpg")]
     page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(photos)
@@ -122,6 +123,7 @@ def test_cancel_and_a_mistake_leave_the_dashboard_usable(
         NEWER,
         OLDER,
     ]
+    page.get_by_role("button", name="3. Calibration").click()
     page.get_by_text("A folder on this machine").click()
     page.get_by_label("Folder").fill("/nowhere")
     page.get_by_label("Folder").press("Enter")

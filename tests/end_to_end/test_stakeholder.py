@@ -16,7 +16,7 @@ import engine
 from engine.runs.run import LATENCY, Run
 from engine.tasks.first_run import complete
 from engine.workers.process import Foreground
-from tests.helpers.browser import IN_A_BROWSER, PATIENCE, go_to
+from tests.helpers.browser import IN_A_BROWSER, PATIENCE, go_to, open_pictures
 from tests.helpers.factories import latency
 from tests.helpers.real_run import real_run
 from tests.helpers.shared_browser import Dashboard
@@ -88,7 +88,7 @@ def see_a_finished_comparison(page: Page) -> None:
     expect(heading).to_be_visible()
     expect(page.get_by_text("too few to be sure")).to_be_visible()
     for card in ("Size", "Latency", "Same answers", "Right answers"):
-        expect(page.get_by_text(card, exact=True)).to_be_visible()
+        expect(page.locator(".st-key-verdict").get_by_text(card, exact=True)).to_be_visible()
     expect(page.get_by_text(re.compile(r"timed 20\d\d-\d\d-\d\d .* on "))).to_be_visible()
 
 
@@ -105,6 +105,7 @@ def choose_how_much_agreement(page: Page) -> None:
 
 def drop_photos(page: Page, photos: list[Path]) -> None:
     go_to(page, "Pictures")
+    open_pictures(page)
     page.get_by_text("My photos").click()
     page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
         [str(photo) for photo in photos]

@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 from uuid import uuid4
 
 import pytest
@@ -17,9 +18,12 @@ from tests.helpers.server import Server
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from playwright.sync_api import Browser
+    from playwright.sync_api import Browser, BrowserContext, Page
 
     from engine.runs.run import Run
+
+
+STORED = "local_storage,indexeddb,cache_storage,service_workers,websql,file_systems"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,28 +44,71 @@ class Dashboard:
         return self.server.address
 
 
+@dataclass(frozen=True, slots=True)
+class BrowserOfTheProcess:
+    """The browser that many tests drive, and what drives it.
+
+    Attributes:
+        browser: The browser.
+        context: Where pages are opened that ask for nothing but a size and a theme: what it has
+            fetched from the server is not fetched again.
+        loop: The loop that drives both.
+    """
+
+    browser: Browser
+    context: BrowserContext
+    loop: asyncio.AbstractEventLoop
+
+    def open_page(self, *, viewport: Any = None, color_scheme: Any = None, **options: Any) -> Page:
+        """Take the place of ``Browser.new_page``, which opens a context for each page."""
+        if options:
+            context = self.browser.new_context(
+                viewport=viewport, color_scheme=color_scheme, **options
+            )
+            return context.new_page()
+        page = self.context.new_page()
+        if viewport is not None:
+            page.set_viewport_size(viewport)
+        if color_scheme is not None:
+            page.emulate_media(color_scheme=color_scheme)
+        return page
+
+    def forget(self) -> None:
+        """Close every page, and leave nothing in the shared context but files of the server."""
+        for context in self.browser.contexts:
+            if context != self.context:
+                context.close()
+        for page in self.context.pages:
+            page.close()
+        # Not its cache.
+        blank = self.context.new_page()
+        session = self.context.new_cdp_session(blank)
+        session.send("Storage.clearDataForOrigin", {"origin": "*", "storageTypes": STORED})
+        blank.close()
+        self.context.clear_cookies()
+        self.context.clear_permissions()
+
+
 @pytest.fixture(scope="session")
-def browser_of_the_process() -> Iterator[tuple[Browser, asyncio.AbstractEventLoop]]:
-    """The browser, and the loop that drives it."""
+def browser_of_the_process() -> Iterator[BrowserOfTheProcess]:
+    """The browser, with a context that tests share, and the loop that drives it."""
     from tests.helpers.browser import chromium
 
     with chromium() as browser:
         loop = asyncio.get_running_loop()
+        context = browser.new_context()
         asyncio._set_running_loop(None)
-        yield browser, loop
+        yield BrowserOfTheProcess(browser, context, loop)
         asyncio._set_running_loop(loop)
 
 
 @pytest.fixture
-def browser(
-    browser_of_the_process: tuple[Browser, asyncio.AbstractEventLoop],
-) -> Iterator[Browser]:
-    """A browser without anything that an earlier test left in it."""
-    browser, loop = browser_of_the_process
-    with running(loop):
-        yield browser
-        for context in browser.contexts:
-            context.close()
+def browser(browser_of_the_process: BrowserOfTheProcess) -> Iterator[Browser]:
+    """A browser without anything that an earlier test left in it, but files of the server."""
+    shared = browser_of_the_process
+    with running(shared.loop), patch.object(shared.browser, "new_page", shared.open_page):
+        yield shared.browser
+        shared.forget()
 
 
 @contextmanager

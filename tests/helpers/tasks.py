@@ -5,30 +5,39 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from engine.deployment.golden_set import run_check
 from engine.deployment.kit import run_deploy
 from engine.tasks.add_file import run_inspect
 from engine.tasks.catalog import run_catalog
 from engine.tasks.changed_pictures import run_changed_pictures
 from engine.tasks.convert import run_convert
 from engine.tasks.evaluate import run_evaluate, run_warm_up
+from engine.tasks.inspect_operator import run_feature_maps, run_float_trial
 from engine.tasks.latency import run_file_latency, run_latency, run_mixed_latency, run_profile
 from engine.tasks.layers import run_layers
 from engine.tasks.litert_torch import run_litert_torch
+from engine.tasks.own_model import run_check_labels, run_preview, run_read_model
 from engine.tasks.sweep.cells import run_sweep
 
 TASKS: tuple[Callable[[Any, Any], Any], ...] = (
     run_catalog,
+    run_check_labels,
     run_changed_pictures,
+    run_check,
     run_convert,
     run_deploy,
     run_evaluate,
+    run_feature_maps,
     run_file_latency,
+    run_float_trial,
     run_inspect,
     run_latency,
     run_layers,
     run_litert_torch,
     run_mixed_latency,
+    run_preview,
     run_profile,
+    run_read_model,
     run_sweep,
     run_warm_up,
 )

@@ -20,7 +20,7 @@ from engine.tasks import evaluate as service_module
 from engine.tasks.add_file import add_file
 from engine.workers import process as host
 from pages.shell.navigation import CHAPTERS
-from tests.helpers.browser import CHROMIUM, chromium, dashboard, go_to
+from tests.helpers.browser import CHROMIUM, chromium, dashboard, go_to, open_pictures
 from tests.helpers.server import ROOT
 from tests.helpers.tiny_run import CLASSES, SIDE, tiny_run
 from tests.helpers.tiny_tflite import reshape_file
@@ -108,6 +108,7 @@ def settle(page: Page) -> None:
 def show_pictures(page: Page, photos: Path) -> None:
     """Go to the page Pictures, with the pictures of a folder on show."""
     go_to(page, "Pictures")
+    open_pictures(page)
     page.get_by_text("A folder on this machine").click()
     page.get_by_label("Folder").fill(str(photos))
     page.get_by_label("Folder").press("Enter")

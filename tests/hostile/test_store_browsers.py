@@ -21,7 +21,7 @@ from playwright.sync_api import (
 )
 
 from engine.runs.run import Run
-from tests.helpers.browser import CHROMIUM, FLAGS, go_to
+from tests.helpers.browser import CHROMIUM, FLAGS, go_to, open_pictures
 from tests.helpers.server import ROOT, Server
 from tests.helpers.tiny_run import tiny_run
 from tests.hostile.conftest import Noted
@@ -35,7 +35,6 @@ pytestmark = [
 ]
 SESSIONS = 10
 MB = 1e6
-A_RUN = "tiny became"
 
 
 @pytest.fixture
@@ -60,7 +59,7 @@ def new_page(context: BrowserContext, address: str) -> Page:
     page.set_default_timeout(120_000)
     page.goto(address)
     go_to(page, "Convert")
-    expect(page.get_by_role("heading", name=A_RUN)).to_be_visible()
+    expect(page.get_by_role("heading", name="Convert a classifier")).to_be_visible()
     return page
 
 
@@ -70,6 +69,9 @@ def ask(page: Page, model: Path) -> None:
     button = page.get_by_role("button", name="Convert", exact=False).last
     expect(button).to_be_disabled()
     page.get_by_test_id("stFileUploaderDropzoneInput").first.set_input_files(str(model))
+    expect(page.locator(".q-facts")).to_be_visible()
+    page.get_by_role("button", name="2. Preprocessing").click()
+    page.get_by_role("button", name="Confirm the preprocessing").click()
     expect(button).to_be_enabled()
     button.click()
 
@@ -99,6 +101,7 @@ def test_ten_sessions_at_once(
             expect(title).to_be_visible(timeout=400_000)
         for number, page in enumerate(pages):
             go_to(page, "Pictures")
+            open_pictures(page)
             page.get_by_text("My photos").click()
             page.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(
                 str(photo(tmp_path, number))

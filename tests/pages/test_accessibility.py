@@ -67,20 +67,20 @@ class Complaints:
         self.add(f"uncaught {error}")
 
     def look(self, page: Page, where: str) -> None:
-        """Note what is wrong with a page as it stands."""
+        """Note what is wrong with a page as it stands; it is left wide, and at rest."""
         wait_until_settled(page)
         page.evaluate(OPEN_ALL)
         # In dark only hues differ, and the elements are the same at every width.
-        for size in (WIDE, NARROW) if self.theme == "light" else (WIDE,):
+        for size in (NARROW, WIDE) if self.theme == "light" else (WIDE,):
             self.where = f"{where} at {size['width']}\xa0px"
             page.set_viewport_size(size)
+            # A click while the sidebar comes back would miss what it is meant for.
             wait_until_settled(page)
             self._ask_axe(page)
+            for element in page.evaluate(STICKS_OUT):
+                self.add(f"sticks out: {element}")
         if page.get_by_text("Traceback").count():
             self.add("a traceback")
-        for element in page.evaluate(STICKS_OUT):
-            self.add(f"sticks out: {element}")
-        page.set_viewport_size(WIDE)
 
     def _ask_axe(self, page: Page) -> None:
         # A page that was not loaded anew has axe already.
@@ -186,12 +186,15 @@ def test_the_keyboard_does_what_a_page_is_for(page: Page, address: str) -> None:
     with page.expect_download():
         page.keyboard.press("Enter")
     go_to(page, "Convert")
-    expect(page.get_by_role("heading", name="TFLite variants")).to_be_visible()
+    expect(page.get_by_role("heading", name="Convert a classifier")).to_be_visible()
     tab_to(page, "Convert")
+    go_to(page, "Details")
+    expect(page.get_by_role("heading", name="Files", exact=True)).to_be_visible()
     tab_to(page, "Download everything as one zip")
     with page.expect_download():
         page.keyboard.press("Enter")
     go_to(page, "Pictures")
+    page.locator(".st-key-pictures_of_the_sidebar summary").press("Enter")
     expect(page.get_by_text("My photos")).to_be_visible()
     tab_to(page, "Sample images")
     page.keyboard.press("ArrowRight")
@@ -202,7 +205,7 @@ def test_the_keyboard_does_what_a_page_is_for(page: Page, address: str) -> None:
 def tab_to(page: Page, name: str) -> None:
     """Press the tabulator until a button of that name has the focus, and a ring that shows it."""
     wait_until_settled(page)
-    focused = page.locator("[data-testid=stMain] button:focus-visible")
+    focused = page.locator("button:focus-visible")
     for _ in range(80):
         page.keyboard.press("Tab")
         if focused.count() and focused.inner_text().strip().splitlines()[-1:] == [name]:

@@ -100,7 +100,7 @@ def test_figures_and_classes_are_shown(run: Run, photos: Path) -> None:
     assert test.title[0].value.startswith("int8 is right on 0 of 5 pictures")
     table = next(t.value for t in test.dataframe if "McNemar p" in t.value.columns)
     assert list(table["model"]) == ["original", "float32", "int8"]
-    assert any(s.value == "int8 loses no correct answer in any class" for s in test.header)
+    assert any(s.value == "int8 loses no right answer in any class" for s in test.header)
 
 
 def test_a_wrong_table_is_a_sentence(run: Run) -> None:

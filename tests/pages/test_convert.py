@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from safetensors.numpy import save_file
 from streamlit.testing.v1 import AppTest
 
-from engine.core.errors import LabelsError
+from engine.core.errors import LabelsError, OptionError
+from engine.images.preprocess import PreprocessSpec
 from engine.networks import checkpoints as sharded_checkpoints
 from engine.networks.onnx_precision import pack_onnx
+from engine.networks.source import FileFacts, ModelChoice
 from engine.runs.request import ConvertRequest
 from engine.runs.run import ONNX_FILE, Run
+from engine.tasks.own_model import ModelReading, ReadModelRequest, run_read_model
 from tests.helpers.app_test import ROOT
 from tests.helpers.browser import IN_A_BROWSER, PATIENCE, wait_until_settled
 from tests.helpers.shared_browser import Dashboard
@@ -29,6 +33,44 @@ PAGE = ROOT / "pages" / "dashboard" / "convert.py"
 @pytest.fixture
 def run(own_store: Path, catalog: None) -> Run:
     return tiny_run(own_store / "runs" / "tiny")
+
+
+def read_here(choice: ModelChoice, host: object, *, input_size: object = None) -> ModelReading:
+    """Read an ONNX file in this process; of files without a network, give facts of another."""
+    assert input_size is None
+    if choice.onnx is not None and not choice.onnx.endswith(".zip"):
+        return run_read_model(ReadModelRequest(model=choice), lambda _: None)
+    facts = FileFacts(
+        bytes=8,
+        input="",
+        shape=(None, 3, 224, 224),
+        dtype="float32",
+        layout="NCHW",
+        output="",
+        classes=5,
+        opset=None,
+        parameters=2,
+    )
+    return ModelReading(facts=facts, preprocess=PreprocessSpec())
+
+
+@pytest.fixture(autouse=True)
+def no_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files are read, and class names taken, without a worker process."""
+    monkeypatch.setattr("engine.tasks.own_model.read_model", read_here)
+    monkeypatch.setattr("engine.tasks.own_model.check_labels", lambda *_: ("a", "b"))
+    monkeypatch.setattr("engine.tasks.own_model.preview", fail_to_preview)
+
+
+def fail_to_preview(*_: object) -> NoReturn:
+    raise OptionError("Showing", got="a test", expected="none", todo="Look elsewhere.")
+
+
+def confirm(test: AppTest) -> None:
+    settled(test)
+    (button,) = (b for b in test.button if b.label == "Confirm the preprocessing")
+    button.click().run()
+    assert not test.exception
 
 
 def with_own_file(**state: object) -> AppTest:
@@ -64,6 +106,9 @@ def button_is_off(test: AppTest) -> bool:
 def test_the_preprocessing_of_an_own_file_is_shown_as_assumed(run: Run) -> None:
     test = with_own_file()
     drop(test, "ONNX file", "tiny.onnx", (run.folder / ONNX_FILE).read_bytes())
+    settled(test)
+    test.session_state["pre_preset_onnx"] = "Own values"
+    test.run()
     assert test.text_input(key="pre_mean").placeholder == "assumed: 0.485, 0.456, 0.406"
     assert any("what you leave empty here is assumed" in text.value for text in test.caption)
     test.session_state["convert_kind"] = "From the catalogue"
@@ -80,11 +125,18 @@ def test_a_scale_is_a_number_or_a_fraction(run: Run, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("engine.tasks.convert.convert_request", convert_request)
     test = with_own_file()
     drop(test, "ONNX file", "tiny.onnx", (run.folder / ONNX_FILE).read_bytes())
+    settled(test)
+    test.session_state["pre_preset_onnx"] = "Own values"
+    test.run()
     test.text_input(key="pre_scale").set_value("1/0").run()
     assert "1/0' is not a number" in test.warning[0].value.replace("\\", "")
+    assert button_is_off(test)
     test.text_input(key="pre_scale").set_value("2/255").run()
+    assert button_is_off(test)
+    confirm(test)
     convert(test)
     assert asked[0].preprocess.scale == 2 / 255
+    assert asked[0].preprocess.mean == (0.485, 0.456, 0.406), "what was assumed is confirmed now"
 
 
 @pytest.mark.parametrize(
@@ -104,6 +156,7 @@ def test_a_file_that_is_no_onnx_is_refused_where_it_is_dropped(
     assert button_is_off(test)
     drop(test, "ONNX file", "tiny.onnx", (run.folder / ONNX_FILE).read_bytes())
     assert errors(test) == ""
+    confirm(test)
     assert not button_is_off(test)
 
 
@@ -130,6 +183,8 @@ def test_a_model_and_its_data_are_dropped_together(tmp_path: Path) -> None:
     for files in ([data, model], [pack_onnx([model, data])]):
         drop_together(test, "ONNX file", files)
         assert errors(test) == ""
+        if button_is_off(test):  # the second is the same file as the first
+            confirm(test)
         assert not button_is_off(test)
     drop_together(test, "ONNX file", [pack_onnx([model, (data[0], b"\1" * 999)])])
     assert "The data is another model's" in errors(test)
@@ -215,6 +270,7 @@ def test_a_checkpoint_in_several_files_is_dropped_with_its_index(
     drop_together(test, "State dict", [index, other, one])
     assert errors(test) == ""
     test.text_input(key="convert_weights_of").set_value("model_ema").run()
+    confirm(test)
     convert(test)
     (request,) = asked
     assert request.model.weights_of == "model_ema"
@@ -240,10 +296,12 @@ def test_an_attempt_that_failed_is_not_shown_beside_the_next(
     monkeypatch.setattr("engine.tasks.convert.convert_request", convert_request)
     test = with_own_file(qlab_owner="me")
     drop(test, "ONNX file", "tiny.onnx", (run.folder / ONNX_FILE).read_bytes())
+    confirm(test)
     convert(test)
     convert(test)
     assert errors(test).count("3 lines") == 1
     drop(test, "Class names", "five.txt", b"a\nb\nc\nd\ne\n")
+    settled(test)
     assert errors(test) == "", "the error was another file's"
     convert(test)
     assert len(asked) == 3
@@ -255,7 +313,9 @@ def test_an_attempt_that_failed_is_not_shown_beside_the_next(
 @pytest.mark.usefixtures("run")
 def test_each_place_for_files_has_the_limit_of_its_kind() -> None:
     test = with_own_file(convert_calibration="My pictures")
-    limits = {uploader.label: uploader.proto.max_upload_size_mb for uploader in test.file_uploader}
+    details = opened(ROOT / "pages" / "dashboard" / "run_details.py")
+    uploaders = (*test.file_uploader, *details.file_uploader)
+    limits = {uploader.label: uploader.proto.max_upload_size_mb for uploader in uploaders}
     assert limits == {"ONNX file": 600, "Class names": 4, "Pictures": 600, "TFLite file": 600}
     assert [
         path.name
@@ -294,6 +354,4 @@ def test_what_went_wrong_is_in_view(page: Page, run: Run, tmp_path: Path) -> Non
     expect(page.get_by_text("no ONNX model")).to_have_count(0)
     page.get_by_role("paragraph").filter(has_text="Class names").first.click()
     page.get_by_label("Class names").locator("input[type=file]").set_input_files(three)
-    wait_until_settled(page)
-    page.get_by_role("button", name="Convert", exact=True).click()
     demand_in_view(page.get_by_role("alert").filter(has_text="3 lines"))

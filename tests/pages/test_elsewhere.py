@@ -21,7 +21,7 @@ def run(own_store: Path, catalog: None) -> Run:
 
 def test_a_file_is_uploaded_named_added_and_removed(run: Run, tmp_path: Path) -> None:
     file = reshape_file(tmp_path / "their model.tflite", (1, SIDE, SIDE, 3))
-    test = opened(ROOT / "pages" / "dashboard" / "convert.py")
+    test = opened(ROOT / "pages" / "dashboard" / "run_details.py")
     uploader = next(u for u in test.file_uploader if u.label == "TFLite file")
     uploader.set_value((file.name, file.read_bytes(), "application/octet-stream")).run()
     name = next(box for box in test.text_input if box.label == "Name")
@@ -37,7 +37,7 @@ def test_a_file_is_uploaded_named_added_and_removed(run: Run, tmp_path: Path) ->
 
 def test_a_file_that_does_not_fit_is_a_sentence(run: Run, tmp_path: Path) -> None:
     file = reshape_file(tmp_path / "two.tflite", (2, SIDE, SIDE, 3), rows=3)
-    test = opened(ROOT / "pages" / "dashboard" / "convert.py")
+    test = opened(ROOT / "pages" / "dashboard" / "run_details.py")
     uploader = next(u for u in test.file_uploader if u.label == "TFLite file")
     uploader.set_value((file.name, file.read_bytes(), "application/octet-stream")).run()
     next(b for b in test.button if b.label == "Add to the comparison").click().run()

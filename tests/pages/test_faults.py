@@ -87,7 +87,7 @@ def errors(test: AppTest) -> str:
     ],
 )
 def test_every_page_says_it_in_red(run: Run, name: str) -> None:
-    test = opened(page(name))
+    test = opened(page(name), qlab_made_run=run.folder.name)
     shown = errors(test)
     assert FAULT in shown
     assert MISSING in shown
@@ -117,7 +117,7 @@ def test_no_kit_is_offered(run: Run) -> None:
 def test_what_was_assumed_is_said(run: Run, name: str) -> None:
     note = "Weights of type float16 were cast to float32."
     (run.folder / FILE_NAME).write_bytes(replace(run.manifest, notes=(note,)).to_json())
-    test = opened(page(name))
+    test = opened(page(name), qlab_made_run=run.folder.name)
     assert not test.exception
     assert note in [text.value.replace("\\", "") for text in test.info]
 
@@ -127,7 +127,7 @@ def test_what_is_missing_is_tried_again_on_demand(
 ) -> None:
     asked: list[ConvertRequest] = []
     monkeypatch.setattr("pages.state.conversion.start", asked.append)
-    test = opened(page("convert"))
+    test = opened(page("run_details"))
     retry = next(button for button in test.button if button.label == "Try what is missing again")
     retry.click().run()
     assert not test.exception

@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from engine.core.store import CALIBRATION_IMAGES
 from engine.quantization.recipes import recipe_named
 from engine.quantization.records import OptimizedLayer
 from engine.runs.manifest import FILE_NAME
@@ -60,6 +61,10 @@ def test_the_button_improves_and_the_page_shows_before_and_after(
 
     monkeypatch.setattr("engine.tasks.improve.convert_request", convert)
     test = opened(PAGE)
+    test.segmented_control(key="pictures_source").set_value("A folder on this machine").run()
+    # The run was calibrated on crops of these.
+    test.text_input(key="pictures_folder").set_value(str(CALIBRATION_IMAGES)).run()
+    settled(test)
     assert test.title[0].value == "Could int8 answer closer to the original?"
     next(b for b in test.button if b.label == "Improve int8").click().run()
     settled(test)

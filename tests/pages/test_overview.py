@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.comparison.latency import Latency
 from engine.core.store import SAMPLE_IMAGES
 from engine.images import pictures as pictures_module
 from engine.runs.results import load_latency
@@ -113,14 +114,32 @@ def test_a_link_shows_the_same_view(own_store: Path) -> None:
         assert test.selectbox[1].value == "int8"
 
 
-def test_demo_mode_stays_on_until_the_address_says_otherwise(own_store: Path) -> None:
-    tiny_run(own_store / "runs" / "tiny")
-    test = dashboard_test()
-    test.switch_page("pages/dashboard/run_details.py")
-    test.query_params["demo"] = "1"
-    test.run()
-    assert not test.exception
-    assert test.session_state["qlab_demo"] is True
-    test.query_params["demo"] = "0"
-    test.run()
-    assert test.session_state["qlab_demo"] is False
+@pytest.mark.usefixtures("catalog")
+def test_other_pages_wait_for_the_whole_first_comparison(
+    own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    converted, release, profiled = threading.Event(), threading.Event(), threading.Event()
+
+    def first(host: host_module.Host) -> Run:
+        run = tiny_run(own_store / "runs" / "tiny")
+        converted.set()
+        release.wait(120)
+        return complete(run, host)
+
+    def profile(run: Run, timed: Latency, host: host_module.Host) -> Latency:
+        profiled.set()
+        return timed
+
+    monkeypatch.setattr("pages.state.conversion.first_comparison", first)
+    monkeypatch.setattr("pages.state.conversion.profile_operators", profile)
+    dashboard_test().switch_page("pages/dashboard/overview.py").run()
+    assert converted.wait(30)
+    for stem in ("predictions", "latency_and_size"):
+        test = dashboard_test()
+        test.switch_page(f"pages/dashboard/{stem}.py").run()
+        assert not test.exception
+        assert test.title[0].value == "Making the first comparison"
+    assert not profiled.is_set(), "operators are timed after the verdict"
+    release.set()
+    assert settled(opened(PAGE)).title[0].value.startswith("Ship ")
+    assert profiled.wait(30)

@@ -87,7 +87,7 @@ def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
     ("page", "headline"),
     [
         ("overview", "Ship "),
-        ("convert", "efficientnet_lite0 became seven TFLite variants"),
+        ("convert", "Convert a classifier to TFLite"),
         ("predictions", "pictures"),
         ("logit_differences", "the logits most"),
         ("layers", "at the output"),

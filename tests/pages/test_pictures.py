@@ -15,7 +15,7 @@ from engine.images.pictures import pictures_in
 from engine.runs.pinned import list_pinned, pin
 from engine.runs.run import Run
 from pages.views.gallery import PAGE_SIZE
-from tests.helpers.browser import IN_A_BROWSER, PATIENCE, wait_until_settled
+from tests.helpers.browser import IN_A_BROWSER, PATIENCE, open_pictures, wait_until_settled
 from tests.helpers.shared_browser import Dashboard
 
 pytestmark = IN_A_BROWSER
@@ -51,17 +51,18 @@ def paste(page: Page, name: str, content: bytes) -> None:
 def test_pictures_are_searched_and_pinned(page: Page, own_run: Run) -> None:
     expect(page.locator(NAMES)).to_have_count(PAGE_SIZE)
     everything = page.locator(NAMES).all_inner_texts()
-    page.get_by_placeholder("Search names and answers").fill(everything[3])
+    page.get_by_placeholder("Search names, tags and answers").fill(everything[3])
     page.keyboard.press("Enter")
     expect(page.locator(".q-row")).to_have_count(1)
     page.get_by_role("button", name="Pin", exact=True).click()
     expect(page.get_by_role("button", name="Pinned", exact=True)).to_be_visible()
     assert [picture.name for picture in list_pinned(own_run)] == [everything[3]]
-    page.get_by_placeholder("Search names and answers").fill("no such thing")
+    page.get_by_placeholder("Search names, tags and answers").fill("no such thing")
     page.keyboard.press("Enter")
     expect(page.get_by_text("No picture fits")).to_be_visible()
-    page.get_by_placeholder("Search names and answers").fill("")
+    page.get_by_placeholder("Search names, tags and answers").fill("")
     page.keyboard.press("Enter")
+    open_pictures(page)
     page.get_by_role("radio", name="Pinned", exact=True).click()
     expect(page.locator(".q-row")).to_have_count(1)
     page.get_by_role("button", name="Pinned", exact=True).click()
@@ -70,6 +71,7 @@ def test_pictures_are_searched_and_pinned(page: Page, own_run: Run) -> None:
 
 
 def test_pictures_are_pasted_and_taken(page: Page) -> None:
+    open_pictures(page)
     page.get_by_role("radio", name="My photos").click()
     expect(page.get_by_text("Ctrl+V")).to_be_visible()
     wait_until_settled(page)
@@ -97,6 +99,7 @@ def test_a_pinned_picture_that_changed_does_not_shut_the_page(page: Page, own_ru
     pin(own_run, pictures_in(Path("sample_images"))[0])
     list_pinned(own_run)[0].path.write_bytes(b"other")
     page.reload()
+    open_pictures(page)
     page.get_by_role("radio", name="Pinned", exact=True).click()
     expect(page.get_by_text("changed since it was pinned")).to_be_visible()
     page.get_by_role("radio", name="Sample images").click()

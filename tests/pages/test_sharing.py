@@ -132,7 +132,6 @@ def test_a_folder_is_not_read_for_a_visitor_who_asks_all_the_same(
 
 def caption(test: AppTest) -> str:
     assert not test.exception
-    test.run()  # the sidebar is made before the page
     return " ".join(caption.value for caption in test.sidebar.caption)
 
 

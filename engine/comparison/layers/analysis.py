@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from math import prod
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -42,6 +44,7 @@ def layer_errors(
     threads: int = 1,
     pass_bytes: int = PASS_BYTES,
     chosen_by: Callable[[int], str | None] = lambda _: None,
+    modules: Mapping[int, str] = MappingProxyType({}),
 ) -> LayerErrors:
     """Measure what every operator of an integer file loses, and say why.
 
@@ -57,6 +60,7 @@ def layer_errors(
         pass_bytes: Activations to hold at once.
         chosen_by: Says of an operator of the float32 file, by its place, what chose the range of
             its output where that may leave values out, for a sentence to begin with.
+        modules: Names of PyTorch modules, by place of the operator in the float32 file.
 
     Returns:
         One record an operator.
@@ -80,7 +84,7 @@ def layer_errors(
         run=run,
         variant=variant,
         pictures=pictures,
-        layers=_diagnose(sides, _worst_outputs(sums), chosen_by),
+        layers=_diagnose(sides, _worst_outputs(sums), chosen_by, modules),
         unmatched=_list_unmatched(pairing, variant),
         notes=tuple(_notes(pairing, variant, pictures)),
     )
@@ -118,7 +122,10 @@ def _worst_outputs(sums: list[PairSums]) -> list[PairSums]:
 
 
 def _diagnose(
-    sides: Sides, sums: list[PairSums], chosen_by: Callable[[int], str | None]
+    sides: Sides,
+    sums: list[PairSums],
+    chosen_by: Callable[[int], str | None],
+    modules: Mapping[int, str],
 ) -> tuple[LayerError, ...]:
     """Add findings to the figures; an operator's sources stand before it."""
     producer = sides.integer.producer
@@ -126,7 +133,7 @@ def _diagnose(
     movement = {output.pair.integer.index: output.movement.ratio for output in sums}
     still = still_operators(producer, movement)
     for output in sums:
-        layer = _layer(sides, output)
+        layer = replace(_layer(sides, output), module=modules.get(output.pair.exact.index, ""))
         operator = output.pair.integer
         source = still.get(operator.index, -1)
         case = Case(

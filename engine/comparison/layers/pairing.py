@@ -13,8 +13,9 @@ The rest is listed as unmatched, never guessed.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
@@ -102,6 +103,60 @@ def read_weights(graph: Graph, operator: Operator) -> tuple[FloatArray, int] | N
     scales = graph.scales(tensor)
     zeros = np.asarray(graph.tensors[tensor].quantization.zeroPoint, dtype=np.float32)
     return (rows - zeros[:, None]) * scales[:, None], len(scales)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedWeights:
+    """Weights of a module of the network that a float32 file was made from.
+
+    Attributes:
+        module: Name of the module.
+        rows: Shape (channels, weights a channel), as `read_weights` gives them.
+    """
+
+    module: str
+    rows: FloatArray
+
+
+def name_modules(
+    exact: Graph, weights: Iterable[NamedWeights], scopes: Mapping[str, str]
+) -> dict[int, str]:
+    """Find the modules that operators of a float32 file compute, where that is beyond doubt.
+
+    An operator with weights is the module with the very same ones, if neither these weights nor
+    this module occur twice. An operator whose output still has the name of a node is in that
+    node's scope.
+
+    Args:
+        exact: The float32 file.
+        weights: Weights of modules.
+        scopes: Modules by name of a node in the ONNX file.
+
+    Returns:
+        Names by place of the operator.
+    """
+    by_key: dict[tuple[tuple[int, ...], str], set[str]] = {}
+    for named in weights:
+        by_key.setdefault(_key_of_weights(named.rows), set()).add(named.module)
+    modules: dict[int, str] = {}
+    for operator in exact.operators:
+        read = read_weights(exact, operator)
+        if read is not None:
+            names = by_key.get(_key_of_weights(read[0]), set())
+            if len(names) == 1:
+                modules[operator.index] = next(iter(names))
+        elif scope := scopes.get(operator.name.removeprefix(_NODE_PREFIX)):
+            modules[operator.index] = scope
+    counts = Counter(modules[i] for i in modules if exact.operators[i].opcode in CHANNEL_AXIS)
+    return {i: name for i, name in modules.items() if counts[name] <= 1}
+
+
+_NODE_PREFIX = "onnx_tf_prefix_"
+
+
+def _key_of_weights(rows: FloatArray) -> tuple[tuple[int, ...], str]:
+    # Adding zero makes one zero of both.
+    return rows.shape, sha256(np.ascontiguousarray(rows + np.float32(0)).tobytes()).hexdigest()
 
 
 def _same_weights(exact: Graph, integer: Graph, float_op: Operator, integer_op: Operator) -> bool:

@@ -66,7 +66,10 @@ def narrow_range(case: Case) -> Finding | None:
         f"The range is too narrow: {share_of(layer.clipped)} of the values lie beyond "
         f"{real(layer.grid.low)} to {real(layer.grid.high)}, up to {real(furthest(layer))}",
         "Calibrate with pictures like these and take the whole range (min and max), or choose the "
-        "range by least squared error.",
+        "range by least squared error."
+        if case.chosen_by is None
+        else f"{case.chosen_by} chose this range: take the variant whose ranges are min_max and "
+        "that is not optimized, or try this layer in float32.",
         above_covering(layer),
     )
 

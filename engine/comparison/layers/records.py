@@ -168,6 +168,8 @@ class LayerError:
         movement: How far the integer output moves over the pictures as the network runs (rms of the
             distance from the first one), divided by the same of the float output; None where that
             does not move.
+        module: Name of the PyTorch module that the operator computes, as the export wrote it;
+            empty where that cannot be proven.
     """
 
     index: int
@@ -194,6 +196,7 @@ class LayerError:
     above: int
     findings: tuple[Finding, ...] = ()
     movement: float | None = None
+    module: str = ""
 
     @property
     def title(self) -> str:
@@ -236,6 +239,31 @@ class Unmatched:
 
 
 @dataclass(frozen=True, slots=True)
+class LossSplit:
+    """What rounding weights alone, and activations alone, does to the logits of the float32 model.
+
+    Attributes:
+        weights: Root mean square of the logits' differences to float32's, each row's mean removed,
+            in logits, when all weights and biases are those of the integer model.
+        activations: The same when every operator's output is rounded to the integer model's grid.
+        pictures: Pictures shown to the models.
+    """
+
+    weights: float
+    activations: float
+    pictures: int
+
+    @property
+    def share_of_weights(self) -> float | None:
+        """Share of the weights in the sum of both errors' squares, 0 to 1; None without an error.
+
+        Roundings are nearly independent, so that their squares nearly add up.
+        """
+        total = self.weights**2 + self.activations**2
+        return self.weights**2 / total if total else None
+
+
+@dataclass(frozen=True, slots=True)
 class LayerErrors:
     """Errors of an integer variant, operator by operator.
 
@@ -246,6 +274,7 @@ class LayerErrors:
         layers: Paired operators, in the integer file's order.
         unmatched: Operators without a counterpart.
         notes: What a reader has to know.
+        split: The loss of weights and of activations; None where it was not measured.
     """
 
     run: str
@@ -254,6 +283,7 @@ class LayerErrors:
     layers: tuple[LayerError, ...]
     unmatched: tuple[Unmatched, ...]
     notes: tuple[str, ...]
+    split: LossSplit | None = None
 
     @property
     def by_loss(self) -> tuple[LayerError, ...]:

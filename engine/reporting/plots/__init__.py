@@ -30,6 +30,7 @@ from engine.reporting.plots.latency import size_bars as size_bars
 from engine.reporting.plots.layers import layer_histogram as layer_histogram
 from engine.reporting.plots.layers import layer_line as layer_line
 from engine.reporting.plots.layers import layer_lines as layer_lines
+from engine.reporting.plots.layers import loss_split as loss_split
 from engine.reporting.plots.logits import changed_classes as changed_classes
 from engine.reporting.plots.logits import difference_distribution as difference_distribution
 from engine.reporting.plots.logits import difference_heatmap as difference_heatmap

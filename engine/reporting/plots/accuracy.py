@@ -47,7 +47,7 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
                 text=[share],
                 textposition="top right",
                 cliponaxis=False,
-                hovertemplate=f"{name}: {share} correct, 95\xa0% interval "
+                hovertemplate=f"{name}: {share} right, 95\xa0% interval "
                 f"{formats.interval(interval)}<extra></extra>",
             )
         )
@@ -56,7 +56,7 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
     high = max(accuracy.top1_interval.high for accuracy in accuracies.values())
     figure.update_xaxes(range=[low - _ROOM, high + _ROOM], tickformat=".0%")
     return set_row_frame(
-        figure, rows_height(len(accuracies)) + 40, x="correct answers (right is better)"
+        figure, rows_height(len(accuracies)) + 40, x="right answers (more is better)"
     )
 
 
@@ -71,7 +71,7 @@ def reliability_curve(curves: Mapping[str, Reliability]) -> go.Figure:
             y=[0, 1],
             mode="lines",
             line={"color": LINE, "width": 1.5, "dash": "dash"},
-            name="as confident as correct",
+            name="as confident as right",
             hoverinfo="skip",
         )
     )
@@ -105,7 +105,7 @@ def reliability_curve(curves: Mapping[str, Reliability]) -> go.Figure:
                     for part in curve.bins
                 ],
                 hovertemplate=f"{name}, %{{customdata[2]}} to %{{customdata[3]}} sure<br>"
-                "correct on %{y:.0%} of %{customdata[0]} pictures, 95\xa0% interval "
+                "right on %{y:.0%} of %{customdata[0]} pictures, 95\xa0% interval "
                 "%{customdata[1]}<extra></extra>",
             )
         )
@@ -114,7 +114,7 @@ def reliability_curve(curves: Mapping[str, Reliability]) -> go.Figure:
     set_frame(
         figure,
         x="confidence of the answer",
-        y="how often it is correct (above the line: under-confident)",
+        y="how often it is right (above the line: under-confident)",
         height=420,
     )
     return add_notes(add_legend(figure), notes)

@@ -7,14 +7,21 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from engine.comparison.layers.records import Deviation, LayerError, LayerErrors
+from engine.comparison.layers.records import Deviation, LayerError, LayerErrors, LossSplit
 from engine.core import formats
 from engine.core.files import figure_text
-from engine.reporting.plots.frame import LINE, add_legend, add_notes, set_frame, style_of
+from engine.reporting.plots.frame import (
+    LINE,
+    add_legend,
+    add_notes,
+    set_frame,
+    set_row_frame,
+    style_of,
+)
 
 _LINE_HEIGHT = 400
 _LABEL_PIXELS = 18
-_HISTOGRAM_HEIGHT = 300
+_HISTOGRAM_HEIGHT = 190
 _TOWER = 3.0
 _WORTH_A_NOTE = 0.0005
 
@@ -187,3 +194,25 @@ def layer_lines(before: LayerErrors, after: LayerErrors) -> go.Figure:
         height=_HEIGHT,
     )
     return add_legend(figure)
+
+
+_SPLIT_HEIGHT = 150
+
+
+def loss_split(split: LossSplit, variant: str) -> go.Figure:
+    """Draw what rounding weights alone, and activations alone, does to the logits."""
+    values = [split.weights, split.activations]
+    figure = go.Figure(
+        go.Bar(
+            x=values,
+            y=["weights alone", "activations alone"],
+            orientation="h",
+            marker={"color": style_of(variant).hue},
+            text=[formats.logits(value) for value in values],
+            textposition="outside",
+            cliponaxis=False,
+            hovertemplate="%{y}: %{x:.3g}<extra></extra>",
+        )
+    )
+    figure.update_xaxes(range=[0, 1.15 * max(*values, 1e-9)])  # room for the figures
+    return set_row_frame(figure, _SPLIT_HEIGHT, x="logit rms (lower is closer)")

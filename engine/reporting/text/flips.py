@@ -118,6 +118,17 @@ def write_stamp(card: PairCard) -> str:
     return f"CHANGED: {change}" if change else ""
 
 
+def pair_headline(card: PairCard) -> str:
+    """Say in a few words what both models answer on a picture."""
+    before, after = (
+        cut_name(side.label) or BROKEN_ANSWER for side in (card.reference, card.variant)
+    )
+    if before == after:
+        return f"Both answer {before}"
+    names = [title_of_model(side.column) for side in (card.reference, card.variant)]
+    return f"{before} for {names[0]}, {after} for {names[1]}"
+
+
 def caption(card: PairCard) -> str:
     """Name a picture and its right answer, where that is known, and say who is right."""
     if not card.label:

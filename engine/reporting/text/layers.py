@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from statistics import median
 
-from engine.comparison.layers.records import LayerError, LayerErrors
+from engine.comparison.layers.records import LayerError, LayerErrors, LossSplit
 from engine.core import formats
-from engine.core.formats import join_names, number, verb
+from engine.core.formats import join_names, number, plural, verb
+from engine.core.types import SAME
+from engine.tasks.inspect_operator import FeatureMaps, FloatTrial
 
 STANDS_OUT_DB = 3.0
 """Half a bit: what costs less, or brings an operator less below the others, is not worth a name."""
@@ -100,3 +102,73 @@ def histogram_caption(layer: LayerError) -> str:
             f"below {channels.others_reach:.3g}."
         )
     return text
+
+
+_LEVEL_SHARE = 0.4
+"""From here to the rest of one, neither of two shares is called the larger one."""
+
+
+def split_sentence(split: LossSplit) -> str:
+    """Say whether the loss comes from weights or from activations."""
+    share = split.share_of_weights
+    pictures = plural(split.pictures, "picture")
+    if share is None:
+        return f"Neither weights nor activations lose anything on {pictures}"
+    weights, rest = formats.whole_percent(round(share * 100) / 100), 1 - share
+    activations = formats.whole_percent(round(rest * 100) / 100)
+    if min(share, rest) >= _LEVEL_SHARE:
+        return f"Weights and activations lose about the same: {weights} and {activations}"
+    if share > rest:
+        return f"Weights cause most of the loss: {weights}; activations cause {activations}"
+    return f"Activations cause most of the loss: {activations}; weights cause {weights}"
+
+
+def split_note(split: LossSplit) -> str:
+    """Say how the split was measured."""
+    return (
+        "Each was rounded alone in the float32 model, on "
+        f"{plural(split.pictures, 'picture')}. Shares are of the squared errors, which nearly add "
+        "up."
+    )
+
+
+def trial_headline(trial: FloatTrial) -> str:
+    """Say what one layer in float32 wins."""
+    before, after = trial.before, trial.after
+    if not before.rms:
+        return "There is no error to take away"
+    ratio = after.rms / before.rms
+    if ratio > 1 + SAME:
+        return f"In float32 the error rises by {formats.percent(ratio - 1)}: leave it in integers"
+    if ratio > 1 - SAME:
+        return f"In float32 the error stays within {formats.whole_percent(SAME)}: no gain"
+    return f"In float32 it takes {formats.percent(1 - ratio)} of the error away"
+
+
+def trial_figures(trial: FloatTrial) -> str:
+    """List error, answers, size and latency of a trial, before and after."""
+    before, after = trial.before, trial.after
+    answers = f"{before.same_answers} → {after.same_answers} of {plural(trial.pictures, 'picture')}"
+    return " · ".join(
+        (
+            f"logit rms {formats.logits(before.rms)} → {formats.logits(after.rms)}",
+            f"same answer on {answers}",
+            f"{formats.megabytes(before.bytes)} → {formats.megabytes(after.bytes)}",
+            f"{formats.milliseconds(before.median_ms)} → "
+            f"{formats.milliseconds(after.median_ms)} a call",
+        )
+    )
+
+
+def maps_sentence(maps: FeatureMaps) -> str:
+    """Say which channels of an operator differ most on a picture."""
+    if not maps.maps:
+        return "Its output has no height and width: there is nothing to draw"
+    furthest = maps.maps[0]
+    if not furthest.difference:
+        return f"None of the {plural(maps.channels, 'channel')} differs on this picture"
+    share = f"of {maps.channels}" if maps.channels > 1 else "alone"
+    return (
+        f"Channel {furthest.channel} {share} differs most on this picture, by "
+        f"{furthest.difference:.2g} (rms)"
+    )

@@ -24,6 +24,8 @@ from engine.conversion.onnx_from_torch import BASE_OPSET
 from engine.core import formats
 from engine.core.formats import all_of, join_names, number, plural, spell_count, verb
 from engine.core.types import SAME, Interval
+from engine.networks.load import describe_origin
+from engine.networks.source import FileFacts
 from engine.quantization.calibration import CalibrationInfo
 from engine.tasks.lowerings import Lowerings
 from engine.tflite.artifact import Artifact
@@ -31,6 +33,7 @@ from engine.tflite.artifact import Artifact
 if TYPE_CHECKING:
     from engine.comparison.comparison import Comparison
     from engine.runs.manifest import Manifest
+    from engine.runs.request import ConvertRequest
 
 FEW_CALIBRATION_PICTURES = 20
 _ROOM = 110
@@ -51,6 +54,17 @@ def convert_headline(manifest: Manifest) -> str:
     if absent := len(manifest.missing):
         sentence += f"; {number(absent)} could not be made"
     return sentence
+
+
+def request_sentence(request: ConvertRequest) -> str:
+    """Say what a conversion will make, and of what."""
+    variants = len(request.variants)
+    count = f"{number(variants)} TFLite {verb(variants, 'variant', 'variants')}"
+    used = request.calibration
+    pictures = plural(used.count, "crop of the sample images", "crops of the sample images")
+    if used.folder is not None:
+        pictures = f"up to {plural(used.count, 'picture of yours', 'pictures of yours')}"
+    return f"{request.model.name} becomes {count}, calibrated with {pictures}."
 
 
 def predictions_headline(comparison: Comparison) -> str:
@@ -225,6 +239,28 @@ def details_headline(manifest: Manifest) -> str:
     }[manifest.model.weights]
     size = formats.sides((manifest.preprocess.height, manifest.preprocess.width))
     return f"{manifest.model.name} {weights}, for pictures of {size}"
+
+
+def preprocess_sentence(manifest: Manifest) -> str | None:
+    """Say how the preprocessing was determined; None for runs that do not hold it."""
+    origin = manifest.preprocess_origin
+    return None if origin is None else describe_origin(origin, manifest.preprocess)
+
+
+def fact_rows(facts: FileFacts) -> tuple[tuple[str, str], ...]:
+    """Write what was read from a model file: name and value of each fact."""
+    shape = formats.sides("any" if size is None else size for size in facts.shape)
+    rows = [
+        ("Input", f"{facts.input}: {shape}" if facts.input else shape),
+        ("Type", facts.dtype),
+        ("Layout", facts.layout),
+        ("Output", facts.output),
+        ("Classes", f"{facts.classes:,}"),
+        ("Operator set", "" if facts.opset is None else str(facts.opset)),
+        ("Parameters", f"{facts.parameters:,}"),
+        ("Size", formats.megabytes(facts.bytes)),
+    ]
+    return tuple((name, value) for name, value in rows if value)
 
 
 def float_operators_note(artifact: Artifact) -> str | None:

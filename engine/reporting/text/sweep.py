@@ -153,7 +153,7 @@ def notes(sweep: Sweep) -> tuple[str, ...]:
     left = f"; {basis.left_out} that calibration may use were left out" if basis.left_out else ""
     sentences.append(f"Figures are on {pictures} that no calibration used{left}.")
     if basis.calibration is None:
-        sentences.append("Demo calibration, on crops of the sample images.")
+        sentences.append("Demo calibration, on crops of the supplied pictures.")
     counts = sorted({cell.count for cell in sweep.cells if basis.exhausted(cell.count)})
     if counts and len({cell.seed for cell in sweep.cells}) > 1:
         sentences.append(

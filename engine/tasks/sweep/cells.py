@@ -19,7 +19,7 @@ import numpy as np
 from engine.comparison.comparison import compare
 from engine.conversion.variant_files import CoreFiles, WorkFiles
 from engine.core.errors import RunError
-from engine.core.store import SAMPLE_IMAGES
+from engine.core.store import CALIBRATION_IMAGES
 from engine.core.system import usable_cores
 from engine.core.types import FloatArray, Layout, Progress, Report
 from engine.images.cache import FittedPictures
@@ -175,7 +175,7 @@ class _Maker:
         with OnnxRunner(run.onnx_file, layout=run.manifest.layout) as runner:
             batch = runner.batch or 1
         self._calibration = Calibration(
-            representative_dataset(choice, SAMPLE_IMAGES),
+            representative_dataset(choice, CALIBRATION_IMAGES),
             run.manifest.preprocess,
             self.layout,
             batch,
@@ -234,7 +234,7 @@ class SweepRequest:
 
     Attributes:
         run: Run folder.
-        calibration: Folder of calibration pictures; None takes crops of the sample images.
+        calibration: Folder of calibration pictures; None takes crops of the supplied pictures.
         pictures: Pictures to measure on.
         cells: Full names of recipes, with count and seed.
         folder: Where finished cells go.

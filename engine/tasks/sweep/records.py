@@ -33,7 +33,7 @@ class SweepBasis:
         run: Name of the run whose float32 model is quantized.
         run_key: Key of that run.
         model: Name of the model.
-        calibration: Folder of the calibration pictures; None for crops of the sample images.
+        calibration: Folder of the calibration pictures; None for crops of the supplied pictures.
         available: Pictures in that folder; None where there are as many crops as one likes.
         pictures: Pictures that the figures are on; none of them is among those of calibration.
         left_out: Pictures that were left out because calibration may use them.

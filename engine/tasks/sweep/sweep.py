@@ -11,7 +11,7 @@ import msgspec
 
 from engine.conversion.write_manifest import calibration_of
 from engine.core.errors import OptionError, PictureError, RunError
-from engine.core.store import SAMPLE_IMAGES
+from engine.core.store import CALIBRATION_IMAGES
 from engine.core.system import versions
 from engine.core.types import Progress
 from engine.images.pictures import Picture, digest_of, pictures_in
@@ -101,7 +101,7 @@ def _read_cell(cells_folder: Path, name: str) -> SweepCell:
 
 
 def own_calibration(run: Run) -> str | None:
-    """Find the folder that a run was calibrated with; None for the sample images."""
+    """Find the folder that a run was calibrated with; None for the supplied pictures."""
     return calibration_of(run).folder
 
 
@@ -110,7 +110,7 @@ def unseen_pictures(pictures: tuple[Picture, ...], calibration: str | None) -> t
 
     Args:
         pictures: The pictures.
-        calibration: Folder of calibration pictures; None for crops of the sample images.
+        calibration: Folder of calibration pictures; None for crops of the supplied pictures.
 
     Raises:
         PictureError: The folder has no picture.
@@ -120,7 +120,7 @@ def unseen_pictures(pictures: tuple[Picture, ...], calibration: str | None) -> t
 
 
 def _pool(calibration: str | None) -> tuple[Picture, ...]:
-    return pictures_in(SAMPLE_IMAGES if calibration is None else Path(calibration))
+    return pictures_in(CALIBRATION_IMAGES if calibration is None else Path(calibration))
 
 
 def basis_of(
@@ -131,7 +131,7 @@ def basis_of(
     Args:
         run: The run.
         pictures: Pictures to measure on, those that calibration may use among them.
-        calibration: Folder of calibration pictures; None for crops of the sample images.
+        calibration: Folder of calibration pictures; None for crops of the supplied pictures.
 
     Raises:
         PictureError: The folder has no picture, or none is left to measure on.
@@ -142,10 +142,10 @@ def basis_of(
         raise PictureError(
             _STAGE,
             got=f"{len(pictures)} pictures, every one of which calibration may use"
-            + (" (it takes crops of the sample images)" if calibration is None else ""),
+            + (" (it takes crops of the supplied pictures)" if calibration is None else ""),
             expected="other pictures to measure on",
             todo="Choose other pictures to test on, or others for calibration.",
-            problem="The sample images already serve for calibration."
+            problem="The supplied pictures already serve for calibration."
             if calibration is None
             else "These pictures already serve for calibration.",
         )

@@ -121,7 +121,7 @@ def test_notes() -> None:
     fallen = cell("mse", 8, 0, 0.1, fallback="the model has 2 inputs")
     assert notes(Sweep(demo, (fallen,))) == (
         "Figures are on one picture that no calibration used.",
-        "Demo calibration, on crops of the sample images.",
+        "Demo calibration, on crops of the supplied pictures.",
         "Every range is that of TensorFlow's own calibrator, by min-max: the model has 2 inputs.",
     )
 

@@ -20,7 +20,7 @@ from PIL import Image
 import engine
 from engine.cli.main import main
 from engine.core.errors import OptionError, PictureError, RunError
-from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
+from engine.core.store import CALIBRATION_IMAGES, HOME_VARIABLE
 from engine.core.types import Progress
 from engine.images.pictures import pictures_in
 from engine.quantization.calibration import CalibrationChoice, CalibrationInfo
@@ -58,8 +58,8 @@ def test_pictures_that_calibration_may_use_are_left_out(tmp_path: Path, photos: 
     assert demo.key != basis.key
     with pytest.raises(PictureError, match="4 pictures, every one of which calibration may use"):
         basis_of(run, pictures_in(calibration), str(calibration))
-    with pytest.raises(PictureError, match="crops of the sample images"):
-        basis_of(run, pictures_in(SAMPLE_IMAGES), None)
+    with pytest.raises(PictureError, match="crops of the supplied pictures"):
+        basis_of(run, pictures_in(CALIBRATION_IMAGES), None)
 
 
 def test_the_key_follows_what_figures_depend_on(tmp_path: Path, photos: Path) -> None:
