@@ -52,9 +52,8 @@ class TargetRequest:
     variant: str = ""
 
 
-def run_target(request: TargetRequest, report: Report) -> Answer:
+def run_target(request: TargetRequest, _: Report) -> Answer:
     """Ask a target, and make a sentence of whatever its tool raises."""
-    report(Progress(f"Asking {request.target} about {request.variant}", 0, 1))
     target = target_named(request.target)
     with tempfile.TemporaryDirectory() as folder:
         try:
@@ -104,9 +103,9 @@ def ask_targets(
     cells = []
     with shared_lock(run.folder), _Workers() as workers:
         for done, (row, target) in enumerate(steps):
-            host.report(Progress(f"Asking {target.title} about {row}", done, len(steps)))
             answer = stored_answer(run, row, target)
             if answer is None:
+                host.report(Progress(f"Asking {target.title} about {row}", done, len(steps)))
                 answer = _ask(run, row, target, host, workers)
             cells.append(Cell(row, target.name, answer))
     return _matrix(run, rows, chosen, cells)
