@@ -7,10 +7,11 @@ import click
 from engine import api
 from engine.cli.output import progress_shown, say, show_table, write_json
 from engine.core.formats import megabytes
-from engine.portability.records import SUPPORT_WORDS, TargetMatrix
+from engine.portability.records import TargetMatrix
 from engine.reporting.text.targets import (
     cell_words,
     figures_words,
+    matrix_words,
     not_asked_sentences,
     targets_headline,
     why_sentence,
@@ -51,14 +52,14 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _show(matrix: TargetMatrix) -> None:
-    say(targets_headline(matrix))
+    say(f"{targets_headline(matrix)}.")
     show_table(
         f"Where the files of {matrix.run} run",
         ["target", *matrix.variants],
         [
             [
                 target.title,
-                *(SUPPORT_WORDS[matrix.of(v, target.name).support] for v in matrix.variants),
+                *(matrix_words(matrix.of(v, target.name)) for v in matrix.variants),
             ]
             for target in matrix.targets
         ],

@@ -34,6 +34,8 @@ from engine.runs.run import TARGETS, WORK, Run
 from engine.workers.process import Host, Worker
 from engine.workers.protocol import alone
 
+_NOT_YET = Answer(support="not_asked", reason="This was not asked yet.")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetRequest:
@@ -112,15 +114,18 @@ def ask_targets(
 
 
 def read_targets(run: Run) -> TargetMatrix | None:
-    """Read the answers that a run keeps about all its files; None where one is not there."""
+    """Read the answers that a run keeps about all its files; None where there are none.
+
+    Where a target was not asked about a file, the cell says so.
+    """
     chosen, rows = choose_targets(()), tuple(artifact.variant for artifact in run.artifacts)
-    cells = []
-    for row in rows:
-        for target in chosen:
-            answer = stored_answer(run, row, target)
-            if answer is None:
-                return None
-            cells.append(Cell(row, target.name, answer))
+    if not any((run.folder / TARGETS).glob("*.json")):
+        return None
+    cells = [
+        Cell(row, target.name, stored_answer(run, row, target) or _NOT_YET)
+        for row in rows
+        for target in chosen
+    ]
     return _matrix(run, rows, chosen, cells)
 
 

@@ -56,7 +56,7 @@ def test_the_headline_names_the_variant_of_most_targets_and_its_memory() -> None
     )
     assert with_plain_spaces(targets_headline(shown)) == (
         "int8 runs whole on 2 of 2 targets; on a microcontroller int8 needs 1.7 MB of memory, "
-        "3.6 × less than float32."
+        "3.6 × less than float32"
     )
 
 
@@ -68,7 +68,7 @@ def test_a_missing_tool_and_a_lost_answer_are_not_counted() -> None:
         int8_mcu=absent,
         int8_npu=Answer(support="no_answer"),
     )
-    assert targets_headline(shown) == "float32 runs whole on 1 of 1 target."
+    assert targets_headline(shown) == "float32 runs whole on 1 of 1 target"
     assert not_asked_sentences(shown) == ("It is not installed. Install it.",)
     assert why_sentence(absent) == ""
 
@@ -76,7 +76,7 @@ def test_a_missing_tool_and_a_lost_answer_are_not_counted() -> None:
 def test_nothing_that_runs_whole_is_said() -> None:
     refused = Answer(support="refused")
     shown = matrix(float32_mcu=refused, float32_npu=refused, int8_mcu=refused, int8_npu=refused)
-    assert targets_headline(shown) == "No variant runs whole on any target that was asked."
+    assert targets_headline(shown) == "No variant runs whole on any target that was asked"
 
 
 def test_a_cell_says_what_stays_behind() -> None:

@@ -30,6 +30,7 @@ def run(tmp_path: Path) -> Run:
 
 def test_a_run_is_asked_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     stages: list[Progress] = []
+    assert read_targets(run) is None
     matrix = ask_targets(run, Foreground(stages.append), names=LIGHT)
     assert matrix.variants == ("float32", "int8")
     assert [target.name for target in matrix.targets] == [
@@ -50,7 +51,10 @@ def test_a_run_is_asked_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(task, "Worker", no_worker)
     assert ask_targets(run, HOST, names=LIGHT) == matrix
-    assert read_targets(run) is None  # the others were not asked
+    stored = read_targets(run)
+    assert stored is not None
+    assert stored.of("int8", "edge-tpu") == matrix.of("int8", "edge-tpu")
+    assert stored.of("int8", "cpu").reason == "This was not asked yet."
     monkeypatch.setattr(task, "tool_version", lambda _: "99")
     with pytest.raises(AssertionError, match="a worker was started"):
         ask_targets(run, HOST, names=("microcontroller",))
@@ -111,7 +115,7 @@ def test_malformed_files_end_no_caller(tmp_path: Path) -> None:
     outcomes: set[Support] = set()
     worker = Worker()
     try:
-        for number in range(8):
+        for number in range(4):
             file = tmp_path / f"{number}.tflite"
             file.write_bytes(mutant(whole, rng))
             for name in light:

@@ -61,7 +61,13 @@ def difference_sentence(difference: AnswerDifference) -> str:
 def not_asked_sentences(matrix: TargetMatrix) -> tuple[str, ...]:
     """Say of each tool that is missing how to get it."""
     answers = (cell.answer for cell in matrix.cells if cell.answer.support == "not_asked")
-    return tuple(dict.fromkeys(f"{answer.reason} {answer.todo}" for answer in answers))
+    return tuple(dict.fromkeys(f"{answer.reason} {answer.todo}".strip() for answer in answers))
+
+
+def matrix_words(answer: Answer) -> str:
+    """Say in a cell of the matrix whether a file runs, and in how much memory."""
+    words = SUPPORT_WORDS[answer.support].removeprefix("runs ")
+    return words if answer.memory is None else f"{words}, {written(answer.memory)}"
 
 
 def targets_headline(matrix: TargetMatrix) -> str:
@@ -80,12 +86,12 @@ def targets_headline(matrix: TargetMatrix) -> str:
     }
     most = max(len(names) for names in whole.values())
     if not most:
-        return "No variant runs whole on any target that was asked."
+        return "No variant runs whole on any target that was asked"
     best = [variant for variant, names in whole.items() if len(names) == most]
     best.sort(key=lambda variant: matrix.sizes[variant])
     start = f"{join_names(best)} run" if len(best) > 1 else f"{best[0]} runs"
     count = plural(len(asked[best[0]]), "target")
-    return f"{start} whole on {most} of {count}{_need(matrix, best[0])}."
+    return f"{start} whole on {most} of {count}{_need(matrix, best[0])}"
 
 
 def _support(matrix: TargetMatrix, variant: str, target: str) -> str:
