@@ -14,7 +14,7 @@ except PackageError as error:
     st.stop()
 
 from pages.access.auth import require_login
-from pages.inputs.picture_set import show_picture_set
+from pages.inputs.pictures import show_picture_set
 from pages.shell.navigation import CHAPTERS, chapter, demo_is_on, leave_demo
 from pages.shell.sidebar import demand_run_of_link, keep_session, show_marks, show_sidebar
 from pages.state.conversion import wait_for_first_run

@@ -4,7 +4,7 @@ import streamlit as st
 
 from engine.reporting.text import accuracy as accuracy_sentences
 from pages.inputs.labels import labels_of, show_clicking
-from pages.inputs.picture_set import offer_picture_set
+from pages.inputs.pictures import offer_picture_set
 from pages.inputs.variant import variant_pills
 from pages.state.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.state.messages import no_run_yet, plain

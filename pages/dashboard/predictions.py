@@ -6,7 +6,7 @@ import streamlit as st
 
 from engine.reporting.text import runs as sentences
 from engine.tasks.evaluate import warm_up
-from pages.inputs.picture_set import offer_picture_set
+from pages.inputs.pictures import offer_picture_set
 from pages.inputs.variant import variant_pills
 from pages.state.evaluation import evaluation_or_wait, show_notes
 from pages.state.messages import no_run_yet, plain

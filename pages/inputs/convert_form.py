@@ -330,7 +330,7 @@ def _calibration() -> tuple[CalibrationChoice | None, str, str]:
         persist_state="session",
     )
     folder: str | None = None
-    what = "crops of the sample images"
+    what = "crops of the supplied pictures"
     if source == DEMO:
         st.caption(
             "Good for a first look. Before relying on the numbers, give 100 to 500 pictures like "

@@ -35,11 +35,11 @@ from engine.runs.labels import (
     tags_from_csv,
 )
 from engine.runs.run import Run
-from pages.inputs.pictures import thumbnail_of
 from pages.inputs.uploads import ask_for_files
 from pages.state import session
 from pages.state.evaluation import Evaluation
 from pages.state.messages import keep_error, plain, show_kept_problem, show_problem
+from pages.state.session import thumbnail_of
 
 SAMPLES, TABLE, FOLDERS, CLICKS = "The samples' own", "A table (CSV)", "Folder names", "By clicking"
 _UPLOADED, _ROW, _UNDO = "qlab_uploaded_labels", "qlab_labels_row", "qlab_labels_undo"

@@ -12,28 +12,44 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from engine.core.errors import EngineError, PictureError
+from engine.core.formats import plural
 from engine.core.limits import LIMITS, pictures_note
 from engine.core.zips import is_zip
 from engine.images.pictures import (
     PICTURE_SUFFIXES,
     Picture,
-    RgbPicture,
     decode_with_notes,
     pictures_in,
 )
 from engine.images.zip_archive import read_zip_pictures
-from engine.reporting.picture_cards import thumbnail
 from engine.runs.pinned import list_pinned, list_pinned_digests
 from engine.runs.run import Run
+from engine.tasks.evaluate import warm_up
 from pages.access.auth import shared
+from pages.inputs.labels import choose_labels
 from pages.inputs.uploads import ask_for_files
 from pages.state import session
-from pages.state.messages import plain
+from pages.state.messages import plain, show_problem
 
 _MOST_WARNINGS = 5
 _ENDINGS = (*sorted(ending[1:] for ending in PICTURE_SUFFIXES), "zip")
-GALLERY_SIDE, STAGE_SIDE = 320, 720
 _SEEN, _CAPTURED, _EMPTIED = "qlab_seen_uploads", "qlab_captured", "qlab_captured_emptied"
+
+
+_PLACE = "pictures_of_the_sidebar"
+_BRING_INTO_VIEW = """
+<script>
+/* {moment} */
+setTimeout(() => {{
+  document.querySelector("[data-testid=stExpandSidebarButton]")?.click();
+  setTimeout(() => {{
+    document.querySelector(".st-key-{key}")?.scrollIntoView({{ block: "nearest" }});
+    document.querySelector(".st-key-{key} summary")?.focus();
+  }}, 400);
+}}, 100);
+</script>
+"""
+"""On a phone the sidebar is closed, and where it is low it scrolls."""
 
 
 @dataclass(slots=True)
@@ -160,8 +176,8 @@ def _store_pictures(name: str, content: bytes) -> _Contents:
                 picture = session.keep_upload(inner, data)
                 contents.pictures.append(picture)
                 # From these pixels, so that nothing on a page need decode the file once more.
-                for side in (GALLERY_SIDE,) if is_zip(content) else (GALLERY_SIDE, STAGE_SIDE):
-                    _thumbnail(picture.sha256, side, picture, described.pixels)
+                for side in (session.GALLERY_SIDE,) if is_zip(content) else session.SIDES:
+                    session.draw_thumbnail(picture.sha256, side, picture, described.pixels)
                 contents.notes.extend(described.notes)
     except PictureError as error:
         contents.problems.append(error)
@@ -181,7 +197,49 @@ PINNED = "Pinned"
 _SOURCE, _SOURCE_SET = "pictures_source", "qlab_source_set"
 
 
-def choose_source(run: Run) -> EngineError | None:
+def show_picture_set(run: Run) -> None:
+    """Show how many pictures are on show and whose; opened, the ways to choose others."""
+    with st.container(key=_PLACE):
+        # Streamlit makes another expander of one whose label changes, closed and empty.
+        on_show = st.empty()
+        panel = st.expander(
+            "Choose pictures",
+            icon=":material/photo_library:",
+            key=session.PICTURE_SET,
+            on_change="rerun",
+        )
+        closed = st.container()
+    if panel.open:
+        warm_up(run)
+    with panel:
+        problem = _choose_source(run)
+        on_show.caption(_title())
+        if problem is not None:
+            with panel if panel.open else closed:
+                show_problem(problem)
+                st.caption(f"Meanwhile {_title()} are shown.")
+        wrong_labels = choose_labels(run, session.pictures())
+        if wrong_labels is not None:
+            with panel if panel.open else closed:
+                show_problem(wrong_labels)
+    if panel.open and (opened := session.picture_set_opened()):
+        script = _BRING_INTO_VIEW.format(moment=opened, key=_PLACE)
+        st.html(script, unsafe_allow_javascript=True)
+
+
+def offer_picture_set(label: str) -> None:
+    """Show a button that opens the picture set in the sidebar."""
+    st.button(label, icon=":material/photo_library:", on_click=session.open_picture_set)
+
+
+def _title() -> str:
+    count = len(session.pictures())
+    if session.own_pictures():
+        return f"{count} of your pictures"
+    return plural(count, "sample picture")
+
+
+def _choose_source(run: Run) -> EngineError | None:
     """Show the ways to give pictures, and put what was chosen on show.
 
     Returns:
@@ -300,13 +358,3 @@ def _files_of(message: Any) -> list[tuple[str, bytes]]:
             expected="name and content of each",
             todo="Copy the picture again, or drop it as a file.",
         ) from error
-
-
-def thumbnail_of(picture: Picture, side: int) -> str:
-    """Make a thumbnail once a session; see `thumbnail`."""
-    return _thumbnail(picture.sha256, side, picture)
-
-
-@st.cache_data(scope="session", max_entries=2000, show_spinner=False)
-def _thumbnail(sha256: str, side: int, _picture: Picture, _pixels: RgbPicture | None = None) -> str:
-    return thumbnail(_picture.decode() if _pixels is None else _pixels, side)

@@ -15,7 +15,8 @@ from engine.core import store
 from engine.core.errors import RunError
 from engine.core.files import write_whole
 from engine.core.types import ORIGINAL
-from engine.images.pictures import Picture, pictures_in
+from engine.images.pictures import Picture, RgbPicture, pictures_in
+from engine.reporting.picture_cards import thumbnail
 from engine.runs import cleanup as service
 from engine.runs.cleanup import mark_used
 from engine.runs.request import ConvertRequest
@@ -30,6 +31,8 @@ _OWNER, _MISSING, _NEWEST = "qlab_owner", "qlab_missing_run", "qlab_newest_pictu
 _TABLE, _OPENED = "qlab_labels_table", "qlab_picture_set_opened"
 PICTURE_SET = "picture_set"
 """Key of the part of the sidebar that chooses pictures; its value is whether it is open."""
+SIDES = GALLERY_SIDE, STAGE_SIDE = 320, 720
+"""Longer sides of thumbnails in pixels."""
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -198,6 +201,19 @@ def newest_pictures() -> frozenset[str]:
 def sample_pictures() -> tuple[Picture, ...]:
     """List the pictures that come with Quantization Lab."""
     return pictures_in(store.SAMPLE_IMAGES)
+
+
+def thumbnail_of(picture: Picture, side: int) -> str:
+    """Make a thumbnail once a session; see `thumbnail`."""
+    return draw_thumbnail(picture.sha256, side, picture)
+
+
+@st.cache_data(scope="session", max_entries=2000, show_spinner=False)
+def draw_thumbnail(
+    sha256: str, side: int, _picture: Picture, _pixels: RgbPicture | None = None
+) -> str:
+    """Make a thumbnail once a session, of pixels that are decoded already where they are."""
+    return thumbnail(_picture.decode() if _pixels is None else _pixels, side)
 
 
 def keep_upload(name: str, content: bytes) -> Picture:

@@ -17,9 +17,9 @@ from engine.reporting.plots.frame import marker_image, style_of
 from engine.runs.pinned import list_pinned_digests, pin, unpin
 from pages.access.auth import shared
 from pages.inputs.labels import ask_for_tag, tags_on_show
-from pages.inputs.pictures import GALLERY_SIDE, thumbnail_of
 from pages.state.evaluation import Evaluation, disagreement, margins
 from pages.state.messages import html, keep_error, show_kept_problem
+from pages.state.session import GALLERY_SIDE, thumbnail_of
 from pages.views.flips import explain_flips, flip_in_address
 
 PAGE_SIZE = 12

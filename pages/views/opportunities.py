@@ -7,7 +7,7 @@ import streamlit as st
 from engine.comparison.recommendation import Choice
 from engine.reporting.text.opportunities import Kind, Opportunity, find_opportunities
 from engine.tasks.evaluation import Evaluation
-from pages.inputs.picture_set import offer_picture_set
+from pages.inputs.pictures import offer_picture_set
 from pages.state.messages import plain
 from pages.views import improve, latency
 

@@ -16,9 +16,9 @@ from engine.reporting.text import overview as sentences
 from engine.tasks.evaluation import Evaluation
 from engine.workers import process as host
 from pages.inputs.labels import labels_on_show, tags_on_show
-from pages.inputs.pictures import thumbnail_of
 from pages.state.evaluation import NEED, needed
 from pages.state.messages import html, plain
+from pages.state.session import thumbnail_of
 from pages.views.flips import explain_flips
 from pages.views.logits import link_to_logits
 

@@ -38,11 +38,11 @@ from engine.tflite.artifact import computes_in_integers
 from engine.workers.jobs import Job
 from pages.access.auth import shared
 from pages.inputs.labels import labels_on_show
-from pages.inputs.pictures import GALLERY_SIDE, STAGE_SIDE
 from pages.shell.navigation import demo_is_on, leave_demo
 from pages.state import conversion as first_start
 from pages.state import jobs, session
 from pages.state.evaluation import Evaluation, evaluation_or_wait, key_of, needed
+from pages.state.session import GALLERY_SIDE, STAGE_SIDE
 from pages.views.accuracy import with_labels_on_show
 from pages.views.flips import JOB as FLIP_JOB
 from pages.views.overview import recommend_at_need

@@ -36,9 +36,10 @@ from engine.reporting.text import flips as sentences
 from engine.runs.run import Run
 from engine.tasks.evaluation import Evaluation
 from pages.inputs.labels import labels_on_show
-from pages.inputs.pictures import GALLERY_SIDE, STAGE_SIDE, take_photos, thumbnail_of
+from pages.inputs.pictures import take_photos
 from pages.state import session
 from pages.state.evaluation import key_of
+from pages.state.session import GALLERY_SIDE, STAGE_SIDE, thumbnail_of
 
 MOST_LISTED = 24
 _FEWEST = 6

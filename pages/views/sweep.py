@@ -23,7 +23,7 @@ from engine.tasks.sweep.sweep import (
     unseen_pictures,
 )
 from engine.workers.jobs import Job
-from pages.inputs.picture_set import offer_picture_set
+from pages.inputs.pictures import offer_picture_set
 from pages.state import jobs, session
 from pages.state.conversion import show_red
 from pages.state.messages import plain, show_problem

@@ -104,7 +104,7 @@ def test_a_photo_to_its_cards(run: Run) -> None:
     with follow(walk):
         test.run()
     assert not test.exception
-    check(walk, 16)
+    check(walk, 15)
 
 
 class Counting:

@@ -61,7 +61,7 @@ def request_sentence(request: ConvertRequest) -> str:
     variants = len(request.variants)
     count = f"{number(variants)} TFLite {verb(variants, 'variant', 'variants')}"
     used = request.calibration
-    pictures = plural(used.count, "crop of the sample images", "crops of the sample images")
+    pictures = plural(used.count, "crop of the supplied pictures", "crops of the supplied pictures")
     if used.folder is not None:
         pictures = f"up to {plural(used.count, 'picture of yours', 'pictures of yours')}"
     return f"{request.model.name} becomes {count}, calibrated with {pictures}."
