@@ -146,6 +146,7 @@ def _differences(question: Question, outputs: list[np.ndarray]) -> tuple[AnswerD
                 pictures=len(pairs),
                 identical=sum(np.array_equal(a, b) for a, b in pairs),
                 largest=_largest(pairs),
+                unit="logits" if outputs[0].dtype.kind == "f" else "steps",
             )
         )
     return tuple(differences)

@@ -96,14 +96,15 @@ class AnswerDifference:
         kernels: LiteRT's set of kernels: ``reference`` or ``XNNPACK``.
         pictures: How many were shown.
         identical: On how many of them every output was equal, bit by bit.
-        largest: Largest difference of an output, in steps of its scale; in logits for float edges;
-            None where one of them is NaN or infinite.
+        largest: Largest difference of an output; None where one of them is NaN or infinite.
+        unit: Steps of the output's scale, or logits where the file gives floats.
     """
 
     kernels: Literal["reference", "XNNPACK"]
     pictures: int
     identical: int
     largest: float | None
+    unit: Literal["steps", "logits"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from engine.reporting.text.targets import (
     figures_words,
     matrix_words,
     not_asked_sentences,
+    source_sentence,
     why_sentence,
 )
 from engine.runs.run import Run
@@ -103,6 +104,6 @@ def _show_answer(answer: Answer) -> None:
     parts = [figure for figure in answer.figures if figure.part]
     if parts:
         show_rows([{"part": cell(p.part), "bytes": round(p.value)} for p in parts], {})
-    for by in dict.fromkeys(figure.by for figure in answer.figures):
-        st.caption(plain(by))
+    for sentence in dict.fromkeys(map(source_sentence, answer.figures)):
+        st.caption(plain(sentence))
     st.code(answer.words or "(nothing was printed)", language=None, wrap_lines=True)

@@ -17,6 +17,7 @@ from engine.reporting.text.targets import (
     difference_sentence,
     figures_words,
     not_asked_sentences,
+    source_sentence,
     targets_headline,
     why_sentence,
 )
@@ -90,11 +91,17 @@ def test_a_cell_says_what_stays_behind() -> None:
 
 
 def test_a_difference_is_told_exactly() -> None:
-    assert difference_sentence(AnswerDifference("reference", 4, 4, 0.0)) == (
+    assert difference_sentence(AnswerDifference("reference", 4, 4, 0.0, "steps")) == (
         "Its answers on 4 pictures equal those of LiteRT's reference kernels, bit by bit."
     )
-    assert difference_sentence(AnswerDifference("XNNPACK", 4, 1, 3.0)) == (
-        "Its answers equal those of LiteRT's XNNPACK kernels on 1 of 4 pictures; the largest "
-        "difference of an output is 3."
+    assert difference_sentence(AnswerDifference("XNNPACK", 4, 1, 3.0, "steps")) == (
+        "Its answers equal those of LiteRT's XNNPACK kernels on 1 of 4 pictures; no output "
+        "differs by more than 3 steps."
     )
-    assert "NaN or infinite" in difference_sentence(AnswerDifference("XNNPACK", 4, 1, None))
+    assert difference_sentence(AnswerDifference("XNNPACK", 1, 0, 0.00123, "logits")).endswith(
+        "on 0 of 1 picture; no output differs by more than 0.0012."
+    )
+    assert source_sentence(arena(2.0)[0]) == "Arena: measured by tool"
+    assert "NaN or infinite" in difference_sentence(
+        AnswerDifference("XNNPACK", 4, 1, None, "steps")
+    )

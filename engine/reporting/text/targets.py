@@ -33,6 +33,12 @@ def figures_words(answer: Answer) -> str:
     return ", ".join(f"{FIGURE_TITLES[figure.name]} {written(figure)}" for figure in whole)
 
 
+def source_sentence(figure: Figure) -> str:
+    """Say how a figure came and by what."""
+    how = "by rule" if figure.how == "rule" else f"{figure.how} by"
+    return f"{FIGURE_TITLES[figure.name]}: {how} {figure.by}"
+
+
 def written(figure: Figure) -> str:
     """Write the value of a figure with its unit."""
     return milliseconds(figure.value) if figure.in_milliseconds else megabytes(figure.value)
@@ -55,7 +61,9 @@ def difference_sentence(difference: AnswerDifference) -> str:
     start = f"Its answers equal those of {kernels} on {difference.identical} of {pictures}"
     if difference.largest is None:
         return f"{start}; a difference is NaN or infinite."
-    return f"{start}; the largest difference of an output is {difference.largest:.2g}."
+    steps = difference.unit == "steps"
+    far = plural(round(difference.largest), "step") if steps else f"{difference.largest:.2g}"
+    return f"{start}; no output differs by more than {far}."
 
 
 def not_asked_sentences(matrix: TargetMatrix) -> tuple[str, ...]:
