@@ -11,8 +11,8 @@ from engine.portability.records import TargetMatrix
 from engine.reporting.text.targets import (
     cell_words,
     figures_words,
-    matrix_words,
     not_asked_sentences,
+    support_words,
     targets_headline,
     why_sentence,
 )
@@ -59,7 +59,7 @@ def _show(matrix: TargetMatrix) -> None:
         [
             [
                 target.title,
-                *(matrix_words(matrix.of(v, target.name)) for v in matrix.variants),
+                *(support_words(matrix.of(v, target.name)) for v in matrix.variants),
             ]
             for target in matrix.targets
         ],

@@ -72,9 +72,14 @@ def not_asked_sentences(matrix: TargetMatrix) -> tuple[str, ...]:
     return tuple(dict.fromkeys(f"{answer.reason} {answer.todo}".strip() for answer in answers))
 
 
+def support_words(answer: Answer) -> str:
+    """Say in one or two words whether a file runs: "whole", "in part"."""
+    return SUPPORT_WORDS[answer.support].removeprefix("runs ")
+
+
 def matrix_words(answer: Answer) -> str:
     """Say in a cell of the matrix whether a file runs, and in how much memory."""
-    words = SUPPORT_WORDS[answer.support].removeprefix("runs ")
+    words = support_words(answer)
     return words if answer.memory is None else f"{words}, {written(answer.memory)}"
 
 
