@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         robustness,
         slices,
         sweep,
+        targets,
     )
     from engine.comparison.comparison import Comparison
     from engine.comparison.latency import Latency
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from engine.core.errors import EngineError, MissingVariantWarning, UserMistake
     from engine.core.system import __version__
     from engine.images.preprocess import PreprocessChoice, PreprocessSpec
+    from engine.portability.records import TargetMatrix
     from engine.reporting.report import Report
     from engine.runs.run import Run
     from engine.tasks.own_model import ModelReading, Preview
@@ -63,6 +65,7 @@ _HOMES = {
     "Run": "engine.runs.run",
     "Slices": "engine.comparison.slices",
     "Sweep": "engine.tasks.sweep.records",
+    "TargetMatrix": "engine.portability.records",
     "UserMistake": "engine.core.errors",
     "VariantComparison": "engine.comparison.records",
     "__version__": "engine.core.system",
@@ -83,6 +86,7 @@ _HOMES = {
     "sweep": "engine.api",
     "report": "engine.api",
     "robustness": "engine.api",
+    "targets": "engine.api",
     "slices": "engine.api",
 }
 
@@ -102,6 +106,7 @@ __all__ = [
     "Run",
     "Slices",
     "Sweep",
+    "TargetMatrix",
     "UserMistake",
     "VariantComparison",
     "__version__",
@@ -123,6 +128,7 @@ __all__ = [
     "robustness",
     "slices",
     "sweep",
+    "targets",
 ]
 
 

@@ -25,6 +25,7 @@ from engine.cli.report import report, report_json
 from engine.cli.robustness import robustness
 from engine.cli.store import pin, store
 from engine.cli.sweep import sweep
+from engine.cli.targets import targets
 from engine.core.errors import EngineError
 from engine.core.files import refusal, storage_error
 from engine.core.formats import with_plain_spaces
@@ -59,6 +60,7 @@ for command in (
     files,
     pin,
     deploy,
+    targets,
     lowerings,
     report,
     report_json,

@@ -91,16 +91,17 @@ def versions() -> dict[str, str]:
 
 def file_versions() -> dict[str, str]:
     """List the versions of the packages that decide what a run's files hold."""
-    return {package: _version(package) for package in _FILES_BY}
+    return {package: package_version(package) for package in _FILES_BY}
 
 
 def answer_versions() -> dict[str, str]:
     """List the versions of the packages that decide what a model answers."""
-    return {package: _version(package) for package in _ANSWERS_BY}
+    return {package: package_version(package) for package in _ANSWERS_BY}
 
 
 @cache
-def _version(package: str) -> str:
+def package_version(package: str) -> str:
+    """Return the installed version of a package; ``absent`` where there is none."""
     # A third of what `import engine` would take, and few who import it ask for versions.
     from importlib.metadata import PackageNotFoundError, version
 

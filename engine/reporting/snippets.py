@@ -67,6 +67,7 @@ _VIEWS = {
         "    print(variant.variant, variant.accuracy.top1, variant.accuracy.top1_interval)\n"
     ),
     "deploy": "print(engine.deploy(run, {variant!r}, {images}).file)\n",
+    "targets": "print(engine.targets(run).to_frame())\n",
     "run_details": (
         "print(run.manifest.command)\n"
         "for artifact in run.artifacts:\n"

@@ -16,6 +16,7 @@
     RUN/labels/                right answers that a person gave by clicking
     RUN/kits/                  deployment kits, one zip a variant and set of pictures
     RUN/phone/                 timings of benchmark_model on a phone
+    RUN/targets/               what targets answered about a file, one file a target and content
     RUN/lowering/              a run of the other lowering, and what the two cost
     RUN/owners/                whose run it is on a shared dashboard: a file each; absent for all
     RUN/damaged/               quarantine: files that were not as they were written
@@ -61,6 +62,7 @@ PHONE = "phone"
 PINNED = "pinned"
 ROBUSTNESS = "robustness"
 KITS = "kits"
+TARGETS = "targets"
 _PARTS = (
     FILE_NAME,
     ONNX_FILE,
@@ -77,6 +79,7 @@ _PARTS = (
     KITS,
     PINNED,
     ROBUSTNESS,
+    TARGETS,
 )
 
 

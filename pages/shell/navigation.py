@@ -84,6 +84,7 @@ ENTRIES = (
         "deployed_code",
         (
             Chapter("deploy", "Deploy", "deployed_code"),
+            Chapter("targets", "Targets", "memory"),
             Chapter("run_details", "Details", "list_alt"),
         ),
     ),

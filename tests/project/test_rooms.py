@@ -11,7 +11,7 @@ import pytest
 ENGINE = (
     ("core",),
     ("images", "tflite", "workers"),
-    ("comparison", "networks"),
+    ("comparison", "networks", "portability"),
     ("quantization",),
     ("runs",),
     ("conversion",),

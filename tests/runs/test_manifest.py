@@ -87,7 +87,7 @@ def test_the_key_depends_on_what_the_run_is_made_from(other: ConvertRequest) -> 
 
 def other_version(package: str | None) -> Callable[[str], str]:
     """Versions as they are, but one."""
-    of = engine.core.system._version
+    of = engine.core.system.package_version
     return lambda name: "99" if name == package else of(name)
 
 
@@ -111,7 +111,7 @@ def test_the_key_depends_on_what_makes_the_files(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = run_key(REQUEST)
-    monkeypatch.setattr(engine.core.system, "_version", other_version(package))
+    monkeypatch.setattr(engine.core.system, "package_version", other_version(package))
     assert versions()[package] == "99"
     assert run_key(REQUEST) != key
 
@@ -133,7 +133,7 @@ def test_answers_of_another_version_are_not_taken_for_those_of_this_one(
     before = places()
     if package is None:
         monkeypatch.setattr("engine.runs.manifest.__version__", "99")
-    monkeypatch.setattr(engine.core.system, "_version", other_version(package))
+    monkeypatch.setattr(engine.core.system, "package_version", other_version(package))
     assert not set(places()) & set(before)
 
 

@@ -1,0 +1,85 @@
+"""``python -m engine targets``."""
+
+from __future__ import annotations
+
+import click
+
+from engine import api
+from engine.cli.output import progress_shown, say, show_table, write_json
+from engine.core.formats import megabytes
+from engine.portability.records import TargetMatrix
+from engine.reporting.text.targets import (
+    cell_words,
+    figures_words,
+    not_asked_sentences,
+    support_words,
+    targets_headline,
+    why_sentence,
+)
+
+
+@click.command()
+@click.option("--run", "run_folder", required=True, help="Run folder, as convert made it.")
+@click.option("--targets", "names", default="", help="Comma-separated; all by default.")
+@click.option("--variants", default="", help="Comma-separated; all by default.")
+@click.option("--json", "json_file", metavar="FILE", help="Write JSON ('-' for standard output).")
+def targets(run_folder: str, names: str, variants: str, json_file: str | None) -> None:
+    """Ask where each file of a run works, and what it needs there.
+
+    Microcontrollers, Arm Ethos-U, Coral Edge TPU, Android's GPU delegate, old runtimes and this
+    machine's CPU. Figures are measured, estimated by a tool or by rule, and say which.
+
+    \b
+    Examples:
+      python -m engine targets --run my_run
+      python -m engine targets --run my_run --targets microcontroller,ethos-u55-256 --json T.json
+    """
+    with progress_shown() as on_progress:
+        matrix = api.targets(
+            run_folder,
+            targets=_words(names),
+            variants=_words(variants),
+            on_progress=on_progress,
+        )
+    if json_file is not None:
+        write_json(matrix.to_dict(), json_file)
+    if json_file != "-":
+        _show(matrix)
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _show(matrix: TargetMatrix) -> None:
+    say(f"{targets_headline(matrix)}.")
+    show_table(
+        f"Where the files of {matrix.run} run",
+        ["target", *matrix.variants],
+        [
+            [
+                target.title,
+                *(support_words(matrix.of(v, target.name)) for v in matrix.variants),
+            ]
+            for target in matrix.targets
+        ],
+    )
+    for target in matrix.targets:
+        show_table(
+            f"{target.title}: {target.how} by {target.by}",
+            ["variant", "size", "there", "needs and takes"],
+            [
+                [
+                    variant,
+                    megabytes(matrix.sizes[variant]),
+                    cell_words(matrix.of(variant, target.name)),
+                    figures_words(matrix.of(variant, target.name)),
+                ]
+                for variant in matrix.variants
+            ],
+        )
+        for variant in matrix.variants:
+            if sentence := why_sentence(matrix.of(variant, target.name)):
+                say(f"{variant}: {sentence}")
+    for sentence in not_asked_sentences(matrix):
+        say(f"Note: {sentence}")

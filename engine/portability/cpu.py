@@ -1,0 +1,185 @@
+"""This machine's CPU, by LiteRT in a process of its own.
+
+``python -m engine.portability.cpu EMPTY FILE`` prints one JSON record. Memory is resident memory
+above what the process holds once it has run an empty interpreter; pages of the file count where
+they were read. The peak is the system's own mark, reset before the file is loaded.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import msgspec
+
+from engine.core.errors import ConversionError
+from engine.core.system import host_name, package_version
+from engine.portability.records import Answer, Figure, Question, Target, cut_reason
+from engine.tflite.graph import Graph, pack_model
+
+_PACKAGE = "ai-edge-litert"
+_SECONDS = 300
+_STEADY_CALLS = 10
+_STEADY_SECONDS = 3.0
+_KIBIBYTE = 1024
+_STAGE = "Running the file in a process of its own"
+
+
+class Measured(msgspec.Struct, frozen=True):
+    """What the process measures: milliseconds and bytes."""
+
+    load: float
+    first_call: float
+    time: float
+    loaded_memory: float
+    peak_memory: float
+
+
+def ask_litert(question: Question) -> Answer:
+    """Run a file in a process of its own with one thread, and measure it."""
+    graph = Graph(question.file.read_bytes())
+    empty = question.folder / "empty.tflite"
+    empty.write_bytes(_empty_file())
+    command = [sys.executable, "-P", "-m", __name__, str(empty), str(question.file)]
+    try:
+        ended = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
+    except subprocess.TimeoutExpired as error:
+        raise ConversionError(
+            _STAGE,
+            got=f"no end within {_SECONDS} s",
+            expected="some calls",
+            todo="Leave this target out.",
+        ) from error
+    words = ended.stderr.decode(errors="replace")
+    if ended.returncode != 0:
+        lines = [line for line in words.splitlines() if line.strip()] or ["no message"]
+        refused = ended.returncode == 1
+        if refused:
+            return Answer(
+                support="refused", reason=cut_reason(lines[-1]), operators=len(graph.operators)
+            )
+        raise ConversionError(
+            _STAGE,
+            got=f"the end of the process with code {ended.returncode}: {cut_reason(lines[-1])}",
+            expected="some calls",
+            todo="Leave this target out.",
+        )
+    measured = msgspec.json.decode(ended.stdout, type=Measured)
+    by = f"LiteRT {package_version(_PACKAGE)}, one thread, {host_name()}"
+    return Answer(
+        support="whole",
+        operators=len(graph.operators),
+        figures=(
+            Figure("load", measured.load, "measured", by),
+            Figure("first_call", measured.first_call, "measured", by),
+            Figure("time", measured.time, "measured", by),
+            Figure("loaded_memory", measured.loaded_memory, "measured", by),
+            Figure("peak_memory", measured.peak_memory, "measured", by),
+        ),
+    )
+
+
+def _empty_file() -> bytes:
+    """Write a TFLite file that adds one number to itself."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    tensors = [schema.TensorT(), schema.TensorT()]
+    for tensor, name in zip(tensors, "xy", strict=True):
+        tensor.name, tensor.shape, tensor.buffer = name, [1], 0
+    code: Any = schema.OperatorCodeT()
+    code.version, code.builtinCode = 1, schema.BuiltinOperator.ADD
+    operator: Any = schema.OperatorT()
+    operator.opcodeIndex, operator.inputs, operator.outputs = 0, [0, 0], [1]
+    operator.builtinOptionsType = schema.BuiltinOptions.AddOptions
+    operator.builtinOptions = schema.AddOptionsT()
+    graph: Any = schema.SubGraphT()
+    graph.tensors, graph.operators, graph.inputs, graph.outputs = tensors, [operator], [0], [1]
+    model: Any = schema.ModelT()
+    model.version, model.subgraphs, model.operatorCodes = 3, [graph], [code]
+    model.buffers = [schema.BufferT()]
+    return pack_model(model, 0)
+
+
+def _memory(name: str) -> int:
+    """Read a line of this process's status in bytes: ``VmRSS``, or its peak, ``VmHWM``."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(f"{name}:"):
+            return int(line.split()[1]) * _KIBIBYTE
+    raise OSError(f"no {name} in /proc/self/status")
+
+
+def _start(file: str) -> Any:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=file, num_threads=1)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def measure(empty: str, file: str) -> Measured:
+    """Load and call a file in this process, after an empty one.
+
+    Raises:
+        RuntimeError: LiteRT refuses the file.
+    """
+    import numpy as np
+
+    nothing = _start(empty)
+    nothing.invoke()
+    before = _memory("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+    began = time.perf_counter()
+    interpreter = _start(file)
+    loaded_after = time.perf_counter()
+    loaded = _memory("VmRSS")
+    for details in interpreter.get_input_details():
+        interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
+    first = _milliseconds_of(interpreter)
+    steady, ends = [first], time.perf_counter() + _STEADY_SECONDS
+    while len(steady) <= _STEADY_CALLS and time.perf_counter() < ends:
+        steady.append(_milliseconds_of(interpreter))
+    return Measured(
+        load=(loaded_after - began) * 1000,
+        first_call=first,
+        time=median(steady[1:] or steady),
+        loaded_memory=loaded - before,
+        peak_memory=_memory("VmHWM") - before,
+    )
+
+
+def _milliseconds_of(interpreter: Any) -> float:
+    began = time.perf_counter()
+    interpreter.invoke()
+    return (time.perf_counter() - began) * 1000
+
+
+def main() -> None:
+    """Measure the files of the command line and print the record; exit with 1 on a refusal."""
+    try:
+        measured = measure(*sys.argv[1:])
+    except (RuntimeError, ValueError) as error:
+        sys.exit(" ".join(str(error).split()))
+    sys.stdout.buffer.write(msgspec.json.encode(measured))
+
+
+TARGETS = (
+    Target(
+        name="cpu",
+        title="This machine's CPU",
+        by="LiteRT in a process of its own",
+        how="measured",
+        ask=ask_litert,
+        package=_PACKAGE,
+        module="ai_edge_litert",
+        todo="Install the packages of requirements.txt.",
+        timed=True,
+        here=True,
+    ),
+)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""Microcontrollers, by the interpreter of TFLite Micro on this machine.
+
+Operators, arena and answers are the runtime's own. Its structures hold pointers, so on a device of
+32 bits the arena is a little smaller. Its time here is no device's, and is left out.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Literal
+
+import numpy as np
+
+from engine.core.errors import ConversionError, first_line
+from engine.core.system import package_version
+from engine.portability.records import (
+    Answer,
+    AnswerDifference,
+    Figure,
+    LeftOperator,
+    Question,
+    Target,
+    cut_reason,
+    cut_words,
+)
+from engine.tflite.graph import Graph
+from engine.tflite.interpreter import load_interpreter, quantize
+
+_PACKAGE = "tflite-micro"
+_ARENA_BYTES = 512 << 20
+_TOTAL = re.compile(r"Arena allocation total (\d+) bytes")
+_PART = re.compile(r"'([^']+)' used (\d+) bytes|Arena allocation (head|tail) (\d+) bytes")
+_NODE = re.compile(r"Node (\w+) \(number (\d+)\) failed")
+_MISSING = re.compile(r"Didn't find op for builtin opcode '(\w+)'")
+_PART_WORDS = {"head": "scratch and activations", "tail": "structures that stay"}
+_INT8 = "Choose an integer variant: int8, int8_optimized or int16x8."
+_KERNELS: tuple[tuple[Literal["reference", "XNNPACK"], str], ...] = (
+    ("reference", "BUILTIN_REF"),
+    ("XNNPACK", "AUTO"),
+)
+
+
+def ask_tflite_micro(question: Question) -> Answer:
+    """Load a file into TFLite Micro's interpreter, show it pictures, and read its arena."""
+    from tflite_micro import runtime
+
+    content = question.file.read_bytes()
+    graph = Graph(content)
+    with _printed() as printed:
+        try:
+            interpreter = runtime.Interpreter.from_bytes(content, arena_size=_ARENA_BYTES)
+            outputs = [_answer_of(interpreter, picture) for picture in question.pictures]
+            interpreter.print_allocations()
+        except (RuntimeError, ValueError) as error:
+            words = printed() + str(error)
+            return _refusal(graph, words, first_line(error))
+        words = printed()
+    return Answer(
+        support="whole",
+        operators=len(graph.operators),
+        figures=(*_figures(words), _flash(len(content))),
+        differences=_differences(question, outputs) if outputs else (),
+        words=cut_words(words),
+    )
+
+
+@contextmanager
+def _printed() -> Iterator[Any]:
+    """Collect what native code prints on standard error; yields a function that reads it."""
+    with tempfile.TemporaryFile() as file:
+        before = os.dup(2)
+        os.dup2(file.fileno(), 2)
+
+        def read() -> str:
+            file.seek(0)
+            return file.read().decode(errors="replace")
+
+        try:
+            yield read
+        finally:
+            os.dup2(before, 2)
+            os.close(before)
+
+
+def _answer_of(interpreter: Any, picture: np.ndarray) -> np.ndarray:
+    details = interpreter.get_input_details(0)
+    grid = details["quantization_parameters"]
+    tensor = {
+        "dtype": details["dtype"],
+        "quantization": (*grid["scales"], *grid["zero_points"]) or (0.0, 0),
+    }
+    interpreter.set_input(quantize(picture[None], tensor), 0)
+    interpreter.invoke()
+    return np.array(interpreter.get_output(0))
+
+
+def _figures(words: str) -> list[Figure]:
+    by = f"{_PACKAGE} {package_version(_PACKAGE)}"
+    figures = [Figure("arena", float(m[1]), "measured", by) for m in _TOTAL.finditer(words)]
+    for part in _PART.finditer(words):
+        kind, size, end, end_size = part.groups()
+        name = kind or _PART_WORDS[end]
+        figures.append(Figure("arena", float(size or end_size), "measured", by, name))
+    return figures
+
+
+def _flash(size: int) -> Figure:
+    return Figure("flash", float(size), "measured", "the size of the file")
+
+
+def _refusal(graph: Graph, words: str, error: str) -> Answer:
+    node, missing = _NODE.search(words), _MISSING.search(words)
+    lines = [line for line in words.splitlines() if line.strip() and "Node " not in line]
+    why = cut_reason(re.sub(r"^tensorflow/\S+ ", "", lines[0])) if lines else error
+    left: tuple[LeftOperator, ...] = ()
+    if node is not None and int(node[2]) < len(graph.operators):
+        left = (LeftOperator(node[1], graph.operators[int(node[2])].name, why),)
+    elif missing is not None:
+        left = (LeftOperator(missing[1], "", why),)
+    return Answer(
+        support="refused",
+        reason=why,
+        todo=_INT8,
+        left=left,
+        operators=len(graph.operators),
+        words=cut_words(words),
+    )
+
+
+def _differences(question: Question, outputs: list[np.ndarray]) -> tuple[AnswerDifference, ...]:
+    """Compare outputs with those of LiteRT's two sets of kernels on this machine."""
+    differences = []
+    for kernels, resolver in _KERNELS:
+        try:
+            host = _host_answers(question, resolver)
+        except ConversionError:
+            continue
+        pairs = list(zip(outputs, host, strict=True))
+        differences.append(
+            AnswerDifference(
+                kernels,
+                pictures=len(pairs),
+                identical=sum(np.array_equal(a, b) for a, b in pairs),
+                largest=_largest(pairs),
+                unit="logits" if outputs[0].dtype.kind == "f" else "steps",
+            )
+        )
+    return tuple(differences)
+
+
+def _largest(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float | None:
+    gaps = [np.abs(a.astype(np.float64) - b.astype(np.float64)).max() for a, b in pairs]
+    return float(max(gaps)) if np.isfinite(gaps).all() else None
+
+
+def _host_answers(question: Question, kernels: str) -> list[np.ndarray]:
+    interpreter = load_interpreter(question.file, 1, "Asking LiteRT", "", kernels=kernels)
+    start, end = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    answers = []
+    for picture in question.pictures:
+        interpreter.set_tensor(start["index"], quantize(picture[None], start))
+        interpreter.invoke()
+        answers.append(interpreter.get_tensor(end["index"]))
+    return answers
+
+
+TARGETS = (
+    Target(
+        name="microcontroller",
+        title="Microcontroller",
+        by="TFLite Micro's interpreter on this machine",
+        how="measured",
+        ask=ask_tflite_micro,
+        package=_PACKAGE,
+        module="tflite_micro",
+        todo="Install it with: pip install --no-deps tflite-micro.",
+    ),
+)

@@ -1,0 +1,206 @@
+"""Ask targets about the files of a run, each once: answers are kept by content and tool.
+
+A tool is asked in a worker process with the limits for files from elsewhere; one that ends its
+process costs its own cell alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from engine.core.checksums import find_record, write_record
+from engine.core.errors import EngineError, JobCancelled, first_line
+from engine.core.limits import LIMITS
+from engine.core.locks import shared_lock
+from engine.core.system import __version__, host_name
+from engine.core.types import FloatArray, Progress, Report
+from engine.portability.catalog import choose_targets, has_tool, target_named, tool_version
+from engine.portability.records import (
+    Answer,
+    Cell,
+    Question,
+    Target,
+    TargetMatrix,
+    TargetTitle,
+)
+from engine.runs.manifest import CHECKED
+from engine.runs.run import TARGETS, WORK, Run
+from engine.workers.process import Host, Worker
+from engine.workers.protocol import alone
+
+_NOT_YET = Answer(support="not_asked", reason="This was not asked yet.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetRequest:
+    """Ask a target about a file.
+
+    Attributes:
+        target: Its name.
+        file: The TFLite file.
+        run: Run folder whose check pictures are shown; None shows none.
+        variant: Name of the file in the run.
+    """
+
+    target: str
+    file: str
+    run: str | None = None
+    variant: str = ""
+
+
+def run_target(request: TargetRequest, _: Report) -> Answer:
+    """Ask a target, and make a sentence of whatever its tool raises."""
+    target = target_named(request.target)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            pictures = _pictures_of(request)
+            return target.ask(Question(Path(request.file), pictures, Path(folder)))
+        except EngineError as error:
+            return Answer(support="no_answer", reason=f"{error.got}.", todo=error.todo)
+        except Exception as error:
+            # Readers of malformed files raise whatever they meet.
+            return Answer(
+                support="no_answer",
+                reason=f"The file cannot be read ({type(error).__name__}: {first_line(error)}).",
+                todo="Make the file again.",
+            )
+
+
+@alone
+def run_timed_target(request: TargetRequest, report: Report) -> Answer:
+    """Ask a target that takes timings."""
+    return run_target(request, report)
+
+
+def _pictures_of(request: TargetRequest) -> FloatArray:
+    """Give the check pictures of a run as inputs in the order of dimensions of its file."""
+    if request.run is None:
+        return np.empty((0,), np.float32)
+    run = Run.open(request.run)
+    checked = run.folder / WORK / f"{CHECKED}.npy"
+    if not checked.is_file() or run.artifact(request.variant).inputs[0].batch != 1:
+        return np.empty((0,), np.float32)
+    spec = run.manifest.preprocess
+    inputs = np.stack([spec.normalized(picture) for picture in np.load(checked)])
+    return inputs if run.layout(request.variant) == "NHWC" else inputs.transpose(0, 3, 1, 2)
+
+
+def ask_targets(
+    run: Run, host: Host, *, names: Iterable[str] = (), variants: tuple[str, ...] = ()
+) -> TargetMatrix:
+    """Ask targets about variants of a run; see `engine.targets`.
+
+    Raises:
+        OptionError: A name is wrong.
+        JobCancelled: Nobody wants it any more.
+    """
+    chosen, rows = choose_targets(names), variants or tuple(a.variant for a in run.artifacts)
+    steps = [(run.artifact(row).variant, target) for row in rows for target in chosen]
+    cells = []
+    with shared_lock(run.folder), _Workers() as workers:
+        for done, (row, target) in enumerate(steps):
+            answer = stored_answer(run, row, target)
+            if answer is None:
+                host.report(Progress(f"Asking {target.title} about {row}", done, len(steps)))
+                answer = _ask(run, row, target, host, workers)
+            cells.append(Cell(row, target.name, answer))
+    return _matrix(run, rows, chosen, cells)
+
+
+def read_targets(run: Run) -> TargetMatrix | None:
+    """Read the answers that a run keeps about all its files; None where there are none.
+
+    Where a target was not asked about a file, the cell says so.
+    """
+    chosen, rows = choose_targets(()), tuple(artifact.variant for artifact in run.artifacts)
+    if not any((run.folder / TARGETS).glob("*.json")):
+        return None
+    cells = [
+        Cell(row, target.name, stored_answer(run, row, target) or _NOT_YET)
+        for row in rows
+        for target in chosen
+    ]
+    return _matrix(run, rows, chosen, cells)
+
+
+def stored_answer(run: Run, variant: str, target: Target) -> Answer | None:
+    """Read what a target answered about a variant; None where it was not asked yet.
+
+    A target whose tool is absent is answered here: how to get it.
+    """
+    if not has_tool(target):
+        return Answer(
+            support="not_asked",
+            reason=f"{target.package} is not installed, so nothing was asked.",
+            todo=target.todo,
+        )
+    return find_record(_file_of(run, variant, target), Answer)
+
+
+def _ask(run: Run, variant: str, target: Target, host: Host, workers: _Workers) -> Answer:
+    request = TargetRequest(
+        target=target.name,
+        file=str(run.file(variant)),
+        run=str(run.folder),
+        variant=variant,
+    )
+    work = run_timed_target if target.timed else run_target
+    try:
+        answer = host.adopt(workers.living()).run(work, request, host.report)
+    except JobCancelled:
+        raise
+    except EngineError as error:
+        # Not kept: what ended the tool's process may pass.
+        return Answer(support="no_answer", reason=f"{error.got}.", todo=error.todo)
+    write_record(_file_of(run, variant, target), answer)
+    return answer
+
+
+def _file_of(run: Run, variant: str, target: Target) -> Path:
+    """Name the file of an answer: it changes with the file, the tool and our own code."""
+    parts = [run.artifact(variant).sha256, __version__, tool_version(target), str(target.revision)]
+    if target.here:
+        parts.append(host_name())
+    digest = hashlib.sha256(" ".join(parts).encode()).hexdigest()
+    return run.folder / TARGETS / f"{target.name}-{digest[:20]}.json"
+
+
+def _matrix(
+    run: Run, rows: tuple[str, ...], chosen: tuple[Target, ...], cells: list[Cell]
+) -> TargetMatrix:
+    return TargetMatrix(
+        run=run.folder.name,
+        variants=rows,
+        targets=tuple(TargetTitle(t.name, t.title, t.how, t.by) for t in chosen),
+        sizes={row: run.sizes[row] for row in rows},
+        cells=tuple(cells),
+    )
+
+
+class _Workers:
+    """A worker for files from elsewhere, started when it is needed, and again when it died."""
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+
+    def __enter__(self) -> _Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._worker is not None:
+            self._worker.close()
+
+    def living(self) -> Worker:
+        """One that can take a task."""
+        if self._worker is not None and not self._worker.alive:
+            self._worker.close()
+            self._worker = None
+        if self._worker is None:
+            self._worker = Worker(LIMITS.foreign_silent_seconds)
+        return self._worker

@@ -1,0 +1,109 @@
+"""Contents of the page Targets: the matrix, one target with all variants, a tool's own words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from engine.portability.records import Answer, How, TargetMatrix, TargetTitle
+from engine.reporting.text.targets import (
+    cell_words,
+    figures_words,
+    matrix_words,
+    not_asked_sentences,
+    source_sentence,
+    why_sentence,
+)
+from engine.runs.run import Run
+from engine.tasks.targets import ask_targets
+from engine.workers.jobs import Job
+from pages.state.jobs import job_button
+from pages.state.messages import cell, plain
+from pages.views.figures import show_rows
+
+JOB = "targets"
+_HOW: dict[How, str] = {"measured": "measured", "estimated": "estimated", "rule": "by rule"}
+
+
+def show_promise() -> None:
+    """Show what will be asked, before anything was."""
+    st.markdown(
+        "Ask real tools whether each file runs whole, in part or not at all: TFLite Micro for "
+        "microcontrollers, Arm's compiler for Ethos-U, the rules of the Coral Edge TPU, "
+        "TensorFlow's analyzer for Android's GPU, the table of operator versions for old "
+        "runtimes, and LiteRT for this machine's CPU. Every figure says whether it is measured, "
+        "estimated or by rule."
+    )
+
+
+def show_button(run: Run, matrix: TargetMatrix | None) -> None:
+    """Show the button that asks what was not asked yet; nothing where all was."""
+
+    def work(job: Job[TargetMatrix]) -> TargetMatrix:
+        return ask_targets(run, job)
+
+    waiting = matrix is None or any(
+        cell.answer.support == "not_asked" and not cell.answer.todo for cell in matrix.cells
+    )
+    if waiting:
+        job_button(
+            JOB, "Ask the targets", "Asking targets", work, icon=":material/memory:", primary=True
+        )
+
+
+def choose_targets(matrix: TargetMatrix) -> tuple[TargetTitle, ...]:
+    """Ask which targets are of interest; all where none is named."""
+    titles = [target.title for target in matrix.targets]
+    chosen = st.multiselect("My targets", titles, placeholder="All targets", key="qlab_my_targets")
+    return tuple(target for target in matrix.targets if not chosen or target.title in chosen)
+
+
+def show_matrix(matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
+    """Show a line a target and a column a variant."""
+    rows = [
+        {"target": target.title}
+        | {v: matrix_words(matrix.of(v, target.name)) for v in matrix.variants}
+        | {"figures are": _HOW[target.how]}
+        for target in targets
+    ]
+    show_rows(rows, {"target": st.column_config.TextColumn(pinned=True)})
+    for sentence in not_asked_sentences(matrix):
+        st.caption(plain(sentence))
+
+
+def show_target(matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
+    """Show one target: what each variant needs there, why, and the tool's own words."""
+    titles = [target.title for target in targets]
+    st.header("One target, all variants")
+    title = st.selectbox("Target", titles, key="qlab_target")
+    target = next(target for target in targets if target.title == title)
+    st.caption(plain(f"What stands here is {_HOW[target.how]}: {target.by}."))
+    answers = {variant: matrix.of(variant, target.name) for variant in matrix.variants}
+    rows = [
+        {"variant": cell(variant), "there": cell_words(answer)}
+        | ({"needs": figures_words(answer)} if any(a.figures for a in answers.values()) else {})
+        for variant, answer in answers.items()
+    ]
+    show_rows(rows, {})
+    for variant, answer in answers.items():
+        if sentence := why_sentence(answer):
+            st.markdown(f"**{plain(variant)}**: {plain(sentence)}")
+    with st.expander("Operators that stay behind, parts of the memory, and the tool's own words"):
+        variant = st.selectbox("Variant", matrix.variants, key="qlab_target_variant")
+        _show_answer(answers[variant])
+
+
+def _show_answer(answer: Answer) -> None:
+    if answer.left:
+        rows = [
+            {"operator": cell(op.opcode), "output": cell(op.name), "reason": cell(op.reason)}
+            for op in answer.left
+        ]
+        show_rows(rows, {})
+    parts = [figure for figure in answer.figures if figure.part]
+    if parts:
+        show_rows([{"part": cell(p.part), "bytes": round(p.value)} for p in parts], {})
+    for sentence in dict.fromkeys(map(source_sentence, answer.figures)):
+        st.caption(plain(sentence))
+    st.code(answer.words or "(nothing was printed)", language=None, wrap_lines=True)

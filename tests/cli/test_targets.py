@@ -1,0 +1,44 @@
+"""The command targets, on a run made by hand."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import engine
+from engine.cli.main import main
+from tests.helpers.tiny_run import tiny_run
+
+
+def test_a_run_has_a_table_a_target_and_json(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny_run(tmp_path / "run").folder
+    command = ["targets", "--run", str(folder), "--targets", "edge-tpu,old-runtimes"]
+    target = tmp_path / "T.json"
+    assert main([*command, "--json", str(target)]) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("int8 runs whole on 2 of 2 targets.")
+    assert "Where the files of run run" in shown
+    assert "Coral Edge TPU: rule by the rules of its documentation" in shown
+    assert "refused: RESHAPE" in shown
+    assert "From TFLite 1.5 on, for RESHAPE version 1." in shown
+    content = json.loads(target.read_text())
+    assert [cell["answer"]["support"] for cell in content["cells"]] == [
+        "refused",
+        "whole",
+        "whole",
+        "whole",
+    ]
+    frame = engine.targets(folder, targets=["edge-tpu"]).to_frame()
+    assert list(frame["support"]) == ["refused", "runs whole"]
+    assert main([*command, "--variants", "int8", "--json", "-"]) == 0
+    assert json.loads(capsys.readouterr().out)["variants"] == ["int8"]
+
+
+def test_a_wrong_target_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tiny_run(tmp_path / "run").folder
+    assert main(["targets", "--run", str(folder), "--targets", "toaster"]) == 2
+    assert "'toaster'; expected one of android-gpu, cpu" in capsys.readouterr().err

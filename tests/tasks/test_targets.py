@@ -1,0 +1,132 @@
+"""Targets asked in workers about a run made by hand, and what the run keeps of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from engine.core.errors import EngineError, OptionError
+from engine.core.types import Progress
+from engine.portability.catalog import choose_targets
+from engine.portability.records import Support
+from engine.runs.run import TARGETS, Run
+from engine.tasks import targets as task
+from engine.tasks.targets import TargetRequest, ask_targets, read_targets, run_target
+from engine.workers.process import Foreground, Worker
+from tests.helpers.tiny_quantized import healthy
+from tests.helpers.tiny_run import tiny_run
+from tests.hostile.mutants import mutant
+
+HOST = Foreground()
+LIGHT = ("edge-tpu", "old-runtimes", "microcontroller")
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return tiny_run(tmp_path / "run")
+
+
+def test_a_run_is_asked_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages: list[Progress] = []
+    assert read_targets(run) is None
+    matrix = ask_targets(run, Foreground(stages.append), names=LIGHT)
+    assert matrix.variants == ("float32", "int8")
+    assert [target.name for target in matrix.targets] == [
+        "edge-tpu",
+        "microcontroller",
+        "old-runtimes",
+    ]
+    assert (matrix.of("int8", "edge-tpu").support, matrix.of("float32", "edge-tpu").support) == (
+        "whole",
+        "refused",
+    )
+    assert matrix.of("int8", "microcontroller").support == "whole"
+    assert any("Coral Edge TPU" in progress.stage for progress in stages)
+    assert len(list((run.folder / TARGETS).glob("*.json"))) == 6
+
+    def no_worker(*_: object) -> Worker:
+        raise AssertionError("a worker was started")
+
+    monkeypatch.setattr(task, "Worker", no_worker)
+    assert ask_targets(run, HOST, names=LIGHT) == matrix
+    stored = read_targets(run)
+    assert stored is not None
+    assert stored.of("int8", "edge-tpu") == matrix.of("int8", "edge-tpu")
+    assert stored.of("int8", "cpu").reason == "This was not asked yet."
+    monkeypatch.setattr(task, "tool_version", lambda _: "99")
+    with pytest.raises(AssertionError, match="a worker was started"):
+        ask_targets(run, HOST, names=("microcontroller",))
+
+
+def test_a_missing_tool_is_not_asked_and_says_how_to_get_it(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(task, "has_tool", lambda target: target.package is None)
+    matrix = ask_targets(run, HOST, names=("ethos-u55-256",))
+    answer = matrix.of("int8", "ethos-u55-256")
+    assert answer.support == "not_asked"
+    assert answer.reason == "ethos-u-vela is not installed, so nothing was asked."
+    assert answer.todo == "Install it with: pip install --no-deps ethos-u-vela."
+    assert not (run.folder / TARGETS).exists()
+
+
+def test_a_tool_that_ends_its_process_costs_its_own_cell_alone(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Worker.run
+
+    def dying(self: Worker, work: object, request: TargetRequest, *more: object) -> object:
+        if request.variant == "float32":
+            self._process.kill()
+        return whole(self, work, request, *more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Worker, "run", dying)
+    matrix = ask_targets(run, HOST, names=("edge-tpu",))
+    answer = matrix.of("float32", "edge-tpu")
+    assert answer.support == "no_answer"
+    assert "the end of the worker process by signal SIGKILL" in answer.reason
+    assert matrix.of("int8", "edge-tpu").support == "whole"
+    assert len(list((run.folder / TARGETS).glob("*.json"))) == 1
+
+
+def test_memory_and_times_are_measured_in_a_process_of_its_own(run: Run) -> None:
+    matrix = ask_targets(run, HOST, names=("cpu",), variants=("int8",))
+    figures = {figure.name: figure for figure in matrix.of("int8", "cpu").figures}
+    assert list(figures) == ["load", "first_call", "time", "loaded_memory", "peak_memory"]
+    assert {figure.how for figure in figures.values()} == {"measured"}
+    assert 0 < figures["time"].value < 1000
+    # A network of one operator takes next to nothing above an empty interpreter.
+    assert 0 <= figures["loaded_memory"].value <= figures["peak_memory"].value < 30e6
+
+
+def test_a_wrong_name_is_a_mistake(run: Run) -> None:
+    with pytest.raises(OptionError, match="'toaster'"):
+        ask_targets(run, HOST, names=("toaster",))
+    with pytest.raises(OptionError, match="'int4'"):
+        ask_targets(run, HOST, names=("edge-tpu",), variants=("int4",))
+
+
+def test_malformed_files_end_no_caller(tmp_path: Path) -> None:
+    rng, whole = Random(11), healthy(layers=2, channels=4, pictures=1).int8_file()
+    names = [target.name for target in choose_targets(()) if target.name != "cpu"]
+    light = [name for name in names if not name.startswith("ethos-u")] + ["ethos-u55-128"]
+    outcomes: set[Support] = set()
+    worker = Worker()
+    try:
+        for number in range(4):
+            file = tmp_path / f"{number}.tflite"
+            file.write_bytes(mutant(whole, rng))
+            for name in light:
+                if not worker.alive:
+                    worker.close()
+                    worker = Worker()
+                request = TargetRequest(target=name, file=str(file))
+                try:
+                    outcomes.add(worker.run(run_target, request).support)
+                except EngineError:
+                    outcomes.add("no_answer")
+    finally:
+        worker.close()
+    assert "no_answer" in outcomes
