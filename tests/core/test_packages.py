@@ -26,8 +26,10 @@ from tests.helpers.app_test import dashboard_test
 from tests.project.test_imports import files, imported
 
 ROOT = Path(__file__).parent.parent.parent
-ELSEWHERE = {"distributed", "litert_quantizer", "litert_torch"}
+ELSEWHERE = {"distributed", "litert_quantizer", "litert_torch", "tflite_micro"}
 """Extras with a message of their own, and what a route runs in an environment of its own."""
+TARGET_TOOLS = {"tflite-micro", "ethos-u-vela"}
+"""Wheels for some machines alone: without one a target says how to get it."""
 OF_OTHERS = {"google", "markupsafe", "torchvision", "yaml", "pyarrow"}
 """Imported by name, or by a package that is listed itself."""
 INTERFACE = {"streamlit", "authlib", "segno"}
@@ -60,7 +62,7 @@ def test_every_package_that_the_engine_imports_is_looked_for() -> None:
 def test_the_names_are_those_of_the_requirements() -> None:
     text = (ROOT / "requirements.txt").read_text()
     pinned = {name.lower() for name in re.findall(r"^([\w-]+)==", text, re.MULTILINE)}
-    assert pinned - INTERFACE == set(PACKAGES.values())
+    assert pinned - INTERFACE - TARGET_TOOLS == set(PACKAGES.values())
 
 
 @pytest.mark.usefixtures("fresh_workers")

@@ -124,7 +124,7 @@ def test_cancel_and_a_mistake_leave_the_dashboard_usable(
         OLDER,
     ]
     page.get_by_role("button", name="3. Calibration").click()
-    page.get_by_text("A folder on this machine").click()
+    page.get_by_test_id("stMain").get_by_text("A folder on this machine").click()
     page.get_by_label("Folder").fill("/nowhere")
     page.get_by_label("Folder").press("Enter")
     page.get_by_role("button", name="Convert", exact=False).first.click()
