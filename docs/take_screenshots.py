@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 import engine
 from engine.core.store import HOME_VARIABLE, SAMPLE_IMAGES
@@ -30,8 +30,10 @@ PAGES = tuple(known.stem for known in CHAPTERS)
 WIDTHS = {1440: 1000, 390: 844}
 THEMES = ("light", "dark")
 IMAGES = ROOT / "docs" / "images"
-SHOWN = ("overview", "predictions", "layers")
-FLIP = "flip.png"
+SHOWN = ("overview", "predictions", "layers", "convert", "targets")
+FLIP, SLIDE = "flip.png", "slide.png"
+SLIDES, TRADE_OFF = 7, 2
+"""How many there are where everything has results, and the place of the one that is shown."""
 PLOTS_DRAWN_MS = 1_500
 ADDRESSES = {CHAPTERS[0].stem: ""}  # the first page has none of its own
 
@@ -69,6 +71,18 @@ def take_flip(browser: Browser, address: str, run: Run, folder: Path) -> None:
     tab.locator("[class*=st-key-explanation_]").screenshot(path=folder / FLIP)
 
 
+def take_slide(browser: Browser, address: str, folder: Path) -> None:
+    """Photograph the slide of the trade-off, when all slides have joined."""
+    tab = browser.new_page(viewport={"width": 1280, "height": 720})
+    tab.emulate_media(reduced_motion="reduce")
+    tab.goto(f"{address}/?demo")
+    dots = tab.locator(".deck .dots button")
+    expect(dots).to_have_count(SLIDES, timeout=120_000)
+    dots.nth(TRADE_OFF).click()
+    tab.wait_for_timeout(PLOTS_DRAWN_MS)
+    tab.screenshot(path=folder / SLIDE)
+
+
 def _sweep(run: Run, home: Path) -> None:
     """Calibrate with some of the sample images and measure on the others."""
     samples = pictures_in(SAMPLE_IMAGES)
@@ -91,8 +105,9 @@ def show_in_documentation(folder: Path) -> None:
     for name in SHOWN:
         with Image.open(folder / f"{name}_1440_light.png") as whole:
             _save_small(whole.crop((0, 0, 1440, 1000)), f"{name}.png")
-    with Image.open(folder / FLIP) as whole:
-        _save_small(whole, FLIP)
+    for name in (FLIP, SLIDE):
+        with Image.open(folder / name) as whole:
+            _save_small(whole, name)
 
 
 def _save_small(picture: Image.Image, name: str) -> None:
@@ -107,6 +122,7 @@ def make_everything(home: Path) -> Run:
     engine.compare(run, SAMPLE_IMAGES)
     _sweep(run, home)
     engine.deploy(run, "int8", SAMPLE_IMAGES)
+    engine.targets(run)
     for variant in ("int8", "int8_optimized"):
         engine.layers(run, variant, SAMPLE_IMAGES)
     return run
@@ -121,6 +137,7 @@ def main(folder: Path) -> None:
         with dashboard(Path(home)) as address, chromium() as browser:
             take(browser, address, folder)
             take_flip(browser, address, run, folder)
+            take_slide(browser, address, folder)
     show_in_documentation(folder)
 
 

@@ -295,4 +295,8 @@ def address_of(picture: Picture, side: int) -> str:
         return ""
     manager = runtime.get_instance().media_file_mgr
     coordinates = f"stage_{side}_{picture.sha256}"
-    return manager.add(base64.b64decode(content), "image/jpeg", coordinates)
+    # A script run that is cut short drops what it did not come to, which the browser may be about
+    # to fetch; downloads alone outlive one such run.
+    return manager.add(
+        base64.b64decode(content), "image/jpeg", coordinates, is_for_static_download=True
+    )

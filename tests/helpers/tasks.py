@@ -18,6 +18,7 @@ from engine.tasks.layers import run_layers
 from engine.tasks.litert_torch import run_litert_torch
 from engine.tasks.own_model import run_check_labels, run_preview, run_read_model
 from engine.tasks.sweep.cells import run_sweep
+from engine.tasks.targets import run_target, run_timed_target
 
 TASKS: tuple[Callable[[Any, Any], Any], ...] = (
     run_catalog,
@@ -39,5 +40,7 @@ TASKS: tuple[Callable[[Any, Any], Any], ...] = (
     run_profile,
     run_read_model,
     run_sweep,
+    run_target,
+    run_timed_target,
     run_warm_up,
 )
