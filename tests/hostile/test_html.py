@@ -33,7 +33,8 @@ FOUND = """() => ({
   made: document.querySelectorAll('[data-pwned]').length,
   dressed: [...document.querySelectorAll(
     'strong,em,a:not([href^="#"]),del,sup,iframe,math,.katex,form')]
-    .filter(e => /pwned\\d/.test(e.textContent + (e.getAttribute('href') ?? ''))).map(e => e.outerHTML),
+    .filter(e => /pwned\\d/.test(e.textContent + (e.getAttribute('href') ?? '')))
+    .map(e => e.outerHTML),
   loaded: [...document.images].filter(e => /pwned/.test(e.src)).length,
   hidden: getComputedStyle(document.body).display === 'none',
   text: document.body.innerText
