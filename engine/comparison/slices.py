@@ -19,6 +19,7 @@ from engine.comparison.records import plain
 from engine.core import formats
 from engine.core.parity import BoolArray
 from engine.core.types import FloatArray, IntArray, Interval
+from engine.images.labels import UNLABELLED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 SliceKind = Literal["class", "answer", "brightness", "size", "tag"]
 SLICE_KINDS: tuple[SliceKind, ...] = get_args(SliceKind)
 SIGNIFICANT = 0.05
-_UNLABELLED = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,7 @@ def make_slices(
 
 
 def _labelled(labels: IntArray | None, members: BoolArray) -> BoolArray:
-    return np.zeros_like(members) if labels is None else members & (labels != _UNLABELLED)
+    return np.zeros_like(members) if labels is None else members & (labels != UNLABELLED)
 
 
 def _share(

@@ -66,7 +66,7 @@ def run_layers(request: LayersRequest, report: Report) -> LayerErrors:
     try:
         split = split_loss(exact, variant, inputs)
     except (EngineError, ValueError):
-        split = None  # A file of another tool may have parts that cannot be put together anew.
+        split = None  # a file of another tool may have no plain graph
     return replace(errors, split=split)
 
 

@@ -101,7 +101,7 @@ def file_preprocessing(model: ModelChoice, reading: ModelReading, *, look: bool)
                 on_click=_confirm,
                 args=(_file_of(model), choice),
             )
-        st.caption("You or whoever trained the model knows it: the report and the card say which.")
+        st.caption("Use the values of the training script. The report says if they were confirmed.")
     problem = "" if confirmed else "Confirm the preprocessing first."
     return Preprocessing(choice, f"{preset}: {state}", problem)
 

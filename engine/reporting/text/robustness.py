@@ -119,17 +119,13 @@ def agreement_headline(robustness: Robustness, kind: ChangeKind) -> str:
 
 def worst_headline(robustness: Robustness) -> str:
     """Say under which change variants leave the reference most; see `agreement_headline`."""
-    points = [
-        (kind, least)
-        for kind in robustness.kinds
-        if (least := robustness.least_agreement(kind)) is not None
-    ]
-    if not points:
+    kinds = robustness.kinds_by_agreement
+    least = robustness.least_agreement(kinds[0]) if kinds else None
+    if least is None:
         return "There is no variant to compare"
-    kind, least = min(points, key=lambda pair: pair[1].agreeing)
-    if least.agreeing < least.pictures or len(points) == 1:
-        return agreement_headline(robustness, kind)
-    changes = plural(len(points), "kind")
+    if least.agreeing < least.pictures or len(kinds) == 1:
+        return agreement_headline(robustness, kinds[0])
+    changes = plural(len(kinds), "kind")
     return (
         f"No difference found: under {changes} of changes every variant answers like "
         f"{title_of_model(robustness.reference)} on {all_of(least.pictures, 'picture')}"
