@@ -148,6 +148,12 @@ def labels_on_show(run: Run, pictures: tuple[Picture, ...]) -> IntArray | None:
     return labels.indices if labels.count >= max(1, labels.minimum) else None
 
 
+def labels_by_row(run: Run, pictures: tuple[Picture, ...]) -> IntArray:
+    """Give `labels_on_show` for every picture, `UNLABELLED` for all where there are too few."""
+    labels = labels_on_show(run, pictures)
+    return np.full(len(pictures), UNLABELLED) if labels is None else labels
+
+
 def tags_on_show(run: Run, pictures: tuple[Picture, ...]) -> Tags:
     """Give the tags of the pictures on show: this person's own, and those of a table."""
     try:

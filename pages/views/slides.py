@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
-import numpy as np
 import segno
 import streamlit as st
 from streamlit import runtime
@@ -37,7 +36,7 @@ from engine.tasks import layers as layers_task
 from engine.tflite.artifact import computes_in_integers
 from engine.workers.jobs import Job
 from pages.access.auth import shared
-from pages.inputs.labels import labels_on_show
+from pages.inputs.labels import labels_by_row
 from pages.shell.navigation import demo_is_on, leave_demo
 from pages.state import conversion as first_start
 from pages.state import jobs, session
@@ -88,9 +87,7 @@ def show_slides() -> None:
     if session.current_run() is None or first_start.under_way():
         first_start.show_making()
     evaluation = evaluation_or_wait()
-    labels = labels_on_show(evaluation.run, evaluation.pictures)
-    if labels is None:
-        labels = np.full(len(evaluation.pictures), UNLABELLED)
+    labels = labels_by_row(evaluation.run, evaluation.pictures)
     deck = _Deck(with_labels_on_show(evaluation), recommend_at_need(evaluation), labels)
     waiting = deck.start()
     st.fragment(_show, run_every=_LOOKED_AT_EVERY if waiting else None)(deck, waiting)

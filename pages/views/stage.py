@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import streamlit as st
 from streamlit import runtime
 
@@ -21,7 +20,6 @@ from engine.core import formats
 from engine.core.errors import PictureError
 from engine.core.limits import LIMITS
 from engine.core.types import ORIGINAL, IntArray
-from engine.images.labels import UNLABELLED
 from engine.images.pictures import Picture
 from engine.reporting.picture_cards import (
     MOST_CLASSES,
@@ -35,7 +33,7 @@ from engine.reporting.plots.frame import marker_address, style_of
 from engine.reporting.text import flips as sentences
 from engine.runs.run import Run
 from engine.tasks.evaluation import Evaluation
-from pages.inputs.labels import labels_on_show
+from pages.inputs.labels import labels_by_row
 from pages.inputs.pictures import take_photos
 from pages.state import session
 from pages.state.evaluation import key_of
@@ -65,9 +63,7 @@ def show_stage(evaluation: Evaluation, variant: str, *, key: str = "stage") -> N
         variant: One of its variants.
         key: Tells one stage of a page from another.
     """
-    labels = labels_on_show(evaluation.run, evaluation.pictures)
-    if labels is None:
-        labels = np.full(len(evaluation.pictures), UNLABELLED)
+    labels = labels_by_row(evaluation.run, evaluation.pictures)
     name = f"{key_of(evaluation)} {variant} {labels.tolist()}"
     order, changed = _rank(name, evaluation, variant, labels)
     rows = _choose_rows(evaluation, order, changed)
