@@ -72,8 +72,11 @@ def test_keys_and_clicks_open_blocks_beside_the_map(
     expect(detail).to_contain_text(f"features.0.1 ({second.title})")
     expect(tiles.nth(1)).to_have_attribute("aria-pressed", "true")
     expect(tiles.nth(1)).to_be_focused()
+    # The histogram of the block before stays in the page until the new one is drawn.
+    histogram = detail.locator(".js-plotly-plot")
+    expect(histogram).to_have_count(1)
     # Map and what it opens are in one screen.
-    for box in (tiles.first, detail.locator("h2").first, detail.locator(".js-plotly-plot")):
+    for box in (tiles.first, detail.locator("h2").first, histogram):
         frame = box.bounding_box()
         assert frame is not None
         assert frame["y"] >= 0
