@@ -1,4 +1,4 @@
-"""Coral Edge TPU, by the rules of its documentation.
+"""Coral Edge TPU, by the rules of its documentation, or by its compiler where that is on the path.
 
 Source: "TensorFlow models on the Edge TPU", https://coral.ai/docs/edgetpu/models-intro/, sections
 "Model requirements", "Supported operations" and "Compiling".
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from math import prod
 
+from engine.portability.edge_tpu_compiler import PROGRAM, ask_compiler
 from engine.portability.records import Answer, LeftOperator, Question, Target, first_reason
 from engine.tflite.graph import Graph, Operator
 
@@ -124,5 +125,13 @@ TARGETS = (
         by="the rules of its documentation",
         how="rule",
         ask=ask_rules,
+        instead=Target(
+            name="edge-tpu",
+            title="Coral Edge TPU",
+            by="Edge TPU Compiler",
+            how="estimated",
+            ask=ask_compiler,
+            program=PROGRAM,
+        ),
     ),
 )

@@ -27,6 +27,8 @@ FigureName = Literal[
     "sram",
     "dram",
     "flash",
+    "on_chip",
+    "off_chip",
     "time",
     "load",
     "first_call",
@@ -38,6 +40,8 @@ FIGURE_TITLES: dict[FigureName, str] = {
     "sram": "SRAM",
     "dram": "DRAM",
     "flash": "Flash",
+    "on_chip": "Weights kept on the chip",
+    "off_chip": "Weights read anew for each picture",
     "time": "Time of a call",
     "load": "Load time",
     "first_call": "First call",
@@ -120,6 +124,8 @@ class Answer:
         figures: What it needs and takes there.
         differences: Of its answers to those here, where the tool computes answers.
         words: The tool's own.
+        software: Name of the software adapter that played the device; such an answer shows that
+            the operators run, is no measurement of a device, and is not counted among those.
     """
 
     support: Support
@@ -130,6 +136,7 @@ class Answer:
     figures: tuple[Figure, ...] = ()
     differences: tuple[AnswerDifference, ...] = ()
     words: str = ""
+    software: str = ""
 
     def figure(self, name: FigureName) -> Figure | None:
         """Find a figure of the whole."""
@@ -178,9 +185,13 @@ class Target:
         package: The tool's package; None where none is needed.
         todo: How to get the tool.
         module: Module of the package that is imported.
+        program: Name of the tool on the path, where it is no package.
+        state: Describes what else the answer depends on, such as drivers, by its files.
+        instead: What is asked in its place where that one's tool is installed.
         revision: Of our own code for the target: a higher one asks again.
         timed: Whether timings are taken, which nothing may run beside.
         here: Whether the figures are of this machine alone.
+        graphics: Whether its worker may reach this machine's GPUs.
     """
 
     name: str
@@ -191,9 +202,13 @@ class Target:
     package: str | None = None
     module: str = ""
     todo: str = ""
+    program: str = ""
+    state: Callable[[], str] | None = None
+    instead: Target | None = None
     revision: int = 1
     timed: bool = False
     here: bool = False
+    graphics: bool = False
 
 
 @dataclass(frozen=True, slots=True)
