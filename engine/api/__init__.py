@@ -426,9 +426,9 @@ def targets(
 
     Args:
         run: A run, or its folder.
-        targets: Some of ``cpu``, ``microcontroller``, ``ethos-u55-128``, ``ethos-u55-256``,
-            ``ethos-u65-256``, ``ethos-u65-512``, ``ethos-u85-256``, ``edge-tpu``, ``android-gpu``
-            and ``old-runtimes``; all where there are none.
+        targets: Some of ``cpu``, ``gpu``, ``microcontroller``, ``ethos-u55-128``,
+            ``ethos-u55-256``, ``ethos-u65-256``, ``ethos-u65-512``, ``ethos-u85-256``,
+            ``edge-tpu``, ``android-gpu`` and ``old-runtimes``; all where there are none.
         variants: Which files; all of the run when empty.
         on_progress: Called for every step.
 

@@ -26,8 +26,8 @@ from engine.reporting.text.targets import (
 def targets(run_folder: str, names: str, variants: str, json_file: str | None) -> None:
     """Ask where each file of a run works, and what it needs there.
 
-    Microcontrollers, Arm Ethos-U, Coral Edge TPU, Android's GPU delegate, old runtimes and this
-    machine's CPU. Figures are measured, estimated by a tool or by rule, and say which.
+    Microcontrollers, Arm Ethos-U, Coral Edge TPU, Android's GPU delegate, old runtimes, this
+    machine's CPU and GPU. Figures are measured, estimated by a tool or by rule, and say which.
 
     \b
     Examples:

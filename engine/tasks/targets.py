@@ -33,6 +33,7 @@ from engine.runs.manifest import CHECKED
 from engine.runs.run import TARGETS, WORK, Run
 from engine.workers.process import Host, Worker
 from engine.workers.protocol import alone
+from engine.workers.sandbox import graphics_devices
 
 _NOT_YET = Answer(support="not_asked", reason="This was not asked yet.")
 
@@ -151,8 +152,9 @@ def _ask(run: Run, variant: str, target: Target, host: Host, workers: _Workers) 
         variant=variant,
     )
     work = run_timed_target if target.timed else run_target
+    worker = workers.living(graphics=target.graphics and bool(graphics_devices()))
     try:
-        answer = host.adopt(workers.living()).run(work, request, host.report)
+        answer = host.adopt(worker).run(work, request, host.report)
     except JobCancelled:
         raise
     except EngineError as error:
@@ -184,23 +186,27 @@ def _matrix(
 
 
 class _Workers:
-    """A worker for files from elsewhere, started when it is needed, and again when it died."""
+    """Workers for files from elsewhere, started when needed, and again where one died.
+
+    One may reach this machine's GPUs; files that no GPU is asked about do not meet it.
+    """
 
     def __init__(self) -> None:
-        self._worker: Worker | None = None
+        self._workers: dict[bool, Worker] = {}
 
     def __enter__(self) -> _Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._worker is not None:
-            self._worker.close()
+        for worker in self._workers.values():
+            worker.close()
 
-    def living(self) -> Worker:
+    def living(self, *, graphics: bool) -> Worker:
         """One that can take a task."""
-        if self._worker is not None and not self._worker.alive:
-            self._worker.close()
-            self._worker = None
-        if self._worker is None:
-            self._worker = Worker(LIMITS.foreign_silent_seconds)
-        return self._worker
+        worker = self._workers.get(graphics)
+        if worker is None or not worker.alive:
+            if worker is not None:
+                worker.close()
+            worker = Worker(LIMITS.foreign_silent_seconds, graphics=graphics)
+            self._workers[graphics] = worker
+        return worker

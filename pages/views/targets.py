@@ -32,8 +32,8 @@ def show_promise() -> None:
         "Ask real tools whether each file runs whole, in part or not at all: TFLite Micro for "
         "microcontrollers, Arm's compiler for Ethos-U, the rules of the Coral Edge TPU, "
         "TensorFlow's analyzer for Android's GPU, the table of operator versions for old "
-        "runtimes, and LiteRT for this machine's CPU. Every figure says whether it is measured, "
-        "estimated or by rule."
+        "runtimes, and LiteRT for this machine's CPU and GPU. Every figure says whether it is "
+        "measured, estimated or by rule."
     )
 
 
