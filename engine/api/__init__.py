@@ -1,7 +1,8 @@
 """The functions of ``import engine``: the front door, for notebooks, scripts and the terminal.
 
 Here are those that compare, measure and pack the models of a run; `engine.api.conversion` has
-those that make and extend one, `engine.api.changed_pictures` those that group and change pictures.
+those that make and extend one, `engine.api.changed_pictures` those that group and change pictures,
+`engine.api.portability` those that ask where its files run.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from engine.api.conversion import (
     read_model,
     time_curve,
 )
+from engine.api.portability import targets
 from engine.core.errors import PictureError
 from engine.core.types import ORIGINAL
 from engine.images.pictures import Picture
@@ -40,7 +42,6 @@ from engine.tasks import layers as layers_module
 from engine.tasks.evaluate import evaluate, right_answers
 from engine.tasks.sweep import sweep as sweep_module
 from engine.tasks.sweep.records import Sweep
-from engine.tasks.targets import ask_targets
 from engine.workers.process import Foreground
 
 if TYPE_CHECKING:
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
     from engine.comparison.layers.records import LayerErrors
     from engine.core.types import IntArray, OnProgress
     from engine.deployment.kit import Kit
-    from engine.portability.records import TargetMatrix
     from engine.reporting.report import Report
 
 __all__ = [
@@ -409,38 +409,3 @@ def _labels(
 ) -> IntArray | None:
     path = None if table is None else Path(table)
     return right_answers(run, pictures, table=path, from_folders=from_folders)
-
-
-def targets(
-    run: Run | PathLike,
-    *,
-    targets: Iterable[str] = (),
-    variants: Iterable[str] = (),
-    on_progress: OnProgress = ignore,
-) -> TargetMatrix:
-    """Ask where the files of a run work, and what they need there.
-
-    Real tools are asked, each in a process of its own; answers are kept in the run, by the content
-    of the file and the version of the tool: nothing is asked twice. A tool that is not installed is
-    left out with the sentence how to get it.
-
-    Args:
-        run: A run, or its folder.
-        targets: Some of ``cpu``, ``gpu``, ``microcontroller``, ``ethos-u55-128``,
-            ``ethos-u55-256``, ``ethos-u65-256``, ``ethos-u65-512``, ``ethos-u85-256``,
-            ``edge-tpu``, ``android-gpu`` and ``old-runtimes``; all where there are none.
-        variants: Which files; all of the run when empty.
-        on_progress: Called for every step.
-
-    Returns:
-        One answer a variant and target: whether it runs whole, in part or not at all, which
-        operators stay behind, and its memory in bytes and times in milliseconds, each with how it
-        came (measured, estimated, by rule) and by what; see its ``of``, ``to_frame``, ``to_dict``.
-
-    Raises:
-        UserMistake: A name is wrong, or the run cannot be read.
-        WorkerError: The worker process could not be started.
-    """
-    return ask_targets(
-        open_run(run), Foreground(on_progress), names=targets, variants=tuple(variants)
-    )

@@ -16,14 +16,24 @@ from engine.reporting.text.targets import (
     targets_headline,
     why_sentence,
 )
+from engine.tasks.targets import PICTURES
 
 
 @click.command()
 @click.option("--run", "run_folder", required=True, help="Run folder, as convert made it.")
 @click.option("--targets", "names", default="", help="Comma-separated; all by default.")
 @click.option("--variants", default="", help="Comma-separated; all by default.")
+@click.option("--images", help="Folder of pictures for targets that compute answers.")
+@click.option("--count", default=PICTURES, show_default=True, help="How many pictures to show.")
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON ('-' for standard output).")
-def targets(run_folder: str, names: str, variants: str, json_file: str | None) -> None:
+def targets(
+    run_folder: str,
+    names: str,
+    variants: str,
+    images: str | None,
+    count: int,
+    json_file: str | None,
+) -> None:
     """Ask where each file of a run works, and what it needs there.
 
     Microcontrollers, Arm Ethos-U, Coral Edge TPU, Android's GPU delegate, old runtimes, this
@@ -33,12 +43,15 @@ def targets(run_folder: str, names: str, variants: str, json_file: str | None) -
     Examples:
       python -m engine targets --run my_run
       python -m engine targets --run my_run --targets microcontroller,ethos-u55-256 --json T.json
+      python -m engine targets --run my_run --targets microcontroller --images photos
     """
     with progress_shown() as on_progress:
         matrix = api.targets(
             run_folder,
             targets=_words(names),
             variants=_words(variants),
+            images=images or (),
+            count=count,
             on_progress=on_progress,
         )
     if json_file is not None:

@@ -6,6 +6,7 @@ Source: "TensorFlow models on the Edge TPU", https://coral.ai/docs/edgetpu/model
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
 from engine.portability.edge_tpu_compiler import PROGRAM, ask_compiler
@@ -118,20 +119,14 @@ def _limit_against(graph: Graph, op: Operator) -> str:
     return ""
 
 
-TARGETS = (
-    Target(
-        name="edge-tpu",
-        title="Coral Edge TPU",
-        by="the rules of its documentation",
-        how="rule",
-        ask=ask_rules,
-        instead=Target(
-            name="edge-tpu",
-            title="Coral Edge TPU",
-            by="Edge TPU Compiler",
-            how="estimated",
-            ask=ask_compiler,
-            program=PROGRAM,
-        ),
-    ),
+_RULES = Target(
+    name="edge-tpu",
+    title="Coral Edge TPU",
+    by="the rules of its documentation",
+    how="rule",
+    ask=ask_rules,
 )
+_COMPILER = replace(
+    _RULES, by="Edge TPU Compiler", how="estimated", ask=ask_compiler, program=PROGRAM
+)
+TARGETS = (replace(_RULES, instead=_COMPILER),)

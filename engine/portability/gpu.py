@@ -251,6 +251,7 @@ TARGETS = (
         state=drivers,
         timed=True,
         here=True,
+        answers=True,
         graphics=True,
     ),
 )

@@ -137,5 +137,6 @@ TARGETS = (
         package=_PACKAGE,
         module="tflite_micro",
         todo="Install it with: pip install --no-deps tflite-micro.",
+        answers=True,
     ),
 )

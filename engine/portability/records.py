@@ -191,6 +191,7 @@ class Target:
         revision: Of our own code for the target: a higher one asks again.
         timed: Whether timings are taken, which nothing may run beside.
         here: Whether the figures are of this machine alone.
+        answers: Whether it computes answers on pictures, which are set beside the host's.
         graphics: Whether its worker may reach this machine's GPUs.
     """
 
@@ -208,6 +209,7 @@ class Target:
     revision: int = 1
     timed: bool = False
     here: bool = False
+    answers: bool = False
     graphics: bool = False
 
 

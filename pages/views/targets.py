@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from engine.images.pictures import Picture
 from engine.portability.records import Answer, How, TargetMatrix, TargetTitle
 from engine.reporting.text.targets import (
     cell_words,
@@ -16,7 +17,7 @@ from engine.reporting.text.targets import (
     why_sentence,
 )
 from engine.runs.run import Run
-from engine.tasks.targets import ask_targets
+from engine.tasks.targets import ask_targets, is_asked
 from engine.workers.jobs import Job
 from pages.state.jobs import job_button
 from pages.state.messages import cell, plain
@@ -37,16 +38,13 @@ def show_promise() -> None:
     )
 
 
-def show_button(run: Run, matrix: TargetMatrix | None) -> None:
+def show_button(run: Run, pictures: tuple[Picture, ...]) -> None:
     """Show the button that asks what was not asked yet; nothing where all was."""
 
     def work(job: Job[TargetMatrix]) -> TargetMatrix:
-        return ask_targets(run, job)
+        return ask_targets(run, job, pictures=pictures)
 
-    waiting = matrix is None or any(
-        cell.answer.support == "not_asked" and not cell.answer.todo for cell in matrix.cells
-    )
-    if waiting:
+    if not is_asked(run, pictures):
         job_button(
             JOB, "Ask the targets", "Asking targets", work, icon=":material/memory:", primary=True
         )

@@ -7,14 +7,15 @@ from random import Random
 
 import pytest
 
-from engine.core.errors import EngineError, OptionError
+from engine.core.errors import EngineError, OptionError, PictureError
 from engine.core.types import Progress
+from engine.images.pictures import Picture, picture_at, pictures_in
 from engine.portability.catalog import choose_targets
 from engine.portability.records import Support
 from engine.reporting.text.targets import targets_headline
 from engine.runs.run import TARGETS, Run
 from engine.tasks import targets as task
-from engine.tasks.targets import TargetRequest, ask_targets, read_targets, run_target
+from engine.tasks.targets import TargetRequest, ask_targets, is_asked, read_targets, run_target
 from engine.workers.process import Foreground, Worker
 from tests.helpers.software_gpu import use_no_gpu, use_software_gpu
 from tests.helpers.tiny_quantized import healthy
@@ -115,6 +116,33 @@ def test_a_gpu_is_asked_in_a_worker_and_software_is_not_counted(
     answer = matrix.of("float32", "gpu")
     assert (answer.support, answer.software[:11]) == ("whole", "SwiftShader")
     assert targets_headline(matrix) == "No variant runs whole on any target that was asked"
+
+
+def test_answers_are_kept_by_the_pictures_that_were_shown(run: Run, photos: Path) -> None:
+    pictures = pictures_in(photos)
+
+    def shown(*chosen: Picture, count: int = 20) -> int:
+        matrix = ask_targets(
+            run, HOST, names=("microcontroller",), variants=("int8",), pictures=chosen, count=count
+        )
+        (reference, _) = matrix.of("int8", "microcontroller").differences
+        assert reference.identical == reference.pictures
+        return reference.pictures
+
+    assert (shown(*pictures[:3]), shown(*pictures, count=2), shown(*pictures[:3])) == (3, 2, 3)
+    assert len(list((run.folder / TARGETS).glob("microcontroller-*.json"))) == 2
+    stored = read_targets(run)
+    assert stored is not None
+    assert stored.of("int8", "microcontroller").differences[0].pictures == 2
+    assert not is_asked(run, pictures)
+
+
+def test_a_picture_that_cannot_be_read_is_a_mistake(run: Run, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    with pytest.raises(PictureError, match=r"broken\.jpg"):
+        ask_targets(run, HOST, names=("microcontroller",), pictures=(picture_at(broken),))
+    assert not (run.folder / TARGETS).exists()
 
 
 def test_a_wrong_name_is_a_mistake(run: Run) -> None:
