@@ -30,7 +30,7 @@ from engine.api.conversion import (
     read_model,
     time_curve,
 )
-from engine.api.portability import targets
+from engine.api.portability import targets, time_on_phone
 from engine.core.errors import PictureError
 from engine.core.types import ORIGINAL
 from engine.images.pictures import Picture
@@ -76,6 +76,7 @@ __all__ = [
     "sweep",
     "targets",
     "time_curve",
+    "time_on_phone",
 ]
 
 

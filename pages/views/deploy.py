@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -11,6 +12,7 @@ import streamlit as st
 
 from engine.core import formats
 from engine.core.errors import FileError
+from engine.deployment.adb import VARIABLE, time_on_phone
 from engine.deployment.documents import phone_sentence
 from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
 from engine.deployment.phone import (
@@ -26,9 +28,11 @@ from engine.deployment.phone import (
     variant_of,
 )
 from engine.images.pictures import Picture
+from engine.portability.catalog import target_named
 from engine.reporting.text.overview import not_recommended
 from engine.runs.results import load_latency
 from engine.runs.run import Run
+from engine.tasks.targets import stored_answer
 from engine.workers.jobs import Job
 from pages.inputs.uploads import ask_for_files
 from pages.inputs.variant import first_shown, show_pills
@@ -156,6 +160,7 @@ def show_phone(run: Run, variant: str, model: str) -> None:
     st.header(sentence or "How fast is it on your phone?")
     if benchmarks:
         _show_table(run, benchmarks)
+    _show_adb(run, variant)
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**1. Time it over adb.** The tool is in LiteRT's documentation.")
@@ -165,6 +170,22 @@ def show_phone(run: Run, variant: str, model: str) -> None:
             f"**2. Bring its output:** {plain(benchmark_log(model))}, which these lines write."
         )
         _bring(run, variant)
+
+
+def _show_adb(run: Run, variant: str) -> None:
+    """Show the button that times the variant on the phone that adb sees."""
+
+    def work(job: Job[tuple[PhoneBenchmark, ...]]) -> tuple[PhoneBenchmark, ...]:
+        return time_on_phone(run, (variant,), job)
+
+    if not os.environ.get(VARIABLE):
+        st.caption(
+            f"With {plain(VARIABLE)} naming the program benchmark_model for Android, a button here "
+            "does all that follows on the phone that adb sees."
+        )
+        return
+    title = f"Timing {variant} on the phone"
+    job_button(f"adb_{variant}", "Time it on the phone", title, work, icon=":material/smartphone:")
 
 
 def _bring(run: Run, variant: str) -> None:
@@ -213,12 +234,16 @@ def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
                 "phone ÷ machine": formats.UNKNOWN if ratio is None else f"{ratio:.2f}",
                 "how": _how(benchmark.timing),
             }
+            | _memories(run, benchmark)
         )
     picked = st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         width="stretch",
-        column_config=align_right(("on the phone", "on this machine", "phone ÷ machine"), _HELP),
+        column_config=align_right(
+            ("on the phone", "on this machine", "phone ÷ machine", "memory there", "memory here"),
+            _HELP,
+        ),
         on_select="rerun",
         selection_mode="single-row",
         key=f"phones_{run.folder.name}_{len(rows)}",
@@ -229,7 +254,20 @@ def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
         st.rerun()
 
 
+def _memories(run: Run, benchmark: PhoneBenchmark) -> dict[str, str]:
+    """Set the memory on the phone beside that on this machine, where both are there."""
+    answer = stored_answer(run, benchmark.variant, target_named("cpu"))
+    here = None if answer is None else answer.memory
+    there = benchmark.timing.memory_bytes
+    return {
+        "memory there": formats.UNKNOWN if there is None else formats.megabytes(round(there)),
+        "memory here": formats.UNKNOWN if here is None else formats.megabytes(round(here.value)),
+    }
+
+
 _HELP = {
+    "memory there": "What benchmark_model's memory grew by; approximate, as it says itself.",
+    "memory here": "Peak memory on this machine's CPU, as the page Targets measures it.",
     "on the phone": "Mean of benchmark_model's timed calls.",
     "on this machine": "Median with as many threads, as on the page about latency.",
 }
