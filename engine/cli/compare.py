@@ -9,7 +9,14 @@ import click
 
 from engine import api
 from engine.cli.files import NamedFile
-from engine.cli.gates import GATE_MISSED, Gates, GateType, check_gates, find_missed_gates
+from engine.cli.gates import (
+    GATE_MISSED,
+    Gates,
+    GateType,
+    SizeGateType,
+    check_gates,
+    find_missed_gates,
+)
 from engine.cli.output import DASK_HELP, progress_shown, say, show_table, write_json
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import latency_warnings
@@ -17,6 +24,7 @@ from engine.comparison.slices import SLICE_KINDS, SliceShare
 from engine.core import formats
 from engine.core.errors import OptionError
 from engine.core.types import ORIGINAL
+from engine.portability.cpu import CPU
 from engine.reporting.text.accuracy import KIND_TITLES, slices_headline
 from engine.runs.run import Run
 
@@ -40,6 +48,12 @@ from engine.runs.run import Run
 @click.option("--min-agreement", type=GateType(), multiple=True, help="Gate, such as int8=0.97.")
 @click.option("--max-size-ratio", type=GateType(), multiple=True, help="Gate, against float32.")
 @click.option("--max-latency-ratio", type=GateType(), multiple=True, help="Gate, against float32.")
+@click.option(
+    "--max-memory",
+    type=SizeGateType(),
+    multiple=True,
+    help="Gate on peak memory, such as int8=50MB; measures it.",
+)
 def compare(
     run_folder: str,
     images: str | None,
@@ -61,7 +75,7 @@ def compare(
       python -m engine compare --run my_run --images photos
       python -m engine compare --run my_run --images photos --labels-csv labels.csv --json C.json
       python -m engine compare --run my_run --images photos --min-agreement int8=0.97
-      python -m engine compare --run my_run --pinned --min-agreement int8=1
+      python -m engine compare --run my_run --pinned --min-agreement int8=1 --max-memory int8=50MB
       python -m engine compare --run my_run --images photos --also theirs=model.tflite --latency
       python -m engine compare --run my_run --images photos --dask tcp://10.0.0.1:8786
     """
@@ -89,6 +103,9 @@ def compare(
                 rounds=rounds,
                 on_progress=on_progress,
             )
+        if gates.max_memory:
+            gated = (name for name, _ in gates.max_memory)
+            api.targets(run, targets=(CPU,), variants=gated, on_progress=on_progress)
         comparison = api.compare(
             run,
             api.pinned(run) if images is None else images,
@@ -171,8 +188,9 @@ def slices(
 
 
 def _show(comparison: Comparison) -> None:
-    rows = []
+    rows, measured = [], bool(comparison.memory)
     for variant in comparison.variants:
+        memory = comparison.memory.get(variant.variant)
         timed = comparison.latency.of(variant.variant) if comparison.latency else None
         accuracy = variant.accuracy
         rows.append(
@@ -187,6 +205,8 @@ def _show(comparison: Comparison) -> None:
                 formats.percent(accuracy.top1 if accuracy else None),
                 formats.megabytes(comparison.sizes.get(variant.variant)),
                 formats.milliseconds(timed.median_ms, timed.pictures) if timed else formats.UNKNOWN,
+                *[formats.megabytes(memory.peak_bytes if memory else None)] * measured,
+                *[formats.milliseconds(memory.load_ms if memory else None)] * measured,
             ]
         )
     show_table(
@@ -202,6 +222,7 @@ def _show(comparison: Comparison) -> None:
             "accuracy",
             "size",
             "latency",
+            *["peak memory", "load"] * measured,
         ],
         rows,
         red={variant.variant for variant in comparison.variants if variant.fault},

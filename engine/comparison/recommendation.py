@@ -36,6 +36,8 @@ class Candidate:
         pictures: Pictures compared.
         interval: Of ``agreement``.
         weakest: Name of the picture with the least margin left, or of one with NaN.
+        peak_bytes: Memory that its file takes at most; None where that was not measured.
+        load_ms: How long its file takes to load; None where that was not measured.
     """
 
     variant: str
@@ -52,6 +54,8 @@ class Candidate:
     pictures: int = 0
     interval: Interval = _ANY_SHARE
     weakest: str = ""
+    peak_bytes: float | None = None
+    load_ms: float | None = None
 
     @property
     def broken(self) -> bool:
@@ -138,6 +142,7 @@ def candidates(comparison: Comparison) -> tuple[Candidate, ...]:
 
 def _candidate(comparison: Comparison, variant: VariantComparison) -> Candidate:
     name, timed, total = variant.variant, comparison.latency, len(comparison.pictures)
+    memory = comparison.memory.get(name)
     ratio = None if timed is None else timed.ratio(name, FLOAT32)
     size_ratio = comparison.size_ratio(name)
     margins = np.nan_to_num(np.asarray(variant.kept_margins), nan=-np.inf)
@@ -156,6 +161,8 @@ def _candidate(comparison: Comparison, variant: VariantComparison) -> Candidate:
         pictures=total,
         interval=variant.top1_agreement_interval,
         weakest=comparison.pictures[weakest],
+        peak_bytes=None if memory is None else memory.peak_bytes,
+        load_ms=None if memory is None else memory.load_ms,
     )
 
 

@@ -21,6 +21,7 @@ from engine.core.system import host_name, package_version
 from engine.portability.records import Answer, Figure, Question, Target, cut_reason
 from engine.tflite.graph import Graph, pack_model
 
+CPU = "cpu"
 _PACKAGE = "ai-edge-litert"
 _SECONDS = 300
 _STEADY_CALLS = 10
@@ -168,7 +169,7 @@ def main() -> None:
 
 TARGETS = (
     Target(
-        name="cpu",
+        name=CPU,
         title="This machine's CPU",
         by="LiteRT in a process of its own",
         how="measured",
