@@ -268,21 +268,3 @@ def best_of(of: Sequence[Candidate]) -> Candidate | None:
     """Choose the closest to the reference of the smallest of the quickest; None of none."""
     left = smallest_of(quickest_of(of))
     return min(left, key=lambda costs: costs.difference, default=None)
-
-
-def front_of(of: Sequence[Candidate]) -> list[Candidate]:
-    """Give the variants that are the best for some demand on closeness and agreement.
-
-    That is what `best_of` gives of those that meet a demand, for every demand, in the order of
-    ``of``, none of which has NaN.
-    """
-    ahead = []
-    for agreement in {costs.agreement for costs in of}:
-        for difference in {costs.difference for costs in of}:
-            meeting = [
-                costs
-                for costs in of
-                if costs.agreement >= agreement and costs.difference <= difference
-            ]
-            ahead.append(best_of(meeting))
-    return [costs for costs in of if any(costs is best for best in ahead)]

@@ -22,8 +22,8 @@ NAN = np.nan
         (["a"], 1, "a is the only variant drawn"),
         (["a"], 3, "a is the best trade-off"),
         (["a", "b"], 2, "Every variant is a best trade-off"),
-        (["a", "b"], 4, "Best trade-offs: a and b; the other two are behind"),
-        (["a", "b", "c", "d"], 5, "Best trade-offs: four of 5 variants; the other one is behind"),
+        (["a", "b"], 4, "Best trade-offs of latency and error: a and b; two are behind"),
+        (["a", "b", "c", "d"], 5, "Best trade-offs of latency and error: four of 5; one is behind"),
     ],
 )
 def test_trade_off(front: list[str], drawn: int, said: str) -> None:

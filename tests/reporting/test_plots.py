@@ -35,7 +35,7 @@ def texts(figure: go.Figure) -> list[str]:
 
 FIGURES = {
     "trade_off": plots.trade_off(POINTS),
-    "trade_off_by_size": plots.trade_off_by_size(POINTS),
+    "trade_off_by_size": plots.trade_off(POINTS, ("size", "error")),
     "latency_bars": plots.latency_bars(latency({"float32": 8.0, "int8": 4.0})),
     "latency_samples": plots.latency_samples(latency({"float32": 8.0, "int8": 4.0})),
     "size_bars": plots.size_bars(SIZES, 18_000_000),
@@ -99,11 +99,15 @@ def test_sizes_of_small_files_are_in_kilobytes() -> None:
     assert traces(figure)["int8"].x == (1.3,)
     assert figure.layout.xaxis.title.text.startswith("KB")
     small = [TradeOffPoint("int8", None, 1_300, 0.1, 1.0)]
-    assert plots.trade_off_by_size(small).layout.xaxis.title.text.startswith("file size, KB")
+    assert plots.trade_off(small, ("size", "error")).layout.xaxis.title.text.startswith(
+        "file size, KB"
+    )
 
 
 def test_coinciding_marks_share_a_label() -> None:
-    labels = merge_labels(POINTS, lambda point: point.latency_ms or 0, 12, 0.15)
+    labels = merge_labels(
+        POINTS, lambda point: point.latency_ms or 0, lambda point: point.difference, 12, 0.15
+    )
     assert [names for _, _, names in labels] == [["float32"], ["int8", "uint8"], ["dynamic_range"]]
     assert "int8, uint8" in texts(FIGURES["trade_off"])
 

@@ -44,4 +44,3 @@ from engine.reporting.plots.sweep import mixed_by_latency as mixed_by_latency
 from engine.reporting.plots.sweep import mixed_by_size as mixed_by_size
 from engine.reporting.plots.trade_off import mark_choice as mark_choice
 from engine.reporting.plots.trade_off import trade_off as trade_off
-from engine.reporting.plots.trade_off import trade_off_by_size as trade_off_by_size

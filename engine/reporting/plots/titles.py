@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import candidate_of_costs, quickest_of, smallest_of
+from engine.comparison.trade_off import Axes
 from engine.core import formats
 from engine.core.formats import cut_name, join_names, number, plural, spell_count, verb
 from engine.core.types import SAME, FloatArray
@@ -24,23 +25,20 @@ _ROOM = 110
 _FLOAT_STEPS = {"onnx", "savedmodel", "float32"}
 
 
-def trade_off(front: Sequence[str], drawn: int) -> str:
-    """Name the variants that are the best for some demand; see `front_of`."""
+def trade_off(front: Sequence[str], drawn: int, axes: Axes = ("latency", "error")) -> str:
+    """Name the variants in front on two axes; see `front_of`."""
+    both = join_names(axes)
     if not front:
-        return "No variant has figures that can be drawn"
+        return f"No variant has {both} that can be drawn"
     if drawn == 1:
         return f"{front[0]} is the only variant drawn"
     if len(front) == 1:
-        return f"{front[0]} is the best trade-off: nothing beats it in either direction"
+        return f"{front[0]} is the best trade-off: nothing beats it in {join_names(axes, 'or')}"
     if len(front) == drawn:
-        return "Every variant is a best trade-off: none beats another in both directions"
+        return f"Every variant is a best trade-off of {both}: none beats another in both"
     behind = verb(drawn - len(front), "one is", f"{number(drawn - len(front))} are")
-    if len(front) <= MOST_NAMED:
-        return f"Best trade-offs: {join_names(front)}; the other {behind} behind one of these"
-    return (
-        f"Best trade-offs: {number(len(front))} of {drawn} variants; the other {behind} behind one "
-        "of these"
-    )
+    who = join_names(front) if len(front) <= MOST_NAMED else f"{number(len(front))} of {drawn}"
+    return f"Best trade-offs of {both}: {who}; {behind} behind"
 
 
 def distribution(halves: Mapping[str, float]) -> str:
