@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from engine.reporting.plots import TradeOffPoint
 from engine.reporting.plots.frame import CLEAR, LINE, style_of
 from engine.reporting.plots.latency import bar_end
 from engine.reporting.plots.trade_off import merge_labels
-from tests.helpers.factories import LOGITS, latency, manifest
+from tests.helpers.factories import LOGITS, latency, manifest, memory_use
 
 POINTS = [
     TradeOffPoint("float32", 8.0, 18_000_000, 0.0, 1.0),
@@ -92,6 +93,32 @@ def test_the_front_by_hand() -> None:
     line = plots.trade_off(points).data[0]
     assert list(zip(line.x, line.y, strict=True)) == [(1, 5), (3, 1)]
     assert list(plots.trade_off([]).data[0].x) == []
+
+
+def test_bars_of_memory_and_load_by_hand() -> None:
+    memory = memory_use({"float32": 46e6, "int8": 15e6})
+    figure = plots.memory_bars(memory)
+    assert traces(figure)["int8"].x == (15.0,)
+    assert "32.6\xa0% of float32" in traces(figure)["int8"].hovertemplate
+    assert figure.layout.xaxis.title.text == "peak memory, MB (left is less)"
+    loads = traces(plots.load_bars(memory))
+    assert (loads["int8"].x, loads["int8"].text) == ((2.0,), (" 2.0\xa0ms",))
+    assert "100.0\xa0% of float32" in loads["int8"].hovertemplate
+
+
+def test_any_two_figures_can_be_drawn() -> None:
+    peaks = {"float32": 46e6, "int8": 15e6, "uint8": 15e6}
+    points = [replace(p, peak_bytes=peaks.get(p.variant)) for p in POINTS]
+    figure = plots.trade_off(points, ("memory", "size"))
+    assert figure.layout.xaxis.title.text == "peak memory, MB (left is less)"
+    assert figure.layout.yaxis.title.text == "file size, MB (up is smaller)"
+    assert (traces(figure)["int8"].x, traces(figure)["int8"].y) == ((15.0,), (5.0,))
+    assert "dynamic_range" not in traces(figure)
+    assert "dynamic_range: memory not measured" in texts(figure)
+    assert "int8, uint8" in texts(figure)
+    assert plots.headline_of(figure) == (
+        "Best trade-offs of memory and size: int8 and uint8; one is behind"
+    )
 
 
 def test_sizes_of_small_files_are_in_kilobytes() -> None:

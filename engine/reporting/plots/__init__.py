@@ -25,6 +25,8 @@ from engine.reporting.plots.frame import without_title as without_title
 from engine.reporting.plots.latency import latency_bars as latency_bars
 from engine.reporting.plots.latency import latency_samples as latency_samples
 from engine.reporting.plots.latency import latency_violins as latency_violins
+from engine.reporting.plots.latency import load_bars as load_bars
+from engine.reporting.plots.latency import memory_bars as memory_bars
 from engine.reporting.plots.latency import operator_times as operator_times
 from engine.reporting.plots.latency import size_bars as size_bars
 from engine.reporting.plots.layers import layer_histogram as layer_histogram
