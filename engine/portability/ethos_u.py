@@ -158,6 +158,7 @@ TARGETS = tuple(
         ask=partial(ask_vela, configuration=name),
         package=_PACKAGE,
         module="ethosu.vela",
+        integers=True,
         todo="Install it with: pip install --no-deps ethos-u-vela.",
     )
     for name, title in CONFIGURATIONS.items()

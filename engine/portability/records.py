@@ -181,6 +181,7 @@ class Target:
         revision: Of our own code for the target: a higher one asks again.
         timed: Whether timings are taken, which nothing may run beside.
         here: Whether the figures are of this machine alone.
+        integers: Whether it is made for files with integer edges and no float operator.
     """
 
     name: str
@@ -194,6 +195,7 @@ class Target:
     revision: int = 1
     timed: bool = False
     here: bool = False
+    integers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +209,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class TargetTitle:
-    """Name of a target, what people read of it, how its figures come and by what."""
+    """Name of a target, what people read of it, how its figures come and by what.
+
+    ``integers`` is that of `Target`.
+    """
 
     name: str
     title: str
     how: How
     by: str
+    integers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -114,13 +114,21 @@ def ask_targets(
 
 
 def read_targets(run: Run) -> TargetMatrix | None:
-    """Read the answers that a run keeps about all its files; None where there are none.
-
-    Where a target was not asked about a file, the cell says so.
-    """
-    chosen, rows = choose_targets(()), tuple(artifact.variant for artifact in run.artifacts)
+    """Read the answers that a run keeps about all its files; None where there are none."""
     if not any((run.folder / TARGETS).glob("*.json")):
         return None
+    return read_answers(run, ())
+
+
+def read_answers(run: Run, names: Iterable[str]) -> TargetMatrix:
+    """Read the answers of targets that a run keeps about all its files, asking none.
+
+    Where a target was not asked about a file, the cell says so. All targets where none is named.
+
+    Raises:
+        OptionError: A name is wrong.
+    """
+    chosen, rows = choose_targets(names), tuple(artifact.variant for artifact in run.artifacts)
     cells = [
         Cell(row, target.name, stored_answer(run, row, target) or _NOT_YET)
         for row in rows
@@ -177,7 +185,7 @@ def _matrix(
     return TargetMatrix(
         run=run.folder.name,
         variants=rows,
-        targets=tuple(TargetTitle(t.name, t.title, t.how, t.by) for t in chosen),
+        targets=tuple(TargetTitle(t.name, t.title, t.how, t.by, t.integers) for t in chosen),
         sizes={row: run.sizes[row] for row in rows},
         cells=tuple(cells),
     )

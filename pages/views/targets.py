@@ -18,6 +18,7 @@ from engine.reporting.text.targets import (
 from engine.runs.run import Run
 from engine.tasks.targets import ask_targets
 from engine.workers.jobs import Job
+from pages.state.evaluation import target_on_show
 from pages.state.jobs import job_button
 from pages.state.messages import cell, plain
 from pages.views.figures import show_rows
@@ -55,7 +56,13 @@ def show_button(run: Run, matrix: TargetMatrix | None) -> None:
 def choose_targets(matrix: TargetMatrix) -> tuple[TargetTitle, ...]:
     """Ask which targets are of interest; all where none is named."""
     titles = [target.title for target in matrix.targets]
-    chosen = st.multiselect("My targets", titles, placeholder="All targets", key="qlab_my_targets")
+    chosen = st.multiselect(
+        "My targets",
+        titles,
+        placeholder="All targets",
+        key="qlab_my_targets",
+        persist_state="session",
+    )
     return tuple(target for target in matrix.targets if not chosen or target.title in chosen)
 
 
@@ -76,7 +83,7 @@ def show_target(matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
     """Show one target: what each variant needs there, why, and the tool's own words."""
     titles = [target.title for target in targets]
     st.header("One target, all variants")
-    title = st.selectbox("Target", titles, key="qlab_target")
+    title = st.selectbox("Target", titles, index=_first(targets), key="qlab_target_on_show")
     target = next(target for target in targets if target.title == title)
     st.caption(plain(f"What stands here is {_HOW[target.how]}: {target.by}."))
     answers = {variant: matrix.of(variant, target.name) for variant in matrix.variants}
@@ -92,6 +99,13 @@ def show_target(matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
     with st.expander("Operators that stay behind, parts of the memory, and the tool's own words"):
         variant = st.selectbox("Variant", matrix.variants, key="qlab_target_variant")
         _show_answer(answers[variant])
+
+
+def _first(targets: Sequence[TargetTitle]) -> int:
+    """Where the target that variants are shipped to stands among those on show; else 0."""
+    names = [target.name for target in targets]
+    chosen = target_on_show()
+    return names.index(chosen) if chosen in names else 0
 
 
 def _show_answer(answer: Answer) -> None:
