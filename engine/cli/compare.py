@@ -9,7 +9,16 @@ import click
 
 from engine import api
 from engine.cli.files import NamedFile
-from engine.cli.gates import GATE_MISSED, Gates, GateType, check_gates, find_missed_gates
+from engine.cli.gates import (
+    GATE_MISSED,
+    Gates,
+    GateType,
+    SizeGateType,
+    ask_gated_targets,
+    check_gates,
+    find_missed_gates,
+    find_missed_targets,
+)
 from engine.cli.output import DASK_HELP, progress_shown, say, show_table, write_json
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import latency_warnings
@@ -40,6 +49,10 @@ from engine.runs.run import Run
 @click.option("--min-agreement", type=GateType(), multiple=True, help="Gate, such as int8=0.97.")
 @click.option("--max-size-ratio", type=GateType(), multiple=True, help="Gate, against float32.")
 @click.option("--max-latency-ratio", type=GateType(), multiple=True, help="Gate, against float32.")
+@click.option("--target", "targets", multiple=True, help="Gate: where variants have to run whole.")
+@click.option(
+    "--max-arena", type=SizeGateType(), multiple=True, help="Gate on that target's memory."
+)
 def compare(
     run_folder: str,
     images: str | None,
@@ -52,6 +65,7 @@ def compare(
     rounds: int,
     dask: str | None,
     json_file: str | None,
+    targets: tuple[str, ...],
     **others: Any,
 ) -> int:
     """Compare the variants of a run on pictures.
@@ -64,6 +78,8 @@ def compare(
       python -m engine compare --run my_run --pinned --min-agreement int8=1
       python -m engine compare --run my_run --images photos --also theirs=model.tflite --latency
       python -m engine compare --run my_run --images photos --dask tcp://10.0.0.1:8786
+      python -m engine compare --run my_run --images photos --target ethos-u55-256 \
+          --max-arena int8=500KB
     """
     if pinned == (images is not None):
         raise OptionError(
@@ -80,6 +96,7 @@ def compare(
             run = api.add_files(run, dict(also), on_progress=on_progress)
         names += tuple(name for name, _ in also if names)
         check_gates(run, names, gates)
+        there = ask_gated_targets(run, names, gates, targets, on_progress)
         timed = None
         if with_latency or gates.max_latency_ratio:
             timed = api.latency(
@@ -104,6 +121,8 @@ def compare(
     if json_file != "-":
         _show(comparison)
     missed = find_missed_gates(comparison, gates)
+    if there is not None:
+        missed += find_missed_targets(there, gates.max_arena)
     for sentence in missed:
         click.echo(f"Gate missed: {sentence}", err=True)
     return GATE_MISSED if missed else 0
