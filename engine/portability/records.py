@@ -117,6 +117,8 @@ class Answer:
         todo: What to change; empty where nothing.
         left: Operators that the target does not run, in the order of the file.
         operators: Operators of the file.
+        plain: Operators that run there, but not by what makes the others fast; only where the tool
+            tells.
         figures: What it needs and takes there.
         differences: Of its answers to those here, where the tool computes answers.
         words: The tool's own.
@@ -127,6 +129,7 @@ class Answer:
     todo: str = ""
     left: tuple[LeftOperator, ...] = ()
     operators: int = 0
+    plain: tuple[LeftOperator, ...] = ()
     figures: tuple[Figure, ...] = ()
     differences: tuple[AnswerDifference, ...] = ()
     words: str = ""

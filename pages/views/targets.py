@@ -109,10 +109,10 @@ def _first(targets: Sequence[TargetTitle]) -> int:
 
 
 def _show_answer(answer: Answer) -> None:
-    if answer.left:
+    if operators := answer.left or answer.plain:
         rows = [
             {"operator": cell(op.opcode), "output": cell(op.name), "reason": cell(op.reason)}
-            for op in answer.left
+            for op in operators
         ]
         show_rows(rows, {})
     parts = [figure for figure in answer.figures if figure.part]
