@@ -30,7 +30,7 @@ from engine.api.conversion import (
     read_model,
     time_curve,
 )
-from engine.api.portability import targets
+from engine.api.portability import compile_for, targets
 from engine.core.errors import PictureError
 from engine.core.types import ORIGINAL
 from engine.images.pictures import Picture
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 __all__ = [
     "add_files",
     "compare",
+    "compile_for",
     "convert",
     "deploy",
     "find_flips",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -121,6 +121,8 @@ class Answer:
             tells.
         figures: What it needs and takes there.
         differences: Of its answers to those here, where the tool computes answers.
+        cycles: Estimated cycles of each operator that runs there, by its index in the file, where
+            the tool tells.
         words: The tool's own.
     """
 
@@ -132,6 +134,7 @@ class Answer:
     plain: tuple[LeftOperator, ...] = ()
     figures: tuple[Figure, ...] = ()
     differences: tuple[AnswerDifference, ...] = ()
+    cycles: Mapping[int, float] = field(default_factory=dict)
     words: str = ""
 
     def figure(self, name: FigureName) -> Figure | None:
@@ -178,6 +181,8 @@ class Target:
         by: The tool or the source of the rules, for people.
         how: How its figures come.
         ask: Gives the answer; runs in a worker.
+        compile: Makes the file that runs there, in the question's folder; None where a TFLite file
+            runs there as it is.
         package: The tool's package; None where none is needed.
         todo: How to get the tool.
         module: Module of the package that is imported.
@@ -192,6 +197,7 @@ class Target:
     by: str
     how: How
     ask: Callable[[Question], Answer]
+    compile: Callable[[Question], Path] | None = None
     package: str | None = None
     module: str = ""
     todo: str = ""

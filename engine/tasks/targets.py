@@ -148,7 +148,7 @@ def stored_answer(run: Run, variant: str, target: Target) -> Answer | None:
             reason=f"{target.package} is not installed, so nothing was asked.",
             todo=target.todo,
         )
-    return find_record(_file_of(run, variant, target), Answer)
+    return find_record(answer_file(run, variant, target), Answer)
 
 
 def _ask(run: Run, variant: str, target: Target, host: Host, workers: _Workers) -> Answer:
@@ -166,11 +166,11 @@ def _ask(run: Run, variant: str, target: Target, host: Host, workers: _Workers) 
     except EngineError as error:
         # Not kept: what ended the tool's process may pass.
         return Answer(support="no_answer", reason=f"{error.got}.", todo=error.todo)
-    write_record(_file_of(run, variant, target), answer)
+    write_record(answer_file(run, variant, target), answer)
     return answer
 
 
-def _file_of(run: Run, variant: str, target: Target) -> Path:
+def answer_file(run: Run, variant: str, target: Target) -> Path:
     """Name the file of an answer: it changes with the file, the tool and our own code."""
     parts = [run.artifact(variant).sha256, __version__, tool_version(target), str(target.revision)]
     if target.here:

@@ -27,4 +27,4 @@ if matrix is not None:
         st.header("Variants on targets")
         targets.show_matrix(matrix, mine)
     with st.container(border=True):
-        targets.show_target(matrix, mine)
+        targets.show_target(run, matrix, mine)

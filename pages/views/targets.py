@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import streamlit as st
 
+from engine.core.formats import megabytes
+from engine.portability.catalog import target_named
 from engine.portability.records import Answer, How, TargetMatrix, TargetTitle
 from engine.reporting.text.targets import (
     cell_words,
@@ -16,6 +19,7 @@ from engine.reporting.text.targets import (
     why_sentence,
 )
 from engine.runs.run import Run
+from engine.tasks.compile_for_target import compile_for_target, compiled_file, compiled_name
 from engine.tasks.targets import ask_targets
 from engine.workers.jobs import Job
 from pages.state.evaluation import target_on_show
@@ -79,7 +83,7 @@ def show_matrix(matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
         st.caption(plain(sentence))
 
 
-def show_target(matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
+def show_target(run: Run, matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
     """Show one target: what each variant needs there, why, and the tool's own words."""
     titles = [target.title for target in targets]
     st.header("One target, all variants")
@@ -98,7 +102,34 @@ def show_target(matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
             st.markdown(f"**{plain(variant)}**: {plain(sentence)}")
     with st.expander("Operators that stay behind, parts of the memory, and the tool's own words"):
         variant = st.selectbox("Variant", matrix.variants, key="qlab_target_variant")
+        _show_compiled(run, variant, target, answers[variant])
         _show_answer(answers[variant])
+
+
+def _show_compiled(run: Run, variant: str, target: TargetTitle, answer: Answer) -> None:
+    """Show the download of the file that the target's compiler makes, or the button to make it."""
+    asked = target_named(target.name)
+    if asked.compile is None or answer.support not in {"whole", "part"}:
+        return
+    file = compiled_file(run, variant, asked)
+    if file is None:
+
+        def work(job: Job[Path]) -> Path:
+            return compile_for_target(run, variant, target.name, job)
+
+        title = f"Compiling {variant} for {target.title}"
+        key = f"compile_{variant}_{target.name}"
+        job_button(key, f"Compile {variant} to take home", title, work, icon=":material/build:")
+        return
+    st.download_button(
+        f"Download {variant} for {target.title} ({megabytes(file.stat().st_size)})",
+        file.read_bytes,
+        file_name=compiled_name(run, variant, target.name),
+        mime="application/octet-stream",
+        icon=":material/download:",
+        on_click="ignore",
+        key="compiled",
+    )
 
 
 def _first(targets: Sequence[TargetTitle]) -> int:
