@@ -34,6 +34,7 @@ from engine.reporting.text import overview as overview_sentences
 from engine.reporting.text import robustness as robustness_sentences
 from engine.reporting.text import runs as sentences
 from engine.reporting.text.accuracy import SliceRow, slice_row
+from engine.reporting.text.destination import card_lines, other_lines
 from engine.reporting.text.runs import reference_title
 from engine.tasks.evaluation import Evaluation
 
@@ -52,19 +53,18 @@ def document(
     robustness: Robustness | None,
     slices: Slices,
     against: Comparison | None,
-    need: float,
+    choice: choosing.Choice,
     data: dict[str, Any],
 ) -> str:
     """Render a report as one HTML page; the fields are those of `Report`, ``data`` its numbers."""
     comparison = evaluation.comparison
-    variants = choosing.candidates(comparison)
-    choice = choosing.recommend(variants, need)
     timing_note = (
         "" if comparison.latency is None else overview_sentences.timing_note(comparison.latency)
     )
     manifest = evaluation.run.manifest
     rows = figures.worst_rows(evaluation, MOST_PICTURES)
     first = choice.about
+    names = [side.variant for side in comparison.variants]
     return (
         _environment()
         .get_template(_TEMPLATE)
@@ -74,6 +74,7 @@ def document(
             measured=overview_sentences.describe_measurement(comparison, manifest.created_at),
             recommendation=overview_sentences.recommendation(choice),
             reason=overview_sentences.reason(comparison, choice),
+            target=(*card_lines(choice, names), *other_lines(choice, names)),
             notes=(*comparison.notes, *([timing_note] if timing_note else [])),
             faults=comparison.faults,
             tiles=overview_sentences.tiles(comparison, choice),

@@ -45,5 +45,5 @@ with st.container(border=True):
 with st.container(border=True):
     st.header("All operators")
     st.caption("Choose a row to see that operator beside the map.")
-    layers.show_operators(errors, shares)
+    layers.show_operators(run, errors, shares)
 layers.show_notes(run, errors)

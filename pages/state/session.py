@@ -100,11 +100,13 @@ def read_run_address() -> None:
 
 
 def keep_in_address() -> None:
-    """Name the run and what it is compared with in the address, for a link to show the same."""
+    """Name run, baseline and target in the address, for a link to show the same."""
     run = current_run()
     shown = {RUN_IN_ADDRESS: missing_run() or ""}
     if run is not None:
         shown = {RUN_IN_ADDRESS: run.folder.name, REFERENCE_IN_ADDRESS: reference(run)}
+        if (target := named("target")) is not None:
+            shown["target"] = target
     news = {key: value for key, value in shown.items() if st.query_params.get(key, "") != value}
     if news:
         # At once: each change of the address is a step of the browser's way back.
@@ -343,8 +345,8 @@ def scroll_to(key: str, moment: object, *, block: Literal["nearest", "start"] = 
     st.html(script, unsafe_allow_javascript=True)
 
 
-Named = Literal["variant", "picture", "flip"]
-_NAMES: tuple[Named, ...] = ("variant", "picture", "flip")
+Named = Literal["variant", "picture", "flip", "target"]
+_NAMES: tuple[Named, ...] = ("variant", "picture", "flip", "target")
 
 
 def read_address() -> None:

@@ -133,12 +133,12 @@ class _Deck:
 
             def check(job: Job[CheckedKit]) -> CheckedKit:
                 if not kit.is_file():
-                    make_kit(run, variant, pictures, job, reference=reference)
+                    make_kit(run, variant, pictures, job, reference=reference, target=self._target)
                 return check_kit(kit, job)
 
             self._begin(_CHECK_JOB, f"Checking the kit of {variant}", check)
         if _result(_REPORT_JOB, self._report_key()) is None:
-            self._begin(_REPORT_JOB, "Writing the report", partial(_write_report, self, needed()))
+            self._begin(_REPORT_JOB, "Writing the report", partial(_write_report, self))
         return self.waits()
 
     def _begin(self, key: str, title: str, work: Any) -> None:
@@ -188,10 +188,14 @@ class _Deck:
         run, taken = self.evaluation.run, self.choice.taken
         if taken is None or taken.variant not in run.runnable:
             return None
-        return kit_file(run, taken.variant, self.evaluation.pictures)
+        return kit_file(run, taken.variant, self.evaluation.pictures, self._target)
+
+    @property
+    def _target(self) -> str | None:
+        return None if self.choice.destination is None else self.choice.destination.target
 
     def _report_key(self) -> str:
-        return f"{key_of(self.evaluation)} {needed()}"
+        return f"{key_of(self.evaluation)} {needed()} {self.choice.destination}"
 
     def data(self) -> dict[str, Any]:
         """Gather the slides that have results, in their order."""
@@ -359,7 +363,7 @@ def _result(key: str, about: str) -> object:
     return result if before == about else None
 
 
-def _write_report(deck: _Deck, need: float, job: Job[bytes]) -> bytes:
+def _write_report(deck: _Deck, job: Job[bytes]) -> bytes:
     """Write the report of Result; a random end makes its address one that nobody can guess."""
     evaluation = deck.evaluation
     report = report_of(
@@ -368,7 +372,8 @@ def _write_report(deck: _Deck, need: float, job: Job[bytes]) -> bytes:
         job,
         reference=evaluation.comparison.reference,
         labels=deck.labels if (deck.labels != UNLABELLED).any() else None,
-        need=need,
+        need=deck.choice.need,
+        destination=deck.choice.destination,
     )
     return f"{report.to_html()}\n<!-- {secrets.token_urlsafe(24)} -->\n".encode()
 
