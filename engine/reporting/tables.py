@@ -67,21 +67,17 @@ def _correct(row: Row) -> str:
     return formats.count_or_percent(accuracy.top1, accuracy.pictures)
 
 
-TOP1_ACCURACY = Column(
-    "accuracy",
-    "accuracy",
-    _correct,
-)
+RIGHT = Column("right answers", "accuracy", _correct)
 OVERVIEW = (SIZE, SMALLER, LATENCY, QUICKER, SAME, RMS)
 LOGITS = (SAME, INTERVAL, TOP5, RMS, LARGEST, SQNR, COSINE, KL, SIZE)
 EVERYTHING = (SIZE, SMALLER, LATENCY, QUICKER, SAME, INTERVAL, TOP5, RMS, LARGEST, SQNR, COSINE, KL)
 
 
 def comparison_table(comparison: Comparison, columns: Sequence[Column]) -> Table:
-    """Write the figures of every variant, in order; accuracy is added where labels are known."""
+    """Write the figures of every variant, in order; right answers are added where known."""
     shown = tuple(columns)
     if comparison.reference_accuracy is not None:
-        shown += (TOP1_ACCURACY,)
+        shown += (RIGHT,)
     pairs = zip(candidates(comparison), comparison.variants, strict=True)
     rows = tuple((pair[1].variant, tuple(column.cell(pair) for column in shown)) for pair in pairs)
     faults = {name: FAULT_WORDS[fault] for name, fault in comparison.fault_by_variant.items()}
