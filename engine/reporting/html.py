@@ -22,6 +22,7 @@ from engine.comparison.layers.records import LayerErrors
 from engine.comparison.robustness import Robustness
 from engine.comparison.slices import Slices
 from engine.core import formats
+from engine.core.checksums import digest_of_file
 from engine.core.types import FAULT_WORDS
 from engine.reporting import plots, tables
 from engine.reporting.glossary import GLOSSARY
@@ -36,6 +37,7 @@ from engine.reporting.text import robustness as robustness_sentences
 from engine.reporting.text import runs as sentences
 from engine.reporting.text.accuracy import SliceRow, slice_row
 from engine.reporting.text.runs import reference_at_start, reference_title
+from engine.runs.run import KITS, Run
 from engine.tasks.evaluation import Evaluation
 
 MOST_PICTURES, MOST_SLICES = 40, 100
@@ -85,6 +87,7 @@ def document(
             main=split_headline(figures.trade_off(comparison, choice)),
             common=_split_headlines(_figures_of_all(evaluation, timings)),
             maps=tuple(_map(errors) for errors in layers),
+            kits=tuple(_kits(evaluation.run)),
             by_variant={
                 v.variant: _split_headlines(_figures_of_variant(evaluation, v.variant))
                 for v in comparison.variants
@@ -167,6 +170,13 @@ def _figures_of_variant(evaluation: Evaluation, variant: str) -> Iterator[tuple[
     yield f"scatter-{variant}", figures.logit_scatter(evaluation, variant, _SCATTER_POINTS)
     if len(comparison.variant(variant).flips) > 1:
         yield f"changed-{variant}", figures.changed_classes(evaluation, variant)
+
+
+def _kits(run: Run) -> Iterator[tuple[str, str, str]]:
+    """Yield name, size and SHA-256 of the kits that were made of a run."""
+    for file in sorted((run.folder / KITS).glob("*.zip")):
+        if not file.is_symlink():
+            yield file.name, formats.megabytes(file.stat().st_size), digest_of_file(file)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from engine.images.pictures import pictures_in
 from engine.runs.results import layers_file
 from engine.runs.run import Run
 from engine.tasks.inspect_operator import FeatureMap, FeatureMaps, FloatTrial, MeasuredFile
-from tests.helpers.browser import IN_A_BROWSER, PATIENCE, wait_until_settled
+from tests.helpers.browser import IN_A_BROWSER, LINES, PATIENCE, wait_until_settled
 from tests.helpers.shared_browser import Dashboard
 from tests.helpers.tiny_quantized import healthy
 
@@ -83,5 +83,8 @@ def test_keys_and_clicks_open_blocks_beside_the_map(
         assert frame["y"] + frame["height"] <= 900
     expect(page.get_by_text("Weights cause most of the loss: 90\xa0%")).to_be_visible()
     expect(page.get_by_alt_text("Channel 1 of int8 on")).to_have_count(1)
+    page.set_viewport_size({"width": 390, "height": 844})
+    assert page.locator("h1").evaluate(LINES) <= 3
+    page.set_viewport_size({"width": 1440, "height": 900})
     page.get_by_text("Time", exact=True).click()
     expect(page.get_by_text("The time of its operators is not measured yet")).to_be_visible()

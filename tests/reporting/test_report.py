@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -27,7 +28,7 @@ from engine.reporting.report import Report
 from engine.reporting.text.layers import layers_headline
 from engine.runs.manifest import FILE_NAME
 from engine.runs.results import layers_file, load_latency
-from engine.runs.run import LATENCY, Run
+from engine.runs.run import KITS, LATENCY, Run
 from tests.helpers.factories import latency
 from tests.helpers.tiny_quantized import healthy
 from tests.helpers.tiny_run import tiny_run
@@ -193,6 +194,16 @@ def test_layers_are_a_map_with_the_worst_named(made: tuple[Run, Path], tmp_path:
     assert section.count('style="--level:') == len(errors.layers) == 4
     assert section.count("<li value=") == 3
     assert 'id="layers-int8"' in section
+
+
+def test_kits_are_named_with_their_checksum(made: tuple[Run, Path], tmp_path: Path) -> None:
+    before, photos = made
+    run = Run.open(shutil.copytree(before.folder, tmp_path / "shipped"))
+    (run.folder / KITS).mkdir()
+    (run.folder / KITS / "int8-1.zip").write_bytes(b"kit")
+    page = engine.report(run, photos).to_html()
+    assert f">{hashlib.sha256(b'kit').hexdigest()}<" in page
+    assert str(Path.home()) not in page
 
 
 @pytest.mark.parametrize(
