@@ -23,7 +23,7 @@ from pages.state.session import scroll_to
 from pages.views.figures import align_right, show_described_figure, show_rows
 
 _ROW = "at"
-_CLASSES = 8
+_CLASSES = 5
 
 
 def link_to_logits(evaluation: Evaluation, row: int, label: str) -> None:
@@ -63,11 +63,13 @@ def show_picture(evaluation: Evaluation, row: int) -> None:
     if st.query_params.pop(_ROW, None) is not None:
         scroll_to("one_picture", row, block="start")
     comparison = evaluation.comparison
-    left, right = st.container(key="one_picture").columns([1, 3], gap="medium")
+    left, right = st.container(key="one_picture").columns([2, 3], gap="medium")
     picture = evaluation.pictures[row]
-    left.image(picture.decode(), caption=plain(picture.name), alt=picture.name, width="stretch")
     with left:
-        _show_input(evaluation.run.manifest.preprocess, picture)
+        given, seen = st.columns(2)
+        given.image(picture.decode(), caption=plain(picture.name), alt=picture.name)
+        with seen:
+            _show_input(evaluation.run.manifest.preprocess, picture)
     columns = (comparison.reference, *(variant.variant for variant in comparison.variants))
     reference, *others = (np.asarray(evaluation.comparable(c, *columns)[row]) for c in columns)
     labels = tuple(map(evaluation.label, range(len(reference))))

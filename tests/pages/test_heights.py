@@ -34,34 +34,37 @@ def real(two_runs_server: Dashboard) -> Iterator[str]:
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (390, 844)])
 def test_differences_are_seen_without_an_endless_page(
-    browser: Browser, two_runs_server: Dashboard, real: str, width: int, height: int
+    browser: Browser, two_runs_server: Dashboard, real: str
 ) -> None:
-    page = browser.new_page(viewport={"width": width, "height": height})
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.set_default_timeout(PATIENCE)
     page.goto(f"{two_runs_server.address}/predictions?run={real}")
     expect(page.locator(".q-row")).to_have_count(12)
-    wait_until_settled(page)
-    gallery = page.locator("[class*=st-key-gallery_]").bounding_box()
-    assert gallery is not None
-    assert gallery["height"] <= HIGHEST_GALLERY[width]
-    expect(page.locator(".stage .shown")).to_be_in_viewport(ratio=0.5)
+    for width, height in ((1440, 900), (390, 844)):
+        page.set_viewport_size({"width": width, "height": height})
+        wait_until_settled(page)
+        gallery = page.locator(".st-key-gallery_gallery").bounding_box()
+        assert gallery is not None
+        assert gallery["height"] <= HIGHEST_GALLERY[width]
+        assert page.locator("h1").evaluate(LINES) <= 3
+        expect(page.locator(".stage .shown")).to_be_in_viewport(ratio=0.5)
+    page.set_viewport_size({"width": 1440, "height": 900})
     turn_to(page, "logit_differences")
     wait_until_settled(page)
-    assert page.locator("h1").evaluate(LINES) <= 3
-    if width > height:
-        high = page.get_by_test_id("stMain").evaluate("it => it.scrollHeight")
-        assert high <= HIGHEST_LOGITS
-        demand_a_slider_that_changes_the_plot(page)
+    high = page.get_by_test_id("stMain").evaluate("it => it.scrollHeight")
+    assert high <= HIGHEST_LOGITS
+    demand_a_slider_that_changes_the_plot(page)
 
 
 def demand_a_slider_that_changes_the_plot(page: Page) -> None:
-    """Of 13 answers int8 changes one or two: it is pale at 95 %, and not at 80 %."""
+    """Of 13 answers int8 changes some: it is pale at 95 %, and not at a lesser need."""
     page.goto(page.url.replace("logit_differences", ""))
     expect(page.locator(".scatterlayer .trace").first).to_be_visible()
     wait_until_settled(page)
     before = page.evaluate(PALE)
     assert "0.25" in before
+    # The least need is 80 %; a real run of another machine may keep fewer, and stays pale.
+    page.get_by_role("slider", name="Share of pictures").press("End")
     page.get_by_role("slider", name="Share of pictures").press("Home")
     page.wait_for_function(f"before => String(({PALE})()) !== String(before)", arg=before)
