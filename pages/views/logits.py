@@ -53,6 +53,7 @@ def choose_picture(names: Sequence[str], rows: list[int], clicked: int | None) -
         options := rows if start in rows else [start, *rows],
         index=options.index(start),
         format_func=lambda row: names[row],
+        label_visibility="collapsed",
     )
     address.name("picture", names[row])
     return row

@@ -32,7 +32,7 @@ from engine.reporting.plots.titles import nearest_rank
 
 _BINS = 121
 _DRAWN_AS_SHAPES = 2000
-_HEIGHT = 330
+_HEIGHT = 300
 
 
 def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
@@ -165,7 +165,7 @@ def difference_heatmap(
         )
     )
     figure.update_xaxes(side="top", showgrid=False, dtick=1)
-    height = 110 + 22 * len(pictures)
+    height = 80 + 22 * len(pictures)
     set_row_frame(figure, height)
     return add_title(figure, titles.heatmap(pictures, variants, values))
 
@@ -231,7 +231,7 @@ def top_logits(
 _NAMED = 4
 _MOST_CLASSES = 20
 _CLASS_PIXELS = 30
-_NARROWEST, _PLOT_HEIGHT = 250, 230
+_NARROWEST, _PLOT_HEIGHT = 250, 200
 """Pixels of the plot's area on a phone, where labels have the least room."""
 _RISES = (0, 26, -26, 48, -48, 70)
 """Pixels by which a label is above its mark: the next to it comes first."""
