@@ -165,7 +165,7 @@ def difference_heatmap(
         )
     )
     figure.update_xaxes(side="top", showgrid=False, dtick=1)
-    height = 80 + 22 * len(pictures)
+    height = 80 + 20 * len(pictures)
     set_row_frame(figure, height)
     return add_title(figure, titles.heatmap(pictures, variants, values))
 
