@@ -14,6 +14,7 @@ from engine.core import store
 from engine.core.errors import EngineError
 from engine.core.types import FAULT_WORDS
 from engine.networks.load import describe_origin
+from engine.quantization.calibration import CalibrationChoice
 from engine.reporting.text import runs as sentences
 from engine.runs.request import ConvertRequest, request_of
 from engine.runs.results import load_latency
@@ -141,6 +142,19 @@ def offer_retry(run: Run) -> None:
         return
     start(request)
     st.switch_page("pages/dashboard/convert.py")  # which shows how far it is
+
+
+def offer_calibrating(run: Run, calibration: CalibrationChoice, label: str) -> None:
+    """Show a button that converts the model of a run anew, with other calibration pictures."""
+    if not st.button(label, key="calibrate_again", icon=":material/conversion_path:"):
+        return
+    try:
+        request = replace(request_of(run), calibration=calibration, out=None, retry=False)
+    except EngineError as error:
+        show_problem(error)
+        return
+    start(replace(request, owner=session.uploads_owner(request)))
+    st.switch_page("pages/dashboard/convert.py")  # which shows how far it is, then the result
 
 
 FIRST_JOB = "first"

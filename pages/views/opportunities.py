@@ -5,9 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.comparison.recommendation import Choice
+from engine.quantization.calibration import CalibrationChoice
 from engine.reporting.text.opportunities import Kind, Opportunity, find_opportunities
 from engine.tasks.evaluation import Evaluation
 from pages.inputs.pictures import offer_picture_set
+from pages.state import session
+from pages.state.conversion import offer_calibrating
 from pages.state.messages import plain
 from pages.views import improve, latency
 
@@ -40,6 +43,10 @@ def _show(evaluation: Evaluation, item: Opportunity) -> None:
             improve.show_button(evaluation.run, item.variant, primary=False)
         elif item.kind == "time":
             latency.offer_measuring(evaluation.run, "Measure")
+        elif item.kind == "calibrate" and session.own_pictures():
+            shown = session.pictures()
+            theirs = CalibrationChoice(folder=str(session.folder_of(shown)), count=len(shown))
+            offer_calibrating(evaluation.run, theirs, "Convert again")
         elif item.kind == "prove":
             offer_picture_set("Add pictures")
         else:
