@@ -41,6 +41,10 @@ def _show(evaluation: Evaluation, item: Opportunity) -> None:
     with way:
         if item.kind == "optimize":
             improve.show_button(evaluation.run, item.variant, primary=False)
+        elif item.kind == "mix":
+            improve.offer_mixing(
+                evaluation.run, evaluation.comparison.variant(item.variant).logit_rms
+            )
         elif item.kind == "time":
             latency.offer_measuring(evaluation.run, "Measure")
         elif item.kind == "calibrate" and session.own_pictures():
