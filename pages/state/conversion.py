@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -144,12 +144,15 @@ def offer_retry(run: Run) -> None:
     st.switch_page("pages/dashboard/convert.py")  # which shows how far it is
 
 
-def offer_calibrating(run: Run, calibration: CalibrationChoice, label: str) -> None:
-    """Show a button that converts the model of a run anew, with other calibration pictures."""
+def offer_calibrating(run: Run, choose: Callable[[], CalibrationChoice], label: str) -> None:
+    """Show a button that converts the model of a run anew, with calibration pictures of a choice.
+
+    ``choose`` is called once the button is pressed: many uploads take a while to put together.
+    """
     if not st.button(label, key="calibrate_again", icon=":material/conversion_path:"):
         return
     try:
-        request = replace(request_of(run), calibration=calibration, out=None, retry=False)
+        request = replace(request_of(run), calibration=choose(), out=None, retry=False)
     except EngineError as error:
         show_problem(error)
         return

@@ -48,11 +48,14 @@ def _show(evaluation: Evaluation, item: Opportunity) -> None:
         elif item.kind == "time":
             latency.offer_measuring(evaluation.run, "Measure")
         elif item.kind == "calibrate" and session.own_pictures():
-            shown = session.pictures()
-            theirs = CalibrationChoice(folder=str(session.folder_of(shown)), count=len(shown))
-            offer_calibrating(evaluation.run, theirs, "Convert again")
+            offer_calibrating(evaluation.run, _calibrate_with_pictures_on_show, "Convert again")
         elif item.kind == "prove":
             offer_picture_set("Add pictures")
         else:
             page, label, icon = _WAYS[item.kind]
             st.page_link(f"pages/dashboard/{page}.py", label=label, icon=icon)
+
+
+def _calibrate_with_pictures_on_show() -> CalibrationChoice:
+    shown = session.pictures()
+    return CalibrationChoice(folder=str(session.folder_of(shown)), count=len(shown))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import streamlit as st
 
@@ -181,8 +182,8 @@ def show_sweep(run: Run, measured: Sweep, recipe: str, plan: Plan | None) -> Non
         st.markdown(plain(method_sentence(measured, recipe)))
         count = enough(line(measured, recipe, best_method(measured, recipe)))
         if plan is not None and count is not None:
-            choice = CalibrationChoice(folder=plan.calibration, count=count)
-            offer_calibrating(run, choice, f"Convert again with {plural(count, 'picture')}")
+            choose = partial(CalibrationChoice, folder=plan.calibration, count=count)
+            offer_calibrating(run, choose, f"Convert again with {plural(count, 'picture')}")
     for note in notes(measured):
         st.caption(plain(note))
     with st.container(border=True):
