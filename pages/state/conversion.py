@@ -145,7 +145,7 @@ def offer_retry(run: Run) -> None:
 
 
 def offer_calibrating(run: Run, choose: Callable[[], CalibrationChoice], label: str) -> None:
-    """Show a button that converts the model of a run anew, with calibration pictures of a choice.
+    """Show a button that converts the model of a run again, with calibration pictures of a choice.
 
     ``choose`` is called once the button is pressed: many uploads take a while to put together.
     """
