@@ -31,7 +31,7 @@ show_faults(comparison)
 overview.show_verdict(labelled, choice)
 with st.container(horizontal=True, vertical_alignment="center"):
     st.caption(plain(sentences.describe_measurement(comparison, run.manifest.created_at)))
-    st.button("As slides", type="tertiary", icon=":material/slideshow:", on_click=enter_demo)
+    st.button("Show as slides", type="tertiary", icon=":material/slideshow:", on_click=enter_demo)
 stage = st.container()
 left, right = st.columns([9, 5], gap="medium")
 with left.container(border=True, height="stretch"):

@@ -93,5 +93,5 @@ def test_slides_come_by_keys_and_escape_leaves(
     expect(page.locator(".stAppViewContainer h1").first).to_be_visible()
     wait_until_settled(page)
     assert page.request.get(report).status == 404
-    page.get_by_role("button", name="As slides").click()
+    page.get_by_role("button", name="Show as slides").click()
     expect(page.locator(".deck .slide.claim")).to_be_visible()
