@@ -53,7 +53,7 @@ def compare_with_labels(evaluation: Evaluation, labels: IntArray) -> Comparison:
     return _compare(f"{key_of(evaluation)} {digest}", evaluation, labels)
 
 
-@st.cache_data(scope="session", max_entries=8, show_spinner="Counting right answers")
+@st.cache_resource(scope="session", max_entries=8, show_spinner="Counting right answers")
 def _compare(key: str, _evaluation: Evaluation, _labels: IntArray) -> Comparison:
     return _evaluation.compare_with(_labels)
 
@@ -147,7 +147,8 @@ def slices_on_show(evaluation: Evaluation) -> Slices:
     return _make_slices(f"{key_of(evaluation)} {label_digest} {tags}", evaluation, labels, tags)
 
 
-@st.cache_data(scope="session", max_entries=4, show_spinner="Grouping the pictures")
+# As they are: a thousand classes would be pickled and read again at every run of the script.
+@st.cache_resource(scope="session", max_entries=4, show_spinner="Grouping the pictures")
 def _make_slices(
     key: str, _evaluation: Evaluation, _labels: IntArray | None, _tags: Tags
 ) -> Slices:
