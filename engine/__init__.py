@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.api import (
         add_files,
         compare,
+        compile_for,
         convert,
         deploy,
         find_flips,
@@ -72,6 +73,7 @@ _HOMES = {
     "__version__": "engine.core.system",
     "add_files": "engine.api",
     "compare": "engine.api",
+    "compile_for": "engine.api",
     "convert": "engine.api",
     "deploy": "engine.api",
     "find_flips": "engine.api",
@@ -114,6 +116,7 @@ __all__ = [
     "__version__",
     "add_files",
     "compare",
+    "compile_for",
     "convert",
     "deploy",
     "find_flips",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.api.conversion import PathLike, ignore, open_run, pictures_of
+from engine.core.files import write_bytes
 from engine.runs.run import Run
+from engine.tasks.compile_for_target import compile_for_target
 from engine.tasks.targets import PICTURES, ask_targets
 from engine.workers.process import Foreground
 
@@ -105,3 +108,37 @@ def time_on_phone(
         serial=serial,
         threads=threads,
     )
+
+
+def compile_for(
+    run: Run | PathLike,
+    variant: str,
+    target: str,
+    out: PathLike | None = None,
+    *,
+    on_progress: OnProgress = ignore,
+) -> Path:
+    """Compile a variant for a target by the target's own compiler, to take the file home.
+
+    Args:
+        run: A run, or its folder.
+        variant: One of its variants, or a file of another tool that was added.
+        target: One of ``ethos-u55-128``, ``ethos-u55-256``, ``ethos-u65-256``, ``ethos-u65-512``
+            and ``ethos-u85-256``, which Vela compiles for.
+        out: The file to write; None leaves it in the run, which keeps it in any case.
+        on_progress: Called for every step.
+
+    Returns:
+        Where the compiled file is.
+
+    Raises:
+        UserMistake: A name is wrong, nothing is compiled for this target, the compiler is not
+            installed, or ``out`` cannot be written.
+        ConversionError: The compiler failed, or leaves every operator to the processor.
+        WorkerError: The worker process failed.
+    """
+    file = compile_for_target(open_run(run), variant, target, Foreground(on_progress))
+    if out is None:
+        return file
+    write_bytes(file.read_bytes(), os.fspath(out))
+    return Path(out)

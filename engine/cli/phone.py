@@ -8,10 +8,9 @@ from engine import api
 from engine.cli.output import progress_shown, show_table
 from engine.core.formats import UNKNOWN, megabytes, milliseconds
 from engine.deployment.adb import VARIABLE
-from engine.portability.catalog import target_named
 from engine.runs.results import load_latency
 from engine.runs.run import Run
-from engine.tasks.targets import stored_answer
+from engine.tasks.targets import read_memory
 
 
 @click.command()
@@ -45,20 +44,18 @@ def phone(
             on_progress=on_progress,
         )
     run = Run.open(run_folder)
-    timed = load_latency(run, threads)
+    timed, here = load_latency(run, threads), read_memory(run)
     rows = []
     for benchmark in benchmarks:
         host = None if timed is None else timed.of(benchmark.variant)
-        answer = stored_answer(run, benchmark.variant, target_named("cpu"))
-        peak = None if answer is None else answer.memory
-        memory = benchmark.timing.memory_bytes
+        memory = here.get(benchmark.variant)
         rows.append(
             [
                 benchmark.variant,
                 milliseconds(benchmark.timing.mean_ms),
                 milliseconds(host.median_ms) if host else UNKNOWN,
-                UNKNOWN if memory is None else megabytes(round(memory)),
-                UNKNOWN if peak is None else megabytes(round(peak.value)),
+                megabytes(benchmark.timing.memory_bytes),
+                megabytes(None if memory is None else memory.peak_bytes),
             ]
         )
     show_table(

@@ -125,6 +125,7 @@ _RULES = Target(
     by="the rules of its documentation",
     how="rule",
     ask=ask_rules,
+    integers=True,
 )
 _COMPILER = replace(
     _RULES, by="Edge TPU Compiler", how="estimated", ask=ask_compiler, program=PROGRAM

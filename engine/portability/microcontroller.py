@@ -136,6 +136,7 @@ TARGETS = (
         ask=ask_tflite_micro,
         package=_PACKAGE,
         module="tflite_micro",
+        integers=True,
         todo="Install it with: pip install --no-deps tflite-micro.",
         answers=True,
     ),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.comparison.records import MemoryUse
 from engine.core.checksums import find_record, write_record
 from engine.core.errors import EngineError, JobCancelled, PictureError, first_line
 from engine.core.limits import LIMITS
@@ -24,6 +25,7 @@ from engine.images.cache import FittedPictures
 from engine.images.pictures import Picture, digest_of
 from engine.images.preprocess import in_layout
 from engine.portability.catalog import choose_targets, has_tool, target_named, tool_version
+from engine.portability.cpu import CPU
 from engine.portability.records import (
     Answer,
     Cell,
@@ -137,14 +139,22 @@ def ask_targets(
 
 
 def read_targets(run: Run) -> TargetMatrix | None:
-    """Read the answers that a run keeps about all its files; None where there are none.
-
-    Where a target was not asked about a file, the cell says so. Answers on whatever pictures
-    count, those that came last first.
-    """
-    chosen, rows = choose_targets(()), tuple(artifact.variant for artifact in run.artifacts)
+    """Read the answers that a run keeps about all its files; None where there are none."""
     if not any((run.folder / TARGETS).glob("*.json")):
         return None
+    return read_answers(run, ())
+
+
+def read_answers(run: Run, names: Iterable[str]) -> TargetMatrix:
+    """Read the answers of targets that a run keeps about all its files, asking none.
+
+    Where a target was not asked about a file, the cell says so. Answers on whatever pictures
+    count, those that came last first. All targets where none is named.
+
+    Raises:
+        OptionError: A name is wrong.
+    """
+    chosen, rows = choose_targets(names), tuple(artifact.variant for artifact in run.artifacts)
     cells = [
         Cell(row, target.name, _last_answer(run, row, target) or _NOT_YET)
         for row in rows
@@ -157,11 +167,30 @@ def is_asked(run: Run, pictures: tuple[Picture, ...], count: int = PICTURES) -> 
     """Return whether all targets answered about all files of a run, on these pictures."""
     shown = spread_pictures(pictures, count)
     return all(
-        _file_of(run, artifact.variant, target, shown).is_file()
+        answer_file(run, artifact.variant, target, shown).is_file()
         for target in choose_targets(())
         if has_tool(target)
         for artifact in run.artifacts
     )
+
+
+def read_memory(run: Run) -> dict[str, MemoryUse]:
+    """Read what files of a run take on this machine's CPU, of those that were measured."""
+    memory = {}
+    for artifact in run.artifacts:
+        answer = stored_answer(run, artifact.variant, target_named(CPU))
+        if answer is None:
+            continue
+        peak, load = answer.figure("peak_memory"), answer.figure("load")
+        if peak is not None and load is not None:
+            memory[artifact.variant] = MemoryUse(peak.value, load.value, peak.by)
+    return memory
+
+
+def list_unmeasured(run: Run) -> tuple[str, ...]:
+    """Name the variants of a run whose memory nobody asked for yet."""
+    names = (artifact.variant for artifact in run.artifacts)
+    return tuple(name for name in names if stored_answer(run, name, target_named(CPU)) is None)
 
 
 def stored_answer(
@@ -171,12 +200,12 @@ def stored_answer(
 
     A target whose tool is absent is answered here: how to get it.
     """
-    return _absent(target) or find_record(_file_of(run, variant, target, pictures), Answer)
+    return _absent(target) or find_record(answer_file(run, variant, target, pictures), Answer)
 
 
 def _last_answer(run: Run, variant: str, target: Target) -> Answer | None:
     """Read what a target answered last, on whatever pictures."""
-    file = _file_of(run, variant, target, ())
+    file = answer_file(run, variant, target, ())
     files = {path.stat().st_mtime_ns: path for path in file.parent.glob(f"{file.stem}*.json")}
     stored = (find_record(files[age], Answer) for age in sorted(files, reverse=True))
     return _absent(target) or next((answer for answer in stored if answer is not None), None)
@@ -216,11 +245,11 @@ def _ask(
     except EngineError as error:
         # Not kept: what ended the tool's process may pass.
         return Answer(support="no_answer", reason=f"{error.got}.", todo=error.todo)
-    write_record(_file_of(run, variant, target, pictures), answer)
+    write_record(answer_file(run, variant, target, pictures), answer)
     return answer
 
 
-def _file_of(run: Run, variant: str, target: Target, pictures: tuple[Picture, ...]) -> Path:
+def answer_file(run: Run, variant: str, target: Target, pictures: tuple[Picture, ...] = ()) -> Path:
     """Name the file of an answer: it changes with the file, the tool, our own code and pictures."""
     parts = [run.artifact(variant).sha256, __version__, tool_version(target), str(target.revision)]
     if target.here:
@@ -236,7 +265,7 @@ def _matrix(
     return TargetMatrix(
         run=run.folder.name,
         variants=rows,
-        targets=tuple(TargetTitle(t.name, t.title, t.how, t.by) for t in chosen),
+        targets=tuple(TargetTitle(t.name, t.title, t.how, t.by, t.integers) for t in chosen),
         sizes={row: run.sizes[row] for row in rows},
         cells=tuple(cells),
     )

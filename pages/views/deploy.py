@@ -10,6 +10,7 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from engine.comparison.records import MemoryUse
 from engine.core import formats
 from engine.core.errors import FileError
 from engine.deployment.adb import VARIABLE, time_on_phone
@@ -28,16 +29,15 @@ from engine.deployment.phone import (
     variant_of,
 )
 from engine.images.pictures import Picture
-from engine.portability.catalog import target_named
 from engine.reporting.text.overview import not_recommended
 from engine.runs.results import load_latency
 from engine.runs.run import Run
-from engine.tasks.targets import stored_answer
+from engine.tasks.targets import read_memory
 from engine.workers.jobs import Job
 from pages.inputs.uploads import ask_for_files
 from pages.inputs.variant import first_shown, show_pills
 from pages.state import session
-from pages.state.evaluation import choice_on_show
+from pages.state.evaluation import choice_on_show, target_on_show
 from pages.state.jobs import job_button
 from pages.state.messages import end_page, plain, show_errors, show_problem
 from pages.views.figures import align_right
@@ -83,12 +83,12 @@ def show_advice(variant: str) -> None:
 
 def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:
     """Give the kit that the run has, or show the button that makes it."""
-    reference = session.reference(run)
+    reference, target = session.reference(run), target_on_show()
 
     def work(job: Job[Kit]) -> Kit:
-        return make_kit(run, variant, pictures, job, reference=reference)
+        return make_kit(run, variant, pictures, job, reference=reference, target=target)
 
-    file = kit_file(run, variant, pictures)
+    file = kit_file(run, variant, pictures, target)
     if file.is_file():
         return file
     icon = ":material/deployed_code:"
@@ -219,7 +219,7 @@ def _bring(run: Run, variant: str) -> None:
 
 
 def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
-    rows = []
+    rows, memory = [], read_memory(run)
     for benchmark in benchmarks:
         timed = load_latency(run, benchmark.timing.threads or 1)
         host = None if timed is None else timed.of(benchmark.variant)
@@ -234,7 +234,7 @@ def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
                 "phone ÷ machine": formats.UNKNOWN if ratio is None else f"{ratio:.2f}",
                 "how": _how(benchmark.timing),
             }
-            | _memories(run, benchmark)
+            | _memories(benchmark, memory.get(benchmark.variant))
         )
     picked = st.dataframe(
         pd.DataFrame(rows),
@@ -254,14 +254,11 @@ def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
         st.rerun()
 
 
-def _memories(run: Run, benchmark: PhoneBenchmark) -> dict[str, str]:
-    """Set the memory on the phone beside that on this machine, where both are there."""
-    answer = stored_answer(run, benchmark.variant, target_named("cpu"))
-    here = None if answer is None else answer.memory
-    there = benchmark.timing.memory_bytes
+def _memories(benchmark: PhoneBenchmark, here: MemoryUse | None) -> dict[str, str]:
+    """Set the memory on the phone beside that on this machine."""
     return {
-        "memory there": formats.UNKNOWN if there is None else formats.megabytes(round(there)),
-        "memory here": formats.UNKNOWN if here is None else formats.megabytes(round(here.value)),
+        "memory there": formats.megabytes(benchmark.timing.memory_bytes),
+        "memory here": formats.megabytes(None if here is None else here.peak_bytes),
     }
 
 

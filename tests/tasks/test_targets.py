@@ -15,7 +15,15 @@ from engine.portability.records import Support
 from engine.reporting.text.targets import targets_headline
 from engine.runs.run import TARGETS, Run
 from engine.tasks import targets as task
-from engine.tasks.targets import TargetRequest, ask_targets, is_asked, read_targets, run_target
+from engine.tasks.targets import (
+    TargetRequest,
+    ask_targets,
+    is_asked,
+    list_unmeasured,
+    read_memory,
+    read_targets,
+    run_target,
+)
 from engine.workers.process import Foreground, Worker
 from tests.helpers.software_gpu import use_no_gpu, use_software_gpu
 from tests.helpers.tiny_quantized import healthy
@@ -95,13 +103,23 @@ def test_a_tool_that_ends_its_process_costs_its_own_cell_alone(
 
 
 def test_memory_and_times_are_measured_in_a_process_of_its_own(run: Run) -> None:
+    assert (read_memory(run), list_unmeasured(run)) == ({}, ("float32", "int8"))
     matrix = ask_targets(run, HOST, names=("cpu",), variants=("int8",))
-    figures = {figure.name: figure for figure in matrix.of("int8", "cpu").figures}
+    answer = matrix.of("int8", "cpu")
+    figures = {figure.name: figure for figure in answer.figures if not figure.part}
     assert list(figures) == ["load", "first_call", "time", "loaded_memory", "peak_memory"]
     assert {figure.how for figure in figures.values()} == {"measured"}
     assert 0 < figures["time"].value < 1000
     # A network of one operator takes next to nothing above an empty interpreter.
     assert 0 <= figures["loaded_memory"].value <= figures["peak_memory"].value < 30e6
+    use = read_memory(run)
+    assert list(use) == ["int8"]
+    assert (use["int8"].peak_bytes, use["int8"].load_ms) == (
+        figures["peak_memory"].value,
+        figures["load"].value,
+    )
+    assert use["int8"].by.startswith("LiteRT ")
+    assert list_unmeasured(run) == ("float32",)
 
 
 def test_a_gpu_is_asked_in_a_worker_and_software_is_not_counted(
