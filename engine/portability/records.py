@@ -144,6 +144,11 @@ class Answer:
     words: str = ""
     software: str = ""
 
+    @property
+    def on_device(self) -> Support:
+        """What the device does with the file; software in its place says nothing of that."""
+        return "not_asked" if self.software else self.support
+
     def figure(self, name: FigureName) -> Figure | None:
         """Find a figure of the whole."""
         whole = (figure for figure in self.figures if figure.name == name and not figure.part)

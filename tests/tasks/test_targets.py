@@ -12,7 +12,8 @@ from engine.core.types import Progress
 from engine.images.pictures import Picture, picture_at, pictures_in
 from engine.portability.catalog import choose_targets
 from engine.portability.records import Support
-from engine.reporting.text.targets import targets_headline
+from engine.reporting.text.destination import fit_of
+from engine.reporting.text.targets import cell_words, targets_headline
 from engine.runs.run import TARGETS, Run
 from engine.tasks import targets as task
 from engine.tasks.targets import (
@@ -134,6 +135,7 @@ def test_a_gpu_is_asked_in_a_worker_and_software_is_not_counted(
     answer = matrix.of("float32", "gpu")
     assert (answer.support, answer.software[:11]) == ("whole", "SwiftShader")
     assert targets_headline(matrix) == "No variant runs whole on any target that was asked"
+    assert (fit_of(answer).level, cell_words(answer)) == ("unknown", "runs whole, in software")
 
 
 def test_answers_are_kept_by_the_pictures_that_were_shown(run: Run, photos: Path) -> None:

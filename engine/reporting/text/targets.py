@@ -18,6 +18,7 @@ _ASKED = frozenset({"whole", "part", "refused"})
 _ON = {
     "microcontroller": "on a microcontroller",
     "cpu": "on this machine's CPU",
+    "gpu": "on this machine's GPU",
     "edge-tpu": "on a Coral Edge TPU",
     "android-gpu": "on Android's GPU delegate",
     "old-runtimes": "on old runtimes",
@@ -117,8 +118,7 @@ def targets_headline(matrix: TargetMatrix) -> str:
 
 
 def _support(matrix: TargetMatrix, variant: str, target: str) -> str:
-    answer = matrix.of(variant, target)
-    return "not_asked" if answer.software else answer.support
+    return matrix.of(variant, target).on_device
 
 
 def on_target(target: TargetTitle) -> str:
