@@ -37,7 +37,7 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "must not take away.",
         "operator": "One step of the network in a TFLite file, such as CONV_2D.",
         "per-channel": "One scale for each output channel of a weight, instead of one for all of "
-        "it: outliers of one channel then cost the others nothing.",
+        "it (per-tensor): outliers of one channel then cost the others nothing.",
         "representative dataset": "The pictures that calibration looks at; they should be like "
         "those that the model will meet.",
         "scale": "The real value of one step of an integer grid.",
