@@ -10,7 +10,7 @@ import os
 import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from engine.api.changed_pictures import find_flips, robustness, slices
 from engine.api.conversion import (
@@ -325,6 +325,7 @@ def deploy(
     variant: str,
     images: PathLike | Iterable[PathLike],
     *,
+    target: Literal["microcontroller"] | None = None,
     out: PathLike | None = None,
     reference: str = ORIGINAL,
     labels_csv: PathLike | None = None,
@@ -338,6 +339,7 @@ def deploy(
         variant: One of its variants, or a file of another tool that was added.
         images: A folder of pictures, or picture files: up to five become the golden set, all give
             the figures of the model card.
+        target: None packs for an app; ``microcontroller`` packs sources for TFLite Micro.
         out: The zip to write; None puts it into the run.
         reference: ``original``, ``onnx`` or another variant, for those figures.
         labels_csv: Table of right answers with the columns ``filename,class_index``.
@@ -348,15 +350,16 @@ def deploy(
         The kit; ``file`` is the zip.
 
     Raises:
-        UserMistake: A name, a picture or a label is wrong, the variant answers NaN or the same for
-            every picture, or the zip cannot be written.
-        ConversionError: LiteRT refuses the variant, or its answers change with the metadata.
+        UserMistake: A name, a picture or a label is wrong, the variant is of no use there, or the
+            zip cannot be written.
+        ConversionError: A runtime refuses it, or its answers change with the metadata.
         WorkerError: The worker process failed.
     """
     from engine.deployment.kit import make_kit
+    from engine.deployment.micro_kit import make_micro_kit
 
     opened, pictures = open_run(run), pictures_of(images)
-    return make_kit(
+    return (make_kit if target is None else make_micro_kit)(
         opened,
         variant,
         pictures,
