@@ -124,6 +124,7 @@ def model_card(
         "float_operators": ", ".join(f"{n} {name}" for name, n in card.float_operators.items()),
         "granularity": "none" if card.weight_granularity == "none" else card.weight_granularity,
         "latency": _latency(figures.latency, model.variant),
+        "memory": figures.comparison.memory.get(model.variant),
         "raw_pixels": raw_pixel_steps(model.preprocess, model.input),
         "reference": formats.title_of_model(figures.comparison.reference),
         "errors": _errors(figures.comparison, model.variant),
@@ -235,6 +236,8 @@ def _environment() -> Environment:
         "figure": lambda value: f"{value:.4g}",
         "exact": lambda value: formats.UNKNOWN if value is None else f"{value:.9g}",
         "thousands": lambda value: f"{value:,}",
+        "megabytes": formats.megabytes,
+        "milliseconds": formats.milliseconds,
     }
     environment.filters.update(filters)
     return environment

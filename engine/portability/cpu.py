@@ -21,10 +21,13 @@ from engine.core.system import host_name, package_version
 from engine.portability.records import Answer, Figure, Question, Target, cut_reason
 from engine.tflite.graph import Graph, pack_model
 
+CPU = "cpu"
 _PACKAGE = "ai-edge-litert"
 _SECONDS = 300
 _STEADY_CALLS = 10
 _STEADY_SECONDS = 3.0
+_FURTHER_LOADS = 5
+_LOADING_SECONDS = 1.0
 _KIBIBYTE = 1024
 _STAGE = "Running the file in a process of its own"
 
@@ -132,9 +135,7 @@ def measure(empty: str, file: str) -> Measured:
     nothing.invoke()
     before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
-    began = time.perf_counter()
-    interpreter = _start(file)
-    loaded_after = time.perf_counter()
+    interpreter, load = _time_start(file)
     loaded = _memory("VmRSS")
     for details in interpreter.get_input_details():
         interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
@@ -142,13 +143,26 @@ def measure(empty: str, file: str) -> Measured:
     steady, ends = [first], time.perf_counter() + _STEADY_SECONDS
     while len(steady) <= _STEADY_CALLS and time.perf_counter() < ends:
         steady.append(_milliseconds_of(interpreter))
+    peak = _memory("VmHWM")
+    # More loads, now that they cannot raise the peak: one alone is at the mercy of the machine.
+    loads, ends = [load], time.perf_counter() + _LOADING_SECONDS
+    while len(loads) <= _FURTHER_LOADS and time.perf_counter() < ends:
+        del interpreter
+        interpreter, load = _time_start(file)
+        loads.append(load)
     return Measured(
-        load=(loaded_after - began) * 1000,
+        load=median(loads),
         first_call=first,
         time=median(steady[1:] or steady),
         loaded_memory=loaded - before,
-        peak_memory=_memory("VmHWM") - before,
+        peak_memory=peak - before,
     )
+
+
+def _time_start(file: str) -> tuple[Any, float]:
+    began = time.perf_counter()
+    interpreter = _start(file)
+    return interpreter, (time.perf_counter() - began) * 1000
 
 
 def _milliseconds_of(interpreter: Any) -> float:
@@ -168,7 +182,7 @@ def main() -> None:
 
 TARGETS = (
     Target(
-        name="cpu",
+        name=CPU,
         title="This machine's CPU",
         by="LiteRT in a process of its own",
         how="measured",
@@ -176,6 +190,7 @@ TARGETS = (
         package=_PACKAGE,
         module="ai_edge_litert",
         todo="Install the packages of requirements.txt.",
+        revision=2,
         timed=True,
         here=True,
     ),
