@@ -40,8 +40,8 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "operator": "One step of the network in a TFLite file, such as CONV_2D.",
         "peak memory": "The most memory that loading and calling the file takes, on this machine's "
         "CPU with one thread, above that of an empty file.",
-        "per-channel": "One scale for each output channel of a weight, instead of one for all of "
-        "it (per-tensor): outliers of one channel then cost the others nothing.",
+        "per-channel": "One scale for each output channel of a weight, not one for all of it "
+        "(per-tensor): outliers of one channel cost the others nothing.",
         "representative dataset": "The pictures that calibration looks at; they should be like "
         "those that the model will meet.",
         "scale": "The real value of one step of an integer grid.",
