@@ -181,7 +181,7 @@ def test_custom_operators_have_no_function(opcode: str) -> None:
 
 def test_the_program_passes_and_says_what_it_used(kit: Path, tmp_path: Path) -> None:
     lines = compile_and_run(kit, tmp_path / "work").splitlines()
-    assert lines[-1] == "PASSED: golden set of 3 picture(s)"
+    assert lines[-1] == "PASSED: golden set of 3 pictures"
     assert "picture 2: largest difference 0" in lines
     assert re.fullmatch(r"arena: 1 of \d+ bytes used", lines[0])
 
