@@ -125,7 +125,7 @@ _RULES = Target(
     by="the rules of its documentation",
     how="rule",
     ask=ask_rules,
-    integers=True,
+    variants=("int8", "uint8", "int8_per_tensor", "uint8_per_tensor"),
 )
 _COMPILER = replace(
     _RULES, by="Edge TPU Compiler", how="estimated", ask=ask_compiler, program=PROGRAM

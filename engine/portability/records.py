@@ -201,12 +201,13 @@ class Target:
         program: Name of the tool on the path, where it is no package.
         state: Describes what else the answer depends on, such as drivers, by its files.
         instead: What is asked in its place where that one's tool is installed.
+        variants: Names of the recipes whose files suit it, the one to make for it first; those with
+            other settings of the calibration or optimized suit it, too. Empty where all do.
         revision: Of our own code for the target: a higher one asks again.
         timed: Whether timings are taken, which nothing may run beside.
         here: Whether the figures are of this machine alone.
         answers: Whether it computes answers on pictures, which are set beside the host's.
         graphics: Whether its worker may reach this machine's GPUs.
-        integers: Whether it is made for files with integer edges and no float operator.
     """
 
     name: str
@@ -221,12 +222,17 @@ class Target:
     program: str = ""
     state: Callable[[], str] | None = None
     instead: Target | None = None
+    variants: tuple[str, ...] = ()
     revision: int = 1
     timed: bool = False
     here: bool = False
     answers: bool = False
     graphics: bool = False
-    integers: bool = False
+
+    @property
+    def integers(self) -> bool:
+        """Whether it is made for files with integer edges and no float operator."""
+        return bool(self.variants)
 
 
 @dataclass(frozen=True, slots=True)
