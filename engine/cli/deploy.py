@@ -9,7 +9,6 @@ import click
 from engine import api
 from engine.cli.output import progress_shown
 from engine.core.types import ORIGINAL
-from engine.deployment.micro_kit import TARGET
 
 
 @click.command()
@@ -18,8 +17,8 @@ from engine.deployment.micro_kit import TARGET
 @click.option("--images", required=True, help="Folder of pictures: some become the golden set.")
 @click.option(
     "--target",
-    type=click.Choice([TARGET]),
-    help="Pack for this device in place of an app: C arrays and a program that checks itself.",
+    help="Where it is shipped to; the model card says how it runs there. For a microcontroller "
+    "C arrays are packed, and a program that checks itself.",
 )
 @click.option("--out", required=True, metavar="FILE", help="The zip to write.")
 @click.option("--labels-csv", help="Table with the columns filename,class_index.")
@@ -27,9 +26,7 @@ from engine.deployment.micro_kit import TARGET
 @click.option(
     "--reference", default=ORIGINAL, show_default=True, help="original, onnx or a variant."
 )
-def deploy(
-    run_folder: str, variant: str, images: str, out: str, reference: str, **further: Any
-) -> None:
+def deploy(run_folder: str, variant: str, images: str, out: str, **options: Any) -> None:
     """Pack a variant with metadata, labels, golden set, script, snippets and model card.
 
     For a microcontroller: the model as a C array, its operators, the arena that TFLite Micro
@@ -47,9 +44,8 @@ def deploy(
             variant,
             images,
             out=out,
-            reference=reference,
             on_progress=on_progress,
-            **further,
+            **options,
         )
     golden = kit.golden
     click.echo(f"{kit.file}: {kit.model} and {len(kit.files) - 1} other files")

@@ -26,10 +26,12 @@ from engine.deployment.description import (
 from engine.deployment.documents import KIT_FILES, CardFigures, model_card, snippets
 from engine.deployment.golden_set import COUNT, SCRIPT, GoldenSet, golden_set
 from engine.images.pictures import Picture, digest_of
+from engine.portability.records import TargetMatrix
 from engine.runs.results import load_latency
 from engine.runs.run import KITS, Run
 from engine.runs.staging import fresh_staging_folder
 from engine.tasks.evaluate import evaluate
+from engine.tasks.targets import ask_targets
 from engine.tflite.metadata import with_metadata
 from engine.workers.process import Host, Worker
 
@@ -72,10 +74,13 @@ def golden_pictures(pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
     return tuple(pictures[row * len(pictures) // count] for row in range(count))
 
 
-def kit_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
-    """Name the file for the kit of a variant with these pictures; it need not exist."""
+def kit_file(
+    run: Run, variant: str, pictures: tuple[Picture, ...], target: str | None = None
+) -> Path:
+    """Name the file for a variant's kit with these pictures and target; it need not exist."""
     digest = run.artifact(variant).sha256
-    return run.folder / KITS / f"{variant}-{digest[:12]}-{digest_of(pictures)[:12]}.zip"
+    parts = [variant, digest[:12], digest_of(pictures)[:12], *([] if target is None else [target])]
+    return run.folder / KITS / f"{'-'.join(parts)}.zip"
 
 
 def make_kit(
@@ -87,6 +92,7 @@ def make_kit(
     out: Path | None = None,
     reference: str = ORIGINAL,
     labels: IntArray | None = None,
+    target: str | None = None,
 ) -> Kit:
     """Compare a variant with the reference, run its golden set, and write the kit.
 
@@ -98,6 +104,7 @@ def make_kit(
         out: The zip to write; None puts it into the run.
         reference: One of `Run.columns`.
         labels: Right answers, shape (pictures,), -1 for unknown.
+        target: Name of the target that the model card names; None names none.
 
     Returns:
         The kit.
@@ -109,18 +116,21 @@ def make_kit(
         WorkerError: The worker process failed.
     """
     comparison = compare_for_kit(run, variant, pictures, host, reference, labels)
-    target = (out or kit_file(run, variant, pictures)).absolute()
+    there = None
+    if target is not None:
+        there = ask_targets(run, host, names=(target,), variants=(variant,))
+    file = (out or kit_file(run, variant, pictures, target)).absolute()
     if out is None:
-        target.parent.mkdir(exist_ok=True)
-    with fresh_staging_folder(target) as side:
+        file.parent.mkdir(exist_ok=True)
+    with fresh_staging_folder(file) as side:
         request = deploy_request(run, variant, pictures, comparison, side)
         # A worker of its own: an external file must not harm one that does other work.
         with Worker() as worker:
             golden = host.adopt(worker).run(run_deploy, request, host.report)
         host.report(Progress("Writing the kit", 3, 4))
-        names = write_texts(run, variant, side, golden, comparison)
-        zip_kit(side, names, target)
-    return Kit(target, variant, model_file(run, variant), golden, names)
+        names = write_texts(run, variant, side, golden, comparison, there)
+        zip_kit(side, names, file)
+    return Kit(file, variant, model_file(run, variant), golden, names)
 
 
 def compare_for_kit(
@@ -199,7 +209,12 @@ def describe_model(
 
 
 def write_texts(
-    run: Run, variant: str, folder: Path, golden: GoldenSet, comparison: Comparison
+    run: Run,
+    variant: str,
+    folder: Path,
+    golden: GoldenSet,
+    comparison: Comparison,
+    there: TargetMatrix | None = None,
 ) -> tuple[str, ...]:
     """Write everything but model and golden set.
 
@@ -212,7 +227,7 @@ def write_texts(
     texts |= label_texts(run) | snippets(model)
     write_files(folder, texts)
     inside = (name, *texts, GOLDEN_FILE)
-    figures = card_figures(comparison, folder, {file: _what(file) for file in inside})
+    figures = card_figures(comparison, folder, {file: _what(file) for file in inside}, there)
     (folder / CARD).write_text(model_card(run, model, figures), encoding="utf-8")
     return (CARD, *inside)
 
@@ -230,10 +245,15 @@ def write_files(folder: Path, texts: Mapping[str, str]) -> None:
         (folder / file).write_text(text, encoding="utf-8")
 
 
-def card_figures(comparison: Comparison, folder: Path, what: Mapping[str, str]) -> CardFigures:
+def card_figures(
+    comparison: Comparison,
+    folder: Path,
+    what: Mapping[str, str],
+    there: TargetMatrix | None = None,
+) -> CardFigures:
     """Gather the figures of a card with the digests of files, each with what it is."""
     digests = [(file, words, digest_of_file(folder / file)) for file, words in what.items()]
-    return CardFigures(comparison, comparison.latency, digests)
+    return CardFigures(comparison, comparison.latency, digests, there)
 
 
 def _what(file: str) -> str:

@@ -81,7 +81,7 @@ class MicroFacts:
 def micro_kit_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
     """Name the file for the kit of a variant with these pictures; it need not exist."""
     file = kit_file(run, variant, pictures)
-    return file.with_name(f"{file.stem}-{TARGET}.zip")
+    return file.with_name(f"{file.stem}-firmware.zip")
 
 
 def has_integer_edges(run: Run, variant: str) -> bool:

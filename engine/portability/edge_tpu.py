@@ -125,5 +125,6 @@ TARGETS = (
         how="rule",
         ask=ask_rules,
         variants=("int8", "uint8", "int8_per_tensor", "uint8_per_tensor"),
+        integers=True,
     ),
 )

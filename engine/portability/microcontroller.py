@@ -199,6 +199,7 @@ TARGETS = (
         ask=ask_tflite_micro,
         package=_PACKAGE,
         module="tflite_micro",
+        integers=True,
         todo="Install it with: pip install --no-deps tflite-micro.",
         variants=("int8", "uint8", "int8_per_tensor", "uint8_per_tensor"),
     ),

@@ -16,7 +16,6 @@ from engine.deployment.documents import phone_sentence
 from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
 from engine.deployment.micro_kit import (
     README,
-    TARGET,
     has_integer_edges,
     make_micro_kit,
     micro_kit_file,
@@ -42,7 +41,7 @@ from engine.workers.jobs import Job
 from pages.inputs.uploads import ask_for_files
 from pages.inputs.variant import first_shown, show_pills
 from pages.state import session
-from pages.state.evaluation import choice_on_show
+from pages.state.evaluation import choice_on_show, target_on_show
 from pages.state.jobs import job_button
 from pages.state.messages import end_page, plain, show_errors, show_problem
 from pages.views.figures import align_right
@@ -89,12 +88,12 @@ def show_advice(variant: str) -> None:
 
 def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:
     """Give the kit that the run has, or show the button that makes it."""
-    reference = session.reference(run)
+    reference, target = session.reference(run), target_on_show()
 
     def work(job: Job[Kit]) -> Kit:
-        return make_kit(run, variant, pictures, job, reference=reference)
+        return make_kit(run, variant, pictures, job, reference=reference, target=target)
 
-    file = kit_file(run, variant, pictures)
+    file = kit_file(run, variant, pictures, target)
     if file.is_file():
         return file
     icon = ":material/deployed_code:"
@@ -129,7 +128,7 @@ def show_micro_kit(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Non
         title = f"Packing {variant} for a microcontroller"
         job_button(_MICRO_JOB, "Make the firmware kit", title, work, icon=":material/memory:")
         return
-    name = f"{run.manifest.model.file_stem}_{variant}_{TARGET}.zip"
+    name = f"{run.manifest.model.file_stem}_{variant}_firmware.zip"
     _download("Download the firmware kit", file, name)
     with st.expander("How to build it, and what it needs", icon=":material/description:"):
         st.markdown(_short(text_in(file, README)))
