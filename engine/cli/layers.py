@@ -10,8 +10,8 @@ from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.layers.records import LayerErrors
 from engine.core import formats
 from engine.core.files import write_text
+from engine.images.pictures import DEFAULT_LAYERS_COUNT
 from engine.runs.results import latency_shares
-from engine.tasks.layers import DEFAULT_LAYERS_COUNT
 
 _SHOWN = 10
 

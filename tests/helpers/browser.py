@@ -25,6 +25,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # Scripts that a process has compiled are not compiled again; nothing else keeps them.
+    "--process-per-site",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]

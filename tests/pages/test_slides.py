@@ -37,9 +37,15 @@ FLAWS = """deck => {
 }"""
 
 
-def kind(page: Page) -> str:
-    names = page.locator(".deck .slide").get_attribute("class") or ""
-    return names.split()[1]
+def demand_kind(page: Page, kind: str) -> None:
+    expect(page.locator(".deck .slide")).to_have_class(re.compile(rf"\bslide {kind}\b"))
+
+
+def flaws(page: Page) -> list[str]:
+    """Look at a slide once it is drawn: observers of sizes are called with a frame."""
+    page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    names: list[str] = page.locator(".deck").evaluate(FLAWS)
+    return names
 
 
 def demand_slides(page: Page, kinds: list[str]) -> None:
@@ -47,8 +53,8 @@ def demand_slides(page: Page, kinds: list[str]) -> None:
     page.keyboard.press("Home")
     for at, expected in enumerate(kinds, 1):
         expect(page.locator(".deck .position")).to_have_text(f"{at}/{len(kinds)}")
-        assert kind(page) == expected
-        assert page.locator(".deck").evaluate(FLAWS) == [], expected
+        demand_kind(page, expected)
+        assert flaws(page) == [], expected
         page.keyboard.press("ArrowRight")
     expect(page.locator(".deck .position")).to_have_text(f"{len(kinds)}/{len(kinds)}")
 
@@ -83,9 +89,9 @@ def test_slides_come_by_keys_and_escape_leaves(
     expect(page.locator(".terminal")).to_contain_text("PASSED: golden set of 5 pictures")
     page.keyboard.press("Home")
     page.keyboard.press(" ")
-    assert kind(page) == "stage"
+    demand_kind(page, "stage")
     page.keyboard.press("End")
-    assert kind(page) == "report"
+    demand_kind(page, "report")
     page.keyboard.press("Escape")
     expect(page.locator(".deck")).to_have_count(0)
     expect(page.locator(".st-key-entries")).to_be_visible()
