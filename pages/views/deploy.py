@@ -19,7 +19,6 @@ from engine.deployment.documents import phone_sentence
 from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
 from engine.deployment.micro_kit import (
     README,
-    TARGET,
     has_integer_edges,
     make_micro_kit,
     micro_kit_file,
@@ -133,7 +132,7 @@ def show_micro_kit(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Non
         title = f"Packing {variant} for a microcontroller"
         job_button(_MICRO_JOB, "Make the firmware kit", title, work, icon=":material/memory:")
         return
-    name = f"{run.manifest.model.file_stem}_{variant}_{TARGET}.zip"
+    name = f"{run.manifest.model.file_stem}_{variant}_firmware.zip"
     _download("Download the firmware kit", file, name)
     with st.expander("How to build it, and what it needs", icon=":material/description:"):
         st.markdown(_short(text_in(file, README)))
