@@ -121,7 +121,6 @@ def test_a_target_is_a_gate_of_compare(tmp_path: Path, capsys: pytest.CaptureFix
     Image.new("RGB", (4, 4), (200, 20, 20)).save(photos / "a.png")
     folder = tiny_run(tmp_path / "run").folder
     command = ["compare", "--run", str(folder), "--images", str(photos), "--target", "edge-tpu"]
-    assert main([*command, "--variants", "int8"]) == 0
     assert main([*command, "--min-agreement", "int8=0"]) == 0
     capsys.readouterr()
     assert main(command) == 1
