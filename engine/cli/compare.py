@@ -26,6 +26,7 @@ from engine.comparison.slices import SLICE_KINDS, SliceShare
 from engine.core import formats
 from engine.core.errors import OptionError
 from engine.core.types import ORIGINAL
+from engine.portability.cpu import CPU
 from engine.reporting.text.accuracy import KIND_TITLES, slices_headline
 from engine.runs.run import Run
 
@@ -53,6 +54,12 @@ from engine.runs.run import Run
 @click.option(
     "--max-arena", type=SizeGateType(), multiple=True, help="Gate on that target's memory."
 )
+@click.option(
+    "--max-memory",
+    type=SizeGateType(),
+    multiple=True,
+    help="Gate on peak memory, such as int8=50MB; measures it.",
+)
 def compare(
     run_folder: str,
     images: str | None,
@@ -75,7 +82,7 @@ def compare(
       python -m engine compare --run my_run --images photos
       python -m engine compare --run my_run --images photos --labels-csv labels.csv --json C.json
       python -m engine compare --run my_run --images photos --min-agreement int8=0.97
-      python -m engine compare --run my_run --pinned --min-agreement int8=1
+      python -m engine compare --run my_run --pinned --min-agreement int8=1 --max-memory int8=50MB
       python -m engine compare --run my_run --images photos --also theirs=model.tflite --latency
       python -m engine compare --run my_run --images photos --dask tcp://10.0.0.1:8786
       python -m engine compare --run my_run --images photos --target ethos-u55-256 \
@@ -106,6 +113,9 @@ def compare(
                 rounds=rounds,
                 on_progress=on_progress,
             )
+        if gates.max_memory:
+            gated = (name for name, _ in gates.max_memory)
+            api.targets(run, targets=(CPU,), variants=gated, on_progress=on_progress)
         comparison = api.compare(
             run,
             api.pinned(run) if images is None else images,
@@ -190,8 +200,9 @@ def slices(
 
 
 def _show(comparison: Comparison) -> None:
-    rows = []
+    rows, measured = [], bool(comparison.memory)
     for variant in comparison.variants:
+        memory = comparison.memory.get(variant.variant)
         timed = comparison.latency.of(variant.variant) if comparison.latency else None
         accuracy = variant.accuracy
         rows.append(
@@ -206,6 +217,8 @@ def _show(comparison: Comparison) -> None:
                 formats.percent(accuracy.top1 if accuracy else None),
                 formats.megabytes(comparison.sizes.get(variant.variant)),
                 formats.milliseconds(timed.median_ms, timed.pictures) if timed else formats.UNKNOWN,
+                *[formats.megabytes(memory.peak_bytes if memory else None)] * measured,
+                *[formats.milliseconds(memory.load_ms if memory else None)] * measured,
             ]
         )
     show_table(
@@ -221,6 +234,7 @@ def _show(comparison: Comparison) -> None:
             "accuracy",
             "size",
             "latency",
+            *["peak memory", "load"] * measured,
         ],
         rows,
         red={variant.variant for variant in comparison.variants if variant.fault},

@@ -22,6 +22,7 @@ from engine.runs.run import Run
 
 GATE_MISSED = 1
 Gate = tuple[str, float]
+_Figure = tuple[str, tuple[Gate, ...], Callable[[str], float | None], bool, Callable[[float], str]]
 _READING = "Reading the gates"
 _BYTES = {"KB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 _SIZE = re.compile(rf"([0-9]+(?:\.[0-9]+)?)({'|'.join(_BYTES)})")
@@ -85,12 +86,14 @@ class Gates:
         min_agreement: Least share of equal first answers.
         max_size_ratio: Largest file size against float32.
         max_latency_ratio: Largest median latency against float32.
+        max_memory: Largest peak memory, in bytes.
         max_arena: Most bytes of working memory on each target that is named.
     """
 
     min_agreement: tuple[Gate, ...] = ()
     max_size_ratio: tuple[Gate, ...] = ()
     max_latency_ratio: tuple[Gate, ...] = ()
+    max_memory: tuple[Gate, ...] = ()
     max_arena: tuple[Gate, ...] = ()
 
 
@@ -159,17 +162,12 @@ def find_missed_targets(matrix: TargetMatrix, max_arena: tuple[Gate, ...]) -> li
             what = "memory" if memory is None else FIGURE_TITLES[memory.name]
             for limit in (size for name, size in max_arena if name == variant):
                 if memory is None or memory.value > limit:
-                    reached = formats.UNKNOWN if memory is None else _kilobytes(memory.value)
+                    reached = formats.UNKNOWN if memory is None else _write_size(memory.value)
                     missed.append(
                         f"{variant}: {what} {where} is {reached}, the gate asks for at most "
-                        f"{_kilobytes(limit)}"
+                        f"{_write_size(limit)}"
                     )
     return missed
-
-
-def _kilobytes(size: float) -> str:
-    """Write bytes in kilobytes of 10^3: megabytes would hide by how little a limit is missed."""
-    return formats.with_unit(f"{size / 1e3:,.1f}", "KB")
 
 
 def find_missed_gates(comparison: Comparison, gates: Gates) -> list[str]:
@@ -188,13 +186,21 @@ def find_missed_gates(comparison: Comparison, gates: Gates) -> list[str]:
     def agreement(name: str) -> float | None:
         return comparison.variant(name).top1_agreement
 
-    figures: list[tuple[str, tuple[Gate, ...], Callable[[str], float | None], bool]] = [
-        ("agreement", gates.min_agreement, agreement, True),
-        ("size against float32", gates.max_size_ratio, comparison.size_ratio, False),
-        ("latency against float32", gates.max_latency_ratio, latency_ratio, False),
+    def peak_memory(name: str) -> float | None:
+        use = comparison.memory.get(name)
+        return None if use is None else use.peak_bytes
+
+    def number(value: float) -> str:
+        return f"{value:.6g}"
+
+    figures: list[_Figure] = [
+        ("agreement", gates.min_agreement, agreement, True, number),
+        ("size against float32", gates.max_size_ratio, comparison.size_ratio, False, number),
+        ("latency against float32", gates.max_latency_ratio, latency_ratio, False, number),
+        ("peak memory", gates.max_memory, peak_memory, False, _write_size),
     ]
     missed = []
-    for what, limits, figure, least in figures:
+    for what, limits, figure, least, write in figures:
         for name, limit in limits:
             fault = comparison.variant(name).fault
             if fault is not None:
@@ -203,7 +209,14 @@ def find_missed_gates(comparison: Comparison, gates: Gates) -> list[str]:
             value = figure(name)
             passed = value is not None and (value >= limit if least else value <= limit)
             if not passed:
-                reached = formats.UNKNOWN if value is None else f"{value:.4f}"
+                reached = formats.UNKNOWN if value is None else write(value)
                 word = "at least" if least else "at most"
-                missed.append(f"{name}: {what} is {reached}, the gate asks for {word} {limit:g}")
+                missed.append(
+                    f"{name}: {what} is {reached}, the gate asks for {word} {write(limit)}"
+                )
     return missed
+
+
+def _write_size(value: float) -> str:
+    """Write bytes with more digits than elsewhere, which would hide by how little one is missed."""
+    return f"{value / 1e6:.6g} MB"

@@ -37,6 +37,8 @@ class Candidate:
         pictures: Pictures compared.
         interval: Of ``agreement``.
         weakest: Name of the picture with the least margin left, or of one with NaN.
+        peak_bytes: Memory that its file takes at most; None where that was not measured.
+        load_ms: How long its file takes to load; None where that was not measured.
     """
 
     variant: str
@@ -53,6 +55,8 @@ class Candidate:
     pictures: int = 0
     interval: Interval = _ANY_SHARE
     weakest: str = ""
+    peak_bytes: float | None = None
+    load_ms: float | None = None
 
     @property
     def broken(self) -> bool:
@@ -145,6 +149,7 @@ def candidates(comparison: Comparison) -> tuple[Candidate, ...]:
 
 def _candidate(comparison: Comparison, variant: VariantComparison) -> Candidate:
     name, timed, total = variant.variant, comparison.latency, len(comparison.pictures)
+    memory = comparison.memory.get(name)
     ratio = None if timed is None else timed.ratio(name, FLOAT32)
     size_ratio = comparison.size_ratio(name)
     margins = np.nan_to_num(np.asarray(variant.kept_margins), nan=-np.inf)
@@ -163,6 +168,8 @@ def _candidate(comparison: Comparison, variant: VariantComparison) -> Candidate:
         pictures=total,
         interval=variant.top1_agreement_interval,
         weakest=comparison.pictures[weakest],
+        peak_bytes=None if memory is None else memory.peak_bytes,
+        load_ms=None if memory is None else memory.load_ms,
     )
 
 
@@ -293,21 +300,3 @@ def best_of(of: Sequence[Candidate]) -> Candidate | None:
     """Choose the closest to the reference of the smallest of the quickest; None of none."""
     left = smallest_of(quickest_of(of))
     return min(left, key=lambda costs: costs.difference, default=None)
-
-
-def front_of(of: Sequence[Candidate]) -> list[Candidate]:
-    """Give the variants that are the best for some demand on closeness and agreement.
-
-    That is what `best_of` gives of those that meet a demand, for every demand, in the order of
-    ``of``, none of which has NaN.
-    """
-    ahead = []
-    for agreement in {costs.agreement for costs in of}:
-        for difference in {costs.difference for costs in of}:
-            meeting = [
-                costs
-                for costs in of
-                if costs.agreement >= agreement and costs.difference <= difference
-            ]
-            ahead.append(best_of(meeting))
-    return [costs for costs in of if any(costs is best for best in ahead)]

@@ -112,6 +112,7 @@ def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
         "granularity": "none" if card.weight_granularity == "none" else card.weight_granularity,
         "latency": _latency(figures.latency, model.variant),
         "target": () if figures.there is None else _target_rows(figures.there, model.variant),
+        "memory": figures.comparison.memory.get(model.variant),
         "raw_pixels": raw_pixel_steps(model.preprocess, model.input),
         "reference": formats.title_of_model(figures.comparison.reference),
         "errors": _errors(figures.comparison, model.variant),
@@ -233,6 +234,8 @@ def _environment() -> Environment:
         "figure": lambda value: f"{value:.4g}",
         "exact": lambda value: formats.UNKNOWN if value is None else f"{value:.9g}",
         "thousands": lambda value: f"{value:,}",
+        "megabytes": formats.megabytes,
+        "milliseconds": formats.milliseconds,
     }
     environment.filters.update(filters)
     return environment

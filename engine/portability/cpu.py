@@ -29,12 +29,15 @@ from engine.portability.records import (
 )
 from engine.tflite.graph import Graph, pack_model
 
+CPU = "cpu"
 _PACKAGE = "ai-edge-litert"
 _SECONDS = 300
 _REFUSED = 3
 """Exit code where LiteRT refuses the file: Python itself ends with 1 on any other error."""
 _STEADY_CALLS = 10
 _STEADY_SECONDS = 3.0
+_FURTHER_LOADS = 5
+_LOADING_SECONDS = 1.0
 _KIBIBYTE = 1024
 _PLAIN = "A kernel of LiteRT's own"
 _STAGE = "Running the file in a process of its own"
@@ -176,9 +179,7 @@ def measure(empty: str, file: str) -> Measured:
     nothing.invoke()
     before = _memory("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
-    began = time.perf_counter()
-    interpreter = _start(file)
-    loaded_after = time.perf_counter()
+    interpreter, load = _time_start(file)
     loaded = _memory("VmRSS")
     for details in interpreter.get_input_details():
         interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
@@ -187,8 +188,14 @@ def measure(empty: str, file: str) -> Measured:
     while len(steady) <= _STEADY_CALLS and time.perf_counter() < ends:
         steady.append(_milliseconds_of(interpreter))
     peak = _memory("VmHWM")
+    # More loads, now that they cannot raise the peak: one alone is at the mercy of the machine.
+    loads, ends = [load], time.perf_counter() + _LOADING_SECONDS
+    while len(loads) <= _FURTHER_LOADS and time.perf_counter() < ends:
+        del interpreter
+        interpreter, load = _time_start(file)
+        loads.append(load)
     return Measured(
-        load=(loaded_after - began) * 1000,
+        load=median(loads),
         first_call=first,
         time=median(steady[1:] or steady),
         loaded_memory=loaded - before,
@@ -197,6 +204,12 @@ def measure(empty: str, file: str) -> Measured:
         plain_arena=_measure_plain_arena(file),
         delegated=delegated_operators(interpreter),
     )
+
+
+def _time_start(file: str) -> tuple[Any, float]:
+    began = time.perf_counter()
+    interpreter = _start(file)
+    return interpreter, (time.perf_counter() - began) * 1000
 
 
 def _measure_plain_arena(file: str) -> int | None:
@@ -275,7 +288,7 @@ def main() -> None:
 
 TARGETS = (
     Target(
-        name="cpu",
+        name=CPU,
         title="This machine's CPU",
         by="LiteRT in a process of its own",
         how="measured",
@@ -283,7 +296,7 @@ TARGETS = (
         package=_PACKAGE,
         module="ai_edge_litert",
         todo="Install the packages of requirements.txt.",
-        revision=2,
+        revision=3,
         timed=True,
         here=True,
     ),

@@ -156,6 +156,9 @@ def _figures_of_all(
     if len(timings) > 1:
         yield "threads", plots.latency_violins(timings)
     yield "sizes", plots.size_bars(run.sizes, run.manifest.float32_bytes)
+    if comparison.memory:
+        yield "memory", plots.memory_bars(comparison.memory)
+        yield "load", plots.load_bars(comparison.memory)
     yield "operators", plots.operator_counts(run.artifacts)
     for errors in layers:
         figure = plots.layer_line(errors, layer_sentences.culprits(errors)[:3])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.comparison.records import MemoryUse
 from engine.core.checksums import find_record, write_record
 from engine.core.errors import EngineError, JobCancelled, first_line
 from engine.core.limits import LIMITS
@@ -21,6 +22,7 @@ from engine.core.locks import shared_lock
 from engine.core.system import __version__, host_name
 from engine.core.types import FloatArray, Progress, Report
 from engine.portability.catalog import choose_targets, has_tool, target_named, tool_version
+from engine.portability.cpu import CPU
 from engine.portability.records import (
     Answer,
     Cell,
@@ -135,6 +137,25 @@ def read_answers(run: Run, names: Iterable[str]) -> TargetMatrix:
         for target in chosen
     ]
     return _matrix(run, rows, chosen, cells)
+
+
+def read_memory(run: Run) -> dict[str, MemoryUse]:
+    """Read what files of a run take on this machine's CPU, of those that were measured."""
+    memory = {}
+    for artifact in run.artifacts:
+        answer = stored_answer(run, artifact.variant, target_named(CPU))
+        if answer is None:
+            continue
+        peak, load = answer.figure("peak_memory"), answer.figure("load")
+        if peak is not None and load is not None:
+            memory[artifact.variant] = MemoryUse(peak.value, load.value, peak.by)
+    return memory
+
+
+def list_unmeasured(run: Run) -> tuple[str, ...]:
+    """Name the variants of a run whose memory nobody asked for yet."""
+    names = (artifact.variant for artifact in run.artifacts)
+    return tuple(name for name in names if stored_answer(run, name, target_named(CPU)) is None)
 
 
 def stored_answer(run: Run, variant: str, target: Target) -> Answer | None:

@@ -14,7 +14,7 @@ from engine.comparison.records import latency_dict
 from engine.core import formats
 from engine.reporting.plots import figures, titles
 from engine.reporting.text import overview as overview_sentences
-from tests.helpers.factories import LOGITS, comparison, latency
+from tests.helpers.factories import LOGITS, comparison, latency, memory_use
 
 FLIPPED = LOGITS[:, [1, 0, 2]]
 NEAR = LOGITS + np.array([[0.1, -0.1, 0.0]], np.float32)
@@ -64,6 +64,15 @@ def test_the_figures_beside_those_of_the_original() -> None:
     }
     assert tiles(made(latency=None))["Latency"] == ("–", "not timed yet")
     assert tiles(made({"float32": LOGITS}))["Latency"] == ("8.0\xa0ms", "8.0\xa0ms in float32")
+    with_memory = tiles(made(memory=memory_use({"float32": 46e6, "int8_optimized": 15e6})))
+    assert list(with_memory) == ["Size", "Latency", "Peak memory", "Same answers"]
+    assert with_memory["Peak memory"] == (
+        "15.0\xa0MB",
+        "46.0\xa0MB in float32: 3.1\xa0× less; loads in 2.0\xa0ms",
+    )
+    alone = tiles(made(memory=memory_use({"int8_optimized": 15e6})))
+    assert alone["Peak memory"] == ("15.0\xa0MB", "loads in 2.0\xa0ms")
+    assert "Peak memory" not in tiles(made(memory=memory_use({"float32": 46e6})))
     labelled = made({"int8": FLIPPED}, labels=np.array([0, 1, 2]))
     assert tiles(labelled)["Right answers"] == ("1 of 3", "The original: 3 of 3; 2 lost, 0 gained")
     assert tiles(made({"int8": np.full_like(LOGITS, np.nan)})) == {}

@@ -123,8 +123,11 @@ def _gains(about: Candidate) -> list[str]:
 
 def _ratio(ratio: float, more: str, less: str, slack: float = SAME) -> str:
     if max(ratio, 1 / ratio) <= 1 + slack:
-        return {"smaller": "as large as float32", "faster": "as fast as float32"}[more]
+        return f"as {_ALIKE[more]} as float32"
     return f"{formats.times(ratio)} {more}" if ratio > 1 else f"{formats.times(1 / ratio)} {less}"
+
+
+_ALIKE = {"smaller": "large", "faster": "fast", "less": "much"}
 
 
 def _same_answers(comparison: Comparison, about: Candidate) -> str:
@@ -346,7 +349,8 @@ def tiles(comparison: Comparison, choice: Choice) -> tuple[Tile, ...]:
         choice: The recommendation.
 
     Returns:
-        Size, latency, same answers, right answers; none where no model is of use.
+        Size, latency, peak memory where it was measured, same answers, right answers; none where
+        no model is of use.
     """
     about = choice.about
     if about is None:
@@ -354,6 +358,7 @@ def tiles(comparison: Comparison, choice: Choice) -> tuple[Tile, ...]:
     return (
         _size_tile(comparison, choice, about),
         _latency_tile(comparison, choice, about),
+        *_memory_tile(comparison, about),
         Tile(
             "Same answers",
             f"{about.agreeing} of {about.pictures}",
@@ -386,6 +391,18 @@ def _latency_tile(comparison: Comparison, choice: Choice, about: Candidate) -> T
         detail = f"{formats.milliseconds(base.median_ms, base.pictures)} in float32"
         detail += _beside(about, _ratio(about.quicker, "faster", "slower", about.latency_slack))
     return Tile("Latency", time, detail + _ties(about, quickest_of(choice.eligible), "fast"))
+
+
+def _memory_tile(comparison: Comparison, about: Candidate) -> Iterator[Tile]:
+    use, ratio = comparison.memory.get(about.variant), comparison.memory_ratio(about.variant)
+    if use is None:
+        return
+    detail = f"loads in {formats.milliseconds(use.load_ms)}"
+    if ratio:
+        base = formats.megabytes(comparison.memory[FLOAT32].peak_bytes)
+        beside = _beside(about, _ratio(1 / ratio, "less", "more"))
+        detail = f"{base} in float32{beside}; {detail}"
+    yield Tile("Peak memory", formats.megabytes(use.peak_bytes), detail)
 
 
 def _beside(about: Candidate, ratio: str) -> str:
