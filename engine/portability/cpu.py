@@ -122,7 +122,7 @@ def _taken_sentence(operators: int, plain: int) -> str:
     if not plain:
         return "XNNPACK takes every operator."
     if plain == operators:
-        return "XNNPACK takes no operator; LiteRT's own kernels, which are slower, run them all."
+        return "XNNPACK takes no operator: LiteRT's own kernels run them all."
     count = f"{operators - plain} of {operators} operators"
     return f"XNNPACK takes {count}; LiteRT's own kernels run the rest."
 
