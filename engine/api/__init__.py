@@ -1,19 +1,18 @@
 """The functions of ``import engine``: the front door, for notebooks, scripts and the terminal.
 
 Here are those that compare, measure and pack the models of a run; `engine.api.conversion` has
-those that make and extend one, `engine.api.changed_pictures` those that group and change pictures,
-`engine.api.portability` those that ask where its files run.
+those that make and extend one, `engine.api.changed_pictures` those that group, pin and change
+pictures, `engine.api.portability` those that ask where its files run.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.api.changed_pictures import find_flips, robustness, slices
+from engine.api.changed_pictures import find_flips, pin, pinned, robustness, slices
 from engine.api.conversion import (
     PathLike,
     add_files,
@@ -31,18 +30,11 @@ from engine.api.conversion import (
     time_curve,
 )
 from engine.api.portability import compile_for, targets
-from engine.core.errors import PictureError
 from engine.core.types import ORIGINAL
-from engine.images.pictures import Picture
-from engine.quantization.recipes import RANGE_METHODS
-from engine.runs import pinned as pinned_module
-from engine.runs.labels import tags_from_csv
+from engine.images.pictures import DEFAULT_LAYERS_COUNT, Picture
+from engine.quantization.calibration import DEFAULT_SEEDS
+from engine.quantization.recipes import DEFAULT_RECIPES, RANGE_METHODS
 from engine.runs.run import Run
-from engine.tasks import layers as layers_module
-from engine.tasks.evaluate import evaluate, right_answers
-from engine.tasks.sweep import sweep as sweep_module
-from engine.tasks.sweep.records import Sweep
-from engine.tasks.targets import ask_targets
 from engine.workers.process import Foreground
 
 if TYPE_CHECKING:
@@ -54,6 +46,7 @@ if TYPE_CHECKING:
     from engine.core.types import IntArray, OnProgress
     from engine.deployment.kit import Kit
     from engine.reporting.report import Report
+    from engine.tasks.sweep.records import Sweep
 
 __all__ = [
     "add_files",
@@ -122,6 +115,8 @@ def compare(
         UserMistake: A name, a picture or a label is wrong.
         WorkerError: The worker process failed.
     """
+    from engine.tasks.evaluate import evaluate
+
     opened = add_files(run, also, on_progress=on_progress) if also else open_run(run)
     pictures, host, compared = pictures_of(images), Foreground(on_progress), tuple(variants)
     labels = _labels(opened, pictures, labels_csv, labels_from_folders)
@@ -187,6 +182,8 @@ def report(
     """
     from engine.reporting.report import report_of
     from engine.reporting.text.destination import destination_of
+    from engine.runs.labels import tags_from_csv
+    from engine.tasks.targets import ask_targets
 
     opened, pictures, host = open_run(run), pictures_of(images), Foreground(on_progress)
     table = None if labels_csv is None else Path(labels_csv)
@@ -213,7 +210,7 @@ def layers(
     variant: str,
     images: PathLike | Iterable[PathLike],
     *,
-    count: int = layers_module.DEFAULT_LAYERS_COUNT,
+    count: int = DEFAULT_LAYERS_COUNT,
     on_progress: OnProgress = ignore,
 ) -> LayerErrors:
     """Measure what each operator of an integer variant loses against float32, and why.
@@ -233,6 +230,8 @@ def layers(
         ConversionError: The variant gives other answers when its activations are kept.
         WorkerError: The worker process failed.
     """
+    from engine.tasks import layers as layers_module
+
     host = Foreground(on_progress)
     return layers_module.layers(open_run(run), variant, pictures_of(images), host, count=count)
 
@@ -242,9 +241,9 @@ def sweep(
     images: PathLike | Iterable[PathLike],
     *,
     calibration: PathLike | None = None,
-    recipes: Iterable[str] = sweep_module.DEFAULT_RECIPES,
+    recipes: Iterable[str] = DEFAULT_RECIPES,
     counts: Iterable[int] = (),
-    seeds: Iterable[int] = sweep_module.DEFAULT_SEEDS,
+    seeds: Iterable[int] = DEFAULT_SEEDS,
     ranges: Iterable[str] = RANGE_METHODS,
     dask: str | None = None,
     on_progress: OnProgress = ignore,
@@ -277,6 +276,8 @@ def sweep(
         ConversionError: A cell cannot be made.
         WorkerError: The worker process failed.
     """
+    from engine.tasks.sweep import sweep as sweep_module
+
     choice = sweep_module.SweepChoice(
         recipes=tuple(recipes), counts=tuple(counts), seeds=tuple(seeds), ranges=tuple(ranges)
     )
@@ -379,45 +380,10 @@ def deploy(
     )
 
 
-def pin(run: Run | PathLike, images: PathLike | Iterable[PathLike]) -> None:
-    """Copy pictures into a run's regression set.
-
-    Args:
-        run: A run, or its folder.
-        images: A folder of pictures, or files.
-
-    Raises:
-        UserMistake: One is no picture.
-    """
-    opened = open_run(run)
-    for picture in pictures_of(images):
-        pinned_module.pin(opened, picture)
-
-
-def pinned(run: Run | PathLike) -> tuple[Path, ...]:
-    """Files of the pictures that are pinned to a run, by name, for `compare` and `report`.
-
-    Args:
-        run: A run, or its folder.
-
-    Raises:
-        UserMistake: There is none, or one has changed since.
-    """
-    opened = open_run(run)
-    files = tuple(picture.path for picture in pinned_module.list_pinned(opened))
-    if not files:
-        raise PictureError(
-            "Looking for pinned pictures",
-            got=f"none in {opened.folder.name}",
-            expected="at least one",
-            todo=f"Pin some: python -m engine pin --run {shlex.quote(str(opened.folder))} "
-            "--images FOLDER.",
-        )
-    return files
-
-
 def _labels(
     run: Run, pictures: tuple[Picture, ...], table: PathLike | None, from_folders: bool
 ) -> IntArray | None:
+    from engine.tasks.evaluate import right_answers
+
     path = None if table is None else Path(table)
     return right_answers(run, pictures, table=path, from_folders=from_folders)

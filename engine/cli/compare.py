@@ -50,15 +50,15 @@ from engine.runs.run import Run
 @click.option("--min-agreement", type=GateType(), multiple=True, help="Gate, such as int8=0.97.")
 @click.option("--max-size-ratio", type=GateType(), multiple=True, help="Gate, against float32.")
 @click.option("--max-latency-ratio", type=GateType(), multiple=True, help="Gate, against float32.")
-@click.option("--target", "targets", multiple=True, help="Gate: where variants have to run whole.")
-@click.option(
-    "--max-arena", type=SizeGateType(), multiple=True, help="Gate on that target's memory."
-)
 @click.option(
     "--max-memory",
     type=SizeGateType(),
     multiple=True,
     help="Gate on peak memory, such as int8=50MB; measures it.",
+)
+@click.option("--target", "targets", multiple=True, help="Gate: where variants have to run whole.")
+@click.option(
+    "--max-arena", type=SizeGateType(), multiple=True, help="Gate on that target's memory."
 )
 def compare(
     run_folder: str,

@@ -162,12 +162,17 @@ def find_missed_targets(matrix: TargetMatrix, max_arena: tuple[Gate, ...]) -> li
             what = "memory" if memory is None else FIGURE_TITLES[memory.name]
             for limit in (size for name, size in max_arena if name == variant):
                 if memory is None or memory.value > limit:
-                    reached = formats.UNKNOWN if memory is None else _write_size(memory.value)
+                    reached = formats.UNKNOWN if memory is None else _kilobytes(memory.value)
                     missed.append(
                         f"{variant}: {what} {where} is {reached}, the gate asks for at most "
-                        f"{_write_size(limit)}"
+                        f"{_kilobytes(limit)}"
                     )
     return missed
+
+
+def _kilobytes(size: float) -> str:
+    """Write bytes in kilobytes of 10^3: megabytes would hide by how little a limit is missed."""
+    return formats.with_unit(f"{size / 1e3:,.1f}", "KB")
 
 
 def find_missed_gates(comparison: Comparison, gates: Gates) -> list[str]:
@@ -193,11 +198,14 @@ def find_missed_gates(comparison: Comparison, gates: Gates) -> list[str]:
     def number(value: float) -> str:
         return f"{value:.6g}"
 
+    def size(value: float) -> str:
+        return f"{value / 1e6:.6g} MB"
+
     figures: list[_Figure] = [
         ("agreement", gates.min_agreement, agreement, True, number),
         ("size against float32", gates.max_size_ratio, comparison.size_ratio, False, number),
         ("latency against float32", gates.max_latency_ratio, latency_ratio, False, number),
-        ("peak memory", gates.max_memory, peak_memory, False, _write_size),
+        ("peak memory", gates.max_memory, peak_memory, False, size),
     ]
     missed = []
     for what, limits, figure, least, write in figures:
@@ -215,8 +223,3 @@ def find_missed_gates(comparison: Comparison, gates: Gates) -> list[str]:
                     f"{name}: {what} is {reached}, the gate asks for {word} {write(limit)}"
                 )
     return missed
-
-
-def _write_size(value: float) -> str:
-    """Write bytes with more digits than elsewhere, which would hide by how little one is missed."""
-    return f"{value / 1e6:.6g} MB"

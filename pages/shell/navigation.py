@@ -191,6 +191,12 @@ def demo_is_on() -> bool:
     return bool(st.session_state.setdefault(_ON, os.environ.get(DEMO_VARIABLE) == "1"))
 
 
+def enter_demo() -> None:
+    """Show the slides, and name them in the address."""
+    st.session_state[_ON] = True
+    st.query_params[_IN_ADDRESS] = ""
+
+
 def leave_demo() -> None:
     """Leave the slides for the page behind them."""
     st.session_state[_ON] = False

@@ -56,6 +56,7 @@ def evaluation_or_wait(
         evaluation = _find(run, load_latency(run))
     if evaluation is None:
         with box or nullcontext():
+            st.title("Comparing the answers")
             if meanwhile is not None:
                 meanwhile()
             _work(run, pictures, reference, about)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -278,6 +279,15 @@ def keep_folder(files: Iterable[Picture]) -> Path:
         if not target.exists():
             target.hardlink_to(file.path)
     return folder
+
+
+def folder_of(shown: Sequence[Picture]) -> Path:
+    """Give the folder that holds a person's pictures, for the engine to read.
+
+    Those of a folder of this machine are read there; kept uploads are put into one.
+    """
+    folder = Path(os.path.commonpath([picture.path.parent for picture in shown]))
+    return keep_folder(shown) if folder.is_relative_to(store.folder("uploads")) else folder
 
 
 def uploads_kept() -> str:

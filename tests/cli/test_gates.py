@@ -20,6 +20,7 @@ from engine.cli.gates import (
 )
 from engine.cli.main import main
 from engine.core.errors import OptionError
+from engine.core.formats import with_plain_spaces
 from engine.portability.records import (
     Answer,
     Cell,
@@ -71,6 +72,38 @@ def test_a_gate_of_a_size_names_a_variant() -> None:
     assert SizeGateType()("int8=48MiB") == ("int8", 50_331_648)
 
 
+@pytest.mark.parametrize(
+    ("peak", "missed"),
+    [
+        (50_000_000, []),
+        (50_000_100, ["int8: peak memory is 50.0001 MB, the gate asks for at most 50 MB"]),
+        (math.nan, ["int8: peak memory is nan MB, the gate asks for at most 50 MB"]),
+        (None, ["int8: peak memory is –, the gate asks for at most 50 MB"]),
+    ],
+)
+def test_a_gate_on_memory(peak: float | None, missed: list[str]) -> None:
+    compared = comparison(
+        {"int8": LOGITS}, memory=memory_use({} if peak is None else {"int8": peak})
+    )
+    assert find_missed_gates(compared, Gates(max_memory=(("int8", 50e6),))) == missed
+
+
+def test_compare_measures_the_memory_that_it_has_a_gate_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
+
+    def targets(_run: object, *, targets: Any, variants: Any, **_: Any) -> None:
+        asked.append((tuple(targets), tuple(variants)))
+        raise OptionError("Asking", got="a question", expected="to see it alone", todo="End.")
+
+    monkeypatch.setattr(api, "targets", targets)
+    tiny_run(tmp_path / "run")
+    command = ["compare", "--run", str(tmp_path / "run"), "--images", str(tmp_path)]
+    assert main([*command, "--max-memory", "int8=50MB"]) == 2
+    assert asked == [(("cpu",), ("int8",))]
+
+
 def answered(**answers: Answer) -> TargetMatrix:
     return TargetMatrix(
         run="r",
@@ -93,12 +126,12 @@ WHOLE = Answer(support="whole", figures=SRAM)
         (
             WHOLE,
             (("int8", 500_000.0),),
-            "int8: SRAM on Ethos-U55 (256 MACs) is 0.5004 MB, the gate asks for at most 0.5 MB",
+            "int8: SRAM on Ethos-U55 (256 MACs) is 500.4 KB, the gate asks for at most 500.0 KB",
         ),
         (
             Answer(support="whole"),
             (("int8", 5e5),),
-            "int8: memory on Ethos-U55 (256 MACs) is –, the gate asks for at most 0.5 MB",
+            "int8: memory on Ethos-U55 (256 MACs) is –, the gate asks for at most 500.0 KB",
         ),
         (
             Answer(support="refused", reason="No operator runs on the NPU."),
@@ -122,7 +155,7 @@ def test_a_variant_has_to_run_whole_within_its_memory(
     answer: Answer, limits: tuple[Gate, ...], sentence: str | None
 ) -> None:
     missed = find_missed_targets(answered(int8=answer), limits)
-    assert missed == ([] if sentence is None else [sentence])
+    assert [with_plain_spaces(text) for text in missed] == ([] if sentence is None else [sentence])
 
 
 def test_a_target_is_a_gate_of_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,6 +164,7 @@ def test_a_target_is_a_gate_of_compare(tmp_path: Path, capsys: pytest.CaptureFix
     Image.new("RGB", (4, 4), (200, 20, 20)).save(photos / "a.png")
     folder = tiny_run(tmp_path / "run").folder
     command = ["compare", "--run", str(folder), "--images", str(photos), "--target", "edge-tpu"]
+    assert main([*command, "--variants", "int8"]) == 0
     assert main([*command, "--min-agreement", "int8=0"]) == 0
     capsys.readouterr()
     assert main(command) == 1
@@ -141,33 +175,3 @@ def test_a_target_is_a_gate_of_compare(tmp_path: Path, capsys: pytest.CaptureFix
     assert "--max-arena without a target" in capsys.readouterr().err
     assert main([*command[:-1], "toaster"]) == 2
     assert "'toaster'" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    ("peak", "missed"),
-    [
-        (50_000_000, []),
-        (50_000_100, ["int8: peak memory is 50.0001 MB, the gate asks for at most 50 MB"]),
-        (math.nan, ["int8: peak memory is nan MB, the gate asks for at most 50 MB"]),
-        (None, ["int8: peak memory is –, the gate asks for at most 50 MB"]),
-    ],
-)
-def test_a_gate_on_memory(peak: float | None, missed: list[str]) -> None:
-    found = comparison({"int8": LOGITS}, memory=memory_use({} if peak is None else {"int8": peak}))
-    assert find_missed_gates(found, Gates(max_memory=(("int8", 50e6),))) == missed
-
-
-def test_compare_measures_the_memory_that_it_has_a_gate_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[tuple[tuple[str, ...], tuple[str, ...]]] = []
-
-    def targets(_run: object, *, targets: Any, variants: Any, **_: Any) -> None:
-        asked.append((tuple(targets), tuple(variants)))
-        raise OptionError("Asking", got="a question", expected="to see it alone", todo="End.")
-
-    monkeypatch.setattr(api, "targets", targets)
-    tiny_run(tmp_path / "run")
-    command = ["compare", "--run", str(tmp_path / "run"), "--images", str(tmp_path)]
-    assert main([*command, "--max-memory", "int8=50MB"]) == 2
-    assert asked == [(("cpu",), ("int8",))]
