@@ -37,6 +37,7 @@ from engine.deployment.phone import (
     variant_of,
 )
 from engine.images.pictures import Picture
+from engine.reporting.text.destination import target_lines
 from engine.reporting.text.overview import not_recommended
 from engine.runs.results import load_latency
 from engine.runs.run import Run
@@ -84,10 +85,15 @@ def choose_variant(run: Run) -> str:
 
 
 def show_advice(variant: str) -> None:
-    """Say so where another variant than the one on show is recommended."""
+    """Say so where another variant than the one on show is recommended, and how it runs there."""
     choice = choice_on_show()
-    if choice is not None and (note := not_recommended(choice, variant)):
+    if choice is None:
+        return
+    note, target = not_recommended(choice, variant), choice.destination
+    if note:
         st.info(plain(note), icon=":material/info:")
+    if target is not None and target.fit(variant).level != "refused":
+        st.caption(plain(target_lines((variant,), target)[0]))
 
 
 def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:
