@@ -343,8 +343,8 @@ def scroll_to(key: str, moment: object, *, block: Literal["nearest", "start"] = 
     st.html(script, unsafe_allow_javascript=True)
 
 
-Named = Literal["variant", "picture", "flip"]
-_NAMES: tuple[Named, ...] = ("variant", "picture", "flip")
+Named = Literal["variant", "picture", "flip", "axes"]
+_NAMES: tuple[Named, ...] = ("variant", "picture", "flip", "axes")
 
 
 def read_address() -> None:

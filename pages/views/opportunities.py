@@ -40,6 +40,8 @@ def _show(evaluation: Evaluation, item: Opportunity) -> None:
             improve.show_button(evaluation.run, item.variant, primary=False)
         elif item.kind == "time":
             latency.offer_measuring(evaluation.run, "Measure")
+        elif item.kind == "memory":
+            latency.offer_measuring_memory(evaluation.run)
         elif item.kind == "prove":
             offer_picture_set("Add pictures")
         else:
