@@ -45,6 +45,26 @@ def test_the_answer_follows_the_slider_and_the_page_has_its_code(run: Run) -> No
     assert list(test.dataframe[0].value["variant"]) == ["float32", "int8"]
 
 
+@pytest.mark.usefixtures("run")
+def test_memory_is_measured_at_a_press_and_any_two_figures_are_drawn() -> None:
+    test = opened(PAGE)
+    axes = test.selectbox(key="trade_off_axes")
+    assert axes.options == ["Error over latency", "Error over size", "Size over latency"]
+    assert "peak memory" not in test.dataframe[0].value
+    test.button(key="start_memory").click()
+    test = settled(test.run())
+    assert not test.exception
+    assert all("MB" in cell or "KB" in cell for cell in test.dataframe[0].value["peak memory"])
+    axes = test.selectbox(key="trade_off_axes")
+    assert len(axes.options) == 6
+    axes.set_value("size-memory")
+    test.run()
+    assert not test.exception
+    headers = [header.value for header in test.header]
+    assert any("size or memory" in text or "size and memory" in text for text in headers)
+    assert test.query_params["axes"] == "size-memory"
+
+
 def test_what_is_complete_is_not_made_again(run: Run) -> None:
     before = load_latency(run)
     assert before is not None
