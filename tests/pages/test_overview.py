@@ -14,6 +14,7 @@ from engine.runs.results import load_latency
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.tasks.first_run import complete
+from engine.tasks.targets import list_unmeasured
 from engine.workers import process as host_module
 from tests.helpers.app_test import ROOT, dashboard_test
 from tests.helpers.tiny_run import tiny_run
@@ -139,6 +140,7 @@ def test_other_pages_wait_for_the_whole_first_comparison(
     own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converted, release, profiled = threading.Event(), threading.Event(), threading.Event()
+    unmeasured: list[tuple[str, ...]] = []
 
     def first(host: host_module.Host) -> Run:
         run = tiny_run(own_store / "runs" / "tiny")
@@ -147,6 +149,7 @@ def test_other_pages_wait_for_the_whole_first_comparison(
         return complete(run, host)
 
     def profile(run: Run, timed: Latency, host: host_module.Host) -> Latency:
+        unmeasured.append(list_unmeasured(run))
         profiled.set()
         return timed
 
@@ -163,3 +166,4 @@ def test_other_pages_wait_for_the_whole_first_comparison(
     release.set()
     assert settled(opened(PAGE)).title[0].value.startswith("Ship ")
     assert profiled.wait(30)
+    assert unmeasured == [()], "memory is measured after the verdict, before the operators"
