@@ -14,8 +14,10 @@ from engine.cli.gates import (
     Gates,
     GateType,
     SizeGateType,
+    ask_gated_targets,
     check_gates,
     find_missed_gates,
+    find_missed_targets,
 )
 from engine.cli.output import DASK_HELP, progress_shown, say, show_table, write_json
 from engine.comparison.comparison import Comparison
@@ -54,6 +56,10 @@ from engine.runs.run import Run
     multiple=True,
     help="Gate on peak memory, such as int8=50MB; measures it.",
 )
+@click.option("--target", "targets", multiple=True, help="Gate: where variants have to run whole.")
+@click.option(
+    "--max-arena", type=SizeGateType(), multiple=True, help="Gate on that target's memory."
+)
 def compare(
     run_folder: str,
     images: str | None,
@@ -66,6 +72,7 @@ def compare(
     rounds: int,
     dask: str | None,
     json_file: str | None,
+    targets: tuple[str, ...],
     **others: Any,
 ) -> int:
     """Compare the variants of a run on pictures.
@@ -78,6 +85,8 @@ def compare(
       python -m engine compare --run my_run --pinned --min-agreement int8=1 --max-memory int8=50MB
       python -m engine compare --run my_run --images photos --also theirs=model.tflite --latency
       python -m engine compare --run my_run --images photos --dask tcp://10.0.0.1:8786
+      python -m engine compare --run my_run --images photos --target ethos-u55-256 \
+          --max-arena int8=500KB
     """
     if pinned == (images is not None):
         raise OptionError(
@@ -94,6 +103,7 @@ def compare(
             run = api.add_files(run, dict(also), on_progress=on_progress)
         names += tuple(name for name, _ in also if names)
         check_gates(run, names, gates)
+        there = ask_gated_targets(run, names, gates, targets, on_progress)
         timed = None
         if with_latency or gates.max_latency_ratio:
             timed = api.latency(
@@ -121,6 +131,8 @@ def compare(
     if json_file != "-":
         _show(comparison)
     missed = find_missed_gates(comparison, gates)
+    if there is not None:
+        missed += find_missed_targets(there, gates.max_arena)
     for sentence in missed:
         click.echo(f"Gate missed: {sentence}", err=True)
     return GATE_MISSED if missed else 0

@@ -10,10 +10,14 @@ from typing import Any
 
 import click
 
+from engine import api
 from engine.comparison.comparison import Comparison
 from engine.core import formats
 from engine.core.errors import OptionError
-from engine.core.types import FAULT_WORDS
+from engine.core.types import FAULT_WORDS, OnProgress
+from engine.portability.records import FIGURE_TITLES, TargetMatrix
+from engine.reporting.text.destination import fit_of, fit_words
+from engine.reporting.text.targets import on_target
 from engine.runs.run import Run
 
 GATE_MISSED = 1
@@ -83,12 +87,14 @@ class Gates:
         max_size_ratio: Largest file size against float32.
         max_latency_ratio: Largest median latency against float32.
         max_memory: Largest peak memory, in bytes.
+        max_arena: Most bytes of working memory on each target that is named.
     """
 
     min_agreement: tuple[Gate, ...] = ()
     max_size_ratio: tuple[Gate, ...] = ()
     max_latency_ratio: tuple[Gate, ...] = ()
     max_memory: tuple[Gate, ...] = ()
+    max_arena: tuple[Gate, ...] = ()
 
 
 def check_gates(run: Run, variants: tuple[str, ...], gates: Gates) -> None:
@@ -113,6 +119,60 @@ def check_gates(run: Run, variants: tuple[str, ...], gates: Gates) -> None:
             expected="float32 among the variants",
             todo="Add it with: python -m engine convert --variants float32.",
         )
+
+
+def ask_gated_targets(
+    run: Run, variants: tuple[str, ...], gates: Gates, names: tuple[str, ...], progress: OnProgress
+) -> TargetMatrix | None:
+    """Ask the targets on which variants have to run; None where none is named.
+
+    These are the variants that are named, else those that have a gate, else all.
+
+    Raises:
+        OptionError: A name of a target is wrong, or there is a limit for memory without a target.
+    """
+    if not names:
+        if gates.max_arena:
+            raise OptionError(
+                _READING,
+                got="--max-arena without a target",
+                expected="the target whose memory is limited",
+                todo="Name it, such as --target ethos-u55-256.",
+            )
+        return None
+    gated = dict.fromkeys(name for kind in astuple(gates) for name, _ in kind)
+    rows = variants or tuple(gated) or run.runnable
+    return api.targets(run, targets=names, variants=rows, on_progress=progress)
+
+
+def find_missed_targets(matrix: TargetMatrix, max_arena: tuple[Gate, ...]) -> list[str]:
+    """Give a sentence for each variant that does not run whole on a target, or needs too much.
+
+    What is not known passes no gate.
+    """
+    missed = []
+    for target in matrix.targets:
+        where = on_target(target)
+        for variant in matrix.variants:
+            answer = matrix.of(variant, target.name)
+            if answer.support != "whole":
+                missed.append(f"{variant}: {fit_words(fit_of(answer), where)}".rstrip("."))
+                continue
+            memory = answer.memory
+            what = "memory" if memory is None else FIGURE_TITLES[memory.name]
+            for limit in (size for name, size in max_arena if name == variant):
+                if memory is None or memory.value > limit:
+                    reached = formats.UNKNOWN if memory is None else _kilobytes(memory.value)
+                    missed.append(
+                        f"{variant}: {what} {where} is {reached}, the gate asks for at most "
+                        f"{_kilobytes(limit)}"
+                    )
+    return missed
+
+
+def _kilobytes(size: float) -> str:
+    """Write bytes in kilobytes of 10^3: megabytes would hide by how little a limit is missed."""
+    return formats.with_unit(f"{size / 1e3:,.1f}", "KB")
 
 
 def find_missed_gates(comparison: Comparison, gates: Gates) -> list[str]:

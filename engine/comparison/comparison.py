@@ -281,7 +281,7 @@ def compare(
     """
     reference = logits.get(reference_name)
     if reference is None:
-        raise _unknown("choosing the reference", reference_name, logits)
+        raise _unknown("choosing the baseline", reference_name, logits)
     _require_one_name_a_row(pictures, reference)
     truth = None if labels is None or bool(np.all(labels == NO_LABEL)) else labels
     normalized = probability_sides(logits, added, normalizing)

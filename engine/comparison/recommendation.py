@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.comparison.comparison import Comparison
+from engine.comparison.destination import Destination
 from engine.comparison.latency import LatencySamples
 from engine.comparison.metrics import Z_95
 from engine.comparison.records import FLOAT32, VariantComparison
@@ -78,12 +79,16 @@ class Choice:
 
     Attributes:
         need: Least share of equal first answers that was asked for.
-        taken: The variant to take; None where none keeps as many answers.
-        eligible: Variants that keep as many, the taken one among them.
+        taken: The variant to take; None where none keeps as many answers, or none of these runs on
+            the chosen target.
+        eligible: Variants that keep as many and run there best, the taken one among them.
         alike: Names of those as quick and as small as the taken one, but further from the
             reference.
         bolder: What would be taken if agreement were no matter, where that is quicker or smaller.
-        nearest: The variant that keeps most answers; None where every variant is broken.
+        nearest: The variant that keeps most answers, of those that run on the chosen target where
+            any does; None where every variant is broken.
+        destination: The chosen target; None where any will do.
+        elsewhere: What would be taken if any target would do, where that is another variant.
     """
 
     need: float
@@ -92,6 +97,8 @@ class Choice:
     alike: tuple[str, ...]
     bolder: Candidate | None
     nearest: Candidate | None
+    destination: Destination | None = None
+    elsewhere: Candidate | None = None
 
     @property
     def about(self) -> Candidate | None:
@@ -183,20 +190,28 @@ def candidate_of_costs(
     )
 
 
-def recommend(of: tuple[Candidate, ...], need: float) -> Choice:
-    """Choose among variants that keep enough of the answers.
+def recommend(
+    of: tuple[Candidate, ...], need: float, destination: Destination | None = None
+) -> Choice:
+    """Choose among variants that keep enough of the answers, and run where they are shipped to.
 
     The quickest is taken; of those within `SAME` of it the smallest; of those within `SAME` of
     that one the closest. Unsteady timings count as equal within their spread. Variants that are
     not timed cannot be the quickest; where fewer than two are timed size decides alone.
 
+    What a target refuses is never taken. Variants that run there whole come first; only where there
+    are none, those that run in part, and then those of which it is not known.
+
     Args:
         of: See `candidates`.
         need: Least share of equal first answers, 0 to 1.
+        destination: The target to ship to; None where any will do.
     """
     sound = tuple(c for c in of if not c.broken)
-    eligible = tuple(c for c in sound if c.agreement >= need)
-    taken, boldest = best_of(eligible), best_of(sound)
+    enough = tuple(c for c in sound if c.agreement >= need)
+    eligible = _best_fitting(enough, destination)
+    taken, boldest = best_of(eligible), best_of(_best_fitting(sound, destination))
+    anywhere = best_of(enough)
     gains = taken is not None and boldest is not None and _gains(boldest, taken)
     return Choice(
         need=need,
@@ -208,8 +223,25 @@ def recommend(of: tuple[Candidate, ...], need: float) -> Choice:
             if taken is not None and c.difference > taken.difference
         ),
         bolder=boldest if gains else None,
-        nearest=max(sound, key=lambda c: (c.agreement, -c.difference), default=None),
+        nearest=max(
+            _best_fitting(sound, destination) or sound,
+            key=lambda c: (c.agreement, -c.difference),
+            default=None,
+        ),
+        destination=destination,
+        elsewhere=anywhere if anywhere is not taken else None,
     )
+
+
+def _best_fitting(
+    of: tuple[Candidate, ...], destination: Destination | None
+) -> tuple[Candidate, ...]:
+    if destination is None:
+        return of
+    for level in ("whole", "part", "unknown"):
+        if fitting := tuple(c for c in of if destination.fit(c.variant).level == level):
+            return fitting
+    return ()
 
 
 def _gains(bold: Candidate, taken: Candidate) -> bool:

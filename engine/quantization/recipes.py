@@ -40,6 +40,8 @@ from engine.core.errors import OptionError
 EdgeType = Literal["float32", "int8", "uint8"]
 RangeMethod = Literal["min_max", "percentile_99.9", "percentile_99.99", "mse", "entropy"]
 RANGE_METHODS: tuple[RangeMethod, ...] = get_args(RangeMethod)
+DEFAULT_RECIPES = ("int8_float_io",)
+"""Of a sweep."""
 _STAGE = "Choosing the variants"
 _OPTIMIZED = "_optimized"
 _NAME = re.compile(r"(?P<base>\w+?)(?P<optimized>_optimized)?(?:\((?P<settings>[^()]*)\))?")

@@ -69,11 +69,7 @@ def _correct(row: Row) -> str:
     return formats.count_or_percent(accuracy.top1, accuracy.pictures)
 
 
-TOP1_ACCURACY = Column(
-    "accuracy",
-    "accuracy",
-    _correct,
-)
+RIGHT = Column("right answers", "accuracy", _correct)
 OVERVIEW = (SIZE, SMALLER, LATENCY, QUICKER, MEMORY, LOAD, SAME, RMS)
 LOGITS = (SAME, INTERVAL, TOP5, RMS, LARGEST, SQNR, COSINE, KL, SIZE)
 EVERYTHING = (*OVERVIEW[:-1], INTERVAL, TOP5, RMS, LARGEST, SQNR, COSINE, KL)
@@ -82,11 +78,11 @@ EVERYTHING = (*OVERVIEW[:-1], INTERVAL, TOP5, RMS, LARGEST, SQNR, COSINE, KL)
 def comparison_table(comparison: Comparison, columns: Sequence[Column]) -> Table:
     """Write the figures of every variant, in order.
 
-    Accuracy is added where labels are known; memory is left out where no variant was measured.
+    Right answers are added where labels are known; memory is left out where none was measured.
     """
     shown = tuple(c for c in columns if comparison.memory or c not in (MEMORY, LOAD))
     if comparison.reference_accuracy is not None:
-        shown += (TOP1_ACCURACY,)
+        shown += (RIGHT,)
     pairs = zip(candidates(comparison), comparison.variants, strict=True)
     rows = tuple((pair[1].variant, tuple(column.cell(pair) for column in shown)) for pair in pairs)
     faults = {name: FAULT_WORDS[fault] for name, fault in comparison.fault_by_variant.items()}

@@ -116,13 +116,21 @@ def ask_targets(
 
 
 def read_targets(run: Run) -> TargetMatrix | None:
-    """Read the answers that a run keeps about all its files; None where there are none.
-
-    Where a target was not asked about a file, the cell says so.
-    """
-    chosen, rows = choose_targets(()), tuple(artifact.variant for artifact in run.artifacts)
+    """Read the answers that a run keeps about all its files; None where there are none."""
     if not any((run.folder / TARGETS).glob("*.json")):
         return None
+    return read_answers(run, ())
+
+
+def read_answers(run: Run, names: Iterable[str]) -> TargetMatrix:
+    """Read the answers of targets that a run keeps about all its files, asking none.
+
+    Where a target was not asked about a file, the cell says so. All targets where none is named.
+
+    Raises:
+        OptionError: A name is wrong.
+    """
+    chosen, rows = choose_targets(names), tuple(artifact.variant for artifact in run.artifacts)
     cells = [
         Cell(row, target.name, stored_answer(run, row, target) or _NOT_YET)
         for row in rows
@@ -161,7 +169,7 @@ def stored_answer(run: Run, variant: str, target: Target) -> Answer | None:
             reason=f"{target.package} is not installed, so nothing was asked.",
             todo=target.todo,
         )
-    return find_record(_file_of(run, variant, target), Answer)
+    return find_record(answer_file(run, variant, target), Answer)
 
 
 def _ask(run: Run, variant: str, target: Target, host: Host, workers: _Workers) -> Answer:
@@ -179,11 +187,11 @@ def _ask(run: Run, variant: str, target: Target, host: Host, workers: _Workers) 
     except EngineError as error:
         # Not kept: what ended the tool's process may pass.
         return Answer(support="no_answer", reason=f"{error.got}.", todo=error.todo)
-    write_record(_file_of(run, variant, target), answer)
+    write_record(answer_file(run, variant, target), answer)
     return answer
 
 
-def _file_of(run: Run, variant: str, target: Target) -> Path:
+def answer_file(run: Run, variant: str, target: Target) -> Path:
     """Name the file of an answer: it changes with the file, the tool and our own code."""
     parts = [run.artifact(variant).sha256, __version__, tool_version(target), str(target.revision)]
     if target.here:
@@ -198,7 +206,7 @@ def _matrix(
     return TargetMatrix(
         run=run.folder.name,
         variants=rows,
-        targets=tuple(TargetTitle(t.name, t.title, t.how, t.by) for t in chosen),
+        targets=tuple(TargetTitle(t.name, t.title, t.how, t.by, t.integers) for t in chosen),
         sizes={row: run.sizes[row] for row in rows},
         cells=tuple(cells),
     )

@@ -195,8 +195,8 @@ def test_the_ladder_names_every_hop() -> None:
 def test_top_logits_by_hand() -> None:
     rows = {"int8": np.array([0.0, 1.0, 9.0]), "uint8": np.array([np.nan, 0, 0])}
     figure = plots.top_logits(["cat", "dog", "owl"], np.array([3.0, 2.0, 1.0]), rows, k=2)
-    bar, marks = figure.data
-    assert list(bar.y) == ["cat", "dog", "owl"], "the variant's own first answer is added"
+    lines, marks = figure.data
+    assert list(lines.y) == ["cat", "dog", "owl"], "the variant's own first answer is added"
     assert list(marks.x) == [0.0, 1.0, 9.0]
     assert "uint8: NaN or Inf" in " ".join(texts(figure))
 

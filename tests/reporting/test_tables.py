@@ -33,6 +33,6 @@ def test_memory_is_shown_where_it_was_measured() -> None:
 def test_accuracy_is_a_column_where_labels_are_known() -> None:
     found = comparison({"int8": LOGITS}, labels=np.array([0, 1, 0]))
     table = tables.comparison_table(found, tables.LOGITS)
-    assert table.columns[-1].title == "accuracy"
+    assert table.columns[-1].title == "right answers"
     assert table.rows[0][1][-1] == "2 of 3"
     assert table.rows[0][1][-2] == "–", "the size is not known"
