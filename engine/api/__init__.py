@@ -354,29 +354,35 @@ def deploy(
         labels_csv: Table of right answers with the columns ``filename,class_index``.
         labels_from_folders: Whether the folder of each picture names its class.
         target: Where it is shipped to, one of those of `targets`: the model card says how it runs
-            there. None names none.
+            there. ``microcontroller`` packs sources for TFLite Micro in place of snippets for apps.
         on_progress: Called for every step.
 
     Returns:
         The kit; ``file`` is the zip.
 
     Raises:
-        UserMistake: A name, a picture or a label is wrong, the variant answers NaN or the same for
-            every picture, or the zip cannot be written.
-        ConversionError: LiteRT refuses the variant, or its answers change with the metadata.
+        UserMistake: A name, a picture or a label is wrong, the variant is of no use there, or the
+            zip cannot be written.
+        ConversionError: A runtime refuses it, or its answers change with the metadata.
         WorkerError: The worker process failed.
     """
-    from engine.deployment.kit import make_kit
+    from engine.deployment import kit, micro_kit
 
-    opened, pictures = open_run(run), pictures_of(images)
-    return make_kit(
+    opened, pictures, host = open_run(run), pictures_of(images), Foreground(on_progress)
+    file = None if out is None else Path(out)
+    labels = _labels(opened, pictures, labels_csv, labels_from_folders)
+    if target == micro_kit.TARGET:
+        return micro_kit.make_micro_kit(
+            opened, variant, pictures, host, out=file, reference=reference, labels=labels
+        )
+    return kit.make_kit(
         opened,
         variant,
         pictures,
-        Foreground(on_progress),
-        out=None if out is None else Path(out),
+        host,
+        out=file,
         reference=reference,
-        labels=_labels(opened, pictures, labels_csv, labels_from_folders),
+        labels=labels,
         target=target,
     )
 

@@ -78,7 +78,7 @@ def snippets(model: ModelDescription) -> dict[str, str]:
         "swift_output": _SWIFT[end.dtype],
     }
     return {
-        f"{folder}/{name}": _environment().get_template(f"{name}.jinja").render(values)
+        f"{folder}/{name}": render(name, values)
         for folder, name in (
             ("android", "ModelSpec.kt"),
             ("android", "Classifier.kt"),
@@ -91,8 +91,23 @@ def _bytes(dtype: str, count: int) -> int:
     return int(np.dtype(dtype).itemsize) * count
 
 
-def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
-    """Write the model card, in Markdown."""
+def model_card(
+    run: Run,
+    model: ModelDescription,
+    figures: CardFigures,
+    *,
+    template: str = "MODEL_CARD.md",
+    **further: object,
+) -> str:
+    """Write the model card, in Markdown.
+
+    Args:
+        run: The run.
+        model: What the kit holds.
+        figures: Its figures.
+        template: Of `KIT_FILES`.
+        **further: What else this one needs.
+    """
     manifest, card = run.manifest, run.artifact(model.variant)
     operators = Counter(dict(card.operators)).most_common()
     golden = model.golden
@@ -109,6 +124,7 @@ def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
         "weights": _WEIGHTS[manifest.model.weights].format(kind=manifest.model.kind),
         "operators": f"{sum(card.operators.values())}: "
         + ", ".join(f"{count} {name}" for name, count in operators),
+        "float_operators": ", ".join(f"{n} {name}" for name, n in card.float_operators.items()),
         "granularity": "none" if card.weight_granularity == "none" else card.weight_granularity,
         "latency": _latency(figures.latency, model.variant),
         "memory": figures.comparison.memory.get(model.variant),
@@ -125,7 +141,12 @@ def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
         "benchmark_log": benchmark_log(model.file),
         "made_with": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
-    return _environment().get_template("MODEL_CARD.md.jinja").render(values)
+    return render(template, values | further)
+
+
+def render(name: str, values: Mapping[str, object]) -> str:
+    """Fill in a text of `KIT_FILES`, named without ``.jinja``."""
+    return _environment().get_template(f"{name}.jinja").render(values)
 
 
 def _summary(run: Run, variant: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -114,7 +115,42 @@ def make_kit(
         ConversionError: LiteRT refuses the variant, or its answers change with the metadata.
         WorkerError: The worker process failed.
     """
-    _check(run, variant, reference)
+    comparison = compare_for_kit(run, variant, pictures, host, reference, labels)
+    there = None
+    if target is not None:
+        there = ask_targets(run, host, names=(target,), variants=(variant,))
+    file = (out or kit_file(run, variant, pictures, target)).absolute()
+    if out is None:
+        file.parent.mkdir(exist_ok=True)
+    with fresh_staging_folder(file) as side:
+        request = deploy_request(run, variant, pictures, comparison, side)
+        # A worker of its own: an external file must not harm one that does other work.
+        with Worker() as worker:
+            golden = host.adopt(worker).run(run_deploy, request, host.report)
+        host.report(Progress("Writing the kit", 3, 4))
+        names = write_texts(run, variant, side, golden, comparison, there)
+        zip_kit(side, names, file)
+    return Kit(file, variant, model_file(run, variant), golden, names)
+
+
+def compare_for_kit(
+    run: Run,
+    variant: str,
+    pictures: tuple[Picture, ...],
+    host: Host,
+    reference: str,
+    labels: IntArray | None,
+) -> Comparison:
+    """Compare a variant with the reference; refuse one whose answers are of no use."""
+    run.check_columns((variant, reference))
+    run.artifact(variant)
+    if variant == reference:
+        raise OptionError(
+            "Making the kit",
+            got=f"{variant} as variant and as reference",
+            expected="another reference",
+            todo=f"Leave `reference` out; it is {ORIGINAL} then.",
+        )
     comparison = evaluate(
         run,
         pictures,
@@ -125,39 +161,20 @@ def make_kit(
         latency=load_latency(run),
     ).comparison
     _demand_answers(comparison.variant(variant))
-    there = None
-    if target is not None:
-        there = ask_targets(run, host, names=(target,), variants=(variant,))
-    file = (out or kit_file(run, variant, pictures, target)).absolute()
-    if out is None:
-        file.parent.mkdir(exist_ok=True)
-    with fresh_staging_folder(file) as side:
-        request = DeployRequest(
-            run=str(run.folder.absolute()),
-            variant=variant,
-            pictures=golden_pictures(pictures),
-            probabilities=comparison.gives_probabilities(variant),
-            folder=str(side),
-        )
-        # A worker of its own: an external file must not harm one that does other work.
-        with Worker() as worker:
-            golden = host.adopt(worker).run(run_deploy, request, host.report)
-        host.report(Progress("Writing the kit", 3, 4))
-        names = write_texts(run, variant, side, golden, comparison, there)
-        _zip(side, names, file)
-    return Kit(file, variant, model_file(run, variant), golden, names)
+    return comparison
 
 
-def _check(run: Run, variant: str, reference: str) -> None:
-    run.check_columns((variant, reference))
-    run.artifact(variant)
-    if variant == reference:
-        raise OptionError(
-            "Making the kit",
-            got=f"{variant} as variant and as reference",
-            expected="another reference",
-            todo=f"Leave `reference` out; it is {ORIGINAL} then.",
-        )
+def deploy_request(
+    run: Run, variant: str, pictures: tuple[Picture, ...], comparison: Comparison, folder: Path
+) -> DeployRequest:
+    """Ask for the files of a kit that need a model to be run."""
+    return DeployRequest(
+        run=str(run.folder.absolute()),
+        variant=variant,
+        pictures=golden_pictures(pictures),
+        probabilities=comparison.gives_probabilities(variant),
+        folder=str(folder),
+    )
 
 
 def _demand_answers(comparison: VariantComparison) -> None:
@@ -168,6 +185,27 @@ def _demand_answers(comparison: VariantComparison) -> None:
             expected="a variant whose answers follow the picture",
             todo="Take another variant: this one is of no use in an app.",
         )
+
+
+def describe_model(
+    run: Run, variant: str, folder: Path, golden: GoldenSet, comparison: Comparison
+) -> ModelDescription:
+    """Describe the model of a kit, whose file lies in a folder."""
+    card, manifest, name = run.artifact(variant), run.manifest, model_file(run, variant)
+    return ModelDescription(
+        name=manifest.model.name,
+        variant=variant,
+        file=name,
+        sha256=digest_of_file(folder / name),
+        classes=manifest.model.classes,
+        labels=LABELS_FILE if manifest.labels else None,
+        layout=card.layout,
+        input=card.inputs[0],
+        output=card.outputs[0],
+        scores="probabilities" if comparison.gives_probabilities(variant) else "logits",
+        preprocess=manifest.preprocess,
+        golden=golden,
+    )
 
 
 def write_texts(
@@ -183,37 +221,39 @@ def write_texts(
     Returns:
         Names of all files of the kit, the card first.
     """
-    card, manifest, name = run.artifact(variant), run.manifest, model_file(run, variant)
-    model = ModelDescription(
-        name=manifest.model.name,
-        variant=variant,
-        file=name,
-        sha256=digest_of_file(folder / name),
-        classes=manifest.model.classes,
-        labels=LABELS_FILE if manifest.labels else None,
-        layout=card.layout,
-        input=card.inputs[0],
-        output=card.outputs[0],
-        scores="probabilities" if comparison.gives_probabilities(variant) else "logits",
-        preprocess=manifest.preprocess,
-        golden=golden,
-    )
+    name = model_file(run, variant)
+    model = describe_model(run, variant, folder, golden, comparison)
     texts = {DESCRIPTION: model.to_json().decode(), SCRIPT: (KIT_FILES / SCRIPT).read_text()}
-    if manifest.labels:
-        texts[LABELS_FILE] = "".join(f"{label}\n" for label in manifest.labels)
-    texts |= snippets(model)
+    texts |= label_texts(run) | snippets(model)
+    write_files(folder, texts)
+    inside = (name, *texts, GOLDEN_FILE)
+    figures = card_figures(comparison, folder, {file: _what(file) for file in inside}, there)
+    (folder / CARD).write_text(model_card(run, model, figures), encoding="utf-8")
+    return (CARD, *inside)
+
+
+def label_texts(run: Run) -> dict[str, str]:
+    """Write the class names by the name of their file; nothing where there are none."""
+    labels = run.manifest.labels
+    return {LABELS_FILE: "".join(f"{label}\n" for label in labels)} if labels else {}
+
+
+def write_files(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write texts by their names into a folder."""
     for file, text in texts.items():
         (folder / file).parent.mkdir(exist_ok=True)
         (folder / file).write_text(text, encoding="utf-8")
-    inside = (name, *texts, GOLDEN_FILE)
-    figures = CardFigures(
-        comparison,
-        comparison.latency,
-        [(file, _what(file), digest_of_file(folder / file)) for file in inside],
-        there,
-    )
-    (folder / CARD).write_text(model_card(run, model, figures), encoding="utf-8")
-    return (CARD, *inside)
+
+
+def card_figures(
+    comparison: Comparison,
+    folder: Path,
+    what: Mapping[str, str],
+    there: TargetMatrix | None = None,
+) -> CardFigures:
+    """Gather the figures of a card with the digests of files, each with what it is."""
+    digests = [(file, words, digest_of_file(folder / file)) for file, words in what.items()]
+    return CardFigures(comparison, comparison.latency, digests, there)
 
 
 def _what(file: str) -> str:
@@ -222,7 +262,8 @@ def _what(file: str) -> str:
     return _WHAT.get(file, f"snippet for {'iOS' if file.startswith('ios') else 'Android'}")
 
 
-def _zip(folder: Path, names: tuple[str, ...], target: Path) -> None:
+def zip_kit(folder: Path, names: tuple[str, ...], target: Path) -> None:
+    """Pack files of a folder; the same files give the same zip."""
     staging = folder / f".{target.name}"
     try:
         with zipfile.ZipFile(staging, "w", zipfile.ZIP_DEFLATED) as archive:

@@ -208,8 +208,8 @@ TARGETS = tuple(
         package=_PACKAGE,
         module="ethosu.vela",
         revision=2,
-        integers=True,
         todo="Install it with: pip install --no-deps ethos-u-vela.",
+        variants=("int8", "uint8", "int8_per_tensor", "uint8_per_tensor"),
     )
     for name, title in CONFIGURATIONS.items()
 )

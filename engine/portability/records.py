@@ -186,10 +186,11 @@ class Target:
         package: The tool's package; None where none is needed.
         todo: How to get the tool.
         module: Module of the package that is imported.
+        variants: Names of the recipes whose files suit it, the one to make for it first; those with
+            other settings of the calibration or optimized suit it, too. Empty where all do.
         revision: Of our own code for the target: a higher one asks again.
         timed: Whether timings are taken, which nothing may run beside.
         here: Whether the figures are of this machine alone.
-        integers: Whether it is made for files with integer edges and no float operator.
     """
 
     name: str
@@ -201,10 +202,15 @@ class Target:
     package: str | None = None
     module: str = ""
     todo: str = ""
+    variants: tuple[str, ...] = ()
     revision: int = 1
     timed: bool = False
     here: bool = False
-    integers: bool = False
+
+    @property
+    def integers(self) -> bool:
+        """Whether it is made for files with integer edges and no float operator."""
+        return bool(self.variants)
 
 
 @dataclass(frozen=True, slots=True)

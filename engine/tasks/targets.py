@@ -16,7 +16,8 @@ import numpy as np
 
 from engine.comparison.records import MemoryUse
 from engine.core.checksums import find_record, write_record
-from engine.core.errors import EngineError, JobCancelled, first_line
+from engine.core.errors import EngineError, JobCancelled, OptionError, first_line
+from engine.core.formats import join_names
 from engine.core.limits import LIMITS
 from engine.core.locks import shared_lock
 from engine.core.system import __version__, host_name
@@ -31,6 +32,7 @@ from engine.portability.records import (
     TargetMatrix,
     TargetTitle,
 )
+from engine.quantization.recipes import recipe_named
 from engine.runs.manifest import CHECKED
 from engine.runs.run import TARGETS, WORK, Run
 from engine.workers.process import Host, Worker
@@ -170,6 +172,41 @@ def stored_answer(run: Run, variant: str, target: Target) -> Answer | None:
             todo=target.todo,
         )
     return find_record(answer_file(run, variant, target), Answer)
+
+
+def choose_variants(
+    targets: Iterable[str], variants: tuple[str, ...] = ("all",)
+) -> tuple[str, ...]:
+    """Choose the variants to make for targets.
+
+    Args:
+        targets: Their names; none leaves the variants as they are.
+        variants: What was asked for; ``all`` leaves the choice to the targets' own records.
+
+    Returns:
+        Names of recipes: of each target the one that suits it first.
+
+    Raises:
+        OptionError: A name is wrong, or a variant suits none of the targets.
+    """
+    names = tuple(targets)
+    chosen = choose_targets(names) if names else ()
+    # No target, or one that takes everything.
+    if not chosen or not all(target.variants for target in chosen):
+        return variants
+    fit = tuple(dict.fromkeys(name for target in chosen for name in target.variants))
+    optimized = [f"{name}_optimized" for name in fit if recipe_named(name).optimizable]
+    given = tuple(name for name in variants if name != "all")
+    for name in given:
+        if recipe_named(name).plain.uncalibrated.name not in fit:
+            raise OptionError(
+                "Choosing the variants",
+                got=f"{name} for {join_names([target.title for target in chosen])}",
+                expected=f"one of {', '.join((*fit, *optimized))}",
+                todo=f"Leave the variants out, and {fit[0]} is made; or leave the target out.",
+            )
+    first = [target.variants[0] for target in chosen] if given != variants else []
+    return tuple(dict.fromkeys((*first, *given)))
 
 
 def _ask(run: Run, variant: str, target: Target, host: Host, workers: _Workers) -> Answer:

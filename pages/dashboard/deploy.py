@@ -41,6 +41,9 @@ if file is not None:
     with st.container(border=True):
         st.header("What is in it")
         deployment.show_contents(file)
+if fault is None:
+    with st.container(border=True):
+        deployment.show_micro_kit(run, variant, shown)
 with st.container(border=True):
     deployment.show_phone(run, variant, model_file(run, variant))
 show_notes(comparison)

@@ -44,6 +44,11 @@ CONVERT = {
     "an empty calibration folder": ("--calibration {}/empty", "no picture in"),
     "an absent calibration folder": ("--calibration {}/nowhere", "not there"),
     "an unknown variant": ("--variants int4", "'int4'"),
+    "an unknown target": ("--target toaster", "'toaster'"),
+    "a variant that a target refuses": (
+        "--target microcontroller --variants int8,float16",
+        "float16 for Microcontroller",
+    ),
     "no variant": ("--variants ,", "Choosing the variants"),
     "an unknown model": ("--model efficientnet_lite9", "efficientnet_lite0"),
     "an absent checkpoint": ("--checkpoint {}/nowhere.pth", "cannot be read"),

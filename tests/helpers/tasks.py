@@ -7,6 +7,7 @@ from typing import Any
 
 from engine.deployment.golden_set import run_check
 from engine.deployment.kit import run_deploy
+from engine.deployment.micro_kit import run_micro_kit
 from engine.tasks.add_file import run_inspect
 from engine.tasks.catalog import run_catalog
 from engine.tasks.changed_pictures import run_changed_pictures
@@ -37,6 +38,7 @@ TASKS: tuple[Callable[[Any, Any], Any], ...] = (
     run_latency,
     run_layers,
     run_litert_torch,
+    run_micro_kit,
     run_mixed_latency,
     run_preview,
     run_profile,

@@ -91,6 +91,17 @@ def test_whoever_went_elsewhere_is_not_led_to_the_result(
     assert "tiny became" in test.header[0].value
 
 
+def test_a_device_chooses_the_variants(asked: list[ConvertRequest]) -> None:
+    test = opened(PAGE)
+    assert "All seven" in words(test)
+    device = next(box for box in test.selectbox if box.label == "For a device")
+    device.set_value("Microcontroller").run()
+    assert not test.exception
+    assert "All seven" not in words(test)
+    convert(test)
+    assert asked[0].variants == ("int8",)
+
+
 def test_what_was_read_stands_beside_the_file(run: Run) -> None:
     test = with_own_file(run)
     assert "x: 1 × 4 × 4 × 3" in words(test)

@@ -11,11 +11,13 @@ from engine.core.errors import EngineError, OptionError
 from engine.core.types import Progress
 from engine.portability.catalog import choose_targets
 from engine.portability.records import Support
+from engine.quantization.recipes import recipe_named
 from engine.runs.run import TARGETS, Run
 from engine.tasks import targets as task
 from engine.tasks.targets import (
     TargetRequest,
     ask_targets,
+    choose_variants,
     list_unmeasured,
     read_memory,
     read_targets,
@@ -33,6 +35,39 @@ LIGHT = ("edge-tpu", "old-runtimes", "microcontroller")
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     return tiny_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("targets", "variants", "chosen"),
+    [
+        ((), ("float16",), ("float16",)),
+        ((), ("all",), ("all",)),
+        (("microcontroller",), ("all",), ("int8",)),
+        (("microcontroller", "edge-tpu"), ("all",), ("int8",)),
+        (("cpu",), ("all",), ("all",)),
+        (("cpu", "microcontroller"), ("float32",), ("float32",)),
+        (("microcontroller",), ("int8_per_tensor",), ("int8_per_tensor",)),
+        (("microcontroller",), ("all", "int8_optimized"), ("int8", "int8_optimized")),
+        (("edge-tpu",), ("uint8_optimized(count=8)",), ("uint8_optimized(count=8)",)),
+    ],
+)
+def test_targets_choose_what_is_made(
+    targets: tuple[str, ...], variants: tuple[str, ...], chosen: tuple[str, ...]
+) -> None:
+    assert choose_variants(targets, variants) == chosen
+
+
+@pytest.mark.parametrize("variant", ["float32", "int8_float_io", "int16x8", "int8_mixed(k=3)"])
+def test_variants_that_suit_none_of_the_targets_are_refused(variant: str) -> None:
+    with pytest.raises(OptionError, match="Leave the variants out, and int8 is made") as refused:
+        choose_variants(("microcontroller", "ethos-u55-128"), ("int8", variant))
+    assert variant in refused.value.got
+    assert "and Microcontroller" in refused.value.got
+
+
+def test_targets_name_recipes() -> None:
+    for target in choose_targets(()):
+        assert target.variants == tuple(recipe_named(name).name for name in target.variants)
 
 
 def test_a_run_is_asked_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
