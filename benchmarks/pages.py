@@ -1,10 +1,12 @@
 """Seconds until each page of the dashboard is interactive, with many pictures.
 
 ``python -m benchmarks.pages --pictures 1000`` converts the default model to eight variants in a
-store of its own, shows all pictures to all of them, opens the dashboard in Debian's chromium, walks
-through the pages as a person does, and prints for each: seconds from the click until the page is
-drawn and answers (the last script run has ended, nothing is stale, and the browser's main thread
-is free), and seconds of a script run on the server when nothing changed (the key R).
+store of its own, shows all pictures to all of them (which takes minutes), opens the dashboard in
+Debian's chromium, walks through the pages as a person does, and prints for each: seconds from the
+click until the page is drawn and answers (the last script run has ended, nothing is stale, and the
+browser's main thread is free), and seconds of a script run on the server when nothing changed (the
+key R). With ``--store`` and ``--run`` a run that is there is opened instead, on the pictures of
+``--images``: a minute, where they were shown to it before.
 """
 
 from __future__ import annotations
@@ -24,15 +26,23 @@ import engine
 from benchmarks.evaluation import make_pictures
 from engine.core.store import HOME_VARIABLE
 from engine.images.pictures import pictures_in
-from engine.tasks import evaluate as service_module
-from engine.workers import process as host
+from engine.runs.run import Run
+from engine.tasks.evaluate import compute_logits
+from engine.workers.process import Foreground
 from pages.shell.navigation import CHAPTERS
-from tests.helpers.browser import UNRESTS, chromium, dashboard, go_to, wait_until_settled
+from tests.helpers.browser import (
+    UNRESTS,
+    chromium,
+    dashboard,
+    go_to,
+    open_pictures,
+    wait_until_settled,
+)
 
 _PATIENCE_SECONDS = 120
 _AT_REST = f"""async () => {{
   for (let i = 0; i < 2; i++) await new Promise(requestAnimationFrame);
-  return !document.querySelector({", ".join(UNRESTS)!r});
+  return !document.querySelector({UNRESTS!r});
 }}"""
 
 
@@ -95,14 +105,21 @@ def until_interactive(tab: Page, runs: ScriptRuns) -> float:
 
 
 def walk(address: str, folder: Path, rounds: int) -> None:
-    """Open every page some times, and print a line for each."""
+    """Open every page of a run some times, and print a line for each.
+
+    Args:
+        address: Of the server, with the run's name.
+        folder: The pictures.
+        rounds: How often each page comes again.
+    """
     runs = ScriptRuns()
     with chromium() as browser:
         tab = browser.new_page(viewport={"width": 1440, "height": 1000})
         tab.set_default_timeout(_PATIENCE_SECONDS * 1000)
         tab.on("websocket", runs.listen)
-        tab.goto(f"{address}/predictions")
+        tab.goto(address)
         wait_until_settled(tab)
+        open_pictures(tab)
         tab.get_by_role("radio", name="A folder on this machine").click()
         tab.get_by_label("Folder", exact=True).fill(str(folder))
         tab.get_by_label("Folder", exact=True).press("Enter")
@@ -128,30 +145,38 @@ def walk(address: str, folder: Path, rounds: int) -> None:
             )
 
 
+def convert_and_time() -> Run:
+    """Convert the default model to all variants, optimize int8, and time them."""
+    run = engine.improve(engine.convert(), "int8")
+    engine.latency(run, rounds=20)
+    return run
+
+
 @click.command()
-@click.option("--pictures", "count", default=1000, show_default=True)
+@click.option("--pictures", "count", default=1000, show_default=True, help="How many to make.")
 @click.option("--rounds", default=3, show_default=True, help="How often each page comes again.")
 @click.option("--store", help="A store to use and keep; one of its own by default.")
-def main(count: int, rounds: int, store: str | None) -> None:
+@click.option("--run", "name", help="A run of the store; one is made by default.")
+@click.option("--images", help="A folder of pictures; they are made by default.")
+def main(count: int, rounds: int, store: str | None, name: str | None, images: str | None) -> None:
     """Time the pages."""
     with tempfile.TemporaryDirectory() as own:
-        home = Path(store or own)
+        home = Path(store or own).resolve()
         os.environ[HOME_VARIABLE] = str(home)
-        folder = home / "pictures"
+        folder = Path(images).resolve() if images else home / "pictures"
         if not folder.is_dir():
             folder.mkdir(parents=True)
             make_pictures(folder, count)
-        run = engine.improve(engine.convert(), "int8")
-        engine.latency(run, rounds=20)
+        run = Run.open(home / "runs" / name) if name else convert_and_time()
         pictures = pictures_in(folder)
         started = time.perf_counter()
-        service_module.compute_logits(run, pictures, run.columns, host.Foreground())
+        compute_logits(run, pictures, run.columns, Foreground())
         print(
             f"{run.manifest.model.name}: {len(pictures)} pictures, {len(run.columns)} columns, "
             f"shown in {time.perf_counter() - started:.0f} s"
         )
         with dashboard(home) as address:
-            walk(address, folder, rounds)
+            walk(f"{address}/predictions?run={run.folder.name}", folder, rounds)
 
 
 if __name__ == "__main__":

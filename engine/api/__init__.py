@@ -2,7 +2,7 @@
 
 Here are those that compare, measure and pack the models of a run; `engine.api.conversion` has
 those that make and extend one, `engine.api.changed_pictures` those that group, pin and change
-pictures.
+pictures, `engine.api.portability` those that ask where its files run.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from engine.api.conversion import (
     read_model,
     time_curve,
 )
+from engine.api.portability import compile_for, targets
 from engine.core.types import ORIGINAL
 from engine.images.pictures import DEFAULT_LAYERS_COUNT, Picture
 from engine.quantization.calibration import DEFAULT_SEEDS
@@ -44,13 +45,13 @@ if TYPE_CHECKING:
     from engine.comparison.layers.records import LayerErrors
     from engine.core.types import IntArray, OnProgress
     from engine.deployment.kit import Kit
-    from engine.portability.records import TargetMatrix
     from engine.reporting.report import Report
     from engine.tasks.sweep.records import Sweep
 
 __all__ = [
     "add_files",
     "compare",
+    "compile_for",
     "convert",
     "deploy",
     "find_flips",
@@ -153,6 +154,7 @@ def report(
     against: Run | PathLike | None = None,
     threads: int = 1,
     need: float = 0.95,
+    target: str | None = None,
     on_progress: OnProgress = ignore,
 ) -> Report:
     """Gather everything about a run on pictures, to take home as one HTML file.
@@ -167,30 +169,36 @@ def report(
         against: Another run, to hold it against on the same pictures.
         threads: Which stored timings stand beside the figures; see `latency`.
         need: Share of equal first answers that the recommendation asks for, 0 to 1.
+        target: Where the variant is shipped to, one of those of `targets`: what it refuses is not
+            recommended. It is asked now unless the run has its answers. None: any will do.
         on_progress: Called for every step.
 
     Returns:
-        The report; see its ``to_html``, ``to_dict`` and ``to_csv``.
+        The report; see its ``choice``, ``to_html``, ``to_dict`` and ``to_csv``.
 
     Raises:
         UserMistake: A name, a picture, a label or a number is wrong, or ``out`` cannot be written.
         WorkerError: The worker process failed.
     """
     from engine.reporting.report import report_of
+    from engine.reporting.text.destination import destination_of
     from engine.runs.labels import tags_from_csv
+    from engine.tasks.targets import ask_targets
 
-    opened, pictures = open_run(run), pictures_of(images)
+    opened, pictures, host = open_run(run), pictures_of(images), Foreground(on_progress)
     table = None if labels_csv is None else Path(labels_csv)
+    answers = None if target is None else ask_targets(opened, host, names=(target,))
     result = report_of(
         opened,
         pictures,
-        Foreground(on_progress),
+        host,
         reference=reference,
         labels=_labels(opened, pictures, labels_csv, labels_from_folders),
         tags=None if table is None else tags_from_csv(table, [p.name for p in pictures]),
         against=None if against is None else open_run(against),
         threads=threads,
         need=need,
+        destination=None if answers is None else destination_of(answers, opened.artifacts),
     )
     if out is not None:
         result.save(os.fspath(out))
@@ -330,6 +338,7 @@ def deploy(
     reference: str = ORIGINAL,
     labels_csv: PathLike | None = None,
     labels_from_folders: bool = False,
+    target: str | None = None,
     on_progress: OnProgress = ignore,
 ) -> Kit:
     """Pack a variant for an app: model with metadata, golden set, script, snippets, model card.
@@ -343,6 +352,8 @@ def deploy(
         reference: ``original``, ``onnx`` or another variant, for those figures.
         labels_csv: Table of right answers with the columns ``filename,class_index``.
         labels_from_folders: Whether the folder of each picture names its class.
+        target: Where it is shipped to, one of those of `targets`: the model card says how it runs
+            there. None names none.
         on_progress: Called for every step.
 
     Returns:
@@ -365,6 +376,7 @@ def deploy(
         out=None if out is None else Path(out),
         reference=reference,
         labels=_labels(opened, pictures, labels_csv, labels_from_folders),
+        target=target,
     )
 
 
@@ -375,40 +387,3 @@ def _labels(
 
     path = None if table is None else Path(table)
     return right_answers(run, pictures, table=path, from_folders=from_folders)
-
-
-def targets(
-    run: Run | PathLike,
-    *,
-    targets: Iterable[str] = (),
-    variants: Iterable[str] = (),
-    on_progress: OnProgress = ignore,
-) -> TargetMatrix:
-    """Ask where the files of a run work, and what they need there.
-
-    Real tools are asked, each in a process of its own; answers are kept in the run, by the content
-    of the file and the version of the tool: nothing is asked twice. A tool that is not installed is
-    left out with the sentence how to get it.
-
-    Args:
-        run: A run, or its folder.
-        targets: Some of ``cpu``, ``microcontroller``, ``ethos-u55-128``, ``ethos-u55-256``,
-            ``ethos-u65-256``, ``ethos-u65-512``, ``ethos-u85-256``, ``edge-tpu``, ``android-gpu``
-            and ``old-runtimes``; all where there are none.
-        variants: Which files; all of the run when empty.
-        on_progress: Called for every step.
-
-    Returns:
-        One answer a variant and target: whether it runs whole, in part or not at all, which
-        operators stay behind, and its memory in bytes and times in milliseconds, each with how it
-        came (measured, estimated, by rule) and by what; see its ``of``, ``to_frame``, ``to_dict``.
-
-    Raises:
-        UserMistake: A name is wrong, or the run cannot be read.
-        WorkerError: The worker process could not be started.
-    """
-    from engine.tasks.targets import ask_targets
-
-    return ask_targets(
-        open_run(run), Foreground(on_progress), names=targets, variants=tuple(variants)
-    )

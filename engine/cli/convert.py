@@ -139,7 +139,7 @@ def preprocess_options(command: Command) -> Command:
     show_default=True,
     help="Pictures to calibrate with; 100 to 500 are advised.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the choice among them.")
+@click.option("--seed", default=0, show_default=True, help="Random seed of the choice among them.")
 @click.option(
     "--opset",
     type=Opset(),

@@ -21,9 +21,8 @@ from engine.core.types import ORIGINAL
 @click.option(
     "--reference", default=ORIGINAL, show_default=True, help="original, onnx or a variant."
 )
-def deploy(
-    run_folder: str, variant: str, images: str, out: str, reference: str, **labels: Any
-) -> None:
+@click.option("--target", help="Where it is shipped to; the model card says how it runs there.")
+def deploy(run_folder: str, variant: str, images: str, out: str, **options: Any) -> None:
     """Pack a variant with metadata, labels, golden set, script, snippets and model card.
 
     \b
@@ -36,9 +35,8 @@ def deploy(
             variant,
             images,
             out=out,
-            reference=reference,
             on_progress=on_progress,
-            **labels,
+            **options,
         )
     golden = kit.golden
     click.echo(f"{kit.file}: {kit.model} and {len(kit.files) - 1} other files")

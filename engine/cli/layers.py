@@ -69,7 +69,7 @@ def _show(errors: LayerErrors) -> None:
     show_table(
         f"{errors.run}: {errors.variant} against float32 on {errors.pictures} pictures, "
         f"{len(shown)} of {len(errors.layers)} operators, likeliest culprit first",
-        ["operator", "", "own SQNR", "SQNR so far", "mean shift", "at the ends", "range used"],
+        ["operator", "", "own SQNR", "cumulative SQNR", "mean shift", "at the ends", "range used"],
         [
             [
                 f"{layer.index} {layer.op}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from engine.deployment.description import ModelDescription, raw_pixel_steps
 from engine.deployment.golden_set import SMALLEST_RELATIVE, TOLERANCE_FACTOR
 from engine.deployment.phone import PhoneBenchmark, benchmark_command, benchmark_log
 from engine.networks.load import describe_origin
+from engine.portability.records import FIGURE_TITLES, SUPPORT_WORDS, TargetMatrix
 from engine.quantization.recipes import recipe_named
 from engine.runs.run import Run
 
@@ -48,11 +49,13 @@ class CardFigures:
         comparison: The variant, and no other, against its reference.
         latency: Timings on this machine, where there are some.
         digests: SHA-256 of the files of the kit, by name, with what each is.
+        there: What the target that it is shipped to answers about it; None without any.
     """
 
     comparison: Comparison
     latency: Latency | None
     digests: Sequence[tuple[str, str, str]]
+    there: TargetMatrix | None = None
 
 
 def snippets(model: ModelDescription) -> dict[str, str]:
@@ -108,6 +111,8 @@ def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
         + ", ".join(f"{count} {name}" for name, count in operators),
         "granularity": "none" if card.weight_granularity == "none" else card.weight_granularity,
         "latency": _latency(figures.latency, model.variant),
+        "memory": figures.comparison.memory.get(model.variant),
+        "target": () if figures.there is None else _target_rows(figures.there, model.variant),
         "raw_pixels": raw_pixel_steps(model.preprocess, model.input),
         "reference": formats.title_of_model(figures.comparison.reference),
         "errors": _errors(figures.comparison, model.variant),
@@ -139,6 +144,21 @@ def _latency(latency: Latency | None, variant: str) -> str | None:
         f"{len(timed.samples_ms)}, on {latency.host}, threads: {latency.threads}, "
         f"{latency.measured_at[:10]}"
     )
+
+
+def _target_rows(there: TargetMatrix, variant: str) -> Iterator[tuple[str, str]]:
+    """Yield what a variant does on a target and takes there, each figure with how it came."""
+    (target,) = there.targets
+    answer = there.of(variant, target.name)
+    runs = SUPPORT_WORDS[answer.support]
+    if answer.left:
+        runs += f", without {answer.left_names}"
+    yield "Target", ": ".join(filter(None, (target.title, runs, answer.reason)))
+    for figure in answer.figures:
+        if not figure.part:
+            write = formats.milliseconds if figure.in_milliseconds else formats.megabytes
+            value = f"{write(figure.value)}, {figure.how} by {figure.by}"
+            yield f"{FIGURE_TITLES[figure.name]} there", value
 
 
 def _errors(comparison: Comparison, variant: str) -> tuple[tuple[str, str], ...]:
@@ -214,6 +234,8 @@ def _environment() -> Environment:
         "figure": lambda value: f"{value:.4g}",
         "exact": lambda value: formats.UNKNOWN if value is None else f"{value:.9g}",
         "thousands": lambda value: f"{value:,}",
+        "megabytes": formats.megabytes,
+        "milliseconds": formats.milliseconds,
     }
     environment.filters.update(filters)
     return environment

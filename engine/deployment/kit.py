@@ -25,10 +25,12 @@ from engine.deployment.description import (
 from engine.deployment.documents import KIT_FILES, CardFigures, model_card, snippets
 from engine.deployment.golden_set import COUNT, SCRIPT, GoldenSet, golden_set
 from engine.images.pictures import Picture, digest_of
+from engine.portability.records import TargetMatrix
 from engine.runs.results import load_latency
 from engine.runs.run import KITS, Run
 from engine.runs.staging import fresh_staging_folder
 from engine.tasks.evaluate import evaluate
+from engine.tasks.targets import ask_targets
 from engine.tflite.metadata import with_metadata
 from engine.workers.process import Host, Worker
 
@@ -71,10 +73,13 @@ def golden_pictures(pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
     return tuple(pictures[row * len(pictures) // count] for row in range(count))
 
 
-def kit_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
-    """Name the file for the kit of a variant with these pictures; it need not exist."""
+def kit_file(
+    run: Run, variant: str, pictures: tuple[Picture, ...], target: str | None = None
+) -> Path:
+    """Name the file for a variant's kit with these pictures and target; it need not exist."""
     digest = run.artifact(variant).sha256
-    return run.folder / KITS / f"{variant}-{digest[:12]}-{digest_of(pictures)[:12]}.zip"
+    parts = [variant, digest[:12], digest_of(pictures)[:12], *([] if target is None else [target])]
+    return run.folder / KITS / f"{'-'.join(parts)}.zip"
 
 
 def make_kit(
@@ -86,6 +91,7 @@ def make_kit(
     out: Path | None = None,
     reference: str = ORIGINAL,
     labels: IntArray | None = None,
+    target: str | None = None,
 ) -> Kit:
     """Compare a variant with the reference, run its golden set, and write the kit.
 
@@ -97,6 +103,7 @@ def make_kit(
         out: The zip to write; None puts it into the run.
         reference: One of `Run.columns`.
         labels: Right answers, shape (pictures,), -1 for unknown.
+        target: Name of the target that the model card names; None names none.
 
     Returns:
         The kit.
@@ -118,10 +125,13 @@ def make_kit(
         latency=load_latency(run),
     ).comparison
     _demand_answers(comparison.variant(variant))
-    target = (out or kit_file(run, variant, pictures)).absolute()
+    there = None
+    if target is not None:
+        there = ask_targets(run, host, names=(target,), variants=(variant,))
+    file = (out or kit_file(run, variant, pictures, target)).absolute()
     if out is None:
-        target.parent.mkdir(exist_ok=True)
-    with fresh_staging_folder(target) as side:
+        file.parent.mkdir(exist_ok=True)
+    with fresh_staging_folder(file) as side:
         request = DeployRequest(
             run=str(run.folder.absolute()),
             variant=variant,
@@ -133,9 +143,9 @@ def make_kit(
         with Worker() as worker:
             golden = host.adopt(worker).run(run_deploy, request, host.report)
         host.report(Progress("Writing the kit", 3, 4))
-        names = write_texts(run, variant, side, golden, comparison)
-        _zip(side, names, target)
-    return Kit(target, variant, model_file(run, variant), golden, names)
+        names = write_texts(run, variant, side, golden, comparison, there)
+        _zip(side, names, file)
+    return Kit(file, variant, model_file(run, variant), golden, names)
 
 
 def _check(run: Run, variant: str, reference: str) -> None:
@@ -161,7 +171,12 @@ def _demand_answers(comparison: VariantComparison) -> None:
 
 
 def write_texts(
-    run: Run, variant: str, folder: Path, golden: GoldenSet, comparison: Comparison
+    run: Run,
+    variant: str,
+    folder: Path,
+    golden: GoldenSet,
+    comparison: Comparison,
+    there: TargetMatrix | None = None,
 ) -> tuple[str, ...]:
     """Write everything but model and golden set.
 
@@ -195,6 +210,7 @@ def write_texts(
         comparison,
         comparison.latency,
         [(file, _what(file), digest_of_file(folder / file)) for file in inside],
+        there,
     )
     (folder / CARD).write_text(model_card(run, model, figures), encoding="utf-8")
     return (CARD, *inside)

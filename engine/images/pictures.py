@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import warnings
 from collections import Counter
 from collections.abc import Container, Iterable, Mapping
@@ -278,7 +279,8 @@ def pictures_in(folder: Path) -> tuple[Picture, ...]:
             expected="files that end in " + ", ".join(sorted(PICTURE_SUFFIXES)),
             todo="Put pictures into it, or name another folder.",
         )
-    return tuple(picture_at(path, path.relative_to(folder).as_posix()) for path in files)
+    above = len(folder.parts)
+    return tuple(picture_at(path, "/".join(path.parts[above:])) for path in files)
 
 
 def count_unread(folder: Path) -> tuple[str, ...]:
@@ -300,19 +302,24 @@ def _files_below(folder: Path, suffixes: Container[str]) -> list[Path]:
         if real in seen:
             continue
         seen.add(real)
-        for path in sorted(_entries(current)):
-            if path.name.startswith("."):
+        for entry in sorted(_entries(current), key=lambda entry: entry.name):
+            if entry.name.startswith("."):
                 continue
-            if path.is_dir():
-                (links if path.is_symlink() else folders).append(path)
-            elif path.suffix.lower() in suffixes and path.is_file():
+            path, linked = current / entry.name, entry.is_symlink()
+            # A folder knows what its entries are: the file system is asked only of a link, and by
+            # `Path`, for which one that leads nowhere is no error.
+            asked = path if linked else entry
+            if asked.is_dir():
+                (links if linked else folders).append(path)
+            elif path.suffix.lower() in suffixes and asked.is_file():
                 files.append(path)
     return sorted(files, key=lambda path: path.parts)
 
 
-def _entries(folder: Path) -> list[Path]:
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
-        return list(folder.iterdir())
+        with os.scandir(folder) as entries:
+            return list(entries)
     except OSError as error:
         raise PictureError(
             "Looking for pictures",

@@ -124,5 +124,6 @@ TARGETS = (
         by="the rules of its documentation",
         how="rule",
         ask=ask_rules,
+        integers=True,
     ),
 )

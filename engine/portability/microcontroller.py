@@ -177,6 +177,7 @@ TARGETS = (
         ask=ask_tflite_micro,
         package=_PACKAGE,
         module="tflite_micro",
+        integers=True,
         todo="Install it with: pip install --no-deps tflite-micro.",
     ),
 )

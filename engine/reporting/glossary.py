@@ -29,6 +29,8 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "latency": "Median time of one call on one picture, in milliseconds, with all models timed "
         "in turns. A model whose batch is fixed to N takes N pictures a call.",
         "latency ratio": "Latency of the variant divided by that of float32: below 1 is faster.",
+        "load time": "From opening the .tflite file to tensors that are allocated, in "
+        "milliseconds, median of several.",
         "logit": "What the model gives for a class before the softmax; the class with the largest "
         "one is the answer.",
         "logit rms": "Root mean square of the differences of the logits, each picture's mean taken "
@@ -36,6 +38,8 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "margin": "The largest logit minus the second: how sure the answer is, and what a variant "
         "must not take away.",
         "operator": "One step of the network in a TFLite file, such as CONV_2D.",
+        "peak memory": "The most memory that loading and calling the file takes, on this machine's "
+        "CPU with one thread, above that of an empty file.",
         "per-channel": "One scale for each output channel of a weight, instead of one for all of "
         "it: outliers of one channel then cost the others nothing.",
         "representative dataset": "The pictures that calibration looks at; they should be like "

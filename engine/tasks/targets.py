@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.comparison.records import MemoryUse
 from engine.core.checksums import find_record, write_record
 from engine.core.errors import EngineError, JobCancelled, first_line
 from engine.core.limits import LIMITS
@@ -21,6 +22,7 @@ from engine.core.locks import shared_lock
 from engine.core.system import __version__, host_name
 from engine.core.types import FloatArray, Progress, Report
 from engine.portability.catalog import choose_targets, has_tool, target_named, tool_version
+from engine.portability.cpu import CPU
 from engine.portability.records import (
     Answer,
     Cell,
@@ -114,19 +116,46 @@ def ask_targets(
 
 
 def read_targets(run: Run) -> TargetMatrix | None:
-    """Read the answers that a run keeps about all its files; None where there are none.
-
-    Where a target was not asked about a file, the cell says so.
-    """
-    chosen, rows = choose_targets(()), tuple(artifact.variant for artifact in run.artifacts)
+    """Read the answers that a run keeps about all its files; None where there are none."""
     if not any((run.folder / TARGETS).glob("*.json")):
         return None
+    return read_answers(run, ())
+
+
+def read_answers(run: Run, names: Iterable[str]) -> TargetMatrix:
+    """Read the answers of targets that a run keeps about all its files, asking none.
+
+    Where a target was not asked about a file, the cell says so. All targets where none is named.
+
+    Raises:
+        OptionError: A name is wrong.
+    """
+    chosen, rows = choose_targets(names), tuple(artifact.variant for artifact in run.artifacts)
     cells = [
         Cell(row, target.name, stored_answer(run, row, target) or _NOT_YET)
         for row in rows
         for target in chosen
     ]
     return _matrix(run, rows, chosen, cells)
+
+
+def read_memory(run: Run) -> dict[str, MemoryUse]:
+    """Read what files of a run take on this machine's CPU, of those that were measured."""
+    memory = {}
+    for artifact in run.artifacts:
+        answer = stored_answer(run, artifact.variant, target_named(CPU))
+        if answer is None:
+            continue
+        peak, load = answer.figure("peak_memory"), answer.figure("load")
+        if peak is not None and load is not None:
+            memory[artifact.variant] = MemoryUse(peak.value, load.value, peak.by)
+    return memory
+
+
+def list_unmeasured(run: Run) -> tuple[str, ...]:
+    """Name the variants of a run whose memory nobody asked for yet."""
+    names = (artifact.variant for artifact in run.artifacts)
+    return tuple(name for name in names if stored_answer(run, name, target_named(CPU)) is None)
 
 
 def stored_answer(run: Run, variant: str, target: Target) -> Answer | None:
@@ -140,7 +169,7 @@ def stored_answer(run: Run, variant: str, target: Target) -> Answer | None:
             reason=f"{target.package} is not installed, so nothing was asked.",
             todo=target.todo,
         )
-    return find_record(_file_of(run, variant, target), Answer)
+    return find_record(answer_file(run, variant, target), Answer)
 
 
 def _ask(run: Run, variant: str, target: Target, host: Host, workers: _Workers) -> Answer:
@@ -158,11 +187,11 @@ def _ask(run: Run, variant: str, target: Target, host: Host, workers: _Workers) 
     except EngineError as error:
         # Not kept: what ended the tool's process may pass.
         return Answer(support="no_answer", reason=f"{error.got}.", todo=error.todo)
-    write_record(_file_of(run, variant, target), answer)
+    write_record(answer_file(run, variant, target), answer)
     return answer
 
 
-def _file_of(run: Run, variant: str, target: Target) -> Path:
+def answer_file(run: Run, variant: str, target: Target) -> Path:
     """Name the file of an answer: it changes with the file, the tool and our own code."""
     parts = [run.artifact(variant).sha256, __version__, tool_version(target), str(target.revision)]
     if target.here:
@@ -177,7 +206,7 @@ def _matrix(
     return TargetMatrix(
         run=run.folder.name,
         variants=rows,
-        targets=tuple(TargetTitle(t.name, t.title, t.how, t.by) for t in chosen),
+        targets=tuple(TargetTitle(t.name, t.title, t.how, t.by, t.integers) for t in chosen),
         sizes={row: run.sizes[row] for row in rows},
         cells=tuple(cells),
     )

@@ -33,7 +33,7 @@ from engine.workers.jobs import Job
 from pages.inputs.uploads import ask_for_files
 from pages.inputs.variant import first_shown, show_pills
 from pages.state import session
-from pages.state.evaluation import choice_on_show
+from pages.state.evaluation import choice_on_show, target_on_show
 from pages.state.jobs import job_button
 from pages.state.messages import end_page, plain, show_errors, show_problem
 from pages.views.figures import align_right
@@ -79,12 +79,12 @@ def show_advice(variant: str) -> None:
 
 def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:
     """Give the kit that the run has, or show the button that makes it."""
-    reference = session.reference(run)
+    reference, target = session.reference(run), target_on_show()
 
     def work(job: Job[Kit]) -> Kit:
-        return make_kit(run, variant, pictures, job, reference=reference)
+        return make_kit(run, variant, pictures, job, reference=reference, target=target)
 
-    file = kit_file(run, variant, pictures)
+    file = kit_file(run, variant, pictures, target)
     if file.is_file():
         return file
     icon = ":material/deployed_code:"

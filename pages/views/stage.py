@@ -67,7 +67,7 @@ def show_stage(evaluation: Evaluation, variant: str, *, key: str = "stage") -> N
     name = f"{key_of(evaluation)} {variant} {labels.tolist()}"
     order, changed = _rank(name, evaluation, variant, labels)
     rows = _choose_rows(evaluation, order, changed)
-    _mount(_Stage(evaluation, variant, labels, key).data(rows, order, changed), key)
+    _mount(_Stage(evaluation, variant, labels, key, name).data(rows, order, changed), key)
 
 
 def show_coming_photo(run: Run, *, key: str = "stage") -> None:
@@ -140,6 +140,15 @@ def _rank(
     return rank_by_telling(telling), tuple(telling.changed.tolist())
 
 
+@st.cache_data(scope="session", max_entries=16, show_spinner=False)
+def _describe_rows(
+    name: str, rows: tuple[int, ...], _evaluation: Evaluation, _variant: str, _labels: IntArray
+) -> list[dict[str, Any]]:
+    """Give the browser what both models answer on the pictures of some rows."""
+    cards = [pair_card(_evaluation, _variant, row, int(_labels[row])) for row in rows]
+    return [{"change": sentences.write_change(card), **describe_answers(card)} for card in cards]
+
+
 def _choose_rows(
     evaluation: Evaluation, order: Sequence[int], changed: Sequence[bool]
 ) -> list[int]:
@@ -164,19 +173,20 @@ class _Stage:
         variant: The variant on the right.
         labels: Right answers, shape (pictures,), -1 for unknown.
         key: Of the component.
+        name: Tells answers, variant and labels from all others.
     """
 
     evaluation: Evaluation
     variant: str
     labels: IntArray
     key: str
+    name: str
 
     def data(
         self, rows: Sequence[int], order: Sequence[int], changed: Sequence[bool]
     ) -> dict[str, Any]:
         """Gather everything: ``rows`` are listed, ``order`` and ``changed`` cover all pictures."""
         comparison = self.evaluation.comparison
-        large = self._large(rows)
         listed = [changed[row] for row in rows]
         first = _id(self._picture(rows[0]))
         return {
@@ -186,7 +196,7 @@ class _Stage:
             "values": sentences.handle_values(comparison, self.variant),
             "left": self._side(comparison.reference),
             "right": self._side(self.variant),
-            "items": [self._item(row, changed[row], row in large) for row in rows],
+            "items": self._items(rows, changed, self._large(rows)),
             "headline": sentences.strip_headline(self.variant, sum(changed), len(changed), listed),
             "race": self._race(dict.fromkeys([*rows, *order])),
             "landed": first if self._picture(rows[0]).sha256 in session.newest_pictures() else "",
@@ -206,16 +216,22 @@ class _Stage:
     def _side(self, column: str) -> dict[str, Any]:
         return describe_side(self.evaluation.comparison, column)
 
-    def _item(self, row: int, changed: bool, large: bool) -> dict[str, Any]:
-        card = pair_card(self.evaluation, self.variant, row, int(self.labels[row]))
-        return {
-            "id": _id(card.picture),
-            "changed": changed,
-            "small": address_of(card.picture, GALLERY_SIDE),
-            "large": address_of(card.picture, STAGE_SIDE) if large else "",
-            "change": sentences.write_change(card),
-            **describe_answers(card),
-        }
+    def _items(
+        self, rows: Sequence[int], changed: Sequence[bool], large: set[int]
+    ) -> list[dict[str, Any]]:
+        described = _describe_rows(
+            self.name, tuple(rows), self.evaluation, self.variant, self.labels
+        )
+        return [
+            {
+                "id": _id(self._picture(row)),
+                "changed": changed[row],
+                "small": address_of(self._picture(row), GALLERY_SIDE),
+                "large": address_of(self._picture(row), STAGE_SIDE) if row in large else "",
+                **answers,
+            }
+            for row, answers in zip(rows, described, strict=True)
+        ]
 
     def _race(self, rows: Iterable[int]) -> dict[str, Any]:
         comparison = self.evaluation.comparison

@@ -38,7 +38,7 @@ def files(tmp_path: Path) -> Path:
 
 CONVERT = {
     "random bytes as a checkpoint": ("--checkpoint {}/random.pth", "no checkpoint"),
-    "random bytes as ONNX": ("--onnx {}/random.onnx", "no ONNX model"),
+    "random bytes as ONNX": ("--onnx {}/random.onnx", "not an ONNX model"),
     "a pickle that runs a command": ("--checkpoint {}/pickle.pth", "expected a state dict"),
     "another network's state dict": ("--checkpoint {}/other.pth", "unexpected: layer.weight"),
     "an empty calibration folder": ("--calibration {}/empty", "no picture in"),

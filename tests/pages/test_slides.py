@@ -59,6 +59,16 @@ def demand_slides(page: Page, kinds: list[str]) -> None:
     expect(page.locator(".deck .position")).to_have_text(f"{len(kinds)}/{len(kinds)}")
 
 
+def demand_no_scrolling(page: Page, kinds: list[str]) -> None:
+    """On a phone each slide is whole in one screen."""
+    page.keyboard.press("Home")
+    for at, expected in enumerate(kinds, 1):
+        expect(page.locator(".deck .position")).to_have_text(f"{at}/{len(kinds)}")
+        beyond = page.locator(".deck").evaluate("deck => deck.scrollHeight - deck.clientHeight")
+        assert beyond <= 0, f"{expected}: {beyond} pixels"
+        page.keyboard.press("ArrowRight")
+
+
 def test_slides_come_by_keys_and_escape_leaves(
     browser: Browser, two_runs_server: Dashboard, own_run: Run
 ) -> None:
@@ -71,6 +81,8 @@ def test_slides_come_by_keys_and_escape_leaves(
     demand_slides(page, KINDS)
     page.set_viewport_size({"width": 1280, "height": 720})
     demand_slides(page, KINDS)
+    page.set_viewport_size({"width": 390, "height": 844})
+    demand_no_scrolling(page, KINDS)
     report = page.get_by_role("link", name="Download the report").evaluate("link => link.href")
     assert "<h1" in page.request.get(report).text()
     page.keyboard.press("ArrowLeft")
@@ -87,3 +99,5 @@ def test_slides_come_by_keys_and_escape_leaves(
     expect(page.locator(".stAppViewContainer h1").first).to_be_visible()
     wait_until_settled(page)
     assert page.request.get(report).status == 404
+    page.get_by_role("button", name="Show as slides").click()
+    expect(page.locator(".deck .slide.claim")).to_be_visible()

@@ -13,7 +13,14 @@ from engine.portability.catalog import choose_targets
 from engine.portability.records import Support
 from engine.runs.run import TARGETS, Run
 from engine.tasks import targets as task
-from engine.tasks.targets import TargetRequest, ask_targets, read_targets, run_target
+from engine.tasks.targets import (
+    TargetRequest,
+    ask_targets,
+    list_unmeasured,
+    read_memory,
+    read_targets,
+    run_target,
+)
 from engine.workers.process import Foreground, Worker
 from tests.helpers.tiny_quantized import healthy
 from tests.helpers.tiny_run import tiny_run
@@ -92,13 +99,23 @@ def test_a_tool_that_ends_its_process_costs_its_own_cell_alone(
 
 
 def test_memory_and_times_are_measured_in_a_process_of_its_own(run: Run) -> None:
+    assert (read_memory(run), list_unmeasured(run)) == ({}, ("float32", "int8"))
     matrix = ask_targets(run, HOST, names=("cpu",), variants=("int8",))
-    figures = {figure.name: figure for figure in matrix.of("int8", "cpu").figures}
+    answer = matrix.of("int8", "cpu")
+    figures = {figure.name: figure for figure in answer.figures if not figure.part}
     assert list(figures) == ["load", "first_call", "time", "loaded_memory", "peak_memory"]
     assert {figure.how for figure in figures.values()} == {"measured"}
     assert 0 < figures["time"].value < 1000
     # A network of one operator takes next to nothing above an empty interpreter.
     assert 0 <= figures["loaded_memory"].value <= figures["peak_memory"].value < 30e6
+    use = read_memory(run)
+    assert list(use) == ["int8"]
+    assert (use["int8"].peak_bytes, use["int8"].load_ms) == (
+        figures["peak_memory"].value,
+        figures["load"].value,
+    )
+    assert use["int8"].by.startswith("LiteRT ")
+    assert list_unmeasured(run) == ("float32",)
 
 
 def test_a_wrong_name_is_a_mistake(run: Run) -> None:

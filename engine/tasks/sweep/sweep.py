@@ -148,7 +148,7 @@ def basis_of(
     if not shown:
         raise PictureError(
             _STAGE,
-            got=f"{len(pictures)} pictures, every one of which calibration may use"
+            got=f"{len(pictures)} pictures, all of which calibration may use"
             + (" (it takes crops of the supplied pictures)" if calibration is None else ""),
             expected="other pictures to measure on",
             todo="Choose other pictures to test on, or others for calibration.",
