@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from engine.api import (
         add_files,
         compare,
+        compile_for,
         convert,
         deploy,
         find_flips,
@@ -71,6 +72,7 @@ _HOMES = {
     "__version__": "engine.core.system",
     "add_files": "engine.api",
     "compare": "engine.api",
+    "compile_for": "engine.api",
     "convert": "engine.api",
     "deploy": "engine.api",
     "find_flips": "engine.api",
@@ -112,6 +114,7 @@ __all__ = [
     "__version__",
     "add_files",
     "compare",
+    "compile_for",
     "convert",
     "deploy",
     "find_flips",

@@ -1,18 +1,18 @@
 """The functions of ``import engine``: the front door, for notebooks, scripts and the terminal.
 
 Here are those that compare, measure and pack the models of a run; `engine.api.conversion` has
-those that make and extend one, `engine.api.changed_pictures` those that group and change pictures.
+those that make and extend one, `engine.api.changed_pictures` those that group, pin and change
+pictures, `engine.api.portability` those that ask where its files run.
 """
 
 from __future__ import annotations
 
 import os
-import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.api.changed_pictures import find_flips, robustness, slices
+from engine.api.changed_pictures import find_flips, pin, pinned, robustness, slices
 from engine.api.conversion import (
     PathLike,
     add_files,
@@ -29,18 +29,12 @@ from engine.api.conversion import (
     read_model,
     time_curve,
 )
-from engine.core.errors import PictureError
+from engine.api.portability import compile_for, targets
 from engine.core.types import ORIGINAL
-from engine.images.pictures import Picture
-from engine.quantization.recipes import RANGE_METHODS
-from engine.runs import pinned as pinned_module
-from engine.runs.labels import tags_from_csv
+from engine.images.pictures import DEFAULT_LAYERS_COUNT, Picture
+from engine.quantization.calibration import DEFAULT_SEEDS
+from engine.quantization.recipes import DEFAULT_RECIPES, RANGE_METHODS
 from engine.runs.run import Run
-from engine.tasks import layers as layers_module
-from engine.tasks.evaluate import evaluate, right_answers
-from engine.tasks.sweep import sweep as sweep_module
-from engine.tasks.sweep.records import Sweep
-from engine.tasks.targets import ask_targets
 from engine.workers.process import Foreground
 
 if TYPE_CHECKING:
@@ -51,12 +45,13 @@ if TYPE_CHECKING:
     from engine.comparison.layers.records import LayerErrors
     from engine.core.types import IntArray, OnProgress
     from engine.deployment.kit import Kit
-    from engine.portability.records import TargetMatrix
     from engine.reporting.report import Report
+    from engine.tasks.sweep.records import Sweep
 
 __all__ = [
     "add_files",
     "compare",
+    "compile_for",
     "convert",
     "deploy",
     "find_flips",
@@ -120,6 +115,8 @@ def compare(
         UserMistake: A name, a picture or a label is wrong.
         WorkerError: The worker process failed.
     """
+    from engine.tasks.evaluate import evaluate
+
     opened = add_files(run, also, on_progress=on_progress) if also else open_run(run)
     pictures, host, compared = pictures_of(images), Foreground(on_progress), tuple(variants)
     labels = _labels(opened, pictures, labels_csv, labels_from_folders)
@@ -157,6 +154,7 @@ def report(
     against: Run | PathLike | None = None,
     threads: int = 1,
     need: float = 0.95,
+    target: str | None = None,
     on_progress: OnProgress = ignore,
 ) -> Report:
     """Gather everything about a run on pictures, to take home as one HTML file.
@@ -171,29 +169,36 @@ def report(
         against: Another run, to hold it against on the same pictures.
         threads: Which stored timings stand beside the figures; see `latency`.
         need: Share of equal first answers that the recommendation asks for, 0 to 1.
+        target: Where the variant is shipped to, one of those of `targets`: what it refuses is not
+            recommended. It is asked now unless the run has its answers. None: any will do.
         on_progress: Called for every step.
 
     Returns:
-        The report; see its ``to_html``, ``to_dict`` and ``to_csv``.
+        The report; see its ``choice``, ``to_html``, ``to_dict`` and ``to_csv``.
 
     Raises:
         UserMistake: A name, a picture, a label or a number is wrong, or ``out`` cannot be written.
         WorkerError: The worker process failed.
     """
     from engine.reporting.report import report_of
+    from engine.reporting.text.destination import destination_of
+    from engine.runs.labels import tags_from_csv
+    from engine.tasks.targets import ask_targets
 
-    opened, pictures = open_run(run), pictures_of(images)
+    opened, pictures, host = open_run(run), pictures_of(images), Foreground(on_progress)
     table = None if labels_csv is None else Path(labels_csv)
+    answers = None if target is None else ask_targets(opened, host, names=(target,))
     result = report_of(
         opened,
         pictures,
-        Foreground(on_progress),
+        host,
         reference=reference,
         labels=_labels(opened, pictures, labels_csv, labels_from_folders),
         tags=None if table is None else tags_from_csv(table, [p.name for p in pictures]),
         against=None if against is None else open_run(against),
         threads=threads,
         need=need,
+        destination=None if answers is None else destination_of(answers, opened.artifacts),
     )
     if out is not None:
         result.save(os.fspath(out))
@@ -205,7 +210,7 @@ def layers(
     variant: str,
     images: PathLike | Iterable[PathLike],
     *,
-    count: int = layers_module.DEFAULT_LAYERS_COUNT,
+    count: int = DEFAULT_LAYERS_COUNT,
     on_progress: OnProgress = ignore,
 ) -> LayerErrors:
     """Measure what each operator of an integer variant loses against float32, and why.
@@ -225,6 +230,8 @@ def layers(
         ConversionError: The variant gives other answers when its activations are kept.
         WorkerError: The worker process failed.
     """
+    from engine.tasks import layers as layers_module
+
     host = Foreground(on_progress)
     return layers_module.layers(open_run(run), variant, pictures_of(images), host, count=count)
 
@@ -234,9 +241,9 @@ def sweep(
     images: PathLike | Iterable[PathLike],
     *,
     calibration: PathLike | None = None,
-    recipes: Iterable[str] = sweep_module.DEFAULT_RECIPES,
+    recipes: Iterable[str] = DEFAULT_RECIPES,
     counts: Iterable[int] = (),
-    seeds: Iterable[int] = sweep_module.DEFAULT_SEEDS,
+    seeds: Iterable[int] = DEFAULT_SEEDS,
     ranges: Iterable[str] = RANGE_METHODS,
     dask: str | None = None,
     on_progress: OnProgress = ignore,
@@ -269,6 +276,8 @@ def sweep(
         ConversionError: A cell cannot be made.
         WorkerError: The worker process failed.
     """
+    from engine.tasks.sweep import sweep as sweep_module
+
     choice = sweep_module.SweepChoice(
         recipes=tuple(recipes), counts=tuple(counts), seeds=tuple(seeds), ranges=tuple(ranges)
     )
@@ -329,6 +338,7 @@ def deploy(
     reference: str = ORIGINAL,
     labels_csv: PathLike | None = None,
     labels_from_folders: bool = False,
+    target: str | None = None,
     on_progress: OnProgress = ignore,
 ) -> Kit:
     """Pack a variant for an app: model with metadata, golden set, script, snippets, model card.
@@ -342,105 +352,44 @@ def deploy(
         reference: ``original``, ``onnx`` or another variant, for those figures.
         labels_csv: Table of right answers with the columns ``filename,class_index``.
         labels_from_folders: Whether the folder of each picture names its class.
+        target: Where it is shipped to, one of those of `targets`: the model card says how it runs
+            there. ``microcontroller`` packs sources for TFLite Micro in place of snippets for apps.
         on_progress: Called for every step.
 
     Returns:
         The kit; ``file`` is the zip.
 
     Raises:
-        UserMistake: A name, a picture or a label is wrong, the variant answers NaN or the same for
-            every picture, or the zip cannot be written.
-        ConversionError: LiteRT refuses the variant, or its answers change with the metadata.
+        UserMistake: A name, a picture or a label is wrong, the variant is of no use there, or the
+            zip cannot be written.
+        ConversionError: A runtime refuses it, or its answers change with the metadata.
         WorkerError: The worker process failed.
     """
-    from engine.deployment.kit import make_kit
+    from engine.deployment import kit, micro_kit
 
-    opened, pictures = open_run(run), pictures_of(images)
-    return make_kit(
+    opened, pictures, host = open_run(run), pictures_of(images), Foreground(on_progress)
+    file = None if out is None else Path(out)
+    labels = _labels(opened, pictures, labels_csv, labels_from_folders)
+    if target == micro_kit.TARGET:
+        return micro_kit.make_micro_kit(
+            opened, variant, pictures, host, out=file, reference=reference, labels=labels
+        )
+    return kit.make_kit(
         opened,
         variant,
         pictures,
-        Foreground(on_progress),
-        out=None if out is None else Path(out),
+        host,
+        out=file,
         reference=reference,
-        labels=_labels(opened, pictures, labels_csv, labels_from_folders),
+        labels=labels,
+        target=target,
     )
-
-
-def pin(run: Run | PathLike, images: PathLike | Iterable[PathLike]) -> None:
-    """Copy pictures into a run's regression set.
-
-    Args:
-        run: A run, or its folder.
-        images: A folder of pictures, or files.
-
-    Raises:
-        UserMistake: One is no picture.
-    """
-    opened = open_run(run)
-    for picture in pictures_of(images):
-        pinned_module.pin(opened, picture)
-
-
-def pinned(run: Run | PathLike) -> tuple[Path, ...]:
-    """Files of the pictures that are pinned to a run, by name, for `compare` and `report`.
-
-    Args:
-        run: A run, or its folder.
-
-    Raises:
-        UserMistake: There is none, or one has changed since.
-    """
-    opened = open_run(run)
-    files = tuple(picture.path for picture in pinned_module.list_pinned(opened))
-    if not files:
-        raise PictureError(
-            "Looking for pinned pictures",
-            got=f"none in {opened.folder.name}",
-            expected="at least one",
-            todo=f"Pin some: python -m engine pin --run {shlex.quote(str(opened.folder))} "
-            "--images FOLDER.",
-        )
-    return files
 
 
 def _labels(
     run: Run, pictures: tuple[Picture, ...], table: PathLike | None, from_folders: bool
 ) -> IntArray | None:
+    from engine.tasks.evaluate import right_answers
+
     path = None if table is None else Path(table)
     return right_answers(run, pictures, table=path, from_folders=from_folders)
-
-
-def targets(
-    run: Run | PathLike,
-    *,
-    targets: Iterable[str] = (),
-    variants: Iterable[str] = (),
-    on_progress: OnProgress = ignore,
-) -> TargetMatrix:
-    """Ask where the files of a run work, and what they need there.
-
-    Real tools are asked, each in a process of its own; answers are kept in the run, by the content
-    of the file and the version of the tool: nothing is asked twice. A tool that is not installed is
-    left out with the sentence how to get it.
-
-    Args:
-        run: A run, or its folder.
-        targets: Some of ``cpu``, ``microcontroller``, ``ethos-u55-128``, ``ethos-u55-256``,
-            ``ethos-u65-256``, ``ethos-u65-512``, ``ethos-u85-256``, ``edge-tpu``, ``android-gpu``
-            and ``old-runtimes``; all where there are none.
-        variants: Which files; all of the run when empty.
-        on_progress: Called for every step.
-
-    Returns:
-        One answer a variant and target: whether it runs whole, in part or not at all, which
-        operators stay behind, and its memory in bytes and times in milliseconds, each with how it
-        came (measured, estimated, by rule) and by what; see its ``of``, ``to_frame``, ``to_dict``.
-
-    Raises:
-        UserMistake: A name is wrong, or the run cannot be read.
-        WorkerError: The worker process could not be started.
-    """
-    return ask_targets(
-        open_run(run), Foreground(on_progress), names=targets, variants=tuple(variants)
-    )

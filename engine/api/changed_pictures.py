@@ -1,17 +1,18 @@
-"""Functions of ``import engine`` about slices of a set of pictures, and about changed pictures."""
+"""Functions of ``import engine`` about slices of a set of pictures, and pinned or changed ones."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from engine.api.conversion import PathLike, ignore, open_run, pictures_of
+from engine.core.errors import PictureError
 from engine.core.types import ORIGINAL
-from engine.runs.labels import tags_from_csv
+from engine.images.pictures import DEFAULT_CURVE_COUNT
+from engine.runs import pinned as pinned_module
 from engine.runs.run import Run
-from engine.tasks import robustness as task
-from engine.tasks.evaluate import evaluate, right_answers
 from engine.workers.process import Foreground, share_worker
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def robustness(
     changes: Iterable[str] = (),
     reference: str = ORIGINAL,
     variants: Iterable[str] = (),
-    count: int = task.DEFAULT_CURVE_COUNT,
+    count: int = DEFAULT_CURVE_COUNT,
     on_progress: OnProgress = ignore,
 ) -> Robustness:
     """Measure how answers stand up to blur, noise, brightness, compression, rotation and crops.
@@ -54,6 +55,8 @@ def robustness(
         UserMistake: A name, a picture or the count is wrong.
         WorkerError: The worker process failed.
     """
+    from engine.tasks import robustness as task
+
     return task.measure_robustness(
         open_run(run),
         pictures_of(images),
@@ -98,6 +101,9 @@ def slices(
         UserMistake: A name, a picture or the table is wrong.
         WorkerError: The worker process failed.
     """
+    from engine.runs.labels import tags_from_csv
+    from engine.tasks.evaluate import evaluate, right_answers
+
     opened, pictures = open_run(run), pictures_of(images)
     table = None if labels_csv is None else Path(labels_csv)
     labels = right_answers(opened, pictures, table=table, from_folders=labels_from_folders)
@@ -142,6 +148,9 @@ def find_flips(
         UserMistake: A name or the picture is wrong.
         WorkerError: The worker process failed.
     """
+    from engine.tasks import robustness as task
+    from engine.tasks.evaluate import evaluate
+
     (picture,) = pictures_of((image,))
     kinds, host = task.check_kinds(changes), Foreground(on_progress)
     with share_worker(host) as shared:
@@ -151,3 +160,40 @@ def find_flips(
         flips = task.find_flips(evaluation, picture, shared, kinds=kinds)
     assert flips is not None, "there is a host"
     return flips
+
+
+def pin(run: Run | PathLike, images: PathLike | Iterable[PathLike]) -> None:
+    """Copy pictures into a run's regression set.
+
+    Args:
+        run: A run, or its folder.
+        images: A folder of pictures, or files.
+
+    Raises:
+        UserMistake: One is no picture.
+    """
+    opened = open_run(run)
+    for picture in pictures_of(images):
+        pinned_module.pin(opened, picture)
+
+
+def pinned(run: Run | PathLike) -> tuple[Path, ...]:
+    """Files of the pictures that are pinned to a run, by name, for `compare` and `report`.
+
+    Args:
+        run: A run, or its folder.
+
+    Raises:
+        UserMistake: There is none, or one has changed since.
+    """
+    opened = open_run(run)
+    files = tuple(picture.path for picture in pinned_module.list_pinned(opened))
+    if not files:
+        raise PictureError(
+            "Looking for pinned pictures",
+            got=f"none in {opened.folder.name}",
+            expected="at least one",
+            todo=f"Pin some: python -m engine pin --run {shlex.quote(str(opened.folder))} "
+            "--images FOLDER.",
+        )
+    return files

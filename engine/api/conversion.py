@@ -67,6 +67,7 @@ def convert(
     std: float | Iterable[float] | None = None,
     preprocess: PreprocessChoice | None = None,
     variants: Iterable[str] | str = "all",
+    targets: Iterable[str] = (),
     calibration: PathLike | None = None,
     calibration_count: int = DEFAULT_CALIBRATION_COUNT,
     seed: int = 0,
@@ -117,6 +118,8 @@ def convert(
             taken from a network's ``pretrained_cfg``, as timm's have it, or assumed to be
             ImageNet's; the run's notes say which.
         variants: Names of recipes, or ``all``.
+        targets: Names of targets, as `engine.targets` has them: ``all`` then makes what suits
+            them, such as ``int8`` for ``microcontroller``.
         calibration: Folder of pictures like those the model will meet; None takes crops of the
             supplied pictures (demo calibration).
         calibration_count: Pictures to calibrate with.
@@ -144,7 +147,9 @@ def convert(
     from engine.conversion.missing_variants import missing_of, missing_sentences
     from engine.tasks import convert as convert_module
     from engine.tasks import litert_torch
+    from engine.tasks.targets import choose_variants
 
+    names_asked = (variants,) if isinstance(variants, str) else tuple(variants)
     _check_model(model, name=name, weights_of=(checkpoint, onnx, random_weights or None))
     named = model if isinstance(model, str) else None
     routes = tuple(routes)
@@ -170,7 +175,7 @@ def convert(
                 names=names,
             ),
             preprocess=choice,
-            variants=(variants,) if isinstance(variants, str) else tuple(variants),
+            variants=choose_variants(targets, names_asked),
             calibration=CalibrationChoice(
                 folder=path_text(calibration), count=calibration_count, seed=seed
             ),

@@ -2,43 +2,33 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable
+from dataclasses import fields
 from typing import Any
 
 import click
 
 from engine import api
 from engine.cli.files import NamedFile
+from engine.cli.gates import (
+    GATE_MISSED,
+    Gates,
+    GateType,
+    SizeGateType,
+    ask_gated_targets,
+    check_gates,
+    find_missed_gates,
+    find_missed_targets,
+)
 from engine.cli.output import DASK_HELP, progress_shown, say, show_table, write_json
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import latency_warnings
 from engine.comparison.slices import SLICE_KINDS, SliceShare
 from engine.core import formats
 from engine.core.errors import OptionError
-from engine.core.types import FAULT_WORDS, ORIGINAL
+from engine.core.types import ORIGINAL
+from engine.portability.cpu import CPU
 from engine.reporting.text.accuracy import KIND_TITLES, slices_headline
 from engine.runs.run import Run
-
-GATE_MISSED = 1
-Gate = tuple[str, float]
-
-
-class GateType(click.ParamType[Gate]):
-    """``NAME=VALUE``."""
-
-    name = "NAME=VALUE"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> Gate:
-        """Parse the words of a person."""
-        variant, _, number = str(value).partition("=")
-        try:
-            limit = float(number)
-        except ValueError:
-            limit = math.nan
-        if not variant or not math.isfinite(limit):
-            self.fail(f"'{value}' is not of the form int8=0.97.", param, ctx)
-        return variant, limit
 
 
 @click.command()
@@ -60,6 +50,16 @@ class GateType(click.ParamType[Gate]):
 @click.option("--min-agreement", type=GateType(), multiple=True, help="Gate, such as int8=0.97.")
 @click.option("--max-size-ratio", type=GateType(), multiple=True, help="Gate, against float32.")
 @click.option("--max-latency-ratio", type=GateType(), multiple=True, help="Gate, against float32.")
+@click.option(
+    "--max-memory",
+    type=SizeGateType(),
+    multiple=True,
+    help="Gate on peak memory, such as int8=50MB; measures it.",
+)
+@click.option("--target", "targets", multiple=True, help="Gate: where variants have to run whole.")
+@click.option(
+    "--max-arena", type=SizeGateType(), multiple=True, help="Gate on that target's memory."
+)
 def compare(
     run_folder: str,
     images: str | None,
@@ -72,10 +72,8 @@ def compare(
     rounds: int,
     dask: str | None,
     json_file: str | None,
-    min_agreement: tuple[Gate, ...],
-    max_size_ratio: tuple[Gate, ...],
-    max_latency_ratio: tuple[Gate, ...],
-    **labels: Any,
+    targets: tuple[str, ...],
+    **others: Any,
 ) -> int:
     """Compare the variants of a run on pictures.
 
@@ -84,9 +82,11 @@ def compare(
       python -m engine compare --run my_run --images photos
       python -m engine compare --run my_run --images photos --labels-csv labels.csv --json C.json
       python -m engine compare --run my_run --images photos --min-agreement int8=0.97
-      python -m engine compare --run my_run --pinned --min-agreement int8=1
+      python -m engine compare --run my_run --pinned --min-agreement int8=1 --max-memory int8=50MB
       python -m engine compare --run my_run --images photos --also theirs=model.tflite --latency
       python -m engine compare --run my_run --images photos --dask tcp://10.0.0.1:8786
+      python -m engine compare --run my_run --images photos --target ethos-u55-256 \
+          --max-arena int8=500KB
     """
     if pinned == (images is not None):
         raise OptionError(
@@ -96,21 +96,26 @@ def compare(
             todo="Name a folder with --images, or take the run's pinned pictures with --pinned.",
         )
     names = tuple(name.strip() for name in variants.split(",") if name.strip())
+    gates = Gates(**{field.name: others.pop(field.name) for field in fields(Gates)})
     with progress_shown() as on_progress:
         run = Run.open(run_folder)
         if also:  # before the gates are checked, which may name them
             run = api.add_files(run, dict(also), on_progress=on_progress)
         names += tuple(name for name, _ in also if names)
-        _check_gates(run, names, (min_agreement, max_size_ratio, max_latency_ratio))
+        check_gates(run, names, gates)
+        there = ask_gated_targets(run, names, gates, targets, on_progress)
         timed = None
-        if with_latency or max_latency_ratio:
+        if with_latency or gates.max_latency_ratio:
             timed = api.latency(
                 run,
-                variants=_to_time(names, reference, gated=bool(max_latency_ratio)),
+                variants=_to_time(names, reference, gated=bool(gates.max_latency_ratio)),
                 threads=threads,
                 rounds=rounds,
                 on_progress=on_progress,
             )
+        if gates.max_memory:
+            gated = (name for name, _ in gates.max_memory)
+            api.targets(run, targets=(CPU,), variants=gated, on_progress=on_progress)
         comparison = api.compare(
             run,
             api.pinned(run) if images is None else images,
@@ -119,18 +124,15 @@ def compare(
             latency=timed,
             dask=dask,
             on_progress=on_progress,
-            **labels,
+            **others,
         )
     if json_file is not None:
         write_json(comparison.to_dict(), json_file)
     if json_file != "-":
         _show(comparison)
-    missed = find_missed_gates(
-        comparison,
-        min_agreement=min_agreement,
-        max_size_ratio=max_size_ratio,
-        max_latency_ratio=max_latency_ratio,
-    )
+    missed = find_missed_gates(comparison, gates)
+    if there is not None:
+        missed += find_missed_targets(there, gates.max_arena)
     for sentence in missed:
         click.echo(f"Gate missed: {sentence}", err=True)
     return GATE_MISSED if missed else 0
@@ -141,25 +143,6 @@ def _to_time(variants: tuple[str, ...], reference: str, *, gated: bool) -> tuple
     if not variants:
         return ()
     return tuple(dict.fromkeys((reference, *variants, *(("float32",) if gated else ()))))
-
-
-def _check_gates(run: Run, variants: tuple[str, ...], gates: tuple[tuple[Gate, ...], ...]) -> None:
-    compared = variants or run.runnable
-    for name in (name for kind in gates for name, _ in kind):
-        if name not in compared:
-            raise OptionError(
-                "Reading the gates",
-                got=f"a gate for '{name}'{run.why_missing(name)}",
-                expected="one of " + ", ".join(compared),
-                todo="Name a variant that is compared.",
-            )
-    if gates[2] and "float32" not in run.runnable:
-        raise OptionError(
-            "Reading the gates",
-            got="a gate on latency against float32 for a run without float32",
-            expected="float32 among the variants",
-            todo="Add it with: python -m engine convert --variants float32.",
-        )
 
 
 def _both_counts(share: SliceShare) -> str:
@@ -217,8 +200,9 @@ def slices(
 
 
 def _show(comparison: Comparison) -> None:
-    rows = []
+    rows, measured = [], bool(comparison.memory)
     for variant in comparison.variants:
+        memory = comparison.memory.get(variant.variant)
         timed = comparison.latency.of(variant.variant) if comparison.latency else None
         accuracy = variant.accuracy
         rows.append(
@@ -233,6 +217,8 @@ def _show(comparison: Comparison) -> None:
                 formats.percent(accuracy.top1 if accuracy else None),
                 formats.megabytes(comparison.sizes.get(variant.variant)),
                 formats.milliseconds(timed.median_ms, timed.pictures) if timed else formats.UNKNOWN,
+                *[formats.megabytes(memory.peak_bytes if memory else None)] * measured,
+                *[formats.milliseconds(memory.load_ms if memory else None)] * measured,
             ]
         )
     show_table(
@@ -248,6 +234,7 @@ def _show(comparison: Comparison) -> None:
             "accuracy",
             "size",
             "latency",
+            *["peak memory", "load"] * measured,
         ],
         rows,
         red={variant.variant for variant in comparison.variants if variant.fault},
@@ -258,55 +245,3 @@ def _show(comparison: Comparison) -> None:
     warnings = latency_warnings(comparison.latency) if comparison.latency else ()
     for note in (*comparison.notes, *warnings):
         say(f"Note: {note}", red=note in comparison.faults)
-
-
-def find_missed_gates(
-    comparison: Comparison,
-    *,
-    min_agreement: tuple[Gate, ...],
-    max_size_ratio: tuple[Gate, ...],
-    max_latency_ratio: tuple[Gate, ...],
-) -> list[str]:
-    """Sentences for the gates that a comparison does not pass.
-
-    A figure that is unknown or NaN passes no gate, nor does a variant whose answers are useless.
-
-    Args:
-        comparison: The comparison.
-        min_agreement: Least share of equal first answers, by variant.
-        max_size_ratio: Largest file size against float32, by variant.
-        max_latency_ratio: Largest median latency against float32, by variant.
-
-    Returns:
-        One sentence a missed gate.
-
-    Raises:
-        OptionError: A gate names a variant that was not compared.
-    """
-    latency = comparison.latency
-
-    def latency_ratio(name: str) -> float | None:
-        return None if latency is None else latency.ratio(name, "float32")
-
-    def agreement(name: str) -> float | None:
-        return comparison.variant(name).top1_agreement
-
-    figures: list[tuple[str, tuple[Gate, ...], Callable[[str], float | None], bool]] = [
-        ("agreement", min_agreement, agreement, True),
-        ("size against float32", max_size_ratio, comparison.size_ratio, False),
-        ("latency against float32", max_latency_ratio, latency_ratio, False),
-    ]
-    missed = []
-    for what, gates, figure, least in figures:
-        for name, limit in gates:
-            fault = comparison.variant(name).fault
-            if fault is not None:
-                missed.append(f"{name} {FAULT_WORDS[fault]}, so it passes no gate on {what}")
-                continue
-            value = figure(name)
-            passed = value is not None and (value >= limit if least else value <= limit)
-            if not passed:
-                reached = formats.UNKNOWN if value is None else f"{value:.4f}"
-                word = "at least" if least else "at most"
-                missed.append(f"{name}: {what} is {reached}, the gate asks for {word} {limit:g}")
-    return missed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import warnings
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -28,16 +29,17 @@ from engine.images.preprocess import (
 from engine.networks.load import describe_origin
 from engine.networks.source import DEFAULT_MODEL, FileFacts
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT
-from engine.quantization.recipes import RECIPES, names_in
+from engine.quantization.recipes import ON_REQUEST, RECIPES, names_in
 from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
 from engine.tasks.improve import name_mixed
 from engine.tasks.litert_torch import ROUTES
+from engine.tasks.targets import choose_variants
 
 VARIANTS_MISSING = 1
 VARIANTS_HELP = (
     "Comma-separated: all, "
-    + ", ".join(recipe.name for recipe in RECIPES)
+    + ", ".join((*(recipe.name for recipe in RECIPES), *ON_REQUEST))
     + '; with settings, such as "int8(range=mse,count=64)".'
 )
 _PREPROCESS = (
@@ -130,6 +132,13 @@ def preprocess_options(command: Command) -> Command:
 @click.option("--random-weights", is_flag=True, help="Fresh weights: for size and latency only.")
 @click.option("--labels", help="Class names: one a line, or JSON, YAML or CSV with indices.")
 @click.option("--variants", default="all", show_default=True, help=VARIANTS_HELP)
+@click.option(
+    "--target",
+    "targets",
+    multiple=True,
+    metavar="NAME",
+    help="Make what suits a device, such as microcontroller or edge-tpu; several may be given.",
+)
 @click.option("--target-rms", type=float, help="Logit rms that int8_mixed has to bring.")
 @click.option("--target-agreement", type=float, help="Share of answers that it has to keep.")
 @click.option("--calibration", help="Folder of pictures like those the model will meet.")
@@ -139,7 +148,7 @@ def preprocess_options(command: Command) -> Command:
     show_default=True,
     help="Pictures to calibrate with; 100 to 500 are advised.",
 )
-@click.option("--seed", default=0, show_default=True, help="Seed of the choice among them.")
+@click.option("--seed", default=0, show_default=True, help="Random seed of the choice among them.")
 @click.option(
     "--opset",
     type=Opset(),
@@ -176,6 +185,7 @@ def preprocess_options(command: Command) -> Command:
 def convert(
     json_file: str | None,
     variants: str,
+    targets: tuple[str, ...],
     target_rms: float | None,
     target_agreement: float | None,
     **options: Any,
@@ -192,6 +202,7 @@ def convert(
       python -m engine convert --model mobilenet_v2 --checkpoint weights.pth --out my_run
       python -m engine convert --model timm/mobilenetv4_conv_small --out my_run
       python -m engine convert --variants float32,int8,int8_mixed --target-rms 0.08 --out my_run
+      python -m engine convert --target microcontroller --calibration photos --out my_run
       python -m engine convert --route litert-torch --out my_run
       python -m engine convert --onnx classifier.onnx --labels labels.txt --out my_run
     """
@@ -207,6 +218,7 @@ def convert(
     if target_rms is not None or target_agreement is not None:
         mixed = name_mixed(target_rms=target_rms, target_agreement=target_agreement)
         names = (*(name for name in names if name != "int8_mixed"), mixed)
+    names = choose_variants(targets, names)
     with progress_shown() as on_progress, warnings.catch_warnings():
         # Their sentences stand below the tables, in red.
         warnings.simplefilter("ignore", MissingVariantWarning)
@@ -221,6 +233,12 @@ def convert(
         write_json(msgspec.to_builtins(run.manifest), json_file)
     if json_file != "-":
         _show(run)
+        if targets:
+            run_words = shlex.quote(str(run.folder))
+            click.echo(
+                "What it needs there: python -m engine targets "
+                f"--run {run_words} --targets {','.join(targets)}"
+            )
     absent = missing_of(run.missing, names)
     for sentence in missing_sentences(absent):
         click.secho(sentence, fg="red", err=True)

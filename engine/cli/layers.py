@@ -10,8 +10,8 @@ from engine.cli.output import progress_shown, show_table, write_json
 from engine.comparison.layers.records import LayerErrors
 from engine.core import formats
 from engine.core.files import write_text
+from engine.images.pictures import DEFAULT_LAYERS_COUNT
 from engine.runs.results import latency_shares
-from engine.tasks.layers import DEFAULT_LAYERS_COUNT
 
 _SHOWN = 10
 
@@ -69,7 +69,7 @@ def _show(errors: LayerErrors) -> None:
     show_table(
         f"{errors.run}: {errors.variant} against float32 on {errors.pictures} pictures, "
         f"{len(shown)} of {len(errors.layers)} operators, likeliest culprit first",
-        ["operator", "", "own SQNR", "SQNR so far", "mean shift", "at the ends", "range used"],
+        ["operator", "", "own SQNR", "cumulative SQNR", "mean shift", "at the ends", "range used"],
         [
             [
                 f"{layer.index} {layer.op}",

@@ -30,6 +30,7 @@ from engine.runs.run import Run
 )
 @click.option("--threads", default=1, show_default=True, help="Which stored timings to show.")
 @click.option("--agreement", "need", default=0.95, show_default=True, help="What you need, 0 to 1.")
+@click.option("--target", help="Where it is shipped to; what is refused there is not recommended.")
 def report(
     run_folder: str,
     images: str,
@@ -45,6 +46,7 @@ def report(
       python -m engine report --run my_run --images photos --out report.html
       python -m engine report --run my_run --images photos --json report.json --csv report.csv
       python -m engine report --run my_run --images photos --against old_run --out report.html
+      python -m engine report --run my_run --images photos --target ethos-u55-256 --out report.html
     """
     if out is None and json_file is None and csv_file is None:
         raise OptionError(

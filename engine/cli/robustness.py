@@ -12,6 +12,7 @@ from engine.core.errors import OptionError
 from engine.core.types import ORIGINAL
 from engine.images.changes import CHANGE_KINDS, SCALES, ChangeKind
 from engine.images.labels import label_of
+from engine.images.pictures import DEFAULT_CURVE_COUNT
 from engine.reporting.text.robustness import (
     agreement_headline,
     back_sentence,
@@ -20,7 +21,6 @@ from engine.reporting.text.robustness import (
     tried_sentence,
 )
 from engine.runs.run import Run
-from engine.tasks.robustness import DEFAULT_CURVE_COUNT
 
 
 @click.command()

@@ -12,10 +12,11 @@ from engine.cli.convert import convert, preprocess_in
 from engine.cli.output import DASK_HELP, progress_shown, say, show_table, write_json
 from engine.core import formats
 from engine.core.errors import OptionError
-from engine.quantization.recipes import FLOAT32, RANGE_METHODS, names_in
+from engine.quantization.calibration import DEFAULT_SEEDS
+from engine.quantization.recipes import DEFAULT_RECIPES, FLOAT32, RANGE_METHODS, names_in
 from engine.reporting.text.sweep import enough_sentence, faults, method_sentence, notes
 from engine.tasks.sweep.records import Sweep, check_table
-from engine.tasks.sweep.sweep import DEFAULT_COUNTS, DEFAULT_RECIPES, DEFAULT_SEEDS
+from engine.tasks.sweep.sweep import DEFAULT_COUNTS
 
 _NOT_OF_A_MODEL = {"variants", "calibration", "calibration_count", "seed", "routes", "out"}
 _MODEL_OPTIONS = [p for p in convert.params if p.name not in _NOT_OF_A_MODEL | {"json_file"}]

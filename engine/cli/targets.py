@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from engine import api
 from engine.cli.output import progress_shown, say, show_table, write_json
+from engine.core.errors import OptionError
 from engine.core.formats import megabytes
+from engine.core.types import OnProgress
+from engine.portability.catalog import target_named
 from engine.portability.records import TargetMatrix
 from engine.reporting.text.targets import (
     cell_words,
@@ -16,6 +21,8 @@ from engine.reporting.text.targets import (
     targets_headline,
     why_sentence,
 )
+from engine.runs.run import Run
+from engine.tasks.compile_for_target import compiled_name
 
 
 @click.command()
@@ -23,7 +30,12 @@ from engine.reporting.text.targets import (
 @click.option("--targets", "names", default="", help="Comma-separated; all by default.")
 @click.option("--variants", default="", help="Comma-separated; all by default.")
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON ('-' for standard output).")
-def targets(run_folder: str, names: str, variants: str, json_file: str | None) -> None:
+@click.option(
+    "--save", metavar="FOLDER", help="Write what the targets' compilers make of the files."
+)
+def targets(
+    run_folder: str, names: str, variants: str, json_file: str | None, save: str | None
+) -> None:
     """Ask where each file of a run works, and what it needs there.
 
     Microcontrollers, Arm Ethos-U, Coral Edge TPU, Android's GPU delegate, old runtimes and this
@@ -33,6 +45,7 @@ def targets(run_folder: str, names: str, variants: str, json_file: str | None) -
     Examples:
       python -m engine targets --run my_run
       python -m engine targets --run my_run --targets microcontroller,ethos-u55-256 --json T.json
+      python -m engine targets --run my_run --targets ethos-u55-256 --variants int8 --save compiled
     """
     with progress_shown() as on_progress:
         matrix = api.targets(
@@ -41,10 +54,51 @@ def targets(run_folder: str, names: str, variants: str, json_file: str | None) -
             variants=_words(variants),
             on_progress=on_progress,
         )
+        files = () if save is None else _save(run_folder, matrix, Path(save), on_progress)
     if json_file is not None:
         write_json(matrix.to_dict(), json_file)
     if json_file != "-":
         _show(matrix)
+        for file in files:
+            say(f"Written: {file}")
+
+
+def _save(
+    run_folder: str, matrix: TargetMatrix, folder: Path, on_progress: OnProgress
+) -> tuple[Path, ...]:
+    """Write a compiled file for each variant and target that has one and runs at least in part."""
+    run = Run.open(run_folder)
+    wanted = [
+        cell
+        for cell in matrix.cells
+        if target_named(cell.target).compile and cell.answer.support in {"whole", "part"}
+    ]
+    if not wanted:
+        raise OptionError(
+            "Writing compiled files",
+            got="no variant that runs on a target with a compiler",
+            expected="one at least",
+            todo="Name such a target, such as --targets ethos-u55-256, and an integer variant.",
+        )
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OptionError(
+            f"Making the folder {folder}",
+            got=f"a refusal ({error.strerror})",
+            expected="a folder to write to",
+            todo="Choose another folder.",
+        ) from error
+    return tuple(
+        api.compile_for(
+            run,
+            cell.variant,
+            cell.target,
+            folder / compiled_name(run, cell.variant, cell.target),
+            on_progress=on_progress,
+        )
+        for cell in wanted
+    )
 
 
 def _words(text: str) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ the models tell apart.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,9 +21,11 @@ from engine.comparison.faults import FEW_PICTURES, fault_of, fault_sentences
 from engine.comparison.latency import Latency
 from engine.comparison.outputs import Outputs, probability_sides
 from engine.comparison.records import (
+    FLOAT32,
     SCALAR_KEYS,
     Accuracy,
     Flip,
+    MemoryUse,
     VariantComparison,
     accuracy_dict,
     variant_dict,
@@ -68,6 +70,7 @@ class Comparison:
         notes: Findings that a reader of the figures has to know, one sentence each.
         reference_non_finite: Pictures on which the reference gives NaN or Inf.
         faults: Those of ``notes`` about variants that are missing or whose answers are of no use.
+        memory: What files take in a process of their own, of the variants that were measured.
     """
 
     run: str
@@ -84,6 +87,7 @@ class Comparison:
     notes: tuple[str, ...]
     reference_non_finite: int = 0
     faults: tuple[str, ...] = ()
+    memory: Mapping[str, MemoryUse] = field(default_factory=dict)
 
     @property
     def fault_by_variant(self) -> dict[str, Fault]:
@@ -115,6 +119,11 @@ class Comparison:
         """Divide the bytes of a variant's file by float32's; None where either is unknown."""
         size = self.sizes.get(name)
         return size / self.float32_bytes if size is not None and self.float32_bytes else None
+
+    def memory_ratio(self, name: str) -> float | None:
+        """Divide the peak memory of a variant by float32's; None without both, or by 0."""
+        use, base = self.memory.get(name), self.memory.get(FLOAT32)
+        return use.peak_bytes / base.peak_bytes if use and base and base.peak_bytes else None
 
     def to_dict(self) -> dict[str, Any]:
         """Give all figures in plain Python types, ready for JSON.
@@ -157,8 +166,15 @@ class Comparison:
         return frame.assign(fault=pd.Series([v.fault for v in self.variants], index, dtype=object))
 
     def _plain(self, variant: VariantComparison) -> dict[str, Any]:
-        size, ratio = self.sizes.get(variant.variant), self.size_ratio(variant.variant)
-        return variant_dict(variant, size=size, size_ratio=ratio, latency=self.latency)
+        name = variant.variant
+        return variant_dict(
+            variant,
+            size=self.sizes.get(name),
+            size_ratio=self.size_ratio(name),
+            latency=self.latency,
+            memory=self.memory.get(name),
+            memory_ratio=self.memory_ratio(name),
+        )
 
 
 def compare_variant(
@@ -246,6 +262,7 @@ def compare(
     notes: Sequence[str] = (),
     known_faults: Mapping[str, Fault] | None = None,
     missing: Sequence[str] = (),
+    memory: Mapping[str, MemoryUse] | None = None,
 ) -> Comparison:
     """Compare all sides of a run with one of them.
 
@@ -264,7 +281,7 @@ def compare(
     """
     reference = logits.get(reference_name)
     if reference is None:
-        raise _unknown("choosing the reference", reference_name, logits)
+        raise _unknown("choosing the baseline", reference_name, logits)
     _require_one_name_a_row(pictures, reference)
     truth = None if labels is None or bool(np.all(labels == NO_LABEL)) else labels
     normalized = probability_sides(logits, added, normalizing)
@@ -308,6 +325,7 @@ def compare(
         ),
         reference_non_finite=int((~parity.finite_rows(reference)).sum()),
         faults=faults,
+        memory=dict(memory or {}),
     )
 
 

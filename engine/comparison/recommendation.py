@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from engine.comparison.comparison import Comparison
+from engine.comparison.destination import Destination
 from engine.comparison.latency import LatencySamples
 from engine.comparison.metrics import Z_95
 from engine.comparison.records import FLOAT32, VariantComparison
@@ -36,6 +37,8 @@ class Candidate:
         pictures: Pictures compared.
         interval: Of ``agreement``.
         weakest: Name of the picture with the least margin left, or of one with NaN.
+        peak_bytes: Memory that its file takes at most; None where that was not measured.
+        load_ms: How long its file takes to load; None where that was not measured.
     """
 
     variant: str
@@ -52,6 +55,8 @@ class Candidate:
     pictures: int = 0
     interval: Interval = _ANY_SHARE
     weakest: str = ""
+    peak_bytes: float | None = None
+    load_ms: float | None = None
 
     @property
     def broken(self) -> bool:
@@ -74,12 +79,16 @@ class Choice:
 
     Attributes:
         need: Least share of equal first answers that was asked for.
-        taken: The variant to take; None where none keeps as many answers.
-        eligible: Variants that keep as many, the taken one among them.
+        taken: The variant to take; None where none keeps as many answers, or none of these runs on
+            the chosen target.
+        eligible: Variants that keep as many and run there best, the taken one among them.
         alike: Names of those as quick and as small as the taken one, but further from the
             reference.
         bolder: What would be taken if agreement were no matter, where that is quicker or smaller.
-        nearest: The variant that keeps most answers; None where every variant is broken.
+        nearest: The variant that keeps most answers, of those that run on the chosen target where
+            any does; None where every variant is broken.
+        destination: The chosen target; None where any will do.
+        elsewhere: What would be taken if any target would do, where that is another variant.
     """
 
     need: float
@@ -88,6 +97,8 @@ class Choice:
     alike: tuple[str, ...]
     bolder: Candidate | None
     nearest: Candidate | None
+    destination: Destination | None = None
+    elsewhere: Candidate | None = None
 
     @property
     def about(self) -> Candidate | None:
@@ -138,6 +149,7 @@ def candidates(comparison: Comparison) -> tuple[Candidate, ...]:
 
 def _candidate(comparison: Comparison, variant: VariantComparison) -> Candidate:
     name, timed, total = variant.variant, comparison.latency, len(comparison.pictures)
+    memory = comparison.memory.get(name)
     ratio = None if timed is None else timed.ratio(name, FLOAT32)
     size_ratio = comparison.size_ratio(name)
     margins = np.nan_to_num(np.asarray(variant.kept_margins), nan=-np.inf)
@@ -156,6 +168,8 @@ def _candidate(comparison: Comparison, variant: VariantComparison) -> Candidate:
         pictures=total,
         interval=variant.top1_agreement_interval,
         weakest=comparison.pictures[weakest],
+        peak_bytes=None if memory is None else memory.peak_bytes,
+        load_ms=None if memory is None else memory.load_ms,
     )
 
 
@@ -176,20 +190,28 @@ def candidate_of_costs(
     )
 
 
-def recommend(of: tuple[Candidate, ...], need: float) -> Choice:
-    """Choose among variants that keep enough of the answers.
+def recommend(
+    of: tuple[Candidate, ...], need: float, destination: Destination | None = None
+) -> Choice:
+    """Choose among variants that keep enough of the answers, and run where they are shipped to.
 
     The quickest is taken; of those within `SAME` of it the smallest; of those within `SAME` of
     that one the closest. Unsteady timings count as equal within their spread. Variants that are
     not timed cannot be the quickest; where fewer than two are timed size decides alone.
 
+    What a target refuses is never taken. Variants that run there whole come first; only where there
+    are none, those that run in part, and then those of which it is not known.
+
     Args:
         of: See `candidates`.
         need: Least share of equal first answers, 0 to 1.
+        destination: The target to ship to; None where any will do.
     """
     sound = tuple(c for c in of if not c.broken)
-    eligible = tuple(c for c in sound if c.agreement >= need)
-    taken, boldest = best_of(eligible), best_of(sound)
+    enough = tuple(c for c in sound if c.agreement >= need)
+    eligible = _best_fitting(enough, destination)
+    taken, boldest = best_of(eligible), best_of(_best_fitting(sound, destination))
+    anywhere = best_of(enough)
     gains = taken is not None and boldest is not None and _gains(boldest, taken)
     return Choice(
         need=need,
@@ -201,8 +223,25 @@ def recommend(of: tuple[Candidate, ...], need: float) -> Choice:
             if taken is not None and c.difference > taken.difference
         ),
         bolder=boldest if gains else None,
-        nearest=max(sound, key=lambda c: (c.agreement, -c.difference), default=None),
+        nearest=max(
+            _best_fitting(sound, destination) or sound,
+            key=lambda c: (c.agreement, -c.difference),
+            default=None,
+        ),
+        destination=destination,
+        elsewhere=anywhere if anywhere is not taken else None,
     )
+
+
+def _best_fitting(
+    of: tuple[Candidate, ...], destination: Destination | None
+) -> tuple[Candidate, ...]:
+    if destination is None:
+        return of
+    for level in ("whole", "part", "unknown"):
+        if fitting := tuple(c for c in of if destination.fit(c.variant).level == level):
+            return fitting
+    return ()
 
 
 def _gains(bold: Candidate, taken: Candidate) -> bool:
@@ -261,21 +300,3 @@ def best_of(of: Sequence[Candidate]) -> Candidate | None:
     """Choose the closest to the reference of the smallest of the quickest; None of none."""
     left = smallest_of(quickest_of(of))
     return min(left, key=lambda costs: costs.difference, default=None)
-
-
-def front_of(of: Sequence[Candidate]) -> list[Candidate]:
-    """Give the variants that are the best for some demand on closeness and agreement.
-
-    That is what `best_of` gives of those that meet a demand, for every demand, in the order of
-    ``of``, none of which has NaN.
-    """
-    ahead = []
-    for agreement in {costs.agreement for costs in of}:
-        for difference in {costs.difference for costs in of}:
-            meeting = [
-                costs
-                for costs in of
-                if costs.agreement >= agreement and costs.difference <= difference
-            ]
-            ahead.append(best_of(meeting))
-    return [costs for costs in of if any(costs is best for best in ahead)]

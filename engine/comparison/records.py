@@ -188,8 +188,23 @@ class VariantComparison:
     fault: Fault | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class MemoryUse:
+    """What a TFLite file takes in a process of its own on this machine.
+
+    Attributes:
+        peak_bytes: Most resident memory while it is loaded and called, above that of an empty file.
+        load_ms: Milliseconds until it can be called.
+        by: Runtime, threads and machine.
+    """
+
+    peak_bytes: float
+    load_ms: float
+    by: str
+
+
 FLOAT32 = "float32"
-"""The variant that latency ratios are taken to."""
+"""The variant that ratios of size, latency and memory are taken to."""
 _FIGURE_KEYS = (
     "top1_agreement",
     "top1_agreement_interval",
@@ -207,6 +222,9 @@ _FIGURE_KEYS = (
     "size_ratio",
     "latency_ms",
     "latency_ratio",
+    "load_ms",
+    "peak_memory_bytes",
+    "memory_ratio",
 )
 _ACCURACY_KEYS = (
     "top1_accuracy",
@@ -234,6 +252,8 @@ def variant_dict(
     size: int | None,
     size_ratio: float | None,
     latency: Latency | None,
+    memory: MemoryUse | None,
+    memory_ratio: float | None,
 ) -> dict[str, Any]:
     """Give one variant's figures with stable keys; None for those that are not known.
 
@@ -248,6 +268,9 @@ def variant_dict(
         "size_ratio": size_ratio,
         "latency_ms": None if samples is None else samples.median_ms,
         "latency_ratio": None if latency is None else latency.ratio(variant.variant, FLOAT32),
+        "load_ms": None if memory is None else memory.load_ms,
+        "peak_memory_bytes": None if memory is None else memory.peak_bytes,
+        "memory_ratio": memory_ratio,
     }
     figures = {
         key: plain(derived[key] if key in derived else getattr(variant, key))

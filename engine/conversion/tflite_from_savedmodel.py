@@ -62,6 +62,8 @@ def tflite_from_savedmodel(
         builtins = tf.lite.OpsSet.TFLITE_BUILTINS_INT8
     elif recipe.activations == "int16":
         builtins = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+    if recipe.weight_granularity == "per-tensor":
+        converter._experimental_disable_per_channel = True
     if recipe.calibrated:
         if batches is None:
             raise ValueError(f"{recipe.name} needs a representative dataset")
@@ -166,6 +168,7 @@ def _take_ranges(converter: Any, ranges_of: RangesOf) -> None:
         if activations_type != tf.int16:
             return mlir_quantize(
                 calibrated,
+                disable_per_channel=converter._experimental_disable_per_channel,
                 input_data_type=input_type,
                 output_data_type=output_type,
                 enable_variable_quantization=variables,

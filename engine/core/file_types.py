@@ -51,7 +51,7 @@ class FileKind:
 
 
 UNKNOWN = FileKind("unknown", "bytes of no known format")
-_NO_MODEL = FileKind("other", "bytes that are no ONNX model, or only a part of one")
+_NO_MODEL = FileKind("other", "bytes that are not an ONNX model, or only a part of one")
 PICKLE = FileKind("pickle", "a Python pickle, which can run code when it is opened", _WEIGHTS_AGAIN)
 TORCHSCRIPT = FileKind(
     "torchscript",

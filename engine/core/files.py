@@ -205,13 +205,18 @@ def figure_text(text: str) -> str:
 
 
 def write_text(text: str, target: str) -> None:
-    """Write a text file that a person named, whole or not at all.
+    """Write a text file that a person named; as `write_bytes`."""
+    write_bytes(text.encode(), target)
+
+
+def write_bytes(content: bytes, target: str) -> None:
+    """Write a file that a person named, whole or not at all.
 
     Raises:
         OptionError: It cannot be written.
     """
     try:
-        _replace(Path(target), text.encode(), durable=False)
+        _replace(Path(target), content, durable=False)
     except OSError as error:
         raise OptionError(
             f"Writing {target}",

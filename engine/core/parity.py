@@ -47,7 +47,7 @@ def require_same_shape(reference: FloatArray, variant: FloatArray) -> None:
     """Raise ValueError unless both have one shape, with at least one picture and one class."""
     if reference.shape != variant.shape:
         raise ValueError(
-            f"the reference has shape {reference.shape} and the variant {variant.shape}; "
+            f"the baseline has shape {reference.shape} and the variant {variant.shape}; "
             "both need the same pictures and classes"
         )
     _require_rows(reference)

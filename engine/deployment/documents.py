@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from engine.deployment.description import ModelDescription, raw_pixel_steps
 from engine.deployment.golden_set import SMALLEST_RELATIVE, TOLERANCE_FACTOR
 from engine.deployment.phone import PhoneBenchmark, benchmark_command, benchmark_log
 from engine.networks.load import describe_origin
+from engine.portability.records import FIGURE_TITLES, SUPPORT_WORDS, TargetMatrix
 from engine.quantization.recipes import recipe_named
 from engine.runs.run import Run
 
@@ -48,11 +49,13 @@ class CardFigures:
         comparison: The variant, and no other, against its reference.
         latency: Timings on this machine, where there are some.
         digests: SHA-256 of the files of the kit, by name, with what each is.
+        there: What the target that it is shipped to answers about it; None without any.
     """
 
     comparison: Comparison
     latency: Latency | None
     digests: Sequence[tuple[str, str, str]]
+    there: TargetMatrix | None = None
 
 
 def snippets(model: ModelDescription) -> dict[str, str]:
@@ -75,7 +78,7 @@ def snippets(model: ModelDescription) -> dict[str, str]:
         "swift_output": _SWIFT[end.dtype],
     }
     return {
-        f"{folder}/{name}": _environment().get_template(f"{name}.jinja").render(values)
+        f"{folder}/{name}": render(name, values)
         for folder, name in (
             ("android", "ModelSpec.kt"),
             ("android", "Classifier.kt"),
@@ -88,8 +91,23 @@ def _bytes(dtype: str, count: int) -> int:
     return int(np.dtype(dtype).itemsize) * count
 
 
-def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
-    """Write the model card, in Markdown."""
+def model_card(
+    run: Run,
+    model: ModelDescription,
+    figures: CardFigures,
+    *,
+    template: str = "MODEL_CARD.md",
+    **further: object,
+) -> str:
+    """Write the model card, in Markdown.
+
+    Args:
+        run: The run.
+        model: What the kit holds.
+        figures: Its figures.
+        template: Of `KIT_FILES`.
+        **further: What else this one needs.
+    """
     manifest, card = run.manifest, run.artifact(model.variant)
     operators = Counter(dict(card.operators)).most_common()
     golden = model.golden
@@ -106,8 +124,11 @@ def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
         "weights": _WEIGHTS[manifest.model.weights].format(kind=manifest.model.kind),
         "operators": f"{sum(card.operators.values())}: "
         + ", ".join(f"{count} {name}" for name, count in operators),
+        "float_operators": ", ".join(f"{n} {name}" for name, n in card.float_operators.items()),
         "granularity": "none" if card.weight_granularity == "none" else card.weight_granularity,
         "latency": _latency(figures.latency, model.variant),
+        "memory": figures.comparison.memory.get(model.variant),
+        "target": () if figures.there is None else _target_rows(figures.there, model.variant),
         "raw_pixels": raw_pixel_steps(model.preprocess, model.input),
         "reference": formats.title_of_model(figures.comparison.reference),
         "errors": _errors(figures.comparison, model.variant),
@@ -120,7 +141,12 @@ def model_card(run: Run, model: ModelDescription, figures: CardFigures) -> str:
         "benchmark_log": benchmark_log(model.file),
         "made_with": ", ".join(f"{name} {version}" for name, version in manifest.versions.items()),
     }
-    return _environment().get_template("MODEL_CARD.md.jinja").render(values)
+    return render(template, values | further)
+
+
+def render(name: str, values: Mapping[str, object]) -> str:
+    """Fill in a text of `KIT_FILES`, named without ``.jinja``."""
+    return _environment().get_template(f"{name}.jinja").render(values)
 
 
 def _summary(run: Run, variant: str) -> str:
@@ -139,6 +165,21 @@ def _latency(latency: Latency | None, variant: str) -> str | None:
         f"{len(timed.samples_ms)}, on {latency.host}, threads: {latency.threads}, "
         f"{latency.measured_at[:10]}"
     )
+
+
+def _target_rows(there: TargetMatrix, variant: str) -> Iterator[tuple[str, str]]:
+    """Yield what a variant does on a target and takes there, each figure with how it came."""
+    (target,) = there.targets
+    answer = there.of(variant, target.name)
+    runs = SUPPORT_WORDS[answer.support]
+    if answer.left:
+        runs += f", without {answer.left_names}"
+    yield "Target", ": ".join(filter(None, (target.title, runs, answer.reason)))
+    for figure in answer.figures:
+        if not figure.part:
+            write = formats.milliseconds if figure.in_milliseconds else formats.megabytes
+            value = f"{write(figure.value)}, {figure.how} by {figure.by}"
+            yield f"{FIGURE_TITLES[figure.name]} there", value
 
 
 def _errors(comparison: Comparison, variant: str) -> tuple[tuple[str, str], ...]:
@@ -214,6 +255,8 @@ def _environment() -> Environment:
         "figure": lambda value: f"{value:.4g}",
         "exact": lambda value: formats.UNKNOWN if value is None else f"{value:.9g}",
         "thousands": lambda value: f"{value:,}",
+        "megabytes": formats.megabytes,
+        "milliseconds": formats.milliseconds,
     }
     environment.filters.update(filters)
     return environment

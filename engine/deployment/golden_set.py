@@ -163,11 +163,12 @@ def golden_set(
         unit="steps" if whole else "values",
         largest=largest,
         kernels=tuple(measured),
-        tolerance=_tolerance(measured, 1.0 if whole else SMALLEST_RELATIVE * largest),
+        tolerance=tolerance_of(measured, 1.0 if whole else SMALLEST_RELATIVE * largest),
     ), GoldenArrays(pixels[:count], first.inputs, first.outputs)
 
 
-def _tolerance(measured: Sequence[KernelDifference], least: float) -> float:
+def tolerance_of(measured: Sequence[KernelDifference], least: float) -> float:
+    """Say how far an output may be from the expected one, by how far correct kernels lie apart."""
     differences = [kernels.largest for kernels in measured if kernels.largest is not None]
     return max(TOLERANCE_FACTOR * max(differences, default=0.0), least)
 

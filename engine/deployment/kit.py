@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,10 +26,12 @@ from engine.deployment.description import (
 from engine.deployment.documents import KIT_FILES, CardFigures, model_card, snippets
 from engine.deployment.golden_set import COUNT, SCRIPT, GoldenSet, golden_set
 from engine.images.pictures import Picture, digest_of
+from engine.portability.records import TargetMatrix
 from engine.runs.results import load_latency
 from engine.runs.run import KITS, Run
 from engine.runs.staging import fresh_staging_folder
 from engine.tasks.evaluate import evaluate
+from engine.tasks.targets import ask_targets
 from engine.tflite.metadata import with_metadata
 from engine.workers.process import Host, Worker
 
@@ -71,10 +74,13 @@ def golden_pictures(pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
     return tuple(pictures[row * len(pictures) // count] for row in range(count))
 
 
-def kit_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
-    """Name the file for the kit of a variant with these pictures; it need not exist."""
+def kit_file(
+    run: Run, variant: str, pictures: tuple[Picture, ...], target: str | None = None
+) -> Path:
+    """Name the file for a variant's kit with these pictures and target; it need not exist."""
     digest = run.artifact(variant).sha256
-    return run.folder / KITS / f"{variant}-{digest[:12]}-{digest_of(pictures)[:12]}.zip"
+    parts = [variant, digest[:12], digest_of(pictures)[:12], *([] if target is None else [target])]
+    return run.folder / KITS / f"{'-'.join(parts)}.zip"
 
 
 def make_kit(
@@ -86,6 +92,7 @@ def make_kit(
     out: Path | None = None,
     reference: str = ORIGINAL,
     labels: IntArray | None = None,
+    target: str | None = None,
 ) -> Kit:
     """Compare a variant with the reference, run its golden set, and write the kit.
 
@@ -97,6 +104,7 @@ def make_kit(
         out: The zip to write; None puts it into the run.
         reference: One of `Run.columns`.
         labels: Right answers, shape (pictures,), -1 for unknown.
+        target: Name of the target that the model card names; None names none.
 
     Returns:
         The kit.
@@ -107,7 +115,42 @@ def make_kit(
         ConversionError: LiteRT refuses the variant, or its answers change with the metadata.
         WorkerError: The worker process failed.
     """
-    _check(run, variant, reference)
+    comparison = compare_for_kit(run, variant, pictures, host, reference, labels)
+    there = None
+    if target is not None:
+        there = ask_targets(run, host, names=(target,), variants=(variant,))
+    file = (out or kit_file(run, variant, pictures, target)).absolute()
+    if out is None:
+        file.parent.mkdir(exist_ok=True)
+    with fresh_staging_folder(file) as side:
+        request = deploy_request(run, variant, pictures, comparison, side)
+        # A worker of its own: an external file must not harm one that does other work.
+        with Worker() as worker:
+            golden = host.adopt(worker).run(run_deploy, request, host.report)
+        host.report(Progress("Writing the kit", 3, 4))
+        names = write_texts(run, variant, side, golden, comparison, there)
+        zip_kit(side, names, file)
+    return Kit(file, variant, model_file(run, variant), golden, names)
+
+
+def compare_for_kit(
+    run: Run,
+    variant: str,
+    pictures: tuple[Picture, ...],
+    host: Host,
+    reference: str,
+    labels: IntArray | None,
+) -> Comparison:
+    """Compare a variant with the reference; refuse one whose answers are of no use."""
+    run.check_columns((variant, reference))
+    run.artifact(variant)
+    if variant == reference:
+        raise OptionError(
+            "Making the kit",
+            got=f"{variant} as variant and as reference",
+            expected="another reference",
+            todo=f"Leave `reference` out; it is {ORIGINAL} then.",
+        )
     comparison = evaluate(
         run,
         pictures,
@@ -118,36 +161,20 @@ def make_kit(
         latency=load_latency(run),
     ).comparison
     _demand_answers(comparison.variant(variant))
-    target = (out or kit_file(run, variant, pictures)).absolute()
-    if out is None:
-        target.parent.mkdir(exist_ok=True)
-    with fresh_staging_folder(target) as side:
-        request = DeployRequest(
-            run=str(run.folder.absolute()),
-            variant=variant,
-            pictures=golden_pictures(pictures),
-            probabilities=comparison.gives_probabilities(variant),
-            folder=str(side),
-        )
-        # A worker of its own: an external file must not harm one that does other work.
-        with Worker() as worker:
-            golden = host.adopt(worker).run(run_deploy, request, host.report)
-        host.report(Progress("Writing the kit", 3, 4))
-        names = write_texts(run, variant, side, golden, comparison)
-        _zip(side, names, target)
-    return Kit(target, variant, model_file(run, variant), golden, names)
+    return comparison
 
 
-def _check(run: Run, variant: str, reference: str) -> None:
-    run.check_columns((variant, reference))
-    run.artifact(variant)
-    if variant == reference:
-        raise OptionError(
-            "Making the kit",
-            got=f"{variant} as variant and as reference",
-            expected="another reference",
-            todo=f"Leave `reference` out; it is {ORIGINAL} then.",
-        )
+def deploy_request(
+    run: Run, variant: str, pictures: tuple[Picture, ...], comparison: Comparison, folder: Path
+) -> DeployRequest:
+    """Ask for the files of a kit that need a model to be run."""
+    return DeployRequest(
+        run=str(run.folder.absolute()),
+        variant=variant,
+        pictures=golden_pictures(pictures),
+        probabilities=comparison.gives_probabilities(variant),
+        folder=str(folder),
+    )
 
 
 def _demand_answers(comparison: VariantComparison) -> None:
@@ -160,16 +187,12 @@ def _demand_answers(comparison: VariantComparison) -> None:
         )
 
 
-def write_texts(
+def describe_model(
     run: Run, variant: str, folder: Path, golden: GoldenSet, comparison: Comparison
-) -> tuple[str, ...]:
-    """Write everything but model and golden set.
-
-    Returns:
-        Names of all files of the kit, the card first.
-    """
+) -> ModelDescription:
+    """Describe the model of a kit, whose file lies in a folder."""
     card, manifest, name = run.artifact(variant), run.manifest, model_file(run, variant)
-    model = ModelDescription(
+    return ModelDescription(
         name=manifest.model.name,
         variant=variant,
         file=name,
@@ -183,21 +206,54 @@ def write_texts(
         preprocess=manifest.preprocess,
         golden=golden,
     )
+
+
+def write_texts(
+    run: Run,
+    variant: str,
+    folder: Path,
+    golden: GoldenSet,
+    comparison: Comparison,
+    there: TargetMatrix | None = None,
+) -> tuple[str, ...]:
+    """Write everything but model and golden set.
+
+    Returns:
+        Names of all files of the kit, the card first.
+    """
+    name = model_file(run, variant)
+    model = describe_model(run, variant, folder, golden, comparison)
     texts = {DESCRIPTION: model.to_json().decode(), SCRIPT: (KIT_FILES / SCRIPT).read_text()}
-    if manifest.labels:
-        texts[LABELS_FILE] = "".join(f"{label}\n" for label in manifest.labels)
-    texts |= snippets(model)
+    texts |= label_texts(run) | snippets(model)
+    write_files(folder, texts)
+    inside = (name, *texts, GOLDEN_FILE)
+    figures = card_figures(comparison, folder, {file: _what(file) for file in inside}, there)
+    (folder / CARD).write_text(model_card(run, model, figures), encoding="utf-8")
+    return (CARD, *inside)
+
+
+def label_texts(run: Run) -> dict[str, str]:
+    """Write the class names by the name of their file; nothing where there are none."""
+    labels = run.manifest.labels
+    return {LABELS_FILE: "".join(f"{label}\n" for label in labels)} if labels else {}
+
+
+def write_files(folder: Path, texts: Mapping[str, str]) -> None:
+    """Write texts by their names into a folder."""
     for file, text in texts.items():
         (folder / file).parent.mkdir(exist_ok=True)
         (folder / file).write_text(text, encoding="utf-8")
-    inside = (name, *texts, GOLDEN_FILE)
-    figures = CardFigures(
-        comparison,
-        comparison.latency,
-        [(file, _what(file), digest_of_file(folder / file)) for file in inside],
-    )
-    (folder / CARD).write_text(model_card(run, model, figures), encoding="utf-8")
-    return (CARD, *inside)
+
+
+def card_figures(
+    comparison: Comparison,
+    folder: Path,
+    what: Mapping[str, str],
+    there: TargetMatrix | None = None,
+) -> CardFigures:
+    """Gather the figures of a card with the digests of files, each with what it is."""
+    digests = [(file, words, digest_of_file(folder / file)) for file, words in what.items()]
+    return CardFigures(comparison, comparison.latency, digests, there)
 
 
 def _what(file: str) -> str:
@@ -206,7 +262,8 @@ def _what(file: str) -> str:
     return _WHAT.get(file, f"snippet for {'iOS' if file.startswith('ios') else 'Android'}")
 
 
-def _zip(folder: Path, names: tuple[str, ...], target: Path) -> None:
+def zip_kit(folder: Path, names: tuple[str, ...], target: Path) -> None:
+    """Pack files of a folder; the same files give the same zip."""
     staging = folder / f".{target.name}"
     try:
         with zipfile.ZipFile(staging, "w", zipfile.ZIP_DEFLATED) as archive:

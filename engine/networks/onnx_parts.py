@@ -179,7 +179,7 @@ def no_model(stage: str, error: Exception) -> ModelError:
     """Say that bytes are no ONNX model, and what was raised at them."""
     return ModelError(
         stage,
-        got=f"bytes that are no ONNX model ({error})",
+        got=f"bytes that are not an ONNX model ({error})",
         expected="a model saved as ONNX",
         todo="Export it again, for instance with torch.onnx.export.",
         problem=f"{stage.removeprefix('Reading ')} is not an ONNX file.",

@@ -205,7 +205,7 @@ def _in_words(wanted: list[str]) -> str:
 
 def _save_again(path: Path) -> str:
     return (
-        "Where you trust it, save its tensors alone, with its code at hand: "
+        "Where you trust it, save its tensors alone, with its code installed: "
         f"model = torch.load({path.name!r}, weights_only=False); "
         "torch.save(model.state_dict(), 'weights.pth'). Where that gives a dict, save the part of "
         "it that holds the weights: torch.save(model['state_dict'], 'weights.pth')."

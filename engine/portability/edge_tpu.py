@@ -124,5 +124,6 @@ TARGETS = (
         by="the rules of its documentation",
         how="rule",
         ask=ask_rules,
+        variants=("int8", "uint8", "int8_per_tensor", "uint8_per_tensor"),
     ),
 )

@@ -45,6 +45,8 @@ _WARNING = re.compile(
     r"^Warning \([^)]*operators\) operator: (\w+), ofm: '([^']*)'\nReason: (.*)", re.MULTILINE
 )
 _TENSOR = re.compile(r" \([^()]*\)$")
+_TABLE = re.compile(r"^#+\nPerformance for NPU.*?\n\n", re.MULTILINE | re.DOTALL)
+_INTEGER_EDGES = "Choose an integer variant with integer edges: int8 or int8_optimized."
 _MEMORIES: tuple[tuple[FigureName, tuple[str, ...]], ...] = (
     ("sram", ("sram_memory_used",)),
     ("dram", ("dram_memory_used",)),
@@ -59,11 +61,11 @@ def ask_vela(question: Question, configuration: str) -> Answer:
     compiled = Graph(_single(question.folder, "*_vela.tflite").read_bytes())
     left = _left(compiled, words)
     summary = read_summary(_single(question.folder, "*_summary_*.csv"))
-    if not any(operator.opcode == _NPU for operator in compiled.operators):
+    if not _runs_on_npu(compiled):
         return Answer(
             support="refused",
             reason=f"No operator runs on the NPU. {first_reason(left)}".strip(),
-            todo="Choose an integer variant with integer edges: int8 or int8_optimized.",
+            todo=_INTEGER_EDGES,
             left=left,
             operators=len(graph.operators),
             words=cut_words(words),
@@ -76,8 +78,34 @@ def ask_vela(question: Question, configuration: str) -> Answer:
         left=left,
         operators=len(graph.operators),
         figures=_figures(summary),
+        cycles=read_cycles(_single(question.folder, "*_per-layer.csv"), graph),
         words=cut_words(words),
     )
+
+
+def compile_file(question: Question, configuration: str) -> Path:
+    """Compile a file for a configuration.
+
+    Returns:
+        The compiled file: a TFLite file with an operator of the NPU in it.
+
+    Raises:
+        ConversionError: Vela failed, or left every operator to the processor.
+    """
+    _compile(question, configuration)
+    compiled = _single(question.folder, "*_vela.tflite")
+    if not _runs_on_npu(Graph(compiled.read_bytes())):
+        raise ConversionError(
+            f"Compiling {question.file.name} for {configuration}",
+            got="no operator on the NPU",
+            expected="a file that uses it",
+            todo=_INTEGER_EDGES,
+        )
+    return compiled
+
+
+def _runs_on_npu(compiled: Graph) -> bool:
+    return any(operator.opcode == _NPU for operator in compiled.operators)
 
 
 def _compile(question: Question, configuration: str) -> str:
@@ -88,7 +116,8 @@ def _compile(question: Question, configuration: str) -> str:
     """
     stage = f"Compiling {question.file.name} for {configuration}"
     options = ["--accelerator-config", configuration, "--output-dir", str(question.folder)]
-    command = [sys.executable, "-c", _CALL, str(question.file), *options, "--show-cpu-operations"]
+    options += ["--show-cpu-operations", "--verbose-performance"]
+    command = [sys.executable, "-c", _CALL, str(question.file), *options]
     try:
         ended = subprocess.run(
             command, capture_output=True, timeout=_SECONDS, check=False, cwd=question.folder
@@ -109,7 +138,7 @@ def _compile(question: Question, configuration: str) -> str:
             expected="a compiled file",
             todo="Leave this target out, or write what it names in another way.",
         )
-    return words
+    return _TABLE.sub("", words)  # it stands in the CSV file
 
 
 def _single(folder: Path, pattern: str) -> Path:
@@ -122,6 +151,25 @@ def read_summary(file: Path) -> dict[str, str]:
     with file.open(newline="") as opened:
         (row,) = csv.DictReader(opened)
     return row
+
+
+def read_cycles(file: Path, graph: Graph) -> dict[int, float]:
+    """Add up Vela's cycles of each operator of a file, by its index.
+
+    Vela makes several operators of one, such as a convolution and its activation, and names them by
+    the output of the one, some with a suffix. Operators of the processor have no estimate.
+    """
+    indexes = {operator.name: index for index, operator in enumerate(graph.operators)}
+    cycles: dict[int, float] = {}
+    with file.open(newline="") as opened:
+        for row in csv.DictReader(opened):
+            name = row["Name"]
+            while name not in indexes and "_" in name:
+                name = name.rpartition("_")[0]
+            if row["Target"] == "NPU" and name in indexes:
+                index = indexes[name]
+                cycles[index] = cycles.get(index, 0.0) + float(row["Op Cycles"])
+    return cycles
 
 
 def _figures(summary: dict[str, str]) -> tuple[Figure, ...]:
@@ -156,9 +204,12 @@ TARGETS = tuple(
         by="Vela, Arm's compiler",
         how="estimated",
         ask=partial(ask_vela, configuration=name),
+        compile=partial(compile_file, configuration=name),
         package=_PACKAGE,
         module="ethosu.vela",
+        revision=2,
         todo="Install it with: pip install --no-deps ethos-u-vela.",
+        variants=("int8", "uint8", "int8_per_tensor", "uint8_per_tensor"),
     )
     for name, title in CONFIGURATIONS.items()
 )

@@ -17,6 +17,7 @@ import numpy as np
 
 from engine.core.errors import ConversionError, first_line
 from engine.core.system import package_version
+from engine.core.types import FloatArray
 from engine.portability.records import (
     Answer,
     AnswerDifference,
@@ -53,7 +54,7 @@ def ask_tflite_micro(question: Question) -> Answer:
     with _printed() as printed:
         try:
             interpreter = runtime.Interpreter.from_bytes(content, arena_size=_ARENA_BYTES)
-            outputs = [_answer_of(interpreter, picture) for picture in question.pictures]
+            outputs = [_answer_of(interpreter, picture)[1] for picture in question.pictures]
             interpreter.print_allocations()
         except (RuntimeError, ValueError) as error:
             words = printed() + str(error)
@@ -86,16 +87,37 @@ def _printed() -> Iterator[Any]:
             os.close(before)
 
 
-def _answer_of(interpreter: Any, picture: np.ndarray) -> np.ndarray:
+def show_to_tflite_micro(content: bytes, pictures: FloatArray) -> tuple[np.ndarray, np.ndarray]:
+    """Show pictures to a file that TFLite Micro runs.
+
+    Args:
+        content: The TFLite file.
+        pictures: Network inputs as floats in its order of dimensions, shape (pictures, ...).
+
+    Returns:
+        What it was fed and what it answered, in its own types, shape (pictures, ...).
+    """
+    from tflite_micro import runtime
+
+    with _printed():
+        interpreter = runtime.Interpreter.from_bytes(content, arena_size=_ARENA_BYTES)
+        shown = [_answer_of(interpreter, picture) for picture in pictures]
+    inputs, outputs = zip(*shown, strict=True)
+    return np.concatenate(inputs), np.concatenate(outputs)
+
+
+def _answer_of(interpreter: Any, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the input that a picture becomes, and what the interpreter answers."""
     details = interpreter.get_input_details(0)
     grid = details["quantization_parameters"]
     tensor = {
         "dtype": details["dtype"],
         "quantization": (*grid["scales"], *grid["zero_points"]) or (0.0, 0),
     }
-    interpreter.set_input(quantize(picture[None], tensor), 0)
+    fed = quantize(picture[None], tensor)
+    interpreter.set_input(fed, 0)
     interpreter.invoke()
-    return np.array(interpreter.get_output(0))
+    return fed, np.array(interpreter.get_output(0))
 
 
 def _figures(words: str) -> list[Figure]:
@@ -178,5 +200,6 @@ TARGETS = (
         package=_PACKAGE,
         module="tflite_micro",
         todo="Install it with: pip install --no-deps tflite-micro.",
+        variants=("int8", "uint8", "int8_per_tensor", "uint8_per_tensor"),
     ),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -117,8 +117,12 @@ class Answer:
         todo: What to change; empty where nothing.
         left: Operators that the target does not run, in the order of the file.
         operators: Operators of the file.
+        plain: Operators that run there, but not by what makes the others fast; only where the tool
+            tells.
         figures: What it needs and takes there.
         differences: Of its answers to those here, where the tool computes answers.
+        cycles: Estimated cycles of each operator that runs there, by its index in the file, where
+            the tool tells.
         words: The tool's own.
     """
 
@@ -127,8 +131,10 @@ class Answer:
     todo: str = ""
     left: tuple[LeftOperator, ...] = ()
     operators: int = 0
+    plain: tuple[LeftOperator, ...] = ()
     figures: tuple[Figure, ...] = ()
     differences: tuple[AnswerDifference, ...] = ()
+    cycles: Mapping[int, float] = field(default_factory=dict)
     words: str = ""
 
     def figure(self, name: FigureName) -> Figure | None:
@@ -175,9 +181,13 @@ class Target:
         by: The tool or the source of the rules, for people.
         how: How its figures come.
         ask: Gives the answer; runs in a worker.
+        compile: Makes the file that runs there, in the question's folder; None where a TFLite file
+            runs there as it is.
         package: The tool's package; None where none is needed.
         todo: How to get the tool.
         module: Module of the package that is imported.
+        variants: Names of the recipes whose files suit it, the one to make for it first; those with
+            other settings of the calibration or optimized suit it, too. Empty where all do.
         revision: Of our own code for the target: a higher one asks again.
         timed: Whether timings are taken, which nothing may run beside.
         here: Whether the figures are of this machine alone.
@@ -188,12 +198,19 @@ class Target:
     by: str
     how: How
     ask: Callable[[Question], Answer]
+    compile: Callable[[Question], Path] | None = None
     package: str | None = None
     module: str = ""
     todo: str = ""
+    variants: tuple[str, ...] = ()
     revision: int = 1
     timed: bool = False
     here: bool = False
+
+    @property
+    def integers(self) -> bool:
+        """Whether it is made for files with integer edges and no float operator."""
+        return bool(self.variants)
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,12 +224,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class TargetTitle:
-    """Name of a target, what people read of it, how its figures come and by what."""
+    """Name of a target, what people read of it, how its figures come and by what.
+
+    ``integers`` is that of `Target`.
+    """
 
     name: str
     title: str
     how: How
     by: str
+    integers: bool = False
 
 
 @dataclass(frozen=True, slots=True)

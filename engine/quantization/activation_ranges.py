@@ -21,14 +21,13 @@ from math import isfinite, prod
 from types import MappingProxyType
 from typing import Any
 
-from engine.comparison.layers.measuring import split_passes
 from engine.core.errors import ConversionError
 from engine.core.system import usable_cores
 from engine.core.types import FloatArray
 from engine.quantization.range_methods import Histograms
 from engine.quantization.recipes import RangeMethod
 from engine.tflite.graph import Graph, expose, pack_model, parse_model
-from engine.tflite.interpreter import load_interpreter
+from engine.tflite.interpreter import load_interpreter, split_passes
 
 Batches = Callable[[], Iterator[FloatArray]]
 Observe = Callable[[str, FloatArray], None]

@@ -228,6 +228,8 @@ def _crop(picture: RgbPicture, rng: np.random.Generator) -> RgbPicture:
 
 
 DEFAULT_CALIBRATION_COUNT = 100
+DEFAULT_SEEDS = (0, 1, 2)
+"""Of the choices among the pictures that a sweep makes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,10 @@ A name says what is stored and computed::
     int16x8         weights in int8, activations in int16, input and output in float32; operators
                     that have no int16 form stay in float32
 
+    int8_per_tensor             one scale for each weight, in place of one for each of its output
+                                channels, for devices that demand it; behind int8, uint8 and
+                                int8_float_io
+
     int8_mixed(k=5)             int8_float_io_optimized, but for the 5 layers whose rounding costs
                                 most, which are in float32
     int8_mixed(rms=0.08)        the same with as few layers as bring the logits' error to 0.08
@@ -40,9 +44,14 @@ from engine.core.errors import OptionError
 EdgeType = Literal["float32", "int8", "uint8"]
 RangeMethod = Literal["min_max", "percentile_99.9", "percentile_99.99", "mse", "entropy"]
 RANGE_METHODS: tuple[RangeMethod, ...] = get_args(RangeMethod)
+DEFAULT_RECIPES = ("int8_float_io",)
+"""Of a sweep."""
 _STAGE = "Choosing the variants"
-_OPTIMIZED = "_optimized"
-_NAME = re.compile(r"(?P<base>\w+?)(?P<optimized>_optimized)?(?:\((?P<settings>[^()]*)\))?")
+_OPTIMIZED, _PER_TENSOR = "_optimized", "_per_tensor"
+_NAME = re.compile(
+    r"(?P<base>\w+?)(?P<per_tensor>_per_tensor)?(?P<optimized>_optimized)?"
+    r"(?:\((?P<settings>[^()]*)\))?"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +64,7 @@ class Recipe:
         weights: Type that weights are stored in.
         activations: Type that operators compute in; ``dynamic`` quantizes while running.
         edges: Type of the model's input and output.
+        weight_granularity: Whether a weight has a scale for each output channel or one for all.
         tolerance: Largest relative error against the stage before that still passes for the same
             model; None where quantization is expected to move the answers.
         range_method: How ranges of activations follow from the values seen in calibration.
@@ -72,6 +82,7 @@ class Recipe:
     weights: Literal["float32", "float16", "int8"] = "float32"
     activations: Literal["float32", "dynamic", "int8", "int16"] = "float32"
     edges: EdgeType = "float32"
+    weight_granularity: Literal["per-channel", "per-tensor"] = "per-channel"
     tolerance: float | None = None
     range_method: RangeMethod = "min_max"
     count: int | None = None
@@ -91,6 +102,11 @@ class Recipe:
     def calibrated(self) -> bool:
         """Whether ranges of activations have to be known beforehand."""
         return self.activations in {"int8", "int16"}
+
+    @property
+    def optimizable(self) -> bool:
+        """Whether it has an optimized counterpart, whose scales are chosen channel by channel."""
+        return self.calibrated and not self.optimized and self.weight_granularity == "per-channel"
 
     @property
     def base(self) -> Recipe:
@@ -175,6 +191,8 @@ RECIPES: tuple[Recipe, ...] = (
     ),
 )
 """The recipes that ``all`` stands for."""
+ON_REQUEST = ("int8_per_tensor",)
+"""Names of recipes that are offered beside these."""
 _BASES = {recipe.name: recipe for recipe in RECIPES}
 _MIXED = "int8_mixed"
 
@@ -191,9 +209,13 @@ def _with_name(recipe: Recipe) -> Recipe:
         "seed": recipe.seed,
     }
     given = ",".join(f"{key}={value}" for key, value in settings.items() if value is not None)
-    stem = _MIXED if recipe.mixed else base.name + _OPTIMIZED * recipe.optimized
+    per_tensor = recipe.weight_granularity == "per-tensor"
+    kind = _PER_TENSOR * per_tensor + _OPTIMIZED * recipe.optimized
+    stem = _MIXED if recipe.mixed else base.name + kind
     name = stem + (f"({given})" if given else "")
     summary = base.summary
+    if per_tensor:
+        summary += " One scale for each weight."
     if recipe.optimized:
         summary += " Weights, biases and ranges optimized."
     summary += _summary_of_mixed(recipe)
@@ -227,8 +249,11 @@ def recipe_named(name: str) -> Recipe:
     match = _NAME.fullmatch(name.replace(" ", ""))
     mixed = match is not None and match["base"] == _MIXED
     base = _BASES.get("int8_float_io" if mixed else match["base"]) if match is not None else None
-    if match is None or base is None or (mixed and match["optimized"] is not None):
+    kind = match and (match["per_tensor"] or match["optimized"])
+    if match is None or base is None or (mixed and kind is not None):
         raise _unknown(name)
+    if match["per_tensor"] is not None:
+        base = _with_one_scale(base, name, optimized=match["optimized"] is not None)
     recipe = replace(base, optimized=mixed or match["optimized"] is not None)
     if recipe.optimized and not recipe.calibrated:
         raise OptionError(
@@ -253,6 +278,19 @@ def recipe_named(name: str) -> Recipe:
             "int8_mixed(agreement=0.99).",
         )
     return _with_name(recipe)
+
+
+def _with_one_scale(base: Recipe, name: str, *, optimized: bool) -> Recipe:
+    """Give a recipe one scale for each weight."""
+    if optimized or base.activations != "int8":
+        raise OptionError(
+            _STAGE,
+            got=f"'{name}'",
+            expected="int8, uint8 or int8_float_io before _per_tensor, and nothing behind it"
+            + " but settings, since optimizing chooses a scale for each channel" * optimized,
+            todo="Name int8_per_tensor, or leave _per_tensor out.",
+        )
+    return replace(base, weight_granularity="per-tensor")
 
 
 def _with_setting(recipe: Recipe, setting: str, name: str, *, mixed: bool) -> Recipe:
@@ -290,11 +328,14 @@ def _positive(value: str) -> float | None:
 
 def _unknown(name: str) -> OptionError:
     names = list(_BASES)
-    near = get_close_matches(name.partition("(")[0].removesuffix(_OPTIMIZED), names, n=1)
+    stem = name.partition("(")[0].removesuffix(_OPTIMIZED).removesuffix(_PER_TENSOR)
+    near = get_close_matches(stem, names, n=1)
     return OptionError(
         _STAGE,
         got=f"'{name}'",
-        expected="one of " + ", ".join(names) + ", int8_optimized, or int8_mixed(k=N)",
+        expected="one of "
+        + ", ".join(names)
+        + ", int8_optimized, int8_per_tensor, or int8_mixed(k=N)",
         todo=f"Did you mean {near[0]}?" if near else "Name some of these, or all.",
     )
 
@@ -319,7 +360,7 @@ def in_order(recipes: set[Recipe]) -> tuple[Recipe, ...]:
 
     def rank(recipe: Recipe) -> tuple[object, ...]:
         kind = RECIPES.index(recipe.base), recipe.mixed, recipe.float_layers, recipe.optimized
-        return (*kind, len(recipe.name), recipe.name)
+        return (*kind, recipe.weight_granularity, len(recipe.name), recipe.name)
 
     return tuple(sorted(recipes, key=rank))
 

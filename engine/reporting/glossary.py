@@ -13,11 +13,10 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "agreement": "Pictures on which the variant's first answer is that of the original, "
         "or of another baseline: top-1 agreement.",
         "calibration": "Showing example pictures to the float model, to find the range of every "
-        "activation before it is put on a grid of integers.",
+        "activation.",
         "cosine": "Mean cosine similarity of the logits of each picture: 1 where they point the "
         "same way.",
-        "faster": "Latency of float32 divided by that of the variant, 1 over the latency ratio: "
-        "above 1 is faster.",
+        "faster": "Latency of float32 divided by that of the variant: above 1 is faster.",
         "file size": "Bytes of the .tflite file, in megabytes of a million bytes.",
         "flip": "A picture on which the variant's first answer is another than the original's.",
         "front": "The variants that would be taken for some demand on closeness and agreement.",
@@ -29,6 +28,7 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "latency": "Median time of one call on one picture, in milliseconds, with all models timed "
         "in turns. A model whose batch is fixed to N takes N pictures a call.",
         "latency ratio": "Latency of the variant divided by that of float32: below 1 is faster.",
+        "load time": "Median time to open the file and allocate its tensors, in milliseconds.",
         "logit": "What the model gives for a class before the softmax; the class with the largest "
         "one is the answer.",
         "logit rms": "Root mean square of the differences of the logits, each picture's mean taken "
@@ -36,15 +36,17 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "margin": "The largest logit minus the second: how sure the answer is, and what a variant "
         "must not take away.",
         "operator": "One step of the network in a TFLite file, such as CONV_2D.",
-        "per-channel": "One scale for each output channel of a weight, instead of one for all of "
-        "it: outliers of one channel then cost the others nothing.",
+        "peak memory": "The most memory that loading and calling the file takes here, above an "
+        "empty file.",
+        "per-channel": "One scale for each output channel of a weight; per-tensor: one for all "
+        "of it.",
         "representative dataset": "The pictures that calibration looks at; they should be like "
         "those that the model will meet.",
         "scale": "The real value of one step of an integer grid.",
         "size ratio": "Bytes of the variant's file divided by those of float32's: below 1 is "
         "smaller.",
-        "smaller": "Bytes of the float32 file divided by those of the variant's, 1 over the size "
-        "ratio: above 1 is smaller.",
+        "smaller": "Bytes of the float32 file divided by those of the variant's: above 1 is "
+        "smaller.",
         "SQNR": "Signal to quantization noise ratio in dB: 6 dB more halve the error.",
         "threads": "How many cores a model may use for one call.",
         "top-5 overlap": "Share of the original's first five answers that are among the variant's "

@@ -22,19 +22,23 @@ from engine.comparison.layers.records import LayerErrors
 from engine.comparison.robustness import Robustness
 from engine.comparison.slices import Slices
 from engine.core import formats
+from engine.core.checksums import digest_of_file
 from engine.core.types import FAULT_WORDS
 from engine.reporting import plots, tables
 from engine.reporting.glossary import GLOSSARY
+from engine.reporting.layer_map import Block, Shade, fold_layers, group_blocks, shade_blocks
 from engine.reporting.picture_cards import picture_card, thumbnail
 from engine.reporting.plots import figures
-from engine.reporting.plots.frame import HeadedFigure, add_title, marker_image, split_headline
+from engine.reporting.plots.frame import HeadedFigure, marker_image, split_headline
 from engine.reporting.text import accuracy as accuracy_sentences
 from engine.reporting.text import layers as layer_sentences
 from engine.reporting.text import overview as overview_sentences
 from engine.reporting.text import robustness as robustness_sentences
 from engine.reporting.text import runs as sentences
 from engine.reporting.text.accuracy import SliceRow, slice_row
-from engine.reporting.text.runs import reference_title
+from engine.reporting.text.destination import card_lines, other_lines
+from engine.reporting.text.runs import reference_at_start, reference_title
+from engine.runs.run import KITS, Run
 from engine.tasks.evaluation import Evaluation
 
 MOST_PICTURES, MOST_SLICES = 40, 100
@@ -52,19 +56,18 @@ def document(
     robustness: Robustness | None,
     slices: Slices,
     against: Comparison | None,
-    need: float,
+    choice: choosing.Choice,
     data: dict[str, Any],
 ) -> str:
     """Render a report as one HTML page; the fields are those of `Report`, ``data`` its numbers."""
     comparison = evaluation.comparison
-    variants = choosing.candidates(comparison)
-    choice = choosing.recommend(variants, need)
     timing_note = (
         "" if comparison.latency is None else overview_sentences.timing_note(comparison.latency)
     )
     manifest = evaluation.run.manifest
     rows = figures.worst_rows(evaluation, MOST_PICTURES)
     first = choice.about
+    names = [side.variant for side in comparison.variants]
     return (
         _environment()
         .get_template(_TEMPLATE)
@@ -74,6 +77,7 @@ def document(
             measured=overview_sentences.describe_measurement(comparison, manifest.created_at),
             recommendation=overview_sentences.recommendation(choice),
             reason=overview_sentences.reason(comparison, choice),
+            target=(*card_lines(choice, names), *other_lines(choice, names)),
             notes=(*comparison.notes, *([timing_note] if timing_note else [])),
             faults=comparison.faults,
             tiles=overview_sentences.tiles(comparison, choice),
@@ -82,7 +86,9 @@ def document(
             accuracy=_accuracy(comparison),
             against=_against(comparison, against),
             main=split_headline(figures.trade_off(comparison, choice)),
-            common=_split_headlines(_figures_of_all(evaluation, timings, layers)),
+            common=_split_headlines(_figures_of_all(evaluation, timings)),
+            maps=tuple(_map(errors) for errors in layers),
+            kits=tuple(_kits(evaluation.run)),
             by_variant={
                 v.variant: _split_headlines(_figures_of_variant(evaluation, v.variant))
                 for v in comparison.variants
@@ -142,7 +148,7 @@ def _script(value: Any) -> Markup:
 
 
 def _figures_of_all(
-    evaluation: Evaluation, timings: tuple[Latency, ...], layers: tuple[LayerErrors, ...]
+    evaluation: Evaluation, timings: tuple[Latency, ...]
 ) -> Iterator[tuple[str, go.Figure]]:
     run, comparison = evaluation.run, evaluation.comparison
     yield "differences", figures.difference_distribution(evaluation)
@@ -155,11 +161,10 @@ def _figures_of_all(
     if len(timings) > 1:
         yield "threads", plots.latency_violins(timings)
     yield "sizes", plots.size_bars(run.sizes, run.manifest.float32_bytes)
+    if comparison.memory:
+        yield "memory", plots.memory_bars(comparison.memory)
+        yield "load", plots.load_bars(comparison.memory)
     yield "operators", plots.operator_counts(run.artifacts)
-    for errors in layers:
-        figure = plots.layer_line(errors, layer_sentences.culprits(errors)[:3])
-        headline = layer_sentences.layers_headline(errors)
-        yield f"layers-{errors.variant}", add_title(figure, headline)
     yield "steps", plots.hop_ladder(run.manifest.stages)
 
 
@@ -169,6 +174,54 @@ def _figures_of_variant(evaluation: Evaluation, variant: str) -> Iterator[tuple[
     yield f"scatter-{variant}", figures.logit_scatter(evaluation, variant, _SCATTER_POINTS)
     if len(comparison.variant(variant).flips) > 1:
         yield f"changed-{variant}", figures.changed_classes(evaluation, variant)
+
+
+def _kits(run: Run) -> Iterator[tuple[str, str, str]]:
+    """Yield name, size and SHA-256 of the kits that were made of a run."""
+    for file in sorted((run.folder / KITS).glob("*.zip")):
+        if not file.is_symlink():
+            yield file.name, formats.megabytes(file.stat().st_size), digest_of_file(file)
+
+
+@dataclass(frozen=True, slots=True)
+class _LayerMap:
+    """Where along the network a variant loses.
+
+    Attributes:
+        variant: Its name.
+        headline: Which operators stand out.
+        output: What is left of the signal at the end.
+        groups: Names of the network's parts, each with its blocks and how these are drawn.
+        worst: Mark, name, error and reason of the blocks that lose most, the worst first.
+        line: Signal over error along the network.
+    """
+
+    variant: str
+    headline: str
+    output: str
+    groups: tuple[tuple[str, tuple[tuple[Block, Shade], ...]], ...]
+    worst: tuple[tuple[str, str, str, str], ...]
+    line: HeadedFigure
+
+
+def _map(errors: LayerErrors) -> _LayerMap:
+    blocks = fold_layers(errors)
+    shades = shade_blocks(blocks, "local", {})
+    marked = (pair for pair in zip(blocks, shades, strict=True) if pair[1].mark)
+    return _LayerMap(
+        variant=errors.variant,
+        headline=layer_sentences.layers_headline(errors),
+        output=layer_sentences.output_sentence(errors),
+        groups=group_blocks(blocks, shades),
+        worst=tuple(
+            (shade.mark, block.title, shade.value, layer_sentences.why(block.worst))
+            for block, shade in sorted(marked, key=lambda pair: pair[1].mark)
+        ),
+        line=HeadedFigure(
+            "Signal over error, from input to logits",
+            plots.layer_line(errors, layer_sentences.culprits(errors)[:3]),
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,9 +305,11 @@ def _accuracy(comparison: Comparison) -> str:
     right = comparison.reference_accuracy
     if right is None:
         return ""
+    count = formats.count_or_percent(right.top1, right.pictures)
+    of = "" if " of " in count else f" of {right.pictures}"
     return (
-        f"{comparison.reference} is right on {formats.percent(right.top1)} of {right.pictures} "
-        f"labelled pictures ({formats.interval(right.top1_interval)})."
+        f"{reference_at_start(comparison)} is right on {count}{of} labelled pictures "
+        f"({formats.interval(right.top1_interval)})."
     )
 
 

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import groupby, takewhile
 from typing import Literal
 
 from engine.comparison.layers.records import CauseName, Deviation, LayerError, LayerErrors
@@ -174,6 +174,15 @@ def _by_cause(blocks: Sequence[Block]) -> tuple[Shade, ...]:
         )
         for block, cost in zip(blocks, costs, strict=True)
     )
+
+
+def group_blocks(
+    blocks: Sequence[Block], shades: Sequence[Shade]
+) -> tuple[tuple[str, tuple[tuple[Block, Shade], ...]], ...]:
+    """Gather neighbours that belong to one part of the network, with the name of the part."""
+    pairs = zip(blocks, shades, strict=True)
+    grouped = groupby(pairs, key=lambda pair: pair[0].group)
+    return tuple((name, tuple(members)) for name, members in grouped)
 
 
 def cause_legend(blocks: Iterable[Block]) -> tuple[tuple[str, CauseName, int], ...]:

@@ -4,6 +4,8 @@
     getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   // In CSS pixels: the stylesheet's zoom fits it into one of two columns of an A4 page.
   const PRINTED_WIDTH = 600;
+  // Below this a cell has no room for its figure, which the CSV has.
+  const NARROW = 420;
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const read = (section) =>
     JSON.parse(section.querySelector("script[type='application/json']").textContent);
@@ -13,6 +15,9 @@
     if (plot.dataset.drawn || plot.offsetWidth === 0) return;
     plot.dataset.drawn = "yes";
     const figure = read(section);
+    if (plot.offsetWidth < NARROW) {
+      for (const trace of figure.data) if (trace.type === "heatmap") delete trace.texttemplate;
+    }
     figure.layout.font = { ...figure.layout.font, color: colour("--text") };
     // On a resize Plotly takes the height of this element, not the figure's.
     plot.style.height = `${figure.layout.height}px`;

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from engine.comparison.comparison import Comparison
+from engine.comparison.destination import Destination
 from engine.comparison.latency import Latency
 from engine.comparison.layers.records import LayerErrors
+from engine.comparison.recommendation import Choice, candidates, recommend
 from engine.comparison.records import latency_dict
 from engine.comparison.robustness import Robustness
 from engine.comparison.slices import Slices
@@ -48,6 +50,7 @@ class Report:
         slices: The same answers on named groups of the pictures.
         against: Another run on the same pictures, where it is held against one.
         need: Share of equal first answers that the recommendation asks for.
+        destination: The target that a variant is shipped to; None where any will do.
     """
 
     evaluation: Evaluation
@@ -57,11 +60,17 @@ class Report:
     slices: Slices
     against: Comparison | None
     need: float
+    destination: Destination | None = None
 
     @property
     def comparison(self) -> Comparison:
         """The figures."""
         return self.evaluation.comparison
+
+    @property
+    def choice(self) -> Choice:
+        """The recommendation."""
+        return recommend(candidates(self.comparison), self.need, self.destination)
 
     def to_dict(self) -> dict[str, Any]:
         """Give all figures in plain types; see `run_report`.
@@ -76,6 +85,7 @@ class Report:
             self.against,
             self.robustness,
             self.slices,
+            self.destination,
         )
 
     def to_csv(self) -> str:
@@ -121,7 +131,7 @@ class Report:
             self.robustness,
             self.slices,
             self.against,
-            self.need,
+            self.choice,
             self.to_dict(),
         )
 
@@ -149,6 +159,7 @@ def report_of(
     against: Run | None = None,
     threads: int = 1,
     need: float = DEFAULT_NEED,
+    destination: Destination | None = None,
 ) -> Report:
     """Compare a run on pictures and gather what is stored about it; see `engine.report`."""
     if not 0 <= need <= 1:
@@ -179,6 +190,7 @@ def report_of(
         slices=evaluation.slices(labels, tags),
         against=other_comparison,
         need=need,
+        destination=destination,
     )
 
 
@@ -204,12 +216,14 @@ def run_report(
     against: Comparison | None = None,
     robustness: Robustness | None = None,
     slices: Slices | None = None,
+    destination: Destination | None = None,
 ) -> dict[str, Any]:
     """Give everything that is known about a run in plain types.
 
     Returns:
         The keys ``manifest``, ``comparison``, ``latency``, ``against`` (the comparison of another
-        run on the same pictures), ``robustness`` and ``slices``; None for what there is not.
+        run on the same pictures), ``robustness``, ``slices`` and ``destination`` (the target to
+        ship to, and what it does with each variant); None for what there is not.
     """
     return {
         "manifest": msgspec.to_builtins(manifest),
@@ -218,4 +232,5 @@ def run_report(
         "against": None if against is None else against.to_dict(),
         "robustness": None if robustness is None else robustness.to_dict(),
         "slices": None if slices is None else slices.to_dict(),
+        "destination": None if destination is None else asdict(destination),
     }

@@ -10,7 +10,7 @@ from engine.runs.run import Run
 
 _OPEN = "import engine\nfrom engine import {modules}\n\nrun = engine.Run.open({run!r})\n"
 _MODULES = {
-    "overview": "figures, overview, overview_sentences",
+    "overview": "figures, overview_sentences",
     "convert": "plots",
     "logit_differences": "figures",
     "latency_and_size": "plots",
@@ -19,10 +19,9 @@ _MODULES = {
 }
 _VIEWS = {
     "overview": (
-        "report = engine.report(run, {images})\n"
-        "choice = overview.recommend(overview.candidates(report.comparison), {need})\n"
-        "print(overview_sentences.headline(report.comparison, choice))\n"
-        "figures.trade_off(report.comparison)\n"
+        "report = engine.report(run, {images}, need={need}{target})\n"
+        "print(overview_sentences.headline(report.comparison, report.choice))\n"
+        "figures.trade_off(report.comparison, report.choice)\n"
     ),
     "convert": "# {command}\nplots.hop_ladder(run.manifest.stages)\n",
     "predictions": (
@@ -66,7 +65,7 @@ _VIEWS = {
         "for variant in comparison.variants:\n"
         "    print(variant.variant, variant.accuracy.top1, variant.accuracy.top1_interval)\n"
     ),
-    "deploy": "print(engine.deploy(run, {variant!r}, {images}).file)\n",
+    "deploy": "print(engine.deploy(run, {variant!r}, {images}{target}).file)\n",
     "targets": "print(engine.targets(run).to_frame())\n",
     "run_details": (
         "print(run.manifest.command)\n"
@@ -83,6 +82,7 @@ def snippet(
     *,
     reference: str = "original",
     need: float = 0.95,
+    target: str | None = None,
 ) -> str:
     """Write lines for a notebook that give what a page shows; empty for a page without any."""
     if view not in _VIEWS:
@@ -94,6 +94,7 @@ def snippet(
         reference=reference,
         variant=variant,
         need=need,
+        target="" if target is None else f", target={target!r}",
         command=run.manifest.command,
     )
     opened = _OPEN.format(modules=_MODULES.get(view, ""), run=str(run.folder))

@@ -50,6 +50,8 @@ LATENCY = Column(
     "latency", "latency", lambda row: formats.milliseconds(row[0].latency_ms, row[0].timed_pictures)
 )
 QUICKER = Column("faster", "faster", lambda row: formats.times(row[0].quicker))
+MEMORY = Column("peak memory", "peak memory", lambda row: formats.megabytes(row[0].peak_bytes))
+LOAD = Column("load", "load time", lambda row: formats.milliseconds(row[0].load_ms))
 SAME = Column("same answer", "agreement", lambda row: f"{row[0].agreeing} of {row[0].pictures}")
 INTERVAL = Column("95\xa0% interval", "interval", lambda row: formats.interval(row[0].interval))
 TOP5 = Column("top-5 overlap", "top-5 overlap", lambda row: formats.percent(row[1].top5_overlap))
@@ -67,21 +69,20 @@ def _correct(row: Row) -> str:
     return formats.count_or_percent(accuracy.top1, accuracy.pictures)
 
 
-TOP1_ACCURACY = Column(
-    "accuracy",
-    "accuracy",
-    _correct,
-)
-OVERVIEW = (SIZE, SMALLER, LATENCY, QUICKER, SAME, RMS)
+RIGHT = Column("right answers", "accuracy", _correct)
+OVERVIEW = (SIZE, SMALLER, LATENCY, QUICKER, MEMORY, LOAD, SAME, RMS)
 LOGITS = (SAME, INTERVAL, TOP5, RMS, LARGEST, SQNR, COSINE, KL, SIZE)
-EVERYTHING = (SIZE, SMALLER, LATENCY, QUICKER, SAME, INTERVAL, TOP5, RMS, LARGEST, SQNR, COSINE, KL)
+EVERYTHING = (*OVERVIEW[:-1], INTERVAL, TOP5, RMS, LARGEST, SQNR, COSINE, KL)
 
 
 def comparison_table(comparison: Comparison, columns: Sequence[Column]) -> Table:
-    """Write the figures of every variant, in order; accuracy is added where labels are known."""
-    shown = tuple(columns)
+    """Write the figures of every variant, in order.
+
+    Right answers are added where labels are known; memory is left out where none was measured.
+    """
+    shown = tuple(c for c in columns if comparison.memory or c not in (MEMORY, LOAD))
     if comparison.reference_accuracy is not None:
-        shown += (TOP1_ACCURACY,)
+        shown += (RIGHT,)
     pairs = zip(candidates(comparison), comparison.variants, strict=True)
     rows = tuple((pair[1].variant, tuple(column.cell(pair) for column in shown)) for pair in pairs)
     faults = {name: FAULT_WORDS[fault] for name, fault in comparison.fault_by_variant.items()}

@@ -33,7 +33,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from engine.comparison.layers.measuring import STAGE
 from engine.core.checksums import FileRecord, intact, read_record
 from engine.core.errors import OptionError, RunError
 from engine.core.types import ORIGINAL, Fault, Layout, MissingVariant
@@ -321,6 +320,8 @@ def float32_file(run: Run) -> Path:
         return run.intact(file.relative_to(run.folder).as_posix())
     if FLOAT32.name in run.variants:
         return run.file(FLOAT32.name)
+    from engine.comparison.layers.measuring import STAGE
+
     raise RunError(
         STAGE,
         got=f"no float32 file in the run {run.folder.name}",

@@ -21,6 +21,7 @@ from engine.images.labels import label_of
 from engine.images.pictures import Picture, brightness_of, megapixels_of
 from engine.runs.results import original_note
 from engine.runs.run import ONNX_COLUMN, Run
+from engine.tasks.targets import read_memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +164,7 @@ def compare_models(
         notes=_notes(run, pictures, tuple(logits)),
         known_faults=run.faults,
         missing=missing_sentences(run.missing),
+        memory=read_memory(run),
         normalizing=_normalizing(run),
     )
 

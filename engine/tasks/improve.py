@@ -181,11 +181,11 @@ def name_optimized(run: Run, variant: str) -> str:
             todo="Improve " + (", ".join(improvable(run)) or "an int8 variant") + " instead.",
         )
     recipe = recipe_named(variant)
-    if not recipe.calibrated or recipe.optimized:
+    if not recipe.optimizable:
         raise OptionError(
             IMPROVING,
             got=variant,
-            expected="an integer variant that is not optimized yet",
+            expected="an integer variant that is not optimized yet, with a scale for each channel",
             todo="Name " + (" or ".join(improvable(run)) or "int8, after adding it") + ".",
         )
     base, bracket, settings = recipe.name.partition("(")
@@ -194,8 +194,7 @@ def name_optimized(run: Run, variant: str) -> str:
 
 def improvable(run: Run) -> tuple[str, ...]:
     """Variants of a run that can be improved."""
-    recipes = [recipe_named(variant) for variant in run.variants]
-    return tuple(r.name for r in recipes if r.calibrated and not r.optimized)
+    return tuple(variant for variant in run.variants if recipe_named(variant).optimizable)
 
 
 def read_optimized_layers(run: Run, variant: str) -> tuple[OptimizedLayer, ...]:

@@ -17,7 +17,7 @@ from engine.core.locks import shared_lock
 from engine.core.parity import difference
 from engine.core.types import FloatArray, Progress, Report
 from engine.images.cache import FittedPictures
-from engine.images.pictures import Picture
+from engine.images.pictures import DEFAULT_LAYERS_COUNT, Picture
 from engine.images.preprocess import in_layout
 from engine.networks.runners.tflite import TfliteRunner
 from engine.quantization.mixed import with_float_layers
@@ -26,7 +26,6 @@ from engine.runs.results import layers_file, spread_pictures
 from engine.runs.run import Run, float32_file
 from engine.tasks.evaluate import worker_for
 from engine.tasks.latency import FileLatencyRequest, TimedFile, run_file_latency
-from engine.tasks.layers import DEFAULT_LAYERS_COUNT
 from engine.tflite.graph import Graph, expose, pack_model, parse_model, plain_graph
 from engine.tflite.interpreter import dequantize, load_interpreter, quantize
 from engine.workers.process import Host, Worker

@@ -18,7 +18,7 @@ from engine.core.locks import shared_lock
 from engine.core.system import usable_cores
 from engine.core.types import FloatArray, Progress, Report
 from engine.images.cache import FittedPictures
-from engine.images.pictures import Picture
+from engine.images.pictures import DEFAULT_LAYERS_COUNT, Picture
 from engine.images.preprocess import in_layout
 from engine.quantization.recipes import recipe_named
 from engine.quantization.sensitivity import split_loss
@@ -140,9 +140,6 @@ def _range_source(run: Run, variant: str) -> Callable[[int], str | None]:
     layers = read_optimized_layers(run, recipe.name)
     optimized = {layer.index for layer in layers if "range" in layer.done}
     return lambda index: "The optimizer" if index in optimized else method
-
-
-DEFAULT_LAYERS_COUNT = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from engine.images.changes import (
     Change,
     ChangeKind,
 )
-from engine.images.pictures import Picture
+from engine.images.pictures import DEFAULT_CURVE_COUNT, Picture
 from engine.runs.changed_predictions import (
     ChangedPicture,
     ChangedPredictions,
@@ -34,8 +34,6 @@ from engine.tasks.changed_pictures import ask_models
 from engine.tasks.evaluate import evaluate
 from engine.tasks.evaluation import Evaluation
 from engine.workers.process import Host, share_worker
-
-DEFAULT_CURVE_COUNT = 20
 
 
 def check_kinds(kinds: Iterable[str]) -> tuple[ChangeKind, ...]:

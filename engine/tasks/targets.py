@@ -14,13 +14,16 @@ from pathlib import Path
 
 import numpy as np
 
+from engine.comparison.records import MemoryUse
 from engine.core.checksums import find_record, write_record
-from engine.core.errors import EngineError, JobCancelled, first_line
+from engine.core.errors import EngineError, JobCancelled, OptionError, first_line
+from engine.core.formats import join_names
 from engine.core.limits import LIMITS
 from engine.core.locks import shared_lock
 from engine.core.system import __version__, host_name
 from engine.core.types import FloatArray, Progress, Report
 from engine.portability.catalog import choose_targets, has_tool, target_named, tool_version
+from engine.portability.cpu import CPU
 from engine.portability.records import (
     Answer,
     Cell,
@@ -29,6 +32,7 @@ from engine.portability.records import (
     TargetMatrix,
     TargetTitle,
 )
+from engine.quantization.recipes import recipe_named
 from engine.runs.manifest import CHECKED
 from engine.runs.run import TARGETS, WORK, Run
 from engine.workers.process import Host, Worker
@@ -114,19 +118,46 @@ def ask_targets(
 
 
 def read_targets(run: Run) -> TargetMatrix | None:
-    """Read the answers that a run keeps about all its files; None where there are none.
-
-    Where a target was not asked about a file, the cell says so.
-    """
-    chosen, rows = choose_targets(()), tuple(artifact.variant for artifact in run.artifacts)
+    """Read the answers that a run keeps about all its files; None where there are none."""
     if not any((run.folder / TARGETS).glob("*.json")):
         return None
+    return read_answers(run, ())
+
+
+def read_answers(run: Run, names: Iterable[str]) -> TargetMatrix:
+    """Read the answers of targets that a run keeps about all its files, asking none.
+
+    Where a target was not asked about a file, the cell says so. All targets where none is named.
+
+    Raises:
+        OptionError: A name is wrong.
+    """
+    chosen, rows = choose_targets(names), tuple(artifact.variant for artifact in run.artifacts)
     cells = [
         Cell(row, target.name, stored_answer(run, row, target) or _NOT_YET)
         for row in rows
         for target in chosen
     ]
     return _matrix(run, rows, chosen, cells)
+
+
+def read_memory(run: Run) -> dict[str, MemoryUse]:
+    """Read what files of a run take on this machine's CPU, of those that were measured."""
+    memory = {}
+    for artifact in run.artifacts:
+        answer = stored_answer(run, artifact.variant, target_named(CPU))
+        if answer is None:
+            continue
+        peak, load = answer.figure("peak_memory"), answer.figure("load")
+        if peak is not None and load is not None:
+            memory[artifact.variant] = MemoryUse(peak.value, load.value, peak.by)
+    return memory
+
+
+def list_unmeasured(run: Run) -> tuple[str, ...]:
+    """Name the variants of a run whose memory nobody asked for yet."""
+    names = (artifact.variant for artifact in run.artifacts)
+    return tuple(name for name in names if stored_answer(run, name, target_named(CPU)) is None)
 
 
 def stored_answer(run: Run, variant: str, target: Target) -> Answer | None:
@@ -140,7 +171,42 @@ def stored_answer(run: Run, variant: str, target: Target) -> Answer | None:
             reason=f"{target.package} is not installed, so nothing was asked.",
             todo=target.todo,
         )
-    return find_record(_file_of(run, variant, target), Answer)
+    return find_record(answer_file(run, variant, target), Answer)
+
+
+def choose_variants(
+    targets: Iterable[str], variants: tuple[str, ...] = ("all",)
+) -> tuple[str, ...]:
+    """Choose the variants to make for targets.
+
+    Args:
+        targets: Their names; none leaves the variants as they are.
+        variants: What was asked for; ``all`` leaves the choice to the targets' own records.
+
+    Returns:
+        Names of recipes: of each target the one that suits it first.
+
+    Raises:
+        OptionError: A name is wrong, or a variant suits none of the targets.
+    """
+    names = tuple(targets)
+    chosen = choose_targets(names) if names else ()
+    # No target, or one that takes everything.
+    if not chosen or not all(target.variants for target in chosen):
+        return variants
+    fit = tuple(dict.fromkeys(name for target in chosen for name in target.variants))
+    optimized = [f"{name}_optimized" for name in fit if recipe_named(name).optimizable]
+    given = tuple(name for name in variants if name != "all")
+    for name in given:
+        if recipe_named(name).plain.uncalibrated.name not in fit:
+            raise OptionError(
+                "Choosing the variants",
+                got=f"{name} for {join_names([target.title for target in chosen])}",
+                expected=f"one of {', '.join((*fit, *optimized))}",
+                todo=f"Leave the variants out, and {fit[0]} is made; or leave the target out.",
+            )
+    first = [target.variants[0] for target in chosen] if given != variants else []
+    return tuple(dict.fromkeys((*first, *given)))
 
 
 def _ask(run: Run, variant: str, target: Target, host: Host, workers: _Workers) -> Answer:
@@ -158,11 +224,11 @@ def _ask(run: Run, variant: str, target: Target, host: Host, workers: _Workers) 
     except EngineError as error:
         # Not kept: what ended the tool's process may pass.
         return Answer(support="no_answer", reason=f"{error.got}.", todo=error.todo)
-    write_record(_file_of(run, variant, target), answer)
+    write_record(answer_file(run, variant, target), answer)
     return answer
 
 
-def _file_of(run: Run, variant: str, target: Target) -> Path:
+def answer_file(run: Run, variant: str, target: Target) -> Path:
     """Name the file of an answer: it changes with the file, the tool and our own code."""
     parts = [run.artifact(variant).sha256, __version__, tool_version(target), str(target.revision)]
     if target.here:
@@ -177,7 +243,7 @@ def _matrix(
     return TargetMatrix(
         run=run.folder.name,
         variants=rows,
-        targets=tuple(TargetTitle(t.name, t.title, t.how, t.by) for t in chosen),
+        targets=tuple(TargetTitle(t.name, t.title, t.how, t.by, t.integers) for t in chosen),
         sizes={row: run.sizes[row] for row in rows},
         cells=tuple(cells),
     )

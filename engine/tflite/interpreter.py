@@ -7,10 +7,10 @@ for every operator that LiteRT knows, and nothing has to be written twice.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from copy import copy
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from engine.core.types import FloatArray
 from engine.tflite.graph import Graph, Operator, pack_model
 from engine.tflite.grid import Grid
 
+Item = TypeVar("Item")
 _TODO = "Leave the optimized variants out."
 _REMEDIES = {
     "affine_quantization->zero_point": "A kernel that is computed from the picture has a zero "
@@ -274,3 +275,21 @@ def _operator_model(graph: Graph, op: Operator, inputs: list[int]) -> bytes:
     model.version, model.subgraphs, model.buffers = 3, [part], buffers
     model.operatorCodes = [graph.model.operatorCodes[op.raw.opcodeIndex]]
     return pack_model(model, size)
+
+
+def split_passes(sizes: Mapping[Item, int], pass_bytes: int) -> list[tuple[Item, ...]]:
+    """Group items by what may be held at once; each group has one at least.
+
+    Args:
+        sizes: Bytes of each item.
+        pass_bytes: Bytes to hold at once.
+    """
+    passes: list[list[Item]] = []
+    held = 0
+    for item, size in sizes.items():
+        if not passes or held + size > pass_bytes:
+            passes.append([])
+            held = 0
+        passes[-1].append(item)
+        held += size
+    return [tuple(items) for items in passes]

@@ -15,7 +15,7 @@ run = current_run()
 if run is None:
     no_run_yet()
 headline = st.container()
-evaluation = evaluation_or_wait()
+evaluation = evaluation_or_wait(headline)
 variant = variant_pills([side.variant for side in evaluation.comparison.variants])
 labels = labels_of(run, pictures())
 if labels.clicked and labels.indices is not None:

@@ -27,4 +27,4 @@ if measured is None or recipe is None:
         "that calibration has not seen. Nothing is added to the run."
     )
 else:
-    sweeping.show_sweep(measured, recipe)
+    sweeping.show_sweep(run, measured, recipe, plan)

@@ -6,7 +6,7 @@ from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
 from pages.inputs.convert_form import convert_form, open_step, summary_head
 from pages.state import conversion, jobs, session
-from pages.state.messages import plain
+from pages.state.messages import just_opened, plain
 
 
 def show_made(run: Run) -> None:
@@ -33,7 +33,9 @@ if finished is not None and isinstance(finished.result, Run):
     session.choose_run(finished.result.folder)
     conversion.note_made(finished.result)
     jobs.forget(conversion.JOB)
-    st.rerun()
+    if just_opened():  # whoever went elsewhere meanwhile has come for something else
+        st.rerun()
+    st.switch_page("pages/dashboard/overview.py")
 st.title("Convert a classifier to TFLite")
 asked = convert_form()
 conversion.forget_attempt_at_another(asked.request)

@@ -17,9 +17,9 @@ headline = st.container()
 variant = deployment.choose_variant(run)
 deployment.show_advice(variant)
 size = run.artifact(variant).bytes
-headline.title(deploy_headline(variant, size, run.manifest.float32_bytes))
 shown = pictures()
-comparison = evaluation_or_wait().comparison
+comparison = evaluation_or_wait(headline).comparison
+headline.title(deploy_headline(variant, size, run.manifest.float32_bytes))
 compared = {side.variant: side for side in comparison.variants}
 fault = compared[variant].fault if variant in compared else None
 if variant in compared:
@@ -41,6 +41,9 @@ if file is not None:
     with st.container(border=True):
         st.header("What is in it")
         deployment.show_contents(file)
+if fault is None:
+    with st.container(border=True):
+        deployment.show_micro_kit(run, variant, shown)
 with st.container(border=True):
     deployment.show_phone(run, variant, model_file(run, variant))
 show_notes(comparison)

@@ -27,7 +27,7 @@ if better not in run.variants:
     )
     improving.show_button(run, variant)
     end_page()
-evaluation = evaluation_or_wait()
+evaluation = evaluation_or_wait(headline)
 sides = {side.variant: side for side in evaluation.comparison.variants}
 before, after = sides[variant], sides[better]
 headline.title(plain(improvement_headline(before, after, reference_title(evaluation.comparison))))

@@ -26,7 +26,8 @@ with headline:
     st.title(plain(title))
     if variant in run.faults:
         show_faults(run)
-count.caption(layers.count_sentence(errors.pictures, len(shown)))
+measured = layers.count_sentence(errors.pictures, len(shown))
+count.caption(" · ".join(filter(None, (measured, layer_sentences.output_sentence(errors)))))
 shares = latency_shares(run, variant)
 left, right = st.columns((11, 10), gap="small")
 with left.container(border=True, height="stretch"):
@@ -45,5 +46,5 @@ with st.container(border=True):
 with st.container(border=True):
     st.header("All operators")
     st.caption("Choose a row to see that operator beside the map.")
-    layers.show_operators(errors, shares)
+    layers.show_operators(run, errors, shares)
 layers.show_notes(run, errors)

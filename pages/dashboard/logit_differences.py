@@ -10,7 +10,7 @@ from pages.inputs.variant import variant_pills
 from pages.state.evaluation import evaluation_or_wait, show_notes
 from pages.state.messages import plain
 from pages.views.figures import show_figure, show_picking_figure
-from pages.views.logits import choose_picture, show_comparison, show_picture
+from pages.views.logits import choose_picture, show_comparison, show_picture, show_worst
 
 MOST_ROWS = 25
 MOST_DOTS = 1000
@@ -35,7 +35,9 @@ if len(comparison.variant(shown).flips) > 1:
 with st.container(border=True):
     rows = figures.most_moved_rows(comparison, MOST_ROWS)
     points = show_picking_figure("heatmap", figures.difference_heatmap, evaluation, rows)
-    st.caption("Most moved first. Click a cell to see that picture's logits.")
+    with st.container(key="cells_note"):
+        st.caption("Most moved first. Click a cell to see that picture's logits.")
+    show_worst(comparison, rows)
     shown_as = [figure_text(name) for name in comparison.pictures]
     clicked = shown_as.index(points[0]["y"]) if points else None
     show_picture(evaluation, choose_picture(comparison.pictures, rows, clicked))

@@ -5,6 +5,7 @@ import streamlit as st
 from engine.reporting import tables
 from engine.reporting.plots import figures
 from engine.reporting.text import overview as sentences
+from pages.shell.navigation import enter_demo
 from pages.state import conversion as first_start
 from pages.state.evaluation import evaluation_or_wait, show_faults, show_remarks
 from pages.state.messages import plain
@@ -28,7 +29,9 @@ labelled = with_labels_on_show(evaluation)
 comparison = labelled.comparison
 show_faults(comparison)
 overview.show_verdict(labelled, choice)
-st.caption(plain(sentences.describe_measurement(comparison, run.manifest.created_at)))
+with st.container(horizontal=True, vertical_alignment="center"):
+    st.caption(plain(sentences.describe_measurement(comparison, run.manifest.created_at)))
+    st.button("Show as slides", type="tertiary", icon=":material/slideshow:", on_click=enter_demo)
 stage = st.container()
 left, right = st.columns([9, 5], gap="medium")
 with left.container(border=True, height="stretch"):

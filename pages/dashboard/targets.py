@@ -4,6 +4,7 @@ import streamlit as st
 
 from engine.reporting.text.targets import targets_headline
 from engine.tasks.targets import read_targets
+from pages.inputs.target import choose_target
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run
 from pages.views import targets
@@ -19,9 +20,11 @@ else:
     st.title(plain(targets_headline(matrix)))
 targets.show_button(run, matrix)
 if matrix is not None:
-    mine = targets.choose_targets(matrix)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        choose_target(run)
+        mine = targets.choose_targets(matrix)
     with st.container(border=True):
         st.header("Variants on targets")
         targets.show_matrix(matrix, mine)
     with st.container(border=True):
-        targets.show_target(matrix, mine)
+        targets.show_target(run, matrix, mine)

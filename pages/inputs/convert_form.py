@@ -9,14 +9,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.conversion.onnx_from_torch import HIGHEST_OPSET, LOWEST_OPSET
-from engine.core import formats
 from engine.core.limits import LIMITS, models_note
-from engine.core.types import LAYOUTS, LOWERINGS, Layout, LoweringName
 from engine.images.preprocess import PreprocessChoice
 from engine.networks.source import DEFAULT_MODEL, ModelChoice
 from engine.quantization.calibration import DEFAULT_CALIBRATION_COUNT, CalibrationChoice
-from engine.quantization.recipes import RECIPES
 from engine.reporting.glossary import meaning
 from engine.runs.request import ConvertRequest
 from engine.tasks import catalog as service
@@ -31,6 +27,7 @@ from pages.inputs.preprocessing import (
     file_preprocessing,
     network_preprocessing,
 )
+from pages.inputs.recipes import choose_variants_to_make, count_variants
 from pages.inputs.uploads import (
     ask_for_upload,
     describe_facts,
@@ -97,8 +94,8 @@ def convert_form() -> Asked:
         head.caption(plain(summary))
     with _step(VARIANTS, opened) as head:
         own_onnx = model.choice is not None and model.choice.onnx is not None
-        variants, options = _variants(own_onnx=own_onnx)
-        head.caption(plain(_count_variants(variants)))
+        variants, options = choose_variants_to_make(own_onnx=own_onnx)
+        head.caption(plain(count_variants(variants)))
     for step, problem in (
         (MODEL, model.problem),
         (PREPROCESSING, preprocessing.problem),
@@ -370,70 +367,3 @@ def _ask_for_folder() -> str | None:
             st.session_state[_UPLOADED_FOLDER] = str(session.keep_folder(pictures))
     folder: str | None = st.session_state.get(_UPLOADED_FOLDER)
     return folder
-
-
-_Options = tuple[int | None, LoweringName, Layout, bool]
-
-
-def _variants(*, own_onnx: bool) -> tuple[tuple[str, ...], _Options]:
-    names = [recipe.name for recipe in RECIPES]
-    variants = st.pills(
-        "Variants",
-        names,
-        selection_mode="multi",
-        default=names,
-        label_visibility="collapsed",
-        persist_state="session",
-        key="convert_variants",
-    )
-    with st.expander("Operator set and layout", icon=":material/tune:"):
-        options = translation(own_file=own_onnx)
-    return tuple(variants), options
-
-
-def _count_variants(variants: tuple[str, ...]) -> str:
-    if len(variants) == len(RECIPES):
-        return f"All {formats.number(len(variants))}"
-    return ", ".join(variants) or "None yet"
-
-
-def translation(*, own_file: bool) -> tuple[int | None, LoweringName, Layout, bool]:
-    """Show how the model is translated.
-
-    Returns:
-        Operator set (None for the lowest that works, or the file's own), lowering, input layout,
-        and whether TensorFlow operators may be used.
-    """
-    columns = st.columns(4, vertical_alignment="bottom")
-    opset = columns[0].number_input(
-        "ONNX opset",
-        LOWEST_OPSET,
-        HIGHEST_OPSET,
-        None,
-        placeholder="the file's own" if own_file else "lowest that works",
-        disabled=own_file,
-        key="opset",
-        persist_state="session",
-    )
-    lowering = columns[1].selectbox(
-        "Lowering",
-        LOWERINGS,
-        key="lowering",
-        persist_state="session",
-        help="nhwc: our translation, without needless transposes. stock: onnx-tf's own.",
-    )
-    layout = columns[2].selectbox(
-        "Input layout",
-        LAYOUTS,
-        key="input_layout",
-        persist_state="session",
-        help="NHWC is how phone code feeds pictures; NCHW costs a transpose.",
-    )
-    allow_flex = columns[3].toggle(
-        "Allow SELECT_TF",
-        key="flex",
-        persist_state="session",
-        help="TensorFlow operators outside TFLite's own, only where a model needs them: the app "
-        "then ships a larger runtime.",
-    )
-    return None if own_file else opset, lowering, layout, allow_flex

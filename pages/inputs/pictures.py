@@ -311,6 +311,7 @@ _HTML = '<span class="hint">Or paste a copied picture with Ctrl+V.</span>'
 _CSS = """
 .hint { color: var(--st-text-color); opacity: .72; font-size: .875rem;
   font-family: var(--st-font); }
+@media (hover: none) { .hint { display: none; } }
 """
 _JS = """
 export default function ({ setTriggerValue, data }) {

@@ -13,7 +13,7 @@ import streamlit as st
 
 from engine.reporting.snippets import snippet
 from pages.state import session
-from pages.state.evaluation import NEED
+from pages.state.evaluation import needed, target_on_show
 from pages.state.messages import PageEnd, note_page
 
 
@@ -147,8 +147,14 @@ def _show_code(page: Chapter) -> None:
     if run is None:
         return
     paths = [picture.path for picture in session.pictures()]
-    need = float(st.session_state.get(NEED, 95)) / 100
-    text = snippet(page.stem, run, paths, reference=session.reference(run), need=need)
+    text = snippet(
+        page.stem,
+        run,
+        paths,
+        reference=session.reference(run),
+        need=needed(),
+        target=target_on_show(),
+    )
     if text:
         with st.expander("Show the code", icon=":material/code:"):
             st.code(text, language="python", wrap_lines=True)
@@ -183,6 +189,12 @@ def demo_is_on() -> bool:
     if _IN_ADDRESS in st.query_params:
         st.session_state[_ON] = st.query_params[_IN_ADDRESS] != "0"
     return bool(st.session_state.setdefault(_ON, os.environ.get(DEMO_VARIABLE) == "1"))
+
+
+def enter_demo() -> None:
+    """Show the slides, and name them in the address."""
+    st.session_state[_ON] = True
+    st.query_params[_IN_ADDRESS] = ""
 
 
 def leave_demo() -> None:

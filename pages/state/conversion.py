@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NoReturn
 
@@ -14,6 +14,7 @@ from engine.core import store
 from engine.core.errors import EngineError
 from engine.core.types import FAULT_WORDS
 from engine.networks.load import describe_origin
+from engine.quantization.calibration import CalibrationChoice
 from engine.reporting.text import runs as sentences
 from engine.runs.request import ConvertRequest, request_of
 from engine.runs.results import load_latency
@@ -141,6 +142,22 @@ def offer_retry(run: Run) -> None:
         return
     start(request)
     st.switch_page("pages/dashboard/convert.py")  # which shows how far it is
+
+
+def offer_calibrating(run: Run, choose: Callable[[], CalibrationChoice], label: str) -> None:
+    """Show a button that converts the model of a run again, with calibration pictures of a choice.
+
+    ``choose`` is called once the button is pressed: many uploads take a while to put together.
+    """
+    if not st.button(label, key="calibrate_again", icon=":material/conversion_path:"):
+        return
+    try:
+        request = replace(request_of(run), calibration=choose(), out=None, retry=False)
+    except EngineError as error:
+        show_problem(error)
+        return
+    start(replace(request, owner=session.uploads_owner(request)))
+    st.switch_page("pages/dashboard/convert.py")  # which shows how far it is, then the result
 
 
 FIRST_JOB = "first"

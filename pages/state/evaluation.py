@@ -12,14 +12,18 @@ from streamlit.delta_generator import DeltaGenerator
 from engine.comparison import metrics
 from engine.comparison import recommendation as overview
 from engine.comparison.comparison import DEMO_CALIBRATION_NOTE, Comparison
+from engine.comparison.destination import Destination
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import Choice
 from engine.core.types import FloatArray
 from engine.images.pictures import Picture, digest_of
+from engine.portability.catalog import targets
+from engine.reporting.text.destination import destination_of
 from engine.runs.results import answering, load_latency
 from engine.runs.run import Run
 from engine.tasks.evaluate import evaluate
 from engine.tasks.evaluation import Evaluation as Evaluation
+from engine.tasks.targets import read_answers
 from engine.workers.jobs import Job
 from pages.state import jobs, session
 from pages.state.conversion import link_to_help, show_red
@@ -52,6 +56,7 @@ def evaluation_or_wait(
         evaluation = _find(run, load_latency(run))
     if evaluation is None:
         with box or nullcontext():
+            st.title("Comparing the answers")
             if meanwhile is not None:
                 meanwhile()
             _work(run, pictures, reference, about)
@@ -167,7 +172,20 @@ def choice_on_show() -> Choice | None:
     comparison = find_comparison(run, load_latency(run))
     if comparison is None:
         return None
-    return overview.recommend(overview.candidates(comparison), needed())
+    candidates = overview.candidates(comparison)
+    return overview.recommend(candidates, needed(), destination_on_show(run))
+
+
+def target_on_show() -> str | None:
+    """Name the target that variants are shipped to; None where any will do."""
+    name = session.named("target")
+    return name if name in {target.name for target in targets()} else None
+
+
+def destination_on_show(run: Run) -> Destination | None:
+    """Read what the chosen target answers about the files of a run; None where any will do."""
+    name = target_on_show()
+    return None if name is None else destination_of(read_answers(run, (name,)), run.artifacts)
 
 
 NEED = "overview_need"

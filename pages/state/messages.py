@@ -88,7 +88,7 @@ def no_run_yet() -> NoReturn:
     end_page()
 
 
-_ON_SHOW = "qlab_page"
+_ON_SHOW, _BEFORE = "qlab_page", "qlab_page_before"
 
 
 class PageEnd(Exception):
@@ -106,9 +106,15 @@ def end_page() -> NoReturn:
 
 def note_page(title: str) -> None:
     """Note which page is on show."""
+    st.session_state[_BEFORE] = page_on_show()
     st.session_state[_ON_SHOW] = title
 
 
 def page_on_show() -> str:
     """Title of the page that this session shows; empty before the first."""
     return str(st.session_state.get(_ON_SHOW, ""))
+
+
+def just_opened() -> bool:
+    """Check whether the page on show has been opened just now, rather than drawn again."""
+    return st.session_state.get(_BEFORE) != page_on_show()

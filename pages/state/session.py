@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -100,11 +101,13 @@ def read_run_address() -> None:
 
 
 def keep_in_address() -> None:
-    """Name the run and what it is compared with in the address, for a link to show the same."""
+    """Name run, baseline and target in the address, for a link to show the same."""
     run = current_run()
     shown = {RUN_IN_ADDRESS: missing_run() or ""}
     if run is not None:
         shown = {RUN_IN_ADDRESS: run.folder.name, REFERENCE_IN_ADDRESS: reference(run)}
+        if (target := named("target")) is not None:
+            shown["target"] = target
     news = {key: value for key, value in shown.items() if st.query_params.get(key, "") != value}
     if news:
         # At once: each change of the address is a step of the browser's way back.
@@ -278,6 +281,15 @@ def keep_folder(files: Iterable[Picture]) -> Path:
     return folder
 
 
+def folder_of(shown: Sequence[Picture]) -> Path:
+    """Give the folder that holds a person's pictures, for the engine to read.
+
+    Those of a folder of this machine are read there; kept uploads are put into one.
+    """
+    folder = Path(os.path.commonpath([picture.path.parent for picture in shown]))
+    return keep_folder(shown) if folder.is_relative_to(store.folder("uploads")) else folder
+
+
 def uploads_kept() -> str:
     """How long uploads are kept, in words."""
     hours = store.limits().uploads_seconds / 3600
@@ -343,8 +355,8 @@ def scroll_to(key: str, moment: object, *, block: Literal["nearest", "start"] = 
     st.html(script, unsafe_allow_javascript=True)
 
 
-Named = Literal["variant", "picture", "flip"]
-_NAMES: tuple[Named, ...] = ("variant", "picture", "flip")
+Named = Literal["variant", "picture", "flip", "target"]
+_NAMES: tuple[Named, ...] = ("variant", "picture", "flip", "target")
 
 
 def read_address() -> None:

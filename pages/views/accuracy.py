@@ -74,9 +74,10 @@ def accuracies(comparison: Comparison) -> dict[str, Accuracy]:
 
 
 def show_figures(comparison: Comparison, variant: str) -> None:
-    """Show intervals and calibration curve."""
+    """Show intervals, and the calibration curve where there are pictures enough for one."""
     every = accuracies(comparison)
-    left, right = st.columns(2, gap="medium")
+    many = every[variant].pictures >= formats.FEW_PICTURES
+    left, right = st.columns(2, gap="medium") if many else (st.container(), None)
     with left.container(border=True, height="stretch"):
         headline = accuracy_sentences.mcnemar_sentence(every[variant])
         st.header(plain(headline))
@@ -85,14 +86,15 @@ def show_figures(comparison: Comparison, variant: str) -> None:
             "The dashed line is the baseline. If an interval crosses the line, the difference may "
             "be chance."
         )
+    if right is None:
+        return  # a zigzag through few dots says nothing of confidence
     with right.container(border=True, height="stretch"):
         headline = accuracy_sentences.reliability_headline(every[variant], variant)
         st.header(plain(headline))
         shown = (comparison.reference, variant)
         curves = {name: every[name].reliability for name in shown}
         show_described_figure("reliability", headline, plots.reliability_curve, curves)
-        few = " So few say little." if every[variant].pictures < formats.FEW_PICTURES else ""
-        st.caption(f"A larger mark is more pictures, {every[variant].pictures} in all.{few}")
+        st.caption(f"A larger mark is more pictures, {every[variant].pictures} in all.")
 
 
 def show_table(comparison: Comparison) -> None:

@@ -11,8 +11,17 @@ import streamlit as st
 
 from engine.core import formats
 from engine.core.errors import FileError
+from engine.core.formats import join_names
 from engine.deployment.documents import phone_sentence
 from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
+from engine.deployment.micro_kit import (
+    README,
+    TARGET,
+    has_integer_edges,
+    make_micro_kit,
+    micro_kit_file,
+)
+from engine.deployment.micro_sources import ARENA_MARGIN
 from engine.deployment.phone import (
     LARGEST_BYTES,
     PhoneBenchmark,
@@ -33,13 +42,14 @@ from engine.workers.jobs import Job
 from pages.inputs.uploads import ask_for_files
 from pages.inputs.variant import first_shown, show_pills
 from pages.state import jobs, session
-from pages.state.evaluation import choice_on_show
+from pages.state.evaluation import choice_on_show, target_on_show
 from pages.state.jobs import job_button
 from pages.state.messages import end_page, plain, show_errors, show_problem
 from pages.views.figures import align_right
 
-JOB = "deploy"
+JOB, _MICRO_JOB = "deploy", "deploy_micro"
 _ASKED = "qlab_kit_asked"
+_SOURCES = ("main.cc", "model.h", "golden.h")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
 _SNIPPETS = (
@@ -90,12 +100,12 @@ def show_advice(variant: str) -> None:
 
 def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:
     """Give the kit that the run has, or show the button that makes it."""
-    reference = session.reference(run)
+    reference, target = session.reference(run), target_on_show()
 
     def work(job: Job[Kit]) -> Kit:
-        return make_kit(run, variant, pictures, job, reference=reference)
+        return make_kit(run, variant, pictures, job, reference=reference, target=target)
 
-    file = kit_file(run, variant, pictures)
+    file = kit_file(run, variant, pictures, target)
     asked = st.session_state.pop(_ASKED, None) == (run.folder, variant)
     if file.is_file():
         return file
@@ -104,6 +114,63 @@ def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path
     icon = ":material/deployed_code:"
     job_button(JOB, "Make the kit", f"Packing {variant}", work, icon=icon, primary=True)
     return None
+
+
+def show_micro_kit(run: Run, variant: str, pictures: tuple[Picture, ...]) -> None:
+    """Show the kit for a microcontroller, or the button that makes it, or what it would take."""
+    st.header("One zip for a microcontroller")
+    if not has_integer_edges(run, variant):
+        fit = [name for name in run.runnable if has_integer_edges(run, name)]
+        todo = f"Take {join_names(fit, 'or')}" if fit else "Add int8 on the page Convert"
+        st.markdown(
+            f"Devices without floats want integers at both ends, and {plain(variant)} has floats "
+            f"there. {plain(todo)}."
+        )
+        return
+    reference = session.reference(run)
+
+    def work(job: Job[Kit]) -> Kit:
+        return make_micro_kit(run, variant, pictures, job, reference=reference)
+
+    file = micro_kit_file(run, variant, pictures)
+    if not file.is_file():
+        st.markdown(
+            "- the model as a **C array**, and the list of its operators for TFLite Micro\n"
+            f"- the **arena** that TFLite Micro used here, with {formats.percent(ARENA_MARGIN)} "
+            "more\n"
+            "- a **golden set** as C arrays, and a `main.cc` that prints PASSED or FAILED"
+        )
+        title = f"Packing {variant} for a microcontroller"
+        job_button(_MICRO_JOB, "Make the firmware kit", title, work, icon=":material/memory:")
+        return
+    name = f"{run.manifest.model.file_stem}_{variant}_{TARGET}.zip"
+    _download("Download the firmware kit", file, name)
+    with st.expander("How to build it, and what it needs", icon=":material/description:"):
+        st.markdown(_short(text_in(file, README)))
+    for shown, tab in zip(_SOURCES, st.tabs(list(_SOURCES)), strict=True):
+        tab.container(height=320, border=False).code(
+            text_in(file, shown), language="cpp", wrap_lines=True
+        )
+
+
+def _short(card: str) -> str:
+    """Cut a card to what fits a page: no title, no list of files, short digests, bold headings."""
+    # Headings become bold, since the page has its own; whole digests would make tables wider than
+    # a phone.
+    text = _DIGEST.sub(r"\1…", card).partition(f"## {FILES_TITLE}")[0]
+    return _HEADING.sub(r"**\1**", text.partition("\n")[2])
+
+
+def _download(label: str, file: Path, name: str) -> None:
+    st.download_button(
+        f"{label} ({formats.megabytes(file.stat().st_size)})",
+        file.read_bytes,
+        file_name=name,
+        mime="application/zip",
+        type="primary",
+        icon=":material/download:",
+        on_click="ignore",
+    )
 
 
 def show_promise() -> None:
@@ -120,15 +187,7 @@ def show_promise() -> None:
 def show_download(run: Run, variant: str, file: Path) -> None:
     """Show the download of the kit, and how to try it."""
     name = f"{run.manifest.model.file_stem}_{variant}_kit.zip"
-    st.download_button(
-        f"Download the kit ({formats.megabytes(file.stat().st_size)})",
-        file.read_bytes,
-        file_name=name,
-        mime="application/zip",
-        type="primary",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    _download("Download the kit", file, name)
     lines = (
         "pip install ai-edge-litert numpy",
         f"unzip {shlex.quote(name)} -d kit",
@@ -148,11 +207,7 @@ def show_contents(file: Path) -> None:
     """Show the model card and the snippets, as they lie in the kit."""
     titles = ["Model card", *(title for title, _, _ in _SNIPPETS)]
     card, *others = st.tabs(titles)
-    # Headings one level down: the page has a first one of its own.
-    # The list of files and the phone's commands stand elsewhere on the page, and whole digests
-    # would make tables wider than a phone. Headings become bold: the page has its own.
-    text = _DIGEST.sub(r"\1…", text_in(file, CARD)).partition(f"## {FILES_TITLE}")[0]
-    card.markdown(_HEADING.sub(r"**\1**", text.partition("\n")[2]))
+    card.markdown(_short(text_in(file, CARD)))
     for tab, (_, name, language) in zip(others, _SNIPPETS, strict=True):
         tab.caption(name)
         # A box around it: a keyboard scrolls what holds a button, and code alone holds none.

@@ -103,7 +103,7 @@ def _config(key: str) -> dict[str, Any]:
 
 def _saving(figure: go.Figure, key: str) -> None:
     with (
-        st.container(horizontal=True, horizontal_alignment="right"),
+        st.container(horizontal=True, horizontal_alignment="right", key=f"saving_{key}"),
         st.popover("Save", icon=":material/download:", width="content", type="tertiary"),
     ):
         st.download_button(

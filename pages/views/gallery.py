@@ -93,15 +93,9 @@ def choose_rows(evaluation: Evaluation) -> Selection:
     comparison = evaluation.comparison
     flipped = {flip.index for variant in comparison.variants for flip in variant.flips}
     first = evaluation.first_answers(comparison.reference)
-    with st.container(horizontal=True, vertical_alignment="center"):
+    line = st.container(horizontal=True, vertical_alignment="center")
+    with line:
         only = st.toggle(f"Flips only ({len(flipped)})", disabled=not flipped)
-        words = st.text_input(
-            "Search",
-            placeholder="Search names, tags and answers",
-            icon=":material/search:",
-            label_visibility="collapsed",
-            width=240,
-        )
         with st.popover("Sort and filter", icon=":material/tune:", width="content"):
             order = st.radio("Order", [WORST, MARGIN, NAME])
             answer = st.selectbox(
@@ -112,6 +106,13 @@ def choose_rows(evaluation: Evaluation) -> Selection:
                 placeholder="Any",
             )
             columns = _choose_columns(evaluation)
+        words = st.text_input(
+            "Search",
+            placeholder="Search names, tags and answers",
+            icon=":material/search:",
+            label_visibility="collapsed",
+            width=270,
+        )
     matching = _matching(evaluation, words.strip().lower()) if words.strip() else None
     keys = {WORST: -disagreement(evaluation), MARGIN: margins(evaluation)}
     ranked = np.argsort(keys.get(order, np.zeros(len(evaluation.pictures))), kind="stable")
@@ -123,7 +124,8 @@ def choose_rows(evaluation: Evaluation) -> Selection:
         and (matching is None or row in matching)
     ]
     pictures = evaluation.pictures
-    if rows and st.button(f"Tag these {plural(len(rows), 'picture')}", icon=":material/sell:"):
+    label = f"Tag these {plural(len(rows), 'picture')}"
+    if rows and line.button(label, icon=":material/sell:"):
         ask_for_tag(evaluation.run, tuple(pictures[row] for row in rows), pictures)
     return Selection(rows, (comparison.reference, *columns))
 

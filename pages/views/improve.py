@@ -239,6 +239,12 @@ def show_mixing(run: Run, whole_rms: float) -> None:
         _show_curve(run, curve, mixed)
 
 
+def offer_mixing(run: Run, whole_rms: float) -> None:
+    """Show the button that finds the fewest layers for the first target."""
+    target = max(round(_FIRST_TARGET * whole_rms, 4), 0.0001)
+    _offer(run, name_mixed(target_rms=target), "Find the fewest layers")
+
+
 def _show_curve(run: Run, curve: MixedCurve, mixed: list[str]) -> None:
     choices = [point.layers for point in curve.points if point.layers]
     in_run = curve.of_size(run.sizes[mixed[-1]]).layers

@@ -12,6 +12,7 @@ import streamlit as st
 from engine.comparison.layers.records import LayerError, LayerErrors
 from engine.core import formats
 from engine.images.pictures import Picture, digest_of
+from engine.portability.catalog import target_named
 from engine.reporting import plots
 from engine.reporting.layer_map import (
     CAUSES,
@@ -26,10 +27,12 @@ from engine.reporting.text import layers as layer_sentences
 from engine.runs.run import Run
 from engine.tasks import inspect_operator as inspection
 from engine.tasks import layers as service
+from engine.tasks.targets import read_answers
 from engine.tflite.artifact import computes_in_integers
 from engine.workers.jobs import Job
 from pages.inputs.variant import variant_pills
 from pages.state import jobs, session
+from pages.state.evaluation import target_on_show
 from pages.state.jobs import job_button
 from pages.state.messages import cell, end_page, html, plain
 from pages.views.figures import align_right, show_described_figure
@@ -283,11 +286,26 @@ def show_split(errors: LayerErrors) -> None:
         st.caption(plain(layer_sentences.split_note(errors.split)))
 
 
-def show_operators(errors: LayerErrors, shares: Mapping[int, float]) -> None:
+def _show_cycles(run: Run, variant: str) -> Mapping[int, float]:
+    """Say whose cycles the table has, and give them by index of the operator; empty without."""
+    name = target_on_show()
+    if name is None:
+        return {}
+    cycles = read_answers(run, (name,)).of(variant, name).cycles
+    title = target_named(name).title
+    if cycles:
+        st.caption(plain(f"Cycles are those on {title}, estimated by Vela for its NPU."))
+    elif target_named(name).compile is not None:
+        st.caption(plain(f"{title} has no cycles for {variant}: ask it on the page Targets."))
+    return cycles
+
+
+def show_operators(run: Run, errors: LayerErrors, shares: Mapping[int, float]) -> None:
     """Show the table of all operators; a row that is chosen is shown beside the map.
 
     ``shares`` are of the variant's time by index of the operator; empty without a profile.
     """
+    cycles = _show_cycles(run, errors.variant)
     rows = [
         {
             "operator": cell(title_of(layer)),
@@ -302,6 +320,7 @@ def show_operators(errors: LayerErrors, shares: Mapping[int, float]) -> None:
             "weights, dB": _decibels(layer.weights.worst_sqnr_db if layer.weights else None),
             "MACs, M": f"{layer.macs / 1e6:.1f}",
             **({"of the time": formats.percent(shares.get(layer.index))} if shares else {}),
+            **({_CYCLES: _count(cycles.get(layer.index))} if cycles else {}),
         }
         for layer in errors.layers
     ]
@@ -329,6 +348,11 @@ def show_operators(errors: LayerErrors, shares: Mapping[int, float]) -> None:
         session.scroll_to(_DETAIL, (_SCROLL, moment))
 
 
+def _count(cycles: float | None) -> str:
+    return formats.UNKNOWN if cycles is None else f"{cycles:,.0f}"
+
+
+_CYCLES = "cycles, estimated by Vela"
 _SCROLL = "qlab_operator_scroll"
 _ROW_HEIGHT = 72
 """Three lines, which the longest causes need."""
@@ -340,6 +364,7 @@ _HELP = {
     "mean shift": "Mean of integer minus float output, as the network runs, in real units.",
     "at the ends": "Share of values at the ends of the integer range; activations end there, too.",
     "range used": "Share of the integer range that the float values span.",
+    _CYCLES: "On the chosen target's NPU; operators that stay on the processor have none.",
     "of the time": "Share of the variant's latency, by LiteRT's profiler, on one thread.",
     "weights, dB": "SQNR of the output channel whose weights lose most; 0 and below: nothing of "
     "that channel's weights is left.",

@@ -15,15 +15,17 @@ from engine.images.preprocess import PreprocessSpec
 from engine.networks.load import preprocess_words
 from engine.reporting import plots, tables
 from engine.reporting.glossary import meaning
+from engine.reporting.plots.frame import marker_image
 from engine.reporting.text.runs import reference_title
 from pages.state import session as address
 from pages.state.evaluation import Evaluation
-from pages.state.messages import plain
+from pages.state.messages import html, plain
 from pages.state.session import scroll_to
 from pages.views.figures import align_right, show_described_figure, show_rows
 
 _ROW = "at"
-_CLASSES = 8
+_CLASSES = 5
+_WORST = 5
 
 
 def link_to_logits(evaluation: Evaluation, row: int, label: str) -> None:
@@ -53,9 +55,32 @@ def choose_picture(names: Sequence[str], rows: list[int], clicked: int | None) -
         options := rows if start in rows else [start, *rows],
         index=options.index(start),
         format_func=lambda row: names[row],
+        label_visibility="collapsed",
     )
     address.name("picture", names[row])
     return row
+
+
+def show_worst(comparison: Comparison, rows: Sequence[int]) -> None:
+    """Show for a phone the pictures that lead some rows, each with the variant that moves it most.
+
+    Where there is room, the heatmap shows them; see ``look.css``.
+    """
+    leading = rows[:_WORST]
+    worst = [
+        max(comparison.variants, key=lambda side: np.nan_to_num(side.picture_rms[row], nan=np.inf))
+        for row in leading
+    ]
+    values = [side.picture_rms[row] for side, row in zip(worst, leading, strict=True)]
+    most = max((value for value in values if np.isfinite(value)), default=1.0) or 1.0
+    lines = (
+        f"<li>{html(comparison.pictures[row])}: <b>{formats.logits(value)}</b> in "
+        f"{marker_image(side.variant)} {html(side.variant)}"
+        f'<i style="--share:{value / most if np.isfinite(value) else 1:.3f}"></i></li>'
+        for row, side, value in zip(leading, worst, values, strict=True)
+    )
+    with st.container(key="worst_moved"):
+        st.html(f'<ol class="q-moved">{"".join(lines)}</ol>')
 
 
 def show_picture(evaluation: Evaluation, row: int) -> None:
@@ -63,11 +88,13 @@ def show_picture(evaluation: Evaluation, row: int) -> None:
     if st.query_params.pop(_ROW, None) is not None:
         scroll_to("one_picture", row, block="start")
     comparison = evaluation.comparison
-    left, right = st.container(key="one_picture").columns([1, 3], gap="medium")
+    left, right = st.container(key="one_picture").columns([2, 3], gap="medium")
     picture = evaluation.pictures[row]
-    left.image(picture.decode(), caption=plain(picture.name), alt=picture.name, width="stretch")
     with left:
-        _show_input(evaluation.run.manifest.preprocess, picture)
+        given, seen = st.columns(2)
+        given.image(picture.decode(), caption=plain(picture.name), alt=picture.name)
+        with seen:
+            _show_input(evaluation.run.manifest.preprocess, picture)
     columns = (comparison.reference, *(variant.variant for variant in comparison.variants))
     reference, *others = (np.asarray(evaluation.comparable(c, *columns)[row]) for c in columns)
     labels = tuple(map(evaluation.label, range(len(reference))))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.comparison.recommendation import Choice
+from engine.quantization.calibration import CalibrationChoice
 from engine.reporting.text.opportunities import Kind, Opportunity, find_opportunities
 from engine.tasks.evaluation import Evaluation
 from pages.inputs.pictures import offer_picture_set
+from pages.state import session
+from pages.state.conversion import offer_calibrating
 from pages.state.messages import plain
 from pages.views import improve, latency
 
@@ -38,10 +41,21 @@ def _show(evaluation: Evaluation, item: Opportunity) -> None:
     with way:
         if item.kind == "optimize":
             improve.show_button(evaluation.run, item.variant, primary=False)
+        elif item.kind == "mix":
+            improve.offer_mixing(
+                evaluation.run, evaluation.comparison.variant(item.variant).logit_rms
+            )
         elif item.kind == "time":
             latency.offer_measuring(evaluation.run, "Measure")
+        elif item.kind == "calibrate" and session.own_pictures():
+            offer_calibrating(evaluation.run, _calibrate_with_pictures_on_show, "Convert again")
         elif item.kind == "prove":
             offer_picture_set("Add pictures")
         else:
             page, label, icon = _WAYS[item.kind]
             st.page_link(f"pages/dashboard/{page}.py", label=label, icon=icon)
+
+
+def _calibrate_with_pictures_on_show() -> CalibrationChoice:
+    shown = session.pictures()
+    return CalibrationChoice(folder=str(session.folder_of(shown)), count=len(shown))

@@ -13,10 +13,12 @@ from engine.reporting.picture_cards import THUMBNAIL_SIDE, AnswerCard, picture_c
 from engine.reporting.plots.frame import marker_image
 from engine.reporting.report import report_of
 from engine.reporting.text import overview as sentences
+from engine.reporting.text.destination import card_lines, other_lines
 from engine.tasks.evaluation import Evaluation
 from engine.workers import process as host
 from pages.inputs.labels import labels_on_show, tags_on_show
-from pages.state.evaluation import NEED, needed
+from pages.inputs.target import choose_target
+from pages.state.evaluation import NEED, destination_on_show, needed
 from pages.state.messages import html, plain
 from pages.state.session import thumbnail_of
 from pages.views.deploy import ask_for_kit
@@ -77,6 +79,21 @@ def show_verdict(evaluation: Evaluation, choice: Choice) -> None:
             for tile in sentences.tiles(evaluation.comparison, choice)
         )
         st.html(f'<div class="o-tiles">{tiles}</div>')
+        _show_target(evaluation, choice)
+
+
+def _show_target(evaluation: Evaluation, choice: Choice) -> None:
+    """Show what the chosen target does with the variants."""
+    names = [side.variant for side in evaluation.comparison.variants]
+    if lines := card_lines(choice, names):
+        st.markdown(_listed(lines))
+    if lines := other_lines(choice, names):
+        with st.expander("The other variants there", icon=":material/memory:"):
+            st.markdown(_listed(lines))
+
+
+def _listed(lines: tuple[str, ...]) -> str:
+    return "\n".join(f"- {plain(line)}" for line in lines)
 
 
 def show_advice(evaluation: Evaluation, choice: Choice) -> None:
@@ -90,6 +107,7 @@ def show_advice(evaluation: Evaluation, choice: Choice) -> None:
         key=NEED,
         persist_state="session",
     )
+    choose_target(evaluation.run)
     reason = sentences.reason(evaluation.comparison, choice)
     st.markdown(f"**{plain(sentences.recommendation(choice))}.** {plain(reason)}")
 
@@ -140,6 +158,7 @@ def show_report_button(evaluation: Evaluation) -> None:
     need, reference = needed(), evaluation.comparison.reference
     labels = labels_on_show(run, evaluation.pictures)
     tags = tags_on_show(run, evaluation.pictures)
+    destination = destination_on_show(run)
 
     def render() -> bytes:
         report = report_of(
@@ -150,6 +169,7 @@ def show_report_button(evaluation: Evaluation) -> None:
             labels=labels,
             tags=tags,
             need=need,
+            destination=destination,
         )
         return report.to_html().encode()
 
@@ -168,6 +188,7 @@ def show_report_button(evaluation: Evaluation) -> None:
 
 
 def recommend_at_need(evaluation: Evaluation) -> Choice:
-    """Recommend a variant at the need that the slider shows."""
+    """Recommend a variant at the need that the slider shows, for the chosen target."""
     candidates = recommendation.candidates(evaluation.comparison)
-    return recommendation.recommend(candidates, needed())
+    destination = destination_on_show(evaluation.run)
+    return recommendation.recommend(candidates, needed(), destination)

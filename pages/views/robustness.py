@@ -10,10 +10,10 @@ from engine.images.changes import (
     SCALES,
     ChangeKind,
 )
+from engine.images.pictures import DEFAULT_CURVE_COUNT
 from engine.reporting import plots
 from engine.reporting.text import robustness as sentences
 from engine.tasks.robustness import (
-    DEFAULT_CURVE_COUNT,
     measure_robustness,
     models_of,
     read_robustness,

@@ -32,11 +32,12 @@ from engine.reporting.text import flips as flip_sentences
 from engine.reporting.text import improve as improve_sentences
 from engine.reporting.text import overview as sentences
 from engine.reporting.text.runs import reference_title
+from engine.runs.labels import Tags
 from engine.tasks import layers as layers_task
 from engine.tflite.artifact import computes_in_integers
 from engine.workers.jobs import Job
 from pages.access.auth import shared
-from pages.inputs.labels import labels_by_row
+from pages.inputs.labels import labels_by_row, tags_on_show
 from pages.shell.navigation import demo_is_on, leave_demo
 from pages.state import conversion as first_start
 from pages.state import jobs, session
@@ -88,7 +89,8 @@ def show_slides() -> None:
         first_start.show_making()
     evaluation = evaluation_or_wait()
     labels = labels_by_row(evaluation.run, evaluation.pictures)
-    deck = _Deck(with_labels_on_show(evaluation), recommend_at_need(evaluation), labels)
+    tags = tags_on_show(evaluation.run, evaluation.pictures)
+    deck = _Deck(with_labels_on_show(evaluation), recommend_at_need(evaluation), labels, tags)
     waiting = deck.start()
     st.fragment(_show, run_every=_LOOKED_AT_EVERY if waiting else None)(deck, waiting)
 
@@ -109,11 +111,13 @@ class _Deck:
         evaluation: The answers, with accuracy where right answers are there.
         choice: The recommendation.
         labels: Right answers, shape (pictures,), -1 for unknown.
+        tags: Of each picture.
     """
 
     evaluation: Evaluation
     choice: Choice
     labels: IntArray
+    tags: Tags
 
     def start(self) -> bool:
         """Start the work that slides need, once; tell whether any is under way."""
@@ -133,12 +137,12 @@ class _Deck:
 
             def check(job: Job[CheckedKit]) -> CheckedKit:
                 if not kit.is_file():
-                    make_kit(run, variant, pictures, job, reference=reference)
+                    make_kit(run, variant, pictures, job, reference=reference, target=self._target)
                 return check_kit(kit, job)
 
             self._begin(_CHECK_JOB, f"Checking the kit of {variant}", check)
         if _result(_REPORT_JOB, self._report_key()) is None:
-            self._begin(_REPORT_JOB, "Writing the report", partial(_write_report, self, needed()))
+            self._begin(_REPORT_JOB, "Writing the report", partial(_write_report, self))
         return self.waits()
 
     def _begin(self, key: str, title: str, work: Any) -> None:
@@ -188,10 +192,15 @@ class _Deck:
         run, taken = self.evaluation.run, self.choice.taken
         if taken is None or taken.variant not in run.runnable:
             return None
-        return kit_file(run, taken.variant, self.evaluation.pictures)
+        return kit_file(run, taken.variant, self.evaluation.pictures, self._target)
+
+    @property
+    def _target(self) -> str | None:
+        return None if self.choice.destination is None else self.choice.destination.target
 
     def _report_key(self) -> str:
-        return f"{key_of(self.evaluation)} {needed()}"
+        given = jobs.digest(self.labels.tolist(), self.tags)
+        return f"{key_of(self.evaluation)} {needed()} {self.choice.destination} {given}"
 
     def data(self) -> dict[str, Any]:
         """Gather the slides that have results, in their order."""
@@ -359,7 +368,7 @@ def _result(key: str, about: str) -> object:
     return result if before == about else None
 
 
-def _write_report(deck: _Deck, need: float, job: Job[bytes]) -> bytes:
+def _write_report(deck: _Deck, job: Job[bytes]) -> bytes:
     """Write the report of Result; a random end makes its address one that nobody can guess."""
     evaluation = deck.evaluation
     report = report_of(
@@ -368,7 +377,9 @@ def _write_report(deck: _Deck, need: float, job: Job[bytes]) -> bytes:
         job,
         reference=evaluation.comparison.reference,
         labels=deck.labels if (deck.labels != UNLABELLED).any() else None,
-        need=need,
+        tags=deck.tags,
+        need=deck.choice.need,
+        destination=deck.choice.destination,
     )
     return f"{report.to_html()}\n<!-- {secrets.token_urlsafe(24)} -->\n".encode()
 

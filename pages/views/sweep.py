@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import streamlit as st
 
 from engine.core import formats
 from engine.core.errors import EngineError
+from engine.core.formats import plural
 from engine.images.pictures import Picture
+from engine.quantization.calibration import CalibrationChoice
 from engine.reporting import plots
-from engine.reporting.text.sweep import enough_sentence, faults, method_sentence, notes
+from engine.reporting.text.sweep import (
+    best_method,
+    enough,
+    enough_sentence,
+    faults,
+    line,
+    method_sentence,
+    notes,
+)
 from engine.runs.run import Run
 from engine.tasks.sweep.records import Sweep, SweepBasis, newest_sweep, read_sweep
 from engine.tasks.sweep.sweep import (
@@ -25,7 +36,7 @@ from engine.tasks.sweep.sweep import (
 from engine.workers.jobs import Job
 from pages.inputs.pictures import offer_picture_set
 from pages.state import jobs, session
-from pages.state.conversion import show_red
+from pages.state.conversion import offer_calibrating, show_red
 from pages.state.messages import plain, show_problem
 from pages.views.figures import align_right, show_described_figure, show_rows
 
@@ -155,8 +166,8 @@ def sweep_of(run: Run, plan: Plan | None) -> Sweep | None:
     return stored or newest_sweep(run)
 
 
-def show_sweep(measured: Sweep, recipe: str) -> None:
-    """Show the plot and the table of one recipe."""
+def show_sweep(run: Run, measured: Sweep, recipe: str, plan: Plan | None) -> None:
+    """Show the plot and the table of one recipe, and a button to convert with what is enough."""
     show_red(faults(measured, recipe))
     with st.container(border=True):
         description = enough_sentence(measured, recipe)
@@ -169,6 +180,10 @@ def show_sweep(measured: Sweep, recipe: str) -> None:
             "above the mean with the most pictures."
         )
         st.markdown(plain(method_sentence(measured, recipe)))
+        count = enough(line(measured, recipe, best_method(measured, recipe)))
+        if plan is not None and count is not None:
+            choose = partial(CalibrationChoice, folder=plan.calibration, count=count)
+            offer_calibrating(run, choose, f"Convert again with {plural(count, 'picture')}")
     for note in notes(measured):
         st.caption(plain(note))
     with st.container(border=True):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import streamlit as st
 
+from engine.core.formats import megabytes
+from engine.portability.catalog import target_named
 from engine.portability.records import Answer, How, TargetMatrix, TargetTitle
 from engine.reporting.text.targets import (
     cell_words,
@@ -16,8 +19,10 @@ from engine.reporting.text.targets import (
     why_sentence,
 )
 from engine.runs.run import Run
+from engine.tasks.compile_for_target import compile_for_target, compiled_file, compiled_name
 from engine.tasks.targets import ask_targets
 from engine.workers.jobs import Job
+from pages.state.evaluation import target_on_show
 from pages.state.jobs import job_button
 from pages.state.messages import cell, plain
 from pages.views.figures import show_rows
@@ -55,7 +60,13 @@ def show_button(run: Run, matrix: TargetMatrix | None) -> None:
 def choose_targets(matrix: TargetMatrix) -> tuple[TargetTitle, ...]:
     """Ask which targets are of interest; all where none is named."""
     titles = [target.title for target in matrix.targets]
-    chosen = st.multiselect("My targets", titles, placeholder="All targets", key="qlab_my_targets")
+    chosen = st.multiselect(
+        "My targets",
+        titles,
+        placeholder="All targets",
+        key="qlab_my_targets",
+        persist_state="session",
+    )
     return tuple(target for target in matrix.targets if not chosen or target.title in chosen)
 
 
@@ -72,11 +83,11 @@ def show_matrix(matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
         st.caption(plain(sentence))
 
 
-def show_target(matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
+def show_target(run: Run, matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
     """Show one target: what each variant needs there, why, and the tool's own words."""
     titles = [target.title for target in targets]
     st.header("One target, all variants")
-    title = st.selectbox("Target", titles, key="qlab_target")
+    title = st.selectbox("Target", titles, index=_first(targets), key="qlab_target_on_show")
     target = next(target for target in targets if target.title == title)
     st.caption(plain(f"What stands here is {_HOW[target.how]}: {target.by}."))
     answers = {variant: matrix.of(variant, target.name) for variant in matrix.variants}
@@ -91,14 +102,48 @@ def show_target(matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
             st.markdown(f"**{plain(variant)}**: {plain(sentence)}")
     with st.expander("Operators that stay behind, parts of the memory, and the tool's own words"):
         variant = st.selectbox("Variant", matrix.variants, key="qlab_target_variant")
+        _show_compiled(run, variant, target, answers[variant])
         _show_answer(answers[variant])
 
 
+def _show_compiled(run: Run, variant: str, target: TargetTitle, answer: Answer) -> None:
+    """Show the download of the file that the target's compiler makes, or the button to make it."""
+    asked = target_named(target.name)
+    if asked.compile is None or answer.support not in {"whole", "part"}:
+        return
+    file = compiled_file(run, variant, asked)
+    if file is None:
+
+        def work(job: Job[Path]) -> Path:
+            return compile_for_target(run, variant, target.name, job)
+
+        title = f"Compiling {variant} for {target.title}"
+        key = f"compile_{variant}_{target.name}"
+        job_button(key, f"Compile {variant} to take home", title, work, icon=":material/build:")
+        return
+    st.download_button(
+        f"Download {variant} for {target.title} ({megabytes(file.stat().st_size)})",
+        file.read_bytes,
+        file_name=compiled_name(run, variant, target.name),
+        mime="application/octet-stream",
+        icon=":material/download:",
+        on_click="ignore",
+        key="compiled",
+    )
+
+
+def _first(targets: Sequence[TargetTitle]) -> int:
+    """Where the target that variants are shipped to stands among those on show; else 0."""
+    names = [target.name for target in targets]
+    chosen = target_on_show()
+    return names.index(chosen) if chosen in names else 0
+
+
 def _show_answer(answer: Answer) -> None:
-    if answer.left:
+    if operators := answer.left or answer.plain:
         rows = [
             {"operator": cell(op.opcode), "output": cell(op.name), "reason": cell(op.reason)}
-            for op in answer.left
+            for op in operators
         ]
         show_rows(rows, {})
     parts = [figure for figure in answer.figures if figure.part]

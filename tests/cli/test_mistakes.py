@@ -38,12 +38,17 @@ def files(tmp_path: Path) -> Path:
 
 CONVERT = {
     "random bytes as a checkpoint": ("--checkpoint {}/random.pth", "no checkpoint"),
-    "random bytes as ONNX": ("--onnx {}/random.onnx", "no ONNX model"),
+    "random bytes as ONNX": ("--onnx {}/random.onnx", "not an ONNX model"),
     "a pickle that runs a command": ("--checkpoint {}/pickle.pth", "expected a state dict"),
     "another network's state dict": ("--checkpoint {}/other.pth", "unexpected: layer.weight"),
     "an empty calibration folder": ("--calibration {}/empty", "no picture in"),
     "an absent calibration folder": ("--calibration {}/nowhere", "not there"),
     "an unknown variant": ("--variants int4", "'int4'"),
+    "an unknown target": ("--target toaster", "'toaster'"),
+    "a variant that a target refuses": (
+        "--target microcontroller --variants int8,float16",
+        "float16 for Microcontroller",
+    ),
     "no variant": ("--variants ,", "Choosing the variants"),
     "an unknown model": ("--model efficientnet_lite9", "efficientnet_lite0"),
     "an absent checkpoint": ("--checkpoint {}/nowhere.pth", "cannot be read"),

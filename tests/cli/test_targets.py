@@ -9,6 +9,8 @@ import pytest
 
 import engine
 from engine.cli.main import main
+from engine.runs.request import ConvertRequest
+from engine.runs.run import Run
 from tests.helpers.tiny_run import tiny_run
 
 
@@ -42,3 +44,19 @@ def test_a_wrong_target_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixtu
     folder = tiny_run(tmp_path / "run").folder
     assert main(["targets", "--run", str(folder), "--targets", "toaster"]) == 2
     assert "'toaster'; expected one of android-gpu, cpu" in capsys.readouterr().err
+
+
+def test_convert_makes_what_suits_a_target_and_says_how_to_ask_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run, requests = tiny_run(tmp_path / "run"), list[ConvertRequest]()
+
+    def convert_request(request: ConvertRequest, host: object) -> Run:
+        requests.append(request)
+        return run
+
+    monkeypatch.setattr("engine.tasks.convert.convert_request", convert_request)
+    assert main(["convert", "--target", "microcontroller", "--target", "edge-tpu"]) == 0
+    assert f"--run {run.folder} --targets microcontroller,edge-tpu" in capsys.readouterr().out
+    engine.convert(targets=["microcontroller"], variants="int8_per_tensor")
+    assert [request.variants for request in requests] == [("int8",), ("int8_per_tensor",)]

@@ -12,7 +12,8 @@ import pytest
 from engine.comparison import recommendation as overview
 from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency
-from engine.comparison.recommendation import TradeOffPoint, best_of, clearly_quicker, front_of
+from engine.comparison.recommendation import TradeOffPoint, best_of, clearly_quicker
+from engine.comparison.trade_off import front_of
 from engine.deployment.documents import kit_sentence
 from engine.reporting.plots import figures
 from engine.reporting.text import overview as overview_sentences

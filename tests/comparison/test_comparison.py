@@ -14,7 +14,7 @@ from engine.comparison import comparison
 from engine.comparison.comparison import Comparison, compare, compare_variant
 from engine.comparison.latency import Latency, LatencySamples
 from engine.comparison.metrics import wilson_interval
-from engine.comparison.records import Flip
+from engine.comparison.records import Flip, MemoryUse
 from engine.core.errors import LabelsError, OptionError, PictureError
 from engine.core.types import FloatArray
 
@@ -206,8 +206,9 @@ TOP_KEYS = [
 VARIANT_KEYS = [
     "top1_agreement", "top1_agreement_interval", "top5_overlap", "flip_count", "flips",
     "logit_rms", "logit_mean", "logit_max", "logit_sqnr_db", "cosine", "kl", "non_finite",
-    "bytes", "size_ratio", "latency_ms", "latency_ratio", "top1_accuracy",
-    "top1_accuracy_interval", "top5_accuracy", "top5_accuracy_interval", "mcnemar_p",
+    "bytes", "size_ratio", "latency_ms", "latency_ratio", "load_ms",
+    "peak_memory_bytes", "memory_ratio", "top1_accuracy", "top1_accuracy_interval",
+    "top5_accuracy", "top5_accuracy_interval", "mcnemar_p",
     "lost", "won", "calibration_error", "calibration_bins", "class_changes",
     "fault",
 ]
@@ -216,7 +217,11 @@ VARIANT_KEYS = [
 
 def test_to_dict_has_stable_keys_and_plain_values() -> None:
     full = small(
-        labels=np.array([2, 2]), sizes={"int8": 25}, float32_bytes=100, latency=LATENCY
+        labels=np.array([2, 2]),
+        sizes={"int8": 25},
+        float32_bytes=100,
+        latency=LATENCY,
+        memory={"float32": MemoryUse(400.0, 8.0, "a tool"), "int8": MemoryUse(100.0, 2.0, "it")},
     ).to_dict()
     assert json.loads(json.dumps(full, allow_nan=False)) == full
     assert list(full) == TOP_KEYS
@@ -237,6 +242,7 @@ def test_to_dict_has_stable_keys_and_plain_values() -> None:
     ]
     assert (int8["bytes"], int8["size_ratio"]) == (25, 0.25)
     assert (int8["latency_ms"], int8["latency_ratio"]) == (5.0, 0.5)
+    assert (int8["load_ms"], int8["peak_memory_bytes"], int8["memory_ratio"]) == (2.0, 100.0, 0.25)
     assert (int8["top1_accuracy"], int8["mcnemar_p"]) == (0.5, 1.0)
     assert (int8["lost"], int8["won"]) == (1, 0)
     assert [change["lost"] for change in int8["class_changes"]] == [1]

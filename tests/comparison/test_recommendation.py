@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -14,7 +15,8 @@ from engine.comparison.records import latency_dict
 from engine.core import formats
 from engine.reporting.plots import figures, titles
 from engine.reporting.text import overview as overview_sentences
-from tests.helpers.factories import LOGITS, comparison, latency
+from engine.reporting.text import runs
+from tests.helpers.factories import LOGITS, comparison, latency, memory_use
 
 FLIPPED = LOGITS[:, [1, 0, 2]]
 NEAR = LOGITS + np.array([[0.1, -0.1, 0.0]], np.float32)
@@ -64,6 +66,15 @@ def test_the_figures_beside_those_of_the_original() -> None:
     }
     assert tiles(made(latency=None))["Latency"] == ("–", "not timed yet")
     assert tiles(made({"float32": LOGITS}))["Latency"] == ("8.0\xa0ms", "8.0\xa0ms in float32")
+    with_memory = tiles(made(memory=memory_use({"float32": 46e6, "int8_optimized": 15e6})))
+    assert list(with_memory) == ["Size", "Latency", "Peak memory", "Same answers"]
+    assert with_memory["Peak memory"] == (
+        "15.0\xa0MB",
+        "46.0\xa0MB in float32: 3.1\xa0× less; loads in 2.0\xa0ms",
+    )
+    alone = tiles(made(memory=memory_use({"int8_optimized": 15e6})))
+    assert alone["Peak memory"] == ("15.0\xa0MB", "loads in 2.0\xa0ms")
+    assert "Peak memory" not in tiles(made(memory=memory_use({"float32": 46e6})))
     labelled = made({"int8": FLIPPED}, labels=np.array([0, 1, 2]))
     assert tiles(labelled)["Right answers"] == ("1 of 3", "The original: 3 of 3; 2 lost, 0 gained")
     assert tiles(made({"int8": np.full_like(LOGITS, np.nan)})) == {}
@@ -273,3 +284,43 @@ def test_two_runs() -> None:
     assert "no variant in common" in overview_sentences.against_headline(
         one, made({"uint8": LOGITS})
     )
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_noise_of_two_measurements_names_no_other_winner(seed: int) -> None:
+    """What is as fast in truth is timed twice, at random up to 3 % apart."""
+    medians = dict.fromkeys(("int8", "uint8", "int8_float_io", "int8_optimized"), 4.4)
+    medians |= {"float32": 9.2, "dynamic_range": 6.1, "int16x8": 260.0}
+    sizes = dict.fromkeys(medians, 5250464) | {"float32": 18_544_552}
+    distances = {"int8_optimized": 0.1, "float32": 0.0, "dynamic_range": 0.3, "int16x8": 0.25}
+    answers = {
+        name: LOGITS + np.float32(distances.get(name, 0.2)) * np.eye(3, dtype=np.float32)
+        for name in medians
+    }
+    noise = np.random.default_rng(seed).uniform(1.0, 1.03, (2, len(medians)))
+    named = [
+        names_in_headlines(
+            answers, sizes, dict(zip(medians, row * [*medians.values()], strict=True))
+        )
+        for row in noise
+    ]
+    assert named[0] == named[1]
+    assert named[0][0] == ["int8_optimized"]
+
+
+def names_in_headlines(
+    answers: Mapping[str, np.ndarray], sizes: Mapping[str, int], medians: Mapping[str, float]
+) -> list[list[str]]:
+    """Which variants are named by the headlines of Result, its plot, and Speed and size."""
+    timed = latency(medians)
+    found = comparison(answers, latency=timed, sizes=sizes)
+    choice = overview.recommend(overview.candidates(found), 0.95)
+    headlines = (
+        overview_sentences.headline(found, choice),
+        overview_sentences.recommendation(choice),
+        figures.trade_off(found, choice).layout.meta["headline"],
+        runs.latency_headline(timed, sizes, 18_544_552),
+        titles.latency(timed),
+    )
+    words = [set(re.findall(r"\w+", text)) for text in headlines]
+    return [[name for name in medians if name in each] for each in words]

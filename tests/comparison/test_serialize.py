@@ -13,6 +13,7 @@ from engine.comparison.records import (
     ClassChange,
     ConfidenceBin,
     Flip,
+    MemoryUse,
     Reliability,
     VariantComparison,
     accuracy_dict,
@@ -72,14 +73,22 @@ TIMED = Latency(
 
 
 def test_a_variant() -> None:
-    plain = variant_dict(VARIANT, size=100, size_ratio=0.25, latency=TIMED)
+    plain = variant_dict(
+        VARIANT,
+        size=100,
+        size_ratio=0.25,
+        latency=TIMED,
+        memory=MemoryUse(300.0, 1.5, "a tool"),
+        memory_ratio=0.75,
+    )
     assert json.dumps(plain) == (
         '{"top1_agreement": 0.5, "top1_agreement_interval": [0.25, 0.75], "top5_overlap": '
         '0.75, "flip_count": 1, "flips": [{"picture": "a \\"b\\".png", "index": 1, '
         '"reference_class": 0, "variant_class": 2, "reference_margin": 1.5, '
         '"variant_margin": 0.25}], "logit_rms": null, "logit_mean": 0.125, "logit_max": 2.0, '
         '"logit_sqnr_db": null, "cosine": 1.0, "kl": 0.0, "non_finite": 1, "bytes": 100, '
-        '"size_ratio": 0.25, "latency_ms": 4.0, "latency_ratio": 0.5, "top1_accuracy": 0.5, '
+        '"size_ratio": 0.25, "latency_ms": 4.0, "latency_ratio": 0.5, "load_ms": 1.5, '
+        '"peak_memory_bytes": 300.0, "memory_ratio": 0.75, "top1_accuracy": 0.5, '
         '"top1_accuracy_interval": [0.25, 0.75], "top5_accuracy": 1.0, '
         '"top5_accuracy_interval": [0.5, 1.0], "mcnemar_p": 0.125, "lost": 2, "won": 0, '
         '"calibration_error": null, "calibration_bins": [{"low": 0.5, "high": 0.75, '

@@ -9,8 +9,14 @@ import pytest
 
 from engine.conversion.tflite_from_savedmodel import tflite_from_savedmodel
 from engine.networks.runners.tflite import TfliteRunner
+from engine.quantization.activation_ranges import (
+    ActivationRanges,
+    MinMax,
+    observe_activations,
+)
 from engine.quantization.recipes import FLOAT32, recipe_named
 from engine.tflite.artifact import artifact_of
+from engine.tflite.graph import Graph
 
 pytestmark = pytest.mark.slow
 SIZE = 8
@@ -49,6 +55,34 @@ def test_files_are_those_of_the_public_converter(tmp_path: Path, variant: str) -
         recipe_named(variant),
         batches=lambda: (picture[None] for picture in PICTURES),
     )
+
+
+def seen_ranges(model: bytes) -> ActivationRanges:
+    seen = MinMax()
+    observe_activations(model, lambda: (picture[None] for picture in PICTURES), seen)
+    return seen.ranges()
+
+
+@pytest.mark.parametrize("ranges_of", [seen_ranges, lambda _: None], ids=["ours", "TensorFlow's"])
+def test_a_weight_has_one_scale_where_that_is_asked_for(
+    tmp_path: Path, ranges_of: Callable[[bytes], ActivationRanges | None]
+) -> None:
+    import tensorflow as tf
+
+    folder = saved(tmp_path, tf.nn.relu)
+    scales = {}
+    for name in ("int8_float_io", "int8_float_io_per_tensor"):
+        content = tflite_from_savedmodel(
+            folder,
+            recipe_named(name),
+            batches=lambda: (picture[None] for picture in PICTURES),
+            ranges_of=ranges_of,
+        )
+        graph = Graph(content)
+        weighted = [op for op in graph.operators if op.opcode in {"CONV_2D", "FULLY_CONNECTED"}]
+        scales[name] = {op.opcode: len(graph.scales(op.inputs[1])) for op in weighted}
+    assert scales["int8_float_io"] == {"CONV_2D": 4, "FULLY_CONNECTED": 5}
+    assert scales["int8_float_io_per_tensor"] == {"CONV_2D": 1, "FULLY_CONNECTED": 1}
 
 
 @pytest.mark.parametrize(("activation", "in_float"), [("relu", {}), ("elu", {"ELU": 1})])

@@ -9,7 +9,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from engine.core.errors import ConversionError, HopError
 from engine.deployment.description import raw_pixel_steps
-from engine.deployment.golden_set import GoldenArrays, GoldenSet, KernelDifference, _tolerance
+from engine.deployment.golden_set import GoldenArrays, GoldenSet, KernelDifference, tolerance_of
 from engine.deployment.golden_set import golden_set as made_golden_set
 from engine.deployment.kit import golden_pictures
 from engine.images.pictures import Picture
@@ -68,8 +68,8 @@ def test_floats_may_differ_by_a_share_of_the_largest_output(tmp_path: Path) -> N
 
 def test_the_tolerance_is_twice_what_kernels_differ_by() -> None:
     measured = [KernelDifference("a", 5, 3.0), KernelDifference("b", 1, None)]
-    assert _tolerance(measured, 1.0) == 6.0
-    assert _tolerance(measured[1:], 1.0) == 1.0
+    assert tolerance_of(measured, 1.0) == 6.0
+    assert tolerance_of(measured[1:], 1.0) == 1.0
 
 
 def test_other_answers_than_before_are_no_kit(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ from engine.networks.source import PreprocessOrigin
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
 from tests.deployment.test_script import EDGES
+from tests.helpers import kits
+from tests.helpers.factories import memory_use
 from tests.helpers.kits import SPEC, kit_of, run_of
 
 GRAMMARS = {".kt": tree_sitter_kotlin.language(), ".swift": tree_sitter_swift.language()}
@@ -136,6 +138,17 @@ def test_snippets_have_this_models_numbers(
     assert "int8" in text
 
 
+def test_the_card_tells_the_memory_that_was_measured(
+    tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use = memory_use({"int8": 15_260_000.0})
+    monkeypatch.setattr(kits, "read_memory", lambda _: use)
+    kit = kit_of(run_of(tmp_path / "run", "int8"), photos, tmp_path / "kit")
+    card = (kit / "MODEL_CARD.md").read_text()
+    assert "| Peak memory | 15.3\xa0MB above that of an empty file, on LiteRT 9, one th" in card
+    assert "| Load time | 2.0\xa0ms, median of several |" in card
+
+
 def test_the_card_tells_what_was_measured(tmp_path: Path, photos: Path) -> None:
     run = run_of(tmp_path / "run", "int8")
     kit = kit_of(run, photos, tmp_path / "kit")
@@ -147,7 +160,8 @@ def test_the_card_tells_what_was_measured(tmp_path: Path, photos: Path) -> None:
     assert "mean 0.1, 0.2, 0.3, std 0.5, 0.6, 0.7" in card
     assert "An output may differ by 1 step;" in card
     assert "100 crops of the supplied pictures (demo calibration), seed 0" in card
-    assert "not measured" in card
+    assert "| Time of one call | not measured; `python -m engine latency` does it |" in card
+    assert "| Peak memory | not measured; " in card
     described = json.loads((kit / "model.json").read_text())
     assert described["sha256"] in card
     assert f"--graph=/data/local/tmp/{described['file']}" in card

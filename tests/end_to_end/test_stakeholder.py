@@ -126,7 +126,7 @@ def ask_why_it_flipped(page: Page, flipped: str) -> None:
     expect(row.get_by_text(re.compile("^On this picture .* loses most"))).to_be_visible()
     expect(row.locator(".js-plotly-plot")).to_have_count(2)
     # The address shows a colleague the same.
-    assert "flip=int8" in page.url
+    expect(page).to_have_url(re.compile("flip=int8"))
     row.get_by_role("link", name="All variants' logits of this picture").click()
     expect(page.get_by_role("combobox", name="Picture")).to_have_value(flipped)
 

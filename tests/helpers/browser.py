@@ -25,6 +25,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    # Scripts that a process has compiled are not compiled again; nothing else keeps them.
+    "--process-per-site",
     "--use-fake-device-for-media-stream",
     "--use-fake-ui-for-media-stream",
 ]
@@ -52,6 +54,8 @@ QUIET = """([unrests, quiet, wait]) => {
     !document.getAnimations().some((animation) => animation.playState === "running" &&
       Number.isFinite(animation.effect.getComputedTiming().endTime));
 }"""
+LINES = "it => Math.round(it.clientHeight / parseFloat(getComputedStyle(it).lineHeight))"
+"""How many lines the text of an element takes."""
 expect.set_options(timeout=PATIENCE)
 IN_A_BROWSER = [
     pytest.mark.slow,

@@ -9,6 +9,7 @@ import numpy as np
 
 from engine.comparison.comparison import Comparison, compare
 from engine.comparison.latency import Latency, LatencySamples
+from engine.comparison.records import MemoryUse
 from engine.images.preprocess import PreprocessSpec
 from engine.networks.source import ModelIdentity
 from engine.quantization.calibration import CalibrationInfo
@@ -68,6 +69,10 @@ def latency(medians: Mapping[str, float], spread: float = 0.0) -> Latency:
         LatencySamples(name, (m * (1 - spread), m, m * (1 + spread))) for name, m in medians.items()
     )
     return Latency("a machine", 2, 1, "2026-01-02T03:04:05+00:00", entries)
+
+
+def memory_use(peaks: Mapping[str, float]) -> dict[str, MemoryUse]:
+    return {name: MemoryUse(peak, 2.0, "LiteRT 9, one thread") for name, peak in peaks.items()}
 
 
 def operator_time(op: str, kernel: str, microseconds: float, index: int | None = 0) -> OperatorTime:

@@ -14,6 +14,7 @@ from engine.images.pictures import picture_at
 from engine.images.preprocess import PreprocessSpec
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
+from engine.tasks.targets import read_memory
 from engine.tflite.artifact import artifact_of
 from tests.helpers.tiny_run import CLASSES, SIDE, tiny_run
 from tests.helpers.tiny_tflite import reshape_file
@@ -69,6 +70,7 @@ def kit_of(run: Run, photos: Path, folder: Path) -> Path:
         reference_name="original",
         logits={"original": rows, "int8": rows},
         pictures=[p.name for p in files],
+        memory=read_memory(run),
     )
     write_texts(run, "int8", folder, golden, comparison)
     return folder

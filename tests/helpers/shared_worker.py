@@ -11,6 +11,7 @@ from engine.core.types import LoweringName
 from engine.workers.pool import WarmWorker
 from engine.workers.process import Foreground, Worker
 
+MOST_TASKS = 200
 fresh_worker = Foreground.worker
 
 
@@ -18,10 +19,11 @@ fresh_worker = Foreground.worker
 def shared_worker() -> Iterator[None]:
     """Lend one worker, as the dashboard does, where `engine` would start one for our own files.
 
-    It is changed after so many tasks, as the dashboard's is. Files from elsewhere have fresh ones,
-    and so has whatever names `Worker` itself.
+    It is changed when it holds much memory, as the dashboard's is, but after more tasks: those of
+    tests are small, and the next one imports PyTorch and TensorFlow for seconds. Files from
+    elsewhere have fresh ones, and so has whatever names `Worker` itself.
     """
-    shared = WarmWorker(partial(Worker, network=True))
+    shared = WarmWorker(partial(Worker, network=True), most_tasks=MOST_TASKS)
 
     def worker(
         _: Foreground, lowering: LoweringName | None = None

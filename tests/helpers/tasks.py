@@ -7,9 +7,11 @@ from typing import Any
 
 from engine.deployment.golden_set import run_check
 from engine.deployment.kit import run_deploy
+from engine.deployment.micro_kit import run_micro_kit
 from engine.tasks.add_file import run_inspect
 from engine.tasks.catalog import run_catalog
 from engine.tasks.changed_pictures import run_changed_pictures
+from engine.tasks.compile_for_target import run_compile
 from engine.tasks.convert import run_convert
 from engine.tasks.evaluate import run_evaluate, run_warm_up
 from engine.tasks.inspect_operator import run_feature_maps, run_float_trial
@@ -25,6 +27,7 @@ TASKS: tuple[Callable[[Any, Any], Any], ...] = (
     run_check_labels,
     run_changed_pictures,
     run_check,
+    run_compile,
     run_convert,
     run_deploy,
     run_evaluate,
@@ -35,6 +38,7 @@ TASKS: tuple[Callable[[Any, Any], Any], ...] = (
     run_latency,
     run_layers,
     run_litert_torch,
+    run_micro_kit,
     run_mixed_latency,
     run_preview,
     run_profile,

@@ -168,8 +168,8 @@ def test_a_graph_without_its_weights_is_refused(tmp_path: Path, inputs: str, got
     ("content", "found"),
     [
         (b"", "an empty file"),
-        (b"random bytes", "bytes that are no ONNX model"),
-        (b"\x08\x08" * 50, "bytes that are no ONNX model"),
+        (b"random bytes", "bytes that are not an ONNX model"),
+        (b"\x08\x08" * 50, "bytes that are not an ONNX model"),
         (b"\x20\x00\x00\x00TFL3", "a TFLite file"),
         (b"\x80\x02K\x01.", "a Python pickle"),
         (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
@@ -188,7 +188,7 @@ def test_a_file_that_was_cut_short_is_refused_before_it_is_loaded(tmp_path: Path
     demand_onnx(path)
     for content in (whole[:-1], whole + b"\x3a", b"a: text\n" * 20, b"\x08\x08"):
         path.write_bytes(content)
-        with pytest.raises(ModelError, match="no ONNX model, or only a part of one"):
+        with pytest.raises(ModelError, match="not an ONNX model, or only a part of one"):
             demand_onnx(path)
 
 

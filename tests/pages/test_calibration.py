@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from PIL import Image
 
 from engine.core.store import CALIBRATION_IMAGES
 from engine.images.pictures import Picture, pictures_in
-from engine.runs.run import Run
+from engine.quantization.calibration import CalibrationChoice
+from engine.runs.request import ConvertRequest
+from engine.runs.run import REQUEST, Run
 from engine.tasks.sweep.records import keep_cell, sweep_folder
 from engine.tasks.sweep.sweep import SweepChoice, basis_of, cell_names
 from pages.views import sweep as sweeping
@@ -82,6 +85,35 @@ def test_the_button_sweeps_and_the_page_shows_what_was_found(
     assert "16 pictures are all that the folder has" in captions
     table = next(t.value for t in test.dataframe if "choices" in t.value.columns)
     assert list(table["logit rms"]) == ["0.2000", "0.1000"] * 2
+    asked: list[ConvertRequest] = []
+    monkeypatch.setattr("pages.state.conversion.start", asked.append)
+    keep_request(run)
+    next(b for b in test.button if b.label == "Convert again with 16 pictures").click().run()
+    assert not test.exception
+    (request,) = asked
+    assert request.calibration == CalibrationChoice(folder=str(calibration), count=16)
+    assert (request.variants, request.out) == (("float32", "int8"), None)
+
+
+def test_own_pictures_on_show_calibrate_in_one_press(
+    run: Run, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[ConvertRequest] = []
+    monkeypatch.setattr("pages.state.conversion.start", asked.append)
+    keep_request(run)
+    test = opened(PAGE.with_name("overview.py"), **shown(photos))
+    next(b for b in test.button if b.label == "Convert again").click().run()
+    assert not test.exception
+    assert [request.calibration for request in asked] == [
+        CalibrationChoice(folder=str(photos), count=5)
+    ]
+
+
+def keep_request(run: Run) -> None:
+    """Keep beside a run what it was asked for with."""
+    (run.folder / REQUEST).parent.mkdir(exist_ok=True)
+    request = ConvertRequest(variants=("float32", "int8"))
+    (run.folder / REQUEST).write_bytes(msgspec.json.encode(request))
 
 
 def test_before_anything_is_touched_the_page_asks_for_what_is_missing(

@@ -142,7 +142,7 @@ def test_a_scale_is_a_number_or_a_fraction(run: Run, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("content", "found"),
     [
-        (b"These are my notes.\n" * 9, "bytes that are no ONNX model"),
+        (b"These are my notes.\n" * 9, "bytes that are not an ONNX model"),
         (b"\x89PNG\r\n\x1a\n", "a picture"),
         (b"\x20\x00\x00\x00TFL3", "a TFLite file"),
     ],
@@ -347,11 +347,11 @@ def test_what_went_wrong_is_in_view(page: Page, run: Run, tmp_path: Path) -> Non
     notes.write_text("These are my notes.\n" * 9)
     three.write_text("a\nb\nc\n")
     page.get_by_label("ONNX file").locator("input[type=file]").set_input_files(notes)
-    demand_in_view(page.get_by_role("alert").filter(has_text="no ONNX model"))
+    demand_in_view(page.get_by_role("alert").filter(has_text="not an ONNX model"))
     page.get_by_label("ONNX file").locator("input[type=file]").set_input_files(
         run.folder / ONNX_FILE
     )
-    expect(page.get_by_text("no ONNX model")).to_have_count(0)
+    expect(page.get_by_text("not an ONNX model")).to_have_count(0)
     page.get_by_role("paragraph").filter(has_text="Class names").first.click()
     page.get_by_label("Class names").locator("input[type=file]").set_input_files(three)
     demand_in_view(page.get_by_role("alert").filter(has_text="3 lines"))

@@ -47,6 +47,27 @@ def test_a_kit_is_made_shown_and_made_again(run: Run) -> None:
     assert list((run.folder / KITS).glob("*.zip")) == []
 
 
+def test_a_kit_for_a_microcontroller_is_made_and_shown(run: Run) -> None:
+    test = opened(PAGE, qlab_shipped_tiny="int8")
+    next(b for b in test.button if b.label == "Make the firmware kit").click().run()
+    settled(test)
+    assert not test.exception
+    (kit,) = (run.folder / KITS).glob("int8-*-microcontroller.zip")
+    with zipfile.ZipFile(kit) as archive:
+        assert "main.cc" in archive.namelist()
+    assert [tab.label for tab in test.tabs] == ["main.cc", "model.h", "golden.h"]
+    assert any("kArenaBytes = " in block.value for block in test.code)
+    (readme,) = [m.value for m in test.markdown if "**Build it**" in m.value]
+    assert "What is in the kit" not in readme
+
+
+def test_no_firmware_is_offered_of_a_variant_with_float_edges(run: Run) -> None:
+    test = opened(PAGE, qlab_shipped_tiny="float32")
+    assert not test.exception
+    assert any("float32 has floats there. Take int8." in m.value for m in test.markdown)
+    assert "Make the firmware kit" not in [button.label for button in test.button]
+
+
 def brought(text: str) -> AppTest:
     test = opened(PAGE, qlab_shipped_tiny="int8")
     uploader = next(u for u in test.file_uploader if u.label.startswith("Output of"))

@@ -91,6 +91,8 @@ def test_every_page_says_it_in_red(run: Run, name: str) -> None:
     shown = errors(test)
     assert FAULT in shown
     assert MISSING in shown
+    main = (*test.main.warning, *test.main.info, *test.main.caption, *test.main.markdown)
+    assert sum("demo calibration" in element.value.lower() for element in main) <= 1
     badges = " ".join(element.value for element in test.sidebar.markdown)
     assert "One variant missing" in badges
     assert "One variant of no use" in badges

@@ -85,19 +85,28 @@ def look(page: Page, view: str, width: int, highest: int) -> Iterator[tuple[str,
 
 
 def look_at_pages(
-    page: Page, width: int, address: str, run: str, views: tuple[str, ...], prefix: str = ""
+    page: Page,
+    widths: tuple[int, ...],
+    address: str,
+    run: str,
+    views: tuple[str, ...],
+    prefix: str = "",
 ) -> Iterator[tuple[str, int, Flaw]]:
-    """Measure pages of a run, the first of which is the dashboard's first.
+    """Measure pages of a run, the first of which is the dashboard's first, in one or two widths.
 
-    The window is as high as a page may be, so that all of it is drawn.
+    The window is as high as a page may be, so that all of it is drawn. A page is first drawn in the
+    width in which the one before was left, so that every other one is first drawn narrow.
     """
-    page.set_viewport_size({"width": width, "height": HIGHEST[width]})
+    page.set_viewport_size({"width": widths[0], "height": HIGHEST[widths[0]]})
     page.goto(f"{address}/?run={run}")
     for view in views:
         if view != views[0]:
             turn_to(page, view)
-        wait_until_settled(page)
-        yield from look(page, prefix + view, width, HIGHEST[width])
+        for width in widths:
+            page.set_viewport_size({"width": width, "height": HIGHEST[width]})
+            wait_until_settled(page)
+            yield from look(page, prefix + view, width, HIGHEST[width])
+        widths = widths[::-1]
 
 
 def look_at_a_refused_file(page: Page, width: int) -> Iterator[tuple[str, int, Flaw]]:
@@ -141,10 +150,12 @@ def look_at_everything(
         page = browser.new_page(viewport={"width": width, "height": fold})
         page.set_default_timeout(PATIENCE)
         yield from look_at_report(page, width, report)
-        yield from look_at_pages(page, width, address, real, views)
-        yield from look_at_pages(page, width, address, tiny, few, "tiny-")
+        yield from look_at_pages(page, (width,), address, tiny, few, "tiny-")
         yield from look_at_a_refused_file(page, width)
         page.close()
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    yield from look_at_pages(page, tuple(WINDOWS), address, real, views)
 
 
 def test_nothing_is_cut_covered_too_large_or_out_of_sight(

@@ -78,8 +78,8 @@ def test_a_link_to_a_picture_opens_with_it_in_view(page: Page) -> None:
     go_to(page, "Overview")
     weakest = page.locator(".o-weak b").first
     expect(weakest).to_be_visible()
-    name = weakest.inner_text()
     wait_until_settled(page)
+    name = weakest.inner_text()
     demand_right(page)
     demand_ring(page)
     page.get_by_role("link", name="See its logits").click()

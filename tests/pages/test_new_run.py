@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,7 +65,41 @@ def test_a_catalogue_model_takes_one_press(asked: list[ConvertRequest]) -> None:
     assert "The network's own" in words(test)
     convert(test)
     assert asked[0].model.name == "efficientnet_lite0"
+    assert test.session_state["qlab_page"] == "Overview", "a finished run leads to its result"
+    # The runner of tests still stands on Convert, as a person who comes back.
+    assert "tiny became" in settled(test.run()).header[0].value
+
+
+def test_whoever_went_elsewhere_is_not_led_to_the_result(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    def convert_request(request: ConvertRequest, host: object) -> Run:
+        release.wait(120)
+        return run
+
+    monkeypatch.setattr("engine.tasks.convert.convert_request", convert_request)
+    test = opened(PAGE)
+    next(button for button in test.button if button.label == "Convert").click().run()
+    test.switch_page("pages/dashboard/run_details.py").run()
+    release.set()
+    settled(test)
+    test.switch_page("pages/dashboard/convert.py")
+    settled(test.run())
+    assert test.session_state["qlab_page"] == "Convert"
     assert "tiny became" in test.header[0].value
+
+
+def test_a_device_chooses_the_variants(asked: list[ConvertRequest]) -> None:
+    test = opened(PAGE)
+    assert "All seven" in words(test)
+    device = next(box for box in test.selectbox if box.label == "For a device")
+    device.set_value("Microcontroller").run()
+    assert not test.exception
+    assert "All seven" not in words(test)
+    convert(test)
+    assert asked[0].variants == ("int8",)
 
 
 def test_what_was_read_stands_beside_the_file(run: Run) -> None:

@@ -31,6 +31,7 @@ def test_the_answer_follows_the_slider_and_the_page_has_its_code(run: Run) -> No
     test = opened(PAGE)
     assert not test.exception
     assert "answer on all 13 pictures" in test.title[0].value
+    assert not test.main.warning
     said = " ".join(element.value for element in test.markdown)
     assert "13 pictures are too few to be sure" in said
     assert "at least 95\xa0%" in said

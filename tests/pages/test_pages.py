@@ -90,7 +90,7 @@ def with_run(monkeypatch: pytest.MonkeyPatch) -> None:
         ("convert", "Convert a classifier to TFLite"),
         ("predictions", "pictures"),
         ("logit_differences", "the logits most"),
-        ("layers", "at the output"),
+        ("layers", "int8 loses most in "),
         ("improve", " answer closer to the original?"),
         ("calibration", "How many calibration pictures are enough?"),
         ("latency_and_size", "smaller than float32"),

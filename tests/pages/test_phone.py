@@ -36,10 +36,13 @@ def test_the_sidebar_closes_when_a_page_or_a_run_is_chosen(
     page.set_default_timeout(PATIENCE)
     page.goto(f"{address}/run_details?run={NEWER}")
     demand_closed(page)
-    for title in ("Layers", "Details", "Layers"):
+    for title in ("Layers", "Details", "Logits"):
         open_sidebar(page)
         go_to(page, title)
         demand_closed(page)
+    # One tap, and content is in view, below the name of its page.
+    expect(page.locator(".st-key-tabs").get_by_text("Logits")).to_be_in_viewport()
+    expect(page.locator("h1")).to_be_in_viewport()
     open_sidebar(page)
     page.get_by_role("combobox", name="Run").click()
     page.get_by_role("option", name=f"the_{OLDER}").click()

@@ -31,7 +31,8 @@ PASTE = """([name, content]) => {
 
 @pytest.fixture
 def page(browser: Browser, two_runs_server: Dashboard, own_run: Run) -> Page:
-    tab = browser.new_context(permissions=["camera"]).new_page()
+    tab = browser.new_page()
+    tab.context.grant_permissions(["camera"])
     tab.set_default_timeout(PATIENCE)
     tab.goto(f"{two_runs_server.address}/predictions?run={own_run.folder.name}")
     wait_until_settled(tab)

@@ -34,6 +34,7 @@ def test_the_stage_follows_the_verdict(
     if width > height:
         assert above["y"] + above["height"] <= height, "figures and buttons without scrolling"
     shown = stage.locator(".shown").get_attribute("src")
+    assert shown is not None
     stage.get_by_role("button", name="Next").click()
-    assert stage.locator(".shown").get_attribute("src") != shown
+    expect(stage.locator(".shown")).not_to_have_attribute("src", shown)
     page.close()

@@ -174,10 +174,10 @@ def in_a_browser(test: object) -> object:
 @in_a_browser
 def test_two_tabs_reload_back_and_forward(browser: Browser, two_runs_server: Dashboard) -> None:
     address = two_runs_server.address
-    context = browser.new_context(viewport={"width": 1440, "height": 900})
-    linked = Tab(context.new_page(), f"{address}/run_details?run={OLDER}")
+    wide = {"width": 1440, "height": 900}
+    linked = Tab(browser.new_page(viewport=wide), f"{address}/run_details?run={OLDER}")
     linked.shows(OLDER)
-    other = Tab(context.new_page(), f"{address}/run_details?run={NEWER}")
+    other = Tab(browser.new_page(viewport=wide), f"{address}/run_details?run={NEWER}")
     other.shows(NEWER)
     # A person looks at the tab; one in the background is drawn once a second.
     linked.page.bring_to_front()

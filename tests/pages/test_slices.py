@@ -136,3 +136,10 @@ def test_a_tag_takes_two_clicks_and_the_drawer_opens_on_a_phone(page: Page) -> N
     page.keyboard.press("Enter")
     expect(page.get_by_text("Looking for pictures")).to_be_in_viewport()
     expect(page.get_by_text("Meanwhile 13 sample pictures are shown.")).to_be_visible()
+    # Streamlit opens a page with the drawer as it was.
+    page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+    page.goto(page.url.replace("predictions", ""))
+    wait_until_settled(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Report", exact=True).click()
+    assert "Tag:</span> night</th><td>2</td>" in download.value.path().read_text()

@@ -37,9 +37,15 @@ FLAWS = """deck => {
 }"""
 
 
-def kind(page: Page) -> str:
-    names = page.locator(".deck .slide").get_attribute("class") or ""
-    return names.split()[1]
+def demand_kind(page: Page, kind: str) -> None:
+    expect(page.locator(".deck .slide")).to_have_class(re.compile(rf"\bslide {kind}\b"))
+
+
+def flaws(page: Page) -> list[str]:
+    """Look at a slide once it is drawn: observers of sizes are called with a frame."""
+    page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+    names: list[str] = page.locator(".deck").evaluate(FLAWS)
+    return names
 
 
 def demand_slides(page: Page, kinds: list[str]) -> None:
@@ -47,10 +53,20 @@ def demand_slides(page: Page, kinds: list[str]) -> None:
     page.keyboard.press("Home")
     for at, expected in enumerate(kinds, 1):
         expect(page.locator(".deck .position")).to_have_text(f"{at}/{len(kinds)}")
-        assert kind(page) == expected
-        assert page.locator(".deck").evaluate(FLAWS) == [], expected
+        demand_kind(page, expected)
+        assert flaws(page) == [], expected
         page.keyboard.press("ArrowRight")
     expect(page.locator(".deck .position")).to_have_text(f"{len(kinds)}/{len(kinds)}")
+
+
+def demand_no_scrolling(page: Page, kinds: list[str]) -> None:
+    """On a phone each slide is whole in one screen."""
+    page.keyboard.press("Home")
+    for at, expected in enumerate(kinds, 1):
+        expect(page.locator(".deck .position")).to_have_text(f"{at}/{len(kinds)}")
+        beyond = page.locator(".deck").evaluate("deck => deck.scrollHeight - deck.clientHeight")
+        assert beyond <= 0, f"{expected}: {beyond} pixels"
+        page.keyboard.press("ArrowRight")
 
 
 def test_slides_come_by_keys_and_escape_leaves(
@@ -65,15 +81,17 @@ def test_slides_come_by_keys_and_escape_leaves(
     demand_slides(page, KINDS)
     page.set_viewport_size({"width": 1280, "height": 720})
     demand_slides(page, KINDS)
+    page.set_viewport_size({"width": 390, "height": 844})
+    demand_no_scrolling(page, KINDS)
     report = page.get_by_role("link", name="Download the report").evaluate("link => link.href")
     assert "<h1" in page.request.get(report).text()
     page.keyboard.press("ArrowLeft")
     expect(page.locator(".terminal")).to_contain_text("PASSED: golden set of 5 pictures")
     page.keyboard.press("Home")
     page.keyboard.press(" ")
-    assert kind(page) == "stage"
+    demand_kind(page, "stage")
     page.keyboard.press("End")
-    assert kind(page) == "report"
+    demand_kind(page, "report")
     page.keyboard.press("Escape")
     expect(page.locator(".deck")).to_have_count(0)
     expect(page.locator(".st-key-entries")).to_be_visible()
@@ -81,3 +99,5 @@ def test_slides_come_by_keys_and_escape_leaves(
     expect(page.locator(".stAppViewContainer h1").first).to_be_visible()
     wait_until_settled(page)
     assert page.request.get(report).status == 404
+    page.get_by_role("button", name="Show as slides").click()
+    expect(page.locator(".deck .slide.claim")).to_be_visible()

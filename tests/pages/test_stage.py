@@ -110,8 +110,8 @@ def test_the_handle_and_the_strip_need_no_server_and_a_photo_lands_on_the_stage(
     # While the models answer, the stage from before may stand below the new one.
     expect(page.locator(".stage .caption").first).to_have_text(HOSTILE)
     expect(page.get_by_text("1 of your pictures")).to_be_visible()
-    expect(page.locator(".stage .handle")).to_be_in_viewport()
     wait_until_settled(page)
+    expect(page.locator(".stage .handle")).to_be_in_viewport()
     expect(page).to_have_title("Pictures · Quantization Lab")
 
 

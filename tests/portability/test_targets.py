@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
+from engine.core.errors import ConversionError
 from engine.portability import catalog
 from engine.portability.android_gpu import ask_analyzer
 from engine.portability.catalog import choose_targets, targets
 from engine.portability.edge_tpu import ask_rules
-from engine.portability.ethos_u import CONFIGURATIONS, ask_vela
+from engine.portability.ethos_u import CONFIGURATIONS, ask_vela, compile_file, read_cycles
 from engine.portability.microcontroller import ask_tflite_micro
 from engine.portability.old_runtimes import ask_versions, oldest_runtime
 from engine.portability.records import Answer, Question
+from engine.tflite.graph import Graph
 from tests.helpers.tiny_quantized import FLOAT32, INT8, Builder, healthy
 from tests.helpers.tiny_tflite import reshape_file
 
@@ -109,6 +111,10 @@ def test_figures_are_those_of_velas_own_summary(tmp_path: Path, configuration: s
     for name, kibibytes in (("dram", float(row["dram_memory_used"])), ("flash", flash)):
         figure = stored[name]
         assert (0 if figure is None else figure.value) == kibibytes * 1024
+    # The two convolutions; the second one's are not the first one's.
+    assert set(answer.cycles) == {0, 1}
+    assert sum(answer.cycles.values()) == float(row["cycles_total"])
+    assert "Performance for NPU" not in answer.words
 
 
 def test_an_npu_leaves_an_operator_behind_and_says_which(tmp_path: Path) -> None:
@@ -116,6 +122,27 @@ def test_an_npu_leaves_an_operator_behind_and_says_which(tmp_path: Path) -> None
     assert answer.support == "part"
     assert [op.opcode for op in answer.left] == ["DEQUANTIZE", "FLOOR", "QUANTIZE"]
     assert all(op.reason for op in answer.left)
+    assert set(answer.cycles) == {0, 4}
+
+
+def test_operators_that_vela_adds_count_to_that_they_come_from(tmp_path: Path) -> None:
+    file = tmp_path / "per-layer.csv"
+    file.write_text(
+        "Target,Op Cycles,Name\nNPU,5,t1\nNPU,7,t1\nNPU,11,t2_intermediate_0\nCPU,0,t2\n"
+        "NPU,13,elsewhere\n"
+    )
+    assert read_cycles(file, Graph(TINY.int8_file())) == {0: 12.0, 1: 11.0}
+
+
+def test_a_file_is_compiled_for_an_npu(tmp_path: Path) -> None:
+    question = asked(tmp_path, TINY.int8_file())
+    compiled = Graph(compile_file(question, "ethos-u55-128").read_bytes())
+    assert [operator.opcode for operator in compiled.operators] == ["ethos-u"]
+
+
+def test_a_file_that_the_npu_does_not_run_is_not_compiled(tmp_path: Path) -> None:
+    with pytest.raises(ConversionError, match="no operator on the NPU"):
+        compile_file(asked(tmp_path, TINY.float_file()), "ethos-u55-128")
 
 
 def test_an_npu_refuses_a_float_file(tmp_path: Path) -> None:

@@ -39,7 +39,9 @@ _COMMAND = re.compile(rf"(?:\.venv/bin/)?{PROGRAM} ([a-z].*)")
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _CODE = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _TARGET = re.compile(r"\]\([^)]*\)")
-_RECIPE = re.compile(r"\b(?:u?int8|int8_float_io|int16x8)(?:_optimized|_mixed)?(?:\([^()…]*\))?")
+_RECIPE = re.compile(
+    r"\b(?:u?int8|int8_float_io|int16x8)(?:_optimized|_mixed|_per_tensor)?(?:\([^()…]*\))?"
+)
 _MADE_LATER = {".streamlit/secrets.toml"}
 _LOADING = {"script": "src", "link": "href", "img": "src", "iframe": "src", "source": "src"}
 

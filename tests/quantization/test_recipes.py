@@ -3,7 +3,13 @@ from __future__ import annotations
 import pytest
 
 from engine.core.errors import OptionError
-from engine.quantization.recipes import RECIPES, names_in, recipe_named, recipes_named
+from engine.quantization.recipes import (
+    ON_REQUEST,
+    RECIPES,
+    names_in,
+    recipe_named,
+    recipes_named,
+)
 
 
 def test_all_stands_for_every_recipe_and_order_is_kept() -> None:
@@ -39,6 +45,9 @@ def test_an_unknown_name_is_refused_with_the_near_one() -> None:
         "int16x8(range=percentile_99.9,count=8,seed=2)",
         "int8_optimized(count=64)",
         "int16x8_optimized",
+        "int8_per_tensor",
+        "uint8_per_tensor",
+        "int8_float_io_per_tensor(range=mse,count=8)",
         "int8_mixed(k=5)",
         "int8_mixed(rms=0.08)",
         "int8_mixed(agreement=0.99,count=8)",
@@ -82,6 +91,11 @@ def test_a_core_and_a_plain_recipe_keep_the_settings() -> None:
         ("int8_mixed(agreement=1.5)", "agreement=1.5"),
         ("int8(rms=0.1)", "rms=0.1"),
         ("int8_mixed_optimized(k=2)", "int8_mixed_optimized"),
+        ("int8_mixed_per_tensor(k=2)", "int8_mixed_per_tensor"),
+        ("int8_per_tensor_optimized", "a scale for each channel"),
+        ("int16x8_per_tensor", "int8, uint8 or int8_float_io before _per_tensor"),
+        ("float32_per_tensor", "before _per_tensor"),
+        ("int88_per_tensor", "Did you mean int8"),
         ("int8(k=2)", "k=2"),
     ],
 )
@@ -107,6 +121,19 @@ def test_kinds_of_a_recipe_stand_behind_it() -> None:
     given = ("int16x8", "int8(count=8)", "int8_optimized", "float32", "int8")
     names = [recipe.name for recipe in recipes_named(given)]
     assert names == ["float32", "int8", "int8(count=8)", "int8_optimized", "int16x8"]
+
+
+def test_one_scale_for_each_weight_is_made_on_request_alone() -> None:
+    recipe = recipe_named("int8_per_tensor(count=8)")
+    assert (recipe.weight_granularity, recipe.edges) == ("per-tensor", "int8")
+    assert recipe.core.name == "int8_float_io_per_tensor(count=8)"
+    assert recipe.plain == recipe
+    assert not recipe.optimizable
+    assert recipe_named("int8").optimizable
+    assert "One scale for each weight" in recipe.summary
+    named = recipes_named((*ON_REQUEST, "all"))
+    assert set(named) - set(RECIPES) == {recipe_named(name) for name in ON_REQUEST}
+    assert named.index(recipe_named("int8_per_tensor")) == named.index(recipe_named("int8")) + 1
 
 
 def test_commas_within_brackets_part_no_names() -> None:

@@ -47,26 +47,35 @@ def test_a_fresh_run_has_everything_to_do(run: Run) -> None:
     assert prove.gain == "proves that 95\xa0% of the answers stay, if none of them changes"
 
 
+def with_variant(run: Run, name: str) -> Run:
+    """The run with one more variant, as far as its manifest says."""
+    more = replace(run.artifact("int8"), variant=name)
+    artifacts = (*run.manifest.artifacts, more)
+    return replace(run, manifest=replace(run.manifest, artifacts=artifacts))
+
+
 def test_what_is_done_has_passed(run: Run) -> None:
-    done = replace(
-        run,
-        manifest=replace(
-            run.manifest,
-            artifacts=(
-                *run.manifest.artifacts,
-                replace(run.artifact("int8"), variant="int8_optimized"),
-            ),
-        ),
-    )
+    done = with_variant(run, "int8_optimized")
     answers = {"float32": LOGITS, "int8": FAR, "int8_optimized": NEAR}
     checks = checked(done, compared(answers, labels=np.array([0, 1, 2])), need=0.4)
-    assert kinds(checks) in ([], ["calibrate"])
+    assert kinds(checks) in (["mix"], ["mix", "calibrate"])
     assert checks.passed[:4] == (
         "int8_optimized removes 75.0\xa0% of int8's error",
         "3 pictures prove that 40\xa0% of the answers stay",
         "3 models timed steadily",
         "The right answers of 3 pictures are there",
     )
+
+
+def test_layers_in_float32_are_offered_until_they_are_there(run: Run) -> None:
+    answers = {"float32": LOGITS, "int8_optimized": FAR}
+    assert "mix" not in kinds(checked(run, compared({"float32": LOGITS, "int8": FAR})))
+    (mix,) = (x for x in checked(run, compared(answers)).offered if x.kind == "mix")
+    assert mix.variant == "int8_optimized"
+    name = "int8_mixed(k=3)"
+    mixed = checked(with_variant(run, name), compared({**answers, name: NEAR}))
+    assert "mix" not in kinds(mixed)
+    assert "int8_mixed(k=3) removes 75.0\xa0% of int8_optimized's error" in mixed.passed
 
 
 def test_timings_that_are_missing_or_noisy_are_named(run: Run) -> None:

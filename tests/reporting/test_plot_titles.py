@@ -22,12 +22,27 @@ NAN = np.nan
         (["a"], 1, "a is the only variant drawn"),
         (["a"], 3, "a is the best trade-off"),
         (["a", "b"], 2, "Every variant is a best trade-off"),
-        (["a", "b"], 4, "Best trade-offs: a and b; the other two are behind"),
-        (["a", "b", "c", "d"], 5, "Best trade-offs: four of 5 variants; the other one is behind"),
+        (["a", "b"], 4, "Best trade-offs of latency and error: a and b; two are behind"),
+        (["a", "b", "c", "d"], 5, "Best trade-offs of latency and error: four of 5; one is behind"),
     ],
 )
 def test_trade_off(front: list[str], drawn: int, said: str) -> None:
     assert titles.trade_off(front, drawn).startswith(said)
+
+
+def test_memory_and_loads() -> None:
+    assert titles.memory({"float32": 46e6, "int8": 15e6}) == (
+        "int8 takes the least memory at its peak: 15.0\xa0MB, 32.6\xa0% of float32"
+    )
+    assert titles.memory({"int8": 15e6, "uint8": 15.1e6, "float32": 46e6}).startswith(
+        "int8 and uint8 take the least memory at their peaks: about 15.0\xa0MB, "
+    )
+    assert titles.memory({"int8": 15e6}) == "int8 takes the least memory at its peak: 15.0\xa0MB"
+    assert titles.memory({"int8": 15e6, "uint8": 15e6}).startswith("No difference found")
+    assert titles.memory({}) == "No memory is measured"
+    assert titles.loads({"int8": 2.0, "float32": 9.0}) == "Files load in 2.0\xa0ms to 9.0\xa0ms"
+    assert titles.loads({"int8": 2.0}) == "Files load in 2.0\xa0ms"
+    assert titles.loads({}) == "No load is timed"
 
 
 def test_logits() -> None:

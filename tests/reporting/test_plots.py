@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ from engine.reporting.plots import TradeOffPoint
 from engine.reporting.plots.frame import CLEAR, LINE, style_of
 from engine.reporting.plots.latency import bar_end
 from engine.reporting.plots.trade_off import merge_labels
-from tests.helpers.factories import LOGITS, latency, manifest
+from tests.helpers.factories import LOGITS, latency, manifest, memory_use
 
 POINTS = [
     TradeOffPoint("float32", 8.0, 18_000_000, 0.0, 1.0),
@@ -35,7 +36,7 @@ def texts(figure: go.Figure) -> list[str]:
 
 FIGURES = {
     "trade_off": plots.trade_off(POINTS),
-    "trade_off_by_size": plots.trade_off_by_size(POINTS),
+    "trade_off_by_size": plots.trade_off(POINTS, ("size", "error")),
     "latency_bars": plots.latency_bars(latency({"float32": 8.0, "int8": 4.0})),
     "latency_samples": plots.latency_samples(latency({"float32": 8.0, "int8": 4.0})),
     "size_bars": plots.size_bars(SIZES, 18_000_000),
@@ -94,16 +95,46 @@ def test_the_front_by_hand() -> None:
     assert list(plots.trade_off([]).data[0].x) == []
 
 
+def test_bars_of_memory_and_load_by_hand() -> None:
+    memory = memory_use({"float32": 46e6, "int8": 15e6})
+    figure = plots.memory_bars(memory)
+    assert traces(figure)["int8"].x == (15.0,)
+    assert "32.6\xa0% of float32" in traces(figure)["int8"].hovertemplate
+    assert figure.layout.xaxis.title.text == "peak memory, MB (left is less)"
+    loads = traces(plots.load_bars(memory))
+    assert (loads["int8"].x, loads["int8"].text) == ((2.0,), (" 2.0\xa0ms",))
+    assert "100.0\xa0% of float32" in loads["int8"].hovertemplate
+
+
+def test_any_two_figures_can_be_drawn() -> None:
+    peaks = {"float32": 46e6, "int8": 15e6, "uint8": 15e6}
+    points = [replace(p, peak_bytes=peaks.get(p.variant)) for p in POINTS]
+    figure = plots.trade_off(points, ("memory", "size"))
+    assert figure.layout.xaxis.title.text == "peak memory, MB (left is less)"
+    assert figure.layout.yaxis.title.text == "file size, MB (up is smaller)"
+    assert (traces(figure)["int8"].x, traces(figure)["int8"].y) == ((15.0,), (5.0,))
+    assert "dynamic_range" not in traces(figure)
+    assert "dynamic_range: memory not measured" in texts(figure)
+    assert "int8, uint8" in texts(figure)
+    assert plots.headline_of(figure) == (
+        "Best trade-offs of memory and size: int8 and uint8; one is behind"
+    )
+
+
 def test_sizes_of_small_files_are_in_kilobytes() -> None:
     figure = plots.size_bars({"float32": 4_100, "int8": 1_300}, 4_100)
     assert traces(figure)["int8"].x == (1.3,)
     assert figure.layout.xaxis.title.text.startswith("KB")
     small = [TradeOffPoint("int8", None, 1_300, 0.1, 1.0)]
-    assert plots.trade_off_by_size(small).layout.xaxis.title.text.startswith("file size, KB")
+    assert plots.trade_off(small, ("size", "error")).layout.xaxis.title.text.startswith(
+        "file size, KB"
+    )
 
 
 def test_coinciding_marks_share_a_label() -> None:
-    labels = merge_labels(POINTS, lambda point: point.latency_ms or 0, 12, 0.15)
+    labels = merge_labels(
+        POINTS, lambda point: point.latency_ms or 0, lambda point: point.difference, 12, 0.15
+    )
     assert [names for _, _, names in labels] == [["float32"], ["int8", "uint8"], ["dynamic_range"]]
     assert "int8, uint8" in texts(FIGURES["trade_off"])
 
@@ -164,8 +195,8 @@ def test_the_ladder_names_every_hop() -> None:
 def test_top_logits_by_hand() -> None:
     rows = {"int8": np.array([0.0, 1.0, 9.0]), "uint8": np.array([np.nan, 0, 0])}
     figure = plots.top_logits(["cat", "dog", "owl"], np.array([3.0, 2.0, 1.0]), rows, k=2)
-    bar, marks = figure.data
-    assert list(bar.y) == ["cat", "dog", "owl"], "the variant's own first answer is added"
+    lines, marks = figure.data
+    assert list(lines.y) == ["cat", "dog", "owl"], "the variant's own first answer is added"
     assert list(marks.x) == [0.0, 1.0, 9.0]
     assert "uint8: NaN or Inf" in " ".join(texts(figure))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -12,19 +13,24 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from markupsafe import escape
 from PIL import Image
 
 import engine
 from engine.cli.main import main
 from engine.core import formats
+from engine.core.checksums import write_record
 from engine.core.store import HOME_VARIABLE
+from engine.images.pictures import pictures_in
 from engine.networks.source import PreprocessOrigin
 from engine.reporting.picture_cards import picture_card
 from engine.reporting.report import Report
+from engine.reporting.text.layers import layers_headline
 from engine.runs.manifest import FILE_NAME
-from engine.runs.results import load_latency
-from engine.runs.run import LATENCY, Run
+from engine.runs.results import layers_file, load_latency
+from engine.runs.run import KITS, LATENCY, Run
 from tests.helpers.factories import latency
+from tests.helpers.tiny_quantized import healthy
 from tests.helpers.tiny_run import tiny_run
 
 
@@ -172,7 +178,32 @@ def test_accuracy_is_shown_where_there_are_labels(made: tuple[Run, Path], tmp_pa
     rows = "".join(f"<b>photo & {index}.png,0\n" for index in range(3))
     labels.write_text("filename,class_index\n" + rows)
     page = engine.report(run, photos, labels_csv=labels).to_html()
-    assert "original is right on" in page
+    assert re.search("The original is right on [0-3] of 3 labelled pictures", page)
+
+
+def test_layers_are_a_map_with_the_worst_named(made: tuple[Run, Path], tmp_path: Path) -> None:
+    before, photos = made
+    run = Run.open(shutil.copytree(before.folder, tmp_path / "mapped"))
+    assert 'id="layers"' not in engine.report(run, photos).to_html()
+    errors = replace(healthy().errors(), run="mapped", variant="int8", pictures=3)
+    write_record(layers_file(run, "int8", pictures_in(photos)), errors)
+    page = engine.report(run, photos).to_html()
+    section = page.partition('<section id="layers">')[2].partition('<section id="cost">')[0]
+    assert "<details open>" in section
+    assert escape(layers_headline(errors)) in section
+    assert section.count('style="--level:') == len(errors.layers) == 4
+    assert section.count("<li value=") == 3
+    assert 'id="layers-int8"' in section
+
+
+def test_kits_are_named_with_their_checksum(made: tuple[Run, Path], tmp_path: Path) -> None:
+    before, photos = made
+    run = Run.open(shutil.copytree(before.folder, tmp_path / "shipped"))
+    (run.folder / KITS).mkdir()
+    (run.folder / KITS / "int8-1.zip").write_bytes(b"kit")
+    page = engine.report(run, photos).to_html()
+    assert f">{hashlib.sha256(b'kit').hexdigest()}<" in page
+    assert str(Path.home()) not in page
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from engine.reporting import tables
-from tests.helpers.factories import LOGITS, comparison, latency
+from tests.helpers.factories import LOGITS, comparison, latency, memory_use
 
 
 def test_cells_by_hand() -> None:
@@ -21,9 +21,18 @@ def test_cells_by_hand() -> None:
     )
 
 
+def test_memory_is_shown_where_it_was_measured() -> None:
+    answers = {"float32": LOGITS, "int8": LOGITS}
+    found = comparison(answers, memory=memory_use({"int8": 15e6}))
+    table = tables.comparison_table(found, tables.OVERVIEW)
+    assert [column.title for column in table.columns][4:6] == ["peak memory", "load"]
+    cells = [row[4:6] for _, row in table.rows]
+    assert cells == [("–", "–"), ("15.0\xa0MB", "2.0\xa0ms")]
+
+
 def test_accuracy_is_a_column_where_labels_are_known() -> None:
     found = comparison({"int8": LOGITS}, labels=np.array([0, 1, 0]))
     table = tables.comparison_table(found, tables.LOGITS)
-    assert table.columns[-1].title == "accuracy"
+    assert table.columns[-1].title == "right answers"
     assert table.rows[0][1][-1] == "2 of 3"
     assert table.rows[0][1][-2] == "–", "the size is not known"

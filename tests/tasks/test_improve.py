@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 import engine
 from engine.core.errors import OptionError, RunError
 from engine.core.store import SAMPLE_IMAGES
+from engine.runs.manifest import FILE_NAME
 from engine.runs.results import load_latency
 from engine.runs.run import REQUEST, Run
 from engine.tasks.improve import (
@@ -31,6 +33,13 @@ def test_what_can_be_improved_is_named(tmp_path: Path) -> None:
     assert name_optimized(run, "int8") == "int8_optimized"
     with pytest.raises(OptionError, match="Name int8"):
         name_optimized(run, "float32")
+    one_scale = replace(run.artifact("int8"), variant="int8_per_tensor")
+    manifest = replace(run.manifest, artifacts=(*run.artifacts, one_scale))
+    (run.folder / FILE_NAME).write_bytes(manifest.to_json())
+    both = Run.open(run.folder)
+    with pytest.raises(OptionError, match="scale for each channel"):
+        name_optimized(both, "int8_per_tensor")
+    assert improvable(both) == ("int8",)
     with pytest.raises(OptionError, match="the variant 'uint8'"):
         name_optimized(run, "uint8")
 

@@ -11,9 +11,18 @@ from engine.core.errors import EngineError, OptionError
 from engine.core.types import Progress
 from engine.portability.catalog import choose_targets
 from engine.portability.records import Support
+from engine.quantization.recipes import recipe_named
 from engine.runs.run import TARGETS, Run
 from engine.tasks import targets as task
-from engine.tasks.targets import TargetRequest, ask_targets, read_targets, run_target
+from engine.tasks.targets import (
+    TargetRequest,
+    ask_targets,
+    choose_variants,
+    list_unmeasured,
+    read_memory,
+    read_targets,
+    run_target,
+)
 from engine.workers.process import Foreground, Worker
 from tests.helpers.tiny_quantized import healthy
 from tests.helpers.tiny_run import tiny_run
@@ -26,6 +35,39 @@ LIGHT = ("edge-tpu", "old-runtimes", "microcontroller")
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     return tiny_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("targets", "variants", "chosen"),
+    [
+        ((), ("float16",), ("float16",)),
+        ((), ("all",), ("all",)),
+        (("microcontroller",), ("all",), ("int8",)),
+        (("microcontroller", "edge-tpu"), ("all",), ("int8",)),
+        (("cpu",), ("all",), ("all",)),
+        (("cpu", "microcontroller"), ("float32",), ("float32",)),
+        (("microcontroller",), ("int8_per_tensor",), ("int8_per_tensor",)),
+        (("microcontroller",), ("all", "int8_optimized"), ("int8", "int8_optimized")),
+        (("edge-tpu",), ("uint8_optimized(count=8)",), ("uint8_optimized(count=8)",)),
+    ],
+)
+def test_targets_choose_what_is_made(
+    targets: tuple[str, ...], variants: tuple[str, ...], chosen: tuple[str, ...]
+) -> None:
+    assert choose_variants(targets, variants) == chosen
+
+
+@pytest.mark.parametrize("variant", ["float32", "int8_float_io", "int16x8", "int8_mixed(k=3)"])
+def test_variants_that_suit_none_of_the_targets_are_refused(variant: str) -> None:
+    with pytest.raises(OptionError, match="Leave the variants out, and int8 is made") as refused:
+        choose_variants(("microcontroller", "ethos-u55-128"), ("int8", variant))
+    assert variant in refused.value.got
+    assert "and Microcontroller" in refused.value.got
+
+
+def test_targets_name_recipes() -> None:
+    for target in choose_targets(()):
+        assert target.variants == tuple(recipe_named(name).name for name in target.variants)
 
 
 def test_a_run_is_asked_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,13 +134,23 @@ def test_a_tool_that_ends_its_process_costs_its_own_cell_alone(
 
 
 def test_memory_and_times_are_measured_in_a_process_of_its_own(run: Run) -> None:
+    assert (read_memory(run), list_unmeasured(run)) == ({}, ("float32", "int8"))
     matrix = ask_targets(run, HOST, names=("cpu",), variants=("int8",))
-    figures = {figure.name: figure for figure in matrix.of("int8", "cpu").figures}
+    answer = matrix.of("int8", "cpu")
+    figures = {figure.name: figure for figure in answer.figures if not figure.part}
     assert list(figures) == ["load", "first_call", "time", "loaded_memory", "peak_memory"]
     assert {figure.how for figure in figures.values()} == {"measured"}
     assert 0 < figures["time"].value < 1000
     # A network of one operator takes next to nothing above an empty interpreter.
     assert 0 <= figures["loaded_memory"].value <= figures["peak_memory"].value < 30e6
+    use = read_memory(run)
+    assert list(use) == ["int8"]
+    assert (use["int8"].peak_bytes, use["int8"].load_ms) == (
+        figures["peak_memory"].value,
+        figures["load"].value,
+    )
+    assert use["int8"].by.startswith("LiteRT ")
+    assert list_unmeasured(run) == ("float32",)
 
 
 def test_a_wrong_name_is_a_mistake(run: Run) -> None:

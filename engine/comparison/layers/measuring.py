@@ -7,11 +7,10 @@ whole files still answer as they do without such outputs is checked for every pi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from math import prod
-from typing import TypeVar
 
 import numpy as np
 
@@ -22,9 +21,8 @@ from engine.core.errors import ConversionError
 from engine.core.system import share_work
 from engine.core.types import FloatArray
 from engine.tflite.graph import Graph, expose, pack_model, parse_model
-from engine.tflite.interpreter import load_interpreter, quantize, require_shape
+from engine.tflite.interpreter import load_interpreter, quantize, require_shape, split_passes
 
-Item = TypeVar("Item")
 PASS_BYTES = 1 << 30
 """Activations held at once by all threads; larger networks are run several times over."""
 STAGE = "Measuring layer errors"
@@ -134,24 +132,6 @@ def measurable(exact: Graph, integer: Graph, pair: Pair) -> bool:
         and all(exact.dtype(tensor) == "float32" for tensor in pair.exact.outputs)
         and all(integer.is_real(tensor) for tensor in pair.integer.outputs)
     )
-
-
-def split_passes(sizes: Mapping[Item, int], pass_bytes: int) -> list[tuple[Item, ...]]:
-    """Group items by what may be held at once; each group has one at least.
-
-    Args:
-        sizes: Bytes of each item.
-        pass_bytes: Bytes to hold at once.
-    """
-    passes: list[list[Item]] = []
-    held = 0
-    for item, size in sizes.items():
-        if not passes or held + size > pass_bytes:
-            passes.append([])
-            held = 0
-        passes[-1].append(item)
-        held += size
-    return [tuple(items) for items in passes]
 
 
 def _bytes_of(exact: Graph, pair: Pair) -> int:

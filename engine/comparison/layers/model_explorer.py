@@ -17,7 +17,7 @@ from engine.comparison.layers.records import LayerErrors
 GOOD, BAD = "#e6f4ea", "#d93025"
 FIGURES: Mapping[str, tuple[str, bool]] = {
     "own_sqnr_db": ("own SQNR, dB", True),
-    "sqnr_db": ("SQNR so far, dB", True),
+    "sqnr_db": ("cumulative SQNR, dB", True),
     "mean_shift": ("mean shift", False),
     "saturation": ("share at the ends of the range", False),
     "range_used": ("share of the range used", True),

@@ -25,6 +25,8 @@ from engine.reporting.plots.frame import without_title as without_title
 from engine.reporting.plots.latency import latency_bars as latency_bars
 from engine.reporting.plots.latency import latency_samples as latency_samples
 from engine.reporting.plots.latency import latency_violins as latency_violins
+from engine.reporting.plots.latency import load_bars as load_bars
+from engine.reporting.plots.latency import memory_bars as memory_bars
 from engine.reporting.plots.latency import operator_times as operator_times
 from engine.reporting.plots.latency import size_bars as size_bars
 from engine.reporting.plots.layers import layer_histogram as layer_histogram
@@ -44,4 +46,3 @@ from engine.reporting.plots.sweep import mixed_by_latency as mixed_by_latency
 from engine.reporting.plots.sweep import mixed_by_size as mixed_by_size
 from engine.reporting.plots.trade_off import mark_choice as mark_choice
 from engine.reporting.plots.trade_off import trade_off as trade_off
-from engine.reporting.plots.trade_off import trade_off_by_size as trade_off_by_size

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.recommendation import Choice, candidates, select_timed
+from engine.comparison.trade_off import Axes, default_axes
 from engine.core.formats import join_names
 from engine.core.types import FAULT_WORDS, Fault
 from engine.reporting import plots
@@ -17,15 +18,21 @@ from engine.reporting.text.runs import reference_title
 from engine.tasks.evaluation import Evaluation
 
 
-def trade_off(comparison: Comparison, choice: Choice | None = None) -> go.Figure:
-    """Draw closeness over speed of each variant; over size below two timed ones.
+def trade_off(
+    comparison: Comparison, choice: Choice | None = None, axes: Axes | None = None
+) -> go.Figure:
+    """Draw two figures of each variant, with the variants in front.
 
     Args:
         comparison: The variants.
         choice: What is recommended: it has a ring, and what keeps too few answers is pale.
+        axes: Which figures; None takes error over latency, or over size below two timed ones.
     """
     points = candidates(comparison)
-    figure = plots.trade_off(points) if select_timed(points) else plots.trade_off_by_size(points)
+    untimed = [point.variant for point in points if point.latency_ms is None]
+    alone = axes is None and not select_timed(points) and len(untimed) < len(points)
+    notes = [f"{variant}: not timed" for variant in untimed] if alone else []
+    figure = plots.trade_off(points, axes or default_axes(points), notes)
     return figure if choice is None else plots.mark_choice(figure, choice)
 
 

@@ -285,6 +285,7 @@ _STYLES = {
     "int8": Style("#ea7317", "circle", "solid"),
     "uint8": Style("#ea7317", "circle-open", "dash"),
     "int8_float_io": Style("#ea7317", "diamond", "dot"),
+    "int8_per_tensor": Style("#ea7317", "square", "dash"),
     "int16x8": Style("#c62659", "x", "solid"),
     "int8_optimized": Style("#15a856", "star", "solid"),
     ORIGINAL: Style(NEUTRAL, "cross", "dash"),
@@ -316,12 +317,15 @@ def style_of(variant: str) -> Style:
     """Choose hue, marker and dash of a variant.
 
     Names that end in ``_optimized`` or begin with ``int8_mixed`` share the hue of the optimized
-    family, other unknown names are neutral, with a marker that follows from the name.
+    family, those with ``_per_tensor`` look like ``int8_per_tensor``, other unknown names are
+    neutral, with a marker that follows from the name.
     """
     if variant in _STYLES:
         return _STYLES[variant]
     if variant.endswith("_optimized") or variant.startswith("int8_mixed"):
         return _OPTIMIZED
+    if "_per_tensor" in variant:
+        return _STYLES["int8_per_tensor"]
     return _UNKNOWN[sum(variant.encode()) % len(_UNKNOWN)]
 
 

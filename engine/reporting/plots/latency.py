@@ -1,4 +1,4 @@
-"""Latency and size."""
+"""Latency, size, memory and load time."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import plotly.graph_objects as go
 
 from engine.comparison.latency import Latency, LatencySamples
+from engine.comparison.records import FLOAT32, MemoryUse
 from engine.core import formats
 from engine.core.formats import plural, spell_count
 from engine.reporting.plots import titles
@@ -142,28 +143,63 @@ def latency_samples(latency: Latency) -> go.Figure:
 
 def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
     """Draw the file size of each variant, with its share of float32."""
+    unit, unit_bytes = formats.size_unit(max(sizes.values(), default=1))
+    bars = {
+        variant: (size / unit_bytes, formats.megabytes(size), formats.percent(size / float32_bytes))
+        for variant, size in sizes.items()
+    }
+    figure = _plain_bars(bars, f"{unit} (left is smaller)")
+    return add_title(figure, titles.sizes(sizes, float32_bytes))
+
+
+def memory_bars(memory: Mapping[str, MemoryUse]) -> go.Figure:
+    """Draw the peak memory of each variant, with its share of float32."""
+    peaks = {variant: use.peak_bytes for variant, use in memory.items()}
+    unit, unit_bytes = formats.size_unit(max(peaks.values(), default=1))
+    base = peaks.get(FLOAT32)
+    bars = {
+        variant: (
+            peak / unit_bytes,
+            formats.megabytes(peak),
+            formats.percent(peak / base if base else None),
+        )
+        for variant, peak in peaks.items()
+    }
+    figure = _plain_bars(bars, f"peak memory, {unit} (left is less)")
+    return add_title(figure, titles.memory(peaks))
+
+
+def load_bars(memory: Mapping[str, MemoryUse]) -> go.Figure:
+    """Draw how long each variant takes to load, with the share of float32."""
+    loads = {variant: use.load_ms for variant, use in memory.items()}
+    base = loads.get(FLOAT32)
+    bars = {
+        variant: (load, formats.milliseconds(load), formats.percent(load / base if base else None))
+        for variant, load in loads.items()
+    }
+    figure = _plain_bars(bars, "load time, ms (left is faster)")
+    return add_title(figure, titles.loads(loads))
+
+
+def _plain_bars(bars: Mapping[str, tuple[float, str, str]], x: str) -> go.Figure:
+    """Draw a bar a variant, of a length, with a label and with its share of float32."""
     figure = go.Figure()
-    largest = max(sizes.values(), default=1)
-    unit, unit_bytes = formats.size_unit(largest)
-    for variant, size in sizes.items():
-        label = formats.megabytes(size)
-        ratio = formats.percent(size / float32_bytes)
+    for variant, (length, label, share) in bars.items():
         figure.add_trace(
             go.Bar(
                 name=variant,
-                x=[size / unit_bytes],
+                x=[length],
                 y=[variant],
                 orientation="h",
                 marker={"color": style_of(variant).hue},
                 text=[f" {label}"],
                 textposition="outside",
                 cliponaxis=False,
-                hovertemplate=f"{variant}<br>{label}, {ratio} of float32<extra></extra>",
+                hovertemplate=f"{variant}<br>{label}, {share} of float32<extra></extra>",
             )
         )
-    figure.update_xaxes(range=[0, largest / unit_bytes * 1.4])
-    set_row_frame(figure, rows_height(len(sizes)), x=f"{unit} (left is smaller)")
-    return add_title(figure, titles.sizes(sizes, float32_bytes))
+    figure.update_xaxes(range=[0, max((bar[0] for bar in bars.values()), default=1) * 1.4])
+    return set_row_frame(figure, rows_height(len(bars)), x=x)
 
 
 _WIDE = 8.0

@@ -32,7 +32,7 @@ from engine.reporting.plots.titles import nearest_rank
 
 _BINS = 121
 _DRAWN_AS_SHAPES = 2000
-_HEIGHT = 420
+_HEIGHT = 300
 
 
 def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
@@ -165,7 +165,7 @@ def difference_heatmap(
         )
     )
     figure.update_xaxes(side="top", showgrid=False, dtick=1)
-    height = 140 + 26 * len(pictures)
+    height = 80 + 20 * len(pictures)
     set_row_frame(figure, height)
     return add_title(figure, titles.heatmap(pictures, variants, values))
 
@@ -174,10 +174,12 @@ def top_logits(
     labels: Sequence[str],
     reference: FloatArray,
     rows: Mapping[str, FloatArray],
-    k: int = 8,
+    k: int = 5,
     baseline: str = "the original",
 ) -> go.Figure:
-    """Draw one picture's largest logits in every model: a bar for the baseline, marks for others.
+    """Draw one picture's largest logits: a line for the baseline, marks for variants.
+
+    The axis begins with the least of them, or what differs could not be seen.
 
     Args:
         labels: Class names.
@@ -192,12 +194,17 @@ def top_logits(
             classes.append(int(np.argmax(logits)))
     names = [figure_text(labels[index]) for index in classes]
     figure = go.Figure(
-        go.Bar(
+        go.Scatter(
             x=reference[classes],
             y=names,
-            orientation="h",
+            mode="markers",
             name=baseline,
-            marker={"color": NEUTRAL, "opacity": 0.35},
+            marker={
+                "color": NEUTRAL,
+                "symbol": "line-ns",
+                "size": 22,
+                "line": {"width": 4, "color": NEUTRAL},
+            },
             hovertemplate=f"{baseline}: %{{x:.2f}}<extra></extra>",
         )
     )
@@ -224,7 +231,7 @@ def top_logits(
 _NAMED = 4
 _MOST_CLASSES = 20
 _CLASS_PIXELS = 30
-_NARROWEST, _PLOT_HEIGHT = 250, 320
+_NARROWEST, _PLOT_HEIGHT = 250, 200
 """Pixels of the plot's area on a phone, where labels have the least room."""
 _RISES = (0, 26, -26, 48, -48, 70)
 """Pixels by which a label is above its mark: the next to it comes first."""

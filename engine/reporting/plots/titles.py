@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import candidate_of_costs, quickest_of, smallest_of
+from engine.comparison.records import FLOAT32
+from engine.comparison.trade_off import Axes
 from engine.core import formats
 from engine.core.formats import cut_name, join_names, number, plural, spell_count, verb
 from engine.core.types import SAME, FloatArray
@@ -24,23 +26,20 @@ _ROOM = 110
 _FLOAT_STEPS = {"onnx", "savedmodel", "float32"}
 
 
-def trade_off(front: Sequence[str], drawn: int) -> str:
-    """Name the variants that are the best for some demand; see `front_of`."""
+def trade_off(front: Sequence[str], drawn: int, axes: Axes = ("latency", "error")) -> str:
+    """Name the variants in front on two axes; see `front_of`."""
+    both = join_names(axes)
     if not front:
-        return "No variant has figures that can be drawn"
+        return f"No variant has {both} that can be drawn"
     if drawn == 1:
         return f"{front[0]} is the only variant drawn"
     if len(front) == 1:
-        return f"{front[0]} is the best trade-off: nothing beats it in either direction"
+        return f"{front[0]} is the best trade-off: nothing beats it in {join_names(axes, 'or')}"
     if len(front) == drawn:
-        return "Every variant is a best trade-off: none beats another in both directions"
+        return f"Every variant is a best trade-off of {both}: none beats another in both"
     behind = verb(drawn - len(front), "one is", f"{number(drawn - len(front))} are")
-    if len(front) <= MOST_NAMED:
-        return f"Best trade-offs: {join_names(front)}; the other {behind} behind one of these"
-    return (
-        f"Best trade-offs: {number(len(front))} of {drawn} variants; the other {behind} behind one "
-        "of these"
-    )
+    who = join_names(front) if len(front) <= MOST_NAMED else f"{number(len(front))} of {drawn}"
+    return f"Best trade-offs of {both}: {who}; {behind} behind"
 
 
 def distribution(halves: Mapping[str, float]) -> str:
@@ -183,6 +182,31 @@ def sizes(files: Mapping[str, int], float32_bytes: int) -> str:
         return f"No difference found: every file has about {formats.megabytes(size)}"
     who = join_names(ahead) if len(ahead) <= MOST_NAMED else spell_count(len(ahead), "file")
     return f"{who} are the smallest: about {figures}"
+
+
+def memory(peaks: Mapping[str, float]) -> str:
+    """Say which file takes the least memory; ``peaks`` are bytes by variant."""
+    if not peaks:
+        return "No memory is measured"
+    least = min(peaks.values())
+    ahead = [name for name, peak in peaks.items() if peak <= least * (1 + SAME)]
+    figures = formats.megabytes(least)
+    if len(ahead) == len(peaks) > 1:
+        return f"No difference found: every variant takes about {figures} at its peak"
+    if FLOAT32 not in ahead and (base := peaks.get(FLOAT32)):
+        figures += f", {formats.percent(least / base)} of float32"
+    if len(ahead) == 1:
+        return f"{ahead[0]} takes the least memory at its peak: {figures}"
+    who = join_names(ahead) if len(ahead) <= MOST_NAMED else spell_count(len(ahead), "variant")
+    return f"{who} take the least memory at their peaks: about {figures}"
+
+
+def loads(milliseconds: Mapping[str, float]) -> str:
+    """Say how long files take to load; who is first is within the noise."""
+    if not milliseconds:
+        return "No load is timed"
+    low, high = map(formats.milliseconds, (f(milliseconds.values()) for f in (min, max)))
+    return f"Files load in {low} to {high}" if low != high else f"Files load in {low}"
 
 
 def operators(counts: Mapping[str, Mapping[str, int]]) -> str:

@@ -13,7 +13,7 @@ from engine.tasks.inspect_operator import FeatureMaps, FloatTrial
 
 STANDS_OUT_DB = 3.0
 """Half a bit: what costs less, or brings an operator less below the others, is not worth a name."""
-_NAMED = 3
+_NAMED = 2
 
 
 def culprits(errors: LayerErrors) -> tuple[LayerError, ...]:
@@ -37,33 +37,37 @@ def first_still(errors: LayerErrors) -> tuple[LayerError, ...]:
 
 
 def layers_headline(errors: LayerErrors) -> str:
-    """Say which operators stand out, and what is left of the signal at the end."""
+    """Say which operators stand out, in three lines of a phone."""
     if all(layer.accumulated.error_ratio in (0.0, None) for layer in errors.layers):
         return f"No difference found: every layer of {errors.variant} gives what float32 gives"
     if still := first_still(errors):
         where = join_names([layer.title for layer in still])
         return f"{errors.variant} answers the same for every picture from {where} on"
-    end = errors.layers[-1].accumulated.sqnr_db
-    left = "" if end is None else f" ({formats.decibels(end)} at the output)"
     total, named = len(errors.layers), culprits(errors)
     if not named:
-        return f"None of {errors.variant}'s {total} layers stands out: rounding adds up{left}"
-    some = f"{number(len(named)).capitalize()} of {errors.variant}'s {total} layers"
-    first = join_names([layer.title for layer in named[:_NAMED]])
-    first = first if len(named) <= _NAMED else f"{first} first"
-    return f"{some} {verb(len(named), 'loses', 'lose')} most: {first}{left}"
+        return f"None of {errors.variant}'s {total} layers stands out: rounding adds up"
+    titles = [layer.title for layer in named]
+    if len(named) <= _NAMED:
+        return f"{errors.variant} loses most in {join_names(titles)}"
+    some = f"{number(len(named))} of {total} layers"
+    return f"{errors.variant} loses most in {some}, {titles[0]} first"
+
+
+def output_sentence(errors: LayerErrors) -> str:
+    """Say what is left of the signal at the end; empty where nothing can be said."""
+    end = errors.layers[-1].accumulated.sqnr_db
+    return "" if end is None else f"{formats.decibels(end)} at the output"
 
 
 def where_lost(errors: LayerErrors) -> str:
     """Say which operator loses most on one picture, what is left at the end, and why."""
     worst = (culprits(errors) or errors.by_loss)[0]
     own = worst.own.sqnr_db if worst.own is not None else None
-    end = errors.layers[-1].accumulated.sqnr_db
     sentence = f"On this picture {worst.title} loses most"
     if own is not None:
         sentence += f": {formats.decibels(own)} on its own"
-    if end is not None:
-        sentence += f"; {formats.decibels(end)} at the output"
+    if left := output_sentence(errors):
+        sentence += f"; {left}"
     return f"{sentence}. {why(worst)}"
 
 

@@ -11,11 +11,13 @@ from engine.comparison.recommendation import Choice
 from engine.comparison.records import VariantComparison
 from engine.core import formats
 from engine.core.formats import list_some, plural
+from engine.quantization.recipes import recipe_named
 from engine.runs.run import Run
 from engine.tasks.improve import improvable, name_optimized
 
-Kind = Literal["optimize", "prove", "time", "label", "calibrate"]
+Kind = Literal["optimize", "mix", "prove", "time", "label", "calibrate"]
 LABELLED_AT_FIRST = 20
+_MIXED_FROM = "int8_optimized"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +57,7 @@ def find_opportunities(run: Run, comparison: Comparison, choice: Choice) -> Oppo
     """
     checked = (
         *_optimize(run, comparison, choice),
+        *_mix(run, comparison),
         *_prove(choice),
         *_time(comparison),
         *_label(comparison),
@@ -85,6 +88,24 @@ def _optimize(run: Run, comparison: Comparison, choice: Choice) -> Iterator[Oppo
             "answers closer to the original at the same size and speed; measured once it is made",
             "Takes about a minute",
             base,
+        )
+
+
+def _mix(run: Run, comparison: Comparison) -> Iterator[Opportunity | str]:
+    """Offer layers in float32 once rounding is as good as integers allow."""
+    sides = {side.variant: side for side in comparison.variants if side.fault is None}
+    base = sides.get(_MIXED_FROM)
+    if base is None:
+        return
+    mixed = [name for name in run.variants if recipe_named(name).mixed]
+    yield from (_closer(base, sides[name]) for name in mixed if name in sides)
+    if not mixed:
+        yield Opportunity(
+            "mix",
+            "Some layers in float32",
+            f"answers closer than {_MIXED_FROM}'s, with as few as that takes",
+            "Takes some minutes; the file grows, and is slower",
+            _MIXED_FROM,
         )
 
 

@@ -32,6 +32,7 @@ from engine.core.formats import (
     whole_percent,
 )
 from engine.core.types import SAME
+from engine.reporting.text.destination import runs_there, target_lines, what_the_target_decides
 from engine.reporting.text.runs import (
     MOST_NAMED,
     names_or_count,
@@ -91,11 +92,22 @@ def headline(comparison: Comparison, choice: Choice) -> str:
     if comparison.random_weights:
         return f"{about.variant} with random weights: {', '.join(gains) or 'as large as float32'}"
     if choice.taken is None:
-        return (
-            f"No variant keeps {whole_percent(choice.need)} of the answers; {about.variant} comes "
-            f"closest with {about.agreeing} of {about.pictures}"
-        )
-    return f"Ship {about.variant}: {', '.join((*gains, _same_answers(comparison, about)))}"
+        sentence = recommendation(choice)
+        if _refused(choice):
+            return sentence
+        nearest = f"{about.variant} comes closest with {about.agreeing} of {about.pictures}"
+        return f"{sentence}; {nearest}"
+    there = runs_there(choice)
+    return f"Ship {about.variant}: {', '.join((*gains, _same_answers(comparison, about)))}" + (
+        f"; {there}" if there else ""
+    )
+
+
+def _refused(choice: Choice) -> bool:
+    """Whether the chosen target refuses every variant, even the one to speak about."""
+    if choice.destination is None or choice.about is None:
+        return False
+    return choice.destination.fit(choice.about.variant).level == "refused"
 
 
 def _gains(about: Candidate) -> list[str]:
@@ -111,8 +123,11 @@ def _gains(about: Candidate) -> list[str]:
 
 def _ratio(ratio: float, more: str, less: str, slack: float = SAME) -> str:
     if max(ratio, 1 / ratio) <= 1 + slack:
-        return {"smaller": "as large as float32", "faster": "as fast as float32"}[more]
+        return f"as {_ALIKE[more]} as float32"
     return f"{formats.times(ratio)} {more}" if ratio > 1 else f"{formats.times(1 / ratio)} {less}"
+
+
+_ALIKE = {"smaller": "large", "faster": "fast", "less": "much"}
 
 
 def _same_answers(comparison: Comparison, about: Candidate) -> str:
@@ -154,7 +169,8 @@ def chip(choice: Choice) -> Chip | None:
     if choice.about is None:
         return None
     if choice.taken is None:
-        return Chip("unmet", f"Below {whole_percent(choice.need)}")
+        words = "Refused there" if _refused(choice) else f"Below {whole_percent(choice.need)}"
+        return Chip("unmet", words)
     if choice.proven:
         return Chip("proven", "Proven")
     if missing := choice.pictures_missing:
@@ -164,18 +180,31 @@ def chip(choice: Choice) -> Chip | None:
 
 def recommendation(choice: Choice) -> str:
     """Say which variant to take."""
-    if choice.taken is None:
-        return f"No variant keeps {whole_percent(choice.need)} of the answers"
-    return f"Take {choice.taken.variant}"
+    target = choice.destination
+    if choice.taken is not None:
+        return f"Take {choice.taken.variant}"
+    if target is not None and _refused(choice):
+        return f"No variant runs {target.where}"
+    runs = (
+        target is not None
+        and choice.about is not None
+        and (target.fit(choice.about.variant).level != "unknown")
+    )
+    which = f"variant that runs {target.where}" if target is not None and runs else "variant"
+    return f"No {which} keeps {whole_percent(choice.need)} of the answers"
 
 
 def reason(comparison: Comparison, choice: Choice) -> str:
     """Say why that one, and what a lower need would gain."""
     taken, nearest = choice.taken, choice.nearest
     if taken is not None:
-        sentence = " ".join((_why(taken, choice), *_what_speed_decides(comparison, choice)))
+        decided = *_what_speed_decides(comparison, choice), *what_the_target_decides(choice)
+        sentence = " ".join((_why(taken, choice), *decided))
+    elif nearest is not None and _refused(choice):
+        sentence = "Choose another target, or add a variant that it takes."
     elif nearest is not None:
-        sentence = f"{nearest.variant} comes closest with {nearest.agreeing} of {nearest.pictures}."
+        closest = f"{nearest.variant} comes closest with {nearest.agreeing} of {nearest.pictures}."
+        sentence = " ".join((closest, *what_the_target_decides(choice)))
     elif all(v.fault == "not_finite" for v in comparison.variants):
         sentence = "Every variant gives NaN or Inf."
     else:
@@ -194,6 +223,8 @@ def _why(taken: Candidate, choice: Choice) -> str:
     share = f"at least {whole_percent(choice.need)} of the answers"
     if choice.need == 1:
         share = "every answer"
+    there = runs_there(choice, len(choice.eligible))
+    share += f" and {there}" if there else ""
     if len(choice.eligible) == 1:
         sentence = f"It is the only variant that keeps {share}."
     else:
@@ -318,7 +349,8 @@ def tiles(comparison: Comparison, choice: Choice) -> tuple[Tile, ...]:
         choice: The recommendation.
 
     Returns:
-        Size, latency, same answers, right answers; none where no model is of use.
+        Size, latency, peak memory where it was measured, same answers, right answers; none where
+        no model is of use.
     """
     about = choice.about
     if about is None:
@@ -326,6 +358,7 @@ def tiles(comparison: Comparison, choice: Choice) -> tuple[Tile, ...]:
     return (
         _size_tile(comparison, choice, about),
         _latency_tile(comparison, choice, about),
+        *_memory_tile(comparison, about),
         Tile(
             "Same answers",
             f"{about.agreeing} of {about.pictures}",
@@ -360,6 +393,18 @@ def _latency_tile(comparison: Comparison, choice: Choice, about: Candidate) -> T
     return Tile("Latency", time, detail + _ties(about, quickest_of(choice.eligible), "fast"))
 
 
+def _memory_tile(comparison: Comparison, about: Candidate) -> Iterator[Tile]:
+    use, ratio = comparison.memory.get(about.variant), comparison.memory_ratio(about.variant)
+    if use is None:
+        return
+    detail = f"loads in {formats.milliseconds(use.load_ms)}"
+    if ratio:
+        base = formats.megabytes(comparison.memory[FLOAT32].peak_bytes)
+        beside = _beside(about, _ratio(1 / ratio, "less", "more"))
+        detail = f"{base} in float32{beside}; {detail}"
+    yield Tile("Peak memory", formats.megabytes(use.peak_bytes), detail)
+
+
 def _beside(about: Candidate, ratio: str) -> str:
     if about.variant == FLOAT32:
         return ""
@@ -390,6 +435,9 @@ def not_recommended(choice: Choice, variant: str) -> str:
     """Warn before a variant is shipped that is not the recommended one; else empty."""
     if choice.taken is not None and choice.taken.variant == variant:
         return ""
+    target = choice.destination
+    if target is not None and target.fit(variant).level == "refused":
+        return f"{target_lines((variant,), target)[0].rstrip('.')}."
     if choice.taken is None:
         return f"{recommendation(choice)}: {variant} is not recommended."
     return (

@@ -10,11 +10,19 @@ from engine.portability.records import (
     AnswerDifference,
     Figure,
     TargetMatrix,
+    TargetTitle,
 )
 from engine.quantization.recipes import FLOAT32
 
 _ASKED = frozenset({"whole", "part", "refused"})
-_ON = {"microcontroller": "on a microcontroller", "cpu": "on this machine's CPU"}
+_ON = {
+    "microcontroller": "on a microcontroller",
+    "cpu": "on this machine's CPU",
+    "edge-tpu": "on a Coral Edge TPU",
+    "android-gpu": "on Android's GPU delegate",
+    "old-runtimes": "on old runtimes",
+}
+_MEMORY_FIRST = ("microcontroller", "cpu")
 
 
 def cell_words(answer: Answer) -> str:
@@ -111,11 +119,18 @@ def _support(matrix: TargetMatrix, variant: str, target: str) -> str:
     return matrix.of(variant, target).support
 
 
+def on_target(target: TargetTitle) -> str:
+    """Say where a file runs, within a sentence: "on Ethos-U55 (256 MACs)"."""
+    name, _, detail = target.title.partition(", ")
+    return _ON.get(target.name, f"on {name} ({detail})" if detail else f"on {name}")
+
+
 def _need(matrix: TargetMatrix, variant: str) -> str:
     """Say what a variant needs on a microcontroller, else on this CPU, beside float32."""
-    for target, words in _ON.items():
+    for target in _MEMORY_FIRST:
         if target not in {title.name for title in matrix.targets}:
             continue
+        words = _ON[target]
         own = matrix.of(variant, target).memory
         if own is None:
             continue

@@ -15,8 +15,15 @@ from engine.core.store import CALIBRATION_IMAGES
 from engine.core.system import versions
 from engine.core.types import Progress
 from engine.images.pictures import Picture, digest_of, pictures_in
-from engine.quantization.calibration import MOST_PICTURES
-from engine.quantization.recipes import FLOAT32, RANGE_METHODS, Recipe, in_order, recipe_named
+from engine.quantization.calibration import DEFAULT_SEEDS, MOST_PICTURES
+from engine.quantization.recipes import (
+    DEFAULT_RECIPES,
+    FLOAT32,
+    RANGE_METHODS,
+    Recipe,
+    in_order,
+    recipe_named,
+)
 from engine.runs.run import WORK, Run
 from engine.tasks.sweep.cells import SweepRequest, cell_on_cluster, run_sweep, title
 from engine.tasks.sweep.records import (
@@ -141,7 +148,7 @@ def basis_of(
     if not shown:
         raise PictureError(
             _STAGE,
-            got=f"{len(pictures)} pictures, every one of which calibration may use"
+            got=f"{len(pictures)} pictures, all of which calibration may use"
             + (" (it takes crops of the supplied pictures)" if calibration is None else ""),
             expected="other pictures to measure on",
             todo="Choose other pictures to test on, or others for calibration.",
@@ -179,9 +186,7 @@ def _key(run: Run, pool: tuple[Picture, ...], shown: tuple[Picture, ...], *, dem
     return hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
 
 
-DEFAULT_RECIPES = ("int8_float_io",)
 DEFAULT_COUNTS = (8, 16, 32, 64, 128)
-DEFAULT_SEEDS = (0, 1, 2)
 _PLANNING = "Planning the sweep"
 
 

@@ -56,7 +56,7 @@ def test_pictures_that_calibration_may_use_are_left_out(tmp_path: Path, photos: 
     demo, _ = basis_of(run, own, None)
     assert (demo.available, demo.calibration) == (None, None)
     assert demo.key != basis.key
-    with pytest.raises(PictureError, match="4 pictures, every one of which calibration may use"):
+    with pytest.raises(PictureError, match="4 pictures, all of which calibration may use"):
         basis_of(run, pictures_in(calibration), str(calibration))
     with pytest.raises(PictureError, match="crops of the supplied pictures"):
         basis_of(run, pictures_in(CALIBRATION_IMAGES), None)
