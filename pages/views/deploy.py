@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -9,14 +10,15 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from engine.comparison.records import MemoryUse
 from engine.core import formats
 from engine.core.errors import FileError
 from engine.core.formats import join_names
+from engine.deployment.adb import VARIABLE, time_on_phone
 from engine.deployment.documents import phone_sentence
 from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
 from engine.deployment.micro_kit import (
     README,
-    TARGET,
     has_integer_edges,
     make_micro_kit,
     micro_kit_file,
@@ -39,6 +41,7 @@ from engine.reporting.text.destination import target_lines
 from engine.reporting.text.overview import not_recommended
 from engine.runs.results import load_latency
 from engine.runs.run import Run
+from engine.tasks.targets import read_memory
 from engine.workers.jobs import Job
 from pages.inputs.uploads import ask_for_files
 from pages.inputs.variant import first_shown, show_pills
@@ -135,7 +138,7 @@ def show_micro_kit(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Non
         title = f"Packing {variant} for a microcontroller"
         job_button(_MICRO_JOB, "Make the firmware kit", title, work, icon=":material/memory:")
         return
-    name = f"{run.manifest.model.file_stem}_{variant}_{TARGET}.zip"
+    name = f"{run.manifest.model.file_stem}_{variant}_firmware.zip"
     _download("Download the firmware kit", file, name)
     with st.expander("How to build it, and what it needs", icon=":material/description:"):
         st.markdown(_short(text_in(file, README)))
@@ -217,6 +220,7 @@ def show_phone(run: Run, variant: str, model: str) -> None:
     st.header(sentence or "How fast is it on your phone?")
     if benchmarks:
         _show_table(run, benchmarks)
+    _show_adb(run, variant)
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**1. Time it over adb.** The tool is in LiteRT's documentation.")
@@ -226,6 +230,22 @@ def show_phone(run: Run, variant: str, model: str) -> None:
             f"**2. Bring its output:** {plain(benchmark_log(model))}, which these lines write."
         )
         _bring(run, variant)
+
+
+def _show_adb(run: Run, variant: str) -> None:
+    """Show the button that times the variant on the phone that adb sees."""
+
+    def work(job: Job[tuple[PhoneBenchmark, ...]]) -> tuple[PhoneBenchmark, ...]:
+        return time_on_phone(run, (variant,), job)
+
+    if not os.environ.get(VARIABLE):
+        st.caption(
+            f"With {plain(VARIABLE)} naming the program benchmark_model for Android, a button here "
+            "does all that follows on the phone that adb sees."
+        )
+        return
+    title = f"Timing {variant} on the phone"
+    job_button(f"adb_{variant}", "Time it on the phone", title, work, icon=":material/smartphone:")
 
 
 def _bring(run: Run, variant: str) -> None:
@@ -259,7 +279,7 @@ def _bring(run: Run, variant: str) -> None:
 
 
 def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
-    rows = []
+    rows, memory = [], read_memory(run)
     for benchmark in benchmarks:
         timed = load_latency(run, benchmark.timing.threads or 1)
         host = None if timed is None else timed.of(benchmark.variant)
@@ -274,12 +294,16 @@ def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
                 "phone ÷ machine": formats.UNKNOWN if ratio is None else f"{ratio:.2f}",
                 "how": _how(benchmark.timing),
             }
+            | _memories(benchmark, memory.get(benchmark.variant))
         )
     picked = st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         width="stretch",
-        column_config=align_right(("on the phone", "on this machine", "phone ÷ machine"), _HELP),
+        column_config=align_right(
+            ("on the phone", "on this machine", "phone ÷ machine", "memory there", "memory here"),
+            _HELP,
+        ),
         on_select="rerun",
         selection_mode="single-row",
         key=f"phones_{run.folder.name}_{len(rows)}",
@@ -290,7 +314,17 @@ def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
         st.rerun()
 
 
+def _memories(benchmark: PhoneBenchmark, here: MemoryUse | None) -> dict[str, str]:
+    """Set the memory on the phone beside that on this machine."""
+    return {
+        "memory there": formats.megabytes(benchmark.timing.memory_bytes),
+        "memory here": formats.megabytes(None if here is None else here.peak_bytes),
+    }
+
+
 _HELP = {
+    "memory there": "What benchmark_model's memory grew by; approximate, as it says itself.",
+    "memory here": "Peak memory on this machine's CPU, as the page Targets measures it.",
     "on the phone": "Mean of benchmark_model's timed calls.",
     "on this machine": "Median with as many threads, as on the page about latency.",
 }
