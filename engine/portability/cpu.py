@@ -33,6 +33,8 @@ from engine.tflite.graph import Graph, pack_model
 CPU = "cpu"
 _PACKAGE = "ai-edge-litert"
 _SECONDS = 300
+_REFUSED = 3
+"""Exit code where LiteRT refuses the file: Python itself ends with 1 on any other error."""
 _STEADY_CALLS = 10
 _STEADY_SECONDS = 3.0
 _FURTHER_LOADS = 5
@@ -78,8 +80,7 @@ def ask_litert(question: Question) -> Answer:
     words = ended.stderr.decode(errors="replace")
     if ended.returncode != 0:
         lines = [line for line in words.splitlines() if line.strip()] or ["no message"]
-        refused = ended.returncode == 1
-        if refused:
+        if ended.returncode == _REFUSED:
             return Answer(
                 support="refused", reason=cut_reason(lines[-1]), operators=len(graph.operators)
             )
@@ -122,7 +123,7 @@ def _taken_sentence(operators: int, plain: int) -> str:
     if not plain:
         return "XNNPACK takes every operator."
     if plain == operators:
-        return "XNNPACK takes no operator; LiteRT's own kernels, which are slower, run them all."
+        return "XNNPACK takes no operator: LiteRT's own kernels run them all."
     count = f"{operators - plain} of {operators} operators"
     return f"XNNPACK takes {count}; LiteRT's own kernels run the rest."
 
@@ -225,8 +226,9 @@ def delegated_operators(interpreter: Any) -> frozenset[int]:
     """Find the operators that a delegate took, by index in the file.
 
     LiteRT appends a node for each part of the graph that a delegate takes, and keeps the nodes of
-    the file. Such a node reads all that its part reads from outside, constants as well, so walking
-    from its outputs back to these meets the operators of the part and no other.
+    the file; no public name gives them. Such a node reads all that its part reads from outside,
+    constants as well, so walking from its outputs back to these meets the operators of the part and
+    no other.
     """
     nodes = interpreter._get_ops_details()
     makers = {
@@ -278,11 +280,12 @@ def _milliseconds_of(interpreter: Any) -> float:
 
 
 def main() -> None:
-    """Measure the files of the command line and print the record; exit with 1 on a refusal."""
+    """Measure the files of the command line and print the record; a refusal has its own code."""
     try:
         measured = measure(*sys.argv[1:])
     except (RuntimeError, ValueError) as error:
-        sys.exit(" ".join(str(error).split()))
+        print(" ".join(str(error).split()), file=sys.stderr)
+        sys.exit(_REFUSED)
     sys.stdout.buffer.write(msgspec.json.encode(measured))
 
 

@@ -19,7 +19,6 @@ from engine.deployment.documents import phone_sentence
 from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
 from engine.deployment.micro_kit import (
     README,
-    TARGET,
     has_integer_edges,
     make_micro_kit,
     micro_kit_file,
@@ -38,6 +37,7 @@ from engine.deployment.phone import (
     variant_of,
 )
 from engine.images.pictures import Picture
+from engine.reporting.text.destination import target_lines
 from engine.reporting.text.overview import not_recommended
 from engine.runs.results import load_latency
 from engine.runs.run import Run
@@ -85,10 +85,15 @@ def choose_variant(run: Run) -> str:
 
 
 def show_advice(variant: str) -> None:
-    """Say so where another variant than the one on show is recommended."""
+    """Say so where another variant than the one on show is recommended, and how it runs there."""
     choice = choice_on_show()
-    if choice is not None and (note := not_recommended(choice, variant)):
+    if choice is None:
+        return
+    note, target = not_recommended(choice, variant), choice.destination
+    if note:
         st.info(plain(note), icon=":material/info:")
+    if target is not None and target.fit(variant).level != "refused":
+        st.caption(plain(target_lines((variant,), target)[0]))
 
 
 def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:
@@ -133,7 +138,7 @@ def show_micro_kit(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Non
         title = f"Packing {variant} for a microcontroller"
         job_button(_MICRO_JOB, "Make the firmware kit", title, work, icon=":material/memory:")
         return
-    name = f"{run.manifest.model.file_stem}_{variant}_{TARGET}.zip"
+    name = f"{run.manifest.model.file_stem}_{variant}_firmware.zip"
     _download("Download the firmware kit", file, name)
     with st.expander("How to build it, and what it needs", icon=":material/description:"):
         st.markdown(_short(text_in(file, README)))

@@ -54,7 +54,7 @@ def test_a_kit_for_a_microcontroller_is_made_and_shown(run: Run) -> None:
     next(b for b in test.button if b.label == "Make the firmware kit").click().run()
     settled(test)
     assert not test.exception
-    (kit,) = (run.folder / KITS).glob("int8-*-microcontroller.zip")
+    (kit,) = (run.folder / KITS).glob("int8-*-firmware.zip")
     with zipfile.ZipFile(kit) as archive:
         assert "main.cc" in archive.namelist()
     assert [tab.label for tab in test.tabs] == ["main.cc", "model.h", "golden.h"]
