@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 from engine.api.conversion import PathLike, ignore, open_run, pictures_of
 from engine.core.files import write_bytes
+from engine.images.pictures import DEFAULT_TARGETS_COUNT
 from engine.runs.run import Run
-from engine.tasks.compile_for_target import compile_for_target
-from engine.tasks.targets import PICTURES, ask_targets
 from engine.workers.process import Foreground
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def targets(
     targets: Iterable[str] = (),
     variants: Iterable[str] = (),
     images: PathLike | Iterable[PathLike] = (),
-    count: int = PICTURES,
+    count: int = DEFAULT_TARGETS_COUNT,
     on_progress: OnProgress = ignore,
 ) -> TargetMatrix:
     """Ask where the files of a run work, and what they need there.
@@ -56,6 +55,8 @@ def targets(
         UserMistake: A name is wrong, or the run cannot be read.
         WorkerError: The worker process could not be started.
     """
+    from engine.tasks.targets import ask_targets
+
     return ask_targets(
         open_run(run),
         Foreground(on_progress),
@@ -137,6 +138,8 @@ def compile_for(
         ConversionError: The compiler failed, or leaves every operator to the processor.
         WorkerError: The worker process failed.
     """
+    from engine.tasks.compile_for_target import compile_for_target
+
     file = compile_for_target(open_run(run), variant, target, Foreground(on_progress))
     if out is None:
         return file

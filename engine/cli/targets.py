@@ -11,6 +11,7 @@ from engine.cli.output import progress_shown, say, show_table, write_json
 from engine.core.errors import OptionError
 from engine.core.formats import megabytes
 from engine.core.types import OnProgress
+from engine.images.pictures import DEFAULT_TARGETS_COUNT
 from engine.portability.catalog import target_named
 from engine.portability.records import TargetMatrix
 from engine.reporting.text.targets import (
@@ -23,7 +24,6 @@ from engine.reporting.text.targets import (
 )
 from engine.runs.run import Run
 from engine.tasks.compile_for_target import compiled_name
-from engine.tasks.targets import PICTURES
 
 
 @click.command()
@@ -31,7 +31,9 @@ from engine.tasks.targets import PICTURES
 @click.option("--targets", "names", default="", help="Comma-separated; all by default.")
 @click.option("--variants", default="", help="Comma-separated; all by default.")
 @click.option("--images", help="Folder of pictures for targets that compute answers.")
-@click.option("--count", default=PICTURES, show_default=True, help="How many pictures to show.")
+@click.option(
+    "--count", default=DEFAULT_TARGETS_COUNT, show_default=True, help="How many pictures to show."
+)
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON ('-' for standard output).")
 @click.option(
     "--save", metavar="FOLDER", help="Write what the targets' compilers make of the files."

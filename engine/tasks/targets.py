@@ -29,7 +29,7 @@ from engine.core.locks import shared_lock
 from engine.core.system import __version__, host_name
 from engine.core.types import FloatArray, Progress, Report
 from engine.images.cache import FittedPictures
-from engine.images.pictures import Picture, digest_of
+from engine.images.pictures import DEFAULT_TARGETS_COUNT, Picture, digest_of
 from engine.images.preprocess import in_layout
 from engine.portability.catalog import choose_targets, has_tool, target_named, tool_version
 from engine.portability.cpu import CPU
@@ -49,8 +49,6 @@ from engine.workers.process import Host, Worker
 from engine.workers.protocol import alone
 from engine.workers.sandbox import graphics_devices
 
-PICTURES = 20
-"""How many pictures are shown to a target at most: a microcontroller's kernels are slow here."""
 _NO_PICTURES = np.empty((0,), np.float32)
 _NOT_YET = Answer(support="not_asked", reason="This was not asked yet.")
 
@@ -123,7 +121,7 @@ def ask_targets(
     names: Iterable[str] = (),
     variants: tuple[str, ...] = (),
     pictures: tuple[Picture, ...] = (),
-    count: int = PICTURES,
+    count: int = DEFAULT_TARGETS_COUNT,
 ) -> TargetMatrix:
     """Ask targets about variants of a run; see `engine.targets`.
 
@@ -171,7 +169,7 @@ def read_answers(run: Run, names: Iterable[str]) -> TargetMatrix:
     return _matrix(run, rows, chosen, cells)
 
 
-def is_asked(run: Run, pictures: tuple[Picture, ...], count: int = PICTURES) -> bool:
+def is_asked(run: Run, pictures: tuple[Picture, ...], count: int = DEFAULT_TARGETS_COUNT) -> bool:
     """Return whether all targets answered about all files of a run, on these pictures."""
     shown = spread_pictures(pictures, count)
     return all(

@@ -45,13 +45,14 @@ from engine.tasks.targets import read_memory
 from engine.workers.jobs import Job
 from pages.inputs.uploads import ask_for_files
 from pages.inputs.variant import first_shown, show_pills
-from pages.state import session
+from pages.state import jobs, session
 from pages.state.evaluation import choice_on_show, target_on_show
 from pages.state.jobs import job_button
 from pages.state.messages import end_page, plain, show_errors, show_problem
 from pages.views.figures import align_right
 
 JOB, _MICRO_JOB = "deploy", "deploy_micro"
+_ASKED = "qlab_kit_asked"
 _SOURCES = ("main.cc", "model.h", "golden.h")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
@@ -75,13 +76,23 @@ def choose_variant(run: Run) -> str:
         st.markdown("Their SELECT_TF operators need TensorFlow itself, which a kit cannot bring.")
         st.page_link("pages/dashboard/convert.py", label="Add a variant", icon=":material/bolt:")
         end_page()
-    key = f"qlab_shipped_{run.folder.name}"
+    key = _shipped(run)
     wanted = st.query_params.get("variant") or st.session_state.get(key)
     first = first_shown(names, wanted)
     variant = show_pills(names, first)
     if variant != first or variant == wanted:
         st.session_state[key] = st.query_params["variant"] = variant
     return variant
+
+
+def _shipped(run: Run) -> str:
+    return f"qlab_shipped_{run.folder.name}"
+
+
+def ask_for_kit(run: Run, variant: str) -> None:
+    """Let the page make the kit of a variant as soon as it is opened, with no second press."""
+    st.session_state[_shipped(run)] = variant
+    st.session_state[_ASKED] = run.folder, variant
 
 
 def show_advice(variant: str) -> None:
@@ -104,8 +115,11 @@ def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path
         return make_kit(run, variant, pictures, job, reference=reference, target=target)
 
     file = kit_file(run, variant, pictures, target)
+    asked = st.session_state.pop(_ASKED, None) == (run.folder, variant)
     if file.is_file():
         return file
+    if asked:
+        jobs.start(JOB, f"Packing {variant}", work)
     icon = ":material/deployed_code:"
     job_button(JOB, "Make the kit", f"Packing {variant}", work, icon=icon, primary=True)
     return None

@@ -54,7 +54,11 @@ QUIET = """([unrests, quiet, wait]) => {
     !document.getAnimations().some((animation) => animation.playState === "running" &&
       Number.isFinite(animation.effect.getComputedTiming().endTime));
 }"""
-LINES = "it => Math.round(it.clientHeight / parseFloat(getComputedStyle(it).lineHeight))"
+LINES = """it => {
+  const { lineHeight, paddingTop, paddingBottom } = getComputedStyle(it);
+  const text = it.clientHeight - parseFloat(paddingTop) - parseFloat(paddingBottom);
+  return Math.round(text / parseFloat(lineHeight));
+}"""
 """How many lines the text of an element takes."""
 expect.set_options(timeout=PATIENCE)
 IN_A_BROWSER = [

@@ -15,7 +15,7 @@ from engine.runs.results import load_latency
 from engine.runs.run import Run
 from engine.tasks import evaluate as service_module
 from engine.tasks.first_run import complete
-from engine.tasks.targets import ask_targets
+from engine.tasks.targets import ask_targets, list_unmeasured
 from engine.workers import process as host_module
 from tests.helpers.app_test import ROOT, dashboard_test
 from tests.helpers.tiny_run import tiny_run
@@ -79,6 +79,26 @@ def ship_to(test: AppTest, target: str) -> None:
     next(box for box in test.selectbox if box.label == "Ship to").set_value(target).run()
     settled(test)
     assert not test.exception
+
+
+@pytest.mark.usefixtures("run")
+def test_memory_is_measured_at_a_press_and_any_two_figures_are_drawn() -> None:
+    test = opened(PAGE)
+    axes = test.selectbox(key="trade_off_axes")
+    assert axes.options == ["Error over latency", "Error over size", "Size over latency"]
+    assert "peak memory" not in test.dataframe[0].value
+    test.button(key="start_memory").click()
+    test = settled(test.run())
+    assert not test.exception
+    assert all("MB" in cell or "KB" in cell for cell in test.dataframe[0].value["peak memory"])
+    axes = test.selectbox(key="trade_off_axes")
+    assert len(axes.options) == 6
+    axes.set_value("size-memory")
+    test.run()
+    assert not test.exception
+    headers = [header.value for header in test.header]
+    assert any("size or memory" in text or "size and memory" in text for text in headers)
+    assert test.query_params["axes"] == "size-memory"
 
 
 def test_what_is_complete_is_not_made_again(run: Run) -> None:
@@ -155,6 +175,7 @@ def test_other_pages_wait_for_the_whole_first_comparison(
     own_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     converted, release, profiled = threading.Event(), threading.Event(), threading.Event()
+    unmeasured: list[tuple[str, ...]] = []
 
     def first(host: host_module.Host) -> Run:
         run = tiny_run(own_store / "runs" / "tiny")
@@ -163,6 +184,7 @@ def test_other_pages_wait_for_the_whole_first_comparison(
         return complete(run, host)
 
     def profile(run: Run, timed: Latency, host: host_module.Host) -> Latency:
+        unmeasured.append(list_unmeasured(run))
         profiled.set()
         return timed
 
@@ -179,3 +201,4 @@ def test_other_pages_wait_for_the_whole_first_comparison(
     release.set()
     assert settled(opened(PAGE)).title[0].value.startswith("Ship ")
     assert profiled.wait(30)
+    assert unmeasured == [()], "memory is measured after the verdict, before the operators"

@@ -6,7 +6,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from engine.comparison.latency import Latency
+from engine.comparison.latency import Latency, LatencySamples
 from engine.reporting import plots
 from engine.reporting.plots import titles
 from engine.tflite.operator_times import OperatorTime
@@ -118,7 +118,9 @@ def test_latency_and_threads() -> None:
     assert titles.threads([one, two]) == (
         "With 2 threads instead of 1, float32 is 2.0\xa0× as fast, int8 1.2\xa0×"
     )
-    assert titles.threads([one]) == titles.latency(one)
+    assert titles.threads([one]) == "No model's calls vary"
+    unsteady = replace(one, entries=(*one.entries, LatencySamples("uint8", (3.0, 4.0, 6.0))))
+    assert titles.threads([unsteady]) == "uint8's calls vary most, from 3.0\xa0ms to 6.0\xa0ms"
     assert titles.threads([one, with_threads(one, 2)]).endswith("no model is faster")
     assert titles.threads([]) == "Nothing is timed"
 

@@ -27,11 +27,13 @@ from engine.tasks.targets import (
     read_targets,
     run_target,
 )
+from engine.workers import sandbox
 from engine.workers.process import Foreground, Worker
 from tests.helpers.software_gpu import use_no_gpu, use_software_gpu
 from tests.helpers.tiny_quantized import healthy
 from tests.helpers.tiny_run import tiny_run
 from tests.hostile.mutants import mutant
+from tests.workers.test_sandbox import needs_bubblewrap
 
 HOST = Foreground()
 LIGHT = ("edge-tpu", "old-runtimes", "microcontroller")
@@ -156,6 +158,20 @@ def test_memory_and_times_are_measured_in_a_process_of_its_own(run: Run) -> None
     )
     assert use["int8"].by.startswith("LiteRT ")
     assert list_unmeasured(run) == ("float32",)
+
+
+@needs_bubblewrap
+def test_memory_is_measured_in_the_sandbox_too(
+    own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "_asked_for", True)
+    monkeypatch.delenv(sandbox.VARIABLE, raising=False)
+    run = tiny_run(own_store / "runs" / "tiny")
+    answer = ask_targets(run, HOST, names=("cpu",), variants=("int8",)).of("int8", "cpu")
+    peak = answer.figure("peak_memory")
+    assert answer.support == "whole"
+    assert peak is not None
+    assert 0 <= peak.value < 30e6
 
 
 def test_a_gpu_is_asked_in_a_worker_and_software_is_not_counted(

@@ -59,7 +59,7 @@ def set_frame(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
     whole = x if len(x) <= _AXIS_CHARACTERS else x.replace(" (", "\n(")
     lines = [line for part in whole.split("\n") for line in textwrap.wrap(part, _AXIS_CHARACTERS)]
     figure.update_xaxes(title_text=_LINE_BREAK.join(lines), **axis)
-    figure.update_yaxes(title_text=y, **axis)
+    figure.update_yaxes(title_text=y.replace("\n", _LINE_BREAK), **axis)
     return figure
 
 
@@ -224,7 +224,7 @@ def figure_csv(figure: go.Figure) -> str:
     writer = csv.writer(out, lineterminator="\n")
     layout = figure.layout
     x_title = (layout.xaxis.title.text or "x").replace(_LINE_BREAK, " ")
-    axes = x_title, layout.yaxis.title.text or "y"
+    axes = x_title, (layout.yaxis.title.text or "y").replace(_LINE_BREAK, " ")
     writer.writerow(("series", *axes, "value"))
     for trace in figure.data:
         if trace.hoverinfo != "skip":

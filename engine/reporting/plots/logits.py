@@ -134,7 +134,7 @@ def logit_scatter(
     set_frame(
         figure,
         x=f"logit of {baseline}",
-        y=f"logit of {variant} (line: equal)",
+        y=f"logit of {variant}\n(line: equal)",
         height=_HEIGHT,
     )
     return add_title(add_notes(figure, notes), sentence)
@@ -332,7 +332,7 @@ def margin_loss(
     set_frame(
         figure,
         x=f"margin of {baseline} (right is more certain)",
-        y=f"margin lost in {variant} (lower is better)",
+        y=f"margin lost in {variant}\n(lower is better)",
         height=_HEIGHT,
     )
     add_notes(figure, [f"{missing} pictures are NaN or Inf"] if missing else [])

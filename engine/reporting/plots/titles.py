@@ -42,6 +42,12 @@ def trade_off(front: Sequence[str], drawn: int, axes: Axes = ("latency", "error"
     return f"Best trade-offs of {both}: {who}; {behind} behind"
 
 
+def axes_words(axes: Axes) -> str:
+    """Name two axes in a choice: ``Error over latency``."""
+    across, up = axes
+    return f"{up.capitalize()} over {across}"
+
+
 def distribution(halves: Mapping[str, float]) -> str:
     """Say how far half of the logits move under the variants that move them most and least.
 
@@ -148,10 +154,24 @@ def latency(timed: Latency) -> str:
     return f"{who} answer in about {time}, the fastest of {len(points)}; {behind}"
 
 
+def _spread(timed: Latency) -> str:
+    """Say whose calls vary most: how long they take is the headline of the bars."""
+    if not timed.entries:
+        return "Nothing is timed"
+    widest = max(timed.entries, key=lambda entry: entry.spread)
+    if not widest.spread:
+        return "No model's calls vary"
+    low, high = (
+        formats.milliseconds(value, widest.pictures)
+        for value in (min(widest.samples_ms), max(widest.samples_ms))
+    )
+    return f"{widest.variant}'s calls vary most, from {low} to {high}"
+
+
 def threads(timings: Sequence[Latency]) -> str:
     """Say what more threads gain, where several counts were timed."""
     if len(timings) < 2:
-        return latency(timings[0]) if timings else "Nothing is timed"
+        return _spread(timings[0]) if timings else "Nothing is timed"
     first, last = timings[0], timings[-1]
     gains = {
         entry.variant: entry.median_ms / threaded.median_ms
