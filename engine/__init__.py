@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         slices,
         sweep,
         targets,
+        time_on_phone,
     )
     from engine.comparison.comparison import Comparison
     from engine.comparison.latency import Latency
@@ -90,6 +91,7 @@ _HOMES = {
     "robustness": "engine.api",
     "targets": "engine.api",
     "slices": "engine.api",
+    "time_on_phone": "engine.api",
 }
 
 __all__ = [
@@ -132,6 +134,7 @@ __all__ = [
     "slices",
     "sweep",
     "targets",
+    "time_on_phone",
 ]
 
 

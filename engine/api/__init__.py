@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,7 @@ from engine.api.conversion import (
     read_model,
     time_curve,
 )
-from engine.api.portability import compile_for, targets
+from engine.api.portability import compile_for, targets, time_on_phone
 from engine.core.types import ORIGINAL
 from engine.images.pictures import DEFAULT_LAYERS_COUNT, Picture
 from engine.quantization.calibration import DEFAULT_SEEDS
@@ -71,6 +72,7 @@ __all__ = [
     "sweep",
     "targets",
     "time_curve",
+    "time_on_phone",
 ]
 
 
@@ -109,7 +111,8 @@ def compare(
         on_progress: Called for every step.
 
     Returns:
-        The comparison; see its ``to_frame`` and ``to_dict``.
+        The comparison; see its ``to_frame`` and ``to_dict``. Peak memory and load time are in it
+        for the files that `targets` asked ``cpu`` about.
 
     Raises:
         UserMistake: A name, a picture or a label is wrong.
@@ -353,7 +356,7 @@ def deploy(
         labels_csv: Table of right answers with the columns ``filename,class_index``.
         labels_from_folders: Whether the folder of each picture names its class.
         target: Where it is shipped to, one of those of `targets`: the model card says how it runs
-            there. ``microcontroller`` packs sources for TFLite Micro in place of snippets for apps.
+            there, and for ``microcontroller`` the kit holds C arrays. None names none.
         on_progress: Called for every step.
 
     Returns:
@@ -365,24 +368,19 @@ def deploy(
         ConversionError: A runtime refuses it, or its answers change with the metadata.
         WorkerError: The worker process failed.
     """
-    from engine.deployment import kit, micro_kit
+    from engine.deployment.kit import make_kit
+    from engine.deployment.micro_kit import TARGET, make_micro_kit
 
-    opened, pictures, host = open_run(run), pictures_of(images), Foreground(on_progress)
-    file = None if out is None else Path(out)
-    labels = _labels(opened, pictures, labels_csv, labels_from_folders)
-    if target == micro_kit.TARGET:
-        return micro_kit.make_micro_kit(
-            opened, variant, pictures, host, out=file, reference=reference, labels=labels
-        )
-    return kit.make_kit(
+    opened, pictures = open_run(run), pictures_of(images)
+    make = make_micro_kit if target == TARGET else partial(make_kit, target=target)
+    return make(
         opened,
         variant,
         pictures,
-        host,
-        out=file,
+        Foreground(on_progress),
+        out=None if out is None else Path(out),
         reference=reference,
-        labels=labels,
-        target=target,
+        labels=_labels(opened, pictures, labels_csv, labels_from_folders),
     )
 
 

@@ -7,15 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine.api.conversion import PathLike, ignore, open_run
+from engine.api.conversion import PathLike, ignore, open_run, pictures_of
 from engine.core.files import write_bytes
+from engine.images.pictures import DEFAULT_TARGETS_COUNT
 from engine.runs.run import Run
-from engine.tasks.compile_for_target import compile_for_target
-from engine.tasks.targets import ask_targets
 from engine.workers.process import Foreground
 
 if TYPE_CHECKING:
     from engine.core.types import OnProgress
+    from engine.deployment.phone import PhoneBenchmark
     from engine.portability.records import TargetMatrix
 
 
@@ -24,6 +24,8 @@ def targets(
     *,
     targets: Iterable[str] = (),
     variants: Iterable[str] = (),
+    images: PathLike | Iterable[PathLike] = (),
+    count: int = DEFAULT_TARGETS_COUNT,
     on_progress: OnProgress = ignore,
 ) -> TargetMatrix:
     """Ask where the files of a run work, and what they need there.
@@ -34,10 +36,14 @@ def targets(
 
     Args:
         run: A run, or its folder.
-        targets: Some of ``cpu``, ``microcontroller``, ``ethos-u55-128``, ``ethos-u55-256``,
-            ``ethos-u65-256``, ``ethos-u65-512``, ``ethos-u85-256``, ``edge-tpu``, ``android-gpu``
-            and ``old-runtimes``; all where there are none.
+        targets: Some of ``cpu``, ``gpu``, ``microcontroller``, ``ethos-u55-128``,
+            ``ethos-u55-256``, ``ethos-u65-256``, ``ethos-u65-512``, ``ethos-u85-256``,
+            ``edge-tpu``, ``android-gpu`` and ``old-runtimes``; all where there are none.
         variants: Which files; all of the run when empty.
+        images: Folder or files of pictures to show to targets that compute answers; the four that
+            the conversion was checked on when empty.
+        count: How many of them, at equal distances; each takes a microcontroller's kernels half
+            a second here.
         on_progress: Called for every step.
 
     Returns:
@@ -49,8 +55,59 @@ def targets(
         UserMistake: A name is wrong, or the run cannot be read.
         WorkerError: The worker process could not be started.
     """
+    from engine.tasks.targets import ask_targets
+
     return ask_targets(
-        open_run(run), Foreground(on_progress), names=targets, variants=tuple(variants)
+        open_run(run),
+        Foreground(on_progress),
+        names=targets,
+        variants=tuple(variants),
+        pictures=pictures_of(images) if images else (),
+        count=count,
+    )
+
+
+def time_on_phone(
+    run: Run | PathLike,
+    *,
+    variants: Iterable[str] = (),
+    benchmark_model: PathLike | None = None,
+    serial: str | None = None,
+    threads: int = 1,
+    on_progress: OnProgress = ignore,
+) -> tuple[PhoneBenchmark, ...]:
+    """Time files of a run on the phone that adb sees, and keep the timings in the run.
+
+    The program and a file are pushed to a folder of their own, run there, and removed again.
+
+    Args:
+        run: A run, or its folder.
+        variants: Which files; all of the run when empty.
+        benchmark_model: LiteRT's program of that name, built for the phone; None takes the file
+            that ``$QLAB_BENCHMARK_MODEL`` names.
+        serial: adb's name of the phone, where it sees several.
+        threads: Threads to give the program, as `latency` has them here.
+        on_progress: Called for every step.
+
+    Returns:
+        One timing a variant: mean and median of a call in milliseconds, and by how many bytes the
+        program's memory grew.
+
+    Raises:
+        UserMistake: A name is wrong, or adb, the program or one phone is missing.
+        ConversionError: adb or the phone failed midway.
+        WorkerError: The worker process failed.
+    """
+    from engine.deployment import adb
+
+    opened = open_run(run)
+    return adb.time_on_phone(
+        opened,
+        tuple(variants) or tuple(artifact.variant for artifact in opened.artifacts),
+        Foreground(on_progress),
+        benchmark_model=None if benchmark_model is None else Path(benchmark_model),
+        serial=serial,
+        threads=threads,
     )
 
 
@@ -81,6 +138,8 @@ def compile_for(
         ConversionError: The compiler failed, or leaves every operator to the processor.
         WorkerError: The worker process failed.
     """
+    from engine.tasks.compile_for_target import compile_for_target
+
     file = compile_for_target(open_run(run), variant, target, Foreground(on_progress))
     if out is None:
         return file

@@ -200,9 +200,8 @@ def slices(
 
 
 def _show(comparison: Comparison) -> None:
-    rows, measured = [], bool(comparison.memory)
+    rows = []
     for variant in comparison.variants:
-        memory = comparison.memory.get(variant.variant)
         timed = comparison.latency.of(variant.variant) if comparison.latency else None
         accuracy = variant.accuracy
         rows.append(
@@ -217,8 +216,6 @@ def _show(comparison: Comparison) -> None:
                 formats.percent(accuracy.top1 if accuracy else None),
                 formats.megabytes(comparison.sizes.get(variant.variant)),
                 formats.milliseconds(timed.median_ms, timed.pictures) if timed else formats.UNKNOWN,
-                *[formats.megabytes(memory.peak_bytes if memory else None)] * measured,
-                *[formats.milliseconds(memory.load_ms if memory else None)] * measured,
             ]
         )
     show_table(
@@ -234,11 +231,20 @@ def _show(comparison: Comparison) -> None:
             "accuracy",
             "size",
             "latency",
-            *["peak memory", "load"] * measured,
         ],
         rows,
         red={variant.variant for variant in comparison.variants if variant.fault},
     )
+    if comparison.memory:
+        show_table(
+            "In a process of its own",
+            ["variant", "peak memory", "load time"],
+            [
+                [name, formats.megabytes(use.peak_bytes), formats.milliseconds(use.load_ms)]
+                for name, use in comparison.memory.items()
+                if name in {variant.variant for variant in comparison.variants}
+            ],
+        )
     if comparison.reference_accuracy is not None:
         top1 = formats.percent(comparison.reference_accuracy.top1)
         say(f"{comparison.reference}: accuracy {top1}")

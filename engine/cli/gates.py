@@ -155,7 +155,7 @@ def find_missed_targets(matrix: TargetMatrix, max_arena: tuple[Gate, ...]) -> li
         where = on_target(target)
         for variant in matrix.variants:
             answer = matrix.of(variant, target.name)
-            if answer.support != "whole":
+            if answer.on_device != "whole":
                 missed.append(f"{variant}: {fit_words(fit_of(answer), where)}".rstrip("."))
                 continue
             memory = answer.memory

@@ -21,6 +21,7 @@ from engine.cli.improve import improve, mix_command
 from engine.cli.latency import latency, lowerings
 from engine.cli.layers import layers
 from engine.cli.models import models, read
+from engine.cli.phone import phone
 from engine.cli.report import report, report_json
 from engine.cli.robustness import robustness
 from engine.cli.store import pin, store
@@ -61,6 +62,7 @@ for command in (
     pin,
     deploy,
     targets,
+    phone,
     lowerings,
     report,
     report_json,

@@ -11,6 +11,7 @@ from engine.cli.output import progress_shown, say, show_table, write_json
 from engine.core.errors import OptionError
 from engine.core.formats import megabytes
 from engine.core.types import OnProgress
+from engine.images.pictures import DEFAULT_TARGETS_COUNT
 from engine.portability.catalog import target_named
 from engine.portability.records import TargetMatrix
 from engine.reporting.text.targets import (
@@ -29,22 +30,33 @@ from engine.tasks.compile_for_target import compiled_name
 @click.option("--run", "run_folder", required=True, help="Run folder, as convert made it.")
 @click.option("--targets", "names", default="", help="Comma-separated; all by default.")
 @click.option("--variants", default="", help="Comma-separated; all by default.")
+@click.option("--images", help="Folder of pictures for targets that compute answers.")
+@click.option(
+    "--count", default=DEFAULT_TARGETS_COUNT, show_default=True, help="How many pictures to show."
+)
 @click.option("--json", "json_file", metavar="FILE", help="Write JSON ('-' for standard output).")
 @click.option(
     "--save", metavar="FOLDER", help="Write what the targets' compilers make of the files."
 )
 def targets(
-    run_folder: str, names: str, variants: str, json_file: str | None, save: str | None
+    run_folder: str,
+    names: str,
+    variants: str,
+    images: str | None,
+    count: int,
+    json_file: str | None,
+    save: str | None,
 ) -> None:
     """Ask where each file of a run works, and what it needs there.
 
-    Microcontrollers, Arm Ethos-U, Coral Edge TPU, Android's GPU delegate, old runtimes and this
-    machine's CPU. Figures are measured, estimated by a tool or by rule, and say which.
+    Microcontrollers, Arm Ethos-U, Coral Edge TPU, Android's GPU delegate, old runtimes, this
+    machine's CPU and GPU. Figures are measured, estimated by a tool or by rule, and say which.
 
     \b
     Examples:
       python -m engine targets --run my_run
       python -m engine targets --run my_run --targets microcontroller,ethos-u55-256 --json T.json
+      python -m engine targets --run my_run --targets microcontroller --images photos
       python -m engine targets --run my_run --targets ethos-u55-256 --variants int8 --save compiled
     """
     with progress_shown() as on_progress:
@@ -52,6 +64,8 @@ def targets(
             run_folder,
             targets=_words(names),
             variants=_words(variants),
+            images=images or (),
+            count=count,
             on_progress=on_progress,
         )
         files = () if save is None else _save(run_folder, matrix, Path(save), on_progress)

@@ -2,7 +2,9 @@
 
 A file is read in full the first time that a process meets it; after that its size, time of
 change and inode stand for its content. Its checksum lies beside it in a file ``.sha256``, in the
-form of ``sha256sum``; of the files that a conversion writes the manifest holds a list.
+form of ``sha256sum``. Of the files that a conversion writes the manifest holds a list: it says,
+too, which of them belong together, where a file of another run beside its own checksum would pass.
+The manifest holds its own: it is replaced by one rename, and runs of today have it so.
 """
 
 from __future__ import annotations

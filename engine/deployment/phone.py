@@ -10,6 +10,10 @@ and before it one line a phase, the last of which is that of the timed calls::
 
     count=100 first=10023 curr=9790 min=9600 max=11000 avg=9800 std=120 p5=9650 median=9780 p95=9990
 
+and after it what memory grew by, in MiB::
+
+    Memory footprint delta from the start of the tool (MB): init=6.14844 overall=109.848
+
 Sources: ``benchmark_model.cc`` of TensorFlow Lite, now and before 2020.
 """
 
@@ -43,6 +47,7 @@ _FIELD = re.compile(rf"\b(first|min|max|avg|std|p5|median|p95)={_NUMBER}")
 _THREADS = re.compile(r"(?:Num threads|#threads used for CPU inference): \[(-?\d+)\]")
 _GRAPH = re.compile(r"Graph: \[([^\]\n]+)\]")
 _SIZE = re.compile(rf"input model file size \(MB\): {_NUMBER}")
+_MEMORY = re.compile(rf"Memory footprint delta[^\n]*\(MB\): [^\n]*\boverall={_NUMBER}")
 _FIRST = re.compile(rf"First inference: {_NUMBER}")
 _DELEGATE = re.compile(r"Created TensorFlow Lite (?:delegate for )?(\w+)")
 
@@ -61,6 +66,7 @@ class PhoneTiming:
         file: Name of the model file; None where it does not say.
         megabytes: Size of that file in 10^6 bytes; None where it does not say.
         delegate: XNNPACK, NNAPI, GPU …; None where none was named.
+        memory_bytes: By how much the tool's memory grew; approximate, as it says itself.
     """
 
     mean_ms: float
@@ -72,6 +78,7 @@ class PhoneTiming:
     file: str | None = None
     megabytes: float | None = None
     delegate: str | None = None
+    memory_bytes: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +174,7 @@ def read_timing(text: str) -> PhoneTiming:
         file=PurePosixPath(graphs[-1].replace("\\", "/")).name if graphs else None,
         megabytes=_number(sizes[-1]) if sizes else None,
         delegate=delegates[-1] if delegates else None,
+        memory_bytes=_read_memory(text[summaries[-1].end() :]),
     )
 
 
@@ -191,6 +199,12 @@ def _number(text: str) -> float | None:
 def _microseconds(text: str) -> float | None:
     value = _number(text)
     return value / 1000 if value else None
+
+
+def _read_memory(text: str) -> float | None:
+    printed = _MEMORY.search(text)
+    value = None if printed is None else _number(printed[1])
+    return None if value is None else value * 2**20
 
 
 def _read_calls(text: str) -> tuple[int | None, dict[str, str]]:

@@ -33,8 +33,8 @@ _UNREADABLE_SUFFIXES = frozenset(
 )
 """Endings of files that a person may take for pictures of the set."""
 DEFAULT_LAYERS_COUNT = 32
-DEFAULT_CURVE_COUNT = 20
-"""Pictures that errors of layers and curves of robustness take where no count is named."""
+DEFAULT_CURVE_COUNT = DEFAULT_TARGETS_COUNT = 20
+"""Pictures that errors of layers, curves of robustness and targets take where no count is named."""
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 """What Pillow may open; it takes the MPO of some cameras for JPEG."""
 _BITS_PER_SAMPLE, _PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0

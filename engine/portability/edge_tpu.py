@@ -1,4 +1,4 @@
-"""Coral Edge TPU, by the rules of its documentation.
+"""Coral Edge TPU, by the rules of its documentation, or by its compiler where that is on the path.
 
 Source: "TensorFlow models on the Edge TPU", https://coral.ai/docs/edgetpu/models-intro/, sections
 "Model requirements", "Supported operations" and "Compiling".
@@ -6,8 +6,10 @@ Source: "TensorFlow models on the Edge TPU", https://coral.ai/docs/edgetpu/model
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 
+from engine.portability.edge_tpu_compiler import PROGRAM, ask_compiler
 from engine.portability.records import Answer, LeftOperator, Question, Target, first_reason
 from engine.tflite.graph import Graph, Operator
 
@@ -117,13 +119,15 @@ def _limit_against(graph: Graph, op: Operator) -> str:
     return ""
 
 
-TARGETS = (
-    Target(
-        name="edge-tpu",
-        title="Coral Edge TPU",
-        by="the rules of its documentation",
-        how="rule",
-        ask=ask_rules,
-        variants=("int8", "uint8", "int8_per_tensor", "uint8_per_tensor"),
-    ),
+_RULES = Target(
+    name="edge-tpu",
+    title="Coral Edge TPU",
+    by="the rules of its documentation",
+    how="rule",
+    ask=ask_rules,
+    variants=("int8", "uint8", "int8_per_tensor", "uint8_per_tensor"),
 )
+_COMPILER = replace(
+    _RULES, by="Edge TPU Compiler", how="estimated", ask=ask_compiler, program=PROGRAM
+)
+TARGETS = (replace(_RULES, instead=_COMPILER),)

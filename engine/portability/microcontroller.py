@@ -11,16 +11,16 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-from engine.core.errors import ConversionError, first_line
+from engine.core.errors import first_line
 from engine.core.system import package_version
 from engine.core.types import FloatArray
+from engine.portability.host_answers import differences
 from engine.portability.records import (
     Answer,
-    AnswerDifference,
     Figure,
     LeftOperator,
     Question,
@@ -29,7 +29,7 @@ from engine.portability.records import (
     cut_words,
 )
 from engine.tflite.graph import Graph
-from engine.tflite.interpreter import load_interpreter, quantize
+from engine.tflite.interpreter import quantize
 
 _PACKAGE = "tflite-micro"
 _ARENA_BYTES = 512 << 20
@@ -39,10 +39,6 @@ _NODE = re.compile(r"Node (\w+) \(number (\d+)\) failed")
 _MISSING = re.compile(r"Didn't find op for builtin opcode '(\w+)'")
 _PART_WORDS = {"head": "scratch and activations", "tail": "structures that stay"}
 _INT8 = "Choose an integer variant: int8, int8_optimized or int16x8."
-_KERNELS: tuple[tuple[Literal["reference", "XNNPACK"], str], ...] = (
-    ("reference", "BUILTIN_REF"),
-    ("XNNPACK", "AUTO"),
-)
 
 
 def ask_tflite_micro(question: Question) -> Answer:
@@ -64,7 +60,7 @@ def ask_tflite_micro(question: Question) -> Answer:
         support="whole",
         operators=len(graph.operators),
         figures=(*_figures(words), _flash(len(content))),
-        differences=_differences(question, outputs) if outputs else (),
+        differences=differences(question, outputs, "reference", "XNNPACK"),
         words=cut_words(words),
     )
 
@@ -153,43 +149,6 @@ def _refusal(graph: Graph, words: str, error: str) -> Answer:
     )
 
 
-def _differences(question: Question, outputs: list[np.ndarray]) -> tuple[AnswerDifference, ...]:
-    """Compare outputs with those of LiteRT's two sets of kernels on this machine."""
-    differences = []
-    for kernels, resolver in _KERNELS:
-        try:
-            host = _host_answers(question, resolver)
-        except ConversionError:
-            continue
-        pairs = list(zip(outputs, host, strict=True))
-        differences.append(
-            AnswerDifference(
-                kernels,
-                pictures=len(pairs),
-                identical=sum(np.array_equal(a, b) for a, b in pairs),
-                largest=_largest(pairs),
-                unit="logits" if outputs[0].dtype.kind == "f" else "steps",
-            )
-        )
-    return tuple(differences)
-
-
-def _largest(pairs: list[tuple[np.ndarray, np.ndarray]]) -> float | None:
-    gaps = [np.abs(a.astype(np.float64) - b.astype(np.float64)).max() for a, b in pairs]
-    return float(max(gaps)) if np.isfinite(gaps).all() else None
-
-
-def _host_answers(question: Question, kernels: str) -> list[np.ndarray]:
-    interpreter = load_interpreter(question.file, 1, "Asking LiteRT", "", kernels=kernels)
-    start, end = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    answers = []
-    for picture in question.pictures:
-        interpreter.set_tensor(start["index"], quantize(picture[None], start))
-        interpreter.invoke()
-        answers.append(interpreter.get_tensor(end["index"]))
-    return answers
-
-
 TARGETS = (
     Target(
         name="microcontroller",
@@ -200,6 +159,7 @@ TARGETS = (
         package=_PACKAGE,
         module="tflite_micro",
         todo="Install it with: pip install --no-deps tflite-micro.",
+        answers=True,
         variants=("int8", "uint8", "int8_per_tensor", "uint8_per_tensor"),
     ),
 )

@@ -27,6 +27,8 @@ FigureName = Literal[
     "sram",
     "dram",
     "flash",
+    "on_chip",
+    "off_chip",
     "time",
     "load",
     "first_call",
@@ -38,6 +40,8 @@ FIGURE_TITLES: dict[FigureName, str] = {
     "sram": "SRAM",
     "dram": "DRAM",
     "flash": "Flash",
+    "on_chip": "Weights kept on the chip",
+    "off_chip": "Weights read anew for each picture",
     "time": "Time of a call",
     "load": "Load time",
     "first_call": "First call",
@@ -124,6 +128,8 @@ class Answer:
         cycles: Estimated cycles of each operator that runs there, by its index in the file, where
             the tool tells.
         words: The tool's own.
+        software: Name of the software adapter that played the device; such an answer shows that
+            the operators run, is no measurement of a device, and is not counted among those.
     """
 
     support: Support
@@ -136,6 +142,12 @@ class Answer:
     differences: tuple[AnswerDifference, ...] = ()
     cycles: Mapping[int, float] = field(default_factory=dict)
     words: str = ""
+    software: str = ""
+
+    @property
+    def on_device(self) -> Support:
+        """What the device does with the file; software in its place says nothing of that."""
+        return "not_asked" if self.software else self.support
 
     def figure(self, name: FigureName) -> Figure | None:
         """Find a figure of the whole."""
@@ -186,11 +198,16 @@ class Target:
         package: The tool's package; None where none is needed.
         todo: How to get the tool.
         module: Module of the package that is imported.
+        program: Name of the tool on the path, where it is no package.
+        state: Describes what else the answer depends on, such as drivers, by its files.
+        instead: What is asked in its place where that one's tool is installed.
         variants: Names of the recipes whose files suit it, the one to make for it first; those with
             other settings of the calibration or optimized suit it, too. Empty where all do.
         revision: Of our own code for the target: a higher one asks again.
         timed: Whether timings are taken, which nothing may run beside.
         here: Whether the figures are of this machine alone.
+        answers: Whether it computes answers on pictures, which are set beside the host's.
+        graphics: Whether its worker may reach this machine's GPUs.
     """
 
     name: str
@@ -202,10 +219,15 @@ class Target:
     package: str | None = None
     module: str = ""
     todo: str = ""
+    program: str = ""
+    state: Callable[[], str] | None = None
+    instead: Target | None = None
     variants: tuple[str, ...] = ()
     revision: int = 1
     timed: bool = False
     here: bool = False
+    answers: bool = False
+    graphics: bool = False
 
     @property
     def integers(self) -> bool:

@@ -19,7 +19,7 @@ GLOSSARY: Mapping[str, str] = MappingProxyType(
         "faster": "Latency of float32 divided by that of the variant: above 1 is faster.",
         "file size": "Bytes of the .tflite file, in megabytes of a million bytes.",
         "flip": "A picture on which the variant's first answer is another than the original's.",
-        "front": "The variants that would be taken for some demand on closeness and agreement.",
+        "front": "The variants that none beats in both figures of a trade-off.",
         "interval": "Where the figure for all pictures lies, with a confidence of 95\xa0%: "
         "Wilson's score interval.",
         "KL": "Kullback-Leibler divergence of the softmaxes, in nats: 0 where both believe the "

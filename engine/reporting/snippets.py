@@ -43,6 +43,7 @@ _VIEWS = {
         "plots.latency_bars(timed)\n"
         "plots.operator_times(timed)\n"
         "plots.size_bars(run.sizes, run.manifest.float32_bytes)\n"
+        "engine.targets(run, targets=['cpu']).to_frame()\n"
     ),
     "layers": (
         "found = engine.layers(run, {variant!r}, {images})\n"

@@ -254,6 +254,7 @@ def _with_all(request: ConvertRequest, base: Run, calibration: str) -> tuple[str
 def _check_same(base: Run, request: ConvertRequest, key: str, calibration: str) -> None:
     recorded = base.manifest.calibration
     calibrates = any(recipe.calibrated for recipe in recipes_named(request.variants))
+    todo = "Choose another folder, or delete this one."
     if base.manifest.key != key:
         different = (
             "another model, preprocessing, operator set, or version of Quantization Lab or its "
@@ -261,13 +262,21 @@ def _check_same(base: Run, request: ConvertRequest, key: str, calibration: str) 
         )
     elif calibrates and recorded is not None and recorded.digest != calibration:
         different = "other calibration pictures"
+        choice = request.calibration
+        if recorded.demo and (recorded.count, recorded.seed, None) == (
+            choice.count,
+            choice.seed,
+            choice.folder,
+        ):
+            different = "the demo calibration of an older version of Quantization Lab"
+            todo = "Convert the model again; that run has both."
     else:
         return
     raise RunError(
         "Adding to the run",
         got=f"a run with {different} in {base.folder}",
         expected="a run of the very same request, or an empty folder",
-        todo="Choose another folder, or delete this one.",
+        todo=todo,
     )
 
 

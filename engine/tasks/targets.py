@@ -16,12 +16,21 @@ import numpy as np
 
 from engine.comparison.records import MemoryUse
 from engine.core.checksums import find_record, write_record
-from engine.core.errors import EngineError, JobCancelled, OptionError, first_line
+from engine.core.errors import (
+    EngineError,
+    JobCancelled,
+    OptionError,
+    PictureError,
+    first_line,
+)
 from engine.core.formats import join_names
 from engine.core.limits import LIMITS
 from engine.core.locks import shared_lock
 from engine.core.system import __version__, host_name
 from engine.core.types import FloatArray, Progress, Report
+from engine.images.cache import FittedPictures
+from engine.images.pictures import DEFAULT_TARGETS_COUNT, Picture, digest_of
+from engine.images.preprocess import in_layout
 from engine.portability.catalog import choose_targets, has_tool, target_named, tool_version
 from engine.portability.cpu import CPU
 from engine.portability.records import (
@@ -34,10 +43,13 @@ from engine.portability.records import (
 )
 from engine.quantization.recipes import recipe_named
 from engine.runs.manifest import CHECKED
+from engine.runs.results import spread_pictures
 from engine.runs.run import TARGETS, WORK, Run
 from engine.workers.process import Host, Worker
 from engine.workers.protocol import alone
+from engine.workers.sandbox import graphics_devices
 
+_NO_PICTURES = np.empty((0,), np.float32)
 _NOT_YET = Answer(support="not_asked", reason="This was not asked yet.")
 
 
@@ -48,22 +60,24 @@ class TargetRequest:
     Attributes:
         target: Its name.
         file: The TFLite file.
-        run: Run folder whose check pictures are shown; None shows none.
+        run: Run folder; None where no pictures are to be shown.
         variant: Name of the file in the run.
+        pictures: What to show; the run's check pictures where there are none.
     """
 
     target: str
     file: str
     run: str | None = None
     variant: str = ""
+    pictures: tuple[Picture, ...] = ()
 
 
 def run_target(request: TargetRequest, _: Report) -> Answer:
     """Ask a target, and make a sentence of whatever its tool raises."""
     target = target_named(request.target)
+    pictures = _inputs_of(request) if target.answers else _NO_PICTURES
     with tempfile.TemporaryDirectory() as folder:
         try:
-            pictures = _pictures_of(request)
             return target.ask(Question(Path(request.file), pictures, Path(folder)))
         except EngineError as error:
             return Answer(support="no_answer", reason=f"{error.got}.", todo=error.todo)
@@ -82,37 +96,50 @@ def run_timed_target(request: TargetRequest, report: Report) -> Answer:
     return run_target(request, report)
 
 
-def _pictures_of(request: TargetRequest) -> FloatArray:
-    """Give the check pictures of a run as inputs in the order of dimensions of its file."""
+def _inputs_of(request: TargetRequest) -> FloatArray:
+    """Give pictures as inputs in the order of dimensions of the file."""
     if request.run is None:
-        return np.empty((0,), np.float32)
+        return _NO_PICTURES
     run = Run.open(request.run)
-    checked = run.folder / WORK / f"{CHECKED}.npy"
-    if not checked.is_file() or run.artifact(request.variant).inputs[0].batch != 1:
-        return np.empty((0,), np.float32)
-    spec = run.manifest.preprocess
-    inputs = np.stack([spec.normalized(picture) for picture in np.load(checked)])
-    return inputs if run.layout(request.variant) == "NHWC" else inputs.transpose(0, 3, 1, 2)
+    checked, spec = run.folder / WORK / f"{CHECKED}.npy", run.manifest.preprocess
+    if run.artifact(request.variant).inputs[0].batch != 1:
+        return _NO_PICTURES
+    if request.pictures:
+        fitted = FittedPictures(spec, {picture.sha256 for picture in request.pictures})
+        inputs = np.stack([fitted.input_of(picture) for picture in request.pictures])
+    elif checked.is_file():
+        inputs = np.stack([spec.normalized(picture) for picture in np.load(checked)])
+    else:
+        return _NO_PICTURES
+    return in_layout(inputs, run.layout(request.variant))
 
 
 def ask_targets(
-    run: Run, host: Host, *, names: Iterable[str] = (), variants: tuple[str, ...] = ()
+    run: Run,
+    host: Host,
+    *,
+    names: Iterable[str] = (),
+    variants: tuple[str, ...] = (),
+    pictures: tuple[Picture, ...] = (),
+    count: int = DEFAULT_TARGETS_COUNT,
 ) -> TargetMatrix:
     """Ask targets about variants of a run; see `engine.targets`.
 
     Raises:
-        OptionError: A name is wrong.
+        OptionError: A name or the count is wrong.
+        PictureError: A picture cannot be read.
         JobCancelled: Nobody wants it any more.
     """
     chosen, rows = choose_targets(names), variants or tuple(a.variant for a in run.artifacts)
+    shown = spread_pictures(pictures, count)
     steps = [(run.artifact(row).variant, target) for row in rows for target in chosen]
     cells = []
     with shared_lock(run.folder), _Workers() as workers:
         for done, (row, target) in enumerate(steps):
-            answer = stored_answer(run, row, target)
+            answer = stored_answer(run, row, target, shown)
             if answer is None:
                 host.report(Progress(f"Asking {target.title} about {row}", done, len(steps)))
-                answer = _ask(run, row, target, host, workers)
+                answer = _ask(run, row, target, shown, host, workers)
             cells.append(Cell(row, target.name, answer))
     return _matrix(run, rows, chosen, cells)
 
@@ -127,18 +154,30 @@ def read_targets(run: Run) -> TargetMatrix | None:
 def read_answers(run: Run, names: Iterable[str]) -> TargetMatrix:
     """Read the answers of targets that a run keeps about all its files, asking none.
 
-    Where a target was not asked about a file, the cell says so. All targets where none is named.
+    Where a target was not asked about a file, the cell says so. Answers on whatever pictures
+    count, those that came last first. All targets where none is named.
 
     Raises:
         OptionError: A name is wrong.
     """
     chosen, rows = choose_targets(names), tuple(artifact.variant for artifact in run.artifacts)
     cells = [
-        Cell(row, target.name, stored_answer(run, row, target) or _NOT_YET)
+        Cell(row, target.name, _last_answer(run, row, target) or _NOT_YET)
         for row in rows
         for target in chosen
     ]
     return _matrix(run, rows, chosen, cells)
+
+
+def is_asked(run: Run, pictures: tuple[Picture, ...], count: int = DEFAULT_TARGETS_COUNT) -> bool:
+    """Return whether all targets answered about all files of a run, on these pictures."""
+    shown = spread_pictures(pictures, count)
+    return all(
+        answer_file(run, artifact.variant, target, shown).is_file()
+        for target in choose_targets(())
+        if has_tool(target)
+        for artifact in run.artifacts
+    )
 
 
 def read_memory(run: Run) -> dict[str, MemoryUse]:
@@ -160,18 +199,14 @@ def list_unmeasured(run: Run) -> tuple[str, ...]:
     return tuple(name for name in names if stored_answer(run, name, target_named(CPU)) is None)
 
 
-def stored_answer(run: Run, variant: str, target: Target) -> Answer | None:
+def stored_answer(
+    run: Run, variant: str, target: Target, pictures: tuple[Picture, ...] = ()
+) -> Answer | None:
     """Read what a target answered about a variant; None where it was not asked yet.
 
     A target whose tool is absent is answered here: how to get it.
     """
-    if not has_tool(target):
-        return Answer(
-            support="not_asked",
-            reason=f"{target.package} is not installed, so nothing was asked.",
-            todo=target.todo,
-        )
-    return find_record(answer_file(run, variant, target), Answer)
+    return _absent(target) or find_record(answer_file(run, variant, target, pictures), Answer)
 
 
 def choose_variants(
@@ -209,32 +244,60 @@ def choose_variants(
     return tuple(dict.fromkeys((*first, *given)))
 
 
-def _ask(run: Run, variant: str, target: Target, host: Host, workers: _Workers) -> Answer:
+def _last_answer(run: Run, variant: str, target: Target) -> Answer | None:
+    """Read what a target answered last, on whatever pictures."""
+    file = answer_file(run, variant, target, ())
+    files = {path.stat().st_mtime_ns: path for path in file.parent.glob(f"{file.stem}*.json")}
+    stored = (find_record(files[age], Answer) for age in sorted(files, reverse=True))
+    return _absent(target) or next((answer for answer in stored if answer is not None), None)
+
+
+def _absent(target: Target) -> Answer | None:
+    if has_tool(target):
+        return None
+    return Answer(
+        support="not_asked",
+        reason=f"{target.package} is not installed, so nothing was asked.",
+        todo=target.todo,
+    )
+
+
+def _ask(
+    run: Run,
+    variant: str,
+    target: Target,
+    pictures: tuple[Picture, ...],
+    host: Host,
+    workers: _Workers,
+) -> Answer:
     request = TargetRequest(
         target=target.name,
         file=str(run.file(variant)),
         run=str(run.folder),
         variant=variant,
+        pictures=pictures,
     )
     work = run_timed_target if target.timed else run_target
+    worker = workers.living(graphics=target.graphics and bool(graphics_devices()))
     try:
-        answer = host.adopt(workers.living()).run(work, request, host.report)
-    except JobCancelled:
+        answer = host.adopt(worker).run(work, request, host.report)
+    except (JobCancelled, PictureError):
         raise
     except EngineError as error:
         # Not kept: what ended the tool's process may pass.
         return Answer(support="no_answer", reason=f"{error.got}.", todo=error.todo)
-    write_record(answer_file(run, variant, target), answer)
+    write_record(answer_file(run, variant, target, pictures), answer)
     return answer
 
 
-def answer_file(run: Run, variant: str, target: Target) -> Path:
-    """Name the file of an answer: it changes with the file, the tool and our own code."""
+def answer_file(run: Run, variant: str, target: Target, pictures: tuple[Picture, ...] = ()) -> Path:
+    """Name the file of an answer: it changes with the file, the tool, our own code and pictures."""
     parts = [run.artifact(variant).sha256, __version__, tool_version(target), str(target.revision)]
     if target.here:
         parts.append(host_name())
     digest = hashlib.sha256(" ".join(parts).encode()).hexdigest()
-    return run.folder / TARGETS / f"{target.name}-{digest[:20]}.json"
+    shown = f"-{digest_of(pictures)[:20]}" if pictures and target.answers else ""
+    return run.folder / TARGETS / f"{target.name}-{digest[:20]}{shown}.json"
 
 
 def _matrix(
@@ -250,23 +313,27 @@ def _matrix(
 
 
 class _Workers:
-    """A worker for files from elsewhere, started when it is needed, and again when it died."""
+    """Workers for files from elsewhere, started when needed, and again where one died.
+
+    One may reach this machine's GPUs; files that no GPU is asked about do not meet it.
+    """
 
     def __init__(self) -> None:
-        self._worker: Worker | None = None
+        self._workers: dict[bool, Worker] = {}
 
     def __enter__(self) -> _Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._worker is not None:
-            self._worker.close()
+        for worker in self._workers.values():
+            worker.close()
 
-    def living(self) -> Worker:
+    def living(self, *, graphics: bool) -> Worker:
         """One that can take a task."""
-        if self._worker is not None and not self._worker.alive:
-            self._worker.close()
-            self._worker = None
-        if self._worker is None:
-            self._worker = Worker(LIMITS.foreign_silent_seconds)
-        return self._worker
+        worker = self._workers.get(graphics)
+        if worker is None or not worker.alive:
+            if worker is not None:
+                worker.close()
+            worker = Worker(LIMITS.foreign_silent_seconds, graphics=graphics)
+            self._workers[graphics] = worker
+        return worker

@@ -55,6 +55,7 @@ class Worker:
             person asked for come from there.
         beside: Whether it does a small part of what holds a slot already; see
             `engine.workers.slots.hold_slot`.
+        graphics: Whether it may reach this machine's GPUs, where workers are enclosed.
 
     Raises:
         PackageError: A package that a task may import is not installed.
@@ -70,6 +71,7 @@ class Worker:
         *,
         network: bool = False,
         beside: bool = False,
+        graphics: bool = False,
     ) -> None:
         demand_packages()
         self._log = tempfile.NamedTemporaryFile(  # noqa: SIM115 - lives as long as the worker
@@ -84,7 +86,9 @@ class Worker:
         )
         mark = secrets.token_hex(16)
         self._process = subprocess.Popen(
-            sandbox.command_for(WORKER_COMMAND, Path(self._folder.name), network=network),
+            sandbox.command_for(
+                WORKER_COMMAND, Path(self._folder.name), network=network, graphics=graphics
+            ),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,

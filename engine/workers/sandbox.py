@@ -58,8 +58,18 @@ def note() -> str:
     return f"{how}; no code in it is run."
 
 
+def graphics_devices() -> tuple[Path, ...]:
+    """List the device files of this machine's GPUs, as Mesa and NVIDIA name them."""
+    return (*Path("/dev").glob("dri"), *sorted(Path("/dev").glob("nvidia*")))
+
+
 def command_for(
-    command: Sequence[str], folder: Path, *, network: bool, around: Mapping[str, str] = os.environ
+    command: Sequence[str],
+    folder: Path,
+    *,
+    network: bool,
+    graphics: bool = False,
+    around: Mapping[str, str] = os.environ,
 ) -> tuple[str, ...]:
     """Build the command that starts a worker, enclosed where workers are.
 
@@ -70,6 +80,7 @@ def command_for(
         command: The worker.
         folder: Its own folder.
         network: Whether it may reach the network.
+        graphics: Whether it may reach this machine's GPUs.
         around: Variables of the parent.
     """
     if state() != "enclosed":
@@ -77,6 +88,8 @@ def command_for(
     words = ["bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--unshare-ipc"]
     if not network:
         words.append("--unshare-net")
+    for device in graphics_devices() if graphics else ():
+        words += ["--dev-bind", str(device), str(device)]
     for path in (store.home(), *_weights(around), folder):
         path.mkdir(parents=True, exist_ok=True)
         words += ["--bind", str(path), str(path)]
@@ -122,6 +135,9 @@ _PASSED = {
     "TZ",
     "LD_LIBRARY_PATH",
     "SYSTEMROOT",
+    # Which driver of a GPU is asked.
+    "VK_ICD_FILENAMES",
+    "VK_DRIVER_FILES",
     "PYTHONHASHSEED",
     "PYTHONUTF8",
     # By name: QLAB_PASSWORD is nothing for a worker.

@@ -10,8 +10,8 @@ from pages.state import jobs
 from pages.state.conversion import show_faults, show_profiling
 from pages.state.messages import no_run_yet, plain
 from pages.state.session import current_run
+from pages.views import latency
 from pages.views.figures import show_described_figure, show_figure
-from pages.views.latency import measure_controls, show_operator_times, show_trade_off
 
 run = current_run()
 if run is None:
@@ -19,7 +19,7 @@ if run is None:
 sizes = run.sizes
 useful = {name: size for name, size in sizes.items() if name not in run.faults} or sizes
 headline = st.container()
-threads = measure_controls(run)
+threads = latency.measure_controls(run)
 jobs.show("latency")
 timed = load_latency(run, threads)
 headline.title(plain(runs.latency_headline(timed, useful, run.manifest.float32_bytes)))
@@ -41,14 +41,14 @@ with left.container(border=True, height="stretch"):
         show_figure("latency", plots.latency_bars, timed)
 with right.container(border=True, height="stretch"):
     show_figure("sizes", plots.size_bars, sizes, run.manifest.float32_bytes)
-with st.container(border=True):
-    show_trade_off(run, timed)
+latency.show_memory(run)
+latency.show_trade_off(run, timed)
 if timings := load_timings(run):
     with st.container(border=True):
         show_figure("threads", plots.latency_violins, timings)
 show_profiling()
 if timed is not None:
-    show_operator_times(timed)
+    latency.show_operator_times(timed)
 with st.container(border=True):
     show_figure("operators", plots.operator_counts, run.artifacts)
 if timed is not None:

@@ -3,7 +3,6 @@
 import streamlit as st
 
 from engine.reporting import tables
-from engine.reporting.plots import figures
 from engine.reporting.text import overview as sentences
 from pages.shell.navigation import enter_demo
 from pages.state import conversion as first_start
@@ -12,7 +11,7 @@ from pages.state.messages import plain
 from pages.state.session import current_run
 from pages.views import overview
 from pages.views.accuracy import show_slices, with_labels_on_show
-from pages.views.figures import show_figure
+from pages.views.latency import show_axes
 from pages.views.logits import show_comparison
 from pages.views.opportunities import show_opportunities
 from pages.views.stage import show_stage
@@ -35,7 +34,7 @@ with st.container(horizontal=True, vertical_alignment="center"):
 stage = st.container()
 left, right = st.columns([9, 5], gap="medium")
 with left.container(border=True, height="stretch"):
-    show_figure("trade_off", figures.trade_off, evaluation.comparison, choice)
+    show_axes(evaluation.comparison, choice)
 with right.container(border=True, height="stretch"):
     overview.show_advice(evaluation, choice)
     if about is not None:

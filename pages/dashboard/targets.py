@@ -6,7 +6,7 @@ from engine.reporting.text.targets import targets_headline
 from engine.tasks.targets import read_targets
 from pages.inputs.target import choose_target
 from pages.state.messages import no_run_yet, plain
-from pages.state.session import current_run
+from pages.state.session import current_run, pictures
 from pages.views import targets
 
 run = current_run()
@@ -18,7 +18,7 @@ if matrix is None:
     targets.show_promise()
 else:
     st.title(plain(targets_headline(matrix)))
-targets.show_button(run, matrix)
+targets.show_button(run, pictures())
 if matrix is not None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         choose_target(run)

@@ -9,6 +9,7 @@ import numpy as np
 import streamlit as st
 
 from engine.comparison import metrics
+from engine.core.checksums import digest_of_file
 from engine.core.errors import EngineError
 from engine.core.formats import plural
 from engine.core.limits import LIMITS
@@ -166,7 +167,7 @@ def _read_tags(run: Run, pictures: tuple[Picture, ...]) -> Tags:
     own, table = own_tags(run, session.owner(), pictures), _table_on_show()
     if table is None:
         return own
-    given = tags_from_csv(table, [picture.name for picture in pictures])
+    given = _read_tag_table(_key_of_table(table, pictures), table, pictures)
     return tuple(tuple(dict.fromkeys((*a, *b))) for a, b in zip(own, given, strict=True))
 
 
@@ -193,18 +194,42 @@ def _source_key(first: str) -> str:
 
 
 def _read_labels(source: str, run: Run, pictures: tuple[Picture, ...]) -> Labels:
-    names = [picture.name for picture in pictures]
-    classes = answer_count(run.manifest.model.classes)
-    answers = answer_names(run.manifest.labels)
-    if source == SAMPLES:
-        return Labels(labels_from_csv(SAMPLE_IMAGES / "labels.csv", names, classes), False)
-    if source == TABLE:
-        table = _table_on_show()
-        read = None if table is None else labels_from_csv(table, names, classes, answers)
-        return Labels(read, False)
+    if source in (SAMPLES, TABLE):
+        table = SAMPLE_IMAGES / "labels.csv" if source == SAMPLES else _table_on_show()
+        if table is None:
+            return Labels(None, False)
+        key = f"{run.folder} {_key_of_table(table, pictures)}"
+        return Labels(_read_label_table(key, table, run, pictures), False)
     if source == FOLDERS:
+        names = [picture.name for picture in pictures]
+        answers = answer_names(run.manifest.labels)
+        classes = answer_count(run.manifest.model.classes)
         return Labels(labels_from_folders(names, answers, classes), False)
     return Labels(own_labels(run, pictures), True)
+
+
+def _key_of_table(table: Path, pictures: tuple[Picture, ...]) -> str:
+    """Tell a table and the names looked up in it from all others."""
+    try:
+        digest = digest_of_file(table)
+    except OSError:  # what reads it says so
+        digest = ""
+    return "\0".join((digest, table.name, *(picture.name for picture in pictures)))
+
+
+# A page asks for labels and tags several times, and of a thousand pictures each takes long.
+@st.cache_data(scope="session", max_entries=8, show_spinner=False)
+def _read_label_table(
+    key: str, _table: Path, _run: Run, _pictures: tuple[Picture, ...]
+) -> IntArray:
+    names, manifest = [picture.name for picture in _pictures], _run.manifest
+    classes, answers = answer_count(manifest.model.classes), answer_names(manifest.labels)
+    return labels_from_csv(_table, names, classes, answers)
+
+
+@st.cache_data(scope="session", max_entries=8, show_spinner=False)
+def _read_tag_table(key: str, _table: Path, _pictures: tuple[Picture, ...]) -> Tags:
+    return tags_from_csv(_table, [picture.name for picture in _pictures])
 
 
 def _ask_for_table(pictures: tuple[Picture, ...]) -> None:

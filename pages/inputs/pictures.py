@@ -191,7 +191,8 @@ def _members(name: str, content: bytes) -> Iterable[tuple[str, bytes]]:
 
 
 LABELS_TABLE = "labels.csv"
-"""A file of this name in a folder of pictures holds their right answers."""
+"""A file of this name in a folder of pictures holds their right answers; else one beside the
+folder, called as the folder is: ``photos.csv`` for ``photos``."""
 SAMPLES, UPLOAD, FOLDER = "Sample images", "My photos", "A folder on this machine"
 PINNED = "Pinned"
 _SOURCE, _SOURCE_SET = "pictures_source", "qlab_source_set"
@@ -296,9 +297,12 @@ def _choose_folder() -> None:
         "Folder", key="pictures_folder", persist_state="session", placeholder="/home/me/photos"
     ).strip()
     if folder:
-        table = Path(folder) / LABELS_TABLE
-        pictures = pictures_in(Path(folder))
-        session.choose_pictures(pictures, table if table.is_file() else None)
+        path = Path(folder)
+        pictures = pictures_in(path)
+        beside = path.resolve()
+        tables = (path / LABELS_TABLE, beside.parent / f"{beside.name}.csv")
+        table = next((table for table in tables if table.is_file()), None)
+        session.choose_pictures(pictures, table)
     elif not session.own_pictures():
         st.caption("Until then the sample images are shown.")
 

@@ -9,11 +9,13 @@ from typing import NoReturn
 import streamlit as st
 
 from engine.comparison.faults import fault_sentences
+from engine.comparison.latency import Latency
 from engine.conversion.missing_variants import missing_sentences
 from engine.core import store
 from engine.core.errors import EngineError
 from engine.core.types import FAULT_WORDS
 from engine.networks.load import describe_origin
+from engine.portability.cpu import CPU
 from engine.quantization.calibration import CalibrationChoice
 from engine.reporting.text import runs as sentences
 from engine.runs.request import ConvertRequest, request_of
@@ -23,6 +25,7 @@ from engine.tasks import convert as service
 from engine.tasks.convert import UnderWay, list_interrupted, write_note
 from engine.tasks.first_run import first_comparison
 from engine.tasks.latency import profile_operators
+from engine.tasks.targets import ask_targets
 from engine.tflite.artifact import Artifact
 from engine.workers.jobs import BOARD, Job
 from pages.state import jobs, session
@@ -169,18 +172,22 @@ def _first() -> Job[object] | None:
 
 
 def _make_first(job: Job[Run]) -> Run:
-    """Make the first comparison; what its operators take is not shown first, and follows."""
+    """Make the first comparison; memory and times of operators, not shown first, follow."""
     run = first_comparison(job)
     timed = load_latency(run)
     if timed is not None and not timed.profiled:
-        title = "Timing the operators of every variant"
-        profile = Job(title, lambda later: profile_operators(run, timed, later))
+
+        def measure_more(later: Job[Latency]) -> Latency:
+            ask_targets(run, later, names=(CPU,))
+            return profile_operators(run, timed, later)
+
+        profile = Job("Measuring the memory and the operators of every variant", measure_more)
         BOARD.add(jobs.EVERYBODY, PROFILE_JOB, str(store.home()), profile.start())
     return run
 
 
 def show_profiling() -> None:
-    """Show how far the timing of operators is that follows the first comparison."""
+    """Show how far the measuring is that follows the first comparison."""
     jobs.show(PROFILE_JOB, about=str(store.home()))
 
 

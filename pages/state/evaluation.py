@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 
@@ -15,6 +15,7 @@ from engine.comparison.comparison import DEMO_CALIBRATION_NOTE, Comparison
 from engine.comparison.destination import Destination
 from engine.comparison.latency import Latency
 from engine.comparison.recommendation import Choice
+from engine.comparison.records import MemoryUse
 from engine.core.types import FloatArray
 from engine.images.pictures import Picture, digest_of
 from engine.portability.catalog import targets
@@ -23,7 +24,7 @@ from engine.runs.results import answering, load_latency
 from engine.runs.run import Run
 from engine.tasks.evaluate import evaluate
 from engine.tasks.evaluation import Evaluation as Evaluation
-from engine.tasks.targets import read_answers
+from engine.tasks.targets import read_answers, read_memory
 from engine.workers.jobs import Job
 from pages.state import jobs, session
 from pages.state.conversion import link_to_help, show_red
@@ -79,7 +80,7 @@ def _find(run: Run, timed: Latency | None) -> Evaluation | None:
     """Look for the evaluation in the session, then in the run."""
     pictures, reference = session.pictures(), session.reference(run)
     shown: dict[str, Evaluation] = st.session_state.get(_SHOWN, {})
-    evaluation = shown.get(_key(run, pictures, reference, timed))
+    evaluation = shown.get(_key(run, pictures, reference, timed, read_memory(run)))
     if evaluation is not None:
         return replace(evaluation, run=run)
     with st.spinner("Comparing the answers"):
@@ -97,19 +98,26 @@ def _remember(evaluation: Evaluation) -> Evaluation:
     return evaluation
 
 
-def _key(run: Run, pictures: tuple[Picture, ...], reference: str, timed: Latency | None) -> str:
+def _key(
+    run: Run,
+    pictures: tuple[Picture, ...],
+    reference: str,
+    timed: Latency | None,
+    memory: Mapping[str, MemoryUse],
+) -> str:
     digests = ",".join(artifact.sha256 for artifact in run.artifacts)
     entries = () if timed is None else timed.entries
     moment = "".join(f"{entry.variant} {entry.measured_at}," for entry in entries)
     moment += "" if timed is None else f"{timed.measured_at} {timed.threads}"
     answers = answering(run, pictures, reference)
-    return f"{run.folder} {digests} {digest_of(pictures)} {reference} {answers} {moment}"
+    measured = f"{moment} {dict(memory)}"
+    return f"{run.folder} {digests} {digest_of(pictures)} {reference} {answers} {measured}"
 
 
 def key_of(evaluation: Evaluation) -> str:
-    """Tell an evaluation from every other one by models, pictures, reference and timings."""
-    comparison = evaluation.comparison
-    return _key(evaluation.run, evaluation.pictures, comparison.reference, comparison.latency)
+    """Tell an evaluation from every other one by models, pictures, reference and measurements."""
+    shown = evaluation.comparison
+    return _key(evaluation.run, evaluation.pictures, shown.reference, shown.latency, shown.memory)
 
 
 def _work(run: Run, pictures: tuple[Picture, ...], reference: str, about: str) -> None:

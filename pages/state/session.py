@@ -355,8 +355,8 @@ def scroll_to(key: str, moment: object, *, block: Literal["nearest", "start"] = 
     st.html(script, unsafe_allow_javascript=True)
 
 
-Named = Literal["variant", "picture", "flip", "target"]
-_NAMES: tuple[Named, ...] = ("variant", "picture", "flip", "target")
+Named = Literal["variant", "picture", "flip", "target", "axes"]
+_NAMES: tuple[Named, ...] = ("variant", "picture", "flip", "target", "axes")
 
 
 def read_address() -> None:

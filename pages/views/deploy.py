@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from pathlib import Path
@@ -9,14 +10,15 @@ from pathlib import Path
 import pandas as pd
 import streamlit as st
 
+from engine.comparison.records import MemoryUse
 from engine.core import formats
 from engine.core.errors import FileError
 from engine.core.formats import join_names
+from engine.deployment.adb import VARIABLE, time_on_phone
 from engine.deployment.documents import phone_sentence
 from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
 from engine.deployment.micro_kit import (
     README,
-    TARGET,
     has_integer_edges,
     make_micro_kit,
     micro_kit_file,
@@ -35,19 +37,22 @@ from engine.deployment.phone import (
     variant_of,
 )
 from engine.images.pictures import Picture
+from engine.reporting.text.destination import target_lines
 from engine.reporting.text.overview import not_recommended
 from engine.runs.results import load_latency
 from engine.runs.run import Run
+from engine.tasks.targets import read_memory
 from engine.workers.jobs import Job
 from pages.inputs.uploads import ask_for_files
 from pages.inputs.variant import first_shown, show_pills
-from pages.state import session
+from pages.state import jobs, session
 from pages.state.evaluation import choice_on_show, target_on_show
 from pages.state.jobs import job_button
 from pages.state.messages import end_page, plain, show_errors, show_problem
 from pages.views.figures import align_right
 
 JOB, _MICRO_JOB = "deploy", "deploy_micro"
+_ASKED = "qlab_kit_asked"
 _SOURCES = ("main.cc", "model.h", "golden.h")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 _DIGEST = re.compile(r"\b([0-9a-f]{12})[0-9a-f]{52}\b")
@@ -71,7 +76,7 @@ def choose_variant(run: Run) -> str:
         st.markdown("Their SELECT_TF operators need TensorFlow itself, which a kit cannot bring.")
         st.page_link("pages/dashboard/convert.py", label="Add a variant", icon=":material/bolt:")
         end_page()
-    key = f"qlab_shipped_{run.folder.name}"
+    key = _shipped(run)
     wanted = st.query_params.get("variant") or st.session_state.get(key)
     first = first_shown(names, wanted)
     variant = show_pills(names, first)
@@ -80,11 +85,26 @@ def choose_variant(run: Run) -> str:
     return variant
 
 
+def _shipped(run: Run) -> str:
+    return f"qlab_shipped_{run.folder.name}"
+
+
+def ask_for_kit(run: Run, variant: str) -> None:
+    """Let the page make the kit of a variant as soon as it is opened, with no second press."""
+    st.session_state[_shipped(run)] = variant
+    st.session_state[_ASKED] = run.folder, variant
+
+
 def show_advice(variant: str) -> None:
-    """Say so where another variant than the one on show is recommended."""
+    """Say so where another variant than the one on show is recommended, and how it runs there."""
     choice = choice_on_show()
-    if choice is not None and (note := not_recommended(choice, variant)):
+    if choice is None:
+        return
+    note, target = not_recommended(choice, variant), choice.destination
+    if note:
         st.info(plain(note), icon=":material/info:")
+    if target is not None and target.fit(variant).level != "refused":
+        st.caption(plain(target_lines((variant,), target)[0]))
 
 
 def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path | None:
@@ -95,8 +115,11 @@ def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path
         return make_kit(run, variant, pictures, job, reference=reference, target=target)
 
     file = kit_file(run, variant, pictures, target)
+    asked = st.session_state.pop(_ASKED, None) == (run.folder, variant)
     if file.is_file():
         return file
+    if asked:
+        jobs.start(JOB, f"Packing {variant}", work)
     icon = ":material/deployed_code:"
     job_button(JOB, "Make the kit", f"Packing {variant}", work, icon=icon, primary=True)
     return None
@@ -129,7 +152,7 @@ def show_micro_kit(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Non
         title = f"Packing {variant} for a microcontroller"
         job_button(_MICRO_JOB, "Make the firmware kit", title, work, icon=":material/memory:")
         return
-    name = f"{run.manifest.model.file_stem}_{variant}_{TARGET}.zip"
+    name = f"{run.manifest.model.file_stem}_{variant}_firmware.zip"
     _download("Download the firmware kit", file, name)
     with st.expander("How to build it, and what it needs", icon=":material/description:"):
         st.markdown(_short(text_in(file, README)))
@@ -211,6 +234,7 @@ def show_phone(run: Run, variant: str, model: str) -> None:
     st.header(sentence or "How fast is it on your phone?")
     if benchmarks:
         _show_table(run, benchmarks)
+    _show_adb(run, variant)
     left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**1. Time it over adb.** The tool is in LiteRT's documentation.")
@@ -220,6 +244,22 @@ def show_phone(run: Run, variant: str, model: str) -> None:
             f"**2. Bring its output:** {plain(benchmark_log(model))}, which these lines write."
         )
         _bring(run, variant)
+
+
+def _show_adb(run: Run, variant: str) -> None:
+    """Show the button that times the variant on the phone that adb sees."""
+
+    def work(job: Job[tuple[PhoneBenchmark, ...]]) -> tuple[PhoneBenchmark, ...]:
+        return time_on_phone(run, (variant,), job)
+
+    if not os.environ.get(VARIABLE):
+        st.caption(
+            f"With {plain(VARIABLE)} naming the program benchmark_model for Android, a button here "
+            "does all that follows on the phone that adb sees."
+        )
+        return
+    title = f"Timing {variant} on the phone"
+    job_button(f"adb_{variant}", "Time it on the phone", title, work, icon=":material/smartphone:")
 
 
 def _bring(run: Run, variant: str) -> None:
@@ -253,7 +293,7 @@ def _bring(run: Run, variant: str) -> None:
 
 
 def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
-    rows = []
+    rows, memory = [], read_memory(run)
     for benchmark in benchmarks:
         timed = load_latency(run, benchmark.timing.threads or 1)
         host = None if timed is None else timed.of(benchmark.variant)
@@ -268,12 +308,16 @@ def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
                 "phone ÷ machine": formats.UNKNOWN if ratio is None else f"{ratio:.2f}",
                 "how": _how(benchmark.timing),
             }
+            | _memories(benchmark, memory.get(benchmark.variant))
         )
     picked = st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
         width="stretch",
-        column_config=align_right(("on the phone", "on this machine", "phone ÷ machine"), _HELP),
+        column_config=align_right(
+            ("on the phone", "on this machine", "phone ÷ machine", "memory there", "memory here"),
+            _HELP,
+        ),
         on_select="rerun",
         selection_mode="single-row",
         key=f"phones_{run.folder.name}_{len(rows)}",
@@ -284,7 +328,17 @@ def _show_table(run: Run, benchmarks: tuple[PhoneBenchmark, ...]) -> None:
         st.rerun()
 
 
+def _memories(benchmark: PhoneBenchmark, here: MemoryUse | None) -> dict[str, str]:
+    """Set the memory on the phone beside that on this machine."""
+    return {
+        "memory there": formats.megabytes(benchmark.timing.memory_bytes),
+        "memory here": formats.megabytes(None if here is None else here.peak_bytes),
+    }
+
+
 _HELP = {
+    "memory there": "What benchmark_model's memory grew by; approximate, as it says itself.",
+    "memory here": "Peak memory on this machine's CPU, as the page Targets measures it.",
     "on the phone": "Mean of benchmark_model's timed calls.",
     "on this machine": "Median with as many threads, as on the page about latency.",
 }

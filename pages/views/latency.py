@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
+from engine.comparison.comparison import Comparison
 from engine.comparison.latency import Latency, latency_warnings
-from engine.comparison.recommendation import candidates, select_timed
+from engine.comparison.recommendation import Choice, candidates
+from engine.comparison.trade_off import axes_with_figures
+from engine.core.formats import list_some
 from engine.core.system import usable_cores
+from engine.portability.cpu import CPU
+from engine.portability.records import TargetMatrix
 from engine.reporting import plots
 from engine.reporting.plots import figures
+from engine.reporting.plots.titles import axes_words
 from engine.reporting.text import runs as sentences
 from engine.runs.run import Run
 from engine.tasks.latency import measure
@@ -19,6 +25,7 @@ from engine.tasks.lowerings import (
     lowering_rows,
     read_lowerings,
 )
+from engine.tasks.targets import ask_targets, list_unmeasured, read_memory
 from engine.workers.jobs import Job
 from pages.state import jobs, session
 from pages.state.evaluation import find_comparison
@@ -50,37 +57,97 @@ def measure_controls(run: Run) -> int:
         if st.button("Measure", type="primary", disabled=busy, icon=":material/timer:"):
 
             def work(job: Job[Latency]) -> Latency:
-                return measure(run, job, threads=threads, rounds=rounds)
+                return _measure(run, job, threads=threads, rounds=rounds)
 
             jobs.start(TIMING_JOB, "Timing every model on this machine", work)
             st.rerun()
     return int(threads)
 
 
+def _measure(run: Run, job: Job[Latency], *, threads: int = 1, rounds: int = 50) -> Latency:
+    """Time everything, and measure the memory of what was not measured yet."""
+    timed = measure(run, job, threads=threads, rounds=rounds)
+    ask_targets(run, job, names=(CPU,))
+    return timed
+
+
+def offer_measuring_memory(run: Run) -> None:
+    """Show a button that measures the memory of every variant, and how far that is."""
+
+    def work(job: Job[TargetMatrix]) -> TargetMatrix:
+        return ask_targets(run, job, names=(CPU,))
+
+    title = "Measuring the memory of every variant"
+    job_button("memory", "Measure", title, work, icon=":material/memory:")
+
+
 def offer_measuring(run: Run, label: str) -> None:
     """Show a button that times everything, and how far that is."""
 
     def work(job: Job[Latency]) -> Latency:
-        return measure(run, job)
+        return _measure(run, job)
 
     title = "Timing every model on this machine"
     job_button(TIMING_JOB, label, title, work, icon=":material/timer:")
 
 
 def show_trade_off(run: Run, timed: Latency | None) -> None:
-    """Show closeness over speed or size, as far as the pictures on show were compared."""
+    """Show any two figures of each variant, as far as the pictures on show were compared."""
     pictures = session.pictures()
     comparison = find_comparison(run, timed)
-    if comparison is None:
-        st.caption("The answers on the pictures on show are not computed yet.")
-        st.page_link("pages/dashboard/predictions.py", label="Compare the answers first")
-        return
-    show_figure("trade_off", figures.trade_off, comparison)
-    by_speed = bool(select_timed(candidates(comparison)))
-    st.caption(
-        f"Up is more faithful on {len(pictures)} pictures, left is "
-        f"{'faster; a larger mark is a larger file' if by_speed else 'smaller'}."
-    )
+    with st.container(border=True):
+        if comparison is None:
+            st.caption("The answers on the pictures on show are not computed yet.")
+            st.page_link("pages/dashboard/predictions.py", label="Compare the answers first")
+            return
+        show_axes(comparison)
+        st.caption(f"Answers on {len(pictures)} pictures; a larger mark is a larger file.")
+
+
+def show_axes(comparison: Comparison, choice: Choice | None = None) -> None:
+    """Show any two figures of each variant, and which two they are, to be chosen.
+
+    Args:
+        comparison: The variants.
+        choice: What is recommended.
+    """
+    offered = {"-".join(axes): axes for axes in axes_with_figures(candidates(comparison))}
+    names, wanted = list(offered), session.named("axes")
+    first = wanted if wanted in names else names[0]
+    box = st.container()
+    if len(names) > 1:
+        name = st.selectbox(
+            "Axes",
+            names,
+            index=names.index(first),
+            format_func=lambda name: axes_words(offered[name]),
+            key="trade_off_axes",
+            width=220,
+        )
+        if name != first:
+            session.name("axes", name)
+    else:
+        name = names[0]
+    with box:
+        show_figure("trade_off", figures.trade_off, comparison, choice, offered[name])
+
+
+def show_memory(run: Run) -> None:
+    """Show peak memory and load time of the variants, and the button that measures the rest."""
+    memory, waiting = read_memory(run), list_unmeasured(run)
+    if memory:
+        left, right = st.columns(2, gap="medium")
+        with left.container(border=True, height="stretch"):
+            show_figure("memory", plots.memory_bars, memory)
+            by = "; ".join(dict.fromkeys(use.by for use in memory.values()))
+            st.caption(plain(f"Above that of an empty file, in a process of its own: {by}."))
+        with right.container(border=True, height="stretch"):
+            show_figure("load", plots.load_bars, memory)
+    if waiting:
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            missing = f" of {list_some(waiting, 2)}" if memory else " and load time"
+            st.markdown(plain(f"Peak memory{missing}: not measured."), width="stretch")
+            offer_measuring_memory(run)
 
 
 def show_operator_times(timed: Latency) -> None:

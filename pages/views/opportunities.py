@@ -47,6 +47,8 @@ def _show(evaluation: Evaluation, item: Opportunity) -> None:
             )
         elif item.kind == "time":
             latency.offer_measuring(evaluation.run, "Measure")
+        elif item.kind == "memory":
+            latency.offer_measuring_memory(evaluation.run)
         elif item.kind == "calibrate" and session.own_pictures():
             offer_calibrating(evaluation.run, _calibrate_with_pictures_on_show, "Convert again")
         elif item.kind == "prove":

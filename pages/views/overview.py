@@ -21,6 +21,7 @@ from pages.inputs.target import choose_target
 from pages.state.evaluation import NEED, destination_on_show, needed
 from pages.state.messages import html, plain
 from pages.state.session import thumbnail_of
+from pages.views.deploy import ask_for_kit
 from pages.views.flips import explain_flips
 from pages.views.logits import link_to_logits
 
@@ -66,13 +67,11 @@ def show_verdict(evaluation: Evaluation, choice: Choice) -> None:
                 color, icon = _CHIPS[chip.state]
                 st.badge(chip.words, icon=icon, color=color)
             st.space("stretch")
-            if choice.taken is not None:
-                with st.container(key="make_kit", width="content"):
-                    st.page_link(
-                        "pages/dashboard/deploy.py",
-                        label="Make the kit",
-                        icon=":material/deployed_code:",
-                    )
+            if choice.taken is not None and st.button(
+                "Make the kit", type="primary", icon=":material/deployed_code:"
+            ):
+                ask_for_kit(evaluation.run, choice.taken.variant)
+                st.switch_page("pages/dashboard/deploy.py")
             show_report_button(evaluation)
         tiles = "".join(
             f'<div class="o-tile"><small>{tile.title}</small><strong>{tile.figure}</strong>'

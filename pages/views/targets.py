@@ -8,6 +8,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.core.formats import megabytes
+from engine.images.pictures import Picture
 from engine.portability.catalog import target_named
 from engine.portability.records import Answer, How, TargetMatrix, TargetTitle
 from engine.reporting.text.targets import (
@@ -20,7 +21,7 @@ from engine.reporting.text.targets import (
 )
 from engine.runs.run import Run
 from engine.tasks.compile_for_target import compile_for_target, compiled_file, compiled_name
-from engine.tasks.targets import ask_targets
+from engine.tasks.targets import ask_targets, is_asked
 from engine.workers.jobs import Job
 from pages.state.evaluation import target_on_show
 from pages.state.jobs import job_button
@@ -37,21 +38,18 @@ def show_promise() -> None:
         "Ask real tools whether each file runs whole, in part or not at all: TFLite Micro for "
         "microcontrollers, Arm's compiler for Ethos-U, the rules of the Coral Edge TPU, "
         "TensorFlow's analyzer for Android's GPU, the table of operator versions for old "
-        "runtimes, and LiteRT for this machine's CPU. Every figure says whether it is measured, "
-        "estimated or by rule."
+        "runtimes, and LiteRT for this machine's CPU and GPU. Every figure says whether it is "
+        "measured, estimated or by rule."
     )
 
 
-def show_button(run: Run, matrix: TargetMatrix | None) -> None:
+def show_button(run: Run, pictures: tuple[Picture, ...]) -> None:
     """Show the button that asks what was not asked yet; nothing where all was."""
 
     def work(job: Job[TargetMatrix]) -> TargetMatrix:
-        return ask_targets(run, job)
+        return ask_targets(run, job, pictures=pictures)
 
-    waiting = matrix is None or any(
-        cell.answer.support == "not_asked" and not cell.answer.todo for cell in matrix.cells
-    )
-    if waiting:
+    if not is_asked(run, pictures):
         job_button(
             JOB, "Ask the targets", "Asking targets", work, icon=":material/memory:", primary=True
         )

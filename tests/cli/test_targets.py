@@ -40,6 +40,16 @@ def test_a_run_has_a_table_a_target_and_json(
     assert json.loads(capsys.readouterr().out)["variants"] == ["int8"]
 
 
+def test_pictures_are_shown_to_targets_that_compute(
+    tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tiny_run(tmp_path / "run").folder
+    command = ["targets", "--run", str(folder), "--targets", "microcontroller"]
+    assert main([*command, "--variants", "int8", "--images", str(photos), "--count", "2"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "Its answers on 2 pictures equal those of LiteRT's reference kernels" in shown
+
+
 def test_a_wrong_target_is_a_mistake(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tiny_run(tmp_path / "run").folder
     assert main(["targets", "--run", str(folder), "--targets", "toaster"]) == 2

@@ -14,7 +14,13 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from engine.core.store import SAMPLE_IMAGES
 from engine.quantization.recipes import RECIPES
-from tests.helpers.browser import IN_A_BROWSER, dashboard, go_to, open_pictures
+from tests.helpers.browser import (
+    IN_A_BROWSER,
+    dashboard,
+    go_to,
+    open_pictures,
+    wait_until_settled,
+)
 from tests.helpers.shared_browser import Dashboard
 from tests.helpers.tiny_run import NEWER, OLDER
 
@@ -115,7 +121,9 @@ def test_cancel_and_a_mistake_leave_the_dashboard_usable(
     page: Page, two_runs_server: Dashboard
 ) -> None:
     page.goto(two_runs_server.address)
+    wait_until_settled(page)
     go_to(page, "Convert")
+    wait_until_settled(page)
     page.get_by_role("button", name="Convert", exact=False).first.click()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("cancelled. Nothing half-made was kept.")).to_be_visible(timeout=5_000)
@@ -123,6 +131,7 @@ def test_cancel_and_a_mistake_leave_the_dashboard_usable(
         NEWER,
         OLDER,
     ]
+    wait_until_settled(page)
     page.get_by_role("button", name="3. Calibration").click()
     page.get_by_test_id("stMain").get_by_text("A folder on this machine").click()
     page.get_by_label("Folder").fill("/nowhere")

@@ -16,7 +16,13 @@ import engine
 from engine.runs.run import LATENCY, Run
 from engine.tasks.first_run import complete
 from engine.workers.process import Foreground
-from tests.helpers.browser import IN_A_BROWSER, PATIENCE, go_to, open_pictures
+from tests.helpers.browser import (
+    IN_A_BROWSER,
+    PATIENCE,
+    go_to,
+    open_pictures,
+    wait_until_settled,
+)
 from tests.helpers.factories import latency
 from tests.helpers.real_run import real_run
 from tests.helpers.shared_browser import Dashboard
@@ -133,6 +139,8 @@ def ask_why_it_flipped(page: Page, flipped: str) -> None:
 
 def take_the_report_home(page: Page, browser: Browser, file: Path) -> None:
     go_to(page, "Overview")
+    # A click on the button of the page before would be lost with it.
+    wait_until_settled(page)
     with page.expect_download() as download:
         page.get_by_role("button", name="Report").click()
     download.value.save_as(file)

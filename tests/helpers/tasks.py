@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from engine.deployment.adb import run_phone_benchmark
 from engine.deployment.golden_set import run_check
 from engine.deployment.kit import run_deploy
 from engine.deployment.micro_kit import run_micro_kit
@@ -40,6 +41,7 @@ TASKS: tuple[Callable[[Any, Any], Any], ...] = (
     run_litert_torch,
     run_micro_kit,
     run_mixed_latency,
+    run_phone_benchmark,
     run_preview,
     run_profile,
     run_read_model,

@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine.comparison.recommendation import candidates, recommend
 from engine.core.store import SAMPLE_IMAGES
+from engine.deployment.adb import VARIABLE
 from engine.deployment.phone import benchmarks_of
 from engine.images import pictures as pictures_module
 from engine.reporting.text.overview import not_recommended
@@ -17,6 +18,7 @@ from engine.runs.run import KITS, Run
 from engine.tasks import evaluate as service_module
 from engine.workers import process as host
 from tests.deployment.test_phone import NEW
+from tests.helpers.phone import PROGRAM, left_on, plug_in
 from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import ROOT, opened, settled
 
@@ -52,7 +54,7 @@ def test_a_kit_for_a_microcontroller_is_made_and_shown(run: Run) -> None:
     next(b for b in test.button if b.label == "Make the firmware kit").click().run()
     settled(test)
     assert not test.exception
-    (kit,) = (run.folder / KITS).glob("int8-*-microcontroller.zip")
+    (kit,) = (run.folder / KITS).glob("int8-*-firmware.zip")
     with zipfile.ZipFile(kit) as archive:
         assert "main.cc" in archive.namelist()
     assert [tab.label for tab in test.tabs] == ["main.cc", "model.h", "golden.h"]
@@ -121,3 +123,23 @@ def test_other_pages_begin_with_the_recommended_variant_too(run: Run, page: str)
     assert pills.value in ("float32", ["float32"])
     pills.set_value("int8").run()
     assert test.session_state["qlab_variant"] == "int8"
+
+
+def test_one_click_times_the_variant_on_the_phone_that_adb_sees(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    test = opened(PAGE, qlab_shipped_tiny="int8")
+    assert any(VARIABLE in caption.value for caption in test.caption)
+    assert not any(button.label == "Time it on the phone" for button in test.button)
+    program = tmp_path / "benchmark_model"
+    program.write_text(PROGRAM)
+    monkeypatch.setenv(VARIABLE, str(program))
+    home = plug_in(tmp_path, monkeypatch)
+    test.run()
+    next(b for b in test.button if b.label == "Time it on the phone").click().run()
+    settled(test)
+    assert not test.exception
+    assert [benchmark.phone for benchmark in benchmarks_of(run)] == ["Pixel 9"]
+    table = next(t.value for t in test.dataframe if "on the phone" in t.value.columns)
+    assert list(table["memory there"]) == ["10.0\xa0MB"]
+    assert left_on(home) == []

@@ -10,7 +10,8 @@ import pytest
 
 from engine.comparison.latency import Latency
 from engine.runs.run import LATENCY, Run
-from tests.helpers.factories import latency, operator_time, profiled
+from pages.views import latency as views
+from tests.helpers.factories import latency, memory_use, operator_time, profiled
 from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import ROOT, opened
 
@@ -52,3 +53,20 @@ def test_it_says_so_where_no_file_could_be_profiled(run: Run) -> None:
         f"Not int8. {DIED}",
         f"Not float32. {DIED}",
     ]
+
+
+def test_memory_is_drawn_where_it_was_measured_and_offered_where_not(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store(run, TIMED)
+    test = opened(PAGE)
+    assert "Peak memory and load time\\: not measured." in [m.value for m in test.markdown]
+    assert test.button(key="start_memory").label == "Measure"
+    monkeypatch.setattr(views, "read_memory", lambda _: memory_use({"float32": 46e6, "int8": 15e6}))
+    monkeypatch.setattr(views, "list_unmeasured", lambda _: ())
+    test = opened(PAGE)
+    assert not test.exception
+    headers = " ".join(header.value for header in test.header)
+    assert "int8 takes the least memory at its peak" in headers
+    assert "Files load in 2.0\xa0ms" in headers
+    assert "start_memory" not in [button.key for button in test.button]

@@ -10,8 +10,12 @@ from pathlib import Path
 import pytest
 
 from engine.cli.main import main
+from engine.core.checksums import write_record
+from engine.portability.catalog import target_named
+from engine.portability.records import Answer
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import LAYERS, WORK, Run
+from engine.tasks.targets import answer_file
 from tests.helpers.tiny_run import tiny_run
 from tests.pages.test_pages import ROOT, opened
 
@@ -33,6 +37,17 @@ def test_the_page_measures_and_keeps_what_it_found(run: Run) -> None:
     assert len(list((run.folder / LAYERS).glob("int8-*.json"))) == 1
     table = next(t.value for t in test.dataframe if "on its own, dB" in t.value.columns)
     assert list(table["operator"]) == ["reshape 0"]
+    assert not [column for column in table.columns if "Vela" in column]
+    npu = target_named("ethos-u55-256")
+    write_record(
+        answer_file(run, "int8", npu), Answer(support="whole", operators=1, cycles={0: 164_434.0})
+    )
+    test.session_state["qlab_target"] = npu.name
+    test.run()
+    assert not test.exception
+    table = next(t.value for t in test.dataframe if "on its own, dB" in t.value.columns)
+    assert list(table["cycles, estimated by Vela"]) == ["164,434"]
+    assert "estimated by Vela for its NPU" in " ".join(c.value for c in test.caption)
 
 
 def test_a_run_without_integers_says_so(run: Run) -> None:

@@ -205,7 +205,8 @@ def test_a_shared_server_is_strict_and_one_of_ones_own_is_on_loopback() -> None:
 def caches(source: str) -> list[tuple[str, bool]]:
     """Name of every function that Streamlit caches, and whether nobody else can be served it.
 
-    It must be kept by session, and be looked up by text alone: arrays are hashed by a sample.
+    It must be kept by session, and be looked up by text and whole numbers alone: arrays are hashed
+    by a sample.
     """
     found = []
     for node in ast.walk(ast.parse(source)):
@@ -217,7 +218,8 @@ def caches(source: str) -> list[tuple[str, bool]]:
                 arguments = [*node.args.args, *node.args.kwonlyargs]
                 plain = all(
                     a.arg.startswith("_")
-                    or ast.unparse(a.annotation or ast.Name("?")) in {"str", "int"}
+                    or ast.unparse(a.annotation or ast.Name("?"))
+                    in {"str", "int", "tuple[int, ...]"}
                     for a in arguments
                 )
                 found.append((node.name, "scope='session'" in text and plain))

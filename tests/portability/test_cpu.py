@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from engine.portability.cpu import ask_litert
+from engine.core.errors import ConversionError
+from engine.portability import cpu
 from engine.tflite.profiler import ProfiledModel
 from tests.helpers.app_test import ROOT
 from tests.helpers.tiny_quantized import INT8, Builder, healthy
@@ -63,7 +64,7 @@ def test_operators_that_xnnpack_leaves_are_those_of_the_profiler(
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     question = asked(tmp_path, content)
-    answer = ask_litert(question)
+    answer = cpu.ask_litert(question)
     assert answer.support == "whole", answer.reason
     assert ([operator.opcode for operator in answer.plain], answer.reason) == (plain, sentence)
     with ProfiledModel(question.file) as model:
@@ -72,3 +73,12 @@ def test_operators_that_xnnpack_leaves_are_those_of_the_profiler(
     assert [figure.value for figure in answer.figures if figure.part] == arenas
     assert answer.memory is not None
     assert answer.memory.name == "peak_memory"
+
+
+def test_a_process_that_cannot_start_is_no_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = asked(tmp_path, with_uint8_input())
+    monkeypatch.setattr(cpu, "__name__", "engine.portability.absent")
+    with pytest.raises(ConversionError, match="the end of the process with code 1"):
+        cpu.ask_litert(question)

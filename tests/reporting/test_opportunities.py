@@ -10,9 +10,10 @@ import pytest
 
 from engine.comparison.comparison import Comparison
 from engine.comparison.recommendation import candidates, recommend
+from engine.reporting.text import opportunities
 from engine.reporting.text.opportunities import Opportunities, find_opportunities
 from engine.runs.run import Run
-from tests.helpers.factories import LOGITS, comparison, latency
+from tests.helpers.factories import LOGITS, comparison, latency, memory_use
 from tests.helpers.tiny_run import tiny_run
 
 FAR = LOGITS + np.array([[0.2, 0, 0]], np.float32)
@@ -54,15 +55,19 @@ def with_variant(run: Run, name: str) -> Run:
     return replace(run, manifest=replace(run.manifest, artifacts=artifacts))
 
 
-def test_what_is_done_has_passed(run: Run) -> None:
+def test_what_is_done_has_passed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     done = with_variant(run, "int8_optimized")
     answers = {"float32": LOGITS, "int8": FAR, "int8_optimized": NEAR}
-    checks = checked(done, compared(answers, labels=np.array([0, 1, 2])), need=0.4)
+    monkeypatch.setattr(opportunities, "list_unmeasured", lambda _: ())
+    memory = memory_use(dict.fromkeys(answers, 15e6))
+    labels = np.array([0, 1, 2])
+    checks = checked(done, compared(answers, labels=labels, memory=memory), need=0.4)
     assert kinds(checks) in (["mix"], ["mix", "calibrate"])
-    assert checks.passed[:4] == (
+    assert checks.passed[:5] == (
         "int8_optimized removes 75.0\xa0% of int8's error",
         "3 pictures prove that 40\xa0% of the answers stay",
         "3 models timed steadily",
+        "Peak memory of 3 variants measured",
         "The right answers of 3 pictures are there",
     )
 
@@ -85,6 +90,17 @@ def test_timings_that_are_missing_or_noisy_are_named(run: Run) -> None:
     noisy = latency({"float32": 4.0, "int8": 4.0}, spread=0.6)
     again = checked(run, compared(answers, latency=noisy)).offered[2]
     assert (again.what, again.gain.split(":")[0]) == ("Time again", "2 of 2 timings were noisy")
+
+
+def test_memory_that_is_missing_is_offered_once_the_speed_is_there(run: Run) -> None:
+    answers = {"float32": LOGITS, "int8": FAR}
+    assert "memory" not in kinds(checked(run, compared(answers, latency=None)))
+    (nothing,) = [item for item in checked(run, compared(answers)).offered if item.kind == "memory"]
+    assert nothing.gain == "tells which variants fit where memory is small"
+    memory = memory_use({"float32": 46e6})
+    some = checked(run, compared(answers, memory=memory)).offered
+    (rest,) = [item for item in some if item.kind == "memory"]
+    assert rest.gain == "so far without float32, int8"  # the run on disk was asked about neither
 
 
 def test_nothing_is_offered_that_would_prove_nothing(run: Run) -> None:

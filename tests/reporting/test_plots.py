@@ -100,7 +100,7 @@ def test_bars_of_memory_and_load_by_hand() -> None:
     figure = plots.memory_bars(memory)
     assert traces(figure)["int8"].x == (15.0,)
     assert "32.6\xa0% of float32" in traces(figure)["int8"].hovertemplate
-    assert figure.layout.xaxis.title.text == "peak memory, MB (left is less)"
+    assert figure.layout.xaxis.title.text == "MB (left is less)"
     loads = traces(plots.load_bars(memory))
     assert (loads["int8"].x, loads["int8"].text) == ((2.0,), (" 2.0\xa0ms",))
     assert "100.0\xa0% of float32" in loads["int8"].hovertemplate

@@ -14,6 +14,7 @@ from engine.portability.catalog import target_named
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import Run
 from engine.tasks import compile_for_target as task
+from engine.tasks import targets as targets_task
 from engine.tasks.compile_for_target import compile_for_target, compiled_file
 from engine.tflite.artifact import artifact_of
 from engine.workers.process import Foreground, Worker
@@ -68,9 +69,10 @@ def test_a_target_without_a_compiler_is_a_mistake(
 ) -> None:
     with pytest.raises(OptionError, match="Take the variant's own file there"):
         compile_for_target(run, "int8", "edge-tpu", Foreground())
-    command = ["targets", "--run", str(run.folder), "--targets", "old-runtimes", "--save"]
-    assert main([*command, str(tmp_path / "x")]) == 2
-    assert "no variant that runs on a target with a compiler" in capsys.readouterr().err
-    monkeypatch.setattr(task, "has_tool", lambda _: False)
+    for module in (task, targets_task):
+        monkeypatch.setattr(module, "has_tool", lambda _: False)
     with pytest.raises(OptionError, match="'ethos-u55-128' without ethos-u-vela"):
         compile_for_target(run, "int8", NPU, Foreground())
+    command = ["targets", "--run", str(run.folder), "--targets", NPU, "--save"]
+    assert main([*command, str(tmp_path / "x")]) == 2
+    assert "no variant that runs on a target with a compiler" in capsys.readouterr().err

@@ -7,26 +7,33 @@ from random import Random
 
 import pytest
 
-from engine.core.errors import EngineError, OptionError
+from engine.core.errors import EngineError, OptionError, PictureError
 from engine.core.types import Progress
+from engine.images.pictures import Picture, picture_at, pictures_in
 from engine.portability.catalog import choose_targets
 from engine.portability.records import Support
 from engine.quantization.recipes import recipe_named
+from engine.reporting.text.destination import fit_of
+from engine.reporting.text.targets import cell_words, targets_headline
 from engine.runs.run import TARGETS, Run
 from engine.tasks import targets as task
 from engine.tasks.targets import (
     TargetRequest,
     ask_targets,
     choose_variants,
+    is_asked,
     list_unmeasured,
     read_memory,
     read_targets,
     run_target,
 )
+from engine.workers import sandbox
 from engine.workers.process import Foreground, Worker
+from tests.helpers.software_gpu import use_no_gpu, use_software_gpu
 from tests.helpers.tiny_quantized import healthy
 from tests.helpers.tiny_run import tiny_run
 from tests.hostile.mutants import mutant
+from tests.workers.test_sandbox import needs_bubblewrap
 
 HOST = Foreground()
 LIGHT = ("edge-tpu", "old-runtimes", "microcontroller")
@@ -88,7 +95,7 @@ def test_a_run_is_asked_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert any("Coral Edge TPU" in progress.stage for progress in stages)
     assert len(list((run.folder / TARGETS).glob("*.json"))) == 6
 
-    def no_worker(*_: object) -> Worker:
+    def no_worker(*_: object, **__: object) -> Worker:
         raise AssertionError("a worker was started")
 
     monkeypatch.setattr(task, "Worker", no_worker)
@@ -153,6 +160,62 @@ def test_memory_and_times_are_measured_in_a_process_of_its_own(run: Run) -> None
     assert list_unmeasured(run) == ("float32",)
 
 
+@needs_bubblewrap
+def test_memory_is_measured_in_the_sandbox_too(
+    own_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sandbox, "_asked_for", True)
+    monkeypatch.delenv(sandbox.VARIABLE, raising=False)
+    run = tiny_run(own_store / "runs" / "tiny")
+    answer = ask_targets(run, HOST, names=("cpu",), variants=("int8",)).of("int8", "cpu")
+    peak = answer.figure("peak_memory")
+    assert answer.support == "whole"
+    assert peak is not None
+    assert 0 <= peak.value < 30e6
+
+
+def test_a_gpu_is_asked_in_a_worker_and_software_is_not_counted(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    use_no_gpu(monkeypatch)
+    answer = ask_targets(run, HOST, names=("gpu",), variants=("float32",)).of("float32", "gpu")
+    assert (answer.support, answer.todo) == ("not_asked", "Install the Vulkan driver of the GPU.")
+    assert len(list((run.folder / TARGETS).glob("*.json"))) == 1
+    use_software_gpu(monkeypatch)
+    matrix = ask_targets(run, HOST, names=("gpu",), variants=("float32",))
+    answer = matrix.of("float32", "gpu")
+    assert (answer.support, answer.software[:11]) == ("whole", "SwiftShader")
+    assert targets_headline(matrix) == "No variant runs whole on any target that was asked"
+    assert (fit_of(answer).level, cell_words(answer)) == ("unknown", "runs whole, in software")
+
+
+def test_answers_are_kept_by_the_pictures_that_were_shown(run: Run, photos: Path) -> None:
+    pictures = pictures_in(photos)
+
+    def shown(*chosen: Picture, count: int = 20) -> int:
+        matrix = ask_targets(
+            run, HOST, names=("microcontroller",), variants=("int8",), pictures=chosen, count=count
+        )
+        (reference, _) = matrix.of("int8", "microcontroller").differences
+        assert reference.identical == reference.pictures
+        return reference.pictures
+
+    assert (shown(*pictures[:3]), shown(*pictures, count=2), shown(*pictures[:3])) == (3, 2, 3)
+    assert len(list((run.folder / TARGETS).glob("microcontroller-*.json"))) == 2
+    stored = read_targets(run)
+    assert stored is not None
+    assert stored.of("int8", "microcontroller").differences[0].pictures == 2
+    assert not is_asked(run, pictures)
+
+
+def test_a_picture_that_cannot_be_read_is_a_mistake(run: Run, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no picture")
+    with pytest.raises(PictureError, match=r"broken\.jpg"):
+        ask_targets(run, HOST, names=("microcontroller",), pictures=(picture_at(broken),))
+    assert not (run.folder / TARGETS).exists()
+
+
 def test_a_wrong_name_is_a_mistake(run: Run) -> None:
     with pytest.raises(OptionError, match="'toaster'"):
         ask_targets(run, HOST, names=("toaster",))
@@ -162,7 +225,7 @@ def test_a_wrong_name_is_a_mistake(run: Run) -> None:
 
 def test_malformed_files_end_no_caller(tmp_path: Path) -> None:
     rng, whole = Random(11), healthy(layers=2, channels=4, pictures=1).int8_file()
-    names = [target.name for target in choose_targets(()) if target.name != "cpu"]
+    names = [target.name for target in choose_targets(()) if target.name not in ("cpu", "gpu")]
     light = [name for name in names if not name.startswith("ethos-u")] + ["ethos-u55-128"]
     outcomes: set[Support] = set()
     worker = Worker()

@@ -41,10 +41,12 @@ def listening() -> Iterator[int]:
         yield int(server.getsockname()[1])
 
 
-def ended_with(program: str, argument: object, folder: Path, *, network: bool = False) -> int:
+def ended_with(
+    program: str, argument: object, folder: Path, *, network: bool = False, graphics: bool = False
+) -> int:
     """The exit code of a program that is started as a worker is."""
     command = sandbox.command_for(
-        (sys.executable, "-c", program, str(argument)), folder, network=network
+        (sys.executable, "-c", program, str(argument)), folder, network=network, graphics=graphics
     )
     return subprocess.run(command, check=False, capture_output=True).returncode
 
@@ -67,6 +69,16 @@ def test_the_network_is_for_those_who_need_it(tmp_path: Path) -> None:
     with listening() as port:
         assert ended_with(CONNECTS, port, tmp_path / "worker") != 0
         assert ended_with(CONNECTS, port, tmp_path / "worker", network=True) == 0
+
+
+@needs_bubblewrap
+@pytest.mark.usefixtures("enclosed")
+def test_gpus_are_for_those_who_need_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    device = tmp_path / "card0"
+    device.touch()
+    monkeypatch.setattr(sandbox, "graphics_devices", lambda: (device,))
+    assert ended_with(WRITES, device, tmp_path / "worker") != 0
+    assert ended_with(WRITES, device, tmp_path / "worker", graphics=True) == 0
 
 
 @pytest.mark.usefixtures("enclosed")

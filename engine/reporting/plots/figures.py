@@ -29,10 +29,12 @@ def trade_off(
         axes: Which figures; None takes error over latency, or over size below two timed ones.
     """
     points = candidates(comparison)
+    drawn = axes or default_axes(points)
     untimed = [point.variant for point in points if point.latency_ms is None]
-    alone = axes is None and not select_timed(points) and len(untimed) < len(points)
-    notes = [f"{variant}: not timed" for variant in untimed] if alone else []
-    figure = plots.trade_off(points, axes or default_axes(points), notes)
+    notes = []
+    if "latency" not in drawn and not select_timed(points) and len(untimed) < len(points):
+        notes = [f"{variant}: not timed" for variant in untimed]
+    figure = plots.trade_off(points, drawn, notes)
     return figure if choice is None else plots.mark_choice(figure, choice)
 
 

@@ -165,7 +165,7 @@ def memory_bars(memory: Mapping[str, MemoryUse]) -> go.Figure:
         )
         for variant, peak in peaks.items()
     }
-    figure = _plain_bars(bars, f"peak memory, {unit} (left is less)")
+    figure = _plain_bars(bars, f"{unit} (left is less)")
     return add_title(figure, titles.memory(peaks))
 
 
@@ -177,7 +177,7 @@ def load_bars(memory: Mapping[str, MemoryUse]) -> go.Figure:
         variant: (load, formats.milliseconds(load), formats.percent(load / base if base else None))
         for variant, load in loads.items()
     }
-    figure = _plain_bars(bars, "load time, ms (left is faster)")
+    figure = _plain_bars(bars, "ms (left is faster)")
     return add_title(figure, titles.loads(loads))
 
 

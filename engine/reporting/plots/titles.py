@@ -42,6 +42,12 @@ def trade_off(front: Sequence[str], drawn: int, axes: Axes = ("latency", "error"
     return f"Best trade-offs of {both}: {who}; {behind} behind"
 
 
+def axes_words(axes: Axes) -> str:
+    """Name two axes in a choice: ``Error over latency``."""
+    across, up = axes
+    return f"{up.capitalize()} over {across}"
+
+
 def distribution(halves: Mapping[str, float]) -> str:
     """Say how far half of the logits move under the variants that move them most and least.
 

@@ -122,7 +122,7 @@ def _scatter(
 
     x_start = min(map(position, drawn), default=0.0) - 0.15 if logarithmic else 0.0
     x_end = max(map(position, drawn), default=1.0)
-    x_end += 0.3 * (x_end - x_start)
+    x_end += 0.3 * (x_end - x_start or 1.0)  # nobody takes anything in a tiny network
     y_end = max(map(y.at, drawn), default=0.1) * 1.15 or 0.1
     for label_x, label_y, names in merge_labels(drawn, position, y.at, x_end - x_start, y_end):
         figure.add_annotation(

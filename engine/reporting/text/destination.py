@@ -46,7 +46,7 @@ def fit_of(answer: Answer) -> Fit:
         sources = dict.fromkeys(f"{figure.how} by {figure.by}" for figure in answer.figures)
         figures = f"{figures} ({'; '.join(sources)})"
     return Fit(
-        _LEVELS.get(answer.support, "unknown"),
+        _LEVELS.get(answer.on_device, "unknown"),
         reason=" ".join(filter(None, (answer.reason, answer.todo)))
         if answer.support == "not_asked"
         else answer.reason,

@@ -14,8 +14,9 @@ from engine.core.formats import list_some, plural
 from engine.quantization.recipes import recipe_named
 from engine.runs.run import Run
 from engine.tasks.improve import improvable, name_optimized
+from engine.tasks.targets import list_unmeasured
 
-Kind = Literal["optimize", "mix", "prove", "time", "label", "calibrate"]
+Kind = Literal["optimize", "mix", "prove", "time", "memory", "label", "calibrate"]
 LABELLED_AT_FIRST = 20
 _MIXED_FROM = "int8_optimized"
 
@@ -60,6 +61,7 @@ def find_opportunities(run: Run, comparison: Comparison, choice: Choice) -> Oppo
         *_mix(run, comparison),
         *_prove(choice),
         *_time(comparison),
+        *_measure_memory(run, comparison),
         *_label(comparison),
         *_calibrate(run),
     )
@@ -154,6 +156,20 @@ def _time(comparison: Comparison) -> Iterator[Opportunity | str]:
         )
     else:
         yield f"{plural(len(timed.entries), 'model')} timed steadily"
+
+
+def _measure_memory(run: Run, comparison: Comparison) -> Iterator[Opportunity | str]:
+    timed, names = comparison.latency, [side.variant for side in comparison.variants]
+    if timed is None or any(timed.of(name) is None for name in names):
+        return  # measuring the speed measures the memory, too
+    unmeasured = [name for name in list_unmeasured(run) if name in names]
+    if unmeasured:
+        gain = "tells which variants fit where memory is small"
+        if comparison.memory:
+            gain = f"so far without {list_some(unmeasured, 2)}"
+        yield Opportunity("memory", "Measure the memory", gain, "Takes about a second a variant")
+    elif comparison.memory:
+        yield f"Peak memory of {plural(len(comparison.memory), 'variant')} measured"
 
 
 def _label(comparison: Comparison) -> Iterator[Opportunity | str]:

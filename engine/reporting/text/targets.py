@@ -18,6 +18,7 @@ _ASKED = frozenset({"whole", "part", "refused"})
 _ON = {
     "microcontroller": "on a microcontroller",
     "cpu": "on this machine's CPU",
+    "gpu": "on this machine's GPU",
     "edge-tpu": "on a Coral Edge TPU",
     "android-gpu": "on Android's GPU delegate",
     "old-runtimes": "on old runtimes",
@@ -27,7 +28,7 @@ _MEMORY_FIRST = ("microcontroller", "cpu")
 
 def cell_words(answer: Answer) -> str:
     """Say within a cell what a target does with a file: "runs in part, without 2 × PAD"."""
-    words = SUPPORT_WORDS[answer.support]
+    words = SUPPORT_WORDS[answer.support] + ", in software" * bool(answer.software)
     if answer.support == "part":
         return f"{words}, without {answer.left_names}"
     if answer.support == "refused" and answer.left:
@@ -81,8 +82,9 @@ def not_asked_sentences(matrix: TargetMatrix) -> tuple[str, ...]:
 
 
 def support_words(answer: Answer) -> str:
-    """Say in one or two words whether a file runs: "whole", "in part"."""
-    return SUPPORT_WORDS[answer.support].removeprefix("runs ")
+    """Say in some words whether a file runs: "whole", "in part, in software"."""
+    words = SUPPORT_WORDS[answer.support].removeprefix("runs ")
+    return words + ", in software" * bool(answer.software)
 
 
 def matrix_words(answer: Answer) -> str:
@@ -95,7 +97,7 @@ def targets_headline(matrix: TargetMatrix) -> str:
     """Say which variant runs whole on most targets, and what it needs on the first that tells.
 
     Among equals the smaller file counts. Targets whose tool is missing or gave no answer are not
-    counted.
+    counted, nor a GPU that software plays.
     """
     asked = {
         variant: [t.name for t in matrix.targets if _support(matrix, variant, t.name) in _ASKED]
@@ -116,7 +118,7 @@ def targets_headline(matrix: TargetMatrix) -> str:
 
 
 def _support(matrix: TargetMatrix, variant: str, target: str) -> str:
-    return matrix.of(variant, target).support
+    return matrix.of(variant, target).on_device
 
 
 def on_target(target: TargetTitle) -> str:
