@@ -16,7 +16,7 @@ def show_made(run: Run) -> None:
         conversion.show_faults(run)
         conversion.offer_retry(run)
         conversion.show_assumptions(run)
-        with st.container(horizontal=True, key="make_kit"):
+        with st.container(horizontal=True, key="see_result"):
             st.page_link(
                 "pages/dashboard/overview.py", label="See the result", icon=":material/target:"
             )

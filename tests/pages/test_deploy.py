@@ -49,6 +49,20 @@ def test_a_kit_is_made_shown_and_made_again(run: Run) -> None:
     assert list((run.folder / KITS).glob("*.zip")) == []
 
 
+def test_one_press_on_result_makes_the_kit_of_its_variant(run: Run) -> None:
+    test = opened(PAGE.with_name("overview.py"), qlab_shipped_tiny="int8")
+    next(b for b in test.button if b.label == "Make the kit").click().run()
+    assert not test.exception
+    assert test.title[0].value.startswith("Take float32 to a phone")
+    # Streamlit's runner does not stay where a page led it.
+    test.switch_page(str(PAGE.relative_to(ROOT)))
+    settled(test)
+    (kit,) = (run.folder / KITS).glob("float32-*.zip")
+    assert "Make it again" in [button.label for button in test.button]
+    kit.unlink()
+    assert "Make the kit" in [b.label for b in test.run().button], "one press makes one kit"
+
+
 def test_a_kit_for_a_microcontroller_is_made_and_shown(run: Run) -> None:
     test = opened(PAGE, qlab_shipped_tiny="int8")
     next(b for b in test.button if b.label == "Make the firmware kit").click().run()
