@@ -85,7 +85,7 @@ def ask_webgpu(question: Question) -> Answer:
                 reason="LiteRT finds no GPU on this machine, so nothing was asked.",
                 todo="Install the Vulkan driver of the GPU.",
             )
-        lines = [line for line in words.splitlines() if line.strip()] or ["no message"]
+        lines = [line for line in log.splitlines() if line.strip()] or ["no message"]
         return Answer(
             support="refused",
             reason=first_reason(left) or cut_reason(lines[-1]),

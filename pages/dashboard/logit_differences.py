@@ -35,9 +35,12 @@ if len(comparison.variant(shown).flips) > 1:
 with st.container(border=True):
     rows = figures.most_moved_rows(comparison, MOST_ROWS)
     points = show_picking_figure("heatmap", figures.difference_heatmap, evaluation, rows)
-    with st.container(key="cells_note"):
-        st.caption("Most moved first. Click a cell to see that picture's logits.")
     show_worst(comparison, rows)
+    note, choice = st.columns(2, vertical_alignment="center")
+    with note.container(key="cells_note"):
+        st.caption("Most moved first. Click a cell to see that picture's logits.")
     shown_as = [figure_text(name) for name in comparison.pictures]
     clicked = shown_as.index(points[0]["y"]) if points else None
-    show_picture(evaluation, choose_picture(comparison.pictures, rows, clicked))
+    with choice:
+        row = choose_picture(comparison.pictures, rows, clicked)
+    show_picture(evaluation, row)

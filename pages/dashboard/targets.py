@@ -20,8 +20,10 @@ else:
     st.title(plain(targets_headline(matrix)))
 targets.show_button(run, pictures())
 if matrix is not None:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    left, right = st.columns(2)  # one above the other on a phone, which would cut a name
+    with left:
         choose_target(run)
+    with right:
         mine = targets.choose_targets(matrix)
     with st.container(border=True):
         st.header("Variants on targets")

@@ -63,7 +63,10 @@ def test_a_catalogue_model_takes_one_press(asked: list[ConvertRequest]) -> None:
     heads = {f"{number}. {name}" for number, name in enumerate(_STEPS[:-1], 1)}
     assert heads <= {button.label for button in test.button}
     assert "The network's own" in words(test)
-    convert(test)
+    press(test, "Convert")
+    # A job that ended while the page was drawn has led there already; one more run would come back.
+    if test.session_state["qlab_page"] != "Overview":
+        settled(test)
     assert asked[0].model.name == "efficientnet_lite0"
     assert test.session_state["qlab_page"] == "Overview", "a finished run leads to its result"
     # The runner of tests still stands on Convert, as a person who comes back.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -100,3 +102,12 @@ def test_the_rules_can_fail(source: str, caught: bool) -> None:
 @pytest.mark.parametrize("path", files("pages/dashboard/*.py", "app.py"), ids=lambda p: p.name)
 def test_pages_stay_small(path: Path) -> None:
     assert len(path.read_text().splitlines()) <= 60
+
+
+def test_a_function_of_the_front_door_loads_no_task_before_it_is_called() -> None:
+    look = "import engine, sys; engine.convert; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, cwd=ROOT)
+    loaded = done.stdout.split()
+    assert "engine.api" in loaded, done.stderr
+    rooms = ("engine.tasks", "engine.comparison", "engine.portability", "engine.reporting")
+    assert [name for name in loaded if name.startswith(rooms)] == []

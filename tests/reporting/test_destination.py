@@ -83,7 +83,7 @@ def test_the_sentence_says_which_target_decided() -> None:
     assert "that keep at least 90 % of the answers and run whole on a microcontroller" in reason
     assert (
         "The target decides: otherwise int8 would be taken, which is refused there. "
-        "Speed was measured on this machine, not there."
+        "Speed was measured on this machine's CPU, not there."
     ) in reason
     names = ["float32", "int8", "int16x8"]
     assert card_lines(choice, names) == (

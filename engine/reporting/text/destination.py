@@ -81,7 +81,7 @@ def what_the_target_decides(choice: Choice) -> Iterator[str]:
     if fit.level == "unknown":
         yield f"Whether it runs {target.where} is not known. {fit.reason}".strip()
     elif choice.taken.latency_ms is not None and target.target != "cpu":
-        yield "Speed was measured on this machine, not there."
+        yield "Speed was measured on this machine's CPU, not there."
 
 
 def card_lines(choice: Choice, variants: Sequence[str]) -> tuple[str, ...]:
