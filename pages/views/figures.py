@@ -23,6 +23,7 @@ from pages.state.messages import plain
 from pages.state.session import current_run
 
 PNG, SVG = "PNG", "SVG"
+_ROWS_AT_ONCE = 14
 _NO_HELP: Mapping[str, str] = MappingProxyType({})
 
 
@@ -137,5 +138,9 @@ def show_rows(
     frame = pd.DataFrame(rows)
     red = frame.style.apply(lambda column: [RED_GROUND * fault for fault in faulty])
     st.dataframe(
-        red if any(faulty) else frame, hide_index=True, width="stretch", column_config=columns
+        red if any(faulty) else frame,
+        hide_index=True,
+        width="stretch",
+        height="content" if len(rows) <= _ROWS_AT_ONCE else "auto",
+        column_config=columns,
     )

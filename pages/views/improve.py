@@ -231,7 +231,7 @@ def show_mixing(run: Run, whole_rms: float) -> None:
             "calibration pictures.",
         )
         # Steps in the browser leave 0.0467 as 0.046700000000000005.
-        _offer(run, name_mixed(target_rms=round(target, 4)), "Find the fewest layers")
+        _offer(run, name_mixed(target_rms=round(target, 4)), "Find the layers")
         return
     with show_errors():
         curve = read_curve(run, mixed[-1])
@@ -242,7 +242,7 @@ def show_mixing(run: Run, whole_rms: float) -> None:
 def offer_mixing(run: Run, whole_rms: float) -> None:
     """Show the button that finds the fewest layers for the first target."""
     target = max(round(_FIRST_TARGET * whole_rms, 4), 0.0001)
-    _offer(run, name_mixed(target_rms=target), "Find the fewest layers")
+    _offer(run, name_mixed(target_rms=target), "Find the layers")
 
 
 def _show_curve(run: Run, curve: MixedCurve, mixed: list[str]) -> None:

@@ -78,7 +78,7 @@ def chosen(**levels: Fit) -> Choice:
 
 def test_the_sentence_says_which_target_decided() -> None:
     choice = chosen(int8=REFUSED, float32=WHOLE, int16x8=WHOLE)
-    assert sentences.headline(SHOWN, choice).endswith("; runs whole on a microcontroller")
+    assert sentences.headline(SHOWN, choice).endswith("runs whole on a microcontroller")
     reason = with_plain_spaces(sentences.reason(SHOWN, choice))
     assert "that keep at least 90 % of the answers and run whole on a microcontroller" in reason
     assert (

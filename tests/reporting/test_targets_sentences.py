@@ -56,7 +56,7 @@ def test_the_headline_names_the_variant_of_most_targets_and_its_memory() -> None
         int8_npu=Answer(support="whole"),
     )
     assert with_plain_spaces(targets_headline(shown)) == (
-        "int8 runs whole on 2 of 2 targets; on a microcontroller int8 needs 1.7 MB of memory, "
+        "int8 runs whole on 2 of 2 targets; on a microcontroller int8 needs 1.7 MB, "
         "3.6 × less than float32"
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from engine.comparison.comparison import Comparison
@@ -97,10 +97,10 @@ def headline(comparison: Comparison, choice: Choice) -> str:
             return sentence
         nearest = f"{about.variant} comes closest with {about.agreeing} of {about.pictures}"
         return f"{sentence}; {nearest}"
-    there = runs_there(choice)
-    return f"Ship {about.variant}: {', '.join((*gains, _same_answers(comparison, about)))}" + (
-        f"; {there}" if there else ""
-    )
+    if there := runs_there(choice):
+        # Speed was measured here, and equal answers stand below: a phone has room for three lines.
+        return f"Ship {about.variant}: {', '.join((*_gains(replace(about, quicker=None)), there))}"
+    return f"Ship {about.variant}: {', '.join((*gains, _same_answers(comparison, about)))}"
 
 
 def _refused(choice: Choice) -> bool:

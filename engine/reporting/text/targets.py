@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from engine.core.formats import join_names, megabytes, milliseconds, plural, times
+from engine.core.formats import (
+    join_names,
+    megabytes,
+    milliseconds,
+    plural,
+    spell_count,
+    times,
+    verb,
+)
 from engine.portability.records import (
     FIGURE_TITLES,
     SUPPORT_WORDS,
@@ -24,6 +32,7 @@ _ON = {
     "old-runtimes": "on old runtimes",
 }
 _MEMORY_FIRST = ("microcontroller", "cpu")
+_MOST_NAMES = 2
 
 
 def cell_words(answer: Answer) -> str:
@@ -112,7 +121,9 @@ def targets_headline(matrix: TargetMatrix) -> str:
         return "No variant runs whole on any target that was asked"
     best = [variant for variant, names in whole.items() if len(names) == most]
     best.sort(key=lambda variant: matrix.sizes[variant])
-    start = f"{join_names(best)} run" if len(best) > 1 else f"{best[0]} runs"
+    many = len(best) > _MOST_NAMES
+    names = spell_count(len(best), "variant") if many else join_names(best)
+    start = f"{names} {verb(len(best), 'runs', 'run')}"
     count = plural(len(asked[best[0]]), "target")
     return f"{start} whole on {most} of {count}{_need(matrix, best[0])}"
 
@@ -136,7 +147,7 @@ def _need(matrix: TargetMatrix, variant: str) -> str:
         own = matrix.of(variant, target).memory
         if own is None:
             continue
-        text = f"; {words} {variant} needs {megabytes(own.value)} of memory"
+        text = f"; {words} {variant} needs {megabytes(own.value)}"
         exact = matrix.of(FLOAT32.name, target).memory if FLOAT32.name in matrix.variants else None
         if exact is None or variant == FLOAT32.name or own.value <= 0:
             return text
