@@ -39,6 +39,7 @@ from engine.portability.microcontroller import ask_tflite_micro, show_to_tflite_
 from engine.portability.records import Answer, Question
 from engine.runs.run import Run
 from engine.runs.staging import fresh_staging_folder
+from engine.tflite.artifact import has_integer_edges
 from engine.tflite.graph import Graph
 from engine.tflite.interpreter import dequantize
 from engine.workers.process import Host, Worker
@@ -84,12 +85,6 @@ def micro_kit_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Pat
     return file.with_name(f"{file.stem}-firmware.zip")
 
 
-def has_integer_edges(run: Run, variant: str) -> bool:
-    """Whether input and output of a variant are integers."""
-    card = run.artifact(variant)
-    return all("int" in edge.dtype for edge in (*card.inputs, *card.outputs))
-
-
 def make_micro_kit(
     run: Run,
     variant: str,
@@ -127,8 +122,8 @@ def make_micro_kit(
 
 def _check(run: Run, variant: str) -> None:
     target, card = target_named(TARGET), run.artifact(variant)
-    if not has_integer_edges(run, variant):
-        fit = [a.variant for a in run.artifacts if has_integer_edges(run, a.variant)]
+    if not has_integer_edges(card):
+        fit = [a.variant for a in run.artifacts if has_integer_edges(a)]
         make = f"python -m engine convert --target {TARGET} --out {shlex.quote(str(run.folder))}"
         raise OptionError(
             _STAGE,
@@ -239,7 +234,7 @@ def write_micro_texts(
         figures,
         template="micro/README.md",
         facts=facts,
-        margin=formats.percent(ARENA_MARGIN),
+        margin=formats.with_unit(str(ARENA_MARGIN), "%"),
     )
     (folder / README).write_text(readme, encoding="utf-8")
     return (README, *what, model.file)

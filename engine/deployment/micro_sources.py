@@ -10,8 +10,8 @@ import numpy as np
 from engine.core.errors import OptionError
 from engine.deployment.documents import render
 
-ARENA_MARGIN = 0.1
-"""Of the arena that TFLite Micro used here, on top of it."""
+ARENA_MARGIN = 10
+"""Percent of the arena that TFLite Micro used here, on top of it."""
 _KIBIBYTE = 1024
 _BYTES_A_LINE = 20
 _C_TYPES = {"int8": "int8_t", "uint8": "uint8_t", "int16": "int16_t"}
@@ -51,7 +51,7 @@ class MicroModel:
     @property
     def arena_with_margin(self) -> int:
         """The arena to reserve: with `ARENA_MARGIN`, in whole KiB."""
-        return -(-int(self.arena * (1 + ARENA_MARGIN)) // _KIBIBYTE) * _KIBIBYTE
+        return -(-self.arena * (100 + ARENA_MARGIN) // (100 * _KIBIBYTE)) * _KIBIBYTE
 
 
 def resolver_function(opcode: str) -> str:
@@ -86,7 +86,7 @@ def write_sources(model: MicroModel) -> dict[str, str]:
     values = {
         "m": model,
         "functions": [resolver_function(opcode) for opcode in sorted(model.operators)],
-        "margin": f"{100 * ARENA_MARGIN:g}",
+        "margin": ARENA_MARGIN,
         "input_type": _C_TYPES[model.inputs.dtype.name],
         "output_type": _C_TYPES[model.outputs.dtype.name],
         "input_size": model.inputs[0].size,

@@ -84,10 +84,14 @@ def computes_in_integers(card: Artifact) -> bool:
     return "QUANTIZE" in card.operators or any("int" in edge.dtype for edge in edges)
 
 
+def has_integer_edges(card: Artifact) -> bool:
+    """Whether a file's inputs and outputs are integers."""
+    return all("int" in edge.dtype for edge in (*card.inputs, *card.outputs))
+
+
 def has_integers_alone(card: Artifact) -> bool:
     """Whether a file's edges are integers and no operator of it computes in floats."""
-    edges = (*card.inputs, *card.outputs)
-    return all("int" in edge.dtype for edge in edges) and not card.float_operators
+    return has_integer_edges(card) and not card.float_operators
 
 
 Granularity = Literal["per-channel", "per-tensor", "none"]

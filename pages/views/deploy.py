@@ -19,7 +19,6 @@ from engine.deployment.documents import phone_sentence
 from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
 from engine.deployment.micro_kit import (
     README,
-    has_integer_edges,
     make_micro_kit,
     micro_kit_file,
 )
@@ -42,6 +41,7 @@ from engine.reporting.text.overview import not_recommended
 from engine.runs.results import load_latency
 from engine.runs.run import Run
 from engine.tasks.targets import read_memory
+from engine.tflite.artifact import has_integer_edges
 from engine.workers.jobs import Job
 from pages.inputs.uploads import ask_for_files
 from pages.inputs.variant import first_shown, show_pills
@@ -128,8 +128,8 @@ def kit_or_button(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path
 def show_micro_kit(run: Run, variant: str, pictures: tuple[Picture, ...]) -> None:
     """Show the kit for a microcontroller, or the button that makes it, or what it would take."""
     st.header("One zip for a microcontroller")
-    if not has_integer_edges(run, variant):
-        fit = [name for name in run.runnable if has_integer_edges(run, name)]
+    if not has_integer_edges(run.artifact(variant)):
+        fit = [name for name in run.runnable if has_integer_edges(run.artifact(name))]
         todo = f"Take {join_names(fit, 'or')}" if fit else "Add int8 on the page Convert"
         st.markdown(
             f"Devices without floats want integers at both ends, and {plain(variant)} has floats "
@@ -145,8 +145,8 @@ def show_micro_kit(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Non
     if not file.is_file():
         st.markdown(
             "- the model as a **C array**, and the list of its operators for TFLite Micro\n"
-            f"- the **arena** that TFLite Micro used here, with {formats.percent(ARENA_MARGIN)} "
-            "more\n"
+            "- the **arena** that TFLite Micro used here, with "
+            f"{formats.with_unit(str(ARENA_MARGIN), '%')} more\n"
             "- a **golden set** as C arrays, and a `main.cc` that prints PASSED or FAILED"
         )
         title = f"Packing {variant} for a microcontroller"
@@ -254,8 +254,8 @@ def _show_adb(run: Run, variant: str) -> None:
 
     if not os.environ.get(VARIABLE):
         st.caption(
-            f"With {plain(VARIABLE)} naming the program benchmark_model for Android, a button here "
-            "does all that follows on the phone that adb sees."
+            f"Set {plain(VARIABLE)} to the file of benchmark_model for Android, and a button here "
+            "times the phone that adb sees."
         )
         return
     title = f"Timing {variant} on the phone"
