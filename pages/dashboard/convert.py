@@ -33,7 +33,7 @@ if finished is not None and isinstance(finished.result, Run):
     session.choose_run(finished.result.folder)
     conversion.note_made(finished.result)
     jobs.forget(conversion.JOB)
-    if just_opened():  # whoever went elsewhere meanwhile has come for something else
+    if just_opened():  # from another page, to make a new run: the result of the last one can wait
         st.rerun()
     st.switch_page("pages/dashboard/overview.py")
 st.title("Convert a classifier to TFLite")

@@ -100,7 +100,7 @@ class Complaints:
             self.add("a traceback")
 
     def look_in_both_themes(self, where: str) -> None:
-        """Begin with the theme that is on: a change of theme draws everything anew."""
+        """Begin with the theme that is on: switching the theme redraws the page."""
         for theme in sorted(ASKED, key=lambda theme: theme != self.theme):
             self.theme, self.where = theme, where
             self.page.emulate_media(color_scheme=theme)
