@@ -35,7 +35,7 @@ from engine.deployment.micro_sources import ARENA_MARGIN, MicroModel, write_sour
 from engine.images.pictures import Picture
 from engine.images.preprocess import in_layout
 from engine.portability.catalog import has_tool, target_named
-from engine.portability.microcontroller import ask_tflite_micro, show_to_tflite_micro
+from engine.portability.microcontroller import show_to_tflite_micro
 from engine.portability.records import Answer, Question
 from engine.runs.run import Run
 from engine.runs.staging import fresh_staging_folder
@@ -163,7 +163,8 @@ def run_micro_kit(request: DeployRequest, report: Report) -> MicroFacts:
     decoded = [spec.apply(picture.decode(spec.picture_mode)) for picture in request.pictures]
     pictures = in_layout(np.stack(decoded), card.layout)
     report(Progress("Asking TFLite Micro", 0, 3))
-    answer = ask_tflite_micro(Question(file, pictures, folder))
+    shown = show_to_tflite_micro(Question(file, pictures, folder))
+    answer = shown.answer
     arena = answer.figure("arena")
     if arena is None:
         raise ConversionError(
@@ -174,7 +175,7 @@ def run_micro_kit(request: DeployRequest, report: Report) -> MicroFacts:
         )
     report(Progress("Making the golden set", 1, 3))
     content = file.read_bytes()
-    inputs, outputs = show_to_tflite_micro(content, pictures)
+    inputs, outputs = np.concatenate(shown.inputs), np.concatenate(shown.outputs)
     end = card.outputs[0]
     tensor = {"dtype": outputs.dtype, "quantization": (end.scale, end.zero_point)}
     real = dequantize(outputs, tensor).reshape(len(outputs), -1)

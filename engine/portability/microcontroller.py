@@ -11,13 +11,13 @@ import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from engine.core.errors import first_line
 from engine.core.system import package_version
-from engine.core.types import FloatArray
 from engine.portability.host_answers import differences
 from engine.portability.records import (
     Answer,
@@ -41,8 +41,28 @@ _PART_WORDS = {"head": "scratch and activations", "tail": "structures that stay"
 _INT8 = "Choose an integer variant: int8, int8_optimized or int16x8."
 
 
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What TFLite Micro does with a file, and with the pictures of a question.
+
+    Attributes:
+        answer: As a target's.
+        inputs: What it was fed, in its own type, shape (1, ...) each; empty where it refuses.
+        outputs: What it answered to each, likewise.
+    """
+
+    answer: Answer
+    inputs: tuple[np.ndarray, ...] = ()
+    outputs: tuple[np.ndarray, ...] = ()
+
+
 def ask_tflite_micro(question: Question) -> Answer:
     """Load a file into TFLite Micro's interpreter, show it pictures, and read its arena."""
+    return show_to_tflite_micro(question).answer
+
+
+def show_to_tflite_micro(question: Question) -> Shown:
+    """Ask TFLite Micro as `ask_tflite_micro` does, and keep what it was fed and answered."""
     from tflite_micro import runtime
 
     content = question.file.read_bytes()
@@ -50,19 +70,21 @@ def ask_tflite_micro(question: Question) -> Answer:
     with _printed() as printed:
         try:
             interpreter = runtime.Interpreter.from_bytes(content, arena_size=_ARENA_BYTES)
-            outputs = [_answer_of(interpreter, picture)[1] for picture in question.pictures]
+            shown = [_answer_of(interpreter, picture) for picture in question.pictures]
             interpreter.print_allocations()
         except (RuntimeError, ValueError) as error:
             words = printed() + str(error)
-            return _refusal(graph, words, first_line(error))
+            return Shown(_refusal(graph, words, first_line(error)))
         words = printed()
-    return Answer(
+    outputs = tuple(output for _, output in shown)
+    answer = Answer(
         support="whole",
         operators=len(graph.operators),
         figures=(*_figures(words), _flash(len(content))),
         differences=differences(question, outputs, "reference", "XNNPACK"),
         words=cut_words(words),
     )
+    return Shown(answer, tuple(fed for fed, _ in shown), outputs)
 
 
 @contextmanager
@@ -81,25 +103,6 @@ def _printed() -> Iterator[Any]:
         finally:
             os.dup2(before, 2)
             os.close(before)
-
-
-def show_to_tflite_micro(content: bytes, pictures: FloatArray) -> tuple[np.ndarray, np.ndarray]:
-    """Show pictures to a file that TFLite Micro runs.
-
-    Args:
-        content: The TFLite file.
-        pictures: Network inputs as floats in its order of dimensions, shape (pictures, ...).
-
-    Returns:
-        What it was fed and what it answered, in its own types, shape (pictures, ...).
-    """
-    from tflite_micro import runtime
-
-    with _printed():
-        interpreter = runtime.Interpreter.from_bytes(content, arena_size=_ARENA_BYTES)
-        shown = [_answer_of(interpreter, picture) for picture in pictures]
-    inputs, outputs = zip(*shown, strict=True)
-    return np.concatenate(inputs), np.concatenate(outputs)
 
 
 def _answer_of(interpreter: Any, picture: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

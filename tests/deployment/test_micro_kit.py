@@ -24,6 +24,7 @@ from engine.deployment.kit import DeployRequest
 from engine.deployment.micro_kit import README, run_micro_kit
 from engine.deployment.micro_sources import MicroModel, resolver_function, write_sources
 from engine.images.pictures import pictures_in
+from engine.portability.microcontroller import Shown
 from engine.portability.records import Answer, LeftOperator
 from engine.runs.run import Run
 from tests.helpers.kits import run_of
@@ -291,7 +292,7 @@ def test_what_tflite_micro_refuses_is_named(tmp_path: Path, photos: Path) -> Non
     )
     answer = Answer(support="refused", reason="No.", left=(LeftOperator("PAD", "p", "No."),))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(micro_kit, "ask_tflite_micro", lambda _: answer)
+        patch.setattr(micro_kit, "show_to_tflite_micro", lambda _: Shown(answer))
         with pytest.raises(ConversionError, match=r"refusal of TFLite Micro \(PAD: No"):
             run_micro_kit(request, lambda _: None)
     facts = run_micro_kit(request, lambda _: None)
