@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from copy import copy
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from engine.conversion.savedmodel_converter import savedmodel_converter
 from engine.core.errors import ConversionError, EngineError, OperatorError, first_line
 from engine.quantization.activation_ranges import ActivationRanges, Batches, with_ranges
 from engine.quantization.recipes import EdgeType, Recipe
@@ -50,7 +50,7 @@ def tflite_from_savedmodel(
     """
     import tensorflow as tf
 
-    converter = _converter_of(folder)
+    converter = savedmodel_converter(folder)
     # A mask of the lowest float in the place of minus infinity would make shares of what is NaN.
     converter.canonicalizing_inf_as_min_max_float = False
     builtins = tf.lite.OpsSet.TFLITE_BUILTINS
@@ -79,42 +79,6 @@ def tflite_from_savedmodel(
     except Exception as error:  # the converter and the calibrator share no base class
         raise _as_engine_error(error, recipe.name) from error
     return with_divisors_above_zero(model) if recipe.activations == "int8" else model
-
-
-@cache
-def _converter_class() -> Any:
-    """Derive TensorFlow's converter of a SavedModel so that Python never loads the SavedModel.
-
-    `tf.lite.TFLiteConverter.from_saved_model` loads it to read the names of its signatures, and
-    `convert` loads it twice more: as a graph, of which it reads only the nodes, and for the lines
-    of code that they come from, which it then passes to nobody. What converts is not written in
-    Python, and reads the folder itself. Files are the same to the byte.
-    """
-    from tensorflow.lite.python import lite
-    from tensorflow.python.saved_model.loader_impl import SavedModelLoader
-
-    class Converter(lite.TFLiteSavedModelConverterV2):  # type: ignore[misc]  # it has no types
-        # It writes the metadata of a conversion into the file, too.
-        @lite._export_metrics  # type: ignore[untyped-decorator]
-        def convert(self) -> bytes:
-            contents = SavedModelLoader(self.saved_model_dir)
-            tagged = contents.get_meta_graph_def_from_tags(self._saved_model_tags)
-            model: bytes = self._convert_from_saved_model(tagged.graph_def)
-            return model
-
-    return Converter
-
-
-def _converter_of(folder: Path) -> Any:
-    import tensorflow as tf
-    from tensorflow.lite.python import lite
-
-    # Where the metadata get the format of the original model from.
-    lite.TFLiteConverterBase._set_original_model_type(
-        lite.conversion_metadata_fb.ModelType.TF_SAVED_MODEL
-    )
-    signatures = [tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY]
-    return _converter_class()(str(folder), {tf.saved_model.SERVING}, signatures)
 
 
 def _convert(converter: Any) -> bytes:
@@ -157,10 +121,11 @@ def _take_ranges(converter: Any, ranges_of: RangesOf) -> None:
         variables: bool,
         debug_options: Any,
     ) -> Any:
-        _refuse_far_constants(model)
+        objects = parse_model(model)
+        _refuse_far_constants(objects)
         ranges = ranges_of(model)
-        if activations_type == tf.int16:
-            model = _with_own_biases(model)
+        if activations_type == tf.int16 and _give_own_biases(objects):
+            model = pack_model(objects, len(model))
         types = (input_type, output_type, activations_type, bias_type)
         if ranges is None:
             return theirs(model, *types, allow_float, variables, debug_options)
@@ -182,8 +147,8 @@ def _take_ranges(converter: Any, ranges_of: RangesOf) -> None:
     converter._quantize = quantize
 
 
-def _with_own_biases(model: bytes) -> bytes:
-    """Give every product a bias of its own.
+def _give_own_biases(objects: Any) -> bool:
+    """Give every product a bias of its own, and tell whether one had another's.
 
     TensorFlow's int16 quantizer rounds a bias to the scale of the first product that reads it, and
     lets the others of a layer that is used several times read the same integers.
@@ -192,8 +157,8 @@ def _with_own_biases(model: bytes) -> bytes:
 
     kinds = schema.BuiltinOperator
     with_bias = {kinds.CONV_2D, kinds.DEPTHWISE_CONV_2D, kinds.FULLY_CONNECTED}
-    objects = parse_model(model)
     graph = objects.subgraphs[0]
+    before = len(graph.tensors)
     read: set[int] = set()
     for operator in graph.operators:
         if objects.operatorCodes[operator.opcodeIndex].builtinCode not in with_bias:
@@ -207,14 +172,13 @@ def _with_own_biases(model: bytes) -> bytes:
             operator.inputs = [*operator.inputs[:2], len(graph.tensors) - 1]
         elif bias >= 0:
             read.add(bias)
-    return pack_model(objects, len(model))
+    return len(graph.tensors) > before
 
 
-def _refuse_far_constants(model: bytes) -> None:
+def _refuse_far_constants(objects: Any) -> None:
     """Raise an error for a constant at which TensorFlow's quantizer would end the process."""
     from ai_edge_litert import schema_py_generated as schema
 
-    objects = parse_model(model)
     for tensor in objects.subgraphs[0].tensors:
         held = objects.buffers[tensor.buffer].data
         if tensor.type != schema.TensorType.FLOAT32 or held is None or not len(held):
