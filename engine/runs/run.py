@@ -28,6 +28,7 @@ conversion wrote; results that come later have theirs beside them (`engine.core.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -295,9 +296,17 @@ def demand_inside(folder: Path, names: Iterable[str]) -> None:
     for name in names:
         path = PurePosixPath(name)
         wrong = not name or "\0" in name or path.is_absolute() or ".." in path.parts
-        # resolve() follows symlinks in the existing part of a path.
-        if wrong or not (folder / path).resolve().is_relative_to(home):
+        if wrong or not _stays_inside(home, path):
             raise _refusal(folder, f"the file {name[:80]!r}", "files of its own folder alone")
+
+
+def _stays_inside(home: Path, path: PurePosixPath) -> bool:
+    step = str(home)
+    for part in path.parts:
+        step = f"{step}/{part}"
+        if os.path.islink(step):  # resolve() looks at every folder above, too: 20 times slower
+            return (home / path).resolve().is_relative_to(home)
+    return True
 
 
 def _refusal(folder: Path, got: str, expected: str) -> RunError:
