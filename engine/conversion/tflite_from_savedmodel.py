@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from copy import copy
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from engine.conversion.savedmodel_converter import savedmodel_converter
 from engine.core.errors import ConversionError, EngineError, OperatorError, first_line
 from engine.quantization.activation_ranges import ActivationRanges, Batches, with_ranges
 from engine.quantization.recipes import EdgeType, Recipe
@@ -50,7 +50,7 @@ def tflite_from_savedmodel(
     """
     import tensorflow as tf
 
-    converter = savedmodel_converter(folder)
+    converter = _converter_of(folder)
     # A mask of the lowest float in the place of minus infinity would make shares of what is NaN.
     converter.canonicalizing_inf_as_min_max_float = False
     builtins = tf.lite.OpsSet.TFLITE_BUILTINS
@@ -79,6 +79,42 @@ def tflite_from_savedmodel(
     except Exception as error:  # the converter and the calibrator share no base class
         raise _as_engine_error(error, recipe.name) from error
     return with_divisors_above_zero(model) if recipe.activations == "int8" else model
+
+
+@cache
+def _converter_class() -> Any:
+    """Derive TensorFlow's converter of a SavedModel so that Python never loads the SavedModel.
+
+    `tf.lite.TFLiteConverter.from_saved_model` loads it to read the names of its signatures, and
+    `convert` loads it twice more: as a graph, of which it reads only the nodes, and for the lines
+    of code that they come from, which it then passes to nobody. What converts is not written in
+    Python, and reads the folder itself. Files are the same to the byte.
+    """
+    from tensorflow.lite.python import lite
+    from tensorflow.python.saved_model.loader_impl import SavedModelLoader
+
+    class Converter(lite.TFLiteSavedModelConverterV2):  # type: ignore[misc]  # it has no types
+        # It writes the metadata of a conversion into the file, too.
+        @lite._export_metrics  # type: ignore[untyped-decorator]
+        def convert(self) -> bytes:
+            contents = SavedModelLoader(self.saved_model_dir)
+            tagged = contents.get_meta_graph_def_from_tags(self._saved_model_tags)
+            model: bytes = self._convert_from_saved_model(tagged.graph_def)
+            return model
+
+    return Converter
+
+
+def _converter_of(folder: Path) -> Any:
+    import tensorflow as tf
+    from tensorflow.lite.python import lite
+
+    # Where the metadata get the format of the original model from.
+    lite.TFLiteConverterBase._set_original_model_type(
+        lite.conversion_metadata_fb.ModelType.TF_SAVED_MODEL
+    )
+    signatures = [tf.saved_model.DEFAULT_SERVING_SIGNATURE_DEF_KEY]
+    return _converter_class()(str(folder), {tf.saved_model.SERVING}, signatures)
 
 
 def _convert(converter: Any) -> bytes:

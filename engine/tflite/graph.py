@@ -7,7 +7,6 @@ the activations they are added to.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
@@ -336,34 +335,7 @@ def parse_model(content: bytes) -> Any:
     """Read the objects of a TFLite file (``schema_py_generated.ModelT``)."""
     from ai_edge_litert import schema_py_generated as schema
 
-    read_numbers_quickly()
     return schema.ModelT.InitFromPackedBuf(content, 0)
-
-
-@cache
-def read_numbers_quickly() -> None:
-    """Let flatbuffers look up a number in two steps in place of nine; files are read twice as fast.
-
-    Places before the file are refused as before; `struct` refuses those behind it.
-    """
-    from flatbuffers.table import Table
-
-    distance_at, length_at = struct.Struct("<i").unpack_from, struct.Struct("<H").unpack_from
-
-    def get(table: Any, flags: Any, at: int) -> Any:
-        if at < 0:
-            raise TypeError(f"bad number {at} for an offset")
-        return flags.py_type(flags.packer_type.unpack_from(table.Bytes, at)[0])
-
-    def offset(table: Any, field: int) -> int:
-        content, start = table.Bytes, table.Pos
-        fields = start - distance_at(content, start)[0]
-        if fields < 0:
-            raise TypeError(f"bad number {fields} for an offset")
-        (length,) = length_at(content, fields)
-        return int(length_at(content, fields + field)[0]) if field < length else 0
-
-    Table.Get, Table.Offset = get, offset
 
 
 def pack_model(model: Any, size: int) -> bytes:

@@ -57,21 +57,6 @@ def test_files_are_those_of_the_public_converter(tmp_path: Path, variant: str) -
     )
 
 
-def test_equal_constants_are_shared_as_by_the_public_converter(tmp_path: Path) -> None:
-    import tensorflow as tf
-
-    # The converter itself shares what is equal in type, too.
-    order = np.arange(4, dtype=np.int32)
-    folder = saved(
-        tmp_path, lambda y: tf.gather(tf.nn.relu(y), order, axis=3) + order.view(np.float32)
-    )
-    content = tflite_from_savedmodel(folder, FLOAT32)
-    assert content == tf.lite.TFLiteConverter.from_saved_model(str(folder)).convert()
-    tensors = Graph(content).raw.tensors
-    readers = [t for t in tensors if list(t.shape) == [4] and t.buffer]
-    assert len({t.buffer for t in readers}) < len(readers)
-
-
 def seen_ranges(model: bytes) -> ActivationRanges:
     seen = MinMax()
     observe_activations(model, lambda: (picture[None] for picture in PICTURES), seen)
