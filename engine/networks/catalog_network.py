@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import importlib
 import importlib.util
+import runpy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -119,9 +120,10 @@ def imagenet_names(classes: int) -> tuple[str, ...] | None:
     Returns:
         The first word of each; None where no set of ImageNet has so many classes.
     """
-    if classes == 1000:
-        models = import_torchvision().models
-        return tuple(models.MobileNet_V2_Weights.DEFAULT.meta["categories"])
+    if classes == IMAGENET_CLASSES:
+        # A file of lists: torchvision and the compiler of PyTorch, which it imports, take seconds.
+        (folder,) = _folders_of_torchvision()
+        return tuple(runpy.run_path(str(folder / "models" / "_meta.py"))["_IMAGENET_CATEGORIES"])
     if classes not in _SETS:
         return None
 
@@ -141,15 +143,19 @@ def import_torchvision() -> ModuleType:
     """
     import torch
 
-    spec = importlib.util.find_spec("torchvision")
-    folders = list(spec.submodule_search_locations or ()) if spec else []
-    for library in (path for folder in folders for path in Path(folder).glob("_C*.so")):
+    for library in (path for folder in _folders_of_torchvision() for path in folder.glob("_C*.so")):
         try:
             ctypes.CDLL(str(library))
         except OSError:
             for operator in ("nms", "qnms"):
                 torch.library.define(f"torchvision::{operator}", _NMS)
     return importlib.import_module("torchvision")
+
+
+def _folders_of_torchvision() -> tuple[Path, ...]:
+    """Find where torchvision is installed, without importing it."""
+    spec = importlib.util.find_spec("torchvision")
+    return tuple(map(Path, spec.submodule_search_locations or ())) if spec else ()
 
 
 @cache

@@ -8,6 +8,7 @@ parent keeps as a log. When the parent goes away, standard input ends and so doe
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import queue
 import resource
@@ -40,6 +41,7 @@ from engine.workers.sandbox import MARK
 from engine.workers.slots import hold_slot
 
 _HEAVY_BYTES = 1 << 30
+_YOUNG_OBJECTS = 50_000
 
 
 def answer(message: TaskMessage, report: Report) -> Message:
@@ -80,6 +82,8 @@ def answer(message: TaskMessage, report: Report) -> Message:
 
 def main() -> None:
     """Answer requests until standard input ends."""
+    # Libraries make millions of objects that stay; cycles are collected after each task at last.
+    gc.set_threshold(_YOUNG_OBJECTS)
     # A worker that a file kills shall not fill the disk with what it held.
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     channel = os.fdopen(os.dup(1), "wb", buffering=0)

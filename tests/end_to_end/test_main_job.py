@@ -173,7 +173,6 @@ def test_latency_and_report_on_the_command_line(run: Run, tmp_path: Path) -> Non
 
 
 def test_the_stock_lowering_and_the_input_layout_are_choices(tmp_path: Path) -> None:
-    # A process knows one lowering: that of the other tests comes first, and its worker is at hand.
     planar = engine.convert(variants=["float32"], input_layout="NCHW", out=tmp_path / "planar")
     assert planar.artifact("float32").operators["TRANSPOSE"] == 1
     assert planar.artifact("float32").inputs[0].shape == (1, 3, 224, 224)

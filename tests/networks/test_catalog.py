@@ -10,7 +10,7 @@ import torch
 
 from engine.core.errors import ModelError, OptionError
 from engine.networks.catalog import catalog, torch_source
-from engine.networks.catalog_network import import_torchvision
+from engine.networks.catalog_network import imagenet_names, import_torchvision
 from engine.networks.source import ModelChoice
 
 
@@ -25,6 +25,7 @@ def test_the_default_network_is_complete() -> None:
 def test_every_classification_network_of_torchvision_is_listed() -> None:
     models = import_torchvision().models
     entries = catalog()
+    assert imagenet_names(1000) == tuple(models.ResNet18_Weights.DEFAULT.meta["categories"])
     assert entries[0].name == "efficientnet_lite0"
     assert entries[0].offline
     others = {entry.name for entry in entries[1:] if not entry.name.startswith("timm/")}
