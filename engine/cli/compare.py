@@ -27,6 +27,7 @@ from engine.core import formats
 from engine.core.errors import OptionError
 from engine.core.types import ORIGINAL
 from engine.portability.cpu import CPU
+from engine.quantization.recipes import names_in
 from engine.reporting.text.accuracy import KIND_TITLES, slices_headline
 from engine.runs.run import Run
 
@@ -95,7 +96,7 @@ def compare(
             expected="one of them",
             todo="Name a folder with --images, or take the run's pinned pictures with --pinned.",
         )
-    names = tuple(name.strip() for name in variants.split(",") if name.strip())
+    names = names_in(variants)
     gates = Gates(**{field.name: others.pop(field.name) for field in fields(Gates)})
     with progress_shown() as on_progress:
         run = Run.open(run_folder)
@@ -172,7 +173,7 @@ def slices(
       python -m engine slices --run my_run --images photos
       python -m engine slices --run my_run --images photos --labels-csv labels.csv --json S.json
     """
-    names = tuple(name.strip() for name in variants.split(",") if name.strip())
+    names = names_in(variants)
     with progress_shown() as on_progress:
         measured = api.slices(
             run_folder, images, variants=names, on_progress=on_progress, **options

@@ -10,6 +10,7 @@ from engine.comparison.latency import Latency, LatencySamples, latency_warnings
 from engine.comparison.records import latency_dict
 from engine.core import formats
 from engine.core.formats import join_names
+from engine.quantization.recipes import names_in
 from engine.reporting.text import runs as sentences
 from engine.tasks.lowerings import lowering_rows
 from engine.tflite.operator_times import left_share, time_by_kind
@@ -34,7 +35,7 @@ def latency(
       python -m engine latency --run my_run
       python -m engine latency --run my_run --threads 2 --variants float32,int8 --json L.json
     """
-    names = [name.strip() for name in variants.split(",") if name.strip()]
+    names = names_in(variants)
     with progress_shown() as on_progress:
         timed = api.latency(
             run_folder,

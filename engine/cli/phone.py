@@ -8,6 +8,7 @@ from engine import api
 from engine.cli.output import progress_shown, show_table
 from engine.core.formats import UNKNOWN, megabytes, milliseconds
 from engine.deployment.adb import VARIABLE
+from engine.quantization.recipes import names_in
 from engine.runs.results import load_latency
 from engine.runs.run import Run
 from engine.tasks.targets import read_memory
@@ -37,7 +38,7 @@ def phone(
     with progress_shown() as on_progress:
         benchmarks = api.time_on_phone(
             run_folder,
-            variants=tuple(name.strip() for name in variants.split(",") if name.strip()),
+            variants=names_in(variants),
             benchmark_model=benchmark_model,
             serial=serial,
             threads=threads,

@@ -13,6 +13,7 @@ from engine.core.types import ORIGINAL
 from engine.images.changes import CHANGE_KINDS, SCALES, ChangeKind
 from engine.images.labels import label_of
 from engine.images.pictures import DEFAULT_CURVE_COUNT
+from engine.quantization.recipes import names_in
 from engine.reporting.text.robustness import (
     agreement_headline,
     back_sentence,
@@ -62,7 +63,7 @@ def robustness(
             expected="one of them",
             todo="Name a folder with --images, or one file with --picture.",
         )
-    kinds, names = _words(changes), _words(variants)
+    kinds, names = names_in(changes), names_in(variants)
     run = Run.open(run_folder)
     measured: Robustness | PictureFlips
     with progress_shown() as on_progress:
@@ -94,10 +95,6 @@ def robustness(
         _show_curves(measured)
     else:
         _show_flips(measured, run)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _show_curves(measured: Robustness) -> None:

@@ -9,11 +9,13 @@ import click
 from engine import api
 from engine.cli.output import progress_shown, say, show_table, write_json
 from engine.core.errors import OptionError
+from engine.core.files import refuse_target
 from engine.core.formats import megabytes
 from engine.core.types import OnProgress
 from engine.images.pictures import DEFAULT_TARGETS_COUNT
 from engine.portability.catalog import target_named
 from engine.portability.records import TargetMatrix
+from engine.quantization.recipes import names_in
 from engine.reporting.text.targets import (
     cell_words,
     figures_words,
@@ -62,8 +64,8 @@ def targets(
     with progress_shown() as on_progress:
         matrix = api.targets(
             run_folder,
-            targets=_words(names),
-            variants=_words(variants),
+            targets=names_in(names),
+            variants=names_in(variants),
             images=images or (),
             count=count,
             on_progress=on_progress,
@@ -94,15 +96,8 @@ def _save(
             expected="one at least",
             todo="Name such a target, such as --targets ethos-u55-256, and an integer variant.",
         )
-    try:
+    with refuse_target(folder, "Choose another folder."):
         folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OptionError(
-            f"Making the folder {folder}",
-            got=f"a refusal ({error.strerror})",
-            expected="a folder to write to",
-            todo="Choose another folder.",
-        ) from error
     return tuple(
         api.compile_for(
             run,
@@ -113,10 +108,6 @@ def _save(
         )
         for cell in wanted
     )
-
-
-def _words(text: str) -> tuple[str, ...]:
-    return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
 def _show(matrix: TargetMatrix) -> None:

@@ -204,6 +204,20 @@ def figure_text(text: str) -> str:
     return escape(text, quote=False)
 
 
+@contextmanager
+def refuse_target(target: str | Path, todo: str = "Choose another file.") -> Iterator[None]:
+    """Raise `OptionError` where the system refuses to write what a person named."""
+    try:
+        yield
+    except OSError as error:
+        raise OptionError(
+            f"Writing {target}",
+            got=f"a refusal ({error.strerror or error})",
+            expected="a place to write to",
+            todo=todo,
+        ) from error
+
+
 def write_text(text: str, target: str) -> None:
     """Write a text file that a person named; as `write_bytes`."""
     write_bytes(text.encode(), target)
@@ -215,12 +229,5 @@ def write_bytes(content: bytes, target: str) -> None:
     Raises:
         OptionError: It cannot be written.
     """
-    try:
+    with refuse_target(target):
         _replace(Path(target), content, durable=False)
-    except OSError as error:
-        raise OptionError(
-            f"Writing {target}",
-            got=f"a refusal ({error.strerror})",
-            expected="a place to write to",
-            todo="Choose another file.",
-        ) from error

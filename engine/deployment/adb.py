@@ -11,13 +11,14 @@ import re
 import secrets
 import shlex
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from engine.core.errors import ConversionError, OptionError
 from engine.core.formats import join_names
+from engine.core.programs import last_line, read_words, run_program
 from engine.core.types import Progress, Report
 from engine.deployment.description import model_file
 from engine.deployment.phone import LARGEST_BYTES, ROUNDS, PhoneBenchmark, add_benchmark
@@ -30,6 +31,13 @@ _ADB = "adb"
 _STAGE = "Timing on a phone over adb"
 _PARENT = "/data/local/tmp"
 _SECONDS, _LONG_SECONDS = 30, 900
+_FAILURE = partial(
+    ConversionError,
+    _STAGE,
+    expected="a phone that answers",
+    todo="See that it stays plugged in and unlocked, and that the program is for its processor; "
+    "then try again.",
+)
 _MODEL = re.compile(r"\bmodel:(\S+)")
 _STATES = {
     "unauthorized": "Unlock the phone, and allow this machine to debug it.",
@@ -199,30 +207,9 @@ def _remove(request: PhoneRequest) -> None:
 def _run(serial: str | None, *words: str, seconds: float = _SECONDS) -> str:
     """Run adb, and return what it printed."""
     command = [_ADB, *(() if serial is None else ("-s", serial)), *words]
-    try:
-        ended = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=seconds,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        late = isinstance(error, subprocess.TimeoutExpired)
-        raise _failure(f"no end of adb within {seconds:.0f} s" if late else str(error)) from error
-    text = ended.stdout[:LARGEST_BYTES].decode(errors="replace")
+    ended = run_program(command, seconds, "adb", _FAILURE)
+    text = read_words(ended)[:LARGEST_BYTES]
     if ended.returncode != 0:
-        lines = [line.strip() for line in text.splitlines() if line.strip()] or ["no message"]
-        raise _failure(f"exit code {ended.returncode} of adb {words[0]} ('{lines[-1][:160]}')")
+        why = last_line(text)[:160]
+        raise _FAILURE(got=f"exit code {ended.returncode} of adb {words[0]} ('{why}')")
     return text
-
-
-def _failure(got: str) -> ConversionError:
-    return ConversionError(
-        _STAGE,
-        got=got,
-        expected="a phone that answers",
-        todo="See that it stays plugged in and unlocked, and that the program is for its "
-        "processor; then try again.",
-    )

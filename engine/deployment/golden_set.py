@@ -8,13 +8,13 @@ XNNPACK, and its reference kernels.
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import tempfile
 import time
 import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ import numpy as np
 from engine.comparison.metrics import top_k
 from engine.comparison.outputs import Outputs
 from engine.core.errors import ConversionError, HopError
+from engine.core.programs import last_line, run_program
 from engine.core.types import FloatArray, Layout, Progress, Report
 from engine.images.preprocess import in_layout
 from engine.tflite.interpreter import dequantize, load_interpreter, quantize
@@ -38,6 +39,7 @@ SECONDS = 20.0
 SCRIPT = "run_model.py"
 """Of a kit: it runs the model, and checks the golden set."""
 _CHECK_SECONDS = 300
+KIT_STEPS = 4
 _STAGE = "Making the golden set"
 _TODO = "Choose another variant."
 
@@ -135,7 +137,7 @@ def golden_set(
         HopError: The two files answer differently, or with NaN or Inf.
     """
     kernels = _Kernels(layout, [normalized(picture) for picture in pixels])
-    report(Progress(_STAGE, 0, 4))
+    report(Progress(_STAGE, 0, KIT_STEPS))
     first = kernels.run(model, "AUTO", 1)
     if first is None:
         raise ConversionError(
@@ -152,7 +154,7 @@ def golden_set(
     )
     measured = []
     for done, (words, resolver, number) in enumerate(kinds, 1):
-        report(Progress(f"{_STAGE}: {words}", done, 4))
+        report(Progress(f"{_STAGE}: {words}", done, KIT_STEPS))
         measured.append(_difference(words, first, kernels.run(model, resolver, number)))
     whole = first.outputs.dtype.kind in "iu"
     largest = float(np.abs(first.outputs.astype(np.float64)).max())
@@ -278,22 +280,14 @@ def run_check(request: CheckRequest, report: Report) -> CheckedKit:
     Raises:
         ConversionError: The script ends without a verdict.
     """
-    report(Progress("Checking the golden set", 0, 1))
+    stage = "Checking the golden set"
+    failure = partial(ConversionError, stage, expected="a verdict on the golden set", todo=_TODO)
+    report(Progress(stage, 0, 1))
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(request.kit) as archive:
         archive.extractall(folder)
-        ended = subprocess.run(
-            [sys.executable, SCRIPT],
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=_CHECK_SECONDS,
-        )
-    if ended.returncode not in {0, 1} or "golden set" not in ended.stdout:
-        raise ConversionError(
-            "Checking the golden set",
-            got=(ended.stderr.strip().splitlines() or ["nothing"])[-1],
-            expected="a verdict on the golden set",
-            todo=_TODO,
-        )
-    return CheckedKit(ended.returncode == 0, ended.stdout.strip())
+        command = [sys.executable, SCRIPT]
+        ended = run_program(command, _CHECK_SECONDS, SCRIPT, failure, Path(folder))
+    verdict = ended.stdout.decode(errors="replace").strip()
+    if ended.returncode not in {0, 1} or "golden set" not in verdict:
+        raise failure(got=last_line(ended.stderr.decode(errors="replace")))
+    return CheckedKit(ended.returncode == 0, verdict)

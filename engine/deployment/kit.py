@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from engine.comparison.comparison import Comparison
 from engine.comparison.records import VariantComparison
 from engine.core.checksums import digest_of_file
 from engine.core.errors import OptionError
+from engine.core.files import refuse_target
 from engine.core.system import usable_cores
 from engine.core.types import FAULT_WORDS, ORIGINAL, IntArray, Progress, Report
 from engine.deployment.description import (
@@ -24,7 +26,7 @@ from engine.deployment.description import (
     model_file,
 )
 from engine.deployment.documents import KIT_FILES, CardFigures, model_card, snippets
-from engine.deployment.golden_set import COUNT, SCRIPT, GoldenSet, golden_set
+from engine.deployment.golden_set import COUNT, KIT_STEPS, SCRIPT, GoldenSet, golden_set
 from engine.images.pictures import Picture, digest_of
 from engine.portability.records import TargetMatrix
 from engine.runs.results import load_latency
@@ -35,6 +37,7 @@ from engine.tasks.targets import ask_targets
 from engine.tflite.metadata import with_metadata
 from engine.workers.process import Host, Worker
 
+Facts = TypeVar("Facts")
 CARD = "MODEL_CARD.md"
 DESCRIPTION = "model.json"
 FILES_TITLE = "What is in the kit"
@@ -75,11 +78,14 @@ def golden_pictures(pictures: tuple[Picture, ...]) -> tuple[Picture, ...]:
 
 
 def kit_file(
-    run: Run, variant: str, pictures: tuple[Picture, ...], target: str | None = None
+    run: Run, variant: str, pictures: tuple[Picture, ...], purpose: str | None = None
 ) -> Path:
-    """Name the file for a variant's kit with these pictures and target; it need not exist."""
+    """Name the file for a variant's kit with these pictures; it need not exist.
+
+    The purpose is the target that the kit's card names, or `engine.deployment.micro_kit.FIRMWARE`.
+    """
     digest = run.artifact(variant).sha256
-    parts = [variant, digest[:12], digest_of(pictures)[:12], *([] if target is None else [target])]
+    parts = [variant, digest[:12], digest_of(pictures)[:12], *filter(None, [purpose])]
     return run.folder / KITS / f"{'-'.join(parts)}.zip"
 
 
@@ -119,17 +125,49 @@ def make_kit(
     there = None
     if target is not None:
         there = ask_targets(run, host, names=(target,), variants=(variant,))
-    file = (out or kit_file(run, variant, pictures, target)).absolute()
-    if out is None:
-        file.parent.mkdir(exist_ok=True)
-    with fresh_staging_folder(file) as side:
-        request = deploy_request(run, variant, pictures, comparison, side)
+    file = out or kit_file(run, variant, pictures, target)
+
+    def write(folder: Path, golden: GoldenSet) -> tuple[GoldenSet, tuple[str, ...]]:
+        return golden, write_texts(run, variant, folder, golden, comparison, there)
+
+    return pack_kit(run, comparison, pictures, file.absolute(), host, run_deploy, write)
+
+
+def pack_kit(
+    run: Run,
+    comparison: Comparison,
+    pictures: tuple[Picture, ...],
+    file: Path,
+    host: Host,
+    task: Callable[[DeployRequest, Report], Facts],
+    write: Callable[[Path, Facts], tuple[GoldenSet, tuple[str, ...]]],
+) -> Kit:
+    """Make the files of a kit in a staging folder, and pack them.
+
+    Args:
+        run: The run.
+        comparison: Of the one variant that is packed.
+        pictures: What the golden set is chosen from.
+        file: The zip to write.
+        host: Gets the worker and its progress.
+        task: Makes what needs a model to be run; in a worker.
+        write: Writes the rest of what the task found, and gives golden set and names of all files.
+    """
+    (variant,) = (compared.variant for compared in comparison.variants)
+    with fresh_staging_folder(file) as folder:
+        request = DeployRequest(
+            run=str(run.folder.absolute()),
+            variant=variant,
+            pictures=golden_pictures(pictures),
+            probabilities=comparison.gives_probabilities(variant),
+            folder=str(folder),
+        )
         # A worker of its own: an external file must not harm one that does other work.
         with Worker() as worker:
-            golden = host.adopt(worker).run(run_deploy, request, host.report)
-        host.report(Progress("Writing the kit", 3, 4))
-        names = write_texts(run, variant, side, golden, comparison, there)
-        zip_kit(side, names, file)
+            facts = host.adopt(worker).run(task, request, host.report)
+        host.report(Progress("Writing the kit", KIT_STEPS - 1, KIT_STEPS))
+        golden, names = write(folder, facts)
+        zip_kit(folder, names, file)
     return Kit(file, variant, model_file(run, variant), golden, names)
 
 
@@ -162,19 +200,6 @@ def compare_for_kit(
     ).comparison
     _demand_answers(comparison.variant(variant))
     return comparison
-
-
-def deploy_request(
-    run: Run, variant: str, pictures: tuple[Picture, ...], comparison: Comparison, folder: Path
-) -> DeployRequest:
-    """Ask for the files of a kit that need a model to be run."""
-    return DeployRequest(
-        run=str(run.folder.absolute()),
-        variant=variant,
-        pictures=golden_pictures(pictures),
-        probabilities=comparison.gives_probabilities(variant),
-        folder=str(folder),
-    )
 
 
 def _demand_answers(comparison: VariantComparison) -> None:
@@ -265,7 +290,7 @@ def _what(file: str) -> str:
 def zip_kit(folder: Path, names: tuple[str, ...], target: Path) -> None:
     """Pack files of a folder; the same files give the same zip."""
     staging = folder / f".{target.name}"
-    try:
+    with refuse_target(target):
         with zipfile.ZipFile(staging, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in names:
                 entry = zipfile.ZipInfo(name, _ZIP_TIME)
@@ -273,13 +298,6 @@ def zip_kit(folder: Path, names: tuple[str, ...], target: Path) -> None:
                 entry.external_attr = 0o644 << 16
                 archive.writestr(entry, (folder / name).read_bytes())
         os.replace(staging, target)
-    except OSError as error:
-        raise OptionError(
-            f"Writing {target}",
-            got=f"a refusal ({error.strerror})",
-            expected="a place to write to",
-            todo="Choose another file.",
-        ) from error
 
 
 def text_in(file: Path, name: str) -> str:
@@ -298,7 +316,7 @@ def run_deploy(request: DeployRequest, report: Report) -> GoldenSet:
     """
     run, folder = Run.open(request.run), Path(request.folder)
     card, spec = run.artifact(request.variant), run.manifest.preprocess
-    report(Progress("Writing the metadata", 0, 4))
+    report(Progress("Writing the metadata", 0, KIT_STEPS))
     before = run.file(request.variant).read_bytes()
     scores: Scores = "probabilities" if request.probabilities else "logits"
     model = with_metadata(before, metadata_of(run, card, scores))

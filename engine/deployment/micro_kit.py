@@ -17,19 +17,18 @@ from engine.core.errors import ConversionError, OptionError, PackageError
 from engine.core.types import ORIGINAL, IntArray, Progress, Report
 from engine.deployment.description import LABELS_FILE, model_file
 from engine.deployment.documents import model_card
-from engine.deployment.golden_set import GoldenSet, KernelDifference, tolerance_of
+from engine.deployment.golden_set import KIT_STEPS, GoldenSet, KernelDifference, tolerance_of
 from engine.deployment.kit import (
     DESCRIPTION,
     DeployRequest,
     Kit,
     card_figures,
     compare_for_kit,
-    deploy_request,
     describe_model,
     kit_file,
     label_texts,
+    pack_kit,
     write_files,
-    zip_kit,
 )
 from engine.deployment.micro_sources import ARENA_MARGIN, MicroModel, write_sources
 from engine.images.pictures import Picture
@@ -38,14 +37,14 @@ from engine.portability.catalog import has_tool, target_named
 from engine.portability.microcontroller import show_to_tflite_micro
 from engine.portability.records import Answer, Question
 from engine.runs.run import Run
-from engine.runs.staging import fresh_staging_folder
 from engine.tflite.artifact import has_integer_edges
 from engine.tflite.graph import Graph
 from engine.tflite.interpreter import dequantize
-from engine.workers.process import Host, Worker
+from engine.workers.process import Host
 
 TARGET = "microcontroller"
 README = "README.md"
+FIRMWARE = "firmware"
 _STAGE = "Making the kit for a microcontroller"
 _WHAT = {
     "model.h": "length of the model, arena, operators",
@@ -79,12 +78,6 @@ class MicroFacts:
     golden_bytes: int
 
 
-def micro_kit_file(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Path:
-    """Name the file for the kit of a variant with these pictures; it need not exist."""
-    file = kit_file(run, variant, pictures)
-    return file.with_name(f"{file.stem}-firmware.zip")
-
-
 def make_micro_kit(
     run: Run,
     variant: str,
@@ -106,18 +99,12 @@ def make_micro_kit(
     """
     _check(run, variant)
     comparison = compare_for_kit(run, variant, pictures, host, reference, labels)
-    target = (out or micro_kit_file(run, variant, pictures)).absolute()
-    if out is None:
-        target.parent.mkdir(exist_ok=True)
-    with fresh_staging_folder(target) as side:
-        request = deploy_request(run, variant, pictures, comparison, side)
-        # A worker of its own: an external file must not harm one that does other work.
-        with Worker() as worker:
-            facts = host.adopt(worker).run(run_micro_kit, request, host.report)
-        host.report(Progress("Writing the kit", 2, 3))
-        names = write_micro_texts(run, variant, side, facts, comparison)
-        zip_kit(side, names, target)
-    return Kit(target, variant, model_file(run, variant), facts.golden, names)
+    file = out or kit_file(run, variant, pictures, FIRMWARE)
+
+    def write(folder: Path, facts: MicroFacts) -> tuple[GoldenSet, tuple[str, ...]]:
+        return facts.golden, write_micro_texts(run, variant, folder, facts, comparison)
+
+    return pack_kit(run, comparison, pictures, file.absolute(), host, run_micro_kit, write)
 
 
 def _check(run: Run, variant: str) -> None:
@@ -162,7 +149,7 @@ def run_micro_kit(request: DeployRequest, report: Report) -> MicroFacts:
     names = tuple(picture.name for picture in request.pictures)
     decoded = [spec.apply(picture.decode(spec.picture_mode)) for picture in request.pictures]
     pictures = in_layout(np.stack(decoded), card.layout)
-    report(Progress("Asking TFLite Micro", 0, 3))
+    report(Progress("Asking TFLite Micro", 0, KIT_STEPS))
     shown = show_to_tflite_micro(Question(file, pictures, folder))
     answer = shown.answer
     arena = answer.figure("arena")
@@ -173,7 +160,7 @@ def run_micro_kit(request: DeployRequest, report: Report) -> MicroFacts:
             expected="a variant that it runs",
             todo=answer.todo,
         )
-    report(Progress("Making the golden set", 1, 3))
+    report(Progress("Making the golden set", 2, KIT_STEPS))
     content = file.read_bytes()
     inputs, outputs = np.concatenate(shown.inputs), np.concatenate(shown.outputs)
     end = card.outputs[0]

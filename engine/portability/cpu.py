@@ -8,10 +8,10 @@ they were read. The peak is the system's own mark, reset before the file is load
 from __future__ import annotations
 
 import contextlib
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -19,6 +19,7 @@ from typing import Any
 import msgspec
 
 from engine.core.errors import ConversionError
+from engine.core.programs import last_line, run_program
 from engine.core.system import host_name, package_version
 from engine.portability.records import (
     Answer,
@@ -41,7 +42,12 @@ _FURTHER_LOADS = 5
 _LOADING_SECONDS = 1.0
 _KIBIBYTE = 1024
 _PLAIN = "A kernel of LiteRT's own"
-_STAGE = "Running the file in a process of its own"
+_FAILURE = partial(
+    ConversionError,
+    "Running the file in a process of its own",
+    expected="some calls",
+    todo="Leave this target out.",
+)
 
 
 class Measured(msgspec.Struct, frozen=True):
@@ -68,28 +74,12 @@ def ask_litert(question: Question) -> Answer:
     empty = question.folder / "empty.tflite"
     empty.write_bytes(_empty_file())
     command = [sys.executable, "-P", "-m", __name__, str(empty), str(question.file)]
-    try:
-        ended = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ConversionError(
-            _STAGE,
-            got=f"no end within {_SECONDS} s",
-            expected="some calls",
-            todo="Leave this target out.",
-        ) from error
-    words = ended.stderr.decode(errors="replace")
+    ended = run_program(command, _SECONDS, "LiteRT", _FAILURE)
     if ended.returncode != 0:
-        lines = [line for line in words.splitlines() if line.strip()] or ["no message"]
+        why = cut_reason(last_line(ended.stderr.decode(errors="replace")))
         if ended.returncode == _REFUSED:
-            return Answer(
-                support="refused", reason=cut_reason(lines[-1]), operators=len(graph.operators)
-            )
-        raise ConversionError(
-            _STAGE,
-            got=f"the end of the process with code {ended.returncode}: {cut_reason(lines[-1])}",
-            expected="some calls",
-            todo="Leave this target out.",
-        )
+            return Answer(support="refused", reason=why, operators=len(graph.operators))
+        raise _FAILURE(got=f"the end of the process with code {ended.returncode}: {why}")
     measured = msgspec.json.decode(ended.stdout, type=Measured)
     by = f"LiteRT {package_version(_PACKAGE)}, one thread, {host_name()}"
     plain = tuple(

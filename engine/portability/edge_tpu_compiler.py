@@ -18,9 +18,10 @@ that people published, of versions 14.1 and 16.0.
 from __future__ import annotations
 
 import re
-import subprocess
+from functools import partial
 
 from engine.core.errors import ConversionError
+from engine.core.programs import Failure, last_line, read_words, run_program
 from engine.portability.records import (
     Answer,
     Figure,
@@ -53,18 +54,19 @@ def ask_compiler(question: Question) -> Answer:
         ConversionError: The compiler failed, or printed something else.
     """
     graph = Graph(question.file.read_bytes())
-    code, words = _compile(question)
+    failure = partial(
+        ConversionError,
+        f"Compiling {question.file.name} for the Edge TPU",
+        expected="its table of operators",
+        todo=f"Leave this target out, or install {PROGRAM} again.",
+    )
+    code, words = _compile(question, failure)
     by = f"Edge TPU Compiler {_only(_VERSION, words)}".rstrip()
     rows = [(name, int(count), status) for name, count, status in _ROW.findall(words)]
     if code != 0 or not rows:
         refusals = [cut_reason(refusal) for refusal in _REFUSAL.findall(words)]
         if not refusals:
-            raise ConversionError(
-                _stage(question),
-                got=f"exit code {code} of {by}: {_last_line(words)}",
-                expected="its table of operators",
-                todo="Leave this target out.",
-            )
+            raise failure(got=f"exit code {code} of {by}: {cut_reason(last_line(words))}")
         # What is most exact comes last: "Invalid model" before "Model not quantized".
         return Answer(
             support="refused",
@@ -92,29 +94,12 @@ def ask_compiler(question: Question) -> Answer:
     )
 
 
-def _compile(question: Question) -> tuple[int, str]:
+def _compile(question: Question, failure: Failure) -> tuple[int, str]:
     """Run the compiler; return its exit code, and what it printed with its log of operators."""
     command = [PROGRAM, "--out_dir", str(question.folder), str(question.file)]
-    try:
-        ended = subprocess.run(
-            command, capture_output=True, timeout=_SECONDS, check=False, cwd=question.folder
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ConversionError(
-            _stage(question),
-            got=f"no end of {PROGRAM} within {_SECONDS} s",
-            expected="a compiled file",
-            todo="Leave this target out.",
-        ) from error
-    except OSError as error:
-        raise ConversionError(
-            _stage(question),
-            got=f"{PROGRAM} that does not start ({error.strerror})",
-            expected="a program for this machine",
-            todo="Install it again.",
-        ) from error
+    ended = run_program(command, _SECONDS, PROGRAM, failure, question.folder)
     logs = [log.read_bytes() for log in sorted(question.folder.glob("*.log"))]
-    words = (ended.stdout + ended.stderr).decode(errors="replace")
+    words = read_words(ended)
     if not _ROW.search(words):
         words = "\n".join([words, *(log.decode(errors="replace") for log in logs)])
     return ended.returncode, words
@@ -132,12 +117,3 @@ def _figures(words: str, by: str) -> tuple[Figure, ...]:
 def _only(pattern: re.Pattern[str], words: str) -> str:
     match = pattern.search(words)
     return "" if match is None else match[1]
-
-
-def _last_line(words: str) -> str:
-    lines = [line for line in words.splitlines() if line.strip()]
-    return cut_reason(lines[-1]) if lines else "no message"
-
-
-def _stage(question: Question) -> str:
-    return f"Compiling {question.file.name} for the Edge TPU"

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import csv
 import re
-import subprocess
 import sys
 from functools import partial
 from pathlib import Path
 
 from engine.core.errors import ConversionError
+from engine.core.programs import last_line, read_words, run_program
 from engine.core.system import package_version
 from engine.portability.records import (
     Answer,
@@ -114,30 +114,19 @@ def _compile(question: Question, configuration: str) -> str:
     Raises:
         ConversionError: It failed.
     """
-    stage = f"Compiling {question.file.name} for {configuration}"
+    failure = partial(
+        ConversionError,
+        f"Compiling {question.file.name} for {configuration}",
+        expected="a compiled file",
+        todo="Leave this target out, or write what it names in another way.",
+    )
     options = ["--accelerator-config", configuration, "--output-dir", str(question.folder)]
     options += ["--show-cpu-operations", "--verbose-performance"]
     command = [sys.executable, "-c", _CALL, str(question.file), *options]
-    try:
-        ended = subprocess.run(
-            command, capture_output=True, timeout=_SECONDS, check=False, cwd=question.folder
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ConversionError(
-            stage,
-            got=f"no end of Vela within {_SECONDS} s",
-            expected="a compiled file",
-            todo="Leave this target out.",
-        ) from error
-    words = (ended.stdout + ended.stderr).decode(errors="replace")
+    ended = run_program(command, _SECONDS, "Vela", failure, question.folder)
+    words = read_words(ended)
     if ended.returncode != 0 or not list(question.folder.glob("*_vela.tflite")):
-        lines = [line for line in words.splitlines() if line.strip()] or ["no message"]
-        raise ConversionError(
-            stage,
-            got=f"exit code {ended.returncode} of Vela: {cut_reason(lines[-1])}",
-            expected="a compiled file",
-            todo="Leave this target out, or write what it names in another way.",
-        )
+        raise failure(got=f"exit code {ended.returncode} of Vela: {cut_reason(last_line(words))}")
     return _TABLE.sub("", words)  # it stands in the CSV file
 
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,6 +24,7 @@ import numpy as np
 
 from engine.core.errors import ConversionError
 from engine.core.formats import milliseconds
+from engine.core.programs import last_line, read_words, run_program
 from engine.core.system import host_name, package_version
 from engine.portability.host_answers import differences
 from engine.portability.records import (
@@ -46,6 +47,12 @@ _REFUSAL = 3
 _STEADY_CALLS = 10
 _CALLS_SECONDS = 5.0
 _STAGE = "Running the file on the GPU in a process of its own"
+_FAILURE = partial(
+    ConversionError,
+    _STAGE,
+    expected="some calls",
+    todo="Update the GPU's driver, or leave this target out.",
+)
 _ADAPTER = re.compile(r"Selected adapter: ([^\n]*?), arch=[^\n]*adapterType=([^\n]*)")
 _SOFTWARE = re.compile(r"CPU|software|swiftshader|llvmpipe|lavapipe|Basic Render", re.IGNORECASE)
 _REFUSED = "Following operations are not supported by GPU delegate:\n"
@@ -85,10 +92,9 @@ def ask_webgpu(question: Question) -> Answer:
                 reason="LiteRT finds no GPU on this machine, so nothing was asked.",
                 todo="Install the Vulkan driver of the GPU.",
             )
-        lines = [line for line in log.splitlines() if line.strip()] or ["no message"]
         return Answer(
             support="refused",
-            reason=first_reason(left) or cut_reason(lines[-1]),
+            reason=first_reason(left) or cut_reason(last_line(log)),
             left=left,
             operators=len(graph.operators),
             words=log,
@@ -133,26 +139,12 @@ def _inputs(question: Question) -> np.ndarray:
 def _run(question: Question) -> tuple[bool, str]:
     """Start the process; return whether it refused the file, and what it printed."""
     command = [sys.executable, "-P", "-m", __name__, str(question.file), str(question.folder)]
-    try:
-        ended = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise ConversionError(
-            _STAGE,
-            got=f"no end within {_SECONDS} s",
-            expected="some calls",
-            todo="Update the GPU's driver, or leave this target out.",
-        ) from error
+    ended = run_program(command, _SECONDS, "LiteRT", _FAILURE)
     if ended.returncode not in (0, _REFUSAL):
         code = ended.returncode
         how = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
-        raise ConversionError(
-            _STAGE,
-            got=f"the end of the process by {how}, as a driver does that fails",
-            expected="some calls",
-            todo="Update the GPU's driver, or leave this target out.",
-        )
-    words = (ended.stdout + ended.stderr).decode(errors="replace")
-    return ended.returncode == _REFUSAL, words
+        raise _FAILURE(got=f"the end of the process by {how}, as a driver does that fails")
+    return ended.returncode == _REFUSAL, read_words(ended)
 
 
 def _left(graph: Graph, words: str) -> tuple[LeftOperator, ...]:

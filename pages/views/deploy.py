@@ -17,11 +17,7 @@ from engine.core.formats import join_names
 from engine.deployment.adb import VARIABLE, time_on_phone
 from engine.deployment.documents import phone_sentence
 from engine.deployment.kit import CARD, DESCRIPTION, FILES_TITLE, Kit, kit_file, make_kit, text_in
-from engine.deployment.micro_kit import (
-    README,
-    make_micro_kit,
-    micro_kit_file,
-)
+from engine.deployment.micro_kit import FIRMWARE, README, make_micro_kit
 from engine.deployment.micro_sources import ARENA_MARGIN
 from engine.deployment.phone import (
     LARGEST_BYTES,
@@ -141,7 +137,7 @@ def show_micro_kit(run: Run, variant: str, pictures: tuple[Picture, ...]) -> Non
     def work(job: Job[Kit]) -> Kit:
         return make_micro_kit(run, variant, pictures, job, reference=reference)
 
-    file = micro_kit_file(run, variant, pictures)
+    file = kit_file(run, variant, pictures, FIRMWARE)
     if not file.is_file():
         st.markdown(
             "- the model as a **C array**, and the list of its operators for TFLite Micro\n"

@@ -1,16 +1,18 @@
-"""Figures and tables on a page: a headline as text, the plot, and its downloads."""
+"""What pages show by: figures with a headline and downloads, tables, components of `static/`."""
 
 from __future__ import annotations
 
 import hashlib
 import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
 import streamlit as st
+from streamlit.components.v2.types import ComponentRenderer
 
 from engine.comparison.comparison import Comparison
 from engine.reporting import plots
@@ -24,7 +26,16 @@ from pages.state.session import current_run
 
 PNG, SVG = "PNG", "SVG"
 _ROWS_AT_ONCE = 14
+_STATIC = Path(__file__).parent.parent.parent / "static"
 _NO_HELP: Mapping[str, str] = MappingProxyType({})
+
+
+def load_component(name: str) -> ComponentRenderer:
+    """Register a component: the HTML, CSS and script of this name in ``static/``."""
+    html, css, js = (
+        (_STATIC / f"{name}.{kind}").read_text(encoding="utf-8") for kind in ("html", "css", "js")
+    )
+    return st.components.v2.component(name, html=html, css=css, js=js)
 
 
 def show_figure(key: str, make: Callable[..., go.Figure], *arguments: Any) -> None:

@@ -196,7 +196,8 @@ def show_layers(run: Run, variant: str) -> None:
         for layer in read_optimized_layers(run, variant)
     ]
     error = (
-        "Root mean square between the layer's output and the float model's, on its integer input."
+        "Root mean square between the layer's output and the float model's, on its integer input. "
+        "The range of int8 logits has a margin, so that no answer is clipped: their error may rise."
     )
     show_rows(
         rows, align_right(names := ("own error before", "after"), dict.fromkeys(names, error))

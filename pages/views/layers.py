@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -35,7 +34,7 @@ from pages.state import jobs, session
 from pages.state.evaluation import target_on_show
 from pages.state.jobs import job_button
 from pages.state.messages import cell, end_page, html, plain
-from pages.views.figures import align_right, show_described_figure
+from pages.views.figures import align_right, load_component, show_described_figure
 
 JOB = "layers"
 
@@ -94,13 +93,7 @@ def show_notes(run: Run, errors: LayerErrors) -> None:
             st.dataframe(pd.DataFrame(rows, columns=columns), hide_index=True, width="stretch")
 
 
-_STATIC = Path(__file__).parent.parent.parent / "static"
-_component = st.components.v2.component(
-    "layer_map",
-    html=(_STATIC / "layer_map.html").read_text(encoding="utf-8"),
-    css=(_STATIC / "layer_map.css").read_text(encoding="utf-8"),
-    js=(_STATIC / "layer_map.js").read_text(encoding="utf-8"),
-)
+_component = load_component("layer_map")
 _DETAIL = "operator_detail"
 
 

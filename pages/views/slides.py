@@ -44,6 +44,7 @@ from pages.state import jobs, session
 from pages.state.evaluation import Evaluation, evaluation_or_wait, key_of, needed
 from pages.state.session import GALLERY_SIDE, STAGE_SIDE
 from pages.views.accuracy import with_labels_on_show
+from pages.views.figures import load_component
 from pages.views.flips import JOB as FLIP_JOB
 from pages.views.overview import recommend_at_need
 from pages.views.stage import address_of, describe_answers, describe_side
@@ -53,13 +54,7 @@ _RESULTS = "qlab_slides"
 _LOOKED_AT_EVERY = 1.0
 _MOST_WON_BACK = 3
 _KEY = "slides"
-_STATIC = Path(__file__).parent.parent.parent / "static"
-_component = st.components.v2.component(
-    "slides",
-    html=(_STATIC / "slides.html").read_text(encoding="utf-8"),
-    css=(_STATIC / "slides.css").read_text(encoding="utf-8"),
-    js=(_STATIC / "slides.js").read_text(encoding="utf-8"),
-)
+_component = load_component("slides")
 _NAMES: dict[slides.Kind, str] = {
     "claim": "The result",
     "stage": "One picture, two models",

@@ -7,7 +7,6 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -38,17 +37,12 @@ from pages.inputs.pictures import take_photos
 from pages.state import session
 from pages.state.evaluation import key_of
 from pages.state.session import GALLERY_SIDE, STAGE_SIDE, thumbnail_of
+from pages.views.figures import load_component
 
 MOST_LISTED = 24
 _FEWEST = 6
 _RACING = 12
-_STATIC = Path(__file__).parent.parent.parent / "static"
-_component = st.components.v2.component(
-    "stage",
-    html=(_STATIC / "stage.html").read_text(encoding="utf-8"),
-    css=(_STATIC / "stage.css").read_text(encoding="utf-8"),
-    js=(_STATIC / "stage.js").read_text(encoding="utf-8"),
-)
+_component = load_component("stage")
 
 
 @st.fragment

@@ -12,8 +12,12 @@ import pytest
 import torch
 
 from engine.cli.main import commands, main
+from engine.deployment.adb import VARIABLE
+from tests.helpers.phone import plug_in
+from tests.helpers.tiny_run import tiny_run
 
 MARKER = "ran"
+WITH_COMMA = "int8_optimized(count=8,seed=1)"
 
 
 class Command:
@@ -93,6 +97,34 @@ def test_other_commands(
     message = capsys.readouterr().err
     assert found in message
     assert "Traceback" not in message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "compare --images {photos}",
+        "latency",
+        "phone",
+        "robustness --images {photos}",
+        "slices --images {photos}",
+        "targets",
+    ],
+)
+def test_commas_within_brackets_part_no_variants(
+    words: str,
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plug_in(tmp_path, monkeypatch)
+    (tmp_path / "program").touch()
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "program"))
+    run = tiny_run(tmp_path / "run")
+    names = f"int8, {WITH_COMMA}"
+    command = [*words.format(photos=photos).split(), "--run", str(run.folder), "--variants", names]
+    assert main(command) == 2
+    assert f"'{WITH_COMMA}'" in capsys.readouterr().err
 
 
 @pytest.mark.slow

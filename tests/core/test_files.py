@@ -14,8 +14,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.core.errors import ConversionError, StorageError
-from engine.core.files import bytes_under, refusal, sync_tree, translate_disk_errors, write_whole
+from engine.core.errors import ConversionError, OptionError, StorageError
+from engine.core.files import (
+    bytes_under,
+    refusal,
+    refuse_target,
+    sync_tree,
+    translate_disk_errors,
+    write_bytes,
+    write_whole,
+)
 from engine.images.pictures import pictures_in
 from engine.runs.run import Run
 from engine.tasks import evaluate as service
@@ -221,6 +229,16 @@ def test_a_disk_that_is_really_full(
     assert snapshot(old.folder) == before
     filler.unlink()
     assert convert_request(request_for(tmp_path / "new.onnx"), HandMadeHost()).damaged() == ()
+
+
+def test_a_refused_target_is_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    words = r"Writing .*: got a refusal \(Not a directory\); expected a place to write to. Choose"
+    folder, todo = tmp_path / "file" / "folder", "Choose another folder."
+    with pytest.raises(OptionError, match=f"{words} another folder."), refuse_target(folder, todo):
+        folder.mkdir(parents=True)
+    with pytest.raises(OptionError, match=f"{words} another file."):
+        write_bytes(b"", str(tmp_path / "file" / "x"))
 
 
 def test_a_file_is_written_whole(tmp_path: Path) -> None:

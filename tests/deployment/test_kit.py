@@ -171,6 +171,7 @@ def test_a_real_kit_tells_right_preprocessing_from_wrong(real_kit: Path) -> None
 
 def test_a_kit_in_the_run_is_found_again(tmp_path: Path, photos: Path) -> None:
     from engine.deployment.kit import kit_file, make_kit
+    from engine.deployment.micro_kit import FIRMWARE
 
     run, pictures = tiny_run(tmp_path / "run"), pictures_in(photos)
     place = kit_file(run, "float32", pictures)
@@ -181,3 +182,4 @@ def test_a_kit_in_the_run_is_found_again(tmp_path: Path, photos: Path) -> None:
     assert made.golden.unit == "values"
     with pytest.raises(OptionError):
         make_kit(run, "nothing", pictures, Foreground())
+    assert kit_file(run, "float32", pictures, FIRMWARE).name == f"{place.stem}-firmware.zip"

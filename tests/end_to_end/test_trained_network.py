@@ -12,9 +12,11 @@ from PIL import Image
 import engine
 from engine.conversion.onnx_from_torch import onnx_from_torch
 from engine.images.preprocess import PreprocessChoice, PreprocessSpec
+from engine.quantization.optimizer.optimize import MARGIN
+from engine.quantization.optimizer.sampling import HELD_OUT
 from engine.tasks.improve import read_optimized_layers
 
-SIZE, CLASSES = 32, 8
+SIZE, CLASSES, CALIBRATION = 32, 8, 128
 MEAN = 0.5
 
 
@@ -101,8 +103,8 @@ def test_a_trained_network_is_never_made_worse(tmp_path: Path) -> None:
         onnx=file,
         preprocess=PreprocessChoice(scale=1 / 255, mean=(MEAN,) * 3, std=(1.0,) * 3),
         variants=names,
-        calibration=pictures(tmp_path / "calibration", gratings(rng, 128)[0]),
-        calibration_count=128,
+        calibration=pictures(tmp_path / "calibration", gratings(rng, CALIBRATION)[0]),
+        calibration_count=CALIBRATION,
         out=tmp_path / "run",
     )
     spec: PreprocessSpec = run.manifest.preprocess
@@ -113,4 +115,18 @@ def test_a_trained_network_is_never_made_worse(tmp_path: Path) -> None:
     assert rms["int8_float_io_optimized"] <= 1.02 * rms["int8_float_io"]
     assert rms["int8_optimized"] <= 1.02 * rms["int8"]
     layers = read_optimized_layers(run, "int8_float_io_optimized")
+    assert layers[-1].done[-1] == "float32"
     assert all(layer.after <= layer.before for layer in layers if layer.done and layer.before)
+    # The range of int8 logits gets a margin whatever their own error, since clipped answers may
+    # tie. So the head alone may be worse, by its wider steps. How two grids happen to round the
+    # held-out logits is chance beside that: the rms of n roundings varies by sqrt(0.2 / n) of it.
+    *others, head = read_optimized_layers(run, "int8_optimized")
+    assert all(layer.after <= layer.before for layer in others if layer.done and layer.before)
+    before, after = (run.artifact(name).outputs[0].scale for name in ("int8", "int8_optimized"))
+    assert before is not None
+    assert after is not None
+    assert after <= (1 + MARGIN) * before * (1 + np.finfo(np.float32).eps)
+    assert head.before is not None
+    assert head.after is not None
+    chance = 3 * np.sqrt(2 * 0.2 / (CALIBRATION // HELD_OUT * CLASSES))
+    assert head.after <= (1 + MARGIN) * head.before * (1 + chance)

@@ -99,7 +99,7 @@ def test_a_new_driver_asks_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("kill -SEGV $$", "the end of the process by signal SIGSEGV, as a driver does that fails"),
         ("exit 134", "the end of the process by exit code 134"),
-        ("exec sleep 60", "no end within 0.3 s"),
+        ("exec sleep 60", "no end of LiteRT within 0.3 s"),
     ],
 )
 def test_a_driver_that_fails_is_a_sentence(

@@ -50,6 +50,8 @@ def test_a_file_is_compiled_once_and_taken_home(
     (file,) = folder.iterdir()
     assert file.name == f"tiny_int8_{NPU}.tflite"
     assert str(file.name) in capsys.readouterr().out.replace("\n", "")
+    assert main([*command[:-1], str(file)]) == 2
+    assert "Choose another folder." in capsys.readouterr().err
     inside = compiled_file(run, "int8", target_named(NPU))
     assert inside is not None
     assert file.read_bytes() == inside.read_bytes()

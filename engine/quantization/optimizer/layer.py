@@ -29,7 +29,7 @@ FEWEST_SAMPLES = 4000
 """Rows below which a covariance says too little for rounding to rely on it."""
 FREE_RANGE = frozenset({0, 1})
 """Fused activations whose range may be searched: none, and ReLU. ReLU6's loses by it."""
-_FEWEST_HELD_OUT = 2
+FEWEST_HELD_OUT = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,7 +83,7 @@ class Layer:
         self._activation = activation
         self._source = source
         every = rows.target.shape[1]
-        enough = 0 < rows.fitted <= every - _FEWEST_HELD_OUT
+        enough = 0 < rows.fitted <= every - FEWEST_HELD_OUT
         self.samples = rows.fitted if enough else every
         self._judged = slice(rows.fitted if enough else 0, every)
 

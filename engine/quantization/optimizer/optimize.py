@@ -21,7 +21,7 @@ from engine.quantization.optimizer.grid import (
     grid_between,
     least_squares,
 )
-from engine.quantization.optimizer.layer import Fitted, Layer, parameters_of, write
+from engine.quantization.optimizer.layer import FEWEST_HELD_OUT, Fitted, Layer, parameters_of, write
 from engine.quantization.optimizer.sampling import (
     HELD_OUT,
     Geometry,
@@ -90,17 +90,19 @@ def optimize_model(
     changed = walk.run()
     before = walk.errors(quantized_model)
 
-    def choose(model: bytes) -> tuple[bytes, tuple[OptimizedLayer, ...]]:
+    def choose(
+        model: bytes, layers: tuple[OptimizedLayer, ...]
+    ) -> tuple[bytes, tuple[OptimizedLayer, ...]]:
         if np.all(walk.errors(model) <= WORTH_IT * before):
-            return model, changed.layers
+            return model, layers
         undone = (
             replace(layer, done=(), left=_WORSE, after=layer.before) if layer.done else layer
-            for layer in changed.layers
+            for layer in layers
         )
         return quantized_model, tuple(undone)
 
-    float_io, layers = choose(changed.float_io)
-    integer_head, integer_layers = choose(changed.integer_head)
+    float_io, layers = choose(changed.float_io, changed.layers)
+    integer_head, integer_layers = choose(changed.integer_head, changed.integer_layers)
     return Optimized(float_io, integer_head, layers, integer_layers)
 
 
@@ -121,6 +123,7 @@ class _Pass:
             },
         )
         self._integers = Activations(graph, start)
+        self._differences: dict[bytes, FloatArray] = {}
 
     def run(self) -> Optimized:
         records = []
@@ -133,11 +136,27 @@ class _Pass:
             self._integers.run(op)
             if change is not None:
                 records.append(replace(change, seconds=time.perf_counter() - started))
-        integer_head = self._graph.pack()
-        float_io = integer_head
-        if self._head_bias is not None:
-            float_io = with_float_output(integer_head, self._head_bias)
-        return Optimized(float_io, integer_head, tuple(records), tuple(records))
+        integer_head, layers = self._graph.pack(), tuple(records)
+        if self._head is None or self._head_bias is None:
+            return Optimized(integer_head, integer_head, layers, layers)
+        float_io = with_float_output(integer_head, self._head_bias)
+        in_float = tuple(
+            self._describe_float_head(layer, float_io) if layer.name == self._head.name else layer
+            for layer in layers
+        )
+        return Optimized(float_io, integer_head, in_float, layers)
+
+    def _describe_float_head(self, record: OptimizedLayer, model: bytes) -> OptimizedLayer:
+        """Describe the head of a model that gives float32: it has no range, and its own error."""
+        wrong = self._wrong(model)
+        held_out = choose_held_out(len(wrong))
+        judged = wrong[held_out] if held_out.sum() >= FEWEST_HELD_OUT else wrong
+        return replace(
+            record,
+            done=(*(what for what in record.done if what != "range"), "float32"),
+            left=None,
+            after=float(np.sqrt(np.square(judged, dtype=np.float64).mean())),
+        )
 
     def errors(self, model: bytes) -> FloatArray:
         """Compute the rms between a model's answers and the float ones, row means removed.
@@ -146,8 +165,7 @@ class _Pass:
         on all alone. A single picture far out of the usual ranges can make most of an rms, and it
         may be among either.
         """
-        (answers,) = run_model(model, "the integer model", [self._start])
-        wrong = answers - self._exact
+        wrong = self._wrong(model)
         wrong = wrong - wrong.mean(axis=-1, keepdims=True)
         pictures = np.square(wrong, dtype=np.float64).mean(axis=tuple(range(1, wrong.ndim)))
         held_out = choose_held_out(len(pictures))
@@ -155,6 +173,13 @@ class _Pass:
         if held_out.sum() >= HELD_OUT:
             parts = [pictures[~held_out], pictures[held_out]]
         return np.sqrt([part.mean() for part in parts])
+
+    def _wrong(self, model: bytes) -> FloatArray:
+        """Subtract the float model's answers from a model's; each model runs once."""
+        if model not in self._differences:
+            (answers,) = run_model(model, "the integer model", [self._start])
+            self._differences[model] = answers - self._exact
+        return self._differences[model]
 
     @cached_property
     def _exact(self) -> FloatArray:

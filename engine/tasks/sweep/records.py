@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.core.checksums import find_record
 from engine.core.errors import OptionError
-from engine.core.files import write_whole
+from engine.core.files import refuse_target, write_whole
 from engine.core.store import folder
 from engine.core.types import FAULT_WORDS, Fault
 from engine.runs.run import Run
@@ -221,20 +221,15 @@ class Sweep:
         path = Path(target)
         check_table(path)
         staged = path.with_name(f".{path.name}.partial")
-        try:
-            if path.suffix.lower() == ".csv":
-                self.to_frame().to_csv(staged, index=False, na_rep="NaN")
-            else:
-                self.to_frame().to_parquet(staged, index=False)
-            staged.replace(path)
-        except OSError as error:
-            staged.unlink(missing_ok=True)
-            raise OptionError(
-                f"Writing {path}",
-                got=f"a refusal ({error.strerror or error})",
-                expected="a place to write to",
-                todo="Choose another file.",
-            ) from error
+        with refuse_target(path):
+            try:
+                if path.suffix.lower() == ".csv":
+                    self.to_frame().to_csv(staged, index=False, na_rep="NaN")
+                else:
+                    self.to_frame().to_parquet(staged, index=False)
+                staged.replace(path)
+            finally:
+                staged.unlink(missing_ok=True)
 
 
 def _row(cell: SweepCell, group: SweepGroup) -> dict[str, Any]:

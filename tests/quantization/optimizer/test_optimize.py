@@ -229,11 +229,21 @@ def test_the_integer_head_has_a_margin_and_takes_integer_edges() -> None:
 def test_the_error_of_the_head_before_is_that_of_its_old_range() -> None:
     floating, quantized, inputs = head_pair()
     found = run(floating, quantized, inputs)
-    (record,) = found.layers
-    held_out = inputs[7::8]
-    wrong = answers(quantized, held_out) - answers(floating, held_out)
-    assert record.before == pytest.approx(np.sqrt(np.mean(np.square(wrong))), rel=1e-4)
+    (record,) = found.integer_layers
+    assert record.before == pytest.approx(rms(floating, quantized, inputs[7::8]), rel=1e-4)
     assert record.done[-1] == "range"
+
+
+def test_a_head_of_float_logits_has_no_range_and_their_error() -> None:
+    floating, quantized, inputs = head_pair()
+    found = run(floating, quantized, inputs)
+    (record,), (integer,) = found.layers, found.integer_layers
+    assert record.before == integer.before
+    assert integer.done[-1] == "range"
+    assert record.after == pytest.approx(rms(floating, found.float_io, inputs[7::8]), rel=1e-4)
+    assert record.done == (*integer.done[:-1], "float32")
+    few = run(floating, quantized, inputs[:8])
+    assert few.layers[0].after == pytest.approx(rms(floating, few.float_io, inputs[:8]), rel=1e-4)
 
 
 def test_a_file_that_falls_back_alone_has_a_record_of_its_own(
