@@ -186,7 +186,6 @@ PACKAGES = {
     "pyarrow": "pyarrow",
     "rich": "rich",
     "safetensors": "safetensors",
-    "scipy": "scipy",
     "tensorflow": "tensorflow",
     "timm": "timm",
     "torch": "torch",

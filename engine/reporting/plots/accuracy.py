@@ -12,6 +12,8 @@ from engine.reporting.plots.frame import (
     LINE,
     add_legend,
     add_notes,
+    change_x_axis,
+    change_y_axis,
     rows_height,
     set_frame,
     set_row_frame,
@@ -54,7 +56,7 @@ def accuracy_intervals(accuracies: Mapping[str, Accuracy]) -> go.Figure:
             )
         )
     figure.add_vline(x=reference.top1, line={"color": LINE, "dash": "dash", "width": 1.5})
-    figure.update_xaxes(range=[low - _ROOM, high + _ROOM], tickformat=".0%")
+    change_x_axis(figure, range=[low - _ROOM, high + _ROOM], tickformat=".0%")
     return set_row_frame(
         figure, rows_height(len(accuracies)) + 40, x="right answers (more is better)"
     )
@@ -109,8 +111,8 @@ def reliability_curve(curves: Mapping[str, Reliability]) -> go.Figure:
                 "%{customdata[1]}<extra></extra>",
             )
         )
-    figure.update_xaxes(range=[0, 1.03], tickformat=".0%")
-    figure.update_yaxes(range=[0, 1.03], tickformat=".0%")
+    change_x_axis(figure, range=[0, 1.03], tickformat=".0%")
+    change_y_axis(figure, range=[0, 1.03], tickformat=".0%")
     set_frame(
         figure,
         x="confidence of the answer",

@@ -19,6 +19,9 @@ from engine.reporting.plots.frame import (
     add_cells,
     add_notes,
     add_title,
+    change_layout,
+    change_x_axis,
+    change_y_axis,
     in_red,
     rows_height,
     set_frame,
@@ -80,7 +83,7 @@ def lowering_latency(lowerings: Lowerings) -> go.Figure:
             )
     # Room for the longest label on a phone.
     room = 1.6 if all(entry.trusted for entry in lowerings.latency.entries) else 2.1
-    figure.update_xaxes(range=[0, (longest or 1.0) * room])
+    change_x_axis(figure, range=[0, (longest or 1.0) * room])
     set_row_frame(figure, rows_height(rows), x="median ms (left is faster)")
     return add_notes(figure, notes)
 
@@ -112,9 +115,9 @@ def lowering_operators(lowerings: Lowerings, variant: str) -> go.Figure:
             )
         )
     most = max((counts[name][operator] for name in _LOWERINGS for operator in shown), default=1)
-    figure.update_xaxes(range=[0, most * 1.3])
-    figure.update_yaxes(autorange="reversed", showgrid=False)
-    figure.update_layout(barmode="group")
+    change_x_axis(figure, range=[0, most * 1.3])
+    change_y_axis(figure, autorange="reversed", showgrid=False)
+    change_layout(figure, barmode="group")
     set_frame(
         figure,
         x="operators (left is fewer)",
@@ -166,9 +169,11 @@ def hop_ladder(stages: Sequence[Stage]) -> go.Figure:
         )
     figure.add_vline(x=FLOAT_LIMIT, line={"color": LINE, "dash": "dot"})
     # As far to the right as the longest text beside the largest error needs on a phone.
-    figure.update_xaxes(type="log", range=[math.log10(_FLOOR), 3], dtick=4, exponentformat="power")
+    change_x_axis(
+        figure, type="log", range=[math.log10(_FLOOR), 3], dtick=4, exponentformat="power"
+    )
     short = [stage.name if stage.against == "float32" else name for stage, name in paired]
-    figure.update_yaxes(tickvals=names, ticktext=short)
+    change_y_axis(figure, tickvals=names, ticktext=short)
     figure.add_annotation(
         x=math.log10(FLOAT_LIMIT),
         y=1,
@@ -210,7 +215,7 @@ def operator_counts(artifacts: Sequence[Artifact]) -> go.Figure:
             colorscale=[[0, "rgba(100, 116, 139, 0.12)"], [1, "rgba(100, 116, 139, 0.3)"]],
             hovertemplate="%{x}: %{z} %{y}<extra></extra>",
         )
-    figure.update_xaxes(side="top", showgrid=False)
+    change_x_axis(figure, side="top", showgrid=False)
     set_row_frame(figure, 110 + _ROW * max(len(shown), 2))
     rest = len(most) - len(shown)
     add_notes(figure, [f"and {rest} more operators"] if rest else [])

@@ -35,12 +35,36 @@ FAULT_MARKS: Mapping[Fault, str] = {
 """What stands in a figure beside the name of a variant of no use."""
 
 
+def change_layout(figure: go.Figure, **changes: Any) -> go.Figure:
+    """Set parts of a figure's layout, in place.
+
+    Plotly's ``update_layout`` goes through all parts again for each that it sets, and took more
+    than half of the time of making a figure.
+    """
+    for name, value in changes.items():
+        figure.layout[name] = value
+    return figure
+
+
+def change_x_axis(figure: go.Figure, **changes: Any) -> go.Figure:
+    """Set parts of a figure's horizontal axis, in place; see `change_layout`."""
+    figure.layout.xaxis = {**figure.layout.xaxis.to_plotly_json(), **changes}
+    return figure
+
+
+def change_y_axis(figure: go.Figure, **changes: Any) -> go.Figure:
+    """Set parts of a figure's vertical axis, in place; see `change_layout`."""
+    figure.layout.yaxis = {**figure.layout.yaxis.to_plotly_json(), **changes}
+    return figure
+
+
 def set_frame(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
     """Give a figure its axes' titles, its grid and its height in pixels, in place.
 
     A title names quantity, unit and which way is good; it is empty where marks carry names.
     """
-    figure.update_layout(
+    change_layout(
+        figure,
         height=height,
         margin={"l": 8, "r": 16, "t": 24, "b": 8},
         paper_bgcolor=CLEAR,
@@ -58,14 +82,14 @@ def set_frame(figure: go.Figure, *, x: str, y: str, height: int) -> go.Figure:
     }
     whole = x if len(x) <= _AXIS_CHARACTERS else x.replace(" (", "\n(")
     lines = [line for part in whole.split("\n") for line in textwrap.wrap(part, _AXIS_CHARACTERS)]
-    figure.update_xaxes(title_text=_LINE_BREAK.join(lines), **axis)
-    figure.update_yaxes(title_text=y.replace("\n", _LINE_BREAK), **axis)
+    change_x_axis(figure, title_text=_LINE_BREAK.join(lines), **axis)
+    change_y_axis(figure, title_text=y.replace("\n", _LINE_BREAK), **axis)
     return figure
 
 
 def set_row_frame(figure: go.Figure, height: int, *, x: str = "", y: str = "") -> go.Figure:
     """Give a figure its frame, as `set_frame` does, with a name a row, the first at the top."""
-    figure.update_yaxes(autorange="reversed", showgrid=False)
+    change_y_axis(figure, autorange="reversed", showgrid=False)
     return set_frame(figure, x=x, y=y, height=height)
 
 
@@ -87,8 +111,8 @@ def add_notes(figure: go.Figure, notes: list[str]) -> go.Figure:
     if notes:
         inside = figure.layout.showlegend or figure.layout.xaxis.side == "top"
         room = 0 if inside else _NOTE_LINE * len(notes)
-        figure.update_layout(
-            margin_t=figure.layout.margin.t + room, height=figure.layout.height + room
+        change_layout(
+            figure, margin_t=figure.layout.margin.t + room, height=figure.layout.height + room
         )
         figure.add_annotation(
             text="<br>".join(notes),
@@ -143,14 +167,15 @@ def whole_numbers(counts: NDArray[np.float64]) -> list[list[str]]:
 def add_legend(figure: go.Figure) -> go.Figure:
     """Name the traces above a figure whose marks lie too close for labels of their own."""
     legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-    return figure.update_layout(showlegend=True, legend=legend)
+    return change_layout(figure, showlegend=True, legend=legend)
 
 
 def add_title(figure: go.Figure, sentence: str) -> go.Figure:
     """Give a figure its headline, wrapped, with room above the plot, in place."""
     lines = textwrap.wrap(sentence, _TITLE_CHARACTERS) or [""]
     room = 14 + _TITLE_LINE * len(lines)
-    figure.update_layout(
+    change_layout(
+        figure,
         meta={"headline": sentence, "room": room},
         title={
             "text": "<br>".join(map(figure_text, lines)),
@@ -203,7 +228,8 @@ def take_title_off(figure: go.Figure) -> go.Figure:
     """
     if headline_of(figure):
         room = figure.layout.meta["room"]
-        figure.update_layout(
+        change_layout(
+            figure,
             title=None,
             margin_t=figure.layout.margin.t - room,
             height=figure.layout.height - room,

@@ -19,6 +19,9 @@ from engine.reporting.plots.frame import (
     NEUTRAL,
     add_cells,
     add_title,
+    change_layout,
+    change_x_axis,
+    change_y_axis,
     rows_height,
     set_frame,
     set_row_frame,
@@ -69,7 +72,7 @@ def latency_bars(latency: Latency) -> go.Figure:
             )
         )
         figure.add_annotation(**_label(entry, edge, cut=cut))
-    figure.update_xaxes(range=[0, edge])
+    change_x_axis(figure, range=[0, edge])
     set_row_frame(figure, rows_height(len(latency.entries)), x=_LATENCY_AXIS)
     return add_title(figure, titles.latency(latency))
 
@@ -136,9 +139,9 @@ def latency_samples(latency: Latency) -> go.Figure:
             xshift=6,
             font={"color": style.hue},
         )
-    figure.update_yaxes(**({"type": "log"} if logarithmic else {"rangemode": "tozero"}))
+    change_y_axis(figure, **({"type": "log"} if logarithmic else {"rangemode": "tozero"}))
     set_frame(figure, x="round", y="latency, ms (down is faster)", height=420)
-    return figure.update_layout(margin_r=120)
+    return change_layout(figure, margin_r=120)
 
 
 def size_bars(sizes: Mapping[str, int], float32_bytes: int) -> go.Figure:
@@ -198,7 +201,7 @@ def _plain_bars(bars: Mapping[str, tuple[float, str, str]], x: str) -> go.Figure
                 hovertemplate=f"{variant}<br>{label}, {share} of float32<extra></extra>",
             )
         )
-    figure.update_xaxes(range=[0, max((bar[0] for bar in bars.values()), default=1) * 1.4])
+    change_x_axis(figure, range=[0, max((bar[0] for bar in bars.values()), default=1) * 1.4])
     return set_row_frame(figure, rows_height(len(bars)), x=x)
 
 
@@ -241,12 +244,12 @@ def latency_violins(timings: Sequence[Latency]) -> go.Figure:
             )
     medians = [entry.median_ms for timed in ordered for entry in timed.entries]
     wide = bool(medians) and max(medians) > _WIDE * min(medians)
-    figure.update_xaxes(**({"type": "log", "dtick": 1} if wide else {"rangemode": "tozero"}))
+    change_x_axis(figure, **({"type": "log", "dtick": 1} if wide else {"rangemode": "tozero"}))
     rows = [
         row_name(name, timed) for name in names for timed in ordered if timed.of(name) is not None
     ]
-    figure.update_yaxes(categoryorder="array", categoryarray=rows[::-1], showgrid=False)
-    figure.update_layout(violingap=0.1, violinmode="overlay")
+    change_y_axis(figure, categoryorder="array", categoryarray=rows[::-1], showgrid=False)
+    change_layout(figure, violingap=0.1, violinmode="overlay")
     height = 100 + _ROW * max(len(rows), 2)
     set_frame(figure, x="one call, ms (left is faster)", y="", height=height)
     return add_title(figure, titles.threads(ordered))
@@ -285,7 +288,7 @@ def operator_times(latency: Latency) -> go.Figure:
             colorscale=[[0, "rgba(100, 116, 139, 0.08)"], [1, "rgba(100, 116, 139, 0.3)"]],
             hovertemplate="%{y}: %{customdata}<extra></extra>",
         )
-    figure.update_xaxes(side="top", showgrid=False)
+    change_x_axis(figure, side="top", showgrid=False)
     marked = any(cell.left > cell.milliseconds / 2 for row in cells for cell in row)
     note = f"ms, {LEFT_MARK} not by XNNPACK" if marked else "ms"
     set_row_frame(figure, 140 + _ROW_PIXELS * max(len(held), 2), x=note)

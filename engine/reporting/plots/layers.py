@@ -14,6 +14,9 @@ from engine.reporting.plots.frame import (
     LINE,
     add_legend,
     add_notes,
+    change_layout,
+    change_x_axis,
+    change_y_axis,
     set_frame,
     set_row_frame,
     style_of,
@@ -82,7 +85,7 @@ def layer_line(errors: LayerErrors, named: Sequence[LayerError]) -> go.Figure:
         y="signal over error, dB (higher is closer)",
         height=_LINE_HEIGHT,
     )
-    return figure.update_layout(margin_t=28 + _LABEL_PIXELS * len(named))
+    return change_layout(figure, margin_t=28 + _LABEL_PIXELS * len(named))
 
 
 def _finite(deviation: Deviation | None) -> float | None:
@@ -135,7 +138,7 @@ def layer_histogram(layer: LayerError, variant: str) -> go.Figure:
         )
         first, second = sorted(shares, reverse=True)[:2]
         if second and first > _TOWER * second:
-            figure.update_yaxes(range=[0, second * 1.35])
+            change_y_axis(figure, range=[0, second * 1.35])
             figure.add_annotation(
                 x=centres[shares.index(first)],
                 y=second * 1.35,
@@ -148,14 +151,14 @@ def layer_histogram(layer: LayerError, variant: str) -> go.Figure:
         for count, end in ((layer.below, "below"), (layer.above, "above")):
             if count >= _WORTH_A_NOTE * total:
                 notes.append(f"{formats.percent(count / total)} clipped {end} the grid")
-    figure.update_yaxes(tickformat="~%")
+    change_y_axis(figure, tickformat="~%")
     set_frame(
         figure,
         x="float value, over the whole grid",
         y="share of the values",
         height=_HISTOGRAM_HEIGHT,
     )
-    figure.update_layout(bargap=0)
+    change_layout(figure, bargap=0)
     return add_notes(figure, notes)
 
 
@@ -214,5 +217,5 @@ def loss_split(split: LossSplit, variant: str) -> go.Figure:
             hovertemplate="%{y}: %{x:.3g}<extra></extra>",
         )
     )
-    figure.update_xaxes(range=[0, 1.15 * max(*values, 1e-9)])  # room for the figures
+    change_x_axis(figure, range=[0, 1.15 * max(*values, 1e-9)])  # room for the figures
     return set_row_frame(figure, _SPLIT_HEIGHT, x="logit rms (lower is closer)")

@@ -22,6 +22,8 @@ from engine.reporting.plots.frame import (
     add_legend,
     add_notes,
     add_title,
+    change_x_axis,
+    change_y_axis,
     rows_height,
     set_frame,
     set_row_frame,
@@ -70,7 +72,7 @@ def difference_distribution(differences: Mapping[str, FloatArray]) -> go.Figure:
                 hovertemplate=f"{name}: %{{y:.1%}} of the logits near %{{x:.3f}}<extra></extra>",
             )
         )
-    figure.update_yaxes(type="log", range=[-4.3, 0.1], tickformat="~%", dtick=1)
+    change_y_axis(figure, type="log", range=[-4.3, 0.1], tickformat="~%", dtick=1)
     set_frame(
         figure,
         x="difference, logits (0 is none)",
@@ -164,7 +166,7 @@ def difference_heatmap(
             ygap=2,
         )
     )
-    figure.update_xaxes(side="top", showgrid=False, dtick=1)
+    change_x_axis(figure, side="top", showgrid=False, dtick=1)
     height = 80 + 20 * len(pictures)
     set_row_frame(figure, height)
     return add_title(figure, titles.heatmap(pictures, variants, values))
@@ -326,8 +328,8 @@ def margin_loss(
             standoff=_RADIUS,
             font={"size": 11},
         )
-    figure.update_xaxes(range=x_range)
-    figure.update_yaxes(range=y_range, zeroline=True)
+    change_x_axis(figure, range=x_range)
+    change_y_axis(figure, range=y_range, zeroline=True)
     missing = int((~finite).sum())
     set_frame(
         figure,
@@ -411,7 +413,7 @@ def changed_classes(
             colorscale=[[0, f"rgba({hue}, 0.1)"], [1, f"rgba({hue}, 0.3)"]],
             hovertemplate="%{y} became %{x}: %{z}<extra></extra>",
         )
-    figure.update_xaxes(showgrid=False, tickangle=-35)
+    change_x_axis(figure, showgrid=False, tickangle=-35)
     set_row_frame(
         figure,
         190 + _CLASS_PIXELS * max(len(before), 2),

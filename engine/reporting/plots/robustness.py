@@ -10,7 +10,14 @@ from engine.comparison.robustness import Robustness, RobustnessPoint
 from engine.core import formats
 from engine.core.types import Interval
 from engine.images.changes import SCALES, ChangeKind
-from engine.reporting.plots.frame import add_title, set_frame, style_of
+from engine.reporting.plots.frame import (
+    add_title,
+    change_layout,
+    change_x_axis,
+    change_y_axis,
+    set_frame,
+    style_of,
+)
 from engine.reporting.text.robustness import (
     agreement_headline,
     change_in_sentence,
@@ -66,16 +73,17 @@ def _lines(
         points = robustness.line(kind, model)
         xs = [strengths.index(point.strength) + shift for point in points]
         figure.add_trace(_trace(kind, model, xs, points, share))
-    figure.update_xaxes(
+    change_x_axis(
+        figure,
         tickmode="array",
         tickvals=list(range(len(strengths))),
         ticktext=["none" if s == scale.unchanged else scale.number(s) for s in strengths],
         tickangle=0,
     )
-    figure.update_yaxes(range=[0, 1.04], tickformat=".0%")
+    change_y_axis(figure, range=[0, 1.04], tickformat=".0%")
     set_frame(figure, x=_axis_title(kind), y=title, height=_HEIGHT)
     legend = {"orientation": "h", "y": -0.22, "yanchor": "top", "x": 0}
-    return figure.update_layout(showlegend=True, legend=legend)
+    return change_layout(figure, showlegend=True, legend=legend)
 
 
 def _axis_title(kind: ChangeKind) -> str:

@@ -18,6 +18,9 @@ from engine.reporting.plots.frame import (
     Symbol,
     add_notes,
     add_title,
+    change_layout,
+    change_x_axis,
+    change_y_axis,
     in_red,
     set_frame,
     style_of,
@@ -68,10 +71,13 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
         figure.add_trace(_trace(method, useful, places, hue, 2.5 if method == best else 1.5))
     _label(figure, recipe, best)
     _mark(figure, counts, enough(line(sweep, recipe, best)))
-    figure.update_xaxes(
-        tickmode="array", tickvals=list(range(len(counts))), ticktext=[str(n) for n in counts]
+    change_x_axis(
+        figure,
+        tickmode="array",
+        tickvals=list(range(len(counts))),
+        ticktext=[str(n) for n in counts],
     )
-    figure.update_yaxes(rangemode="tozero")
+    change_y_axis(figure, rangemode="tozero")
     set_frame(
         figure,
         x="calibration pictures",
@@ -79,7 +85,7 @@ def calibration_counts(sweep: Sweep, recipe: str) -> go.Figure:
         height=_HEIGHT,
     )
     legend = {"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0}
-    figure.update_layout(showlegend=True, legend=legend)
+    change_layout(figure, showlegend=True, legend=legend)
     return add_title(add_notes(figure, notes), enough_sentence(sweep, recipe))
 
 
@@ -227,5 +233,5 @@ def _curve(
             + "<extra></extra>",
         )
     )
-    figure.update_yaxes(rangemode="tozero")
+    change_y_axis(figure, rangemode="tozero")
     return set_frame(figure, x=x, y="logit rms (lower is closer)", height=_CURVE_HEIGHT)

@@ -17,6 +17,8 @@ from engine.reporting.plots.frame import (
     LINE,
     add_notes,
     add_title,
+    change_x_axis,
+    change_y_axis,
     in_red,
     set_frame,
     style_of,
@@ -134,10 +136,12 @@ def _scatter(
             xshift=26,
             font={"size": 12},
         )
-    figure.update_xaxes(range=[x_start, x_end], type="log" if logarithmic else "linear", dtick=None)
+    change_x_axis(
+        figure, range=[x_start, x_end], type="log" if logarithmic else "linear", dtick=None
+    )
     if logarithmic:
-        figure.update_xaxes(tickvals=_ticks(min(places), max(places)))
-    figure.update_yaxes(range=[y_end, -0.06 * y_end], zeroline=False)
+        change_x_axis(figure, tickvals=_ticks(min(places), max(places)))
+    change_y_axis(figure, range=[y_end, -0.06 * y_end], zeroline=False)
     titles_of_axes = f"{x.title} (left is {x.less})", f"{y.title} (up is {y.less})"
     return set_frame(figure, x=titles_of_axes[0], y=titles_of_axes[1], height=_HEIGHT)
 
