@@ -186,6 +186,7 @@ PACKAGES = {
     "pyarrow": "pyarrow",
     "rich": "rich",
     "safetensors": "safetensors",
+    "scipy": "scipy",
     "tensorflow": "tensorflow",
     "timm": "timm",
     "torch": "torch",
