@@ -11,6 +11,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -93,15 +94,11 @@ class Converter:
         weights = take_stored()
         if not traced.structured_outputs:
             return None
-        module = tf.Module()
-        module.weights = weights
-        module.serve = tf.function(
-            lambda **tensors: traced(*(tensors[name] for name in specs)), autograph=False
-        )
         with TemporaryDirectory() as folder:
-            tf.saved_model.save(
-                module, folder, signatures=module.serve.get_concrete_function(**specs)
-            )
+            if weights:
+                _save_with_weights(traced, specs, weights, folder)
+            else:
+                _save(traced, list(specs), folder)
             # `convert` reads the file into Python and back several times around this call, to
             # count and to find equal constants; that took half of the time.
             converter = TFLiteSavedModelConverterV2(folder, {"serve"}, ["serving_default"])
@@ -127,6 +124,44 @@ class Converter:
         }
         results = vars(type(module))["__call__"].python_function(module, **given)
         return [tf.identity(x) for x in flat(results[name] for name in representation.outputs)]
+
+
+def _save(traced: Any, names: Sequence[str], folder: str) -> None:
+    """Write a traced graph without variables as a SavedModel that has the graph and its signature.
+
+    What `tf.saved_model.save` writes can be loaded into Python, too: it wraps the graph into one
+    function after another, and tracing those took longer than the conversion.
+    """
+    from tensorflow.core.protobuf.meta_graph_pb2 import TensorInfo
+    from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+
+    def describe(tensor: Any) -> TensorInfo:
+        return TensorInfo(
+            name=tensor.name,
+            dtype=tensor.dtype.as_datatype_enum,
+            tensor_shape=tensor.shape.as_proto(),
+        )
+
+    contents = SavedModel(saved_model_schema_version=1)
+    graph = contents.meta_graphs.add(graph_def=traced.graph.as_graph_def())
+    graph.meta_info_def.tags.append("serve")
+    signature = graph.signature_def["serving_default"]
+    for name, tensor in zip(names, traced.inputs, strict=True):
+        signature.inputs[name].CopyFrom(describe(tensor))
+    for name, tensor in traced.structured_outputs.items():
+        signature.outputs[name].CopyFrom(describe(tensor))
+    Path(folder, "saved_model.pb").write_bytes(contents.SerializeToString())
+
+
+def _save_with_weights(traced: Any, specs: dict[str, Any], weights: list[Any], folder: str) -> None:
+    import tensorflow as tf
+
+    module = tf.Module()
+    module.weights = weights
+    module.serve = tf.function(
+        lambda **tensors: traced(*(tensors[name] for name in specs)), autograph=False
+    )
+    tf.saved_model.save(module, folder, signatures=module.serve.get_concrete_function(**specs))
 
 
 def _names(letter: str, number: int, values: Iterable[Any]) -> list[str]:
