@@ -211,6 +211,18 @@ def demand_packages() -> None:
         raise package_error(*absent)
 
 
+@cache
+def demand_packages_once() -> None:
+    """Look for packages as `demand_packages` does, and never again when all are there.
+
+    For pages, which run at each click: what was imported stays.
+
+    Raises:
+        PackageError: Some are not installed.
+    """
+    demand_packages()
+
+
 def package_error(*names: str) -> PackageError:
     """Make the error for missing packages, by their names for pip."""
     return PackageError(

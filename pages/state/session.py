@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -203,7 +204,13 @@ def newest_pictures() -> frozenset[str]:
 
 def sample_pictures() -> tuple[Picture, ...]:
     """List the pictures that come with Quantization Lab."""
-    return pictures_in(store.SAMPLE_IMAGES)
+    return _pictures_that_stay(store.SAMPLE_IMAGES)
+
+
+@cache
+def _pictures_that_stay(folder: Path) -> tuple[Picture, ...]:
+    # A page asks for them four times at each click.
+    return pictures_in(folder)
 
 
 def thumbnail_of(picture: Picture, side: int) -> str:

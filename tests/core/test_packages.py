@@ -133,6 +133,7 @@ def test_the_dashboard_opens_with_the_sentence(
 ) -> None:
     real = packages.find_spec
     monkeypatch.setattr(packages, "find_spec", lambda name: None if name == module else real(name))
+    packages.demand_packages_once.cache_clear()
     app = dashboard_test().run()
     (error,) = app.error
     assert f"without {PACKAGES[module]}; expected" in error.value
