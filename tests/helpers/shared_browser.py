@@ -6,7 +6,7 @@ import asyncio
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from unittest.mock import patch
 from uuid import uuid4
@@ -45,31 +45,30 @@ class Dashboard:
 
 
 @dataclass(frozen=True, slots=True)
-class BrowserOfTheProcess:
-    """The browser that many tests drive, and what drives it.
+class SharedContext:
+    """Where many tests open pages: what it has fetched from the server is not fetched again.
 
     Attributes:
-        browser: The browser.
-        context: Where pages are opened that ask for nothing but a size and a theme: what it has
-            fetched from the server is not fetched again.
+        context: The context.
         keeper: An empty page of loopback in it. While it is open, so is the process of all pages
             of the context, which need not compile Streamlit's scripts again: a load of a page
             takes half the time.
-        loop: The loop that drives both.
     """
 
-    browser: Browser
     context: BrowserContext
     keeper: Page
-    loop: asyncio.AbstractEventLoop
 
-    def open_page(self, *, viewport: Any = None, color_scheme: Any = None, **options: Any) -> Page:
-        """Take the place of ``Browser.new_page``, which opens a context for each page."""
-        if options:
-            context = self.browser.new_context(
-                viewport=viewport, color_scheme=color_scheme, **options
-            )
-            return context.new_page()
+    @classmethod
+    def of(cls, browser: Browser, *, has_touch: bool) -> SharedContext:
+        """Open one, with the page that keeps its process."""
+        context = browser.new_context(has_touch=has_touch)
+        keeper = context.new_page()
+        keeper.route("**", lambda route: route.fulfill(body="<!doctype html>"))
+        keeper.goto("http://127.0.0.1/")
+        return cls(context, keeper)
+
+    def open_page(self, viewport: Any, color_scheme: Any) -> Page:
+        """Open a page, which asks for nothing but a size and a theme."""
         page = self.context.new_page()
         if viewport is not None:
             page.set_viewport_size(viewport)
@@ -78,10 +77,7 @@ class BrowserOfTheProcess:
         return page
 
     def forget(self) -> None:
-        """Close every page, and leave nothing in the shared context but files of the server."""
-        for context in self.browser.contexts:
-            if context != self.context:
-                context.close()
+        """Leave nothing in it but files of the server."""
         for page in self.context.pages:
             if page != self.keeper:
                 page.close()
@@ -93,19 +89,57 @@ class BrowserOfTheProcess:
         self.context.clear_permissions()
 
 
+@dataclass(frozen=True, slots=True)
+class BrowserOfTheProcess:
+    """The browser that many tests drive, and what drives it.
+
+    Attributes:
+        browser: The browser.
+        loop: The loop that drives it.
+        shared: Its shared contexts, by whether they have touch; each is opened once it is needed.
+    """
+
+    browser: Browser
+    loop: asyncio.AbstractEventLoop
+    shared: dict[bool, SharedContext] = field(default_factory=dict)
+
+    def open_page(
+        self,
+        *,
+        viewport: Any = None,
+        color_scheme: Any = None,
+        has_touch: bool = False,
+        **options: Any,
+    ) -> Page:
+        """Take the place of ``Browser.new_page``, which opens a context for each page."""
+        if options:
+            context = self.browser.new_context(
+                viewport=viewport, color_scheme=color_scheme, has_touch=has_touch, **options
+            )
+            return context.new_page()
+        if has_touch not in self.shared:
+            self.shared[has_touch] = SharedContext.of(self.browser, has_touch=has_touch)
+        return self.shared[has_touch].open_page(viewport, color_scheme)
+
+    def forget(self) -> None:
+        """Close every page, and leave nothing in the shared contexts but files of the server."""
+        contexts = [each.context for each in self.shared.values()]
+        for context in self.browser.contexts:
+            if context not in contexts:
+                context.close()
+        for each in self.shared.values():
+            each.forget()
+
+
 @pytest.fixture(scope="session")
 def browser_of_the_process() -> Iterator[BrowserOfTheProcess]:
-    """The browser, with a context that tests share, and the loop that drives it."""
+    """The browser, with contexts that tests share, and the loop that drives it."""
     from tests.helpers.browser import chromium
 
     with chromium() as browser:
         loop = asyncio.get_running_loop()
-        context = browser.new_context()
-        keeper = context.new_page()
-        keeper.route("**", lambda route: route.fulfill(body="<!doctype html>"))
-        keeper.goto("http://127.0.0.1/")
         asyncio._set_running_loop(None)
-        yield BrowserOfTheProcess(browser, context, keeper, loop)
+        yield BrowserOfTheProcess(browser, loop)
         asyncio._set_running_loop(loop)
 
 

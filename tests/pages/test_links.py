@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from engine.core.store import SAMPLE_IMAGES
 from tests.helpers.browser import (
@@ -31,9 +31,13 @@ def page(browser: Browser, two_runs_server: Dashboard) -> Page:
     return tab
 
 
+def variants(page: Page) -> Locator:
+    """The choice of a variant: a picture has pills of the same names, to ask why it flipped."""
+    return page.get_by_role("radiogroup", name="Variant", exact=True)
+
+
 def chosen(page: Page, name: str) -> None:
-    pills = page.get_by_role("radiogroup", name="Variant").get_by_role("radio", checked=True)
-    expect(pills).to_have_text([name])
+    expect(variants(page).get_by_role("radio", checked=True)).to_have_text([name])
 
 
 def test_variant_and_picture_are_in_the_address(page: Page) -> None:
@@ -43,7 +47,7 @@ def test_variant_and_picture_are_in_the_address(page: Page) -> None:
     wait_until_settled(page)
     go_to(page, "Accuracy")
     chosen(page, "float32")
-    page.get_by_role("radio", name="int8", exact=True).click()
+    variants(page).get_by_role("radio", name="int8", exact=True).click()
     chosen(page, "int8")
     wait_until_settled(page)
     go_to(page, "Logits")

@@ -111,7 +111,7 @@ def test_a_table_of_tags_alone_is_enough(run: Run, photos: Path) -> None:
 
 @pytest.fixture
 def page(browser: Browser, two_runs_server: Dashboard, own_run: Run) -> Page:
-    tab = browser.new_context(viewport={"width": 390, "height": 844}, has_touch=True).new_page()
+    tab = browser.new_page(viewport={"width": 390, "height": 844}, has_touch=True)
     tab.set_default_timeout(PATIENCE)
     tab.goto(f"{two_runs_server.address}/predictions?run={own_run.folder.name}")
     wait_until_settled(tab)
