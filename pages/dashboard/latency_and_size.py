@@ -20,7 +20,7 @@ sizes = run.sizes
 useful = {name: size for name, size in sizes.items() if name not in run.faults} or sizes
 headline = st.container()
 threads = latency.measure_controls(run)
-jobs.show("latency")
+jobs.show("latency", every=jobs.LONG_LOOKED_AT_EVERY)
 timed = load_latency(run, threads)
 headline.title(plain(runs.latency_headline(timed, useful, run.manifest.float32_bytes)))
 with headline:

@@ -188,7 +188,7 @@ def _make_first(job: Job[Run]) -> Run:
 
 def show_profiling() -> None:
     """Show how far the measuring is that follows the first comparison."""
-    jobs.show(PROFILE_JOB, about=str(store.home()))
+    jobs.show(PROFILE_JOB, about=str(store.home()), every=jobs.LONG_LOOKED_AT_EVERY)
 
 
 def show_making() -> NoReturn:
@@ -204,7 +204,7 @@ def show_making() -> NoReturn:
         "sample images, and each is timed. It takes a minute or so, once, and needs no network. "
         "You may leave and come back."
     )
-    jobs.show(FIRST_JOB, about=home)
+    jobs.show(FIRST_JOB, about=home, every=jobs.LONG_LOOKED_AT_EVERY)
     first = _first()
     if (first is None or not first.active) and st.button("Try again", icon=":material/refresh:"):
         jobs.forget(FIRST_JOB, about=home)

@@ -19,6 +19,8 @@ Result = TypeVar("Result")
 EVERYBODY = "everybody"
 """Owner of the work that belongs to the store, whichever browser sees it."""
 LOOKED_AT_EVERY = 0.5
+LONG_LOOKED_AT_EVERY = 1.0
+"""For work of a minute and for timings: each look takes time of a core that they could use."""
 _ABOUT, _RESULTS = "qlab_about_", "qlab_results_"
 
 

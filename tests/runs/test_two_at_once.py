@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -30,39 +32,58 @@ from tests.helpers.tiny_run import CLASSES, tiny_run
 
 ROOT = Path(__file__).parent.parent.parent
 PROCESSES = 8
-BEGIN = """
-import hashlib, sys
+PROGRAM = """
+import hashlib, json, sys, traceback
 from pathlib import Path
 from engine.runs.run import Run
-run, number, given = Run.open(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
-print("ready", flush=True)
-sys.stdin.readline()
+number = int(sys.argv[1])
+for line in sys.stdin:
+    work, folder, given = json.loads(line)
+    names = dict(hashlib=hashlib, Path=Path, number=number, given=Path(given))
+    names["run"] = Run.open(folder)
+    program = compile(work, "work", "exec")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    try:
+        exec(program, names)
+    except BaseException:
+        print(json.dumps(traceback.format_exc()), flush=True)
+    else:
+        print(json.dumps(""), flush=True)
 """
+Together = Callable[[Run, str, Path], None]
 
 
-def together(run: Run, work: str, given: Path) -> None:
-    """Let eight processes do the same work at once, each with a number of its own."""
-    command = [sys.executable, "-c", BEGIN + work, str(run.folder)]
+@pytest.fixture(scope="module")
+def together() -> Iterator[Together]:
+    """Let eight processes do the same work at once, each with a number of its own.
+
+    They are started once: what they import takes longer than most of the work.
+    """
     processes = [
         subprocess.Popen(
-            [*command, str(number), str(given)],
+            [sys.executable, "-c", PROGRAM, str(number)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            bufsize=1,
             cwd=ROOT,
         )
         for number in range(PROCESSES)
     ]
-    for process in processes:
-        assert process.stdout is not None
-        process.stdout.readline()
-    for process in processes:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    errors = [process.communicate()[1] for process in processes]
-    assert errors == [""] * PROCESSES
+    channels = [(process.stdin, process.stdout) for process in processes]
+
+    def work_at_once(run: Run, work: str, given: Path) -> None:
+        for asked, _ in channels:
+            print(json.dumps([work, str(run.folder), str(given)]), file=asked)
+        assert [said.readline() for _, said in channels] == ["ready\n"] * PROCESSES
+        for asked, _ in channels:
+            print("go", file=asked)
+        assert [json.loads(said.readline()) for _, said in channels] == [""] * PROCESSES
+
+    yield work_at_once
+    assert [process.communicate()[1] for process in processes] == [""] * PROCESSES
 
 
 def labelled(number: int) -> Picture:
@@ -81,7 +102,7 @@ for index in range(number * 50, number * 50 + 50):
 
 
 @pytest.mark.slow
-def test_400_labels_of_eight_processes(tmp_path: Path) -> None:
+def test_400_labels_of_eight_processes(tmp_path: Path, together: Together) -> None:
     run = tiny_run(tmp_path / "run")
     together(run, GIVE_LABELS, tmp_path)
     pictures = tuple(labelled(number) for number in range(400))
@@ -116,7 +137,7 @@ for picture in pictures[number::8]:
 
 
 @pytest.mark.slow
-def test_100_pins_of_eight_processes(tmp_path: Path) -> None:
+def test_100_pins_of_eight_processes(tmp_path: Path, together: Together) -> None:
     run, given = tiny_run(tmp_path / "run"), tmp_path / "given"
     given.mkdir()
     for number in range(102):
@@ -161,7 +182,7 @@ for index in range(5):
 
 
 @pytest.mark.slow
-def test_40_files_from_elsewhere_of_eight_processes(tmp_path: Path) -> None:
+def test_40_files_from_elsewhere_of_eight_processes(tmp_path: Path, together: Together) -> None:
     run, given = tiny_run(tmp_path / "run"), tmp_path / "given"
     given.mkdir()
     (given / "card.json").write_bytes(msgspec.json.encode(artifact("card")))
@@ -188,7 +209,7 @@ for index in range(5):
 
 
 @pytest.mark.slow
-def test_40_timings_of_eight_processes(tmp_path: Path) -> None:
+def test_40_timings_of_eight_processes(tmp_path: Path, together: Together) -> None:
     run = tiny_run(tmp_path / "run")
     together(run, STORE_TIMINGS, tmp_path)
     timed = load_latency(run)
@@ -209,7 +230,7 @@ for index in range(5):
 
 
 @pytest.mark.slow
-def test_40_results_of_phones_of_eight_processes(tmp_path: Path) -> None:
+def test_40_results_of_phones_of_eight_processes(tmp_path: Path, together: Together) -> None:
     run = tiny_run(tmp_path / "run")
     together(run, ADD_RESULTS, tmp_path)
     own = [f"{number} {index}" for number in range(PROCESSES) for index in range(5)]
@@ -226,7 +247,9 @@ for round in range(50):
 
 
 @pytest.mark.slow
-def test_a_file_that_eight_write_at_once_is_never_called_damaged(tmp_path: Path) -> None:
+def test_a_file_that_eight_write_at_once_is_never_called_damaged(
+    tmp_path: Path, together: Together
+) -> None:
     together(tiny_run(tmp_path / "run"), WRITE, tmp_path)
     assert is_verified(tmp_path / "f.json", again=True)
 
