@@ -177,7 +177,7 @@ def write(graph: Graph, op: Operator, parameters: Parameters) -> None:
 
 
 _NEWTON_STEPS = 6
-_BLOCK = 1 << 20
+_BLOCK = 1 << 18
 _FEWEST_INSIDE = 0.02
 """Share of values between the ends of the range below which a channel's bias says too little."""
 _CLOSE = 3e-3
