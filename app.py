@@ -5,10 +5,10 @@ from pathlib import Path
 import streamlit as st
 
 from engine.core.errors import PackageError
-from engine.core.system import demand_packages_once
+from engine.core.system import demand_packages
 
 try:
-    demand_packages_once()
+    demand_packages()
 except PackageError as error:
     st.error(str(error))
     st.stop()

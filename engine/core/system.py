@@ -200,8 +200,9 @@ _INSTALL = (
 )
 
 
+@cache
 def demand_packages() -> None:
-    """Look for every package without importing any.
+    """Look for every package without importing any; not again when all are there.
 
     Raises:
         PackageError: Some are not installed.
@@ -209,18 +210,6 @@ def demand_packages() -> None:
     absent = [name for module, name in PACKAGES.items() if not _is_installed(module)]
     if absent:
         raise package_error(*absent)
-
-
-@cache
-def demand_packages_once() -> None:
-    """Look for packages as `demand_packages` does, and never again when all are there.
-
-    For pages, which run at each click: what was imported stays.
-
-    Raises:
-        PackageError: Some are not installed.
-    """
-    demand_packages()
 
 
 def package_error(*names: str) -> PackageError:

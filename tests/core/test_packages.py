@@ -49,6 +49,12 @@ sys.meta_path.insert(0, Hidden())
 """
 
 
+@pytest.fixture(autouse=True)
+def not_looked_for() -> None:
+    """Let each test look for packages anew."""
+    packages.demand_packages.cache_clear()
+
+
 def test_every_package_that_the_engine_imports_is_looked_for() -> None:
     names = {
         name.partition(".")[0]
@@ -133,7 +139,6 @@ def test_the_dashboard_opens_with_the_sentence(
 ) -> None:
     real = packages.find_spec
     monkeypatch.setattr(packages, "find_spec", lambda name: None if name == module else real(name))
-    packages.demand_packages_once.cache_clear()
     app = dashboard_test().run()
     (error,) = app.error
     assert f"without {PACKAGES[module]}; expected" in error.value
