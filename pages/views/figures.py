@@ -143,9 +143,12 @@ def align_right(names: Iterable[str], help: Mapping[str, str] = _NO_HELP) -> dic
 
 
 def show_rows(
-    rows: Sequence[Mapping[str, object]], columns: Mapping[str, Any], faulty: Sequence[bool] = ()
+    rows: Sequence[Mapping[str, object]],
+    columns: Mapping[str, Any],
+    faulty: Sequence[bool] = (),
+    row_height: int | None = None,
 ) -> None:
-    """Show a table; rows about models of no use are red."""
+    """Show a table; rows about models of no use are red, and ``row_height`` is in pixels."""
     frame = pd.DataFrame(rows)
     red = frame.style.apply(lambda column: [RED_GROUND * fault for fault in faulty])
     st.dataframe(
@@ -154,4 +157,5 @@ def show_rows(
         width="stretch",
         height="content" if len(rows) <= _ROWS_AT_ONCE else "auto",
         column_config=columns,
+        row_height=row_height,
     )

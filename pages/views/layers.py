@@ -305,6 +305,9 @@ def show_operators(run: Run, errors: LayerErrors, shares: Mapping[int, float]) -
             "cause": cell(formats.keep_units(layer.cause.sentence))
             if layer.cause is not None
             else "",
+            # What was asked for by a profile or a target stands where nobody has to scroll.
+            **({"of the time": formats.percent(shares.get(layer.index))} if shares else {}),
+            **({_CYCLES: _count(cycles.get(layer.index))} if cycles else {}),
             "on its own, dB": _decibels(layer.own.sqnr_db if layer.own is not None else None),
             "cumulative, dB": _decibels(layer.accumulated.sqnr_db),
             "mean shift": f"{layer.accumulated.mean_shift:+.4f}",
@@ -312,13 +315,12 @@ def show_operators(run: Run, errors: LayerErrors, shares: Mapping[int, float]) -
             "range used": formats.percent(layer.range_used),
             "weights, dB": _decibels(layer.weights.worst_sqnr_db if layer.weights else None),
             "MACs, M": f"{layer.macs / 1e6:.1f}",
-            **({"of the time": formats.percent(shares.get(layer.index))} if shares else {}),
-            **({_CYCLES: _count(cycles.get(layer.index))} if cycles else {}),
         }
         for layer in errors.layers
     ]
     columns = align_right(list(rows[0])[2:], _HELP)
-    columns["cause"] = st.column_config.TextColumn(width="large")
+    columns["operator"] = st.column_config.TextColumn(width="medium", pinned=True)
+    columns["cause"] = st.column_config.TextColumn(width=_CAUSE_WIDTH)
     key = f"operators_{errors.run}_{errors.variant}"
 
     def choose() -> None:
@@ -345,7 +347,8 @@ def _count(cycles: float | None) -> str:
     return formats.UNKNOWN if cycles is None else f"{cycles:,.0f}"
 
 
-_CYCLES = "cycles, estimated by Vela"
+_CYCLES = "cycles"
+_CAUSE_WIDTH = 260
 _SCROLL = "qlab_operator_scroll"
 _ROW_HEIGHT = 72
 """Three lines, which the longest causes need."""
@@ -357,7 +360,8 @@ _HELP = {
     "mean shift": "Mean of integer minus float output, as the network runs, in real units.",
     "at the ends": "Share of values at the ends of the integer range; activations end there, too.",
     "range used": "Share of the integer range that the float values span.",
-    _CYCLES: "On the chosen target's NPU; operators that stay on the processor have none.",
+    _CYCLES: "On the chosen target's NPU, estimated by Vela; operators that stay on the processor "
+    "have none.",
     "of the time": "Share of the variant's latency, by LiteRT's profiler, on one thread.",
     "weights, dB": "SQNR of the output channel whose weights lose most; 0 and below: nothing of "
     "that channel's weights is left.",

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import streamlit as st
 
-from engine.core.formats import megabytes
+from engine.core.formats import join_names, megabytes
 from engine.images.pictures import Picture
 from engine.portability.catalog import target_named
 from engine.portability.records import Answer, How, TargetMatrix, TargetTitle
 from engine.reporting.text.targets import (
     cell_words,
     figures_words,
+    head_of,
     matrix_words,
     not_asked_sentences,
     source_sentence,
@@ -29,6 +30,8 @@ from pages.state.messages import cell, plain
 from pages.views.figures import show_rows
 
 JOB = "targets"
+_NAME_WIDTH, _CELL_WIDTH, _ROW_HEIGHT = 124, 74, 66
+"""Pixels: eleven targets stand side by side at 1440; lines of this height wrap their text."""
 _HOW: dict[How, str] = {"measured": "measured", "estimated": "estimated", "rule": "by rule"}
 
 
@@ -69,14 +72,21 @@ def choose_targets(matrix: TargetMatrix) -> tuple[TargetTitle, ...]:
 
 
 def show_matrix(matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
-    """Show a line a target and a column a variant."""
+    """Show a line a variant, whose number grows, and a narrow column a target."""
     rows = [
-        {"target": target.title}
-        | {v: matrix_words(matrix.of(v, target.name)) for v in matrix.variants}
-        | {"figures are": _HOW[target.how]}
-        for target in targets
+        {"variant": cell(variant)}
+        | {head_of(t): matrix_words(matrix.of(variant, t.name)) for t in targets}
+        for variant in matrix.variants
     ]
-    show_rows(rows, {"target": st.column_config.TextColumn(pinned=True)})
+    text = st.column_config.TextColumn
+    columns = {"variant": text(width=_NAME_WIDTH, pinned=True)}
+    for target in targets:
+        about = f"{target.title}: {_HOW[target.how]}, {target.by}"
+        columns[head_of(target)] = text(width=_CELL_WIDTH, help=about)
+    show_rows(rows, columns, row_height=_ROW_HEIGHT)
+    heads = {how: [head_of(t) for t in targets if t.how == how] for how in _HOW}
+    how = "; ".join(f"{_HOW[how]} for {join_names(names)}" for how, names in heads.items() if names)
+    st.caption(plain(f"Figures are {how}."))
     for sentence in not_asked_sentences(matrix):
         st.caption(plain(sentence))
 

@@ -37,7 +37,7 @@ def test_the_page_measures_and_keeps_what_it_found(run: Run) -> None:
     assert len(list((run.folder / LAYERS).glob("int8-*.json"))) == 1
     table = next(t.value for t in test.dataframe if "on its own, dB" in t.value.columns)
     assert list(table["operator"]) == ["reshape 0"]
-    assert not [column for column in table.columns if "Vela" in column]
+    assert "cycles" not in table.columns
     npu = target_named("ethos-u55-256")
     write_record(
         answer_file(run, "int8", npu), Answer(support="whole", operators=1, cycles={0: 164_434.0})
@@ -46,7 +46,9 @@ def test_the_page_measures_and_keeps_what_it_found(run: Run) -> None:
     test.run()
     assert not test.exception
     table = next(t.value for t in test.dataframe if "on its own, dB" in t.value.columns)
-    assert list(table["cycles, estimated by Vela"]) == ["164,434"]
+    assert list(table["cycles"]) == ["164,434"]
+    # Beside name and cause, where nobody has to scroll to it.
+    assert list(table.columns).index("cycles") == 2
     assert "estimated by Vela for its NPU" in " ".join(c.value for c in test.caption)
 
 

@@ -226,9 +226,9 @@ def _curve(
             textposition="top right",
             marker={"color": style.hue, "symbol": style.symbol, "size": sizes},
             line={"color": style.hue, "dash": style.dash, "width": 2},
-            customdata=[(point.layers, point.kl, point.agreement) for point in points],
+            customdata=[(p.layers, p.kl, formats.percent(p.agreement)) for p in points],
             hovertemplate="%{customdata[0]} layers in float32<br>rms %{y:.4f}, KL "
-            "%{customdata[1]:.2g} nats, same answer %{customdata[2]:.1%}<br>%{x:.2f} "
+            "%{customdata[1]:.2g} nats, same answer %{customdata[2]}<br>%{x:.2f} "
             + unit
             + "<extra></extra>",
         )

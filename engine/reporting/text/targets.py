@@ -31,6 +31,14 @@ _ON = {
     "android-gpu": "on Android's GPU delegate",
     "old-runtimes": "on old runtimes",
 }
+_HEADS = {
+    "android-gpu": "Android",
+    "cpu": "CPU",
+    "edge-tpu": "Coral",
+    "gpu": "GPU",
+    "microcontroller": "Micro",
+    "old-runtimes": "Old TFLite",
+}
 _MEMORY_FIRST = ("microcontroller", "cpu")
 _MOST_NAMES = 2
 
@@ -94,6 +102,11 @@ def support_words(answer: Answer) -> str:
     """Say in some words whether a file runs: "whole", "in part, in software"."""
     words = SUPPORT_WORDS[answer.support].removeprefix("runs ")
     return words + ", in software" * bool(answer.software)
+
+
+def head_of(target: TargetTitle) -> str:
+    """Name a target in the head of a narrow column: "U55-128" for Ethos-U55, 128 MACs."""
+    return _HEADS.get(target.name) or target.name.removeprefix("ethos-").capitalize()
 
 
 def matrix_words(answer: Answer) -> str:
