@@ -89,11 +89,9 @@ def times(ratio: float | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """Write a share in percent, with one decimal; 100 % and 0 % only where it is exactly that."""
+    """Write a share of 0 to 1 in percent; 100 % and 0 % only where it is exactly that."""
     if share is None or not math.isfinite(share):
         return UNKNOWN
-    if share in {0, 1}:
-        return whole_percent(share)
     rounded = round(share * 100, 1)
     if rounded == 100 and share < 1:
         rounded = 99.9
@@ -110,7 +108,7 @@ def count_or_percent(share: float, pictures: int) -> str:
 
 
 def whole_percent(share: float) -> str:
-    """Write a share of 0 to 1 that is exact, in percent: what a person chose, all or none."""
+    """Write a share of 0 to 1 that a person chose, in percent: ``95 %``."""
     return with_unit(f"{share * 100:g}", "%")
 
 

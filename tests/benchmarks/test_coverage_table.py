@@ -96,7 +96,7 @@ def test_reasons_are_listed_once() -> None:
 def test_an_int8_that_answers_the_same_for_every_picture_is_none() -> None:
     collapsed = replace(GOOD, name="collapsed", int8_reason="answers the same for every picture")
     text = page(GOOD, collapsed)
-    assert "**2 (100 %) convert to float32**" in text
+    assert "**2 (100.0 %) convert to float32**" in text
     assert "**1 (50.0 %) to int8**" in text
     assert "- `collapsed`: int8: answers the same for every picture" in text
     assert "| **float32 only** |" in text

@@ -264,7 +264,7 @@ def test_nan_of_the_original_is_not_blamed_on_a_variant_in_any_sentence() -> Non
     )
     assert "do not ship" not in kit_sentence(found, "int8")
     exact, far = found.variant("float32"), found.variant("int8")
-    assert improvement_headline(far, exact) == "float32 removes 100\xa0% of int8's error"
+    assert improvement_headline(far, exact) == "float32 removes 100.0\xa0% of int8's error"
     assert "NaN" not in " ".join(
         str(note.text) for note in figures.trade_off(found).layout.annotations
     )

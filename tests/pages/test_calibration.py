@@ -77,7 +77,7 @@ def test_the_button_sweeps_and_the_page_shows_what_was_found(
     title = test.title[0].value.replace("\\", "")
     assert title == (
         "int8_float_io needs 16 or more calibration pictures: with 8, its rms can be "
-        "100\xa0% higher"
+        "100.0\xa0% higher"
     )
     captions = " ".join(element.value for element in test.caption).replace("\\", "")
     assert "All 8 models of this sweep are measured" in captions

@@ -38,7 +38,7 @@ def test_a_file_that_could_not_be_profiled_is_named_beside_those_that_were(run: 
     store(run, replace(TIMED, entries=(first, exact)))
     test = opened(PAGE)
     assert not test.exception
-    assert any("convolution takes 100\xa0% of int8" in header.value for header in test.header)
+    assert any("convolution takes 100.0\xa0% of int8" in header.value for header in test.header)
     assert f"Not float32. {DIED}" in [caption.value for caption in test.caption]
 
 

@@ -224,17 +224,17 @@ def test_operator_times_by_hand() -> None:
         ({"original": ()}, "No operator is timed"),
         (
             {"original": (), "float32": (QUICK, QUICK)},
-            "Two convolutions take 100\xa0% of float32's time; XNNPACK runs nearly everything in "
+            "Two convolutions take 100.0\xa0% of float32's time; XNNPACK runs nearly everything in "
             "every variant",
         ),
         (
             {"float32": (QUICK,), "int8": (QUICK, SLOW)},
-            "One convolution takes 100\xa0% of float32's time; in int8, XNNPACK leaves 25.0\xa0% "
+            "One convolution takes 100.0\xa0% of float32's time; in int8, XNNPACK leaves 25.0\xa0% "
             "to slower kernels",
         ),
         (
             {"float32": (QUICK,), "int16x8": (SLOW,)},
-            "One convolution takes 100\xa0% of float32's time; int16x8 runs without XNNPACK, the "
+            "One convolution takes 100.0\xa0% of float32's time; int16x8 runs without XNNPACK, the "
             "fast kernels",
         ),
     ],

@@ -103,7 +103,7 @@ def test_bars_of_memory_and_load_by_hand() -> None:
     assert figure.layout.xaxis.title.text == "MB (left is less)"
     loads = traces(plots.load_bars(memory))
     assert (loads["int8"].x, loads["int8"].text) == ((2.0,), (" 2.0\xa0ms",))
-    assert "100\xa0% of float32" in loads["int8"].hovertemplate
+    assert "100.0\xa0% of float32" in loads["int8"].hovertemplate
 
 
 def test_any_two_figures_can_be_drawn() -> None:
