@@ -6,6 +6,7 @@ the cases that were not run. Many forms share a file, since most of the time goe
 
 from __future__ import annotations
 
+import gc
 import json
 import warnings
 from collections import Counter
@@ -26,6 +27,8 @@ from tests.conversion.written_forms import written_forms
 
 BATCH = 64
 """Forms that share a TFLite file."""
+SMALL = 128
+"""Numbers of an eager tensor that TensorFlow writes into a graph as a constant."""
 OF_TFLITE = {"float32", "int32", "int64", "bool"}
 """Types with kernels for nearly everything. Forms of others share files with each other alone."""
 READ = OF_TFLITE | {"float16", "bfloat16", "float64"}
@@ -115,8 +118,15 @@ class Converter:
 
         rename_for_tensorflow(form.model.graph)
         count_reads(form.model.graph)
-        representation = self._backend.prepare(form.model, logging_level="ERROR", auto_cast=True)
+        with tf.init_scope():  # the product prepares a model before it traces
+            representation = self._backend.prepare(
+                form.model, logging_level="ERROR", auto_cast=True
+            )
         module = representation.tf_module
+        module.initializer_dict = {
+            name: value if value.shape.num_elements() <= SMALL else tf.constant(value.numpy())
+            for name, value in module.initializer_dict.items()
+        }
         fed = iter(tensors)
         given = {
             name: tuple(next(fed) for _ in value) if isinstance(value, list) else next(fed)
@@ -146,7 +156,8 @@ def _save(traced: Any, names: Sequence[str], folder: str) -> None:
     graph = contents.meta_graphs.add(graph_def=traced.graph.as_graph_def())
     graph.meta_info_def.tags.append("serve")
     signature = graph.signature_def["serving_default"]
-    for name, tensor in zip(names, traced.inputs, strict=True):
+    # Small eager tensors that are read are listed behind them.
+    for name, tensor in zip(names, traced.inputs[: len(names)], strict=True):
         signature.inputs[name].CopyFrom(describe(tensor))
     for name, tensor in traced.structured_outputs.items():
         signature.outputs[name].CopyFrom(describe(tensor))
@@ -219,6 +230,8 @@ def _forms(left: Counter[str]) -> Iterator[Form]:
 def main() -> None:
     """Run all forms."""
     warnings.simplefilter("ignore")
+    # Of the very many objects of a graph none can go before its file is made.
+    gc.set_threshold(100_000)
     converter, left = Converter(), Counter[str]()
     forms = sorted(_forms(left), key=lambda form: operator_set(form.model))
     outcomes = {}

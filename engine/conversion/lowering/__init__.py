@@ -130,6 +130,8 @@ def _stock_first(op: str) -> Lowering:
 
 
 def _handler(op: str, stock: Any, lower: Lowering, base: Any, domain: str = "") -> type:
+    forms = [] if stock is None else stock.get_versions()
+
     def handle(cls: Any, /, node: Any, **kwargs: Any) -> Any:
         tensors = kwargs["tensor_dict"]
 
@@ -160,7 +162,7 @@ def _handler(op: str, stock: Any, lower: Lowering, base: Any, domain: str = "") 
             form = older_form(
                 op,
                 cls.SINCE_VERSION,
-                stock.get_versions(),
+                forms,
                 attributes=attributes,
                 inputs=node.inputs,
                 outputs=node.outputs,
@@ -195,13 +197,17 @@ def _fold(handle: Callable[[Node], list[Any]], node: Node) -> list[Any] | None:
     """
     import tensorflow as tf
 
-    given = [x for x in node.inputs if x is not None]
     # The graphs inside these read other values, too.
     if node.kind in {"If", "Loop", "Scan"}:
         return None
-    if not given or not all(tf.is_tensor(x) and constant(x) is not None for x in given):
+    values: list[Any] = []
+    for x in node.inputs:
+        value = constant(x) if x is not None and tf.is_tensor(x) else None
+        if value is None and x is not None:
+            return None
+        values.append(value)
+    if all(value is None for value in values):
         return None
-    values = [None if x is None else constant(x) for x in node.inputs]
     with tf.init_scope():
         inputs = tuple(None if value is None else tf.constant(value) for value in values)
         results = tf.nest.map_structure(np.asarray, handle(replace(node, inputs=inputs)))
