@@ -46,6 +46,8 @@ def test_variant_and_picture_are_in_the_address(page: Page) -> None:
     expect(picture).to_have_value(PICTURE)
     wait_until_settled(page)
     go_to(page, "Accuracy")
+    # The page left behind has pills of its own, on which a click would be lost.
+    wait_until_settled(page)
     chosen(page, "float32")
     variants(page).get_by_role("radio", name="int8", exact=True).click()
     chosen(page, "int8")
