@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from typing import Self
 
 from engine.core.errors import EngineError
 from engine.core.store import SAMPLE_IMAGES
-from engine.core.types import ORIGINAL
+from engine.core.types import ORIGINAL, LoweringName, Progress
 from engine.images.pictures import pictures_in
 from engine.runs.request import ConvertRequest
 from engine.runs.results import load_latency
@@ -28,9 +29,8 @@ def first_comparison(host: Host) -> Run:
     """Convert the default model, show all variants the sample images, and time them.
 
     The optimized variant is among them: a verdict that another one follows is none. While it is
-    made, what the models that will be timed need is imported; pictures are shown by the worker that
-    converted, which need not import anything. What is in the store already is not made again; what
-    operators take is left to `profile_operators`.
+    made, the others answer and the models that will be timed are imported. What is in the store
+    already is not made again; what operators take is left to `profile_operators`.
     """
     run = convert_request(ConvertRequest(), host)
     with _Beside() as beside:
@@ -64,9 +64,9 @@ def complete(run: Run, host: Host, worker: Worker | None = None) -> Run:
 
 
 class _Beside:
-    """A further worker that imports what timing needs, while the job's own one works.
+    """A host for small parts of a job, done by further workers while the job's own one works.
 
-    It reports nothing, and ends with the context.
+    They report nothing, and end with the context.
     """
 
     def __init__(self) -> None:
@@ -84,20 +84,34 @@ class _Beside:
         for worker in self._started:
             worker.close()
 
+    def adopt(self, worker: Worker) -> Worker:
+        self._started.append(worker)
+        return worker
+
+    @contextmanager
+    def worker(self, lowering: LoweringName | None = None) -> Iterator[Worker]:
+        worker = self.adopt(Worker(network=True, beside=True))
+        yield worker
+        worker.close()
+        self._started.remove(worker)
+
+    def report(self, progress: Progress) -> None:
+        """Take no note."""
+
     def start(self, run: Run) -> None:
-        """Start it, for the models of a run."""
+        """Show the sample images to a run's models, and import what they need in another worker."""
         self._coming = self._thread.submit(self._work, run)
 
     def _work(self, run: Run) -> Worker:
-        worker = Worker(beside=True)
-        self._started.append(worker)
+        compute_logits(run, pictures_in(SAMPLE_IMAGES), run.columns, self)
+        worker = self.adopt(Worker(beside=True))
         worker.run(run_warm_up, WarmUpRequest(str(run.folder.absolute())))
         return worker
 
     def worker_for_timing(self) -> Worker | None:
         """Wait for the end, and give the worker that imported; None where something failed.
 
-        What failed is asked of another worker again, whose error is the one that counts.
+        What failed is asked of the job's own worker again, whose error is the one that counts.
         """
         try:
             return None if self._coming is None else self._coming.result()
