@@ -30,8 +30,11 @@ from pages.state.messages import cell, plain
 from pages.views.figures import show_rows
 
 JOB = "targets"
-_NAME_WIDTH, _CELL_WIDTH, _ROW_HEIGHT = 124, 74, 66
-"""Pixels: eleven targets stand side by side at 1440; lines of this height wrap their text."""
+_NAME_WIDTH, _FIGURE_WIDTH, _WORD_WIDTH, _CHARACTER_WIDTH, _ROW_HEIGHT = 120, 77, 68, 8.3, 66
+"""Pixels: eleven targets stand side by side at 1440; lines of this height wrap their text.
+
+Narrower columns would part a figure from the last letter of its unit.
+"""
 _HOW: dict[How, str] = {"measured": "measured", "estimated": "estimated", "rule": "by rule"}
 
 
@@ -81,8 +84,10 @@ def show_matrix(matrix: TargetMatrix, targets: Sequence[TargetTitle]) -> None:
     text = st.column_config.TextColumn
     columns = {"variant": text(width=_NAME_WIDTH, pinned=True)}
     for target in targets:
-        about = f"{target.title}: {_HOW[target.how]}, {target.by}"
-        columns[head_of(target)] = text(width=_CELL_WIDTH, help=about)
+        head, about = head_of(target), f"{target.title}: {_HOW[target.how]}, {target.by}"
+        figures = any(matrix.of(v, target.name).memory is not None for v in matrix.variants)
+        width = max(_FIGURE_WIDTH if figures else _WORD_WIDTH, _CHARACTER_WIDTH * len(head))
+        columns[head] = text(width=int(width), help=about)
     show_rows(rows, columns, row_height=_ROW_HEIGHT)
     heads = {how: [head_of(t) for t in targets if t.how == how] for how in _HOW}
     how = "; ".join(f"{_HOW[how]} for {join_names(names)}" for how, names in heads.items() if names)
