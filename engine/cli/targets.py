@@ -9,7 +9,7 @@ import click
 from engine import api
 from engine.cli.output import progress_shown, say, show_table, write_json
 from engine.core.errors import OptionError
-from engine.core.files import refuse_target
+from engine.core.files import demand_writable
 from engine.core.formats import megabytes
 from engine.core.types import OnProgress
 from engine.images.pictures import DEFAULT_TARGETS_COUNT
@@ -96,7 +96,7 @@ def _save(
             expected="one at least",
             todo="Name such a target, such as --targets ethos-u55-256, and an integer variant.",
         )
-    with refuse_target(folder, "Choose another folder."):
+    with demand_writable(folder, "Choose another folder."):
         folder.mkdir(parents=True, exist_ok=True)
     return tuple(
         api.compile_for(

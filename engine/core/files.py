@@ -205,13 +205,13 @@ def figure_text(text: str) -> str:
 
 
 @contextmanager
-def refuse_target(target: str | Path, todo: str = "Choose another file.") -> Iterator[None]:
+def demand_writable(path: str | Path, todo: str = "Choose another file.") -> Iterator[None]:
     """Raise `OptionError` where the system refuses to write what a person named."""
     try:
         yield
     except OSError as error:
         raise OptionError(
-            f"Writing {target}",
+            f"Writing {path}",
             got=f"a refusal ({error.strerror or error})",
             expected="a place to write to",
             todo=todo,
@@ -229,5 +229,5 @@ def write_bytes(content: bytes, target: str) -> None:
     Raises:
         OptionError: It cannot be written.
     """
-    with refuse_target(target):
+    with demand_writable(target):
         _replace(Path(target), content, durable=False)

@@ -15,7 +15,7 @@ from engine.comparison.comparison import Comparison
 from engine.comparison.records import VariantComparison
 from engine.core.checksums import digest_of_file
 from engine.core.errors import OptionError
-from engine.core.files import refuse_target
+from engine.core.files import demand_writable
 from engine.core.system import usable_cores
 from engine.core.types import FAULT_WORDS, ORIGINAL, IntArray, Progress, Report
 from engine.deployment.description import (
@@ -290,7 +290,7 @@ def _what(file: str) -> str:
 def zip_kit(folder: Path, names: tuple[str, ...], target: Path) -> None:
     """Pack files of a folder; the same files give the same zip."""
     staging = folder / f".{target.name}"
-    with refuse_target(target):
+    with demand_writable(target):
         with zipfile.ZipFile(staging, "w", zipfile.ZIP_DEFLATED) as archive:
             for name in names:
                 entry = zipfile.ZipInfo(name, _ZIP_TIME)

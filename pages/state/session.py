@@ -7,7 +7,6 @@ import os
 import re
 import secrets
 from collections.abc import Iterable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -204,13 +203,7 @@ def newest_pictures() -> frozenset[str]:
 
 def sample_pictures() -> tuple[Picture, ...]:
     """List the pictures that come with Quantization Lab."""
-    return _pictures_that_stay(store.SAMPLE_IMAGES)
-
-
-@cache
-def _pictures_that_stay(folder: Path) -> tuple[Picture, ...]:
-    # A page asks for them four times at each click.
-    return pictures_in(folder)
+    return pictures_in(store.SAMPLE_IMAGES)
 
 
 def thumbnail_of(picture: Picture, side: int) -> str:

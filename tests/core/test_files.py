@@ -17,8 +17,8 @@ import pytest
 from engine.core.errors import ConversionError, OptionError, StorageError
 from engine.core.files import (
     bytes_under,
+    demand_writable,
     refusal,
-    refuse_target,
     sync_tree,
     translate_disk_errors,
     write_bytes,
@@ -231,11 +231,14 @@ def test_a_disk_that_is_really_full(
     assert convert_request(request_for(tmp_path / "new.onnx"), HandMadeHost()).damaged() == ()
 
 
-def test_a_refused_target_is_a_mistake(tmp_path: Path) -> None:
+def test_a_place_that_cannot_be_written_is_a_mistake(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     words = r"Writing .*: got a refusal \(Not a directory\); expected a place to write to. Choose"
     folder, todo = tmp_path / "file" / "folder", "Choose another folder."
-    with pytest.raises(OptionError, match=f"{words} another folder."), refuse_target(folder, todo):
+    with (
+        pytest.raises(OptionError, match=f"{words} another folder."),
+        demand_writable(folder, todo),
+    ):
         folder.mkdir(parents=True)
     with pytest.raises(OptionError, match=f"{words} another file."):
         write_bytes(b"", str(tmp_path / "file" / "x"))

@@ -50,8 +50,8 @@ sys.meta_path.insert(0, Hidden())
 
 
 @pytest.fixture(autouse=True)
-def not_looked_for() -> None:
-    """Let each test look for packages anew."""
+def empty_cache() -> None:
+    """Empty the cache of `demand_packages`, which holds that all packages are installed."""
     packages.demand_packages.cache_clear()
 
 

@@ -34,5 +34,5 @@ def shared_worker() -> Iterator[None]:
 
     with patch.object(Foreground, "worker", worker):
         yield
-    for shelf in shared.values():
-        shelf.close()
+    for warm in shared.values():
+        warm.close()

@@ -75,12 +75,12 @@ def together() -> Iterator[Together]:
     channels = [(process.stdin, process.stdout) for process in processes]
 
     def work_at_once(run: Run, work: str, given: Path) -> None:
-        for asked, _ in channels:
-            print(json.dumps([work, str(run.folder), str(given)]), file=asked)
-        assert [said.readline() for _, said in channels] == ["ready\n"] * PROCESSES
-        for asked, _ in channels:
-            print("go", file=asked)
-        assert [json.loads(said.readline()) for _, said in channels] == [""] * PROCESSES
+        for stdin, _ in channels:
+            print(json.dumps([work, str(run.folder), str(given)]), file=stdin)
+        assert [stdout.readline() for _, stdout in channels] == ["ready\n"] * PROCESSES
+        for stdin, _ in channels:
+            print("go", file=stdin)
+        assert [json.loads(stdout.readline()) for _, stdout in channels] == [""] * PROCESSES
 
     yield work_at_once
     assert [process.communicate()[1] for process in processes] == [""] * PROCESSES

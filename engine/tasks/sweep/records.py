@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.core.checksums import find_record
 from engine.core.errors import OptionError
-from engine.core.files import refuse_target, write_whole
+from engine.core.files import demand_writable, write_whole
 from engine.core.store import folder
 from engine.core.types import FAULT_WORDS, Fault
 from engine.runs.run import Run
@@ -221,7 +221,7 @@ class Sweep:
         path = Path(target)
         check_table(path)
         staged = path.with_name(f".{path.name}.partial")
-        with refuse_target(path):
+        with demand_writable(path):
             try:
                 if path.suffix.lower() == ".csv":
                     self.to_frame().to_csv(staged, index=False, na_rep="NaN")
