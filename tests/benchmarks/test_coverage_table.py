@@ -102,6 +102,7 @@ def test_an_int8_that_answers_the_same_for_every_picture_is_none() -> None:
     assert "| **float32 only** |" in text
 
 
+@pytest.mark.slow
 def test_the_architectures_of_timm_are_of_many_families_and_sizes() -> None:
     assert len(set(coverage.TIMM)) == len(coverage.TIMM) == 60
     assert len(coverage.timm_families()) >= 40

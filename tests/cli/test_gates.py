@@ -158,6 +158,7 @@ def test_a_variant_has_to_run_whole_within_its_memory(
     assert [with_plain_spaces(text) for text in missed] == ([] if sentence is None else [sentence])
 
 
+@pytest.mark.slow
 def test_a_target_is_a_gate_of_compare(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos = tmp_path / "photos"
     photos.mkdir()

@@ -67,6 +67,7 @@ CONVERT = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mistake", CONVERT)
 def test_convert(mistake: str, files: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words, found = CONVERT[mistake]

@@ -18,6 +18,7 @@ def folder(tmp_path: Path) -> Path:
     return tiny_run(tmp_path / "run").folder
 
 
+@pytest.mark.slow
 def test_a_set_has_tables_and_json_and_is_in_the_report(
     folder: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

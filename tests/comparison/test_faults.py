@@ -140,6 +140,7 @@ def run(tmp_path: Path) -> Run:
     return engine.add_files(made.folder, {"coarse": made.folder / "also.tflite"})
 
 
+@pytest.mark.slow
 def test_no_gate_lets_it_pass(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compare", "--run", str(run.folder), "--images", str(SAMPLE_IMAGES)]
     assert main([*words, "--min-agreement", "int8=0"]) == 0
@@ -153,6 +154,7 @@ def test_no_gate_lets_it_pass(run: Run, capsys: pytest.CaptureFixture[str]) -> N
     assert "'int16x8', which could not be made: a refusal" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_files_and_reports_say_it(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["files", "--run", str(run.folder)]) == 0
     assert "int16x8 is missing. Quantizing: got a refusal" in capsys.readouterr().out
@@ -174,6 +176,7 @@ def test_files_and_reports_say_it(run: Run, capsys: pytest.CaptureFixture[str]) 
     }
 
 
+@pytest.mark.slow
 def test_no_kit_is_made_of_it(run: Run, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="coarse, which answers the same for every picture"):
         engine.deploy(run, "coarse", SAMPLE_IMAGES, out=tmp_path / "kit.zip")

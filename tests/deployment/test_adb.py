@@ -45,6 +45,7 @@ def test_files_are_pushed_timed_and_removed_again(
     assert all(line.startswith("-s R58M ") for line in (home / "calls").read_text().splitlines())
 
 
+@pytest.mark.slow
 def test_the_command_sets_them_beside_this_machine(
     run: Run,
     program: Path,

@@ -35,6 +35,7 @@ def unpacked(kit: Path, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_command_writes_a_kit_that_checks_itself(
     tmp_path: Path, photos: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,6 +55,7 @@ def test_the_command_writes_a_kit_that_checks_itself(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["kit", "kit.zip", "photos", "run"]
 
 
+@pytest.mark.slow
 def test_a_softmax_file_beside_logits_shows_its_own_share(tmp_path: Path, photos: Path) -> None:
     run = tiny_run(tmp_path / "run")
     file = reshape_file(run.file("int8"), (1, SIDE, SIDE, 3), softmax=True)
@@ -79,6 +81,7 @@ def test_a_softmax_file_beside_logits_shows_its_own_share(tmp_path: Path, photos
     assert "PASSED" in checked.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["int8_mixed(rms=0.0467)", "int8(range=mse,count=8)"])
 def test_a_variant_with_brackets_has_a_kit_that_checks_itself(
     tmp_path: Path, photos: Path, variant: str
@@ -169,6 +172,7 @@ def test_a_real_kit_tells_right_preprocessing_from_wrong(real_kit: Path) -> None
     assert read_metadata((real_kit / described["file"]).read_bytes()).labels[281] == "tabby"
 
 
+@pytest.mark.slow
 def test_a_kit_in_the_run_is_found_again(tmp_path: Path, photos: Path) -> None:
     from engine.deployment.kit import kit_file, make_kit
     from engine.deployment.micro_kit import FIRMWARE

@@ -180,6 +180,7 @@ def test_custom_operators_have_no_function(opcode: str) -> None:
         resolver_function(opcode)
 
 
+@pytest.mark.slow
 def test_the_program_passes_and_says_what_it_used(kit: Path, tmp_path: Path) -> None:
     lines = compile_and_run(kit, tmp_path / "work").splitlines()
     assert lines[-1] == "PASSED: golden set of 3 pictures"

@@ -187,6 +187,7 @@ def test_it_reads_deep_grey_tiff_as_the_engine_does(
     assert grey[0, 0, 0] != grey[0, 1, 0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", [None, b"", b"no picture", b"\x89PNG\r\n\x1a\n", "32", "cut"])
 def test_a_picture_that_cannot_be_used_is_a_sentence(
     kit: Path, photos: Path, tmp_path: Path, content: bytes | str | None

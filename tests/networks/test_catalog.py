@@ -48,6 +48,7 @@ def test_random_weights_are_the_same_every_time() -> None:
     assert one.preprocess.resize_size == 256
 
 
+@pytest.mark.slow
 def test_contradictions_and_sizes_that_the_network_refuses(tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="at once"):
         torch_source(ModelChoice(checkpoint="x.pth", random_weights=True))

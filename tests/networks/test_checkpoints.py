@@ -102,6 +102,7 @@ def test_whole_networks_and_scripts_are_refused(tmp_path: Path) -> None:
         read_checkpoint(tmp_path / "network.pth")
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
 def test_programs_are_refused_with_the_way_to_convert(tmp_path: Path) -> None:
     torch.jit.save(torch.jit.trace(build(3), torch.zeros(1, 4)), str(tmp_path / "script.pth"))

@@ -166,6 +166,7 @@ def test_constants_may_be_nodes_of_any_form(tmp_path: Path) -> None:
     assert answer(tidy) == [3 * mean + number for number, mean in enumerate(MEANS, 1)]
 
 
+@pytest.mark.slow
 def test_the_mask_of_a_dropout_is_all_true(tmp_path: Path) -> None:
     model = parser.parse_model(
         '<ir_version: 8, opset_import: ["": 13]>\n'

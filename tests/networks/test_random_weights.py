@@ -72,6 +72,7 @@ def test_values_that_differ_stay() -> None:
     assert torch.equal(network[2].weight, before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet1_1", "mobilenet_v3_small", "googlenet"])
 def test_networks_answer_differently_to_different_pictures(name: str) -> None:
     source = torch_source(ModelChoice(name=name, random_weights=True))
@@ -82,6 +83,7 @@ def test_networks_answer_differently_to_different_pictures(name: str) -> None:
     assert np.ptp(logits, axis=0).max() > 0.2 * np.abs(logits).max()
 
 
+@pytest.mark.slow
 def test_the_digest_does_not_depend_on_round_off() -> None:
     """Threads round batch norm statistics differently."""
     choice = ModelChoice(name="mobilenet_v3_small", random_weights=True)

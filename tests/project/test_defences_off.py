@@ -51,6 +51,7 @@ def asked_twice_at_once(file: Path) -> int:
     return len(host.tasks) + len(failed)
 
 
+@pytest.mark.slow
 def test_without_the_lock_it_is_done_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     locked, unprotected = tmp_path / "with.onnx", tmp_path / "without.onnx"
     locked.write_bytes(b"a model")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -32,27 +33,21 @@ MOST_PARTICIPLES = 0.02
 MOST_LINES, MOST_FILES = 450, 312
 
 Hit = tuple[int, str]
+Nodes = list[ast.AST]
 
 
 def by_hand(file: Path) -> bool:
     return not file.stem.endswith("_generated")
 
 
-@cache
-def trees() -> dict[Path, ast.Module]:
-    folders = ("engine", "pages", "benchmarks")
-    files = [ROOT / "app.py", *(f for name in folders for f in sorted((ROOT / name).rglob("*.py")))]
-    return {file: ast.parse(file.read_text(encoding="utf-8")) for file in files if by_hand(file)}
-
-
-def functions_of(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+def functions_of(nodes: Nodes) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return [node for node in ast.walk(tree) if isinstance(node, kinds)]
+    return [node for node in nodes if isinstance(node, kinds)]
 
 
-def names_of(tree: ast.AST) -> Iterator[Hit]:
+def names_of(nodes: Nodes) -> Iterator[Hit]:
     """Yield what is given a name: functions, classes, arguments, variables and attributes."""
-    for node in ast.walk(tree):
+    for node in nodes:
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
                 yield node.lineno, node.name
@@ -64,44 +59,71 @@ def names_of(tree: ast.AST) -> Iterator[Hit]:
                 yield node.lineno, node.attr
 
 
-def empty_names(tree: ast.AST) -> list[Hit]:
-    return [hit for hit in names_of(tree) if EMPTY_NAME.fullmatch(hit[1])]
+def empty_names(nodes: Nodes) -> list[Hit]:
+    return [hit for hit in names_of(nodes) if EMPTY_NAME.fullmatch(hit[1])]
 
 
-def figures_of_speech(tree: ast.AST) -> list[Hit]:
+def figures_of_speech(nodes: Nodes) -> list[Hit]:
     documented = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
     return [
         (getattr(node, "lineno", 1), match[0])
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, documented)
         for match in FIGURE_OF_SPEECH.finditer(ast.get_docstring(node) or "")
     ]
 
 
-def participles(tree: ast.AST) -> list[Hit]:
-    return [(f.lineno, f.name) for f in functions_of(tree) if PARTICIPLE.fullmatch(f.name)]
+def participles(nodes: Nodes) -> list[Hit]:
+    return [(f.lineno, f.name) for f in functions_of(nodes) if PARTICIPLE.fullmatch(f.name)]
 
 
-def search(find: Callable[[ast.AST], list[Hit]]) -> list[str]:
-    return [
-        f"{name}:{line}: {word}"
-        for file, tree in trees().items()
-        for line, word in find(tree)
-        if ((name := file.relative_to(ROOT).as_posix()), word) not in NAMES_ON_DISK
-    ]
+def nodes_of(source: str) -> Nodes:
+    return list(ast.walk(ast.parse(source)))
+
+
+@dataclass
+class Findings:
+    """What is wrong in all files; their trees are not held, which would slow garbage collection."""
+
+    empty_names: list[str] = field(default_factory=list)
+    figures_of_speech: list[str] = field(default_factory=list)
+    participles: list[str] = field(default_factory=list)
+    functions: int = 0
+
+
+@cache
+def findings() -> Findings:
+    result = Findings()
+    folders = ("engine", "pages", "benchmarks")
+    files = [ROOT / "app.py", *(f for name in folders for f in sorted((ROOT / name).rglob("*.py")))]
+    for file in filter(by_hand, files):
+        nodes = nodes_of(file.read_text(encoding="utf-8"))
+        name = file.relative_to(ROOT).as_posix()
+        for hits, find in (
+            (result.empty_names, empty_names),
+            (result.figures_of_speech, figures_of_speech),
+            (result.participles, participles),
+        ):
+            hits += [
+                f"{name}:{line}: {word}"
+                for line, word in find(nodes)
+                if (name, word) not in NAMES_ON_DISK
+            ]
+        result.functions += len(functions_of(nodes))
+    return result
 
 
 def test_names_say_what_they_hold() -> None:
-    assert search(empty_names) == []
+    assert findings().empty_names == []
 
 
 def test_docstrings_use_words_of_the_field() -> None:
-    assert search(figures_of_speech) == []
+    assert findings().figures_of_speech == []
 
 
 def test_functions_are_called_by_verbs() -> None:
-    count = sum(len(functions_of(tree)) for tree in trees().values())
-    assert len(hits := search(participles)) <= MOST_PARTICIPLES * count, hits
+    hits = findings().participles
+    assert len(hits) <= MOST_PARTICIPLES * findings().functions, hits
 
 
 def test_files_are_small_and_few() -> None:
@@ -127,30 +149,30 @@ def test_files_are_small_and_few() -> None:
     ],
 )
 def test_empty_names_are_noticed(source: str) -> None:
-    assert len(empty_names(ast.parse(source))) >= 1
+    assert len(empty_names(nodes_of(source))) >= 1
 
 
 @pytest.mark.parametrize("source", ["founder = 1", "print(known)", "shape.place", "f(one=1)"])
 def test_only_names_that_are_given_count(source: str) -> None:
-    assert empty_names(ast.parse(source)) == []
+    assert empty_names(nodes_of(source)) == []
 
 
 @pytest.mark.parametrize(
     "source", ['"""Made anew."""', 'def f():\n    """Let\n    go."""', 'class C:\n    """Told."""']
 )
 def test_figures_of_speech_are_noticed(source: str) -> None:
-    assert len(figures_of_speech(ast.parse(source))) == 1
+    assert len(figures_of_speech(nodes_of(source))) == 1
 
 
 def test_comments_and_words_within_words_are_no_figures_of_speech() -> None:
-    assert figures_of_speech(ast.parse('"""Renewed, untold."""  # told\nwhy = "anew"')) == []
+    assert figures_of_speech(nodes_of('"""Renewed, untold."""  # told\nwhy = "anew"')) == []
 
 
 @pytest.mark.parametrize("name", ["cleaned", "_named_apart", "shown", "taken_from"])
 def test_participles_are_noticed(name: str) -> None:
-    assert participles(ast.parse(f"def {name}(): pass")) == [(1, name)]
+    assert participles(nodes_of(f"def {name}(): pass")) == [(1, name)]
 
 
 @pytest.mark.parametrize("name", ["feed", "embed_all", "clean", "read_at", "needs", "set_up"])
 def test_verbs_are_no_participles(name: str) -> None:
-    assert participles(ast.parse(f"def {name}(): pass")) == []
+    assert participles(nodes_of(f"def {name}(): pass")) == []

@@ -60,6 +60,7 @@ def test_the_code_of_accuracy_counts_right_answers(
     assert [line.split()[0] for line in printed] == ["float32", "int8"]
 
 
+@pytest.mark.slow
 def test_the_code_of_deploy_makes_a_kit(run: Run, photos: Path) -> None:
     printed = ran(snippet("deploy", run, sorted(photos.iterdir())))
     assert Path(printed.strip()).suffix == ".zip"

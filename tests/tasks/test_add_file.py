@@ -41,6 +41,7 @@ def run(tmp_path: Path) -> Run:
     return tiny_run(tmp_path / "run")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("dtype", "scale", "tolerance"),
     [("float32", None, 0), ("int8", STEP, STEP), ("uint8", STEP, np.inf), ("int16", 1e-4, 1e-4)],
@@ -62,6 +63,7 @@ def test_a_file_becomes_a_column(
     assert Run.open(run.folder).added[0].origin == "theirs.tflite"
 
 
+@pytest.mark.slow
 def test_a_file_of_a_fixed_batch_answers_for_one_picture_at_a_time(
     run: Run, photos: Path, tmp_path: Path
 ) -> None:
@@ -96,6 +98,7 @@ def test_a_file_that_answers_by_its_neighbours_says_so(run: Run, tmp_path: Path)
     assert "by the others of the same call" in note
 
 
+@pytest.mark.slow
 def test_the_layout_is_found(run: Run, photos: Path, tmp_path: Path) -> None:
     file = reshape_file(tmp_path / "planar.tflite", (1, 3, SIDE, SIDE))
     grown = add_file(run, "planar", file, HOST)
@@ -105,6 +108,7 @@ def test_the_layout_is_found(run: Run, photos: Path, tmp_path: Path) -> None:
     np.testing.assert_array_equal(planes.reshape(-1, CLASSES), logits["original"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
@@ -200,6 +204,7 @@ def test_names_made_from_files(file: str, name: str) -> None:
     check_name(name)
 
 
+@pytest.mark.slow
 def test_the_same_file_again_changes_nothing_and_another_takes_its_place(
     run: Run, tmp_path: Path
 ) -> None:
@@ -217,6 +222,7 @@ def test_the_same_file_again_changes_nothing_and_another_takes_its_place(
     assert [entry.variant for entry in timed.entries] == ["float32"]
 
 
+@pytest.mark.slow
 def test_who_has_the_card_of_a_replaced_file_does_no_harm_to_the_new_one(
     run: Run, tmp_path: Path
 ) -> None:
@@ -230,6 +236,7 @@ def test_who_has_the_card_of_a_replaced_file_does_no_harm_to_the_new_one(
     assert not (run.folder / "damaged").exists()
 
 
+@pytest.mark.slow
 def test_a_file_of_no_use_is_marked_when_it_is_added(run: Run, tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     pictures = rng.integers(0, 256, (4, *NHWC[1:]), dtype=np.uint8)
@@ -251,6 +258,7 @@ def test_removing(run: Run, tmp_path: Path) -> None:
         remove_file(run, "int8")
 
 
+@pytest.mark.slow
 def test_answers_that_disagree_wholly_are_told_in_plain_words(
     run: Run, photos: Path, tmp_path: Path
 ) -> None:
@@ -261,6 +269,7 @@ def test_answers_that_disagree_wholly_are_told_in_plain_words(
     assert comparison.sizes["planar"] == file.stat().st_size
 
 
+@pytest.mark.slow
 def test_on_the_command_line(
     run: Run, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,6 +36,7 @@ def run(tmp_path: Path) -> Run:
     return Run.open(made.folder)
 
 
+@pytest.mark.slow
 def test_a_file_is_compiled_once_and_taken_home(
     run: Run,
     tmp_path: Path,

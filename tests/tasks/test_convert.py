@@ -42,6 +42,7 @@ def test_a_run_goes_to_the_store_with_checksums_of_its_files(
     assert len(host.tasks) == 1
 
 
+@pytest.mark.slow
 def test_the_same_run_is_made_once_for_all_who_ask_at_once(tmp_path: Path) -> None:
     request = request_for(tmp_path / "m.onnx")
     host = HandMadeHost(seconds=0.5)
@@ -60,6 +61,7 @@ def test_the_same_run_is_made_once_for_all_who_ask_at_once(tmp_path: Path) -> No
     assert WAITING_FOR_SAME in host.said
 
 
+@pytest.mark.slow
 def test_waiting_for_the_same_can_be_cancelled(tmp_path: Path) -> None:
     request = request_for(tmp_path / "m.onnx", out=tmp_path / "run")
     slow = HandMadeHost(seconds=1.5)

@@ -63,6 +63,7 @@ def half(name: str) -> str:
     return name * 2
 
 
+@pytest.mark.slow
 def test_another_cluster_on_this_machine_is_no_hindrance() -> None:
     with socket.socket() as others:
         with suppress(OSError):  # taken is what it shall be

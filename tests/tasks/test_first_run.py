@@ -45,6 +45,7 @@ def convert_by(work: Callable[[], Run], monkeypatch: pytest.MonkeyPatch) -> list
     return asked
 
 
+@pytest.mark.slow
 def test_the_comparison_is_whole_and_no_worker_is_left(
     own_store: Path, started: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -61,6 +62,7 @@ def test_the_comparison_is_whole_and_no_worker_is_left(
     assert not any(worker.alive for worker in started)
 
 
+@pytest.mark.slow
 def test_a_cancel_ends_what_works_beside(
     own_store: Path, started: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,6 +31,7 @@ def request_of(folder: Path, photos: Path, index: int = 0) -> OperatorRequest:
     return OperatorRequest(run=str(run.folder), variant="int8", index=index, pictures=shown)
 
 
+@pytest.mark.slow
 def test_a_trial_measures_both_files(own_store: Path, tmp_path: Path, photos: Path) -> None:
     request = request_of(tmp_path, photos)
     trial = run_float_trial(request, lambda _: None)

@@ -86,6 +86,7 @@ def test_a_variant_is_dropped_from_the_timings_of_every_machine(tmp_path: Path) 
     assert [entry.variant for entry in timed.entries] == ["float32", "float16"]
 
 
+@pytest.mark.slow
 def test_every_file_is_profiled_and_a_profile_that_dies_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

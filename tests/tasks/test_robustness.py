@@ -162,6 +162,7 @@ def test_chunks_of_pictures_give_the_same_predictions(
     assert all(step.done <= step.total == 6 for step in said)
 
 
+@pytest.mark.slow
 def test_only_kinds_that_were_shown_to_every_model_are_read(run: Run, tmp_path: Path) -> None:
     pictures = picture(tmp_path, 61), picture(tmp_path, 62)
     evaluation = evaluate(run, pictures, HOST)

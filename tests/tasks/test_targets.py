@@ -140,6 +140,7 @@ def test_a_tool_that_ends_its_process_costs_its_own_cell_alone(
     assert len(list((run.folder / TARGETS).glob("*.json"))) == 1
 
 
+@pytest.mark.slow
 def test_memory_and_times_are_measured_in_a_process_of_its_own(run: Run) -> None:
     assert (read_memory(run), list_unmeasured(run)) == ({}, ("float32", "int8"))
     matrix = ask_targets(run, HOST, names=("cpu",), variants=("int8",))
@@ -160,6 +161,7 @@ def test_memory_and_times_are_measured_in_a_process_of_its_own(run: Run) -> None
     assert list_unmeasured(run) == ("float32",)
 
 
+@pytest.mark.slow
 @needs_bubblewrap
 def test_memory_is_measured_in_the_sandbox_too(
     own_store: Path, monkeypatch: pytest.MonkeyPatch
@@ -174,6 +176,7 @@ def test_memory_is_measured_in_the_sandbox_too(
     assert 0 <= peak.value < 30e6
 
 
+@pytest.mark.slow
 def test_a_gpu_is_asked_in_a_worker_and_software_is_not_counted(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,6 +192,7 @@ def test_a_gpu_is_asked_in_a_worker_and_software_is_not_counted(
     assert (fit_of(answer).level, cell_words(answer)) == ("unknown", "runs whole, in software")
 
 
+@pytest.mark.slow
 def test_answers_are_kept_by_the_pictures_that_were_shown(run: Run, photos: Path) -> None:
     pictures = pictures_in(photos)
 
@@ -223,6 +227,7 @@ def test_a_wrong_name_is_a_mistake(run: Run) -> None:
         ask_targets(run, HOST, names=("edge-tpu",), variants=("int4",))
 
 
+@pytest.mark.slow
 def test_malformed_files_end_no_caller(tmp_path: Path) -> None:
     rng, whole = Random(11), healthy(layers=2, channels=4, pictures=1).int8_file()
     names = [target.name for target in choose_targets(()) if target.name not in ("cpu", "gpu")]

@@ -34,6 +34,7 @@ def test_a_turn_that_is_free_says_nothing(own_store: Path) -> None:
     assert said == []
 
 
+@pytest.mark.slow
 def test_a_worker_waits_for_the_work_of_another_process(own_store: Path) -> None:
     other = taken_gate(own_store)
     told = threading.Event()
@@ -60,6 +61,7 @@ def test_a_worker_waits_for_the_work_of_another_process(own_store: Path) -> None
         assert ended[0] >= released
 
 
+@pytest.mark.slow
 def test_waiting_can_be_cancelled_and_a_killed_worker_lets_go(own_store: Path) -> None:
     other = taken_gate(own_store)
     with ExitStack() as held, Worker() as worker:
@@ -71,6 +73,7 @@ def test_waiting_can_be_cancelled_and_a_killed_worker_lets_go(own_store: Path) -
         pass
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("first", "second"), [(False, True), (True, False), (True, True)])
 @pytest.mark.parametrize(("slots", "slots_of_second"), [(3, 1), (1, 8)])
 def test_nothing_runs_beside_a_timing_however_many_slots_each_process_has(

@@ -40,6 +40,7 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return titles
 
 
+@pytest.mark.slow
 def test_the_next_task_gets_the_worker_that_was_made_ready(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own_warm_worker: WarmWorker
 ) -> None:

@@ -64,6 +64,7 @@ def do(worker: Worker, what: str, **more: Any) -> Any:
 slow = pytest.mark.hostile
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "sentence"),
     [

@@ -209,6 +209,7 @@ def test_the_head_gives_float_logits_with_the_same_operators() -> None:
     assert len(np.unique(answers(found.float_io, inputs))) > 256
 
 
+@pytest.mark.slow
 def test_the_integer_head_has_a_margin_and_takes_integer_edges() -> None:
     floating, quantized, inputs = head_pair()
     found = run(floating, quantized, inputs)
