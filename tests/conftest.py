@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,10 @@ LONGEST = (
 The second does not need the run that the first one makes.
 """
 
+MANY_MODULES = 50
+FROZEN = pytest.StashKey[int]()
+"""Modules that were imported when garbage collection was last relieved of them."""
+
 pytest_plugins = ["tests.helpers.shared_browser"]
 
 
@@ -84,10 +89,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_finish() -> None:
+def pytest_collection_finish(session: pytest.Session) -> None:
     """Keep what was imported from the garbage collections that Streamlit and TensorFlow ask for."""
     gc.collect()
     gc.freeze()
+    session.stash[FROZEN] = len(sys.modules)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Do so again once a test has imported a large library.
+
+    After torch.export, each of hundreds of collections would look at 300,000 objects more.
+    """
+    if len(sys.modules) > item.session.stash[FROZEN] + MANY_MODULES:
+        pytest_collection_finish(item.session)
 
 
 @pytest.fixture(autouse=True)
