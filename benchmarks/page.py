@@ -11,7 +11,8 @@ from plotly.io import to_html
 from benchmarks.attempts import PRECISIONS, Precision
 from benchmarks.report import failures, headline
 from benchmarks.results import OURS, Results
-from engine.reporting.plots.frame import Style, add_legend, rows_height, set_frame, style_of
+from engine.reporting.plots.frame import add_legend, rows_height, set_frame
+from engine.reporting.plots.palette import Style, style_of
 
 # The palette names variants; a converter borrows the looks of one.
 _LOOKS = {OURS: "int8_optimized", "litert-torch": "float16", "onnx2tf": "dynamic_range"}

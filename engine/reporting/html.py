@@ -29,7 +29,8 @@ from engine.reporting.glossary import GLOSSARY
 from engine.reporting.layer_map import Block, Shade, fold_layers, group_blocks, shade_blocks
 from engine.reporting.picture_cards import picture_card, thumbnail
 from engine.reporting.plots import figures
-from engine.reporting.plots.frame import HeadedFigure, marker_image, split_headline
+from engine.reporting.plots.frame import HeadedFigure, split_headline
+from engine.reporting.plots.palette import marker_image
 from engine.reporting.text import accuracy as accuracy_sentences
 from engine.reporting.text import layers as layer_sentences
 from engine.reporting.text import overview as overview_sentences

@@ -20,7 +20,7 @@ from engine.networks.checkpoints import choose_checkpoint_file, is_part
 from engine.networks.onnx_parts import demand_complete
 from engine.networks.onnx_precision import is_model, pack_onnx
 from engine.networks.source import FileFacts, ModelChoice
-from engine.reporting.plots.frame import marker_image
+from engine.reporting.plots.palette import marker_image
 from engine.reporting.text.runs import fact_rows
 from engine.runs.external_files import name_for, remove_file
 from engine.runs.manifest import AddedFile

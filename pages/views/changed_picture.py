@@ -26,7 +26,7 @@ from engine.images.pictures import Picture, digest_of
 from engine.images.preprocess import PreprocessSpec
 from engine.reporting.picture_cards import thumbnail
 from engine.reporting.plots.figures import worst_rows
-from engine.reporting.plots.frame import marker_image
+from engine.reporting.plots.palette import marker_image
 from engine.reporting.text import robustness as sentences
 from engine.runs.changed_predictions import (
     ChangedPicture,

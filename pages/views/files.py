@@ -16,7 +16,7 @@ from engine.core.types import FAULT_WORDS
 from engine.quantization.recipes import recipe_named
 from engine.reporting import plots
 from engine.reporting.glossary import GLOSSARY, meaning
-from engine.reporting.plots.frame import marker_image
+from engine.reporting.plots.palette import marker_image
 from engine.reporting.text.runs import convert_headline, float_operators_note
 from engine.runs.manifest import FILE_NAME
 from engine.runs.run import ONNX_FILE, Run

@@ -13,7 +13,7 @@ from engine.core import formats
 from engine.core.formats import plural
 from engine.core.types import FAULT_WORDS, ORIGINAL, Fault, IntArray
 from engine.reporting.picture_cards import AnswerCard, PictureCard, picture_card
-from engine.reporting.plots.frame import marker_image, style_of
+from engine.reporting.plots.palette import marker_image, style_of
 from engine.runs.pinned import list_pinned_digests, pin, unpin
 from pages.access.auth import shared
 from pages.inputs.labels import ask_for_tag, tags_on_show

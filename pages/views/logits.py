@@ -15,7 +15,7 @@ from engine.images.preprocess import PreprocessSpec
 from engine.networks.load import preprocess_words
 from engine.reporting import plots, tables
 from engine.reporting.glossary import meaning
-from engine.reporting.plots.frame import marker_image
+from engine.reporting.plots.palette import marker_image
 from engine.reporting.text.runs import reference_title
 from pages.state import session as address
 from pages.state.evaluation import Evaluation

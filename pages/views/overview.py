@@ -10,7 +10,7 @@ import streamlit as st
 from engine.comparison import recommendation
 from engine.comparison.recommendation import Candidate, Choice
 from engine.reporting.picture_cards import THUMBNAIL_SIDE, AnswerCard, picture_card
-from engine.reporting.plots.frame import marker_image
+from engine.reporting.plots.palette import marker_image
 from engine.reporting.report import report_of
 from engine.reporting.text import overview as sentences
 from engine.reporting.text.destination import card_lines, other_lines

@@ -26,7 +26,7 @@ from engine.deployment.kit import kit_file, make_kit
 from engine.images.labels import UNLABELLED
 from engine.reporting import slides
 from engine.reporting.picture_cards import pair_card
-from engine.reporting.plots.frame import style_of
+from engine.reporting.plots.palette import style_of
 from engine.reporting.report import report_of
 from engine.reporting.text import flips as flip_sentences
 from engine.reporting.text import improve as improve_sentences

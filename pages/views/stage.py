@@ -28,7 +28,7 @@ from engine.reporting.picture_cards import (
     pair_card,
     rank_by_telling,
 )
-from engine.reporting.plots.frame import marker_address, style_of
+from engine.reporting.plots.palette import marker_address, style_of
 from engine.reporting.text import flips as sentences
 from engine.runs.run import Run
 from engine.tasks.evaluation import Evaluation

@@ -5,7 +5,7 @@ import base64
 import pytest
 
 from engine.quantization.recipes import RECIPES
-from engine.reporting.plots.frame import RED, marker_image, style_of
+from engine.reporting.plots.palette import RED, marker_image, style_of
 
 NAMES = [recipe.name for recipe in RECIPES] + ["int8_optimized", "original", "foreign.tflite"]
 

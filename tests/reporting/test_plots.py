@@ -12,8 +12,9 @@ from engine.comparison.accuracy import accuracy
 from engine.quantization.records import MixedPoint
 from engine.reporting import plots
 from engine.reporting.plots import TradeOffPoint
-from engine.reporting.plots.frame import CLEAR, LINE, style_of
+from engine.reporting.plots.frame import CLEAR, LINE
 from engine.reporting.plots.latency import bar_end
+from engine.reporting.plots.palette import style_of
 from engine.reporting.plots.trade_off import merge_labels
 from tests.helpers.factories import LOGITS, latency, manifest, memory_use
 

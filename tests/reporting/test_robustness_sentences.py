@@ -12,7 +12,8 @@ from engine.comparison.robustness import (
 )
 from engine.images.changes import Change, ChangeKind
 from engine.reporting import plots
-from engine.reporting.plots.frame import headline_of, style_of
+from engine.reporting.plots.frame import headline_of
+from engine.reporting.plots.palette import style_of
 from engine.reporting.text.robustness import (
     agreement_headline,
     back_sentence,

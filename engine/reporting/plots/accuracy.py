@@ -17,8 +17,8 @@ from engine.reporting.plots.frame import (
     rows_height,
     set_frame,
     set_row_frame,
-    style_of,
 )
+from engine.reporting.plots.palette import style_of
 
 _ROOM = 0.02
 

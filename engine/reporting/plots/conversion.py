@@ -15,7 +15,6 @@ from engine.reporting.plots import titles
 from engine.reporting.plots.frame import (
     FAULT_MARKS,
     LINE,
-    NEUTRAL,
     add_cells,
     add_notes,
     add_title,
@@ -26,9 +25,9 @@ from engine.reporting.plots.frame import (
     rows_height,
     set_frame,
     set_row_frame,
-    style_of,
     whole_numbers,
 )
+from engine.reporting.plots.palette import NEUTRAL, style_of
 from engine.runs.manifest import Stage
 from engine.tasks.lowerings import Lowerings
 from engine.tflite.artifact import Artifact

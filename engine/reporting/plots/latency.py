@@ -16,7 +16,6 @@ from engine.core import formats
 from engine.core.formats import plural, spell_count
 from engine.reporting.plots import titles
 from engine.reporting.plots.frame import (
-    NEUTRAL,
     add_cells,
     add_title,
     change_layout,
@@ -25,8 +24,8 @@ from engine.reporting.plots.frame import (
     rows_height,
     set_frame,
     set_row_frame,
-    style_of,
 )
+from engine.reporting.plots.palette import NEUTRAL, style_of
 from engine.tflite.operator_times import KindTime, time_by_kind
 
 _DWARFING = 5

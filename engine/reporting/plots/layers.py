@@ -19,8 +19,8 @@ from engine.reporting.plots.frame import (
     change_y_axis,
     set_frame,
     set_row_frame,
-    style_of,
 )
+from engine.reporting.plots.palette import style_of
 
 _LINE_HEIGHT = 400
 _LABEL_PIXELS = 18

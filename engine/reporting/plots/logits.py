@@ -16,8 +16,6 @@ from engine.reporting.plots import titles
 from engine.reporting.plots.frame import (
     CLEAR,
     LINE,
-    NEUTRAL,
-    RED,
     add_cells,
     add_legend,
     add_notes,
@@ -27,9 +25,9 @@ from engine.reporting.plots.frame import (
     rows_height,
     set_frame,
     set_row_frame,
-    style_of,
     whole_numbers,
 )
+from engine.reporting.plots.palette import NEUTRAL, RED, style_of
 from engine.reporting.plots.titles import nearest_rank
 
 _BINS = 121

@@ -16,8 +16,8 @@ from engine.reporting.plots.frame import (
     change_x_axis,
     change_y_axis,
     set_frame,
-    style_of,
 )
+from engine.reporting.plots.palette import style_of
 from engine.reporting.text.robustness import (
     agreement_headline,
     change_in_sentence,

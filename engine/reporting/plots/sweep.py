@@ -13,9 +13,6 @@ from engine.quantization.records import MixedPoint, name_of_point
 from engine.reporting.plots.frame import (
     FAULT_MARKS,
     LINE,
-    NEUTRAL,
-    Dash,
-    Symbol,
     add_notes,
     add_title,
     change_layout,
@@ -23,8 +20,8 @@ from engine.reporting.plots.frame import (
     change_y_axis,
     in_red,
     set_frame,
-    style_of,
 )
+from engine.reporting.plots.palette import NEUTRAL, Dash, Symbol, style_of
 from engine.reporting.text.sweep import best_method, enough, enough_sentence, line
 from engine.tasks.sweep.records import Sweep, SweepGroup
 

@@ -21,8 +21,8 @@ from engine.reporting.plots.frame import (
     change_y_axis,
     in_red,
     set_frame,
-    style_of,
 )
+from engine.reporting.plots.palette import style_of
 
 _HEIGHT = 460
 _SAME_SPOT = 0.03

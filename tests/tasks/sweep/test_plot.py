@@ -6,7 +6,8 @@ import plotly.graph_objects as go
 import pytest
 
 from engine.reporting import plots
-from engine.reporting.plots.frame import NEUTRAL, in_red, style_of
+from engine.reporting.plots.frame import in_red
+from engine.reporting.plots.palette import NEUTRAL, style_of
 from engine.reporting.text.sweep import enough_sentence
 from tests.helpers.sweeps import SETTLED, sweep, with_same_answer
 
