@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from engine.core.errors import PackageError
-from engine.core.system import demand_packages
+from engine.core.system import demand_packages, freeze_imports
 
 try:
     demand_packages()
@@ -54,3 +54,5 @@ with chapter(page.title):
     demand_run_of_link()
     wait_for_first_run(page.title)
     page.run()
+# Streamlit collects garbage now, and what a page was the first to import is much.
+freeze_imports()

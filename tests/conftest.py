@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ import pytest
 from PIL import Image
 
 from engine.core.store import HOME_VARIABLE
+from engine.core.system import freeze_imports
 from engine.workers import jobs as jobs_module
 from engine.workers import pool
 from engine.workers.jobs import Job, JobQueue
@@ -52,10 +51,6 @@ LONGEST = (
 The second does not need the run that the first one makes.
 """
 
-MANY_MODULES = 50
-FROZEN = pytest.StashKey[int]()
-"""Modules that were imported when garbage collection was last relieved of them."""
-
 pytest_plugins = ["tests.helpers.shared_browser"]
 
 
@@ -89,21 +84,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_collection_finish(session: pytest.Session) -> None:
+def pytest_collection_finish() -> None:
     """Keep what was imported from the garbage collections that Streamlit and TensorFlow ask for."""
-    gc.collect()
-    gc.freeze()
-    session.stash[FROZEN] = len(sys.modules)
+    freeze_imports()
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_runtest_teardown(item: pytest.Item) -> None:
-    """Do so again once a test has imported a large library.
-
-    After torch.export, each of hundreds of collections would look at 300,000 objects more.
-    """
-    if len(sys.modules) > item.session.stash[FROZEN] + MANY_MODULES:
-        pytest_collection_finish(item.session)
+def pytest_runtest_teardown() -> None:
+    """Do so again once a test has imported much: torch.export alone brings 300,000 objects."""
+    freeze_imports()
 
 
 @pytest.fixture(autouse=True)

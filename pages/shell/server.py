@@ -16,7 +16,6 @@ than some pages.
 
 from __future__ import annotations
 
-import gc
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -27,6 +26,7 @@ from streamlit.runtime.pages_manager import PagesManager
 from streamlit.web.cli import main
 from streamlit.web.server.starlette import starlette_server
 
+from engine.core.system import freeze_imports
 from engine.workers.sandbox import enclose_workers
 
 APP = Path(__file__).resolve().parent.parent.parent / "app.py"
@@ -69,8 +69,7 @@ def serve(options: list[str]) -> None:
     enclose_workers()
     for module in USED_BY_PAGES:
         import_module(module)
-    gc.collect()
-    gc.freeze()
+    freeze_imports()
     main(["run", str(APP), *options])
 
 
