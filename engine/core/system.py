@@ -59,7 +59,8 @@ def freeze_imports() -> None:
     """Leave imported modules out of garbage collections, once many came since the last call.
 
     Streamlit collects garbage after each rerun and TensorFlow with each conversion: over what all
-    libraries define this takes up to .3 s, during which nothing else runs.
+    libraries define this takes up to .3 s, during which nothing else runs. Call it between two
+    pieces of work: cycles of what is under way would never be freed.
     """
     global _frozen_modules
     if len(sys.modules) >= _frozen_modules + _MANY_MODULES:
@@ -70,7 +71,6 @@ def freeze_imports() -> None:
 
 def release_memory() -> None:
     """Return freed memory to the operating system."""
-    freeze_imports()
     gc.collect()
     with contextlib.suppress(AttributeError):  # malloc_trim is glibc's
         ctypes.CDLL(None).malloc_trim(0)

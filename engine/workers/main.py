@@ -21,7 +21,7 @@ from typing import IO
 import msgspec
 import psutil
 
-from engine.core.system import release_memory
+from engine.core.system import freeze_imports, release_memory
 from engine.core.types import Report
 from engine.workers.protocol import (
     ErrorMessage,
@@ -104,6 +104,7 @@ def main() -> None:
         send(done)
         if not heavy:
             release_memory()
+        freeze_imports()
 
 
 def _read(source: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:

@@ -164,8 +164,13 @@ def test_figures_of_speech_are_noticed(source: str) -> None:
     assert len(figures_of_speech(nodes_of(source))) == 1
 
 
-def test_comments_and_words_within_words_are_no_figures_of_speech() -> None:
-    assert figures_of_speech(nodes_of('"""Renewed, untold."""  # told\nwhy = "anew"')) == []
+@pytest.mark.parametrize(
+    "source",
+    ['"""Renewed, untold."""', '"""A word."""  # told', 'text = "anew"'],
+    ids=["within longer words", "in a comment", "in a string"],
+)
+def test_comments_and_words_within_words_are_no_figures_of_speech(source: str) -> None:
+    assert figures_of_speech(nodes_of(source)) == []
 
 
 @pytest.mark.parametrize("name", ["cleaned", "_named_apart", "shown", "taken_from"])
